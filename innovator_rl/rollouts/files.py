@@ -1,0 +1,77 @@
+"""Small files that are either whole or absent, and JSON that any parser accepts.
+
+A run can be killed at any instruction, so every file that is replaced goes through a temporary name, fsync and rename:
+a reader sees the old text or the new one, never half of either.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+
+def utc_now() -> str:
+    """The time in UTC, ISO 8601 with milliseconds: `2026-01-31T09:15:02.123+00:00`."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def seconds_since(stamp: str, now: datetime | None = None) -> float:
+    """Seconds from an ISO 8601 time to `now`; infinite for a time that is missing or cannot be read."""
+    try:
+        return ((now or datetime.now(UTC)) - datetime.fromisoformat(stamp)).total_seconds()
+    except (ValueError, TypeError):
+        return math.inf
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Put `data` at `path` in one step. Raises `OSError` and leaves no temporary file when the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    raw = data.encode() if isinstance(data, str) else data
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(raw)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def json_safe(value: Any) -> Any:
+    """The same value for strict JSON: NaN and infinities become null, NumPy scalars numbers, unknown objects text."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [json_safe(item) for item in value]
+    for method in ("item", "tolist"):  # NumPy scalars and arrays, tensors, without importing either library
+        if hasattr(value, method):
+            try:
+                return json_safe(getattr(value, method)())
+            except (ValueError, RuntimeError, TypeError):
+                continue
+    return str(value)
+
+
+def dump_json(value: Any, indent: int | None = None) -> str:
+    """Strict JSON text of `value`."""
+    return json.dumps(json_safe(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None when there is no such file or it holds something else."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
