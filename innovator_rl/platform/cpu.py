@@ -1,0 +1,91 @@
+"""The platform "cpu" for verl: a `PlatformBase` registered with `PlatformRegistry`, as verl's plugin interface intends.
+
+Two answers are not what their names suggest. `ray_resource_name` is "GPU" because verl counts the workers a cluster
+can hold by the Ray resources "GPU" and "NPU" only: a CPU run starts Ray with that many virtual slots.
+`is_ipc_supported` is false, which makes verl move weights to the rollout engine through shared memory.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+from verl.plugin.platform import PlatformBase, PlatformRegistry
+
+from innovator_rl.platform import cpu_device
+
+
+@PlatformRegistry.register(platform="cpu")
+class CpuPlatform(PlatformBase):
+    """verl's view of a machine without an accelerator."""
+
+    @property
+    def device_name(self) -> str:
+        return "cpu"
+
+    @property
+    def vendor_name(self) -> str:
+        return "cpu"
+
+    @property
+    def device_module(self) -> ModuleType:
+        return cpu_device
+
+    def is_available(self) -> bool:
+        return True
+
+    def current_device(self) -> Any:
+        return cpu_device.current_device()
+
+    def device_count(self) -> int:
+        return cpu_device.device_count()
+
+    def set_device(self, device_index: int) -> None:
+        cpu_device.set_device(device_index)
+
+    def synchronize(self, device_index: int | None = None) -> None:
+        torch.cpu.synchronize()
+
+    def manual_seed(self, seed: int) -> None:
+        torch.manual_seed(seed)
+
+    def manual_seed_all(self, seed: int) -> None:
+        torch.manual_seed(seed)
+
+    def set_allocator_settings(self, settings: str) -> None:
+        """The settings are those of the CUDA allocator; main memory has none."""
+
+    def empty_cache(self) -> None:
+        cpu_device.empty_cache()
+
+    def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
+        return None, None
+
+    def communication_backend_name(self) -> str:
+        return "gloo"
+
+    def visible_devices_envvar(self) -> str:
+        return "CUDA_VISIBLE_DEVICES"  # what Ray sets for its "GPU" slots
+
+    @contextlib.contextmanager
+    def nvtx_range(self, msg: str) -> Iterator[None]:
+        yield
+
+    def profiler_start(self) -> None:
+        """There is no device profiler."""
+
+    def profiler_stop(self) -> None:
+        """There is no device profiler."""
+
+    def ray_resource_name(self) -> str:
+        return "GPU"
+
+    def ray_noset_envvars(self) -> list[str]:
+        return ["RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"]
+
+    def is_ipc_supported(self) -> bool:
+        return False
+
+    def cudart(self) -> Any:
+        return None

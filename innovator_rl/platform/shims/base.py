@@ -1,0 +1,37 @@
+"""What a shim is: one named correction of one defect or gap of an installed package, with the version it was seen in.
+
+A shim says what it works around, in which version that was seen, whether the installed version still needs it, and
+how to apply it. The tests of a shim fail as soon as the installed version needs it no more (then delete the file) or
+does not fit it any more.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+class ShimMisfit(RuntimeError):
+    """The installed version no longer has the shape a shim was written for."""
+
+
+@dataclass(frozen=True)
+class Shim:
+    """One correction. `platforms` lists where it applies: "cpu", "cuda" or both."""
+
+    name: str
+    works_around: str
+    seen_in: str
+    platforms: tuple[str, ...]
+    needed: Callable[[], bool]
+    apply: Callable[[], None]
+
+
+def require_parameters(shim: str, function: Callable[..., Any], names: tuple[str, ...]) -> None:
+    """Refuse to replace a function whose parameters are not those the replacement was written for."""
+    found = tuple(name for name in inspect.signature(function).parameters if name != "self")
+    if found[: len(names)] != names:
+        where = f"{function.__module__}.{function.__qualname__}"
+        raise ShimMisfit(
+            f"shim {shim}: {where} takes {found}, expected {names}; adapt the shim to the installed version"
+        )
