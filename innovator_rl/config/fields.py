@@ -1,0 +1,91 @@
+"""The schema, read as data: every setting's dotted key, type in words, default and sentence.
+
+One walk over `RunConfig` serves the error messages of `load` (which keys are near, what was expected) and docs/configuration.md,
+so neither can drift from the schema.
+"""
+
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from innovator_rl.config.schema import RunConfig
+
+WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Any: "anything"}
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of the schema."""
+
+    key: str
+    type: str
+    default: Any
+    description: str
+
+    @property
+    def section(self) -> str:
+        return self.key.rpartition(".")[0]
+
+
+def bounds(metadata: typing.Sequence[Any]) -> str:
+    """The numeric bounds among a field's metadata, e.g. ' ≥ 1'."""
+    found = [(sign, getattr(item, name)) for item in metadata for name, sign in SIGNS.items() if getattr(item, name, None) is not None]
+    found += [pair for item in metadata if isinstance(item, FieldInfo) for pair in _pairs(item)]
+    return "".join(f" {sign} {value}" for sign, value in found)
+
+
+def _pairs(info: FieldInfo) -> list[tuple[str, Any]]:
+    return [(sign, getattr(item, name)) for item in info.metadata for name, sign in SIGNS.items() if getattr(item, name, None) is not None]
+
+
+def in_words(annotation: Any, metadata: typing.Sequence[Any] = ()) -> str:
+    """A type as people read it: 'whole number ≥ 1, or auto'."""
+    origin = get_origin(annotation)
+    if origin is typing.Annotated:
+        inner, *more = get_args(annotation)
+        return in_words(inner, [*metadata, *more])
+    if origin in (Union, types.UnionType):
+        return ", or ".join(in_words(part) for part in get_args(annotation))
+    if origin is Literal:
+        return " | ".join(str(value) for value in get_args(annotation))
+    if origin is tuple:
+        return f"list of {in_words(get_args(annotation)[0])}"
+    if origin is dict:
+        key, value = get_args(annotation)
+        return "any mapping" if value is Any else f"mapping of {in_words(key)} to {in_words(value)}"
+    if annotation is type(None):
+        return "null"
+    return WORDS.get(annotation, str(annotation)) + bounds(metadata)
+
+
+def sections(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section with its dotted key, the root ('') first, depth first."""
+    yield prefix, model
+    for name, info in model.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from sections(info.annotation, f"{prefix}.{name}" if prefix else name)
+
+
+@cache
+def settings() -> tuple[Setting, ...]:
+    """Every leaf setting in schema order."""
+    found = []
+    for prefix, model in sections():
+        for name, info in model.model_fields.items():
+            if not (isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)):
+                key = f"{prefix}.{name}" if prefix else name
+                found.append(Setting(key, in_words(info.annotation, info.metadata), info.default, info.description or ""))
+    return tuple(found)
+
+
+@cache
+def known_keys() -> dict[str, tuple[str, ...]]:
+    """Section key -> the names it knows (leaf settings and sub-sections)."""
+    return {prefix: tuple(model.model_fields) for prefix, model in sections()}

@@ -1,0 +1,171 @@
+"""A YAML file and `key=value` words become a `RunConfig`, or one sentence a mistake.
+
+YAML's traps are closed here: a key given twice is an error (YAML keeps the last), `1e-6` is a number (YAML 1.1 reads text), and `off` is
+a word (YAML 1.1 reads false).
+All mistakes of a file are reported together, one a line, each with its key, its value and what is accepted instead.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from innovator_rl.config.fields import known_keys, settings
+from innovator_rl.config.schema import RunConfig
+from innovator_rl.errors import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML 1.1 with YAML 1.2's numbers and booleans, and without repeated keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (dict, list)):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+_REPLACED = ("tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if tag not in _REPLACED]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file; `UserError` names the file and the line of a mistake."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else [], 3, 0.4)
+        raise UserError(f"{path}: no such file" + (f"; near: {', '.join(near)}" if near else "")) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """The mapping in YAML `text`; `origin` names it in messages."""
+    try:
+        document = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{origin}:{where}: {getattr(error, 'problem', None) or 'not valid YAML'}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise UserError(f"{origin}: a run is a mapping of sections, found {type(document).__name__}: {document!r:.80}")
+    return document
+
+
+def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`document` with dotted `key=value` words laid over it; values are read as YAML."""
+    result = _copy(document)
+    for word in overrides:
+        key, equals, text = word.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"{word!r} is no setting: write key=value, e.g. algorithm.learning_rate=1e-6")
+        if key.startswith(("+", "~")):
+            raise UserError(f"{word!r}: no {key[0]!r} here; write {key.lstrip('+~')}=... and the key is checked")
+        value = parse_yaml(f"value: {text}" if text.strip() else "value: ''", f"{key}={text}").get("value")
+        parts = key.strip().split(".")
+        if parts[0] == "verl" and len(parts) > 1:
+            parts = ["verl", ".".join(parts[1:])]
+        _set(result, parts, value, word)
+    return result
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _set(target: dict[str, Any], parts: Sequence[str], value: Any, word: str) -> None:
+    *path, last = parts
+    for depth, part in enumerate(path):
+        inner = target.get(part)
+        if inner is None:
+            inner = target[part] = {}
+        if not isinstance(inner, dict):
+            raise UserError(f"{word!r}: {'.'.join(path[: depth + 1])} is {inner!r} in the file, not a section")
+        target = inner
+    target[last] = value
+
+
+def load(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """The run that a YAML file (or, with None, the defaults) and `key=value` overrides describe.
+
+    Raises:
+        UserError: with one line a mistake.
+    """
+    document = {} if path is None else read_yaml(path)
+    return validate(apply_overrides(document, overrides), str(path) if path is not None else "configuration")
+
+
+def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunConfig:
+    """A plain mapping checked against the schema."""
+    document = {key: ({} if value is None and key in known_keys() and key else value) for key, value in document.items()}
+    try:
+        return RunConfig.model_validate(document)
+    except ValidationError as error:
+        lines = dict.fromkeys(_sentence(problem) for problem in _merge(error))
+        raise UserError("\n".join(f"{origin}: {line}" for line in lines)) from None
+
+
+def _merge(error: ValidationError) -> list[dict[str, Any]]:
+    """One entry a setting: a union reports each of its branches, people made one mistake."""
+    merged: dict[str, dict[str, Any]] = {}
+    leaves = {setting.key for setting in settings()}
+    for item in error.errors(include_url=False):
+        parts = [str(part) for part in item["loc"]]
+        key = ".".join(parts)
+        for size in range(len(parts), 0, -1):
+            if ".".join(parts[:size]) in leaves:
+                key = ".".join(parts[:size])
+                break
+        entry: dict[str, Any] = {"key": key, "path": ".".join(parts), "kind": item["type"], "message": item["msg"], "value": item["input"]}
+        merged.setdefault(key, entry)
+    return list(merged.values())
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    key = str(problem["key"])
+    if problem["kind"] == "extra_forbidden":
+        return _unknown(key)
+    by_key = {setting.key: setting for setting in settings()}
+    if key in by_key:
+        inside = f" (at {problem['path']})" if isinstance(problem["value"], (str, int, float)) and _is_mapping(by_key[key].type) else ""
+        return f"{key} = {problem['value']!r:.120}{inside}: expected {by_key[key].type}"
+    return f"{key} = {problem['value']!r:.120}: expected a section with {', '.join(known_keys().get(key, ()))}"
+
+
+def _is_mapping(words: str) -> bool:
+    return words.startswith(("mapping", "list"))
+
+
+def _unknown(key: str) -> str:
+    """'unknown key' with the near ones, and what its section knows."""
+    section, _, name = key.rpartition(".")
+    names = known_keys().get(section, ())
+    near = get_close_matches(name, names, 3, 0.6)
+    elsewhere = [setting.key for setting in settings() if setting.key.rpartition(".")[2] == name]
+    elsewhere += [s.key for s in settings() if s.key not in elsewhere and get_close_matches(name, [s.key.rpartition(".")[2]], 1, 0.8)]
+    suggestions = [f"{section}.{n}" if section else n for n in near] + elsewhere
+    hint = f"; did you mean {' or '.join(dict.fromkeys(suggestions))}?" if suggestions else ""
+    return f"{key}: unknown key{hint} ({section or 'a run'} knows {', '.join(names)})"

@@ -1,0 +1,111 @@
+"""`auto` becomes a value: the one place that decides it, so that preflight, verl's configuration and the trainer agree.
+
+`Facts` is what launch knows beyond the configuration (which folder the model is in, which files, which platform); `resolve` is a pure
+function of both.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from innovator_rl.config.schema import RunConfig
+
+Platform = Literal["cpu", "cuda"]
+
+# verl asks Ray for this many CPU slots in each worker's placement-group bundle (ResourcePoolManager, max_colocate_count).
+BUNDLE_CPUS = 10
+# Driver, TransferQueue's controller and storage, agent-loop and reward workers, rollout servers: one slot each, and some to spare.
+SERVICE_CPUS = 38
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run's launch resolved before verl's configuration can be written."""
+
+    model_path: str
+    is_moe: bool
+    train_files: tuple[str, ...]
+    validation_files: tuple[str, ...]
+    checkpoint_dir: str
+    platform: Platform
+    threads: int
+    head_dim: int | None = None
+    run_dir: str = ""
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Every `auto` of a run as a value."""
+
+    dtype: str
+    rollout_dtype: str
+    eager: bool
+    overlong_buffer: int
+    correction: str
+    old_log_prob: str
+    micro_batch_tokens: int
+    remove_padding: bool
+    ray_cpus: int | None
+
+
+def detect_platform(config: RunConfig) -> Platform:
+    """`resources.platform`, auto decided by the device files of the NVIDIA driver."""
+    if config.resources.platform != "auto":
+        return config.resources.platform
+    return "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+
+
+def threads(config: RunConfig) -> int:
+    """Threads a process computes with: the asked number, or the cores this process may use."""
+    asked = config.resources.threads
+    return len(os.sched_getaffinity(0)) if asked == "auto" else asked
+
+
+def placement_cpus(config: RunConfig) -> int:
+    """Ray CPU slots without which verl's placement groups wait for ever, over all nodes."""
+    workers = config.resources.accelerators_per_node * config.resources.nodes
+    return BUNDLE_CPUS * workers + 8
+
+
+def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
+    """The values that `auto` stands for on this platform and for this kind of model."""
+    algorithm, rollout = config.algorithm, config.rollout
+    native = "float32" if platform == "cpu" else "bfloat16"
+    dtype = native if config.model.dtype == "auto" else config.model.dtype
+    rollout_dtype = native if rollout.dtype == "auto" else rollout.dtype
+    level = algorithm.rollout_correction.level
+    correction = ("token" if is_moe else "off") if level == "auto" else level
+    longest = config.data.max_prompt_tokens + rollout.max_response_tokens
+    buffer = algorithm.overlong.buffer_tokens
+    tokens = algorithm.micro_batch_tokens
+    slots = config.resources.ray_cpus
+    if config.resources.ray_address is not None:
+        ray_cpus = None
+    elif slots == "auto":
+        local = BUNDLE_CPUS * config.resources.accelerators_per_node + SERVICE_CPUS
+        ray_cpus = max(local, os.cpu_count() or 1)
+    else:
+        ray_cpus = slots
+    return Resolved(
+        dtype=dtype,
+        rollout_dtype=rollout_dtype,
+        eager=platform == "cpu" if rollout.eager == "auto" else rollout.eager,
+        overlong_buffer=max(1, rollout.max_response_tokens // 4) if buffer == "auto" else buffer,
+        correction=correction,
+        old_log_prob=_old_log_prob(config, dtype == rollout_dtype, correction, is_moe),
+        micro_batch_tokens=max(longest, 2048 if platform == "cpu" else 16384) if tokens == "auto" else tokens,
+        remove_padding=platform == "cuda" if algorithm.remove_padding == "auto" else algorithm.remove_padding,
+        ray_cpus=ray_cpus,
+    )
+
+
+def _old_log_prob(config: RunConfig, same_dtype: bool, correction: str, is_moe: bool) -> str:
+    """The rollout engine's own probabilities are enough where they are the policy's; everywhere else a second pass computes them."""
+    asked = config.algorithm.old_log_prob
+    if asked != "auto":
+        return asked
+    on_policy = config.prompts_per_update == config.algorithm.prompts_per_step
+    whole = config.rollout.top_p == 1.0
+    return "rollout" if on_policy and same_dtype and whole and not is_moe and correction == "off" else "recompute"
