@@ -107,12 +107,11 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         from innovator_rl.rollouts.rundir import RunDir
         run = RunDir(sys.argv[1])
         run.open_attempt()
-        pid = os.fork()
-        if pid == 0:
+        if os.fork() == 0:
+            print("ready", flush=True)
+            print(os.getpid(), flush=True)
             time.sleep(30)
             os._exit(0)
-        print("ready", flush=True)
-        print(pid, flush=True)
         time.sleep(60)
     """
     child = run_child(code, str(tmp_path / "demo"))

@@ -1,0 +1,198 @@
+"""What is recorded of a response: the columns, their types, their meaning. One place for writer and readers.
+
+Three datasets share the key (step, prompt_uid, sample, attempt):
+
+- `rollouts/`: one row a response, written when its reward is known, whether or not it is trained on;
+- `tokens/`: token ids and the rollout engine's log-probabilities, kept apart: read one at a time;
+- `updates/`: what the update made of it: kept or dropped and why, advantage, per-token ratio and clipping.
+
+Columns are only ever added; readers fill what an older file lacks with null. A file's name says which responses it can
+hold, `KIND-aATTEMPT-WRITER-TOKEN-SEQ.parquet`, so a reader picks the newest attempt without opening anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+DATASETS = ("rollouts", "tokens", "updates")
+KINDS = ("train", "validation")
+DROP_REASONS = ("all_correct", "all_wrong", "failed", "surplus", "")
+SEGMENT_NAME = re.compile(
+    r"^(?P<kind>train|validation)-a(?P<attempt>\d+)-(?P<writer>[\w.]+)-(?P<token>[0-9a-f]+)-(?P<seq>\d+)\.parquet$"
+)
+
+FinishReason = Literal["stop", "length", "abort", "error"]
+
+KEY = [
+    pa.field("schema_version", pa.int16()),
+    pa.field("run", pa.string()),
+    pa.field("attempt", pa.int32()),
+    pa.field("step", pa.int32()),
+    pa.field("kind", pa.string()),
+    pa.field("prompt_uid", pa.string()),
+    pa.field("sample", pa.int32()),
+]
+TERM = pa.struct([pa.field("name", pa.string()), pa.field("value", pa.float64()), pa.field("weight", pa.float64())])
+
+ROLLOUTS = pa.schema(
+    [
+        *KEY,
+        pa.field("prompt_id", pa.string()),
+        pa.field("data_source", pa.string()),
+        pa.field("domain", pa.string()),
+        pa.field("rewarder", pa.string()),
+        pa.field("status", pa.string()),
+        pa.field("finish_reason", pa.string()),
+        pa.field("truncated", pa.bool_()),
+        pa.field("prompt_tokens", pa.int32()),
+        pa.field("response_tokens", pa.int32()),
+        pa.field("reward", pa.float32()),
+        pa.field("score_value", pa.float32()),
+        pa.field("overlong_penalty", pa.float32()),
+        pa.field("correct", pa.bool_()),
+        pa.field("outcome", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("extracted", pa.string()),
+        pa.field("terms", pa.list_(TERM)),
+        pa.field("generate_seconds", pa.float32()),
+        pa.field("queued_seconds", pa.float32()),
+        pa.field("reward_seconds", pa.float32()),
+        pa.field("weight_version_min", pa.int32()),
+        pa.field("weight_version_max", pa.int32()),
+        pa.field("written_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("error", pa.string()),
+        pa.field("answer", pa.string()),
+        pa.field("info", pa.string()),
+        pa.field("messages", pa.string()),
+        pa.field("prompt", pa.string()),
+        pa.field("response", pa.string()),
+    ],
+    metadata={"innovator_rl.schema": f"rollouts/{SCHEMA_VERSION}"},
+)
+TOKENS = pa.schema(
+    [*KEY, pa.field("token_ids", pa.list_(pa.int32())), pa.field("rollout_logprobs", pa.list_(pa.float32()))],
+    metadata={"innovator_rl.schema": f"tokens/{SCHEMA_VERSION}"},
+)
+UPDATES = pa.schema(
+    [
+        *KEY,
+        pa.field("kept", pa.bool_()),
+        pa.field("drop_reason", pa.string()),
+        pa.field("advantage", pa.float32()),
+        pa.field("old_logprobs", pa.list_(pa.float32())),
+        pa.field("rollout_logprobs", pa.list_(pa.float32())),
+        pa.field("entropy", pa.list_(pa.float32())),
+        pa.field("ratio", pa.list_(pa.float32())),
+        pa.field("clip_side", pa.list_(pa.int8())),
+    ],
+    metadata={"innovator_rl.schema": f"updates/{SCHEMA_VERSION}"},
+)
+SCHEMAS: dict[str, pa.Schema] = {"rollouts": ROLLOUTS, "tokens": TOKENS, "updates": UPDATES}
+
+
+@dataclass(slots=True, kw_only=True)
+class RolloutRow:
+    """One response, judged. Only the key is required: what a writer does not know stays null.
+
+    `prompt_uid` names the group (one drawing of a prompt in one step), `prompt_id` the prompt itself, the same in every
+    step, run and attempt. `reward` is what training uses, `score_value` the rewarder's value before `overlong_penalty`.
+    `terms` maps a part's name to its value, or to (value, weight). Lengths are in tokens, times in seconds; `token_ids`
+    and `rollout_logprobs` cover the response only.
+    """
+
+    step: int
+    prompt_uid: str
+    sample: int
+    kind: str = "train"
+    prompt_id: str | None = None
+    data_source: str | None = None
+    domain: str | None = None
+    rewarder: str | None = None
+    status: str = "ok"
+    finish_reason: str | None = None
+    truncated: bool | None = None
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+    reward: float | None = None
+    score_value: float | None = None
+    overlong_penalty: float | None = None
+    correct: bool | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    extracted: str | None = None
+    terms: Mapping[str, Any] | str | None = None
+    generate_seconds: float | None = None
+    queued_seconds: float | None = None
+    reward_seconds: float | None = None
+    weight_version_min: int | None = None
+    weight_version_max: int | None = None
+    error: str | None = None
+    answer: str | None = None
+    info: str | None = None
+    messages: list[dict[str, Any]] | str | None = None
+    prompt: str | None = None
+    response: str | None = None
+    token_ids: list[int] | None = None
+    rollout_logprobs: list[float] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateRow:
+    """What the update made of one response. The lists have one entry per response token.
+
+    `ratio` is the new over the old probability; `clip_side` is -1 where the lower bound clipped the token, +1 where the
+    upper did, 0 elsewhere. A dropped response has `kept=False`, a `drop_reason` of DROP_REASONS and no lists.
+    """
+
+    step: int
+    prompt_uid: str
+    sample: int
+    kept: bool
+    kind: str = field(default="train", init=False)
+    drop_reason: str = ""
+    advantage: float | None = None
+    old_logprobs: list[float] | None = None
+    rollout_logprobs: list[float] | None = None
+    entropy: list[float] | None = None
+    ratio: list[float] | None = None
+    clip_side: list[int] | None = None
+
+
+def as_record(row: RolloutRow | UpdateRow) -> dict[str, Any]:
+    """The row as a dictionary of column values, `terms` and `messages` in their stored form."""
+    record = {item.name: getattr(row, item.name) for item in fields(row)}
+    if isinstance(row, RolloutRow):
+        record["terms"] = _terms(row.terms)
+        if row.messages is not None and not isinstance(row.messages, str):
+            record["messages"] = json.dumps(row.messages, ensure_ascii=False)
+    return record
+
+
+def _terms(terms: Mapping[str, Any] | str | None) -> list[dict[str, Any]] | None:
+    parsed = json.loads(terms) if isinstance(terms, str) and terms else terms
+    if not parsed:
+        return None
+    assert isinstance(parsed, Mapping), f"terms is {parsed!r}, expected a mapping of names to values"
+    rows = []
+    for name, value in parsed.items():
+        number, weight = value if isinstance(value, (tuple, list)) else (value, None)
+        rows.append({"name": str(name), "value": None if number is None else float(number), "weight": weight})
+    return rows
+
+
+def step_directory(step: int) -> str:
+    """The name of a step's directory, `step=000012`: sorts as text, and query engines read it as a partition."""
+    return f"step={step:06d}"
+
+
+def segment_name(kind: str, attempt: int, writer: str, token: str, sequence: int) -> str:
+    """A segment's file name; `writer` is reduced to letters, digits, dots and underscores."""
+    plain = re.sub(r"[^\w.]", "_", writer, flags=re.ASCII) or "w"
+    return f"{kind}-a{attempt:03d}-{plain}-{token}-{sequence:06d}.parquet"
