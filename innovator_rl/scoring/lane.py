@@ -1,0 +1,156 @@
+"""One lane of the pool: a keeper process, the judge it currently offers, and one request at a time.
+
+The lane owns the deadline. It starts when the judge says that the rewarder is loaded and the call begins, so neither
+the queue nor an import is charged to a response, and it ends with SIGKILL to the judge's process group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from innovator_rl.scoring import wire
+from innovator_rl.scoring.api import Score, ScoreRequest, error_score
+
+logger = logging.getLogger(__name__)
+
+_ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+}
+
+
+class JudgeDied(Exception):
+    """The judge ended without an answer."""
+
+
+class Lane:
+    """A keeper and its judge. Not thread-safe: each lane belongs to one thread of the pool."""
+
+    def __init__(self, settings: Mapping[str, Any], start_seconds: float) -> None:
+        self.settings = dict(settings)
+        self.start_seconds = start_seconds
+        self.keeper: subprocess.Popen[bytes] | None = None
+        self.control: socket.socket | None = None
+        self.judge_pid: int | None = None
+        self.judge: socket.socket | None = None
+
+    def run(self, request: ScoreRequest) -> tuple[Score, str]:
+        """Judge one request. Raises `JudgeDied` when the judge dies by itself and `OSError` when none can be
+        started.
+        """
+        judge = self._ready()
+        try:
+            wire.send(judge, request.to_dict(), self.start_seconds)
+            wire.receive(judge, self.start_seconds)
+        except wire.TimedOut:
+            self._kill_judge()
+            return error_score("load_failed"), f"the rewarder was not loaded after {self.start_seconds:g} s"
+        except wire.Closed as error:
+            self._drop_judge()
+            raise JudgeDied from error
+        started = time.perf_counter()
+        try:
+            reply = wire.receive(judge, self.settings["timeout_seconds"])
+            score = Score.from_dict(reply["score"])
+        except wire.TimedOut:
+            self._kill_judge()
+            return error_score("timeout", time.perf_counter() - started), "killed at its deadline"
+        except (wire.Closed, KeyError, TypeError, ValueError) as error:
+            self._kill_judge()
+            raise JudgeDied from error
+        if reply.get("last"):
+            self._drop_judge()
+        return score, str(reply.get("detail", ""))
+
+    def warm(self, name: str) -> None:
+        """Ask the keeper to import a rewarder before it forks its next judge."""
+        if self.control is not None and name not in self.settings["warm"]:
+            self.settings["warm"] = [*self.settings["warm"], name]
+            with contextlib.suppress(OSError):
+                self.control.send(json.dumps({"warm": name}).encode())
+
+    def close(self) -> None:
+        """End judge and keeper and wait for them."""
+        self._kill_judge()
+        if self.control is not None:
+            self.control.close()
+            self.control = None
+        if self.keeper is not None:
+            try:
+                self.keeper.wait(2.0)
+            except subprocess.TimeoutExpired:
+                self.keeper.kill()
+                self.keeper.wait()
+            self.keeper = None
+
+    def _ready(self) -> socket.socket:
+        if self.judge is not None and wire.readable([self.judge.fileno()], 0):
+            self._drop_judge()  # it died, or spoke, while nobody had asked
+        if self.judge is None:
+            if self.keeper is None or self.keeper.poll() is not None:
+                self.close()
+                self._start_keeper()
+            self._next_judge()
+        assert self.judge is not None
+        return self.judge
+
+    def _start_keeper(self) -> None:
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        paths = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+        command = [sys.executable, "-m", "innovator_rl.scoring.judge", str(theirs.fileno()), json.dumps(self.settings)]
+        try:
+            self.keeper = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=None if logger.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL,
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": paths},
+                start_new_session=True,
+            )
+        except OSError:
+            mine.close()
+            raise
+        finally:
+            theirs.close()
+        self.control = mine
+
+    def _next_judge(self) -> None:
+        """Read the keeper's reports until it offers a judge."""
+        assert self.control is not None
+        deadline = time.monotonic() + self.start_seconds
+        while True:
+            self.control.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                packet, descriptors, _, _ = socket.recv_fds(self.control, wire.MAX_PACKET_BYTES, 1)
+            except OSError as error:  # TimeoutError included
+                self.close()
+                raise OSError(f"no scoring process after {self.start_seconds:g} s") from error
+            if not packet:
+                self.close()
+                raise OSError("the scoring process ended while it started")
+            report = json.loads(packet)
+            if "judge" in report:
+                self.judge_pid = int(report["judge"])
+                self.judge = socket.socket(fileno=descriptors[0])
+                return
+
+    def _kill_judge(self) -> None:
+        if self.judge_pid is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(self.judge_pid, signal.SIGKILL)
+        self._drop_judge()
+
+    def _drop_judge(self) -> None:
+        if self.judge is not None:
+            self.judge.close()
+        self.judge, self.judge_pid = None, None

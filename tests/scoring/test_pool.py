@@ -1,0 +1,144 @@
+"""The pool under rewarders that hang, die, leak, lie and flood: every response gets its score, and no process stays."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from innovator_rl.errors import UserError
+from innovator_rl.scoring import Score, ScoreRequest, ScoringPool
+
+
+def ask(response: str, rewarder: str = "faulty", answer: str = "yes") -> ScoreRequest:
+    return ScoreRequest(rewarder=rewarder, response=response, answer=answer)
+
+
+FAULTS = {
+    "hang": "timeout",
+    "segfault": "crashed",
+    "leak": "memory",
+    "creep": "memory",
+    "raise": "raised",
+    "sys.exit": "raised",
+    "exit0": "crashed",
+    "exit7": "crashed",
+    "nan": "bad_result",
+    "text": "bad_result",
+}
+
+
+def test_each_fault_has_its_own_reason_and_the_next_sample_is_right(plugin: Path) -> None:
+    with ScoringPool(workers=1, timeout_seconds=3, memory_mb=512) as pool:
+        for response, reason in FAULTS.items():
+            score = pool.score(ask(response))
+            assert (score.outcome, score.reason, score.value, score.correct) == ("error", reason, 0.0, False), response
+            assert pool.score(ask("yes")).correct
+            assert pool.score(ask("no")).reason == "wrong"
+
+
+def test_two_hundred_scores_with_a_tenth_faulty(plugin: Path) -> None:
+    faults = ["hang", "segfault", "leak", "raise", "exit0"]
+    responses = [faults[i // 10 % 5] if i % 10 == 3 else ("yes" if i % 2 else "no") for i in range(200)]
+    with ScoringPool(workers=2, timeout_seconds=0.5, memory_mb=512) as pool:
+        scores = list(pool.map([ask(response) for response in responses]))
+    for response, score in zip(responses, scores, strict=True):
+        assert score.reason == FAULTS.get(response, "correct" if response == "yes" else "wrong")
+
+
+def test_a_flood_is_cut(plugin: Path) -> None:
+    with ScoringPool(workers=1, timeout_seconds=10, memory_mb=1024) as pool:
+        score = pool.score(ask("flood"))
+        assert score.correct
+        assert score.extracted is not None
+        assert len(score.extracted) == 2000
+        assert pool.score(ask("x" * 2_000_000)).reason == "too_long"
+        assert pool.score(ask("\ud800 lone surrogate")).reason == "wrong"
+
+
+def test_neither_queue_nor_import_is_charged(plugin: Path) -> None:
+    with ScoringPool(workers=1, timeout_seconds=1.0, memory_mb=512) as pool:
+        scores = list(pool.map([ask("x", "slow_import"), *[ask("sleep0.4")] * 5]))
+    assert [score.reason for score in scores] == ["correct"] * 6
+    assert scores[0].seconds < 0.5
+    assert 0.4 <= scores[-1].seconds < 0.9
+
+
+def test_unknown_and_broken_rewarders(plugin: Path) -> None:
+    with ScoringPool(workers=1, timeout_seconds=2, memory_mb=512) as pool:
+        assert pool.score(ask("x", "no_such")).reason == "unknown_rewarder"
+        for name in ("broken_import", "absent", "greedy"):
+            assert pool.score(ask("x", name)).reason == "load_failed", name
+        assert pool.score(ask("yes", "later")).correct
+        assert pool.score(ask("none")).outcome == "abstained"
+
+
+def test_settings_reach_the_constructor(plugin: Path) -> None:
+    with ScoringPool(workers=1, timeout_seconds=3, memory_mb=512, allow_unsafe_code=True) as pool:
+        request = ScoreRequest("configured", "r", info={"a": [1]}, data_source="d", prompt="p")
+        assert pool.score(request).extracted == repr([(True, 3.0), {"a": [1]}, "d", "p"])
+
+
+def test_asyncio_streams_and_judges_are_recycled(plugin: Path) -> None:
+    async def main() -> list[Score]:
+        with ScoringPool(workers=2, timeout_seconds=2, memory_mb=512, max_tasks=7) as pool:
+            return await asyncio.gather(*(pool.ascore(ask("yes" if i % 2 else "no")) for i in range(60)))
+
+    assert [score.correct for score in asyncio.run(main())] == [bool(i % 2) for i in range(60)]
+
+
+def _descendants() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+def test_close_leaves_no_process(plugin: Path) -> None:
+    before = _descendants()
+    pool = ScoringPool(workers=2, timeout_seconds=30, memory_mb=512)
+    futures = [pool.submit(ask("sleep0.2")) for _ in range(4)]
+    assert all(future.result().correct for future in futures)
+    new = _descendants() - before
+    assert len(new) == 4  # two keepers, two judges
+    pool.close()
+    deadline = time.monotonic() + 5
+    while any(psutil.pid_exists(pid) for pid in new) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(psutil.pid_exists(pid) for pid in new)
+
+
+def test_a_killed_caller_leaves_no_process(plugin: Path) -> None:
+    child = os.fork()
+    if child == 0:  # a stand-in for a Ray actor that is killed while its judge hangs
+        pool = ScoringPool(workers=1, timeout_seconds=60, memory_mb=512)
+        pool.submit(ask("hang"))
+        time.sleep(60)
+        os._exit(0)
+    try:
+        family: list[psutil.Process] = []
+        for _ in range(100):
+            family = psutil.Process(child).children(recursive=True)
+            if len(family) == 2:
+                break
+            time.sleep(0.1)
+        assert len(family) == 2
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+
+
+def test_a_keeper_that_is_killed_is_replaced(plugin: Path) -> None:
+    with ScoringPool(workers=1, timeout_seconds=5, memory_mb=512) as pool:
+        assert pool.score(ask("yes")).correct
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+        assert pool.score(ask("yes")).correct
+
+
+def test_settings_that_cannot_work() -> None:
+    with pytest.raises(UserError, match="workers"):
+        ScoringPool(workers=0)
+    with pytest.raises(UserError, match="memory_mb"):
+        ScoringPool(memory_mb=16)
