@@ -13,8 +13,8 @@ last `flush_seconds`.
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
-import os
 import queue
 import secrets
 import threading
@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from innovator_rl.rollouts.schema import (
+    DATASETS,
     KINDS,
     SCHEMA_VERSION,
     SCHEMAS,
@@ -38,8 +38,8 @@ from innovator_rl.rollouts.schema import (
     segment_name,
     step_directory,
 )
+from innovator_rl.rollouts.segments import compact, write_segment
 
-ROW_GROUP_ROWS = 1024  # a reader that wants one group decodes at most this many texts
 QUEUE_ROWS = 20_000
 WARN_EVERY_SECONDS = 30.0
 
@@ -81,6 +81,7 @@ class Recorder:
         self._sequence = 0
         self._queue: queue.Queue[RolloutRow | UpdateRow] = queue.Queue(maxsize=queue_rows)
         self._pending: dict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
+        self._to_compact: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._stats = RecorderStats()
         self._guard = threading.Lock()  # the counts
         self._writing = threading.Lock()  # the segments: the thread and an explicit flush take turns
@@ -99,6 +100,10 @@ class Recorder:
     def update(self, row: UpdateRow) -> None:
         """Record what an update made of one response."""
         self._offer(row)
+
+    def compact(self, step: int) -> None:
+        """Merge the step's segments, every writer's, in the background. Call it when a step is over."""
+        self._to_compact.put(step)
 
     def stats(self) -> RecorderStats:
         """The counts so far, a copy."""
@@ -122,6 +127,7 @@ class Recorder:
         self._closed.set()
         self._thread.join(timeout=30)
         self.flush()
+        self._compact_steps()
         with self._writing:
             for key in list(self._pending):
                 self._count_dropped(len(self._pending.pop(key)), "closed before the disk took them")
@@ -149,10 +155,20 @@ class Recorder:
             if not due and self._queue.qsize() < self._flush_rows:
                 continue
             self.flush()
+            self._compact_steps()
             deadline = time.monotonic() + self._flush_seconds
 
+    def _compact_steps(self) -> None:
+        while not self._to_compact.empty():
+            step = self._to_compact.get()
+            for dataset, kind in itertools.product(DATASETS, KINDS):
+                try:
+                    compact(self.path, dataset, step, kind, self.attempt)
+                except Exception as error:  # many small files are slower to read, and no worse than that
+                    self._report(f"{dataset} of step {step} not merged: {type(error).__name__}: {error}")
+
     def _drain(self) -> None:
-        now = datetime.now(UTC)
+        now = datetime.now(UTC).replace(tzinfo=None)
         while True:
             try:
                 row = self._queue.get_nowait()
@@ -219,20 +235,9 @@ class Recorder:
 
     def _write_segment(self, key: tuple[str, str, int], table: pa.Table) -> int:
         dataset, kind, step = key
-        directory = self.path / dataset / step_directory(step)
         name = segment_name(kind, self.attempt, self.writer, self._token, self._sequence)
-        temporary = directory / f".{name}.tmp"
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as handle:
-                pq.write_table(table, handle, compression="zstd", row_group_size=ROW_GROUP_ROWS)
-                handle.flush()
-                os.fsync(handle.fileno())
-                size = handle.tell()
-            temporary.replace(directory / name)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        directory = self.path / dataset / step_directory(step)
+        size = write_segment(directory, name, [table], SCHEMAS[dataset])
         self._sequence += 1
         return size
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
@@ -28,7 +29,13 @@ SEGMENT_NAME = re.compile(
     r"^(?P<kind>train|validation)-a(?P<attempt>\d+)-(?P<writer>[\w.]+)-(?P<token>[0-9a-f]+)-(?P<seq>\d+)\.parquet$"
 )
 
-FinishReason = Literal["stop", "length", "abort", "error"]
+FINISH_REASONS = ("stop", "length", "abort", "error")
+# Columns worth a dictionary: prompts and answers repeat within a group, responses do not.
+REPEATING = (
+    *("run", "kind", "prompt_uid", "prompt_id", "data_source", "domain", "rewarder", "status", "finish_reason"),
+    *("outcome", "reason", "extracted", "answer", "info", "messages", "prompt", "drop_reason"),
+)
+
 
 KEY = [
     pa.field("schema_version", pa.int16()),
@@ -66,7 +73,7 @@ ROLLOUTS = pa.schema(
         pa.field("reward_seconds", pa.float32()),
         pa.field("weight_version_min", pa.int32()),
         pa.field("weight_version_max", pa.int32()),
-        pa.field("written_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("written_at", pa.timestamp("ms")),  # UTC, without a zone: DuckDB needs another package for zones
         pa.field("error", pa.string()),
         pa.field("answer", pa.string()),
         pa.field("info", pa.string()),
@@ -104,7 +111,7 @@ class RolloutRow:
     `prompt_uid` names the group (one drawing of a prompt in one step), `prompt_id` the prompt itself, the same in every
     step, run and attempt. `reward` is what training uses, `score_value` the rewarder's value before `overlong_penalty`.
     `terms` maps a part's name to its value, or to (value, weight). Lengths are in tokens, times in seconds; `token_ids`
-    and `rollout_logprobs` cover the response only.
+    and `rollout_logprobs` cover the response only and are cheapest as NumPy arrays.
     """
 
     step: int
@@ -139,13 +146,14 @@ class RolloutRow:
     messages: list[dict[str, Any]] | str | None = None
     prompt: str | None = None
     response: str | None = None
-    token_ids: list[int] | None = None
-    rollout_logprobs: list[float] | None = None
+    token_ids: Sequence[int] | np.ndarray | None = None
+    rollout_logprobs: Sequence[float] | np.ndarray | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class UpdateRow:
-    """What the update made of one response. The lists have one entry per response token.
+    """What the update made of one response. The lists have one entry per response token;
+    NumPy arrays are taken as they are and cost a fifth of Python lists.
 
     `ratio` is the new over the old probability; `clip_side` is -1 where the lower bound clipped the token, +1 where the
     upper did, 0 elsewhere. A dropped response has `kept=False`, a `drop_reason` of DROP_REASONS and no lists.
@@ -158,16 +166,21 @@ class UpdateRow:
     kind: str = field(default="train", init=False)
     drop_reason: str = ""
     advantage: float | None = None
-    old_logprobs: list[float] | None = None
-    rollout_logprobs: list[float] | None = None
-    entropy: list[float] | None = None
-    ratio: list[float] | None = None
-    clip_side: list[int] | None = None
+    old_logprobs: Sequence[float] | np.ndarray | None = None
+    rollout_logprobs: Sequence[float] | np.ndarray | None = None
+    entropy: Sequence[float] | np.ndarray | None = None
+    ratio: Sequence[float] | np.ndarray | None = None
+    clip_side: Sequence[int] | np.ndarray | None = None
+
+
+ROLLOUT_FIELDS = tuple(item.name for item in fields(RolloutRow))
+UPDATE_FIELDS = tuple(item.name for item in fields(UpdateRow))
 
 
 def as_record(row: RolloutRow | UpdateRow) -> dict[str, Any]:
     """The row as a dictionary of column values, `terms` and `messages` in their stored form."""
-    record = {item.name: getattr(row, item.name) for item in fields(row)}
+    names = ROLLOUT_FIELDS if isinstance(row, RolloutRow) else UPDATE_FIELDS
+    record = {name: getattr(row, name) for name in names}
     if isinstance(row, RolloutRow):
         record["terms"] = _terms(row.terms)
         if row.messages is not None and not isinstance(row.messages, str):

@@ -1,0 +1,176 @@
+"""Which Parquet segments make up a run's record now, found by their names alone; and making few files of many.
+
+A writer lands a segment about every second, so a step of minutes leaves dozens. `compact` merges a finished step's
+segments into one whose footer lists what it replaces, then deletes those. Killed in between, both are there: the
+listing leaves out what a merged segment replaces, so a row is never seen twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from innovator_rl.rollouts.schema import REPEATING, SCHEMAS, SEGMENT_NAME, segment_name, step_directory
+
+ROW_GROUP_ROWS = 1024  # a reader that wants one group decodes at most this many texts
+COMPACTED = "compacted"  # the writer's name in merged segments
+REPLACES = b"innovator_rl.replaces"
+PARQUET_MAGIC = b"PAR1"
+FEWEST_TO_COMPACT = 4
+SETTLED_NANOSECONDS = 2_000_000_000  # two files can land within one tick of a directory's time stamp
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """One file of the record: what its name says."""
+
+    step: int
+    kind: str
+    attempt: int
+    path: Path
+
+    @property
+    def compacted(self) -> bool:
+        """Whether it was merged from others."""
+        return f"-{COMPACTED}-" in self.path.name
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file ends as Parquet does: a power failure can leave a renamed file without its contents."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(4)
+            handle.seek(-4, os.SEEK_END)
+            return head == PARQUET_MAGIC == handle.read(4)
+    except OSError:
+        return False
+
+
+def _replaced_by(path: Path) -> set[str]:
+    try:
+        return set(json.loads((pq.read_metadata(path).metadata or {}).get(REPLACES, b"[]")))
+    except (OSError, ValueError, pa.ArrowException):
+        return set()
+
+
+def _list_directory(directory: Path, step: int) -> list[Segment]:
+    found = []
+    for path in sorted(directory.glob("*.parquet")):
+        match = SEGMENT_NAME.match(path.name)
+        if match and _is_whole(path):
+            found.append(Segment(step, match["kind"], int(match["attempt"]), path))
+    merged = [segment for segment in found if segment.compacted]
+    if merged and len(found) > len(merged):
+        replaced = set().union(*(_replaced_by(segment.path) for segment in merged))
+        found = [segment for segment in found if segment.path.name not in replaced]
+    return found
+
+
+class Catalogue:
+    """Lists a run's segments; a step's directory is read again only after it has changed."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._seen: dict[Path, tuple[int, list[Segment]]] = {}
+        self._guard = threading.Lock()
+
+    def steps(self, dataset: str) -> list[int]:
+        """The steps that have a directory in `dataset`, ascending."""
+        try:
+            with os.scandir(self.run_dir / dataset) as entries:
+                names = [entry.name for entry in entries]
+        except OSError:
+            return []
+        return sorted(int(name[5:]) for name in names if name.startswith("step=") and name[5:].isdigit())
+
+    def segments(
+        self, dataset: str, steps: Iterable[int] | None = None, kind: str | None = None, all_attempts: bool = False
+    ) -> list[Segment]:
+        """The segments of the given steps (None: all) and kind; of each step and kind the newest attempt, or all."""
+        listed: list[Segment] = []
+        for step in self.steps(dataset) if steps is None else sorted(set(steps)):
+            listed.extend(s for s in self._directory(dataset, step) if kind is None or s.kind == kind)
+        if all_attempts:
+            return listed
+        newest: dict[tuple[int, str], int] = {}
+        for segment in listed:
+            key = (segment.step, segment.kind)
+            newest[key] = max(segment.attempt, newest.get(key, 0))
+        return [segment for segment in listed if segment.attempt == newest[segment.step, segment.kind]]
+
+    def forget(self) -> None:
+        """Read every directory again at the next call."""
+        with self._guard:
+            self._seen.clear()
+
+    def _directory(self, dataset: str, step: int) -> list[Segment]:
+        directory = self.run_dir / dataset / step_directory(step)
+        try:
+            stamp = directory.stat().st_mtime_ns
+        except OSError:
+            return []
+        with self._guard:
+            known = self._seen.get(directory)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        found = _list_directory(directory, step)
+        if time.time_ns() - stamp > SETTLED_NANOSECONDS:
+            with self._guard:
+                self._seen[directory] = (stamp, found)
+        return found
+
+
+def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
+    """Write `tables` as one segment that appears whole or not at all; returns its size in bytes. Raises `OSError`."""
+    temporary = directory / f".{name}.tmp"
+    repeating = [column for column in REPEATING if column in schema.names]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            with pq.ParquetWriter(handle, schema, compression="zstd", use_dictionary=repeating) as writer:
+                for table in tables:
+                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            handle.flush()
+            os.fsync(handle.fileno())
+            size = handle.tell()
+        temporary.replace(directory / name)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> int:
+    """Merge one step's segments of one kind and attempt into one; returns how many were merged. Raises `OSError`."""
+    listed = Catalogue(run_dir).segments(dataset, [step], kind, all_attempts=True)
+    parts = [segment.path for segment in listed if segment.attempt == attempt]
+    if len(parts) < FEWEST_TO_COMPACT:
+        return 0
+    schema = SCHEMAS[dataset]
+    names = json.dumps([path.name for path in parts]).encode()
+    merged = schema.with_metadata({**(schema.metadata or {}), REPLACES: names})
+    name = segment_name(kind, attempt, COMPACTED, secrets.token_hex(4), 0)
+    write_segment(parts[0].parent, name, _in_row_groups(parts, merged), merged)
+    for path in parts:
+        path.unlink(missing_ok=True)
+    return len(parts)
+
+
+def _in_row_groups(paths: list[Path], schema: pa.Schema) -> Iterable[pa.Table]:
+    held: list[pa.Table] = []
+    for path in paths:
+        held.append(pq.read_table(path, partitioning=None, schema=schema.remove_metadata()).cast(schema))
+        if sum(table.num_rows for table in held) >= ROW_GROUP_ROWS:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)

@@ -1,0 +1,221 @@
+"""Reads a run's rollout record with DuckDB, from the files alone: a live run's, a finished one's, a crashed one's.
+
+Every answer is about the newest attempt of each step, training and validation apart. Lists of responses leave the texts
+out unless asked, because texts are nearly all of the bytes; asked for, they are fetched in a second pass for the rows
+that are shown.
+
+    store = Store("runs/demo")
+    store.groups(step=12)                       # one dictionary a prompt: rewards, kept or dropped and why
+    store.group(step=12, prompt_uid="...")      # its responses, texts included
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from innovator_rl.rollouts.schema import DATASETS, ROLLOUTS, SCHEMAS
+from innovator_rl.rollouts.segments import Catalogue
+
+TEXTS = ("prompt", "messages", "response", "answer", "info", "error")
+NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXTS)
+KEY = ("step", "kind", "attempt", "prompt_uid", "sample")
+PER_TOKEN = ("old_logprobs", "rollout_logprobs", "entropy", "ratio", "clip_side")
+FILTERS = ("domain", "data_source", "rewarder", "reason", "outcome", "status", "finish_reason", "correct", "truncated")
+FILTERS_BY_ID = ("prompt_uid", "prompt_id", "sample", "kept", "drop_reason")
+ORDERS = (*NARROW, "advantage", "kept", "drop_reason")
+COUNT_BY = ("step", "domain", "data_source", "rewarder", "reason", "outcome", "status", "finish_reason", "drop_reason")
+
+# A group the update never saw was dropped before it: the responses themselves say why.
+DROP_REASON = """
+    CASE WHEN bool_or(kept) THEN '' WHEN count(kept) > 0 THEN coalesce(max(nullif(drop_reason, '')), '')
+         WHEN NOT any_value(updated) THEN NULL WHEN bool_or(status <> 'ok') THEN 'failed'
+         WHEN bool_and(coalesce(correct, false)) THEN 'all_correct'
+         WHEN NOT bool_or(coalesce(correct, false)) THEN 'all_wrong' ELSE 'surplus' END
+"""
+
+Row = dict[str, Any]
+
+
+class Store:
+    """A reader of one run. Methods may be called from several threads at once."""
+
+    def __init__(self, run_dir: str | Path, threads: int = 2) -> None:
+        self.path = Path(run_dir)
+        self._catalogue = Catalogue(self.path)
+        self._connection = duckdb.connect(config={"threads": threads})
+        for dataset, schema in SCHEMAS.items():
+            self._connection.register("empty", schema.empty_table())
+            self._connection.execute(f"CREATE TABLE no_{dataset} AS SELECT * FROM empty")  # cursors see tables only
+            self._connection.unregister("empty")
+
+    def steps(self, kind: str = "train") -> list[int]:
+        """The steps with recorded responses of this kind, ascending."""
+        return sorted({segment.step for segment in self._catalogue.segments("rollouts", kind=kind)})
+
+    def rollouts(
+        self,
+        steps: int | Iterable[int] | None = None,
+        kind: str = "train",
+        texts: bool = False,
+        order_by: str | Sequence[str] = KEY,
+        descending: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
+        **where: Any,
+    ) -> list[Row]:
+        """Responses joined with what the update made of them (`kept`, `drop_reason`, `advantage`).
+
+        `where` takes equalities on the columns of FILTERS and FILTERS_BY_ID: `rollouts(12, domain="physics",
+        correct=False)`. Raises `ValueError` for a column that cannot be filtered or ordered by.
+        """
+        order = (order_by,) if isinstance(order_by, str) else tuple(order_by)
+        _known(where, (*FILTERS, *FILTERS_BY_ID), "filter by")
+        _known(order, ORDERS, "order by")
+        condition = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in where) or "true"
+        direction = "DESC NULLS LAST" if descending else "ASC NULLS LAST"
+        tail = ", ".join(f"{name} {direction}" for name in order)
+        page = f"LIMIT {int(limit)}" if limit is not None else ""
+        rows = self._ask(
+            f"SELECT * FROM ({{joined}}) WHERE {condition} ORDER BY {tail} {page} OFFSET {int(offset)}",
+            steps,
+            kind,
+            list(where.values()),
+        )
+        return self._with_texts(rows, kind) if texts else rows
+
+    def group(self, step: int, prompt_uid: str, kind: str = "train") -> list[Row]:
+        """One prompt's responses, texts included, best reward first."""
+        rows = self.rollouts(step, kind, texts=True, order_by="sample", prompt_uid=prompt_uid)
+        return sorted(rows, key=lambda row: -(row["reward"] if row["reward"] is not None else float("-inf")))
+
+    def groups(self, steps: int | Iterable[int] | None = None, kind: str = "train") -> list[Row]:
+        """One dictionary a prompt and step: counts, rewards, lengths, and whether it was kept or why it was dropped.
+
+        `drop_reason` is "" for a group that was kept, None while the step's update has not been recorded.
+        """
+        return self._ask(
+            f"""
+            SELECT step, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
+                   any_value(data_source) AS data_source, count(*) AS samples,
+                   count(*) FILTER (correct) AS correct, count(*) FILTER (status <> 'ok') AS failed,
+                   count(*) FILTER (truncated) AS truncated, avg(reward) AS reward_mean,
+                   stddev_pop(reward) AS reward_std, min(reward) AS reward_min, max(reward) AS reward_max,
+                   avg(response_tokens) AS response_tokens_mean,
+                   CASE WHEN any_value(updated) THEN coalesce(bool_or(kept), false) END AS kept,
+                   {DROP_REASON} AS drop_reason
+            FROM ({{joined}}) GROUP BY step, attempt, prompt_uid ORDER BY step, min(written_at), prompt_uid
+            """,
+            steps,
+            kind,
+        )
+
+    def counts(
+        self,
+        by: Sequence[str] = ("step", "domain", "reason"),
+        steps: int | Iterable[int] | None = None,
+        kind: str = "train",
+    ) -> list[Row]:
+        """Responses counted and averaged by the given columns of COUNT_BY: `responses`, `correct`, `accuracy`, ..."""
+        _known(by, COUNT_BY, "count by")
+        columns = ", ".join(by)
+        return self._ask(
+            f"""
+            SELECT {columns}, count(*) AS responses, count(*) FILTER (correct) AS correct,
+                   avg(coalesce(correct, false)::INT) AS accuracy, avg(reward) AS reward_mean,
+                   avg(response_tokens) AS response_tokens_mean, count(*) FILTER (truncated) AS truncated,
+                   count(*) FILTER (status <> 'ok') AS failed
+            FROM ({{joined}}) GROUP BY {columns} ORDER BY {columns}
+            """,
+            steps,
+            kind,
+        )
+
+    def dropped(self, steps: int | Iterable[int] | None = None) -> list[Row]:
+        """Groups counted by step and drop reason; "" counts the kept ones, None those whose update is to come."""
+        counts: dict[tuple[int, str | None], int] = {}
+        for group in self.groups(steps):
+            key = (group["step"], group["drop_reason"])
+            counts[key] = counts.get(key, 0) + 1
+        return [{"step": step, "drop_reason": reason, "groups": count} for (step, reason), count in counts.items()]
+
+    def tokens(self, step: int, prompt_uid: str, sample: int, kind: str = "train") -> Row | None:
+        """One response's token ids and every per-token series that was recorded; None if there is none of them."""
+        found: Row = {}
+        for dataset in ("tokens", "updates"):
+            rows = self._ask(
+                f"SELECT * FROM {{{dataset}}} WHERE prompt_uid = ? AND sample = ?", step, kind, [prompt_uid, sample]
+            )
+            for row in rows[:1]:
+                found.update({name: value for name, value in row.items() if value is not None})
+        return found or None
+
+    def export(self, out: Path, steps: int | Iterable[int] | None = None, kind: str | None = None) -> int:
+        """Write the responses with texts and update columns to OUT.parquet or OUT.jsonl; returns the number of rows."""
+        form = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".jsonl": "FORMAT json"}.get(out.suffix)
+        if form is None:
+            raise ValueError(f"cannot export to {str(out)!r}: the name must end in .parquet or .jsonl")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        target = str(out).replace("'", "''")
+        rows = self._ask(f"COPY (SELECT * FROM ({{joined_texts}}) ORDER BY ALL) TO '{target}' ({form})", steps, kind)
+        return int(rows[0]["Count"])
+
+    def _with_texts(self, rows: list[Row], kind: str | None) -> list[Row]:
+        if not rows:
+            return rows
+        wanted = sorted({row["prompt_uid"] for row in rows})
+        marks = ", ".join("?" * len(wanted))
+        texts = self._ask(
+            f"SELECT {', '.join((*KEY, *TEXTS))} FROM {{rollouts}} WHERE prompt_uid IN ({marks})",
+            {row["step"] for row in rows},
+            kind,
+            wanted,
+        )
+        by_key = {tuple(row[name] for name in KEY): row for row in texts}
+        return [{**row, **by_key.get(tuple(row[name] for name in KEY), {})} for row in rows]
+
+    def _ask(
+        self, sql: str, steps: int | Iterable[int] | None, kind: str | None, values: Sequence[Any] = ()
+    ) -> list[Row]:
+        wanted = [steps] if isinstance(steps, int) else None if steps is None else list(steps)
+        for last_try in (False, True):
+            statement = sql.format(**self._sources(wanted, kind))
+            try:
+                cursor = self._connection.cursor()
+                cursor.execute(statement, list(values))
+                names = [column[0] for column in cursor.description or []]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            except duckdb.IOException:  # a segment was merged away between listing and reading
+                if last_try:
+                    raise
+                self._catalogue.forget()
+        raise AssertionError("unreachable")
+
+    def _sources(self, steps: list[int] | None, kind: str | None) -> dict[str, str]:
+        sources = {}
+        for dataset in DATASETS:
+            files = [str(s.path).replace("'", "''") for s in self._catalogue.segments(dataset, steps, kind)]
+            listed = ", ".join(f"'{name}'" for name in files)
+            sources[dataset] = (
+                f"read_parquet([{listed}], hive_partitioning=false, union_by_name=true)" if files else f"no_{dataset}"
+            )
+        for name, columns in (("joined", NARROW), ("joined_texts", tuple(ROLLOUTS.names))):
+            sources[name] = f"""
+                SELECT {", ".join(f"r.{column}" for column in columns)}, u.kept, u.drop_reason, u.advantage,
+                       s.step IS NOT NULL AS updated
+                FROM {sources["rollouts"]} r
+                LEFT JOIN {sources["updates"]} u
+                  ON {" AND ".join(f"r.{column} = u.{column}" for column in KEY)}
+                LEFT JOIN (SELECT DISTINCT step, kind, attempt FROM {sources["updates"]}) s
+                  ON (r.step, r.kind, r.attempt) = (s.step, s.kind, s.attempt)
+            """
+        return sources
+
+
+def _known(names: Iterable[str], allowed: Sequence[str], verb: str) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(f"cannot {verb} {name!r}: the columns are {', '.join(allowed)}")
