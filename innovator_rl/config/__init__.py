@@ -1,6 +1,8 @@
-"""The run's configuration: what may be asked (`schema`), how it is read (`load`), what verl gets (`verl`), and what is wrong before anything starts (`preflight`).
+"""The run's configuration: what may be asked (`schema`), how it is read (`load`), what verl gets (`verl`), and what is
+wrong before anything starts (`preflight`).
 
     from innovator_rl.config import load
+
     config = load("configs/train/demo.yaml", ["schedule.steps=5"])
 """
 

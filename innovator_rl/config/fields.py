@@ -1,7 +1,7 @@
 """The schema, read as data: every setting's dotted key, type in words, default and sentence.
 
-One walk over `RunConfig` serves the error messages of `load` (which keys are near, what was expected) and docs/configuration.md,
-so neither can drift from the schema.
+One walk over `RunConfig` serves the error messages of `load` (which keys are near, what was expected) and
+docs/configuration.md, so neither can drift from the schema.
 """
 
 import types
@@ -36,13 +36,23 @@ class Setting:
 
 def bounds(metadata: typing.Sequence[Any]) -> str:
     """The numeric bounds among a field's metadata, e.g. ' ≥ 1'."""
-    found = [(sign, getattr(item, name)) for item in metadata for name, sign in SIGNS.items() if getattr(item, name, None) is not None]
+    found = [
+        (sign, getattr(item, name))
+        for item in metadata
+        for name, sign in SIGNS.items()
+        if getattr(item, name, None) is not None
+    ]
     found += [pair for item in metadata if isinstance(item, FieldInfo) for pair in _pairs(item)]
     return "".join(f" {sign} {value}" for sign, value in found)
 
 
 def _pairs(info: FieldInfo) -> list[tuple[str, Any]]:
-    return [(sign, getattr(item, name)) for item in info.metadata for name, sign in SIGNS.items() if getattr(item, name, None) is not None]
+    return [
+        (sign, getattr(item, name))
+        for item in info.metadata
+        for name, sign in SIGNS.items()
+        if getattr(item, name, None) is not None
+    ]
 
 
 def in_words(annotation: Any, metadata: typing.Sequence[Any] = ()) -> str:
@@ -81,7 +91,9 @@ def settings() -> tuple[Setting, ...]:
         for name, info in model.model_fields.items():
             if not (isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)):
                 key = f"{prefix}.{name}" if prefix else name
-                found.append(Setting(key, in_words(info.annotation, info.metadata), info.default, info.description or ""))
+                found.append(
+                    Setting(key, in_words(info.annotation, info.metadata), info.default, info.description or "")
+                )
     return tuple(found)
 
 

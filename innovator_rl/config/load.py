@@ -1,8 +1,8 @@
 """A YAML file and `key=value` words become a `RunConfig`, or one sentence a mistake.
 
-YAML's traps are closed here: a key given twice is an error (YAML keeps the last), `1e-6` is a number (YAML 1.1 reads text), and `off` is
-a word (YAML 1.1 reads false).
-All mistakes of a file are reported together, one a line, each with its key, its value and what is accepted instead.
+YAML's traps are closed here: a key given twice is an error (YAML keeps the last), `1e-6` is a number (YAML 1.1 reads
+text), and `off` is a word (YAML 1.1 reads false). All mistakes of a file are reported together, one a line, each with
+its key, its value and what is accepted instead.
 """
 
 import re
@@ -29,7 +29,9 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, (dict, list)):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -41,10 +43,14 @@ _Loader.yaml_implicit_resolvers = {
 }
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"),
+    re.compile(
+        r"^[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+    ),
     list("-+0123456789."),
 )
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -53,7 +59,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        near = get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else [], 3, 0.4)
+        near = get_close_matches(
+            path.name, [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else [], 3, 0.4
+        )
         raise UserError(f"{path}: no such file" + (f"; near: {', '.join(near)}" if near else "")) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
@@ -120,7 +128,9 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
 
 def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunConfig:
     """A plain mapping checked against the schema."""
-    document = {key: ({} if value is None and key in known_keys() and key else value) for key, value in document.items()}
+    document = {
+        key: ({} if value is None and key in known_keys() and key else value) for key, value in document.items()
+    }
     try:
         return RunConfig.model_validate(document)
     except ValidationError as error:
@@ -139,7 +149,13 @@ def _merge(error: ValidationError) -> list[dict[str, Any]]:
             if ".".join(parts[:size]) in leaves:
                 key = ".".join(parts[:size])
                 break
-        entry: dict[str, Any] = {"key": key, "path": ".".join(parts), "kind": item["type"], "message": item["msg"], "value": item["input"]}
+        entry: dict[str, Any] = {
+            "key": key,
+            "path": ".".join(parts),
+            "kind": item["type"],
+            "message": item["msg"],
+            "value": item["input"],
+        }
         merged.setdefault(key, entry)
     return list(merged.values())
 
@@ -150,7 +166,11 @@ def _sentence(problem: dict[str, Any]) -> str:
         return _unknown(key)
     by_key = {setting.key: setting for setting in settings()}
     if key in by_key:
-        inside = f" (at {problem['path']})" if isinstance(problem["value"], (str, int, float)) and _is_mapping(by_key[key].type) else ""
+        inside = (
+            f" (at {problem['path']})"
+            if isinstance(problem["value"], (str, int, float)) and _is_mapping(by_key[key].type)
+            else ""
+        )
         return f"{key} = {problem['value']!r:.120}{inside}: expected {by_key[key].type}"
     return f"{key} = {problem['value']!r:.120}: expected a section with {', '.join(known_keys().get(key, ()))}"
 
@@ -165,7 +185,11 @@ def _unknown(key: str) -> str:
     names = known_keys().get(section, ())
     near = get_close_matches(name, names, 3, 0.6)
     elsewhere = [setting.key for setting in settings() if setting.key.rpartition(".")[2] == name]
-    elsewhere += [s.key for s in settings() if s.key not in elsewhere and get_close_matches(name, [s.key.rpartition(".")[2]], 1, 0.8)]
+    elsewhere += [
+        s.key
+        for s in settings()
+        if s.key not in elsewhere and get_close_matches(name, [s.key.rpartition(".")[2]], 1, 0.8)
+    ]
     suggestions = [f"{section}.{n}" if section else n for n in near] + elsewhere
     hint = f"; did you mean {' or '.join(dict.fromkeys(suggestions))}?" if suggestions else ""
     return f"{key}: unknown key{hint} ({section or 'a run'} knows {', '.join(names)})"

@@ -1,21 +1,22 @@
 """`auto` becomes a value: the one place that decides it, so that preflight, verl's configuration and the trainer agree.
 
-`Facts` is what launch knows beyond the configuration (which folder the model is in, which files, which platform); `resolve` is a pure
-function of both.
+`Facts` is what launch knows beyond the configuration (which folder the model is in, which files, which platform);
+`resolve` is a pure function of both.
 """
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from innovator_rl.config.schema import RunConfig
 
 Platform = Literal["cpu", "cuda"]
 
-# verl asks Ray for this many CPU slots in each worker's placement-group bundle (ResourcePoolManager, max_colocate_count).
+# verl asks Ray for this many CPU slots in each worker's placement-group bundle (ResourcePoolManager,
+# max_colocate_count).
 BUNDLE_CPUS = 10
-# Driver, TransferQueue's controller and storage, agent-loop and reward workers, rollout servers: one slot each, and some to spare.
+# Driver, TransferQueue's controller and storage, agent-loop and reward workers, rollout servers: one slot each, and
+# some to spare.
 SERVICE_CPUS = 38
 
 
@@ -33,6 +34,7 @@ class Facts:
     head_dim: int | None = None
     run_dir: str = ""
     attempt: int = 1
+    resume_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,12 @@ class Resolved:
 
 
 def detect_platform(config: RunConfig) -> Platform:
-    """`resources.platform`, auto decided by the device files of the NVIDIA driver."""
+    """`resources.platform`; auto is what the platform room finds (environment, build of torch, driver)."""
     if config.resources.platform != "auto":
         return config.resources.platform
-    return "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+    from innovator_rl.platform.accelerator import detect
+
+    return "cpu" if detect()[0] == "cpu" else "cuda"
 
 
 def threads(config: RunConfig) -> int:
@@ -102,7 +106,7 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
 
 
 def _old_log_prob(config: RunConfig, same_dtype: bool, correction: str, is_moe: bool) -> str:
-    """The rollout engine's own probabilities are enough where they are the policy's; everywhere else a second pass computes them."""
+    """The rollout engine's own probabilities where they are the policy's; elsewhere a second pass computes them."""
     asked = config.algorithm.old_log_prob
     if asked != "auto":
         return asked

@@ -1,8 +1,9 @@
 """What a run is: every setting with its type, unit, one default and one sentence.
 
-The defaults are DAPO's recipe (arXiv 2503.14476): clip-higher, token-level loss, dynamic sampling, soft overlong punishment, no KL term.
-An unknown key is an error, and so is a number outside its range; what depends on the model, the data or the machine is judged by
-`innovator_rl.config.preflight`. `auto` values become numbers in `innovator_rl.config.resolve`. docs/configuration.md is generated from this file.
+The defaults are DAPO's recipe (arXiv 2503.14476): clip-higher, token-level loss, dynamic sampling, soft overlong
+punishment, no KL term. An unknown key is an error, and so is a number outside its range; what depends on the model,
+the data or the machine is judged by `innovator_rl.config.preflight`. `auto` values become numbers in
+`innovator_rl.config.resolve`. docs/configuration.md is generated from this file.
 """
 
 from typing import Annotated, Any, Literal
@@ -26,150 +27,230 @@ class Model(Section):
     """The policy that is trained."""
 
     path: str = Field(
-        "smollm2-135m",
+        default="smollm2-135m",
         min_length=1,
-        description="A local folder, a hub id, or a model made here without a hub: smollm2-135m, tiny-qwen2, tiny-qwen2-moe.",
+        description="A local folder, a hub id, or a model made here without a hub: smollm2-135m, tiny-qwen2, "
+        "tiny-qwen2-moe.",
     )
-    dtype: DType = Field("auto", description="Precision of the forward and backward pass; auto: float32 on CPU, bfloat16 on CUDA.")
-    gradient_checkpointing: bool = Field(False, description="Recompute activations in the backward pass: less memory, about a third more time.")
-    trust_remote_code: bool = Field(False, description="Run Python code that comes with the checkpoint.")
+    dtype: DType = Field(
+        default="auto",
+        description="Precision of the forward and backward pass; auto: float32 on CPU, bfloat16 on CUDA.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Recompute activations in the backward pass: less memory, about a third more time."
+    )
+    trust_remote_code: bool = Field(default=False, description="Run Python code that comes with the checkpoint.")
 
 
 class Data(Section):
     """What is asked."""
 
-    train: Names = Field((), description="Parquet files, names of folders in datasets/, or data/NAME built by `innovator data build`.")
-    validation: Names = Field((), description="The same, for validation; never trained on.")
-    max_prompt_tokens: PositiveInt = Field(256, description="Prompts longer than this (tokens, chat template included) are left out.")
-    validation_rows: int = Field(-1, ge=-1, description="Rows per validation; -1: all.")
-    seed: int = Field(0, ge=0, description="Seed of the data order, of sampling and of the optimiser's batches.")
-    shuffle: bool = Field(True, description="Draw prompts in a new random order each epoch.")
-    mixture: dict[str, PositiveFloat] = Field({}, description="Weight per data_source, e.g. {gsm8k: 1.0, physics: 2.0}; empty: as the files are.")
+    train: Names = Field(
+        default=(),
+        description="Parquet files, names of folders in datasets/, or data/NAME built by `innovator data build`.",
+    )
+    validation: Names = Field(default=(), description="The same, for validation; never trained on.")
+    max_prompt_tokens: PositiveInt = Field(
+        default=256, description="Prompts longer than this (tokens, chat template included) are left out."
+    )
+    validation_rows: int = Field(default=-1, ge=-1, description="Rows per validation; -1: all.")
+    seed: int = Field(
+        default=0, ge=0, description="Seed of the data order, of sampling and of the optimiser's batches."
+    )
+    shuffle: bool = Field(default=True, description="Draw prompts in a new random order each epoch.")
+    mixture: dict[str, PositiveFloat] = Field(
+        default={}, description="Weight per data_source, e.g. {gsm8k: 1.0, physics: 2.0}; empty: as the files are."
+    )
 
 
 class ValidationSampling(Section):
     """How validation samples."""
 
-    samples_per_prompt: PositiveInt = Field(1, description="Responses a validation prompt (pass@k needs k or more).")
-    temperature: float = Field(0.0, ge=0, le=10, description="0: greedy.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling bound.")
+    samples_per_prompt: PositiveInt = Field(
+        default=1, description="Responses a validation prompt (pass@k needs k or more)."
+    )
+    temperature: float = Field(default=0.0, ge=0, le=10, description="0: greedy.")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling bound.")
 
 
 class Rollout(Section):
     """How the policy answers while it learns."""
 
-    samples_per_prompt: PositiveInt = Field(8, description="Responses a prompt: the group that GRPO compares.")
-    max_response_tokens: PositiveInt = Field(1024, description="A response is cut here (tokens).")
-    temperature: float = Field(1.0, ge=0, le=10, description="Sampling temperature of training rollouts.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling bound of training rollouts.")
-    dtype: DType = Field("auto", description="Precision of the rollout engine; auto: float32 on CPU, bfloat16 on CUDA.")
-    tensor_parallel: PositiveInt = Field(1, description="Accelerators that share one rollout replica.")
-    memory_fraction: float = Field(0.5, gt=0, lt=1, description="Share of an accelerator's memory for the rollout engine (CUDA).")
-    max_num_seqs: PositiveInt = Field(256, description="Responses a replica generates at the same time.")
-    eager: bool | Auto = Field("auto", description="No CUDA graphs in the rollout engine; auto: true on CPU, false on CUDA.")
+    samples_per_prompt: PositiveInt = Field(default=8, description="Responses a prompt: the group that GRPO compares.")
+    max_response_tokens: PositiveInt = Field(default=1024, description="A response is cut here (tokens).")
+    temperature: float = Field(default=1.0, ge=0, le=10, description="Sampling temperature of training rollouts.")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling bound of training rollouts.")
+    dtype: DType = Field(
+        default="auto", description="Precision of the rollout engine; auto: float32 on CPU, bfloat16 on CUDA."
+    )
+    tensor_parallel: PositiveInt = Field(default=1, description="Accelerators that share one rollout replica.")
+    memory_fraction: float = Field(
+        default=0.5, gt=0, lt=1, description="Share of an accelerator's memory for the rollout engine (CUDA)."
+    )
+    max_num_seqs: PositiveInt = Field(default=256, description="Responses a replica generates at the same time.")
+    eager: bool | Auto = Field(
+        default="auto", description="No CUDA graphs in the rollout engine; auto: true on CPU, false on CUDA."
+    )
     validation: ValidationSampling = ValidationSampling()
 
 
 class DynamicSampling(Section):
     """Groups whose answers are all right or all wrong teach nothing: replace them by fresh prompts."""
 
-    enabled: bool = Field(True, description="Drop groups without a difference and refill.")
-    metric: Literal["correct", "score"] = Field("correct", description="What must differ inside a group: correct, or the score before the overlong penalty.")
-    max_rounds: PositiveInt = Field(10, description="Generate at most this many times prompts_per_step prompts a step, then stop with the reason.")
-    stall_seconds: PositiveFloat = Field(600.0, description="Stop with the reason when no response arrives for this long (seconds).")
+    enabled: bool = Field(default=True, description="Drop groups without a difference and refill.")
+    metric: Literal["correct", "score"] = Field(
+        default="correct",
+        description="What must differ inside a group: correct, or the score before the overlong penalty.",
+    )
+    max_rounds: PositiveInt = Field(
+        default=10,
+        description="Generate at most this many times prompts_per_step prompts a step, then stop with the reason.",
+    )
+    stall_seconds: PositiveFloat = Field(
+        default=600.0, description="Stop with the reason when no response arrives for this long (seconds)."
+    )
 
 
 class Overlong(Section):
     """Soft overlong punishment (DAPO, equation 13)."""
 
-    enabled: bool = Field(True, description="Penalise the last tokens before the cut.")
-    buffer_tokens: PositiveInt | Auto = Field("auto", description="Length of the zone before max_response_tokens in which the penalty grows (tokens); auto: a quarter.")
-    penalty: float = Field(1.0, ge=0, le=100, description="Penalty at max_response_tokens.")
+    enabled: bool = Field(default=True, description="Penalise the last tokens before the cut.")
+    buffer_tokens: PositiveInt | Auto = Field(
+        default="auto",
+        description="Length of the zone before max_response_tokens in which the penalty grows (tokens); auto: a "
+        "quarter.",
+    )
+    penalty: float = Field(default=1.0, ge=0, le=100, description="Penalty at max_response_tokens.")
 
 
 class RolloutCorrection(Section):
     """Truncated importance sampling against the rollout engine's own probabilities."""
 
-    level: Literal["auto", "off", "token", "sequence"] = Field("auto", description="auto: token for a mixture of experts, off for a dense model.")
-    threshold: float = Field(2.0, gt=1, le=100, description="Importance weights are cut here.")
+    level: Literal["auto", "off", "token", "sequence"] = Field(
+        default="auto", description="auto: token for a mixture of experts, off for a dense model."
+    )
+    threshold: float = Field(default=2.0, gt=1, le=100, description="Importance weights are cut here.")
 
 
 class Algorithm(Section):
     """GRPO with DAPO's changes."""
 
-    prompts_per_step: PositiveInt = Field(64, description="Groups a training step.")
-    prompts_per_update: PositiveInt | None = Field(None, description="Groups an optimiser update; null: prompts_per_step (strictly on-policy).")
-    learning_rate: PositiveFloat = Field(1e-6, description="AdamW's learning rate.")
-    warmup_steps: int = Field(0, ge=0, description="Steps until the learning rate is reached.")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's weight decay.")
-    gradient_clip: PositiveFloat = Field(1.0, description="Largest gradient norm.")
-    clip_low: float = Field(0.2, gt=0, lt=1, description="Ratios below 1 - clip_low are clipped.")
-    clip_high: float = Field(0.28, gt=0, le=10, description="Ratios above 1 + clip_high are clipped (clip-higher).")
-    dual_clip: float = Field(10.0, gt=1, description="Bound of the ratio where the advantage is negative (dual-clip PPO).")
-    loss_aggregation: Literal["token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"] = Field(
-        "token-mean", description="How token losses become one number; token-mean is DAPO's, seq-mean-token-sum-norm Dr. GRPO's."
+    prompts_per_step: PositiveInt = Field(default=64, description="Groups a training step.")
+    prompts_per_update: PositiveInt | None = Field(
+        default=None, description="Groups an optimiser update; null: prompts_per_step (strictly on-policy)."
     )
-    normalize_by_std: bool = Field(True, description="Divide a group's advantages by their standard deviation; false for Dr. GRPO.")
-    entropy_coefficient: float = Field(0.0, ge=0, le=1, description="Entropy bonus.")
-    kl_coefficient: float = Field(0.0, ge=0, le=10, description="KL penalty against the first policy; above 0 a reference model is loaded.")
+    learning_rate: PositiveFloat = Field(default=1e-6, description="AdamW's learning rate.")
+    warmup_steps: int = Field(default=0, ge=0, description="Steps until the learning rate is reached.")
+    weight_decay: float = Field(default=0.0, ge=0, le=1, description="AdamW's weight decay.")
+    gradient_clip: PositiveFloat = Field(default=1.0, description="Largest gradient norm.")
+    clip_low: float = Field(default=0.2, gt=0, lt=1, description="Ratios below 1 - clip_low are clipped.")
+    clip_high: float = Field(
+        default=0.28, gt=0, le=10, description="Ratios above 1 + clip_high are clipped (clip-higher)."
+    )
+    dual_clip: float = Field(
+        default=10.0, gt=1, description="Bound of the ratio where the advantage is negative (dual-clip PPO)."
+    )
+    loss_aggregation: Literal[
+        "token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"
+    ] = Field(
+        default="token-mean",
+        description="How token losses become one number; token-mean is DAPO's, seq-mean-token-sum-norm Dr. GRPO's.",
+    )
+    normalize_by_std: bool = Field(
+        default=True, description="Divide a group's advantages by their standard deviation; false for Dr. GRPO."
+    )
+    entropy_coefficient: float = Field(default=0.0, ge=0, le=1, description="Entropy bonus.")
+    kl_coefficient: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="KL penalty against the first policy; above 0 a reference model is loaded.",
+    )
     dynamic_sampling: DynamicSampling = DynamicSampling()
     overlong: Overlong = Overlong()
     rollout_correction: RolloutCorrection = RolloutCorrection()
     old_log_prob: Literal["auto", "recompute", "rollout"] = Field(
-        "auto",
-        description="Where the old log-probabilities come from; auto: the rollout engine when dense, strictly on-policy, equal precision, no correction.",
+        default="auto",
+        description="Where the old log-probabilities come from; auto: the rollout engine when dense, strictly "
+        "on-policy, equal precision, no correction.",
     )
-    micro_batch_tokens: PositiveInt | Auto = Field("auto", description="Tokens an accelerator holds in one forward and backward pass; auto: by platform.")
-    remove_padding: bool | Auto = Field("auto", description="Pack sequences instead of padding them; auto: true on CUDA, false on CPU.")
+    micro_batch_tokens: PositiveInt | Auto = Field(
+        default="auto", description="Tokens an accelerator holds in one forward and backward pass; auto: by platform."
+    )
+    remove_padding: bool | Auto = Field(
+        default="auto", description="Pack sequences instead of padding them; auto: true on CUDA, false on CPU."
+    )
 
 
 class Reward(Section):
     """Who judges, and within which bounds."""
 
-    routes: dict[str, str] = Field({}, description="Rewarder per data_source, over the one a row names in extra_info.reward.")
-    workers: PositiveInt = Field(2, description="Processes that score at the same time, a node.")
-    timeout_seconds: PositiveFloat = Field(10.0, description="A rewarder that takes longer is killed and the row is an error (seconds).")
-    memory_mb: int = Field(2048, ge=256, description="Memory a scoring process may use (MiB).")
-    allow_unsafe_code: bool = Field(False, description="Run model-written programs (domain code) in the local sandbox.")
+    routes: dict[str, str] = Field(
+        default={}, description="Rewarder per data_source, over the one a row names in extra_info.reward."
+    )
+    workers: PositiveInt = Field(default=2, description="Processes that score at the same time, a node.")
+    timeout_seconds: PositiveFloat = Field(
+        default=10.0, description="A rewarder that takes longer is killed and the row is an error (seconds)."
+    )
+    memory_mb: int = Field(default=2048, ge=256, description="Memory a scoring process may use (MiB).")
+    allow_unsafe_code: bool = Field(
+        default=False, description="Run model-written programs (domain code) in the local sandbox."
+    )
 
 
 class Schedule(Section):
     """When things happen, in training steps."""
 
-    steps: PositiveInt = Field(100, description="Training steps.")
-    validate_every: int = Field(10, ge=0, description="Steps between validations; 0: never.")
-    validate_before: bool = Field(True, description="Validate the model as it comes.")
-    save_every: int = Field(20, ge=0, description="Steps between checkpoints; 0: never.")
-    keep_checkpoints: PositiveInt = Field(2, description="Checkpoints kept; older ones are deleted.")
-    resume: Literal["auto", "never"] = Field("auto", description="auto: continue from the last checkpoint of the run directory.")
+    steps: PositiveInt = Field(default=100, description="Training steps.")
+    validate_every: int = Field(default=10, ge=0, description="Steps between validations; 0: never.")
+    validate_before: bool = Field(default=True, description="Validate the model as it comes.")
+    save_every: int = Field(default=20, ge=0, description="Steps between checkpoints; 0: never.")
+    keep_checkpoints: PositiveInt = Field(default=2, description="Checkpoints kept; older ones are deleted.")
+    resume: Literal["auto", "never"] = Field(
+        default="auto", description="auto: continue from the last checkpoint of the run directory."
+    )
 
 
 class Resources(Section):
     """What the run may use."""
 
-    platform: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where a device is present, else CPU.")
-    nodes: PositiveInt = Field(1, description="Machines.")
-    accelerators_per_node: PositiveInt = Field(1, description="GPUs a node; on CPU, worker processes.")
-    threads: PositiveInt | Auto = Field("auto", description="Threads a process computes with on CPU; auto: the cores this process may use.")
-    kv_cache_gb: int = Field(1, ge=1, description="Key-value cache of the rollout engine on CPU (GiB).")
-    ray_cpus: PositiveInt | Auto = Field("auto", description="CPU slots a local Ray offers (slots, not cores); auto: what the placement needs.")
-    ray_address: str | None = Field(None, description="An existing Ray cluster, e.g. auto or 10.0.0.1:6379; null: start one here.")
+    platform: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto: CUDA where a device is present, else CPU."
+    )
+    nodes: PositiveInt = Field(default=1, description="Machines.")
+    accelerators_per_node: PositiveInt = Field(default=1, description="GPUs a node; on CPU, worker processes.")
+    threads: PositiveInt | Auto = Field(
+        default="auto", description="Threads a process computes with on CPU; auto: the cores this process may use."
+    )
+    kv_cache_gb: int = Field(default=1, ge=1, description="Key-value cache of the rollout engine on CPU (GiB).")
+    ray_cpus: PositiveInt | Auto = Field(
+        default="auto", description="CPU slots a local Ray offers (slots, not cores); auto: what the placement needs."
+    )
+    ray_address: str | None = Field(
+        default=None, description="An existing Ray cluster, e.g. auto or 10.0.0.1:6379; null: start one here."
+    )
 
 
 class Logging(Section):
     """Where the record goes."""
 
-    runs_dir: str = Field("runs", min_length=1, description="Folder of run directories.")
-    tensorboard: bool = Field(True, description="Also write TensorBoard events into the run directory.")
-    wandb: bool = Field(False, description="Also report to Weights & Biases.")
-    progress: bool | Auto = Field("auto", description="Show progress; auto: when standard output is a terminal.")
-    project: str = Field("innovator-rl", min_length=1, description="Project name for the extra sinks.")
+    runs_dir: str = Field(default="runs", min_length=1, description="Folder of run directories.")
+    tensorboard: bool = Field(default=True, description="Also write TensorBoard events into the run directory.")
+    wandb: bool = Field(default=False, description="Also report to Weights & Biases.")
+    progress: bool | Auto = Field(
+        default="auto", description="Show progress; auto: when standard output is a terminal."
+    )
+    project: str = Field(default="innovator-rl", min_length=1, description="Project name for the extra sinks.")
 
 
 class RunConfig(Section):
     """One training run."""
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The run directory is {logging.runs_dir}/{name}.")
+    name: str = Field(
+        default="run",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="The run directory is {logging.runs_dir}/{name}.",
+    )
     model: Model = Model()
     data: Data = Data()
     rollout: Rollout = Rollout()
@@ -178,7 +259,9 @@ class RunConfig(Section):
     schedule: Schedule = Schedule()
     resources: Resources = Resources()
     logging: Logging = Logging()
-    verl: dict[str, Any] = Field({}, description="Any other verl key, nested or dotted; checked against verl's own configuration.")
+    verl: dict[str, Any] = Field(
+        default={}, description="Any other verl key, nested or dotted; checked against verl's own configuration."
+    )
 
     @property
     def prompts_per_update(self) -> int:

@@ -1,9 +1,10 @@
 """A run as verl's configuration: the only file that knows verl's Hydra keys.
 
-`to_verl` composes verl's own `ppo_trainer` configuration from the installed package and lays our settings over it, so that a key verl
-renamed stops the run here and not silently later. Each line of `verl_settings` says whose value it is: a setting of ours, a choice that
-this project depends on (fixed), or a default that the `verl:` section may change. Keys that verl's YAML does not contain but its
-dataclasses read are in `ADDITIONS`, each with its reason. What people write under `verl:` is judged by `innovator_rl.config.passthrough`.
+`to_verl` composes verl's own `ppo_trainer` configuration from the installed package and lays our settings over it, so
+that a key verl renamed stops the run here and not silently later. Each line of `verl_settings` says whose value it is:
+a setting of ours, a choice that this project depends on (fixed), or a default that the `verl:` section may change.
+Keys that verl's YAML does not contain but its dataclasses read are in `ADDITIONS`, each with its reason. What people
+write under `verl:` is judged by `innovator_rl.config.passthrough`.
 """
 
 from functools import cache
@@ -19,21 +20,27 @@ from innovator_rl.config.schema import RunConfig
 from innovator_rl.errors import UserError
 
 TRAINER_MODE = "innovator"
-SAMPLER = ("pkg://innovator_rl.training.replay", "DynamicSampler")
+SAMPLER = ("pkg://innovator_rl.training.dynamic_sampling", "DynamicSampler")
+ENGINES = "innovator_rl.training.engine"
 AGENT_LOOP_MANAGER = "innovator_rl.training.agent_loop.RecordingAgentLoopManager"
 REWARD_MANAGER = ("pkg://innovator_rl.scoring.verl_adapter", "InnovatorRewardManager")
 METRICS = {"correct": "acc", "score": "score_value"}  # our word -> the key of the reward's extra information
 ENDLESS = 1_000_000  # epochs: the number of steps ends a run, never the number of epochs
 
-# Keys outside verl's YAML that verl or our hooks read. A test holds every key of `verl_settings` against the YAML or this list.
+# Keys outside verl's YAML that verl or our hooks read. A test holds every key of `verl_settings` against the YAML
+# or this list.
 ADDITIONS: dict[str, str] = {
-    "actor_rollout_ref.actor.fsdp_config.mixed_precision": "FSDPEngineConfig.mixed_precision sets the actor's precision; fsdp_config.dtype changes nothing",
+    "actor_rollout_ref.actor.fsdp_config.mixed_precision": "FSDPEngineConfig.mixed_precision sets the actor's "
+    "precision; fsdp_config.dtype changes nothing",
     "actor_rollout_ref.ref.fsdp_config.mixed_precision": "the same for the reference model",
-    "actor_rollout_ref.model.override_config.attn_implementation": "override_config is an open dictionary; FlashAttention does not exist on CPU",
+    "actor_rollout_ref.model.override_config.attn_implementation": "override_config is an open dictionary; "
+    "FlashAttention does not exist on CPU",
     "actor_rollout_ref.rollout.enable_sleep_mode": "RolloutConfig.enable_sleep_mode; vLLM cannot sleep on CPU",
-    "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "AgentLoopConfig.agent_loop_manager_class, read by TaskRunnerV1",
+    "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "AgentLoopConfig.agent_loop_manager_class, read by "
+    "TaskRunnerV1",
     "reward.reward_kwargs": "read by the reward manager (innovator_rl.scoring.verl_adapter)",
-    "trainer.v1.sampler.sampler_kwargs": "open dictionary handed to the sampler (innovator_rl.training.replay)",
+    "trainer.v1.sampler.sampler_kwargs": "open dictionary handed to the sampler "
+    "(innovator_rl.training.dynamic_sampling)",
     "ray_kwargs.ray_init.num_gpus": "ray.init argument: virtual accelerator slots on CPU",
     "ray_kwargs.ray_init.address": "ray.init argument: an existing cluster",
     "innovator": "what our trainer and recorder need to know of the run",
@@ -82,8 +89,14 @@ def _model(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSett
     found = [
         VerlSetting(f"{model}.path", facts.model_path, "model.path"),
         VerlSetting(f"{model}.trust_remote_code", config.model.trust_remote_code, "model.trust_remote_code"),
-        VerlSetting(f"{model}.enable_gradient_checkpointing", config.model.gradient_checkpointing, "model.gradient_checkpointing"),
+        VerlSetting(
+            f"{model}.enable_gradient_checkpointing",
+            config.model.gradient_checkpointing,
+            "model.gradient_checkpointing",
+        ),
         VerlSetting(f"{model}.use_remove_padding", resolved.remove_padding, "algorithm.remove_padding"),
+        VerlSetting(f"{model}.external_lib", ENGINES, fixed="it registers our training engines in every worker"),
+        VerlSetting(f"{model}.external_lib", ENGINES, fixed="the engines that share prompts and report router load"),
     ]
     if facts.platform == "cpu":
         found.append(VerlSetting(f"{model}.override_config.attn_implementation", "sdpa"))
@@ -93,12 +106,15 @@ def _model(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSett
 def _actor(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
     actor, optim, algorithm = "actor_rollout_ref.actor", "actor_rollout_ref.actor.optim", config.algorithm
     compiled = facts.platform == "cuda"
-    precision = {"param_dtype": {"float32": "fp32", "bfloat16": "bf16"}[resolved.dtype], "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+    precision = {
+        "param_dtype": {"float32": "fp32", "bfloat16": "bf16"}[resolved.dtype],
+        "reduce_dtype": "fp32",
+        "buffer_dtype": "fp32",
+    }
     return [
         VerlSetting(f"{actor}.strategy", "fsdp2"),
         VerlSetting(f"{actor}.ppo_mini_batch_size", config.prompts_per_update, "algorithm.prompts_per_update"),
-        VerlSetting(f"{actor}.use_dynamic_bsz", True, fixed="micro-batches are cut by tokens: algorithm.micro_batch_tokens"),
-        VerlSetting(f"{actor}.ppo_max_token_len_per_gpu", resolved.micro_batch_tokens, "algorithm.micro_batch_tokens"),
+        *_micro_batches(config, facts, resolved),
         VerlSetting(f"{actor}.clip_ratio_low", algorithm.clip_low, "algorithm.clip_low"),
         VerlSetting(f"{actor}.clip_ratio_high", algorithm.clip_high, "algorithm.clip_high"),
         VerlSetting(f"{actor}.clip_ratio_c", algorithm.dual_clip, "algorithm.dual_clip"),
@@ -123,8 +139,33 @@ def _actor(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSett
     ]
 
 
+def _micro_batches(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
+    """One prompt group a micro-batch on CPU, where the engine shares the prompt; a budget of tokens on CUDA."""
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    if facts.platform == "cpu":
+        why = "on CPU a micro-batch is one prompt group"
+        group = config.rollout.samples_per_prompt
+        return [
+            VerlSetting(f"{actor}.use_dynamic_bsz", False, fixed=why),
+            VerlSetting(f"{actor}.ppo_micro_batch_size_per_gpu", group, "rollout.samples_per_prompt"),
+            VerlSetting(f"{rollout}.log_prob_use_dynamic_bsz", False, fixed=why),
+            VerlSetting(f"{rollout}.log_prob_micro_batch_size_per_gpu", group, "rollout.samples_per_prompt"),
+        ]
+    return [
+        VerlSetting(
+            f"{actor}.use_dynamic_bsz", True, fixed="micro-batches are cut by tokens: algorithm.micro_batch_tokens"
+        ),
+        VerlSetting(f"{actor}.ppo_max_token_len_per_gpu", resolved.micro_batch_tokens, "algorithm.micro_batch_tokens"),
+    ]
+
+
 def _rollout(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
-    key, rollout, validation, cpu = "actor_rollout_ref.rollout", config.rollout, config.rollout.validation, facts.platform == "cpu"
+    key, rollout, validation, cpu = (
+        "actor_rollout_ref.rollout",
+        config.rollout,
+        config.rollout.validation,
+        facts.platform == "cpu",
+    )
     longest = config.data.max_prompt_tokens + rollout.max_response_tokens
     found = [
         VerlSetting(f"{key}.name", "vllm", fixed="rollouts come from vLLM"),
@@ -139,7 +180,9 @@ def _rollout(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSe
         VerlSetting(f"{key}.max_model_len", longest, "rollout.max_response_tokens"),
         VerlSetting(f"{key}.max_num_batched_tokens", max(8192, longest)),
         VerlSetting(f"{key}.enforce_eager", resolved.eager, "rollout.eager"),
-        VerlSetting(f"{key}.calculate_log_probs", True, fixed="the rollout engine's probabilities are recorded and compared"),
+        VerlSetting(
+            f"{key}.calculate_log_probs", True, fixed="the rollout engine's probabilities are recorded and compared"
+        ),
         VerlSetting(f"{key}.val_kwargs.n", validation.samples_per_prompt, "rollout.validation.samples_per_prompt"),
         VerlSetting(f"{key}.val_kwargs.temperature", validation.temperature, "rollout.validation.temperature"),
         VerlSetting(f"{key}.val_kwargs.top_p", validation.top_p, "rollout.validation.top_p"),
@@ -157,9 +200,11 @@ def _rollout(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSe
 
 
 def _data(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
+    # verl builds a validation set even where none is ever used.
+    validation = facts.validation_files or facts.train_files[:1]
     return [
         VerlSetting("data.train_files", list(facts.train_files), "data.train"),
-        VerlSetting("data.val_files", list(facts.validation_files), "data.validation"),
+        VerlSetting("data.val_files", list(validation), "data.validation"),
         VerlSetting("data.max_prompt_length", config.data.max_prompt_tokens, "data.max_prompt_tokens"),
         VerlSetting("data.max_response_length", config.rollout.max_response_tokens, "rollout.max_response_tokens"),
         VerlSetting("data.train_batch_size", config.algorithm.prompts_per_step, "algorithm.prompts_per_step"),
@@ -169,7 +214,8 @@ def _data(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetti
         VerlSetting("data.trust_remote_code", config.model.trust_remote_code, "model.trust_remote_code"),
         VerlSetting("data.filter_overlong_prompts", True, fixed="data.max_prompt_tokens leaves long prompts out"),
         VerlSetting("data.truncation", "error", fixed="a cut prompt has another answer"),
-        # Rows are text: reading ahead in other processes costs more than it saves, and blurs the cursor that resume needs.
+        # Rows are text: reading ahead in other processes costs more than it saves, and blurs the cursor
+        # that resume needs.
         VerlSetting("data.dataloader_num_workers", 0),
     ]
 
@@ -182,20 +228,34 @@ def _algorithm(config: RunConfig, facts: Facts, resolved: Resolved) -> list[Verl
     return [
         VerlSetting("algorithm.adv_estimator", "grpo", fixed="the project trains with GRPO"),
         VerlSetting("algorithm.norm_adv_by_std_in_grpo", algorithm.normalize_by_std, "algorithm.normalize_by_std"),
-        VerlSetting("algorithm.use_kl_in_reward", False, fixed="a KL term belongs to the loss: algorithm.kl_coefficient"),
+        VerlSetting(
+            "algorithm.use_kl_in_reward", False, fixed="a KL term belongs to the loss: algorithm.kl_coefficient"
+        ),
         VerlSetting("algorithm.filter_groups.enable", sampling.enabled, "algorithm.dynamic_sampling.enabled"),
         VerlSetting("algorithm.filter_groups.metric", metric, "algorithm.dynamic_sampling.metric"),
         VerlSetting(f"{correction}.rollout_is", level, "algorithm.rollout_correction.level"),
-        VerlSetting(f"{correction}.rollout_is_threshold", algorithm.rollout_correction.threshold, "algorithm.rollout_correction.threshold"),
+        VerlSetting(
+            f"{correction}.rollout_is_threshold",
+            algorithm.rollout_correction.threshold,
+            "algorithm.rollout_correction.threshold",
+        ),
         VerlSetting(f"{correction}.bypass_mode", resolved.old_log_prob == "rollout", "algorithm.old_log_prob"),
         VerlSetting("trainer.v1.trainer_mode", TRAINER_MODE, fixed="the trainer that records and resumes"),
         VerlSetting(f"{sampler}.custom_sampler.path", SAMPLER[0], fixed="the sampler with bounded dynamic sampling"),
         VerlSetting(f"{sampler}.custom_sampler.name", SAMPLER[1], fixed="the sampler with bounded dynamic sampling"),
-        VerlSetting(f"{sampler}.sampler_kwargs.enabled", sampling.enabled, "algorithm.dynamic_sampling.enabled"),
-        VerlSetting(f"{sampler}.sampler_kwargs.metric", metric, "algorithm.dynamic_sampling.metric"),
-        VerlSetting(f"{sampler}.sampler_kwargs.max_rounds", sampling.max_rounds, "algorithm.dynamic_sampling.max_rounds"),
-        VerlSetting(f"{sampler}.sampler_kwargs.stall_seconds", sampling.stall_seconds, "algorithm.dynamic_sampling.stall_seconds"),
-        VerlSetting(f"{sampler}.sampler_kwargs.train_batch_size", algorithm.prompts_per_step, "algorithm.prompts_per_step"),
+        VerlSetting(
+            f"{sampler}.sampler_kwargs.metric",
+            metric if sampling.enabled else None,
+            "algorithm.dynamic_sampling.metric",
+        ),
+        VerlSetting(
+            f"{sampler}.sampler_kwargs.max_rounds", sampling.max_rounds, "algorithm.dynamic_sampling.max_rounds"
+        ),
+        VerlSetting(
+            f"{sampler}.sampler_kwargs.stall_seconds",
+            sampling.stall_seconds,
+            "algorithm.dynamic_sampling.stall_seconds",
+        ),
     ]
 
 
@@ -205,8 +265,12 @@ def _reward(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSet
         VerlSetting("reward.num_workers", config.resources.nodes),
         VerlSetting("reward.reward_manager.source", "importlib", fixed="scores come from innovator_rl.scoring"),
         VerlSetting("reward.reward_manager.name", REWARD_MANAGER[1], fixed="scores come from innovator_rl.scoring"),
-        VerlSetting("reward.reward_manager.module.path", REWARD_MANAGER[0], fixed="scores come from innovator_rl.scoring"),
-        VerlSetting("reward.reward_manager.module.name", REWARD_MANAGER[1], fixed="scores come from innovator_rl.scoring"),
+        VerlSetting(
+            "reward.reward_manager.module.path", REWARD_MANAGER[0], fixed="scores come from innovator_rl.scoring"
+        ),
+        VerlSetting(
+            "reward.reward_manager.module.name", REWARD_MANAGER[1], fixed="scores come from innovator_rl.scoring"
+        ),
         VerlSetting(f"{kwargs}.routes", dict(reward.routes), "reward.routes"),
         VerlSetting(f"{kwargs}.workers", reward.workers, "reward.workers"),
         VerlSetting(f"{kwargs}.timeout_seconds", reward.timeout_seconds, "reward.timeout_seconds"),
@@ -222,23 +286,31 @@ def _reward(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSet
 
 def _trainer(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
     schedule, logging = config.schedule, config.logging
-    sinks = [name for name, wanted in (("tensorboard", logging.tensorboard), ("wandb", logging.wandb)) if wanted]
+    sinks = (
+        ["wandb"] if logging.wandb else []
+    )  # metrics.jsonl and TensorBoard events are written by our observer, which survives a resume
     return [
         VerlSetting("trainer.use_v1", True, fixed="verl's V0 trainer knows nothing of these hooks"),
         VerlSetting("trainer.project_name", logging.project, "logging.project"),
         VerlSetting("trainer.experiment_name", config.name, "name"),
-        VerlSetting("trainer.logger", sinks, "logging.tensorboard and logging.wandb"),
+        VerlSetting("trainer.logger", sinks, "logging.wandb"),
         VerlSetting("trainer.total_training_steps", schedule.steps, "schedule.steps"),
         VerlSetting("trainer.total_epochs", ENDLESS, "schedule.steps"),
         VerlSetting("trainer.save_freq", schedule.save_every or -1, "schedule.save_every"),
         VerlSetting("trainer.test_freq", schedule.validate_every or -1, "schedule.validate_every"),
         VerlSetting("trainer.val_before_train", schedule.validate_before, "schedule.validate_before"),
-        VerlSetting("trainer.max_actor_ckpt_to_keep", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
+        VerlSetting(
+            "trainer.max_actor_ckpt_to_keep",
+            None,
+            fixed="older checkpoints go after the new one is whole: schedule.keep_checkpoints",
+        ),
         VerlSetting("trainer.default_local_dir", facts.checkpoint_dir, "logging.runs_dir and name"),
-        VerlSetting("trainer.resume_mode", "auto" if schedule.resume == "auto" else "disable", "schedule.resume"),
+        VerlSetting("trainer.resume_mode", "resume_path" if facts.resume_from else "disable", "schedule.resume"),
+        VerlSetting("trainer.resume_from_path", facts.resume_from or None, "schedule.resume"),
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", facts.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", facts.attempt, fixed="counted by launch"),
+        VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]
 
 
@@ -256,9 +328,13 @@ def _resources(config: RunConfig, facts: Facts, resolved: Resolved) -> list[Verl
         found.append(VerlSetting(f"{ray}.num_cpus", resolved.ray_cpus, "resources.ray_cpus"))
     if facts.platform == "cpu":
         found.append(VerlSetting("transfer_queue.backend.SimpleStorage.num_data_storage_units", 1))
-        found.append(VerlSetting("actor_rollout_ref.nccl_timeout", 3600))  # a CPU step may outlast the ten minutes meant for GPUs
+        found.append(
+            VerlSetting("actor_rollout_ref.nccl_timeout", 3600)
+        )  # a CPU step may outlast the ten minutes meant for GPUs
         if resources.ray_address is None:
-            found.append(VerlSetting(f"{ray}.num_gpus", resources.accelerators_per_node, "resources.accelerators_per_node"))
+            found.append(
+                VerlSetting(f"{ray}.num_gpus", resources.accelerators_per_node, "resources.accelerators_per_node")
+            )
     return found
 
 

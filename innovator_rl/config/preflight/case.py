@@ -1,0 +1,44 @@
+"""What every check looks at: the run, the machine, the model, the data, and the values that `auto` stands for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from innovator_rl.config.preflight.datafiles import DataFile
+from innovator_rl.config.preflight.machine import Machine
+from innovator_rl.config.resolve import Facts, Platform, Resolved
+from innovator_rl.config.schema import RunConfig
+from innovator_rl.models import ModelFacts
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run about to be judged. `model` is None where its config.json could not be read without the network."""
+
+    config: RunConfig
+    machine: Machine
+    platform: Platform
+    resolved: Resolved
+    model: ModelFacts | None
+    model_folder: Path | None
+    train: tuple[DataFile, ...]
+    validation: tuple[DataFile, ...]
+    run_dir: Path
+
+    @property
+    def workers(self) -> int:
+        """Training processes over all nodes."""
+        return self.config.resources.nodes * self.config.resources.accelerators_per_node
+
+    def facts(self) -> Facts:
+        """The facts with which verl's configuration can be written for judging."""
+        return Facts(
+            model_path=str(self.model_folder or self.config.model.path),
+            is_moe=bool(self.model and self.model.is_moe),
+            train_files=tuple(str(file.path) for file in self.train),
+            validation_files=tuple(str(file.path) for file in self.validation),
+            checkpoint_dir=str(self.run_dir / "checkpoints"),
+            platform=self.platform,
+            threads=self.machine.cores,
+            head_dim=self.model.head_dim if self.model else None,
+            run_dir=str(self.run_dir),
+        )

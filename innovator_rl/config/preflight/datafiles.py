@@ -1,0 +1,116 @@
+"""A data file as the checks see it: does it open, which columns, how many rows, whose rows.
+
+Parquet metadata and a few columns are read, never the whole file; JSON lines, which verl also takes, are read up to a
+limit.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROWS_LOOKED_AT = 200_000
+PROMPTS_LOOKED_AT = 2_000
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of rows. `problem` is set where it cannot be read; `sources` and `rewarders` come from the rows looked
+    at."""
+
+    path: Path
+    problem: str = ""
+    rows: int = 0
+    columns: frozenset[str] = frozenset()
+    wrong: tuple[str, ...] = ()  # columns that are there but not as a row needs them
+    sources: frozenset[str] = frozenset()
+    rewarders: dict[str, frozenset[str]] = field(default_factory=dict)  # data_source -> names in extra_info.reward
+    shortest_prompt: int | None = None  # characters
+
+
+def read(path: Path) -> DataFile:
+    """Look at one file; never raises for what is wrong with it."""
+    if not path.exists():
+        return DataFile(path, problem="no such file")
+    if path.is_dir():
+        return DataFile(path, problem="a folder, not a file")
+    if path.suffix not in (".parquet", ".json", ".jsonl"):
+        return DataFile(path, problem=f"{path.suffix or 'no suffix'} is no format of verl's: .parquet, .jsonl or .json")
+    try:
+        return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
+    except Exception as error:  # pyarrow and json raise many kinds; each means the file cannot be read
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return DataFile(path, problem=f"cannot be read: {reason}")
+
+
+def _parquet(path: Path) -> DataFile:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    schema, rows = file.schema_arrow, file.metadata.num_rows
+    wanted = [name for name in ("data_source", "extra_info", "reward_model", "prompt") if name in schema.names]
+    batches, seen = [], 0
+    if wanted and rows:
+        for batch in file.iter_batches(batch_size=5_000, columns=wanted):
+            batches += (
+                batch.to_pylist()
+                if seen < PROMPTS_LOOKED_AT
+                else batch.drop_columns([n for n in ("prompt",) if n in wanted]).to_pylist()
+            )
+            seen += batch.num_rows
+            if seen >= ROWS_LOOKED_AT:
+                break
+    return _describe(path, rows, frozenset(schema.names), batches)
+
+
+def _json_lines(path: Path) -> DataFile:
+    with path.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines if line.strip()]
+    if rows and not all(isinstance(row, dict) for row in rows):
+        return DataFile(path, problem="cannot be read: a line is no object")
+    columns = frozenset(rows[0]) if rows else frozenset()
+    return _describe(path, len(rows), columns, rows[:ROWS_LOOKED_AT])
+
+
+def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[str, Any]]) -> DataFile:
+    wrong = set()
+    rewarders: dict[str, set[str]] = {}
+    shortest = None
+    for row in rows:
+        source = row.get("data_source")
+        if not isinstance(source, str) or not source:
+            wrong.add("data_source: a name, e.g. gsm8k")
+            continue
+        extra = row.get("extra_info")
+        name = extra.get("reward") if isinstance(extra, dict) else None
+        rewarders.setdefault(source, set()).add(name or "")
+        model = row.get("reward_model")
+        if not isinstance(model, dict) or model.get("ground_truth") is None:
+            wrong.add("reward_model: {style: rule, ground_truth: TEXT}")
+        if "prompt" in row:
+            size = _prompt_size(row["prompt"])
+            if size is None:
+                wrong.add("prompt: a list of {role, content}")
+            else:
+                shortest = size if shortest is None else min(shortest, size)
+    return DataFile(
+        path=path,
+        rows=count,
+        columns=columns,
+        wrong=tuple(sorted(wrong)),
+        sources=frozenset(rewarders),
+        rewarders={source: frozenset(names) for source, names in rewarders.items()},
+        shortest_prompt=shortest,
+    )
+
+
+def _prompt_size(prompt: Any) -> int | None:
+    """Characters of a chat prompt, None where it is no chat prompt."""
+    if not isinstance(prompt, list) or not prompt:
+        return None
+    if not all(
+        isinstance(message, dict) and isinstance(message.get("content"), str) and message.get("role")
+        for message in prompt
+    ):
+        return None
+    return sum(len(message["content"]) for message in prompt)
