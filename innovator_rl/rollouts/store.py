@@ -122,13 +122,14 @@ class Store:
         """Responses counted and averaged by the given columns of COUNT_BY: `responses`, `correct`, `accuracy`, ..."""
         _known(by, COUNT_BY, "count by")
         columns = ", ".join(by)
+        source = "({joined})" if "drop_reason" in by else "{rollouts}"  # the join is most of the cost
         return self._ask(
             f"""
             SELECT {columns}, count(*) AS responses, count(*) FILTER (correct) AS correct,
                    avg(coalesce(correct, false)::INT) AS accuracy, avg(reward) AS reward_mean,
                    avg(response_tokens) AS response_tokens_mean, count(*) FILTER (truncated) AS truncated,
                    count(*) FILTER (status <> 'ok') AS failed
-            FROM ({{joined}}) GROUP BY {columns} ORDER BY {columns}
+            FROM {source} GROUP BY {columns} ORDER BY {columns}
             """,
             steps,
             kind,
