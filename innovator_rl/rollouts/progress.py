@@ -18,7 +18,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -27,6 +26,8 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from innovator_rl.rollouts.summary import Domains, step_figures, validation_figures
 
 PHASES = ("starting", "generating", "updating", "syncing", "validating", "saving")
 STEPS_FOR_ESTIMATE = 10  # steps lengthen as responses do, so only recent ones foretell the rest
@@ -49,6 +50,8 @@ class ProgressState:
     phase_started: float = 0.0
     done: int = 0
     total: int | None = None
+    unit: str = ""
+    extra: str = ""
     last: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
     validation_step: int | None = None
@@ -130,7 +133,9 @@ def phase_text(state: ProgressState, now: float) -> str:
     """What happens now and for how long: `generating 128/512 responses, 12 s`."""
     text = state.phase
     if state.total:
-        text += f" {state.done}/{state.total}" + (" responses" if state.phase in ("generating", "validating") else "")
+        text += f" {state.done}/{state.total} {state.unit}".rstrip()
+    if state.extra:
+        text += f", {state.extra}"
     if state.detail:
         text += f": {state.detail}"
     return f"{text}, {duration(max(0.0, now - state.phase_started))}"
@@ -189,41 +194,43 @@ def _domain_table(train: Mapping[str, Any], validation: Mapping[str, Any]) -> Ta
 
 
 class Progress:
-    """Shows a run's progress; `mode` is "auto" (a panel on a terminal, lines elsewhere; also True), "panel", "lines",
-    "off" (also False).
+    """Shows a run's progress.
+
+    `live` is "auto" (a panel on a terminal, lines elsewhere), True (a panel) or False (nothing). The panel starts with the
+    first call and ends with `close`, which is also the end of a `with` block.
     """
 
     def __init__(
         self,
         name: str,
         total_steps: int,
-        mode: str | bool = "auto",
         stream: TextIO | None = None,
+        live: bool | str = "auto",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         stream = stream or sys.stdout
-        mode = {True: "auto", False: "off"}[mode] if isinstance(mode, bool) else mode
-        if mode not in ("auto", "panel", "lines", "off"):
-            raise ValueError(f"logging.progress={mode!r}: use auto, true or false")
-        self.mode = ("panel" if stream.isatty() else "lines") if mode == "auto" else mode
+        modes = {"auto": "panel" if stream.isatty() else "lines", True: "panel", False: "off"}
+        if live not in modes:
+            raise ValueError(f"logging.progress={live!r}: use auto, true or false")
+        self.mode = modes[live]
         self.clock = clock
         now = clock()
         self.state = ProgressState(name=name, total_steps=total_steps, started=now, phase_started=now)
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._console = Console(file=stream, highlight=False, soft_wrap=self.mode != "panel")
         self._live: Live | None = None
+        self._closed = False
         self._step_started: float | None = None
 
     def __enter__(self) -> Progress:
-        if self.mode == "panel":
-            self._live = Live(
-                console=self._console, refresh_per_second=2, get_renderable=lambda: render(self.state, self.clock())
-            )
-            self._live.start()
+        self._show()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the panel, leaving its last state on the screen. Closing twice is harmless."""
+        self._closed = True
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -235,13 +242,15 @@ class Progress:
     def phase(
         self, name: str, step: int | None = None, detail: str = "", done: int = 0, total: int | None = None
     ) -> None:
-        """Enter a phase of PHASES: what is done now, of which step, and how much of it there is."""
+        """Enter a phase, one of PHASES or another word: what is done now, of which step, how much of it there is."""
+        self._show()
         state, now = self.state, self.clock()
         if name != "starting" and self._step_started is None:
             self._step_started = now  # start-up must not count as the first step's time
         if (name, detail) != (state.phase, state.detail) or (step is not None and step != state.step):
             state.phase_started = now
-        state.phase, state.detail, state.done, state.total = name, detail, done, total
+        state.phase, state.detail, state.done, state.total, state.extra = name, detail, done, total, ""
+        state.unit = "responses" if name in ("generating", "validating") else ""
         state.step = state.step if step is None else step
         if self.mode == "lines" and name == "starting":
             self._print(f"{state.name}: starting{f': {detail}' if detail else ''}")
@@ -251,29 +260,54 @@ class Progress:
         self.state.done = done
         self.state.total = total or self.state.total
 
-    def step(self, step: int, summary: Mapping[str, Any]) -> None:
-        """A step is complete; `summary` has the keys of `ProgressState.last`."""
+    def sampling(self, useful: int, wanted: int, in_flight: int = 0, dropped: Mapping[str, int] | None = None) -> None:
+        """How far dynamic sampling is: useful groups of those wanted, groups under way, dropped ones by reason."""
+        state = self.state
+        state.done, state.total, state.unit = useful, wanted, "useful groups"
+        parts = [f"{in_flight} under way"] if in_flight else []
+        parts += [f"{count} dropped as {reason}" for reason, count in sorted((dropped or {}).items()) if count]
+        state.extra = ", ".join(parts)
+
+    def step(self, step: int, metrics: Mapping[str, Any], domains: Domains | None = None) -> None:
+        """A step is complete. `metrics`: the keys of `ProgressState.last`, or the engine's flat names."""
+        self._show()
         state, now = self.state, self.clock()
+        summary = step_figures(metrics, domains)
         measured = now - (self._step_started if self._step_started is not None else state.started)
         state.durations.append(float(summary.get("seconds") or measured))
         self._step_started = now
-        state.last, state.completed, state.step = dict(summary), step, step
+        state.last, state.completed, state.step = summary, step, step
         if self.mode == "lines":
             self._print(step_line(state))
 
-    def validation(self, step: int, summary: Mapping[str, Any]) -> None:
-        """A validation is complete; `summary` has `accuracy` and `domains`."""
+    def validation(self, step: int, metrics: Mapping[str, Any], domains: Domains | None = None) -> None:
+        """A validation is complete: `accuracy` and `domains`, or the engine's flat names."""
+        self._show()
         state = self.state
-        state.validation, state.validation_step = dict(summary), step
-        if state.first_validation is None and summary.get("accuracy") is not None:
-            state.first_validation = float(summary["accuracy"])
+        state.validation, state.validation_step = validation_figures(metrics, domains), step
+        accuracy = state.validation.get("accuracy")
+        if state.first_validation is None and accuracy is not None:
+            state.first_validation = float(accuracy)
         if self.mode == "lines":
             self._print(validation_line(state))
 
-    def message(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """One line that stays: a checkpoint written, a warning, where the run lies."""
         if self.mode != "off":
+            self._show()
             self._print(text)
+
+    def _show(self) -> None:
+        if self.mode == "panel" and self._live is None and not self._closed:
+            # The stream may be all that still reaches the terminal: others' output is somebody else's to redirect.
+            self._live = Live(
+                console=self._console,
+                refresh_per_second=2,
+                get_renderable=lambda: render(self.state, self.clock()),
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False)

@@ -11,6 +11,7 @@ run.json says what a run is and what it last reported; it cannot say that its wr
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -146,7 +147,8 @@ class RunDir:
             "git": git_state(),
             "packages": package_versions(),
             "ray_job_id": ray_job_id or os.environ.get("RAY_JOB_ID"),
-            "ray_submission_id": os.environ.get("INNOVATOR_SUBMISSION_ID"),
+            "ray_submission_id": _submission_id(),
+            "ray_dashboard": os.environ.get("INNOVATOR_RAY_DASHBOARD"),
             "attempts": attempts,
         }
         self._save()
@@ -250,6 +252,15 @@ class RunDir:
             phase_age=seconds_since(record.get("phase_since", ""), now),
             record=record,
         )
+
+
+def _submission_id() -> str | None:
+    # Ray hands a submitted job's configuration to its driver in this variable, whoever submitted it.
+    try:
+        submitted = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+        return (submitted.get("metadata") or {}).get("job_submission_id")
+    except (ValueError, AttributeError):
+        return None
 
 
 def list_runs(runs_dir: Path) -> list[RunDir]:

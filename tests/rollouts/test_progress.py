@@ -47,7 +47,7 @@ def test_a_log_gets_one_line_a_step() -> None:
         progress.phase("updating")
         progress.step(1, SUMMARY)
         progress.validation(1, {"accuracy": 0.5})
-        progress.message("checkpoint [step 1] written")
+        progress.note("checkpoint [step 1] written")
     assert stream.getvalue().splitlines() == [
         "demo: starting: Ray and 2 workers",
         "validation at step 0 | correct 25% | physics 25%",
@@ -60,7 +60,7 @@ def test_a_log_gets_one_line_a_step() -> None:
 
 def test_the_panel_shows_the_phase_from_the_first_second() -> None:
     clock = Clock()
-    progress = Progress("demo", 3, mode="off", clock=clock)
+    progress = Progress("demo", 3, live=False, clock=clock)
     progress.phase("starting", detail="loading the model into the generator")
     clock.now += 75
     shown = screen(progress, clock)
@@ -70,7 +70,7 @@ def test_the_panel_shows_the_phase_from_the_first_second() -> None:
 
 def test_the_panel_shows_groups_domains_and_time_left() -> None:
     clock = Clock()
-    progress = Progress("demo", 3, mode="off", clock=clock)
+    progress = Progress("demo", 3, live=False, clock=clock)
     progress.phase("generating", step=1, total=512)
     clock.now += 10
     progress.step(1, SUMMARY)
@@ -95,7 +95,7 @@ def test_the_panel_shows_groups_domains_and_time_left() -> None:
 
 def test_a_resumed_run_counts_on_and_estimates_from_its_own_steps() -> None:
     clock = Clock()
-    progress = Progress("demo", 20, mode="off", clock=clock)
+    progress = Progress("demo", 20, live=False, clock=clock)
     progress.resume(10)
     progress.phase("generating", step=11)
     clock.now += 30
@@ -112,7 +112,7 @@ def test_a_terminal_gets_the_panel() -> None:
     with Progress("demo", 2, stream=stream) as progress:
         assert progress.mode == "panel"
         progress.step(1, SUMMARY)
-        progress.message("checkpoint written")
+        progress.note("checkpoint written")
     assert "checkpoint written" in stream.getvalue()
     assert "demo" in stream.getvalue()
 
@@ -120,4 +120,31 @@ def test_a_terminal_gets_the_panel() -> None:
 def test_lengths_of_time_and_bad_modes() -> None:
     assert [duration(s) for s in (0.4, 59.4, 61, 7800)] == ["0 s", "59 s", "1 min 01 s", "2 h 10 min"]
     with pytest.raises(ValueError, match=r"logging\.progress='fancy'"):
-        Progress("demo", 1, mode="fancy")
+        Progress("demo", 1, live="fancy")
+
+
+def test_the_engines_flat_metrics_and_dynamic_sampling_are_understood() -> None:
+    clock = Clock()
+    progress = Progress("demo", 3, live=False, clock=clock)
+    progress.phase("generating", step=1)
+    progress.sampling(useful=12, wanted=64, in_flight=30, dropped={"all_wrong": 5, "failed": 0})
+    assert "generating 12/64 useful groups, 30 under way, 5 dropped as all_wrong, 0 s" in screen(progress, clock)
+    metrics = {
+        "critic/score/mean": 0.25,
+        "perf/throughput": 80.0,
+        "timing_s/step": 33.0,
+        "sampling/useful_groups": 8.0,
+        "sampling/dropped_all_wrong": 3.0,
+        "actor/entropy": 1.0,
+    }
+    domains = {
+        "physics": {"accuracy": 0.5, "responses": 10, "correct": 5},
+        "math": {"accuracy": 0.1, "responses": 30, "correct": 3},
+    }
+    progress.step(1, metrics, domains)
+    assert progress.state.last["accuracy"] == 0.2
+    assert progress.state.durations[-1] == 33.0
+    assert "8 kept, 3 dropped (all_wrong 3)" in screen(progress, clock)
+    progress.validation(1, {"val-core/gsm8k/acc/mean@4": 0.5, "val-core/gsm8k/acc/best@4/mean": 0.9, "val-aux/x": 1.0})
+    assert progress.state.validation["accuracy"] == 0.5
+    assert "gsm8k" in screen(progress, clock)

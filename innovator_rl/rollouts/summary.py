@@ -1,0 +1,84 @@
+"""A step's or a validation's headline figures: out of the engine's flat metrics and the record itself.
+
+The engine's metrics know nothing of domains; the recorded rollouts do. `domain_figures` reads one step's rows, tens of
+milliseconds, and `step_figures`/`validation_figures` put both together under the names `Progress` shows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from innovator_rl.rollouts.store import Store
+
+FIGURES = {
+    "reward": ("critic/score/mean", "critic/rewards/mean"),
+    "tokens_per_second": ("perf/throughput",),
+    "response_tokens": ("response_length/mean",),
+    "seconds": ("timing_s/step", "perf/time_per_step"),
+    "groups_kept": ("sampling/useful_groups",),
+}
+DROPPED_PREFIX = "sampling/dropped_"
+VALIDATION_ACCURACY = re.compile(r"^val-core/(?P<source>.+)/(?:acc|reward)/mean@\d+$")
+
+Domains = Mapping[str, Mapping[str, Any]]
+
+
+def domain_figures(store: Store, step: int, kind: str = "train") -> dict[str, dict[str, Any]]:
+    """`{domain: {accuracy, reward, responses}}` of one recorded step."""
+    return {
+        row["domain"] or "?": {
+            "accuracy": row["accuracy"],
+            "reward": row["reward_mean"],
+            "responses": row["responses"],
+            "correct": row["correct"],
+        }
+        for row in store.counts(by=["domain"], steps=step, kind=kind)
+    }
+
+
+def step_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> dict[str, Any]:
+    """The figures of a training step; keys as in `ProgressState.last`, those that are known."""
+    figures: dict[str, Any] = {name: value for name, value in metrics.items() if "/" not in name}
+    for name, sources in FIGURES.items():
+        known = [metrics[key] for key in sources if _is_number(metrics.get(key))]
+        if known and name not in figures:
+            figures[name] = known[0]
+    if "groups_kept" in figures:
+        figures["groups_kept"] = round(figures["groups_kept"])
+    dropped = {k.removeprefix(DROPPED_PREFIX): round(v) for k, v in metrics.items() if k.startswith(DROPPED_PREFIX)}
+    if dropped:
+        figures.setdefault("groups_dropped", dropped)
+    if domains:
+        figures.setdefault("domains", domains)
+        figures.setdefault("accuracy", _overall(domains))
+    return figures
+
+
+def validation_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> dict[str, Any]:
+    """`accuracy` and `domains` of a validation; by data source where no domains are given."""
+    figures: dict[str, Any] = {name: value for name, value in metrics.items() if "/" not in name}
+    if domains:
+        figures.setdefault("domains", domains)
+        figures.setdefault("accuracy", _overall(domains))
+        return figures
+    sources = {
+        match["source"]: {"accuracy": float(value)}
+        for name, value in metrics.items()
+        if (match := VALIDATION_ACCURACY.match(name)) and _is_number(value)
+    }
+    if sources:
+        figures.setdefault("domains", sources)
+        figures.setdefault("accuracy", sum(s["accuracy"] for s in sources.values()) / len(sources))
+    return figures
+
+
+def _overall(domains: Domains) -> float | None:
+    responses = sum(values.get("responses") or 0 for values in domains.values())
+    return sum(values.get("correct") or 0 for values in domains.values()) / responses if responses else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
