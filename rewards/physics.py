@@ -1,0 +1,467 @@
+"""Physics answers: quantities with units, numbers to their significant figures, formulas by their values, lists and
+vectors by parts.
+
+What decides, in order: hedging ("2 or 3") is no answer; a quantity is compared in SI units with the same dimensions;
+a formula is compared with case-sensitive symbols at random points in 50-digit arithmetic (`rewards.latex`); what that
+reader cannot read (integrals, sums, inequalities) goes to math-verify, unless the two sides use different letters,
+which it would not notice.
+
+Tolerance: two numbers agree if the one with more digits rounds to the other, given at least two significant figures,
+or if a decimal one is within half a percent. Two integers, and two exact formulas, must be equal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+
+from innovator_rl.scoring import Score, right, wrong
+from rewards.extraction import Found, all_boxed, final_part, find_answer, unmarked
+from rewards.latex import Node, Unreadable, evaluate, has_decimals, read, sample, symbols
+from rewards.units import ONE, Unit, parse_unit
+
+MAX_ANSWER_CHARS = 2_000
+TRIALS = 4
+RELATIVE = 5e-3
+EXACT = mpmath.mpf(10) ** -25
+
+_HEDGE = re.compile(
+    r"(?<![A-Za-z\\])(?:or|either|maybe|perhaps)(?![A-Za-z])|\\(?:text|mathrm)\s*\{\s*or\s*\}|\\lor(?![a-z])"
+)
+_RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim)(?![A-Za-z])|≈|≃|≡")
+_FILLER = re.compile(
+    r"^(?:(?:(?:is|are|equals?|equal to|approximately|about|roughly|around|thus|so)(?![A-Za-z])|=|~|:)\s*)+",
+    re.IGNORECASE,
+)
+_WORDS = re.compile(r"[A-Za-z][a-z]{2,}")
+_NUMBER_HEAD = re.compile(r"[-+−]?\s*(?:\d|\.\d|\\(?:[dt]?frac|sqrt|pi)|π|√)")
+_MATRIX = re.compile(r"\\begin\{([pbvB]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
+_UNCERTAIN = re.compile(r"\d\s*(?:\\pm|±)\s*\d+\.\d|\d\.\d+\s*(?:\\pm|±)")
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with its unit; `figures` are its stated significant figures, None for an exact one."""
+
+    value: Any
+    unit: Unit | None
+    figures: int | None
+    integer: bool
+
+
+def hedged(text: str) -> bool:
+    """Whether an answer offers alternatives."""
+    return bool(_HEDGE.search(text))
+
+
+def tidy(text: str) -> str:
+    """One spelling of the same answer: no dollars, no sizing, one relation sign."""
+    text = unmarked(text)
+    text = _siunitx(text)
+    text = re.sub(r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|displaystyle)(?![A-Za-z])", "", text)
+    text = text.replace("$", " ").replace("**", "^") if "$" in text else text
+    return _FILLER.sub("", _RELATION.sub("=", text).strip()).strip().rstrip(".,;").strip()
+
+
+def _siunitx(text: str) -> str:
+    """`\\qty{5}{\\kilo\\gram}` and `\\SI` as a number and unit words."""
+
+    def spelled(match: re.Match[str]) -> str:
+        unit = re.sub(r"\\(square|cubic)\s*\\([a-z]+)", r"\\\2\\\1d", match.group(2)).replace("\\cubicd", "\\cubed")
+        unit = unit.replace("\\squared", "^{2}").replace("\\cubed", "^{3}").replace("\\per", " / ")
+        unit = re.sub(r"\\(kilo|milli|micro|nano|mega|giga|centi|pico)\s*\\", r"\\\1", unit)
+        return f"{match.group(1)} " + re.sub(r"\\([a-z]+)", r" \1", unit)
+
+    return re.sub(r"\\(?:SI|qty)\s*\{([^{}]*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}", spelled, text)
+
+
+def split_top(text: str, separators: str) -> list[str]:
+    """Split at separators outside every bracket."""
+    parts, depth, start = [], 0, 0
+    for index, char in enumerate(text):
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif char in separators and depth <= 0 and not (char == "," and _is_thousands(text, index)):
+            if index and (text[index - 1] == "\\" or (char == "=" and text[index - 1] in "<>!")):
+                continue  # a thin space, or a relation of two signs
+            parts.append(_stripped(text[start:index]))
+            start = index + 1
+    return [*parts, _stripped(text[start:])]
+
+
+def _stripped(text: str) -> str:
+    return re.sub(r"^(?:\\[,;:! ]|\\quad|\s|~)+|(?:\\[,;:! ]|\s|~)+$", "", text)
+
+
+def _is_thousands(text: str, index: int) -> bool:
+    return (
+        bool(re.match(r"\d{3}(?!\d)", text[index + 1 :]))
+        and text[index - 1 : index].isdigit()
+        and text[:index].isdigit()
+    )
+
+
+def figures(text: str) -> int | None:
+    """Significant figures of a decimal literal; None for anything that is not one. Trailing zeros of an integer do
+    not count.
+    """
+    head = re.match(r"[-+−]?\s*(\d[\d,]*\.?\d*|\.\d+)", text.strip())
+    if head is None:
+        return None
+    digits = head.group(1).replace(",", "")
+    if "." in digits:
+        return len(digits.replace(".", "").lstrip("0")) or 1
+    return len(digits.strip("0")) + (len(digits) - len(digits.lstrip("0")) and 0) if digits.strip("0") else 1
+
+
+def quantity(text: str) -> Quantity | None:
+    """A number, or a number followed by a unit; None for everything else."""
+    text = re.sub(r"\s*(?:\\pm|±)\s*[\d.]+", "", text.strip(), count=1)
+    if not _NUMBER_HEAD.match(text) or len(text) > 300:
+        return None
+    bare = _number(text)
+    if bare is not None:
+        return Quantity(bare, None, _stated(text), _is_integer(text))
+    for cut in range(len(text) - 1, 0, -1):
+        if text[cut - 1] in "\\^_" or (text[cut - 1].isalpha() and text[cut].isalpha() and "\\" not in text[:cut]):
+            continue
+        unit = parse_unit(text[cut:])
+        if unit is None or (text[cut].isalnum() and text[cut - 1] == "\\"):
+            continue
+        value = _number(text[:cut])
+        if value is not None and not _shorter_head(text, cut):
+            return Quantity(value, unit, _stated(text[:cut]), _is_integer(text[:cut].strip()))
+    return None
+
+
+def _shorter_head(text: str, cut: int) -> bool:
+    """Whether the unit begins earlier: `5 m` in front of `/s` is no number, but `3e` in front of `V` would be one."""
+    return any(
+        text[i:cut].strip() and _number(text[:i]) is not None and parse_unit(text[i:]) is not None
+        for i in range(1, cut)
+    )
+
+
+def _number(text: str) -> Any:
+    text = text.strip().rstrip("~").strip()
+    text = re.sub(r"(?:\\[,;: ]|\\thinspace|\\quad|~)+$", "", text).strip()
+    if not text or text[-1] in "{(\\^_":
+        return None
+    try:
+        tree = read(text)
+        if symbols(tree) or _uses(tree, "e"):
+            return None
+        value = evaluate(tree, {})
+    except Unreadable:
+        return None
+    return mpmath.re(value) if mpmath.im(value) == 0 else None
+
+
+def _uses(tree: Node, kind: str) -> bool:
+    return tree.kind == kind or any(_uses(part, kind) for part in tree.parts)
+
+
+def _is_integer(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+−]?\s*\d[\d,]*", text.strip()))
+
+
+def _stated(text: str) -> int | None:
+    literal = re.fullmatch(
+        r"[-+−]?\s*(\d[\d,]*\.?\d*|\.\d+)\s*(?:[eE][-+]?\d+|(?:\\times|\\cdot|×|·|\*)\s*10\s*\^?.*)?",
+        text.strip().strip("~ \\,"),
+    )
+    return figures(literal.group(1)) if literal else None
+
+
+def close(gold: Quantity, said: Quantity, factor: Any = 1) -> bool:
+    """Whether two numbers agree to their significant figures; `factor` converts the second into the first one's
+    unit.
+    """
+    a, b = gold.value, said.value * factor
+    if not (mpmath.isfinite(a) and mpmath.isfinite(b)):
+        return False
+    size = max(abs(a), abs(b))
+    if abs(a - b) <= EXACT * size:
+        return True
+    plain = factor == 1 and (gold.unit is None or said.unit is None or gold.unit == said.unit)
+    if (gold.integer and said.integer) and plain:
+        return False
+    if gold.figures is None and said.figures is None:
+        return abs(a - b) <= mpmath.mpf(10) ** -9 * size
+    stated = [count for count in (gold.figures, said.figures) if count is not None]
+    fewest = min(stated)
+    exact_gold = gold.figures is None or (gold.integer and plain)
+    if not exact_gold and abs(a - b) <= RELATIVE * size:
+        return True
+    coarse = b if said.figures == fewest else a
+    return fewest >= (3 if exact_gold else 2) and abs(a - b) <= mpmath.mpf("0.500001") * _last_place(coarse, fewest)
+
+
+def _last_place(value: Any, count: int) -> Any:
+    return mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(value)))) - count + 1) if value else mpmath.mpf(0)
+
+
+def same_quantity(gold: Quantity, said: Quantity) -> bool:
+    """Compare in the gold's unit. A unit missing on one side is taken to be the other's; a different dimension is
+    wrong.
+    """
+    if gold.unit is None or said.unit is None:
+        named = gold.unit or said.unit
+        if named is None or named.dimension != ONE.dimension or close(gold, said):
+            return close(gold, said)
+        gold, said = (Quantity(q.value, q.unit or ONE, q.figures, q.integer) for q in (gold, said))
+    assert gold.unit is not None
+    assert said.unit is not None
+    if gold.unit.dimension != said.unit.dimension:
+        return False
+    if gold.unit.offset or said.unit.offset:
+        shifted = (said.value * said.unit.factor + said.unit.offset - gold.unit.offset) / gold.unit.factor
+        return close(gold, Quantity(shifted, gold.unit, said.figures, said.integer))
+    if gold.unit == ONE or gold.unit.factor == said.unit.factor:
+        return close(gold, said)
+    return close(gold, said, mpmath.mpf(said.unit.factor) / mpmath.mpf(gold.unit.factor))
+
+
+def same_formula(gold: Node, said: Node) -> bool:
+    """Equal at every random point; decimal coefficients may differ by rounding, but then by the same at every
+    point.
+    """
+    names = symbols(gold) | symbols(said)
+    tolerance = RELATIVE if has_decimals(gold) or has_decimals(said) else EXACT
+    for trial in range(TRIALS):
+        values = sample(names, trial)
+        with mpmath.workdps(40):
+            a, b = evaluate(gold, values), evaluate(said, values)
+            if abs(a - b) > tolerance * max(abs(a), abs(b), mpmath.mpf(10) ** -40):
+                return False
+    return True
+
+
+def same_equation(gold: tuple[Node, Node], said: tuple[Node, Node]) -> bool:
+    """Whether two equations say the same: their residuals differ by one constant factor."""
+    names = symbols(gold[0]) | symbols(gold[1]) | symbols(said[0]) | symbols(said[1])
+    ratios = []
+    for trial in range(TRIALS):
+        values = sample(names, trial)
+        with mpmath.workdps(40):
+            a = evaluate(gold[0], values) - evaluate(gold[1], values)
+            b = evaluate(said[0], values) - evaluate(said[1], values)
+            if abs(a) < EXACT or abs(b) < EXACT:
+                return abs(a) < EXACT and abs(b) < EXACT
+            ratios.append(a / b)
+    return all(abs(ratio - ratios[0]) <= EXACT * abs(ratios[0]) for ratio in ratios)
+
+
+def equivalent(gold: str, said: str) -> bool:
+    """Whether two answers agree. Both may be quantities, formulas, equations, lists, vectors, matrices or words."""
+    gold, said = tidy(gold), tidy(said)
+    if not gold or not said:
+        return False
+    if gold == said:
+        return True
+    parts = _structure(gold, said)
+    if parts is not None:
+        return parts
+    if _is_words(gold):
+        return _plain(gold) == _plain(said)
+    sides, said_sides = split_top(gold, "="), split_top(said, "=")
+    if len(sides) > 1 or len(said_sides) > 1:
+        return _equations(sides, said_sides)
+    return _expressions(gold, said)
+
+
+def _expressions(gold: str, said: str) -> bool:
+    a, b = quantity(gold), quantity(said)
+    if a is not None and b is not None:
+        return same_quantity(a, b)
+    try:
+        return same_formula(read(gold), read(said))
+    except Unreadable:
+        return _by_math_verify(gold, said)
+
+
+def _equations(gold: list[str], said: list[str]) -> bool:
+    """Equations by name and value. A chain such as `x = a = b` must hold the answer in every member, or `x = 7 = 8`
+    would be right.
+    """
+    if len(gold) == 1:
+        if quantity(said[0]) is not None and not _expressions(gold[0], said[0]):
+            return False  # `8 = 7` asserts nothing about 7
+        members = [part for part in said[1:] if quantity(part) is not None or part == said[-1]]
+        return all(_expressions(gold[0], part) for part in members)
+    if len(said) == 1:
+        return _is_name(gold[0]) and _expressions(gold[-1], said[0])
+    if _is_name(gold[0]) and _is_name(said[0]):
+        same = _plain(gold[0]) == _plain(said[0])
+        return same and all(_expressions(gold[-1], part) for part in said[1:] if quantity(part) or part == said[-1])
+    try:
+        return same_equation((read(gold[0]), read(gold[-1])), (read(said[0]), read(said[-1])))
+    except Unreadable:
+        return _by_math_verify("=".join(gold), "=".join(said))
+
+
+def _is_name(text: str) -> bool:
+    """A symbol, perhaps applied to others: `v`, `E_n`, `\\psi(x, t)`."""
+    text = re.sub(r"\([A-Za-z\\, _{}0-9']*\)$", "", text.strip())
+    if quantity(text) is not None:
+        return False
+    try:
+        return read(text).kind == "symbol"
+    except Unreadable:
+        return bool(re.fullmatch(r"\\?[A-Za-z]+", text))
+
+
+def _structure(gold: str, said: str) -> bool | None:
+    """Compare by parts when the reference has parts; None when it has none."""
+    matrices = _MATRIX.fullmatch(gold.strip()), _MATRIX.fullmatch(said.strip())
+    if matrices[0]:
+        if not matrices[1]:
+            return False
+        rows = [[row.split("&") for row in re.split(r"\\\\", m.group(2).strip().rstrip("\\"))] for m in matrices if m]
+        return [len(r) for r in rows[0]] == [len(r) for r in rows[1]] and all(
+            equivalent(a, b) for a, b in zip(itertools.chain(*rows[0]), itertools.chain(*rows[1]), strict=True)
+        )
+    if "\\pm" in gold and not _UNCERTAIN.search(gold) and split_top(gold, ",;") == [gold] and "\\pm" not in said:
+        return _match([gold.replace("\\pm", "+"), gold.replace("\\pm", "-")], _parts(said)[1], ordered=False)
+    kind, parts = _parts(gold)
+    said_kind, said_parts = _parts(said)
+    if len(parts) == 1:
+        return False if len(said_parts) > 1 and not kind and "\\pm" not in said and quantity(gold) else None
+    if len(parts) != len(said_parts):
+        return False
+    if kind and said_kind and kind != said_kind:
+        return False
+    return _match(parts, said_parts, ordered=kind[:1] in ("(", "["))
+
+
+def _match(gold: list[str], said: list[str], ordered: bool) -> bool:
+    if len(gold) != len(said) or len(gold) > 12:
+        return False
+    if ordered:
+        return all(equivalent(a, b) for a, b in zip(gold, said, strict=True))
+    left = list(said)
+    for part in gold:
+        hit = next((candidate for candidate in left if equivalent(part, candidate)), None)
+        if hit is None:
+            return False
+        left.remove(hit)
+    return True
+
+
+def _parts(text: str) -> tuple[str, list[str]]:
+    """The bracket pair around a list, if any, and its parts."""
+    text = text.strip().replace("\\{", "{").replace("\\}", "}").replace("\\langle", "(").replace("\\rangle", ")")
+    kind = ""
+    if text[:1] in _BRACKETS and text[-1:] in ")]}" and _encloses(text):
+        kind, inner = text[0] + text[-1], text[1:-1]
+        parts = split_top(inner, ",;")
+        return (kind, parts) if len(parts) > 1 else ("", [text])
+    parts = [
+        p for part in split_top(text, ",;") for p in re.split(r"\s+and\s+|\\text\s*\{\s*and\s*\}", part) if p.strip()
+    ]
+    return "", parts
+
+
+def _encloses(text: str) -> bool:
+    depth = 0
+    for index, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if depth == 0:
+            return index == len(text) - 1
+    return False
+
+
+def _plain(text: str) -> str:
+    return (
+        re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*|[\s{}$]|\\[,;: ]", "", text)
+        if "\\" in text
+        else re.sub(r"\s+", " ", text).casefold()
+    )
+
+
+def _is_words(text: str) -> bool:
+    """A reference in words, such as `\\text{increases}` or `True`."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
+    return (
+        "\\" not in plain
+        and bool(_WORDS.search(plain))
+        and not re.search(r"[=^_+*/\d]", plain)
+        and quantity(plain) is None
+    )
+
+
+def _by_math_verify(gold: str, said: str) -> bool:
+    letters = [set(re.findall(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])", text)) for text in (gold, said)]
+    if {c.lower() for c in letters[0]} & {c.lower() for c in letters[1]} and {
+        c for c in letters[0] ^ letters[1] if c.swapcase() in letters[0] | letters[1]
+    }:
+        return False
+    if quantity(gold) is not None or quantity(said) is not None:
+        return False  # it drops units and rounds to six decimals
+    from math_verify import parse, verify
+
+    a, b = (parse(f"${text}$", parsing_timeout=None) for text in (gold, said))
+    return bool(a and b and verify(a, b, timeout_seconds=None))
+
+
+def candidates(found: Found) -> list[str]:
+    """Readings of an answer, the whole first; of a sentence also its last formula and what follows its last relation
+    sign.
+    """
+    texts = [found.text]
+    if found.kind in ("phrase", "tail", "bare", "tag"):
+        formulas = re.findall(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", found.text)
+        if formulas:
+            texts.append(next(filter(None, formulas[-1])))
+        plain = tidy(found.text)
+        if _WORDS.search(re.sub(r"\\[A-Za-z]+", "", plain)) and (
+            number := re.search(r"(?:\s|^)[-+−]?[\d.]+\d*.*$", plain)
+        ):
+            texts.append(number.group().strip())
+    return texts
+
+
+def compare(answer: str, found: Found) -> Score:
+    """Judge a found answer against a reference."""
+    if len(found.text) > MAX_ANSWER_CHARS:
+        return wrong("too_long", found.text[:100])
+    if hedged(found.text) and not hedged(answer):
+        return wrong("ambiguous_answer", found.text[:200])
+    for text in candidates(found):
+        if equivalent(answer, text):
+            return right(text[:200])
+    return wrong(extracted=found.text[:200])
+
+
+class Physics:
+    """Rewards an answer that agrees with the reference; `info["final_answers"]` lists several that must all appear as
+    boxes in order.
+    """
+
+    def __call__(self, response: str, answer: str, info: dict[str, Any]) -> Score:
+        golds = [str(part) for part in info.get("final_answers") or []] or [answer]
+        if not all(gold.strip() for gold in golds):
+            return wrong("bad_reference")
+        if len(golds) == 1:
+            found = find_answer(response)
+            return compare(golds[0], found) if found else wrong("no_answer")
+        boxes = all_boxed(final_part(response))
+        if not boxes:
+            return wrong("no_answer")
+        if len(boxes) == 1:
+            boxes = split_top(boxes[0], ";")
+        if len(boxes) != len(golds):
+            return wrong("malformed_answer", "; ".join(boxes)[:200])
+        judged = [compare(gold, Found(box, "boxed")) for gold, box in zip(golds, boxes, strict=True)]
+        share = sum(score.correct for score in judged) / len(judged)
+        extracted = "; ".join(boxes)[:200]
+        if all(score.correct for score in judged):
+            return right(extracted, share=1.0)
+        return wrong(extracted=extracted, share=share)
