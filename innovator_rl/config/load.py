@@ -129,7 +129,7 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
 def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunConfig:
     """A plain mapping checked against the schema."""
     document = {
-        key: ({} if value is None and key in known_keys() and key else value) for key, value in document.items()
+        key: ({} if value is None and key in (*known_keys(), "verl") else value) for key, value in document.items()
     }
     try:
         return RunConfig.model_validate(document)

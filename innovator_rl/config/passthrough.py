@@ -180,15 +180,15 @@ def _problem(key: str, value: Any, ours: Mapping[str, VerlSetting]) -> Problem |
             f"a leading {key[: len(key) - len(key.lstrip('+~'))]!r} switches verl's check off",
             f"write {key.lstrip('+~')}",
         )
-    for old, (why, today) in RETIRED.items():
-        if key == old.rstrip(".") or (old.endswith(".") and key.startswith(old)):
-            return Problem(key, value, why, f"use {today}" if not today.startswith("nothing") else "leave it out")
     for setting in ours.values():
         if key == setting.key or key.startswith(setting.key + ".") or (setting.key.startswith(key + ".")):
             if setting.owner:
                 return Problem(key, value, f"decided by our setting {setting.owner}", f"set {setting.owner} instead")
             if setting.fixed:
                 return Problem(key, value, f"fixed here: {setting.fixed}", "leave it out")
+    for old, (why, today) in RETIRED.items():
+        if key == old.rstrip(".") or (old.endswith(".") and key.startswith(old)):
+            return Problem(key, value, why, f"use {today}" if not today.startswith("nothing") else "leave it out")
     return _unknown(key, value)
 
 

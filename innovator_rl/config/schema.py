@@ -175,7 +175,8 @@ class Algorithm(Section):
         "on-policy, equal precision, no correction.",
     )
     micro_batch_tokens: PositiveInt | Auto = Field(
-        default="auto", description="Tokens an accelerator holds in one forward and backward pass; auto: by platform."
+        default="auto",
+        description="Tokens a GPU holds in one forward and backward pass; on CPU that is one prompt group.",
     )
     remove_padding: bool | Auto = Field(
         default="auto", description="Pack sequences instead of padding them; auto: true on CUDA, false on CPU."

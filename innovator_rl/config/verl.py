@@ -95,7 +95,6 @@ def _model(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSett
             "model.gradient_checkpointing",
         ),
         VerlSetting(f"{model}.use_remove_padding", resolved.remove_padding, "algorithm.remove_padding"),
-        VerlSetting(f"{model}.external_lib", ENGINES, fixed="it registers our training engines in every worker"),
         VerlSetting(f"{model}.external_lib", ENGINES, fixed="the engines that share prompts and report router load"),
     ]
     if facts.platform == "cpu":
@@ -286,9 +285,8 @@ def _reward(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSet
 
 def _trainer(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
     schedule, logging = config.schedule, config.logging
-    sinks = (
-        ["wandb"] if logging.wandb else []
-    )  # metrics.jsonl and TensorBoard events are written by our observer, which survives a resume
+    # metrics.jsonl and TensorBoard's events are written by the run's own observer, which survives a resume.
+    sinks = ["wandb"] if logging.wandb else []
     return [
         VerlSetting("trainer.use_v1", True, fixed="verl's V0 trainer knows nothing of these hooks"),
         VerlSetting("trainer.project_name", logging.project, "logging.project"),
@@ -310,6 +308,7 @@ def _trainer(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSe
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", facts.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", facts.attempt, fixed="counted by launch"),
+        VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]
 

@@ -96,7 +96,11 @@ def _sampling(case: Case) -> Iterator[Finding]:
             "set 1, or rollout.validation.temperature above 0",
         )
     longest = case.config.data.max_prompt_tokens + rollout.max_response_tokens
-    if case.resolved.micro_batch_tokens < longest:
+    if case.platform == "cpu" and case.config.algorithm.micro_batch_tokens != "auto":
+        why = "on CPU a micro-batch is one prompt group, whatever its tokens"
+        tokens = case.resolved.micro_batch_tokens
+        yield Finding("algorithm.micro_batch_tokens", tokens, why, "leave it auto", "warning")
+    elif case.resolved.micro_batch_tokens < longest:
         yield Finding(
             "algorithm.micro_batch_tokens",
             case.resolved.micro_batch_tokens,

@@ -29,6 +29,11 @@ class Case:
         """Training processes over all nodes."""
         return self.config.resources.nodes * self.config.resources.accelerators_per_node
 
+    @property
+    def cluster(self) -> str | None:
+        """The address of an existing Ray cluster that the run will join, as launch decides it."""
+        return self.config.resources.ray_address or self.machine.environment.get("RAY_ADDRESS") or None
+
     def facts(self) -> Facts:
         """The facts with which verl's configuration can be written for judging."""
         return Facts(

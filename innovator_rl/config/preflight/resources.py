@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from innovator_rl.config.passthrough import flatten
 from innovator_rl.config.preflight.case import Case
 from innovator_rl.config.preflight.finding import Finding
 from innovator_rl.config.preflight.machine import free_disk
@@ -20,7 +21,7 @@ def check(case: Case) -> Iterator[Finding]:
     yield from _ray(case)
     yield from _accelerators(case)
     yield from _threads(case)
-    if case.config.resources.ray_address is None:
+    if case.cluster is None:
         yield from _memory(case)
         yield from _shared_memory(case)
     yield from _disk(case)
@@ -29,7 +30,7 @@ def check(case: Case) -> Iterator[Finding]:
 def _ray(case: Case) -> Iterator[Finding]:
     resources = case.config.resources
     needed = placement_cpus(case.config)
-    if resources.ray_address is None:
+    if case.cluster is None:
         if resources.ray_cpus != "auto" and resources.ray_cpus < needed:
             why = (
                 f"verl asks for {BUNDLE_CPUS} CPU slots a worker and some for its services: with fewer the run "
@@ -53,7 +54,7 @@ def _ray(case: Case) -> Iterator[Finding]:
             "an existing cluster (resources.ray_address) has its own slots",
             "leave it auto",
         )
-    problem = _unreachable(resources.ray_address)
+    problem = _unreachable(case.cluster)
     if problem:
         yield Finding(
             "resources.ray_address",
@@ -87,7 +88,7 @@ def _accelerators(case: Case) -> Iterator[Finding]:
                 "resources.accelerators_per_node", wanted, f"worker processes for {case.machine.cores} cores", "set 1"
             )
         return
-    if case.config.resources.ray_address is not None:
+    if case.cluster is not None:
         return  # the cluster's nodes are not this machine
     if there == 0:
         key = "resources.platform"
@@ -112,7 +113,7 @@ def _memory(case: Case) -> Iterator[Finding]:
     parameters = case.model.params_total if case.model else None
     if parameters is None or case.model is None:
         return
-    logits = case.resolved.micro_batch_tokens * case.model.vocab * 4 * 3  # logits, their softmax, its gradient
+    logits = _logit_rows(case) * case.model.vocab * 4 * 3  # logits, their softmax, its gradient
     rollout = parameters * (4 if case.resolved.rollout_dtype == "float32" else 2)
     reference = parameters * 4 if case.config.algorithm.kl_coefficient > 0 else 0
     training = parameters * TRAINING_BYTES + reference
@@ -125,6 +126,13 @@ def _memory(case: Case) -> Iterator[Finding]:
         here = min(case.machine.accelerator_memory)
         need = training // case.workers + logits + int(case.config.rollout.memory_fraction * here)
         yield from _verdict(case, need, here, "an accelerator")
+
+
+def _logit_rows(case: Case) -> int:
+    """Tokens whose logits a training process holds at once: a group's responses on CPU, the token budget on CUDA."""
+    if case.platform == "cpu":
+        return case.config.rollout.samples_per_prompt * case.config.rollout.max_response_tokens
+    return case.resolved.micro_batch_tokens
 
 
 def _verdict(case: Case, need: int, there: int, whose: str) -> Iterator[Finding]:
@@ -150,7 +158,7 @@ def _shared_memory(case: Case) -> Iterator[Finding]:
             f"through a bucket of {bucket / GIB:.0f} GiB there"
         )
         key = "verl.actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes"
-        asked = case.config.verl.get(key.removeprefix("verl."))
+        asked = flatten(case.config.verl).get(key.removeprefix("verl."))
         if not (isinstance(asked, int) and asked << 20 <= case.machine.shared_memory):
             yield Finding(key, asked, why, "set it smaller, or give the container more shared memory (--shm-size)")
 

@@ -64,12 +64,9 @@ def check(case: Case) -> Iterator[Finding]:
         return
     yield from _changed(case, run)
     if step is not None and step >= case.config.schedule.steps:
-        yield Finding(
-            "schedule.steps",
-            case.config.schedule.steps,
-            f"the last checkpoint is of step {step}: nothing is left to train",
-            "raise it, or choose another name",
-        )
+        why = f"the last checkpoint is of step {step}: nothing is left to train"
+        steps = case.config.schedule.steps
+        yield Finding("schedule.steps", steps, why, "raise it, or choose another name", "warning")
 
 
 def _blocked(run_dir: Path) -> str:
