@@ -1,0 +1,195 @@
+"""Recipes into training files: read, clean, split, put into prompts, write.
+
+Which side of the split a problem lies on depends on its content alone (a hash of its group), never on a seed, a row count or
+the order of a file. So a larger build, another seed or the other direction of a molecule task cannot move a validation
+problem into training.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from innovator_rl.data.problem import Problem
+from innovator_rl.data.prompts import Style, render
+from innovator_rl.data.readers import reader
+from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, dataset_names, find_dataset, load_recipe
+from innovator_rl.data.rows import Row, check_columns, fingerprint_of, write_rows
+from innovator_rl.data.tasks import generate
+from innovator_rl.errors import UserError
+
+SPLITS = ("train", "validation")
+BUILT = Path("data")  # where `innovator data build` writes: data/NAME/SPLIT.parquet
+TASK_ROWS = 2000
+FORMAT_VERSION = 1  # raise when the same recipe would give other files
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build wrote and what it left out, by reason."""
+
+    name: str
+    files: dict[str, Path]
+    rows: dict[str, int]
+    rejected: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def open_recipe(name_or_file: str) -> tuple[Recipe, Path]:
+    """A recipe by dataset name or recipe file, and the folder it stands in."""
+    if name_or_file.endswith((".yaml", ".yml")):
+        path = Path(name_or_file)
+        return load_recipe(path), path.parent
+    folder = find_dataset(name_or_file)
+    return load_recipe(folder / RECIPE), folder
+
+
+def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT) -> BuildReport:
+    """Write `out_dir/NAME/{train,validation}.parquet`. The same recipe and source give the same rows."""
+    started = time.monotonic()
+    rejected: Counter[str] = Counter()
+    problems = _draw(_unique(_problems(recipe, folder, rejected), rejected), recipe)
+    if len(problems) < 2:
+        raise UserError(
+            f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {dict(rejected) or 'none'}"
+        )
+    parts = split(problems, recipe.splits.validation)
+    files = {name: out_dir / recipe.name / f"{name}.parquet" for name in SPLITS}
+    mark = _fingerprint(recipe, folder)
+    rows = {name: write_rows(files[name], to_rows(parts[name], recipe, name), mark) for name in SPLITS}
+    return BuildReport(recipe.name, files, rows, dict(rejected), time.monotonic() - started)
+
+
+def materialize(
+    entry: str | Path, out_dir: Path, split: str, seed: int | None = None, style: Style | None = None
+) -> Path:
+    """The Parquet file that an entry of `data.train` or `data.validation` stands for.
+
+    A `.parquet` path is itself. A dataset's name is `data/NAME/SPLIT.parquet` where that was built; else the dataset's
+    generated task or shipped sample is written to `out_dir/NAME/`, and reused while the recipe stays the same. `seed`
+    and `style` override the recipe's there; a built file stays as it was built. Raises `UserError` with path and remedy.
+    """
+    assert split in SPLITS, split
+    text = str(entry)
+    if text.endswith(".parquet") or Path(text).is_file():
+        _check_file(Path(text))
+        return Path(text)
+    if "/" in text or text.endswith((".yaml", ".yml", ".jsonl")):
+        raise UserError(
+            f"data entry {text!r} is neither a Parquet file nor a dataset's name: name one of {', '.join(dataset_names())}, "
+            f"or build a recipe with `innovator data build {text}` and give the file it names"
+        )
+    built = BUILT / text / f"{split}.parquet"
+    if built.is_file():
+        check_columns(built)
+        return built
+    recipe, folder = open_recipe(text)
+    recipe = overridden(recipe, seed=seed, style=style)
+    target = out_dir / recipe.name / f"{split}.parquet"
+    if fingerprint_of(target) != _fingerprint(recipe, folder):
+        build(recipe, folder, out_dir)
+    return target
+
+
+def overridden(recipe: Recipe, **changes: object) -> Recipe:
+    """The recipe with every change that is not None, validated again."""
+    given = {key: value for key, value in changes.items() if value is not None}
+    return Recipe(**{**recipe.model_dump(exclude_unset=True), **given}) if given else recipe
+
+
+def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Problem]]:
+    """Problems into train and validation by a hash of their group; neither side is empty for two groups or more."""
+    parts: dict[str, list[Problem]] = {name: [] for name in SPLITS}
+    ordered = list(problems)
+    for problem in ordered:
+        parts["validation" if _position(problem.split_key) < validation else "train"].append(problem)
+    empty = next((name for name in SPLITS if not parts[name]), None)
+    if empty:  # a handful of problems can all fall on one side; the group nearest the border crosses over
+        nearest = min(ordered, key=lambda problem: abs(_position(problem.split_key) - validation)).split_key
+        other = "train" if empty == "validation" else "validation"
+        parts[empty] = [problem for problem in ordered if problem.split_key == nearest]
+        parts[other] = [problem for problem in ordered if problem.split_key != nearest]
+        if not parts[other]:
+            raise UserError("all problems belong to one group (or are one question): nothing is left to validate on")
+    return parts
+
+
+def to_rows(problems: Iterable[Problem], recipe: Recipe, split_name: str) -> Iterable[Row]:
+    """Problems into rows with the recipe's prompt style."""
+    for index, problem in enumerate(problems):
+        yield Row(
+            data_source=recipe.name,
+            prompt=render(recipe.domain, recipe.style, problem.question),
+            domain=recipe.domain,
+            answer=problem.answer,
+            reward=recipe.rewarder,
+            id=problem.id,
+            index=index,
+            split=split_name,
+            info=problem.info,
+        )
+
+
+def _problems(recipe: Recipe, folder: Path, rejected: Counter[str]) -> list[Problem]:
+    if recipe.task:
+        return generate(recipe.task, recipe.rows or TASK_ROWS, recipe.seed, recipe.parameters)
+    if recipe.source:
+        assert recipe.reader
+        return list(reader(recipe.reader)(recipe.source.expanduser(), recipe, rejected))
+    sample = folder / SAMPLE
+    if not sample.is_file():
+        raise UserError(f"recipe {recipe.name!r} names no source: give --source PATH{_origin(recipe)}")
+    plain = recipe.model_copy(update={"fields": {}})
+    return list(reader("jsonl")(sample, plain, rejected))
+
+
+def _unique(problems: Iterable[Problem], rejected: Counter[str]) -> list[Problem]:
+    """One problem a question; a question with two answers is no question, so all its copies go."""
+    first: dict[str, Problem] = {}
+    contradicted: set[str] = set()
+    for problem in problems:
+        key = " ".join(problem.question.split())
+        if key not in first:
+            first[key] = problem
+        else:
+            rejected["duplicate question"] += 1
+            contradicted |= {key} if first[key].answer != problem.answer else set()
+    if contradicted:
+        rejected["one question, several answers"] += len(contradicted)
+    return [problem for key, problem in first.items() if key not in contradicted]
+
+
+def _draw(problems: list[Problem], recipe: Recipe) -> list[Problem]:
+    """The recipe's number of rows, drawn by its seed, in the order of the source."""
+    if recipe.rows is None or recipe.rows >= len(problems):
+        return problems
+    order = sorted(range(len(problems)), key=lambda i: _position(f"{recipe.seed}\n{problems[i].split_key}"))
+    return [problems[i] for i in sorted(order[: recipe.rows])]
+
+
+def _position(text: str) -> float:
+    """A place in [0, 1) that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def _fingerprint(recipe: Recipe, folder: Path) -> str:
+    sample = folder / SAMPLE
+    content = sample.read_bytes() if sample.is_file() and not (recipe.task or recipe.source) else b""
+    parts = [FORMAT_VERSION, recipe.model_dump(mode="json"), hashlib.sha256(content).hexdigest()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists() and path.parent.is_dir():
+        near = sorted(p.name for p in path.parent.glob("*.parquet"))
+        if near:
+            raise UserError(f"data file {str(path)!r} does not exist; {str(path.parent)!r} holds {', '.join(near)}")
+    if check_columns(path) == 0:
+        raise UserError(f"data file {str(path)!r} has no rows: build it again with a source that has some")
+
+
+def _origin(recipe: Recipe) -> str:
+    return f" (to be had from: {recipe.origin.strip()})" if recipe.origin else ""

@@ -1,0 +1,74 @@
+"""What is in a training file, and what would go wrong with it: faulty rows, duplicates, leaks, prompts too long."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from innovator_rl.data.rows import check_columns, faults, read_rows
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Findings about one file. `problems` is empty for a file that is safe to train on."""
+
+    path: Path
+    rows: int
+    problems: list[str] = field(default_factory=list)
+    sources: dict[str, int] = field(default_factory=dict)
+    rewarders: dict[str, int] = field(default_factory=dict)
+    token_lengths: dict[str, int] = field(default_factory=dict)
+
+
+def check_file(
+    path: Path, tokenizer: Any = None, max_prompt_tokens: int | None = None, against: Path | None = None
+) -> CheckReport:
+    """Check `path`; with a tokenizer also prompt lengths (chat template included), with `against` also shared prompts."""
+    rows = check_columns(path)
+    problems = faults(path)
+    if problems or not rows:
+        return CheckReport(path, rows, problems or ["the file has no rows"])
+    sources: Counter[str] = Counter()
+    rewarders: Counter[str] = Counter()
+    answers: dict[str, str] = {}
+    lengths: list[int] = []
+    for number, row in enumerate(read_rows(path)):
+        sources[row.data_source] += 1
+        rewarders[row.reward] += 1
+        text = " ".join(row.prompt_text.split())
+        if text in answers:
+            kind = "the same answer" if answers[text] == row.answer else "another answer"
+            problems.append(f"row {number} repeats an earlier prompt with {kind}")
+        answers.setdefault(text, row.answer)
+        if tokenizer is not None:
+            lengths.append(_token_length(tokenizer, list(row.prompt)))
+    if max_prompt_tokens and (longer := sum(length > max_prompt_tokens for length in lengths)):
+        problems.append(f"{longer} of {rows} prompts are longer than {max_prompt_tokens} tokens and would be left out")
+    if against is not None:
+        shared = sum(" ".join(row.prompt_text.split()) in answers for row in read_rows(against))
+        problems += [f"{shared} prompts also stand in {against}"] if shared else []
+    problems += _unknown_rewarders(rewarders)
+    return CheckReport(path, rows, problems, dict(sources), dict(rewarders), _quantiles(lengths))
+
+
+def _token_length(tokenizer: Any, messages: list[dict[str, str]]) -> int:
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _quantiles(lengths: list[int]) -> dict[str, int]:
+    if not lengths:
+        return {}
+    ordered = sorted(lengths)
+    return {"median": ordered[len(ordered) // 2], "p99": ordered[int(0.99 * (len(ordered) - 1))], "max": ordered[-1]}
+
+
+def _unknown_rewarders(rewarders: Counter[str]) -> list[str]:
+    from innovator_rl.scoring.registry import names
+
+    known = names()
+    return [
+        f"rewarder {name!r} of {count} rows is not installed (installed: {', '.join(sorted(known))})"
+        for name, count in rewarders.items()
+        if name not in known
+    ]

@@ -1,0 +1,49 @@
+"""SMILES into SELFIES, with nothing lost: a molecule that does not come back the same is rejected with its reason.
+
+"Every SELFIES is valid" holds for the grammar, not for every molecule: hypervalent atoms cannot be written, the decoder
+gives up some stereo marks, and rings beyond 99 open closures cannot be read by RDKit. A gold answer that does not decode to
+its own molecule could never be matched, so the round trip is checked for each.
+"""
+
+from functools import lru_cache
+
+import selfies
+from rdkit import Chem, rdBase
+
+MAX_TOKENS = 1500
+MAX_ATOMS = 1000
+
+
+class RejectedMolecule(ValueError):
+    """A molecule that cannot be a question or an answer; the message is a short reason that is counted."""
+
+
+@lru_cache(maxsize=8192)
+def canonical_smiles(smiles: str) -> str:
+    """RDKit's canonical isomeric SMILES. Raises `RejectedMolecule` for unreadable, empty or huge input."""
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles) if len(smiles) <= 10 * MAX_ATOMS else None
+    if molecule is None:
+        raise RejectedMolecule("RDKit cannot read the SMILES")
+    if not 0 < molecule.GetNumHeavyAtoms() <= MAX_ATOMS:
+        raise RejectedMolecule(f"not between 1 and {MAX_ATOMS} heavy atoms")
+    return str(Chem.MolToSmiles(molecule))
+
+
+@lru_cache(maxsize=8192)
+def to_selfies(smiles: str) -> str:
+    """The molecule in SELFIES, checked to decode to the same canonical SMILES."""
+    canonical = canonical_smiles(smiles)
+    try:
+        text = selfies.encoder(canonical)
+    except selfies.EncoderError:
+        raise RejectedMolecule("SELFIES cannot express the molecule") from None
+    if selfies.len_selfies(text) > MAX_TOKENS:
+        raise RejectedMolecule(f"more than {MAX_TOKENS} SELFIES tokens")
+    try:
+        returned = canonical_smiles(selfies.decoder(text))
+    except (selfies.DecoderError, RejectedMolecule):
+        returned = ""
+    if returned != canonical:
+        raise RejectedMolecule("another molecule after the round trip through SELFIES")
+    return str(text)

@@ -1,0 +1,54 @@
+"""PHYSICS (Yale NLP): PhD qualifying problems with `questions`, `solutions` and a list of `final_answers`.
+
+A rewarder compares formulas and values, so a problem stays only where it has one final answer and that answer is not prose.
+`parameters: {several: true}` keeps problems with several answers, joined by "; " in the order of the parts asked.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from innovator_rl.data.problem import Problem
+from innovator_rl.data.readers.files import field, json_lines, source_files
+from innovator_rl.data.recipe import Recipe
+
+TEXT = re.compile(r"\\(?:text|mathrm|textbf|textrm)\s*\{([^{}]*)\}")
+WORD = re.compile(r"[A-Za-z]{4,}")
+MAX_WORDS = 3
+
+
+def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
+    """Problems without a figure whose final answer can be compared."""
+    several = bool(recipe.parameters.get("several", False))
+    for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
+        for number, record in json_lines(path):
+            if "final_answers" not in record or "questions" not in record:
+                rejected["not a problem (no questions or final_answers)"] += 1
+                continue
+            answers = [
+                str(answer).strip().strip("$").strip() for answer in record["final_answers"] if str(answer).strip()
+            ]
+            question = str(record["questions"]).replace("\ufeff", "").strip()
+            reason = _reason(record, question, answers, several)
+            if reason:
+                rejected[reason] += 1
+                continue
+            info = {"answers": answers} if len(answers) > 1 else {}
+            yield Problem(str(field(record, "id", path, number)), question, "; ".join(answers), info)
+
+
+def is_prose(answer: str) -> bool:
+    """More than three words of four letters and more, in \\text{} or outside every command: a sentence, not a formula."""
+    spoken = " ".join(TEXT.findall(answer)) + " " + re.sub(r"\\[A-Za-z]+", " ", TEXT.sub(" ", answer))
+    return len(WORD.findall(spoken)) > MAX_WORDS
+
+
+def _reason(record: dict[str, object], question: str, answers: list[str], several: bool) -> str:
+    if not question or not answers:
+        return "empty question or answer"
+    if record.get("graphs"):
+        return "needs a figure"
+    if len(answers) > 1 and not several:
+        return "several final answers"
+    return "answer is prose" if any(is_prose(answer) for answer in answers) else ""

@@ -1,0 +1,217 @@
+"""Training rows: the typed row, and the Parquet files that verl's dataset reads.
+
+verl wants `data_source, prompt, ability, reward_model, extra_info` and concatenates files, so every file is written with
+one explicit schema; a type inferred from the rows would differ between a file with and one without `info`.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from innovator_rl.errors import UserError
+
+Message = dict[str, str]
+
+SCHEMA = pa.schema(
+    [
+        ("data_source", pa.string()),
+        ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        ("ability", pa.string()),
+        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
+        (
+            "extra_info",
+            pa.struct(
+                [
+                    ("id", pa.string()),
+                    ("index", pa.int64()),
+                    ("domain", pa.string()),
+                    ("reward", pa.string()),
+                    ("info", pa.string()),
+                    ("split", pa.string()),
+                ]
+            ),
+        ),
+    ]
+)
+FINGERPRINT = b"innovator_rl.fingerprint"
+BATCH_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt to train or validate on. `info` is JSON-able and goes to the rewarder unread."""
+
+    data_source: str
+    prompt: tuple[Message, ...]
+    domain: str
+    answer: str
+    reward: str
+    id: str
+    index: int
+    split: str
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt_text(self) -> str:
+        """The contents of all messages, in order."""
+        return "\n\n".join(message["content"] for message in self.prompt)
+
+
+def write_rows(path: Path, rows: Iterable[Row], fingerprint: str = "") -> int:
+    """Write `rows` to the Parquet file `path` and return their number; a reader sees the whole file or the former one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist([_to_record(row) for row in rows], schema=SCHEMA)
+    if fingerprint:
+        table = table.replace_schema_metadata({FINGERPRINT: fingerprint.encode()})
+    handle, work = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        pq.write_table(table, work, compression="zstd")
+        Path(work).chmod(0o644)
+        Path(work).replace(path)
+    finally:
+        Path(work).unlink(missing_ok=True)
+    return table.num_rows
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file in order. Raises `UserError` naming file, row and column at the first fault."""
+    file = _open(path)
+    number = 0
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
+        for record in batch.to_pylist():
+            fault = _fault(record)
+            if fault:
+                raise UserError(f"{path}, row {number}, {fault}")
+            yield _from_record(record)
+            number += 1
+
+
+def faults(path: Path, limit: int = 20) -> list[str]:
+    """What is wrong with a file, one sentence a fault with row and column, at most `limit`."""
+    found: list[str] = []
+    number = 0
+    for batch in _open(path).iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
+        for record in batch.to_pylist():
+            fault = _fault(record)
+            if fault:
+                found.append(f"row {number}, {fault}")
+                if len(found) >= limit:
+                    return found
+            number += 1
+    return found
+
+
+def fingerprint_of(path: Path) -> str:
+    """The fingerprint a file was written with; empty for a missing, foreign or unreadable file."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return ""
+    return metadata.get(FINGERPRINT, b"").decode()
+
+
+def check_columns(path: Path) -> int:
+    """Open the file, compare its columns with what training needs, and return the number of rows."""
+    return int(_open(path).metadata.num_rows)
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    if not path.is_file():
+        raise UserError(f"data file {str(path)!r} does not exist: build it with `innovator data build`")
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"data file {str(path)!r} is not a readable Parquet file ({str(error).splitlines()[0]}): build it again"
+        ) from None
+    schema = file.schema_arrow
+    for expected in SCHEMA:
+        if expected.name not in schema.names:
+            raise UserError(
+                f"data file {str(path)!r} has no column {expected.name!r} (it has {', '.join(schema.names)}): "
+                "build it with `innovator data build`"
+            )
+        _check_type(path, expected.name, expected.type, schema.field(expected.name).type)
+    return file
+
+
+def _check_type(path: Path, column: str, expected: pa.DataType, actual: pa.DataType) -> None:
+    if pa.types.is_struct(expected) and pa.types.is_struct(actual):
+        inner = {field.name: field.type for field in actual}
+        for part in expected:
+            if part.name not in inner:
+                raise UserError(f"data file {str(path)!r}: column {column!r} lacks the field {part.name!r}")
+            _check_type(path, f"{column}.{part.name}", part.type, inner[part.name])
+    elif pa.types.is_list(expected) and (pa.types.is_list(actual) or pa.types.is_large_list(actual)):
+        _check_type(path, f"{column}[]", expected.value_type, actual.value_type)
+    elif _kind(expected) != _kind(actual):
+        raise UserError(f"data file {str(path)!r}: column {column!r} is {actual}, expected {expected}")
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        return "string"
+    return "integer" if pa.types.is_integer(kind) else str(kind)
+
+
+def _to_record(row: Row) -> dict[str, Any]:
+    return {
+        "data_source": row.data_source,
+        "prompt": [{"role": message["role"], "content": message["content"]} for message in row.prompt],
+        "ability": row.domain,
+        "reward_model": {"style": "rule", "ground_truth": row.answer},
+        "extra_info": {
+            "id": row.id,
+            "index": row.index,
+            "domain": row.domain,
+            "reward": row.reward,
+            "info": json.dumps(row.info, ensure_ascii=False, sort_keys=True),
+            "split": row.split,
+        },
+    }
+
+
+def _from_record(record: dict[str, Any]) -> Row:
+    extra = record["extra_info"]
+    return Row(
+        data_source=record["data_source"],
+        prompt=tuple({"role": m["role"], "content": m["content"]} for m in record["prompt"]),
+        domain=record["ability"],
+        answer=record["reward_model"]["ground_truth"],
+        reward=extra["reward"],
+        id=extra["id"],
+        index=extra["index"],
+        split=extra["split"],
+        info=json.loads(extra["info"]),
+    )
+
+
+def _fault(record: dict[str, Any]) -> str:
+    """The first thing wrong with a record, as "column 'x': …", or an empty string."""
+    extra = record["extra_info"] or {}
+    if not record["data_source"]:
+        return "column 'data_source': empty, so no rewarder can be chosen for it"
+    if not record["prompt"] or not all(m and m.get("role") and m.get("content") for m in record["prompt"]):
+        return "column 'prompt': every message needs a role and a content"
+    if record["prompt"][-1]["role"] != "user":
+        return f"column 'prompt': the last message is from {record['prompt'][-1]['role']!r}, expected 'user'"
+    if not ((record["reward_model"] or {}).get("ground_truth") or "").strip():
+        return "column 'reward_model.ground_truth': empty, so no answer could ever be right"
+    for name in ("id", "reward", "domain", "split"):
+        if not extra.get(name):
+            return f"column 'extra_info.{name}': empty"
+    if extra.get("index") is None:
+        return "column 'extra_info.index': empty"
+    try:
+        readable = isinstance(json.loads(extra["info"]), dict)
+    except (TypeError, ValueError):
+        readable = False
+    return "" if readable else f"column 'extra_info.info': {str(extra['info'])[:40]!r} is not a JSON object"
