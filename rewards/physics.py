@@ -190,7 +190,7 @@ def close(gold: Quantity, said: Quantity, factor: Any = 1) -> bool:
     size = max(abs(a), abs(b))
     if abs(a - b) <= EXACT * size:
         return True
-    plain = factor == 1 and (gold.unit is None or said.unit is None or gold.unit == said.unit)
+    plain = factor == 1 and gold.unit is None
     if (gold.integer and said.integer) and plain:
         return False
     if gold.figures is None and said.figures is None:
@@ -224,7 +224,7 @@ def same_quantity(gold: Quantity, said: Quantity) -> bool:
     if gold.unit.offset or said.unit.offset:
         shifted = (said.value * said.unit.factor + said.unit.offset - gold.unit.offset) / gold.unit.factor
         return close(gold, Quantity(shifted, gold.unit, said.figures, said.integer))
-    if gold.unit == ONE or gold.unit.factor == said.unit.factor:
+    if gold.unit.factor == said.unit.factor:
         return close(gold, said)
     return close(gold, said, mpmath.mpf(said.unit.factor) / mpmath.mpf(gold.unit.factor))
 
@@ -320,6 +320,7 @@ def _is_name(text: str) -> bool:
 
 def _structure(gold: str, said: str) -> bool | None:
     """Compare by parts when the reference has parts; None when it has none."""
+    gold, said = _as_tuple(gold, said), _as_tuple(said, gold)
     matrices = _MATRIX.fullmatch(gold.strip()), _MATRIX.fullmatch(said.strip())
     if matrices[0]:
         if not matrices[1]:
@@ -328,10 +329,10 @@ def _structure(gold: str, said: str) -> bool | None:
         return [len(r) for r in rows[0]] == [len(r) for r in rows[1]] and all(
             equivalent(a, b) for a, b in zip(itertools.chain(*rows[0]), itertools.chain(*rows[1]), strict=True)
         )
-    if "\\pm" in gold and not _UNCERTAIN.search(gold) and split_top(gold, ",;") == [gold] and "\\pm" not in said:
-        return _match([gold.replace("\\pm", "+"), gold.replace("\\pm", "-")], _parts(said)[1], ordered=False)
     kind, parts = _parts(gold)
     said_kind, said_parts = _parts(said)
+    if not kind.startswith("("):
+        parts, said_parts = _signs(parts), _signs(said_parts)
     if len(parts) == 1:
         return False if len(said_parts) > 1 and not kind and "\\pm" not in said and quantity(gold) else None
     if len(parts) != len(said_parts):
@@ -339,6 +340,30 @@ def _structure(gold: str, said: str) -> bool | None:
     if kind and said_kind and kind != said_kind:
         return False
     return _match(parts, said_parts, ordered=kind[:1] in ("(", "["))
+
+
+def _as_tuple(text: str, other: str) -> str:
+    """A row or column vector as a tuple, where the other side is one."""
+    matrix = _MATRIX.fullmatch(text.strip())
+    if not matrix or _MATRIX.fullmatch(other.strip()):
+        return text
+    entries = [part for part in re.split(r"\\\\|&", matrix.group(2)) if part.strip()]
+    return f"({', '.join(entries)})" if not ("&" in matrix.group(2) and "\\\\" in matrix.group(2)) else text
+
+
+def _several(gold: str) -> bool:
+    """Whether a reference has several values, so that "2 or -2" is a list and no hedge."""
+    text = tidy(gold)
+    return "\\pm" in text or len(_parts(text)[1]) > 1
+
+
+def _signs(parts: list[str]) -> list[str]:
+    """Each part with a plus-minus sign as two."""
+    return [
+        part.replace("\\pm", sign)
+        for part in parts
+        for sign in (("+", "-") if "\\pm" in part and not _UNCERTAIN.search(part) else (" ",))
+    ]
 
 
 def _match(gold: list[str], said: list[str], ordered: bool) -> bool:
@@ -364,7 +389,10 @@ def _parts(text: str) -> tuple[str, list[str]]:
         parts = split_top(inner, ",;")
         return (kind, parts) if len(parts) > 1 else ("", [text])
     parts = [
-        p for part in split_top(text, ",;") for p in re.split(r"\s+and\s+|\\text\s*\{\s*and\s*\}", part) if p.strip()
+        p
+        for part in split_top(text, ",;")
+        for p in re.split(r"\s+(?:and|or)\s+|\\text\s*\{\s*(?:and|or)\s*\}", part)
+        if p.strip()
     ]
     return "", parts
 
@@ -432,7 +460,7 @@ def compare(answer: str, found: Found) -> Score:
     """Judge a found answer against a reference."""
     if len(found.text) > MAX_ANSWER_CHARS:
         return wrong("too_long", found.text[:100])
-    if hedged(found.text) and not hedged(answer):
+    if hedged(found.text) and not hedged(answer) and not _several(answer):
         return wrong("ambiguous_answer", found.text[:200])
     for text in candidates(found):
         if equivalent(answer, text):
