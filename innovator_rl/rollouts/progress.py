@@ -196,8 +196,8 @@ def _domain_table(train: Mapping[str, Any], validation: Mapping[str, Any]) -> Ta
 class Progress:
     """Shows a run's progress.
 
-    `live` is "auto" (a panel on a terminal, lines elsewhere), True (a panel) or False (nothing). The panel starts with the
-    first call and ends with `close`, which is also the end of a `with` block.
+    `live` is "auto" (a panel on a terminal, lines elsewhere), True (a panel) or False (nothing). The panel starts with
+    the first call and ends with `close`, which is also the end of a `with` block.
     """
 
     def __init__(
