@@ -7,6 +7,7 @@ Keys that verl's YAML does not contain but its dataclasses read are in `ADDITION
 write under `verl:` is judged by `innovator_rl.config.passthrough`.
 """
 
+import copy
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,15 +66,15 @@ def config_dir() -> Path:
 
 
 @cache
-def _stock_yaml() -> str:
+def _composed() -> DictConfig:
     with initialize_config_dir(str(config_dir()), version_base=None):
-        return OmegaConf.to_yaml(compose("ppo_trainer"))
+        return compose("ppo_trainer")
 
 
 def stock() -> DictConfig:
-    """verl's `ppo_trainer` configuration as installed, unresolved and writable."""
-    config = OmegaConf.create(_stock_yaml())
-    assert isinstance(config, DictConfig)
+    """verl's `ppo_trainer` configuration as installed: unresolved, writable, the caller's own copy."""
+    config = copy.deepcopy(_composed())
+    OmegaConf.set_struct(config, False)
     return config
 
 
@@ -308,6 +309,7 @@ def _trainer(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSe
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", facts.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", facts.attempt, fixed="counted by launch"),
+        VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]

@@ -1,0 +1,121 @@
+"""Generation workers that write every response down the moment its reward is known.
+
+verl's agent loop samples a response, asks the reward loop for its score and puts both into the queue. `RecordingWorker` adds one thing
+between: a row in the run directory, for responses that will be trained on, for those dynamic sampling drops and for those that failed.
+Plugged in through `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from typing import Any
+
+import ray
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
+
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
+
+
+class RecordingWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
+    """verl's worker with a recorder; `innovator` in verl's config says where and which attempt."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings = self.config.innovator
+        node = ray.get_runtime_context().get_actor_id() or "local"
+        self._recorder = Recorder(settings.run_dir, writer=f"rollout-{node[:8]}", attempt=settings.attempt)
+        self._response_limit = int(self.config.actor_rollout_ref.rollout.response_length)
+        self._last_error = ""
+
+    async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
+        started = time.monotonic()
+        try:
+            return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
+        except Exception as error:
+            self._last_error = f"{type(error).__name__}: {error}"
+            self._recorder.rollout(
+                self._row(None, trajectory["validate"], kwargs, time.monotonic() - started, self._last_error)
+            )
+            raise
+
+    async def _agent_loop_postprocess(
+        self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any
+    ) -> None:
+        await super()._agent_loop_postprocess(output, validate, **kwargs)
+        final = output[-1] if isinstance(output, list) else output
+        self._recorder.rollout(self._row(final, validate, kwargs, final.metrics.generate_sequences, ""))
+
+    def _row(
+        self, output: AgentLoopOutput | None, validate: bool, prompt: dict[str, Any], seconds: float, error: str
+    ) -> RolloutRow:
+        info = dict(prompt.get("extra_info") or {})
+        score: dict[str, Any] = dict(output.extra_fields.get("reward_extra_info", {})) if output is not None else {}
+        response_ids = list(output.response_ids) if output is not None else []
+        truncated = len(response_ids) >= self._response_limit and response_ids[-1] != self.tokenizer.eos_token_id
+        return RolloutRow(
+            step=int(prompt["global_steps"]),
+            kind="validation" if validate else "train",
+            prompt_uid=str(prompt["uid"]),
+            prompt_id=str(info.get("id", "")),
+            sample=int(prompt["session_id"]),
+            data_source=str(prompt.get("data_source", "")),
+            domain=str(info.get("domain", "")),
+            rewarder=str(score.get("rewarder", info.get("reward", ""))),
+            messages=[dict(message) for message in prompt["raw_prompt"]],
+            prompt="\n\n".join(str(message["content"]) for message in prompt["raw_prompt"]),
+            response=self.tokenizer.decode(response_ids, skip_special_tokens=False),
+            answer=str((prompt.get("reward_model") or {}).get("ground_truth", "")),
+            prompt_tokens=len(output.prompt_ids) if output is not None else 0,
+            response_tokens=len(response_ids),
+            finish_reason="error" if error else "length" if truncated else "stop",
+            truncated=truncated,
+            reward=float(output.reward_score) if output is not None and output.reward_score is not None else 0.0,
+            score_value=float(score.get("score_value", 0.0)),
+            overlong_penalty=float(score.get("overlong_penalty", 0.0)),
+            correct=bool(score.get("acc", 0.0)),
+            outcome=str(score.get("outcome", "error" if error else "")),
+            reason=str(score.get("reason", "generation_failed" if error else "")),
+            extracted=str(score.get("extracted") or ""),
+            terms=score.get("terms") or None,
+            reward_seconds=float(score.get("reward_seconds", 0.0)),
+            generate_seconds=float(seconds),
+            status="failed" if error else "ok",
+            error=error or None,
+            info=str(info.get("info") or "{}"),
+            weight_version_min=_version(output, "min_global_steps"),
+            weight_version_max=_version(output, "max_global_steps"),
+            token_ids=response_ids,
+            rollout_logprobs=list(output.response_logprobs or []) if output is not None else [],
+        )
+
+    def last_error(self) -> str:
+        """The latest failure of a generation, for the trainer's message."""
+        return self._last_error
+
+    def flush(self) -> dict[str, Any]:
+        """Write what is buffered; the recorder's counts."""
+        self._recorder.flush()
+        return dataclasses.asdict(self._recorder.stats())
+
+
+def _version(output: AgentLoopOutput | None, key: str) -> int | None:
+    value = output.extra_fields.get(key) if output is not None else None
+    return None if value is None else int(value)
+
+
+class RecordingAgentLoopManager(AgentLoopManagerTQ):
+    """verl's manager with recording workers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.agent_loop_workers_class = ray.remote(RecordingWorker)
+
+    def flush(self) -> None:
+        """Have every worker write what it holds; a dead worker has written all but its last second."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            workers: list[Any] = self.agent_loop_workers
+            ray.get([worker.flush.remote() for worker in workers], timeout=30)

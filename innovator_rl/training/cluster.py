@@ -1,0 +1,100 @@
+"""Ray for one run: a private local instance that leaves nothing behind, or somebody's cluster that is joined and left as it was.
+
+A Ray job finds its cluster in RAY_ADDRESS; `resources.ray_address` names another. Otherwise Ray starts here, with as many CPU *slots* as
+verl's placement needs (slots are bookkeeping: two cores run sixty of them), its files in a temporary folder whose logs move to the
+run directory at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from innovator_rl.errors import UserError
+
+
+@contextlib.contextmanager
+def ray_cluster(
+    address: str | None, cpus: int, accelerators: int, environment: dict[str, str], logs: Path
+) -> Iterator[None]:
+    """Ray as this run needs it, for the time of the `with` block.
+
+    Args:
+        address: a cluster to join; None joins RAY_ADDRESS if set and starts a local instance otherwise.
+        cpus: Ray CPU slots the run's actors and placement groups need together.
+        accelerators: slots called "GPU" that the training workers take.
+        environment: variables for every worker process.
+        logs: folder that receives Ray's own logs of a local instance.
+
+    Raises:
+        UserError: the cluster cannot be reached, or could never place this run (Ray itself would wait for ever).
+    """
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    options: dict[str, Any] = {
+        "runtime_env": _runtime_env(environment),
+        "log_to_driver": True,
+        "logging_level": "warning",
+    }
+    if address is not None:
+        try:
+            ray.init(address=address, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"resources.ray_address={address}: no Ray cluster answers there ({_line(error)}); "
+                "start one with `ray start --head`, or leave the setting out"
+            ) from error
+        try:
+            _require_room(ray.cluster_resources(), cpus, accelerators, address)
+            yield
+        finally:
+            ray.shutdown()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="innovator-ray-"))
+    try:
+        ray.init(num_cpus=cpus, num_gpus=accelerators, include_dashboard=False, _temp_dir=str(folder), **options)
+        yield
+    finally:
+        ray.shutdown()
+        _keep_logs(folder, logs)
+
+
+def _runtime_env(environment: dict[str, str]) -> dict[str, Any]:
+    """verl's own worker environment with ours over it."""
+    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
+
+    runtime_env = get_ppo_ray_runtime_env()
+    runtime_env["env_vars"] = {**runtime_env.get("env_vars", {}), "TRANSFER_QUEUE_ENABLE": "1", **environment}
+    return dict(runtime_env)
+
+
+def _require_room(resources: dict[str, float], cpus: int, accelerators: int, address: str) -> None:
+    """Slots the whole cluster has, against what the run will ask for."""
+    for name, need, flag in (("CPU", cpus, "--num-cpus"), ("GPU", accelerators, "--num-gpus")):
+        have = resources.get(name, 0.0)
+        if have < need:
+            raise UserError(
+                f"the Ray cluster at {address} offers {have:g} {name} slots and this run places {need}: it would wait for ever; "
+                f"start it with `ray start --head {flag}={need} ...` (slots are bookkeeping, not cores) or lower resources.*"
+            )
+
+
+def _keep_logs(folder: Path, logs: Path) -> None:
+    """Move what Ray wrote about the run next to the run; remove the rest."""
+    source = folder / "session_latest" / "logs"
+    if source.is_dir():
+        target = logs / f"ray-{time.strftime('%Y%m%d-%H%M%S')}"
+        with contextlib.suppress(OSError, shutil.Error):  # a full disk keeps no logs, and hides no cause
+            shutil.copytree(source.resolve(), target, symlinks=True, ignore_dangling_symlinks=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

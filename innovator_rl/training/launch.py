@@ -1,0 +1,204 @@
+"""From a configuration to a run that ends: directory, checkpoint, Ray, trainer, and a clean house afterwards.
+
+The trainer runs in this process, not in a Ray actor of its own: Ctrl-C reaches it, its display is this terminal, and a start saves one
+interpreter's imports. Everything verl, vLLM and Ray print goes to `logs/driver.log` in the run directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from innovator_rl import models, platform
+from innovator_rl.config.resolve import Facts, detect_platform, placement_cpus, resolve, threads
+from innovator_rl.config.schema import RunConfig
+from innovator_rl.rollouts.progress import Progress
+from innovator_rl.rollouts.rundir import RunDir, resolve_runs_dir
+from innovator_rl.rollouts.tensorboard import TensorBoardWriter
+from innovator_rl.training.checkpoints import Checkpoint, checkpoints, latest_complete
+from innovator_rl.training.cluster import ray_cluster
+from innovator_rl.training.observer import RunObserver, StopRequested
+
+
+@dataclass(frozen=True)
+class Files:
+    """The run's data as Parquet files in verl's schema."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+def run_directory(config: RunConfig) -> RunDir:
+    """Where this run is recorded."""
+    return RunDir(resolve_runs_dir(config.logging.runs_dir) / config.name)
+
+
+def plan(config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = "") -> tuple[Facts, Any]:
+    """What a run is made of: the resolved facts and verl's configuration. Makes the model if it is one that is made here."""
+    from innovator_rl.config.verl import to_verl
+
+    model_path = str(models.resolve(config.model.path))
+    model = models.facts(model_path)
+    facts = Facts(
+        model_path=model_path,
+        is_moe=model.is_moe,
+        train_files=files.train,
+        validation_files=files.validation,
+        checkpoint_dir=str(run.checkpoints),
+        platform=detect_platform(config),
+        threads=threads(config),
+        head_dim=model.head_dim,
+        run_dir=str(run.path),
+        attempt=attempt,
+        resume_from=resume_from,
+    )
+    return facts, to_verl(config, facts)
+
+
+def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
+    """`config.yaml` (what was asked) and `verl.yaml` (what it became)."""
+    import yaml
+    from omegaconf import OmegaConf
+
+    run.create()
+    run.config_yaml.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    run.verl_yaml.write_text(OmegaConf.to_yaml(verl_config))
+
+
+def launch(config: RunConfig, files: Files, out: TextIO = sys.stderr) -> RunDir:
+    """Train until the last step, a stop or a failure; returns the run's directory.
+
+    Raises:
+        UserError: for a mistake that stops the run before it starts (another process writes it, the cluster is too small).
+        StopRequested: people ended it; a checkpoint of the last whole step stands.
+        Exception: the cause that ended the run; run.json and logs/driver.log have it too.
+    """
+    run = run_directory(config)
+    found = latest_complete(run.checkpoints) if config.schedule.resume == "auto" else None
+    attempt = run.open_attempt(resume_step=found.step if found else 0, total_steps=config.schedule.steps)
+    observer: RunObserver | None = None
+    try:
+        facts, verl_config = plan(config, files, run, attempt, str(found.path) if found else "")
+        write_plan(run, config, verl_config)
+        progress = Progress(run.name, total_steps=config.schedule.steps, stream=out, live=config.logging.progress)
+        events = (
+            TensorBoardWriter(run.tensorboard, resume_step=found.step if found else 0)
+            if config.logging.tensorboard
+            else None
+        )
+        observer = RunObserver(run, attempt, config.rollout.samples_per_prompt, progress, events)
+        for line in what_resumes(run, found):
+            progress.note(line)
+        if found and found.step >= config.schedule.steps:
+            progress.note(f"all {found.step} steps are done; a larger schedule.steps trains on")
+        else:
+            with _output_to(run.logs / "driver.log"):
+                _train(config, facts, verl_config, run, observer)
+        run.finish("finished")
+    except (KeyboardInterrupt, StopRequested) as stop:
+        run.finish("stopped", cause=str(stop) or "interrupted")
+        raise
+    except BaseException as error:
+        run.finish("failed", cause=f"{type(error).__name__}: {error}")
+        with (run.logs / "driver.log").open("a") as log:
+            log.write(traceback.format_exc())
+        raise
+    finally:
+        if observer is not None:
+            observer.close()
+    return run
+
+
+def what_resumes(run: RunDir, found: Checkpoint | None) -> list[str]:
+    """What a start takes up, does again and ignores, in sentences."""
+    lines = []
+    newer = [c for c in checkpoints(run.checkpoints) if not c.complete and c.step > (found.step if found else 0)]
+    if newer:
+        lines.append(f"ignored: the checkpoint of step {newer[-1].step} is incomplete (its run ended while writing it)")
+    done = max((row["step"] for row in run.metrics()), default=0)
+    step = found.step if found else 0
+    if found:
+        lines.append(f"resuming after step {step} from {found.path}")
+    if done > step:
+        lines.append(f"steps {step + 1} to {done} of the earlier attempt are done again, from the same prompts")
+    return lines
+
+
+def _train(config: RunConfig, facts: Facts, verl_config: Any, run: RunDir, observer: RunObserver) -> None:
+    """Everything between `ray.init` and `ray.shutdown`."""
+    os.environ["TRANSFER_QUEUE_ENABLE"] = "1"  # read by verl when it is imported
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the display is ours
+    environment = platform.environment(facts.threads, config.resources.kv_cache_gb) | {
+        "TQ_NUM_THREADS": str(facts.threads)
+    }
+    os.environ.update(environment)
+    observer.phase("starting: imports", 0)
+    platform.require_loaded()
+    import transfer_queue as tq
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    from innovator_rl.training.agent_loop import RecordingAgentLoopManager
+    from innovator_rl.training.trainer import InnovatorTrainer
+
+    validate_config(
+        verl_config, use_reference_policy=need_reference_policy(verl_config), use_critic=need_critic(verl_config)
+    )
+    workers = config.resources.nodes * config.resources.accelerators_per_node
+    cpus = resolve(config, facts.platform, facts.is_moe).ray_cpus or placement_cpus(config)
+    environment |= {"INNOVATOR_RUN_DIR": str(run.path), "INNOVATOR_ATTEMPT": str(facts.attempt)}
+    observer.phase("starting: Ray", 0)
+    # Ray installs its own signal handlers when it starts: ours come after.
+    with (
+        ray_cluster(config.resources.ray_address, cpus, workers, environment, run.logs),
+        _stop_signals(observer.request_stop),
+    ):
+        tq.init(verl_config.transfer_queue)
+        try:
+            observer.phase("starting: training workers and vLLM", 0)
+            trainer = InnovatorTrainer(verl_config, observer)
+            trainer.init()
+            observer.phase("starting: generation workers", trainer.global_steps)
+            manager = RecordingAgentLoopManager.create(
+                config=verl_config,
+                llm_client=trainer.get_llm_client(),
+                teacher_client=None,
+                reward_loop_worker_handles=trainer.get_reward_handles(),
+            )
+            try:
+                trainer.fit(manager)
+            finally:
+                manager.flush()
+        finally:
+            tq.close()
+
+
+@contextlib.contextmanager
+def _stop_signals(request_stop: Callable[[], bool]) -> Iterator[None]:
+    """First SIGINT or SIGTERM: end after this step, with a checkpoint. Second: at once."""
+
+    def handle(_number: int, _frame: Any) -> None:
+        if not request_stop():
+            raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Whatever libraries print goes to a file; the display keeps the terminal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield

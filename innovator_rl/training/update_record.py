@@ -1,0 +1,102 @@
+"""What an update saw of every trained token, written by the process that trains it.
+
+The new log-probabilities exist in the training worker alone and verl throws them away after the loss. One row a response: advantage,
+old and rollout log-probabilities, the ratio of new to old, which side of the clip range it left, and the entropy where it was computed.
+The run directory and the attempt come through the environment (`INNOVATOR_RUN_DIR`, `INNOVATOR_ATTEMPT`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import UpdateRow
+
+log = logging.getLogger(__name__)
+
+
+def clip_side(ratio: torch.Tensor, advantage: torch.Tensor, low: float, high: float, dual: float) -> torch.Tensor:
+    """-1 where PPO's clip cuts a token below, +1 above, 0 where its gradient flows (Schulman 2017, equation 7; dual clip: Ye 2020).
+
+    A clip cuts only against the advantage's direction: above for a positive one, below for a negative one, and for a negative one
+    also above the dual-clip bound. All arguments broadcast; the result has integers.
+    """
+    above = ((advantage > 0) & (ratio > 1 + high)) | ((advantage < 0) & (ratio > dual))
+    below = (advantage < 0) & (ratio < 1 - low)
+    return above.long() - below.long()
+
+
+class UpdateRecord:
+    """Writes `updates/` rows from micro-batches."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._failed = False
+
+    @classmethod
+    def from_environment(cls, rank: int) -> UpdateRecord | None:
+        """The record of the run this process belongs to; None outside a run."""
+        folder = os.environ.get("INNOVATOR_RUN_DIR")
+        if not folder:
+            return None
+        return cls(Recorder(folder, writer=f"update-{rank}", attempt=int(os.environ.get("INNOVATOR_ATTEMPT", "1"))))
+
+    def add(self, micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> None:
+        """Record one micro-batch after its forward pass. `outputs`: nested (B, prompt + response) log_probs, maybe entropy."""
+        try:
+            for row in rows(micro_batch, outputs, config):
+                self._recorder.update(row)
+        except Exception as error:  # a record must not end a training step
+            if not self._failed:
+                self._failed = True
+                log.warning("updates/ is not written: %s: %s", type(error).__name__, error)
+
+
+def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> list[UpdateRow]:
+    """The rows of a micro-batch; padding rows (no response token counts) are left out."""
+    uids, samples, steps = (list(micro_batch[name]) for name in ("uid", "session_id", "global_steps"))
+    low, high, dual = (float(getattr(config, name)) for name in ("clip_ratio_low", "clip_ratio_high", "clip_ratio_c"))
+    found = []
+    for i, response in enumerate(micro_batch["responses"].unbind()):
+        size = int(response.numel())
+        if not int(micro_batch["response_mask"].unbind()[i].sum()):
+            continue
+
+        def field(name: str, i: int = i) -> torch.Tensor | None:
+            return micro_batch[name].unbind()[i].detach().float().cpu() if name in micro_batch else None
+
+        def tail(name: str, i: int = i, size: int = size) -> torch.Tensor | None:
+            # verl stores at position t the value of token t + 1
+            return outputs[name].unbind()[i][-size - 1 : -1].detach().float().cpu() if name in outputs else None
+
+        new, old, advantage = tail("log_probs"), field("old_log_probs"), field("advantages")
+        assert new is not None
+        assert old is not None
+        assert advantage is not None
+        ratio = torch.exp(new - old)
+        entropy, rollout = tail("entropy"), field("rollout_log_probs")
+        found.append(
+            UpdateRow(
+                step=int(_plain(steps[i])),
+                prompt_uid=str(_plain(uids[i])),
+                sample=int(_plain(samples[i])),
+                kept=True,
+                advantage=float(advantage[0]),
+                old_logprobs=old.tolist(),
+                rollout_logprobs=rollout.tolist() if rollout is not None else None,
+                entropy=entropy.tolist() if entropy is not None else None,
+                ratio=ratio.tolist(),
+                clip_side=clip_side(ratio, advantage, low, high, dual).tolist(),
+            )
+        )
+    return found
+
+
+def _plain(value: Any) -> Any:
+    value = getattr(value, "data", value) if not isinstance(value, torch.Tensor) else value
+    return value.item() if hasattr(value, "item") else value
