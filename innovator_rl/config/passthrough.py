@@ -201,9 +201,9 @@ def _unknown(key: str, value: Any) -> Problem | None:
     keys = stock_keys()
     if key in keys:
         return _wrong_type(key, value, keys[key])
-    if isinstance(OmegaConf.select(stock(), key, throw_on_missing=False), DictConfig):
+    if isinstance(OmegaConf.select(_stock(), key, throw_on_missing=False), DictConfig):
         return Problem(key, value, f"is a section of verl, not a value; found {value!r}", "give its keys")
-    parent = OmegaConf.select(stock(), section) if section else stock()
+    parent = OmegaConf.select(_stock(), section) if section else _stock()
     if isinstance(parent, DictConfig):
         target = parent.get("_target_")
         extra = dataclass_fields(target) if target else {}
@@ -228,9 +228,14 @@ def _unknown(key: str, value: Any) -> Problem | None:
 
 
 @cache
+def _stock() -> DictConfig:
+    return stock()
+
+
+@cache
 def stock_keys() -> dict[str, Any]:
     """verl's own leaf keys with their (unresolved) defaults, and its empty mappings."""
-    container = OmegaConf.to_container(stock(), resolve=False)
+    container = OmegaConf.to_container(_stock(), resolve=False)
     assert isinstance(container, dict)
     return flatten(container)
 

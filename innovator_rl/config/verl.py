@@ -310,7 +310,6 @@ def _trainer(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSe
         VerlSetting("innovator.run_dir", facts.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", facts.attempt, fixed="counted by launch"),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
-        VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]
 

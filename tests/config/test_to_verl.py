@@ -180,6 +180,11 @@ def test_a_retired_key_says_what_to_use_today() -> None:
         to_verl(validate({"verl": {"actor_rollout_ref": {"actor": {"clip_ratio_high": 0.3}}}}), facts())
 
 
+def test_the_mixture_reaches_the_trainer() -> None:
+    config = to_verl(validate({"data": {"mixture": {"gsm8k": 1.0, "physics": 2.0}}}), facts())
+    assert OmegaConf.to_container(config.innovator.mixture) == {"gsm8k": 1.0, "physics": 2.0}
+
+
 def test_without_validation_verl_still_gets_a_file() -> None:
     import dataclasses
 

@@ -9,6 +9,7 @@ from innovator_rl.config.preflight.datafiles import DataFile, read
 from innovator_rl.config.preflight.finding import Finding
 
 COLUMNS = frozenset({"data_source", "prompt", "reward_model", "extra_info"})
+RECIPE = "dataset.yaml"  # what makes a folder in datasets/ a dataset
 CHARACTERS_PER_TOKEN = 8  # more than any tokenizer averages over a prompt: a bound, not an estimate
 
 
@@ -41,12 +42,13 @@ def _roots() -> list[Path]:
 
 def _dataset_exists(name: str) -> bool:
     return any(
-        (root / "datasets" / name).is_dir() or (root / "data" / name / "train.parquet").is_file() for root in _roots()
+        (root / "datasets" / name / RECIPE).is_file() or (root / "data" / name / "train.parquet").is_file()
+        for root in _roots()
     )
 
 
 def _dataset_names() -> list[str]:
-    return sorted({folder.name for root in _roots() for folder in (root / "datasets").glob("*") if folder.is_dir()})
+    return sorted({found.parent.name for root in _roots() for found in (root / "datasets").glob(f"*/{RECIPE}")})
 
 
 def check(case: Case) -> Iterator[Finding]:
