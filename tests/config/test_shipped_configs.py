@@ -10,6 +10,7 @@ from config_rows import row, write_rows
 from innovator_rl.config import load
 from innovator_rl.config.docs import page
 from innovator_rl.config.preflight import Machine, check, errors
+from innovator_rl.config.preflight.data import files, is_path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "configs" / "train").glob("*.yaml"))
@@ -57,6 +58,13 @@ def test_a_shipped_configuration_is_not_stopped(
     train, validation = write_rows(tmp_path / "t.parquet", rows), write_rows(tmp_path / "v.parquet", rows[:8])
     findings = check(config, machine=machine, train_files=[train], validation_files=[validation])
     assert [finding.line() for finding in errors(findings)] == []
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_the_datasets_of_a_shipped_configuration_are_shipped_too(path: Path) -> None:
+    data = load(path).data
+    names = [entry for entry in (*data.train, *data.validation) if not is_path(entry)]
+    assert files(names, "data.train")[1] == []
 
 
 def test_there_are_configurations_to_check() -> None:
