@@ -1,0 +1,260 @@
+"""`innovator runs`: what is running, what ran, and what the models wrote.
+
+    innovator runs list
+    innovator runs show demo                              status, last step, validation, domains, dropped groups, a sample
+    innovator runs show demo --step 12                    that step's groups
+    innovator runs show demo --step 12 --group UID        one prompt and all its responses
+    innovator runs stop demo                              after the current step, with a checkpoint
+    innovator runs export demo --out rollouts.parquet     every response, for your own tools
+
+Everything but `stop` reads files only: it works while a run trains, after it ended, and after it crashed.
+"""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from innovator_rl.errors import UserError
+from innovator_rl.rollouts.files import dump_json
+from innovator_rl.rollouts.progress import domains_text, duration, groups_text, percent
+from innovator_rl.rollouts.rundir import RunDir, RunState, list_runs, resolve_runs_dir
+from innovator_rl.rollouts.store import Store
+from innovator_rl.rollouts.summary import domain_figures, step_figures
+
+app = typer.Typer(help="Runs: list, show, stop, export.", no_args_is_help=True)
+
+RunsDir = Annotated[str, typer.Option("--runs-dir", help="Folder of run directories.")]
+Name = Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TEXT_LIMIT = 1200
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False, runs_dir: RunsDir = "runs") -> None:
+    """Show every run with its status, newest first."""
+    runs = list_runs(resolve_runs_dir(runs_dir))
+    rows = [_facts(run, run.state()) for run in runs]
+    if as_json:
+        typer.echo(dump_json(rows, indent=1))
+        return
+    if not rows:
+        typer.echo(f"no runs in {resolve_runs_dir(runs_dir)}")
+        return
+    table = [("RUN", "STATUS", "STEP", "ATTEMPT", "LAST SIGN", "REWARD", "")]
+    for row in rows:
+        reward = "" if row["reward"] is None else f"{row['reward']:.3f}"
+        age = "" if row["heartbeat_age"] is None else f"{duration(row['heartbeat_age'])} ago"
+        what = row["phase"] if row["status"] in ("starting", "running") else row["detail"]
+        table.append((row["name"], row["status"], row["steps"], str(row["attempt"]), age, reward, what))
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
+    for line in table:
+        cells = [f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)]
+        typer.echo("  ".join([*cells, line[-1]]).rstrip())
+
+
+@app.command("show")
+def show(
+    name: Name,
+    step: Annotated[int | None, typer.Option("--step", help="A step; the last recorded one if absent.")] = None,
+    group: Annotated[str | None, typer.Option("--group", help="A prompt_uid of that step: all its responses.")] = None,
+    kind: Annotated[str, typer.Option("--kind", help="train or validation.")] = "train",
+    as_json: AsJson = False,
+    runs_dir: RunsDir = "runs",
+) -> None:
+    """Show one run, one step's groups, or one group's responses."""
+    run = _find(name, runs_dir)
+    store = Store(run.path)
+    if kind not in ("train", "validation"):
+        raise UserError(f"--kind {kind}: use train or validation")
+    if group is not None or step is not None:
+        chosen = _step(store, step, kind, run.name)
+        rows = store.groups(chosen, kind) if group is None else store.group(chosen, group, kind)
+        if not rows:
+            raise UserError(f"--group {group}: no such prompt in step {chosen}; `--step {chosen}` lists them")
+        shown = _group_lines(rows) if group is not None else _step_lines(rows, chosen)
+        typer.echo(dump_json(rows, indent=1) if as_json else "\n".join(shown))
+        return
+    facts = _overview(run, store)
+    typer.echo(dump_json(facts, indent=1) if as_json else "\n".join(_overview_lines(run, store, facts)))
+
+
+@app.command("stop")
+def stop(
+    name: Name,
+    address: Annotated[str | None, typer.Option("--address", help="Dashboard of the cluster it is a job of.")] = None,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for its end.")] = 0.0,
+    runs_dir: RunsDir = "runs",
+) -> None:
+    """Ask a run to end after its current step, with a checkpoint."""
+    from innovator_rl.jobs.stop import stop_run, wait_until_over
+
+    run = _find(name, runs_dir)
+    typer.echo(f"{run.name}: {stop_run(run, address)}")
+    if wait > 0:
+        state = wait_until_over(run, wait)
+        typer.echo(f"{run.name}: {state.status} at step {state.step}")
+        raise typer.Exit(1 if state.live else 0)
+
+
+@app.command("export")
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option("--out", help="FILE.parquet or FILE.jsonl.")],
+    step: Annotated[int | None, typer.Option("--step", help="One step only.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="train or validation; both if absent.")] = None,
+    runs_dir: RunsDir = "runs",
+) -> None:
+    """Write every recorded response, with texts, scores and what the update made of it, to one file."""
+    run = _find(name, runs_dir)
+    count = Store(run.path).export(out, step, kind)
+    typer.echo(f"{count} responses of {run.name} in {out}")
+
+
+def _find(name: str, runs_dir: str) -> RunDir:
+    base = resolve_runs_dir(runs_dir)
+    for path in (Path(name), base / name) if "/" in name else (base / name,):
+        if (path / "run.json").is_file():
+            return RunDir(path)
+    known = ", ".join(run.name for run in list_runs(base)[:8]) or "none"
+    raise UserError(
+        f"run {name!r}: no run.json in {base / name}; runs in {base}: {known} (--runs-dir names another folder)"
+    )
+
+
+def _step(store: Store, step: int | None, kind: str, name: str) -> int:
+    steps = store.steps(kind)
+    if not steps:
+        raise UserError(f"run {name!r} has recorded no {kind} responses yet")
+    if step is not None and step not in steps:
+        raise UserError(f"--step {step}: recorded {kind} steps of {name!r} are {steps[0]} to {steps[-1]}")
+    return steps[-1] if step is None else step
+
+
+def _facts(run: RunDir, state: RunState) -> dict[str, Any]:
+    metrics = run.metrics()
+    rewards = [step_figures(row).get("reward") for row in metrics]
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "status": state.status,
+        "detail": state.detail,
+        "step": state.step,
+        "total_steps": state.total_steps,
+        "steps": f"{state.step}/{state.total_steps or '?'}",
+        "phase": state.phase,
+        "attempt": state.attempt,
+        "heartbeat_age": state.heartbeat_age if math.isfinite(state.heartbeat_age) else None,
+        "created": state.record.get("created"),
+        "host": state.record.get("host"),
+        "pid": state.record.get("pid"),
+        "ray_submission_id": state.record.get("ray_submission_id"),
+        "reward": next((reward for reward in reversed(rewards) if reward is not None), None),
+    }
+
+
+def _overview(run: RunDir, store: Store) -> dict[str, Any]:
+    metrics = run.metrics()
+    train, validation = store.steps(), store.steps("validation")
+    facts = _facts(run, run.state())
+    facts["last_metrics"] = metrics[-1] if metrics else {}
+    facts["last_train"] = {"step": train[-1], "domains": domain_figures(store, train[-1])} if train else None
+    facts["dropped"] = store.dropped(train[-1]) if train else []
+    facts["last_validation"] = (
+        {"step": validation[-1], "domains": domain_figures(store, validation[-1], "validation")} if validation else None
+    )
+    return facts
+
+
+def _overview_lines(run: RunDir, store: Store, facts: dict[str, Any]) -> list[str]:
+    state = run.state()
+    lines = [f"{run.name}: {state.status}" + (f" ({state.detail})" if state.detail else "")]
+    if state.live:
+        lines[0] += f", {state.phase} for {duration(state.phase_age)}"
+    lines.append(f"step       {facts['steps']}, attempt {state.attempt}, on {facts['host']} (process {facts['pid']})")
+    lines += [f"           {line}" for line in _attempt_lines(state.record)]
+    if facts["last_train"]:
+        lines.append(f"correct    step {facts['last_train']['step']}: {domains_text(facts['last_train']['domains'])}")
+    if facts["last_validation"]:
+        figures = facts["last_validation"]
+        lines.append(f"validation step {figures['step']}: {domains_text(figures['domains'])}")
+    counts = {row["drop_reason"]: row["groups"] for row in facts["dropped"]}
+    if counts and None not in counts:
+        kept = counts.pop("", 0)
+        lines.append(f"groups     {groups_text({'groups_kept': kept, 'groups_dropped': counts})}")
+    metrics = [(k, v) for k, v in facts["last_metrics"].items() if isinstance(v, (int, float)) and "/" in k]
+    if metrics:
+        lines.append(f"metrics    step {facts['last_metrics'].get('step')}")
+        lines += [f"           {name:<44} {value:.6g}" for name, value in sorted(metrics)]
+    steps = store.steps()
+    if steps:
+        sample = store.rollouts(steps[-1], texts=True, order_by="reward", descending=True, limit=1)
+        lines += [
+            "",
+            f"a response of step {steps[-1]}, the best rewarded:",
+            *_response_lines(sample[0], with_prompt=True),
+        ]
+    return lines
+
+
+def _attempt_lines(record: dict[str, Any]) -> list[str]:
+    attempts = record.get("attempts", [])
+    if len(attempts) < 2:
+        return []
+    return [
+        f"attempt {a['attempt']}: from step {a['resumed_from_step']}, {a['status']}"
+        + (f" ({a['cause']})" if a.get("cause") else "")
+        for a in attempts
+    ]
+
+
+def _step_lines(groups: list[dict[str, Any]], step: int) -> list[str]:
+    lines = [
+        f"step {step}: {len(groups)} prompts",
+        "PROMPT_UID                            DOMAIN        CORRECT  REWARD  TOKENS  FATE",
+    ]
+    for row in groups:
+        fate = {None: "", "": "kept"}.get(row["drop_reason"], f"dropped: {row['drop_reason']}")
+        reward = "" if row["reward_mean"] is None else f"{row['reward_mean']:.3f}"
+        tokens = "" if row["response_tokens_mean"] is None else f"{row['response_tokens_mean']:.0f}"
+        correct = f"{row['correct']}/{row['samples']}"
+        lines.append(
+            f"{row['prompt_uid']:<36}  {row['domain'] or '':<12}  {correct:>7}  {reward:>6}  {tokens:>6}  {fate}"
+        )
+    return lines
+
+
+def _group_lines(rows: list[dict[str, Any]]) -> list[str]:
+    lines = ["prompt:", _short(rows[0].get("prompt")), f"answer: {_short(rows[0].get('answer'))}"]
+    right = sum(bool(row["correct"]) for row in rows)
+    lines.append(f"{right} of {len(rows)} correct ({percent(right / len(rows))})")
+    for row in rows:
+        lines += ["", *_response_lines(row)]
+    return lines
+
+
+def _response_lines(row: dict[str, Any], with_prompt: bool = False) -> list[str]:
+    head = [f"#{row['sample']}"]
+    head += [f"{name} {row[name]:.3f}" for name in ("reward", "advantage") if row.get(name) is not None]
+    head += [f"{name} {row[name]}" for name in ("reason", "extracted", "finish_reason") if row.get(name)]
+    if row.get("response_tokens") is not None:
+        head.append(f"{row['response_tokens']} tokens")
+    lines = [f"prompt: {_short(row.get('prompt'))}"] if with_prompt else []
+    lines.append(" | ".join(head))
+    if row.get("terms"):
+        lines.append(
+            "  "
+            + ", ".join(f"{term['name']} {term['value']:.3f}" for term in row["terms"] if term["value"] is not None)
+        )
+    if row.get("error"):
+        lines.append(f"  error: {_short(row['error'])}")
+    return [*lines, *(f"  {line}" for line in _short(row.get("response")).splitlines())]
+
+
+def _short(text: str | None) -> str:
+    """Model output made safe for a terminal: no control characters, and not endless."""
+    plain = "".join(
+        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text or ""
+    )
+    return plain if len(plain) <= TEXT_LIMIT else f"{plain[:TEXT_LIMIT]}... ({len(plain) - TEXT_LIMIT} characters more)"
