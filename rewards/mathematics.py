@@ -15,7 +15,7 @@ from typing import Any
 
 from innovator_rl.scoring import Score, right, wrong
 from rewards.extraction import Found, find_answer, unmarked
-from rewards.physics import hedged
+from rewards.physics import costly, hedged
 
 MAX_ANSWER_CHARS = 2_000
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?|[-+]?\.\d+")
@@ -78,6 +78,8 @@ class Mathematics:
             said, text = _number_within(found, text)
         if target is not None and said is not None:
             return right(text) if said == target else wrong(extracted=text[:200])
+        if costly(text) and not costly(gold):
+            return wrong("too_long", text[:200])
         if hedged(text) and not hedged(gold):
             return wrong("ambiguous_answer", text[:200])
         if "=" not in gold and _numeric_equation(text):

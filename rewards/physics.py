@@ -40,6 +40,11 @@ _FILLER = re.compile(
 _WORDS = re.compile(r"[A-Za-z][a-z]{2,}")
 _NUMBER_HEAD = re.compile(r"[-+−]?\s*(?:\d|\.\d|\\(?:[dt]?frac|sqrt|pi)|π|√)")
 _MATRIX = re.compile(r"\\begin\{([pbvB]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
+_ALIGNED = re.compile(r"\\begin\{(?:aligned|gathered|cases|array)\}(.*?)\\end\{[a-z]+\}", re.DOTALL)
+_CLAUSE = re.compile(
+    r"[,.;]?\s*(?:\\q?quad\s*)*\\text\s*\{\s*\(?,?\s*(?:with|where|for|at|as|so|when|if)\b.*$", re.DOTALL
+)
+_COSTLY = re.compile(r"\d\^-?\d+\^|\^-?\d{5,}|\d{5,}!|!!!")
 _UNCERTAIN = re.compile(r"\d\s*(?:\\pm|±)\s*\d+\.\d|\d\.\d+\s*(?:\\pm|±)")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
@@ -63,7 +68,9 @@ def tidy(text: str) -> str:
     """One spelling of the same answer: no dollars, no sizing, one relation sign."""
     text = unmarked(text)
     text = _siunitx(text)
-    text = re.sub(r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|displaystyle)(?![A-Za-z])", "", text)
+    text = _ALIGNED.sub(lambda match: re.sub(r"\\\\(?:\[[^\]]*\])?", ", ", match.group(1)).replace("&", ""), text)
+    text = re.sub(r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle)(?![A-Za-z])", "", text)
+    text = _CLAUSE.sub("", text)
     text = text.replace("$", " ").replace("**", "^") if "$" in text else text
     return _FILLER.sub("", _RELATION.sub("=", text).strip()).strip().rstrip(".,;").strip()
 
@@ -259,8 +266,11 @@ def same_equation(gold: tuple[Node, Node], said: tuple[Node, Node]) -> bool:
     return all(abs(ratio - ratios[0]) <= EXACT * abs(ratios[0]) for ratio in ratios)
 
 
-def equivalent(gold: str, said: str) -> bool:
-    """Whether two answers agree. Both may be quantities, formulas, equations, lists, vectors, matrices or words."""
+def equivalent(gold: str, said: str, in_list: bool = False) -> bool:
+    """Whether two answers agree: quantities, formulas, equations, lists, vectors, matrices or words.
+
+    Members of a list (`in_list`) must have the same names on their left, since names are what tells them apart.
+    """
     gold, said = tidy(gold), tidy(said)
     if not gold or not said:
         return False
@@ -273,7 +283,7 @@ def equivalent(gold: str, said: str) -> bool:
         return _plain(gold) == _plain(said)
     sides, said_sides = split_top(gold, "="), split_top(said, "=")
     if len(sides) > 1 or len(said_sides) > 1:
-        return _equations(sides, said_sides)
+        return _equations(sides, said_sides, in_list)
     return _expressions(gold, said)
 
 
@@ -287,7 +297,7 @@ def _expressions(gold: str, said: str) -> bool:
         return _by_math_verify(gold, said)
 
 
-def _equations(gold: list[str], said: list[str]) -> bool:
+def _equations(gold: list[str], said: list[str], in_list: bool) -> bool:
     """Equations by name and value. A chain such as `x = a = b` must hold the answer in every member, or `x = 7 = 8`
     would be right.
     """
@@ -297,9 +307,10 @@ def _equations(gold: list[str], said: list[str]) -> bool:
         members = [part for part in said[1:] if quantity(part) is not None or part == said[-1]]
         return all(_expressions(gold[0], part) for part in members)
     if len(said) == 1:
-        return _is_name(gold[0]) and _expressions(gold[-1], said[0])
-    if _is_name(gold[0]) and _is_name(said[0]):
-        same = _plain(gold[0]) == _plain(said[0])
+        return _name(gold[0]) is not None and _expressions(gold[-1], said[0])
+    names = _name(gold[0]), _name(said[0])
+    if names[0] and names[1]:
+        same = names[0] == names[1] if in_list else _alike(names[0], names[1])
         return same and all(_expressions(gold[-1], part) for part in said[1:] if quantity(part) or part == said[-1])
     try:
         return same_equation((read(gold[0]), read(gold[-1])), (read(said[0]), read(said[-1])))
@@ -307,15 +318,26 @@ def _equations(gold: list[str], said: list[str]) -> bool:
         return _by_math_verify("=".join(gold), "=".join(said))
 
 
-def _is_name(text: str) -> bool:
-    """A symbol, perhaps applied to others: `v`, `E_n`, `\\psi(x, t)`."""
+def _name(text: str) -> str | None:
+    """The symbol on a left-hand side, perhaps applied to others: `v`, `E_n`, `\\psi(x, t)`; None for a formula or
+    number.
+    """
     text = re.sub(r"\([A-Za-z\\, _{}0-9']*\)$", "", text.strip())
-    if quantity(text) is not None:
-        return False
+    if not text or quantity(text) is not None:
+        return None
     try:
-        return read(text).kind == "symbol"
+        tree = read(text)
+        return tree.text if tree.kind == "symbol" else None
     except Unreadable:
-        return bool(re.fullmatch(r"\\?[A-Za-z]+", text))
+        return text if re.fullmatch(r"\\?[A-Za-z]+", text) else None
+
+
+def _alike(gold: str, said: str) -> bool:
+    """Whether two names may mean the same: an index, a prime or a capital is the writer's choice (`T`, `t_1`), the
+    letter is not.
+    """
+    first, second = (name.split("_")[0].rstrip("'").casefold() for name in (gold, said))
+    return first == second
 
 
 def _structure(gold: str, said: str) -> bool | None:
@@ -362,7 +384,7 @@ def _signs(parts: list[str]) -> list[str]:
     return [
         part.replace("\\pm", sign)
         for part in parts
-        for sign in (("+", "-") if "\\pm" in part and not _UNCERTAIN.search(part) else (" ",))
+        for sign in (("+", "-") if "\\pm" in part and not _UNCERTAIN.search(part) else ("\\pm",))
     ]
 
 
@@ -370,10 +392,10 @@ def _match(gold: list[str], said: list[str], ordered: bool) -> bool:
     if len(gold) != len(said) or len(gold) > 12:
         return False
     if ordered:
-        return all(equivalent(a, b) for a, b in zip(gold, said, strict=True))
+        return all(equivalent(a, b, in_list=True) for a, b in zip(gold, said, strict=True))
     left = list(said)
     for part in gold:
-        hit = next((candidate for candidate in left if equivalent(part, candidate)), None)
+        hit = next((candidate for candidate in left if equivalent(part, candidate, in_list=True)), None)
         if hit is None:
             return False
         left.remove(hit)
@@ -425,7 +447,14 @@ def _is_words(text: str) -> bool:
     )
 
 
+def costly(text: str) -> bool:
+    """Whether exact arithmetic on an answer could take for ever: towers of numbers, huge exponents and factorials."""
+    return bool(_COSTLY.search(re.sub(r"[{}()\s]", "", text)))
+
+
 def _by_math_verify(gold: str, said: str) -> bool:
+    if costly(said) and not costly(gold):
+        return False
     letters = [set(re.findall(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])", text)) for text in (gold, said)]
     if {c.lower() for c in letters[0]} & {c.lower() for c in letters[1]} and {
         c for c in letters[0] ^ letters[1] if c.swapcase() in letters[0] | letters[1]

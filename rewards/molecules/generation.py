@@ -32,13 +32,14 @@ SAME_SKELETON = 0.7
 PARTIAL = 0.6
 UNRELATED = 0.3
 _SELFIES = re.compile(r"(?:\[[^\[\]\s]+\]|\.)+")
-_SELFIES_RUN = re.compile(r"(?:\[[^\[\]\s]{1,30}\]\s*\.?\s*){1,}")
+_SELFIES_RUN = re.compile(r"(?<![^\s`\"':])(?:\[[^\[\]\s]{1,30}\]\s*\.?\s*)+(?![^\s`\"'.,;])")
 _SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()=#$:./\\%*~]+")
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=True)
 
 
 def molecule(text: str) -> tuple[Any, str]:
     """An RDKit molecule, or None and the reason why not."""
+    text = text.replace("\\\\", "\\")  # escaped once too often, as in the published ChEBI-20 files
     compact = re.sub(r"\s+", "", text)
     if len(compact) > MAX_CHARS:
         return None, "too_long"

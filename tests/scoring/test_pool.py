@@ -1,4 +1,6 @@
-"""The pool under rewarders that hang, die, leak, lie and flood: every response gets its score, and no process stays."""
+"""The pool under rewarders that hang, die, leak, lie and flood: every response gets its score, and no process
+stays.
+"""
 
 import asyncio
 import os
