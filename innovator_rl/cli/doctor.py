@@ -87,11 +87,12 @@ def _show(machine: Machine, findings: list[Finding], config: str | None) -> None
         console.print(f"{subject}: nothing found", style="green", highlight=False)
         return
     table = Table(show_lines=True)
-    for heading in ("severity", "setting", "value", "why", "fix"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("severity", no_wrap=True)
+    table.add_column("setting", overflow="fold", ratio=2)
+    table.add_column("why, and what to do", overflow="fold", ratio=3)
     for finding in findings:
-        value = "" if finding.value is None else f"{finding.value!r:.60}"
-        cells = [escape(text) for text in (finding.setting, value, finding.why, finding.fix)]
+        value = "" if finding.value is None else f"\n= {finding.value!r:.60}"
+        cells = [escape(f"{finding.setting}{value}"), escape(f"{finding.why}\n→ {finding.fix}")]
         table.add_row(f"[{COLOURS[finding.severity]}]{finding.severity}[/]", *cells)
     console.print(table)
     stopping = len(errors(findings))

@@ -70,7 +70,10 @@ def _hub(hub_id: str) -> tuple[ModelFacts | None, Path | None, list[Finding]]:
     if isinstance(cached, str):
         place = Path(cached)
         return from_config(json.loads(place.read_text()), hub_id), place.parent, []
-    why = "not in the local hub cache: its context length, memory and parallelism stay unchecked until it is downloaded"
+    why = (
+        "no folder here and not in the local hub cache: its context length, memory and parallelism stay unchecked "
+        "until it is downloaded"
+    )
     return None, None, [Finding("model.path", hub_id, why, "download it before the run", "warning")]
 
 
