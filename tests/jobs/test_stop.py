@@ -17,8 +17,8 @@ TRAINER = """
     run = RunDir(sys.argv[1])
     run.open_attempt(total_steps=9)
     run.heartbeat(2, "generating")
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         run.finish("stopped", "stopped on request after step 2")
