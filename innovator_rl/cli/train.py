@@ -71,7 +71,7 @@ def train(
 
 def _files(run_config: RunConfig, cache: Path) -> Files:
     """The entries of data.train and data.validation as Parquet files."""
-    from innovator_rl.data import materialize
+    from innovator_rl.data.build import materialize
     from innovator_rl.training.launch import Files
 
     seed = run_config.data.seed

@@ -20,7 +20,10 @@ from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 
 
-class RecordingWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
+_Worker: Any = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # the class behind the Ray actor
+
+
+class RecordingWorker(_Worker):
     """verl's worker with a recorder; `innovator` in verl's config says where and which attempt."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -96,6 +96,7 @@ def launch(config: RunConfig, files: Files, out: TextIO = sys.stderr) -> RunDir:
         observer = RunObserver(run, attempt, config.rollout.samples_per_prompt, progress, events)
         for line in what_resumes(run, found):
             progress.note(line)
+        progress.resume(found.step if found else 0)
         if found and found.step >= config.schedule.steps:
             progress.note(f"all {found.step} steps are done; a larger schedule.steps trains on")
         else:

@@ -73,6 +73,7 @@ class RunObserver:
     def step(self, step: int, metrics: dict[str, float]) -> None:
         self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))
         self._events(step, metrics)
+        self._guard("rollouts", lambda: self.recorder.compact(step - 1))
         self._guard("progress", lambda: self.progress.step(step, metrics, domains=_domains(metrics)))
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:

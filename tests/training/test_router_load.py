@@ -6,7 +6,14 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2MoeConfig
 
 from innovator_rl.training.router_load import RouterLoad
 
-SIZES = {"vocab_size": 32, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+SIZES = {
+    "vocab_size": 32,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
 
 
 def moe() -> torch.nn.Module:
