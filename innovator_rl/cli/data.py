@@ -76,14 +76,16 @@ def show_command(
     table = Table("id", "domain", "rewarder", "prompt", "answer", title=title, title_justify="left")
     for row in rows:
         prompt, answer = row.prompt[-1]["content"], row.answer
-        table.add_row(*(_plain(text) for text in (row.id, row.domain, row.reward, prompt[:200], answer[:120])))
+        table.add_row(
+            *(_plain(text) for text in (row.id, row.domain, row.reward, _one_line(prompt, 160), _one_line(answer, 80)))
+        )
     console.print(table)
     for message in rows[0].prompt if rows else ():
         console.rule(message["role"])
-        console.print(message["content"], markup=False)
+        console.print(message["content"], markup=False, soft_wrap=True)
     if rows:
         console.rule("answer")
-        console.print(rows[0].answer, markup=False)
+        console.print(rows[0].answer, markup=False, soft_wrap=True)
 
 
 @app.command("check")
@@ -117,12 +119,14 @@ def check_command(
 
 def _list_datasets() -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from innovator_rl.data.build import open_recipe
     from innovator_rl.data.recipe import dataset_names
 
-    table = Table("name", "domain", "rewarder", "what", "full set")
+    table = Table(
+        Column("name", no_wrap=True), "domain", "rewarder", Column("what", ratio=2), Column("full set", ratio=3)
+    )
     for name in dataset_names():
         recipe, _ = open_recipe(name)
         full = "generated, any size" if recipe.task else recipe.origin
@@ -135,6 +139,11 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
+
+
+def _one_line(text: str, width: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
 
 
 def _tokenizer(model: str) -> object:

@@ -16,7 +16,7 @@ from pathlib import Path
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import Style, render
 from innovator_rl.data.readers import reader
-from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, dataset_names, find_dataset, load_recipe
+from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, find_dataset, load_recipe
 from innovator_rl.data.rows import Row, check_columns, fingerprint_of, write_rows
 from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
@@ -56,7 +56,8 @@ def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT) -> BuildReport:
         raise UserError(
             f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {dict(rejected) or 'none'}"
         )
-    parts = split(problems, recipe.splits.validation)
+    from_sample = not (recipe.task or recipe.source)
+    parts = split(problems, recipe.splits.sample if from_sample else recipe.splits.validation)
     files = {name: out_dir / recipe.name / f"{name}.parquet" for name in SPLITS}
     mark = _fingerprint(recipe, folder)
     rows = {name: write_rows(files[name], to_rows(parts[name], recipe, name), mark) for name in SPLITS}
@@ -74,14 +75,14 @@ def materialize(
     """
     assert split in SPLITS, split
     text = str(entry)
-    if text.endswith(".parquet") or Path(text).is_file():
+    if text.endswith((".yaml", ".yml", ".jsonl", ".json", ".csv", ".tsv", ".gz")):
+        raise UserError(
+            f"data entry {text!r} is not a training file: build one with `innovator data build`"
+            f"{' ' + text if text.endswith(('.yaml', '.yml')) else ' RECIPE --source ' + text} and give the file it writes"
+        )
+    if text.endswith(".parquet") or "/" in text:
         _check_file(Path(text))
         return Path(text)
-    if "/" in text or text.endswith((".yaml", ".yml", ".jsonl")):
-        raise UserError(
-            f"data entry {text!r} is neither a Parquet file nor a dataset's name: name one of {', '.join(dataset_names())}, "
-            f"or build a recipe with `innovator data build {text}` and give the file it names"
-        )
     built = BUILT / text / f"{split}.parquet"
     if built.is_file():
         check_columns(built)

@@ -21,10 +21,11 @@ RECIPE = "dataset.yaml"
 
 
 class Splits(BaseModel):
-    """Which share of the problems validates. The rest trains."""
+    """Which share of the problems validates, of a full or generated set and of the shipped sample. The rest trains."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     validation: float = Field(0.1, gt=0, lt=1)
+    sample: float = Field(0.25, gt=0, lt=1)
 
 
 class Recipe(BaseModel):
@@ -44,7 +45,7 @@ class Recipe(BaseModel):
     parameters: dict[str, Any] = {}
     fields: dict[str, str] = {}  # for the reader `jsonl`: our field -> the file's column
     rows: int | None = Field(None, gt=0)
-    splits: Splits = Splits(validation=0.1)
+    splits: Splits = Splits(validation=0.1, sample=0.25)
     seed: int = 0
 
     @model_validator(mode="after")

@@ -19,60 +19,15 @@ Generator = Callable[[random.Random, Mapping[str, Any]], Iterator[Problem]]
 #: Draws without a new problem after which the task is taken to hold no more.
 PATIENCE = 4000
 
-SUBSTITUENTS = [
-    "C",
-    "CC",
-    "CCC",
-    "C(C)C",
-    "O",
-    "OC",
-    "OCC",
-    "CO",
-    "CCO",
-    "C(=O)O",
-    "C(=O)C",
-    "C(=O)OC",
-    "F",
-    "Cl",
-    "Br",
-    "C(F)(F)F",
-    "S",
-    "SC",
-    "C=C",
-    "N",
-    "NC",
-    "N(C)C",
-    "CN",
-    "CCN",
-    "C(=O)N",
-    "C#N",
-    "NC(=O)C",
-    "[N+](=O)[O-]",
-]
-CORES = [
-    "c1cc({})ccc1{}",
-    "c1ccc({})cc1{}",
-    "c1cc({})cc({})c1",
-    "c1nc({})ccc1{}",
-    "c1cnc({})nc1{}",
-    "c1cc({})oc1{}",
-    "c1cc({})sc1{}",
-    "C1CC({})CCC1{}",
-    "C1CCC({})C1{}",
-    "C1CN({})CCN1{}",
-    "C1CC({})OC1{}",
-    "C({})C{}",
-    "C({})CC{}",
-    "C({})CCC{}",
-    "C({})CCCC{}",
-    "C({})CCCCC{}",
-    "CC({})C{}",
-    "CC({})CC{}",
-    "C({})OC{}",
-    "C({})NC{}",
-    "C({})C=C{}",
-    "C({})C(C)({})C",
-]
+SUBSTITUENTS = """
+    C CC CCC C(C)C O OC OCC CO CCO C(=O)O C(=O)C C(=O)OC F Cl Br C(F)(F)F S SC C=C
+    N NC N(C)C CN CCN C(=O)N C#N NC(=O)C [N+](=O)[O-]
+""".split()  # noqa: SIM905
+CORES = """
+    c1cc({})ccc1{} c1ccc({})cc1{} c1cc({})cc({})c1 c1nc({})ccc1{} c1cnc({})nc1{} c1cc({})oc1{} c1cc({})sc1{}
+    C1CC({})CCC1{} C1CCC({})C1{} C1CN({})CCN1{} C1CC({})OC1{} C({})C{} C({})CC{} C({})CCC{} C({})CCCC{} C({})CCCCC{}
+    CC({})C{} CC({})CC{} C({})OC{} C({})NC{} C({})C=C{} C({})C(C)({})C
+""".split()  # noqa: SIM905
 
 
 @dataclass(frozen=True)

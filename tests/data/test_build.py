@@ -1,0 +1,146 @@
+"""Builds are deterministic, splits are disjoint whatever the seed, and a wrong name leads to a near one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from innovator_rl.data.build import build, materialize, open_recipe, overridden, split
+from innovator_rl.data.problem import Problem
+from innovator_rl.data.prompts import FORMS, STYLES, render
+from innovator_rl.data.recipe import Recipe, dataset_names, load_recipe
+from innovator_rl.data.rows import read_rows
+from innovator_rl.errors import UserError
+
+
+def lines(path: Path, *records: dict[str, object]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def prompts(path: Path) -> set[str]:
+    return {row.prompt_text for row in read_rows(path)}
+
+
+def test_same_recipe_same_rows_and_disjoint_splits(tmp_path: Path) -> None:
+    recipe, folder = open_recipe("physics")
+    first, second = build(recipe, folder, tmp_path / "a"), build(recipe, folder, tmp_path / "b")
+    for name in ("train", "validation"):
+        assert first.files[name].read_bytes() == second.files[name].read_bytes()
+        assert [row.split for row in read_rows(first.files[name])] == [name] * first.rows[name]
+    assert not prompts(first.files["train"]) & prompts(first.files["validation"])
+    assert sum(first.rows.values()) == 28
+
+
+def test_a_validation_problem_never_trains_under_another_seed_or_size(tmp_path: Path) -> None:
+    recipe, folder = open_recipe("unit-arithmetic")
+    small = build(overridden(recipe, rows=200, seed=1), folder, tmp_path / "a")
+    large = build(overridden(recipe, rows=500, seed=2), folder, tmp_path / "b")
+    assert prompts(small.files["train"]) != prompts(large.files["train"])
+    assert not prompts(small.files["validation"]) & prompts(large.files["train"])
+    assert not prompts(large.files["validation"]) & prompts(small.files["train"])
+
+
+def test_the_two_molecule_tasks_split_alike(tmp_path: Path) -> None:
+    asked = build(*open_recipe("mol2caption"), tmp_path)
+    answered = build(*open_recipe("caption2mol"), tmp_path)
+    described = {row.answer for row in read_rows(asked.files["validation"])}
+    trained = "\n".join(prompts(answered.files["train"]))
+    assert described
+    assert not any(caption in trained for caption in described)
+
+
+def test_split_fills_both_sides_and_keeps_groups_together() -> None:
+    pair = [Problem(str(i), f"question {i}", "1") for i in range(2)]
+    assert {name: len(part) for name, part in split(pair, 0.001).items()} == {"train": 1, "validation": 1}
+    assert {name: len(part) for name, part in split(pair, 0.999).items()} == {"train": 1, "validation": 1}
+    grouped = [Problem(str(i), f"question {i}", "1", group=f"g{i % 10}") for i in range(100)]
+    parts = split(grouped, 0.5)
+    assert not {p.group for p in parts["train"]} & {p.group for p in parts["validation"]}
+    with pytest.raises(UserError, match="one group"):
+        split([Problem("0", "same", "1"), Problem("1", "Same ", "1")], 0.5)
+
+
+def test_duplicates_and_contradictions_are_counted(tmp_path: Path) -> None:
+    source = lines(
+        tmp_path / "own.jsonl",
+        {"q": "1 + 1?", "a": "2"}, {"q": "1 + 1?", "a": "2"}, {"q": "x?", "a": "1"}, {"q": "x?", "a": "2"},
+        {"q": "2 + 2?", "a": "4"}, {"q": "", "a": "4"},
+    )  # fmt: skip
+    recipe = Recipe(
+        name="own", domain="math", licence="-", reader="jsonl", source=source, fields={"question": "q", "answer": "a"}
+    )
+    report = build(recipe, tmp_path, tmp_path / "out")
+    assert sum(report.rows.values()) == 2
+    assert report.rejected == {
+        "duplicate question": 2, "one question, several answers": 1, "empty question or answer": 1,
+    }  # fmt: skip
+
+
+def test_materialize_takes_files_names_and_built_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = materialize("math", tmp_path / "cache", "train", style="short")
+    assert made == tmp_path / "cache" / "math" / "train.parquet"
+    assert "reason step by step" not in "".join(prompts(made))
+    stamp = made.stat().st_mtime_ns
+    assert materialize("math", tmp_path / "cache", "train", style="short").stat().st_mtime_ns == stamp
+    assert "step by step" in "".join(prompts(materialize("math", tmp_path / "cache", "train", style="full")))
+    assert materialize(made, tmp_path / "cache", "train") == made
+    report = build(*open_recipe("math"))
+    assert materialize("math", tmp_path / "cache", "validation") == report.files["validation"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("phisics", "did you mean 'physics'"),
+        ("data/none/train.parquet", "does not exist: build it"),
+        ("configs/data/gsm8k.yaml", "innovator data build configs/data/gsm8k.yaml"),
+        ("zzz", "Datasets here: caption2mol"),
+    ],
+)
+def test_a_wrong_entry_names_the_remedy(entry: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        materialize(entry, tmp_path, "train")
+
+
+def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
+    made = materialize("math", tmp_path, "train")
+    with pytest.raises(UserError, match=r"holds train\.parquet, validation\.parquet"):
+        materialize(made.with_name("trian.parquet"), tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\ndomain: math\nlicence: y\nreder: gsm8k\n", "unknown key 'reder', did you mean 'reader'"),
+        ("name: x\ndomain: biology\nlicence: y\n", "'biology' is not one of physics"),
+        ("name: x\nlicence: y\n", "domain: Field required"),
+        ("name: x\ndomain: math\nlicence: y\nsource: a.jsonl\n", "needs a `reader`"),
+        ("- a\n", "no mapping"),
+        ("name: [\n", "not YAML"),
+    ],
+)
+def test_recipe_faults_name_key_and_remedy(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_every_domain_has_both_styles_and_short_is_short() -> None:
+    for domain in FORMS:
+        for style in STYLES:
+            messages = render(domain, style, "Is {this} kept \\frac{1}{2}?")
+            assert messages[-1]["role"] == "user"
+            assert "Is {this} kept \\frac{1}{2}?" in messages[-1]["content"]
+            assert "{question}" not in messages[-1]["content"]
+        assert len(render(domain, "short", "")) == 1
+        assert len(render(domain, "short", "")[0]["content"]) < 80
+        assert "step by step" in render(domain, "full", "")[-1]["content"]
+
+
+def test_nine_datasets_ship() -> None:
+    seven = {"physics", "chemistry", "mol2caption", "caption2mol", "math", "stem", "code"}
+    assert {*seven, "has-nitrogen", "unit-arithmetic"} <= set(dataset_names())
+    for name in dataset_names():
+        assert open_recipe(name)[0].name == name

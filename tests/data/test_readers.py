@@ -1,0 +1,120 @@
+"""Readers on the real published files; skipped by name where those are missing."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import selfies
+from rdkit import Chem
+
+from innovator_rl.data.molecules import RejectedMolecule, canonical_smiles, to_selfies
+from innovator_rl.data.problem import Problem
+from innovator_rl.data.readers import reader
+from innovator_rl.data.recipe import Recipe
+from innovator_rl.errors import UserError
+
+SHARED = Path(os.environ.get("INNOVATOR_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data"
+
+
+def real(path: str) -> Path:
+    if not (SHARED / path).exists():
+        pytest.skip(f"real data {path} is not here")
+    return SHARED / path
+
+
+def problems(name: str, domain: str, path: Path, **parameters: object) -> tuple[list[Problem], Counter[str]]:
+    rejected: Counter[str] = Counter()
+    recipe = Recipe(name="test", domain=domain, licence="-", reader=name, source=path, parameters=parameters)
+    found = list(reader(name)(path, recipe, rejected))
+    assert len({problem.id for problem in found}) == len(found)
+    assert all(problem.question and problem.answer for problem in found)
+    return found, rejected
+
+
+def test_chebi20_both_ways() -> None:
+    path = real("chebi20/validation.tsv")
+    described, rejected = problems("chebi20", "mol2caption", path)
+    written, _ = problems("chebi20", "caption2mol", path)
+    assert len(described) + sum(rejected.values()) == 3301
+    assert len(described) >= 3290
+    assert [p.question for p in described] == [p.answer for p in written]
+    for problem in described[::100]:
+        assert Chem.MolToSmiles(Chem.MolFromSmiles(selfies.decoder(problem.question))) == problem.group
+    with pytest.raises(UserError, match="serves mol2caption and caption2mol"):
+        problems("chebi20", "physics", path)
+
+
+def test_moleculenet_labels_become_true_and_false() -> None:
+    bace, _ = problems("moleculenet", "chemistry", real("moleculenet/bace.csv"), ask="Does it inhibit BACE1?")
+    assert Counter(p.answer for p in bace) == {"False": 822, "True": 691}
+    assert bace[0].question.startswith("Does it inhibit BACE1?\nMolecule: [")
+    bbbp, rejected = problems("moleculenet", "chemistry", real("moleculenet/bbbp.csv"), ask="Does it cross?")
+    assert rejected["RDKit cannot read the SMILES"] == 11
+    assert rejected["molecule with both labels"] == 10
+    assert len(bbbp) == 1965
+    with pytest.raises(UserError, match=r"parameters\.ask"):
+        problems("moleculenet", "chemistry", real("moleculenet/bace.csv"))
+
+
+def test_physics_keeps_single_comparable_answers() -> None:
+    single, rejected = problems("physics_phd", "physics", real("physics_phd/mechanics.jsonl.gz"))
+    assert single[0].answer == "\\sqrt{2\\mu Rh}"
+    assert len(single) + sum(rejected.values()) == 133
+    every, _ = problems("physics_phd", "physics", real("physics_phd/mechanics.jsonl.gz"), several=True)
+    assert len(every) > 2 * len(single)
+    assert any(len(problem.info.get("answers", [])) > 1 for problem in every)
+
+
+def test_scibench_names_the_unit_and_the_power_of_ten() -> None:
+    found, rejected = problems("scibench", "stem", real("scibench"))
+    assert len(found) + sum(rejected.values()) == 393
+    assert len(found) > 380
+    work = next(p for p in found if "work function" in p.question and p.answer.startswith("3.52"))
+    assert work.answer == "3.52 \\times 10^{-19} \\mathrm{~J}"
+    assert work.question.endswith("Give the answer in $10^{-19} \\mathrm{~J}$.")
+    assert not any(p.answer.startswith("+") for p in found)
+
+
+def test_gsm8k_takes_the_number_after_the_hashes() -> None:
+    found, rejected = problems("gsm8k", "math", real("gsm8k/train.jsonl.gz"))
+    assert (len(found), sum(rejected.values())) == (7473, 0)
+    assert found[0].answer == "72"
+    assert all(p.answer.lstrip("-").replace(".", "", 1).isdigit() for p in found)
+
+
+def test_leetcode_checks_run_against_the_published_solutions() -> None:
+    found, _ = problems("leetcode", "code", real("leetcode/train.jsonl.gz"))
+    assert len(found) == 1890
+    for problem in found[:40]:
+        space: dict[str, object] = {}
+        assert problem.info["type"] == "check"
+        exec(problem.info["prelude"] + "\n" + problem.answer + "\n" + problem.info["check"], space)
+        space["check"](eval(problem.info["entry_point"], space))  # type: ignore[operator]
+
+
+def test_molecules_that_do_not_survive_are_rejected_with_a_reason() -> None:
+    assert to_selfies("c1ccccc1O") == "[O][C][=C][C][=C][C][=C][Ring1][=Branch1]"
+    assert canonical_smiles("OCC") == "CCO"
+    for smiles, reason in [
+        ("", "heavy atoms"), ("not a molecule", "cannot read"), ("C" * 1200, "heavy atoms"), ("[H][H]", "heavy atoms"),
+        ("CI(=O)=O", "SELFIES cannot express"),
+    ]:  # fmt: skip
+        with pytest.raises(RejectedMolecule, match=reason):
+            to_selfies(smiles)
+
+
+def test_reader_faults_name_file_line_and_field(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "x", "answer": "1"}\n{"question": }\n')
+    with pytest.raises(UserError, match=r"a\.jsonl, line 2 is not JSON"):
+        problems("jsonl", "math", tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").write_text('{"Question": "x"}\n')
+    with pytest.raises(UserError, match="no field 'question'; it has Question"):
+        problems("jsonl", "math", tmp_path / "b.jsonl")
+    with pytest.raises(UserError, match="does not exist: give the file"):
+        problems("jsonl", "math", tmp_path / "none")
+    (tmp_path / "c.jsonl.gz").write_bytes(b"\x1f\x8b cut short")
+    with pytest.raises(UserError, match="cannot be read"):
+        problems("jsonl", "math", tmp_path / "c.jsonl.gz")
+    with pytest.raises(UserError, match="did you mean 'jsonl'"):
+        reader("json")
