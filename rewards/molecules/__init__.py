@@ -1,0 +1,1 @@
+"""Molecules: properties, captions of them, and molecules from captions."""
