@@ -47,20 +47,19 @@ def open_recipe(name_or_file: str) -> tuple[Recipe, Path]:
     return load_recipe(folder / RECIPE), folder
 
 
-def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT) -> BuildReport:
-    """Write `out_dir/NAME/{train,validation}.parquet`. The same recipe and source give the same rows."""
+def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT, only: str | None = None) -> BuildReport:
+    """Write `out_dir/NAME/{train,validation}.parquet`, or one of them. The same recipe and source give the same rows."""
     started = time.monotonic()
     rejected: Counter[str] = Counter()
     problems = _draw(_unique(_problems(recipe, folder, rejected), rejected), recipe)
     if len(problems) < 2:
-        raise UserError(
-            f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {dict(rejected) or 'none'}"
-        )
+        reasons = dict(rejected) or "none"
+        raise UserError(f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {reasons}")
     from_sample = not (recipe.task or recipe.source)
     parts = split(problems, recipe.splits.sample if from_sample else recipe.splits.validation)
-    files = {name: out_dir / recipe.name / f"{name}.parquet" for name in SPLITS}
+    files = {name: out_dir / recipe.name / f"{name}.parquet" for name in SPLITS if only in (None, name)}
     mark = _fingerprint(recipe, folder)
-    rows = {name: write_rows(files[name], to_rows(parts[name], recipe, name), mark) for name in SPLITS}
+    rows = {name: write_rows(path, to_rows(parts[name], recipe, name), mark) for name, path in files.items()}
     return BuildReport(recipe.name, files, rows, dict(rejected), time.monotonic() - started)
 
 
@@ -71,14 +70,15 @@ def materialize(
 
     A `.parquet` path is itself. A dataset's name is `data/NAME/SPLIT.parquet` where that was built; else the dataset's
     generated task or shipped sample is written to `out_dir/NAME/`, and reused while the recipe stays the same. `seed`
-    and `style` override the recipe's there; a built file stays as it was built. Raises `UserError` with path and remedy.
+    and `style` override the recipe's there; a built file stays as it was built. Validation keeps the recipe's own seed:
+    runs with different seeds are compared on the same questions. Raises `UserError` with path and remedy.
     """
     assert split in SPLITS, split
     text = str(entry)
     if text.endswith((".yaml", ".yml", ".jsonl", ".json", ".csv", ".tsv", ".gz")):
+        command = text if text.endswith((".yaml", ".yml")) else f"RECIPE --source {text}"
         raise UserError(
-            f"data entry {text!r} is not a training file: build one with `innovator data build`"
-            f"{' ' + text if text.endswith(('.yaml', '.yml')) else ' RECIPE --source ' + text} and give the file it writes"
+            f"data entry {text!r} is not a training file: run `innovator data build {command}` and give the file it writes"
         )
     if text.endswith(".parquet") or "/" in text:
         _check_file(Path(text))
@@ -88,10 +88,10 @@ def materialize(
         check_columns(built)
         return built
     recipe, folder = open_recipe(text)
-    recipe = overridden(recipe, seed=seed, style=style)
+    recipe = overridden(recipe, seed=seed if split == "train" else None, style=style)
     target = out_dir / recipe.name / f"{split}.parquet"
     if fingerprint_of(target) != _fingerprint(recipe, folder):
-        build(recipe, folder, out_dir)
+        build(recipe, folder, out_dir, only=split)
     return target
 
 
@@ -184,10 +184,14 @@ def _fingerprint(recipe: Recipe, folder: Path) -> str:
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists() and path.parent.is_dir():
-        near = sorted(p.name for p in path.parent.glob("*.parquet"))
+    folder = path if path.is_dir() else path.parent
+    if not path.is_file() and folder.is_dir():
+        near = sorted(p.name for p in folder.glob("*.parquet"))
         if near:
-            raise UserError(f"data file {str(path)!r} does not exist; {str(path.parent)!r} holds {', '.join(near)}")
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise UserError(
+                f"data file {str(path)!r} {what}; {str(folder)!r} holds {', '.join(near)}: name one of them"
+            )
     if check_columns(path) == 0:
         raise UserError(f"data file {str(path)!r} has no rows: build it again with a source that has some")
 

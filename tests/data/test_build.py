@@ -90,6 +90,17 @@ def test_materialize_takes_files_names_and_built_sets(tmp_path: Path, monkeypatc
     assert materialize("math", tmp_path / "cache", "validation") == report.files["validation"]
 
 
+def test_runs_with_different_seeds_validate_on_the_same_questions(tmp_path: Path) -> None:
+    files = {
+        (seed, part): materialize("unit-arithmetic", tmp_path / str(seed), part, seed=seed)
+        for seed in (1, 2)
+        for part in ("train", "validation")
+    }
+    assert files[1, "validation"].read_bytes() == files[2, "validation"].read_bytes()
+    assert prompts(files[1, "train"]) != prompts(files[2, "train"])
+    assert not prompts(files[1, "train"]) & prompts(files[2, "validation"])
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [

@@ -90,7 +90,7 @@ def test_a_generated_sample_is_the_task_with_seed_0(name: str) -> None:
     assert [(row["question"], row["answer"]) for row in sample(name)] == [(p.question, p.answer) for p in expected]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("code", "mol2caption")])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_rewarder_accepts_each_gold_answer_and_nothing_empty(name: str) -> None:
     recipe, _ = open_recipe(name)
     for row in sample(name):
@@ -102,13 +102,19 @@ def test_the_rewarder_accepts_each_gold_answer_and_nothing_empty(name: str) -> N
 def formatted(domain: str, answer: str) -> str:
     if domain == "chemistry":
         return f"The molecule was looked at.\nAnswer: {answer}"
-    return f"So <answer>{answer}</answer>" if domain == "caption2mol" else f"So it is $\\boxed{{{answer}}}$."
+    if domain == "code":
+        return f"Here it is:\n```python\n{answer}```\n"
+    return (
+        f"So <answer>{answer}</answer>"
+        if domain in ("caption2mol", "mol2caption")
+        else f"So it is $\\boxed{{{answer}}}$."
+    )
 
 
 def judge(rewarder: str, row: dict[str, Any], response: str) -> Score:
     import inspect
 
-    found = load(rewarder)
+    found = load(rewarder, {"allow_unsafe_code": True})  # the only programs run here are the sample's own
     given = {
         "prompt": row["question"],
         "response": response,
@@ -121,31 +127,3 @@ def judge(rewarder: str, row: dict[str, Any], response: str) -> Score:
     score = found(**{key: value for key, value in given.items() if key in wanted})
     assert isinstance(score, Score)
     return score
-
-
-def test_reference_solutions_pass_their_tests() -> None:
-    for row in sample("code"):
-        run_tests(row["answer"], row["info"])
-
-
-def run_tests(program: str, info: dict[str, Any]) -> None:
-    """Run our own sample's tests in this process; the rewarder runs a model's code in a sandbox."""
-    if "tests" in info:
-        import subprocess
-        import sys
-
-        for given, expected in zip(info["tests"]["inputs"], info["tests"]["outputs"], strict=True):
-            done = subprocess.run(
-                [sys.executable, "-c", program], input=given, capture_output=True, text=True, check=True
-            )
-            assert done.stdout == expected
-        return
-    space: dict[str, Any] = {}
-    exec(info.get("prelude", "") + program, space)
-    candidate = eval(info["entry_point"], space)
-    if info["type"] == "check":
-        exec(info["check"], space)
-        space["check"](candidate)
-        return
-    for case in info["cases"]:
-        assert json.loads(json.dumps(candidate(*case["args"]))) == case["expected"]
