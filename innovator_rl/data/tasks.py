@@ -122,12 +122,14 @@ def unit_arithmetic(draw: random.Random, parameters: Mapping[str, Any]) -> Itera
         if kind == "convert":
             source, target, factor = draw.choice(CONVERSIONS)
             question, answer = f"Convert {first} {source} to {target}.", f"{first * factor} {target}"
+            identity = f"convert/{first}-{source}-{target}"
         else:
             text, unit, operation = LAWS[kind]
             # A quotient is made from its result, so that every answer is whole.
             left, value = (first, first * second) if operation == "x" else (first * second, first)
             question, answer = text.format(left, second), f"{value} {unit}"
-        yield Problem(f"{kind}/{question}", question, answer)
+            identity = f"{kind}/{left}-{second}"
+        yield Problem(identity, question, answer)
 
 
 TASKS: dict[str, Generator] = {"molecule-property": molecule_property, "unit-arithmetic": unit_arithmetic}

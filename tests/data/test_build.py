@@ -117,7 +117,7 @@ def test_a_wrong_entry_names_the_remedy(entry: str, message: str, tmp_path: Path
 
 def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
     made = materialize("math", tmp_path, "train")
-    with pytest.raises(UserError, match=r"holds train\.parquet, validation\.parquet"):
+    with pytest.raises(UserError, match=r"holds train\.parquet: name one"):
         materialize(made.with_name("trian.parquet"), tmp_path, "train")
 
 
