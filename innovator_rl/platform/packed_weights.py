@@ -55,13 +55,14 @@ def _keep_linear_weights() -> None:
         return
     require_parameters(_NAME, dispatch, ("layer", "remove_weight"))
 
-    def pack_at_first_product(layer: torch.nn.Module, *operands: Any) -> torch.Tensor:
+    def pack_at_first_product(layer: Any, *operands: Any) -> torch.Tensor:
         dispatch(layer, remove_weight=False)
         return layer.cpu_linear(*operands)
 
     @functools.wraps(dispatch)
-    def dispatch_and_keep_weight(layer: torch.nn.Module, remove_weight: bool) -> None:
-        if isinstance(layer, VocabParallelEmbedding):
+    def dispatch_and_keep_weight(layer: Any, remove_weight: bool) -> None:
+        is_embedding = isinstance(layer, VocabParallelEmbedding)
+        if is_embedding:
             layer.cpu_linear = functools.partial(pack_at_first_product, layer)
         else:
             dispatch(layer, remove_weight=False)
@@ -147,7 +148,7 @@ def _pack_again_after_an_update(method_class: Any) -> None:
     def process_and_pack(self: Any, layer: torch.nn.Module) -> None:
         is_update = self.moe_kernel is not None
         process(self, layer)
-        experts = getattr(self.moe_kernel, "fused_experts", None)
+        experts: Any = getattr(self.moe_kernel, "fused_experts", None)
         if is_update and hasattr(experts, "packed_weights"):
             experts.process_weights_after_loading(layer)
 
