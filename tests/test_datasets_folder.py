@@ -19,6 +19,6 @@ def test_import_datasets_at_the_root_is_hugging_faces() -> None:
 
 def test_each_dataset_has_its_three_files() -> None:
     folders = sorted(path for path in (ROOT / "datasets").iterdir() if path.is_dir())
-    assert len(folders) >= 9
+    assert len(folders) >= 10
     for folder in folders:
         assert {"dataset.yaml", "README.md", "sample.jsonl"} <= {file.name for file in folder.iterdir()}, folder.name

@@ -1,9 +1,11 @@
 """Generated tasks: as many checkable problems as asked for, the same ones for the same seed.
 
-They are small enough for a model of 135 M parameters to learn by reinforcement, which proves that a training set-up learns
-before it meets data that takes days. `molecule-property` asks about molecules assembled from common cores and substituents;
-RDKit decides the truth, and only molecules are kept whose SELFIES shows it. `unit-arithmetic` converts units and puts two
-quantities into one physical law. True and False come in equal numbers, so that a constant answer is right half the time.
+They prove that a training set-up learns before it meets data that takes days. `molecule-property` asks about molecules
+assembled from common cores and substituents; RDKit decides the truth, and only molecules are kept whose SELFIES shows it.
+`unit-statement` says that two quantities are equal, rightly or not. Both are True or False, in equal numbers so that a
+constant answer is right half the time, and within reach of a model of 135 M parameters: it says True or False often
+enough to be rewarded. `unit-arithmetic` wants the number itself; a model that small finds it in one answer of a hundred,
+too seldom to learn from, so it is meant for larger ones.
 """
 
 import difflib
@@ -111,12 +113,32 @@ def molecule_property(draw: random.Random, parameters: Mapping[str, Any]) -> Ite
             yield waiting[name, False].pop(0)
 
 
+def unit_statement(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
+    """ "5 km is 5000 m. True or False?", right and wrong once each. Parameter: `largest` (of the first number, default 50).
+
+    A wrong statement is off by a factor that another conversion has, so the number alone does not give it away. Both
+    statements about a quantity are one group: the right one in training would answer the wrong one in validation.
+    """
+    _known("unit-statement", parameters)
+    largest = _largest("unit-statement", parameters)
+    factors = sorted({factor for _, _, factor in CONVERSIONS})
+    cases = [(first, conversion) for first in range(2, largest + 1) for conversion in CONVERSIONS]
+    draw.shuffle(cases)
+    for first, (source, target, factor) in cases:
+        false = draw.choice([other for other in factors if other != factor])
+        statements = [(True, first * factor), (False, first * false)]
+        draw.shuffle(statements)
+        for truth, value in statements:
+            question = f"{first} {source} is {value} {target}. True or False?"
+            yield Problem(
+                f"{first}-{source}-{value}-{target}", question, str(truth), group=f"{first} {source} {target}"
+            )
+
+
 def unit_arithmetic(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
     """Endless quantities. Parameters: `kinds` ("convert" and names in `LAWS`), `largest` (of the numbers, default 50)."""
     kinds = _chosen("unit-arithmetic", parameters, "kinds", ["convert", *LAWS], ["convert", *LAWS])
-    largest = int(parameters.get("largest", 50))
-    if largest < 2:
-        raise UserError(f"task 'unit-arithmetic': largest is {largest}, it must be at least 2")
+    largest = _largest("unit-arithmetic", parameters)
     while True:
         kind, first, second = draw.choice(kinds), draw.randint(2, largest), draw.randint(2, largest)
         if kind == "convert":
@@ -132,7 +154,16 @@ def unit_arithmetic(draw: random.Random, parameters: Mapping[str, Any]) -> Itera
         yield Problem(identity, question, answer)
 
 
-TASKS: dict[str, Generator] = {"molecule-property": molecule_property, "unit-arithmetic": unit_arithmetic}
+TASKS: dict[str, Generator] = {
+    "molecule-property": molecule_property,
+    "unit-statement": unit_statement,
+    "unit-arithmetic": unit_arithmetic,
+}
+PARAMETERS = {
+    "molecule-property": ("properties",),
+    "unit-statement": ("largest",),
+    "unit-arithmetic": ("kinds", "largest"),
+}
 
 
 def _shows(molecule: str, tokens: tuple[str, ...]) -> bool:
@@ -144,10 +175,7 @@ def _shows(molecule: str, tokens: tuple[str, ...]) -> bool:
 
 
 def _chosen(task: str, parameters: Mapping[str, Any], key: str, known: list[str], default: list[str]) -> list[str]:
-    allowed = {"molecule-property": ["properties"], "unit-arithmetic": ["kinds", "largest"]}[task]
-    for name in parameters:
-        if name not in allowed:
-            raise UserError(f"task {task!r} has no parameter {name!r}; it takes {', '.join(allowed)}")
+    _known(task, parameters)
     values = parameters.get(key, default)
     values = [values] if isinstance(values, str) else list(values)
     for value in values:
@@ -156,3 +184,16 @@ def _chosen(task: str, parameters: Mapping[str, Any], key: str, known: list[str]
     if not values:
         raise UserError(f"task {task!r}: {key} is empty; choose from {', '.join(known)}")
     return values
+
+
+def _known(task: str, parameters: Mapping[str, Any]) -> None:
+    for name in parameters:
+        if name not in PARAMETERS[task]:
+            raise UserError(f"task {task!r} has no parameter {name!r}; it takes {', '.join(PARAMETERS[task])}")
+
+
+def _largest(task: str, parameters: Mapping[str, Any]) -> int:
+    value = parameters.get("largest", 50)
+    if not isinstance(value, int) or value < 2:
+        raise UserError(f"task {task!r}: largest is {value!r}, it must be a whole number of at least 2")
+    return value

@@ -150,8 +150,8 @@ def test_every_domain_has_both_styles_and_short_is_short() -> None:
         assert "step by step" in render(domain, "full", "")[-1]["content"]
 
 
-def test_nine_datasets_ship() -> None:
+def test_ten_datasets_ship() -> None:
     seven = {"physics", "chemistry", "mol2caption", "caption2mol", "math", "stem", "code"}
-    assert {*seven, "has-nitrogen", "unit-arithmetic"} <= set(dataset_names())
+    assert {*seven, "has-nitrogen", "unit-check", "unit-arithmetic"} <= set(dataset_names())
     for name in dataset_names():
         assert open_recipe(name)[0].name == name

@@ -82,7 +82,7 @@ def test_molecules_decode_to_themselves_in_both_directions() -> None:
             assert Chem.MolToSmiles(decoded) == row["group"]
 
 
-@pytest.mark.parametrize("name", ["has-nitrogen", "unit-arithmetic"])
+@pytest.mark.parametrize("name", ["has-nitrogen", "unit-check", "unit-arithmetic"])
 def test_a_generated_sample_is_the_task_with_seed_0(name: str) -> None:
     recipe, _ = open_recipe(name)
     assert recipe.task

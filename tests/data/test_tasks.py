@@ -6,12 +6,12 @@ import pytest
 import selfies
 from rdkit import Chem
 
-from innovator_rl.data.tasks import CONVERSIONS, LAWS, PROPERTIES, generate
+from innovator_rl.data.tasks import CONVERSIONS, LAWS, PROPERTIES, TASKS, generate
 from innovator_rl.errors import UserError
 
 
 def test_a_seed_fixes_the_problems_and_another_changes_them() -> None:
-    for task in ("molecule-property", "unit-arithmetic"):
+    for task in TASKS:
         assert generate(task, 40, 3, {}) == generate(task, 40, 3, {})
         assert generate(task, 40, 3, {}) != generate(task, 40, 4, {})
 
@@ -48,6 +48,15 @@ def test_arithmetic_is_right() -> None:
             assert LAWS[kind][2] == "x" or numbers[0] % numbers[1] == 0
 
 
+def test_unit_statements_are_half_true_and_rightly_labelled() -> None:
+    factors = {(source, target): factor for source, target, factor in CONVERSIONS}
+    problems = generate("unit-statement", 200, 0, {"largest": 20})
+    assert sum(problem.answer == "True" for problem in problems) == 100
+    for problem in problems:
+        first, source, _, second, target = problem.question.split(".")[0].split()
+        assert str(int(second) == int(first) * factors[source, target]) == problem.answer
+
+
 def test_faults_name_the_parameter() -> None:
     with pytest.raises(UserError, match="did you mean 'unit-arithmetic'"):
         generate("unit-arithmetics", 1, 0, {})
@@ -57,3 +66,5 @@ def test_faults_name_the_parameter() -> None:
         generate("molecule-property", 1, 0, {"properties": "phosphorus"})
     with pytest.raises(UserError, match=r"holds about \d+ different problems, rows asks 500"):
         generate("unit-arithmetic", 500, 0, {"kinds": ["force"], "largest": 4})
+    with pytest.raises(UserError, match="largest is 1,"):
+        generate("unit-statement", 1, 0, {"largest": 1})
