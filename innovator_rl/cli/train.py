@@ -36,9 +36,10 @@ def train(
     """Train a model as CONFIG says."""
     run_config = load(config, list(overrides or []))
     _stop_on_errors(run_config)
-    from innovator_rl.training.launch import launch, plan, run_directory, write_plan
+    from innovator_rl.training.launch import launch, plan, prepare_process, run_directory, write_plan
     from innovator_rl.training.observer import StopRequested
 
+    prepare_process(run_config)
     run = run_directory(run_config)
     files = _files(run_config, run.path / "data")
     _stop_on_errors(run_config, files.train, files.validation, deep=True)

@@ -37,6 +37,7 @@ ADDITIONS: dict[str, str] = {
     "actor_rollout_ref.model.override_config.attn_implementation": "override_config is an open dictionary; "
     "FlashAttention does not exist on CPU",
     "actor_rollout_ref.rollout.enable_sleep_mode": "RolloutConfig.enable_sleep_mode; vLLM cannot sleep on CPU",
+    "actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "an open dictionary of AsyncEngineArgs",
     "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "AgentLoopConfig.agent_loop_manager_class, read by "
     "TaskRunnerV1",
     "reward.reward_kwargs": "read by the reward manager (innovator_rl.scoring.verl_adapter)",
@@ -195,8 +196,16 @@ def _rollout(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSe
             VerlSetting(f"{key}.free_cache_engine", False, fixed="vLLM on CPU cannot release its cache"),
             VerlSetting(f"{key}.enable_sleep_mode", False, fixed="vLLM on CPU cannot sleep"),
             VerlSetting(f"{key}.agent.num_workers", 1),
+            *_one_process_engine(config),
         ]
     return found
+
+
+def _one_process_engine(config: RunConfig) -> list[VerlSetting]:
+    """vLLM's engine and its worker in one process: two of them exchange every step through a queue that both poll on the same cores."""
+    if config.rollout.tensor_parallel > 1:
+        return []
+    return [VerlSetting("actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend", "uni")]
 
 
 def _data(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:

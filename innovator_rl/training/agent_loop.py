@@ -19,7 +19,6 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorke
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 
-
 _Worker: Any = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # the class behind the Ray actor
 
 

@@ -35,6 +35,15 @@ class Files:
     validation: tuple[str, ...]
 
 
+def prepare_process(config: RunConfig) -> dict[str, str]:
+    """The environment of this process and of every worker; to be called before anything imports verl, which reads it then."""
+    os.environ["INNOVATOR_PLATFORM"] = detect_platform(config)
+    computing = threads(config)
+    environment = platform.environment(computing, config.resources.kv_cache_gb) | {"TQ_NUM_THREADS": str(computing)}
+    os.environ.update(environment, TRANSFER_QUEUE_ENABLE="1", TQDM_DISABLE="1")  # the display is ours
+    return environment
+
+
 def run_directory(config: RunConfig) -> RunDir:
     """Where this run is recorded."""
     return RunDir(resolve_runs_dir(config.logging.runs_dir) / config.name)
@@ -72,7 +81,7 @@ def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
     run.verl_yaml.write_text(OmegaConf.to_yaml(verl_config))
 
 
-def launch(config: RunConfig, files: Files, out: TextIO = sys.stderr) -> RunDir:
+def launch(config: RunConfig, files: Files) -> RunDir:
     """Train until the last step, a stop or a failure; returns the run's directory.
 
     Raises:
@@ -83,17 +92,19 @@ def launch(config: RunConfig, files: Files, out: TextIO = sys.stderr) -> RunDir:
     run = run_directory(config)
     found = latest_complete(run.checkpoints) if config.schedule.resume == "auto" else None
     attempt = run.open_attempt(resume_step=found.step if found else 0, total_steps=config.schedule.steps)
-    observer: RunObserver | None = None
+    ending = contextlib.ExitStack()
     try:
         facts, verl_config = plan(config, files, run, attempt, str(found.path) if found else "")
         write_plan(run, config, verl_config)
-        progress = Progress(run.name, total_steps=config.schedule.steps, stream=out, live=config.logging.progress)
+        terminal = ending.enter_context(_terminal())
+        progress = Progress(run.name, total_steps=config.schedule.steps, stream=terminal, live=config.logging.progress)
         events = (
             TensorBoardWriter(run.tensorboard, resume_step=found.step if found else 0)
             if config.logging.tensorboard
             else None
         )
         observer = RunObserver(run, attempt, config.rollout.samples_per_prompt, progress, events)
+        ending.callback(observer.close)
         for line in what_resumes(run, found):
             progress.note(line)
         progress.resume(found.step if found else 0)
@@ -112,8 +123,7 @@ def launch(config: RunConfig, files: Files, out: TextIO = sys.stderr) -> RunDir:
             log.write(traceback.format_exc())
         raise
     finally:
-        if observer is not None:
-            observer.close()
+        ending.close()
     return run
 
 
@@ -134,12 +144,7 @@ def what_resumes(run: RunDir, found: Checkpoint | None) -> list[str]:
 
 def _train(config: RunConfig, facts: Facts, verl_config: Any, run: RunDir, observer: RunObserver) -> None:
     """Everything between `ray.init` and `ray.shutdown`."""
-    os.environ["TRANSFER_QUEUE_ENABLE"] = "1"  # read by verl when it is imported
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the display is ours
-    environment = platform.environment(facts.threads, config.resources.kv_cache_gb) | {
-        "TQ_NUM_THREADS": str(facts.threads)
-    }
-    os.environ.update(environment)
+    environment = prepare_process(config)
     observer.phase("starting: imports", 0)
     platform.require_loaded()
     import transfer_queue as tq
@@ -198,8 +203,28 @@ def _stop_signals(request_stop: Callable[[], bool]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _terminal() -> Iterator[TextIO]:
+    """The terminal's own stream for the display, which stays when standard output and error go to a file."""
+    with os.fdopen(os.dup(2), "w", buffering=1) as stream:
+        yield stream
+
+
+@contextlib.contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Whatever libraries print goes to a file; the display keeps the terminal."""
+    """Whatever libraries print goes to a file: file descriptors, since loggers and C code keep the streams they first saw."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+    kept = [(number, os.dup(number)) for number in (1, 2)]
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number, _ in kept:
+            os.dup2(log, number)
         yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(log)
