@@ -141,11 +141,15 @@ def _actor(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSett
 
 
 def _micro_batches(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
-    """One prompt group a micro-batch on CPU, where the engine shares the prompt; a budget of tokens on CUDA."""
+    """Whole prompt groups on CPU, where the engine shares prompts; a budget of tokens on CUDA.
+
+    Two groups a micro-batch where they divide: FSDP gathers every parameter once a micro-batch, attention grows with its square.
+    """
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     if facts.platform == "cpu":
-        why = "on CPU a micro-batch is one prompt group"
-        group = config.rollout.samples_per_prompt
+        why = "on CPU a micro-batch is one or two whole prompt groups"
+        share = config.prompts_per_update // (config.resources.nodes * config.resources.accelerators_per_node)
+        group = config.rollout.samples_per_prompt * (2 if share % 2 == 0 else 1)
         return [
             VerlSetting(f"{actor}.use_dynamic_bsz", False, fixed=why),
             VerlSetting(f"{actor}.ppo_micro_batch_size_per_gpu", group, "rollout.samples_per_prompt"),

@@ -85,10 +85,17 @@ def environment(threads: int, kv_cache_gb: int) -> dict[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gb),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(threads),
-        # A run is several processes on the same cores. Threads that spin at a barrier for one that is off its core slow a training
-        # pass down ten times as soon as anything else runs; threads that sleep lose a few percent.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "KMP_BLOCKTIME": "0",
+        # A run is several processes on the same cores. Threads that spin for long at a barrier for one that is off its core slow
+        # a training pass down ten times as soon as anything else runs; threads that sleep at once halve the speed of decoding. A
+        # short spin (under a millisecond) has neither fault.
+        "GOMP_SPINCOUNT": "20000",
+        "KMP_BLOCKTIME": "1",
+        # A training pass frees and takes gigabytes; given back to the system, each page of them is faulted in anew.
+        "MALLOC_MMAP_THRESHOLD_": str(2**31),
+        "MALLOC_TRIM_THRESHOLD_": str(2**33),
+        # vLLM's engine polls for its worker's answer for a second before it sleeps: two processes decoding on the cores of one. In
+        # one process ("uni", see config/verl.py) there is nothing to poll; vLLM allows that on a CPU with this setting only.
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "MKL_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
     }

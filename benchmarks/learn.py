@@ -1,0 +1,96 @@
+"""Does it learn? Held-out accuracy over training steps, several seeds, with the curve: `make learn`.
+
+    python -m benchmarks.learn [--seeds 0,1,2] [--config configs/train/learn.yaml] [--out docs/results] [key=value ...]
+
+Each seed is a run of its own (`runs/learn-seedN`), started one after the other through the `innovator` command; a run that is done is
+taken as it is, one that was interrupted goes on. Writes `learning.json` (the figures) and `learning.png` (the curve).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from innovator_rl.rollouts.rundir import RunDir, resolve_runs_dir
+
+ACCURACY = re.compile(r"val-core/(?P<source>[^/]+)/acc/mean@1")
+
+
+def curve(run: RunDir) -> dict[str, dict[int, float]]:
+    """{data source: {step: share of validation questions answered right}}."""
+    found: dict[str, dict[int, float]] = {}
+    for row in run.metrics():
+        for key, value in row.items():
+            match = ACCURACY.fullmatch(key)
+            if match:
+                found.setdefault(match["source"], {})[int(row["step"])] = float(value)
+    return found
+
+
+def train(config: str, seed: int, overrides: list[str]) -> RunDir:
+    """Run or finish one seed."""
+    name = f"learn-seed{seed}"
+    command = [
+        sys.executable,
+        "-m",
+        "innovator_rl.cli.main",
+        "train",
+        config,
+        f"name={name}",
+        f"data.seed={seed}",
+        *overrides,
+    ]
+    subprocess.run(command, check=True)
+    return RunDir(resolve_runs_dir() / name)
+
+
+def draw(curves: dict[int, dict[str, dict[int, float]]], target: Path) -> None:
+    """One panel a task, one line a seed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    sources = sorted({source for per_seed in curves.values() for source in per_seed})
+    figure, axes = plt.subplots(1, len(sources), figsize=(4.5 * len(sources), 3.2), sharey=True, squeeze=False)
+    for axis, source in zip(axes[0], sources, strict=True):
+        for seed, per_seed in curves.items():
+            steps = sorted(per_seed.get(source, {}))
+            axis.plot(steps, [100 * per_seed[source][s] for s in steps], marker="o", label=f"seed {seed}")
+        axis.set_title(source)
+        axis.set_xlabel("training step")
+        axis.set_ylim(0, 100)
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("held-out accuracy, greedy (%)")
+    axes[0][-1].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(target, dpi=150)
+
+
+def main() -> None:
+    """Train the seeds, print the gains, write the curve."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--config", default="configs/train/learn.yaml")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("overrides", nargs="*")
+    arguments = parser.parse_args()
+    curves = {}
+    for seed in [int(word) for word in arguments.seeds.split(",")]:
+        curves[seed] = curve(train(arguments.config, seed, arguments.overrides))
+        for source, points in sorted(curves[seed].items()):
+            first, last = points[min(points)], points[max(points)]
+            print(
+                f"seed {seed} {source}: {first:.1%} at step {min(points)}, {last:.1%} at step {max(points)} ({100 * (last - first):+.1f} points)"
+            )
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "learning.json").write_text(json.dumps(curves, indent=1) + "\n")
+    draw(curves, arguments.out / "learning.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""A whole run through the command: stock verl and vLLM on a mixture of experts, killed in the middle, resumed by the same command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from innovator_rl.rollouts.rundir import RunDir
+from innovator_rl.rollouts.store import Store
+
+ROOT = Path(__file__).parents[2]
+STEPS, SAVE_AT = 4, 2
+START_SECONDS = 420
+
+
+def command(runs: Path, *words: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "innovator_rl.cli.main",
+        "train",
+        "configs/train/moe.yaml",
+        f"logging.runs_dir={runs}",
+        f"schedule.steps={STEPS}",
+        f"schedule.save_every={SAVE_AT}",
+        "schedule.validate_every=4",
+        "schedule.validate_before=false",
+        "data.validation_rows=4",
+        "algorithm.prompts_per_step=4",
+        "rollout.samples_per_prompt=4",
+        "rollout.max_response_tokens=16",
+        *words,
+    ]
+
+
+def uids(run: RunDir, step: int, attempt: int) -> set[str]:
+    files = (run.rollouts / f"step={step:06d}").glob("*.parquet")
+    rows = [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
+    return {row["prompt_uid"] for row in rows if row["attempt"] == attempt and row["kind"] == "train"}
+
+
+def kill_after(run: RunDir, step: int, process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL the trainer, and nothing else, once it works on the step after `step`."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the run ended early:\n{(run.logs / 'driver.log').read_text()[-3000:]}"
+        if any(row["step"] >= step for row in run.metrics()) and uids(run, step + 1, attempt=1):
+            process.send_signal(signal.SIGKILL)
+            process.wait(30)
+            return
+        time.sleep(0.2)
+    pytest.fail(f"step {step} was not reached in {START_SECONDS} s")
+
+
+def wait_until_gone(names: tuple[str, ...], before: set[int], seconds: float = 60) -> list[str]:
+    """Processes with such names that were started since; Ray's follow their dead driver within seconds."""
+    left: list[str] = []
+    for _ in range(int(seconds)):
+        left = [
+            f"{p.pid} {p.info['name']}"
+            for p in psutil.process_iter(["name", "status"])
+            if p.pid not in before
+            and any(n in (p.info["name"] or "") for n in names)
+            and p.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+        if not left:
+            return []
+        time.sleep(1)
+    return left
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "INNOVATOR_PLATFORM": "cpu"}
+    before = {p.pid for p in psutil.process_iter()}
+    run = RunDir(tmp_path / "moe")
+    first = subprocess.Popen(command(tmp_path), cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    kill_after(run, step=3, process=first)
+    assert run.state().status == "dead"
+    first_lines = run.metrics_jsonl.read_text().splitlines()
+    assert wait_until_gone(("raylet", "gcs_server", "VLLM"), before) == []
+
+    second = subprocess.run(
+        command(tmp_path), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=700, check=False
+    )
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert f"resuming after step {SAVE_AT}" in second.stderr
+    assert "steps 3 to 3 of the earlier attempt are done again, from the same prompts" in second.stderr
+    assert f"step {STEPS}/{STEPS}" in second.stderr
+
+    state = run.state()
+    assert (state.status, state.step, state.attempt) == ("finished", STEPS, 2)
+    assert run.metrics_jsonl.read_text().splitlines()[: len(first_lines)] == first_lines  # appended, not overwritten
+    rows = {row["step"]: row for row in run.metrics()}
+    assert sorted(rows) == [1, 2, 3, 4]
+    assert [rows[s]["attempt"] for s in (1, 2, 3, 4)] == [1, 1, 2, 2]
+
+    # No prompt skipped, none repeated: the redone step asks the same prompts, the others different ones.
+    assert uids(run, 3, attempt=2) == uids(run, 3, attempt=1)
+    asked = [uids(run, step, attempt) for step, attempt in ((1, 1), (2, 1), (3, 2), (4, 2))]
+    positions = sorted(int(uid.rpartition("p")[2]) for group in asked for uid in group)
+    assert positions == list(range(sum(map(len, asked))))
+
+    # Every response is on record, with its update; the experts' load is among the metrics.
+    store = Store(run.path)
+    assert len(store.rollouts(steps=[4], kind="train")) == 16
+    groups = store.groups(steps=[4])
+    assert len(groups) == 4
+    assert rows[4]["actor/router/layer_00/entropy"] > 0
+    assert rows[4]["rollout_corr/rollout_is_mean"] == pytest.approx(
+        1.0, abs=0.05
+    )  # the synced experts agree with the trainer's
+    assert (run.path / "tensorboard").is_dir()
+    assert json.loads(run.run_json.read_text())["packages"]["verl"] == "0.9.1"
+    assert wait_until_gone(("raylet", "gcs_server", "VLLM"), before) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["configs/train/nothing.yaml"], "configs/train/nothing.yaml: no such file"),
+        (["configs/train/moe.yaml", "model.path=/nowhere/model"], "model.path"),
+        (["configs/train/moe.yaml", "data.train=[/nowhere/data.parquet]"], "/nowhere/data.parquet"),
+        (["configs/train/moe.yaml", "algorithm.learning_rte=1"], "learning_rate"),
+        (["configs/train/moe.yaml", "rollout.samples_per_prompt=1"], "rollout.samples_per_prompt"),
+    ],
+)
+def test_a_mistake_costs_one_line_and_starts_nothing(words: list[str], expected: str, tmp_path: Path) -> None:
+    before = {p.pid for p in psutil.process_iter()}
+    overrides = [] if "nothing" in words[0] else [f"logging.runs_dir={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "innovator_rl.cli.main", "train", *words, *overrides],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert any(expected in line for line in done.stderr.splitlines())
+    assert not [p for p in psutil.process_iter(["name"]) if p.pid not in before and "raylet" in (p.info["name"] or "")]
