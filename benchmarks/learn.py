@@ -84,8 +84,9 @@ def main() -> None:
         curves[seed] = curve(train(arguments.config, seed, arguments.overrides))
         for source, points in sorted(curves[seed].items()):
             first, last = points[min(points)], points[max(points)]
+            gain = 100 * (last - first)
             print(
-                f"seed {seed} {source}: {first:.1%} at step {min(points)}, {last:.1%} at step {max(points)} ({100 * (last - first):+.1f} points)"
+                f"seed {seed} {source}: {first:.1%} at step {min(points)}, {last:.1%} at step {max(points)} ({gain:+.1f} points)"
             )
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "learning.json").write_text(json.dumps(curves, indent=1) + "\n")

@@ -19,7 +19,8 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorke
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 
-_Worker: Any = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # the class behind the Ray actor
+_actor: Any = AgentLoopWorkerTQ
+_Worker: Any = _actor.__ray_metadata__.modified_class  # the class behind the Ray actor
 
 
 class RecordingWorker(_Worker):
