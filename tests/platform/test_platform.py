@@ -1,0 +1,127 @@
+"""The platform plugin: light until verl is imported, never silent about a failure, and out of the way of an accelerator."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from innovator_rl.errors import UserError
+from innovator_rl.platform import accelerator, environment
+from innovator_rl.platform.on_import import after_import
+
+
+def run_python(program: str, **variables: str) -> str:
+    """Standard output of a program in a fresh process, without the variables that would choose a platform."""
+    chosen = ("VERL_PLATFORM", "INNOVATOR_PLATFORM", "VERL_USE_EXTERNAL_PLUGINS")
+    env = {key: value for key, value in os.environ.items() if key not in chosen} | variables
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_importing_the_room_loads_neither_verl_nor_torch() -> None:
+    program = "import sys, innovator_rl.platform as p; p.status(); print('torch' in sys.modules, 'verl' in sys.modules)"
+    assert run_python(program).split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    "order", ["import verl, innovator_rl.platform as p", "import innovator_rl.platform as p, verl"]
+)
+def test_the_platform_is_set_up_whichever_is_imported_first(order: str) -> None:
+    program = f"""{order}
+import json
+from verl.utils.device import get_device_name, get_resource_name, is_support_ipc
+found = p.status()
+print(json.dumps([p.ACTIVE, found.name, [s.name for s in found.shims], get_device_name(), get_resource_name(), is_support_ipc()]))
+"""
+    found = json.loads(run_python(program, INNOVATOR_PLATFORM="cpu").splitlines()[-1])
+
+    assert found[0] is True
+    assert found[1] == "cpu"
+    assert "fsdp_engines_for_cuda_only" in found[2]
+    assert found[3:] == ["cpu", "GPU", False]
+
+
+def test_with_an_accelerator_only_the_shims_that_hold_there_are_applied() -> None:
+    program = """import verl, json, innovator_rl.platform as p
+from verl.plugin.platform import PlatformRegistry
+print(json.dumps([p.status().name, [s.name for s in p.status().shims], PlatformRegistry.get("cpu") is None, p.environment(2, 1)]))
+"""
+    found = json.loads(run_python(program, INNOVATOR_PLATFORM="cuda").splitlines()[-1])
+    assert found == ["cuda", ["weight_sender_waits_forever"], True, {}]
+
+
+def test_a_failure_to_load_is_reported_and_not_lost() -> None:
+    program = """from innovator_rl.platform import require_loaded, status
+try:
+    require_loaded()
+except ValueError as error:
+    print(error)
+print(status().active)
+"""
+    out = run_python(program, INNOVATOR_PLATFORM="gpu")
+    assert "INNOVATOR_PLATFORM=gpu" in out
+    assert out.strip().endswith("False")
+
+
+def test_switched_off_plugins_are_reported() -> None:
+    program = """from innovator_rl.platform import require_loaded
+try:
+    require_loaded()
+except ValueError as error:
+    print(error)
+"""
+    assert "VERL_USE_EXTERNAL_PLUGINS=none" in run_python(program, VERL_USE_EXTERNAL_PLUGINS="none")
+
+
+def test_the_environment_chooses_before_the_machine_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERL_PLATFORM", "nvidia")
+    monkeypatch.setenv("INNOVATOR_PLATFORM", "cpu")
+    assert accelerator.detect()[0] == "cpu"
+    monkeypatch.delenv("INNOVATOR_PLATFORM")
+    assert accelerator.detect()[0] == "cuda"
+
+
+def test_a_platform_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNOVATOR_PLATFORM", "tpu")
+    with pytest.raises(UserError, match="INNOVATOR_PLATFORM=tpu"):
+        accelerator.detect()
+
+
+def test_workers_get_threads_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNOVATOR_PLATFORM", "cpu")
+    found = environment(threads=3, kv_cache_gb=2)
+    assert found["OMP_NUM_THREADS"] == "3"
+    assert found["VLLM_CPU_KVCACHE_SPACE"] == "2"
+    assert found["VERL_PLATFORM"] == "cpu"
+
+
+def test_the_cpu_module_has_everything_verl_calls_on_torch_cuda() -> None:
+    """The names are read out of verl's source, so a newer verl that calls one more fails here and not in a run."""
+    program = r"""
+import pathlib, re, verl
+from innovator_rl.platform import cpu_device
+root = pathlib.Path(verl.__file__).parent
+called = set()
+for path in root.rglob("*.py"):
+    called |= set(re.findall(r"get_torch_device\(\)\.(\w+)", path.read_text()))
+print(sorted(name for name in called if not hasattr(cpu_device, name)), len(called) > 10)
+"""
+    assert run_python(program, INNOVATOR_PLATFORM="cpu").splitlines()[-1] == "[] True"
+
+
+def test_a_callback_runs_once_after_the_import(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "late_module_of_this_test.py").write_text("value = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    seen: list[int] = []
+    after_import("late_module_of_this_test", lambda module: seen.append(module.value))
+    assert seen == []
+
+    import late_module_of_this_test
+
+    assert seen == [1]
+    after_import("late_module_of_this_test", lambda module: seen.append(2))
+    assert seen == [1, 2]
+    assert late_module_of_this_test.value == 1
