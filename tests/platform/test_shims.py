@@ -14,8 +14,11 @@ PLATFORM_ONLY = "import verl, innovator_rl.platform.cpu\n"
 """Registers the CPU platform and applies no shim."""
 
 BACKEND = """
-import os, torch
-os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="0", RANK="0", WORLD_SIZE="1", DIST_INIT_METHOD="file:///" + os.environ["STORE"])
+import os, socket, torch
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK="0", WORLD_SIZE="1")
 from verl.utils.distributed import initialize_global_process_group_ray
 try:
     initialize_global_process_group_ray()
@@ -47,13 +50,13 @@ print("listed", sum(d.name == "vllm" for d in distributions()))
 """
 
 
-def test_torch_still_refuses_verls_backend_string(tmp_path) -> None:
-    out = run_python(PLATFORM_ONLY + BACKEND, STORE=str(tmp_path / "store"), **STOCK)
+def test_torch_still_refuses_verls_backend_string() -> None:
+    out = run_python(PLATFORM_ONLY + BACKEND, **STOCK)
     assert "refused" in out, "verl's backend string works on a CPU now: delete shims/backend_named_twice.py"
 
 
-def test_the_process_group_starts_with_the_shim(tmp_path) -> None:
-    out = run_python("import verl\n" + BACKEND, STORE=str(tmp_path / "store"), INNOVATOR_PLATFORM="cpu")
+def test_the_process_group_starts_with_the_shim() -> None:
+    out = run_python("import verl\n" + BACKEND, INNOVATOR_PLATFORM="cpu")
     assert "backend" in out
     assert "gloo" in out
 
