@@ -3,7 +3,8 @@
 Each configuration is an engine in a process of its own, one after another: the same model, 32 prompts of about 40 tokens,
 48 tokens each, no compilation, as in a training run. `float32` uses the project's plugin, which keeps packed weights loadable;
 "stock" is vLLM without it (the weights of its packed layers can be loaded once only). Every figure is the best of `--repeats` passes
-after a warm-up pass; compare figures of one run only, since other work on the machine slows all of them.
+after a warm-up pass. "cores" is the processor time the engine got per second: below `--threads`, something else was
+running on the machine and the figure is too low.
 
     python benchmarks/rollout_engine.py [--model smollm2-135m] [--threads 2] [--repeats 2] [--only float32,bfloat16-stock] [--json FILE]
 """
@@ -17,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from innovator_rl import platform
 
 PROMPTS, TOKENS = 32, 48
 
@@ -59,15 +62,17 @@ def measure(model: str, name: str, repeats: int) -> dict[str, Any]:
     )
     batch = [{"prompt_token_ids": prompt} for prompt in prompts(settings.get("group", 1))]
     engine.generate(batch, asked, use_tqdm=False)
-    seconds = []
+    passes = []
     for _ in range(repeats):
         engine.llm_engine.reset_prefix_cache()
-        started = time.perf_counter()
+        started, processor_started = time.perf_counter(), time.process_time()
         answers = engine.generate(batch, asked, use_tqdm=False)
-        seconds.append(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        passes.append((seconds, (time.process_time() - processor_started) / seconds))
         assert sum(len(answer.outputs[0].token_ids) for answer in answers) == PROMPTS * TOKENS
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"name": name, "tokens_per_second": PROMPTS * TOKENS / min(seconds), "peak_mib": peak}
+    seconds, cores = min(passes)
+    return {"name": name, "tokens_per_second": PROMPTS * TOKENS / seconds, "cores": cores, "peak_mib": peak}
 
 
 def in_a_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -75,8 +80,7 @@ def in_a_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
     settings = CONFIGURATIONS[name]
     environment = {
         **os.environ,
-        "OMP_NUM_THREADS": str(options.threads),
-        "VLLM_CPU_KVCACHE_SPACE": "1",
+        **platform.environment(options.threads, kv_cache_gb=1),
         "VLLM_CPU_OMP_THREADS_BIND": settings.get("bind", "nobind"),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "HF_HUB_OFFLINE": "1",
@@ -112,10 +116,8 @@ def main() -> None:
             print(f"{name:40} failed: {found['error']}", flush=True)
             continue
         ratio = found["tokens_per_second"] / first if first else float("nan")
-        print(
-            f"{name:40} {found['tokens_per_second']:8.1f} tokens/s {ratio:6.2f}x {found['peak_mib']:8.0f} MiB",
-            flush=True,
-        )
+        speed = f"{found['tokens_per_second']:8.1f} tokens/s {ratio:6.2f}x"
+        print(f"{name:40} {speed} {found['cores']:6.2f} cores {found['peak_mib']:8.0f} MiB", flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 

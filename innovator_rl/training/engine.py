@@ -50,7 +50,7 @@ class ObservedEngine(FSDPEngineWithLMHead):
         if self.router_load is not None:
             load = self.router_load.take()
             if not forward_only and isinstance(output, dict) and "metrics" in output:
-                output["metrics"].update(load)
+                output["metrics"].update({name: [value] for name, value in load.items()})  # verl flattens a list a rank
         return output
 
 
