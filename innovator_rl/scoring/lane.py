@@ -96,10 +96,17 @@ class Lane:
         if self.judge is not None and wire.readable([self.judge.fileno()], 0):
             self._drop_judge()  # it died, or spoke, while nobody had asked
         if self.judge is None:
-            if self.keeper is None or self.keeper.poll() is not None:
+            fresh = self.keeper is None or self.keeper.poll() is not None
+            if fresh:
                 self.close()
                 self._start_keeper()
-            self._next_judge()
+            try:
+                self._next_judge()
+            except OSError:
+                if fresh:
+                    raise
+                self._start_keeper()  # the end of an old keeper says nothing about a new one
+                self._next_judge()
         assert self.judge is not None
         return self.judge
 

@@ -16,7 +16,7 @@ from innovator_rl.rollouts.rundir import RunDir
 from innovator_rl.rollouts.store import Store
 
 ROOT = Path(__file__).parents[2]
-STEPS, SAVE_AT = 4, 2
+STEPS, SAVE_AT = 12, 4
 START_SECONDS = 420
 
 
@@ -30,7 +30,7 @@ def command(runs: Path, *words: str) -> list[str]:
         f"logging.runs_dir={runs}",
         f"schedule.steps={STEPS}",
         f"schedule.save_every={SAVE_AT}",
-        "schedule.validate_every=4",
+        "schedule.validate_every=12",
         "schedule.validate_before=false",
         "data.validation_rows=4",
         "algorithm.prompts_per_step=4",
@@ -47,11 +47,11 @@ def uids(run: RunDir, step: int, attempt: int) -> set[str]:
 
 
 def kill_after(run: RunDir, step: int, process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL the trainer, and nothing else, once it works on the step after `step`."""
+    """SIGKILL the trainer, and nothing else, once `step` is done."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the run ended early:\n{(run.logs / 'driver.log').read_text()[-3000:]}"
-        if any(row["step"] >= step for row in run.metrics()) and uids(run, step + 1, attempt=1):
+        if any(row["step"] >= step for row in run.metrics()):
             process.send_signal(signal.SIGKILL)
             process.wait(30)
             return
@@ -83,8 +83,10 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     before = {p.pid for p in psutil.process_iter()}
     run = RunDir(tmp_path / "moe")
     first = subprocess.Popen(command(tmp_path), cwd=ROOT, env=environment, stderr=subprocess.PIPE)
-    kill_after(run, step=3, process=first)
+    kill_after(run, step=SAVE_AT + 1, process=first)
     assert run.state().status == "dead"
+    done = max(row["step"] for row in run.metrics())
+    assert SAVE_AT < done < STEPS
     first_lines = run.metrics_jsonl.read_text().splitlines()
     assert wait_until_gone(("raylet", "gcs_server", "VLLM"), before) == []
 
@@ -92,30 +94,35 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
         command(tmp_path), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=700, check=False
     )
     assert second.returncode == 0, second.stderr[-3000:]
-    assert f"resuming after step {SAVE_AT}" in second.stderr
-    assert "steps 3 to 3 of the earlier attempt are done again, from the same prompts" in second.stderr
+    saved = SAVE_AT * (done // SAVE_AT)  # a later one may stand, if it was whole
+    resumed = run.state().record["attempts"][1]["resumed_from_step"]
+    assert resumed in (saved, saved - SAVE_AT)
+    assert f"resuming after step {resumed}" in second.stderr
+    assert (
+        f"steps {resumed + 1} to {done} of the earlier attempt are done again, from the same prompts" in second.stderr
+    )
     assert f"step {STEPS}/{STEPS}" in second.stderr
 
     state = run.state()
     assert (state.status, state.step, state.attempt) == ("finished", STEPS, 2)
     assert run.metrics_jsonl.read_text().splitlines()[: len(first_lines)] == first_lines  # appended, not overwritten
     rows = {row["step"]: row for row in run.metrics()}
-    assert sorted(rows) == [1, 2, 3, 4]
-    assert [rows[s]["attempt"] for s in (1, 2, 3, 4)] == [1, 1, 2, 2]
+    assert sorted(rows) == list(range(1, STEPS + 1))
+    assert [rows[s]["attempt"] for s in sorted(rows)] == [1] * resumed + [2] * (STEPS - resumed)
 
     # No prompt skipped, none repeated: the redone step asks the same prompts, the others different ones.
-    assert uids(run, 3, attempt=2) == uids(run, 3, attempt=1)
-    asked = [uids(run, step, attempt) for step, attempt in ((1, 1), (2, 1), (3, 2), (4, 2))]
+    assert uids(run, resumed + 1, attempt=2) == uids(run, resumed + 1, attempt=1)
+    asked = [uids(run, step, 1 if step <= resumed else 2) for step in range(1, STEPS + 1)]
     positions = sorted(int(uid.rpartition("p")[2]) for group in asked for uid in group)
     assert positions == list(range(sum(map(len, asked))))
 
     # Every response is on record, with its update; the experts' load is among the metrics.
     store = Store(run.path)
-    assert len(store.rollouts(steps=[4], kind="train")) == 16
-    groups = store.groups(steps=[4])
+    assert len(store.rollouts(steps=[STEPS], kind="train")) == 16
+    groups = store.groups(steps=[STEPS])
     assert len(groups) == 4
-    assert rows[4]["actor/router/layer_00/entropy"] > 0
-    assert rows[4]["rollout_corr/rollout_is_mean"] == pytest.approx(
+    assert rows[STEPS]["actor/router/layer_00/entropy"] > 0
+    assert rows[STEPS]["rollout_corr/rollout_is_mean"] == pytest.approx(
         1.0, abs=0.05
     )  # the synced experts agree with the trainer's
     assert (run.path / "tensorboard").is_dir()
