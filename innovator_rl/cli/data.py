@@ -19,7 +19,7 @@ def build_command(
     out: Annotated[Path, typer.Option(help="Files go to OUT/NAME/{train,validation}.parquet.")] = Path("data"),
     rows: Annotated[int | None, typer.Option(min=2, help="Draw this many problems.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw; the split does not depend on it.")] = None,
-    style: Annotated[str | None, typer.Option(help="Prompt style: full or short.")] = None,
+    style: Annotated[str | None, typer.Option(help="Prompt style: full, short or bare.")] = None,
 ) -> None:
     """Write a dataset's training and validation files."""
     from rich.console import Console
@@ -47,7 +47,7 @@ def show_command(
     what: Annotated[str | None, typer.Argument(help="A Parquet file or a dataset's name; none: list datasets.")] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Rows in the table.")] = 5,
     split: Annotated[str, typer.Option(help="train or validation.")] = "train",
-    style: Annotated[str | None, typer.Option(help="Prompt style for a dataset's sample: full or short.")] = None,
+    style: Annotated[str | None, typer.Option(help="Prompt style for a dataset's sample: full, short or bare.")] = None,
 ) -> None:
     """Show the first rows and one whole prompt."""
     import tempfile

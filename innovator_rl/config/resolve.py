@@ -73,6 +73,15 @@ def placement_cpus(config: RunConfig) -> int:
     return BUNDLE_CPUS * workers + 8
 
 
+def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
+    """Whole prompt groups in one forward and backward pass on CPU: as many as divide a worker's share of an update and fit
+    `tokens` when every response is as long as it may be; at least one.
+    """
+    share = max(1, config.prompts_per_update // (config.resources.nodes * config.resources.accelerators_per_node))
+    longest = config.data.max_prompt_tokens + config.rollout.samples_per_prompt * config.rollout.max_response_tokens
+    return max(n for n in range(1, share + 1) if n == 1 or (share % n == 0 and n * longest <= tokens))
+
+
 def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
     """The values that `auto` stands for on this platform and for this kind of model."""
     algorithm, rollout = config.algorithm, config.rollout

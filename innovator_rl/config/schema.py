@@ -176,7 +176,7 @@ class Algorithm(Section):
     )
     micro_batch_tokens: PositiveInt | Auto = Field(
         default="auto",
-        description="Tokens a GPU holds in one forward and backward pass; on CPU that is one prompt group.",
+        description="Tokens in one forward and backward pass; on CPU as many whole prompt groups as fit, at least one.",
     )
     remove_padding: bool | Auto = Field(
         default="auto", description="Pack sequences instead of padding them; auto: true on CUDA, false on CPU."

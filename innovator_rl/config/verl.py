@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from innovator_rl.config.resolve import Facts, Resolved, resolve
+from innovator_rl.config.resolve import Facts, Resolved, groups_per_micro_batch, resolve
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.errors import UserError
 
@@ -26,6 +26,9 @@ ENGINES = "innovator_rl.training.engine"
 AGENT_LOOP_MANAGER = "innovator_rl.training.agent_loop.RecordingAgentLoopManager"
 REWARD_MANAGER = ("pkg://innovator_rl.scoring.verl_adapter", "InnovatorRewardManager")
 METRICS = {"correct": "acc", "score": "score_value"}  # our word -> the key of the reward's extra information
+CPU_BLOCK_TOKENS = (
+    16  # of vLLM's cache: the smallest its CPU attention takes; the default, 128, is longer than most short prompts
+)
 ENDLESS = 1_000_000  # epochs: the number of steps ends a run, never the number of epochs
 
 # Keys outside verl's YAML that verl or our hooks read. A test holds every key of `verl_settings` against the YAML
@@ -38,6 +41,7 @@ ADDITIONS: dict[str, str] = {
     "FlashAttention does not exist on CPU",
     "actor_rollout_ref.rollout.enable_sleep_mode": "RolloutConfig.enable_sleep_mode; vLLM cannot sleep on CPU",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "an open dictionary of AsyncEngineArgs",
+    "actor_rollout_ref.rollout.engine_kwargs.vllm.block_size": "an open dictionary of AsyncEngineArgs",
     "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "AgentLoopConfig.agent_loop_manager_class, read by "
     "TaskRunnerV1",
     "reward.reward_kwargs": "read by the reward manager (innovator_rl.scoring.verl_adapter)",
@@ -143,13 +147,12 @@ def _actor(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSett
 def _micro_batches(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSetting]:
     """Whole prompt groups on CPU, where the engine shares prompts; a budget of tokens on CUDA.
 
-    Two groups a micro-batch where they divide: FSDP gathers every parameter once a micro-batch, attention grows with its square.
+    FSDP gathers every parameter once a micro-batch, and long products are faster: so as many groups as the token budget holds.
     """
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     if facts.platform == "cpu":
-        why = "on CPU a micro-batch is one or two whole prompt groups"
-        share = config.prompts_per_update // (config.resources.nodes * config.resources.accelerators_per_node)
-        group = config.rollout.samples_per_prompt * (2 if share % 2 == 0 else 1)
+        why = "on CPU a micro-batch is whole prompt groups"
+        group = config.rollout.samples_per_prompt * groups_per_micro_batch(config, resolved.micro_batch_tokens)
         return [
             VerlSetting(f"{actor}.use_dynamic_bsz", False, fixed=why),
             VerlSetting(f"{actor}.ppo_micro_batch_size_per_gpu", group, "rollout.samples_per_prompt"),
@@ -200,6 +203,8 @@ def _rollout(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSe
             VerlSetting(f"{key}.free_cache_engine", False, fixed="vLLM on CPU cannot release its cache"),
             VerlSetting(f"{key}.enable_sleep_mode", False, fixed="vLLM on CPU cannot sleep"),
             VerlSetting(f"{key}.agent.num_workers", 1),
+            # Samples of a group share the whole blocks of their prompt.
+            VerlSetting(f"{key}.engine_kwargs.vllm.block_size", CPU_BLOCK_TOKENS),
             *_one_process_engine(config),
         ]
     return found

@@ -11,7 +11,8 @@ Each domain has exactly one way to give the final answer, told in the prompt and
 
 `full` is the appendix's form, with the role as system message. `short` is one user message with one line of instruction,
 and asks for the bare answer where one line is enough: a model of 135 M parameters loses the question in a long prompt
-and does not put a marker around its answer; the rewarders read a bare answer as well.
+and does not put a marker around its answer; the rewarders read a bare answer as well. `bare` is the question alone, for
+questions that say themselves how to answer.
 """
 
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from typing import Literal
 
 from innovator_rl.data.rows import Message
 
-Style = Literal["full", "short"]
-STYLES: tuple[Style, ...] = ("full", "short")
+Style = Literal["full", "short", "bare"]
+STYLES: tuple[Style, ...] = ("full", "short", "bare")
 REASON = "Please reason step by step"
 BOXED = "put your final answer within \\boxed{}."
 
@@ -86,6 +87,8 @@ FORMS: dict[str, Form] = {
 def render(domain: str, style: Style, question: str) -> tuple[Message, ...]:
     """The messages that put `question` to a model."""
     form = FORMS[domain]
+    if style == "bare":
+        return ({"role": "user", "content": question},)
     if style == "short":
         return ({"role": "user", "content": form.short.replace("{question}", question)},)
     text = form.full.replace("{question}", question)

@@ -3,9 +3,9 @@
 They prove that a training set-up learns before it meets data that takes days. `molecule-property` asks about molecules
 assembled from common cores and substituents; RDKit decides the truth, and only molecules are kept whose SELFIES shows it.
 `unit-statement` says that two quantities are equal, rightly or not. Both are True or False, in equal numbers so that a
-constant answer is right half the time, and within reach of a model of 135 M parameters: it says True or False often
-enough to be rewarded. `unit-arithmetic` wants the number itself; a model that small finds it in one answer of a hundred,
-too seldom to learn from, so it is meant for larger ones.
+constant answer is right half the time. `unit-sum` adds two quantities of one unit: a model of 135 M parameters finds the
+number often enough to learn from it, and no constant answer does. `unit-arithmetic` wants conversions and laws; a model
+that small is right in one answer of a hundred, too seldom to learn from, so it is meant for larger ones.
 """
 
 import difflib
@@ -55,6 +55,7 @@ CONVERSIONS = (
     ("h", "min", 60), ("min", "s", 60), ("h", "s", 3600),
     ("L", "mL", 1000), ("kJ", "J", 1000), ("kN", "N", 1000), ("kW", "W", 1000), ("kPa", "Pa", 1000),
 )  # fmt: skip
+SUM_UNITS = ("m", "kg", "s", "A", "N", "J", "W", "V")
 #: (the question with two quantities, unit of the answer, "x" for their product or "/" for the quotient)
 LAWS = {
     "distance": ("A car drives at {} m/s for {} s. How far does it go, in m?", "m", "x"),
@@ -135,6 +136,21 @@ def unit_statement(draw: random.Random, parameters: Mapping[str, Any]) -> Iterat
             )
 
 
+def unit_sum(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
+    """ "What is 4 J + 3 J? Answer with a number." Parameter: `largest` (of the numbers, default 12).
+
+    All questions about one pair of numbers are one group, in either order and whatever the unit: validation asks for
+    sums that were never trained.
+    """
+    _known("unit-sum", parameters)
+    largest = _largest("unit-sum", parameters, default=12)
+    cases = [(a, b, unit) for a in range(2, largest + 1) for b in range(2, largest + 1) for unit in SUM_UNITS]
+    draw.shuffle(cases)
+    for a, b, unit in cases:
+        question = f"What is {a} {unit} + {b} {unit}? Answer with a number."
+        yield Problem(f"{a}-{b}-{unit}", question, str(a + b), group=f"{min(a, b)}+{max(a, b)}")
+
+
 def unit_arithmetic(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
     """Endless quantities. Parameters: `kinds` ("convert" and names in `LAWS`), `largest` (of the numbers, default 50)."""
     kinds = _chosen("unit-arithmetic", parameters, "kinds", ["convert", *LAWS], ["convert", *LAWS])
@@ -157,11 +173,13 @@ def unit_arithmetic(draw: random.Random, parameters: Mapping[str, Any]) -> Itera
 TASKS: dict[str, Generator] = {
     "molecule-property": molecule_property,
     "unit-statement": unit_statement,
+    "unit-sum": unit_sum,
     "unit-arithmetic": unit_arithmetic,
 }
 PARAMETERS = {
     "molecule-property": ("properties",),
     "unit-statement": ("largest",),
+    "unit-sum": ("largest",),
     "unit-arithmetic": ("kinds", "largest"),
 }
 
@@ -192,8 +210,8 @@ def _known(task: str, parameters: Mapping[str, Any]) -> None:
             raise UserError(f"task {task!r} has no parameter {name!r}; it takes {', '.join(PARAMETERS[task])}")
 
 
-def _largest(task: str, parameters: Mapping[str, Any]) -> int:
-    value = parameters.get("largest", 50)
+def _largest(task: str, parameters: Mapping[str, Any], default: int = 50) -> int:
+    value = parameters.get("largest", default)
     if not isinstance(value, int) or value < 2:
         raise UserError(f"task {task!r}: largest is {value!r}, it must be a whole number of at least 2")
     return value

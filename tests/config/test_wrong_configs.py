@@ -177,6 +177,7 @@ WRONG_MACHINES: list[tuple[str, dict[str, Any], str]] = [
     ("vLLM plugins limited", {"environment": {"VLLM_PLUGINS": "other"}}, "environment VLLM_PLUGINS"),
     ("platform contradicted", {"environment": {"VERL_PLATFORM": "cuda"}}, "environment VERL_PLATFORM"),
     ("little memory", {"memory": 2**30}, "model.path"),
+    ("no TCP port left", {"free_ports": 3}, "machine free ports"),
     ("container's 64 MiB of /dev/shm", {"shared_memory": 64 << 20}, "update_weights_bucket_megabytes"),
 ]
 
@@ -188,6 +189,12 @@ def test_a_machine_that_cannot_run_it(
     changes: dict[str, Any], setting: str, good: Callable[[], dict[str, Any]], machine: Machine
 ) -> None:
     assert setting in found(good(), [], dataclasses.replace(machine, **changes))
+
+
+def test_memory_taken_by_others_is_a_warning(good: Callable[[], dict[str, Any]], machine: Machine) -> None:
+    config = validate(apply_overrides(good(), []))
+    findings = check(config, machine=dataclasses.replace(machine, memory_available=2**30))
+    assert [(f.setting, f.severity) for f in findings] == [("machine memory", "warning")]
 
 
 def _no_rows(folder: Path) -> None:

@@ -57,6 +57,15 @@ def test_unit_statements_are_half_true_and_rightly_labelled() -> None:
         assert str(int(second) == int(first) * factors[source, target]) == problem.answer
 
 
+def test_sums_add_up_and_a_pair_of_numbers_is_one_group() -> None:
+    problems = generate("unit-sum", 300, 0, {"largest": 9})
+    for problem in problems:
+        words = problem.question.split("?")[0].split()
+        assert int(problem.answer) == int(words[2]) + int(words[5])
+        assert words[3] == words[6]
+        assert problem.group == "+".join(map(str, sorted((int(words[2]), int(words[5])))))
+
+
 def test_faults_name_the_parameter() -> None:
     with pytest.raises(UserError, match="did you mean 'unit-arithmetic'"):
         generate("unit-arithmetics", 1, 0, {})

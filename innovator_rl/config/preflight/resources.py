@@ -7,8 +7,8 @@ from pathlib import Path
 from innovator_rl.config.passthrough import flatten
 from innovator_rl.config.preflight.case import Case
 from innovator_rl.config.preflight.finding import Finding
-from innovator_rl.config.preflight.machine import free_disk
-from innovator_rl.config.resolve import BUNDLE_CPUS, placement_cpus, threads
+from innovator_rl.config.preflight.machine import PORTS, free_disk
+from innovator_rl.config.resolve import BUNDLE_CPUS, groups_per_micro_batch, placement_cpus, threads
 
 GIB = 2**30
 # Bytes a parameter: float32 weight, gradient and AdamW's two moments in training; weight and moments in a checkpoint.
@@ -21,6 +21,7 @@ def check(case: Case) -> Iterator[Finding]:
     yield from _ray(case)
     yield from _accelerators(case)
     yield from _threads(case)
+    yield from _ports(case)
     if case.cluster is None:
         yield from _memory(case)
         yield from _shared_memory(case)
@@ -109,6 +110,17 @@ def _threads(case: Case) -> Iterator[Finding]:
         yield Finding("resources.threads", asked, why, f"set auto or at most {case.machine.cores}")
 
 
+def _ports(case: Case) -> Iterator[Finding]:
+    if case.machine.free_ports < PORTS:
+        why = f"Ray, vLLM and the queue of a run bind up to {PORTS} TCP ports, only {case.machine.free_ports} could be bound"
+        yield Finding(
+            "machine free ports",
+            case.machine.free_ports,
+            why,
+            "end what holds them, widen net.ipv4.ip_local_port_range or raise the limit of open files (ulimit -n)",
+        )
+
+
 def _memory(case: Case) -> Iterator[Finding]:
     parameters = case.model.params_total if case.model else None
     if parameters is None or case.model is None:
@@ -122,6 +134,11 @@ def _memory(case: Case) -> Iterator[Finding]:
         workers = case.config.resources.accelerators_per_node
         need = training + workers * (logits + rollout + cache) + PROCESSES_BYTES
         yield from _verdict(case, need, case.machine.memory, "this machine")
+        available = case.machine.memory_available
+        if available is not None and available < need <= 0.85 * case.machine.memory:
+            left = f"{available / GIB:.1f} GiB available"
+            why = f"about {need / GIB:.1f} GiB are needed and other processes hold the rest of this machine's memory"
+            yield Finding("machine memory", left, why, "end what uses it, or start the run later", "warning")
     elif case.machine.accelerator_memory:
         here = min(case.machine.accelerator_memory)
         need = training // case.workers + logits + int(case.config.rollout.memory_fraction * here)
@@ -129,9 +146,10 @@ def _memory(case: Case) -> Iterator[Finding]:
 
 
 def _logit_rows(case: Case) -> int:
-    """Tokens whose logits a training process holds at once: a group's responses on CPU, the token budget on CUDA."""
+    """Tokens whose logits a training process holds at once: its groups' responses on CPU, the token budget on CUDA."""
     if case.platform == "cpu":
-        return case.config.rollout.samples_per_prompt * case.config.rollout.max_response_tokens
+        groups = groups_per_micro_batch(case.config, case.resolved.micro_batch_tokens)
+        return groups * case.config.rollout.samples_per_prompt * case.config.rollout.max_response_tokens
     return case.resolved.micro_batch_tokens
 
 
