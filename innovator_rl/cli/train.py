@@ -90,7 +90,11 @@ def _stop_on_errors(
     validation: tuple[str, ...] | None = None,
     deep: bool = False,
 ) -> None:
-    """Raise `UserError` with a line for each finding that would spoil the run."""
-    stopping = errors(check(run_config, train_files=train, validation_files=validation, deep=deep))
+    """Raise `UserError` with a line for each finding that would spoil the run; say the warnings once, at the deep look."""
+    findings = check(run_config, train_files=train, validation_files=validation, deep=deep)
+    stopping = errors(findings)
     if stopping:
         raise UserError("\n".join(f"{f.setting} = {f.value!r}: {f.why}; {f.fix}" for f in stopping))
+    if deep:
+        for finding in findings:
+            sys.stderr.write(f"innovator: {finding.line()}\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from innovator_rl.rollouts.rundir import RUNS_DIR_VARIABLE, RunDir, resolve_runs
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 # Ray stops a job with SIGTERM and kills it three seconds later; a run needs until its step's end and a checkpoint.
 STOP_SECONDS = 600
+# A head node answers some seconds before the agent that starts its jobs does.
+AGENT_SECONDS, NO_AGENT = 90, "No available agent"
 
 
 @dataclass(frozen=True)
@@ -140,17 +143,29 @@ def client(address: str) -> Any:
 
 
 def submit(job: Job) -> str:
-    """Upload and start; returns the submission id."""
+    """Upload and start; returns the submission id. `UserError` when the cluster cannot start jobs."""
     metadata = {"run": job.config.name, "run_dir": str(job.run_path)}
     jobs = client(job.address)
-    return str(
-        jobs.submit_job(
-            entrypoint=job.entrypoint,
-            submission_id=job.submission_id,
-            runtime_env=dict(job.runtime_env),
-            metadata=metadata,
-        )
-    )
+    deadline = time.monotonic() + AGENT_SECONDS
+    while True:
+        try:
+            return str(
+                jobs.submit_job(
+                    entrypoint=job.entrypoint,
+                    submission_id=job.submission_id,
+                    runtime_env=dict(job.runtime_env),
+                    metadata=metadata,
+                )
+            )
+        except RuntimeError as error:
+            if NO_AGENT not in str(error):
+                raise
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"--address {job.address}: the cluster runs no job agent after {AGENT_SECONDS} s; "
+                    "see dashboard_agent.log in its log folder"
+                ) from error
+            time.sleep(1.0)
 
 
 def follow(address: str, submission_id: str, write: Callable[[str], object]) -> str:

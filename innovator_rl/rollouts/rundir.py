@@ -35,21 +35,24 @@ LIVE = ("starting", "running")
 ENDED = ("finished", "failed", "stopped")
 
 log = logging.getLogger(__name__)
+RAY_UPLOADS = "working_dir_files"
+"""The folder in which Ray unpacks a job's working directory."""
 
 
 def resolve_runs_dir(runs_dir: str | Path = "runs") -> Path:
     """The absolute directory that holds the runs.
 
     An absolute `runs_dir` is taken as it is. A relative one is replaced by the environment variable INNOVATOR_RUNS_DIR
-    where that is set, and lies under the current directory otherwise. A submitted job sets the variable, because its
-    current directory is an uploaded copy that Ray deletes.
+    where that is set (`innovator submit` does), and lies under the current directory otherwise; under the home directory
+    where the current one is the uploaded copy of a Ray job, which Ray deletes.
     """
     path = Path(runs_dir).expanduser()
     if path.is_absolute():
         return path
     chosen = os.environ.get(RUNS_DIR_VARIABLE)
     if not chosen:
-        return Path.cwd() / path
+        uploaded = RAY_UPLOADS in Path.cwd().parts
+        return (Path.home() if uploaded else Path.cwd()) / path
     base = Path(chosen).expanduser()
     if not base.is_absolute():
         raise UserError(

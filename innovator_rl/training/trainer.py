@@ -24,7 +24,7 @@ from verl.utils.dataset.rl_dataset import collate_fn
 
 from innovator_rl.training.actor_watch import ActorWatch
 from innovator_rl.training.checkpoints import MARKER, mark_complete, prune
-from innovator_rl.training.dynamic_sampling import DynamicSampler, Round
+from innovator_rl.training.dynamic_sampling import DynamicSampler, NoLearningSignal, Round
 from innovator_rl.training.observer import StopRequested
 from innovator_rl.training.prompt_stream import PromptStream
 
@@ -99,13 +99,22 @@ class InnovatorTrainer(PPOTrainerSync):
         return next((error for error in errors if error), "")
 
     def fit(self, agent_loop_manager: Any) -> None:
+        self._watch = self._watch_over(agent_loop_manager)
+        try:
+            super().fit(agent_loop_manager)
+        except NoLearningSignal as end:
+            self.global_steps -= 1  # the step that found nothing to learn changed no weight
+            if self.global_steps > 0 and not self._just_saved():
+                self._save_checkpoint()
+            raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} stands") from end
+
+    def _watch_over(self, agent_loop_manager: Any) -> ActorWatch:
         actors = {f"agent-loop worker {i}": worker for i, worker in enumerate(agent_loop_manager.agent_loop_workers)}
         actors |= {f"training worker {i}": worker for i, worker in enumerate(self.actor_rollout_wg.workers)}
         actors |= {f"reward worker {i}": worker for i, worker in enumerate(self.get_reward_handles() or [])}
         for number, replica in enumerate(self.llm_server_manager.get_replicas()):
             actors |= {f"vLLM server {number}.{i}": server for i, server in enumerate(replica.servers)}
-        self._watch = ActorWatch(actors)
-        super().fit(agent_loop_manager)
+        return ActorWatch(actors)
 
     # ---- phases
 

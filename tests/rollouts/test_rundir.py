@@ -168,3 +168,12 @@ def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
     (tmp_path / "not-a-run").mkdir()
     names = [run.name for run in list_runs(tmp_path)]
     assert sorted(names) == ["newer", "older"]
+
+
+def test_an_uploaded_copy_is_no_place_for_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "session/runtime_resources/working_dir_files/_ray_pkg_1"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.delenv("INNOVATOR_RUNS_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert resolve_runs_dir("runs") == tmp_path / "home/runs"

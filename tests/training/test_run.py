@@ -1,5 +1,6 @@
 """A whole run through the command: stock verl and vLLM on a mixture of experts, killed in the middle, resumed by the same command."""
 
+import contextlib
 import json
 import os
 import signal
@@ -127,6 +128,49 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     )  # the synced experts agree with the trainer's
     assert (run.path / "tensorboard").is_dir()
     assert json.loads(run.run_json.read_text())["packages"]["verl"] == "0.9.1"
+    assert wait_until_gone(("raylet", "gcs_server", "VLLM"), before) == []
+
+
+def find(name: str, root: int) -> psutil.Process | None:
+    """The descendant of `root` whose process title contains `name`."""
+    for process in psutil.Process(root).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if name in " ".join(process.cmdline()) or name in process.name():
+                return process
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("victim", "cause"), [("VLLM::EngineCore", "vLLM"), ("ray::WorkerDict", "training worker")], ids=["engine", "actor"]
+)
+def test_a_run_whose_process_dies_ends_with_the_cause(victim: str, cause: str, tmp_path: Path) -> None:
+    before = {p.pid for p in psutil.process_iter()}
+    run = RunDir(tmp_path / "moe")
+    words = ["schedule.steps=200", "schedule.save_every=0", "schedule.validate_every=0"]
+    process = subprocess.Popen(
+        command(tmp_path, *words),
+        cwd=ROOT,
+        env={**os.environ, "INNOVATOR_PLATFORM": "cpu"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and not any(row["step"] >= 1 for row in run.metrics()):
+        assert process.poll() is None, (run.logs / "driver.log").read_text()[-3000:]
+        time.sleep(0.5)
+    found = find(victim, process.pid)
+    assert found is not None, victim
+    found.kill()
+    killed = time.monotonic()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1, said[-3000:]
+    assert time.monotonic() - killed < 90
+    record = run.state().record
+    assert record["status"] == "failed"
+    assert cause.lower() in record["cause"].lower(), record["cause"]
+    assert cause.lower() in said.lower()
     assert wait_until_gone(("raylet", "gcs_server", "VLLM"), before) == []
 
 
