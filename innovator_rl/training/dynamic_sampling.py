@@ -10,7 +10,8 @@ two, waits for all of them and throws the surplus away; it looks every two secon
   not one useful group was found it raises `NoLearningSignal` with the counts;
 - it watches: a group that makes no progress for `stall_seconds`, or a dead worker, ends the run with its cause.
 
-Dropping is decided by `correct` (verl's `acc`), not by the reward: overlong shaping gives equally wrong answers different rewards.
+Dropping is decided by `correct` (verl's `acc`), not by the reward: overlong shaping gives equally wrong answers different rewards. A
+sample without a verdict (abstained, or an infrastructure error) is no wrong answer: it has no say in it, and is counted apart.
 """
 
 from __future__ import annotations
@@ -42,14 +43,19 @@ class RolloutStalled(RuntimeError):
 
 @dataclass(frozen=True)
 class Group:
-    """A finished prompt group: the metric of its samples, and why it would not train (empty: it would)."""
+    """A finished prompt group: the metric of its judged samples, and why it would not train (empty: it would)."""
 
     uid: str
     values: tuple[float, ...]
+    unjudged: int = 0
 
     @property
     def drop_reason(self) -> str:
-        if len(self.values) < 2 or max(self.values) - min(self.values) > TOLERANCE:
+        if len(self.values) + self.unjudged < 2:
+            return ""
+        if not self.values:
+            return "unjudged"
+        if max(self.values) - min(self.values) > TOLERANCE:
             return ""
         return (
             "all_correct"
@@ -62,19 +68,39 @@ class Group:
 
 @dataclass
 class Tally:
-    """Samples of one domain."""
+    """Samples of one domain, by outcome; `correct` and `score` are sums over the judged ones."""
 
     responses: int = 0
+    judged: int = 0
+    abstained: int = 0
+    errors: int = 0
     correct: float = 0.0
     score: float = 0.0
-    unjudged: int = 0  # abstained or error: no verdict, counted apart from wrong
 
     def add(self, info: Mapping[str, Any]) -> None:
         """Count one sample by its `reward_extra_info`."""
         self.responses += 1
+        self.judged += judged(info)
+        self.abstained += info.get("outcome") == "abstained"
+        self.errors += info.get("outcome") == "error"
         self.correct += float(info.get("acc", 0.0))
         self.score += float(info.get("score_value", 0.0))
-        self.unjudged += info.get("outcome", "scored") != "scored"
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """Counts, and means over the judged samples (0 where none was)."""
+        return {
+            f"{prefix}/responses": float(self.responses),
+            f"{prefix}/correct": self.correct / max(1, self.judged),
+            f"{prefix}/score": self.score / max(1, self.judged),
+            f"{prefix}/unjudged": (self.responses - self.judged) / self.responses,
+            f"{prefix}/abstained": self.abstained / self.responses,
+            f"{prefix}/errors": self.errors / self.responses,
+        }
+
+
+def judged(info: Mapping[str, Any]) -> bool:
+    """Whether a sample's `reward_extra_info` holds a verdict."""
+    return bool(info.get("outcome", "scored") == "scored")
 
 
 @dataclass
@@ -111,10 +137,7 @@ class Round:
         figures["sampling/filled_groups"] = float(self.filled)
         figures["sampling/generated_per_trained"] = self.settled / max(1, self.wanted)
         for name, tally in sorted(self.domains.items()):
-            figures[f"domain/{name}/responses"] = float(tally.responses)
-            figures[f"domain/{name}/correct"] = tally.correct / tally.responses
-            figures[f"domain/{name}/score"] = tally.score / tally.responses
-            figures[f"domain/{name}/unjudged"] = tally.unjudged / tally.responses
+            figures.update(tally.metrics(f"domain/{name}"))
         return figures
 
 
@@ -229,7 +252,8 @@ class DynamicSampler(ReplayBuffer):
         keys = sorted(key for key in self.partitions[partition_id] if key.split("_")[0] in uids)
         if not keys:
             return []
-        values: dict[str, list[float]] = {}
+        values: dict[str, list[float]] = defaultdict(list)
+        unjudged: Counter[str] = Counter()
         data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["extra_fields"])
         for key, extra in zip(keys, list(data["extra_fields"]), strict=True):
             extra = getattr(extra, "data", extra)
@@ -237,8 +261,12 @@ class DynamicSampler(ReplayBuffer):
             if self.metric is not None and self.metric not in info:
                 raise RuntimeError(f"the reward of {key} lacks {self.metric!r}; it returned {sorted(info)}")
             state.domains[str(info.get("domain") or "unknown")].add(info)
-            values.setdefault(key.split("_")[0], []).append(float(np.float64(info.get(self.metric, 0.0))))
-        return [Group(uid, tuple(numbers)) for uid, numbers in sorted(values.items())]
+            uid = key.split("_")[0]
+            if judged(info):
+                values[uid].append(float(np.float64(info.get(self.metric, 0.0))))
+            else:
+                unjudged[uid] += 1
+        return [Group(uid, tuple(values[uid]), unjudged[uid]) for uid in sorted(values.keys() | unjudged.keys())]
 
     def _fill_from_spare(self, state: Round) -> None:
         """The bound is reached: complete the step with groups without signal, or say that there is none."""
