@@ -129,6 +129,10 @@ class ScoringPool:
         """
         return self._submit(Task(name, None)).result()  # type: ignore[no-any-return]
 
+    async def adescribe(self, name: str) -> dict[str, Any]:
+        """`describe` without blocking the event loop."""
+        return await self._asubmit(Task(name, None))  # type: ignore[no-any-return]
+
     def close(self) -> None:
         """Finish what is in flight, drop what is queued, and end every process."""
         self._room.close()

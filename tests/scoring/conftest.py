@@ -59,6 +59,9 @@ def flaky(response, answer):
         os._exit(1)
     return True
 
+def distinct(responses):
+    return [responses.count(text) == 1 for text in responses]
+
 class Configured:
     def __init__(self, allow_unsafe_code=False, timeout_seconds=0.0):
         self.values = (allow_unsafe_code, timeout_seconds)
@@ -73,6 +76,7 @@ ENTRY_POINTS = """[innovator_rl.rewards]
 faulty = faulty_plugin:judge
 later = faulty_plugin:later
 flaky = faulty_plugin:flaky
+distinct = faulty_plugin:distinct
 configured = faulty_plugin:Configured
 greedy = faulty_plugin:greedy
 absent = faulty_plugin:absent
