@@ -23,6 +23,9 @@ from typing import Any, Literal
 Outcome = Literal["scored", "abstained", "error"]
 Rewarder = Callable[..., Any]
 
+TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
+"""Tokens with which chat templates end a response; no rewarder sees them."""
+
 REQUEST_ARGUMENTS = ("prompt", "response", "answer", "info", "data_source")
 
 ENGINE_REASONS: dict[str, str] = {

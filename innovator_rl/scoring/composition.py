@@ -66,7 +66,7 @@ def is_formula(text: str) -> bool:
 
 def label(name: str) -> str:
     """The short name of a summand: an installed name, or the attribute of `module:attribute`."""
-    return name.rpartition(":")[2]
+    return name.partition("(")[0].rpartition(":")[2]
 
 
 def parse(text: str) -> Formula:

@@ -83,6 +83,7 @@ class Judge:
             "arguments": list(caller.names),
             "group": caller.group,
             "source": str(registry.source(caller.rewarder) or ""),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
 
 

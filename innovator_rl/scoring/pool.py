@@ -87,6 +87,7 @@ class ScoringPool:
         self._room = WaitingRoom(max_waiting, workers)
         self._lock = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
+        self._lanes: list[Lane] = []
         self._complained: set[tuple[str, str]] = set()
 
     def submit(self, request: ScoreRequest) -> Future[Score]:
@@ -132,6 +133,10 @@ class ScoringPool:
     async def adescribe(self, name: str) -> dict[str, Any]:
         """`describe` without blocking the event loop."""
         return await self._asubmit(Task(name, None))  # type: ignore[no-any-return]
+
+    def judges(self) -> list[int]:
+        """The process ids of the judges that are alive, for those who want to see what a killed one costs."""
+        return [lane.judge_pid for lane in list(self._lanes) if lane.judge_pid is not None]
 
     def close(self) -> None:
         """Finish what is in flight, drop what is queued, and end every process."""
@@ -184,6 +189,7 @@ class ScoringPool:
         """A lane's life: take, judge, answer, until the room is closed."""
         warm = self.settings["warm"] if reserved_for is None else [reserved_for]
         lane = Lane({**self.settings, "warm": warm}, self._start_seconds)
+        self._lanes.append(lane)
         try:
             while (task := self._room.take(lane, reserved_for)) is not None:
                 if task.tried_by is None and not task.future.set_running_or_notify_cancel():

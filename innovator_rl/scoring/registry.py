@@ -9,11 +9,13 @@ and nothing else: no registration call, no import here. The project's own are fo
 from package metadata alone, so a listing neither imports nor breaks on a plugin. While a reward is being written, and
 in a configuration, `my_package.rewards:Solubility` and `path/to/solubility.py:Solubility` are names too, and so is a
 formula of several (see `composition.py`). A relative path is looked for in the working directory and then along
-`sys.path`, where Ray puts a job's working directory.
+`sys.path`, where Ray puts a job's working directory. Each may carry parameters of its constructor, literals without
+blanks: `solubility(tolerance=0.05,unit='g/L')`.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
 import hashlib
 import importlib
@@ -59,6 +61,7 @@ def target(name: str) -> str:
     """Where a name leads, as `module:attribute` or `/absolute/file.py:attribute`. Raises `UserError` for an unknown
     name or file.
     """
+    name, _ = split(name)
     place, colon, attribute = name.rpartition(":")
     if not colon:
         installed = _installed()
@@ -70,6 +73,20 @@ def target(name: str) -> str:
     if not place or not _ATTRIBUTE.fullmatch(attribute):
         raise UserError(f"rewarder {name!r}: write package.module:attribute or path/to/file.py:attribute")
     return f"{_file(name, place)}:{attribute}" if place.endswith(".py") else name
+
+
+def split(name: str) -> tuple[str, dict[str, Any]]:
+    """A name without its parameters, and the parameters. Raises `UserError` where they cannot be read."""
+    base, bracket, rest = name.partition("(")
+    if not bracket:
+        return name, {}
+    try:
+        call = ast.parse(f"f({rest}", mode="eval").body
+        assert isinstance(call, ast.Call)
+        assert not call.args
+        return base, {str(item.arg): ast.literal_eval(item.value) for item in call.keywords if item.arg}
+    except (SyntaxError, ValueError, AssertionError):
+        raise UserError(f"rewarder {name!r}: write parameters as name(key=1.5,other='text')") from None
 
 
 def _file(name: str, place: str) -> Path:
@@ -89,9 +106,9 @@ def check(name: str) -> None:
 def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     """Import a rewarder and make it ready to be called.
 
-    A class is constructed with those of `settings` that its constructor names (the pool offers `allow_unsafe_code`,
-    `timeout_seconds` and `memory_mb`); a function is returned as it is. Raises `UserError` for an unknown name or
-    unusable arguments, and whatever the plugin's own import raises.
+    A class is constructed with the name's parameters and those of `settings` that its constructor names (the pool
+    offers `allow_unsafe_code`, `timeout_seconds` and `memory_mb`); a function is returned as it is. Raises
+    `UserError` for an unknown name or unusable arguments, and whatever the plugin's own import raises.
     """
     if is_formula(name):
         return Composite(name, parse(name), settings)
@@ -105,26 +122,45 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
                 f"rewarder {name!r}: {place} has no {attribute!r}" + (f"; it has {', '.join(near)}" if near else "")
             )
         found = getattr(found, part)
+    _, parameters = split(name)
     if inspect.isclass(found):
-        found = _construct(name, found, settings or {})
+        found = _construct(name, found, parameters, settings or {})
+    elif parameters:
+        raise UserError(f"rewarder {name!r}: {attribute} is a function and takes no parameters; make it a class")
     if not callable(found):
         raise UserError(f"rewarder {name!r}: {attribute} in {place} is not callable")
     named_arguments(found)
     return found  # type: ignore[no-any-return]
 
 
-def _construct(name: str, kind: type, offered: Mapping[str, Any]) -> Any:
+def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping[str, Any]) -> Any:
     wanted = inspect.signature(kind).parameters
+    keywords = any(parameter.kind is parameter.VAR_KEYWORD for parameter in wanted.values())
+    for key, value in given.items():
+        if key not in wanted and not keywords:
+            raise UserError(f"rewarder {name!r}: no parameter {key!r}; there are {', '.join(wanted) or 'none'}")
+        if not _fits(value, wanted[key].annotation if key in wanted else Any):
+            raise UserError(f"rewarder {name!r}: {key}={value!r} is no {wanted[key].annotation}")
     missing = [
         parameter.name
         for parameter in wanted.values()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         and parameter.name not in offered
+        and parameter.name not in given
     ]
     if missing:
         raise UserError(f"rewarder {name!r}: its constructor needs {', '.join(missing)}; give them defaults")
-    return kind(**{key: value for key, value in offered.items() if key in wanted})
+    return kind(**{**{key: value for key, value in offered.items() if key in wanted}, **given})
+
+
+_TYPES: dict[Any, tuple[type, ...]] = {float: (int, float), int: (int,), str: (str,), bool: (bool,)}
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a literal has the plain type that a parameter is annotated with; other annotations accept anything."""
+    kinds = _TYPES.get({"float": float, "int": int, "str": str, "bool": bool}.get(annotation, annotation))
+    return kinds is None or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)))
 
 
 def _module(place: str) -> ModuleType:
@@ -151,7 +187,9 @@ def _module(place: str) -> ModuleType:
 
 
 def source(rewarder: Rewarder) -> Path | None:
-    """The file in which a loaded rewarder is written; None where there is none (a builtin)."""
+    """The file in which a loaded rewarder is written; None where there is none (a builtin, a formula)."""
+    if isinstance(rewarder, Composite):
+        return None
     written = rewarder if inspect.isroutine(rewarder) else type(rewarder)
     try:
         return Path(inspect.getsourcefile(inspect.unwrap(written)) or "").absolute()

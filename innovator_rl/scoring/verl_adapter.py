@@ -40,7 +40,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import registry
-from innovator_rl.scoring.api import Score, ScoreRequest, error_score
+from innovator_rl.scoring.api import TURN_ENDS, Score, ScoreRequest, error_score
 from innovator_rl.scoring.groups import Groups
 from innovator_rl.scoring.overlong import Overlong, compose
 from innovator_rl.scoring.pool import ScoringPool
@@ -55,7 +55,6 @@ _KEYS = {
     "max_resp_len",
     "overlong_buffer_cfg",
 }
-_TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
 
 _pools: dict[str, ScoringPool] = {}
 _pools_lock = threading.Lock()
@@ -193,7 +192,7 @@ def _overlong(settings: Mapping[str, Any]) -> Overlong | None:
 def _token_ids(tokenizer: Any) -> tuple[frozenset[int], frozenset[int]]:
     """The ids to drop before decoding, and those of them that end a response."""
     vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {}
-    ends = {vocabulary[name] for name in _TURN_ENDS if name in vocabulary} | {tokenizer.eos_token_id}
+    ends = {vocabulary[name] for name in TURN_ENDS if name in vocabulary} | {tokenizer.eos_token_id}
     ends.discard(None)
     return frozenset(ends | ({tokenizer.pad_token_id} - {None})), frozenset(ends)
 
