@@ -119,7 +119,8 @@ class Comparison:
 
     def as_dict(self) -> Row:
         """JSON-ready."""
-        return dataclasses.asdict(self) | {"moves": dict(self.moves.most_common()), "examples": dict(self.examples)}
+        counts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return counts | {"moves": dict(self.moves.most_common()), "examples": dict(self.examples)}
 
     def text(self, examples: int) -> str:
         """For people: totals, kinds of change by frequency, examples of each."""

@@ -63,10 +63,9 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        fields = dataclasses.asdict(self) | {"verdict": "ready" if self.ready else "not ready"}
-        fields["histogram"] = self.histogram()
-        del fields["values"]
-        return fields
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "values"}
+        fields["problems"] = [dataclasses.asdict(problem) for problem in self.problems]
+        return fields | {"histogram": self.histogram(), "verdict": "ready" if self.ready else "not ready"}
 
     def text(self) -> str:
         """The report as people read it."""
