@@ -217,7 +217,10 @@ def _determinism(report: Report, pool: ScoringPool, bounds: Bounds, judged: Judg
             ("shuffled in another process", shuffled, another),
         ):
             for (name, _, score), repeated in zip(order, where.map([item[1] for item in order]), strict=True):
-                if not _same(score, repeated):
+                if repeated.reason == "timeout":
+                    seen = f"in time once, too late {how}"
+                    report.problem(f"latency, {name}", seen, "cap what takes this long", "warn")
+                elif not _same(score, repeated):
                     seen = f"{score.value:g} ({score.reason}) became {repeated.value:g} ({repeated.reason}) {how}"
                     report.problem(f"determinism, {name}", seen, _STATE)
                     break
