@@ -42,6 +42,7 @@ class Judge:
         self.settings = settings
         self.loaded: dict[str, Caller] = {}
         self.failed: dict[str, tuple[str, str]] = {}
+        self.imported: set[str] = set()
 
     def warm(self, name: str) -> None:
         """Import a rewarder; remember why when it cannot be had."""
@@ -57,6 +58,7 @@ class Judge:
             self.loaded[name] = Caller(rewarder, registry.version(rewarder))
         except BaseException as error:  # a plugin that calls sys.exit while it is imported is a broken plugin
             self.failed[name] = ("load_failed", _describe(error))
+        self.imported = set(sys.modules)
 
     def judge(self, request: ScoreRequest) -> tuple[list[Score], str]:
         """A score for each response and, where something went wrong, a sentence about it."""
@@ -83,6 +85,9 @@ class Judge:
             "arguments": list(caller.names),
             "group": caller.group,
             "source": str(registry.source(caller.rewarder) or ""),
+            "late_imports": sorted(
+                {module.partition(".")[0] for module in set(sys.modules) - self.imported} - sys.stdlib_module_names
+            ),
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
 

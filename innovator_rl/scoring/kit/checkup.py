@@ -97,7 +97,7 @@ def check(
             _latency(report, pool, [case.request(rewarder) for case in cases])
             progress("determinism")
             _determinism(report, pool, bounds, judged)
-            report.memory_mb = float(pool.describe(rewarder).get("peak_memory_mb", 0.0))
+            _resources(report, pool.describe(rewarder))
         progress("time-outs and crashes")
         log = logging.getLogger(ScoringPool.__module__)
         level = log.level
@@ -202,6 +202,17 @@ def _latency(report: Report, pool: ScoringPool, requests: Sequence[ScoreRequest]
             report.problem("latency", f"p99 is {cuts[98]:.1f} s", "make the common case cheap", "warn")
 
 
+def _resources(report: Report, about: dict[str, Any]) -> None:
+    report.memory_mb = float(about.get("peak_memory_mb", 0.0))
+    if late := about.get("late_imports"):
+        report.problem(
+            "imports",
+            f"{', '.join(late)} imported while a response is judged",
+            "import at the top of the module: a judge is a fork of a process that has done so, and a new one costs nothing",
+            "warn",
+        )
+
+
 def _same(score: Score, other: Score) -> bool:
     return dataclasses.replace(score, seconds=0.0) == dataclasses.replace(other, seconds=0.0)
 
@@ -243,7 +254,7 @@ def _injection(report: Report, bounds: Bounds, judged: Judged) -> None:
         try:
             for name, request, score in golden * 3:
                 again = pool.score(request)
-                if not _same(score, again) and again.reason not in ("crashed", "engine_failed"):
+                if again.outcome != "error" and not _same(score, again):
                     report.problem(f"crash, {name}", f"{score.reason} became {again.reason}", _STATE)
         finally:
             stop.set()
