@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+from innovator_rl.training.reward_tally import RewardTally, judged
 
 TOLERANCE = 1e-6
 """Two values of the metric closer than this count as equal."""
@@ -67,43 +69,6 @@ class Group:
 
 
 @dataclass
-class Tally:
-    """Samples of one domain, by outcome; `correct` and `score` are sums over the judged ones."""
-
-    responses: int = 0
-    judged: int = 0
-    abstained: int = 0
-    errors: int = 0
-    correct: float = 0.0
-    score: float = 0.0
-
-    def add(self, info: Mapping[str, Any]) -> None:
-        """Count one sample by its `reward_extra_info`."""
-        self.responses += 1
-        self.judged += judged(info)
-        self.abstained += info.get("outcome") == "abstained"
-        self.errors += info.get("outcome") == "error"
-        self.correct += float(info.get("acc", 0.0))
-        self.score += float(info.get("score_value", 0.0))
-
-    def metrics(self, prefix: str) -> dict[str, float]:
-        """Counts, and means over the judged samples (0 where none was)."""
-        return {
-            f"{prefix}/responses": float(self.responses),
-            f"{prefix}/correct": self.correct / max(1, self.judged),
-            f"{prefix}/score": self.score / max(1, self.judged),
-            f"{prefix}/unjudged": (self.responses - self.judged) / self.responses,
-            f"{prefix}/abstained": self.abstained / self.responses,
-            f"{prefix}/errors": self.errors / self.responses,
-        }
-
-
-def judged(info: Mapping[str, Any]) -> bool:
-    """Whether a sample's `reward_extra_info` holds a verdict."""
-    return bool(info.get("outcome", "scored") == "scored")
-
-
-@dataclass
 class Round:
     """What one call of `sample` has seen so far."""
 
@@ -113,9 +78,7 @@ class Round:
     spare: dict[str, Group] = field(default_factory=dict)  # without signal, kept to fill an exhausted step
     dropped: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)  # of every dropped group, by uid
-    domains: dict[str, Tally] = field(
-        default_factory=lambda: defaultdict(Tally)
-    )  # of all samples seen, dropped groups too
+    tally: RewardTally = field(default_factory=RewardTally)  # of all samples seen, dropped groups too
     filled: int = 0  # useful groups that are spare ones, taken because max_rounds was reached
     last_progress: float = field(default_factory=time.monotonic)
 
@@ -130,15 +93,13 @@ class Round:
         return len(self.useful) - self.filled + len(self.reasons)
 
     def metrics(self) -> dict[str, float]:
-        """`sampling/*` of the step: groups generated, kept and dropped by reason; `domain/*`: how its samples did, dropped ones too."""
+        """`sampling/*` of the step: groups generated, kept, dropped by reason; `domain/*`, `reward/*`: its samples, dropped ones too."""
         figures = {f"sampling/dropped_{reason}": float(count) for reason, count in sorted(self.dropped.items())}
         figures["sampling/generated_groups"] = float(self.settled)
         figures["sampling/useful_groups"] = float(len(self.useful) - self.filled)
         figures["sampling/filled_groups"] = float(self.filled)
         figures["sampling/generated_per_trained"] = self.settled / max(1, self.wanted)
-        for name, tally in sorted(self.domains.items()):
-            figures.update(tally.metrics(f"domain/{name}"))
-        return figures
+        return figures | self.tally.metrics()
 
 
 class DynamicSampler(ReplayBuffer):
@@ -260,7 +221,7 @@ class DynamicSampler(ReplayBuffer):
             info = extra.get("reward_extra_info", {}) if isinstance(extra, dict) else {}
             if self.metric is not None and self.metric not in info:
                 raise RuntimeError(f"the reward of {key} lacks {self.metric!r}; it returned {sorted(info)}")
-            state.domains[str(info.get("domain") or "unknown")].add(info)
+            state.tally.add(info)
             uid = key.split("_")[0]
             if judged(info):
                 values[uid].append(float(np.float64(info.get(self.metric, 0.0))))

@@ -15,7 +15,7 @@ import torch
 import transfer_queue as tq
 from verl.utils import tensordict_utils as tu
 
-from innovator_rl.training.dynamic_sampling import judged
+from innovator_rl.training.reward_tally import judged
 
 
 def neutral_rewards(uids: Sequence[str], rewards: Sequence[float], verdicts: Sequence[bool]) -> dict[int, float]:
