@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -155,25 +156,41 @@ def _golden(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Ca
 def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe]) -> Judged:
     judged: Judged = []
     report.probes = len(tricks)
+    earned: dict[str, set[str]] = defaultdict(set)  # probe -> references on which it earned something
     for trick, score in zip(tricks, pool.map([trick.request for trick in tricks]), strict=True):
         _note(report, score)
+        part = f"probe {trick.name}"
         if score.seconds > report.slowest_probe[1]:
             report.slowest_probe = (trick.name, score.seconds)
         if score.outcome == "error":
-            report.problem(f"probe {trick.name}", f"{score.reason}", f"never fail on a response: {trick.remedy}")
+            report.problem(part, score.reason, f"never fail on a response: {trick.remedy}")
         elif score.correct or score.value > NOTHING:
-            seen = f"earned {score.value:g} ({score.reason}, read {score.extracted!r})"
-            report.problem(f"probe {trick.name}", seen, trick.remedy)
+            earned[trick.name].add(_meaning(trick.request.answer))
+            if not trick.blind or len(earned[trick.name]) > 1:
+                seen = f"{trick.request.response[-80:]!r} earned {score.value:g} ({score.reason}, read {score.extracted!r})"
+                report.problem(part, seen, trick.remedy)
         elif score.seconds > SLOW_SECONDS:
             seen = f"took {score.seconds:.1f} s"
-            report.problem(f"probe {trick.name}", seen, "cap sizes, nesting, exponents before parsing", "warn")
-        judged.append((f"probe {trick.name}", trick.request, score))
+            report.problem(part, seen, "cap sizes, nesting, exponents before parsing", "warn")
+        judged.append((part, trick.request, score))
     return judged
+
+
+_TRUE, _FALSE = {"true", "yes", "correct", "t", "1"}, {"false", "no", "incorrect", "f", "0"}
+_CLOSED = {"true", "false", *"abcdeghij"}
+
+
+def _meaning(answer: str) -> str:
+    """A reference for comparison with another: true and yes are one."""
+    plain = answer.strip().strip("().<>/ ").lower().removeprefix("answer>").removesuffix("</answer")
+    return "true" if plain in _TRUE else "false" if plain in _FALSE else plain
 
 
 def _constant(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Case]) -> float | None:
     """The most that one golden answer earns, on average, on the other references."""
     full = [case for case in cases if case.kind == "full"]
+    if all(_meaning(str(case.inputs.get("answer", ""))) in _CLOSED for case in full):
+        return None  # true or false, a letter: a constant answer is right by chance
     best: float | None = None
     for mine in full[:10]:
         others = [case for case in full if case.inputs.get("answer") != mine.inputs.get("answer")]
