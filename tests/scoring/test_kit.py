@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from innovator_rl.cli.reward import app
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import ScoringPool, registry, right
-from innovator_rl.scoring.kit import check, checkup
+from innovator_rl.scoring.kit import check, checkup, probes
 from innovator_rl.scoring.kit.golden import Case, find, read
 
 
@@ -197,3 +197,24 @@ def test_parameters_are_typed_and_named(folder: Path) -> None:
     with ScoringPool(1, 5, 512) as pool:
         score = pool.score(ScoreRequest("0.5 * near.py:Near(tolerance=1,unit='s') + math", "5s", "5"))
         assert score.terms["Near"] == 0.5
+
+
+def test_a_reward_for_form_may_like_any_content(folder: Path) -> None:
+    code = "def judge(response):\n    return 0 < len(response) < 200\n"
+    cases = [
+        *({"case": "full", "response": text} for text in ("ab", "cd", "It is either 4 or 5.")),
+        *({"case": "zero", "response": "x" * (200 + n)} for n in range(3)),
+        *({"case": "malformed", "response": "" * n} for n in range(3)),
+    ]
+    report = check(write(folder, code, cases))
+    assert report.ready, report.text()
+
+
+def test_hedges_are_variations_of_the_right_response() -> None:
+    form = probes._form
+    assert form("Answer: 203.9", "Answer: 2040") == ("Answer: ", "203.9", "2040", "")
+    assert form("The answer is (A).", "The answer is (C).") == ("The answer is (", "A", "C", ").")
+    assert form("\\boxed{\\frac{x}{2}}", "\\boxed{x}") == ("\\boxed{", "\\frac{x}{2}", "x", "}")
+    assert form("True", "False") == ("", "True", "False", "")
+    assert form("\\boxed{C}", "B") is None
+    assert form("```python\n1\n```", "```python\n2\n```") is None

@@ -90,7 +90,8 @@ def check(
             progress("golden cases")
             judged = _golden(report, pool, rewarder, cases)
             progress("probes")
-            judged += _probes(report, pool, tricks)
+            content = bool(_CONTENT & set(about["arguments"]))
+            judged += _probes(report, pool, tricks, content)
             if Path(folder, "touched").exists():
                 report.problem("probe", "code inside an answer was run and wrote a file", "never eval a response")
             report.best_constant = _constant(report, pool, rewarder, cases)
@@ -153,7 +154,10 @@ def _golden(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Ca
     return judged
 
 
-def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe]) -> Judged:
+def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe], content: bool) -> Judged:
+    """Judge the probes. A rewarder that sees no reference judges form alone (`content` false): it may like any of them,
+    as long as it survives them.
+    """
     judged: Judged = []
     report.probes = len(tricks)
     earned: dict[str, set[str]] = defaultdict(set)  # probe -> references on which it earned something
@@ -166,7 +170,7 @@ def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe]) -> Judge
             report.problem(part, score.reason, f"never fail on a response: {trick.remedy}")
         elif score.correct or score.value > NOTHING:
             earned[trick.name].add(_meaning(trick.request.answer))
-            if not trick.blind or len(earned[trick.name]) > 1:
+            if content and (not trick.blind or len(earned[trick.name]) > 1):
                 seen = f"{trick.request.response[-80:]!r} earned {score.value:g} ({score.reason}, read {score.extracted!r})"
                 report.problem(part, seen, trick.remedy)
         elif score.seconds > SLOW_SECONDS:
@@ -176,6 +180,7 @@ def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe]) -> Judge
     return judged
 
 
+_CONTENT = {"answer", "gold", "info"}
 _TRUE, _FALSE = {"true", "yes", "correct", "t", "1"}, {"false", "no", "incorrect", "f", "0"}
 _CLOSED = {"true", "false", *"abcdeghij"}
 
@@ -187,7 +192,7 @@ def _meaning(answer: str) -> str:
 
 
 def _constant(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Case]) -> float | None:
-    """The most that one golden answer earns, on average, on the other references."""
+    """The most that one golden answer earns, on average, on references that it is wrong for."""
     full = [case for case in cases if case.kind == "full"]
     if all(_meaning(str(case.inputs.get("answer", ""))) in _CLOSED for case in full):
         return None  # true or false, a letter: a constant answer is right by chance
@@ -195,13 +200,17 @@ def _constant(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[
     for mine in full[:10]:
         others = [case for case in full if case.inputs.get("answer") != mine.inputs.get("answer")]
         asked = [dataclasses.replace(case.request(rewarder), response=mine.inputs["response"]) for case in others[:10]]
-        if len(asked) >= 2 and mine.inputs.get("answer"):
-            best = max(best if best is not None else -1.0, statistics.mean(score.value for score in pool.map(asked)))
+        if not mine.inputs.get("answer"):
+            continue
+        # a reference that it is right for is the same one in another notation
+        partial = [score.value for score in pool.map(asked) if not score.correct]
+        if len(partial) >= 2:
+            best = max(best if best is not None else partial[0], statistics.mean(partial))
     if best is not None and best > CONSTANT_WARNS:
         report.problem(
             "constant answer",
-            f"one golden answer earns {best:.3f} on the other references",
-            "subtract what a constant answer earns, or vary the golden references",
+            f"one golden answer earns {best:.3f} on references that it is wrong for",
+            "subtract what a constant answer earns",
             "fail" if best > CONSTANT_FAILS else "warn",
         )
     return best

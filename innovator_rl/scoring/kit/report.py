@@ -78,7 +78,7 @@ class Report:
             lines.append(f"probes         {self.probes}, the slowest {seconds * 1000:.0f} ms ({name})")
         if self.best_constant is not None:
             lines.append(
-                f"best constant  {self.best_constant:.3f}: what one golden answer earns on the other references"
+                f"best constant  {self.best_constant:.3f}: what one golden answer earns on references it is wrong for"
             )
         if self.latency_ms:
             shown = "  ".join(f"{name} {value:.2f}" for name, value in self.latency_ms.items())
