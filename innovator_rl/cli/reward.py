@@ -1,29 +1,34 @@
-"""`innovator reward`: what rewarders are installed, and what they make of a file of responses.
+"""`innovator reward`: write a rewarder, check it, judge a file or a recorded run with it.
 
     innovator reward list
+    innovator reward new solubility
+    innovator reward check solubility --watch
     innovator reward score answers.jsonl --reward physics --out scores.jsonl
+    innovator reward rescore runs/demo
 
-Exit code 0 when every row was judged or abstained, 3 when some ended as infrastructure errors, 2 for bad usage.
+`score` and `rescore`: exit code 0 when every row was judged or abstained, 3 when some ended as infrastructure errors.
+`check`: 0 when there is nothing to fix, 1 otherwise. 2 for bad usage.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from innovator_rl.cli.reward_rescore import rescore_run
+from innovator_rl.cli.reward_score import score_file
 from innovator_rl.errors import UserError
-from innovator_rl.scoring import Score, ScoreRequest, ScoringPool, registry
+from innovator_rl.scoring import registry
+from innovator_rl.scoring.kit import checkup, scaffold
 
-app = typer.Typer(help="Rewarders: list them, judge a file with one.", no_args_is_help=True)
-
-PROGRESS_ROWS = 200
+app = typer.Typer(help="Rewarders: list, write, check, judge a file or a recorded run.", no_args_is_help=True)
+app.command("score")(score_file)
+app.command("rescore")(rescore_run)
 
 
 @app.command("list")
@@ -35,107 +40,78 @@ def list_rewarders() -> None:
         typer.echo(f"{name:<{width}}  {registry.target(name)}")
 
 
-@app.command("score")
-def score_file(
-    file: Annotated[
-        Path, typer.Argument(help="JSON lines with response and answer; prompt, info, data_source if used.")
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="The reward's name: a-z, 0-9 and _.")],
+    directory: Annotated[Path, typer.Option("--dir", help="Where the package's folder is made.")] = Path("."),
+) -> None:
+    """Write a package with a rewarder, its golden cases and a test; it passes `check` as it is."""
+    if name in registry.names():
+        raise UserError(f"a rewarder named {name!r} is installed ({registry.target(name)}); choose another name")
+    folder = scaffold.write(name, directory)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            typer.echo(str(path))
+    typer.echo(f"next: innovator reward check {folder}")
+
+
+@app.command("check")
+def check(
+    name: Annotated[
+        str, typer.Argument(help="An installed name, module:attribute, path.py:attribute, or a package's folder.")
     ],
-    reward: Annotated[str, typer.Option("--reward", help="Name of an installed rewarder, or module:attribute.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where the scores go; standard output if absent.")] = None,
-    workers: Annotated[int, typer.Option("--workers", help="Responses judged at the same time.")] = 2,
+    golden: Annotated[
+        Path | None, typer.Option("--golden", help="Golden cases, where not beside the rewarder.")
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one judgement may take.")] = 10.0,
     memory_mb: Annotated[int, typer.Option("--memory-mb", help="MiB of address space for one judge.")] = 2048,
     allow_unsafe_code: Annotated[
-        bool, typer.Option("--allow-unsafe-code", help="Let the code rewarder run responses without a sandbox.")
+        bool, typer.Option("--allow-unsafe-code", help="Let a rewarder run responses as programs.")
     ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Check again after each change, until interrupted.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Judge each row of FILE with a rewarder: one row in, one row out, in the same order."""
-    registry.check(reward)
-    rows = _rows(file)
-    pool = ScoringPool(workers, timeout, memory_mb, allow_unsafe_code=allow_unsafe_code, warm=[reward])
-    errors = 0
-    with pool, out.open("w", encoding="utf-8") if out else _stdout() as sink:
-        for done, (row, score) in enumerate(_scores(pool, rows, reward), 1):
-            sink.write(json.dumps(_result(row, score)) + "\n")
-            errors += score.outcome == "error"
-            if len(rows) >= PROGRESS_ROWS and (done % max(1, len(rows) // 100) == 0 or done == len(rows)):
-                typer.echo(f"\rscored {done}/{len(rows)}, {errors} errors", err=True, nl=done == len(rows))
-    if errors:
-        typer.echo(f"{errors} of {len(rows)} rows ended as infrastructure errors; see their reason", err=True)
-        raise typer.Exit(3)
+    """Golden cases, probes, determinism, speed, memory, faults: is the rewarder ready, and what is to fix?"""
+    rewarder, label = _resolve(name)
+    bounds = checkup.Bounds(timeout, memory_mb, allow_unsafe_code)
+    ready: list[bool] = []
 
+    def once() -> None:
+        report = checkup.check(rewarder, name=label, golden=golden, bounds=bounds, progress=_progress(as_json))
+        ready.append(report.ready)
+        typer.echo(json.dumps(report.as_dict()) if as_json else report.text())
 
-class _stdout:
-    """Standard output as a context that does not close it."""
-
-    def __enter__(self) -> IO[str]:
-        return sys.stdout
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file, checked. Raises `UserError` naming the line."""
+    if not watch:
+        once()
+        raise typer.Exit(0 if ready[-1] else 1)
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+        checkup.watch(lambda: checkup.watched(rewarder, golden), _tolerant(once))
+    except KeyboardInterrupt:
+        raise typer.Exit(0 if ready and ready[-1] else 1) from None
+
+
+def _resolve(name: str) -> tuple[str, str | None]:
+    """A rewarder's name, and the one its golden file has. A folder stands for the reward its package offers."""
+    folder = Path(name)
+    installed = name in registry.names()
+    offered = scaffold.entry_point(folder) if not installed and (folder / "pyproject.toml").is_file() else None
+    if offered is None:
+        return name, None
+    sys.path.insert(0, str(folder.absolute()))
+    return offered[1], offered[0]
+
+
+def _progress(quiet: bool) -> Callable[[str], None]:
+    return lambda step: None if quiet else typer.echo(f"... {step}", err=True)
+
+
+def _tolerant(once: Callable[[], None]) -> Callable[[], None]:
+    """A run under --watch: a mistake in a file that is being edited is printed, not fatal."""
+
+    def run() -> None:
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{file}:{number}: not JSON ({error})") from error
-        if not isinstance(row, dict) or not isinstance(row.get("response"), str):
-            raise UserError(f"{file}:{number}: each row is an object with a string `response`")
-        if not isinstance(row.get("info") or {}, (dict, str)):
-            raise UserError(f"{file}:{number}: `info` is an object, got {type(row['info']).__name__}")
-        rows.append(row)
-    return rows
+            once()
+        except UserError as error:
+            typer.echo(f"innovator: {error}", err=True)
 
-
-def _request(row: dict[str, Any], reward: str) -> ScoreRequest:
-    info = row.get("info") or {}
-    if isinstance(info, str):
-        try:
-            info = json.loads(info)
-        except ValueError as error:
-            raise UserError(f"row {row.get('id', '?')}: `info` is a string that is not JSON ({error})") from error
-    return ScoreRequest(
-        rewarder=reward,
-        response=row["response"],
-        answer=_text(row.get("answer", "")),
-        prompt=_text(row.get("prompt", "")),
-        info=info,
-        data_source=_text(row.get("data_source", "")),
-    )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(part, dict) for part in value):
-        return "\n\n".join(_text(part.get("content", "")) for part in value)
-    return "" if value is None else json.dumps(value)
-
-
-def _scores(pool: ScoringPool, rows: list[dict[str, Any]], reward: str) -> Iterator[tuple[dict[str, Any], Score]]:
-    """Scores in the order of the rows, with a bounded number in flight."""
-    waiting: deque[tuple[dict[str, Any], Future[Score]]] = deque()
-    for row in rows:
-        waiting.append((row, pool.submit(_request(row, reward))))
-        if len(waiting) >= 64 * pool.workers:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    while waiting:
-        first, future = waiting.popleft()
-        yield first, future.result()
-
-
-def _result(row: dict[str, Any], score: Score) -> dict[str, Any]:
-    fields = score.to_dict()
-    order = ("value", "correct", "outcome", "reason", "extracted", "terms", "seconds")
-    return ({"id": row["id"]} if "id" in row else {}) | {key: fields[key] for key in order}
+    return run

@@ -187,7 +187,9 @@ class Reward(Section):
     """Who judges, and within which bounds."""
 
     routes: dict[str, str] = Field(
-        default={}, description="Rewarder per data_source, over the one a row names in extra_info.reward."
+        default={},
+        description="Rewarder per data_source, over the one a row names in extra_info.reward: an installed name, "
+        "module:attribute, path.py:attribute, or a formula such as format >> physics + 0.1 * language [-1, 1].",
     )
     workers: PositiveInt = Field(default=2, description="Processes that score at the same time, a node.")
     timeout_seconds: PositiveFloat = Field(

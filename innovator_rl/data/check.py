@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from innovator_rl.data.rows import check_columns, faults, read_rows
+from innovator_rl.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,12 @@ def _quantiles(lengths: list[int]) -> dict[str, int]:
 
 
 def _unknown_rewarders(rewarders: Counter[str]) -> list[str]:
-    from innovator_rl.scoring.registry import names
+    from innovator_rl.scoring import registry
 
-    known = names()
-    return [
-        f"rewarder {name!r} of {count} rows is not installed (installed: {', '.join(sorted(known))})"
-        for name, count in rewarders.items()
-        if name not in known
-    ]
+    found = []
+    for name, count in rewarders.items():
+        try:
+            registry.check(name)
+        except UserError as error:
+            found.append(f"the rewarder of {count} rows: {error} (installed: {', '.join(registry.names())})")
+    return found

@@ -24,7 +24,7 @@ import pyarrow as pa
 SCHEMA_VERSION = 1
 DATASETS = ("rollouts", "tokens", "updates")
 KINDS = ("train", "validation")
-DROP_REASONS = ("all_correct", "all_wrong", "failed", "surplus", "")
+DROP_REASONS = ("all_correct", "all_wrong", "unjudged", "failed", "surplus", "")
 SEGMENT_NAME = re.compile(
     r"^(?P<kind>train|validation)-a(?P<attempt>\d+)-(?P<writer>[\w.]+)-(?P<token>[0-9a-f]+)-(?P<seq>\d+)\.parquet$"
 )

@@ -1,30 +1,32 @@
-"""The plugin API of rewards: what a rewarder is handed, what it gives back, and how one is called.
+"""The plugin API of rewards: what a rewarder is handed and what it gives back (`calling.py`: how it is called).
 
-A rewarder is a function, or an instance of a class, that names the arguments it wants among `prompt`, `response`,
-`answer`, `info` and `data_source` and returns a `Score`. It may be `async`. A plain `float` or `bool` is accepted
-too, so that a one-line reward stays one line, and `None` means "I do not judge this one". Everything that crosses a
-process border is plain data (`to_dict`, `from_dict`): an object of a computer-algebra system may take for ever to
-print or pickle, a string cannot.
+A judgement has one of three outcomes, which are kept apart from here to the record of a run:
+
+- `scored`: the response was read and judged; `value` and `correct` count;
+- `abstained`: the rewarder declines, with a reason; the response teaches nothing and counts for nobody;
+- `error`: the infrastructure failed (a crash, a time-out, an exception), after a second try where one may help. Like
+  an abstention it is no verdict, and it is never a silent 0.
+
+Everything that crosses a process border is plain data (`to_dict`, `from_dict`): an object of a computer-algebra
+system may take for ever to print or pickle, a string cannot.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import inspect
 import math
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from innovator_rl.errors import UserError
-
 Outcome = Literal["scored", "abstained", "error"]
 Rewarder = Callable[..., Any]
 
+TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
+"""Tokens with which chat templates end a response; no rewarder sees them."""
+
 REQUEST_ARGUMENTS = ("prompt", "response", "answer", "info", "data_source")
-MAX_EXTRACTED_CHARS = 2_000
-MAX_TERMS = 64
 
 ENGINE_REASONS: dict[str, str] = {
     "correct": "the response agrees with the reference answer",
@@ -59,8 +61,12 @@ ERROR_REASONS = (
     "load_failed",
     "engine_failed",
 )
-"""Reasons that say nothing about the response: their outcome is `error`, and data pipelines should not learn from
-them.
+"""The engine's reasons with outcome `error`: they say nothing about the response, so nothing should learn from them. A
+rewarder may return an `error` with a reason of its own (`sandbox_failed`).
+"""
+FINAL_ERRORS = ("timeout", "bad_result", "unknown_rewarder", "load_failed")
+"""Errors that stand at once: a second try would take as long again, or end in the same way. All others are retried
+once, in another process.
 """
 
 _REASON_FORM = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -84,10 +90,11 @@ class Score:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not math.isfinite(self.value):
+        if isinstance(self.value, bool) or not isinstance(self.value, numbers.Real) or not math.isfinite(self.value):
             raise ValueError(f"Score.value must be a finite number, got {self.value!r}")
+        object.__setattr__(self, "value", float(self.value))  # a NumPy float would not pass as JSON
         if not isinstance(self.correct, bool):
-            raise ValueError(f"Score.correct must be True or False, got {self.correct!r}")
+            raise ValueError(f"Score.correct must be a bool, True or False, got {self.correct!r}")
         if not isinstance(self.reason, str) or not _REASON_FORM.fullmatch(self.reason):
             raise ValueError(f"Score.reason must be a short code such as 'no_answer', got {str(self.reason)[:60]!r}")
         if self.extracted is not None and not isinstance(self.extracted, str):
@@ -97,8 +104,14 @@ class Score:
         if self.outcome != "scored" and (self.correct or self.value != 0):
             raise ValueError(f"a Score with outcome {self.outcome!r} has value 0 and is not correct")
         for name, part in self.terms.items():
-            if not isinstance(name, str) or not isinstance(part, (int, float)) or not math.isfinite(part):
+            if not isinstance(name, str) or not isinstance(part, numbers.Real) or not math.isfinite(part):
                 raise ValueError(f"Score.terms must map names to finite numbers, got {name!r}: {part!r}")
+        object.__setattr__(self, "terms", {name: float(part) for name, part in self.terms.items()})
+
+    @property
+    def judged(self) -> bool:
+        """Whether this is a verdict on the response: neither an abstention nor an error."""
+        return self.outcome == "scored"
 
     def to_dict(self) -> dict[str, Any]:
         """The score as JSON-ready data; `from_dict` is its inverse."""
@@ -112,10 +125,11 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class ScoreRequest:
-    """One response to judge: plain strings and one dictionary of JSON data.
+    """One response to judge, or all responses of a prompt for a rewarder that compares them (`responses`).
 
-    `rewarder` is an installed name (`innovator reward list`) or `package.module:attribute`; `info` is what the data
-    row carries for it.
+    Plain strings and one dictionary of JSON data. `rewarder` is an installed name (`innovator reward list`),
+    `package.module:attribute`, `path/to/file.py:attribute` or a formula of those (see `composition.py`); `info` is
+    what the data row carries for it. Raises `TypeError` for a text that is no string.
     """
 
     rewarder: str
@@ -124,6 +138,17 @@ class ScoreRequest:
     prompt: str = ""
     info: dict[str, Any] = dataclasses.field(default_factory=dict)
     data_source: str = ""
+    responses: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        texts = (self.rewarder, self.response, self.answer, self.prompt, self.data_source, *self.responses)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.info, dict):
+            raise TypeError("a ScoreRequest holds strings, and a dictionary as info")
+
+    @property
+    def size(self) -> int:
+        """How many scores it asks for."""
+        return len(self.responses) or 1
 
     def arguments(self) -> dict[str, Any]:
         """What a rewarder may name as parameters."""
@@ -131,11 +156,16 @@ class ScoreRequest:
 
     def to_dict(self) -> dict[str, Any]:
         """The request as JSON-ready data."""
-        return {"rewarder": self.rewarder, **self.arguments()}
+        return {"rewarder": self.rewarder, **self.arguments(), "responses": list(self.responses)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ScoreRequest:
+        """A request from `to_dict`'s form."""
+        return cls(**{**data, "responses": tuple(data.get("responses", ()))})
 
 
 def error_score(reason: str, seconds: float = 0.0) -> Score:
-    """The score of a response that could not be judged: value 0, not correct, outcome `error`."""
+    """The score of a response that the engine could not have judged: value 0, not correct, outcome `error`."""
     assert reason in ERROR_REASONS, reason
     return Score(value=0.0, correct=False, reason=reason, outcome="error", seconds=seconds)
 
@@ -153,62 +183,3 @@ def right(extracted: str | None = None, **terms: float) -> Score:
 def wrong(reason: str = "wrong", extracted: str | None = None, **terms: float) -> Score:
     """No marks, with the reason why."""
     return Score(value=0.0, correct=False, reason=reason, extracted=extracted, terms=terms)
-
-
-def named_arguments(rewarder: Rewarder) -> tuple[str, ...]:
-    """The request arguments that `rewarder` names; all of them when it takes `**kwargs`.
-
-    Raises `UserError` when it demands an argument that no request has.
-    """
-    parameters = inspect.signature(rewarder).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return REQUEST_ARGUMENTS
-    for parameter in parameters:
-        optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_POSITIONAL
-        keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        if not optional and (parameter.name not in REQUEST_ARGUMENTS or not keyword):
-            raise UserError(
-                f"rewarder {rewarder!r} asks for {parameter.name!r}; a rewarder is called by keyword with any of "
-                + ", ".join(REQUEST_ARGUMENTS)
-            )
-    return tuple(p.name for p in parameters if p.name in REQUEST_ARGUMENTS)
-
-
-def normalise(result: object) -> Score:
-    """Make a `Score` of what a rewarder returned.
-
-    A number is its own value and correct from 1 upwards; a bool is 1 or 0; None abstains. Anything else, NaN and
-    infinities are `bad_result`. Over-long texts are cut here so that no response can flood the pipe or the record.
-    """
-    if result is None:
-        return abstain()
-    if isinstance(result, bool):
-        return right() if result else wrong()
-    if isinstance(result, Score):
-        if len(result.terms) > MAX_TERMS:
-            return error_score("bad_result")
-        if result.extracted is not None and len(result.extracted) > MAX_EXTRACTED_CHARS:
-            return dataclasses.replace(result, extracted=result.extracted[:MAX_EXTRACTED_CHARS])
-        return result
-    try:
-        value = float(result)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return error_score("bad_result")
-    if isinstance(result, (str, bytes)) or not math.isfinite(value):
-        return error_score("bad_result")
-    return Score(value=value, correct=value >= 1.0, reason="correct" if value >= 1.0 else "wrong")
-
-
-def call_rewarder(rewarder: Rewarder, request: ScoreRequest) -> Score:
-    """Call a rewarder, sync or async, with the arguments it names, and normalise its result. Its exceptions pass
-    through.
-    """
-    arguments = request.arguments()
-    result = rewarder(**{name: arguments[name] for name in named_arguments(rewarder)})
-    if inspect.isawaitable(result):
-        result = asyncio.run(_await(result))
-    return normalise(result)
-
-
-async def _await(awaitable: Any) -> Any:
-    return await awaitable

@@ -27,10 +27,12 @@ from typing import Any
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import registry, wire
-from innovator_rl.scoring.api import Rewarder, Score, ScoreRequest, call_rewarder, error_score
+from innovator_rl.scoring.api import Score, ScoreRequest, error_score
+from innovator_rl.scoring.calling import Caller
 
 _PR_SET_PDEATHSIG = 1
 MAX_DETAIL_CHARS = 500
+MAX_FILE_BYTES = 64 * 2**20  # a judge writes no files to speak of
 
 
 class Judge:
@@ -38,8 +40,9 @@ class Judge:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
-        self.loaded: dict[str, Rewarder] = {}
+        self.loaded: dict[str, Caller] = {}
         self.failed: dict[str, tuple[str, str]] = {}
+        self.imported: set[str] = set()
 
     def warm(self, name: str) -> None:
         """Import a rewarder; remember why when it cannot be had."""
@@ -51,21 +54,42 @@ class Judge:
             self.failed[name] = ("unknown_rewarder", str(error))
             return
         try:
-            self.loaded[name] = registry.load(name, self.settings)
-        except Exception as error:
+            rewarder = registry.load(name, self.settings)
+            self.loaded[name] = Caller(rewarder, registry.version(rewarder))
+        except BaseException as error:  # a plugin that calls sys.exit while it is imported is a broken plugin
             self.failed[name] = ("load_failed", _describe(error))
+        self.imported = set(sys.modules)
 
-    def judge(self, request: ScoreRequest) -> tuple[Score, str]:
-        """The score and, where something went wrong, a sentence about it."""
+    def judge(self, request: ScoreRequest) -> tuple[list[Score], str]:
+        """A score for each response and, where something went wrong, a sentence about it."""
         if request.rewarder in self.failed:
             reason, detail = self.failed[request.rewarder]
-            return error_score(reason), detail
+            return [error_score(reason)] * request.size, detail
         try:
-            return call_rewarder(self.loaded[request.rewarder], request), ""
+            return self.loaded[request.rewarder](request), ""
         except MemoryError:
-            return error_score("memory"), f"more than {self.settings.get('memory_mb')} MiB"
+            reason, detail = "memory", f"more than {self.settings.get('memory_mb')} MiB"
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a plugin are its own, not ours
-            return error_score("raised"), _describe(error)
+            reason, detail = "raised", _describe(error)
+        return [error_score(reason)] * request.size, detail
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """What a rewarder is, without calling it; `problem` says why it cannot be had."""
+        self.warm(name)
+        if name in self.failed:
+            return {"problem": self.failed[name][1]}
+        caller = self.loaded[name]
+        return {
+            "problem": "",
+            "version": caller.version,
+            "arguments": list(caller.names),
+            "group": caller.group,
+            "source": str(registry.source(caller.rewarder) or ""),
+            "late_imports": sorted(
+                {module.partition(".")[0] for module in set(sys.modules) - self.imported} - sys.stdlib_module_names
+            ),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
 
 
 def _describe(error: BaseException) -> str:
@@ -81,15 +105,22 @@ def serve(sock: socket.socket, judge: Judge, max_tasks: int) -> None:
     if memory_mb:
         limit = memory_mb * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
     for done in range(1, max_tasks + 1):
-        request = ScoreRequest(**wire.receive(sock))
+        message = wire.receive(sock)
+        if "describe" in message:
+            wire.send(sock, {"started": True})
+            wire.send(sock, judge.describe(message["describe"]))
+            continue
+        request = ScoreRequest.from_dict(message)
         judge.warm(request.rewarder)
         wire.send(sock, {"started": True})
         start = time.perf_counter()
-        score, detail = judge.judge(request)
-        seconds = time.perf_counter() - start
-        last = done == max_tasks or score.reason == "memory"
-        wire.send(sock, {"score": {**score.to_dict(), "seconds": seconds}, "detail": detail, "last": last})
+        scores, detail = judge.judge(request)
+        seconds = (time.perf_counter() - start) / len(scores)
+        last = done == max_tasks or scores[0].reason == "memory"
+        results = [{**score.to_dict(), "seconds": seconds} for score in scores]
+        wire.send(sock, {"scores": results, "detail": detail, "last": last})
         if last:
             return
 

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from innovator_rl.scoring import wire
-from innovator_rl.scoring.api import Score, ScoreRequest, error_score
+from innovator_rl.scoring.api import Score, ScoreRequest, abstain, error_score
+from innovator_rl.scoring.judge import MAX_DETAIL_CHARS
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ _ONE_THREAD = {
 
 class JudgeDied(Exception):
     """The judge ended without an answer."""
+
+
+class NotLoaded(Exception):
+    """The rewarder could not be imported in time."""
 
 
 class Lane:
@@ -43,33 +48,62 @@ class Lane:
         self.judge_pid: int | None = None
         self.judge: socket.socket | None = None
 
-    def run(self, request: ScoreRequest) -> tuple[Score, str]:
-        """Judge one request. Raises `JudgeDied` when the judge dies by itself and `OSError` when none can be
-        started.
+    def run(self, request: ScoreRequest) -> tuple[list[Score], str]:
+        """Judge one request: a score for each response, and a sentence where something went wrong.
+
+        Raises `JudgeDied` when the judge dies by itself and `OSError` when none can be started.
         """
-        judge = self._ready()
         try:
-            wire.send(judge, request.to_dict(), self.start_seconds)
-            wire.receive(judge, self.start_seconds)
-        except wire.TimedOut:
-            self._kill_judge()
-            return error_score("load_failed"), f"the rewarder was not loaded after {self.start_seconds:g} s"
-        except wire.Closed as error:
-            self._drop_judge()
-            raise JudgeDied from error
-        started = time.perf_counter()
+            message = wire.pack(request.to_dict())
+        except (TypeError, ValueError) as error:
+            return [abstain("bad_info")] * request.size, f"info is no JSON data: {error}"[:MAX_DETAIL_CHARS]
         try:
-            reply = wire.receive(judge, self.settings["timeout_seconds"])
-            score = Score.from_dict(reply["score"])
+            reply = self._ask(message)
+            scores = [Score.from_dict(fields) for fields in reply["scores"]]
+            if len(scores) != request.size:
+                raise ValueError(f"{len(scores)} scores for {request.size} responses")
+        except NotLoaded as error:
+            return [error_score("load_failed")] * request.size, str(error)
         except wire.TimedOut:
-            self._kill_judge()
-            return error_score("timeout", time.perf_counter() - started), "killed at its deadline"
-        except (wire.Closed, KeyError, TypeError, ValueError) as error:
+            late = error_score("timeout", self.settings["timeout_seconds"])
+            return [late] * request.size, "killed at its deadline"
+        except (KeyError, TypeError, ValueError) as error:
             self._kill_judge()
             raise JudgeDied from error
         if reply.get("last"):
             self._drop_judge()
-        return score, str(reply.get("detail", ""))
+        return scores, str(reply.get("detail", ""))
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """What the judge says about a rewarder (`Judge.describe`). Raises as `run` does."""
+        try:
+            return self._ask(wire.pack({"describe": name}))
+        except (NotLoaded, wire.TimedOut) as error:
+            return {"problem": str(error) or "loading it took too long"}
+
+    def _ask(self, message: bytes) -> dict[str, Any]:
+        """Send a message and wait for the reply; the deadline counts from the moment the judge says that it starts.
+
+        Raises `NotLoaded` or `wire.TimedOut` with the judge killed, `JudgeDied` with it dropped.
+        """
+        judge = self._ready()
+        try:
+            wire.send_packed(judge, message, self.start_seconds)
+            wire.receive(judge, self.start_seconds)
+        except wire.TimedOut as error:
+            self._kill_judge()
+            raise NotLoaded(f"the rewarder was not loaded after {self.start_seconds:g} s") from error
+        except wire.Closed as error:
+            self._kill_judge()
+            raise JudgeDied from error
+        try:
+            return wire.receive(judge, self.settings["timeout_seconds"])
+        except wire.TimedOut:
+            self._kill_judge()
+            raise
+        except wire.Closed as error:
+            self._kill_judge()
+            raise JudgeDied from error
 
     def warm(self, name: str) -> None:
         """Ask the keeper to import a rewarder before it forks its next judge."""

@@ -2,7 +2,8 @@
 
 A response within `max_tokens - buffer_tokens` keeps its reward; inside the buffer the penalty grows linearly to
 `-penalty` at `max_tokens`, and stays there. It changes the reward that the update sees, never `correct`: a right
-answer that is long remains right for dynamic sampling and pass@k.
+answer that is long remains right for dynamic sampling and pass@k. A response without a verdict has no reward to
+change.
 """
 
 from __future__ import annotations
@@ -38,5 +39,5 @@ class Overlong:
 
 def compose(score: Score, overlong: Overlong | None, response_tokens: int) -> tuple[float, float]:
     """The final reward and the overlong term in it."""
-    term = overlong.term(response_tokens) if overlong is not None else 0.0
+    term = overlong.term(response_tokens) if overlong is not None and score.judged else 0.0
     return score.value + term, term

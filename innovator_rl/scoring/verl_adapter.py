@@ -13,11 +13,15 @@ or by path in any process, which needs no import beforehand:
 Its settings stand under `reward.reward_kwargs`, a key that verl's own DAPO manager reads but verl's schema does not
 declare (add it with `+` on a command line):
 
-    routes: {gsm8k: math}        # data source -> rewarder; without a route the row's extra_info.reward counts
+    routes: {gsm8k: math}        # data source -> rewarder or formula; without a route extra_info.reward counts
     workers: 2                   # judges of each reward-loop worker: reward.num_workers times this many processes
     timeout_seconds: 10  memory_mb: 2048  allow_unsafe_code: false
     max_resp_len: 1024           # tokens; with the buffer, DAPO's soft overlong punishment, keys as in verl
     overlong_buffer_cfg: {enable: true, len: 256, penalty_factor: 1.0, log: true}
+
+Scores stream: a response is judged as soon as it is generated. Only a rewarder that judges groups makes a response wait
+for the others of its prompt, `group_size` of them (a field that the agent loop adds); verl sends each response to a
+random reward worker, so groups need `reward.num_workers=1`.
 """
 
 from __future__ import annotations
@@ -36,7 +40,8 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import registry
-from innovator_rl.scoring.api import Score, ScoreRequest, error_score
+from innovator_rl.scoring.api import TURN_ENDS, Score, ScoreRequest, error_score
+from innovator_rl.scoring.groups import Groups
 from innovator_rl.scoring.overlong import Overlong, compose
 from innovator_rl.scoring.pool import ScoringPool
 
@@ -50,7 +55,6 @@ _KEYS = {
     "max_resp_len",
     "overlong_buffer_cfg",
 }
-_TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
 
 _pools: dict[str, ScoringPool] = {}
 _pools_lock = threading.Lock()
@@ -98,6 +102,9 @@ class InnovatorRewardManager(RewardManagerBase):
             "warm": sorted(set(self.routes.values())),
         }
         self.dropped_ids, self.end_ids = _token_ids(tokenizer)
+        self.reward_workers = int(config.reward.get("num_workers") or 1)
+        self.is_group: dict[str, bool] = {}
+        self.groups = Groups(lambda request: _shared_pool(**self.pool_settings).ascore_group(request))
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Judge the last sequence of `data`. The keys of `reward_extra_info` are the same for every sample, as verl's
@@ -148,7 +155,20 @@ class InnovatorRewardManager(RewardManagerBase):
             info=_info(extra.get("info")),
             data_source=data_source,
         )
-        return await pool.ascore(request)
+        if not await self._judges_groups(pool, rewarder):
+            return await pool.ascore(request)
+        return await self.groups.score(str(fields.get("uid")), int(fields.get("group_size") or 1), request)
+
+    async def _judges_groups(self, pool: ScoringPool, rewarder: str) -> bool:
+        """Whether a rewarder wants all responses of a prompt; asked once, of a judge that has loaded it."""
+        if rewarder not in self.is_group:
+            self.is_group[rewarder] = bool((await pool.adescribe(rewarder)).get("group"))
+        if self.is_group[rewarder] and self.reward_workers > 1:
+            raise UserError(
+                f"rewarder {rewarder!r} judges groups and verl spreads a group over reward.num_workers="
+                f"{self.reward_workers} workers; set 1"
+            )
+        return self.is_group[rewarder]
 
     def decode(self, ids: list[int]) -> str:
         """The response as text. Padding and turn ends go; other special tokens stay, since `<think>` may be one of
@@ -172,7 +192,7 @@ def _overlong(settings: Mapping[str, Any]) -> Overlong | None:
 def _token_ids(tokenizer: Any) -> tuple[frozenset[int], frozenset[int]]:
     """The ids to drop before decoding, and those of them that end a response."""
     vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {}
-    ends = {vocabulary[name] for name in _TURN_ENDS if name in vocabulary} | {tokenizer.eos_token_id}
+    ends = {vocabulary[name] for name in TURN_ENDS if name in vocabulary} | {tokenizer.eos_token_id}
     ends.discard(None)
     return frozenset(ends | ({tokenizer.pad_token_id} - {None})), frozenset(ends)
 

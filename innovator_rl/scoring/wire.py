@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 _HEADER = struct.Struct("!I")
-MAX_MESSAGE_BYTES = 64 * 2**20
+MAX_MESSAGE_BYTES = 32 * 2**20
 MAX_PACKET_BYTES = 4096  # of the control socket, whose packets keep their borders (SOCK_SEQPACKET)
 
 
@@ -26,12 +26,24 @@ class TimedOut(Exception):
     """The deadline passed before the whole message did."""
 
 
+def pack(message: dict[str, Any]) -> bytes:
+    """A message as it travels. Raises `TypeError` or `ValueError` for what is no JSON data or too big."""
+    body = json.dumps(message).encode("utf-8", "surrogatepass")
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"{len(body)} bytes, more than {MAX_MESSAGE_BYTES}")
+    return _HEADER.pack(len(body)) + body
+
+
 def send(sock: socket.socket, message: dict[str, Any], seconds: float | None = None) -> None:
     """Send one message; `Closed` when nobody reads, `TimedOut` when nobody reads in time."""
-    body = json.dumps(message).encode("utf-8", "surrogatepass")
+    send_packed(sock, pack(message), seconds)
+
+
+def send_packed(sock: socket.socket, packed: bytes, seconds: float | None = None) -> None:
+    """Send what `pack` made."""
     sock.settimeout(seconds)
     try:
-        sock.sendall(_HEADER.pack(len(body)) + body)
+        sock.sendall(packed)
     except TimeoutError as error:
         raise TimedOut from error
     except OSError as error:

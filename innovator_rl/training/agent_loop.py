@@ -36,6 +36,8 @@ class RecordingWorker(_Worker):
 
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
         started = time.monotonic()
+        rollout = self.config.actor_rollout_ref.rollout
+        kwargs.setdefault("group_size", int(rollout.val_kwargs.n if trajectory["validate"] else rollout.n))
         try:
             return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
         except Exception as error:

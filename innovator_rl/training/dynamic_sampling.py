@@ -10,20 +10,23 @@ two, waits for all of them and throws the surplus away; it looks every two secon
   not one useful group was found it raises `NoLearningSignal` with the counts;
 - it watches: a group that makes no progress for `stall_seconds`, or a dead worker, ends the run with its cause.
 
-Dropping is decided by `correct` (verl's `acc`), not by the reward: overlong shaping gives equally wrong answers different rewards.
+Dropping is decided by `correct` (verl's `acc`), not by the reward: overlong shaping gives equally wrong answers different rewards. A
+sample without a verdict (abstained, or an infrastructure error) is no wrong answer: it has no say in it, and is counted apart.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+from innovator_rl.training.reward_tally import RewardTally, judged
 
 TOLERANCE = 1e-6
 """Two values of the metric closer than this count as equal."""
@@ -42,14 +45,19 @@ class RolloutStalled(RuntimeError):
 
 @dataclass(frozen=True)
 class Group:
-    """A finished prompt group: the metric of its samples, and why it would not train (empty: it would)."""
+    """A finished prompt group: the metric of its judged samples, and why it would not train (empty: it would)."""
 
     uid: str
     values: tuple[float, ...]
+    unjudged: int = 0
 
     @property
     def drop_reason(self) -> str:
-        if len(self.values) < 2 or max(self.values) - min(self.values) > TOLERANCE:
+        if len(self.values) + self.unjudged < 2:
+            return ""
+        if not self.values:
+            return "unjudged"
+        if max(self.values) - min(self.values) > TOLERANCE:
             return ""
         return (
             "all_correct"
@@ -58,23 +66,6 @@ class Group:
             if self.values[0] <= TOLERANCE
             else "all_equal"
         )
-
-
-@dataclass
-class Tally:
-    """Samples of one domain."""
-
-    responses: int = 0
-    correct: float = 0.0
-    score: float = 0.0
-    unjudged: int = 0  # abstained or error: no verdict, counted apart from wrong
-
-    def add(self, info: Mapping[str, Any]) -> None:
-        """Count one sample by its `reward_extra_info`."""
-        self.responses += 1
-        self.correct += float(info.get("acc", 0.0))
-        self.score += float(info.get("score_value", 0.0))
-        self.unjudged += info.get("outcome", "scored") != "scored"
 
 
 @dataclass
@@ -87,9 +78,7 @@ class Round:
     spare: dict[str, Group] = field(default_factory=dict)  # without signal, kept to fill an exhausted step
     dropped: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)  # of every dropped group, by uid
-    domains: dict[str, Tally] = field(
-        default_factory=lambda: defaultdict(Tally)
-    )  # of all samples seen, dropped groups too
+    tally: RewardTally = field(default_factory=RewardTally)  # of all samples seen, dropped groups too
     filled: int = 0  # useful groups that are spare ones, taken because max_rounds was reached
     last_progress: float = field(default_factory=time.monotonic)
 
@@ -104,18 +93,13 @@ class Round:
         return len(self.useful) - self.filled + len(self.reasons)
 
     def metrics(self) -> dict[str, float]:
-        """`sampling/*` of the step: groups generated, kept and dropped by reason; `domain/*`: how its samples did, dropped ones too."""
+        """`sampling/*` of the step: groups generated, kept, dropped by reason; `domain/*`, `reward/*`: its samples, dropped ones too."""
         figures = {f"sampling/dropped_{reason}": float(count) for reason, count in sorted(self.dropped.items())}
         figures["sampling/generated_groups"] = float(self.settled)
         figures["sampling/useful_groups"] = float(len(self.useful) - self.filled)
         figures["sampling/filled_groups"] = float(self.filled)
         figures["sampling/generated_per_trained"] = self.settled / max(1, self.wanted)
-        for name, tally in sorted(self.domains.items()):
-            figures[f"domain/{name}/responses"] = float(tally.responses)
-            figures[f"domain/{name}/correct"] = tally.correct / tally.responses
-            figures[f"domain/{name}/score"] = tally.score / tally.responses
-            figures[f"domain/{name}/unjudged"] = tally.unjudged / tally.responses
-        return figures
+        return figures | self.tally.metrics()
 
 
 class DynamicSampler(ReplayBuffer):
@@ -229,16 +213,21 @@ class DynamicSampler(ReplayBuffer):
         keys = sorted(key for key in self.partitions[partition_id] if key.split("_")[0] in uids)
         if not keys:
             return []
-        values: dict[str, list[float]] = {}
+        values: dict[str, list[float]] = defaultdict(list)
+        unjudged: Counter[str] = Counter()
         data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["extra_fields"])
         for key, extra in zip(keys, list(data["extra_fields"]), strict=True):
             extra = getattr(extra, "data", extra)
             info = extra.get("reward_extra_info", {}) if isinstance(extra, dict) else {}
             if self.metric is not None and self.metric not in info:
                 raise RuntimeError(f"the reward of {key} lacks {self.metric!r}; it returned {sorted(info)}")
-            state.domains[str(info.get("domain") or "unknown")].add(info)
-            values.setdefault(key.split("_")[0], []).append(float(np.float64(info.get(self.metric, 0.0))))
-        return [Group(uid, tuple(numbers)) for uid, numbers in sorted(values.items())]
+            state.tally.add(info)
+            uid = key.split("_")[0]
+            if judged(info):
+                values[uid].append(float(np.float64(info.get(self.metric, 0.0))))
+            else:
+                unjudged[uid] += 1
+        return [Group(uid, tuple(values[uid]), unjudged[uid]) for uid in sorted(values.keys() | unjudged.keys())]
 
     def _fill_from_spare(self, state: Round) -> None:
         """The bound is reached: complete the step with groups without signal, or say that there is none."""

@@ -114,7 +114,7 @@ def _domains(metrics: dict[str, float]) -> dict[str, dict[str, Any]]:
             "accuracy": d["correct"],
             "reward": d["score"],
             "responses": d["responses"],
-            "correct": d["correct"] * d["responses"],
+            "correct": d["correct"] * d["responses"] * (1 - d["unjudged"]),
         }
         for name, d in domains.items()
     }

@@ -27,6 +27,7 @@ from innovator_rl.training.checkpoints import MARKER, mark_complete, prune
 from innovator_rl.training.dynamic_sampling import DynamicSampler, NoLearningSignal, Round
 from innovator_rl.training.observer import StopRequested
 from innovator_rl.training.prompt_stream import PromptStream
+from innovator_rl.training.unjudged import neutralise
 
 NAME = "innovator"
 """Of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
@@ -129,6 +130,10 @@ class InnovatorTrainer(PPOTrainerSync):
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         self.observer.phase("log-probabilities", self.global_steps)
         return super()._compute_old_log_prob(batch, metrics)
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        metrics["sampling/unjudged_samples"] = float(neutralise(batch.keys, batch.partition_id))
+        return super()._compute_advantage(batch, metrics)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         self.observer.phase("updating", self.global_steps)

@@ -36,6 +36,9 @@ def judge(response, answer):
         sys.stderr.write("x" * 10_000_000)
         from innovator_rl.scoring import right
         return right(extracted="x" * 50_000_000)
+    if response == "unavailable":
+        from innovator_rl.scoring import Score
+        return Score(0.0, False, "sandbox_failed", outcome="error")
     if response == "none":
         return None
     if response.startswith("sleep"):
@@ -47,6 +50,17 @@ async def later(response, answer):
     import asyncio
     await asyncio.sleep(0.01)
     return response == answer
+
+def flaky(response, answer):
+    tries = open(response).read().split() if os.path.exists(response) else []
+    with open(response, "a") as note:
+        note.write(f"{os.getpid()} ")
+    if not tries:
+        os._exit(1)
+    return True
+
+def distinct(responses):
+    return [responses.count(text) == 1 for text in responses]
 
 class Configured:
     def __init__(self, allow_unsafe_code=False, timeout_seconds=0.0):
@@ -61,6 +75,8 @@ def greedy(response, gold):
 ENTRY_POINTS = """[innovator_rl.rewards]
 faulty = faulty_plugin:judge
 later = faulty_plugin:later
+flaky = faulty_plugin:flaky
+distinct = faulty_plugin:distinct
 configured = faulty_plugin:Configured
 greedy = faulty_plugin:greedy
 absent = faulty_plugin:absent

@@ -144,3 +144,58 @@ def test_settings_that_cannot_work() -> None:
         ScoringPool(workers=0)
     with pytest.raises(UserError, match="memory_mb"):
         ScoringPool(memory_mb=16)
+
+
+def test_an_error_is_tried_again_elsewhere_and_a_verdict_is_not(plugin: Path, tmp_path: Path) -> None:
+    """`flaky` fails wherever its response has not been seen by another process."""
+    with ScoringPool(workers=2, timeout_seconds=5, memory_mb=512) as pool:
+        note = tmp_path / "seen"
+        assert pool.score(ask(str(note), "flaky")).correct
+        first, second = note.read_text().split()
+        assert first != second, "the second try was another process"
+        assert pool.score(ask("raise")).reason == "raised"
+        score = pool.score(ask("unavailable"))
+        assert (score.outcome, score.reason) == ("error", "sandbox_failed"), "a rewarder's own error keeps its reason"
+
+
+def test_a_slow_domain_does_not_starve_a_fast_one(plugin: Path) -> None:
+    with ScoringPool(workers=2, timeout_seconds=10, memory_mb=512) as pool:
+        assert pool.score(ask("yes", "later")).correct  # imports are no part of the comparison
+        slow = [pool.submit(ask("sleep1.0")) for _ in range(8)]
+        time.sleep(0.2)
+        started = time.monotonic()
+        assert all(score.correct for score in pool.map([ask("yes", "later")] * 5))
+        waited = time.monotonic() - started
+        assert sum(future.done() for future in slow) <= 4, "the fast ones did not wait for the slow line"
+        assert waited < 4.0
+        assert all(future.result().correct for future in slow)
+
+
+def test_the_queue_is_bounded_and_pushes_back(plugin: Path) -> None:
+    async def burst(pool: ScoringPool) -> list[Score]:
+        return await asyncio.gather(*(pool.ascore(ask("yes")) for _ in range(40)))
+
+    with ScoringPool(workers=1, timeout_seconds=5, memory_mb=512, max_waiting=2) as pool:
+        for _ in range(3):
+            pool.submit(ask("sleep0.3"))
+        started = time.monotonic()
+        pool.submit(ask("yes"))
+        assert time.monotonic() - started > 0.05, "submit waits while the room is full"
+        assert all(score.correct for score in asyncio.run(burst(pool)))
+
+
+def test_closing_ends_every_wait(plugin: Path) -> None:
+    pool = ScoringPool(workers=1, timeout_seconds=1, memory_mb=512)
+    futures = [pool.submit(ask("hang" if i == 0 else "yes")) for i in range(4)]
+    time.sleep(0.2)
+    pool.close()
+    assert all(future.done() for future in futures)
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit(ask("yes"))
+
+
+def test_info_that_is_no_json_abstains(plugin: Path) -> None:
+    with ScoringPool(workers=1, timeout_seconds=3, memory_mb=512) as pool:
+        score = pool.score(ScoreRequest("faulty", "yes", info={"a": object()}))
+        assert (score.outcome, score.reason) == ("abstained", "bad_info")
+        assert pool.score(ask("yes")).correct

@@ -118,3 +118,37 @@ def test_registered_name_and_wrong_settings(plugin: Path) -> None:
         load_reward_manager(config(routes={"toy": "faultyy"}), Letters())
     with pytest.raises(ValueError, match="max_resp_len"):
         load_reward_manager(config(overlong_buffer_cfg={"enable": True, "len": 4}), Letters())
+
+
+def test_a_group_rewarder_sees_the_whole_group(plugin: Path) -> None:
+    manager = load_reward_manager(config(routes={"toy": "distinct"}), Letters())
+
+    def member(text: str, uid: str) -> DataProto:
+        row = batch(text, "x", "toy", {})
+        for key, value in (("uid", uid), ("group_size", 3)):
+            row.non_tensor_batch[key] = np.array([value], dtype=object)
+        return row
+
+    async def main() -> list[dict[str, Any]]:
+        rows = [member(text, uid) for text in ("a", "b", "a") for uid in ("one", "two")]
+        complete = await asyncio.gather(*(manager.run_single(row) for row in rows))
+        manager.groups.patience = 0.1
+        lonely = await asyncio.wait_for(manager.run_single(member("c", "three")), 10)
+        return [*complete, lonely]
+
+    results = asyncio.run(main())
+    assert [result["reward_extra_info"]["acc"] for result in results] == [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+    manager.reward_workers = 2
+    manager.is_group.clear()
+    with pytest.raises(ValueError, match="set 1"):
+        asyncio.run(manager.run_single(member("c", "four")))
+
+
+def test_without_a_verdict_length_costs_nothing(plugin: Path) -> None:
+    buffer = {"enable": True, "len": 4, "penalty_factor": 1.0}
+    manager = load_reward_manager(
+        config(routes={"toy": "faulty"}, max_resp_len=8, overlong_buffer_cfg=buffer), Letters()
+    )
+    result = asyncio.run(manager.run_single(batch("none" + "¶" * 4, "x", "toy", {})))
+    assert (result["reward_score"], result["reward_extra_info"]["outcome"]) == (0.0, "abstained")
+    assert result["reward_extra_info"]["overlong_penalty"] == 0.0

@@ -17,7 +17,8 @@ SAMPLES = 4
 class Queue:
     """A TransferQueue partition whose groups finish the moment they are looked at, `outcome(n)` deciding the n-th group.
 
-    outcome: a list of `correct` values (one a sample), None for a failed group, "never" for one that hangs.
+    outcome: a list of `correct` values (one a sample; "abstained" or "error" for one without a verdict), None for a failed group, "never"
+    for one that hangs.
     """
 
     def __init__(self, outcome: Callable[[int], Any], batch: int, concurrency: int = 3) -> None:
@@ -48,7 +49,9 @@ class Queue:
         for sample, correct in enumerate(result or []):
             key = f"{uid}_{sample}_0"
             self.tags["train"][key] = {"status": "success", "seq_len": 8}
-            info = {"acc": correct, "score_value": correct, "domain": "math", "outcome": "scored"}
+            outcome = correct if isinstance(correct, str) else "scored"
+            value = 0.0 if isinstance(correct, str) else correct
+            info = {"acc": value, "score_value": value, "domain": "math", "outcome": outcome}
             self.values[key] = {"reward_extra_info": info}
 
     def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> dict[str, list[Any]]:
@@ -101,6 +104,18 @@ def test_dropping_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> No
     assert metrics["sampling/generated_per_trained"] == 7 / 4
     assert metrics["domain/math/responses"] == 6 * SAMPLES
     assert metrics["domain/math/correct"] == pytest.approx((0 + 4 + 4 * 2) / 24)
+
+
+def test_a_sample_without_a_verdict_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    fates = {0: [1.0, "error", 1.0, 1.0], 1: ["abstained", 0.0, 0.0, "error"], 2: ["abstained"] * 4}
+    queue = Queue(lambda n: fates.get(n, [1.0, 0.0, "abstained", 1.0]), batch=4)
+    _, metrics = run(queue, monkeypatch, batch=4)
+    assert metrics["sampling/dropped_all_correct"] == 1
+    assert metrics["sampling/dropped_all_wrong"] == 1
+    assert metrics["sampling/dropped_unjudged"] == 1
+    assert metrics["domain/math/correct"] == pytest.approx((3 + 4 * 2) / (3 + 2 + 4 * 3))
+    assert metrics["domain/math/abstained"] == pytest.approx((1 + 4 + 4) / 28)
+    assert metrics["domain/math/errors"] == pytest.approx(2 / 28)
 
 
 def test_data_without_any_signal_ends_with_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:

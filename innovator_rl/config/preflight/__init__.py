@@ -39,7 +39,8 @@ def check(
 
     `train_files` and `validation_files` are the files that the entries of `data.train` and `data.validation` stand
     for, where the caller resolved them; otherwise entries that are paths are looked at and names are checked for
-    existence. `machine` and `platform` replace this machine. `deep` imports verl to prove that its plugin works.
+    existence. `machine` and `platform` replace this machine. `deep` imports verl to prove that its plugin works, and the rewarders in
+    use, in a process apart.
     """
     case, found = describe(
         config, machine=machine, platform=platform, train_files=train_files, validation_files=validation_files
@@ -48,7 +49,7 @@ def check(
         algorithm.check(case),
         model.check(case),
         data.check(case),
-        reward.check(case),
+        reward.check(case, deep),
         resources.check(case),
         rundir.check(case),
         software.check(case, deep),

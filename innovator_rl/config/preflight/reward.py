@@ -5,29 +5,83 @@ from difflib import get_close_matches
 
 from innovator_rl.config.preflight.case import Case
 from innovator_rl.config.preflight.finding import Finding
-from innovator_rl.scoring import registry
+from innovator_rl.errors import UserError
+from innovator_rl.scoring import ScoringPool, registry
+
+LOAD_SECONDS = 60.0
 
 
-def check(case: Case) -> Iterator[Finding]:
-    """Findings about routes, rewarders and the pool that runs them."""
-    known = registry.names()
+def check(case: Case, deep: bool = False) -> Iterator[Finding]:
+    """Findings about routes, rewarders and the pool that runs them; `deep` loads every rewarder in a process apart."""
+    try:
+        known = registry.names()
+    except UserError as error:
+        yield Finding("reward.routes", None, *_halves(str(error)))
+        return
     yield from _routes(case, known)
     yield from _rows(case, known)
     yield from _code(case)
     yield from _pool(case)
+    if deep:
+        yield from _loads(case)
 
 
-def _exists(name: str, known: list[str]) -> bool:
-    return name in known or ":" in name
+def _exists(name: str) -> bool:
+    return not _mistake(name)
+
+
+def _mistake(name: str) -> str:
+    """What is wrong with a rewarder's name or formula; empty where it leads somewhere."""
+    try:
+        registry.check(name)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _hint(name: str, known: list[str]) -> str:
+    if not name.isidentifier():
+        return _mistake(name)
     near = get_close_matches(name, known, 3, 0.5)
     return (
         f"near: {', '.join(near)}"
         if near
         else f"installed: {', '.join(known) or 'none, install the project with pip install -e .'}"
     )
+
+
+def _halves(message: str) -> tuple[str, str]:
+    """A sentence of the form `what is wrong; what to do` in its two parts."""
+    why, _, fix = message.rpartition("; ")
+    return (why, fix) if why else (message, "correct it")
+
+
+def _loads(case: Case) -> Iterator[Finding]:
+    """Import every rewarder in use as a judge will: a missing library, a wrong signature or a wrong attribute shows."""
+    used: dict[str, str] = {}
+    for source, names in sorted(_rewarders(case).items()):
+        used.update({name: source for name in names if name and _exists(name)})
+    used.update({name: source for source, name in case.config.reward.routes.items() if _exists(name)})
+    if not used:
+        return
+    reward = case.config.reward
+    with ScoringPool(1, LOAD_SECONDS, reward.memory_mb, start_seconds=LOAD_SECONDS, warm=sorted(used)) as pool:
+        for name, source in used.items():
+            about = pool.describe(name)
+            if about["problem"]:
+                yield Finding(
+                    f"reward.routes.{source}",
+                    name,
+                    f"the rewarder cannot be used: {about['problem']}",
+                    f"correct it and run `innovator reward check {name}`",
+                )
+            elif about["group"] and case.config.resources.nodes > 1:
+                yield Finding(
+                    f"reward.routes.{source}",
+                    name,
+                    "it judges groups, and verl spreads the responses of a prompt over one reward worker a node",
+                    "set verl.reward.num_workers=1 or resources.nodes=1",
+                )
 
 
 def _routes(case: Case, known: list[str]) -> Iterator[Finding]:
@@ -38,7 +92,7 @@ def _routes(case: Case, known: list[str]) -> Iterator[Finding]:
     )
     for source, name in case.config.reward.routes.items():
         key = f"reward.routes.{source}"
-        if not _exists(name, known):
+        if not _exists(name):
             yield Finding(key, name, "no rewarder has this name", _hint(name, known))
         if sources and complete and source not in sources:
             near = get_close_matches(source, sorted(sources), 3, 0.5) or sorted(sources)
@@ -72,7 +126,7 @@ def _rows(case: Case, known: list[str]) -> Iterator[Finding]:
                     "its rows name no rewarder in extra_info.reward, and there is no route",
                     f"set one of {', '.join(known)}",
                 )
-            elif not _exists(name, known):
+            elif not _exists(name):
                 yield Finding(
                     f"reward.routes.{source}",
                     name,

@@ -1,0 +1,227 @@
+"""`innovator reward rescore`: a recorded run judged again, the old score beside the new, who changed and why.
+
+The responses come from the run directory alone; nothing in it is changed. A response is judged by the rewarder that
+its row names, or by `--reward`, under the same pool as in a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from innovator_rl.errors import UserError
+from innovator_rl.rollouts.rundir import resolve_runs_dir
+from innovator_rl.rollouts.store import Store
+from innovator_rl.scoring import Score, ScoreRequest, ScoringPool, registry
+from innovator_rl.scoring.api import TURN_ENDS
+
+TOLERANCE = 1e-6  # values are recorded as 32-bit floats
+SHOWN = 120
+KEY = ("step", "kind", "attempt", "prompt_uid", "sample", "prompt_id", "data_source", "rewarder")
+Row = dict[str, Any]
+
+
+def rescore_run(
+    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    reward: Annotated[
+        str | None, typer.Option("--reward", help="Judge with this rewarder instead of each row's own.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--kind", help="train or validation.")] = "train",
+    step: Annotated[list[int] | None, typer.Option("--step", help="Only this step; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A JSON line for each response.")] = None,
+    examples: Annotated[int, typer.Option("--examples", help="Changed responses to show for each kind of change.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", help="Responses judged at the same time.")] = 2,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one judgement may take.")] = 10.0,
+    memory_mb: Annotated[int, typer.Option("--memory-mb", help="MiB of address space for one judge.")] = 2048,
+    allow_unsafe_code: Annotated[
+        bool, typer.Option("--allow-unsafe-code", help="Let a rewarder run responses as programs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of run directories.")] = "runs",
+) -> None:
+    """Judge the responses of RUN again and compare with what was recorded."""
+    if reward is not None:
+        registry.check(reward)
+    if kind not in ("train", "validation"):
+        raise UserError(f"--kind {kind}: use train or validation")
+    path = _find(run, runs_dir)
+    store = Store(path)
+    steps = store.steps(kind)
+    absent = sorted(set(step or ()) - set(steps))
+    if not steps or absent:
+        recorded = f"{steps[0]} to {steps[-1]}" if steps else "none"
+        raise UserError(f"{path}: no {kind} responses of step {absent or '?'}; recorded steps: {recorded}")
+    comparison = Comparison()
+    pool = ScoringPool(
+        workers, timeout, memory_mb, allow_unsafe_code=allow_unsafe_code, warm=[reward] if reward else []
+    )
+    with pool, _sink(out) as sink:
+        for number, chosen in enumerate(sorted(step or steps), 1):
+            for row, score in _judged(pool, store.rollouts(chosen, kind, texts=True), reward):
+                change = comparison.add(row, score)
+                if sink is not None:
+                    sink.write(json.dumps(change) + "\n")
+            typer.echo(f"step {chosen} ({number} of {len(step or steps)}): {comparison.line()}", err=True)
+    typer.echo(json.dumps(comparison.as_dict()) if as_json else comparison.text(examples))
+    if comparison.errors:
+        raise typer.Exit(3)
+
+
+@dataclasses.dataclass
+class Comparison:
+    """Old against new, counted."""
+
+    responses: int = 0
+    skipped: int = 0
+    errors: int = 0
+    changed: int = 0
+    old_correct: int = 0
+    new_correct: int = 0
+    old_value: float = 0.0
+    new_value: float = 0.0
+    moves: Counter[str] = dataclasses.field(default_factory=Counter)
+    examples: dict[str, list[Row]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+
+    def add(self, row: Row, score: Score | None) -> Row:
+        """Count one response; None where there was nothing to judge. Returns what is written about it."""
+        old = {name: row[name] for name in ("correct", "outcome", "reason", "extracted")}
+        old["value"] = row["score_value"]
+        change = {name: row[name] for name in KEY} | {"old": old, "new": None, "changed": False}
+        if score is None:
+            self.skipped += 1
+            return change
+        new = {name: getattr(score, name) for name in ("value", "correct", "outcome", "reason", "extracted", "terms")}
+        change["new"] = new
+        change["changed"] = _differs(old, new)
+        self.responses += 1
+        self.errors += score.outcome == "error"
+        self.old_correct += bool(old["correct"])
+        self.new_correct += score.correct
+        self.old_value += old["value"] or 0.0
+        self.new_value += score.value
+        if change["changed"]:
+            self.changed += 1
+            move = f"{_mark(old)} -> {_mark(new)}"
+            self.moves[move] += 1
+            if len(self.examples[move]) < 20:
+                self.examples[move].append(change | {"answer": row["answer"], "response": row["response"]})
+        return change
+
+    def line(self) -> str:
+        """Where it stands, in few words."""
+        return f"{self.responses} judged, {self.changed} changed, {self.errors} errors"
+
+    def as_dict(self) -> Row:
+        """JSON-ready."""
+        counts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return counts | {"moves": dict(self.moves.most_common()), "examples": dict(self.examples)}
+
+    def text(self, examples: int) -> str:
+        """For people: totals, kinds of change by frequency, examples of each."""
+        count = max(1, self.responses)
+        lines = [
+            f"responses  {self.responses} ({self.skipped} without a response were skipped)",
+            f"correct    {self.old_correct / count:.4f} -> {self.new_correct / count:.4f}",
+            f"value      {self.old_value / count:.4f} -> {self.new_value / count:.4f}",
+            f"changed    {self.changed}",
+        ]
+        for move, number in self.moves.most_common():
+            lines.append(f"{number:>7}  {move}")
+            for change in self.examples[move][:examples]:
+                place = f"step {change['step']} {change['prompt_uid']}/{change['sample']}"
+                lines.append(
+                    f"         {place}: reference {_short(change['answer'])}, response ...{_tail(change['response'])}"
+                )
+                read = (change["old"]["extracted"], change["new"]["extracted"])
+                lines.append(f"         read {_short(read[0])} then, {_short(read[1])} now")
+        return "\n".join(lines)
+
+
+def _differs(old: Row, new: Row) -> bool:
+    same = all(old[name] == new[name] for name in ("correct", "outcome", "reason"))
+    return not same or abs((old["value"] or 0.0) - new["value"]) > TOLERANCE * max(1.0, abs(new["value"]))
+
+
+def _mark(score: Row) -> str:
+    verdict = ("right" if score["correct"] else "not right") if score["outcome"] == "scored" else str(score["outcome"])
+    return f"{verdict} {score['value'] or 0.0:.2f} ({score['reason']})"
+
+
+def _short(text: object) -> str:
+    shown = " ".join(str(text if text is not None else "nothing").split())
+    return shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
+
+
+def _tail(text: str) -> str:
+    return " ".join(text[-4 * SHOWN :].split())[-SHOWN:]
+
+
+def _judged(pool: ScoringPool, rows: Sequence[Row], reward: str | None) -> Iterator[tuple[Row, Score | None]]:
+    """Each row with its new score; a rewarder that judges groups gets all responses of a prompt."""
+    groups: dict[str, bool] = {}
+    single: list[tuple[Row, ScoreRequest]] = []
+    together: dict[tuple[str, str], list[tuple[Row, ScoreRequest]]] = defaultdict(list)
+    for row in rows:
+        name = reward or row["rewarder"] or ""
+        if row["status"] != "ok" or row["response"] is None or not name:
+            yield row, None
+            continue
+        if name not in groups:
+            groups[name] = bool(pool.describe(name).get("group"))
+        request = _request(row, name)
+        if groups[name]:
+            together[name, row["prompt_uid"]].append((row, request))
+        else:
+            single.append((row, request))
+    yield from zip([row for row, _ in single], pool.map(request for _, request in single), strict=True)
+    for members in together.values():
+        whole = dataclasses.replace(members[0][1], responses=tuple(request.response for _, request in members))
+        yield from zip([row for row, _ in members], pool.submit_group(whole).result(), strict=True)
+
+
+def _request(row: Row, rewarder: str) -> ScoreRequest:
+    """The request that the run's reward loop made of this response."""
+    response = row["response"]
+    while ends := [end for end in TURN_ENDS if response.endswith(end)]:
+        response = response[: -len(ends[0])]
+    try:
+        info = json.loads(row["info"] or "{}")
+    except ValueError:
+        info = {}
+    return ScoreRequest(
+        rewarder,
+        response,
+        answer=row["answer"] or "",
+        prompt=row["prompt"] or "",
+        info=info if isinstance(info, dict) else {},
+        data_source=row["data_source"] or "",
+    )
+
+
+def _find(name: str, runs_dir: str) -> Path:
+    for path in (Path(name), resolve_runs_dir(runs_dir) / name):
+        if (path / "rollouts").is_dir():
+            return path
+    raise UserError(f"run {name!r}: neither a run directory with rollouts nor a run in {resolve_runs_dir(runs_dir)}")
+
+
+class _sink:
+    """An optional file to write to."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.file: IO[str] | None = None
+
+    def __enter__(self) -> IO[str] | None:
+        self.file = self.path.open("w", encoding="utf-8") if self.path else None
+        return self.file
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            self.file.close()

@@ -1,0 +1,118 @@
+"""Golden cases: responses whose judgement is known, beside the rewarder that must give it.
+
+JSON lines, one case a line; `case` says what must hold, the other fields are what the rewarder gets:
+
+    {"case": "full", "prompt": "2 + 2?", "response": "\\\\boxed{4}", "answer": "4"}
+
+| case        | must hold                                                                  |
+|-------------|----------------------------------------------------------------------------|
+| `full`      | scored, correct, value at least 0.999                                      |
+| `partial`   | scored, value between 0.02 and 0.999                                       |
+| `zero`      | scored, not correct, value at most 0.02: readable, plausible, wrong        |
+| `malformed` | scored or abstained, not correct, value at most 0.02: empty, cut, hedged   |
+| `abstain`   | abstained: a row that cannot be judged                                     |
+
+`value` ([low, high]) replaces the bounds; `reason` and `extracted`, where given, must be met exactly; `note` is for
+people. The file is `golden/NAME.jsonl` or `golden.jsonl` in the folder of the rewarder's module or of a package above.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from innovator_rl.errors import UserError
+from innovator_rl.scoring.api import Score, ScoreRequest
+
+NOTHING, FULL = 0.02, 0.999
+KINDS: dict[str, tuple[tuple[str, ...], bool | None, float, float]] = {
+    "full": (("scored",), True, FULL, float("inf")),
+    "partial": (("scored",), None, NOTHING, FULL),
+    "zero": (("scored",), False, float("-inf"), NOTHING),
+    "malformed": (("scored", "abstained"), False, float("-inf"), NOTHING),
+    "abstain": (("abstained",), False, float("-inf"), NOTHING),
+}
+"""Kind of case -> outcomes allowed, `correct` (None: either), least and greatest value."""
+
+_INPUTS = ("response", "answer", "prompt", "info", "data_source")
+_EXPECTED = ("value", "reason", "extracted")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One golden case. `line` is its place in the file."""
+
+    kind: str
+    line: int
+    inputs: dict[str, Any]
+    value: tuple[float, float] | None = None
+    reason: str | None = None
+    extracted: str | None = None
+
+    def request(self, rewarder: str) -> ScoreRequest:
+        """What a rewarder is asked."""
+        return ScoreRequest(rewarder, **self.inputs)
+
+    def faults(self, score: Score) -> Iterator[str]:
+        """What about a score is not as this case says."""
+        outcomes, correct, low, high = KINDS[self.kind]
+        if score.outcome not in outcomes:
+            yield f"outcome {score.outcome} ({score.reason}), expected {' or '.join(outcomes)}"
+            return
+        if correct is not None and score.correct != correct:
+            yield f"correct is {score.correct} ({score.reason}), expected {correct}"
+        low, high = self.value or (low, high)
+        if not low <= score.value <= high:
+            yield f"value {score.value:g}, expected {low:g} to {high:g}"
+        if self.reason is not None and score.reason != self.reason:
+            yield f"reason {score.reason}, expected {self.reason}"
+        if self.extracted is not None and score.extracted != self.extracted:
+            yield f"extracted {score.extracted!r}, expected {self.extracted!r}"
+
+
+def read(path: Path) -> list[Case]:
+    """The cases of a file. Raises `UserError` naming the line that cannot be used."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read golden cases {path}: {error}") from error
+    return [_case(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _case(path: Path, number: int, line: str) -> Case:
+    where = f"{path}:{number}"
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON ({error})") from error
+    if not isinstance(row, dict) or row.get("case") not in KINDS:
+        kind = row.get("case") if isinstance(row, dict) else row
+        raise UserError(f"{where}: `case` is {kind!r}, expected one of {', '.join(KINDS)}")
+    unknown = sorted(set(row) - {"case", "note", *_INPUTS, *_EXPECTED})
+    if unknown:
+        raise UserError(f"{where}: unknown fields {', '.join(unknown)}; known: {', '.join((*_INPUTS, *_EXPECTED))}")
+    inputs = {name: row[name] for name in _INPUTS if name in row}
+    bounds = row.get("value")
+    if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2):
+        raise UserError(f"{where}: `value` is the range [low, high], got {bounds!r}")
+    case = Case(row["case"], number, inputs, tuple(bounds) if bounds else None, row.get("reason"), row.get("extracted"))
+    try:
+        case.request("x")
+    except TypeError as error:
+        raise UserError(f"{where}: {error}; `response` is required") from error
+    return case
+
+
+def find(name: str, source: Path) -> Path | None:
+    """The golden file of a rewarder called `name` whose code is in `source`; None where there is none."""
+    folder = source.parent
+    while True:
+        for candidate in (folder / "golden" / f"{name}.jsonl", folder / "golden.jsonl"):
+            if candidate.is_file():
+                return candidate
+        if not (folder / "__init__.py").is_file():
+            return None
+        folder = folder.parent
