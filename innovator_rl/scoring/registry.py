@@ -62,7 +62,7 @@ def check(name: str) -> None:
 def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     """Import a rewarder and make it ready to be called.
 
-    A class is constructed with those of `settings` that its constructor names (the pool offers `allow_unsafe_code`,
+    A class is constructed with those of `settings` that its constructor names (the pool offers `code_isolation`,
     `timeout_seconds` and `memory_mb`); a function is returned as it is. Raises `UserError` for an unknown name or
     unusable arguments, and whatever the plugin's own import raises.
     """
