@@ -114,7 +114,7 @@ class Sandbox:
             "namespaces": self.layers.namespaces,
             "landlock": self.layers.landlock,
             "filter": seccomp.allow_list().hex() if self.layers.seccomp else "",
-            "no_fork": seccomp.no_new_processes().hex() if self.layers.seccomp else "",
+            "narrower": seccomp.narrower().hex() if self.layers.seccomp else "",
             "counts_processes": root or modern,
             "groups": [str(folder) for folder in self.groups.folders] if self.groups else [],
             "user": _FIRST_USER + os.getpid() % _USERS,

@@ -38,6 +38,10 @@ TIME = """
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time alarm getitimer setitimer timer_create
 timer_settime timer_gettime timer_delete timer_getoverrun
 """
+NARROWER = """
+fork vfork clone kill tkill tgkill pidfd_send_signal rt_sigqueueinfo chmod fchmod fchmodat utime utimes utimensat
+futimesat
+"""
 _TERMINAL_AND_FLAG_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _HARMLESS_PRCTL = (15, 16, 22, 38)  # names of threads, further filters, no new privileges
 _NAMESPACE_FLAGS = 0x7E020080 | 0x02000000
@@ -50,9 +54,11 @@ def allow_list() -> bytes:
 
 
 @functools.cache
-def no_new_processes() -> bytes:
-    """A filter on top that refuses new processes and threads and all signals: for where they cannot be contained."""
-    return _build(_fill_no_new_processes, "ALLOW")
+def narrower() -> bytes:
+    """A filter on top for where a program has neither a tree nor processes of its own: no new processes and threads, no
+    signals, and no change to the owner's view of files, which Landlock does not cover.
+    """
+    return _build(_fill_narrower, "ALLOW")
 
 
 def _build(fill: Any, default: str) -> bytes:
@@ -83,8 +89,8 @@ def _fill_allow_list(rules: Any, lib: Any) -> None:
     _add(rules, lib, lib.ERRNO(errno.ENOSYS), "clone3")
 
 
-def _fill_no_new_processes(rules: Any, lib: Any) -> None:
-    for name in ["fork", "vfork", "clone", "kill", "tkill", "tgkill", "pidfd_send_signal", "rt_sigqueueinfo"]:
+def _fill_narrower(rules: Any, lib: Any) -> None:
+    for name in NARROWER.split():
         _add(rules, lib, lib.ERRNO(errno.EPERM), name)
 
 

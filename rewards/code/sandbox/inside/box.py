@@ -40,9 +40,10 @@ class Rules:
     """What confines a box, besides what its supervisor already put up."""
 
     filter: bytes
-    no_fork: bytes
+    narrower: bytes
     landlock: bool
     readable: list[str]
+    listed: list[str]
     writable: list[str]
     control: int
     process_limit: bool
@@ -53,11 +54,13 @@ class Rules:
         alone = pid_space and settings["counts_processes"]
         own_tree = not put_up["namespaces"].startswith("missing")
         scratch = "missing" not in put_up.get("scratch", "missing")
+        readable, listed = (["/"], []) if own_tree else _visible(settings)
         return Rules(
             filter=bytes.fromhex(settings["filter"]),
-            no_fork=b"" if alone else bytes.fromhex(settings["no_fork"]),
+            narrower=b"" if alone else bytes.fromhex(settings["narrower"]),
             landlock=settings["landlock"],
-            readable=["/"] if own_tree else [*_visible(settings), *view.DEVICES],
+            readable=readable,
+            listed=listed,
             writable=["/dev/null", *([view.SCRATCH] if scratch else [])],
             control=control,
             process_limit=alone,
@@ -81,14 +84,14 @@ class Rules:
     def _landlock(self) -> str:
         if not self.landlock:
             raise OSError("switched off")
-        kernel.landlock(self.readable, self.writable)
+        kernel.landlock(self.readable, self.writable, self.listed)
         return f"version {kernel.landlock_version()}"
 
     def _seccomp(self) -> str:
         if not self.filter:
             raise OSError("no libseccomp here, or switched off")
         kernel.seccomp(self.filter)
-        return f"{len(self.filter) // 8} instructions" + (", no new processes" if self.no_fork else "")
+        return f"{len(self.filter) // 8} instructions" + (", no new processes" if self.narrower else "")
 
     def trial(self) -> dict[str, str]:
         """Confine a child and bring back what it noted."""
@@ -103,13 +106,21 @@ class Rules:
         return found
 
 
-def _visible(settings: dict[str, Any]) -> list[str]:
-    """The files a program may read where it sees the host's tree: everything shown but what is hidden in it."""
-    found = list(settings["packages"])
-    for path in settings["paths"]:
-        inner = [hidden for hidden in settings["hidden"] if hidden.startswith(path + "/")]
-        found += [entry.path for entry in os.scandir(path) if entry.path not in inner] if inner else [path]
-    return found
+def _visible(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Where a program sees the host's tree: what it may read, which is everything shown but the hidden folders, and the
+    folders above those, which it may list.
+    """
+    readable = [*settings["packages"], *view.DEVICES]
+    listed: list[str] = []
+    waiting = list(settings["paths"])
+    while waiting:
+        path = waiting.pop()
+        if not any(hidden.startswith(path + "/") for hidden in settings["hidden"]):
+            readable.append(path)
+        else:
+            listed.append(path)
+            waiting += [entry.path for entry in os.scandir(path) if entry.path not in settings["hidden"]]
+    return readable, listed
 
 
 def _cap(limit: int, value: int) -> None:
@@ -170,8 +181,8 @@ def _run(
             os.close(theirs)
             _cap(resource.RLIMIT_AS, limits["memory_mb"] * 2**20 + INTERPRETER_BYTES)
             _cap(resource.RLIMIT_CPU, int(order["seconds"]) + 2)
-            if rules.no_fork:
-                kernel.seccomp(rules.no_fork)
+            if rules.narrower:
+                kernel.seccomp(rules.narrower)
             harness.enter(code, order, descriptors, ours)
         finally:
             os._exit(98)

@@ -60,6 +60,8 @@ def enter(code: Code, order: dict[str, Any], descriptors: list[int], report: int
         streams = descriptors
     for target, source in enumerate(streams):
         os.dup2(source, target)
+    for source in set(streams):
+        os.close(source)
     _standard_streams()
     module = types.ModuleType("solution" if calls else "__main__")
     module.__dict__["__builtins__"] = builtins

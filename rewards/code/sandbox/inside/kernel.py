@@ -25,6 +25,7 @@ _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 
 _FS_READ = 0b1100  # read a file, list a directory
+_FS_LIST = 0b1000
 _FS_EXECUTE = 1
 _FS_OF_A_FILE = 0b1100_0000_0000_0111  # execute, write, read, truncate, device control
 _FS_HANDLED = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
@@ -135,8 +136,9 @@ def landlock_version() -> int:
     return max(0, int(result))
 
 
-def landlock(readable: list[str], writable: list[str]) -> None:
-    """Confine this process to reading `readable` and using `writable`; no TCP, no signal or abstract socket outwards.
+def landlock(readable: list[str], writable: list[str], listed: list[str]) -> None:
+    """Confine this process to reading `readable`, using `writable` and listing the folders `listed`; no TCP, no signal
+    or abstract socket outwards.
 
     What the kernel's version does not know is left out; `layers` finds out what holds.
     """
@@ -148,7 +150,8 @@ def landlock(readable: list[str], writable: list[str]) -> None:
     size = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = _syscall("landlock", _SYS_LANDLOCK_CREATE, ctypes.create_string_buffer(record), size, 0)
     try:
-        for paths, access in ((readable, _FS_READ), (writable, handled & ~_FS_EXECUTE)):
+        rules = ((readable, _FS_READ), (writable, handled & ~_FS_EXECUTE), (listed, _FS_LIST))
+        for paths, access in rules:
             for path in paths:
                 _allow(ruleset, path, access)
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
