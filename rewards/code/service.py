@@ -14,6 +14,7 @@ import asyncio
 import hmac
 import ipaddress
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -96,7 +97,7 @@ def _authorise(request: Request, token: str | None) -> None:
 
 
 def _answer(status: str, message: str, **parts: Any) -> dict[str, Any]:
-    empty = {"compile_result": None, "run_result": None, "executor_pod_name": None, "files": {}}
+    empty: dict[str, Any] = {"compile_result": None, "run_result": None, "executor_pod_name": None, "files": {}}
     return {"status": status, "message": message, **empty, **parts}
 
 
@@ -135,7 +136,10 @@ def main(words: list[str] | None = None) -> None:
     if held.missing(options.isolation):
         parser.error(f"--isolation {options.isolation}: {held.describe()}")
     pool = SandboxPool(options.workers, options.waiting, tuple(options.packages))
-    uvicorn.run(app(pool, token), host=options.host, port=options.port, log_level="warning")
+    listening = socket.create_server((options.host, options.port), backlog=2048)
+    host, port = listening.getsockname()[:2]
+    print(f"sandbox of {pool.workers} workers, isolation {held.level}: http://{host}:{port}", flush=True)
+    uvicorn.Server(uvicorn.Config(app(pool, token), log_level="warning")).run(sockets=[listening])
 
 
 def _is_loopback(host: str) -> bool:

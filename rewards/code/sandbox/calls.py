@@ -66,7 +66,10 @@ class Calls:
         while (end := self._buffer.find(b"\n")) < 0:
             ready = {descriptor for descriptor, _ in poller.poll(TICK_SECONDS * 1000)}
             if self._socket.fileno() in ready:
-                part = self._socket.recv(2**18)
+                try:
+                    part = self._socket.recv(2**18)
+                except ConnectionError:  # it ended with a question unread
+                    part = b""
                 self._buffer += part
                 if not part:
                     self._fail(None)
