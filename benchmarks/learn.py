@@ -15,15 +15,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from innovator_rl.config import load
 from innovator_rl.rollouts.rundir import RunDir, resolve_runs_dir
 
 ACCURACY = re.compile(r"val-core/(?P<source>[^/]+)/acc/mean@1")
 
 
-def curve(run: RunDir) -> dict[str, dict[int, float]]:
-    """{data source: {step: share of validation questions answered right}}."""
+def curve(run: RunDir, steps: int) -> dict[str, dict[int, float]]:
+    """{data source: {step: share of validation questions answered right}}, to `steps`."""
     found: dict[str, dict[int, float]] = {}
     for row in run.metrics():
+        if int(row["step"]) > steps:
+            continue
         for key, value in row.items():
             match = ACCURACY.fullmatch(key)
             if match:
@@ -31,9 +34,12 @@ def curve(run: RunDir) -> dict[str, dict[int, float]]:
     return found
 
 
-def train(config: str, seed: int, overrides: list[str]) -> RunDir:
-    """Run or finish one seed."""
+def train(config: str, seed: int, steps: int, overrides: list[str]) -> RunDir:
+    """Run or finish one seed; one that has been validated at the last step is taken as it is."""
     name = f"learn-seed{seed}"
+    run = RunDir(resolve_runs_dir() / name)
+    if any(steps in points for points in curve(run, steps).values()):
+        return run
     command = [
         sys.executable,
         "-m",
@@ -45,7 +51,7 @@ def train(config: str, seed: int, overrides: list[str]) -> RunDir:
         *overrides,
     ]
     subprocess.run(command, check=True)
-    return RunDir(resolve_runs_dir() / name)
+    return run
 
 
 def draw(curves: dict[int, dict[str, dict[int, float]]], target: Path) -> None:
@@ -80,8 +86,9 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     curves = {}
+    steps = load(arguments.config, arguments.overrides).schedule.steps
     for seed in [int(word) for word in arguments.seeds.split(",")]:
-        curves[seed] = curve(train(arguments.config, seed, arguments.overrides))
+        curves[seed] = curve(train(arguments.config, seed, steps, arguments.overrides), steps)
         for source, points in sorted(curves[seed].items()):
             first, last = points[min(points)], points[max(points)]
             gain = 100 * (last - first)

@@ -18,7 +18,7 @@ OWN = sorted(point.name for point in entry_points(group=registry.GROUP) if point
 def test_each_passes_the_check(name: str) -> None:
     if not (REWARDS / "golden" / f"{name}.jsonl").is_file():
         pytest.skip(f"rewards/golden/{name}.jsonl is missing")
-    report = check(name, bounds=Bounds(allow_unsafe_code=True))
+    report = check(name, bounds=Bounds())
     assert report.ready, report.text()
 
 
