@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 
 from innovator_rl.config import load
-from innovator_rl.config.preflight import Finding, Machine, check, errors, software
+from innovator_rl.config.preflight import Finding, Machine, check, errors, health, software
 from innovator_rl.config.preflight import describe as describe_case
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.scoring import registry
 
 COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 
@@ -24,7 +25,9 @@ def doctor(
     config: Annotated[str | None, typer.Argument(help="A run's YAML file; without one, the machine alone.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="Settings to change, as key=value.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out importing verl (seconds).")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out importing verl and asking the rewarders (seconds).")
+    ] = False,
 ) -> None:
     """What this machine and this configuration can run; every finding names the setting and the fix."""
     machine = Machine.here()
@@ -47,7 +50,10 @@ def examine(run: RunConfig, machine: Machine, alone: bool, deep: bool) -> list[F
     if not alone:
         return check(run, machine=machine, deep=deep)
     case, _ = describe_case(run, machine=machine)
-    return list(software.check(case, deep))
+    found = list(software.check(case, deep))
+    if deep:
+        found += health.check(registry.names(), run.reward.model_dump(), "warning")
+    return found
 
 
 def report(machine: Machine, findings: list[Finding], run: RunConfig | None) -> dict[str, object]:

@@ -65,15 +65,15 @@ def check(
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one judgement may take.")] = 10.0,
     memory_mb: Annotated[int, typer.Option("--memory-mb", help="MiB of address space for one judge.")] = 2048,
-    allow_unsafe_code: Annotated[
-        bool, typer.Option("--allow-unsafe-code", help="Let a rewarder run responses as programs.")
-    ] = False,
+    code_isolation: Annotated[
+        str, typer.Option(help="Least isolation in which programs are run: standard, strict or none.")
+    ] = "standard",
     watch: Annotated[bool, typer.Option("--watch", help="Check again after each change, until interrupted.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Golden cases, probes, determinism, speed, memory, faults: is the rewarder ready, and what is to fix?"""
     rewarder, label = _resolve(name)
-    bounds = checkup.Bounds(timeout, memory_mb, allow_unsafe_code)
+    bounds = checkup.Bounds(timeout, memory_mb, code_isolation)
     ready: list[bool] = []
 
     def once() -> None:

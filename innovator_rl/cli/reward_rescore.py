@@ -39,9 +39,9 @@ def rescore_run(
     workers: Annotated[int, typer.Option("--workers", help="Responses judged at the same time.")] = 2,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one judgement may take.")] = 10.0,
     memory_mb: Annotated[int, typer.Option("--memory-mb", help="MiB of address space for one judge.")] = 2048,
-    allow_unsafe_code: Annotated[
-        bool, typer.Option("--allow-unsafe-code", help="Let a rewarder run responses as programs.")
-    ] = False,
+    code_isolation: Annotated[
+        str, typer.Option(help="Least isolation in which programs are run: standard, strict or none.")
+    ] = "standard",
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of run directories.")] = "runs",
 ) -> None:
@@ -58,9 +58,7 @@ def rescore_run(
         recorded = f"{steps[0]} to {steps[-1]}" if steps else "none"
         raise UserError(f"{path}: no {kind} responses of step {absent or '?'}; recorded steps: {recorded}")
     comparison = Comparison()
-    pool = ScoringPool(
-        workers, timeout, memory_mb, allow_unsafe_code=allow_unsafe_code, warm=[reward] if reward else []
-    )
+    pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward] if reward else [])
     with pool, _sink(out) as sink:
         for number, chosen in enumerate(sorted(step or steps), 1):
             for row, score in _judged(pool, store.rollouts(chosen, kind, texts=True), reward):

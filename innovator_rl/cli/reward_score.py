@@ -26,15 +26,15 @@ def score_file(
     workers: Annotated[int, typer.Option("--workers", help="Responses judged at the same time.")] = 2,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one judgement may take.")] = 10.0,
     memory_mb: Annotated[int, typer.Option("--memory-mb", help="MiB of address space for one judge.")] = 2048,
-    allow_unsafe_code: Annotated[
-        bool, typer.Option("--allow-unsafe-code", help="Let the code rewarder run responses without a sandbox.")
-    ] = False,
+    code_isolation: Annotated[
+        str, typer.Option(help="Least isolation in which programs are run: standard, strict or none.")
+    ] = "standard",
 ) -> None:
     """Judge each row of FILE with a rewarder: one row in, one row out, in the same order."""
     registry.check(reward)
     rows = _rows(file)
     requests = [_request(row, reward) for row in rows]
-    pool = ScoringPool(workers, timeout, memory_mb, allow_unsafe_code=allow_unsafe_code, warm=[reward])
+    pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward])
     errors = 0
     with pool, out.open("w", encoding="utf-8") if out else _stdout() as sink:
         for done, (row, score) in enumerate(zip(rows, pool.map(requests), strict=True), 1):

@@ -18,6 +18,9 @@ from innovator_rl.config.fields import known_keys, settings
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.errors import UserError
 
+RENAMED = {"reward.allow_unsafe_code": "reward.code_isolation"}
+"""Keys of earlier versions and what stands in their place."""
+
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML 1.1 with YAML 1.2's numbers and booleans, and without repeated keys."""
@@ -181,6 +184,8 @@ def _is_mapping(words: str) -> bool:
 
 def _unknown(key: str) -> str:
     """'unknown key' with the near ones, and what its section knows."""
+    if key in RENAMED:
+        return f"{key}: this setting is now {RENAMED[key]} ({_described(RENAMED[key])})"
     section, _, name = key.rpartition(".")
     names = known_keys().get(section, ())
     near = get_close_matches(name, names, 3, 0.6)
@@ -193,3 +198,8 @@ def _unknown(key: str) -> str:
     suggestions = [f"{section}.{n}" if section else n for n in near] + elsewhere
     hint = f"; did you mean {' or '.join(dict.fromkeys(suggestions))}?" if suggestions else ""
     return f"{key}: unknown key{hint} ({section or 'a run'} knows {', '.join(names)})"
+
+
+def _described(key: str) -> str:
+    setting = next(setting for setting in settings() if setting.key == key)
+    return f"{setting.type}; default {setting.default}"

@@ -42,7 +42,7 @@ RETIRED: dict[str, tuple[str, str]] = {
     ),
     "reward.sandbox_fusion.": (
         "only verl's own score functions use it",
-        "the rewarder `code` with reward.allow_unsafe_code",
+        "the rewarder `code`, which brings its own sandbox",
     ),
     "algorithm.filter_groups.max_num_gen_batches": (
         "ignored by the V1 trainer",

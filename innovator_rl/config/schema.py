@@ -196,8 +196,10 @@ class Reward(Section):
         default=10.0, description="A rewarder that takes longer is killed and the row is an error (seconds)."
     )
     memory_mb: int = Field(default=2048, ge=256, description="Memory a scoring process may use (MiB).")
-    allow_unsafe_code: bool = Field(
-        default=False, description="Run model-written programs (domain code) in the local sandbox."
+    code_isolation: Literal["standard", "strict", "none"] = Field(
+        default="standard",
+        description="Refuse to run model-written programs (domain code) where the machine isolates them less: standard: "
+        "no network and no files of the machine; strict: also processes, system calls, memory, disk; none: run anyway.",
     )
 
 

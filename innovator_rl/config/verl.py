@@ -288,7 +288,7 @@ def _reward(config: RunConfig, facts: Facts, resolved: Resolved) -> list[VerlSet
         VerlSetting(f"{kwargs}.workers", reward.workers, "reward.workers"),
         VerlSetting(f"{kwargs}.timeout_seconds", reward.timeout_seconds, "reward.timeout_seconds"),
         VerlSetting(f"{kwargs}.memory_mb", reward.memory_mb, "reward.memory_mb"),
-        VerlSetting(f"{kwargs}.allow_unsafe_code", reward.allow_unsafe_code, "reward.allow_unsafe_code"),
+        VerlSetting(f"{kwargs}.code_isolation", reward.code_isolation, "reward.code_isolation"),
         VerlSetting(f"{kwargs}.max_resp_len", config.rollout.max_response_tokens, "rollout.max_response_tokens"),
         VerlSetting(f"{kwargs}.overlong_buffer_cfg.enable", overlong.enabled, "algorithm.overlong.enabled"),
         VerlSetting(f"{kwargs}.overlong_buffer_cfg.len", resolved.overlong_buffer, "algorithm.overlong.buffer_tokens"),

@@ -47,7 +47,7 @@ class ScoringPool:
 
     `workers`: requests judged at the same time, not counting a busy pool's reserve of one lane a rewarder.
     `timeout_seconds`: the deadline of one call of a rewarder; waiting and importing do not count. `memory_mb`: address
-    space of a judge in MiB, 0 for no cap. `allow_unsafe_code`: may rewarders run responses as programs. `warm`:
+    space of a judge in MiB, 0 for no cap. `code_isolation`: the level below which a rewarder refuses to run responses as programs. `warm`:
     rewarder names to import before the first request. `max_tasks`: requests after which a judge is replaced.
     `start_seconds`: how long starting a process or importing a rewarder may take. `max_waiting`: requests that may
     wait. Raises `UserError` for settings that cannot work.
@@ -59,7 +59,7 @@ class ScoringPool:
         timeout_seconds: float = 10.0,
         memory_mb: int = 2048,
         *,
-        allow_unsafe_code: bool = False,
+        code_isolation: str = "standard",
         warm: Iterable[str] = (),
         max_tasks: int = 1000,
         start_seconds: float = 120.0,
@@ -79,7 +79,7 @@ class ScoringPool:
         self.settings = {
             "timeout_seconds": float(timeout_seconds),
             "memory_mb": int(memory_mb),
-            "allow_unsafe_code": bool(allow_unsafe_code),
+            "code_isolation": str(code_isolation),
             "warm": sorted(set(warm)),
             "max_tasks": int(max_tasks),
         }

@@ -107,7 +107,7 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     """Import a rewarder and make it ready to be called.
 
     A class is constructed with the name's parameters and those of `settings` that its constructor names (the pool
-    offers `allow_unsafe_code`, `timeout_seconds` and `memory_mb`); a function is returned as it is. Raises
+    offers `code_isolation`, `timeout_seconds` and `memory_mb`); a function is returned as it is. Raises
     `UserError` for an unknown name or unusable arguments, and whatever the plugin's own import raises.
     """
     if is_formula(name):

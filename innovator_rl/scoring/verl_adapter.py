@@ -15,7 +15,7 @@ declare (add it with `+` on a command line):
 
     routes: {gsm8k: math}        # data source -> rewarder or formula; without a route extra_info.reward counts
     workers: 2                   # judges of each reward-loop worker: reward.num_workers times this many processes
-    timeout_seconds: 10  memory_mb: 2048  allow_unsafe_code: false
+    timeout_seconds: 10  memory_mb: 2048  code_isolation: standard
     max_resp_len: 1024           # tokens; with the buffer, DAPO's soft overlong punishment, keys as in verl
     overlong_buffer_cfg: {enable: true, len: 256, penalty_factor: 1.0, log: true}
 
@@ -51,7 +51,7 @@ _KEYS = {
     "workers",
     "timeout_seconds",
     "memory_mb",
-    "allow_unsafe_code",
+    "code_isolation",
     "max_resp_len",
     "overlong_buffer_cfg",
 }
@@ -98,7 +98,7 @@ class InnovatorRewardManager(RewardManagerBase):
             "workers": int(settings.get("workers", 2)),
             "timeout_seconds": float(settings.get("timeout_seconds", 10.0)),
             "memory_mb": int(settings.get("memory_mb", 2048)),
-            "allow_unsafe_code": bool(settings.get("allow_unsafe_code", False)),
+            "code_isolation": str(settings.get("code_isolation", "standard")),
             "warm": sorted(set(self.routes.values())),
         }
         self.dropped_ids, self.end_ids = _token_ids(tokenizer)

@@ -1,1 +1,3 @@
-"""Programs judged by their tests. UNSAFE: there is no sandbox here yet, so it refuses unless told otherwise."""
+"""Programs judged by their tests, in a sandbox: `tests` is the rewarder, `judging` the engine behind it, `sandbox` where
+programs run, `service` and `actors` the same engine over HTTP and on many nodes.
+"""

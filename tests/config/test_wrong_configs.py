@@ -69,7 +69,6 @@ WRONG_SETTINGS = [
     ("data.mixture={gsm8: 1.0}", "data.mixture.gsm8"),
     ("reward.routes={gsm8k: maths}", "reward.routes.gsm8k"),
     ("reward.routes={gsm9k: math}", "reward.routes.gsm9k"),
-    ("reward.routes={gsm8k: code}", "reward.allow_unsafe_code"),
     # resources
     ("resources.ray_cpus=2", "resources.ray_cpus"),
     ("resources.threads=64", "resources.threads"),
@@ -225,10 +224,6 @@ def _no_rewarder(folder: Path) -> None:
     write_rows(folder / "train.parquet", [row(i, reward="") for i in range(64)])
 
 
-def _unsafe(folder: Path) -> None:
-    write_rows(folder / "train.parquet", [row(i, source="leetcode", reward="code") for i in range(64)])
-
-
 WRONG_FILES = [
     (_no_rows, "data.train"),
     (_no_column, "data.train"),
@@ -238,7 +233,6 @@ WRONG_FILES = [
     (_long_prompts, "data.max_prompt_tokens"),
     (_unknown_rewarder, "reward.routes.gsm8k"),
     (_no_rewarder, "reward.routes.gsm8k"),
-    (_unsafe, "reward.allow_unsafe_code"),
 ]
 
 

@@ -114,7 +114,7 @@ def formatted(domain: str, answer: str) -> str:
 def judge(rewarder: str, row: dict[str, Any], response: str) -> Score:
     import inspect
 
-    found = load(rewarder, {"allow_unsafe_code": True})  # the only programs run here are the sample's own
+    found = load(rewarder)
     given = {
         "prompt": row["question"],
         "response": response,

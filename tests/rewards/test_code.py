@@ -1,95 +1,201 @@
-"""Programs in a limited child: right, wrong, hanging, greedy, flooding and cheating ones; nothing runs unless
-allowed.
-"""
+"""The code rewarder: three kinds of tests, every verdict with the failing test's number, answers that stay outside."""
 
-import os
-import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from rewards.code.tests import CodeTests, program_of, same_value
+from innovator_rl.scoring import Score
+from rewards.code import tests as rewarder
+from rewards.code.sandbox.layers import PROPERTIES, Held
+from rewards.code.tests import CodeTests, FractionOfTests
 
-STDIO = {"tests": {"type": "stdio", "inputs": ["1 2\n", "3 4\n"], "outputs": ["3\n", "7"]}, "time_limit": 2}
-CALL = {
+Judge = Callable[..., Score]
+
+STDIO = {"tests": {"type": "stdio", "inputs": ["1 2\n", "3 4\n"], "outputs": ["3\n", "7"]}, "time_limit": 1}
+CALL: dict[str, Any] = {
     "type": "call",
     "entry_point": "Solution().f",
     "cases": [{"args": [[1, 2]], "kwargs": {}, "expected": [2, 4]}, {"args": [], "kwargs": {"xs": []}, "expected": []}],
-    "time_limit": 2,
+    "time_limit": 1,
 }
 CHECK = {
     "type": "check",
     "entry_point": "f",
     "prelude": "class Node:\n    def __init__(self, v):\n        self.v = v\n",
     "check": "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(n=3) == 9\n",
-    "time_limit": 2,
+    "time_limit": 1,
 }
+DOUBLE = "class Solution:\n    def f(self, xs):\n        print('noise')\n        return [2 * x for x in xs]"
 
 
-def judge(program: str, info: dict[str, Any], **settings: Any) -> Any:
-    return CodeTests(**{"allow_unsafe_code": True, **settings})(f"```python\n{program}\n```", info)
-
-
-def test_refused_unless_allowed() -> None:
-    score = CodeTests()("print(1)", STDIO)
-    assert (score.outcome, score.reason) == ("abstained", "unsafe_code_refused")
-
-
-def test_stdio() -> None:
+def test_stdio(judge: Judge) -> None:
     assert judge("a, b = map(int, input().split())\nprint(a + b)", STDIO).correct
-    assert CodeTests(allow_unsafe_code=True)("a, b = map(int, input().split())\nprint(a + b)", STDIO).correct
+    assert judge("a, b = map(int, input().split())\nprint(a + b)", STDIO, fence=False).correct
     half = judge("input()\nprint(3)", STDIO)
-    assert (half.reason, half.terms) == ("wrong", {"passed": 1.0})
-    assert judge("1/0", STDIO).reason == "runtime_error"
+    assert (half.value, half.reason) == (0, "wrong")
+    assert half.terms == {"passed": 1, "total": 2, "failed_test": 2}
     assert judge("print(3)\nimport os; os._exit(1)", STDIO).reason == "runtime_error"
+    main = "def main():\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()"
+    assert judge(main, STDIO).correct
+    threaded = "import threading\nthreading.Thread(target=lambda: print(sum(map(int, input().split())))).start()"
+    assert judge(threaded, STDIO).correct
+    assert judge("import atexit\natexit.register(lambda: print(sum(map(int, input().split()))))", STDIO).correct
 
 
-def test_call_and_check() -> None:
-    good = "class Solution:\n    def f(self, xs):\n        print('noise')\n        return [2 * x for x in xs]"
-    assert judge(good, CALL).correct
-    assert judge(good.replace("2 *", "3 *"), CALL).reason == "wrong"
+def test_function_calls(judge: Judge) -> None:
+    assert judge(DOUBLE, CALL).correct
+    assert judge(DOUBLE.replace("2 *", "3 *"), CALL).terms["failed_test"] == 1
+    assert judge("class Solution:\n    def g(self): pass", CALL).reason == "runtime_error"
+    state = "class Solution:\n    def __init__(self):\n        self.n = 0\n    def f(self, xs):\n        self.n += 1\n"
+    assert judge(state + "        return [2 * x for x in xs] if self.n == 1 else None", CALL).correct
+    turned = {**CALL, "in_place": 0, "cases": [{"args": [[1, 2, 3]], "expected": [3, 2, 1]}]}
+    assert judge("class Solution:\n    def f(self, xs):\n        xs.reverse()", turned).correct
+
+
+def test_check_functions(judge: Judge) -> None:
     assert judge("def f(n):\n    return n * n", CHECK).correct
-    assert judge("def f(n):\n    return n + n", CHECK).terms == {"passed": 2.0}
+    wrong = judge("def f(n):\n    return n + n", CHECK)
+    assert (wrong.reason, wrong.terms) == ("wrong", {"passed": 1, "total": 2, "failed_test": 2})
+    for cheat in ("raise SystemExit(0)", "import os\n    os._exit(0)", "raise AssertionError", "yield 4"):
+        assert not judge(f"def f(n):\n    {cheat}", CHECK).correct
     assert judge("def g(n): return 4", CHECK).reason == "runtime_error"
     always = "class E(int):\n    def __eq__(self, o):\n        return True\ndef f(n):\n    return E(5)"
     assert judge(always, CHECK).reason == "wrong"
-    assert judge("def f(n):\n    raise SystemExit(0)", CHECK).reason == "runtime_error"
-    assert judge("def f(n):\n    import os\n    os._exit(0)", CHECK).reason == "runtime_error"
 
 
-def test_limits() -> None:
-    start = time.monotonic()
-    assert judge("while True: pass", STDIO).reason == "time_limit_exceeded"
-    assert judge("def f(n):\n    while True: pass", CHECK).reason == "time_limit_exceeded"
-    assert judge("import time\ntime.sleep(60)", STDIO, timeout_seconds=1.0).reason == "time_limit_exceeded"
-    assert time.monotonic() - start < 9
-    assert judge("x = bytearray(3 * 2**30)", STDIO).reason == "runtime_error"
-    assert judge("while True: print('x' * 10**6)", STDIO).reason == "output_limit_exceeded"
-
-
-def test_a_daemon_in_the_group_is_killed_and_the_folder_gone(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
-    program = (
-        "import os, subprocess\n"
-        f"p = subprocess.Popen(['/bin/sleep', '60'])\nopen({str(note)!r}, 'w').write(f'{{p.pid}} {{os.getcwd()}}')\nprint(3)"
+def test_lists_trees_and_linked_lists(judge: Judge) -> None:
+    prelude = (
+        "from typing import *\nclass ListNode:\n    def __init__(self, val=0, next=None):\n"
+        "        self.val = val\n        self.next = next\n"
+        "def listed(values):\n    head = None\n    for v in reversed(values):\n        head = ListNode(v, head)\n    return head\n"
+        "def plain(node):\n    out = []\n    while node:\n        out.append(node.val)\n        node = node.next\n    return out\n"
     )
-    judge(program, STDIO)
-    pid, folder = note.read_text().split()
-    assert not os.path.exists(folder)
-    for _ in range(50):
-        state = Path(f"/proc/{pid}/stat")
-        if not state.exists() or state.read_text().split()[2] == "Z":
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("the program's child is still running")
+    body = (
+        "class Solution:\n    def flip(self, head: Optional[ListNode]) -> Optional[ListNode]:\n        last = None\n"
+        "        while head:\n            head.next, last, head = last, head, head.next\n        return last\n"
+    )
+    long = "list(range(20000))"
+    info = {
+        "type": "check",
+        "entry_point": "Solution().flip",
+        "prelude": prelude,
+        "check": f"def check(candidate):\n    assert plain(candidate(listed({long}))) == {long}[::-1]\n"
+        "    assert candidate(None) is None\n",
+    }
+    assert judge(body, info).correct
+    own = "class ListNode:\n    __slots__ = ('val', 'next')\n    def __init__(self, val, next):\n        self.val, self.next = val, next\n"
+    assert judge(own + body, info).correct
+    assert judge(body.replace("return last", "return None"), info).terms["failed_test"] == 1
+    loop = "class Solution:\n    def flip(self, head):\n        head.next = head\n        return [head]"
+    assert judge(loop, info).reason == "wrong"
 
 
-def test_bad_rows_and_missing_programs() -> None:
-    assert judge("print(1)", {}).reason == "bad_info"
-    assert judge("print(1)", {"type": "stdio"}).reason == "bad_info"
-    assert CodeTests(allow_unsafe_code=True)("I cannot do this.", STDIO).reason == "no_answer"
-    assert program_of("<think>```python\nx\n```</think>Here:\n```python\ny = 1\n```\nand more") == "y = 1\n"
-    assert same_value([1.0000000001, {"a": None}], [1, {"a": None}])
-    assert not same_value(True, 1)
+def test_every_verdict_names_its_test(judge: Judge) -> None:
+    program = "n = int(input().split()[0])\nif n == 3:\n    {}\nprint(3)"
+    for body, reason in [
+        ("while True: pass", "time_limit_exceeded"),
+        ("import time; time.sleep(60)", "time_limit_exceeded"),
+        ("x = bytearray(3 * 2**30)", "memory_limit_exceeded"),
+        ("while True: print('x' * 10**6)", "output_limit_exceeded"),
+        ("1 / 0", "runtime_error"),
+        ("import os; os.kill(os.getpid(), 11)", "runtime_error"),
+        ("import socket; socket.socket()", "forbidden"),
+        ("import numpy", "forbidden"),
+        ("import subprocess; subprocess.run(['/bin/true'])", "forbidden"),
+        ("pass", "wrong"),
+    ]:
+        score = judge(program.format(body), STDIO)
+        assert (score.reason, score.terms.get("failed_test"), score.value) == (reason, 2, 0), body
+    assert judge("def f(:", STDIO).reason == "compile_error"
+    assert judge("def f(:", CALL).reason == "compile_error"
+    assert judge("x = " + "(" * 5000 + ")" * 5000, STDIO).reason == "compile_error"
+
+
+def test_one_deadline_for_the_whole_solution(judge: Judge) -> None:
+    many = {"type": "stdio", "inputs": ["1\n"] * 50, "outputs": ["1\n"] * 50, "time_limit": 30}
+    score = judge("import time\ntime.sleep(0.4)\nprint(1)", many, timeout_seconds=2.0)
+    assert score.reason == "time_limit_exceeded"
+    assert 1 <= score.terms["failed_test"] <= 5
+
+
+def test_a_fraction_of_the_tests() -> None:
+    fractions = FractionOfTests()
+    info = {"type": "stdio", "inputs": ["1", "2", "0", "4"], "outputs": ["1.0", "0.5", "0", "0.25"], "time_limit": 1}
+    score = fractions("```python\nprint(1 / float(input()))\n```", info)
+    fractions.close()
+    assert (score.value, score.correct, score.reason) == (0.75, False, "runtime_error")
+    assert score.terms == {"passed": 3, "total": 4, "failed_test": 3}
+
+
+def test_a_fraction_of_the_calls(judge: Judge) -> None:
+    cases = [{"args": [n], "expected": 12 // n if n else 0} for n in (1, 0, 3, 4)]
+    info = {"type": "call", "entry_point": "f", "cases": cases, "scoring": "fraction"}
+    assert judge("def f(n):\n    return 12 // n", info).terms == {"passed": 3, "total": 4, "failed_test": 2}
+    assert judge("import os\ndef f(n):\n    return 12 // n if n else os._exit(0)", info).value == 0.75
+
+
+def test_several_right_answers(judge: Judge) -> None:
+    factor = {
+        "type": "stdio",
+        "inputs": ["91", "15"],
+        "outputs": ["", ""],
+        "judge": "def judge(given, said, expected):\n    return said.strip().isdigit() and 1 < int(said) < int(given)"
+        " and int(given) % int(said) == 0\n",
+    }
+    assert judge("n = int(input())\nprint(next(d for d in range(2, n) if n % d == 0))", factor).correct
+    assert judge("n = int(input())\nprint(1)", factor).terms["failed_test"] == 1
+    pairs = {
+        "type": "call",
+        "entry_point": "f",
+        "cases": [{"args": [3], "expected": [1, 2, 3]}],
+        "compare": "unordered",
+    }
+    assert judge("def f(n):\n    return {3, 1, 2}", pairs).correct
+    assert not judge("def f(n):\n    return [3, 1, 1]", pairs).correct
+    either = {"type": "stdio", "inputs": [""], "outputs": [{"any": ["heads", "tails"]}]}
+    assert judge("print('tails')", either).correct
+    assert not judge("print('edge')", either).correct
+
+
+def test_numpy_is_an_option(judge: Judge) -> None:
+    info = {"type": "call", "entry_point": "f", "cases": [{"args": [[3, 4]], "expected": 5.0}], "packages": ["numpy"]}
+    program = "import numpy as np\ndef f(xs):\n    return np.linalg.norm(np.array(xs))"
+    assert judge(program, info).correct
+    assert judge(program, {**info, "packages": []}).reason == "forbidden"
+    assert judge(program, {**info, "packages": ["torch"]}).reason == "bad_info"
+
+
+def test_nothing_runs_below_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = Held({name: name != "network" for name in PROPERTIES}, {"landlock": "missing: no"})
+    monkeypatch.setattr(rewarder, "prove", lambda: weak)
+    score = CodeTests()("print(1)", STDIO)
+    assert (score.outcome, score.reason) == ("abstained", "unsafe_code_refused")
+    (finding,) = CodeTests.health({"code_isolation": "standard"})
+    assert finding["severity"] == "error"
+    assert "network" in finding["why"]
+    assert not CodeTests("none").refused
+    assert CodeTests.health({"code_isolation": "none"})[0]["severity"] == "warning"
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {},
+        {"type": "stdio"},
+        {"type": "stdio", "inputs": ["1"], "outputs": []},
+        {"type": "call", "entry_point": "f", "cases": []},
+        {"type": "call", "cases": [{"args": [1], "expected": 1}]},
+        {"type": "call", "entry_point": "f", "cases": [{"args": [1], "expected": 1}], "compare": "roughly"},
+        {"type": "check", "entry_point": "f", "check": "def check("},
+        {"type": "stdio", "inputs": ["1"], "outputs": ["1"], "time_limit": "soon"},
+        {"type": "riddle"},
+    ],
+)
+def test_bad_rows(judge: Judge, info: dict[str, Any]) -> None:
+    assert judge("print(1)", info).reason == "bad_info"
+
+
+def test_no_program(judge: Judge) -> None:
+    assert judge("I cannot do this.", STDIO, fence=False).reason == "no_answer"
+    assert judge("#" * 200_000, STDIO).reason == "too_long"

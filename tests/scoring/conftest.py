@@ -63,8 +63,8 @@ def distinct(responses):
     return [responses.count(text) == 1 for text in responses]
 
 class Configured:
-    def __init__(self, allow_unsafe_code=False, timeout_seconds=0.0):
-        self.values = (allow_unsafe_code, timeout_seconds)
+    def __init__(self, code_isolation="standard", timeout_seconds=0.0):
+        self.values = (code_isolation, timeout_seconds)
     def __call__(self, info, data_source, prompt):
         from innovator_rl.scoring import right
         return right(extracted=repr([self.values, info, data_source, prompt]))

@@ -78,9 +78,9 @@ def test_unknown_and_broken_rewarders(plugin: Path) -> None:
 
 
 def test_settings_reach_the_constructor(plugin: Path) -> None:
-    with ScoringPool(workers=1, timeout_seconds=3, memory_mb=512, allow_unsafe_code=True) as pool:
+    with ScoringPool(workers=1, timeout_seconds=3, memory_mb=512, code_isolation="strict") as pool:
         request = ScoreRequest("configured", "r", info={"a": [1]}, data_source="d", prompt="p")
-        assert pool.score(request).extracted == repr([(True, 3.0), {"a": [1]}, "d", "p"])
+        assert pool.score(request).extracted == repr([("strict", 3.0), {"a": [1]}, "d", "p"])
 
 
 def test_asyncio_streams_and_judges_are_recycled(plugin: Path) -> None:

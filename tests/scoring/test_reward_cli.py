@@ -55,13 +55,13 @@ def test_exit_codes(tmp_path: Path, plugin: Path) -> None:
     assert CliRunner().invoke(app, ["score"]).exit_code == 2
 
 
-def test_code_is_refused_by_default(tmp_path: Path) -> None:
+def test_code_runs_in_its_sandbox(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"response": "print(1)", "info": {"type": "stdio", "inputs": [""], "outputs": ["1"]}}
     ]
     arguments = ["score", write(tmp_path / "in.jsonl", rows), "--reward", "code"]
-    assert json.loads(CliRunner().invoke(app, arguments).stdout)["reason"] == "unsafe_code_refused"
-    assert json.loads(CliRunner().invoke(app, [*arguments, "--allow-unsafe-code"]).stdout)["correct"]
+    assert json.loads(CliRunner().invoke(app, arguments).stdout)["correct"]
+    assert json.loads(CliRunner().invoke(app, [*arguments, "--code-isolation", "strict"]).stdout)["correct"]
 
 
 @pytest.mark.parametrize("name", ["physics", "math", "choice", "chemistry", "mol2caption", "caption2mol", "code"])
@@ -79,8 +79,6 @@ def test_every_rewarder_survives_odd_text(name: str, tmp_path: Path) -> None:
         "<think>",
     ]
     rows: list[dict[str, object]] = [{"response": text, "answer": "True"} for text in texts]
-    result = CliRunner().invoke(
-        app, ["score", write(tmp_path / "in.jsonl", rows), "--reward", name, "--allow-unsafe-code"]
-    )
+    result = CliRunner().invoke(app, ["score", write(tmp_path / "in.jsonl", rows), "--reward", name])
     assert result.exit_code == 0, result.output
     assert not any(json.loads(line)["correct"] for line in result.stdout.splitlines())

@@ -1,8 +1,9 @@
-"""Is there a rewarder for every row, and may it do what it needs to."""
+"""Is there a rewarder for every row, and can it do its work on this machine."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from innovator_rl.config.preflight import health
 from innovator_rl.config.preflight.case import Case
 from innovator_rl.config.preflight.finding import Finding
 from innovator_rl.errors import UserError
@@ -20,7 +21,7 @@ def check(case: Case, deep: bool = False) -> Iterator[Finding]:
         return
     yield from _routes(case, known)
     yield from _rows(case, known)
-    yield from _code(case)
+    yield from _health(case)
     yield from _pool(case)
     if deep:
         yield from _loads(case)
@@ -135,15 +136,9 @@ def _rows(case: Case, known: list[str]) -> Iterator[Finding]:
                 )
 
 
-def _code(case: Case) -> Iterator[Finding]:
+def _health(case: Case) -> Iterator[Finding]:
     used = {name for names in _rewarders(case).values() for name in names} | set(case.config.reward.routes.values())
-    if "code" in used and not case.config.reward.allow_unsafe_code:
-        yield Finding(
-            "reward.allow_unsafe_code",
-            False,
-            "the rewarder `code` runs programs that the model wrote",
-            "set true on a machine where that is acceptable",
-        )
+    yield from health.check(used, case.config.reward.model_dump())
 
 
 def _pool(case: Case) -> Iterator[Finding]:

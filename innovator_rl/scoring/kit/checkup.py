@@ -49,7 +49,7 @@ class Bounds:
 
     timeout_seconds: float = 10.0
     memory_mb: int = 2048
-    allow_unsafe_code: bool = False
+    code_isolation: str = "standard"
     start_seconds: float = 120.0
 
     def pool(self, **changes: Any) -> ScoringPool:

@@ -1,0 +1,128 @@
+"""Is what a program gave the expected answer? Everything here looks at plain data, outside the sandbox."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+TOLERANCE = 1e-6
+JUDGE = "judge"
+
+
+def same_output(expected: str, said: str, tolerance: float = TOLERANCE) -> bool:
+    """Equal line by line up to spaces at their ends, else token by token, where decimal numbers may differ by
+    `tolerance`, relative or absolute.
+    """
+    wanted, given = ([line.rstrip() for line in text.strip().splitlines()] for text in (expected, said))
+    if wanted == given:
+        return True
+    left, right = expected.split(), said.split()
+    return len(left) == len(right) and all(a == b or _close(a, b, tolerance) for a, b in zip(left, right, strict=True))
+
+
+def _close(expected: str, said: str, tolerance: float) -> bool:
+    if len(expected) > 400 or len(said) > 400:
+        return False
+    try:
+        x, y = float(expected), float(said)
+    except ValueError:
+        return False
+    decimal = "." in expected or "e" in expected.lower()
+    return decimal and math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
+
+
+def unordered_output(expected: str, said: str) -> bool:
+    """The same lines in any order, each up to spaces."""
+    return sorted(" ".join(line.split()) for line in expected.strip().splitlines()) == sorted(
+        " ".join(line.split()) for line in said.strip().splitlines()
+    )
+
+
+def same_value(expected: Any, said: Any, tolerance: float = TOLERANCE) -> bool:
+    """Equality of plain data: lists and tuples alike, floats within `tolerance`, a bool only a bool, keys of
+    dictionaries as JSON writes them.
+    """
+    pairs = [(expected, said)]
+    while pairs:
+        wanted, given = pairs.pop()
+        if isinstance(wanted, (list, tuple)) and isinstance(given, (list, tuple)):
+            if len(wanted) != len(given):
+                return False
+            pairs += zip(wanted, given, strict=True)
+        elif isinstance(wanted, dict) and isinstance(given, dict):
+            theirs = {str(key): value for key, value in given.items()}
+            if {str(key) for key in wanted} != set(theirs) or len(theirs) != len(given):
+                return False
+            pairs += [(value, theirs[str(key)]) for key, value in wanted.items()]
+        elif not _same_atom(wanted, given, tolerance):
+            return False
+    return True
+
+
+def _same_atom(wanted: Any, given: Any, tolerance: float) -> bool:
+    if isinstance(wanted, bool) or isinstance(given, bool):
+        return wanted is given
+    if isinstance(wanted, (int, float)) and isinstance(given, (int, float)):
+        if isinstance(wanted, float) or isinstance(given, float):
+            return close_numbers(wanted, given, tolerance)
+        return wanted == given
+    return type(wanted) is type(given) and bool(wanted == given)
+
+
+def close_numbers(wanted: float, given: float, tolerance: float) -> bool:
+    """`math.isclose` for numbers of any size; nan agrees with nan."""
+    try:
+        return math.isclose(wanted, given, rel_tol=tolerance, abs_tol=tolerance) or (
+            wanted != wanted and given != given
+        )
+    except OverflowError:
+        return wanted == given
+
+
+def unordered_value(expected: Any, said: Any) -> bool:
+    """The same elements in any order, at the outer level; each as `same_value` sees it."""
+    if not isinstance(expected, (list, tuple, set)) or not isinstance(said, (list, tuple, set)):
+        return same_value(expected, said)
+    left = list(said)
+    for wanted in expected:
+        found = next((place for place, given in enumerate(left) if same_value(wanted, given)), None)
+        if found is None:
+            return False
+        left.pop(found)
+    return not left
+
+
+def judge_of(tests: dict[str, Any]) -> Callable[..., Any] | None:
+    """The special judge that the tests bring along: the function `judge` of their source text. It belongs to the data
+    set, not to the model, and runs here. Raises what compiling or running the text raises.
+    """
+    if not tests.get(JUDGE):
+        return None
+    space: dict[str, Any] = {"__name__": "judge"}
+    exec(compile(tests[JUDGE], "judge.py", "exec"), space)
+    found: Callable[..., Any] = space[JUDGE]
+    return found
+
+
+def alternatives(expected: Any) -> list[Any]:
+    """`{"any": [...]}` lists several right answers."""
+    if isinstance(expected, dict) and set(expected) == {"any"} and isinstance(expected["any"], list):
+        return list(expected["any"])
+    return [expected]
+
+
+def comparison(tests: dict[str, Any], output: bool) -> Callable[[Any, Any], bool]:
+    """The comparison that the tests name: `exact`, `unordered`, or a tolerance for floats; raises `ValueError` for
+    another.
+    """
+    name, tolerance = tests.get("compare", ""), float(tests.get("tolerance", TOLERANCE))
+    if name == "unordered":
+        return unordered_output if output else unordered_value
+    if name == "exact":
+        return (lambda wanted, said: bool(wanted == said)) if output else lambda a, b: same_value(a, b, 0.0)
+    if name:
+        raise ValueError(f"compare is {name!r}; it can be exact or unordered")
+    if output:
+        return lambda wanted, said: same_output(wanted, said, tolerance)
+    return lambda wanted, said: same_value(wanted, said, tolerance)

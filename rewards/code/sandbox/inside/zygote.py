@@ -1,0 +1,177 @@
+"""The supervisor: isolates itself once, keeps an interpreter warm, and forks a box for each solution.
+
+    python -S -s -P -B zygote.py CONTROL_FD
+
+Reads `{"setup": ...}` from the control socket and answers with the layers that were put up; then, one at a time,
+`{"box": limits}` with the box's channel, answered by `{"started": pid}` and, when the box is gone with everything it
+started, `{"ended": status}`. `{"kill": true}` ends the box. The end of the control socket ends all.
+
+The process that the engine started stays outside the isolation and does one thing more: it removes the control groups
+when everybody is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import box
+import kernel
+import link
+import view
+
+
+def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
+    """Put up what lasts as long as the supervisor, noting each layer or why it is missing. The descriptor of the
+    process namespace to come back to, None without namespaces.
+    """
+    root = os.geteuid() == 0
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
+    own = kernel.NEWNET | kernel.NEWIPC | kernel.NEWUTS
+    try:
+        if not settings["namespaces"]:
+            raise OSError("switched off")
+        if root:
+            kernel.unshare(kernel.NEWNS | own)
+        else:
+            kernel.unshare_user(proc, kernel.NEWNS | own)
+        view.build(settings["paths"], settings["hidden"], settings["packages"])
+        put_up["namespaces"] = "mount, network, ipc, uts"
+    except OSError as error:
+        put_up["namespaces"] = f"missing: {error}"
+    if root and (view.public(settings["paths"][0]) or "missing" not in put_up["namespaces"]):
+        _become_nobody(settings["user"], put_up)
+    elif root:
+        put_up["user"] = "missing: stays root without capabilities, whose interpreter nobody else may read"
+    spaces = None
+    if "missing" not in put_up["namespaces"]:
+        try:
+            if root:
+                kernel.unshare_user(proc, kernel.NEWNS)
+            kernel.unshare(kernel.NEWPID)
+            if os.fork():
+                os._exit(0)
+            spaces = os.open("self/ns/pid", os.O_RDONLY, dir_fd=proc)
+            put_up["namespaces"] += ", user, pid"
+        except OSError as error:
+            put_up["namespaces"] += f"; pid missing: {error}"
+    os.close(proc)
+    return spaces
+
+
+def _become_nobody(user: int, put_up: dict[str, str]) -> None:
+    for candidate in (user, 65534):
+        try:
+            kernel.become(candidate)
+        except OSError:
+            continue
+        put_up["user"] = f"id {candidate}"
+        return
+    put_up["user"] = "missing: stays root"
+
+
+def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, put_up: dict[str, str]) -> None:
+    """A supervisor's life."""
+    scratch = None
+    if spaces is not None:
+        try:
+            scratch = view.Scratch(settings["scratch_mb"])
+            put_up["scratch"] = f"tmpfs of {settings['scratch_mb']} MiB"
+        except OSError as error:
+            put_up["scratch"] = f"missing: {error}"
+    rules = box.Rules.read(settings, put_up, spaces is not None, control.fileno())
+    put_up |= rules.trial()
+    gc.collect()
+    gc.freeze()
+    link.send(control, {"layers": put_up, "pid": os.getpid()})
+    while True:
+        order, descriptors = link.receive(control)
+        if "box" in order:
+            (channel,) = descriptors
+            child = _fork_box(channel, order["box"], rules, spaces)
+            os.close(channel)
+            link.send(control, {"started": child})
+            status = _wait(control, child)
+            if scratch is not None:
+                scratch.renew()
+            link.send(control, {"ended": status})
+
+
+def _fork_box(channel: int, limits: dict[str, Any], rules: box.Rules, spaces: int | None) -> int:
+    if spaces is not None:
+        kernel.unshare(kernel.NEWPID)
+    child = os.fork()
+    if child == 0:
+        try:
+            box.live(socket.socket(fileno=channel), limits, rules)
+        finally:
+            os._exit(97)
+    if spaces is not None:
+        kernel.setns(spaces, kernel.NEWPID)
+    return child
+
+
+def _wait(control: socket.socket, child: int) -> int:
+    """Wait for a box, killing it when told to; leave at once when the engine is gone."""
+    process = os.pidfd_open(child)
+    poller = select.poll()
+    poller.register(process, select.POLLIN)
+    poller.register(control, select.POLLIN)
+    try:
+        while process not in (ready := {descriptor for descriptor, _ in poller.poll()}):
+            if control.fileno() in ready:
+                try:
+                    link.receive(control)
+                finally:  # an order during a run can only be to end it; so does the engine's end
+                    os.kill(child, signal.SIGKILL)
+    finally:
+        os.close(process)
+    _, status = os.waitpid(child, 0)
+    with contextlib.suppress(OSError):
+        os.killpg(child, signal.SIGKILL)  # what is left of its session, where no process namespace ended with it
+    return os.waitstatus_to_exitcode(status)
+
+
+def _sweep(groups: list[str]) -> None:
+    """Outside: wait for the last of the inner processes, then remove their control groups."""
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+    for group in groups:
+        with contextlib.suppress(OSError):
+            os.rmdir(group)
+
+
+def main() -> None:
+    """Entry point."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    settings = link.receive(control)[0]["setup"]
+    put_up: dict[str, str] = {}
+    kernel.adopt_orphans()
+    if os.fork():
+        control.close()
+        return _sweep(settings["groups"])
+    for group in settings["groups"]:
+        with open(os.path.join(group, "cgroup.procs"), "w") as file:
+            file.write("0")
+    sys.path += settings["site"]
+    for name in settings["preload"]:  # before the isolation: afterwards a private interpreter may be out of reach
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    with contextlib.suppress(link.Closed):
+        serve(control, settings, isolate(settings, put_up), put_up)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""What the sandbox holds on this machine: each property proved by attacks that it has to stop.
+
+    held = prove()                 # about a second
+    held.level                     # "strict", "standard" or "none"
+    held.missing("standard")       # the properties that a level asks for and that do not hold
+
+A layer that was put up proves nothing; the attacks decide. They are harmless: they look for a file, a port and a
+process of our own, and ask for bounded amounts of memory, disk and processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from rewards.code.sandbox.engine import Layers, Sandbox
+from rewards.code.sandbox.limits import Limits, SandboxFailure
+
+Level = Literal["strict", "standard", "none"]
+
+PROPERTIES: dict[str, str] = {
+    "network": "no connection to anything: loopback, other hosts, sockets of this machine",
+    "files": "no file of this machine read or written, but the interpreter's own",
+    "processes": "no other process seen, signalled or traced",
+    "calls": "no new namespaces, mounts, tracing, keyrings, io_uring or foreign programs",
+    "memory": "one bound on the memory of all of a program's processes together",
+    "count": "a bound on the number of its processes",
+    "disk": "a bound on what it writes, gone afterwards",
+}
+LEVELS: dict[Level, tuple[str, ...]] = {
+    "strict": tuple(PROPERTIES),
+    "standard": ("network", "files"),
+    "none": (),
+}
+PROOF_MEMORY_MB = 64
+
+_LOOK = r"""
+import ctypes, json, os, socket, sys
+where = json.loads(input())
+broken = []
+def attack(name, action):
+    try:
+        if action() is not False:
+            broken.append(name)
+    except BaseException:
+        pass
+def connect(family, address):
+    with socket.socket(family, socket.SOCK_STREAM) as s:
+        s.settimeout(1)
+        s.connect(address)
+def write(path):
+    with open(path, "w") as file:
+        file.write("x")
+libc = ctypes.CDLL(None, use_errno=True)
+def call(function, *arguments):
+    if function(*arguments) < 0:
+        raise OSError
+def in_a_child(action):
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+attack("network", lambda: connect(socket.AF_INET, ("127.0.0.1", where["port"])))
+attack("network", lambda: connect(socket.AF_UNIX, "\0" + where["name"]))
+attack("network", lambda: connect(socket.AF_UNIX, where["socket"]))
+attack("files", lambda: open(where["file"]).read())
+attack("files", lambda: os.listdir(where["folder"]))
+attack("files", lambda: open("/etc/passwd").read())
+attack("files", lambda: write(where["folder"] + "/made"))
+attack("files", lambda: open(os.__file__, "a").close())
+attack("processes", lambda: os.kill(where["pid"], 0))
+attack("processes", lambda: open(f"/proc/{where['pid']}/cmdline").read())
+attack("processes", lambda: call(libc.ptrace, 0x4206, where["pid"], 0, 0))
+attack("calls", lambda: call(libc.unshare, 0x10000000))
+attack("calls", lambda: call(libc.mount, b"x", b"/tmp", b"tmpfs", 0, None))
+attack("calls", lambda: in_a_child(lambda: call(libc.ptrace, 0, 0, 0, 0)))
+attack("calls", lambda: call(libc.syscall, 250 if os.uname().machine == "x86_64" else 219, 0, -3, 0))
+attack("calls", lambda: call(libc.syscall, 425, 1, ctypes.create_string_buffer(240)))
+print(json.dumps(broken), flush=True)
+attack("calls", lambda: os.execv("/bin/echo", ["echo", '["calls"]']))
+"""
+_MEMORY = r"""
+import os, time
+for _ in range(4):
+    if os.fork() == 0:
+        held = b"x" * (40 * 2**20)
+        time.sleep(0.6)
+        os.write(1, b"x" if held else b"")
+        os._exit(0)
+for _ in range(4):
+    os.wait()
+"""
+_COUNT = r"""
+import os, time
+made = 0
+for _ in range(120):
+    try:
+        if os.fork() == 0:
+            time.sleep(1)
+            os._exit(0)
+    except OSError:
+        break
+    made += 1
+print(made)
+"""
+_DISK = r"""
+import os
+names = [f"/tmp/innovator-proof-{number}" for number in range(12)]
+if os.path.exists(names[0]):
+    print(10**9)
+    names = [os.remove(name) for name in names if os.path.exists(name)][:0]
+total = 0
+try:
+    for name in names:
+        with open(name, "wb") as file:
+            total += file.write(bytes(12 * 2**20))
+except OSError:
+    pass
+print(total)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """Which properties hold, and which layers were put up to that end; `failure` where no sandbox started at all."""
+
+    properties: dict[str, bool]
+    put_up: dict[str, str]
+    failure: str = ""
+
+    @property
+    def level(self) -> Level:
+        """The highest level all of whose properties hold."""
+        return next(level for level, needed in LEVELS.items() if all(self.properties[name] for name in needed))
+
+    def missing(self, level: Level) -> list[str]:
+        """Properties that `level` asks for and that do not hold."""
+        return [name for name in LEVELS[level] if not self.properties[name]]
+
+    def describe(self) -> str:
+        """One line: what holds, what does not, by which layers."""
+        if self.failure:
+            return f"the sandbox does not start: {self.failure}"
+        holds = ", ".join(name for name, held in self.properties.items() if held) or "nothing"
+        fails = ", ".join(name for name, held in self.properties.items() if not held)
+        layers = "; ".join(f"{name}: {word}" for name, word in self.put_up.items())
+        return f"proved by attack: {holds}" + (f"; NOT held: {fails}" if fails else "") + f" ({layers})"
+
+
+@functools.cache
+def prove(layers: Layers | None = None) -> Held:
+    """Attack a sandbox on this machine and say what held. The answer is kept for the life of the process."""
+    try:
+        with Sandbox(layers=layers) as sandbox:
+            broken = _look(sandbox)
+            if _memory(sandbox):
+                broken.add("memory")
+            if int(_run(sandbox, _COUNT) or 0) >= 100:
+                broken.add("count")
+            if max(int(_run(sandbox, _DISK) or 0) for _ in range(2)) > 100 * 2**20:
+                broken.add("disk")
+            return Held({name: name not in broken for name in PROPERTIES}, sandbox.put_up)
+    except SandboxFailure as error:
+        return Held(dict.fromkeys(PROPERTIES, False), {}, str(error))
+
+
+def _look(sandbox: Sandbox) -> set[str]:
+    with _bait() as where, sandbox.open(_LOOK, limits=Limits(seconds=5)) as box:
+        run = box.run(json.dumps(where).encode())
+    try:
+        lines = run.stdout.splitlines()
+        return {name for line in lines for name in json.loads(line)} if lines else set(json.loads(b""))
+    except ValueError:  # it was stopped for good, or the probe broke: neither proves anything
+        raise SandboxFailure(f"the probe ended with {run.ending} {run.detail}: {run.stderr[-200:]!r}") from None
+
+
+def _memory(sandbox: Sandbox) -> bool:
+    with sandbox.open(_MEMORY, limits=Limits(seconds=5, memory_mb=PROOF_MEMORY_MB)) as box:
+        return len(box.run(b"").stdout) * 40 > 2 * PROOF_MEMORY_MB
+
+
+def _run(sandbox: Sandbox, program: str) -> str:
+    with sandbox.open(program, limits=Limits(seconds=5)) as box:
+        lines = box.run(b"").stdout.decode().split()
+    return lines[0] if lines else ""
+
+
+@contextlib.contextmanager
+def _bait() -> Iterator[dict[str, Any]]:
+    """Things of ours that a program should not reach: a file, a folder anyone may write to, sockets, this process."""
+    name = f"innovator-{secrets.token_hex(8)}"
+    with (
+        tempfile.TemporaryDirectory(prefix="innovator-bait-") as folder,
+        socket.create_server(("127.0.0.1", 0)) as port,
+        socket.socket(socket.AF_UNIX) as abstract,
+        socket.socket(socket.AF_UNIX) as named,
+    ):
+        os.chmod(folder, 0o777)
+        path = os.path.join(folder, "canary")
+        with open(path, "w") as file:
+            file.write(name)
+        abstract.bind("\0" + name)
+        abstract.listen()
+        named.bind(os.path.join(folder, "socket"))
+        os.chmod(os.path.join(folder, "socket"), 0o777)
+        named.listen()
+        yield {
+            "file": path,
+            "folder": folder,
+            "port": port.getsockname()[1],
+            "name": name,
+            "socket": os.path.join(folder, "socket"),
+            "pid": os.getpid(),
+        }

@@ -1,0 +1,61 @@
+"""What one run may use, and how a run can end."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+Ending = Literal[
+    "finished",
+    "time_limit_exceeded",
+    "memory_limit_exceeded",
+    "output_limit_exceeded",
+    "runtime_error",
+    "compile_error",
+    "forbidden",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Bounds of a run. `seconds`: processor time, with `wall_seconds` (by default twice that and a second more) for
+    one that sleeps; `memory_mb`: MiB of the whole tree of processes; `output_bytes`: of each stream; `file_mb` and
+    `scratch_mb`: MiB of one file and of all of /tmp.
+    """
+
+    seconds: float = 5.0
+    wall_seconds: float | None = None
+    memory_mb: int = 512
+    output_bytes: int = 8 * 2**20
+    processes: int = 32
+    files: int = 64
+    file_mb: int = 16
+
+    @property
+    def wall(self) -> float:
+        """Seconds after which a run ends whatever it does."""
+        return 2 * self.seconds + 1 if self.wall_seconds is None else self.wall_seconds
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for the other side."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """How a run ended and what it wrote. `status` is the exit code, negative for a signal; `cpu` and `wall` in
+    seconds; `memory` the largest resident size in bytes; `detail` says what happened in a few words.
+    """
+
+    ending: Ending
+    stdout: bytes = b""
+    stderr: bytes = b""
+    status: int = 0
+    cpu: float = 0.0
+    wall: float = 0.0
+    memory: int = 0
+    detail: str = ""
+
+
+class SandboxFailure(Exception):
+    """The sandbox itself could not do its work; it says nothing about the program."""

@@ -1,0 +1,102 @@
+"""The files of this interpreter that a program needs, and of the packages it may import."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import site
+import sys
+import sysconfig
+from typing import Any
+
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
+PRELOAD = (
+    "abc",
+    "argparse",
+    "array",
+    "bisect",
+    "calendar",
+    "cmath",
+    "collections",
+    "collections.abc",
+    "contextlib",
+    "copy",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "gc",
+    "hashlib",
+    "heapq",
+    "io",
+    "itertools",
+    "json",
+    "math",
+    "numbers",
+    "operator",
+    "queue",
+    "random",
+    "re",
+    "signal",
+    "statistics",
+    "string",
+    "struct",
+    "sys",
+    "textwrap",
+    "threading",
+    "time",
+    "traceback",
+    "types",
+    "typing",
+    "dataclasses",
+    "linecache",
+    "encodings.idna",
+    "encodings.ascii",
+    "encodings.latin_1",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """`paths` are shown to a program; `hidden` are empty folders there; `listed` are what Landlock allows to be read
+    where no tree of one's own can be built; `site` goes on the module path; `preload` is imported beforehand.
+    """
+
+    paths: tuple[str, ...]
+    hidden: tuple[str, ...]
+    packages: tuple[str, ...]
+    site: tuple[str, ...]
+    preload: tuple[str, ...]
+
+    @staticmethod
+    def of(packages: tuple[str, ...]) -> Files:
+        """Raises `ValueError` for a package that is not installed."""
+        stdlib = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+        places: list[str] = []
+        roots: list[str] = []
+        for name in packages:
+            found = importlib.util.find_spec(name)
+            if found is None or not found.submodule_search_locations:
+                raise ValueError(f"package {name!r} is not installed here; install it or leave it out")
+            place = os.path.dirname(found.submodule_search_locations[0])
+            roots.append(place)
+            places += [entry.path for entry in os.scandir(place) if entry.name in (name, f"{name}.libs")]
+        library = [path for path in (os.path.join(sys.base_prefix, "lib"),) if _holds_libpython(path)]
+        hidden = [os.path.join(path, part) for path in stdlib for part in ("site-packages", "dist-packages")]
+        return Files(
+            paths=tuple(dict.fromkeys([*sorted(stdlib), *library, *filter(os.path.exists, LIBRARIES)])),
+            hidden=tuple(path for path in {*hidden, *site.getsitepackages()} if os.path.isdir(path)),
+            packages=tuple(places),
+            site=tuple(dict.fromkeys(roots)),
+            preload=(*PRELOAD, *packages),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for the supervisor."""
+        return dataclasses.asdict(self)
+
+
+def _holds_libpython(path: str) -> bool:
+    return path not in LIBRARIES and bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))

@@ -1,0 +1,105 @@
+"""The standard streams of a run: input from sealed memory, outputs read up to a cap while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+
+from rewards.code.sandbox.watch import TICK_SECONDS, Watch
+
+_READ = 2**16
+
+
+class Streams:
+    """Our ends of a run's streams and what was read from them; `over` once one passed its cap."""
+
+    def __init__(self, stdin: int, outputs: dict[int, int]) -> None:
+        self._stdin = stdin
+        self._theirs = list(outputs.values())
+        self._read: dict[int, bytearray] = {ours: bytearray() for ours in outputs}
+        self._open = set(outputs)
+        self.over = False
+
+    @staticmethod
+    @contextlib.contextmanager
+    def open(stdin: bytes) -> Iterator[Streams]:
+        """Streams for one run, closed afterwards."""
+        source = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with open(source, "wb", closefd=False) as file:
+            file.write(stdin)
+        os.lseek(source, 0, os.SEEK_SET)
+        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(source, fcntl.F_ADD_SEALS, seals)
+        pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+        streams = Streams(source, {ours: theirs for ours, theirs in pairs})
+        for ours, _ in pairs:
+            os.set_blocking(ours, False)
+        try:
+            yield streams
+        finally:
+            streams.close_theirs()
+            for ours, _ in pairs:
+                os.close(ours)
+
+    @property
+    def stdout(self) -> bytes:
+        """What was written to standard output."""
+        return bytes(next(iter(self._read.values())))
+
+    @property
+    def stderr(self) -> bytes:
+        """What was written to standard error."""
+        return bytes(list(self._read.values())[1])
+
+    def theirs(self) -> tuple[int, ...]:
+        """The descriptors that go into the box."""
+        return (self._stdin, *self._theirs)
+
+    def close_theirs(self) -> None:
+        """Forget what went into the box."""
+        for descriptor in [self._stdin, *self._theirs] if self._stdin >= 0 else []:
+            os.close(descriptor)
+        self._stdin, self._theirs = -1, []
+
+    def follow(self, channel: socket.socket, deadline: float, cap: int, watch: Watch) -> str | None:
+        """Read until the box speaks. Returns why it has to be ended instead, where it has to."""
+        poller = select.poll()
+        for descriptor in (*self._open, channel.fileno()):
+            poller.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poller.poll(TICK_SECONDS * 1000)}
+            for descriptor in ready & self._open:
+                if not self._take(descriptor, cap):
+                    poller.unregister(descriptor)
+            if self.over:
+                return "output_limit_exceeded"
+            if channel.fileno() in ready:
+                return None
+            if time.monotonic() > deadline:
+                return "time_limit_exceeded"
+            if watch.over():
+                return "memory_limit_exceeded"
+
+    def drain(self, cap: int) -> None:
+        """Read what is still in the pipes; every writer is dead."""
+        for descriptor in list(self._open):
+            while not self.over and self._take(descriptor, cap):
+                if not select.select([descriptor], [], [], 0)[0]:
+                    break
+
+    def _take(self, descriptor: int, cap: int) -> bool:
+        try:
+            part = os.read(descriptor, _READ)
+        except BlockingIOError:
+            return True
+        if not part:
+            self._open.discard(descriptor)
+            return False
+        self._read[descriptor] += part
+        self.over = self.over or len(self._read[descriptor]) > cap
+        return True

@@ -1,0 +1,63 @@
+"""A watch over the memory of a tree of processes, for what the limit of a single process cannot see.
+
+Control groups do it where they are; otherwise the resident memory of the tree is added up from /proc while it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from rewards.code.sandbox.cgroup import Groups
+
+TICK_SECONDS = 0.05
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Watch:
+    """Made when a run starts. `over()` is asked while it runs, `killed()` when it has ended."""
+
+    def __init__(self, root: int, memory_mb: int, groups: Groups | None) -> None:
+        self.root = root
+        self.limit = memory_mb * 2**20
+        self.groups = groups
+        self.kills = groups.kills() if groups else 0
+        self.next = time.monotonic() + TICK_SECONDS
+        self.was_over = False
+
+    def over(self) -> bool:
+        """Does the tree take more than it may? Looks at most every tick."""
+        if self.groups is not None or time.monotonic() < self.next:
+            return False
+        self.next = time.monotonic() + TICK_SECONDS
+        sizes = [_private(pid) for pid in _descendants(self.root)]
+        base = min((size for size in sizes if size), default=0)  # the warm interpreter, which all of them share
+        self.was_over = sum(max(0, size - base) for size in sizes) > self.limit
+        return self.was_over
+
+    def killed(self) -> bool:
+        """Was something of the tree killed for its memory?"""
+        return self.was_over or (self.groups is not None and self.groups.kills() > self.kills)
+
+
+def _descendants(root: int) -> list[int]:
+    found: list[int] = []
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        with contextlib.suppress(OSError, ValueError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+                waiting += map(int, children)
+                found += map(int, children)
+    return found
+
+
+def _private(pid: int) -> int:
+    """Resident bytes that are not mapped from a file."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
+        return (int(resident) - int(shared)) * _PAGE
+    return 0

@@ -1,0 +1,153 @@
+"""The sandbox as an HTTP service that speaks SandboxFusion's `/run_code`, so that verl's own client can call it.
+
+    INNOVATOR_SANDBOX_TOKEN=... python -m rewards.code.service --host 0.0.0.0 --port 8080 --workers 8
+
+The token comes as `Authorization: Bearer TOKEN` or, for clients that only know an address, as `?token=TOKEN`. Beyond
+this machine the service does not start without one. `GET /health` says which layers hold. Python alone is offered.
+When no more programs may wait the answer is 504, the one status that verl's client tries again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import BaseModel, Field
+
+from rewards.code.sandbox.engine import Sandbox
+from rewards.code.sandbox.layers import LEVELS, prove
+from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
+from rewards.code.sandbox.pool import Full, SandboxPool
+
+TOKEN_VARIABLE = "INNOVATOR_SANDBOX_TOKEN"
+MAX_SECONDS, MAX_MEMORY_MB = 60.0, 8192
+
+
+class RunCode(BaseModel):
+    """SandboxFusion's request; `compile_timeout`, `files` and `fetch_files` have nothing to do for a Python script."""
+
+    code: str = Field(max_length=1_000_000)
+    stdin: str | None = Field(default=None, max_length=64 * 2**20)
+    run_timeout: float = Field(default=10.0, gt=0, le=MAX_SECONDS)
+    compile_timeout: float = 10.0
+    memory_limit_MB: int = 512
+    language: str = "python"
+    files: dict[str, Any] = {}
+    fetch_files: list[str] = []
+
+
+def app(pool: SandboxPool, token: str | None) -> FastAPI:
+    """The service over a pool, which it closes at its end."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(pool.close)
+
+    service = FastAPI(title="Sandbox", lifespan=life)
+
+    @service.get("/health")
+    async def health() -> dict[str, Any]:
+        held = await asyncio.to_thread(prove)
+        return {"level": held.level, "properties": held.properties, "layers": held.put_up, "workers": pool.workers}
+
+    @service.post("/run_code")
+    async def run_code(asked: RunCode, request: Request) -> dict[str, Any]:
+        _authorise(request, token)
+        if asked.language != "python":
+            return _answer("SandboxError", f"language {asked.language!r} is not offered; python is")
+        if asked.files or asked.fetch_files:
+            return _answer("SandboxError", "files and fetch_files are not offered")
+        limits = Limits(
+            seconds=asked.run_timeout,
+            wall_seconds=asked.run_timeout,
+            memory_mb=min(asked.memory_limit_MB if asked.memory_limit_MB > 0 else 512, MAX_MEMORY_MB),
+        )
+        try:
+            stdin = (asked.stdin or "").encode("utf-8", "surrogatepass")
+            run = await asyncio.wrap_future(pool.submit(_run, asked.code, stdin, limits))
+        except Full as error:
+            raise HTTPException(504, str(error)) from None
+        except SandboxFailure as failure:
+            return _answer("SandboxError", str(failure))
+        return _result(run)
+
+    return service
+
+
+def _run(sandbox: Sandbox, code: str, stdin: bytes, limits: Limits) -> Run:
+    with sandbox.open(code, limits=limits) as box:
+        return box.run(stdin)
+
+
+def _authorise(request: Request, token: str | None) -> None:
+    if token is None:
+        return
+    given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.query_params.get("token", "")
+    if not hmac.compare_digest(given.encode(), token.encode()):
+        raise HTTPException(401, "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
+
+
+def _answer(status: str, message: str, **parts: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"compile_result": None, "run_result": None, "executor_pod_name": None, "files": {}}
+    return {"status": status, "message": message, **empty, **parts}
+
+
+def _result(run: Run) -> dict[str, Any]:
+    part = {
+        "status": "TimeLimitExceeded" if run.ending == "time_limit_exceeded" else "Finished",
+        "execution_time": run.wall,
+        "return_code": run.status if run.ending == "finished" else run.status or 1,
+        "stdout": run.stdout.decode("utf-8", "replace"),
+        "stderr": run.stderr.decode("utf-8", "replace"),
+    }
+    if run.ending == "finished":
+        return _answer("Success", "", run_result=part)
+    message = f"{run.ending}: {run.detail}" if run.detail else run.ending
+    if run.ending == "compile_error":
+        return _answer("Failed", message, compile_result={**part, "status": "Error", "stderr": run.detail})
+    return _answer("Failed", message, run_result=part)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Entry point: parse, check, serve until stopped."""
+    import uvicorn
+
+    parser = argparse.ArgumentParser(prog="python -m rewards.code.service", description="Run programs over HTTP.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--workers", type=int, default=None, help="programs at the same time; default: one a core")
+    parser.add_argument("--waiting", type=int, default=1024, help="programs that may wait beyond those")
+    parser.add_argument("--packages", nargs="*", default=[], help="importable besides the standard library, e.g. numpy")
+    parser.add_argument("--isolation", choices=[*LEVELS], default="standard", help="refuse to start below this level")
+    options = parser.parse_args(words)
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    if token is None and not _is_loopback(options.host):
+        parser.error(f"--host {options.host}: set {TOKEN_VARIABLE} to offer the service beyond this machine")
+    held = prove()
+    if held.missing(options.isolation):
+        parser.error(f"--isolation {options.isolation}: {held.describe()}")
+    pool = SandboxPool(options.workers, options.waiting, tuple(options.packages))
+    listening = socket.create_server((options.host, options.port), backlog=2048)
+    host, port = listening.getsockname()[:2]
+    print(f"sandbox of {pool.workers} workers, isolation {held.level}: http://{host}:{port}", flush=True)
+    uvicorn.Server(uvicorn.Config(app(pool, token), log_level="warning")).run(sockets=[listening])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    main()

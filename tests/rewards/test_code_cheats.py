@@ -1,0 +1,97 @@
+# ruff: noqa: E501
+"""Programs that do not solve the task and try to be paid all the same: none of them is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from innovator_rl.scoring import Score
+
+Judge = Callable[..., Score]
+SECRET = 8675309
+
+STDIO = {"type": "stdio", "inputs": ["1\n", "2\n"], "outputs": [f"{SECRET}\n", f"{SECRET + 1}\n"], "time_limit": 1}
+CALL = {
+    "type": "call",
+    "entry_point": "f",
+    "cases": [{"args": [1], "expected": SECRET}, {"args": [2], "expected": [SECRET]}],
+    "time_limit": 1,
+}
+CHECK = {
+    "type": "check",
+    "entry_point": "f",
+    "check": f"SECRET = {SECRET}\ndef check(candidate):\n    assert candidate(1) == SECRET\n    assert candidate(2) == [SECRET]\n",
+    "time_limit": 1,
+}
+LOOK = "found = [v for v in values if type(v) in (int, str) and str(v).startswith('8675') and 7 <= len(str(v)) < 40]\n"
+
+CHEATS = {
+    "leave with status 0": "import os; os._exit(0)",
+    "leave politely": "raise SystemExit(0)",
+    "leave at exit": "import atexit, os; atexit.register(os._exit, 0)",
+    "read the callers' frames": (
+        "import sys\nframe, values = sys._getframe(), []\nwhile frame:\n    values += [*frame.f_locals.values(), *frame.f_globals.values()]\n"
+        "    frame = frame.f_back\n" + LOOK + "print(*found)\ndef f(x): return found"
+    ),
+    "read all objects": (
+        "import gc\nvalues = [v for o in gc.get_objects() if isinstance(o, (dict, list, tuple)) for v in (o.values() if isinstance(o, dict) else o)]\n"
+        + LOOK
+        + "print(*found)\ndef f(x): return found"
+    ),
+    "read own memory": (
+        "import ctypes, re\nfound = []\n"
+        "try: found = re.findall(rb'86753[0-9]+', open('/proc/self/mem', 'rb').read(2**20))\nexcept OSError: pass\nprint(found)\ndef f(x): return found"
+    ),
+    "replace the harness": (
+        "import sys, gc\nfor module in list(sys.modules.values()):\n    for name in ('encode', '_entry', '_serve', 'same_value', 'check'):\n"
+        "        if hasattr(module, name): setattr(module, name, lambda *a, **k: 8675309)\n"
+        "for o in gc.get_objects():\n    if getattr(o, '__name__', '') == 'same_value': o.__code__ = (lambda *a: True).__code__\ndef f(x): return 1"
+    ),
+    "replace the interpreter's functions": (
+        "import builtins, json\njson.dumps = lambda *a, **k: '{\"value\": true}'\nbuiltins.all = builtins.any = lambda *a: True\n"
+        "builtins.len = lambda *a: 0\nbuiltins.AssertionError = KeyboardInterrupt\ndef f(x): return 1"
+    ),
+    "be equal to everything": (
+        "class E(int):\n    def __eq__(s, o): return True\n    def __ne__(s, o): return False\n    __hash__ = int.__hash__\n"
+        "    def __index__(s): return 5\n    def __str__(s): return ''\nprint(E())\ndef f(x): return E(1)"
+    ),
+    "be a list that is equal to everything": (
+        "class L(list):\n    def __eq__(s, o): return True\n    def __len__(s): return 1\n    def __iter__(s): return iter(())\ndef f(x): return L([1])"
+    ),
+    "an object that is equal to everything": "class O:\n    def __eq__(s, o): return True\n    __class__ = int\ndef f(x): return O()",
+    "a class of the answer's name": ("class SECRET:\n    def __eq__(s, o): return True\ndef f(x): return SECRET()"),
+    "swap the assertion": "def f(x):\n    import builtins\n    builtins.AssertionError = ValueError\n    raise AssertionError",
+    "hook imports": (
+        "import sys\nclass H:\n    def find_spec(s, *a): print('8675308')\nsys.meta_path.insert(0, H())\ndef f(x): return H()"
+    ),
+    "a pickle bomb": "class B:\n    def __reduce__(s): return (exec, ('raise SystemExit',))\ndef f(x): return B()",
+    "a JSON bomb": "x = []\nfor _ in range(200000): x = [x]\ndef f(n): return x",
+    "a billion laughs": "x = ['l']\nfor _ in range(40): x = [x, x]\ndef f(n): return x",
+    "a table that refers to itself": (
+        'import os, json\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"ready": 1}\\n{"value": {"root": [0], "table": [["list", [0]]]}}\\n\' * 3)\n    except OSError: pass\ndef f(x): return 1'
+    ),
+    "forge the report": (
+        'import os\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"status": 0, "verdict": "accepted", "kind": "accepted"}\\n\')\n    except OSError: pass\nos._exit(0)'
+    ),
+    "answer everything": "print('8675309 8675310', end=' ')\nprint(*range(100))\ndef f(x): return range(10**9)",
+    "a flood of nothing": "print(' ' * 10**6)\ndef f(x): return [None] * 10**6",
+    "infinite and nan": "print('nan')\ndef f(x): return float('nan')",
+    "crash": "import ctypes; ctypes.string_at(0)",
+    "trace the checks": "import sys\nsys.settrace(lambda *a: print(8675308))\nsys.setprofile(lambda *a: None)\ndef f(x): return 1",
+}
+
+
+@pytest.mark.parametrize("info", [STDIO, CALL, CHECK], ids=["stdio", "call", "check"])
+@pytest.mark.parametrize("name", CHEATS)
+def test_no_cheat_is_paid(judge: Judge, name: str, info: dict[str, Any]) -> None:
+    score = judge(CHEATS[name], info)
+    assert (score.value, score.correct) == (0, False), score
+    assert score.outcome == "scored"
+    assert score.terms["passed"] == 0
+
+
+def test_an_honest_answer_is_paid_after_all_that(judge: Judge) -> None:
+    assert judge(f"print({SECRET} - 1 + int(input()))", STDIO).correct
+    assert judge(f"def f(x): return {SECRET} if x == 1 else [{SECRET}]", CALL).correct
+    assert judge(f"def f(x): return {SECRET} if x == 1 else [{SECRET}]", CHECK).correct

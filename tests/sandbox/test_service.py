@@ -1,0 +1,108 @@
+"""The HTTP service: SandboxFusion's form, the token, overload, and verl's own client against a real server."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from rewards.code.sandbox.pool import SandboxPool
+from rewards.code.service import TOKEN_VARIABLE, app, main
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with TestClient(app(SandboxPool(1, waiting=1), "secret")) as made:
+        yield made
+
+
+def ask(client: TestClient, code: str, **fields: object) -> dict[str, object]:
+    answer = client.post("/run_code?token=secret", json={"code": code, **fields})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def test_answers_have_sandboxfusions_form(client: TestClient) -> None:
+    good = ask(client, "print(int(input()) + 1)", stdin="41\n", run_timeout=5, memory_limit_MB=256)
+    assert good["status"] == "Success"
+    run = good["run_result"]
+    assert isinstance(run, dict)
+    assert (run["status"], run["return_code"], run["stdout"]) == ("Finished", 0, "42\n")
+    slow = ask(client, "while True: pass", run_timeout=0.5)
+    assert (slow["status"], slow["run_result"]["status"]) == ("Failed", "TimeLimitExceeded")  # type: ignore[index]
+    broken = ask(client, "def f(:")
+    assert (broken["status"], broken["compile_result"]["status"]) == ("Failed", "Error")  # type: ignore[index]
+    assert ask(client, "import os; os._exit(0)")["status"] == "Success"
+    assert ask(client, "1/0")["run_result"]["return_code"] == 1  # type: ignore[index]
+    assert ask(client, "int main() {}", language="cpp")["status"] == "SandboxError"
+    assert ask(client, "print(1)", files={"a": "b"})["status"] == "SandboxError"
+
+
+def test_a_token_is_needed(client: TestClient) -> None:
+    assert client.post("/run_code", json={"code": "print(1)"}).status_code == 401
+    assert client.post("/run_code?token=wrong", json={"code": "print(1)"}).status_code == 401
+    bearer = {"Authorization": "Bearer secret"}
+    assert client.post("/run_code", json={"code": "print(1)"}, headers=bearer).status_code == 200
+    assert client.post("/run_code?token=secret", json={"code": "print(1)", "run_timeout": 1e9}).status_code == 422
+    assert client.get("/health").json()["workers"] == 1
+
+
+def test_overload_is_said_at_once(client: TestClient) -> None:
+    codes: list[int] = []
+
+    def post() -> None:
+        body = {"code": "import time; time.sleep(1)", "run_timeout": 5}
+        codes.append(client.post("/run_code?token=secret", json=body).status_code)
+
+    threads = [threading.Thread(target=post) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes)[0] == 200
+    assert sorted(codes)[-1] == 504
+
+
+def test_it_does_not_start_open_to_the_world(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    with pytest.raises(SystemExit) as caught:
+        main(["--host", "0.0.0.0"])
+    assert caught.value.code == 2
+    assert TOKEN_VARIABLE in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_verls_client_can_call_it() -> None:
+    from verl.utils.reward_score.sandbox_fusion import compute_score
+
+    command = [sys.executable, "-m", "rewards.code.service", "--port", "0", "--workers", "1"]
+    environment = {**os.environ, TOKEN_VARIABLE: "secret"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            found = re.search(r"http://\S+", server.stdout.readline())
+            assert found is not None
+            url = f"{found[0]}/run_code?token=secret"
+            time.sleep(0.1)
+            tests = {"inputs": ["1 2\n", "3 4\n"], "outputs": ["3\n", "7\n"]}
+            program = "```python\nprint(sum(map(int, input().split())))\n```"
+            score, _ = compute_score(url, None, 512, program, tests, timeout=5)
+            assert score == 1.0
+            score, details = compute_score(url, None, 512, program.replace("sum", "max"), tests, timeout=5)
+            assert (score, details[0]["status"]) == (0.0, "wrong_answer")
+            named = {"inputs": ["1\n2"], "outputs": ["3"], "fn_name": "add"}
+            score, _ = compute_score(
+                url, None, 512, "```python\ndef add(a, b):\n    return a + b\n```", named, timeout=5
+            )
+            assert score == 1.0
+        finally:
+            server.terminate()
+            server.wait(20)
