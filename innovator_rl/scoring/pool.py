@@ -47,8 +47,7 @@ class ScoringPool:
 
     `workers`: requests judged at the same time, not counting a busy pool's reserve of one lane a rewarder.
     `timeout_seconds`: the deadline of one call of a rewarder; waiting and importing do not count. `memory_mb`: address
-    space of a judge in MiB, 0 for no cap. `code_isolation`: the level below which a
-    rewarder refuses to run responses as programs. `warm`:
+    space of a judge in MiB, 0 for no cap. `code_isolation`: the level below which a rewarder refuses to run responses as programs. `warm`:
     rewarder names to import before the first request. `max_tasks`: requests after which a judge is replaced.
     `start_seconds`: how long starting a process or importing a rewarder may take. `max_waiting`: requests that may
     wait. Raises `UserError` for settings that cannot work.

@@ -7,7 +7,6 @@ import pytest
 
 from innovator_rl.scoring import registry
 from innovator_rl.scoring.kit import check, golden
-from innovator_rl.scoring.kit.checkup import Bounds
 
 REWARDS = Path(__file__).parents[2] / "rewards"
 OWN = sorted(point.name for point in entry_points(group=registry.GROUP) if point.value.startswith("rewards."))
@@ -18,7 +17,7 @@ OWN = sorted(point.name for point in entry_points(group=registry.GROUP) if point
 def test_each_passes_the_check(name: str) -> None:
     if not (REWARDS / "golden" / f"{name}.jsonl").is_file():
         pytest.skip(f"rewards/golden/{name}.jsonl is missing")
-    report = check(name, bounds=Bounds())
+    report = check(name)
     assert report.ready, report.text()
 
 
