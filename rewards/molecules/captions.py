@@ -1,156 +1,184 @@
-"""Mol2Caption: how close a description of a molecule is to the reference description.
+"""Mol2Caption: a description of a molecule against the reference description and against the molecule itself.
 
-The similarity is the mean of BLEU-2, BLEU-4, ROUGE-L and an exact-match METEOR over words (Papineni 2002, Lin 2004,
-Banerjee and Lavie 2005; METEOR here without WordNet). A caption that says only what ChEBI says of every molecule
-scores 0.2 to 0.4 on all of these, more than many models do, so it must earn nothing: words that occur in that
-boiler-plate are worth little (`weights`), and the similarity of the best constant caption to this very reference is
-subtracted and the rest rescaled to 0..1. `correct` means a value of at least `THRESHOLD`: a convention for dynamic
-sampling and pass@k, not a claim about chemistry.
+    likeness = (mean of six text similarities + F1 of statements) / 2
+    value    = (likeness - baseline) / (1 - baseline) x WRONG_FACT ** wrong_facts,   at least 0
+
+* The text similarities are those of `text_metrics`. They are generous: a caption that says only what ChEBI says of
+  every molecule beats many models on all six. So `baseline`, what a panel of constant captions reaches against this
+  very reference plus a margin, is taken off.
+* Statements (class, role, "derives from", conjugate acid or base, enantiomer, tautomer, source) are compared as
+  `statements` reads them; what is said of everything weighs little.
+* Class statements that a substructure or a charge decides are checked on the molecule (`groups`), read from
+  `info["smiles"]`, `info["selfies"]` or the prompt. A false one takes a quarter of the value, unless the reference
+  says it as well.
+
+`correct` means a value of at least `THRESHOLD` and no false statement: a convention for dynamic sampling and pass@k,
+which need a yes or no where captions have degrees; it is no claim that the caption is complete.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
-from collections import Counter
+from functools import lru_cache
+from typing import Any
 
-from innovator_rl.scoring import Score, wrong
+from innovator_rl.scoring import Score, abstain, wrong
 from rewards.extraction import final_part, find_answer
+from rewards.molecules import text_metrics
+from rewards.molecules.groups import holds
+from rewards.molecules.parsing import MAX_TEXT_CHARS, UnreadableMolecule, read_molecule
+from rewards.molecules.statements import Statement, agreement, statements
 
-THRESHOLD = 0.6
-MAX_CHARS = 6_000
+THRESHOLD = 0.5
+WRONG_FACT = 0.75
+MARGIN = 0.03
+MAX_BASELINE = 0.8
+MAX_CHARS = 4_000
 MAX_WORDS = 600
 MIN_WORDS = 3
 _LABEL = re.compile(r"^(?:the\s+)?(?:final\s+)?(?:answer|caption|description)\s*(?:is)?\s*[:：]\s*", re.IGNORECASE)
-_WORD = re.compile(r"[A-Za-z0-9]+(?:[-,'()\[\]+][A-Za-z0-9]+)*|[^\sA-Za-z0-9]")
+_TEX_TEXT = re.compile(r"^\\text\s*\{(.*)\}$", re.DOTALL)
+_PROMPT_SELFIES = re.compile(r"(?:\[[^\[\]\s]{1,30}\]\.?){1,1600}")
+_PROMPT_SMILES = re.compile(r"(?:SMILES|Molecule)\s*[:=]\s*(\S+)", re.IGNORECASE)
 
-CONSTANTS = (
-    "The molecule is a natural product found in plants with data available. It has a role as a metabolite.",
-    "The molecule is a member of the class of compounds. It has a role as a metabolite. It derives from a hydride of "
-    "an alkane. It is a conjugate base of an acid and it is a conjugate acid of a base.",
-    "The molecule is an organic compound that is a member of the class of compounds carrying a hydroxy group and a "
-    "methyl group substituted at position 1, 2 and 3. It has a role as a plant metabolite. It is functionally related "
-    "to an acid.",
+BOILER_PLATE = (
+    "The molecule is a natural product found in Homo sapiens with data available. It has a role as a metabolite.",
+    "The molecule is a member of the class of compounds. It has a role as a plant metabolite.",
+    "The molecule is an organic compound. It is a conjugate base of an acid. It has a role as a human metabolite.",
 )
+"""Captions in the manner of ChEBI that name nothing of a molecule."""
 
-
-def words(text: str) -> list[str]:
-    """Lower-case words and marks, at most `MAX_WORDS`; a chemical name such as 17-beta-hydroxy is one word."""
-    return _WORD.findall(text[:MAX_CHARS].lower())[:MAX_WORDS]
-
-
-_BOILERPLATE = frozenset(
-    words(
-        "the molecule is a an of it has role as member class in with by and that to from at which been derives hydride "
-        "conjugate acid base compound organic metabolite plant natural product found data available functionally "
-        "related position positions substituted group groups carrying having resulting obtained replaced . , ( ) ; : -"
-    )
+GUESSES = (
+    "The molecule is a compound with a role as a plant metabolite. It is a secondary alcohol, a primary alcohol and an "
+    "aromatic ether.",
+    "The molecule is an organic compound. It has a role as a metabolite. It is a monocarboxylic acid and a methyl "
+    "ester. It derives from an acid.",
+    "The molecule is an anion that is the conjugate base of an acid, arising from deprotonation of the carboxy groups; "
+    "major species at pH 7.3. It has a role as a human metabolite. It is a conjugate base of an acid.",
+    "The molecule is a beta-D-glucoside with a hydroxy group at position 3 and a methyl group at position 2. It has a "
+    "role as a metabolite and a plant metabolite. It is a member of phenols, a secondary alcohol and a steroid. It "
+    "derives from a hydride of an alkane.",
+    "The molecule is an amino oligosaccharide consisting of residues joined in sequence by a (1->4) glycosidic bond. It "
+    "is an amino oligosaccharide and a glucosamine oligosaccharide.",
+    "The molecule is a fatty acyl-CoA that results from the formal condensation of the thiol group of coenzyme A with "
+    "the carboxy group of an acid. It is a conjugate acid of an acyl-CoA(4-).",
+    "The molecule is a phosphatidylcholine in which the acyl groups at positions 1 and 2 are specified as hexadecanoyl. "
+    "It derives from a hexadecanoic acid.",
 )
-RARE_WEIGHT, COMMON_WEIGHT = 1.0, 0.15
-
-
-def weights(tokens: list[str]) -> float:
-    """The total weight of words: those of the boiler-plate count for little."""
-    return sum(COMMON_WEIGHT if token in _BOILERPLATE else RARE_WEIGHT for token in tokens)
-
-
-def bleu(said: list[str], gold: list[str], order: int) -> float:
-    """Sentence BLEU up to `order`-grams with weighted n-grams, add-one smoothing above unigrams, and the brevity
-    penalty.
-    """
-    total = 0.0
-    for n in range(1, order + 1):
-        mine, theirs = (Counter(tuple(t[i : i + n]) for i in range(len(t) - n + 1)) for t in (said, gold))
-        matched = sum(min(count, theirs[gram]) * weights(list(gram)) / n for gram, count in mine.items())
-        offered = sum(count * weights(list(gram)) / n for gram, count in mine.items())
-        smooth = 1.0 if n > 1 else 0.0
-        if matched + smooth <= 0 or offered + smooth <= 0:
-            return 0.0
-        total += math.log((matched + smooth) / (offered + smooth))
-    return math.exp(total / order) * min(1.0, math.exp(1 - len(gold) / max(len(said), 1)))
-
-
-def rouge_l(said: list[str], gold: list[str]) -> float:
-    """Weighted F1 of the longest common subsequence."""
-    row = [0.0] * (len(gold) + 1)
-    for token in said:
-        weight = weights([token])
-        diagonal = 0.0
-        for j, other in enumerate(gold, 1):
-            diagonal, row[j] = row[j], diagonal + weight if token == other else max(row[j], row[j - 1])
-    return _f(row[-1], weights(said), weights(gold), 1.0)
-
-
-def meteor_lite(said: list[str], gold: list[str]) -> float:
-    """Recall-heavy unigram F with METEOR's fragmentation penalty; exact matches only, aligned greedily from the
-    left.
-    """
-    places: dict[str, list[int]] = {}
-    for index in range(len(gold) - 1, -1, -1):
-        places.setdefault(gold[index], []).append(index)
-    aligned = [(i, places[token].pop()) for i, token in enumerate(said) if places.get(token)]
-    if not aligned:
-        return 0.0
-    chunks = 1 + sum(b != (a[0] + 1, a[1] + 1) for a, b in itertools.pairwise(aligned))
-    matched = weights([said[i] for i, _ in aligned])
-    return _f(matched, weights(said), weights(gold), 3.0) * (1 - 0.5 * ((chunks - 1) / len(aligned)) ** 3)
-
-
-def _f(matched: float, offered: float, wanted: float, beta: float) -> float:
-    if matched <= 0:
-        return 0.0
-    precision, recall = matched / offered, matched / wanted
-    return (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
-
-
-def similarities(said: list[str], gold: list[str]) -> dict[str, float]:
-    """The four similarities, each 0..1."""
-    return {
-        "bleu2": bleu(said, gold, 2),
-        "bleu4": bleu(said, gold, 4),
-        "rouge_l": rouge_l(said, gold),
-        "meteor": meteor_lite(said, gold),
-    }
-
-
-def mean_similarity(said: list[str], gold: list[str]) -> float:
-    """The mean of the four."""
-    return sum(similarities(said, gold).values()) / 4
+"""Captions that guess a common family, whatever the molecule."""
 
 
 class Mol2Caption:
-    """Rewards a caption by its similarity to the reference above that of a constant one. Terms: the four similarities
-    and the baseline.
+    """Rewards a caption above what a constant one earns, and charges for false statements.
+
+    Terms: the six text similarities; `text`, their mean; `facts_precision`, `facts_recall`, `facts` (F1); `likeness`,
+    `baseline`; `checked_facts` and `wrong_facts`, counts; `wordnet`, 1 where METEOR used WordNet. Reasons: `correct`,
+    `partial`, `wrong`, `no_answer`, `malformed_answer`, `too_long`; `bad_reference` abstains.
     """
 
-    def __call__(self, response: str, answer: str) -> Score:
-        gold = words(answer)
-        if len(gold) < MIN_WORDS:
-            return wrong("bad_reference")
+    version = "2"
+
+    def __call__(self, response: str, answer: str, prompt: str = "", info: dict[str, Any] | None = None) -> Score:
+        reference = " ".join(answer[:MAX_CHARS].split())
+        if len(text_metrics.rouge_words(reference)) < MIN_WORDS:
+            return abstain("bad_reference")
         text = caption(response)
         if text is None:
             return wrong("no_answer")
-        if len(text) > MAX_CHARS:
+        if len(text) > MAX_CHARS or len(text_metrics.tokens(text)) > MAX_WORDS:
             return wrong("too_long", text[:200])
-        said = words(text)
-        if len(said) < MIN_WORDS:
-            return wrong("malformed_answer", text)
-        parts = similarities(said, gold)
-        baseline = max(mean_similarity(words(constant), gold) for constant in CONSTANTS)
-        raw = sum(parts.values()) / 4
-        value = 1.0 if said == gold else max(0.0, (raw - baseline) / max(1 - baseline, 1e-6))
-        terms = {**parts, "baseline": baseline}
-        if value >= THRESHOLD:
-            return Score(value, True, "correct", text[:500], terms)
-        return Score(value, False, "partial" if value > 0 else "wrong", text[:500], terms)
+        said = " ".join(text.split())
+        if len(text_metrics.rouge_words(said)) < MIN_WORDS:
+            return wrong("malformed_answer", said)
+        return judge(said, reference, _molecule(prompt, info or {}))
+
+
+def judge(said: str, reference: str, molecule: Any) -> Score:
+    """The score of a caption; `molecule` is an RDKit molecule, or None where only the reference is known."""
+    terms = likeness(said, reference)
+    checked, false = check_facts(statements(said), statements(reference), molecule)
+    baseline = constant_likeness(reference)
+    above = max(0.0, (terms["likeness"] - baseline) / (1 - baseline))
+    same = text_metrics.tokens(said) == text_metrics.tokens(reference)
+    value = 1.0 if same else above * WRONG_FACT**false
+    terms |= {
+        "baseline": baseline,
+        "checked_facts": float(checked),
+        "wrong_facts": float(false),
+        "wordnet": float(text_metrics.WORDNET),
+    }
+    correct = value >= THRESHOLD and not false
+    reason = "correct" if correct else "partial" if value > 0 else "wrong"
+    return Score(value, correct, reason, said[:500], terms)
+
+
+def likeness(said: str, reference: str) -> dict[str, float]:
+    """Text similarities, agreement of statements, and `likeness`, the mean of both halves; each 0..1."""
+    parts = text_metrics.similarities(said, reference)
+    text = sum(parts.values()) / len(parts)
+    precision, recall = agreement(statements(said), statements(reference))
+    facts = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    if not statements(reference):  # free wording on both sides: the text alone decides
+        facts = text
+    return {
+        **parts,
+        "text": text,
+        "facts_precision": precision,
+        "facts_recall": recall,
+        "facts": facts,
+        "likeness": (text + facts) / 2,
+    }
+
+
+@lru_cache(maxsize=4_096)
+def constant_likeness(reference: str) -> float:
+    """What constant captions reach against a reference, plus `MARGIN`, kept by the reference's text.
+
+    The best of the boiler-plate, or the mean of the three best of all where that is more: to guess one family for
+    every molecule then earns about nothing on average, while naming the right one still counts.
+    """
+    plates = [likeness(constant, reference)["likeness"] for constant in BOILER_PLATE]
+    everything = sorted([*plates, *(likeness(constant, reference)["likeness"] for constant in GUESSES)])
+    return min(MAX_BASELINE, max(max(plates), sum(everything[-3:]) / 3) + MARGIN)
+
+
+def check_facts(said: frozenset[Statement], known: frozenset[Statement], molecule: Any) -> tuple[int, int]:
+    """How many class statements the molecule decides, and how many of them are false and not the reference's own."""
+    if molecule is None:
+        return 0, 0
+    accepted = {one.phrase for one in known if one.kind == "class"}
+    verdicts = {one.phrase: holds(one.phrase, molecule) for one in said if one.kind == "class"}
+    decided = {phrase: verdict for phrase, verdict in verdicts.items() if verdict is not None}
+    return len(decided), sum(not verdict and phrase not in accepted for phrase, verdict in decided.items())
 
 
 def caption(response: str) -> str | None:
-    """The description: the marked answer, else the whole final part, which may run over several sentences."""
+    """The description: the marked answer, else what follows "the answer is", else the last paragraph."""
     found = find_answer(response)
     if found is None:
         return None
     if found.kind in ("tag", "boxed"):
-        return re.sub(r"^\\text\s*\{(.*)\}$", r"\1", found.text, flags=re.DOTALL)
-    return _LABEL.sub("", final_part(response))
+        return _TEX_TEXT.sub(r"\1", found.text)
+    text = final_part(response)
+    if found.kind == "phrase":
+        return text[max(0, text.rfind(found.text)) :]
+    return _LABEL.sub("", re.split(r"\n\s*\n", text.strip())[-1].strip())
+
+
+def _molecule(prompt: str, info: dict[str, Any]) -> Any:
+    """The molecule that is to be described, or None."""
+    texts = [info.get("smiles"), info.get("selfies")]
+    tail = prompt[-MAX_TEXT_CHARS:]
+    texts += _PROMPT_SELFIES.findall(tail)[:-3:-1] + _PROMPT_SMILES.findall(tail)[-1:]
+    for text in texts:
+        if isinstance(text, str) and text:
+            try:
+                return _read(text)
+            except UnreadableMolecule:
+                continue
+    return None
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> Any:
+    return read_molecule(text)

@@ -1,128 +1,118 @@
-"""Caption2Mol: a molecule, written as SELFIES or SMILES, compared with the reference molecule.
+"""Caption2Mol: a molecule, written as SELFIES or SMILES, against the reference molecule.
 
-The ladder: the same standard InChIKey or canonical SMILES is `correct` (1); the same skeleton with another charge
-state or stereochemistry earns `SAME_SKELETON`; anything else a weighted Tanimoto similarity of count fingerprints
-with chirality and of MACCS keys, times the agreement of the heavy-atom count, above what an unrelated molecule gets,
-and at most `PARTIAL`. Bit fingerprints alone cannot tell a chain of 10 carbons from one of 30.
+The ladder, by the first rung that holds:
 
-"SELFIES is always valid" is false of text: the decoder turns prose into an empty molecule that RDKit accepts. So the
-symbols are checked first, a molecule needs a heavy atom, and lengths are capped, since canonical ranking of a
-12,000-atom chain takes seconds inside C++.
+| rung | what holds | value |
+|---|---|---|
+| `identical` | same standard InChIKey, or same canonical SMILES | 1, the only `correct` one |
+| `charge_or_tautomer` | same but for protons, charge or a tautomer that InChI keeps apart | `CHARGE_OR_TAUTOMER` |
+| `stereo` | same connectivity, other stereochemistry | `STEREO`, up to `+ STEREO_SPAN` by chirality-aware Morgan counts |
+| `parent` | same largest component, other counter-ions or solvent | `PARENT` |
+| `near` | else | `NEAR` x what its closeness exceeds `chance` by, rescaled to 0..1 |
+
+So an answer that ignores the question (prose, one carbon, one favourite molecule, another question's molecule) earns
+about nothing on average, while an answer near this reference earns a graded part. See `comparison` for closeness and
+chance, `parsing` for what counts as a molecule, `extraction` for where it is looked for.
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Any
 
-import selfies
-from rdkit import Chem, DataStructs, RDLogger
-from rdkit.Chem import MACCSkeys, rdFingerprintGenerator
+from rdkit import Chem
 
-from innovator_rl.scoring import Score, right, wrong
-from rewards.extraction import final_part, find_answer
+from innovator_rl.scoring import Score, abstain, right, wrong
+from rewards.molecules.comparison import Compared, closeness, reference, similarities
+from rewards.molecules.extraction import candidates
+from rewards.molecules.parsing import UnreadableMolecule, read_molecule
 
-RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
-
-MAX_CHARS = 8_000
-MAX_TOKENS = 1_500
-MAX_ATOMS = 1_000
-SAME_SKELETON = 0.7
-PARTIAL = 0.6
-UNRELATED = 0.3
-_SELFIES = re.compile(r"(?:\[[^\[\]\s]+\]|\.)+")
-_SELFIES_RUN = re.compile(r"(?<![^\s`\"':])(?:\[[^\[\]\s]{1,30}\]\s*\.?\s*)+(?![^\s`\"'.,;])")
-_SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()=#$:./\\%*~]+")
-_MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=True)
-
-
-def molecule(text: str) -> tuple[Any, str]:
-    """An RDKit molecule, or None and the reason why not."""
-    text = text.replace("\\\\", "\\")  # escaped once too often, as in the published ChEBI-20 files
-    compact = re.sub(r"\s+", "", text)
-    if len(compact) > MAX_CHARS:
-        return None, "too_long"
-    mol = None
-    if _SELFIES.fullmatch(compact) and compact.count("[") <= MAX_TOKENS:
-        try:
-            mol = Chem.MolFromSmiles(selfies.decoder(compact))
-        except (selfies.DecoderError, ValueError, KeyError, IndexError):
-            mol = None
-    elif compact.count("[") > MAX_TOKENS:
-        return None, "too_long"
-    if (mol is None or not mol.GetNumHeavyAtoms()) and _SMILES.fullmatch(text.strip()):
-        mol = Chem.MolFromSmiles(text.strip())
-    if mol is None or not mol.GetNumHeavyAtoms():
-        return None, "malformed_answer"
-    return (None, "too_long") if mol.GetNumAtoms() > MAX_ATOMS else (mol, "")
-
-
-def answer_text(response: str) -> str | None:
-    """The molecule's text: the marked answer, else the last run of SELFIES symbols, else a line that is nothing but a
-    SMILES.
-    """
-    found = find_answer(response)
-    if found is None:
-        return None
-    if found.kind in ("tag", "boxed"):
-        return re.sub(r"\\text\s*\{(.*)\}", r"\1", found.text.strip().strip("`$").strip(), flags=re.DOTALL)
-    text = final_part(response)
-    if len(text) <= MAX_CHARS and _SELFIES.fullmatch(re.sub(r"\s+", "", text)):
-        return text
-    runs = _SELFIES_RUN.findall(text[-4 * MAX_CHARS :])
-    if runs:
-        return runs[-1].strip()
-    words = found.text.strip("`").split()
-    return words[-1].strip("`.,:;") if words else None
-
-
-class _Keys:
-    """What a molecule is compared by, computed once."""
-
-    def __init__(self, mol: Any) -> None:
-        self.mol = mol
-        self.smiles = Chem.MolToSmiles(mol)
-        self.inchikey = Chem.MolToInchiKey(mol)  # type: ignore[no-untyped-call]
-        self.morgan = _MORGAN.GetCountFingerprint(mol)
-        self.maccs = MACCSkeys.GenMACCSKeys(mol)  # type: ignore[attr-defined]
-        self.atoms = mol.GetNumHeavyAtoms()
-
-
-@lru_cache(maxsize=4096)
-def _gold_keys(text: str) -> _Keys | None:
-    mol, _ = molecule(text)
-    return _Keys(mol) if mol is not None else None
-
-
-def similarity(said: _Keys, gold: _Keys) -> dict[str, float]:
-    """Named similarities, each 0..1."""
-    return {
-        "morgan": float(DataStructs.TanimotoSimilarity(said.morgan, gold.morgan)),
-        "maccs": float(DataStructs.TanimotoSimilarity(said.maccs, gold.maccs)),
-        "size": min(said.atoms, gold.atoms) / max(said.atoms, gold.atoms),
-    }
+CHARGE_OR_TAUTOMER = 0.85
+STEREO, STEREO_SPAN = 0.65, 0.15
+PARENT = 0.62
+NEAR = 0.6
 
 
 class Caption2Mol:
-    """Rewards the reference molecule, and nearness to it in part. The reference is SELFIES or SMILES."""
+    """Rewards the reference molecule, and nearness to it in part. The reference is SELFIES or SMILES.
+
+    Terms: `morgan`, `maccs`, `formula` (similarities, 0..1), `chance` (the baseline that is taken off) and `rung` (the
+    value of the ladder's rung, 0 for `near`). Reasons: `correct`, `partial`, `wrong`, `no_answer`,
+    `malformed_answer`, `ambiguous_answer`, `too_long`, `too_many_rings`; `bad_reference` abstains.
+    """
+
+    version = "2"
 
     def __call__(self, response: str, answer: str) -> Score:
-        gold = _gold_keys(answer.strip())
-        if gold is None:
-            return wrong("bad_reference")
-        text = answer_text(response)
-        if not text:
+        known = reference(answer.strip())
+        if known is None:
+            return abstain("bad_reference")
+        gold, baseline = known
+        texts = candidates(response)
+        if not texts:
             return wrong("no_answer")
-        mol, problem = molecule(text)
-        if mol is None:
-            return wrong(problem, text[:300])
-        said = _Keys(mol)
-        parts = similarity(said, gold)
-        if said.smiles == gold.smiles or (gold.inchikey and said.inchikey == gold.inchikey):
-            return right(said.smiles, **parts)
-        skeleton = bool(gold.inchikey) and said.inchikey[:14] == gold.inchikey[:14]
-        likeness = (0.7 * parts["morgan"] + 0.3 * parts["maccs"]) * parts["size"]
-        value = SAME_SKELETON if skeleton else PARTIAL * max(0.0, (likeness - UNRELATED) / (1 - UNRELATED))
-        reason = "partial" if value > 0 else "wrong"
-        return Score(value, False, reason, said.smiles, {**parts, "skeleton": float(skeleton)})
+        try:
+            mol = _only(texts)
+        except UnreadableMolecule as problem:
+            return wrong(str(problem), texts[-1][:300])
+        return judge(Compared(mol), gold, baseline)
+
+
+def _only(texts: list[str]) -> Any:
+    """The one molecule that all readable texts write. Raises `UnreadableMolecule` where they differ or none is one."""
+    molecules: list[Any] = []
+    problem = UnreadableMolecule("malformed_answer")
+    for text in texts:
+        try:
+            molecules.append(read_molecule(text))
+        except UnreadableMolecule as error:
+            problem = error
+    if not molecules:
+        raise problem
+    if len(molecules) > 1 and len({Chem.MolToSmiles(mol) for mol in molecules}) > 1:
+        raise UnreadableMolecule("ambiguous_answer")
+    return molecules[-1]
+
+
+def judge(said: Compared, gold: Compared, baseline: float) -> Score:
+    """The score of a molecule against the reference, whose `chance` is `baseline`."""
+    parts = similarities(said, gold)
+    terms = {**parts, "chance": baseline}
+    fixed = rung(said, gold, parts["morgan"])
+    if fixed == 1.0:
+        return right(said.smiles, **terms, rung=1.0)
+    value = max(fixed, NEAR * max(0.0, (closeness(parts) - baseline) / (1 - baseline)))
+    return Score(value, False, "partial" if value > 0 else "wrong", said.smiles, {**terms, "rung": fixed})
+
+
+def rung(said: Compared, gold: Compared, morgan: float) -> float:
+    """The value of the rung of shared identity, 0 where there is none.
+
+    Identities are computed only for molecules of the same heavy atoms: equal InChI skeletons imply those.
+    """
+    if said.heavy == gold.heavy:
+        if said.smiles == gold.smiles or (said.inchikey and said.inchikey == gold.inchikey):
+            return 1.0
+        layers, wanted = said.inchikey.split("-"), gold.inchikey.split("-")
+        if gold.inchikey and layers[:2] == wanted[:2]:
+            return CHARGE_OR_TAUTOMER
+        same_stereo = layers[1:2] == wanted[1:2]
+        if said.skeleton == gold.skeleton:
+            tautomer = same_stereo or not (_has_stereo(said) or _has_stereo(gold))
+            return CHARGE_OR_TAUTOMER if tautomer else STEREO + STEREO_SPAN * morgan
+        if gold.inchikey and layers[0] == wanted[0]:
+            return STEREO + STEREO_SPAN * morgan
+    return PARENT if _same_parent(said, gold) else 0.0
+
+
+def _has_stereo(one: Compared) -> bool:
+    return any(mark in one.smiles for mark in "@/\\")
+
+
+def _same_parent(said: Compared, gold: Compared) -> bool:
+    """Whether one or both are mixtures of the same largest component of three heavy atoms or more."""
+    if "." not in said.smiles and "." not in gold.smiles:
+        return False
+    mine, theirs = said.parent, gold.parent
+    if mine is None or theirs is None or mine.heavy != theirs.heavy:
+        return False
+    return mine.skeleton == theirs.skeleton or (bool(mine.inchikey) and mine.inchikey[:14] == theirs.inchikey[:14])

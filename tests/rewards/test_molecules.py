@@ -1,75 +1,234 @@
-"""Captions and molecules: the reference earns full marks; constants, boiler-plate, prose and empty molecules earn
-nothing.
-"""
+"""Caption2Mol and molecular properties: laws of the ladder, the parsing policy, and what earns nothing."""
+
+import csv
+import os
+import random
+import statistics
+import time
+from functools import lru_cache
+from pathlib import Path
 
 import pytest
+import selfies
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rewards.molecules.captions import Mol2Caption
+from rewards.molecules.comparison import Compared, closeness, similarities
 from rewards.molecules.generation import Caption2Mol
+from rewards.molecules.parsing import UnreadableMolecule, read_molecule
+from rewards.molecules.property import PropertyChoice, stance
 
+SHARED = Path(os.environ.get("INNOVATOR_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+CHEBI = SHARED / "chebi20" / "validation.tsv"
+needs_chebi = pytest.mark.skipif(not CHEBI.is_file(), reason=f"ChEBI-20 is not beside the checkout: {CHEBI}")
 ASPIRIN = "CC(=O)OC1=CC=CC=C1C(=O)O"
-ASPIRIN_SELFIES = "[C][C][=Branch1][C][=O][O][C][=C][C][=C][C][=C][Ring1][=Branch1][C][=Branch1][C][=O][O]"
-CAPTION = (
-    "The molecule is a member of the class of benzoic acids that is salicylic acid in which the hydrogen of the phenolic hydroxy "
-    "group is replaced by an acetoxy group. It is a cyclooxygenase inhibitor and a platelet aggregation inhibitor."
-)
+MOLECULES = [
+    ASPIRIN,
+    "C[C@@H](N)C(=O)O",
+    "Cn1c(=O)c2c(ncn2C)n(C)c1=O",
+    "OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O",
+    "CCCCCCCC/C=C\\CCCCCCCC(=O)O",
+    "[Na+].[O-]C(=O)c1ccccc1",
+    "C[N+](C)(C)CC([O-])=O",
+    "O=c1cccc[nH]1",
+    "[2H]C(Cl)(Cl)Cl",
+]
+judge = Caption2Mol()
+
+
+@lru_cache(maxsize=1)
+def chebi() -> list[str]:
+    """400 molecules of ChEBI-20's validation part, drawn with a fixed seed."""
+    with CHEBI.open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [row["SMILES"].replace("\\\\", "\\") for row in random.Random(7).sample(rows, 400)]
+
+
+@given(st.sampled_from(MOLECULES), st.randoms(use_true_random=False), st.sampled_from(["", " ", "\n", "\t ", "\u200b"]))
+@settings(max_examples=60, deadline=None)
+def test_any_spelling_of_the_reference_is_correct(smiles: str, draw: random.Random, gap: str) -> None:
+    from rdkit import Chem
+
+    mol = read_molecule(smiles)
+    order = list(range(mol.GetNumAtoms()))
+    draw.shuffle(order)
+    spelled = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
+    said = selfies.encoder(spelled).replace("][", f"]{gap}[")
+    for gold in (smiles, selfies.encoder(smiles)):
+        assert judge(f"<answer>{said}</answer>", gold).correct
+        assert judge(spelled, gold).value == 1.0
+
+
+@given(st.sampled_from(MOLECULES), st.sampled_from(MOLECULES))
+@settings(max_examples=60, deadline=None)
+def test_closeness_is_symmetric_and_bounded(one: str, other: str) -> None:
+    a, b = Compared(read_molecule(one)), Compared(read_molecule(other))
+    assert similarities(a, b) == similarities(b, a)
+    assert 0 <= closeness(similarities(a, b)) <= 1
+    assert closeness(similarities(a, a)) == pytest.approx(1)
+    assert judge(one, other).correct == (one == other)
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("gold", "descending"),
     [
-        ASPIRIN,
-        "OC(=O)c1ccccc1OC(C)=O",
-        ASPIRIN_SELFIES,
-        ASPIRIN_SELFIES.replace("][", "] ["),
-        ASPIRIN_SELFIES.replace("[Ring1]", "\n[Ring1]"),
-        f"<think>[C][C][O] perhaps</think>The molecule is {ASPIRIN_SELFIES}.",
-        f"<answer>{ASPIRIN_SELFIES}</answer>",
-        f"The SMILES is:\n{ASPIRIN}",
+        (
+            "C[C@@H](N)C(=O)O",
+            ["C[C@@H]([NH3+])C(=O)[O-]", "C[C@@H](N)C(=O)[O-]", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)OC", "c1ccccc1"],
+        ),
+        ("O=C1CCCCC1", ["O=C1CCCCC1", "OC1=CCCCC1", "O=C1CCCCC1.Cl", "CC1CCCCC1=O", "C"]),
+        (ASPIRIN, [ASPIRIN, "CC(=O)Oc1ccccc1C(=O)[O-]", "CC(=O)Oc1ccccc1C(=O)OC", "OC(=O)c1ccccc1O", "CCCCCC"]),
     ],
 )
-def test_the_reference_molecule(said: str) -> None:
-    assert Caption2Mol()(said, ASPIRIN).correct
-    assert Caption2Mol()(said, ASPIRIN_SELFIES).correct
+def test_the_ladder_descends(gold: str, descending: list[str]) -> None:
+    values = [judge(said, gold).value for said in descending]
+    assert values == sorted(set(values), reverse=True)
+    assert values[0] == 1
+    assert values[-1] == 0
+    assert sum(judge(said, gold).correct for said in descending) == 1
 
 
-def test_nothing_for_nothing() -> None:
-    judge = Caption2Mol()
-    assert judge("I don't know", ASPIRIN).value == 0
-    assert judge("", ASPIRIN).reason == "no_answer"
-    assert judge("[C@H1]][Branch1]", ASPIRIN).reason == "malformed_answer"
-    assert judge("[C]", ASPIRIN).value == 0
-    assert judge("(((", ASPIRIN).reason == "malformed_answer"
-    assert judge("[C]" * 5000, ASPIRIN).reason == "too_long"
-    assert judge("[C]" + "[=C]" * 1400, ASPIRIN).reason in ("too_long", "wrong")
-    assert judge(ASPIRIN, "no molecule").reason == "bad_reference"
+def test_size_matters_where_bit_fingerprints_are_blind() -> None:
+    assert judge("C" * 30, "C" * 10).value < judge("C" * 12, "C" * 10).value
 
 
-def test_nearness_is_ordered_and_never_correct() -> None:
-    judge = Caption2Mol()
-    chain = judge("C" * 30, "C" * 10)
-    enantiomer = judge("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O")
-    salicylic = judge("OC(=O)c1ccccc1O", ASPIRIN)
-    assert not chain.correct
-    assert chain.value < 0.1
-    assert (enantiomer.correct, enantiomer.reason) == (False, "partial")
-    assert 0 < salicylic.value < enantiomer.value < 1
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "malformed_answer"),
+        ("I don't know", "malformed_answer"),
+        ("[C@H1]][Branch1]", "malformed_answer"),
+        ("[nop]", "malformed_answer"),
+        ("[C]" * 1501, "too_long"),
+        ("C" * 1001, "too_long"),
+        ("C" * 12_000, "too_long"),
+        ("C" + "(C" * 400 + ")" * 400, "too_long"),
+    ],
+)
+def test_what_is_no_molecule(text: str, reason: str) -> None:
+    with pytest.raises(UnreadableMolecule, match=reason):
+        read_molecule(text)
 
 
-def test_captions() -> None:
-    judge = Mol2Caption()
-    assert judge(CAPTION, CAPTION) == judge(f"<think>x</think>{CAPTION}", CAPTION)
-    assert (judge(CAPTION, CAPTION).value, judge(CAPTION, CAPTION).correct) == (1.0, True)
-    for empty in (
-        "The molecule is a natural product found in Homo sapiens with data available. It has a role as a metabolite.",
-        "The molecule is a member of the class of organic compounds. It has a role as a plant metabolite.",
-        "I don't know what it is.",
-        "the the the the the the the",
+def test_more_rings_than_smiles_can_number() -> None:
+    smiles = "C1CC1" * 3  # rings of one decoded string are numbered apart
+    assert read_molecule(selfies.encoder(smiles)).GetNumAtoms() == 9
+    with pytest.raises(UnreadableMolecule, match="too_many_rings"):
+        read_molecule(selfies.encoder("C1CC1" * 110))
+
+
+@pytest.mark.parametrize(
+    ("response", "correct", "reason"),
+    [
+        (f"<answer>{ASPIRIN}</answer><answer>CCO</answer>", False, "ambiguous_answer"),
+        (f"<answer>{ASPIRIN}</answer> or \n<answer>O=C(O)c1ccccc1OC(C)=O</answer>", True, "correct"),
+        (f"\\boxed{{{ASPIRIN}}} \\boxed{{CCO}}", False, "ambiguous_answer"),
+        (f"{ASPIRIN}\nCCO", False, "ambiguous_answer"),
+        (f"First I thought of [C][C][O].\nFinal answer: {ASPIRIN}", True, "correct"),
+        (f"```smiles\n{ASPIRIN}\n```", True, "correct"),
+        (f"<think>{ASPIRIN}", False, "no_answer"),
+    ],
+)
+def test_commitment(response: str, correct: bool, reason: str) -> None:
+    score = judge(response, ASPIRIN)
+    assert (score.correct, score.reason) == (correct, reason)
+
+
+HUGE = (
+    "C" * 12_000,
+    "(" * 50_000,
+    "[C]" * 100_000,
+    "[C][Branch1]" * 700,
+    "[C][Ring1]" * 700,
+    "C1CC1." * 300,
+    "\U0001f600" * 200_000,
+    "\\boxed{" * 50_000,
+    "<answer>" * 50_000,
+    "\u202e[C]" * 3_000,
+    "true " * 200_000,
+    "not " * 100_000 + "true",
+)
+
+
+@pytest.mark.parametrize("text", HUGE, ids=range(len(HUGE)))
+def test_hostile_input_is_cheap(text: str) -> None:
+    before = time.process_time()
+    assert judge(text, ASPIRIN).value <= 0.02
+    PropertyChoice()(text, "False")
+    assert time.process_time() - before < 5  # each is a few hundredths of a second; without caps many take minutes
+
+
+@needs_chebi
+def test_answers_that_ignore_the_question_earn_nothing() -> None:
+    golds = chebi()
+    for constant in (
+        "I don't know",
+        "[C]",
+        ASPIRIN,
+        golds[0],
+        "CCCCCCCCCCCCCCCC(=O)O",
+        "OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O",
     ):
-        assert judge(empty, CAPTION).value < 0.05, empty
-    near = judge(CAPTION.replace("a platelet aggregation inhibitor", "an antipyretic"), CAPTION)
-    half = judge("The molecule is salicylic acid in which the hydrogen is replaced by an acetoxy group.", CAPTION)
-    assert 0 < half.value < near.value < 1
-    assert set(near.terms) == {"bleu2", "bleu4", "rouge_l", "meteor", "baseline"}
-    assert judge("", CAPTION).reason == "no_answer"
-    assert judge("word " * 5000, CAPTION).reason == "too_long"
+        mean = statistics.mean(judge(constant, gold).value for gold in golds[1:])
+        assert mean <= 0.02, constant
+    rotated = golds[1:] + golds[:1]
+    assert statistics.mean(judge(said, gold).value for said, gold in zip(rotated, golds, strict=True)) <= 0.02
+    assert all(judge(gold, gold).correct for gold in golds)
+
+
+@needs_chebi
+def test_a_small_change_to_the_reference_still_earns() -> None:
+    from rdkit import Chem
+
+    values = []
+    for gold in chebi()[:150]:
+        mol = Chem.RWMol(read_molecule(gold))
+        ends = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetDegree() == 1 and atom.GetSymbol() == "O"]
+        if mol.GetNumHeavyAtoms() < 15 or not ends:
+            continue
+        mol.RemoveAtom(ends[0])
+        try:
+            Chem.SanitizeMol(mol)
+            values.append(judge(Chem.MolToSmiles(mol), gold).value)
+        except (ValueError, RuntimeError):
+            continue
+    assert len(values) > 50
+    assert statistics.mean(values) > 0.2
+    assert max(values) < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [
+        ("True", True),
+        ("**False**", False),
+        ("0", False),
+        ("It is not true.", False),
+        ("It isn't false", True),
+        ("I don't think it is true", False),
+        ("untrue", False),
+        ("Yes, it crosses the barrier", True),
+        ("There is no nitrogen, hence False", False),
+        ("True rather than False", True),
+        ("That is not correct", False),
+        ("The correct answer is False", False),
+        ("It is probably true", True),
+        ("True or False", "both"),
+        ("could be true", "both"),
+        ("not necessarily true", "both"),
+        ("neither true nor false", "both"),
+        ("Is it true? No.", "both"),
+        ("The molecule contains no ring", "neither"),
+        ("", "neither"),
+    ],
+)
+def test_stance(text: str, side: bool | str) -> None:
+    assert stance(text) == side
+
+
+def test_property_values() -> None:
+    chemistry = PropertyChoice()
+    assert chemistry("Reasons.\nAnswer: True", "1").value == 1
+    assert chemistry("Answer: True", "No").reason == "wrong"
+    assert chemistry("\\boxed{True}\n\\boxed{False}", "True").reason == "ambiguous_answer"
+    assert chemistry("Answer: True", "unknown").outcome == "abstained"

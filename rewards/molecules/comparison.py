@@ -1,0 +1,136 @@
+"""How near one molecule is to another, and how near a guess that knows nothing would be.
+
+`closeness` is 0.6 chirality-aware Morgan counts + 0.2 MACCS keys + 0.2 molecular formula, each a symmetric Tanimoto
+similarity. Bit fingerprints alone cannot tell a chain of 10 carbons from one of 30; counts and the formula can.
+
+`chance` is the closeness that an answer reaches without reading the question: the best of a panel of common
+constituents of nature and of drugs, one for each family that descriptions of molecules come from, and at least
+`UNRELATED`, what nine of ten pairs of molecules drawn at random from ChEBI-20 have in common at most.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property, lru_cache
+from typing import Any
+
+from rdkit import Chem, DataStructs
+from rdkit.Chem import MACCSkeys, rdFingerprintGenerator, rdMolDescriptors, rdMolHash
+
+from rewards.molecules.parsing import UnreadableMolecule, read_molecule
+
+WEIGHTS = {"morgan": 0.6, "maccs": 0.2, "formula": 0.2}
+UNRELATED = 0.3
+MOST_CHANCE = 0.65
+MIN_PARENT_ATOMS = 3
+_MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=True)
+_ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
+
+PANEL = {
+    "methane": "C",
+    "glucose": "OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O",
+    "lactose": "OC[C@H]1O[C@@H](O[C@H]2[C@H](O)[C@@H](O)C(O)O[C@@H]2CO)[C@H](O)[C@@H](O)[C@H]1O",
+    "chitotriose": "CC(=O)N[C@@H]1[C@@H](O)[C@H](O[C@@H]2O[C@H](CO)[C@@H](O[C@@H]3O[C@H](CO)[C@@H](O)[C@H](O)[C@H]3NC(C)=O)"
+    "[C@H](O)[C@H]2NC(C)=O)[C@@H](CO)OC1O",
+    "oleic acid": "CCCCCCCC/C=C\\CCCCCCCC(=O)O",
+    "palmitoyl-oleoyl phosphatidylcholine": "CCCCCCCCCCCCCCCC(=O)OC[C@H](COP(=O)([O-])OCC[N+](C)(C)C)OC(=O)CCCCCCC/C=C\\CCCCCCCC",
+    "tripalmitin": "CCCCCCCCCCCCCCCC(=O)OCC(COC(=O)CCCCCCCCCCCCCCC)OC(=O)CCCCCCCCCCCCCCC",
+    "palmitoyl sphingosine": "CCCCCCCCCCCCC/C=C/[C@@H](O)[C@H](CO)NC(=O)CCCCCCCCCCCCCCC",
+    "palmitoyl coenzyme A": "CCCCCCCCCCCCCCCC(=O)SCCNC(=O)CCNC(=O)[C@H](O)C(C)(C)COP(=O)([O-])OP(=O)([O-])OC[C@H]1O[C@H]"
+    "([C@H](O)[C@@H]1OP(=O)([O-])[O-])n1cnc2c(N)ncnc12",
+    "adenosine triphosphate": "Nc1ncnc2n(cnc12)[C@@H]1O[C@H](COP(=O)(O)OP(=O)(O)OP(=O)(O)O)[C@@H](O)[C@H]1O",
+    "alanylalanylalanine": "C[C@H](N)C(=O)N[C@@H](C)C(=O)N[C@@H](C)C(=O)O",
+    "phenylalanine": "N[C@@H](Cc1ccccc1)C(=O)O",
+    "glutamate": "[NH3+][C@@H](CCC(=O)[O-])C(=O)[O-]",
+    "citric acid": "OC(=O)CC(O)(CC(=O)O)C(=O)O",
+    "quercetin": "O=c1c(O)c(-c2ccc(O)c(O)c2)oc2cc(O)cc(O)c12",
+    "quercetin 3-glucoside": "OC[C@H]1O[C@@H](Oc2c(-c3ccc(O)c(O)c3)oc3cc(O)cc(O)c3c2=O)[C@H](O)[C@@H](O)[C@@H]1O",
+    "cholesterol": "C[C@H](CCCC(C)C)[C@H]1CC[C@H]2[C@@H]3CC=C4C[C@@H](O)CC[C@]4(C)[C@H]3CC[C@]12C",
+    "testosterone": "C[C@]12CC[C@H]3[C@@H](CCC4=CC(=O)CC[C@]34C)[C@@H]1CC[C@@H]2O",
+    "oleanolic acid": "CC1(C)CC[C@@]2(CC[C@]3(C)C(=CC[C@@H]4[C@@]5(C)CC[C@H](O)C(C)(C)[C@@H]5CC[C@@]34C)[C@@H]2C1)C(=O)O",
+    "limonene": "CC1=CCC(CC1)C(C)=C",
+    "caffeic acid": "OC(=O)/C=C/c1ccc(O)c(O)c1",
+    "vanillin": "COc1cc(C=O)ccc1O",
+    "caffeine": "Cn1c(=O)c2c(ncn2C)n(C)c1=O",
+    "morphine": "CN1CC[C@]23[C@H]4Oc5c2c(C[C@@H]1[C@@H]3C=C[C@@H]4O)ccc5O",
+    "an aryl piperazine drug": "COc1ccccc1N1CCN(CCNC(=O)c2ccc(Cl)cc2)CC1",
+}
+"""Common molecules by name; a reward for any of them, or for one like them, whatever was asked, would be a constant's."""
+
+
+class Compared:
+    """What a molecule is compared by; identities are computed when first asked for."""
+
+    def __init__(self, mol: Any) -> None:
+        self.mol = mol
+        self.morgan = _MORGAN.GetSparseCountFingerprint(mol)
+        self.maccs = MACCSkeys.GenMACCSKeys(mol)  # type: ignore[attr-defined]
+        self.elements = {
+            element: int(count or 1) for element, count in _ELEMENT.findall(rdMolDescriptors.CalcMolFormula(mol))
+        }
+        self.heavy = {element: count for element, count in self.elements.items() if element != "H"}
+
+    @cached_property
+    def smiles(self) -> str:
+        """Canonical isomeric SMILES."""
+        return str(Chem.MolToSmiles(self.mol))
+
+    @cached_property
+    def inchikey(self) -> str:
+        """Standard InChIKey; empty for what InChI cannot express."""
+        return str(Chem.MolToInchiKey(self.mol))  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def skeleton(self) -> str:
+        """The connectivity, blind to charge, mobile hydrogens and stereochemistry (Sayle's hetero-atom tautomer hash,
+        extended to keto and enol forms).
+        """
+        flat = Chem.Mol(self.mol)
+        Chem.RemoveStereochemistry(flat)  # type: ignore[attr-defined]
+        return str(rdMolHash.MolHash(flat, rdMolHash.HashFunction.HetAtomTautomerv2)).rsplit("_", 2)[0]
+
+    @cached_property
+    def parent(self) -> Compared | None:
+        """The component with the most heavy atoms; None where that is a tie or fewer than `MIN_PARENT_ATOMS`."""
+        parts = sorted(Chem.GetMolFrags(self.mol, asMols=True), key=lambda part: part.GetNumHeavyAtoms())
+        sizes = [part.GetNumHeavyAtoms() for part in parts]
+        if sizes[-1] < MIN_PARENT_ATOMS or sizes[-1] in sizes[:-1]:
+            return None
+        return Compared(parts[-1])
+
+
+def similarities(one: Compared, other: Compared) -> dict[str, float]:
+    """Named similarities, each 0..1 and symmetric."""
+    both = one.elements.keys() | other.elements.keys()
+    pairs = [(one.elements.get(element, 0), other.elements.get(element, 0)) for element in both]
+    return {
+        "morgan": float(DataStructs.TanimotoSimilarity(one.morgan, other.morgan)),
+        "maccs": float(DataStructs.TanimotoSimilarity(one.maccs, other.maccs)),
+        "formula": sum(map(min, pairs)) / max(1, sum(map(max, pairs))),
+    }
+
+
+def closeness(parts: dict[str, float]) -> float:
+    """The weighted mean of the similarities."""
+    return sum(weight * parts[name] for name, weight in WEIGHTS.items())
+
+
+def chance(gold: Compared) -> float:
+    """The closeness to `gold` that costs no knowledge of it, between `UNRELATED` and `MOST_CHANCE`."""
+    best = max(closeness(similarities(member, gold)) for member in _panel())
+    return min(MOST_CHANCE, max(UNRELATED, best))
+
+
+@lru_cache(maxsize=1)
+def _panel() -> list[Compared]:
+    return [Compared(read_molecule(smiles)) for smiles in PANEL.values()]
+
+
+@lru_cache(maxsize=4_096)
+def reference(text: str) -> tuple[Compared, float] | None:
+    """A reference molecule and its `chance`, kept by its text; None when the text is no molecule."""
+    try:
+        gold = Compared(read_molecule(text))
+    except UnreadableMolecule:
+        return None
+    return gold, chance(gold)
