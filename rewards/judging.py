@@ -1,0 +1,33 @@
+"""The judgement that physics, mathematics and numeric stem answers share: one found answer against one reference, with
+the reason why it is not accepted.
+"""
+
+from __future__ import annotations
+
+from innovator_rl.scoring import Score, right, wrong
+from rewards.equivalence.compare import same
+from rewards.equivalence.formula_values import Policy
+from rewards.equivalence.structure import items
+from rewards.equivalence.tidy import tidy
+from rewards.extraction import Found, candidates, hedged
+
+MAX_ANSWER_CHARS = 2_000
+_SHOWN = 200
+
+
+def several(answer: str) -> bool:
+    """Whether a reference has several values, so that "2 or -2" is a list and no hedge."""
+    text = tidy(answer)
+    return "\\pm" in text or len(items(text).parts) > 1 or "\\cup" in text or "\\neq" in text
+
+
+def compare(answer: str, found: Found, policy: Policy) -> Score:
+    """Judge a found answer against a reference."""
+    if len(found.text) > MAX_ANSWER_CHARS:
+        return wrong("too_long", found.text[:100])
+    if hedged(found.text) and not hedged(answer) and not several(answer):
+        return wrong("ambiguous_answer", found.text[:_SHOWN])
+    for text in candidates(found):
+        if same(answer, text, policy):
+            return right(text[:_SHOWN])
+    return wrong(extracted=found.text[:_SHOWN])
