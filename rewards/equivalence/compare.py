@@ -10,7 +10,7 @@ import re
 from functools import partial
 
 from rewards.equivalence import words
-from rewards.equivalence.equations import name_of, same_equations
+from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import Budget, symbols
 from rewards.equivalence.formula_values import Comparison, Policy, readings, rename, same_formula, same_trees
 from rewards.equivalence.quantities import quantity, same_quantity
@@ -78,7 +78,7 @@ class _Judge:
             return self.worded(gold, said) if not has_relation(gold + said) else False
         if _decimal_comma(gold, said):
             return True
-        parts = self.structures(gold, said)
+        parts = self.structures(*_without_label(gold, said))
         if parts is not None:
             return parts
         sides = split_top(gold, "="), split_top(said, "=")
@@ -91,6 +91,8 @@ class _Judge:
     def worded(self, gold: str, said: str) -> bool:
         """Words against no words: only `R = 1 \\text{...}`-like labels remain, which tidying has taken off."""
         word, other = (gold, said) if words.is_words(gold) else (said, gold)
+        if digit := words.NUMBER_WORDS.get(words.unwrapped(word).strip(" .").casefold()):
+            return self.values(digit, other)
         if split_top(other, "=")[1:]:
             return False
         return _is_short(word, other) and self.values(gold, said)
@@ -228,6 +230,16 @@ class _Judge:
                 return False
             left.remove(hit)
         return True
+
+
+def _without_label(gold: str, said: str) -> tuple[str, str]:
+    """A labelled vector or list, `\\vec{v} = (1, 2)`, without its label where the other side has none."""
+    plain = []
+    for text, other in ((gold, said), (said, gold)):
+        sides = split_top(text, "=")
+        labelled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
+        plain.append(sides[1] if labelled else text)
+    return plain[0], plain[1]
 
 
 def _named_tuple(text: str) -> Items | None:

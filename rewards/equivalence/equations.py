@@ -61,6 +61,7 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
     """Compare the sides of two equations, or of one with a bare value (a single side). `in_list`: the names are what
     tells members apart, and must be there and equal.
     """
+    gold, said = _name_first(gold), _name_first(said)
     if len(gold) == 1 or len(said) == 1:
         value, chain = (gold[0], said) if len(gold) == 1 else (said[0], gold)
         if is_label(chain[0]) and _chain_holds(chain[1:], value, same):
@@ -77,6 +78,11 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
     elif is_label(gold[0]) and is_label(said[0]) and same(gold[0], said[0]):
         return _chain_holds(gold[1:], said[-1], same) and _chain_holds(said[1:], gold[-1], same)
     return _same_relation(gold, said, comparison)
+
+
+def _name_first(sides: list[str]) -> list[str]:
+    """`5 = x` as `x = 5`."""
+    return sides[::-1] if len(sides) > 1 and quantity(sides[0]) is not None and name_of(sides[-1]) else sides
 
 
 def _plain(name: str) -> str:

@@ -158,6 +158,8 @@ class _Evaluator:
         if name == "exp":
             return self.power(+mpmath.e, parts[0])
         size = abs(parts[0])
+        if mpmath.isinf(size):
+            return notation.FUNCTIONS[name](*parts)
         if (size > 10**12 and name not in notation.UNBOUNDED) or (size > 500 and name in notation.SLOW):
             raise Unreadable("argument too large")
         return notation.FUNCTIONS[name](*parts)
@@ -173,7 +175,11 @@ class _Evaluator:
 
 def _second(name: str, value: Any) -> Any:
     """Another component for a vector; a scalar keeps its value."""
-    return value * (1 + fraction_of("second|" + name)) if name.startswith(("vec ", "hat ", "nabla")) else value
+    return (
+        mpmath.cos(value + 9 * fraction_of("second|" + name)) + 2
+        if name.startswith(("vec ", "hat ", "nabla"))
+        else value
+    )
 
 
 def _unknown(name: str, arguments: list[Any]) -> Any:

@@ -8,6 +8,7 @@ other.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ from rewards.equivalence.evaluation import Budget, digits_for, evaluate, fractio
 from rewards.equivalence.formulas import read
 from rewards.equivalence.notation import LETTERED, OPAQUE
 from rewards.equivalence.quantities import RELATIVE, figures
-from rewards.equivalence.reader import Node
+from rewards.equivalence.reader import TIGHT, Node
 from rewards.equivalence.tokens import Unreadable, tokens_of
 
 TRIALS = 4
 APPROXIMATE = mpmath.mpf(10) ** -8
+_SLASHED = re.compile(r"/\s*\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*\\?[A-Za-z]")
 _INTEGERS = re.compile(r"(?:n|m|k|l|j|N|p)(?:_\w+)?")
 
 
@@ -75,10 +77,19 @@ def readings(*texts: str) -> list[tuple[Node, ...]]:
     `Unreadable`.
     """
     letters, special = function_letters(*texts)
-    found = [tuple(read(text, letters) for text in texts)]
+    modes = [letters]
     if special:
-        starred = frozenset("*" + name for name in LETTERED)
-        found.append(tuple(read(text, (letters - set(LETTERED)) | starred) for text in texts))
+        modes.append((letters - set(LETTERED)) | frozenset("*" + name for name in LETTERED))
+    if any(_SLASHED.search(text) for text in texts):
+        modes.append(letters | {TIGHT})
+    found, failure = [], Unreadable("no reading")
+    for mode in modes:
+        try:
+            found.append(tuple(read(text, mode) for text in texts))
+        except Unreadable as error:
+            failure = error
+    if not found:
+        raise failure
     return found
 
 
@@ -93,8 +104,9 @@ def same_trees(first: Node, second: Node, comparison: Comparison) -> bool:
     if first == second:
         points(first, second, comparison)  # 0/0 equals nothing, not even itself
         return True
-    if _agree(points(first, second, comparison), tolerance(first, second, comparison)):
-        return True
+    with contextlib.suppress(Unreadable):
+        if _agree(points(first, second, comparison), tolerance(first, second, comparison)):
+            return True
     whole = {name for name in symbols(first) | symbols(second) if _INTEGERS.fullmatch(name)}
     if not whole or not (_periodic(first) or _periodic(second)):
         return False
@@ -174,7 +186,7 @@ def _periodic(tree: Node) -> bool:
     """Whether a tree may depend on its integers being whole: signs to a power, circular functions, factorials."""
     if tree.kind == "pow" and tree.parts[0].kind == "neg":
         return True
-    return tree.kind in ("sin", "cos", "tan", "factorial", "floor", "ceil", "binomial") or any(
+    return tree.kind in ("sin", "cos", "tan", "factorial", "floor", "ceil", "binomial", "sum", "product") or any(
         map(_periodic, tree.parts)
     )
 

@@ -142,7 +142,8 @@ class Formula(Reader):
             return Node("symbol", (), "hat " + notation.UNIT_VECTORS[inner_name])
         if name in ("mathcal", "mathbb", "mathscr", "mathfrak", "underline"):
             return self.symbol(f"{name} {inner_name}")
-        return self.symbol(f"{'vec' if name in notation.VECTORS else name} {inner_name}")
+        name = "vec" if name in notation.VECTORS else notation.VARIANTS.get(name, name)
+        return self.symbol(f"{name} {inner_name}")
 
     def root(self) -> Node:
         index = self.group("[", "]") if self.peek() == "[" else None

@@ -24,7 +24,16 @@ GREEK = set(
     )
 )
 VARIANTS = {
-    **{"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho", "varsigma": "sigma"},
+    **{
+        "overline": "bar",
+        "widehat": "hat",
+        "widetilde": "tilde",
+        "varepsilon": "epsilon",
+        "vartheta": "theta",
+        "varphi": "phi",
+        "varrho": "rho",
+        "varsigma": "sigma",
+    },
     **{"ldots": "dots", "cdots": "dots", "dotsb": "dots", "dotsc": "dots", "imath": "i", "jmath": "j", "ell": "l"},
 }
 UNICODE_LETTERS = dict(

@@ -221,8 +221,14 @@ def _same(gold: Quantity, said: Quantity, measured: bool, unit_required: bool) -
     if gold.unit.dimension != said.unit.dimension:
         return False
     if gold.unit.offset or said.unit.offset:
-        shifted = (said.value * said.unit.factor + said.unit.offset - gold.unit.offset) / gold.unit.factor
-        return close(gold, replace(said, value=shifted, unit=gold.unit), measured=measured)
+        if gold.unit == said.unit:
+            return close(gold, said, measured=measured)
+        kelvin = [
+            replace(q, value=q.value * q.unit.factor + q.unit.offset, integer=False) for q in (gold, said) if q.unit
+        ]
+        return close(kelvin[0], kelvin[1], mpmath.mpf(1), measured) or close(
+            kelvin[0], kelvin[1], CONVERTED + 1, measured
+        )
     if gold.unit.factor == said.unit.factor:
         return close(gold, said, measured=measured)
     return close(gold, said, mpmath.mpf(said.unit.factor) / mpmath.mpf(gold.unit.factor), measured)

@@ -17,6 +17,9 @@ MAX_NODES, MAX_DEPTH = 1_500, 60
 CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\langle": "\\rangle", "\\lfloor": "\\rfloor"} | {
     "\\lceil": "\\rceil"
 }
+TIGHT = "tight slash"
+"""Put among the `functions`, makes a slash divide by the whole product behind it."""
+
 _NOTHING = frozenset[str]()
 
 
@@ -98,18 +101,30 @@ class Reader:
                 negative = self.take() if self.peek() in ("-", "+") else ""
                 factor = self.power()
                 factor = self.node("neg", factor) if negative == "-" else factor
-                crossed = token in ("\\times", "\\wedge") and is_vector(total) and is_vector(factor)
+                crossed = token in ("\\times", "\\wedge") and (
+                    is_vector(total) and is_vector(factor) or is_nabla(total)
+                )
                 total = self.node("cross" if crossed else "mul", total, factor)
             elif token == "/":
                 self.take()
                 negative = self.take() if self.peek() == "-" else ""
-                divisor = self.node("div", total, self.power())
-                total = self.node("neg", divisor) if negative else divisor
+                quotient = self.node("div", total, self.divisor())
+                total = self.node("neg", quotient) if negative else quotient
             elif self.starts_atom(token) and not (argument and (self.starts_function(token) or token == "|")):
                 total = self.node("mul", total, self.power())
             else:
                 break
         return total
+
+    def divisor(self) -> Node:
+        """What a slash divides by: one power, or under the reading `tight` the whole product of symbols behind it, as
+        in `E/k_BT`.
+        """
+        below = self.power()
+        if TIGHT in self.functions and below.kind != "number":
+            while self.starts_atom(self.peek()) and not self.starts_function(self.peek()):
+                below = self.node("mul", below, self.power())
+        return below
 
     def starts_function(self, token: str) -> bool:
         return token.startswith("\\") and token[1:] in notation.FUNCTIONS
@@ -281,6 +296,8 @@ class Reader:
             self.take()
             name += "_" + self.raw()
         letter, _, index = name.partition("_")
+        if index in self.bound and index:
+            return self.node("apply", Node("symbol", (), index), text=letter)
         if self.peek() == "(" and not marks:
             if letter in notation.INDEXED and index:
                 return self.special(letter, index)
@@ -336,6 +353,15 @@ class Reader:
         negative = self.take() if self.peek() == "-" else ""
         argument = self.power() if self.starts_function(self.peek()) else self.product(argument=True)
         return self.node(name, self.node("neg", argument) if negative else argument)
+
+
+def is_nabla(tree: Node) -> bool:
+    """Whether a tree is the operator nabla, of which a cross product is a curl."""
+    return tree.kind == "symbol" and _undressed(tree.text) == "nabla"
+
+
+def _undressed(name: str) -> str:
+    return name.removeprefix("vec ").lstrip("\\")
 
 
 def is_vector(tree: Node) -> bool:

@@ -39,7 +39,9 @@ def spelled_out(text: str) -> str:
 
 def _function_word(match: re.Match[str]) -> str:
     word = match.group(1)
-    return f"\\{word} " if word in notation.FUNCTIONS or word in ("max", "min") else match.group()
+    if word in notation.FUNCTIONS or word in ("max", "min"):
+        return f"\\{word} "
+    return f" {word} " if len(word) == 1 else match.group()
 
 
 def tokens_of(text: str) -> list[str]:

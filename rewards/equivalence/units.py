@@ -178,7 +178,7 @@ _REPLACED = (
     (re.compile(r"[−–]"), "-"),
 )
 _WRAPPED = re.compile(
-    r"\\(?:mathrm|text|textrm|mathit|operatorname|unit|si|mbox|textnormal|textbf|mathsf)\s*\{([^{}]*)\}"
+    r"\\(?:mathrm|text|textrm|mathit|operatorname|unit|si|mbox|textnormal|textbf|mathsf)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)|\^\s*(\{\s*)?([-+]?\d+(?:\.\d+)?(?:/\d+)?)(?(2)\s*\})|(-?\d)|([/(){}]))")

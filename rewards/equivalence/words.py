@@ -43,8 +43,8 @@ _SYNONYMS = {
     **dict.fromkeys(
         ("all real numbers", "\\mathbb{r}", "(-\\infty,\\infty)", "(-\\infty,+\\infty)", "real numbers"), "reals"
     ),
-    **dict.fromkeys(("zero",), "0"),
 }
+NUMBER_WORDS = {word: str(k) for k, word in enumerate(listed("zero one two three four five six seven eight nine ten"))}
 MAX_SHORT_WORDS = 4
 
 
