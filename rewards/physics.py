@@ -14,12 +14,10 @@ from typing import Any
 
 from innovator_rl.scoring import Score, right, wrong
 from rewards.equivalence.formula_values import Policy
-from rewards.equivalence.structure import items, labelled
-from rewards.equivalence.tidy import tidy
-from rewards.extraction import Found, all_boxed, final_part, find_answer
+from rewards.extraction import find_answer
 from rewards.judging import MAX_ANSWER_CHARS, compare
+from rewards.physics_parts import met, statements_of
 
-MAX_PARTS = 24
 _NAME = r"\$?\s*(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*\$?"
 _NEGATIVE = re.compile(_NAME + r"\s*(?:<\s*0(?![.\d])|is\s+(?:a\s+)?negative)")
 _INTEGER = re.compile(r"integers?\s+" + _NAME + r"|" + _NAME + r"\s+is\s+an?\s+(?:positive\s+|odd\s+|even\s+)?integer")
@@ -53,30 +51,16 @@ class Physics:
 
     def several(self, response: str, golds: list[str], policy: Policy) -> Score:
         """Judge a response to a problem in several parts."""
-        said = parts_of(response, len(golds))
+        said = statements_of(response, len(golds))
         if not said:
             return wrong("no_answer")
-        extracted = "; ".join(said)[:200]
-        if len(said) != len(golds):
+        extracted = "; ".join(statement.text for statement in said)[:200]
+        if len(said) < len(golds):
             return wrong("malformed_answer", extracted, share=0.0)
-        if sum(map(len, said)) > 2 * MAX_ANSWER_CHARS:
-            return wrong("too_long", extracted)
-        judged = [compare(gold, Found(part, "boxed"), policy) for gold, part in zip(golds, said, strict=True)]
-        share = sum(score.correct for score in judged) / len(judged)
-        return right(extracted, share=1.0) if share == 1 else wrong(extracted=extracted, share=share)
+        count = met(golds, said, policy)
+        if count == len(golds):
+            return right(extracted, share=1.0)
+        return wrong(extracted=extracted, share=count / len(golds))
 
     def __repr__(self) -> str:
         return "Physics()"
-
-
-def parts_of(response: str, count: int) -> list[str]:
-    """The answers to a problem in `count` parts: the last `count` boxes, or the parts of the last box."""
-    text = final_part(response)
-    boxes = all_boxed(text)
-    if not boxes:
-        found = find_answer(response)
-        boxes = [found.text] if found else []
-    if len(boxes) == 1 and len(boxes[0]) <= 3 * MAX_ANSWER_CHARS:
-        lines = boxes[0] if "\\begin{" in boxes[0] else re.sub(r"\\\\(?:\[[^\]]*\])?", "; ", boxes[0])
-        return [labelled(part) for part in items(tidy(lines)).parts]
-    return boxes[-count:] if len(boxes) >= count else boxes

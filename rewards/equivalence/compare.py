@@ -179,6 +179,7 @@ class _Judge:
         """Compare by parts where either answer has several; None where neither has."""
         named = [_named_tuple(text) for text in (gold, said)]
         first, second = (found or items(text) for found, text in zip(named, (gold, said), strict=True))
+        first, second = _without_conditions(first, second), _without_conditions(second, first)
         if len(first.parts) == 1 and len(second.parts) == 1:
             if first.parts[0] != gold or second.parts[0] != said:
                 return self.same(first.parts[0], second.parts[0])
@@ -240,6 +241,14 @@ def _without_label(gold: str, said: str) -> tuple[str, str]:
         labelled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
         plain.append(sides[1] if labelled else text)
     return plain[0], plain[1]
+
+
+def _without_conditions(listed: Items, other: Items) -> Items:
+    """A list without the inequalities that say where its formula holds, beside a single formula without any."""
+    if listed.kind or len(listed.parts) < 2 or len(other.parts) > 1 or has_relation(other.parts[0]):
+        return listed
+    kept = tuple(part for part in listed.parts if not has_relation(part))
+    return Items("", kept) if len(kept) == 1 else listed
 
 
 def _named_tuple(text: str) -> Items | None:

@@ -71,7 +71,7 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
         return len(chain) == 2 and _solves(chain, value, comparison)
     names = name_of(gold[0]), name_of(said[0])
     if names[0] and names[1]:
-        if _plain(names[0]) == _plain(names[1]):
+        if alike(names[0], names[1], in_list):
             return _same_named(gold, said, same, comparison)
         if quantity(gold[-1]) is not None and quantity(said[-1]) is not None:
             return False
@@ -83,6 +83,19 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
 def _name_first(sides: list[str]) -> list[str]:
     """`5 = x` as `x = 5`."""
     return sides[::-1] if len(sides) > 1 and quantity(sides[0]) is not None and name_of(sides[-1]) else sides
+
+
+def alike(first: str, second: str, in_list: bool) -> bool:
+    """Whether two names may mean the same quantity: the letter is the same, and an index is the writer's choice (`W`,
+    `W_{max}`) unless both have short ones (`x_1`, `x_2`). In a list they tell the members apart.
+    """
+    names = _plain(first), _plain(second)
+    if names[0] == names[1]:
+        return True
+    pieces = [re.match(r"([A-Za-z]+)(?:[_#](.*))?$", name) for name in names]
+    if in_list or not (pieces[0] and pieces[1]) or pieces[0].group(1) != pieces[1].group(1):
+        return False
+    return any(piece.group(2) is None or len(piece.group(2)) > 2 for piece in pieces if piece)
 
 
 def _plain(name: str) -> str:

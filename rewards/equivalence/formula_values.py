@@ -247,6 +247,7 @@ def reconcile(first: Node, second: Node) -> tuple[Node, Node]:
 def _bare(name: str) -> str:
     """A symbol without the dress that writers differ in: arrows, hats, Boltzmann's index, d/dx as an index."""
     name = re.sub(r"^(?:vec|hat|mathcal|mathbb|mathscr|underline) ", "", name)
+    name = re.sub(r"(?<=[A-Za-z])\^[-+0*]+$", "", name)
     if "#" in name:
         base, _, variables = name.partition("#")
         return f"{base}_{variables.replace(',', '')}"

@@ -172,6 +172,9 @@ def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = T
         return False
     if any(exact) and (first.integer or second.integer) and same_unit:
         return gap <= mpmath.mpf(10) ** -6 * min(size, 1)
+    if measured and any(exact) and gap <= RELATIVE * size:
+        coarse, stated = (a, first.figures) if exact[1] else (b, second.figures)
+        return stated is not None and stated >= 2 and gap <= _last_place(coarse, stated)
     if measured and not any(exact) and gap <= RELATIVE * size:
         return not (first.integer and second.integer and same_unit) or _rounded(first, second, a, b, gap)
     return _rounded(first, second, a, b, gap)
@@ -188,9 +191,14 @@ def _rounded(first: Quantity, second: Quantity, a: Any, b: Any, gap: Any) -> boo
     if counts[0] == counts[1] or fewest < 3:
         return False
     coarse, fine = (a, b) if counts[0] == fewest else (b, a)
-    last = mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(coarse)))) - fewest + 1) if coarse else mpmath.mpf(0)
+    last = _last_place(coarse, fewest)
     cut = abs(fine) > abs(coarse) and gap < last and coarse * fine > 0
     return bool(gap <= mpmath.mpf("0.500001") * last or cut)
+
+
+def _last_place(value: Any, count: int) -> Any:
+    """One unit of the last of `count` significant figures."""
+    return mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(value)))) - count + 1) if value else mpmath.mpf(0)
 
 
 def same_quantity(gold: Quantity, said: Quantity, measured: bool = True, unit_required: bool = False) -> bool:

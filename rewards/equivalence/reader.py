@@ -102,7 +102,7 @@ class Reader:
                 factor = self.power()
                 factor = self.node("neg", factor) if negative == "-" else factor
                 crossed = token in ("\\times", "\\wedge") and (
-                    is_vector(total) and is_vector(factor) or is_nabla(total)
+                    (is_vector(total) and is_vector(factor)) or is_nabla(total)
                 )
                 total = self.node("cross" if crossed else "mul", total, factor)
             elif token == "/":
@@ -218,6 +218,8 @@ class Reader:
         token = self.peek()
         if token in CLOSING:
             inner = self.group(token, CLOSING[token])
+            if token == "\\langle" and inner.kind == "symbol":
+                return Node("symbol", (), f"bar {inner.text}")
             return {"\\lfloor": self.node("floor", inner), "\\lceil": self.node("ceil", inner)}.get(token, inner)
         if token == "|":
             return self.absolute()

@@ -72,7 +72,7 @@ def _values_only(group: str) -> str:
 def _plain_brackets(text: str) -> str:
     for written, bracket in (("\\{", "{"), ("\\}", "}"), ("\\lbrace", "{"), ("\\rbrace", "}")):
         text = text.replace(written, bracket)
-    text = re.sub(r"\\langle(?![a-z])", "(", re.sub(r"\\rangle(?![a-z])", ")", text))
+    text = re.sub(r"\\langle(?![a-z])([^()]*,[^()]*)\\rangle(?![a-z])", r"(\1)", text)
     text = re.sub(r"^<(?=[^<>=]*,[^<>=]*>$)(.*)>$", r"(\1)", text.strip())
     while encloses(text) and text[0] == "(" and encloses(text[1:-1].strip()) and "," in text:
         text = text[1:-1].strip()
