@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from innovator_rl.scoring import Score, right, wrong
+from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.equivalence.formula_values import Policy
 from rewards.extraction import Found, find_answer, unmarked
 from rewards.judging import MAX_ANSWER_CHARS, compare
@@ -68,7 +68,7 @@ class Choice:
     def __call__(self, response: str, answer: str, prompt: str) -> Score:
         gold = unmarked(answer)
         if not gold:
-            return wrong("bad_reference")
+            return abstain("bad_reference")
         found = find_answer(response)
         if found is None:
             return wrong("no_answer")

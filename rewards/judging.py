@@ -10,7 +10,7 @@ from innovator_rl.scoring import Score, right, wrong
 from rewards.equivalence.compare import same
 from rewards.equivalence.formula_values import Policy
 from rewards.equivalence.structure import items
-from rewards.equivalence.tidy import tidy
+from rewards.equivalence.tidy import bare_of_parentheses, tidy
 from rewards.extraction import Found, candidates, hedged
 
 MAX_ANSWER_CHARS = 2_000
@@ -36,6 +36,7 @@ def _option(label: str, text: str) -> Score:
 
 def compare(answer: str, found: Found, policy: Policy) -> Score:
     """Judge a found answer against a reference."""
+    found = Found(bare_of_parentheses(found.text), found.kind)
     if len(found.text) > MAX_ANSWER_CHARS:
         return wrong("too_long", found.text[:100])
     if label := _OPTION.fullmatch(answer.strip()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from innovator_rl.scoring import Score, right, wrong
+from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.equivalence.formula_values import Policy
 from rewards.extraction import find_answer, last_boxes, unmarked
 from rewards.judging import MAX_ANSWER_CHARS, compare
@@ -46,7 +46,7 @@ class Mathematics:
         if "\\boxed" in gold and (boxes := last_boxes(gold)):
             gold = boxes[0]
         if not gold or len(gold) > MAX_ANSWER_CHARS:
-            return wrong("bad_reference")
+            return abstain("bad_reference")
         found = find_answer(response)
         if found is None:
             return wrong("no_answer")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from innovator_rl.scoring import Score, right, wrong
+from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.equivalence.formula_values import Policy
 from rewards.extraction import find_answer
 from rewards.judging import MAX_ANSWER_CHARS, compare
@@ -42,7 +42,7 @@ class Physics:
     def __call__(self, response: str, answer: str, info: dict[str, Any], prompt: str = "") -> Score:
         golds = [str(part) for part in info.get("final_answers") or []] or [answer]
         if not all(gold.strip() for gold in golds) or any(len(gold) > MAX_ANSWER_CHARS for gold in golds):
-            return wrong("bad_reference")
+            return abstain("bad_reference")
         policy = policy_for(prompt, info)
         if len(golds) == 1:
             found = find_answer(response)

@@ -52,7 +52,7 @@ def is_label(side: str) -> bool:
 
 
 def _names_only(tree: Node) -> bool:
-    if tree.kind in ("symbol", "apply"):
+    if tree.kind in ("symbol", "apply", "infinity"):
         return True
     return tree.kind in ("mul", "div", "abs") and all(map(_names_only, tree.parts))
 

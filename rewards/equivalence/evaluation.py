@@ -133,6 +133,13 @@ class _Evaluator:
             first, second = tree.parts
             other = _Evaluator({n: _second(n, v) for n, v in self.values.items()}, self.budget)
             return self.value(first) * other.value(second) - other.value(first) * self.value(second)
+        if (
+            kind == "add"
+            and tree.parts[1].kind == "neg"
+            and _is_tower(tree.parts[0])
+            and tree.parts[0] == tree.parts[1].parts[0]
+        ):
+            return mpmath.mpf(0)
         parts = [self.value(part) for part in tree.parts]
         if kind in notation.FUNCTIONS:
             return self.function(kind, parts)
@@ -171,6 +178,11 @@ class _Evaluator:
         if tree.kind == "indexed":
             return notation.INDEXED[tree.text](*parts)
         return (notation.SPECIAL.get(tree.text) or notation.LETTERED[tree.text])(*parts)
+
+
+def _is_tower(tree: Node) -> bool:
+    """Whether a tree is a power of plain numbers, which may be too large to work out but still cancels."""
+    return tree.kind == "number" or (tree.kind == "pow" and all(map(_is_tower, tree.parts)))
 
 
 def _second(name: str, value: Any) -> Any:

@@ -62,6 +62,11 @@ class Quantity:
     label: str = ""
     ambiguous: bool = False
 
+    @property
+    def exact(self) -> bool:
+        """Whether this is a number without unit or decimals, such as 5 or \\sqrt{2}."""
+        return self.unit is None and not self.label and (self.integer or self.figures is None)
+
 
 def figures(digits: str) -> int:
     """Significant figures of a decimal literal. Trailing zeros of an integer do not count."""
@@ -170,8 +175,11 @@ def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = T
     exact = [_is_exact(q, same_unit) for q in (first, second)]
     if all(exact):
         return False
-    if any(exact) and (first.integer or second.integer) and same_unit:
+    whole = next((q for q, is_exact in zip((first, second), exact, strict=True) if is_exact and q.integer), None)
+    if whole is not None and same_unit and not (measured and (whole.figures or 0) >= 3):
         return gap <= mpmath.mpf(10) ** -6 * min(size, 1)
+    if whole is not None and measured and gap <= RELATIVE * size:
+        return True
     if measured and any(exact) and gap <= RELATIVE * size:
         coarse, stated = (a, first.figures) if exact[1] else (b, second.figures)
         return stated is not None and stated >= 2 and gap <= _last_place(coarse, stated)

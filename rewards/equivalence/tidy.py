@@ -43,6 +43,11 @@ _CLAUSE_WORDS = (
 )
 _CLAUSE = (
     re.compile(
+        r"(?:[,;.]|\\q?quad)\s*(?:\\q?quad\s*|~|\\[,;: ]\s*)*\\text\s*\{\s*(?!,?\s*(?:and|or)\b)"
+        r"[^{}]*[a-z]{2,}\s+[^{}]*[a-z]{2,}[^{}]*\}.*$",
+        re.DOTALL,
+    ),
+    re.compile(
         rf"[,.;:]?\s*(?:\\q?quad\s*|\\[,;:! ]\s*)*\\(?:text|mbox|mathrm|textrm)\s*\{{\s*[(,]?\s*{_CLAUSE_WORDS}\b.*$",
         re.DOTALL,
     ),
@@ -85,7 +90,8 @@ def mended(text: str) -> str:
 
 def tidy(text: str) -> str:
     """The answer itself, in TeX with ASCII signs."""
-    text = spelled_out(_RELATION.sub("=", unboxed(unmarked(mended(text.strip())))))
+    text = re.sub(r"[ \t$]{2,}", " ", unboxed(unmarked(mended(text.strip()))))
+    text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
     text = _siunitx(text)
     if "\\begin" in text and not re.search(r"\\begin\{array\}[^&]*&", text):
         text = _ALIGNED.sub(lambda match: re.sub(r"\\\\(?:\[[^\]]*\])?", ", ", match.group(1)).replace("&", ""), text)
@@ -98,6 +104,12 @@ def tidy(text: str) -> str:
         shorter = pattern.sub("", text)
         text = shorter if shorter.strip(" ,.;:") else text
     return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip()
+
+
+def bare_of_parentheses(text: str) -> str:
+    """Without parentheses around parentheses, however many."""
+    match = re.fullmatch(r"(\(+)([^()]*)(\)+)", text)
+    return match[2] if match and len(match[1]) == len(match[3]) > 1 else text
 
 
 def unboxed(text: str) -> str:

@@ -6,10 +6,10 @@ import pytest
 
 from innovator_rl.scoring import Score
 from rewards.choice import Choice
+from rewards.equivalence.compare import same
 from rewards.extraction import boxed, find_answer
 from rewards.mathematics import Mathematics
 from rewards.molecules.property import PropertyChoice
-from rewards.equivalence.compare import same
 from rewards.physics import Physics
 
 SAME = [
