@@ -27,6 +27,7 @@ _DECLARED = re.compile(
     r"\b([a-z])\b[\s}$]*(?:\\text\s*\{)?\s*(?:is|are)\s+(?:any\s+|an?\s+|arbitrary\s+)*integers?"
 )
 _COMMA, _POINT = re.compile(r"-?\d+,\d+"), re.compile(r"-?\d+\.\d+")
+_POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
 _NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
 
 
@@ -241,6 +242,9 @@ def _without_label(gold: str, said: str) -> tuple[str, str]:
     """A labelled vector or list, `\\vec{v} = (1, 2)`, without its label where the other side has none."""
     plain = []
     for text, other in ((gold, said), (said, gold)):
+        if (point := _POINT_NAME.match(text)) and encloses(other) and encloses(text[point.end() :]) and "," in text:
+            plain.append(text[point.end() :])
+            continue
         sides = split_top(text, "=")
         labelled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
         plain.append(sides[1] if labelled else text)

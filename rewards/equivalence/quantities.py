@@ -44,7 +44,7 @@ _UNIT_START = re.compile(
 _LABEL = re.compile(
     r"(?:\\(?:text|mathrm|mbox|textbf|textrm|textnormal)\s*\{([^{}]*)\}|((?=[A-Za-z' -]*[aeiouy])[A-Za-z]{4,}[A-Za-z' -]*))\.?"
 )
-_ITALIC_UNIT = re.compile(r"(?:[A-Za-z]|[A-Za-z](?:\s*[A-Za-z]\b)+)\s*")
+_LETTERS, _PRODUCT = re.compile(r"[A-Za-z]+"), re.compile(r"[A-Za-z](?:\s+[A-Za-z])+")
 _FORMULA_WORDS = re.compile(r"\b(?:" + "|".join([*FUNCTIONS, *GREEK, "pi"]) + r")\b|[\^_=]")
 MAX_LITERAL_EXPONENT = 3_000
 
@@ -114,8 +114,8 @@ def _literal(text: str) -> Quantity | None:
         return plain
     unit = parse_unit(rest)
     if unit is not None:
-        spaced = not text.removesuffix(rest)[-1:].isalnum() and len(rest) == 1
-        return replace(plain, unit=unit, ambiguous=bool(_ITALIC_UNIT.fullmatch(rest)) and not spaced)
+        joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
+        return replace(plain, unit=unit, ambiguous=bool(joined or _PRODUCT.fullmatch(rest)))
     label = _LABEL.fullmatch(rest)
     if label and not _FORMULA_WORDS.search(rest):
         return replace(plain, label=(label.group(1) or label.group(2)).strip().lower())
