@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import logging
 import multiprocessing
 import sys
 import time
@@ -86,6 +87,7 @@ GRADERS: dict[str, Callable[[], Grader]] = {
 
 
 def _serve(pipe: Connection, name: str) -> None:
+    logging.disable(logging.CRITICAL)  # math-verify logs the whole of what it gave up on
     grade = GRADERS[name]()
     pipe.send("ready")
     while True:

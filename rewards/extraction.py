@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from rewards.equivalence.tidy import bare_of_parentheses
+
 Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
 
 _PHRASE = re.compile(
@@ -136,7 +138,7 @@ def _joins(gap: str) -> bool:
 
 def find_answer(response: str) -> Found | None:
     """The final answer of a response; None when its final part is empty or its last box is cut off."""
-    text = final_part(response)
+    text = bare_of_parentheses(final_part(response))
     if not text:
         return None
     close = text.rfind("</answer>")

@@ -10,6 +10,7 @@ import re
 from functools import partial
 
 from rewards.equivalence import words
+from rewards.equivalence.constants import is_constant, same_constant
 from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import Budget, symbols
 from rewards.equivalence.formula_values import Comparison, Policy, readings, rename, same_formula, same_trees
@@ -113,13 +114,25 @@ class _Judge:
                 return True
             if not (a.ambiguous or b.ambiguous):
                 return False
-        if any(number is not None and number.unit is not None and not number.ambiguous for number in numbers):
-            return self.with_unit(gold, said)
+        if sum(number is not None for number in numbers) == 1:
+            if self.of_constants(gold, said):
+                return True
+            if any(number and number.unit and not number.ambiguous for number in numbers):
+                return False
         return same_formula(gold, said, self.comparison) or self.same_family(gold, said)
 
-    def with_unit(self, gold: str, said: str) -> bool:
-        """A formula whose unit one side leaves out cannot be a number with a unit."""
-        return False
+    def of_constants(self, gold: str, said: str) -> bool:
+        """Whether one side is a number and the other a formula of physical constants with that value."""
+        formula, number = (said, quantity(gold)) if quantity(gold) is not None else (gold, quantity(said))
+        if number is None or not self.comparison.policy.measured:
+            return False
+        try:
+            trees = [trees[0] for trees in readings(formula)]
+        except Unreadable:
+            return False
+        return any(
+            is_constant(tree) and same_constant(tree, number, self.comparison.budget, measured=True) for tree in trees
+        )
 
     def same_family(self, gold: str, said: str) -> bool:
         """Whether two formulas agree once the one letter that each has to itself has one name: `\\pi k`, `\\pi n`."""

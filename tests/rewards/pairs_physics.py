@@ -386,6 +386,13 @@ SAME: dict[str, list[tuple[str, str]]] = {
         ("P(3,4)", "(3,4)"),
         ("A(1,-2)", "(1,-2)"),
     ],
+    "constants": [
+        (r"4 m_e c^2", r"2.044\ \mathrm{MeV}"),
+        (r"\frac{\hbar^2}{2 m_e a_0^2}", r"13.6\ \mathrm{eV}"),
+        (r"\frac{1}{4\pi\epsilon_0}", r"8.99\times10^{9}"),
+        (r"c", r"3.00\times10^8\ \mathrm{m/s}"),
+        (r"\frac{1}{\sqrt{\epsilon_0\mu_0}}", r"c"),
+    ],
 }
 DIFFERENT: dict[str, list[tuple[str, str]]] = {
     "num": [
@@ -651,5 +658,12 @@ DIFFERENT: dict[str, list[tuple[str, str]]] = {
         ("x=1,y=2", "x=2,y=1"),
         ("2013", "2013!"),
         ("10 seconds", "10 minutes"),
+    ],
+    "constants": [
+        (r"4 m_e c^2", r"2.044\ \mathrm{keV}"),
+        (r"4 m_e c^2", r"2.044\ \mathrm{MeV/c}"),
+        (r"c", r"3.00\times10^8\ \mathrm{m}"),
+        (r"m_e", r"m_p"),
+        (r"h", r"6.626\times10^{-33}"),
     ],
 }
