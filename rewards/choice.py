@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from innovator_rl.scoring import Score, right, wrong
+from innovator_rl.scoring import Score, abstain, right, wrong
+from rewards.equivalence.formula_values import Policy
 from rewards.extraction import Found, find_answer, unmarked
-from rewards.physics import compare
+from rewards.judging import MAX_ANSWER_CHARS, compare
 
 _TRUE, _FALSE = {"true", "yes", "correct", "t"}, {"false", "no", "incorrect", "f"}
 _TRUTH = re.compile(r"\b(not\s+)?(true|false|yes|no|correct|incorrect)\b", re.IGNORECASE)
@@ -22,7 +23,7 @@ _LETTER_LEAD = re.compile(r"\W*(?:(?i:option|choice)\s*)?[(\[*]*([A-Z])[)\].:*]+
 _LETTER_NAMED = re.compile(r"\b(?i:option|choice|answer)\s*(?i:is\s*)?[(\[*]*([A-Z])\b")
 _LETTER_LOOSE = re.compile(r"(?<![A-Za-z\\])([A-Z])(?![A-Za-z'’])")
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
-MAX_ANSWER_CHARS = 2_000
+NUMERIC = Policy()
 
 
 def truth_value(text: str) -> bool | None:
@@ -67,7 +68,7 @@ class Choice:
     def __call__(self, response: str, answer: str, prompt: str) -> Score:
         gold = unmarked(answer)
         if not gold:
-            return wrong("bad_reference")
+            return abstain("bad_reference")
         found = find_answer(response)
         if found is None:
             return wrong("no_answer")
@@ -77,7 +78,7 @@ class Choice:
             return _judge(letters(found, options(prompt)), label.group(1), found.text)
         if gold.lower() in _TRUE | _FALSE:
             return judge_truth(found, gold.lower() in _TRUE)
-        return compare(answer, found)
+        return compare(answer, found, NUMERIC)
 
     def __repr__(self) -> str:
         return "Choice()"

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from rewards.equivalence.tidy import bare_of_parentheses
+
 Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
 
 _PHRASE = re.compile(
@@ -18,8 +20,28 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[^\s])[.!?](?:\s|$)|\n")
+_JOINT = re.compile(r"(?:\\(?:text|mathrm|textbf)\s*\{|\\q?quad|\\[()\[\],;: ]|[${}\s.]|\b(?:and|or)\b|[,;])+")
+_HEDGE = re.compile(
+    r"(?<![A-Za-z\\])(?:or(?!\s+equal)|either|maybe|perhaps|possibly|alternatively)(?![A-Za-z])|"
+    r"\\(?:text|mathrm)\s*\{\s*or\s*\}|\\lor(?![a-z])"
+)
+_LIMITED = re.compile(
+    r"\b(?:not|never|cannot|isn't|wrong|incorrect|instead|rather|except|between|(?:at\s+(?:least|most))|"
+    r"(?:less|greater|more|fewer|larger|smaller)\s+than|over|under|unlikely|impossible)\b",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_LAST_SAID = re.compile(
+    r"^.*(?:\b(?:is|it's|are|equals?|be|gives?|get|obtain|have|yields?)\s*:?\s+|[:=≈]\s*)(\S.*)$", re.DOTALL
+)
+_LAST_NUMBER = re.compile(r"(?:^|[\s$(~≈])([-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?![\w^/])(?:\s*[^\s\d.,;]+)?)[^\d]*$")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z][a-z]{2,}")
+_SPECIAL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end_of_text|end)\|>")
+_FINAL = re.compile(r"final\s+answer\s*(?:\*\*)?\s*(?:is|:)\s*(?:\*\*)?\s*:?\s*", re.IGNORECASE)
 MAX_TAIL_CHARS = 4_000
 MAX_BARE_CHARS = 2_000
+MAX_BOXES = 40
+_MAX_GAP = 40
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,9 @@ class Found:
 
 def final_part(response: str) -> str:
     """What follows the thinking. A response that never leaves its `<think>` part has no final part."""
+    stop = _SPECIAL.search(response[-MAX_TAIL_CHARS:])
+    if stop:
+        response = response[: max(0, len(response) - MAX_TAIL_CHARS) + stop.start()]
     end = response.rfind("</think>")
     if end >= 0:
         return response[end + len("</think>") :].strip()
@@ -41,48 +66,79 @@ def final_part(response: str) -> str:
     return response[:start].strip() if start >= 0 else response.strip()
 
 
-def boxed(text: str, position: int | None = None) -> str | None:
-    """The content of the last `\\boxed{...}` or `\\fbox{...}`, braces matched; None when there is none or it is never
-    closed.
-    """
-    start = max(text.rfind("\\boxed"), text.rfind("\\fbox")) if position is None else position
-    if start < 0:
-        return None
-    rest = text[start:].split("boxed" if text.startswith("\\boxed", start) else "fbox", 1)[1].lstrip()
-    if not rest.startswith("{"):
-        return rest.split()[0].rstrip(".$") if rest.split() else None
-    depth = 0
-    escaped = False
-    for index, char in enumerate(rest):
-        if escaped:
-            escaped = False
-        elif char == "\\":
-            escaped = True
+def box_at(text: str, start: int) -> tuple[str, int] | None:
+    """The content of the box that begins at `start`, braces matched, and where it ends; None if it is never closed."""
+    opening = start + len("\\boxed" if text.startswith("\\boxed", start) else "\\fbox")
+    while text[opening : opening + 1].isspace():
+        opening += 1
+    if text[opening : opening + 1] != "{":
+        words = text[opening : opening + 200].split()
+        return (words[0].rstrip(".$"), opening + len(words[0])) if words else None
+    depth, index = 0, opening
+    while index < len(text):
+        char = text[index]
+        if char == "\\":
+            index += 1
         elif char == "{":
             depth += 1
         elif char == "}":
             depth -= 1
             if depth == 0:
-                inner = rest[1:index].strip()
-                return boxed(inner) if inner.startswith("\\boxed{") and inner.endswith("}") else inner
+                return text[opening + 1 : index].strip(), index + 1
+        index += 1
     return None
+
+
+def boxed(text: str) -> str | None:
+    """The content of the last `\\boxed{...}` or `\\fbox{...}`; None when there is none or it is never closed."""
+    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    found = box_at(text, start) if start >= 0 else None
+    return found[0] if found else None
 
 
 def all_boxed(text: str) -> list[str]:
     """Every box outside other boxes, in order."""
-    found: list[str] = []
+    return [content for content, _, _ in _boxes(text)]
+
+
+def _boxes(text: str) -> list[tuple[str, int, int]]:
+    found: list[tuple[str, int, int]] = []
     position = text.find("\\boxed")
-    while position >= 0:
-        content = boxed(text, position)
-        if content is not None:
-            found.append(content)
-        position = text.find("\\boxed", position + 6 + len(content or ""))
+    while position >= 0 and len(found) < 1_000:
+        box = box_at(text, position)
+        if box is not None:
+            found.append((box[0], position, box[1]))
+        position = text.find("\\boxed", box[1] if box else position + 6)
     return found
+
+
+def last_boxes(text: str) -> tuple[str, int] | None:
+    """The last box together with those that "and", "or" or a comma join to it, as one answer, and how many they are."""
+    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if last < 0 or box_at(text, last) is None:
+        return None
+    window = text[max(0, last - MAX_TAIL_CHARS) :]
+    boxes = _boxes(window)[-MAX_BOXES:] or [(boxed(text) or "", 0, 0)]
+    joined, answer = 1, boxes[-1][0]
+    for before, after in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
+        gap = window[before[2] : after[1]]
+        if len(gap) > _MAX_GAP or not _joins(gap):
+            break
+        joined += 1
+        if before[0] != answer:
+            answer = f"{before[0]} {'or' if _HEDGE.search(gap) else ','} {answer}"
+    return answer, joined
+
+
+def _joins(gap: str) -> bool:
+    if re.search(r"\n\s*\n", gap):
+        return False
+    return bool(_JOINT.fullmatch(gap)) or (len(gap.split()) <= 8 and bool(re.search(r"\b(?:and|or)\b", gap))) or not gap
 
 
 def find_answer(response: str) -> Found | None:
     """The final answer of a response; None when its final part is empty or its last box is cut off."""
-    text = final_part(response)
+    text = bare_of_parentheses(final_part(response))
     if not text:
         return None
     close = text.rfind("</answer>")
@@ -92,8 +148,10 @@ def find_answer(response: str) -> Found | None:
         content = boxed(inner) if "\\boxed" in inner else inner
         return Found(content, "tag") if content else None
     if "\\boxed" in text or "\\fbox" in text:
-        content = boxed(text)
-        return Found(content, "boxed") if content else None
+        if said := _said_after_boxes(text):
+            return Found(said, "phrase")
+        boxes = last_boxes(text)
+        return Found(boxes[0], "boxed") if boxes and boxes[0] else None
     tail = text[-MAX_TAIL_CHARS:]
     if "####" in tail:
         line = tail.rsplit("####", 1)[1].strip().split("\n")[0].strip()
@@ -104,9 +162,25 @@ def find_answer(response: str) -> Found | None:
         said = _first_sentence(tail[phrases[-1].end() :])
         if said:
             return Found(said, "phrase")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(lines) == 1 and len(text) <= MAX_BARE_CHARS:
+    return _unmarked_answer(text, tail)
+
+
+def _said_after_boxes(text: str) -> str | None:
+    """What a "final answer is" behind every box says, where that is a number or a formula."""
+    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    phrases = list(_FINAL.finditer(text, max(last, len(text) - MAX_TAIL_CHARS)))
+    said = _first_sentence(text[phrases[-1].end() :]) if phrases else ""
+    return said if re.search(r"[\d$\\]", said) and len(said) <= MAX_BARE_CHARS else None
+
+
+def _unmarked_answer(text: str, tail: str) -> Found | None:
+    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    if len(text) <= MAX_BARE_CHARS and (len(lines) == 1 or not _WORD.search(text)):
         return Found(text, "bare")
+    for begin, end in (("\\[", "\\]"), ("$$", "$$"), ("\\begin{", "}")):
+        closing = tail.rstrip(" .\n").removesuffix(end)
+        if len(closing) < len(tail.rstrip(" .\n")) and (start := closing.rfind(begin)) >= 0:
+            return Found(tail[start:].strip(), "tail")
     return Found(lines[-1][-MAX_TAIL_CHARS:], "tail")
 
 
@@ -119,10 +193,39 @@ def _first_sentence(text: str) -> str:
         if text.startswith(opening):
             end = text.find(closing, len(opening))
             if end > 0:
-                rest = _SENTENCE_END.split(text[end + len(closing) :], maxsplit=1)[0]
+                rest = text[end + len(closing) :]
+                rest = "" if rest[:1] in (".", "\n") else _SENTENCE_END.split(rest, maxsplit=1)[0]
                 return text[: end + len(closing)] + rest
     end_of = _SENTENCE_END.search(text)
     return (text[: end_of.start()] if end_of else text).strip().strip("*").strip().rstrip(".").strip()
+
+
+def hedged(text: str) -> bool:
+    """Whether an answer offers alternatives."""
+    return bool(_HEDGE.search(text))
+
+
+def candidates(found: Found) -> list[str]:
+    """Readings of an answer, the whole first; of a sentence also its last formula, what it says last ("... is 5 m") and
+    its only number, unless it denies or limits what it says.
+    """
+    texts = [found.text]
+    if found.kind == "boxed" or not _WORD.search(found.text):
+        return texts
+    plain = re.sub(r"[*\s.]+$", "", found.text)
+    matches = [*_FORMULA.finditer(plain, max(0, len(plain) - MAX_BARE_CHARS))][-1:]
+    if said := _LAST_SAID.match(plain):
+        matches.append(said)
+    if (number := _LAST_NUMBER.search(plain)) and (
+        found.kind in ("tail", "bare") or len(re.findall(r"\d+", plain)) == 1
+    ):
+        matches.append(number)
+    for match in matches:
+        place = match.lastindex or 1
+        before = " ".join(plain[max(0, match.start(place) - 60) : match.start(place)].split()[-3:])
+        if not _LIMITED.search(before) and not _LIMITED.search(match.group(place)):
+            texts.append(match.group(place).strip(" $"))
+    return list(dict.fromkeys(texts))
 
 
 def unmarked(text: str) -> str:

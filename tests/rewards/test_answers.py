@@ -6,10 +6,11 @@ import pytest
 
 from innovator_rl.scoring import Score
 from rewards.choice import Choice
+from rewards.equivalence.compare import same
 from rewards.extraction import boxed, find_answer
 from rewards.mathematics import Mathematics
 from rewards.molecules.property import PropertyChoice
-from rewards.physics import Physics, equivalent
+from rewards.physics import Physics
 
 SAME = [
     (r"1.38\times 10^{-23}\ \mathrm{J/K}", "1.381e-23 J/K"),
@@ -54,7 +55,7 @@ DIFFERENT = [
 def test_same(gold: str, said: str) -> None:
     assert Physics()(said, gold, {}).correct
     assert Physics()(f"<think>42</think>So we get \\boxed{{{said}}}.", gold, {}).correct
-    assert equivalent(gold, gold)
+    assert same(gold, gold)
 
 
 @pytest.mark.parametrize(("gold", "said"), DIFFERENT)

@@ -67,6 +67,12 @@ _PREFIXED: dict[str, tuple[float, Dimension]] = {
     "barn": (1e-28, (2, 0, 0, 0, 0, 0)),
     "Torr": (133.32236842105263, (-1, 1, -2, 0, 0, 0)),
     "yr": (_YEAR, (0, 0, 1, 0, 0, 0)),
+    "Whr": (3600, (2, 1, -2, 0, 0, 0)),
+    "Wh": (3600, (2, 1, -2, 0, 0, 0)),
+    "Ah": (3600, (0, 0, 1, 1, 0, 0)),
+    "b": (1e-28, (2, 0, 0, 0, 0, 0)),
+    "rem": (1e-2, (2, 0, -2, 0, 0, 0)),
+    "Ry": (2.1798723611030e-18, (2, 1, -2, 0, 0, 0)),
 }
 _PLAIN: dict[str, tuple[float, Dimension]] = {
     "min": (60, (0, 0, 1, 0, 0, 0)),
@@ -104,6 +110,31 @@ _PLAIN: dict[str, tuple[float, Dimension]] = {
     "hp": (745.69987158227, (2, 1, -3, 0, 0, 0)),
     "gauss": (1e-4, (0, 1, -2, -1, 0, 0)),
     "percent": (0.01, _NONE),
+    "percentage": (0.01, _NONE),
+    "pct": (0.01, _NONE),
+    "ppm": (1e-6, _NONE),
+    "rev": (2 * math.pi, _NONE),
+    "revolution": (2 * math.pi, _NONE),
+    "rpm": (math.pi / 30, (0, 0, -1, 0, 0, 0)),
+    "Hartree": (4.3597447222071e-18, (2, 1, -2, 0, 0, 0)),
+    "hartree": (4.3597447222071e-18, (2, 1, -2, 0, 0, 0)),
+    "debye": (3.33564e-30, (1, 0, 1, 1, 0, 0)),
+    "Debye": (3.33564e-30, (1, 0, 1, 1, 0, 0)),
+    "fermi": (1e-15, (1, 0, 0, 0, 0, 0)),
+    "micron": (1e-6, (1, 0, 0, 0, 0, 0)),
+    "cc": (1e-6, (3, 0, 0, 0, 0, 0)),
+    "yd": (0.9144, (1, 0, 0, 0, 0, 0)),
+    "yard": (0.9144, (1, 0, 0, 0, 0, 0)),
+    "knot": (1852 / 3600, (1, 0, -1, 0, 0, 0)),
+    "lbf": (4.4482216152605, (1, 1, -2, 0, 0, 0)),
+    "kgf": (9.80665, (1, 1, -2, 0, 0, 0)),
+    "week": (604800, (0, 0, 1, 0, 0, 0)),
+    "century": (100 * _YEAR, (0, 0, 1, 0, 0, 0)),
+    "Msun": (1.98841e30, (0, 1, 0, 0, 0, 0)),
+    "Lsun": (3.828e26, (2, 1, -3, 0, 0, 0)),
+    "Rsun": (6.957e8, (1, 0, 0, 0, 0, 0)),
+    "Oe": (1e3 / (4 * math.pi), (-1, 0, 0, 1, 0, 0)),
+    "kat": (1, (0, 0, -1, 0, 0, 1)),
 }
 _PREFIXES = {
     **{"Y": 1e24, "Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "h": 1e2, "da": 1e1},
@@ -115,18 +146,29 @@ _NAMES = {
     **{"volt": "V", "farad": "F", "siemens": "S", "weber": "Wb", "tesla": "T", "henry": "H", "electronvolt": "eV"},
     **{"liter": "L", "litre": "L", "calorie": "cal", "radian": "rad", "year": "yr", "minute": "min", "hour": "h"},
     **{"degree": "deg", "parsec": "pc", "foot": "ft", "feet": "ft", "inches": "in", "pound": "lb", "steradian": "sr"},
+    **{"becquerel": "Bq", "gray": "Gy", "sievert": "Sv", "curie": "Ci", "molar": "M", "dalton": "Da", "lbs": "lb"},
+    **{"hours": "h", "hrs": "h", "mins": "min", "secs": "s", "yrs": "yr", "henries": "H", "atmosphere": "atm"},
+    **{"degrees": "deg", "centuries": "century", "electron-volt": "eV", "Fahrenheit": "degF", "liters": "L"},
 }
 _WORD_PREFIXES = {
     **{"giga": 1e9, "mega": 1e6, "kilo": 1e3, "centi": 1e-2, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9, "pico": 1e-12}
 }
-_OFFSETS = {"degC": 273.15, "celsius": 273.15}
+_OFFSETS = {
+    **{"degC": (1.0, 273.15), "celsius": (1.0, 273.15), "Celsius": (1.0, 273.15)},
+    **{"degF": (5 / 9, 459.67 * 5 / 9), "Fahrenheit": (5 / 9, 459.67 * 5 / 9)},
+}
 _REPLACED = (
     (re.compile(r"\\rm\b\s*"), " "),
     (re.compile(r"\\(?:[,;:!> ]|quad|qquad|thinspace|left|right)|~"), " "),
     (re.compile(r"\\(?:cdot|times)|[·⋅*×]"), " "),
     (re.compile(r"\\(?:mu|micro)(?![A-Za-z])\s*|[µμ]\s*"), "u"),
     (re.compile(r"\\(?:Omega|ohm)(?![A-Za-z])|[ΩΩ]"), "ohm"),
-    (re.compile(r"(?:\^\s*\{?\s*\\?circ\s*\}?|\\degree|°|º)\s*(?:C\b|\{\s*C\s*\})|℃"), "degC"),
+    (
+        re.compile(r"(?:\^\s*\{?\s*\\?circ\s*\}?|\\degree|\\circ|°|º|\bdegrees?)\s*(?:C\b|Celsius\b|\{\s*C\s*\})|℃"),
+        "degC ",
+    ),
+    (re.compile(r"(?:\^\s*\{?\s*\\?circ\s*\}?|\\degree|°|º|\bdegrees?)\s*(?:F\b|Fahrenheit\b|\{\s*F\s*\})|℉"), "degF "),
+    (re.compile(r"([MLR])_\s*\{?\s*(?:\\odot|\\rm sun|sun)\s*\}?"), r"\1sun"),
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|°|º"), "deg"),
     (re.compile(r"\\(?:AA|r A|mathring\s*\{?A\}?)|[ÅÅ]"), "angstrom"),
     (re.compile(r"\\%|%"), "percent"),
@@ -136,7 +178,9 @@ _REPLACED = (
     (re.compile(r"³"), "^3"),
     (re.compile(r"[−–]"), "-"),
 )
-_WRAPPED = re.compile(r"\\(?:mathrm|text|textrm|mathit|operatorname|unit|si|mbox)\s*\{([^{}]*)\}")
+_WRAPPED = re.compile(
+    r"\\(?:mathrm|text|textrm|mathit|operatorname|unit|si|mbox|textnormal|textbf|mathsf)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+)
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)|\^\s*(\{\s*)?([-+]?\d+(?:\.\d+)?(?:/\d+)?)(?(2)\s*\})|(-?\d)|([/(){}]))")
 MAX_UNIT_CHARS = 120
@@ -145,7 +189,8 @@ MAX_UNIT_CHARS = 120
 def single(name: str) -> Unit | None:
     """One unit symbol or name, with or without a prefix."""
     if name in _OFFSETS:
-        return Unit(1.0, (0, 0, 0, 0, 1, 0), _OFFSETS[name])
+        factor, offset = _OFFSETS[name]
+        return Unit(factor, (0, 0, 0, 0, 1, 0), offset)
     for table in (_PREFIXED, _PLAIN):
         if name in table:
             return Unit(*table[name])

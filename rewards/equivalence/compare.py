@@ -1,0 +1,312 @@
+"""Whether two answers agree. What decides, in order: the same text; words; an interval or inequality; parts of a list,
+vector or matrix; sides of an equation; quantities with units; formulas by their values.
+
+Neither side is the measure of the other: `same(a, b)` is `same(b, a)`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from rewards.equivalence import words
+from rewards.equivalence.constants import is_constant, same_constant
+from rewards.equivalence.equations import is_label, name_of, same_equations
+from rewards.equivalence.evaluation import Budget, symbols
+from rewards.equivalence.formula_values import Comparison, Policy, readings, rename, same_formula, same_trees
+from rewards.equivalence.quantities import quantity, same_quantity
+from rewards.equivalence.reader import Node
+from rewards.equivalence.regions import has_relation, region, same_region, signed
+from rewards.equivalence.structure import MAX_ITEMS, Items, brackets_match, is_uncertain, items
+from rewards.equivalence.tidy import encloses, split_top, stripped, tidy
+from rewards.equivalence.tokens import Unreadable
+
+MAX_DEPTH, MAX_ANSWER_CHARS = 4, 8_000
+_UNDEFINED = re.compile(r"\\frac\s*\{[^{}]*\}\s*\{\s*0\s*\}|\d\s*/\s*0(?![\d.])|\bnan\b", re.IGNORECASE)
+_DECLARED = re.compile(
+    r"([A-Za-z])\s*(?:\\in|∈)\s*(?:\\mathbb\s*\{?\s*)?[ZNℤℕ]|integers?\s*\}?\s*\$?([A-Za-z])\b|"
+    r"\b([a-z])\b[\s}$]*(?:\\text\s*\{)?\s*(?:is|are)\s+(?:any\s+|an?\s+|arbitrary\s+)*integers?"
+)
+_COMMA, _POINT = re.compile(r"-?\d+,\d+"), re.compile(r"-?\d+\.\d+")
+_POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
+_NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
+
+
+def same(gold: str, said: str, policy: Policy | None = None) -> bool:
+    """Whether two answers agree under a policy (physics where none is given). Never raises; whatever cannot be read, or
+    costs too much, agrees with nothing but its own text.
+    """
+    if max(len(gold), len(said)) > MAX_ANSWER_CHARS:
+        return gold.strip() == said.strip() != ""
+    comparison = Comparison(policy or Policy(), Budget())
+    declared = frozenset(
+        name for text in (gold, said) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
+    )
+    try:
+        return _Judge(comparison, declared).same(tidy(gold), tidy(said))
+    except (Unreadable, RecursionError, OverflowError):
+        return False
+
+
+class _Judge:
+    def __init__(self, comparison: Comparison, declared: frozenset[str]) -> None:
+        self.comparison, self.declared, self.depth = comparison, declared, 0
+
+    def same(self, gold: str, said: str, in_list: bool = False) -> bool:
+        """Compare two tidied answers."""
+        if not gold or not said or self.depth > MAX_DEPTH:
+            return False
+        if gold == said:
+            return not _UNDEFINED.search(gold)
+        self.depth += 1
+        try:
+            return self.compared(gold, said, in_list)
+        except Unreadable:
+            return False
+        finally:
+            self.depth -= 1
+
+    def compared(self, gold: str, said: str, in_list: bool) -> bool:
+        if re.sub(r"\s", "", gold) == re.sub(r"\s", "", said) and not _UNDEFINED.search(gold):
+            return True
+        names = words.canonical(gold), words.canonical(said)
+        if names[0] and names[0] == names[1]:
+            return True
+        worded = words.is_words(gold), words.is_words(said)
+        if all(worded):
+            return words.same_words(gold, said) or (_is_short(gold, said) and self.values(gold, said))
+        areas = self.regions(gold, said)
+        if areas is not None:
+            return areas
+        if any(worded):
+            return self.worded(gold, said) if not has_relation(gold + said) else False
+        if _decimal_comma(gold, said):
+            return True
+        parts = self.structures(*_without_label(gold, said))
+        if parts is not None:
+            return parts
+        sides = split_top(gold, "="), split_top(said, "=")
+        if len(sides[0]) > 1 or len(sides[1]) > 1:
+            if not all(map(all, sides)):
+                return False
+            return same_equations(*sides, partial(self.same, in_list=False), in_list, self.comparison)
+        return self.values(gold, said)
+
+    def worded(self, gold: str, said: str) -> bool:
+        """Words against no words: only `R = 1 \\text{...}`-like labels remain, which tidying has taken off."""
+        word, other = (gold, said) if words.is_words(gold) else (said, gold)
+        if digit := words.NUMBER_WORDS.get(words.unwrapped(word).strip(" .").casefold()):
+            return self.values(digit, other)
+        if split_top(other, "=")[1:]:
+            return False
+        return _is_short(word, other) and self.values(gold, said)
+
+    def values(self, gold: str, said: str) -> bool:
+        """Two single values: quantities, or formulas."""
+        numbers = quantity(gold), quantity(said)
+        if numbers[0] is not None and numbers[1] is not None:
+            a, b = numbers
+            policy = self.comparison.policy
+            if a.exact and b.exact and not (a.integer and b.integer):
+                return same_formula(gold, said, self.comparison)
+            lenient = not ((a.ambiguous or b.ambiguous) and (a.unit is None or b.unit is None))
+            if lenient and same_quantity(a, b, policy.measured, policy.unit_required):
+                return True
+            if not (a.ambiguous or b.ambiguous):
+                return False
+        if sum(number is not None for number in numbers) == 1:
+            if self.of_constants(gold, said):
+                return True
+            if any(number and number.unit and not number.ambiguous for number in numbers):
+                return False
+        return same_formula(gold, said, self.comparison) or self.same_family(gold, said)
+
+    def of_constants(self, gold: str, said: str) -> bool:
+        """Whether one side is a number and the other a formula of physical constants with that value."""
+        formula, number = (said, quantity(gold)) if quantity(gold) is not None else (gold, quantity(said))
+        if number is None or not self.comparison.policy.measured:
+            return False
+        try:
+            trees = [trees[0] for trees in readings(formula)]
+        except Unreadable:
+            return False
+        return any(
+            is_constant(tree) and same_constant(tree, number, self.comparison.budget, measured=True) for tree in trees
+        )
+
+    def same_family(self, gold: str, said: str) -> bool:
+        """Whether two formulas agree once the one letter that each has to itself has one name: `\\pi k`, `\\pi n`."""
+        if not self.declared and not ("\\pi" in gold and "\\pi" in said):
+            return False
+        for a, b in readings(gold, said):
+            own = symbols(a) - symbols(b), symbols(b) - symbols(a)
+            if len(own[0]) == len(own[1]) == 1 and (
+                (own[0] | own[1]) & self.declared or symbols(a) | symbols(b) == own[0] | own[1]
+            ):
+                table = {name: Node("symbol", (), "n") for names in own for name in names}
+                if "n" in (symbols(a) | symbols(b)) - own[0] - own[1]:
+                    continue
+                if same_trees(rename(a, table), rename(b, table), self.comparison):
+                    return True
+        return False
+
+    def regions(self, gold: str, said: str) -> bool | None:
+        """Compare as intervals and inequalities where either is one; None where neither is."""
+        found = region(gold), region(said)
+        if found[0] is None and found[1] is None:
+            return self.relations(gold, said) if has_relation(gold) and has_relation(said) else None
+        first = found[0] or region(gold, interval=True)
+        second = found[1] or region(said, interval=True)
+        if first is None or second is None:
+            return self.relations(gold, said) if has_relation(gold) and has_relation(said) else False
+        return same_region(first, second, self.end)
+
+    def end(self, gold: str, said: str) -> bool:
+        return self.same(stripped(gold), stripped(said))
+
+    def relations(self, gold: str, said: str) -> bool:
+        """Chains of inequalities between formulas, member by member, read in one direction."""
+        chains = [re.split(r"([<>≤≥≠∈])", signed(text)) for text in (gold, said)]
+        for index, chain in enumerate(chains):
+            if all(sign in ">≥" for sign in chain[1::2]):
+                flipped = [{">": "<", "≥": "≤"}.get(part, part) for part in chain[::-1]]
+                chains[index] = flipped
+        if chains[0][1::2] != chains[1][1::2]:
+            return False
+        pairs = list(zip(chains[0][::2], chains[1][::2], strict=True))
+        if all(self.same(stripped(a), stripped(b)) for a, b in pairs):
+            return True
+        return len(pairs) == 2 and self.same_half_plane(
+            *[stripped(part) for part in (*chains[0][::2], *chains[1][::2])]
+        )
+
+    def same_half_plane(self, a: str, b: str, c: str, d: str) -> bool:
+        """Whether `a < b` and `c < d` say the same: the differences have one positive ratio."""
+        from rewards.equivalence.formula_values import points
+
+        for trees in readings(a, b, c, d):
+            first, second = (Node("add", (x, Node("neg", (y,)))) for x, y in (trees[:2], trees[2:]))
+            pairs = points(first, second, self.comparison)
+            if symbols(first) == symbols(second) and symbols(first) and all(x and y for x, y in pairs):
+                ratios = [x / y for x, y in pairs]
+                if ratios[0] > 0 and all(abs(ratio - ratios[0]) < 1e-15 * abs(ratio) for ratio in ratios):
+                    return True
+        return False
+
+    def structures(self, gold: str, said: str) -> bool | None:
+        """Compare by parts where either answer has several; None where neither has."""
+        named = [_named_tuple(text) for text in (gold, said)]
+        first, second = (found or items(text) for found, text in zip(named, (gold, said), strict=True))
+        first, second = _without_conditions(first, second), _without_conditions(second, first)
+        if len(first.parts) == 1 and len(second.parts) == 1:
+            if first.parts[0] != gold or second.parts[0] != said:
+                return self.same(first.parts[0], second.parts[0])
+            return None
+        if max(len(first.parts), len(second.parts)) > MAX_ITEMS:
+            return False
+        if len(first.parts) != len(second.parts):
+            return self.repeated(first, second) or self.components(gold, said, first, second)
+        if not brackets_match(first, second):
+            return False
+        ordered = first.ordered or second.ordered or "matrix" in first.kind or _positional(first, second)
+        return self.matched(list(first.parts), list(second.parts), ordered)
+
+    def repeated(self, first: Items, second: Items) -> bool:
+        """Whether two lists differ in length only because one repeats a member."""
+        if (
+            first.ordered
+            or second.ordered
+            or "matrix" in first.kind + second.kind
+            or 1 in (len(first.parts), len(second.parts))
+        ):
+            return False
+        longer, shorter = sorted((first.parts, second.parts), key=len, reverse=True)
+        return all(any(self.same(a, b, in_list=True) for b in shorter) for a in longer) and all(
+            any(self.same(a, b, in_list=True) for a in longer) for b in shorter
+        )
+
+    def components(self, gold: str, said: str, first: Items, second: Items) -> bool:
+        """A vector by its components against one by unit vectors, `(2, 3)` and `2\\hat{i} + 3\\hat{j}`."""
+        if len(first.parts) == 1 and len(second.parts) in (2, 3) and second.ordered:
+            vector, listed = gold, second
+        elif len(second.parts) == 1 and len(first.parts) in (2, 3) and first.ordered:
+            vector, listed = said, first
+        else:
+            return False
+        vector = split_top(vector, "=")[-1]
+        if "hat" not in vector and "math" not in vector and "vec" not in vector:
+            return False
+        spelled = " + ".join(f"({part}) \\hat{{{axis}}}" for part, axis in zip(listed.parts, "ijk", strict=False))
+        return same_formula(vector, spelled, self.comparison)
+
+    def matched(self, gold: list[str], said: list[str], ordered: bool) -> bool:
+        if ordered:
+            return all(self.same(a, b, in_list=True) for a, b in zip(gold, said, strict=True))
+        left = list(said)
+        for part in gold:
+            hit = next((candidate for candidate in left if self.same(part, candidate, in_list=True)), None)
+            if hit is None:
+                return False
+            left.remove(hit)
+        return True
+
+
+def _without_label(gold: str, said: str) -> tuple[str, str]:
+    """A labelled vector or list, `\\vec{v} = (1, 2)`, without its label where the other side has none."""
+    plain = []
+    for text, other in ((gold, said), (said, gold)):
+        if (point := _POINT_NAME.match(text)) and encloses(other) and encloses(text[point.end() :]) and "," in text:
+            plain.append(text[point.end() :])
+            continue
+        sides = split_top(text, "=")
+        labelled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
+        plain.append(sides[1] if labelled else text)
+    return plain[0], plain[1]
+
+
+def _without_conditions(listed: Items, other: Items) -> Items:
+    """A list without the inequalities that say where its formula holds, beside a single formula without any."""
+    if listed.kind or len(listed.parts) < 2 or len(other.parts) > 1 or has_relation(other.parts[0]):
+        return listed
+    kept = tuple(part for part in listed.parts if not has_relation(part))
+    return Items("", kept) if len(kept) == 1 else listed
+
+
+def _named_tuple(text: str) -> Items | None:
+    """`(x, y) = (1, 2)` as the members `x = 1`, `y = 2`."""
+    match = _NAMED_TUPLE.fullmatch(text.strip())
+    if not match or not encloses(f"({match.group(1)})") or not encloses(match.group(2)):
+        return None
+    values = items(match.group(2))
+    names = split_top(match.group(1), ",;")
+    if len(names) != len(values.parts) or len(names) < 2:
+        return None
+    return Items("()", tuple(f"{name}={value}" for name, value in zip(names, values.parts, strict=True)))
+
+
+def _positional(first: Items, second: Items) -> bool:
+    """Whether order matters between `a = 1, b = 2` and `1, 2`: one side names different variables, the other none."""
+    named = [
+        [name_of(split_top(part, "=")[0]) if "=" in part else None for part in side.parts] for side in (first, second)
+    ]
+    for mine, other in (named, named[::-1]):
+        letters = [name for name in mine if name]
+        if len(letters) == len(mine) and len(set(letters)) == len(letters) and not any(other):
+            return True
+    return False
+
+
+def _is_short(*texts: str) -> bool:
+    """Whether texts may be products of letters as well as words (`abc`)."""
+    return all(len(text) <= 4 and " " not in text for text in texts)
+
+
+def _decimal_comma(gold: str, said: str) -> bool:
+    """Whether one side is `1,22` and the other 1.22, as much of the world writes it."""
+    return any(
+        _COMMA.fullmatch(a) and _POINT.fullmatch(b) and a.replace(",", ".") == b
+        for a, b in ((gold, said), (said, gold))
+    )
+
+
+__all__ = ["Policy", "is_uncertain", "same"]

@@ -1,0 +1,212 @@
+"""Equations: a named value, a chain of equal members, or a relation between symbols in whatever form it is solved for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import mpmath
+
+from rewards.equivalence.evaluation import evaluate, symbols
+from rewards.equivalence.formula_values import Comparison, points, readings, reconcile, rename, same_trees, values_at
+from rewards.equivalence.quantities import quantity
+from rewards.equivalence.reader import Node
+from rewards.equivalence.tokens import Unreadable
+
+EXACT = mpmath.mpf(10) ** -20
+_APPLIED = re.compile(r"(.+?)\s*\(\s*([A-Za-z\\, _{}0-9']*)\)\s*")
+_WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
+Same = Callable[[str, str], bool]
+
+
+def name_of(side: str) -> str | None:
+    """The symbol that a side consists of, perhaps applied to others: `v`, `E_n`, `\\psi(x, t)`; None for a formula."""
+    match = _APPLIED.fullmatch(side.strip())
+    if match and "," not in match.group(1):
+        side = match.group(1)
+    if quantity(side) is not None:
+        return None
+    try:
+        tree = readings(side)[0][0]
+    except Unreadable:
+        return side.strip() if re.fullmatch(r"\\?[A-Za-z]+", side.strip()) else None
+    return tree.text if tree.kind == "symbol" else None
+
+
+def arguments_of(side: str) -> list[str]:
+    """The arguments of `f(x, t)`."""
+    match = _APPLIED.fullmatch(side.strip())
+    return [part.strip() for part in match.group(2).split(",")] if match else []
+
+
+def is_label(side: str) -> bool:
+    """Whether a left-hand side only names what follows: a symbol, words, a length `|AB|`, a ratio or product of
+    symbols; no sum and no number.
+    """
+    if name_of(side) or _WORDY.fullmatch(side.strip()):
+        return True
+    try:
+        return _names_only(readings(side)[0][0])
+    except Unreadable:
+        return False
+
+
+def _names_only(tree: Node) -> bool:
+    if tree.kind in ("symbol", "apply", "infinity"):
+        return True
+    return tree.kind in ("mul", "div", "abs") and all(map(_names_only, tree.parts))
+
+
+def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, comparison: Comparison) -> bool:
+    """Compare the sides of two equations, or of one with a bare value (a single side). `in_list`: the names are what
+    tells members apart, and must be there and equal.
+    """
+    gold, said = _name_first(gold), _name_first(said)
+    if len(gold) == 1 or len(said) == 1:
+        value, chain = (gold[0], said) if len(gold) == 1 else (said[0], gold)
+        if is_label(chain[0]) and _chain_holds(chain[1:], value, same):
+            return True
+        if not is_label(chain[0]) and all(quantity(side) is not None for side in chain):
+            return all(same(side, value) for side in chain)
+        return len(chain) == 2 and _solves(chain, value, comparison)
+    names = name_of(gold[0]), name_of(said[0])
+    if names[0] and names[1]:
+        if alike(names[0], names[1], in_list):
+            return _same_named(gold, said, same, comparison)
+        if quantity(gold[-1]) is not None and quantity(said[-1]) is not None:
+            return False
+    elif is_label(gold[0]) and is_label(said[0]) and same(gold[0], said[0]):
+        return _chain_holds(gold[1:], said[-1], same) and _chain_holds(said[1:], gold[-1], same)
+    return _same_relation(gold, said, comparison)
+
+
+def _name_first(sides: list[str]) -> list[str]:
+    """`5 = x` as `x = 5`."""
+    return sides[::-1] if len(sides) > 1 and quantity(sides[0]) is not None and name_of(sides[-1]) else sides
+
+
+def alike(first: str, second: str, in_list: bool) -> bool:
+    """Whether two names may mean the same quantity: the letter is the same, and an index is the writer's choice (`W`,
+    `W_{max}`) unless both have short ones (`x_1`, `x_2`). In a list they tell the members apart.
+    """
+    names = _plain(first), _plain(second)
+    if names[0] == names[1]:
+        return True
+    pieces = [re.match(r"([A-Za-z]+)(?:[_#](.*))?$", name) for name in names]
+    if in_list or not (pieces[0] and pieces[1]) or pieces[0].group(1) != pieces[1].group(1):
+        return False
+    return any(piece.group(2) is None or len(piece.group(2)) > 2 for piece in pieces if piece)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s{}\\]|vec |hat |mathrm|text", "", name)
+
+
+def _chain_holds(members: list[str], value: str, same: Same) -> bool:
+    """Whether every member of a chain that is of the value's kind (a number, or a formula) equals it, one at least:
+    `x = 7 = 8` is not 7.
+    """
+    numeric = quantity(value) is not None
+    comparable = [part for part in members if (quantity(part) is not None) == numeric] or members[-1:]
+    comparable = comparable if numeric else comparable[-1:]
+    return all(same(value, part) for part in comparable)
+
+
+def _same_named(gold: list[str], said: list[str], same: Same, comparison: Comparison) -> bool:
+    dummies = arguments_of(gold[0]), arguments_of(said[0])
+    if dummies[0] != dummies[1] and len(dummies[0]) == len(dummies[1]) and not (set(dummies[0]) & set(dummies[1])):
+        try:
+            a, b = readings(gold[-1], said[-1])[0]
+        except Unreadable:
+            return False
+        table = {said_name: Node("symbol", (), f"argument {k}") for k, said_name in enumerate(dummies[1])}
+        other = {gold_name: Node("symbol", (), f"argument {k}") for k, gold_name in enumerate(dummies[0])}
+        return same_trees(rename(a, other), rename(b, table), comparison)
+    if _chain_holds(gold[1:], said[-1], same) and _chain_holds(said[1:], gold[-1], same):
+        return True
+    return any(same(a, b) for a in gold[1:-1] for b in said[-1:]) and _chain_holds(said[1:], gold[-1], same)
+
+
+def _same_relation(gold: list[str], said: list[str], comparison: Comparison) -> bool:
+    """Whether two equations hold at the same places: their residuals have a constant ratio, or each one's solution
+    solves the other.
+    """
+    for a, b, c, d in readings(gold[0], gold[-1], said[0], said[-1]):
+        first, second = reconcile(Node("add", (a, Node("neg", (b,)))), Node("add", (c, Node("neg", (d,)))))
+        if symbols(first) != symbols(second) or not symbols(first):
+            continue
+        pairs = points(first, second, comparison)
+        if any((x == 0) != (y == 0) for x, y in pairs) or all(x == 0 for x, _ in pairs):
+            continue
+        ratios = [x / y for x, y in pairs if y]
+        limit = mpmath.mpf("1e-8") if comparison.budget.approximate else EXACT
+        if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
+            return True
+        if _same_roots(first, second, comparison):
+            return True
+    return False
+
+
+def _same_roots(first: Node, second: Node, comparison: Comparison) -> bool:
+    """Solve each for one symbol at random values of the others, and see that it solves the other too."""
+    names = sorted(symbols(first))
+    solved = 0
+    for unknown in names:
+        for trial in range(2):
+            values = values_at(set(names), trial, comparison.policy)
+            roots = [_root_of(tree, unknown, values, comparison) for tree in (first, second)]
+            if roots[0] is None or roots[1] is None:
+                break
+            for tree, root in ((second, roots[0]), (first, roots[1])):
+                if abs(_residual(tree, {**values, unknown: root}, comparison)) > mpmath.mpf(10) ** -15:
+                    return False
+            solved += 1
+        if solved >= 3:
+            return True
+    return solved >= 2
+
+
+def _root_of(tree: Node, unknown: str, values: dict[str, mpmath.mpf], comparison: Comparison) -> mpmath.mpf | None:
+    """A positive root by the secant method; None where it does not come to one in thirty steps."""
+    with mpmath.workdps(30):
+        before, now = values[unknown], values[unknown] * mpmath.mpf("1.1")
+        try:
+            f_before = _residual(tree, {**values, unknown: before}, comparison)
+            for _ in range(30):
+                f_now = _residual(tree, {**values, unknown: now}, comparison)
+                if abs(f_now) < mpmath.mpf(10) ** -22:
+                    return now if mpmath.im(now) == 0 and now > 0 else None
+                if f_now == f_before:
+                    return None
+                before, now, f_before = now, now - f_now * (now - before) / (f_now - f_before), f_now
+                if abs(now) > 10**6:
+                    return None
+        except Unreadable:
+            return None
+    return None
+
+
+def _residual(tree: Node, values: dict[str, mpmath.mpf], comparison: Comparison) -> mpmath.mpf:
+    return evaluate(tree, values, comparison.budget)
+
+
+def _solves(equation: list[str], value: str, comparison: Comparison) -> bool:
+    """Whether a bare formula is what the equation's first symbol equals: `y + 1 = 2x` and `2x - 1`."""
+    if quantity(value) is not None:
+        return False
+    for left, right, formula in readings(equation[0], equation[1], value):
+        if quantity(equation[0]) is not None:
+            return False
+        unknown = _first_symbol(left)
+        if not unknown or unknown in symbols(formula) or symbols(formula) | {unknown} != symbols(left) | symbols(right):
+            continue
+        table = {unknown: formula}
+        if same_trees(rename(left, table), rename(right, table), comparison):
+            return True
+    return False
+
+
+def _first_symbol(tree: Node) -> str | None:
+    while tree.parts and tree.kind != "symbol":
+        tree = tree.parts[0]
+    return tree.text if tree.kind == "symbol" else None

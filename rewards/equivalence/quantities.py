@@ -1,0 +1,257 @@
+"""Numbers with units and significant figures: reading one from text, and whether two agree.
+
+Two numbers agree if the one with more digits rounds (or is cut) to the other at three or more significant figures, or,
+under a physics policy, if a measured one is within half a percent. Two bare integers must be equal; an integer and a
+decimal may differ by 1e-6. Units are compared by dimension and converted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import mpmath
+
+from rewards.equivalence.evaluation import DIGITS, Budget, evaluate, symbols
+from rewards.equivalence.formulas import read
+from rewards.equivalence.notation import FUNCTIONS, GREEK
+from rewards.equivalence.tokens import Unreadable, spelled_out
+from rewards.equivalence.units import ONE, Unit, parse_unit
+
+RELATIVE = mpmath.mpf("5e-3")
+EXACT, CONVERTED = mpmath.mpf(10) ** -25, mpmath.mpf(10) ** -12
+MAX_QUANTITY_CHARS = 300
+_SPACE = r"(?:\s|~|\\[,;:! ]|\\q?quad(?![A-Za-z])|\\thinspace|\{\}|\\cdot\s*(?=\\(?:text|mathrm)))*"
+_DECIMAL = r"[-+]?\s*(?:\d{1,3}(?:(?:,|\{,\}|\\,|,\\!|\s)\s*\d{3})+(?![\d])(?:\.\d+)?|\d+\.?\d*|\.\d+)"
+_POWER = (
+    r"(?:[eE][-+]?\d+(?!\w)|\s*(?:\\times|\\cdot|\\ast|\*|x(?=\s*10\s*\^)|\.(?=\s*10\s*\^))?\s*10\s*\^\s*"
+    r"(?:\{\s*[-+]?\s*\d+\s*\}|\(\s*[-+]?\d+\s*\)|[-+]?\d+))"
+)
+_LITERAL = re.compile(rf"({_DECIMAL}){_SPACE}({_POWER})?{_SPACE}")
+_TEN_POWER = re.compile(rf"([-+]?)\s*10\s*\^\s*(?:\{{\s*([-+]?\s*\d+)\s*\}}|([-+]?\d+)){_SPACE}")
+_UNCERTAINTY = re.compile(
+    r"(?<=[\d}])\s*(?:\\pm)\s*(\d+\.?\d*|\.\d+)(?:\s*(?=\\times|\\cdot)|)|(?<=\d)\((\d{1,2})\)(?=\s|\\|[eE]|$)"
+)
+_PARENTHESES = re.compile(r"^\(([^()]*\\pm[^()]*)\)")
+_HEAD = re.compile(
+    r"[-+]?\s*(?:[\d.(]|\\(?:[dt]?frac|sqrt|pi|ln|log|left|exp|Gamma|zeta|sin|cos|tan|arc))|e(?![A-Za-z])"
+)
+_UNIT_START = re.compile(
+    r"(?:\\(?:mathrm|text|textrm|mathit|operatorname|rm|AA|mu|Omega|degree|%|unit|mbox|mathring)|\^|[A-Za-z%])"
+)
+_LABEL = re.compile(
+    r"(?:\\(?:text|mathrm|mbox|textbf|textrm|textnormal)\s*\{([^{}]*)\}|((?=[A-Za-z' -]*[aeiouy])[A-Za-z]{4,}[A-Za-z' -]*))\.?"
+)
+_LETTERS, _PRODUCT = re.compile(r"[A-Za-z]+"), re.compile(r"[A-Za-z](?:\s+[A-Za-z])+")
+_FORMULA_WORDS = re.compile(r"\b(?:" + "|".join([*FUNCTIONS, *GREEK, "pi"]) + r")\b|[\^_=]")
+MAX_LITERAL_EXPONENT = 3_000
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with its unit; `figures` are its stated significant figures, None for an exact one; `label` is what is
+    counted ("apples"), where that is no unit; an `ambiguous` unit may as well be a product of symbols (`2m`, `2 m g`).
+    """
+
+    value: Any
+    unit: Unit | None
+    figures: int | None
+    integer: bool
+    label: str = ""
+    ambiguous: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether this is a number without unit or decimals, such as 5 or \\sqrt{2}."""
+        return self.unit is None and not self.label and (self.integer or self.figures is None)
+
+
+def figures(digits: str) -> int:
+    """Significant figures of a decimal literal. Trailing zeros of an integer do not count."""
+    digits = re.sub(r"[^\d.]", "", digits)
+    if "." in digits:
+        return len(digits.replace(".", "").lstrip("0")) or 1
+    return len(digits.strip("0")) or 1
+
+
+@lru_cache(maxsize=2048)
+def quantity(text: str) -> Quantity | None:
+    """A number, or a number followed by a unit or by what it counts; None for everything else."""
+    text = spelled_out(text).strip()
+    if len(text) > MAX_QUANTITY_CHARS or not _HEAD.match(text):
+        return None
+    if "\\pm" in text:
+        text = _PARENTHESES.sub(r"\1", text)
+    text = _UNCERTAINTY.sub("", text, count=1)
+    with mpmath.workdps(DIGITS):
+        return _literal(text) or _computed(text)
+
+
+def _literal(text: str) -> Quantity | None:
+    ten = _TEN_POWER.match(text)
+    match = _LITERAL.match(text)
+    if match is None:
+        return None
+    if ten:
+        sign, digits, rest = ten.group(1), "1", text[ten.end() :]
+        power = int((ten.group(2) or ten.group(3)).replace(" ", "")[:9])
+    else:
+        digits, rest = match.group(1), text[match.end() :]
+        sign = "-" if digits.strip().startswith("-") else ""
+        written = re.sub(r"[^-\d]", "", re.sub(r"^\D*10\s*\^", "", match.group(2) or "0"))
+        power = int(written[:9] or "0")
+        digits = re.sub(r"[^\d.]", "", digits)
+    if abs(power) > MAX_LITERAL_EXPONENT or len(digits) > 200:
+        return None
+    whole = bool(not ten and match.group(2) is None and "." not in digits)
+    value = mpmath.mpf(f"{sign}{digits}e{power}")
+    stated = None if ten else figures(digits)
+    plain = Quantity(value, None, stated, whole)
+    rest = rest.strip()
+    if not rest:
+        return plain
+    unit = parse_unit(rest)
+    if unit is not None:
+        joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
+        return replace(plain, unit=unit, ambiguous=bool(joined or _PRODUCT.fullmatch(rest)))
+    label = _LABEL.fullmatch(rest)
+    if label and not _FORMULA_WORDS.search(rest):
+        return replace(plain, label=(label.group(1) or label.group(2)).strip().lower())
+    return None
+
+
+def _computed(text: str) -> Quantity | None:
+    """A number that needs arithmetic, such as `\\frac{600}{7}` or `5\\sqrt{2}`, perhaps with a unit behind it."""
+    whole = _value(text)
+    if whole is not None:
+        return Quantity(whole, None, _stated(text), False)
+    for start in list(_UNIT_START.finditer(text))[:40]:
+        cut = start.start()
+        if cut == 0 or text[cut - 1] in "\\^_{":
+            continue
+        unit, label = parse_unit(text[cut:]), _LABEL.fullmatch(text[cut:])
+        if unit is None and not (label and label.group(1)):
+            continue
+        value = _value(re.sub(rf"{_SPACE}$", "", text[:cut]))
+        if value is not None:
+            name = (label.group(1) or "").strip().lower() if label and unit is None else ""
+            return Quantity(value, unit, _stated(text[:cut]), False, name)
+    return None
+
+
+def _value(text: str) -> Any:
+    text = text.strip()
+    if not text or text[-1] in "{(\\^_":
+        return None
+    try:
+        tree = read(text)
+        if symbols(tree):
+            return None
+        value = evaluate(tree, {}, Budget(20_000))
+    except Unreadable:
+        return None
+    return mpmath.re(value) if abs(mpmath.im(value)) <= EXACT * abs(value) else None
+
+
+def _stated(text: str) -> int | None:
+    """The figures of a computed number: those of its least precise decimal, None where all is exact."""
+    decimals = re.findall(r"\d*\.\d+", text)
+    return min((figures(item) for item in decimals), default=None)
+
+
+def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = True) -> bool:
+    """Whether two numbers agree to their significant figures, in either order; `factor` converts the second into the
+    first one's unit; `measured` allows half a percent.
+    """
+    a, b = first.value, second.value * factor
+    if not (mpmath.isfinite(a) and mpmath.isfinite(b)):
+        return False
+    size, gap = max(abs(a), abs(b)), abs(a - b)
+    same_unit = factor == 1
+    if gap <= (EXACT if same_unit else CONVERTED) * size:
+        return True
+    exact = [_is_exact(q, same_unit) for q in (first, second)]
+    if all(exact):
+        return False
+    whole = next((q for q, is_exact in zip((first, second), exact, strict=True) if is_exact and q.integer), None)
+    if whole is not None and same_unit and not (measured and (whole.figures or 0) >= 3):
+        return gap <= mpmath.mpf(10) ** -6 * min(size, 1)
+    if whole is not None and measured and gap <= RELATIVE * size:
+        return True
+    if measured and any(exact) and gap <= RELATIVE * size:
+        coarse, stated = (a, first.figures) if exact[1] else (b, second.figures)
+        return stated is not None and stated >= 2 and gap <= _last_place(coarse, stated)
+    if measured and not any(exact) and gap <= RELATIVE * size:
+        return not (first.integer and second.integer and same_unit) or _rounded(first, second, a, b, gap)
+    return _rounded(first, second, a, b, gap)
+
+
+def _is_exact(number: Quantity, same_unit: bool) -> bool:
+    return number.figures is None or (number.integer and number.unit is None and same_unit)
+
+
+def _rounded(first: Quantity, second: Quantity, a: Any, b: Any, gap: Any) -> bool:
+    """Whether the number with more figures rounds, or is cut, to the one with fewer (three at least)."""
+    counts = [q.figures if q.figures is not None else 99 for q in (first, second)]
+    fewest = min(counts)
+    if counts[0] == counts[1] or fewest < 3:
+        return False
+    coarse, fine = (a, b) if counts[0] == fewest else (b, a)
+    last = _last_place(coarse, fewest)
+    cut = abs(fine) > abs(coarse) and gap < last and coarse * fine > 0
+    return bool(gap <= mpmath.mpf("0.500001") * last or cut)
+
+
+def _last_place(value: Any, count: int) -> Any:
+    """One unit of the last of `count` significant figures."""
+    return mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(value)))) - count + 1) if value else mpmath.mpf(0)
+
+
+def same_quantity(gold: Quantity, said: Quantity, measured: bool = True, unit_required: bool = False) -> bool:
+    """Compare two quantities; see `_same`."""
+    with mpmath.workdps(DIGITS):
+        return _same(gold, said, measured, unit_required)
+
+
+def _same(gold: Quantity, said: Quantity, measured: bool, unit_required: bool) -> bool:
+    """Compare in one unit. A unit missing on one side is taken to be the other's, unless required; a different
+    dimension is wrong; so are two different things counted.
+    """
+    if gold.unit is None or said.unit is None:
+        named = gold.unit or said.unit
+        if unit_required and named is not None and named.dimension != ONE.dimension:
+            return False
+        if named is not None and (gold.label or said.label):
+            return False
+        if not _same_label(gold.label, said.label):
+            return False
+        if close(gold, said, measured=measured):
+            return True
+        if named is None or named.dimension != ONE.dimension:
+            return False
+        gold, said = (replace(q, unit=q.unit or ONE) for q in (gold, said))
+    assert gold.unit is not None
+    assert said.unit is not None
+    if gold.unit.dimension != said.unit.dimension:
+        return False
+    if gold.unit.offset or said.unit.offset:
+        if gold.unit == said.unit:
+            return close(gold, said, measured=measured)
+        kelvin = [
+            replace(q, value=q.value * q.unit.factor + q.unit.offset, integer=False) for q in (gold, said) if q.unit
+        ]
+        return close(kelvin[0], kelvin[1], mpmath.mpf(1), measured) or close(
+            kelvin[0], kelvin[1], CONVERTED + 1, measured
+        )
+    if gold.unit.factor == said.unit.factor:
+        return close(gold, said, measured=measured)
+    return close(gold, said, mpmath.mpf(said.unit.factor) / mpmath.mpf(gold.unit.factor), measured)
+
+
+def _same_label(first: str, second: str) -> bool:
+    if not first or not second or first == second:
+        return True
+    words = [{word.rstrip("s") for word in re.findall(r"[a-z]+", label)} for label in (first, second)]
+    return bool(words[0] & words[1])

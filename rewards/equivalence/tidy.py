@@ -1,0 +1,194 @@
+"""One spelling of the same answer: no dollars, no sizing, one relation sign, no remarks behind it; and splitting at
+separators outside brackets.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.equivalence.tokens import spelled_out
+
+_BROKEN = (
+    (re.compile(r"\t(?=ext|imes|heta|au\b|an\b|frac)"), r"\\t"),
+    (re.compile(r"\x0c(?=rac)"), r"\\f"),
+    (re.compile(r"\x08(?=egin|oxed|eta|ar\b|inom)"), r"\\b"),
+    (re.compile(r"\r(?=ight|ho\b|m\b)"), r"\\r"),
+    (re.compile(r"(?<![A-Za-z\\])rac(?=\s*\{)"), r"\\frac"),
+    (re.compile(r"(?<![A-Za-z\\])ext(?=\s*\{)"), r"\\text"),
+    (
+        re.compile(
+            r"\\\\(?=(?:[dt]?frac|pi|sqrt|left|right|[bB]igg?[lrm]?|text|theta|alpha|le|ge|in|infty|cup)(?![A-Za-z]))"
+        ),
+        r"\\",
+    ),
+)
+_RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim|coloneqq|triangleq|propto)(?![A-Za-z])|≈|≃|≡|≅|:=|==")
+_FILLER = re.compile(
+    r"^(?:(?:(?:is|are|equals?|equal to|approximately|about|roughly|around|thus|so|therefore|hence|only|it is|"
+    r"the answer is)(?![A-Za-z])|\\(?:text|mathrm)\s*\{\s*(?:only|approximately|about|is|are|so|the answer is)\s*\}|"
+    r"=(?!=)|~|:|\\therefore|\\implies|\\Rightarrow|\\left\.|&)\s*)+",
+    re.IGNORECASE,
+)
+_ALIGNED = re.compile(
+    r"\\begin\{(?:aligned|gathered|align\*?|gather\*?|equation\*?|split|array)\}(?:\{[^{}]*\})?(.*?)"
+    r"\\end\{(?:aligned|gathered|align\*?|gather\*?|equation\*?|split|array)\}",
+    re.DOTALL,
+)
+_SIZING = re.compile(
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![A-Za-z])\s*\.?(?![\d])"
+)
+_CLAUSE_WORDS = (
+    r"(?:with|where|for(?!\s+(?:all|any|each|every|some))|at|as|so|when|if|which|is|are|in\s+which|such\s+that|because|since|provided|assuming|i\.e\.|"
+    r"that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|from|after|per\s+(?:person|day)|of\s+the)"
+)
+_CLAUSE = (
+    re.compile(
+        r"(?:[,;.]|\\q?quad)\s*(?:\\q?quad\s*|~|\\[,;: ]\s*)*\\text\s*\{\s*(?!,?\s*(?:and|or)\b)"
+        r"[^{}]*[a-z]{2,}\s+[^{}]*[a-z]{2,}[^{}]*\}.*$",
+        re.DOTALL,
+    ),
+    re.compile(
+        rf"[,.;:]?\s*(?:\\q?quad\s*|\\[,;:! ]\s*)*\\(?:text|mbox|mathrm|textrm)\s*\{{\s*[(,]?\s*{_CLAUSE_WORDS}\b.*$",
+        re.DOTALL,
+    ),
+    re.compile(
+        r"[,.;]?\s+\(?(?:where|such\s+that|in\s+which|provided|assuming|because|since|"
+        r"with\s+\$?\\?[A-Za-z]\b)\s.*$",
+        re.DOTALL,
+    ),
+    re.compile(
+        r"[,.;]?\s+(?:\\text\s*\{\s*)?for\s+(?:all|any|some|every|each)\b.*?(?=(?:,\s*)?(?:\\text\s*\{[\s,]*)?(?<![a-z])and\b|$)",
+        re.DOTALL,
+    ),
+    re.compile(
+        r"\s*\(\s*(?:\\text\s*\{)?\s*(?:i\.e\.|or\s+|approximately|approx\.?|about|=|\\approx|≈|where|for|in|since|to)\b[^()]*\}?\)\s*$"
+    ),
+    re.compile(
+        r"\s*,?\s*\\?\(?\s*[a-z]\s*\\in\s*(?:\\mathbb\s*\{?\s*[ZNQRC]\s*\}?|[ZNQRC])(?:_\{?[^{}]*\}?|\^\+)?\s*\)?\s*$"
+    ),
+)
+_ARC_MINUTES = re.compile(
+    r"(\d+)\s*\^\s*\{?\s*\\(?:text)?circ\s*\}?\s*(\d+(?:\.\d+)?)\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)(?!')"
+)
+_SIUNITX = re.compile(r"\\(?:SI|qty)\s*(?:\[[^\]]*\])?\s*\{([^{}]*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_SIUNITX_NUMBER = re.compile(r"\\(?:num|ang)\s*\{([^{}]*)\}")
+_SIUNITX_UNIT = re.compile(r"\\(?:unit|si)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_POWER_WORDS = (("squared", "2"), ("cubed", "3"))
+_ORDINAL = re.compile(
+    r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
+)
+_CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
+BRACKETS = {"(": ")", "[": "]", "{": "}"}
+
+
+def mended(text: str) -> str:
+    """With escapes that a JSON or Python string swallowed (`\\f` + `rac`) put back."""
+    for pattern, replacement in _BROKEN:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def tidy(text: str) -> str:
+    """The answer itself, in TeX with ASCII signs."""
+    text = re.sub(r"[ \t$]{2,}", " ", unboxed(unmarked(mended(text.strip()))))
+    text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
+    text = _siunitx(text)
+    if "\\begin" in text and not re.search(r"\\begin\{array\}[^&]*&", text):
+        text = _ALIGNED.sub(lambda match: re.sub(r"\\\\(?:\[[^\]]*\])?", ", ", match.group(1)).replace("&", ""), text)
+    text = _SIZING.sub("", text).replace("\\{,\\}", "{,}")
+    text = re.sub(r"\\(?:tfrac|dfrac|cfrac)", r"\\frac", text)
+    text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
+    text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
+    text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
+    for pattern in _CLAUSE:
+        shorter = pattern.sub("", text)
+        text = shorter if shorter.strip(" ,.;:") else text
+    return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip()
+
+
+def bare_of_parentheses(text: str) -> str:
+    """Without parentheses around parentheses, however many."""
+    match = re.fullmatch(r"(\(+)([^()]*)(\)+)", text)
+    return match[2] if match and len(match[1]) == len(match[3]) > 1 else text
+
+
+def unboxed(text: str) -> str:
+    """The content of a box that is the whole text."""
+    while match := re.fullmatch(r"\\(?:boxed|fbox)\s*\{(.*)\}", text, re.DOTALL):
+        inner = match.group(1)
+        if not _encloses("{" + inner + "}"):
+            break
+        text = inner.strip()
+    return text
+
+
+def unmarked(text: str) -> str:
+    """Without the dollar signs, emphasis and final full stop around an answer."""
+    text = text.strip().strip("*").strip()
+    for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")):
+        if len(text) > len(opening) + len(closing) - 1 and text.startswith(opening) and text.endswith(closing):
+            inner = text[len(opening) : -len(closing)]
+            if opening not in inner:
+                text = inner.strip()
+                break
+    return text[:-1].strip() if text.endswith(".") and not text.endswith("..") else text
+
+
+def _siunitx(text: str) -> str:
+    """`\\qty{5}{\\kilo\\gram}` and `\\SI` as a number and unit words."""
+
+    def unit(written: str) -> str:
+        written = re.sub(
+            r"\\(square|cubic)\s*\\([a-z]+)", lambda m: f"\\{m[2]}^{2 if m[1] == 'square' else 3} ", written
+        )
+        for word, power in _POWER_WORDS:
+            written = written.replace("\\" + word, f"^{power} ")
+        written = re.sub(r"\\tothe\s*", "^", written).replace("\\per", " / ")
+        written = re.sub(r"\\(kilo|milli|micro|nano|mega|giga|centi|pico|femto|tera|deci|hecto)\s*\\", r"\\\1", written)
+        return re.sub(r"\\([a-z]+)", r" \1", written).replace(".", " ")
+
+    text = _SIUNITX.sub(lambda match: f"{match[1]} \\mathrm{{{unit(match[2])}}}", text) if "\\" in text else text
+    text = _SIUNITX_UNIT.sub(lambda match: f"\\mathrm{{{unit(match[1])}}}", text) if "\\" in text else text
+    return _SIUNITX_NUMBER.sub(r"\1", text) if "\\" in text else text
+
+
+def split_top(text: str, separators: str, thousands: bool = True) -> list[str]:
+    """Split at separators outside every bracket. A thin space is none, nor a comma in a number such as 12,500 where
+    `thousands` are expected.
+    """
+    parts, depth, start = [], 0, 0
+    for index, char in enumerate(text):
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif char in separators and depth <= 0 and not (char == "," and thousands and _is_thousands(text, index)):
+            if index and (text[index - 1] == "\\" or (char == "=" and text[index - 1] in "<>!")):
+                continue  # a thin space, or a relation of two signs
+            parts.append(stripped(text[start:index]))
+            start = index + 1
+    return [*parts, stripped(text[start:])]
+
+
+def stripped(text: str) -> str:
+    """Without white space of any kind around."""
+    return re.sub(r"^(?:\\[,;:! ]|\\q?quad(?![A-Za-z])|\s|~)+|(?:\\[,;:! ]|\\q?quad|\\\\|\s|~|\\$)+$", "", text)
+
+
+def _is_thousands(text: str, index: int) -> bool:
+    before = re.search(r"(?<![\d.,])\d{1,3}(?:,\d{3})*$", text[max(0, index - 40) : index])
+    return bool(before and re.match(r"\d{3}(?!\d)|\\!\s*\d{3}(?!\d)", text[index + 1 : index + 8]))
+
+
+def encloses(text: str) -> bool:
+    """Whether the first bracket of a text closes at its end."""
+    return text[:1] in BRACKETS and text[-1:] in BRACKETS.values() and _encloses(text)
+
+
+def _encloses(text: str) -> bool:
+    depth = 0
+    for index, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if depth == 0:
+            return index == len(text) - 1
+    return False

@@ -1,0 +1,66 @@
+"""Text to tokens: Unicode signs become TeX, spaces go, plain-text names get their backslash.
+
+Everything here is linear in the length of the text, which is capped.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.equivalence import notation
+
+MAX_CHARS, MAX_TOKENS = 2_000, 1_200
+
+
+class Unreadable(Exception):
+    """The text is no formula this reader knows, or too large to evaluate."""
+
+
+_SPELLED = re.compile(r"(?<![A-Za-z\\_{])(" + "|".join(notation.SPELLED) + r")(?![A-Za-z])")
+_ROMAN_D = re.compile(r"\\(?:mathrm|text|rm|operatorname|textrm)\s*(?:\{\s*d\s*\}|d(?![A-Za-z]))|\{\s*\\rm\s+d\s*\}")
+_ROMAN = re.compile(r"\\(?:mathrm|operatorname\*?|text|textrm|mathop)\s*\{\s*\\?([A-Za-z]+)\s*\}")
+
+
+def spelled_out(text: str) -> str:
+    """Unicode letters, signs, sub- and superscripts as TeX."""
+    if text.isascii():
+        return text
+    for char, command in notation.UNICODE_LETTERS.items():
+        text = text.replace(char, f"\\{command} ")
+    for char, command in notation.UNICODE_SIGNS.items():
+        text = text.replace(char, command)
+    text = re.sub(r"√\s*\(", r"\\sqrt(", text)
+    text = re.sub(r"√\s*(\{|\\?\w+)", lambda m: "\\sqrt" + (m[1] if m[1] == "{" else f"{{{m[1]}}}"), text)
+    text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+", lambda m: "^{" + m.group().translate(notation.SUPERSCRIPTS) + "}", text)
+    text = re.sub(r"[₀-₉₊₋ₙᵢⱼₖₘₚₑ]+", lambda m: "_{" + m.group().translate(notation.SUBSCRIPTS) + "}", text)
+    text = re.sub(r"[①-⑳]", lambda m: str(ord(m.group()) - 0x245F) + ", ", text)
+    return re.sub(r"([A-Za-z}])\u0307", r"\\dot{\1}", re.sub(r"([A-Za-z])\u20d7", r"\\vec{\1}", text))
+
+
+def _function_word(match: re.Match[str]) -> str:
+    word = match.group(1)
+    if word in notation.FUNCTIONS or word in ("max", "min"):
+        return f"\\{word} "
+    return f" {word} " if len(word) == 1 else match.group()
+
+
+def tokens_of(text: str) -> list[str]:
+    """Tokens: numbers, `\\command` names with their backslash, single letters and marks. Raises `Unreadable`."""
+    if len(text) > MAX_CHARS:
+        raise Unreadable("too long")
+    text = re.sub(r"(?<=\d)(?:\{,\\?!?\}|,\\!\s*|,|\\,|\{,\\:\}|~)(?=\d{3}(?!\d))", "", text)
+    text = re.sub(r"(?<=\d) (?=\d{3}(?!\d))", "", text)
+    text = _ROMAN.sub(_function_word, _ROMAN_D.sub("d", spelled_out(text)))
+    if "\\" not in text:
+        text = re.sub(r"(?<![A-Za-z\d])([A-Za-z])(\d+)(?![A-Za-z\d.])", r"\1_{\2}", text)
+    text = _SPELLED.sub(r"\\\1 ", text).replace("**", "^")
+    found: list[str] = []
+    for number, command, letter, mark in notation.TOKEN.findall(text):
+        token = number or ("\\" + command if command else "") or letter or mark
+        if token and command not in notation.SPACING:
+            token = notation.ALIASES.get(token, token)
+            if token and token not in ("$", "&"):
+                found.append(token)
+    if len(found) > MAX_TOKENS:
+        raise Unreadable("too long")
+    return found

@@ -1,0 +1,117 @@
+"""Answers in words: the same words but for articles, case and endings, a few synonyms, or a short answer that a
+sentence consists of.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.equivalence.notation import FUNCTIONS, GREEK, listed
+
+_WRAP = re.compile(r"\\(?:text|mathrm|mathbf|textbf|textit|mbox|textrm|operatorname|textnormal)\s*\{([^{}]*)\}")
+_WORD = re.compile(r"[A-Za-z][a-z]{2,}|\b(?:[Nn]o|[Uu]p|DNE|AC|DC)\b")
+_ALLOWED = re.compile(r"[A-Za-z0-9 ,.'’\-/()!?]+")
+_FILLERS = set(
+    listed("the a an is are was were be it its this that will would of to in on at by with and has have there")
+)
+_DETERMINERS = set(listed("the a an any only all"))
+_NEGATIONS = {"not", "no", "never", "none", "neither", "nor", "without", "cannot", "isn't", "doesn't", "n't"}
+_SYNONYMS = {
+    **dict.fromkeys(
+        ("infinity", "infinite", "infinitely many", "diverges", "divergent", "unbounded", "\\infty", "+\\infty"),
+        "infinite",
+    ),
+    **dict.fromkeys(
+        (
+            "no solution",
+            "no solutions",
+            "none",
+            "does not exist",
+            "dne",
+            "no such",
+            "\\emptyset",
+            "\\varnothing",
+            "empty set",
+            "no real solutions",
+            "no real solution",
+            "undefined",
+        ),
+        "none",
+    ),
+    **dict.fromkeys(("true", "yes", "correct"), "true"),
+    **dict.fromkeys(("false", "no", "incorrect"), "false"),
+    **dict.fromkeys(
+        ("all real numbers", "\\mathbb{r}", "(-\\infty,\\infty)", "(-\\infty,+\\infty)", "real numbers"), "reals"
+    ),
+}
+NUMBER_WORDS = {word: str(k) for k, word in enumerate(listed("zero one two three four five six seven eight nine ten"))}
+MAX_SHORT_WORDS = 4
+
+
+def unwrapped(text: str) -> str:
+    """Without font commands and the braces of TeX around words."""
+    while (shorter := _WRAP.sub(r" \1 ", text)) != text:
+        text = shorter
+    return re.sub(r"\s+", " ", re.sub(r"\\[,;:! ]|[{}~]", " ", text)).strip()
+
+
+def is_words(text: str) -> bool:
+    """An answer in words, such as `\\text{increases}` or `True`, and no formula, number or list."""
+    plain = unwrapped(text)
+    if "\\" in plain or not _ALLOWED.fullmatch(plain) or re.match(r"[-+]?[\d.(]", plain):
+        return False
+    words = [word for word in _WORD.findall(plain) if word not in FUNCTIONS and word not in GREEK]
+    return any(re.search(r"[aeiouyAEIOUY]", word) or word in ("DNE", "AC", "DC") for word in words)
+
+
+def canonical(text: str) -> str | None:
+    """The common name of a word or sign with synonyms, such as infinity and \\infty; None for any other text."""
+    plain = re.sub(r"\s+", " ", unwrapped(text)).strip(" .").casefold()
+    tight = re.sub(r"\s+", "", text).casefold()
+    return _SYNONYMS.get(plain) or _SYNONYMS.get(tight)
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "es", "ed", "s"):
+        if word.endswith(ending) and len(word) > len(ending) + 3:
+            return word.removesuffix(ending).rstrip("e")
+    return word.rstrip("e")
+
+
+def _content(text: str) -> list[str]:
+    words = re.findall(r"[a-z0-9']+", unwrapped(text).casefold().replace("’", "'"))
+    return [_stem(word) for word in words if word not in _FILLERS]
+
+
+def _negated(text: str) -> bool:
+    return any(word in _NEGATIONS or word.endswith("n't") for word in re.findall(r"[a-z']+", text.casefold()))
+
+
+def same_words(first: str, second: str) -> bool:
+    """Whether two answers in words agree."""
+    names = canonical(first), canonical(second)
+    if names[0] or names[1]:
+        return names[0] == names[1]
+    if _negated(first) != _negated(second):
+        return False
+    words = _content(first), _content(second)
+    if words[0] == words[1] or sorted(words[0]) == sorted(words[1]):
+        return bool(words[0])
+    short, long = sorted((unwrapped(first).casefold(), unwrapped(second).casefold()), key=len)
+    return _is_the_answer_of(short.strip(" ."), long)
+
+
+def _is_the_answer_of(short: str, sentence: str) -> bool:
+    """Whether a few words begin a sentence (after its article), as "Petya" does of "Petya will win", or are a phrase of
+    two words or more of it. A word from its middle proves nothing.
+    """
+    if re.search(r"\b(?:or|either|maybe|perhaps)\b", short) or _negated(sentence):
+        return False
+    said, whole = re.findall(r"[a-z0-9']+", short), re.findall(r"[a-z0-9']+", sentence)
+    content = [word for word in said if word not in _FILLERS]
+    if not content or len(said) > MAX_SHORT_WORDS or len(whole) < len(said) + 2:
+        return False
+    skipped = 1 if whole[0] in _DETERMINERS and said[0] not in _DETERMINERS else 0
+    if whole[skipped : skipped + len(said)] == said:
+        return True
+    return len(content) > 1 and any(whole[k : k + len(said)] == said for k in range(len(whole) - len(said) + 1))

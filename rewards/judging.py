@@ -1,0 +1,49 @@
+"""The judgement that physics, mathematics and numeric stem answers share: one found answer against one reference, with
+the reason why it is not accepted.
+"""
+
+from __future__ import annotations
+
+import re
+
+from innovator_rl.scoring import Score, right, wrong
+from rewards.equivalence.compare import same
+from rewards.equivalence.formula_values import Policy
+from rewards.equivalence.structure import items
+from rewards.equivalence.tidy import bare_of_parentheses, tidy
+from rewards.extraction import Found, candidates, hedged
+
+MAX_ANSWER_CHARS = 2_000
+_SHOWN = 200
+_OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
+_LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])\W*$")
+
+
+def several(answer: str) -> bool:
+    """Whether a reference has several values, so that "2 or -2" is a list and no hedge."""
+    text = tidy(answer)
+    return "\\pm" in text or len(items(text).parts) > 1 or "\\cup" in text or "\\neq" in text
+
+
+def _option(label: str, text: str) -> Score:
+    """Judge an answer against the label of an option, `(b)`."""
+    plain = re.sub(r"\\(?:text|mathrm|textbf|mathbf)|[{}$*]", "", text)
+    said = {first or second for first, second in _LABELS.findall(plain)}
+    if len(said) != 1:
+        return wrong("ambiguous_answer" if said else "malformed_answer", text[:_SHOWN])
+    return right(label) if said.pop().casefold() == label.casefold() else wrong(extracted=text[:_SHOWN])
+
+
+def compare(answer: str, found: Found, policy: Policy) -> Score:
+    """Judge a found answer against a reference."""
+    found = Found(bare_of_parentheses(found.text), found.kind)
+    if len(found.text) > MAX_ANSWER_CHARS:
+        return wrong("too_long", found.text[:100])
+    if label := _OPTION.fullmatch(answer.strip()):
+        return _option(label.group(1), found.text)
+    if hedged(tidy(found.text)) and not hedged(answer) and not several(answer):
+        return wrong("ambiguous_answer", found.text[:_SHOWN])
+    for text in candidates(found):
+        if same(answer, text, policy):
+            return right(text[:_SHOWN])
+    return wrong(extracted=found.text[:_SHOWN])

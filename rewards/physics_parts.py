@@ -1,0 +1,104 @@
+"""Answers to a problem in several parts: which statement of a response answers which reference.
+
+The parts of a response are its last boxes, or the lines of its last box, gathered under their marks `(a)`, `(b)`. The
+references are met in order. A part may state more than is asked, but not two values for one thing: `x = 1, x = 2`
+answers nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rewards.equivalence.compare import same
+from rewards.equivalence.equations import name_of
+from rewards.equivalence.formula_values import Policy
+from rewards.equivalence.structure import items
+from rewards.equivalence.tidy import split_top, tidy
+from rewards.extraction import all_boxed, final_part, find_answer
+
+MAX_STATEMENTS, MAX_BOX_CHARS = 60, 8_000
+_ENVIRONMENT = re.compile(
+    r"\\(?:begin|end)\{(?:aligned|align\*?|gathered|array|split|cases|enumerate|itemize|tabular)\}(?:\{[a-z|]*\})?|\\item\b"
+)
+_LINE = re.compile(r"\\\\(?:\[[^\]]*\])?|\n\s*\n")
+_MARK = re.compile(
+    r"\s*(?:\\(?:text|textbf|mathrm)\s*\{\s*)?\(\s*(?:[a-h]|i{1,3}|iv|v|\d)\s*\)\s*(?:\([ivx]+\)\s*)?:?\s*\}?\s*"
+)
+_BREAK = re.compile(r"\\(?:q?quad|implies|Longrightarrow|Rightarrow|text\s*\{\s*(?:and|or)\s*\})(?![A-Za-z])|\\q?quad")
+_COLON = re.compile(r"\\text\s*\{[^{}]*[:,]\s*\}|^\s*\\text\s*\{[^{}]*\}\s*(?=\S)")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a part: its text, the part's number, and the name on its left-hand side."""
+
+    text: str
+    part: int
+    name: str | None
+
+
+def statements_of(response: str, count: int) -> list[Statement]:
+    """The statements of a response to a problem in `count` parts, in order."""
+    text = final_part(response)
+    boxes = all_boxed(text)
+    if not boxes:
+        found = find_answer(response)
+        boxes = [found.text] if found else []
+    if len(boxes) >= count:
+        return [_statement(box, part) for part, box in enumerate(boxes[-count:])]
+    found_parts: list[Statement] = []
+    for box in boxes:
+        for part in _parts(box[:MAX_BOX_CHARS]):
+            number = found_parts[-1].part + 1 if found_parts else 0
+            found_parts += [_statement(piece, number) for piece in _pieces(part)]
+    return found_parts[:MAX_STATEMENTS]
+
+
+def _parts(box: str) -> list[str]:
+    lines = [line for line in _LINE.split(_ENVIRONMENT.sub("", box).replace("&", " ")) if line.strip(" ,.;")]
+    if not any(_MARK.match(line) for line in lines):
+        return lines
+    parts: list[str] = []
+    for line in lines:
+        mark = _MARK.match(line)
+        if mark or not parts:
+            parts.append(line[mark.end() :] if mark else line)
+        else:
+            parts[-1] += " ; " + line
+    return parts
+
+
+def _pieces(part: str) -> list[str]:
+    pieces = [piece for piece in items(_BREAK.sub(" ; ", part)).parts if piece.strip(" ,.;:")]
+    return pieces if len(pieces) <= 1 or all(map(str.strip, pieces)) else [part]
+
+
+def _statement(text: str, part: int) -> Statement:
+    text = _COLON.sub("", text) if len(_COLON.sub("", text).strip(" ,.;")) > 1 else text
+    sides = split_top(tidy(text), "=")
+    return Statement(text, part, name_of(sides[0]) if len(sides) > 1 else None)
+
+
+def met(golds: list[str], said: list[Statement], policy: Policy) -> int:
+    """How many references the statements meet, in order."""
+    place = count = 0
+    for gold in golds:
+        for index in range(place, len(said)):
+            if same(gold, said[index].text, policy):
+                count += _is_only(said[index], said)
+                place = index + 1
+                break
+    return count
+
+
+def _is_only(statement: Statement, said: list[Statement]) -> bool:
+    """Whether a part states nothing else under the same name, or two values without one."""
+    rivals = [
+        other
+        for other in said
+        if other.part == statement.part and other is not statement and other.name == statement.name
+    ]
+    if statement.name is None:
+        rivals = [other for other in rivals if not re.search(r"\\text|[<>=]|\\le|\\ge", other.text)]
+    return all(same(statement.text, other.text) for other in rivals)

@@ -1,0 +1,94 @@
+"""Mathematics: where the answer stands, what counts as hedging, the published test pairs of Math-Verify, and every gold
+answer of GSM8K and SciBench against itself and against a changed one.
+"""
+
+import gzip
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from rewards.extraction import candidates, find_answer
+from rewards.mathematics import Mathematics, number
+from rewards.physics import Physics
+
+SHARED = Path(os.environ.get("INNOVATOR_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data"
+PAIRS = [json.loads(line) for line in (Path(__file__).parent / "math_verify_pairs.jsonl").read_text().splitlines()]
+
+
+def judged(gold: str, said: str) -> bool:
+    found = find_answer(gold)
+    return Mathematics()(said, found.text if found else gold).correct
+
+
+def test_math_verify_pairs() -> None:
+    assert len(PAIRS) >= 150
+    assert not [
+        pair for pair in PAIRS if "refused" not in pair and judged(pair["gold"], pair["said"]) != pair["equivalent"]
+    ]
+    assert not [
+        pair for pair in PAIRS if "refused" in pair and judged(pair["gold"], pair["said"]) == pair["equivalent"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "right"),
+    [
+        (r"First \boxed{3}, and after the second step we have" + "\n\n" + r"\boxed{6}", "6", True),
+        (r"\boxed{2} or \boxed{3}", "3", False),
+        (r"\boxed{3}, \boxed{5}", "5, 3", True),
+        (r"\boxed{3}, \boxed{5}", "5", False),
+        (r"\boxed{255}. Final Answer: The final answer is $10,455$. I hope so.", "10455", True),
+        ("The answer is not 7", "7", False),
+        ("It is between 5 and 7", "7", False),
+        ("There are at least 7", "7", False),
+        ("So the total is 7.<|im_end|>", "7", True),
+        ("We get\n\\[\nx = 7\n\\]", "7", True),
+        ("<think>\\boxed{7}</think>I do not know.", "7", False),
+        ("maybe 7", "7", False),
+        ("7 or so, perhaps 8", "7", False),
+    ],
+)
+def test_where_the_answer_stands(response: str, answer: str, right: bool) -> None:
+    assert Mathematics()(response, answer).correct is right
+
+
+def test_readings_of_a_sentence() -> None:
+    found = find_answer("Therefore the speed is 5 m/s.")
+    assert found is not None
+    assert "5 m/s" in candidates(found)
+
+
+def changed(answer: str) -> str:
+    value = number(answer) or Fraction(1)
+    return str(float(value * 2 + 1)) if "." in answer else str(int(value) * 2 + 1)
+
+
+def test_gsm8k_golds() -> None:
+    path = SHARED / "gsm8k" / "train.jsonl.gz"
+    if not path.exists():
+        pytest.skip("gsm8k/train.jsonl.gz is not here")
+    with gzip.open(path, "rt") as lines:
+        golds = [json.loads(line)["answer"] for line in lines][::10]
+    judge = Mathematics()
+    assert len(golds) > 700
+    for gold in golds:
+        final = gold.rsplit("####", 1)[1].strip()
+        assert judge(f"\\boxed{{{final}}}", gold).correct
+        assert not judge(f"\\boxed{{{changed(final.replace(',', ''))}}}", gold).correct
+
+
+def test_scibench_golds() -> None:
+    files = sorted((SHARED / "scibench").glob("*.json"))
+    if not files:
+        pytest.skip("scibench is not here")
+    judge = Physics()
+    rows = [row for file in files for row in json.loads(file.read_text())][::3]
+    for row in rows:
+        gold = row["answer_number"].strip()
+        assert judge(gold, gold, {}).correct
+        assert not judge(
+            str(float(gold.replace(",", "").replace("+", "").replace("−", "-")) * 1.07 + 0.01), gold, {}
+        ).correct
