@@ -21,7 +21,19 @@ export function address(path, query = {}) {
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 
-async function ask(url, options = {}) {
+let asking = 0;
+
+/** How many answers are awaited stands at the root, where the style sheet draws the line below the head from it. */
+async function ask(url, options) {
+  document.documentElement.dataset.asking = String((asking += 1));
+  try {
+    return await answered(url, options);
+  } finally {
+    document.documentElement.dataset.asking = String((asking -= 1));
+  }
+}
+
+async function answered(url, options = {}) {
   for (let attempt = 1; ; attempt += 1) {
     let answer;
     try {

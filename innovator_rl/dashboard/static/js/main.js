@@ -72,6 +72,7 @@ async function render() {
   const mine = { controller: new AbortController(), view: null };
   shown = mine;
   setViewKeys([]);
+  main.setAttribute("aria-busy", "true");
   const run = parts[0] === "runs" ? parts[1] : null;
   const path = run ? (parts[2] ?? "") : "";
   const inner = INNER_VIEWS[path];
@@ -81,6 +82,7 @@ async function render() {
   if (!load) {
     document.title = "Not found";
     replace(main, h("h1", { class: "visually-hidden" }, "Not found"), empty("There is no such page", h("a", { href: "#/" }, "All runs")));
+    main.setAttribute("aria-busy", "false");
     return;
   }
   const slow = setTimeout(() => replace(main, loading()), 150);
@@ -97,11 +99,13 @@ async function render() {
     if (focused && focused !== "main") document.getElementById(focused)?.focus({ preventScroll: true });
     setViewKeys(view.keys ?? []);
     view.shown?.();
+    main.setAttribute("aria-busy", "false");
   } catch (problem) {
     clearTimeout(slow);
     if (shown !== mine || problem.name === "AbortError") return;
     document.title = "Error";
     replace(main, failed(problem, render));
+    main.setAttribute("aria-busy", "false");
     if (!problem.status) console.error(problem);
   }
 }

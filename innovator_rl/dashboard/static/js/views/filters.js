@@ -42,6 +42,9 @@ function searchField(query) {
   return h("form", { class: "search", role: "search", onsubmit: (event) => (event.preventDefault(), input.blur(), start()) }, mode, input);
 }
 
+/** Whether a column says more than another: many runs name domain, source and rewarder alike. */
+const differs = (values, others) => values?.length > 1 && values.join() !== others?.join();
+
 let unfolded = null; // on a phone the filters stay as the reader left them
 
 export function filters(run, info, query) {
@@ -54,7 +57,7 @@ export function filters(run, info, query) {
       [["train", "training"], ["validation", "validation"]].map(([value, text]) => h("option", { value, selected: (query.get("kind") ?? "train") === value }, text)))),
     choice("Correct", "correct", query), choice("Cut off", "truncated", query), range("Reward", "score", query), range("Tokens", "tokens", query),
     facet("Domain", "domain", values.domain, query), facet("Fate", "fate", FATES, query), facet("Why dropped", "drop_reason", reasons, query), facet("Reason", "reason", values.reason, query),
-    values.outcome?.length > 1 && facet("Outcome", "outcome", values.outcome, query), values.data_source?.length > 1 && facet("Data source", "data_source", values.data_source, query), values.rewarder?.length > 1 && facet("Rewarder", "rewarder", values.rewarder, query), facet("Label", "label", values.label, query),
+    values.outcome?.length > 1 && facet("Outcome", "outcome", values.outcome, query), differs(values.data_source, values.domain) && facet("Data source", "data_source", values.data_source, query), differs(values.rewarder, values.domain) && facet("Rewarder", "rewarder", values.rewarder, query), facet("Label", "label", values.label, query),
   ];
   unfolded ??= !matchMedia("(max-width: 900px)").matches;
   return h("aside", { class: "filters", "aria-label": "Filters" }, searchField(query), h("details", { open: unfolded, ontoggle: (event) => { unfolded = event.target.open; } }, h("summary", null, "Filters"), h("div", { class: "filter-body" }, body)));

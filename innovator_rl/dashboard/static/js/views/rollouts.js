@@ -13,6 +13,7 @@ import { segmented, table } from "../table.js";
 import { filters } from "./filters.js";
 
 const HISTOGRAMS = ["reward", "response_tokens", "advantage", "entropy", "reward_seconds", "score_value", "gap", "repetition"];
+const NEWEST = "-step";
 const RANGE = { reward: "score", response_tokens: "tokens" };
 const REFRESH = new Set(["rollouts", "updates", "words", "labels"]);
 
@@ -24,6 +25,7 @@ export default async function view({ run, query, signal }) {
   const counts = h("span", { class: "dim", role: "status" });
   const spread = h("div", { class: "histogram-slot" });
   const chosen = selection(query);
+  if (!chosen.has("sort")) chosen.set("sort", NEWEST);
   const draw = () => fill(list, () => search(run, chosen, query, grouped, signal, counts), (data) => {
     keys.splice(0, keys.length, ...pageKeys(data));
     replace(spread, !grouped && data.total > 0 && bars(data.histogram, query));
@@ -39,7 +41,7 @@ export default async function view({ run, query, signal }) {
     h("div", { class: "reader" }, filters(run, info, query), h("div", { class: "stack" },
       active.length > 0 && h("div", { class: "line chips", role: "group", "aria-label": "Active filters" }, active.map(([text, changes]) => h("button", { class: "chip", onclick: () => go(withQuery(changes)), "aria-label": `remove filter ${text}` }, visible(text), h("span", { "aria-hidden": "true" }, "×"))),
         h("button", { class: "plain", onclick: () => go(withQuery(Object.fromEntries([...selection(query, false).keys()].map((k) => [k, null])))) }, "Clear all")),
-      spread, list))],
+      indexing(info.index), spread, list))],
     keys,
     shown: () => {
       draw();
@@ -80,6 +82,10 @@ function bars(data, query) {
     h("div", { class: "legend" }, h("span", { class: "legend-item" }, h("i", { class: "key c0" }), "correct"), h("span", { class: "legend-item" }, h("i", { class: "key c8" }), "not correct")));
 }
 
+function indexing(index) {
+  return index?.state === "building" ? h("p", { class: "notice" }, `The index is being built: ${plural(index.rows ?? 0, "response")} so far. What is not in it yet is not listed.`) : null;
+}
+
 /** On a phone two bins become one, so that a finger can hit it. */
 function forFingers(bins) {
   if (!matchMedia("(max-width: 760px)").matches) return bins;
@@ -106,7 +112,7 @@ function responseList(run, data, query, chosen, keys) {
       r.labels?.map((one) => h("span", { class: "badge note" }, one))] },
     { title: h("span", { class: "visually-hidden" }, "Group"), class: "wide", cell: (r) => h("a", { class: "dim small", href: groupLink(run, r), title: "All responses to this prompt" }, "group") },
   ];
-  const shown = table({ columns, rows: data.rows, caption: "Responses", sort: query.get("sort"), open: (r) => go(responseLink(run, r, from)) });
+  const shown = table({ columns, rows: data.rows, caption: "Responses", sort: chosen.get("sort"), open: (r) => go(responseLink(run, r, from)) });
   keys.push(...rowKeys(shown.lines, (i) => go(responseLink(run, data.rows[i], from))));
   return [shown.element, pager(data)];
 }
@@ -120,7 +126,7 @@ function groupList(run, data, query, keys) {
     { title: "Tokens", class: "num", sort: "tokens_mean", cell: (g) => num(Math.round(g.tokens_mean)) }, { title: "Fate", cell: fateBadge },
     { title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) }, { title: "Failed", class: "num wide", cell: (g) => num(g.failed) },
   ];
-  const shown = table({ columns, rows: data.rows, caption: "Groups", sort: query.get("sort"), open: (g) => go(groupLink(run, g)) });
+  const shown = table({ columns, rows: data.rows, caption: "Groups", sort: query.get("sort") ?? NEWEST, open: (g) => go(groupLink(run, g)) });
   keys.push(...rowKeys(shown.lines, (i) => go(groupLink(run, data.rows[i]))));
   return [shown.element, pager(data)];
 }

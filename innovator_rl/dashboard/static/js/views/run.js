@@ -57,7 +57,7 @@ function top(info) {
   const alarms = row.alarms && (row.alarms.error ?? 0) + (row.alarms.warning ?? 0);
   const live = ["running", "starting"].includes(row.status);
   const tiles = [["Step", progress(row)], ["Reward", num(row.reward)], ["Accuracy", percent(row.accuracy)], ["Tokens/s", compact(row.tokens_per_second)], ["Step time", duration(row.step_seconds)],
-    live && ["Time left", duration(row.seconds_left)], ["Last sign of life", row.heartbeat_age === null || row.heartbeat_age === undefined ? when(row.heartbeat) : `${duration(row.heartbeat_age)} ago`],
+    live && ["Time left", duration(row.seconds_left)], ["Last sign of life", live && row.heartbeat_age !== null ? `${duration(row.heartbeat_age)} ago` : when(row.heartbeat)],
     ["Responses recorded", [compact(row.rows_recorded), row.rows_dropped > 0 && h("span", { class: "bad" }, ` ${num(row.rows_dropped)} lost`)]]].filter(Boolean);
   return [
     h("div", { class: "page-head" }, h("h1", null, row.name), statusBadge(row), row.phase && live && h("span", { class: "dim" }, `${row.phase} for ${duration(row.phase_seconds)}`),
@@ -74,7 +74,7 @@ function top(info) {
 function figures(run, data, { by, kind, weight }) {
   if (!data.steps.length) return empty("No responses recorded yet", "Curves appear when the first step has been scored.");
   const colour = colours(data.series.map((one) => one.name));
-  const parts = data.series.filter((one) => one.name !== "all");
+  const parts = data.series.filter((one) => one.name !== "all").sort((a, b) => a.name.localeCompare(b.name));
   const all = data.series.find((one) => one.name === "all");
   const open = (step, one, more = {}) => go(link(["runs", run, "rollouts"], { kind: kind === "train" ? null : kind, step, ...(one && one.name !== "all" && !more.fate && !more.drop_reason ? { [by]: one.name } : {}), ...more }));
   const lines = (key, low, high) => [...(parts.length === 1 ? [] : [all]), ...parts].filter(Boolean).map((one) => ({
