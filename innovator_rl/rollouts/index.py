@@ -154,6 +154,8 @@ class Index:
         if version != INDEX_VERSION:
             raise ValueError(f"it has version {version}, this program writes version {INDEX_VERSION}")
         self.words = Words(self.directory / "words.sqlite", build)
+        if self.words.fresh:
+            cursor.execute("UPDATE responses SET digested = false WHERE digested")
 
     def _create_tables(self) -> None:
         cursor = self._connection

@@ -36,7 +36,8 @@ class Words:
             CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='', detail=none);
             """
         )
-        if self._writer.execute("SELECT count(*) FROM about").fetchone()[0] == 0:
+        self.fresh = self._writer.execute("SELECT count(*) FROM about").fetchone()[0] == 0
+        if self.fresh:
             self._writer.execute("INSERT INTO about VALUES (?)", (build,))
             self._writer.commit()
         self._reader = self._connect()
