@@ -39,6 +39,7 @@ def test_new_responses_are_announced_and_the_reader_decides(visit: Visitor, runs
         page = visit.go("runs/live/rollouts")
         page.get_by_text("4 responses").wait_for()
         write_step(recorder, 2)
+        page.get_by_text("4 more match these filters").wait_for()
         page.get_by_role("button", name="Show them").click(timeout=60 * SECONDS)
         page.get_by_text("8 responses").wait_for()
         visit.go("runs/live")

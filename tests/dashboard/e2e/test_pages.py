@@ -11,6 +11,10 @@ from e2e_browser import Visitor, axe_source
 
 RUN = "runs/demo-science"
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+AXE_LOOKS = {
+    ("light", 1280),
+    ("dark", 390),
+}  # contrast hangs on the theme, sizes on the width: these two see both of each
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +50,8 @@ def pages(address: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("visit", LOOKS, indirect=True, ids=lambda look: f"{look[0]}-{look[1]}")
 def test_every_page_is_shown_fits_and_passes_axe(visit: Visitor, pages: dict[str, str]) -> None:
-    if axe_source() is None:
+    with_axe = (visit.theme, visit.width) in AXE_LOOKS
+    if with_axe and axe_source() is None:
         pytest.skip("needs axe-core: pip install axe-playwright-python")
     found = {}
     for name, path in pages.items():
@@ -55,7 +60,7 @@ def test_every_page_is_shown_fits_and_passes_axe(visit: Visitor, pages: dict[str
         assert page.locator("main h1").count() == 1, f"{name} has no heading: {page.locator('main').inner_text()[:300]}"
         assert page.locator(".state.error").count() == 0, f"{name}: {page.locator('.state.error').first.inner_text()}"
         assert visit.overflow() <= 0, f"{name} is {visit.overflow()} px too wide"
-        if violations := visit.violations():
+        if with_axe and (violations := visit.violations()):
             found[name] = violations
     assert found == {}
 

@@ -38,7 +38,7 @@ def test_filters_live_in_the_address(visit: Visitor) -> None:
     page.get_by_role("group", name="Domain").get_by_label("physics").check()
     physics = total(visit)
     assert 0 < physics < everything
-    page.get_by_label("Correct", exact=True).select_option("false")
+    page.locator("#filter-correct").select_option("false")
     wrong = total(visit)
     assert 0 < wrong < physics
     assert "domain=physics" in page.url

@@ -28,10 +28,11 @@ export async function fill(slot, work, build, what) {
   }
 }
 
-/** A short message at the corner of the page; `action` is [label, function]. */
-export function notify(text, action = null, seconds = 8) {
+/** A short message at the corner of the page; `action` is [label, function]. A message with the `topic` of another takes its place. */
+export function notify(text, action = null, seconds = 8, topic = "") {
   const box = document.getElementById("notices");
-  const note = h("div", null, h("span", { class: "grow" }, text), action && h("button", { onclick: () => (note.remove(), action[1]()) }, action[0]));
+  if (topic) [...box.children].find((one) => one.dataset.topic === topic)?.remove();
+  const note = h("div", { dataset: { topic } }, h("span", { class: "grow" }, text), action && h("button", { onclick: () => (note.remove(), action[1]()) }, action[0]));
   box.append(note);
   while (box.childElementCount > 3) box.firstChild.remove();
   setTimeout(() => note.remove(), seconds * 1000);

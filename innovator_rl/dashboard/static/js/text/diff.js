@@ -2,6 +2,7 @@
 // beginning and end. Where two texts share too little for that to be cheap, the difference is taken by lines instead.
 
 const MOST_EDITS = 2000;
+const SHORT = 10;
 
 const byWords = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^]/gu) ?? [];
 const byLines = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
@@ -43,13 +44,30 @@ function walk(a, b, trace, edits, diagonal) {
   return steps.reverse();
 }
 
-function runs(steps) {
+function merged(pieces) {
   const out = [];
-  for (const [kind, text] of steps) {
+  for (const [kind, text] of pieces) {
+    if (!text) continue;
     if (out.length && out.at(-1)[0] === kind) out.at(-1)[1] += text;
     else out.push([kind, text]);
   }
   return out;
+}
+
+/** Runs as a person reads them: a word or two in common between two changes belong to the change, deletions come first. */
+function readable(steps) {
+  const found = merged(steps);
+  const out = [];
+  let [gone, come] = ["", ""];
+  found.forEach(([kind, text], i) => {
+    const island = kind === 0 && (gone || come) && i < found.length - 1 && text.length < SHORT && !text.includes("\n\n");
+    if (kind < 0 || island) gone += text;
+    if (kind > 0 || island) come += text;
+    if (kind !== 0 || island) return;
+    out.push([-1, gone], [1, come], [0, text]);
+    [gone, come] = ["", ""];
+  });
+  return merged([...out, [-1, gone], [1, come]]);
 }
 
 /** `{runs, unit, shared}`: runs [kind, text] from `a` to `b`, the unit compared, the share of units in common (0 to 1). */
@@ -65,7 +83,7 @@ export function difference(a, b) {
     const changed = middle ?? [[-1, left.slice(head, left.length - tail).join("")], [1, right.slice(head, right.length - tail).join("")]];
     const steps = [...left.slice(0, head).map((t) => [0, t]), ...changed, ...left.slice(left.length - tail).map((t) => [0, t])];
     const same = steps.filter(([kind]) => kind === 0).length;
-    return { runs: runs(steps), unit, shared: left.length + right.length ? (2 * same) / (left.length + right.length) : 1 };
+    return { runs: readable(steps), unit, shared: left.length + right.length ? (2 * same) / (left.length + right.length) : 1 };
   }
   throw new Error("unreachable");
 }

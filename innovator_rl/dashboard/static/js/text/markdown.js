@@ -7,6 +7,7 @@ import { formula } from "./tex.js";
 
 const DEEPEST = 6;
 const FENCE = /^\s{0,3}(```+|~~~+)\s*([\w+#.-]*)/;
+const LATE_FENCE = /^(.*\S)\s+(```[\w+#.-]+)\s*$/;
 const HEADING = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
 const RULE = /^\s{0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,})$/;
 const ITEM = /^(\s*)([-*+•]|\d{1,9}[.)])\s+(.*)$/;
@@ -119,8 +120,16 @@ class Blocks {
 
   paragraph() {
     const start = this.at;
-    do this.at += 1;
-    while (this.at < this.lines.length && this.lines[this.at].trim() && !this.interrupts(this.lines[this.at]));
+    do {
+      // models open a block of code at the end of a sentence
+      const late = LATE_FENCE.exec(this.lines[this.at]);
+      if (late) {
+        this.out.push(h("p", null, ...inline([...this.lines.slice(start, this.at), late[1]].join("\n"))));
+        this.lines[this.at] = late[2];
+        return;
+      }
+      this.at += 1;
+    } while (this.at < this.lines.length && this.lines[this.at].trim() && !this.interrupts(this.lines[this.at]));
     this.out.push(h("p", null, ...inline(this.lines.slice(start, this.at).join("\n"))));
   }
 
@@ -131,7 +140,7 @@ class Blocks {
 
 /** A block of code with its language's name and line numbers. */
 export function codeBlock(code, language = "") {
-  const lines = code.split("\n");
+  const lines = code.replace(/\n$/, "").split("\n");
   return h("figure", { class: "code" }, language && h("figcaption", null, language),
     h("pre", { tabindex: "0", role: "group", "aria-label": `code${language ? `, ${language}` : ""}` },
       h("span", { class: "line-numbers", "aria-hidden": "true" }, lines.map((_, i) => i + 1).join("\n")), h("code", null, visible(code))));

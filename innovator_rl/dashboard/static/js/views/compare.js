@@ -15,7 +15,7 @@ export default async function view({ query, signal }) {
   const domain = query.get("domain") ?? "all";
   if (names.length < 2) return { title: "Compare", nodes: [empty("Choose two to four runs", h("a", { href: "#/" }, "All runs"))] };
   const [differences, ...all] = await Promise.all([api.compare(names, signal), ...names.map((name) => api.curves(name, { by: "domain" }, signal))]);
-  const known = [...new Set(all.flatMap((c) => c.series.map((one) => one.name)))];
+  const known = ["all", ...new Set(all.flatMap((c) => c.series.map((one) => one.name)).filter((name) => name !== "all").sort())];
   const charts = MEASURES.map(([key, title, format]) => lineChart({
     title, format,
     series: names.map((name, i) => {

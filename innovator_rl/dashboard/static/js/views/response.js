@@ -45,7 +45,7 @@ export default async function view({ run, parts: [step, uid, sample], query, sig
     title: `${run}: response ${sample}, step ${step}`,
     nodes: [crumbs(run, ["Rollouts", link(["runs", run, "rollouts"], walking ? chosen : { step })], [`Step ${num(row.step)}`, link(["runs", run, "rollouts"], { step })], ["Group", groupLink(run, key)], [`Response ${sample}`]),
       h("div", { class: "page-head" }, h("h1", null, `${words(row.domain)}, response ${sample}`), verdict(row), h("span", null, h("span", { class: "dim" }, "reward "), h("span", { class: "big" }, num(row.reward))), fateBadge(row), row.truncated && h("span", { class: "badge warn" }, "cut off"), h("span", { class: "grow" }),
-        walking && h("span", { class: "dim small wide" }, "in: ", chips(chosen).map(([t]) => visible(t)).join(", ") || "this list"), turnButtons(step_(-1), step_(1))),
+        walking && chips(chosen).length > 0 && h("span", { class: "dim small wide" }, "among ", chips(chosen).map(([t]) => visible(t)).join(", ")), turnButtons(step_(-1), step_(1))),
       siblingBar(run, key, data, query),
       h("div", { class: "reading" }, h("div", { class: "stack" }, promptPanel(data, query.has("prompt") ? true : null), data.text_error && h("p", { class: "notice bad" }, data.text_error), data.error && h("section", { class: "panel" }, h("header", null, h("h2", null, "Error")), h("pre", { class: "raw body" }, visible(data.error))),
         data.molecules && moleculePanel(data.molecules, signal),

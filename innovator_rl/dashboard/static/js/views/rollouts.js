@@ -15,18 +15,19 @@ import { filters } from "./filters.js";
 const HISTOGRAMS = ["reward", "response_tokens", "advantage", "entropy", "reward_seconds", "score_value", "gap", "repetition"];
 const NEWEST = "-step";
 const RANGE = { reward: "score", response_tokens: "tokens" };
-const REFRESH = new Set(["rollouts", "updates", "words", "labels"]);
 
 export default async function view({ run, query, signal }) {
   const grouped = query.get("view") === "groups";
   const info = await api.run(run, signal);
   const keys = [];
+  let total = 0;
   const list = h("section", { class: "panel" });
   const counts = h("span", { class: "dim", role: "status" });
   const spread = h("div", { class: "histogram-slot" });
   const chosen = selection(query);
   if (!chosen.has("sort")) chosen.set("sort", NEWEST);
   const draw = () => fill(list, () => search(run, chosen, query, grouped, signal, counts), (data) => {
+    total = data.total;
     keys.splice(0, keys.length, ...pageKeys(data));
     replace(spread, !grouped && data.total > 0 && bars(data.histogram, query));
     if (grouped) return groupList(run, data, query, keys);
@@ -47,10 +48,12 @@ export default async function view({ run, query, signal }) {
       draw();
       if (query.get("focus") === "search") document.getElementById("search")?.focus();
     },
-    news: (what) => {
-      if (![...what].some((one) => REFRESH.has(one))) return;
-      // page 1 of a live run moves under the reader only when asked to
-      notify("New responses were recorded", ["Show them", draw], 20);
+    news: async (what) => {
+      if (!what.has("rollouts") || query.has("regex")) return;
+      const asked = new URLSearchParams([...chosen, ["size", "1"], ...(grouped ? [] : [["histogram", "none"]])]);
+      const now = await (grouped ? api.groups : api.rollouts)(run, asked, signal).catch(() => null);
+      // the list moves under the reader only when asked to
+      if (now && now.total > total) notify(`${num(now.total - total)} more match these filters`, ["Show them", draw], 30, "news");
     },
   };
 }

@@ -81,11 +81,13 @@ function figures(run, data, { by, kind, weight }) {
     name: one.name, colour: colour(one.name),
     points: data.steps.map((x, i) => ({ x, y: one.points[key]?.[i], ...(one.name === "all" || parts.length === 1 ? { low: low ? one.points[low]?.[i] : high ? one.points[key]?.[i] : undefined, high: high ? one.points[high]?.[i] : undefined } : {}) })),
   }));
-  const drawn = CHARTS.map(([key, title, format, low, high]) => lineChart({ title, format, weight, series: lines(key, low, high), onpick: (step, one) => open(step, one), hint: "Not recorded in this run" }));
+  const recorded = ([key]) => data.series.some((one) => one.points[key]?.some((v) => v !== null));
+  const drawn = CHARTS.filter(recorded).map(([key, title, format, low, high]) => lineChart({ title, format, weight, series: lines(key, low, high), onpick: (step, one) => open(step, one) }));
+  const missing = CHARTS.filter((one) => !recorded(one)).map(([, title]) => title);
   const fates = stackedBars({ title: "Groups by fate", onpick: (step, one) => open(step, one, one.name === "kept" ? { fate: "kept" } : one.name === "pending" ? { fate: "pending" } : { drop_reason: one.name }),
     series: FATES.map((name, i) => ({ name, colour: [0, 1, 4, 2, 3, 8][i], points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })) })) });
   drawn.splice(2, 0, fates);
-  return [drawn, metricPicker(data)];
+  return [drawn, metricPicker(data), missing.length > 0 && h("p", { class: "dim missing" }, `Not recorded in this run: ${missing.join("; ")}.`)];
 }
 
 function metricPicker(data) {

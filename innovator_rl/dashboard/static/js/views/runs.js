@@ -2,10 +2,9 @@
 
 import * as api from "../api.js";
 import { sparkline } from "../charts.js";
-import { h, replace } from "../dom.js";
+import { h, outsideLink, replace } from "../dom.js";
 import { compact, duration, num, plural, when } from "../format.js";
 import { rowKeys } from "../keys.js";
-import { outsideLink } from "../dom.js";
 import { progress, statusBadge } from "../parts.js";
 import { go, link } from "../router.js";
 import { empty, notify } from "../state.js";
@@ -47,14 +46,14 @@ function runTable(rows, chosen, changed) {
       changed();
     } }) },
     { title: "Run", cell: (row) => [h("a", { class: "run-title", href: link(["runs", row.name]) }, row.name), [row.model, row.created && when(row.created)].map((text) => text && h("div", { class: "dim small nowrap" }, text))] },
-    { title: "Status", cell: (row) => [statusBadge(row), ["dead", "failed", "stopped", "unknown"].includes(row.status) || row.silent ? h("div", { class: "dim small clip-2" }, row.detail) : h("div", { class: "dim small" }, row.phase && row.status === "running" ? row.phase : "")] },
+    { title: "Status", cell: (row) => [statusBadge(row), ["dead", "failed", "stopped", "unknown"].includes(row.status) || row.silent ? h("div", { class: "dim small clip-2 wide" }, row.detail) : h("div", { class: "dim small" }, row.phase && row.status === "running" ? row.phase : "")] },
     { title: "Step", cell: progress },
     { title: "Reward", class: "num", cell: (row) => h("span", { class: "with-spark" }, row.reward_history?.length > 1 && sparkline(row.reward_history, { label: `reward over ${row.reward_history.length} steps` }), h("b", null, num(row.reward))) },
     { title: "By domain", class: "wide", cell: domains },
     { title: "Tokens/s", class: "num wide", cell: (row) => compact(row.tokens_per_second) },
     { title: "Left", class: "num wide", cell: (row) => (["running", "starting"].includes(row.status) ? duration(row.seconds_left) : "–") },
     { title: "Alarms", cell: alarms },
-    { title: "Job", class: "wide", cell: (row) => (row.ray?.url ? outsideLink(row.ray.url, row.ray.submission_id ?? row.ray.job_id ?? "Ray") : h("span", { class: "dim" }, "local")) },
+    { title: "Job", class: "wide", cell: (row) => (row.ray?.url ? h("span", { class: "job" }, outsideLink(row.ray.url, row.ray.submission_id ?? row.ray.job_id ?? "Ray")) : h("span", { class: "dim" }, "local")) },
   ];
   return table({ columns, rows, caption: "Runs", open: (row) => go(link(["runs", row.name])) });
 }
