@@ -76,6 +76,8 @@ def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: i
     """The picture as SVG: predicted left, gold right, or one of them alone."""
     sides = {"predicted": predicted, "gold": gold}
     shown = {name: text for name, text in sides.items() if side in (name, "both") and (text or side == name)} or sides
+    if not predicted:
+        shown = {"molecule": gold}
     read = {name: read_molecule(text) for name, text in shown.items()}
     panel = width // len(shown)
     if any(molecule is None for molecule, _ in read.values()):

@@ -60,7 +60,7 @@ GROUP_COLUMNS = (
     ),
     *("reward_mean", "reward_std", "reward_min", "reward_max", "tokens_mean", "fate", "drop_reason"),
 )
-INTERNAL = ("rid", "segment", "position")
+INTERNAL = ("rid", "segment", "position", "digested", "measured")  # the index's own
 HISTOGRAMS = ("reward", "response_tokens", "advantage", "reward_seconds", "entropy", "score_value", "gap", "repetition")
 BINS = 24
 PREVIEW_ROW_GROUPS = 4  # read for previews that the word index does not have yet

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ import yaml
 
 from innovator_rl.dashboard.errors import RequestError
 from innovator_rl.dashboard.opened import OpenRun
-from innovator_rl.rollouts.files import seconds_since
 from innovator_rl.rollouts.metrics import read_metrics
+from innovator_rl.rollouts.recorder import recorded_losses
 from innovator_rl.rollouts.rundir import RunDir, RunState
 from innovator_rl.rollouts.summary import step_figures
 
@@ -142,7 +141,7 @@ class Runs:
             "step_seconds": step_seconds,
             "seconds_left": step_seconds * left if step_seconds and left > 0 and state.live else None,
             "rows_recorded": self._rows(opened),
-            "rows_dropped": last_number(metrics, "recorder/dropped"),
+            "rows_dropped": recorded_losses(run.path)[0],
             "alarms": opened.alarms if opened else None,
             "problems": len(opened.index.problems()) if opened else None,
         }
@@ -172,11 +171,6 @@ def ray_link(record: Row) -> Row | None:
         "submission_id": submission,
         "url": f"{str(address).rstrip('/')}/#/jobs/{submission or job}" if web else None,
     }
-
-
-def last_number(metrics: Sequence[Row], name: str) -> float | None:
-    """The newest value of a metric."""
-    return next((line[name] for line in reversed(metrics) if isinstance(line.get(name), (int, float))), None)
 
 
 def read_config(run: RunDir) -> tuple[Row | None, str]:
@@ -215,13 +209,3 @@ def _accuracy(domains: Row | None) -> float | None:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def age(stamp: str | None) -> float | None:
-    """Seconds since an ISO time; None when it cannot be read."""
-    return _finite(seconds_since(stamp or ""))
-
-
-def now() -> float:
-    """Monotonic seconds, for ages of things in memory."""
-    return time.monotonic()

@@ -9,6 +9,7 @@ import statistics
 
 from innovator_rl.dashboard.finding import Finding, Look
 from innovator_rl.dashboard.runs import is_silent
+from innovator_rl.rollouts.recorder import recorded_losses
 
 
 def silent(look: Look) -> Finding:
@@ -75,19 +76,17 @@ def damaged(look: Look) -> Finding:
 
 
 def lost(look: Look) -> Finding:
-    values = [line.get("recorder/dropped") for line in look.opened.metrics()]
-    known = [value for value in values if isinstance(value, (int, float))]
+    rows, why = recorded_losses(look.opened.run.path)
     return Finding(
         "rows_lost",
         "warning",
         "Responses that were not recorded",
-        "rows the recorder dropped > threshold",
+        "rows the recorders dropped or refused > threshold",
         0,
-        max(known) if known else None,
+        rows,
         "rows",
-        bool(known) and max(known) > 0,
-        why="the trainer reports no such count",
-        advice="The disk was full or too slow; figures here leave those responses out.",
+        rows > 0,
+        advice=f"Figures here leave those responses out. {why}",
         tuning=False,
         view="run",
     )

@@ -17,6 +17,7 @@ import pyarrow as pa
 from innovator_rl.dashboard.errors import RequestError
 from innovator_rl.dashboard.labels import Labels
 from innovator_rl.dashboard.opened import OpenRun
+from innovator_rl.dashboard.rollouts import INTERNAL
 
 SQL_SECONDS = 5.0
 SQL_ROWS = 1_000
@@ -77,7 +78,8 @@ def describe_sql(opened: OpenRun, labels: Labels) -> Row:
         tables = []
         for name in TABLES:
             columns = cursor.execute(f"DESCRIBE {name}").fetchall()
-            tables.append({"name": name, "columns": [{"name": column[0], "type": column[1]} for column in columns]})
+            shown = [{"name": column[0], "type": column[1]} for column in columns if column[0] not in INTERNAL]
+            tables.append({"name": name, "columns": shown})
     return {"tables": tables, "examples": list(EXAMPLES)}
 
 

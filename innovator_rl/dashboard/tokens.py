@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import codecs
 import logging
-import math
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from innovator_rl.dashboard.errors import RequestError
 from innovator_rl.dashboard.opened import OpenRun
@@ -36,11 +37,14 @@ def tokens_answer(opened: OpenRun, kind: str, step: int, uid: str, sample: int, 
     found = recorded(opened, kind, step, uid, sample)
     if found is None:
         raise RequestError(f"no token data was recorded of response {sample} of {uid[:80]!r} in step {step}", 404)
-    ids = found.get("token_ids") or []
     series = _series(found)
-    total = max([len(ids), *(len(values) for values in series.values())])
-    shown = {name: values[offset : offset + limit] for name, values in series.items()}
-    window = ids[offset : offset + limit] or [None] * len(next(iter(shown.values()), []))
+    ids = found.get("token_ids")
+    total = max([0 if ids is None else len(ids), *(len(values) for values in series.values())])
+    window = (
+        [None] * (min(total, offset + limit) - min(total, offset))
+        if ids is None
+        else ids[offset : offset + limit].tolist()
+    )
     source, text = token_texts(opened.run.path, window)
     return {
         "offset": offset,
@@ -48,8 +52,8 @@ def tokens_answer(opened: OpenRun, kind: str, step: int, uid: str, sample: int, 
         "text_source": source,
         "ids": window,
         "text": text,
-        "series": {name: [_plain(value) for value in values] for name, values in shown.items()},
-        "advantage": _plain(found.get("advantage")),
+        "series": {name: np.ascontiguousarray(values[offset : offset + limit]) for name, values in series.items()},
+        "advantage": found.get("advantage"),
         "clip": _clip(opened),
         "ranges": {name: _range(values) for name, values in series.items() if name != "clip_side"},
     }
@@ -71,32 +75,24 @@ def recorded(opened: OpenRun, kind: str, step: int, uid: str, sample: int) -> Ro
                 continue
             position = opened.reader.find(name, uid, sample)
             if position is not None:
-                row = opened.reader.rows([(name, position)], columns).get((name, position), {})
-                merged.update({key: value for key, value in row.items() if value is not None})
+                merged.update(opened.reader.arrays(name, position, columns))
                 break
-    return merged if any(isinstance(value, list) for value in merged.values()) else None
+    return merged if any(isinstance(value, np.ndarray) for value in merged.values()) else None
 
 
-def _series(found: Row) -> dict[str, list[Any]]:
+def _series(found: Row) -> dict[str, np.ndarray]:
     names = {"logprob": "rollout_logprobs", "old_logprob": "old_logprobs"} | {
         n: n for n in ("ratio", "clip_side", "entropy")
     }
-    series = {name: found[column] for name, column in names.items() if found.get(column)}
-    if "logprob" in series and "old_logprob" in series:
-        pairs = zip(series["old_logprob"], series["logprob"], strict=False)
-        series["gap"] = [None if old is None or new is None else old - new for old, new in pairs]
+    series = {name: found[column] for name, column in names.items() if len(found.get(column, ()))}
+    if "logprob" in series and "old_logprob" in series and len(series["logprob"]) == len(series["old_logprob"]):
+        series["gap"] = series["old_logprob"] - series["logprob"]
     return series
 
 
-def _plain(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return round(value, 5) if math.isfinite(value) else None
-
-
-def _range(values: list[Any]) -> list[Any] | None:
-    finite = [value for value in values if value is not None and math.isfinite(value)]
-    return [_plain(min(finite)), _plain(max(finite))] if finite else None
+def _range(values: np.ndarray) -> list[float] | None:
+    finite = values[np.isfinite(values)]
+    return [float(finite.min()), float(finite.max())] if len(finite) else None
 
 
 def _clip(opened: OpenRun) -> Row:

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from innovator_rl.rollouts.schema import REPEATING, SCHEMAS, SEGMENT_NAME, segment_name, step_directory
 
-# A reader that wants one row decodes its row group: at most this many texts, or the token series of this many responses.
+# A reader that wants one row decodes its row group: at most this many rows, and about this many tokens of a series.
 ROW_GROUP_ROWS = 1024
-TOKEN_ROW_GROUP_ROWS = 64
+ROW_GROUP_TOKENS = 131_072
+FEWEST_ROW_GROUP_ROWS = 16
 COMPACTED = "compacted"  # the writer's name in merged segments
 REPLACES = b"innovator_rl.replaces"
 PARQUET_MAGIC = b"PAR1"
@@ -168,15 +170,13 @@ class Catalogue:
 def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
     """Write `tables` as one segment that appears whole or not at all; returns its size in bytes. Raises `OSError`."""
     temporary = directory / f".{name}.tmp"
-    per_token = any(field.type == pa.list_(pa.float32()) for field in schema)
-    group_rows = TOKEN_ROW_GROUP_ROWS if per_token else ROW_GROUP_ROWS
     repeating = [column for column in REPEATING if column in schema.names]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as handle:
             with pq.ParquetWriter(handle, schema, compression="zstd", use_dictionary=repeating) as writer:
                 for table in tables:
-                    writer.write_table(table, row_group_size=group_rows)
+                    writer.write_table(table, row_group_size=_row_group_rows(table))
             handle.flush()
             os.fsync(handle.fileno())
             size = handle.tell()
@@ -185,6 +185,14 @@ def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema
         temporary.unlink(missing_ok=True)
         raise
     return size
+
+
+def _row_group_rows(table: pa.Table) -> int:
+    """How many rows of `table` make a row group: fewer where each carries thousands of tokens."""
+    lists = [table[field.name] for field in table.schema if pa.types.is_list(field.type)]
+    values = max((pc.sum(pc.list_value_length(column)).as_py() or 0 for column in lists), default=0)
+    per_row = max(1, values // max(1, table.num_rows))
+    return max(FEWEST_ROW_GROUP_ROWS, min(ROW_GROUP_ROWS, ROW_GROUP_TOKENS // per_row))
 
 
 def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> int:

@@ -57,6 +57,19 @@ class SegmentReader:
                 found[segment, position] = {name: row.get(name) for name in columns}
         return found
 
+    def arrays(self, segment: str, position: int, columns: Sequence[str]) -> Row:
+        """One row's columns that are not null, list columns as NumPy arrays (null entries become NaN)."""
+        group = self._row_group(segment, position)
+        table = self._read(segment, group, columns).slice(position - self._footer(segment)[1][group], 1)
+        found: Row = {}
+        for name in table.column_names:
+            value = table[name].chunk(0)[0]
+            if value.is_valid:
+                found[name] = (
+                    value.values.to_numpy(zero_copy_only=False) if pa.types.is_list(value.type) else value.as_py()
+                )
+        return found
+
     def groups(self, segment: str, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table | Exception]]:
         """Each row group's first position with its columns, or with the error that reading it raised."""
         for group, first in enumerate(self._footer(segment)[1][:-1]):

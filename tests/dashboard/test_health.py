@@ -11,6 +11,8 @@ from fastapi.testclient import TestClient
 
 from innovator_rl.dashboard.thresholds import Thresholds, read_thresholds
 from innovator_rl.errors import UserError
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
 
 
 def alarms(client: TestClient, run: str) -> dict[str, Any]:
@@ -87,8 +89,14 @@ def test_a_phase_without_end_is_a_stall(new_client: TestClient, tmp_path: Path) 
 
 def test_lost_rows_are_shown(new_client: TestClient, tmp_path: Path) -> None:
     record(tmp_path / "runs" / "r", 1)
-    (tmp_path / "runs" / "r" / "metrics.jsonl").write_text('{"step": 1, "recorder/dropped": 12}\n')
-    assert alarms(new_client, "r")["rows_lost"]["value"] == 12
+    assert "rows_lost" not in alarms(new_client, "r")
+    recorder = Recorder(tmp_path / "runs" / "r", writer="full", attempt=1, queue_rows=5, flush_seconds=60)
+    for sample in range(12):
+        recorder.rollout(RolloutRow(step=1, prompt_uid="late", sample=sample))
+    recorder.close()
+    alarm = alarms(new_client, "r")["rows_lost"]
+    assert alarm["value"] == recorder.stats().dropped > 0
+    assert "waiting for the disk" in alarm["advice"]
 
 
 def test_thresholds_come_from_a_file_and_mistakes_are_named(tmp_path: Path) -> None:

@@ -201,7 +201,6 @@ def _metrics(step: int, attempt: int, now: datetime, rows: list[Row], updates: l
         "sampling/useful_groups": len(kept) / SAMPLES,
         "timing_s/step": seconds,
         "perf/throughput": sum(r["response_tokens"] for r in rows) / seconds,
-        "recorder/dropped": 0,
     }
     domains: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
