@@ -11,6 +11,7 @@ Exit code 0: done; 1: it failed, with the cause; 2: a mistake in the configurati
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ from innovator_rl.config import load
 from innovator_rl.config.preflight import check, errors
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.errors import UserError
+from innovator_rl.rollouts.rundir import page_link
 
 if TYPE_CHECKING:
     from innovator_rl.training.launch import Files
@@ -56,6 +58,7 @@ def train(
         }
         typer.echo(json.dumps(summary, indent=1))
         return
+    typer.echo(f"responses: innovator dashboard {shlex.quote(str(run.path.parent))}, then {page_link(run)}", err=True)
     try:
         launch(run_config, files)
     except (StopRequested, KeyboardInterrupt) as stop:

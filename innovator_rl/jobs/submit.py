@@ -23,7 +23,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.jobs.package import EXCLUDES, Package, measure
 from innovator_rl.rollouts.files import dump_json
 from innovator_rl.rollouts.identity import git_state
-from innovator_rl.rollouts.rundir import RUNS_DIR_VARIABLE, RunDir, resolve_runs_dir
+from innovator_rl.rollouts.rundir import RUNS_DIR_VARIABLE, RunDir, page_link, resolve_runs_dir
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 # Ray stops a job with SIGTERM and kills it three seconds later; a run needs until its step's end and a checkpoint.
@@ -144,7 +144,8 @@ def client(address: str) -> Any:
 
 def submit(job: Job) -> str:
     """Upload and start; returns the submission id. `UserError` when the cluster cannot start jobs."""
-    metadata = {"run": job.config.name, "run_dir": str(job.run_path)}
+    page = page_link(RunDir(job.run_path))
+    metadata = {"run": job.config.name, "run_dir": str(job.run_path), "dashboard": page}
     jobs = client(job.address)
     deadline = time.monotonic() + AGENT_SECONDS
     while True:

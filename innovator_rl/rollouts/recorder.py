@@ -13,6 +13,7 @@ last `flush_seconds`.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import logging
 import queue
@@ -27,6 +28,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from innovator_rl.rollouts.files import dump_json, read_json, write_atomic
 from innovator_rl.rollouts.schema import (
     DATASETS,
     KINDS,
@@ -41,6 +43,7 @@ from innovator_rl.rollouts.schema import (
 from innovator_rl.rollouts.segments import compact, write_segment
 
 QUEUE_ROWS = 20_000
+LOSSES = "losses"  # a file for each writer that lost rows, so that a reader can say so
 WARN_EVERY_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,7 @@ class Recorder:
         self._writing = threading.Lock()  # the segments: the thread and an explicit flush take turns
         self._closed = threading.Event()
         self._warned = -WARN_EVERY_SECONDS
+        self._losses_told = 0
         self._thread = threading.Thread(target=self._run, name=f"recorder-{writer}", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -117,6 +121,7 @@ class Recorder:
             with self._writing:
                 self._drain()
                 self._write_pending()
+                self._tell_losses()
         except Exception as error:  # whatever a row can do to a library must not reach a training step
             self._report(f"{type(error).__name__}: {error}")
 
@@ -131,6 +136,7 @@ class Recorder:
         with self._writing:
             for key in list(self._pending):
                 self._count_dropped(len(self._pending.pop(key)), "closed before the disk took them")
+            self._tell_losses()
         atexit.unregister(self.close)
 
     def _offer(self, row: RolloutRow | UpdateRow) -> None:
@@ -251,6 +257,18 @@ class Recorder:
             self._stats.rejected += 1
         self._report(f"a row of the rollout record rejected: {type(error).__name__}: {error}")
 
+    def _tell_losses(self) -> None:
+        stats = self.stats()
+        if stats.dropped + stats.rejected == self._losses_told:
+            return
+        path = self.path / LOSSES / f"{self.writer}-{self._token}.json"
+        with contextlib.suppress(OSError):  # the disk is why they were lost; the next flush tries again
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(
+                path, dump_json({"dropped": stats.dropped, "rejected": stats.rejected, "why": stats.last_error})
+            )
+            self._losses_told = stats.dropped + stats.rejected
+
     def _report(self, message: str) -> None:
         with self._guard:
             self._stats.last_error = message
@@ -260,3 +278,10 @@ class Recorder:
                 self._warned = now
         if loud:
             log.warning("%s: %s", self.writer, message)
+
+
+def recorded_losses(run_dir: Path) -> tuple[int, str]:
+    """How many rows of a run's record its writers lost, and the latest reason."""
+    found = [read_json(path) or {} for path in sorted((run_dir / LOSSES).glob("*.json"))]
+    rows = sum(int(part.get("dropped") or 0) + int(part.get("rejected") or 0) for part in found)
+    return rows, next((str(part["why"]) for part in reversed(found) if part.get("why")), "")

@@ -266,6 +266,12 @@ def _submission_id() -> str | None:
         return None
 
 
+def page_link(run: RunDir) -> str:
+    """Where `innovator dashboard` shows the run: below INNOVATOR_DASHBOARD_URL, or on this machine at the usual port."""
+    base = os.environ.get("INNOVATOR_DASHBOARD_URL", "http://127.0.0.1:8000").rstrip("/")
+    return f"{base}/#/run/{run.name}"
+
+
 def list_runs(runs_dir: Path) -> list[RunDir]:
     """Every run under `runs_dir`, newest first by creation time."""
     found = [RunDir(path.parent) for path in runs_dir.glob("*/run.json")]

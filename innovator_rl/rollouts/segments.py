@@ -17,15 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from innovator_rl.rollouts.schema import REPEATING, SCHEMAS, SEGMENT_NAME, segment_name, step_directory
 
-ROW_GROUP_ROWS = 1024  # a reader that wants one group decodes at most this many texts
+# A reader that wants one row decodes its row group: at most this many rows, and about this many tokens of a series.
+ROW_GROUP_ROWS = 1024
+ROW_GROUP_TOKENS = 131_072
+FEWEST_ROW_GROUP_ROWS = 16
 COMPACTED = "compacted"  # the writer's name in merged segments
 REPLACES = b"innovator_rl.replaces"
 PARQUET_MAGIC = b"PAR1"
 FEWEST_TO_COMPACT = 4
+LEFT_BEHIND_SECONDS = 60.0  # a temporary file lives for one write
 SETTLED_NANOSECONDS = 2_000_000_000  # two files can land within one tick of a directory's time stamp
 
 
@@ -62,17 +67,43 @@ def _replaced_by(path: Path) -> set[str]:
         return set()
 
 
-def _list_directory(directory: Path, step: int) -> list[Segment]:
-    found = []
-    for path in sorted(directory.glob("*.parquet")):
+@dataclass(frozen=True)
+class Listing:
+    """What a step's directory holds: its segments, and why each other file is none."""
+
+    segments: tuple[Segment, ...]
+    problems: tuple[tuple[Path, str], ...]
+
+
+def _list_directory(directory: Path, step: int) -> Listing:
+    found, problems = [], []
+    for path in sorted(directory.iterdir()):
         match = SEGMENT_NAME.match(path.name)
-        if match and _is_whole(path):
+        why = _not_a_segment(path, match is not None)
+        if match and not why:
             found.append(Segment(step, match["kind"], int(match["attempt"]), path))
+        elif why:
+            problems.append((path, why))
     merged = [segment for segment in found if segment.compacted]
     if merged and len(found) > len(merged):
         replaced = set().union(*(_replaced_by(segment.path) for segment in merged))
         found = [segment for segment in found if segment.path.name not in replaced]
-    return found
+    return Listing(tuple(found), tuple(problems))
+
+
+def _not_a_segment(path: Path, named_like_one: bool) -> str:
+    """Why a file of a step's directory is not read; empty for a segment and for what a writer is just writing."""
+    if path.is_symlink():
+        return "a link: links are not followed"
+    if named_like_one:
+        return "" if _is_whole(path) else "cut short: it does not begin and end as a Parquet file does"
+    if path.name.startswith(".") and path.name.endswith(".tmp"):
+        try:
+            old = time.time() - path.stat().st_mtime > LEFT_BEHIND_SECONDS
+        except OSError:
+            return ""
+        return "half-written: its writer was killed" if old else ""
+    return "not part of the record: its name says neither kind nor attempt"
 
 
 class Catalogue:
@@ -80,7 +111,7 @@ class Catalogue:
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
-        self._seen: dict[Path, tuple[int, list[Segment]]] = {}
+        self._seen: dict[Path, tuple[int, Listing]] = {}
         self._guard = threading.Lock()
 
     def steps(self, dataset: str) -> list[int]:
@@ -98,7 +129,7 @@ class Catalogue:
         """The segments of the given steps (None: all) and kind; of each step and kind the newest attempt, or all."""
         listed: list[Segment] = []
         for step in self.steps(dataset) if steps is None else sorted(set(steps)):
-            listed.extend(s for s in self._directory(dataset, step) if kind is None or s.kind == kind)
+            listed.extend(s for s in self._directory(dataset, step).segments if kind is None or s.kind == kind)
         if all_attempts:
             return listed
         newest: dict[tuple[int, str], int] = {}
@@ -107,22 +138,29 @@ class Catalogue:
             newest[key] = max(segment.attempt, newest.get(key, 0))
         return [segment for segment in listed if segment.attempt == newest[segment.step, segment.kind]]
 
+    def problems(self, dataset: str) -> list[tuple[Path, str]]:
+        """The files in `dataset` that are not read, each with the reason in words."""
+        return [found for step in self.steps(dataset) for found in self._directory(dataset, step).problems]
+
     def forget(self) -> None:
         """Read every directory again at the next call."""
         with self._guard:
             self._seen.clear()
 
-    def _directory(self, dataset: str, step: int) -> list[Segment]:
+    def _directory(self, dataset: str, step: int) -> Listing:
         directory = self.run_dir / dataset / step_directory(step)
         try:
             stamp = directory.stat().st_mtime_ns
         except OSError:
-            return []
+            return Listing((), ())
         with self._guard:
             known = self._seen.get(directory)
         if known is not None and known[0] == stamp:
             return known[1]
-        found = _list_directory(directory, step)
+        try:
+            found = _list_directory(directory, step)
+        except OSError:
+            return Listing((), ())
         if time.time_ns() - stamp > SETTLED_NANOSECONDS:
             with self._guard:
                 self._seen[directory] = (stamp, found)
@@ -138,7 +176,7 @@ def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema
         with temporary.open("wb") as handle:
             with pq.ParquetWriter(handle, schema, compression="zstd", use_dictionary=repeating) as writer:
                 for table in tables:
-                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                    writer.write_table(table, row_group_size=_row_group_rows(table))
             handle.flush()
             os.fsync(handle.fileno())
             size = handle.tell()
@@ -147,6 +185,14 @@ def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema
         temporary.unlink(missing_ok=True)
         raise
     return size
+
+
+def _row_group_rows(table: pa.Table) -> int:
+    """How many rows of `table` make a row group: fewer where each carries thousands of tokens."""
+    lists = [table[field.name] for field in table.schema if pa.types.is_list(field.type)]
+    values = max((pc.sum(pc.list_value_length(column)).as_py() or 0 for column in lists), default=0)
+    per_row = max(1, values // max(1, table.num_rows))
+    return max(FEWEST_ROW_GROUP_ROWS, min(ROW_GROUP_ROWS, ROW_GROUP_TOKENS // per_row))
 
 
 def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -81,6 +82,13 @@ def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
     run.verl_yaml.write_text(OmegaConf.to_yaml(verl_config))
 
 
+def keep_tokenizer(run: RunDir, model_path: str) -> None:
+    """Copy tokenizer.json into the run directory: readers of its token ids then need neither the model nor its library."""
+    source = Path(model_path) / "tokenizer.json"
+    with contextlib.suppress(OSError):
+        shutil.copyfile(source, run.path / source.name)
+
+
 def launch(config: RunConfig, files: Files) -> RunDir:
     """Train until the last step, a stop or a failure; returns the run's directory.
 
@@ -96,6 +104,7 @@ def launch(config: RunConfig, files: Files) -> RunDir:
     try:
         facts, verl_config = plan(config, files, run, attempt, str(found.path) if found else "")
         write_plan(run, config, verl_config)
+        keep_tokenizer(run, facts.model_path)
         terminal = ending.enter_context(_terminal())
         progress = Progress(run.name, total_steps=config.schedule.steps, stream=terminal, live=config.logging.progress)
         events = (

@@ -1,0 +1,278 @@
+"""How fast the dashboard is on runs of 10,000, 100,000 and 1,000,000 responses, against reading the Parquet files without an index.
+
+    python -m benchmarks.dashboard                        all three, in a temporary folder (2 GB free), deleted afterwards
+    python -m benchmarks.dashboard --sizes 10000 --word-seconds 30
+
+Each run is written by one process and measured by another, so that memory is the server's. Requests go through the application in
+process. Wall times are what a person waits; CPU times (all threads) say what a busy machine hides. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+STEP_ROWS, SAMPLES = 8_000, 16
+PARAGRAPHS, PARAGRAPH_WORDS, PARAGRAPHS_EACH = 4_000, 60, 11
+LONG_ROWS, LONG_TOKENS = 256, 8_000
+REPEATS = 40
+
+
+def write_run(run: Path, rows: int) -> None:
+    """A run of `rows` responses of about 4,200 characters, 8,000 a step; the last step has token series of 8,000 tokens."""
+    generator = random.Random(0)
+    words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(2, 9))) for _ in range(20_000)]
+    weights = [1 / (rank + 1) for rank in range(len(words))]
+    paragraphs = [" ".join(generator.choices(words, weights, k=PARAGRAPH_WORDS)) for _ in range(PARAGRAPHS)]
+    steps = max(1, rows // STEP_ROWS)
+    for step in range(1, steps + 1):
+        write_step(run, step, min(STEP_ROWS, rows), paragraphs, tokens=step == steps)
+    (run / "run.json").write_text(json.dumps({"name": run.name, "status": "finished", "step": steps}))
+
+
+def write_step(run: Path, step: int, rows: int, paragraphs: list[str], tokens: bool = False) -> None:
+    """One step's segments, columns drawn at random."""
+    from innovator_rl.rollouts.schema import SCHEMAS, step_directory
+    from innovator_rl.rollouts.segments import write_segment
+
+    pick = np.random.default_rng(step)
+    groups = np.arange(rows) // SAMPLES
+    correct = pick.random(rows) < 0.4
+    chosen = pick.integers(0, len(paragraphs), (rows, PARAGRAPHS_EACH))
+    texts = [f"answer{step}x{i} " + "\n".join(paragraphs[j] for j in row) for i, row in enumerate(chosen)]
+    uids = [f"{step:06d}-{group:08x}-0000-0000-000000000000" for group in groups]
+    key = {
+        "schema_version": [1] * rows,
+        "run": [run.name] * rows,
+        "attempt": [1] * rows,
+        "step": [step] * rows,
+        "kind": ["train"] * rows,
+        "prompt_uid": uids,
+        "sample": (np.arange(rows) % SAMPLES).tolist(),
+    }
+    columns: dict[str, Any] = {
+        **key,
+        "prompt_id": [f"p{(step * 500 + group) % 20_000}" for group in groups],
+        "domain": [("physics", "math", "chemistry", "code")[group % 4] for group in groups],
+        "rewarder": ["math"] * rows,
+        "status": ["ok"] * rows,
+        "finish_reason": ["stop"] * rows,
+        "truncated": (pick.random(rows) < 0.05).tolist(),
+        "response_tokens": pick.integers(100, 2_000, rows).tolist(),
+        "reward": correct.astype(float).tolist(),
+        "score_value": correct.astype(float).tolist(),
+        "correct": correct.tolist(),
+        "outcome": ["scored"] * rows,
+        "reason": ["correct" if c else "wrong" for c in correct],
+        "extracted": [str(i % 97) for i in range(rows)],
+        "reward_seconds": pick.random(rows).tolist(),
+        "written_at": [datetime.fromisoformat("2026-01-01")] * rows,
+        "answer": ["42"] * rows,
+        "info": ["{}"] * rows,
+        "prompt": [f"question {group} of step {step}: {paragraphs[group % 100]}" for group in groups],
+        "response": texts,
+    }
+    updates = {**key, "kept": [True] * rows, "drop_reason": [""] * rows, "advantage": pick.normal(size=rows).tolist()}
+    tables = {"rollouts": columns, "updates": updates}
+    if tokens:
+        count = min(rows, LONG_ROWS)
+        series = [pick.random(LONG_TOKENS).astype(np.float32) for _ in range(count)]
+        nothing = [None] * (rows - count)
+        for name in ("old_logprobs", "rollout_logprobs", "entropy", "ratio"):
+            updates[name] = [*series, *nothing]
+        updates["clip_side"] = [*([np.zeros(LONG_TOKENS, np.int8)] * count), *nothing]
+        ids = [pick.integers(0, 50_000, LONG_TOKENS).astype(np.int32) for _ in range(count)]
+        short = {name: values[:count] for name, values in key.items()}
+        tables["tokens"] = {**short, "token_ids": ids, "rollout_logprobs": series}
+    for dataset, values in tables.items():
+        schema = SCHEMAS[dataset]
+        arrays = [
+            pa.array(values[f.name], f.type) if f.name in values else pa.nulls(len(values["step"]), f.type)
+            for f in schema
+        ]
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        write_segment(
+            run / dataset / step_directory(step), f"train-a001-bench-{step:08x}-000000.parquet", [table], schema
+        )
+
+
+@contextmanager
+def timed(into: dict[str, Any], name: str) -> Iterator[None]:
+    """Wall and CPU seconds of a block."""
+    wall, cpu = time.monotonic(), time.process_time()
+    yield
+    into[name] = {"wall_s": round(time.monotonic() - wall, 3), "cpu_s": round(time.process_time() - cpu, 3)}
+
+
+def repeated(call: Callable[[int], object], repeats: int = REPEATS) -> dict[str, float]:
+    """Median and 95th percentile of the wall time, and the mean CPU time, in milliseconds."""
+    walls, cpu = [], time.process_time()
+    for i in range(repeats):
+        began = time.monotonic()
+        call(i)
+        walls.append(1000 * (time.monotonic() - began))
+    mean_cpu = 1000 * (time.process_time() - cpu) / repeats
+    p95 = statistics.quantiles(walls, n=20)[-1]
+    return {"p50_ms": round(statistics.median(walls), 1), "p95_ms": round(p95, 1), "cpu_ms": round(mean_cpu, 1)}
+
+
+def measure(run: Path, word_seconds: float) -> dict[str, Any]:
+    """The figures of one run."""
+    from fastapi.testclient import TestClient
+
+    from innovator_rl.dashboard.app import create_app
+    from innovator_rl.dashboard.opened import OpenRun
+    from innovator_rl.rollouts.store import Store
+
+    found: dict[str, Any] = {}
+    app = create_app([run.parent])
+    runs = app.state.board.runs
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        with timed(found, "index_build"):
+            opened: OpenRun = runs.open(run.name)
+            opened.wait(600)
+        found["rows"] = opened.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+        began, cpu = time.monotonic(), time.process_time()
+        complete = opened.wait_read(word_seconds)
+        done, _ = opened.digest.progress()
+        spent = time.monotonic() - began, time.process_time() - cpu
+        rates = {
+            name: round(done / seconds) for name, seconds in zip(("rows_per_s", "rows_per_cpu_s"), spent, strict=True)
+        }
+        found["words"] = {"complete": complete, "rows": done, **rates}
+    opened.close()
+    found["index_mb"] = round(sum(f.stat().st_size for f in (run / ".index").iterdir()) / 2**20)
+    app = create_app([run.parent])
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        api = f"/api/runs/{run.name}"
+
+        def get(path: str, **parameters: Any) -> Any:
+            answer = client.get(api + path, params=parameters)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        with timed(found, "open_indexed"):
+            total = get("/rollouts")["total"]
+        assert total == found["rows"]
+        opened = app.state.board.runs.open(run.name)
+        last = opened.index.ask("SELECT max(step) AS s FROM responses")[0]["s"]
+        opened.digest.work = lambda: False  # type: ignore[method-assign]  # requests alone are measured from here on
+        found["page"] = repeated(
+            lambda i: get("/rollouts", page=1 + 7 * i, sort=("step", "-reward", "response_tokens")[i % 3])
+        )
+        found["page_new_filter"] = repeated(
+            lambda i: get("/rollouts", domain="physics", score_min=i / 1000, sort="-response_tokens")
+        )
+        uids = [
+            r["u"]
+            for r in opened.index.ask(
+                "SELECT DISTINCT prompt_uid AS u FROM responses WHERE step = ? ORDER BY u", [last]
+            )
+        ]
+        found["group"] = repeated(lambda i: get("/group", step=last, uid=uids[i % len(uids)]))
+        found["response"] = repeated(lambda i: get("/response", step=last, uid=uids[i % 15], sample=i % SAMPLES))
+        found["tokens_8k"] = repeated(
+            lambda i: get("/tokens", step=last, uid=uids[i % 15], sample=i % SAMPLES, limit=8_000)
+        )
+        found["words_rare"] = repeated(lambda i: get("/rollouts", word=f"answer{last}x{i}"))
+        common = opened.index.ask("SELECT rid FROM responses LIMIT 1")[0]["rid"]
+        text = opened.index.words.previews([common]).get(common, "answer word").split()[1]
+        found["words_common"] = repeated(lambda i: get("/rollouts", word=text, page=1 + i))
+        found["curves_first"] = repeated(lambda i: (opened.changed("words"), get("/curves")), 5)
+        found["new_step"] = _new_step(opened, run, last + 1)
+        found["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    with timed(found, "without_index_page"):  # the same page straight from the Parquet files
+        Store(run).rollouts(order_by="response_tokens", descending=True, limit=50)
+    return found
+
+
+def _new_step(opened: Any, run: Path, step: int) -> dict[str, float]:
+    """Seconds from a step's file landing to its rows being counted."""
+    writer = [sys.executable, "-m", "benchmarks.dashboard", "--step", str(run), str(step)]
+    landed = float(subprocess.run(writer, check=True, capture_output=True, text=True, timeout=300).stdout)
+    deadline = time.time() + 30
+    while time.time() < deadline:
+        if opened.index.ask("SELECT count(*) AS n FROM responses WHERE step = ?", [step])[0]["n"]:
+            return {"visible_s": round(time.time() - landed, 3)}
+        time.sleep(0.01)
+    return {"visible_s": float("inf")}
+
+
+def recorder_cost(folder: Path, rows: int = STEP_ROWS) -> dict[str, float]:
+    """What recording one step of `rows` responses costs the process that trains."""
+    from innovator_rl.rollouts.recorder import Recorder
+    from innovator_rl.rollouts.schema import RolloutRow
+
+    ids = np.arange(1_000, dtype=np.int32)
+    logprobs = np.zeros(1_000, np.float32)
+    recorder = Recorder(folder, "bench", 1)
+    wall, cpu = time.monotonic(), time.process_time()
+    for i in range(rows):
+        row = RolloutRow(
+            step=1,
+            prompt_uid=str(i // 16),
+            sample=i % 16,
+            response="word " * 800,
+            token_ids=ids,
+            rollout_logprobs=logprobs,
+        )
+        recorder.rollout(row)
+    caller = time.monotonic() - wall
+    recorder.close()
+    spent = time.process_time() - cpu
+    return {
+        "caller_wall_s": round(caller, 3),
+        "cpu_s": round(spent, 3),
+        "percent_of_a_300_s_step": round(100 * spent / 300, 3),
+    }
+
+
+def main() -> None:
+    """Measure, print a JSON line a size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the word index")
+    parser.add_argument("--write", nargs=2, metavar=("RUN", "ROWS"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", metavar="RUN", help=argparse.SUPPRESS)
+    parser.add_argument("--step", nargs=2, metavar=("RUN", "STEP"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.write:
+        write_run(Path(chosen.write[0]), int(chosen.write[1]))
+    elif chosen.measure:
+        print(json.dumps(measure(Path(chosen.measure), chosen.word_seconds)))
+    elif chosen.step:
+        write_step(Path(chosen.step[0]), int(chosen.step[1]), STEP_ROWS, ["a new paragraph of a few words"] * 100)
+        print(time.time())
+    else:
+        with tempfile.TemporaryDirectory(prefix="dashboard-bench-") as folder:
+            print(json.dumps({"recorder": recorder_cost(Path(folder) / "recorded")}), flush=True)
+            for size in chosen.sizes:
+                run = Path(folder) / f"run-{size}"
+                run.mkdir()
+                base = [sys.executable, "-m", "benchmarks.dashboard"]
+                subprocess.run([*base, "--write", str(run), str(size)], check=True, timeout=3_600)
+                subprocess.run(
+                    [*base, "--measure", str(run), "--word-seconds", str(chosen.word_seconds)],
+                    check=True,
+                    timeout=3_600,
+                )
+                subprocess.run(["rm", "-rf", str(run)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""A program and its tests, as far as the record tells: what ran, what each test said, the first failure.
+
+The record holds the tests (the row's `info`), how many passed or the verdict of each (`terms` such as `test_3`, or `passed`), and
+the reason. Nothing is run here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MOST_TESTS = 200
+MOST_CHARS = 2_000
+FENCE = re.compile(r"```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+TEST_TERM = re.compile(r"^(?:test|case)[_ ]?(\d+)$")
+REASONS = {
+    "wrong_output": "wrong_output",
+    "wrong": "wrong_output",
+    "time_limit": "timeout",
+    "timeout": "timeout",
+    "memory": "memory",
+    "memory_limit": "memory",
+}
+
+Row = dict[str, Any]
+
+
+def code_report(row: Row, response: str, info: Any, terms: list[Row]) -> Row | None:
+    """The program and its tests; None for a response that is no program."""
+    if row.get("rewarder") != "code" and row.get("domain") != "code":
+        return None
+    fences = FENCE.findall(response[-1_000_000:])
+    language, program = fences[-1] if fences else ("", row.get("extracted") or "")
+    tests = _tests(info)
+    values = {term["name"]: term["value"] for term in terms}
+    verdicts = _verdicts(len(tests), values, row)
+    for test, verdict in zip(tests, verdicts, strict=True):
+        test["verdict"] = verdict
+    passed, total = _count(values, ("passed", "tests_passed")), _count(values, ("total", "tests", "tests_total"))
+    return {
+        "program": program[:200_000],
+        "language": language.lower() or "python",
+        "passed": verdicts.count("passed") if passed is None or not tests else passed,
+        "total": len(tests) if total is None else total,
+        "tests": tests,
+    }
+
+
+def _count(values: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        value = values.get(name)
+        if value is not None and float(value).is_integer():
+            return int(value)
+    return None
+
+
+def _verdicts(count: int, values: dict[str, Any], row: Row) -> list[str]:
+    each = {int(match[1]): value for name, value in values.items() if (match := TEST_TERM.match(name))}
+    if each:
+        return ["unknown" if each.get(i) is None else "passed" if each[i] > 0 else "wrong_output" for i in range(count)]
+    if row.get("correct"):
+        return ["passed"] * count
+    passed = _count(values, ("passed", "tests_passed"))
+    if passed is None:
+        return ["unknown"] * count
+    failing = REASONS.get(row.get("reason") or "", "error")  # tests run in order and stop at the first failure
+    return ["passed"] * min(passed, count) + [failing] * (passed < count) + ["not_run"] * max(0, count - passed - 1)
+
+
+def _tests(info: Any) -> list[Row]:
+    tests = info.get("tests", info) if isinstance(info, dict) else None
+    if not isinstance(tests, dict):
+        return []
+    kind = tests.get("type")
+    if kind == "stdio":
+        pairs = list(zip(_list(tests, "inputs"), _list(tests, "outputs"), strict=False))
+    elif kind == "call":
+        entry = str(tests.get("entry_point", "f"))
+        pairs = [(_call(entry, case), case.get("expected")) for case in _list(tests, "cases") if isinstance(case, dict)]
+    elif kind == "check":
+        pairs = [(str(tests.get("check", "")), "no exception")]
+    else:
+        pairs = []
+    return [
+        {
+            "index": i,
+            "verdict": "unknown",
+            "input": _cut(given),
+            "expected": _cut(wanted),
+            "output": None,
+            "seconds": None,
+        }
+        for i, (given, wanted) in enumerate(pairs[:MOST_TESTS])
+    ]
+
+
+def _list(tests: Row, name: str) -> list[Any]:
+    value = tests.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _call(entry: str, case: Row) -> str:
+    arguments = [repr(a) for a in _list(case, "args")]
+    keywords = case.get("kwargs")
+    arguments += [f"{k}={v!r}" for k, v in keywords.items()] if isinstance(keywords, dict) else []
+    return f"{entry}({', '.join(arguments)})"
+
+
+def _cut(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}... ({len(text) - MOST_CHARS} characters more)"

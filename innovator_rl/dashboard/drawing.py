@@ -1,0 +1,161 @@
+"""Two molecules in one picture: the same orientation, the common part highlighted, and how similar they are.
+
+Pure functions on texts (SMILES or SELFIES), with bounds on size and time; they run in a process of their own (`molecules.py`), because
+the texts are a model's.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import selfies
+from rdkit import Chem, DataStructs, rdBase
+from rdkit.Chem import rdDepictor, rdFingerprintGenerator, rdFMCS, rdMolDescriptors
+from rdkit.Chem.Draw import rdMolDraw2D
+
+MOST_CHARS = 4_000
+MOST_ATOMS = 300
+MCS_SECONDS = 1
+HIGHLIGHT = {"light": (0.70, 0.86, 1.0), "dark": (0.16, 0.36, 0.56)}
+
+Row = dict[str, Any]
+
+
+def read_molecule(text: str) -> tuple[Any, str]:
+    """An RDKit molecule, or None and why not. SELFIES are told from SMILES by their brackets."""
+    text = text.strip()
+    if not text:
+        return None, "no molecule"
+    if len(text) > MOST_CHARS:
+        return None, f"longer than {MOST_CHARS} characters"
+    smiles = text
+    if text.startswith("[") and text.endswith("]") and text.count("[") > 1 and "][" in text:
+        try:
+            smiles = selfies.decoder(text) or ""
+        except (selfies.DecoderError, ValueError, IndexError) as error:
+            return None, f"not SELFIES: {str(error).splitlines()[0][:120] if str(error) else 'it cannot be decoded'}"
+        if not smiles:
+            return None, "SELFIES of no atoms"
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+        if molecule is None:
+            parsed = Chem.MolFromSmiles(smiles, sanitize=False)
+            return None, "not SMILES" if parsed is None else "its valences or its aromatic rings are impossible"
+    if not 0 < molecule.GetNumAtoms() <= MOST_ATOMS:
+        return None, f"not between 1 and {MOST_ATOMS} atoms"
+    return molecule, ""
+
+
+def figures(predicted: str, gold: str) -> Row:
+    """What `/api/molecules` answers, the link to the picture left out."""
+    (said, said_error), (true, true_error) = read_molecule(predicted), read_molecule(gold)
+    answer: Row = {
+        "predicted": _facts(predicted, said, said_error) if predicted else None,
+        "gold": _facts(gold, true, true_error) if gold else None,
+        "same": None,
+        "similarity": None,
+        "common_smarts": None,
+    }
+    if said is None or true is None:
+        return answer
+    smarts, atoms = common_part(said, true)
+    answer["same"] = Chem.MolToSmiles(said) == Chem.MolToSmiles(true)
+    answer["similarity"] = {**_similarity(said, true), "common_atoms": atoms}
+    answer["common_smarts"] = smarts or None
+    return answer
+
+
+def common_part(a: Any, b: Any) -> tuple[str, int]:
+    """The maximum common substructure as SMARTS and its number of atoms; empty where it took too long or is an atom."""
+    found = rdFMCS.FindMCS([a, b], timeout=MCS_SECONDS, ringMatchesRingOnly=True, completeRingsOnly=True)
+    return ("", 0) if found.numAtoms < 2 else (found.smartsString, found.numAtoms)
+
+
+def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: int) -> str:
+    """The picture as SVG: predicted left, gold right, or one of them alone."""
+    sides = {"predicted": predicted, "gold": gold}
+    shown = {name: text for name, text in sides.items() if side in (name, "both") and (text or side == name)} or sides
+    if not predicted:
+        shown = {"molecule": gold}
+    read = {name: read_molecule(text) for name, text in shown.items()}
+    panel = width // len(shown)
+    if any(molecule is None for molecule, _ in read.values()):
+        parts = [_panel(name, *read[name], theme, panel, height, i * panel) for i, name in enumerate(shown)]
+        return _frame("".join(parts), width, height)
+    molecules = [molecule for molecule, _ in read.values()]
+    for molecule in molecules:
+        rdDepictor.Compute2DCoords(molecule)
+    matches: list[tuple[int, ...]] = [()] * len(molecules)
+    if len(molecules) == 2:
+        matches = _align(*molecules)
+    drawer = rdMolDraw2D.MolDraw2DSVG(width, height, panel, height)
+    _style(drawer, theme)
+    colours = [dict.fromkeys(match, HIGHLIGHT[theme]) for match in matches]
+    drawer.DrawMolecules(
+        molecules, legends=list(shown), highlightAtoms=[list(match) for match in matches], highlightAtomColors=colours
+    )
+    drawer.FinishDrawing()
+    return str(drawer.GetDrawingText())
+
+
+def _align(said: Any, true: Any) -> list[tuple[int, ...]]:
+    smarts, _ = common_part(said, true)
+    pattern = Chem.MolFromSmarts(smarts) if smarts else None
+    if pattern is None:
+        return [(), ()]
+    matches = [molecule.GetSubstructMatch(pattern) for molecule in (said, true)]
+    if all(matches):
+        pairs = list(zip(matches[1], matches[0], strict=True))
+        rdDepictor.GenerateDepictionMatching2DStructure(said, true, atomMap=pairs)
+    return matches
+
+
+def _style(drawer: Any, theme: str) -> None:
+    options = drawer.drawOptions()
+    if theme == "dark":
+        rdMolDraw2D.SetDarkMode(options)
+    options.clearBackground = False
+    options.legendFontSize = 16
+
+
+def _panel(name: str, molecule: Any, error: str, theme: str, width: int, height: int, left: int) -> str:
+    if molecule is None:
+        colour = "#ffb4a8" if theme == "dark" else "#9b1c1c"
+        text = f'<text x="{width // 2}" y="{height // 2}" text-anchor="middle" font-family="sans-serif" font-size="14" fill="{colour}">'
+        body = f"{text}{name}: {html.escape(error)}</text>"
+    else:
+        rdDepictor.Compute2DCoords(molecule)
+        drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
+        _style(drawer, theme)
+        drawer.DrawMolecule(molecule, legend=name)
+        drawer.FinishDrawing()
+        body = drawer.GetDrawingText().partition("?>")[2]
+    return f'<svg x="{left}" y="0" width="{width}" height="{height}">{body}</svg>'
+
+
+def _frame(body: str, width: int, height: int) -> str:
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">{body}</svg>'
+
+
+def _facts(text: str, molecule: Any, error: str) -> Row:
+    valid = molecule is not None
+    return {
+        "input": text[:MOST_CHARS],
+        "smiles": Chem.MolToSmiles(molecule) if valid else None,
+        "valid": valid,
+        "error": error or None,
+        "formula": rdMolDescriptors.CalcMolFormula(molecule) if valid else None,
+        "weight": round(rdMolDescriptors.CalcExactMolWt(molecule), 3) if valid else None,
+    }
+
+
+def _similarity(a: Any, b: Any) -> dict[str, float]:
+    """Tanimoto similarities of Morgan (radius 2), RDKit and MACCS fingerprints."""
+    morgan = rdFingerprintGenerator.GetMorganGenerator(radius=2)
+    makers = {
+        "morgan": morgan.GetFingerprint,
+        "rdkit": Chem.RDKFingerprint,
+        "maccs": rdMolDescriptors.GetMACCSKeysFingerprint,
+    }
+    return {name: round(DataStructs.TanimotoSimilarity(make(a), make(b)), 4) for name, make in makers.items()}

@@ -1,0 +1,59 @@
+"""What explains a rise of the reward: right answers, longer ones, or one term of the reward.
+
+The steps at the start are compared with the newest. A term's share of the rise is its mean value's rise times its weight (1 where none is
+recorded), over the reward's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+Ask = Callable[[str, list[int]], list[Row]]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Rises from the first steps to the newest; None where there are too few steps."""
+
+    reward_gain: float | None = None
+    accuracy_gain: float = 0.0
+    length_growth: float | None = None
+    term: str = ""
+    term_share: float | None = None
+
+
+def explanations(ask: Ask, then: list[int], now: list[int]) -> Explained:
+    """Compare the first steps with the newest."""
+    if not then or not now:
+        return Explained()
+    means = """SELECT avg(reward) AS reward, avg(coalesce(correct, false)::INT) AS accuracy, avg(response_tokens) AS length
+               FROM responses WHERE {where}"""
+    before, after = ask(means, then)[0], ask(means, now)[0]
+    if before["reward"] is None or after["reward"] is None:
+        return Explained()
+    gain = after["reward"] - before["reward"]
+    growth = after["length"] / before["length"] if before["length"] and after["length"] else None
+    term, share = _largest_term(_terms(ask, then), _terms(ask, now), gain)
+    return Explained(gain, after["accuracy"] - before["accuracy"], growth, term, share)
+
+
+def _terms(ask: Ask, steps: list[int]) -> dict[str, float]:
+    """Each term's mean contribution per response."""
+    rows = ask(
+        """SELECT term.name AS name, sum(term.value * coalesce(term.weight, 1)) / any_value(n) AS mean
+           FROM (SELECT unnest(terms) AS term, count(*) OVER () AS n FROM responses WHERE {where} AND terms IS NOT NULL)
+           WHERE isfinite(term.value) GROUP BY 1""",
+        steps,
+    )
+    return {row["name"]: row["mean"] for row in rows if row["name"]}
+
+
+def _largest_term(before: dict[str, float], after: dict[str, float], gain: float) -> tuple[str, float | None]:
+    rises = {name: value - before.get(name, 0.0) for name, value in after.items() if name not in ("answer", "correct")}
+    if not rises:
+        return "", None
+    name = max(rises, key=lambda term: rises[term])
+    return name, min(1.0, rises[name] / gain) if gain > 0 else 0.0

@@ -1,0 +1,127 @@
+"""One SELECT over the index, typed by a person: no files, no changes, a time limit and a row limit.
+
+Three walls: the statement must be a single SELECT; it runs in a read-only transaction; and the database was opened without access to
+any file but its own (`Index`), so no function of SQL reaches further.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from innovator_rl.dashboard.errors import RequestError
+from innovator_rl.dashboard.labels import Labels
+from innovator_rl.dashboard.opened import OpenRun
+from innovator_rl.dashboard.rollouts import INTERNAL
+
+SQL_SECONDS = 5.0
+SQL_ROWS = 1_000
+SQL_CHARS = 20_000
+CELL_CHARS = 10_000
+TABLES = ("responses", "groups", "metrics", "labels")
+EXAMPLES = (
+    "SELECT step, domain, avg(reward) AS reward, avg(response_tokens) AS tokens FROM responses GROUP BY ALL ORDER BY ALL",
+    "SELECT reason, count(*) AS responses FROM responses WHERE NOT correct GROUP BY ALL ORDER BY 2 DESC",
+    "SELECT term.name, avg(term.value) AS value FROM (SELECT unnest(terms) AS term FROM responses) GROUP BY ALL",
+    "SELECT drop_reason, count(*) AS groups FROM groups GROUP BY ALL",
+    "SELECT step, value FROM metrics WHERE name = 'actor/entropy' ORDER BY step",
+)
+
+_TEXTS, _NUMBERS = pa.string(), pa.int32()
+LABELS = pa.schema(
+    {"kind": _TEXTS, "step": _NUMBERS, "prompt_uid": _TEXTS, "sample": _NUMBERS, "label": _TEXTS, "note": _TEXTS}
+)
+METRICS = pa.schema([pa.field("step", pa.int32()), pa.field("name", pa.string()), pa.field("value", pa.float64())])
+
+Row = dict[str, Any]
+
+
+def run_sql(opened: OpenRun, labels: Labels, sql: str) -> Row:
+    """The answer of `sql`. Raises `RequestError` for anything but a SELECT that ends in time."""
+    if len(sql) > SQL_CHARS:
+        raise RequestError(f"the statement has {len(sql)} characters, {SQL_CHARS} are allowed")
+    check_select(sql)
+    began = time.monotonic()
+    with _tables(opened, labels) as cursor:
+        timer = threading.Timer(SQL_SECONDS, cursor.interrupt)
+        timer.start()
+        try:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            cursor.execute(sql)
+            description = cursor.description or []
+            rows = cursor.fetchmany(SQL_ROWS + 1)
+        except duckdb.InterruptException as error:
+            raise RequestError(f"the question took longer than {SQL_SECONDS:.0f} s", 413) from error
+        except (duckdb.Error, MemoryError) as error:
+            raise RequestError(_sentence(error)) from error
+        finally:
+            timer.cancel()
+            with contextlib.suppress(duckdb.Error):
+                cursor.execute("ROLLBACK")
+    return {
+        "columns": [column[0] for column in description],
+        "types": [str(column[1]) for column in description],
+        "rows": [[_cell(value) for value in row] for row in rows[:SQL_ROWS]],
+        "truncated": len(rows) > SQL_ROWS,
+        "milliseconds": round(1000 * (time.monotonic() - began), 2),
+    }
+
+
+def describe_sql(opened: OpenRun, labels: Labels) -> Row:
+    """The tables with their columns, and examples."""
+    with _tables(opened, labels) as cursor:
+        tables = []
+        for name in TABLES:
+            columns = cursor.execute(f"DESCRIBE {name}").fetchall()
+            shown = [{"name": column[0], "type": column[1]} for column in columns if column[0] not in INTERNAL]
+            tables.append({"name": name, "columns": shown})
+    return {"tables": tables, "examples": list(EXAMPLES)}
+
+
+def check_select(sql: str) -> None:
+    """Raise `RequestError` unless `sql` is one SELECT."""
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise RequestError(_sentence(error)) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise RequestError("one SELECT, and nothing else, is allowed here")
+
+
+@contextlib.contextmanager
+def _tables(opened: OpenRun, labels: Labels) -> Any:
+    with opened.index.cursor() as cursor:
+        cursor.register("metrics", opened.cached("metrics-table", ("metrics",), lambda: _metrics(opened)))
+        named = [{**row, "prompt_uid": row["uid"]} for row in labels.all()]
+        cursor.register("labels", pa.Table.from_pylist(named, schema=LABELS))
+        yield cursor
+
+
+def _metrics(opened: OpenRun) -> pa.Table:
+    rows = [
+        {"step": line["step"], "name": name, "value": float(value)}
+        for line in opened.metrics()
+        for name, value in line.items()
+        if "/" in name and isinstance(value, (int, float))
+    ]
+    return pa.Table.from_pylist(rows, schema=METRICS)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > CELL_CHARS:
+        return f"{value[:CELL_CHARS]}... ({len(value) - CELL_CHARS} characters more)"
+    if isinstance(value, (bytes, bytearray)):
+        return f"{len(value)} bytes"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    return value
+
+
+def _sentence(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return "\n".join(lines[:4])[:600] or type(error).__name__

@@ -1,0 +1,39 @@
+// The three states every view shares besides its content: loading, empty, failed.
+
+import { h, replace } from "./dom.js";
+
+export const loading = (what = "Loading") => h("p", { class: "state loading", role: "status" }, what);
+
+export function empty(title, ...advice) {
+  return h("div", { class: "state" }, h("h2", null, title), advice.length ? h("p", null, advice) : null);
+}
+
+export function failed(problem, retry) {
+  return h("div", { class: "state error", role: "alert" }, h("h2", null, problem.title ?? "This could not be shown"), h("p", null, problem.message ?? String(problem)),
+    problem.detail && h("p", { class: "detail" }, problem.detail), retry && h("button", { onclick: retry }, "Try again"));
+}
+
+/** Fills `slot` from a promise, with a loading state first and an error state if it fails; returns the shown node. */
+export async function fill(slot, work, build, what) {
+  const wait = setTimeout(() => replace(slot, loading(what)), slot.childNodes.length ? 250 : 0);
+  try {
+    const value = await work();
+    clearTimeout(wait);
+    replace(slot, await build(value));
+  } catch (problem) {
+    clearTimeout(wait);
+    if (problem.name === "AbortError") return;
+    replace(slot, failed(problem, () => fill(slot, work, build, what)));
+    if (!problem.status) throw problem;
+  }
+}
+
+/** A short message at the corner of the page; `action` is [label, function]. A message with the `topic` of another takes its place. */
+export function notify(text, action = null, seconds = 8, topic = "") {
+  const box = document.getElementById("notices");
+  if (topic) [...box.children].find((one) => one.dataset.topic === topic)?.remove();
+  const note = h("div", { dataset: { topic } }, h("span", { class: "grow" }, text), action && h("button", { onclick: () => (note.remove(), action[1]()) }, action[0]));
+  box.append(note);
+  while (box.childElementCount > 3) box.firstChild.remove();
+  setTimeout(() => note.remove(), seconds * 1000);
+}

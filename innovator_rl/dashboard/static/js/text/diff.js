@@ -1,0 +1,89 @@
+// The difference of two texts by words: Myers' greedy algorithm (An O(ND) difference algorithm, 1986) between the common
+// beginning and end. Where two texts share too little for that to be cheap, the difference is taken by lines instead.
+
+const MOST_EDITS = 2000;
+const SHORT = 10;
+
+const byWords = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^]/gu) ?? [];
+const byLines = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+
+/** Edit script of two arrays as runs [kind, text], kind 0 both, -1 only a, +1 only b; null beyond MOST_EDITS edits. */
+function myers(a, b) {
+  const trace = [];
+  const reach = new Int32Array(2 * MOST_EDITS + 3);
+  const zero = MOST_EDITS + 1;
+  const last = Math.min(MOST_EDITS, a.length + b.length);
+  for (let d = 0; d <= last; d += 1) {
+    for (let k = -d; k <= d; k += 2) {
+      let x = k === -d || (k !== d && reach[zero + k - 1] < reach[zero + k + 1]) ? reach[zero + k + 1] : reach[zero + k - 1] + 1;
+      while (x < a.length && x - k < b.length && a[x] === b[x - k]) x += 1;
+      reach[zero + k] = x;
+      if (x >= a.length && x - k >= b.length) return walk(a, b, trace, d, k);
+    }
+    trace.push(reach.slice(zero - d, zero + d + 1));
+  }
+  return null;
+}
+
+/** Back from the end through the furthest points of each number of edits. */
+function walk(a, b, trace, edits, diagonal) {
+  const steps = [];
+  let [x, k] = [a.length, diagonal];
+  for (let d = edits; d > 0; d -= 1) {
+    const before = trace[d - 1];
+    const at = (q) => (Math.abs(q) <= d - 1 ? before[q + d - 1] : -1);
+    const down = k === -d || (k !== d && at(k - 1) < at(k + 1));
+    const from = down ? k + 1 : k - 1;
+    const start = at(from);
+    const middle = down ? start : start + 1;
+    for (; x > middle; x -= 1) steps.push([0, a[x - 1]]);
+    steps.push(down ? [1, b[start - from]] : [-1, a[start]]);
+    [x, k] = [start, from];
+  }
+  for (; x > 0; x -= 1) steps.push([0, a[x - 1]]);
+  return steps.reverse();
+}
+
+function merged(pieces) {
+  const out = [];
+  for (const [kind, text] of pieces) {
+    if (!text) continue;
+    if (out.length && out.at(-1)[0] === kind) out.at(-1)[1] += text;
+    else out.push([kind, text]);
+  }
+  return out;
+}
+
+/** Runs as a person reads them: a word or two in common between two changes belong to the change, deletions come first. */
+function readable(steps) {
+  const found = merged(steps);
+  const out = [];
+  let [gone, come] = ["", ""];
+  found.forEach(([kind, text], i) => {
+    const island = kind === 0 && (gone || come) && i < found.length - 1 && text.length < SHORT && !text.includes("\n\n");
+    if (kind < 0 || island) gone += text;
+    if (kind > 0 || island) come += text;
+    if (kind !== 0 || island) return;
+    out.push([-1, gone], [1, come], [0, text]);
+    [gone, come] = ["", ""];
+  });
+  return merged([...out, [-1, gone], [1, come]]);
+}
+
+/** `{runs, unit, shared}`: runs [kind, text] from `a` to `b`, the unit compared, the share of units in common (0 to 1). */
+export function difference(a, b) {
+  for (const [unit, split] of [["word", byWords], ["line", byLines]]) {
+    const [left, right] = [split(a), split(b)];
+    let head = 0;
+    while (head < left.length && head < right.length && left[head] === right[head]) head += 1;
+    let tail = 0;
+    while (tail < left.length - head && tail < right.length - head && left.at(-1 - tail) === right.at(-1 - tail)) tail += 1;
+    const middle = myers(left.slice(head, left.length - tail), right.slice(head, right.length - tail));
+    if (middle === null && unit === "word") continue;
+    const changed = middle ?? [[-1, left.slice(head, left.length - tail).join("")], [1, right.slice(head, right.length - tail).join("")]];
+    const steps = [...left.slice(0, head).map((t) => [0, t]), ...changed, ...left.slice(left.length - tail).map((t) => [0, t])];
+    const same = steps.filter(([kind]) => kind === 0).length;
+    return { runs: readable(steps), unit, shared: left.length + right.length ? (2 * same) / (left.length + right.length) : 1 };
+  }
+  throw new Error("unreachable");
+}

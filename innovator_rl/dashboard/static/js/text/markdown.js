@@ -1,0 +1,169 @@
+// Markdown as models write it, made into DOM nodes: headings, lists, tables, code, quotes, formulas, reasoning blocks.
+// A subset on purpose: no raw HTML, no pictures, links to http(s) only. Whatever is not understood is shown as written.
+
+import { h, visible } from "../dom.js";
+import { inline } from "./inline.js";
+import { formula } from "./tex.js";
+
+const DEEPEST = 6;
+const FENCE = /^\s{0,3}(```+|~~~+)\s*([\w+#.-]*)/;
+const LATE_FENCE = /^(.*\S)\s+(```[\w+#.-]+)\s*$/;
+const HEADING = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+const RULE = /^\s{0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,})$/;
+const ITEM = /^(\s*)([-*+•]|\d{1,9}[.)])\s+(.*)$/;
+const QUOTE = /^\s{0,3}>\s?/;
+const TABLE_RULE = /^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+const DISPLAY = [[/^\s*\$\$/, "$$"], [/^\s*\\\[/, "\\]"], [/^\s*\\begin\{(align\*?|equation\*?|gather\*?|eqnarray\*?)\}/, null]];
+
+class Blocks {
+  constructor(lines, depth) {
+    Object.assign(this, { lines, depth, at: 0, out: [] });
+  }
+
+  run() {
+    while (this.at < this.lines.length) {
+      const line = this.lines[this.at];
+      if (!line.trim()) this.at += 1;
+      else if (FENCE.test(line)) this.fence();
+      else if (HEADING.test(line)) this.heading(HEADING.exec(line));
+      else if (RULE.test(line)) (this.out.push(h("hr")), (this.at += 1));
+      else if (this.display(line)) continue;
+      else if (QUOTE.test(line)) this.quote();
+      else if (ITEM.test(line)) this.list();
+      else if (line.includes("|") && TABLE_RULE.test(this.lines[this.at + 1] ?? "") && this.lines[this.at + 1].includes("-")) this.table();
+      else this.paragraph();
+    }
+    return this.out;
+  }
+
+  nested(lines) {
+    return this.depth >= DEEPEST ? [h("p", null, visible(lines.join("\n")))] : new Blocks(lines, this.depth + 1).run();
+  }
+
+  fence() {
+    const [, mark, language] = FENCE.exec(this.lines[this.at]);
+    const start = (this.at += 1);
+    while (this.at < this.lines.length && !this.lines[this.at].trimStart().startsWith(mark)) this.at += 1;
+    this.out.push(codeBlock(this.lines.slice(start, this.at).join("\n"), language));
+    this.at += 1;
+  }
+
+  heading([, marks, text]) {
+    // to a screen reader all of them lie below the panel's heading, however the model numbered them
+    this.out.push(h("p", { class: `md-heading md-h${marks.length}`, role: "heading", "aria-level": 3 }, ...inline(text)));
+    this.at += 1;
+  }
+
+  display(line) {
+    for (const [start, close] of DISPLAY) {
+      const opening = start.exec(line);
+      if (!opening) continue;
+      const end = close ?? `\\end{${opening[1]}}`;
+      let body = close ? line.slice(opening[0].length) : line;
+      let to = this.at;
+      while (!body.includes(end) && to + 1 < this.lines.length && to - this.at < 200) body += `\n${this.lines[(to += 1)]}`;
+      const cut = body.indexOf(end);
+      if (cut < 0) return false;
+      this.out.push(h("div", { class: "math-block", tabindex: "0", role: "group", "aria-label": "formula" },
+        formula(close ? body.slice(0, cut) : body.slice(0, cut + end.length), true)));
+      this.lines[to] = body.slice(cut + end.length);
+      this.at = to;
+      return true;
+    }
+    return false;
+  }
+
+  quote() {
+    const inner = [];
+    while (this.at < this.lines.length && QUOTE.test(this.lines[this.at])) inner.push(this.lines[this.at++].replace(QUOTE, ""));
+    this.out.push(h("blockquote", null, ...this.nested(inner)));
+  }
+
+  list() {
+    const [, indent, mark] = ITEM.exec(this.lines[this.at]);
+    const ordered = /\d/.test(mark);
+    const list = h(ordered ? "ol" : "ul", ordered && parseInt(mark, 10) !== 1 ? { start: parseInt(mark, 10) } : null);
+    while (this.at < this.lines.length) {
+      const item = ITEM.exec(this.lines[this.at]);
+      if (!item || item[1].length > indent.length + 1 || item[1].length < indent.length || /\d/.test(item[2]) !== ordered) break;
+      const inner = [item[3]];
+      this.at += 1;
+      while (this.at < this.lines.length && this.belongs(indent.length)) inner.push(this.lines[this.at++].replace(/^\s{1,4}/, ""));
+      while (inner.at(-1)?.trim() === "") inner.pop();
+      const body = this.nested(inner);
+      // an item of one paragraph is set tight
+      list.append(h("li", null, ...(body.length && body[0].localName === "p" ? [...body[0].childNodes, ...body.slice(1)] : body)));
+    }
+    this.out.push(list);
+  }
+
+  belongs(indent) {
+    const line = this.lines[this.at];
+    if (!line.trim()) {
+      const after = this.lines[this.at + 1] ?? "";
+      return /^\s+\S/.test(after) && after.search(/\S/) > indent;
+    }
+    return line.search(/\S/) > indent && !(ITEM.exec(line)?.[1].length <= indent + 1);
+  }
+
+  table() {
+    const cells = (line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((c) => c.trim());
+    const head = cells(this.lines[this.at]);
+    const align = cells(this.lines[this.at + 1]).map((c) => (c.endsWith(":") ? (c.startsWith(":") ? "center" : "right") : "left"));
+    this.at += 2;
+    const rows = [];
+    while (this.at < this.lines.length && this.lines[this.at].includes("|") && rows.length < 500) rows.push(cells(this.lines[this.at++]));
+    const cell = (tag) => (text, i) => h(tag, { class: `align-${align[i] ?? "left"}` }, ...inline(text));
+    this.out.push(h("div", { class: "md-table", tabindex: "0", role: "group", "aria-label": "table" }, h("table", null, h("thead", null, h("tr", null, head.map(cell("th")))),
+      h("tbody", null, rows.map((row) => h("tr", null, row.slice(0, head.length).map(cell("td"))))))));
+  }
+
+  paragraph() {
+    const start = this.at;
+    do {
+      // models open a block of code at the end of a sentence
+      const late = LATE_FENCE.exec(this.lines[this.at]);
+      if (late) {
+        this.out.push(h("p", null, ...inline([...this.lines.slice(start, this.at), late[1]].join("\n"))));
+        this.lines[this.at] = late[2];
+        return;
+      }
+      this.at += 1;
+    } while (this.at < this.lines.length && this.lines[this.at].trim() && !this.interrupts(this.lines[this.at]));
+    this.out.push(h("p", null, ...inline(this.lines.slice(start, this.at).join("\n"))));
+  }
+
+  interrupts(line) {
+    return FENCE.test(line) || HEADING.test(line) || QUOTE.test(line) || ITEM.test(line) || DISPLAY.some(([start]) => start.test(line));
+  }
+}
+
+/** A block of code with its language's name and line numbers. */
+export function codeBlock(code, language = "") {
+  const lines = code.replace(/\n$/, "").split("\n");
+  return h("figure", { class: "code" }, language && h("figcaption", null, language),
+    h("pre", { tabindex: "0", role: "group", "aria-label": `code${language ? `, ${language}` : ""}` },
+      h("span", { class: "line-numbers", "aria-hidden": "true" }, lines.map((_, i) => i + 1).join("\n")), h("code", null, visible(code))));
+}
+
+// Reasoning models wrap their scratch work in tags of this kind.
+const REASONING = /<(think|thinking|reasoning)>([^]*?)(?:<\/\1>|$)|^([^]*?)<\/think>/;
+
+function reasoning(text, open) {
+  return h("details", { class: "reasoning", open }, h("summary", null, "Reasoning ", h("span", { class: "dim" }, `${text.length.toLocaleString("en")} characters`)), ...new Blocks(text.split("\n"), 0).run());
+}
+
+/** The nodes for `text`; `open` says whether reasoning blocks start unfolded. */
+export function markdown(text, { open = true } = {}) {
+  const out = [];
+  let rest = text.replace(/\r\n?/g, "\n");
+  for (let found = REASONING.exec(rest); found && out.length < 60; found = REASONING.exec(rest)) {
+    const before = rest.slice(0, found.index);
+    if (before.trim()) out.push(...new Blocks(before.split("\n"), 0).run());
+    const inner = found[2] ?? found[3] ?? "";
+    if (inner.trim()) out.push(reasoning(inner, open));
+    rest = rest.slice(found.index + found[0].length);
+  }
+  out.push(...new Blocks(rest.split("\n"), 0).run());
+  return out;
+}

@@ -1,0 +1,312 @@
+"""A disposable index of one run's record: every narrow column in a DuckDB file, kept up with the segments.
+
+The Parquet segments are the truth; deleting `.index/` costs a rebuild of seconds. A step whose files changed is read
+again whole (8,000 responses take tens of milliseconds), so merging, late updates and new attempts need no special case.
+Rows keep their number `rid` across that. Its database cannot open any other file, whatever is asked of it in SQL.
+
+    index = Index(Path("runs/demo"))
+    index.refresh()
+    index.ask("SELECT domain, avg(reward) AS reward FROM responses WHERE step = ? GROUP BY ALL", [12])
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from innovator_rl.rollouts.ingest import ROLLOUT_SCHEMA, UPDATE_SCHEMA, Problem, read_narrow
+from innovator_rl.rollouts.segments import Catalogue, Segment
+from innovator_rl.rollouts.words import Words
+
+INDEX_VERSION = 1
+INDEX_DIRECTORY = ".index"
+CHUNK_STEPS = 16  # steps read before their rows go into the index
+MEASURES = ("entropy", "clip_low", "clip_high", "gap", "repetition")
+
+Row = dict[str, Any]
+StepKey = tuple[int, str]
+log = logging.getLogger(__name__)
+
+STAGE = """
+CREATE OR REPLACE TEMP TABLE staged AS
+WITH updates AS (
+    SELECT step, kind, prompt_uid, sample, bool_or(kept) AS kept, max(drop_reason) AS own_reason,
+           max(advantage) AS advantage
+    FROM new_updates GROUP BY ALL
+), updated AS (SELECT DISTINCT step, kind FROM new_updates)
+SELECT coalesce(o.rid, {base} + n.number) AS rid, n.* EXCLUDE (number), u.kept, u.own_reason, u.advantage,
+       s.step IS NOT NULL AS updated, o.entropy, o.clip_low, o.clip_high, o.gap, o.repetition,
+       coalesce(o.digested, false) AS digested,
+       coalesce(o.measured, false) AND (o.kept IS NOT DISTINCT FROM u.kept) AS measured
+FROM new_rollouts n
+LEFT JOIN updates u USING (step, kind, prompt_uid, sample)
+LEFT JOIN updated s USING (step, kind)
+LEFT JOIN {old} o ON (o.step, o.kind, o.attempt, o.prompt_uid, o.sample) = (n.step, n.kind, n.attempt, n.prompt_uid, n.sample)
+{once}
+"""
+# What became of a group: '' kept, a reason when dropped, NULL while the step's update is not recorded. A group the update
+# never saw was dropped before it, and the responses themselves say why.
+GROUPS = """
+CREATE OR REPLACE TEMP TABLE staged_groups AS
+SELECT *, CASE WHEN kind <> 'train' THEN 'validation' WHEN drop_reason IS NULL THEN 'pending' WHEN drop_reason = '' THEN 'kept'
+               WHEN drop_reason = 'failed' THEN 'failed' ELSE 'dropped' END AS fate
+FROM (
+    SELECT step, kind, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
+           any_value(data_source) AS data_source, count(*)::INT AS samples, (count(*) FILTER (correct))::INT AS correct,
+           (count(*) FILTER (status <> 'ok'))::INT AS failed, (count(*) FILTER (truncated))::INT AS truncated,
+           avg(reward) AS reward_mean, stddev_pop(reward) AS reward_std, min(reward) AS reward_min,
+           max(reward) AS reward_max, avg(response_tokens) AS tokens_mean, min(rid) AS rid,
+           CASE WHEN bool_or(kept) THEN ''
+                WHEN count(kept) > 0 THEN coalesce(max(nullif(own_reason, '')), '')
+                WHEN NOT bool_or(updated) THEN NULL WHEN bool_or(status <> 'ok') THEN 'failed'
+                WHEN bool_and(coalesce(correct, false)) THEN 'all_correct'
+                WHEN NOT bool_or(coalesce(correct, false)) THEN 'all_wrong' ELSE 'surplus' END AS drop_reason
+    FROM staged GROUP BY step, kind, attempt, prompt_uid
+)
+"""
+STORE = """
+SELECT s.* EXCLUDE (own_reason, updated, digested, measured), g.drop_reason, g.fate, s.digested, s.measured
+FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.step, s.kind, s.rid
+"""
+
+
+class Index:
+    """One run's index. `refresh` is for one thread at a time and takes its turn; questions come from any thread."""
+
+    def __init__(self, run_dir: Path, threads: int = 2, memory_mb: int = 192) -> None:
+        self.run_dir = run_dir
+        self.catalogue = Catalogue(run_dir)
+        self._config: dict[str, Any] = {
+            "threads": threads,
+            "memory_limit": f"{memory_mb}MB",
+            "enable_external_access": "false",  # SQL may come from the page: no file but this one
+            "python_enable_replacements": "false",
+            "autoload_known_extensions": "false",
+            "autoinstall_known_extensions": "false",
+            "allow_community_extensions": "false",
+        }
+        self._refreshing = threading.Lock()
+        self._lock_file = -1
+        self.temporary = False
+        self.directory = self._take_directory()
+        self._open()
+
+    # Opening: in the run directory, or aside when that cannot be written or another process has it.
+
+    def _take_directory(self) -> Path:
+        wanted = self.run_dir / INDEX_DIRECTORY
+        try:
+            if wanted.is_symlink():
+                raise OSError(f"{wanted} is a link")
+            wanted.mkdir(exist_ok=True)
+            self._lock_file = os.open(wanted / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return wanted
+        except OSError:
+            if self._lock_file >= 0:
+                os.close(self._lock_file)
+                self._lock_file = -1
+            self.temporary = True
+            return Path(tempfile.mkdtemp(prefix="innovator-index-"))
+
+    def _open(self) -> None:
+        try:
+            self._connect()
+            self.words.check()
+        except Exception as error:  # whatever is wrong with a disposable file, it is made anew
+            log.warning("the index of %s is rebuilt: %s", self.run_dir.name, error)
+            with contextlib.suppress(Exception):
+                self._connection.close()
+            for path in self.directory.iterdir():
+                if path.name != "lock":
+                    path.unlink()
+            self._connect()
+        cursor = self._connection.cursor()
+        found = cursor.execute("SELECT step, kind, signature, problems FROM steps").fetchall()
+        self._signatures: dict[StepKey, str] = {(step, kind): signature for step, kind, signature, _ in found}
+        self._problems: dict[StepKey, list[Problem]] = {
+            (step, kind): [Problem(*problem) for problem in json.loads(problems)] for step, kind, _, problems in found
+        }
+
+    def _connect(self) -> None:
+        self._connection = duckdb.connect(self.directory / "narrow.duckdb", config=self._config)
+        cursor = self._connection
+        known = cursor.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'about'").fetchone()
+        if known is None:
+            cursor.execute("CREATE TABLE about (version INTEGER, build VARCHAR)")
+            cursor.execute("INSERT INTO about VALUES (?, ?)", [INDEX_VERSION, os.urandom(8).hex()])
+            self._create_tables()
+        version, build = cursor.execute("SELECT version, build FROM about").fetchall()[0]
+        if version != INDEX_VERSION:
+            raise ValueError(f"it has version {version}, this program writes version {INDEX_VERSION}")
+        self.words = Words(self.directory / "words.sqlite", build)
+        if self.words.fresh:
+            cursor.execute("UPDATE responses SET digested = false WHERE digested")
+
+    def _create_tables(self) -> None:
+        cursor = self._connection
+        cursor.execute("CREATE TABLE steps (step INTEGER, kind VARCHAR, signature VARCHAR, problems VARCHAR)")
+        self._register("new_rollouts", _numbered([ROLLOUT_SCHEMA.empty_table()]))
+        self._register("new_updates", UPDATE_SCHEMA.empty_table())
+        nothing = """(SELECT NULL::BIGINT AS rid, NULL::INT AS step, NULL AS kind, NULL::INT AS attempt, NULL AS prompt_uid,
+            NULL::INT AS sample, NULL::BOOL AS kept, NULL::BOOL AS digested, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
+            NULL::FLOAT AS clip_low, NULL::FLOAT AS clip_high, NULL::FLOAT AS gap, NULL::FLOAT AS repetition WHERE false)"""
+        cursor.execute(STAGE.format(base=0, old=nothing, once=""))
+        cursor.execute(GROUPS)
+        cursor.execute(f"CREATE TABLE responses AS {STORE}")
+        cursor.execute("CREATE TABLE groups AS FROM staged_groups")
+
+    def _register(self, name: str, table: pa.Table) -> None:
+        self._connection.register(name, table)
+
+    # Keeping up.
+
+    def refresh(self) -> set[StepKey]:
+        """Read the steps whose files changed; returns them. Cheap when nothing did."""
+        with self._refreshing:
+            wanted = self._listed()
+            stale = [key for key, (signature, _, _) in wanted.items() if self._signatures.get(key) != signature]
+            gone = [key for key in self._signatures if key not in wanted]
+            if gone:
+                self._forget(gone)
+            stale.sort()  # newer rows get higher numbers
+            for start in range(0, len(stale), CHUNK_STEPS):
+                self._ingest({key: wanted[key] for key in stale[start : start + CHUNK_STEPS]})
+            return {*stale, *gone}
+
+    def _listed(self) -> dict[StepKey, tuple[str, list[Segment], list[Segment]]]:
+        rollouts, updates = defaultdict(list), defaultdict(list)
+        for segment in self.catalogue.segments("rollouts"):
+            rollouts[segment.step, segment.kind].append(segment)
+        for segment in self.catalogue.segments("updates"):
+            updates[segment.step, segment.kind].append(segment)
+        listed = {}
+        for key, segments in rollouts.items():
+            own = [u for u in updates.get(key, []) if u.attempt == segments[0].attempt]
+            names = "\n".join(sorted(segment.path.name for segment in (*segments, *own)))
+            listed[key] = (hashlib.blake2b(names.encode(), digest_size=8).hexdigest(), segments, own)
+        return listed
+
+    def _ingest(self, chunk: dict[StepKey, tuple[str, list[Segment], list[Segment]]]) -> None:
+        tables: dict[str, list[pa.Table]] = {"rollouts": [], "updates": []}
+        problems: dict[StepKey, list[Problem]] = {}
+        several = False
+        for key, (_, rollouts, updates) in chunk.items():
+            try:
+                read = read_narrow(self.run_dir, rollouts, ROLLOUT_SCHEMA)
+                joined = read_narrow(self.run_dir, updates, UPDATE_SCHEMA)
+            except FileNotFoundError:  # merged away between listing and reading: the next refresh sees the merged file
+                self.catalogue.forget()
+                continue
+            tables["rollouts"] += read.tables
+            tables["updates"] += joined.tables
+            problems[key] = [*read.problems, *joined.problems]
+            several = several or len(rollouts) > 1
+        known = any(key in self._signatures for key in problems)
+        with self._transaction() as cursor:
+            self._register("new_rollouts", _numbered(tables["rollouts"]))
+            self._register("new_updates", pa.concat_tables(tables["updates"] or [UPDATE_SCHEMA.empty_table()]))
+            base = cursor.execute("SELECT coalesce(max(rid), 0) + 1 FROM responses").fetchall()[0][0]
+            mine = " OR ".join(f"(step = {step} AND kind = '{kind}')" for step, kind in problems) or "false"
+            old = f"(SELECT * FROM responses WHERE {mine if known else 'false'})"
+            once = (
+                "QUALIFY row_number() OVER (PARTITION BY n.step, n.kind, n.prompt_uid, n.sample) = 1" if several else ""
+            )
+            cursor.execute(STAGE.format(base=base, old=old, once=once))
+            cursor.execute(GROUPS)
+            if known:
+                self._delete(cursor, problems)
+            cursor.execute(f"INSERT INTO responses {STORE}")
+            cursor.execute("INSERT INTO groups FROM staged_groups")
+            for (step, kind), found in problems.items():
+                as_json = json.dumps([(p.file, p.why, p.rows_lost) for p in found])
+                cursor.execute("INSERT INTO steps VALUES (?, ?, ?, ?)", [step, kind, chunk[step, kind][0], as_json])
+        self._signatures.update({key: chunk[key][0] for key in problems})
+        self._problems.update(problems)
+
+    def _forget(self, keys: Iterable[StepKey]) -> None:
+        with self._transaction() as cursor:
+            self._delete(cursor, keys)
+        for key in list(keys):
+            del self._signatures[key]
+            self._problems.pop(key, None)
+
+    @staticmethod
+    def _delete(cursor: duckdb.DuckDBPyConnection, keys: Iterable[StepKey]) -> None:
+        for step, kind in keys:
+            for table in ("responses", "groups", "steps"):
+                cursor.execute(f"DELETE FROM {table} WHERE step = ? AND kind = ?", [step, kind])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Any:
+        self._connection.execute("BEGIN")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        finally:
+            for name in ("new_rollouts", "new_updates"):
+                self._connection.unregister(name)
+            self._connection.execute("DROP TABLE IF EXISTS staged")
+            self._connection.execute("DROP TABLE IF EXISTS staged_groups")
+
+    def measure(self, table: pa.Table, columns: Sequence[str]) -> None:
+        """Set `columns` (of MEASURES, or the marks digested and measured) of the rows `rid`, as `table` holds them."""
+        with self._refreshing, self._transaction() as cursor:
+            self._register("new_rollouts", table)
+            assignments = ", ".join(f"{name} = n.{name}" for name in columns)
+            cursor.execute(f"UPDATE responses SET {assignments} FROM new_rollouts n WHERE responses.rid = n.rid")
+
+    # Asking.
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own for one thread's questions."""
+        return self._connection.cursor()
+
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The rows of a question as dictionaries."""
+        with self.cursor() as cursor:
+            cursor.execute(sql, list(values))
+            names = [column[0] for column in cursor.description or []]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def problems(self) -> list[Problem]:
+        """Every file, or part of one, that is not shown, and why."""
+        found = [
+            Problem(path.relative_to(self.run_dir).as_posix(), why)
+            for dataset in ("rollouts", "tokens", "updates")
+            for path, why in self.catalogue.problems(dataset)
+        ]
+        return found + [problem for problems in list(self._problems.values()) for problem in problems]
+
+    def close(self) -> None:
+        """Close the files; a temporary index is deleted."""
+        with self._refreshing:
+            self._connection.close()
+            self.words.close()
+            if self._lock_file >= 0:
+                os.close(self._lock_file)
+                self._lock_file = -1
+            if self.temporary:
+                shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _numbered(tables: list[pa.Table]) -> pa.Table:
+    table = pa.concat_tables(tables or [ROLLOUT_SCHEMA.empty_table()])
+    return table.append_column("number", pa.array(range(table.num_rows), pa.int64()))

@@ -1,0 +1,115 @@
+"""Reads single rows out of segments: the second phase of every look-up, after the index has said where they are.
+
+A row lies in a segment (a path relative to the run directory) at a position. Its row group alone is decoded, and of
+that the wanted columns only. Files are read with memory bounded by one row group; nothing is kept but footers.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+OPEN_FOOTERS = 64
+
+Row = dict[str, Any]
+Place = tuple[str, int]  # segment path relative to the run directory, position in it
+
+
+class UnreadableRow(ValueError):
+    """A row whose bytes are damaged; the message says where."""
+
+
+class SegmentReader:
+    """Random access to a run's segments. Methods may be called from several threads at once."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._footers: OrderedDict[str, tuple[pq.FileMetaData, list[int]]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def rows(self, places: Iterable[Place], columns: Sequence[str]) -> dict[Place, Row]:
+        """The given columns at each place; columns a segment lacks are None, damaged places are missing.
+
+        Raises `FileNotFoundError` when a segment was merged away: look the places up again.
+        """
+        wanted: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for segment, position in places:
+            wanted[segment, self._row_group(segment, position)].append(position)
+        found: dict[Place, Row] = {}
+        for (segment, group), positions in wanted.items():
+            first = self._footer(segment)[1][group]
+            try:
+                table = self._read(segment, group, columns)
+            except (pa.ArrowException, OSError) as error:
+                if isinstance(error, FileNotFoundError):
+                    raise
+                continue
+            picked = table.take([position - first for position in positions]).to_pylist()
+            for position, row in zip(positions, picked, strict=True):
+                found[segment, position] = {name: row.get(name) for name in columns}
+        return found
+
+    def arrays(self, segment: str, position: int, columns: Sequence[str]) -> Row:
+        """One row's columns that are not null, list columns as NumPy arrays (null entries become NaN)."""
+        group = self._row_group(segment, position)
+        table = self._read(segment, group, columns).slice(position - self._footer(segment)[1][group], 1)
+        found: Row = {}
+        for name in table.column_names:
+            value = table[name].chunk(0)[0]
+            if value.is_valid:
+                found[name] = (
+                    value.values.to_numpy(zero_copy_only=False) if pa.types.is_list(value.type) else value.as_py()
+                )
+        return found
+
+    def groups(self, segment: str, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table | Exception]]:
+        """Each row group's first position with its columns, or with the error that reading it raised."""
+        for group, first in enumerate(self._footer(segment)[1][:-1]):
+            try:
+                yield first, self._read(segment, group, columns)
+            except FileNotFoundError:
+                raise
+            except (pa.ArrowException, OSError) as error:
+                yield first, error
+
+    def find(self, segment: str, prompt_uid: str, sample: int) -> int | None:
+        """The position of a response in a segment without an index: by its key columns."""
+        keys = pq.read_table(self.run_dir / segment, columns=["prompt_uid", "sample"], partitioning=None)
+        hits = pc.and_(pc.equal(keys["prompt_uid"], prompt_uid), pc.equal(keys["sample"], sample))
+        position = pc.index(hits, True).as_py()
+        return None if position < 0 else int(position)
+
+    def _read(self, segment: str, group: int, columns: Sequence[str]) -> pa.Table:
+        metadata, _ = self._footer(segment)
+        with pq.ParquetFile(self.run_dir / segment, metadata=metadata) as file:
+            present = [name for name in columns if name in file.schema_arrow.names]
+            return file.read_row_group(group, columns=present, use_threads=False)
+
+    def _row_group(self, segment: str, position: int) -> int:
+        starts = self._footer(segment)[1]
+        if not 0 <= position < starts[-1]:
+            raise UnreadableRow(f"{segment} has no row {position}")
+        return bisect.bisect_right(starts, position) - 1
+
+    def _footer(self, segment: str) -> tuple[pq.FileMetaData, list[int]]:
+        with self._guard:
+            if segment in self._footers:
+                self._footers.move_to_end(segment)
+                return self._footers[segment]
+        metadata = pq.read_metadata(self.run_dir / segment)
+        starts = [0]
+        for group in range(metadata.num_row_groups):
+            starts.append(starts[-1] + metadata.row_group(group).num_rows)
+        with self._guard:
+            self._footers[segment] = (metadata, starts)
+            while len(self._footers) > OPEN_FOOTERS:
+                self._footers.popitem(last=False)
+        return metadata, starts

@@ -1,0 +1,88 @@
+"""A real Chromium in front of a real server: the demo's runs, and a run whose every text is hostile.
+
+Skipped by name where Chromium (`apt-get install chromium`) or Playwright is missing. `INNOVATOR_SCREENSHOTS=DIR` keeps a
+picture of every page visited.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e_browser import FLAGS, REAL_RUNS, Visitor
+from e2e_hostile import write_hostile_run
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's three runs and one full of hostile texts."""
+    from innovator_rl.dashboard.demo.write import write_demo
+
+    root = tmp_path_factory.mktemp("runs")
+    write_demo(root)
+    write_hostile_run(root / "hostile")
+    return root
+
+
+@pytest.fixture(scope="session")
+def address(runs_dir: Path) -> Iterator[str]:
+    """Where the dashboard of those runs (and of the checkout's real ones, if any) is served."""
+    import uvicorn
+
+    from innovator_rl.dashboard.app import create_app
+
+    roots = [runs_dir, *([REAL_RUNS] if REAL_RUNS.is_dir() else [])]
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(roots, demo=True), log_level="warning", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    _index(base, ("demo-science", "demo-baseline", "hostile"))
+    yield base
+    server.should_exit = True
+    thread.join(timeout=20)
+    listening.close()
+
+
+def _index(base: str, names: tuple[str, ...]) -> None:
+    """Ask for each run until it is indexed, so that no test measures the building."""
+    end = time.monotonic() + 120
+    for name in names:
+        while time.monotonic() < end:
+            with urllib.request.urlopen(f"{base}/api/runs/{name}", timeout=60) as answer:
+                if json.load(answer)["index"]["state"] == "ready":
+                    break
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    """One browser for all tests."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install --no-install-recommends chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=120_000)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, address, request) -> Iterator[Visitor]:
+    """A fresh page; the test fails if the page logged an error, broke the content policy or called another server."""
+    theme, width = getattr(request, "param", ("light", 1280))
+    visitor = Visitor(chromium, address, theme, width)
+    yield visitor
+    visitor.close()
+    assert visitor.complaints == []
