@@ -5,8 +5,7 @@ fused 3-D tensors, multiplied by one grouped GEMM where the type and the widths 
 Shapes: T tokens, H hidden, F fine width, E experts, S slots (E + null experts), k chosen.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,8 +16,7 @@ from upcycle.spec import FORM_WEIGHT, Spec
 GROUPED_BYTES = 16  # grouped GEMM wants every row to start on such a boundary
 
 
-@dataclass
-class Routing:
+class Routing(NamedTuple):
     """What a layer's router decided: `logits` (T, S), `selected` (T, k) slots, `gates` (T, k) weights before the routed scale."""
 
     logits: torch.Tensor
@@ -61,15 +59,18 @@ class Router(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(spec.slots, spec.hidden))
         self.top_k, self.gating = spec.top_k, spec.gating
+        self.constant = False  # True: the gates enter the sum without a gradient; the logits keep theirs
 
     def forward(self, x: torch.Tensor) -> Routing:
-        """`x` (T, H). The softmax is taken in float32."""
-        logits = functional.linear(x, self.weight)
+        """`x` (T, H). Logits are float32 whatever the model's type, so that rounding hardly moves a choice."""
+        logits = functional.linear(x.float(), self.weight.float())
         if self.gating == "topk_softmax":
-            top, selected = logits.float().topk(self.top_k, dim=-1)
+            top, selected = logits.topk(self.top_k, dim=-1)
             gates = top.softmax(-1)
         else:
-            gates, selected = logits.float().softmax(-1).topk(self.top_k, dim=-1)
+            gates, selected = logits.softmax(-1).topk(self.top_k, dim=-1)
+        if self.constant:
+            gates = gates.detach()
         return Routing(logits, selected, gates.to(x.dtype))
 
 

@@ -5,8 +5,7 @@ attention kernel and packing rule of transformers applies. Parameter names are l
 """
 
 import copy
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import transformers
@@ -16,13 +15,12 @@ from upcycle.blocks import MixtureBlock, Routing, feed_forward
 from upcycle.spec import Spec
 
 
-@dataclass
-class Output:
+class Output(NamedTuple):
     """One forward pass: `hidden` (B, S, H) after the last norm, `logits` (B, S, V) if asked, `routing` one entry a mixture layer."""
 
     hidden: torch.Tensor
     logits: torch.Tensor | None
-    routing: list[Routing] = field(default_factory=list)
+    routing: list[Routing]
 
 
 def family_config(spec: Spec, attention: str = "sdpa") -> Any:
@@ -88,6 +86,11 @@ class InnovatorForCausalLM(nn.Module):
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         else:
             self.model.gradient_checkpointing_disable()
+
+    def set_gates_constant(self, on: bool) -> None:
+        """Let the gates enter the sum without a gradient: a loss on the routers' logits then costs no pass through the trunk."""
+        for block in self.blocks():
+            block.gate.constant = on
 
     @torch.no_grad()
     def set_routed_scale(self, scale: float) -> None:

@@ -21,6 +21,7 @@ from upcycle.source import Entry, SafetensorsFolder, Source, require
 from upcycle.spec import Spec, native_shapes, read_json
 
 TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+SHARD_BYTES = 5_000_000_000
 SHORT = {dtype: short for short, dtype in TORCH.items()}
 
 
@@ -132,15 +133,48 @@ class InMemory:
         return (part.view(torch.int16).numpy().view(np.uint16)) if entry.dtype == "BF16" else part.numpy()
 
 
-def native_state(model: Any) -> dict[str, torch.Tensor]:
-    """The model's tensors as a native checkpoint stores them (a tied head once)."""
-    state = dict(model.state_dict())
-    return {name: state[name] for name, _ in native_shapes(model.spec)}
+class _Passing:
+    """Tensors that come one after another, in the order of `shapes`, each cast to `dtype`; one is held at a time."""
+
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, ...]], tensors: Iterable[tuple[str, torch.Tensor]], dtype: str
+    ) -> None:
+        self.entries = {
+            name: Entry("F32" if name.endswith(".routed_scale") else dtype, shape) for name, shape in shapes.items()
+        }
+        self._tensors = iter(tensors)
+        self._name, self._current = "", InMemory({})
+
+    def rows(self, name: str, start: int, stop: int) -> Array:
+        if self._name != name:
+            self._name, tensor = next(self._tensors)
+            assert self._name == name, f"{self._name} came where {name} was due"
+            self._current = InMemory({name: tensor.to(TORCH[self.entries[name].dtype])})
+        return self._current.rows(name, start, stop)
 
 
-def save_native(spec: Spec, state: Mapping[str, torch.Tensor], folder: Path, files: Iterable[Path] = ()) -> None:
-    """Write a native folder from tensors in memory; `files` (tokenizer, ...) travel along."""
-    source = InMemory({name: state[name] for name, _ in native_shapes(spec)})
-    write(source, folder, 5_000_000_000, "memory", lambda _line: None)
+def save_tensors(
+    shapes: Mapping[str, tuple[int, ...]],
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    folder: Path,
+    dtype: str = "F32",
+    files: Iterable[Path] = (),
+) -> None:
+    """Write tensors, given in the order of `shapes`, as a safetensors folder; `files` (tokenizer, ...) travel along.
+
+    Only the tensor at hand is asked of the iterator, so it may gather each from all ranks.
+    """
+    write(_Passing(shapes, tensors, dtype), folder, SHARD_BYTES, "training", lambda _line: None, resume=False)
     finish(folder, files, {})
+
+
+def save_native(
+    spec: Spec,
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    folder: Path,
+    dtype: str = "F32",
+    files: Iterable[Path] = (),
+) -> None:
+    """Write a native folder from tensors in the order of `native_shapes(spec)`; upcycle.json comes last."""
+    save_tensors(dict(native_shapes(spec)), tensors, folder, dtype, files)
     spec.save(folder)
