@@ -83,6 +83,11 @@ class UpcycleConfig(Section):
     donor: str = Field(
         min_length=1, description="Dense checkpoint: a folder, a hub id, or a model made here without a hub."
     )
+    donor_config: dict[str, Any] = Field(
+        default={},
+        description="The donor's config.json, for `plan` and rehearsals where the donor is not at hand; where it is, "
+        "the donor's own counts and must agree.",
+    )
     disciplines: dict[Word, Sources] = Field(
         min_length=1, description="Discipline to its text sources; each becomes one coarse expert, in this order."
     )

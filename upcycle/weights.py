@@ -3,11 +3,9 @@
 A parameter that FSDP2 has cut along its first dimension reads only its own rows, so no rank ever holds the whole model.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,64 +13,18 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
-from upcycle.numbers import STORAGE, Array
+from upcycle.checkpoints import Donor as Donor
+from upcycle.checkpoints import donor_config as donor_config
+from upcycle.checkpoints import donor_fingerprint as donor_fingerprint
+from upcycle.checkpoints import native_source as native_source
+from upcycle.numbers import Array
 from upcycle.shards import finish, write
-from upcycle.source import Entry, SafetensorsFolder, Source, require
-from upcycle.spec import Spec, native_shapes, read_json
+from upcycle.source import Entry, Source
+from upcycle.spec import Spec, native_shapes
 
 TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 SHARD_BYTES = 5_000_000_000
 SHORT = {dtype: short for short, dtype in TORCH.items()}
-
-
-def donor_config(folder: Path) -> dict[str, Any]:
-    """A checkpoint's config.json; `ValueError` if it is missing or not JSON."""
-    return read_json(folder / "config.json", "give the folder of a Hugging Face checkpoint")
-
-
-def donor_fingerprint(folder: Path) -> str:
-    """What an induced expert belongs to: a digest of the donor's configuration, tokenizer and weight headers."""
-    digest = hashlib.sha256()
-    for name in ("config.json", "tokenizer.json"):
-        path = folder / name
-        digest.update(name.encode() + (path.read_bytes() if path.is_file() else b""))
-    source = SafetensorsFolder(folder)
-    for name, entry in sorted(source.entries.items()):
-        first = source.rows(name, 0, 1)
-        digest.update(f"{name} {entry.dtype} {entry.shape} ".encode() + first.tobytes())
-    source.close()
-    return digest.hexdigest()[:32]
-
-
-class Donor:
-    """A dense donor under the names of the `dense` or `induced` kind (`expert.*` copies the network; zero_down starts it silent)."""
-
-    def __init__(self, spec: Spec, folder: Path) -> None:
-        self.spec, self._files = spec, SafetensorsFolder(folder)
-        if spec.tied:
-            self._files.entries.pop("lm_head.weight", None)
-        require(self._files, dict(native_shapes(spec.of_kind("dense"))), str(folder))
-        self.entries = {
-            name: Entry(self._files.entries[_dense(name)].dtype, shape) for name, shape in native_shapes(spec)
-        }
-
-    def rows(self, name: str, start: int, stop: int) -> Array:
-        if self.spec.form == "zero_down" and name.endswith("mlp.expert.down_proj.weight"):
-            entry = self.entries[name]
-            return np.zeros((stop - start, entry.width), STORAGE[entry.dtype])
-        return self._files.rows(_dense(name), start, stop)
-
-
-def _dense(name: str) -> str:
-    return name.replace(".mlp.shared_expert.", ".mlp.").replace(".mlp.expert.", ".mlp.")
-
-
-def native_source(folder: Path) -> tuple[Spec, SafetensorsFolder]:
-    """A folder of native weights, checked against its spec."""
-    spec = Spec.load(folder)
-    source = SafetensorsFolder(folder)
-    require(source, dict(native_shapes(spec)), str(folder))
-    return spec, source
 
 
 @torch.no_grad()
