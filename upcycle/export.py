@@ -139,6 +139,7 @@ def hf_config(spec: Spec, dtype: str) -> dict[str, Any]:
         "num_experts_per_tok": spec.top_k,
         "norm_topk_prob": spec.gating == "topk_softmax",
         "router_aux_loss_coef": 0.0,
+        "ungated_shared_expert": True,  # not Qwen2-MoE's own: later training must leave the zero gates alone
         "use_cache": True,
     }
 

@@ -111,7 +111,7 @@ def plan(config: UpcycleConfig, donor_config: dict[str, Any], gpus: int) -> Plan
     """Count `config` on a donor with this config.json, trained on `gpus` ranks."""
     spec = Spec.from_config(config, donor_config, "mixture")
     dtype = BY_NAME.get(str(donor_config.get("dtype") or donor_config.get("torch_dtype")), "F32")
-    export = Export(spec, Generated(dict(native_shapes(spec)), dtype), config.export.dtype)
+    export = Export(spec, Generated(dict(native_shapes(spec)), dtype, pool=1), config.export.dtype)
     shards = plan_shards(export.entries, config.export.shard_bytes)
     dense = numbers(spec.of_kind("dense"))
     return Plan(

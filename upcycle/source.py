@@ -183,26 +183,28 @@ class Generated:
     For rehearsals at full size: rows cost a copy, two reads are equal, and two tensors differ.
     """
 
-    POOL = 1_048_573  # a prime number, so that rows do not repeat
     STD = 0.02
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: str = "BF16", seed: int = 0) -> None:
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, ...]], dtype: str = "BF16", seed: int = 0, pool: int = 1_048_573
+    ) -> None:
+        """`pool` different numbers; a prime, so that rows do not repeat."""
         self.entries = {name: Entry(dtype, shape) for name, shape in shapes.items()}
-        values = np.random.default_rng(seed).standard_normal(self.POOL, np.float32) * np.float32(self.STD)
+        values = np.random.default_rng(seed).standard_normal(pool, np.float32) * np.float32(self.STD)
         once = from_float32(values, dtype)
         self._pool = np.concatenate([once, once])
-        self._seed = seed
+        self._seed, self._size = seed, pool
 
     def rows(self, name: str, start: int, stop: int) -> Array:
         width = self.entries[name].width
-        at = (xxhash.xxh32_intdigest(name.encode(), self._seed) + start * width) % self.POOL
+        at = (xxhash.xxh32_intdigest(name.encode(), self._seed) + start * width) % self._size
         count = (stop - start) * width
         result = np.empty(count, self._pool.dtype)
         done = 0
         while done < count:
-            step = min(self.POOL, count - done)
+            step = min(self._size, count - done)
             result[done : done + step] = self._pool[at : at + step]
-            done, at = done + step, (at + step) % self.POOL
+            done, at = done + step, (at + step) % self._size
         return result.reshape(stop - start, width)
 
 
