@@ -92,7 +92,7 @@ class Export:
 
     def __init__(self, spec: Spec, native: Source, dtype: str = "keep") -> None:
         self.dtype = native.entries["model.embed_tokens.weight"].dtype if dtype == "keep" else BY_NAME[dtype]
-        self.spec, self._native = spec, native
+        self.spec, self.native = spec, native
         self._pieces = dict(pieces(spec))
         self._factors: dict[str, float] = {}
         self.entries = {name: Entry(self.dtype, piece.shape) for name, piece in self._pieces.items()}
@@ -101,8 +101,8 @@ class Export:
         piece = self._pieces[name]
         if not piece.name:
             return np.zeros((stop - start, piece.shape[-1]), STORAGE[self.dtype])
-        values = self._native.rows(piece.name, piece.start + start, piece.start + stop)
-        stored, factor = self._native.entries[piece.name].dtype, piece.factor * self._scale(piece.scaled_by)
+        values = self.native.rows(piece.name, piece.start + start, piece.start + stop)
+        stored, factor = self.native.entries[piece.name].dtype, piece.factor * self._scale(piece.scaled_by)
         try:
             # The wider type takes the factor, so that a number is rounded at most once.
             if stored == "F32" or self.dtype != "F32":
@@ -115,7 +115,7 @@ class Export:
         if not name:
             return 1.0
         if name not in self._factors:
-            self._factors[name] = float(self._native.rows(name, 0, 1)[0, 0])
+            self._factors[name] = float(self.native.rows(name, 0, 1)[0, 0])
         return self._factors[name]
 
 

@@ -1,6 +1,6 @@
 """`innovator upcycle`: a dense model becomes a mixture of experts: plan, the four stages, export and proof."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Dense checkpoint to mixture of exp
 
 Config = Annotated[Path, typer.Argument(help="An upcycling configuration (.yaml).")]
 Settings = Annotated[list[str] | None, typer.Argument(help="Changes: key=value ...")]
+Ranks = Annotated[int, typer.Option(min=1, help="Processes on this machine, as torchrun starts them.")]
 FAILED_CHECK = 3
 
 
@@ -51,6 +52,67 @@ def plan_command(
     _show_plan(counted, gpu_memory, tensors)
     if cut:
         typer.echo(f"meta device: {whole:,} parameters, {local:,} on rank 0 of {gpus}")
+
+
+@app.command("run")
+def run_command(
+    config: Config,
+    settings: Settings = None,
+    ranks: Ranks = 1,
+    dense: Annotated[bool, typer.Option("--dense", help="Also train the dense baseline on the same text.")] = False,
+) -> None:
+    """All stages in order, then export and verify; what is complete is skipped."""
+    from upcycle import pipeline
+    from upcycle.verify import verify
+
+    wanted = _load(config, settings)
+    target = pipeline.run(wanted, _donor(wanted), _trainer(config, settings, ranks), typer.echo, dense)
+    checks = list(_shown(verify(target, _latest(wanted), progress=_progress)))
+    typer.echo(target)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(FAILED_CHECK)
+
+
+@app.command("induct")
+def induct_command(
+    config: Config,
+    settings: Settings = None,
+    discipline: Annotated[str | None, typer.Option(help="One discipline; else all, one after the other.")] = None,
+    ranks: Ranks = 1,
+    ray: Annotated[
+        str | None, typer.Option(help="Submit every discipline as a job to the Ray at this address.")
+    ] = None,
+) -> None:
+    """Stage 1: train one coarse expert per discipline beside the frozen donor."""
+    wanted = _load(config, settings)
+    if discipline is not None and discipline not in wanted.disciplines:
+        raise UserError(f"--discipline {discipline!r}: the configuration has {', '.join(wanted.disciplines)}")
+    names = [discipline] if discipline is not None else list(wanted.disciplines)
+    if ray is not None:
+        _induct_as_jobs(config, settings, wanted, names, ranks, ray)
+        return
+    train = _trainer(config, settings, ranks)
+    for name in names:
+        train("induct", name)
+        typer.echo(_folder(wanted) / "experts" / name)
+
+
+@app.command("route")
+def route_command(config: Config, settings: Settings = None, ranks: Ranks = 1) -> None:
+    """Stage 3: train the router alone."""
+    _train_stage("route", config, settings, ranks)
+
+
+@app.command("integrate")
+def integrate_command(config: Config, settings: Settings = None, ranks: Ranks = 1) -> None:
+    """Stage 4: train everything on general and scientific text."""
+    _train_stage("integrate", config, settings, ranks)
+
+
+@app.command("dense")
+def dense_command(config: Config, settings: Settings = None, ranks: Ranks = 1) -> None:
+    """The baseline: go on training the donor itself on the same text."""
+    _train_stage("dense", config, settings, ranks)
 
 
 @app.command("split")
@@ -155,6 +217,41 @@ def verify_command(
         checks += _shown([compare(checkpoint, served, vllm_seconds, platform.environment(1, kv_cache_gb=1))])
     if not all(check.ok for check in checks):
         raise typer.Exit(FAILED_CHECK)
+
+
+def _train_stage(stage: str, config: Path, settings: list[str] | None, ranks: int) -> None:
+    wanted = _load(config, settings)
+    _trainer(config, settings, ranks)(stage, "")
+    typer.echo(_folder(wanted) / stage)
+
+
+def _trainer(config: Path, settings: list[str] | None, ranks: int) -> "Callable[[str, str], object]":
+    """What trains (stage, discipline): this process, or torchrun with the same command on several ranks."""
+    if ranks == 1:
+        from upcycle import pipeline
+
+        return pipeline.here(_load(config, settings))
+    from upcycle import launch
+
+    def train(stage: str, discipline: str) -> None:
+        chosen = ["--discipline", discipline] if discipline else []
+        launch.on_ranks(ranks, ["upcycle", stage, str(config), *(settings or []), *chosen])
+
+    return train
+
+
+def _induct_as_jobs(
+    config: Path, settings: list[str] | None, wanted: "UpcycleConfig", names: list[str], ranks: int, address: str
+) -> None:
+    from innovator_rl.jobs.submit import client
+    from innovator_rl.rollouts.rundir import resolve_runs_dir
+    from upcycle import launch
+
+    connection = client(address)
+    ids = launch.as_jobs(connection, config, settings or [], names, ranks, resolve_runs_dir(wanted.runs_dir))
+    ended = launch.wait_for_jobs(connection, ids, typer.echo)
+    if set(ended.values()) != {"SUCCEEDED"}:
+        raise typer.Exit(1)
 
 
 def _shown(checks: "Iterable[Check]") -> "list[Check]":
