@@ -85,18 +85,12 @@ def checksum(source: Source, shard_bytes: int, progress: Progress) -> dict[str, 
     return sums
 
 
-def write(
-    source: Source, folder: Path, shard_bytes: int, identity: str, progress: Progress, *, resume: bool = True
-) -> None:
+def write(source: Source, folder: Path, shard_bytes: int, identity: str, progress: Progress) -> None:
     """Write all shards, then the index. `identity` names the inputs: a folder begun with others is refused.
-
-    With `resume` false, what an earlier attempt left in the folder is written anew.
 
     The caller adds the files that make the folder a checkpoint (config.json last), then calls `finish`.
     """
     shards = plan_shards(source.entries, shard_bytes)
-    if not resume:
-        (folder / JOURNAL).unlink(missing_ok=True)
     journal = _Journal.open(folder, shards, identity, kept=True)
     _require_disk(folder, sum(shard.bytes for shard in shards if shard.file not in journal.done))
     for shard in shards:

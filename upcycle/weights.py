@@ -1,11 +1,10 @@
-"""Between sources and torch modules: load a model by rows, shard by shard, and save one.
+"""Between sources and torch modules: load a model by rows, and a model's tensors as a source.
 
 A parameter that FSDP2 has cut along its first dimension reads only its own rows, so no rank ever holds the whole model.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,17 +12,10 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
-from upcycle.checkpoints import Donor as Donor
-from upcycle.checkpoints import donor_config as donor_config
-from upcycle.checkpoints import donor_fingerprint as donor_fingerprint
-from upcycle.checkpoints import native_source as native_source
 from upcycle.numbers import Array
-from upcycle.shards import finish, write
 from upcycle.source import Entry, Source
-from upcycle.spec import Spec, native_shapes
 
 TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
-SHARD_BYTES = 5_000_000_000
 SHORT = {dtype: short for short, dtype in TORCH.items()}
 
 
@@ -83,50 +75,3 @@ class InMemory:
         entry = self.entries[name]
         part = self._tensors[name].reshape(-1, entry.width)[start:stop].cpu().contiguous()
         return (part.view(torch.int16).numpy().view(np.uint16)) if entry.dtype == "BF16" else part.numpy()
-
-
-class _Passing:
-    """Tensors that come one after another, in the order of `shapes`, each cast to `dtype`; one is held at a time."""
-
-    def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], tensors: Iterable[tuple[str, torch.Tensor]], dtype: str
-    ) -> None:
-        self.entries = {
-            name: Entry("F32" if name.endswith(".routed_scale") else dtype, shape) for name, shape in shapes.items()
-        }
-        self._tensors = iter(tensors)
-        self._name, self._current = "", InMemory({})
-
-    def rows(self, name: str, start: int, stop: int) -> Array:
-        if self._name != name:
-            self._name, tensor = next(self._tensors)
-            assert self._name == name, f"{self._name} came where {name} was due"
-            self._current = InMemory({name: tensor.to(TORCH[self.entries[name].dtype])})
-        return self._current.rows(name, start, stop)
-
-
-def save_tensors(
-    shapes: Mapping[str, tuple[int, ...]],
-    tensors: Iterable[tuple[str, torch.Tensor]],
-    folder: Path,
-    dtype: str = "F32",
-    files: Iterable[Path] = (),
-) -> None:
-    """Write tensors, given in the order of `shapes`, as a safetensors folder; `files` (tokenizer, ...) travel along.
-
-    Only the tensor at hand is asked of the iterator, so it may gather each from all ranks.
-    """
-    write(_Passing(shapes, tensors, dtype), folder, SHARD_BYTES, "training", lambda _line: None, resume=False)
-    finish(folder, files, {})
-
-
-def save_native(
-    spec: Spec,
-    tensors: Iterable[tuple[str, torch.Tensor]],
-    folder: Path,
-    dtype: str = "F32",
-    files: Iterable[Path] = (),
-) -> None:
-    """Write a native folder from tensors in the order of `native_shapes(spec)`; upcycle.json comes last."""
-    save_tensors(dict(native_shapes(spec)), tensors, folder, dtype, files)
-    spec.save(folder)

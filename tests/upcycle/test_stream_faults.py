@@ -197,7 +197,7 @@ def test_experts_of_another_form_are_refused(ready: Any, tmp_path: Path) -> None
 def test_too_little_disk_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")(10**12, 10**12, 1000)
     monkeypatch.setattr(shards.shutil, "disk_usage", lambda _folder: usage)
-    with pytest.raises(ValueError, match="0.0 GB free, 0.5 GB needed"):
+    with pytest.raises(ValueError, match=r"0\.0 GB free, 0\.5 GB needed"):
         write(small(), tmp_path / "out", SHARD_BYTES, "x", quiet)
     assert not list((tmp_path / "out").glob("*.safetensors*"))
 
