@@ -184,7 +184,7 @@ def _stream(source: Source, shard: Shard, file: BinaryIO | None) -> str:
         file.write(shard.header)
     for name in shard.entries:
         for values in chunks(source, name):
-            data = memoryview(np.ascontiguousarray(values)).cast("B")
+            data = np.ascontiguousarray(values).view(np.uint8).data
             state.update(data)
             if file is not None:
                 file.write(data)

@@ -57,7 +57,10 @@ class Entry:
 class Source(Protocol):
     """Tensors that are listed and read by rows."""
 
-    entries: Mapping[str, Entry]
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Every tensor, in file order."""
+        ...
 
     def rows(self, name: str, start: int, stop: int) -> Array:
         """Rows `start` to `stop` of a tensor: (stop - start, width)."""

@@ -74,11 +74,12 @@ def _scored(checkpoint: Path, dtype: str, answers: list[Any], bound: str) -> Che
 
 def generate(checkpoint: str, dtype: str) -> list[dict[str, Any]]:
     """vLLM's greedy continuation of the prompts and its log-probabilities."""
-    from vllm import LLM, SamplingParams
+    import vllm
 
+    library: Any = vllm  # its argument types name every literal
     vocabulary = json.loads((Path(checkpoint) / "config.json").read_text())["vocab_size"]
-    engine = LLM(checkpoint, dtype=dtype, enforce_eager=True, max_model_len=128, skip_tokenizer_init=True)
-    greedy = SamplingParams(temperature=0, max_tokens=TOKENS, logprobs=1, ignore_eos=True, detokenize=False)
+    engine = library.LLM(checkpoint, dtype=dtype, enforce_eager=True, max_model_len=128, skip_tokenizer_init=True)
+    greedy = library.SamplingParams(temperature=0, max_tokens=TOKENS, logprobs=1, ignore_eos=True, detokenize=False)
     results = engine.generate([{"prompt_token_ids": p} for p in prompts(vocabulary)], greedy, use_tqdm=False)
     answers = []
     for result in results:
