@@ -21,7 +21,7 @@ import html
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,27 +50,36 @@ def documents(sources: Iterable[Source], discipline: str, base: Path | None = No
         raise ValueError(f"discipline {discipline!r} has no text: its sources hold no document; add a source with text")
 
 
+def require_files(sources: Sequence[Source], discipline: str, base: Path | None = None) -> None:
+    """`ValueError` for a discipline without sources or a pattern without files; reads nothing."""
+    if not sources:
+        raise ValueError(f"discipline {discipline!r} has no sources: list its files under disciplines.{discipline}")
+    for source in sources:
+        for pattern in source.paths:
+            _files(pattern, discipline, base or Path.cwd())
+
+
 def is_held_out(text: str, fraction: float, seed: int = 0) -> bool:
     """Whether the document belongs to the held-out split; depends on its text, `fraction` and `seed` alone."""
-    return int.from_bytes(_digest(f"{seed}:{text}")[:8], "big") < fraction * 2**64
+    return int.from_bytes(_digest(f"{seed}:{text.strip()}")[:8], "big") < fraction * 2**64
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).digest()
 
 
+def _files(pattern: str, discipline: str, base: Path) -> list[Path]:
+    found = sorted(glob.glob(str(base / Path(pattern).expanduser()), recursive=True))
+    files = [Path(name) for name in found if Path(name).is_file()]
+    if not files:
+        raise ValueError(f"discipline {discipline!r}: no file matches {pattern!r}; correct the path or drop the source")
+    return files
+
+
 def _source_texts(source: Source, discipline: str, base: Path) -> Iterator[str]:
     for pattern in source.paths:
-        files = sorted(glob.glob(str(base / Path(pattern).expanduser()), recursive=True))
-        files = [name for name in files if Path(name).is_file()]
-        if not files:
-            raise ValueError(
-                f"discipline {discipline!r}: no file matches {pattern!r}; correct the path or drop the source"
-            )
-        for name in files:
-            yield from (
-                text for text in _file_texts(Path(name), source, discipline) if len(text) >= source.min_characters
-            )
+        for path in _files(pattern, discipline, base):
+            yield from (text for text in _file_texts(path, source, discipline) if len(text) >= source.min_characters)
 
 
 def _file_texts(path: Path, source: Source, discipline: str) -> Iterator[str]:
@@ -88,12 +97,11 @@ def _file_texts(path: Path, source: Source, discipline: str) -> Iterator[str]:
             f"discipline {discipline!r}: {path} holds rows; say with `template` which columns are its text"
         )
     for number, row in enumerate(_rows(content, name, path, discipline), 1):
-        if source.selfies:
-            row = _with_selfies(row, source.selfies)
-            if row is None:
-                continue
+        columns = _with_selfies(row, source.selfies) if source.selfies else row
+        if columns is None:
+            continue
         try:
-            yield source.template.format_map(row).strip()
+            yield source.template.format_map(columns).strip()
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(
                 f"discipline {discipline!r}: row {number} of {path} does not fit template {source.template!r}: "

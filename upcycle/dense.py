@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from upcycle.checkpoints import Donor
 from upcycle.config import UpcycleConfig
+from upcycle.engine import Engine
 from upcycle.objectives import LanguageObjective
-from upcycle.packing import even_shares
-from upcycle.spec import Spec
-from upcycle.stage import artefacts, build, prepare, save_native_folder, train_stage
-from upcycle.weights import Donor
+from upcycle.spec import FILE, Spec
+from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
 
 
 def continue_dense(config: UpcycleConfig) -> Path:
     """Train the donor on; the folder runs/NAME/dense."""
     target = artefacts(config) / "dense"
-    if (target / "upcycle.json").is_file():
+    if (target / FILE).is_file():
         return target
     setup = prepare(config)
-    spec = Spec.from_config(config, setup.donor_config, "dense")
-    model = build(setup, "dense", Donor(spec, setup.donor), lambda _: True)
-    shares = even_shares(tuple(config.disciplines), setup.general(config.dense))
-    train_stage(setup, "dense", config.dense, model, LanguageObjective(), shares)
-    save_native_folder(setup, model, target)
+    trained = engine(setup)
+    trained.fit()
+    save_native_folder(setup, trained.model, target)
     return target
+
+
+def engine(setup: Setup) -> Engine:
+    """The baseline's engine at its last checkpoint."""
+    spec = Spec.from_config(setup.config, setup.donor_config, "dense")
+    model = build(setup, "dense", Donor(spec, setup.donor), lambda _: True)
+    return engine_of(setup, "dense", setup.config.dense, model, LanguageObjective(), setup.shares(setup.config.dense))

@@ -90,23 +90,29 @@ def optimizer(model: nn.Module, config: StageConfig) -> torch.optim.Optimizer:
 
 
 class Engine:
-    """One stage's training. `batches(step)` is this rank's view of the global batch of step 0, 1, ..., in slices."""
+    """One stage's training.
+
+    `batches(step)` is this rank's view of the global batch of step 0, 1, ..., in slices; `flops` are the operations that
+    training on one token takes.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         stage: StageConfig,
         config: EngineConfig,
         objective: Objective,
         batches: Callable[[int], list[Batch]],
         *,
         steps: int,
+        flops: float,
         world: World,
         run: RunDir,
         evaluate: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         self.model, self.stage, self.config, self.objective = model, stage, config, objective
         self.batches, self.steps, self.world, self.run, self.evaluate = batches, steps, world, run, evaluate
+        self.flops = flops
         self.optimizer = optimizer(model, stage)
         self.step = load_latest(run.checkpoints, model, self.optimizer, world)
         self._said = 0.0
@@ -188,11 +194,15 @@ class Engine:
 
     def _speed(self, seconds: float) -> dict[str, float]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+        speed = self.stage.batch_tokens / seconds
         figures = {
             "perf/seconds": seconds,
-            "perf/tokens_per_second": self.stage.batch_tokens / seconds,
+            "perf/tokens_per_second": speed,
+            "perf/tflops": speed * self.flops / 1e12,
             "perf/memory_gib": peak,
         }
+        if self.config.peak_tflops:
+            figures["perf/mfu"] = figures["perf/tflops"] / (self.config.peak_tflops * self.world.size)
         if self.world.device.type == "cuda":
             figures["perf/device_memory_gib"] = torch.cuda.max_memory_allocated() / GIB
         return figures

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 from upcycle.engine_world import World
@@ -37,7 +38,7 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optim
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(aside, ignore_errors=True)
     world.wait()
-    dcp.save(_state(model, optimizer, step), checkpoint_id=aside)
+    state_dict_saver.save(_state(model, optimizer, step), checkpoint_id=aside)
     world.wait()
     if world.first:
         shutil.rmtree(target, ignore_errors=True)
@@ -59,9 +60,9 @@ def load_latest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     path = folder / f"step={saved[-1]:06d}"
     state = _state(model, optimizer, 0)
     try:
-        dcp.load(state, checkpoint_id=path)
-    except Exception as error:
-        cause = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        state_dict_loader.load(state, checkpoint_id=path)
+    except (Exception, CheckpointException) as error:
+        cause = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise ValueError(
             f"{path} does not fit this model or is damaged ({cause[0]}): remove it to go on from an older one"
         ) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
 
 WAIT = datetime.timedelta(minutes=30)  # a rank that is gone ends the others instead of holding them
 
@@ -30,7 +31,7 @@ class World:
     @cached_property
     def mesh(self) -> Any:
         """The one-dimensional mesh that parameters are spread over."""
-        return dist.init_device_mesh(self.device.type, (self.size,))
+        return init_device_mesh(self.device.type, (self.size,))
 
     def wait(self) -> None:
         """Until every rank is here."""
@@ -57,5 +58,6 @@ def join(threads: int = 0) -> World:
         if "RANK" in os.environ:
             dist.init_process_group(backend, timeout=WAIT)
         else:
-            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=WAIT)
+            alone = dist.HashStore()  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=alone, rank=0, world_size=1, timeout=WAIT)
     return World(dist.get_rank(), dist.get_world_size(), device)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from upcycle.checkpoints import EXPERT, Donor, donor_fingerprint
 from upcycle.config import UpcycleConfig
+from upcycle.engine import Engine
 from upcycle.engine_output import save_folder
 from upcycle.objectives import LanguageObjective
 from upcycle.spec import Spec, write_json
 from upcycle.split import expert_shapes
-from upcycle.stage import artefacts, build, prepare, train_stage
-from upcycle.weights import Donor, donor_fingerprint
-
-EXPERT_JSON = "expert.json"
+from upcycle.stage import Setup, artefacts, build, engine_of, prepare
 
 
 def induct(config: UpcycleConfig, discipline: str) -> Path:
@@ -23,14 +22,19 @@ def induct(config: UpcycleConfig, discipline: str) -> Path:
     if discipline not in config.disciplines:
         raise ValueError(f"no discipline {discipline!r}: the configuration has {', '.join(config.disciplines)}")
     target = artefacts(config) / "experts" / discipline
-    if (target / EXPERT_JSON).is_file():
+    if (target / EXPERT).is_file():
         return target
     setup = prepare(config)
-    spec = Spec.from_config(config, setup.donor_config, "induced")
-    model = build(setup, "induced", Donor(spec, setup.donor), lambda name: ".mlp.expert." in name)
-    train_stage(setup, f"induct-{discipline}", config.induct, model, LanguageObjective(), {discipline: 1.0})
-    facts = {"discipline": discipline, "form": spec.form, "donor": donor_fingerprint(setup.donor)}
-    save_folder(
-        model, list(expert_shapes(spec)), target, setup.world, lambda folder: write_json(folder / EXPERT_JSON, facts)
-    )
+    trained = engine(setup, discipline)
+    trained.fit()
+    facts = {"discipline": discipline, "form": config.mixture.form, "donor": donor_fingerprint(setup.donor)}
+    names = list(expert_shapes(trained.model.spec))
+    save_folder(trained.model, names, target, setup.world, lambda folder: write_json(folder / EXPERT, facts))
     return target
+
+
+def engine(setup: Setup, discipline: str) -> Engine:
+    """The stage's engine at its last checkpoint."""
+    spec = Spec.from_config(setup.config, setup.donor_config, "induced")
+    model = build(setup, "induced", Donor(spec, setup.donor), lambda name: ".mlp.expert." in name)
+    return engine_of(setup, f"induct-{discipline}", setup.config.induct, model, LanguageObjective(), {discipline: 1.0})

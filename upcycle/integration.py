@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from upcycle.checkpoints import native_source
 from upcycle.config import UpcycleConfig
+from upcycle.engine import Engine
 from upcycle.objectives import MixtureObjective, Weights
-from upcycle.packing import even_shares
-from upcycle.stage import artefacts, build, prepare, save_native_folder, train_stage
-from upcycle.stage_config import IntegrateConfig
-from upcycle.weights import native_source
+from upcycle.spec import FILE
+from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
 
-NEW_PARTS = {
+TRAINED = {  # parts of the names of what learns
     "all": ("",),
     "experts": (".mlp.gate.", ".mlp.experts.", ".mlp.routed_scale"),
     "router": (".mlp.gate.", ".mlp.routed_scale"),
@@ -21,21 +21,20 @@ NEW_PARTS = {
 def integrate(config: UpcycleConfig) -> Path:
     """Train runs/NAME/route on the mixture of texts; the folder runs/NAME/integrate."""
     target = artefacts(config) / "integrate"
-    if (target / "upcycle.json").is_file():
+    if (target / FILE).is_file():
         return target
     setup = prepare(config)
-    _, source = native_source(artefacts(config) / "route")
-    stage = config.integrate
-    parts = NEW_PARTS[stage.train]
-    model = build(setup, "mixture", source, lambda name: any(part in name for part in parts))
-    objective = MixtureObjective(
-        _weights(stage), tuple(config.disciplines), config.mixture.split, config.route.general_target
-    )
-    shares = even_shares(tuple(config.disciplines), setup.general(stage))
-    train_stage(setup, "integrate", stage, model, objective, shares)
-    save_native_folder(setup, model, target)
+    trained = engine(setup)
+    trained.fit()
+    save_native_folder(setup, trained.model, target)
     return target
 
 
-def _weights(stage: IntegrateConfig) -> Weights:
-    return Weights(language=1.0, classification=stage.classification, balance=stage.balance, z_loss=stage.z_loss)
+def engine(setup: Setup) -> Engine:
+    """The stage's engine at its last checkpoint."""
+    config, stage = setup.config, setup.config.integrate
+    _, source = native_source(setup.folder / "route")
+    model = build(setup, "mixture", source, lambda name: any(part in name for part in TRAINED[stage.train]))
+    weights = Weights(language=1.0, classification=stage.classification, balance=stage.balance, z_loss=stage.z_loss)
+    objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, config.route.general_target)
+    return engine_of(setup, "integrate", stage, model, objective, setup.shares(stage))

@@ -32,7 +32,7 @@ def routing_accuracy(counts: torch.Tensor, split: int) -> torch.Tensor:
 def max_violation(counts: torch.Tensor, experts: int) -> torch.Tensor:
     """() largest load of an expert over its fair share, minus 1, mean of layers; 0 when even."""
     load = _science_load(counts, experts)
-    return (load.amax(1) / load.mean(1).clamp(min=1e-9) - 1).mean()
+    return (load.amax(1) / load.mean(1).clamp(min=1e-9) - 1).clamp(min=0).mean()
 
 
 def dead_experts(counts: torch.Tensor, experts: int) -> int:

@@ -96,7 +96,8 @@ class Corpora:
         """The sequences `picks` = (discipline, index); `ids` gives each discipline's number."""
         windows = [self._corpus[name].window(index) for name, index in picks]
         columns = [torch.from_numpy(np.stack(column)) for column in zip(*windows, strict=True)]
-        return Batch(*columns, discipline=torch.tensor([ids[name] for name, _ in picks]))
+        tokens, labels, positions = columns
+        return Batch(tokens, labels, positions, torch.tensor([ids[name] for name, _ in picks]))
 
 
 class Schedule:

@@ -9,25 +9,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from upcycle.checkpoints import native_source
 from upcycle.config import UpcycleConfig
+from upcycle.engine import Engine
 from upcycle.objectives import MixtureObjective, Weights
-from upcycle.packing import even_shares
-from upcycle.stage import artefacts, build, prepare, save_native_folder, train_stage
-from upcycle.weights import native_source
+from upcycle.spec import FILE
+from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
 
 
 def route(config: UpcycleConfig) -> Path:
     """Train the router of runs/NAME/split; the folder runs/NAME/route."""
     target = artefacts(config) / "route"
-    if (target / "upcycle.json").is_file():
+    if (target / FILE).is_file():
         return target
     setup = prepare(config)
-    _, source = native_source(artefacts(config) / "split")
+    trained = engine(setup)
+    trained.fit()
+    save_native_folder(setup, trained.model, target)
+    return target
+
+
+def engine(setup: Setup) -> Engine:
+    """The stage's engine at its last checkpoint."""
+    config, stage = setup.config, setup.config.route
+    _, source = native_source(setup.folder / "split")
     model = build(setup, "mixture", source, lambda name: name.endswith("mlp.gate.weight"))
     model.set_gates_constant(True)
-    stage = config.route
     weights = Weights(language=0.0, classification=1.0, balance=stage.balance, z_loss=stage.z_loss)
-    objective = MixtureObjective(weights, tuple(config.disciplines), config.mixture.split, stage.general_target)
-    train_stage(setup, "route", stage, model, objective, even_shares(tuple(config.disciplines), setup.general(stage)))
-    save_native_folder(setup, model, target)
-    return target
+    objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, stage.general_target)
+    return engine_of(setup, "route", stage, model, objective, setup.shares(stage))

@@ -21,18 +21,21 @@ import yaml
 
 from innovator_rl.models.store import resolve
 from innovator_rl.rollouts.rundir import RunDir, resolve_runs_dir
+from upcycle.checkpoints import donor_config
 from upcycle.config import UpcycleConfig
+from upcycle.corpora import require_files
 from upcycle.engine import Engine, Objective, shard, slices_of
 from upcycle.engine_output import save_folder
 from upcycle.engine_world import World, join
 from upcycle.evaluation import evaluate
+from upcycle.flops import flops_per_token
 from upcycle.model import InnovatorForCausalLM
-from upcycle.packing import GENERAL, Batch, Corpora, Schedule, tokenize
+from upcycle.packing import GENERAL, Batch, Corpora, Schedule, even_shares, tokenize
 from upcycle.shards import finish
 from upcycle.source import Source
 from upcycle.spec import Kind, Spec, native_shapes
-from upcycle.stage_config import DenseConfig, IntegrateConfig, RouteConfig, StageConfig
-from upcycle.weights import donor_config, load_weights
+from upcycle.stage_config import DenseConfig, IntegrateConfig, RouteConfig, Sources, StageConfig
+from upcycle.weights import load_weights
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "vocab.json", "merges.txt",
@@ -65,9 +68,14 @@ class Setup:
         """Where the artefacts of all stages lie."""
         return artefacts(self.config)
 
-    def general(self, stage: RouteConfig | IntegrateConfig | DenseConfig) -> float:
-        """The share of general text in a stage: 0 where the configuration names none."""
-        return stage.general_share if self.config.general else 0.0
+    @property
+    def disciplines(self) -> tuple[str, ...]:
+        """The disciplines in the order of their experts."""
+        return tuple(self.config.disciplines)
+
+    def shares(self, stage: RouteConfig | IntegrateConfig | DenseConfig) -> dict[str, float]:
+        """The stage's share of general text, the rest evenly over the disciplines; no general text where none is named."""
+        return even_shares(self.disciplines, stage.general_share if self.config.general else 0.0)
 
 
 def build(setup: Setup, kind: Kind, source: Source, trains: Callable[[str], bool]) -> Any:
@@ -101,21 +109,27 @@ def artefacts(config: UpcycleConfig) -> Path:
     return resolve_runs_dir(config.runs_dir) / config.name
 
 
+def check_sources(config: UpcycleConfig) -> dict[str, Sources]:
+    """The sources of every discipline and of general text; `ValueError` for one without files or named as general text is."""
+    if GENERAL in config.disciplines:
+        raise ValueError(f"disciplines.{GENERAL}: this name means general text; list its sources under `general`")
+    sources = {**config.disciplines, **({GENERAL: config.general} if config.general else {})}
+    for name, found in sources.items():
+        require_files(found, name)
+    return sources
+
+
 def prepare(config: UpcycleConfig) -> Setup:
     """Join the ranks, find the donor, tokenize what is not yet tokenized. `ValueError` for what people can correct."""
     donor = Path(resolve(config.donor))
     shape = donor_config(donor)
+    sources = check_sources(config)
     world = join(config.engine.threads)
-    sources = {**config.disciplines, **({GENERAL: config.general} if config.general else {})}
-    if GENERAL in config.disciplines:
-        raise ValueError(f"disciplines.{GENERAL}: this name means general text; list its sources under `general`")
     folder = artefacts(config) / "data"
     tokenize(sources, _tokenizer(donor, shape), folder, config.data.held_out, config.seed)
-    ids = {name: number for number, name in enumerate(config.disciplines)}
-    ids |= {GENERAL: -1} if config.general else {}
-    train, held_out = (
-        Corpora(folder, split, list(ids), config.data.sequence_length) for split in ("train", "held_out")
-    )
+    ids = {name: -1 if name == GENERAL else number for number, name in enumerate(sources)}
+    length = config.data.sequence_length
+    train, held_out = (Corpora(folder, split, list(ids), length) for split in ("train", "held_out"))
     return Setup(config, world, donor, shape, train, held_out, ids)
 
 
@@ -137,13 +151,14 @@ def _tokenizer(donor: Path, shape: Mapping[str, Any]) -> Any:
     return tokenizer
 
 
-def train_stage(
+def engine_of(
     setup: Setup, name: str, stage: StageConfig, model: Any, objective: Objective, shares: Mapping[str, float]
-) -> RunDir:
-    """Train `model` through one stage on text in these `shares`; the finished run directory."""
+) -> Engine:
+    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory."""
     run = RunDir(resolve_runs_dir(setup.config.runs_dir) / f"{setup.config.name}.{name}")
     _same_as_before(setup, stage, run)
     batch, micro, steps = sizes(setup, stage)
+    kind: Any = name.partition("-")[0]
     available = {key: setup.train.size(key) for key in shares}
     schedule = Schedule(available, shares, batch, steps, setup.config.seed)
 
@@ -151,12 +166,18 @@ def train_stage(
         picks = schedule.picks(step)
         return slices_of(partial(setup.train.batch, ids=setup.ids), picks, setup.world, micro)
 
-    engine = Engine(
-        model, stage, setup.config.engine, objective, batches,
-        steps=steps, world=setup.world, run=run, evaluate=evaluation(setup, model, shares),
-    )  # fmt: skip
-    engine.fit()
-    return run
+    return Engine(
+        model,
+        stage,
+        setup.config.engine,
+        objective,
+        batches,
+        steps=steps,
+        flops=flops_per_token(model.spec, kind, setup.config.data.sequence_length).training,
+        world=setup.world,
+        run=run,
+        evaluate=evaluation(setup, model, shares),
+    )
 
 
 def evaluation(

@@ -114,6 +114,10 @@ class EngineConfig(Section):
     )
     checkpointing: bool = Field(default=True, description="Recompute activations in the backward pass.")
     cpu_offload: bool = Field(default=False, description="Keep parameters and moments in host memory.")
+    peak_tflops: Coefficient = Field(
+        default=0.0,
+        description="What one device can do, in 10^12 operations a second, for the utilization (MFU); 0: not told.",
+    )
     save_every: PositiveInt = Field(default=200, description="Steps between checkpoints.")
     keep: PositiveInt = Field(default=2, description="Checkpoints kept; older ones are removed.")
     threads: Annotated[int, Field(ge=0)] = Field(default=0, description="Threads of one rank on a CPU; 0: torch's own.")
