@@ -2,8 +2,8 @@
 
 Two subclasses, registered through verl's `EngineRegistry` (no copy of verl's loop):
 
-- `ObservedEngine` (CUDA): the stock engine plus router statistics of mixture-of-experts layers among the metrics, and a row in
-  `updates/` for every trained response.
+- `ObservedEngine` (CUDA): the stock engine plus router statistics of mixture-of-experts layers among the metrics, a row in
+  `updates/` for every trained response, and an upcycled mixture kept in its form (see `mixture`).
 - `PromptSharingEngine` (CPU): also lays a group's responses into one row (see `prompt_sharing`), so a prompt is computed once and the
   head is applied to response tokens alone. Stock verl on a CPU pads every sequence to the longest instead (its padding-free path
   wants flash-attention).
@@ -21,6 +21,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+from innovator_rl.training.mixture import count_shared_experts, freeze_shared_gate
 from innovator_rl.training.prompt_sharing import SharedRow, share_prompts, spread
 from innovator_rl.training.router_load import RouterLoad
 from innovator_rl.training.update_record import UpdateRecord
@@ -31,6 +32,9 @@ class ObservedEngine(FSDPEngineWithLMHead):
 
     router_load: RouterLoad | None = None
     update_record: UpdateRecord | None = None
+
+    def _build_module(self) -> Any:
+        return freeze_shared_gate(super()._build_module())
 
     def initialize(self) -> None:
         super().initialize()
@@ -104,5 +108,6 @@ def _register(engine: type[FSDPEngineWithLMHead], device: str) -> None:
         EngineRegistry._engines.setdefault("language_model", {}).setdefault(backend, {})[device] = engine
 
 
+count_shared_experts()
 _register(ObservedEngine, "cuda")
 _register(PromptSharingEngine, "cpu")

@@ -1,0 +1,142 @@
+"""The native model: the donor it starts from, and the mixture block against equation 4 written out token by token."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from donors import SHAPE, make_donor, mixture_of, spec_of
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.functional import linear, silu
+
+from upcycle.blocks import MixtureBlock
+from upcycle.checkpoints import Donor
+from upcycle.meta import imaginary_ranks
+from upcycle.model import InnovatorForCausalLM
+from upcycle.spec import native_shapes
+from upcycle.weights import InMemory, load_weights
+
+TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
+
+
+def loaded(donor: Path, kind: str, **settings: Any) -> InnovatorForCausalLM:
+    spec = spec_of(donor, **settings)
+    model = InnovatorForCausalLM(spec.of_kind(kind))  # type: ignore[arg-type]
+    load_weights(model, Donor(spec.of_kind(kind), donor))  # type: ignore[arg-type]
+    return model
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_dense_kind_is_the_donor(tmp_path: Path, family: str, tied: bool) -> None:
+    donor = make_donor(tmp_path, family, tie_word_embeddings=tied)
+    reference = transformers.AutoModelForCausalLM.from_pretrained(donor)
+    with torch.no_grad():
+        assert torch.equal(loaded(donor, "dense")(TOKENS).logits, reference(TOKENS).logits)
+
+
+@pytest.mark.parametrize(("form", "same"), [("zero_down", True), ("half", False), ("literal", False)])
+def test_a_silent_copy_starts_as_the_donor_and_only_the_expert_learns(tmp_path: Path, form: str, same: bool) -> None:
+    donor = make_donor(tmp_path)
+    model, dense = loaded(donor, "induced", form=form), loaded(donor, "dense")
+    with torch.no_grad():
+        difference = (model(TOKENS).logits - dense(TOKENS).logits).abs().max()
+    # The mean of a network and its copy is the network, up to rounding; the sum is not.
+    assert (difference == 0) if same else (difference < 1e-4) if form == "half" else (difference > 0.1)
+    model(TOKENS).logits.sum().backward()
+    learned = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert learned == {name for name, _ in native_shapes(model.spec) if ".mlp.expert." in name}
+
+
+def equation_4(block: MixtureBlock, x: torch.Tensor) -> torch.Tensor:
+    """Shared expert + scale x sum of gate x expert, one token at a time."""
+    rows = []
+    for token in x:
+        logits = block.gate.weight @ token
+        if block.gate.gating == "topk_softmax":
+            chosen = logits.topk(block.gate.top_k).indices
+            gates = logits[chosen].softmax(-1)
+        else:
+            gates, chosen = logits.softmax(-1).topk(block.gate.top_k)
+        total = block.shared_weight * block.shared_expert(token)
+        for gate, e in zip(gates, chosen.tolist(), strict=True):
+            if e < len(block.experts.down_proj):
+                a, b = linear(token, block.experts.gate_up_proj[e]).chunk(2)
+                total = total + block.routed_scale * gate * linear(silu(a) * b, block.experts.down_proj[e])
+        rows.append(total)
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("gating", ["topk_softmax", "softmax_topk"])
+@pytest.mark.parametrize("null_experts", [0, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["grouped", "each"])
+@pytest.mark.parametrize("settings", [{}, {"form": "half"}, {"routed_scale": "learned"}, {"routed_scale": "one"}])
+def test_a_mixture_block_is_equation_4(
+    gating: str, null_experts: int, dtype: torch.dtype, settings: dict[str, Any]
+) -> None:
+    spec = mixture_of({**SHAPE, "model_type": "qwen2"}, gating=gating, null_experts=null_experts, **settings)
+    torch.manual_seed(0)
+    block = MixtureBlock(spec).to(dtype)
+    for parameter in block.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(17, spec.hidden, dtype=dtype)
+    assert block.experts._fits_grouped(x) == (dtype == torch.float32)
+    assert torch.allclose(block(x), equation_4(block, x), rtol=1e-5, atol=1e-5)
+    assert block.routing is not None
+    if null_experts:
+        assert (block.routing.selected >= spec.experts).any(), "the case must reach a null expert"
+
+
+def test_documents_in_one_row_do_not_see_each_other(tmp_path: Path) -> None:
+    model = loaded(make_donor(tmp_path), "dense")
+    first, second = TOKENS[:1, :10], TOKENS[1:, :14]
+    positions = torch.cat([torch.arange(10), torch.arange(14)])[None]
+    with torch.no_grad():
+        packed = model(torch.cat([first, second], 1), position_ids=positions).logits
+        alone = torch.cat([model(first).logits, model(second).logits], 1)
+    assert torch.allclose(packed, alone, atol=1e-5)
+
+
+def test_constant_gates_keep_the_trunk_out_of_the_backward_pass(tmp_path: Path) -> None:
+    model = InnovatorForCausalLM(spec_of(make_donor(tmp_path)))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    model.requires_grad_(False)
+    for block in model.blocks():
+        block.gate.requires_grad_(True)
+    assert model(TOKENS).logits.requires_grad
+    model.set_gates_constant(True)
+    out = model(TOKENS)
+    assert not out.logits.requires_grad
+    assert all(routing.logits.requires_grad for routing in out.routing)
+
+
+def test_a_rank_reads_only_its_own_rows(tmp_path: Path) -> None:
+    spec = spec_of(make_donor(tmp_path), null_experts=1)
+    torch.manual_seed(0)
+    whole = {name: torch.randn(shape) for name, shape in native_shapes(spec)}
+    asked: dict[str, int] = {}
+
+    class Counting(InMemory):
+        def rows(self, name: str, start: int, stop: int) -> Any:
+            asked[name] = asked.get(name, 0) + stop - start
+            return super().rows(name, start, stop)
+
+    with torch.device("meta"):
+        model = InnovatorForCausalLM(spec)
+    with imaginary_ranks(3):
+        mesh = init_device_mesh("cpu", (3,))
+        for layer in model.model.layers:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        model.to_empty(device="cpu")
+        load_weights(model, Counting(whole))
+        for name, parameter in model.named_parameters():
+            local = parameter.to_local()  # type: ignore[attr-defined]
+            assert torch.equal(local, whole[name][: len(local)]), name
+            assert len(local) <= -(-len(whole[name]) // 3)
+    experts = "model.layers.0.mlp.experts.gate_up_proj"
+    assert asked[experts] == 3 * 2 * spec.fine, "three of eight experts on the first of three ranks"

@@ -1,0 +1,146 @@
+"""Splitting is exact: under oracle routing the fine experts together are the coarse one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from donors import make_donor, make_experts, spec_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from upcycle.blocks import InducedBlock, MixtureBlock
+from upcycle.checkpoints import Donor, donor_fingerprint, open_experts
+from upcycle.model import InnovatorForCausalLM
+from upcycle.numbers import STORAGE, from_float32, not_finite, scaled, to_float32
+from upcycle.source import Generated
+from upcycle.spec import PROJECTIONS, Spec, native_shapes
+from upcycle.split import Split, expert_shapes
+from upcycle.weights import as_tensor, load_weights
+
+TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    split=st.sampled_from([1, 2, 3, 4, 8]),
+    disciplines=st.integers(1, 4),
+    slice_width=st.sampled_from([4, 5, 8]),
+    form=st.sampled_from(["literal", "zero_down", "half"]),
+    routed_scale=st.sampled_from(["m", "learned"]),
+    null_experts=st.integers(0, 2),
+    spread=st.sampled_from([0.05, 0.3, 1.5]),
+    seed=st.integers(0, 1000),
+)
+def test_oracle_routing_gives_the_induced_block_back(
+    split: int,
+    disciplines: int,
+    slice_width: int,
+    form: str,
+    routed_scale: str,
+    null_experts: int,
+    spread: float,
+    seed: int,
+) -> None:
+    config = {
+        "model_type": "llama",
+        "hidden_size": 16,
+        "intermediate_size": split * slice_width,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "vocab_size": 8,
+    }
+    names = tuple(f"d{i}" for i in range(disciplines))
+    spec = Spec(config, "mixture", names, split, 1, "topk_softmax", routed_scale, null_experts, form)  # type: ignore[arg-type]
+    donor = Generated(dict(native_shapes(spec.of_kind("dense"))), "F32", seed, pool=1009)
+    coarse = {name: Generated(expert_shapes(spec), "F32", seed + 1 + i, pool=1009) for i, name in enumerate(names)}
+    native = Split(spec, donor, coarse)
+    mixture, root = MixtureBlock(spec), "model.layers.0.mlp"
+    with torch.no_grad():
+        for name, tensor in mixture.state_dict(keep_vars=True).items():
+            full = native.rows(f"{root}.{name}", 0, native.entries[f"{root}.{name}"].rows)
+            tensor.copy_(as_tensor(full, "F32").view_as(tensor))
+        x = torch.randn(6, 16, generator=torch.Generator().manual_seed(seed)) * spread / 0.02
+        for number, name in enumerate(names):
+            induced = InducedBlock(spec)
+            for projection in PROJECTIONS:
+                source = f"{root}.{projection}.weight"
+                shape = (16, spec.intermediate) if projection == "down_proj" else (spec.intermediate, 16)
+                shared = as_tensor(donor.rows(source, 0, shape[0]), "F32")
+                getattr(induced.shared_expert, projection).weight.copy_(shared)
+                expert = as_tensor(coarse[name].rows(f"{root}.expert.{projection}.weight", 0, shape[0]), "F32")
+                getattr(induced.expert, projection).weight.copy_(expert)
+            mixture.oracle = torch.full((6,), number)
+            wanted = induced(x)
+            assert (mixture(x) - wanted).abs().max() <= 1e-6 * max(1.0, float(wanted.abs().max()))
+        mixture.oracle = torch.full((6,), -1)
+        assert torch.equal(mixture(x), spec.shared_weight * mixture.shared_expert(x))
+
+
+@pytest.mark.parametrize("form", ["literal", "zero_down", "half"])
+def test_the_whole_split_model_is_the_induced_model(tmp_path: Path, form: str) -> None:
+    donor = make_donor(tmp_path / "donor", "llama")
+    spec = spec_of(donor, form=form)
+    coarse = open_experts(make_experts(tmp_path / "experts", donor, spec), spec, donor_fingerprint(donor))
+    mixture = InnovatorForCausalLM(spec)
+    load_weights(mixture, Split(spec, Donor(spec.of_kind("dense"), donor), coarse))
+    induced = InnovatorForCausalLM(spec.of_kind("induced"))
+    load_weights(induced, Donor(spec.of_kind("induced"), donor))
+    with torch.no_grad():
+        for number, name in enumerate(spec.disciplines):
+            expert = {
+                key: as_tensor(coarse[name].rows(key, 0, e.rows), e.dtype) for key, e in coarse[name].entries.items()
+            }
+            induced.load_state_dict(expert, strict=False)
+            wanted = induced(TOKENS).logits
+            got = mixture(TOKENS, route=torch.tensor([number, number])).logits
+            assert (got - wanted).abs().max() <= 1e-6 * wanted.abs().max()
+            assert (mixture(TOKENS, route=torch.tensor([1 - number, -1])).logits - wanted).abs().max() > 1e-2
+
+
+def test_slices_are_contiguous_and_the_router_has_no_ties(tmp_path: Path) -> None:
+    donor = make_donor(tmp_path / "donor")
+    spec = spec_of(donor)
+    coarse = open_experts(make_experts(tmp_path / "experts", donor, spec), spec, donor_fingerprint(donor))
+    native = Split(spec, Donor(spec.of_kind("dense"), donor), coarse)
+    root, f = "model.layers.1.mlp", spec.fine
+    fused = native.rows(f"{root}.experts.gate_up_proj", 0, spec.experts * 2 * f).reshape(
+        spec.experts, 2 * f, spec.hidden
+    )
+    down = native.rows(f"{root}.experts.down_proj", 0, spec.experts * spec.hidden).reshape(spec.experts, spec.hidden, f)
+    for number, name in enumerate(spec.disciplines):
+        gate, up, columns = (
+            coarse[name].rows(f"{root}.expert.{p}.weight", 0, spec.hidden if p == "down_proj" else spec.intermediate)
+            for p in PROJECTIONS
+        )
+        mine = slice(number * spec.split, (number + 1) * spec.split)
+        assert np.array_equal(fused[mine, :f].reshape(-1, spec.hidden), gate)
+        assert np.array_equal(fused[mine, f:].reshape(-1, spec.hidden), up)
+        assert np.array_equal(np.concatenate(list(down[mine]), axis=1), columns)
+    router = native.rows(f"{root}.gate.weight", 0, spec.slots)
+    assert len({row.tobytes() for row in router}) == spec.slots
+
+
+@pytest.mark.parametrize("factor", [2.0, 8.0, 0.5, 0.25, 3.7, 1.0])
+@pytest.mark.parametrize("dtype", list(STORAGE))
+def test_scaling_equals_torch_for_every_number(dtype: str, factor: float) -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16)[None]
+    values = bits if dtype == "BF16" else bits.view(np.float16)
+    if dtype == "F32":
+        values = (bits.astype(np.uint32) << 16 | 0x1234).view(np.float32)
+    finite = np.isfinite(to_float32(values, dtype))
+    limit = float(torch.finfo(as_tensor(values, dtype).dtype).max)
+    safe = np.abs(np.where(finite, to_float32(values, dtype), np.inf).astype(np.float64)) * max(factor, 1) <= limit
+    values = values[safe][None]
+    tensor = as_tensor(values, dtype)
+    wanted = (tensor.double() * float(np.float32(factor))).to(tensor.dtype)
+    assert torch.equal(as_tensor(scaled(values, dtype, factor), dtype), wanted)
+
+
+def test_a_weight_that_would_leave_the_range_is_an_error() -> None:
+    large = from_float32(np.array([[3e38, 1.0]], np.float32), "BF16")
+    assert not_finite(large, "BF16") == 0
+    for factor in (2.0, 8.0, 3.7):
+        with pytest.raises(OverflowError, match="bfloat16"):
+            scaled(large, "BF16", factor)
+    assert not_finite(scaled(large, "BF16", 0.5), "BF16") == 0

@@ -1,0 +1,31 @@
+"""The baseline: the donor itself trained on as many tokens of the same texts, nothing upcycled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from upcycle.checkpoints import Donor
+from upcycle.config import UpcycleConfig
+from upcycle.engine import Engine
+from upcycle.objectives import LanguageObjective
+from upcycle.spec import FILE, Spec
+from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
+
+
+def continue_dense(config: UpcycleConfig) -> Path:
+    """Train the donor on; the folder runs/NAME/dense."""
+    target = artefacts(config) / "dense"
+    if (target / FILE).is_file():
+        return target
+    setup = prepare(config)
+    trained = engine(setup)
+    trained.fit()
+    save_native_folder(setup, trained.model, target)
+    return target
+
+
+def engine(setup: Setup) -> Engine:
+    """The baseline's engine at its last checkpoint."""
+    spec = Spec.from_config(setup.config, setup.donor_config, "dense")
+    model = build(setup, "dense", Donor(spec, setup.donor), lambda _: True)
+    return engine_of(setup, "dense", setup.config.dense, model, LanguageObjective(), setup.shares(setup.config.dense))

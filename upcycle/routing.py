@@ -1,0 +1,40 @@
+"""Stage 3: the router alone learns which experts a token's discipline has (equation 3), everything else is frozen.
+
+Every token carries its text's discipline; each slot is a yes-or-no question about it. General text belongs to no
+discipline: with null experts in the mixture their slot is its answer, so the router learns to leave such tokens to the
+shared expert. Gates enter the sum as constants, so the trunk is only run forwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from upcycle.checkpoints import native_source
+from upcycle.config import UpcycleConfig
+from upcycle.engine import Engine
+from upcycle.objectives import MixtureObjective, Weights
+from upcycle.spec import FILE
+from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
+
+
+def route(config: UpcycleConfig) -> Path:
+    """Train the router of runs/NAME/split; the folder runs/NAME/route."""
+    target = artefacts(config) / "route"
+    if (target / FILE).is_file():
+        return target
+    setup = prepare(config)
+    trained = engine(setup)
+    trained.fit()
+    save_native_folder(setup, trained.model, target)
+    return target
+
+
+def engine(setup: Setup) -> Engine:
+    """The stage's engine at its last checkpoint."""
+    config, stage = setup.config, setup.config.route
+    _, source = native_source(setup.folder / "split")
+    model = build(setup, "mixture", source, lambda name: name.endswith("mlp.gate.weight"))
+    model.set_gates_constant(True)
+    weights = Weights(language=0.0, classification=1.0, balance=stage.balance, z_loss=stage.z_loss)
+    objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, stage.general_target)
+    return engine_of(setup, "route", stage, model, objective, setup.shares(stage))
