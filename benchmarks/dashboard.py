@@ -28,24 +28,26 @@ import numpy as np
 import pyarrow as pa
 
 STEP_ROWS, SAMPLES = 8_000, 16
-PARAGRAPHS, PARAGRAPH_WORDS, PARAGRAPHS_EACH = 4_000, 60, 11
+PARAGRAPHS, PARAGRAPH_WORDS, PARAGRAPHS_EACH = 4_000, 60, 11  # about 4,200 characters a response
 LONG_ROWS, LONG_TOKENS = 256, 8_000
 REPEATS = 40
 
 
-def write_run(run: Path, rows: int) -> None:
-    """A run of `rows` responses of about 4,200 characters, 8,000 a step; the last step has token series of 8,000 tokens."""
+def write_run(run: Path, rows: int, each: int) -> None:
+    """A run of `rows` responses of `each` paragraphs, 8,000 a step; the last step has token series of 8,000 tokens."""
     generator = random.Random(0)
     words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(2, 9))) for _ in range(20_000)]
     weights = [1 / (rank + 1) for rank in range(len(words))]
     paragraphs = [" ".join(generator.choices(words, weights, k=PARAGRAPH_WORDS)) for _ in range(PARAGRAPHS)]
     steps = max(1, rows // STEP_ROWS)
     for step in range(1, steps + 1):
-        write_step(run, step, min(STEP_ROWS, rows), paragraphs, tokens=step == steps)
+        write_step(run, step, min(STEP_ROWS, rows), paragraphs, each, tokens=step == steps)
     (run / "run.json").write_text(json.dumps({"name": run.name, "status": "finished", "step": steps}))
 
 
-def write_step(run: Path, step: int, rows: int, paragraphs: list[str], tokens: bool = False) -> None:
+def write_step(
+    run: Path, step: int, rows: int, paragraphs: list[str], each: int = PARAGRAPHS_EACH, tokens: bool = False
+) -> None:
     """One step's segments, columns drawn at random."""
     from innovator_rl.rollouts.schema import SCHEMAS, step_directory
     from innovator_rl.rollouts.segments import write_segment
@@ -53,7 +55,7 @@ def write_step(run: Path, step: int, rows: int, paragraphs: list[str], tokens: b
     pick = np.random.default_rng(step)
     groups = np.arange(rows) // SAMPLES
     correct = pick.random(rows) < 0.4
-    chosen = pick.integers(0, len(paragraphs), (rows, PARAGRAPHS_EACH))
+    chosen = pick.integers(0, len(paragraphs), (rows, each))
     texts = [f"answer{step}x{i} " + "\n".join(paragraphs[j] for j in row) for i, row in enumerate(chosen)]
     uids = [f"{step:06d}-{group:08x}-0000-0000-000000000000" for group in groups]
     key = {
@@ -247,12 +249,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the word index")
+    parser.add_argument(
+        "--paragraphs", type=int, default=PARAGRAPHS_EACH, help="length of a response, about 380 characters each"
+    )
     parser.add_argument("--write", nargs=2, metavar=("RUN", "ROWS"), help=argparse.SUPPRESS)
     parser.add_argument("--measure", metavar="RUN", help=argparse.SUPPRESS)
     parser.add_argument("--step", nargs=2, metavar=("RUN", "STEP"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.write:
-        write_run(Path(chosen.write[0]), int(chosen.write[1]))
+        write_run(Path(chosen.write[0]), int(chosen.write[1]), chosen.paragraphs)
     elif chosen.measure:
         print(json.dumps(measure(Path(chosen.measure), chosen.word_seconds)))
     elif chosen.step:
@@ -265,7 +270,11 @@ def main() -> None:
                 run = Path(folder) / f"run-{size}"
                 run.mkdir()
                 base = [sys.executable, "-m", "benchmarks.dashboard"]
-                subprocess.run([*base, "--write", str(run), str(size)], check=True, timeout=3_600)
+                subprocess.run(
+                    [*base, "--write", str(run), str(size), "--paragraphs", str(chosen.paragraphs)],
+                    check=True,
+                    timeout=3_600,
+                )
                 subprocess.run(
                     [*base, "--measure", str(run), "--word-seconds", str(chosen.word_seconds)],
                     check=True,

@@ -34,7 +34,7 @@ from innovator_rl.rollouts.words import Words
 
 INDEX_VERSION = 1
 INDEX_DIRECTORY = ".index"
-CHUNK_STEPS = 16  # steps read before their rows go into the index
+CHUNK_STEPS, CHUNK_ROWS = 2, 30_000  # steps read before their rows go into the index, at first; rows it is tuned to
 MEASURES = ("entropy", "clip_low", "clip_high", "gap", "repetition")
 
 Row = dict[str, Any]
@@ -184,8 +184,11 @@ class Index:
             if gone:
                 self._forget(gone)
             stale.sort()  # newer rows get higher numbers
-            for start in range(0, len(stale), CHUNK_STEPS):
-                self._ingest({key: wanted[key] for key in stale[start : start + CHUNK_STEPS]})
+            start, size = 0, CHUNK_STEPS
+            while start < len(stale):
+                rows = self._ingest({key: wanted[key] for key in stale[start : start + size]})
+                start += size
+                size = max(1, min(4 * size, size * CHUNK_ROWS // max(1, rows)))
             return {*stale, *gone}
 
     def _listed(self) -> dict[StepKey, tuple[str, list[Segment], list[Segment]]]:
@@ -201,7 +204,7 @@ class Index:
             listed[key] = (hashlib.blake2b(names.encode(), digest_size=8).hexdigest(), segments, own)
         return listed
 
-    def _ingest(self, chunk: dict[StepKey, tuple[str, list[Segment], list[Segment]]]) -> None:
+    def _ingest(self, chunk: dict[StepKey, tuple[str, list[Segment], list[Segment]]]) -> int:
         tables: dict[str, list[pa.Table]] = {"rollouts": [], "updates": []}
         problems: dict[StepKey, list[Problem]] = {}
         several = False
@@ -237,6 +240,7 @@ class Index:
                 cursor.execute("INSERT INTO steps VALUES (?, ?, ?, ?)", [step, kind, chunk[step, kind][0], as_json])
         self._signatures.update({key: chunk[key][0] for key in problems})
         self._problems.update(problems)
+        return sum(table.num_rows for table in tables["rollouts"])
 
     def _forget(self, keys: Iterable[StepKey]) -> None:
         with self._transaction() as cursor:

@@ -86,7 +86,7 @@ def _shaped(
     table: pa.Table, first: int, segment: Segment, name: str, schema: pa.Schema, found: Narrow
 ) -> list[pa.Table]:
     arrays: list[pa.Array | pa.ChunkedArray] = [
-        pa.array([name] * table.num_rows, pa.string()),
+        pa.repeat(name, table.num_rows),
         pa.array(np.arange(first, first + table.num_rows, dtype=np.int32)),
     ]
     for column in list(schema)[len(PLACE) :]:
@@ -98,7 +98,7 @@ def _shaped(
     own = pc.and_(pc.equal(shaped["step"], segment.step), pc.equal(shaped["kind"], segment.kind))
     own = pc.and_(own, pc.equal(shaped["attempt"], segment.attempt))
     own = pc.and_(own, pc.and_(pc.is_valid(shaped["prompt_uid"]), pc.is_valid(shaped["sample"])))
-    kept = shaped.filter(own)
+    kept = shaped if pc.all(own, min_count=0).as_py() and not own.null_count else shaped.filter(own)
     if kept.num_rows < shaped.num_rows:
         lost = shaped.num_rows - kept.num_rows
         found.problems.append(Problem(name, "rows whose key is empty or is not the one the file's name says", lost))

@@ -140,6 +140,7 @@ def test_the_token_strip_tells_each_figure(visit: Visitor) -> None:
         told = page.locator(".token-info").inner_text()
         assert "log p" in told
         assert "entropy" in told
+    visit.picture("token-figures")
     assert page.locator(".tokens .t[class*=' h'], .tokens .t[class*=' k']").count() > 0
 
 
@@ -155,6 +156,7 @@ def test_a_label_is_given_found_and_taken_back(visit: Visitor) -> None:
     address = page.url.split("?")[0]
     visit.go(f"{RUN}/labels")
     assert "<b>why?</b>" in page.locator("main").inner_text()
+    visit.picture("labelled")
     visit.go(f"{RUN}/rollouts?label=suspicious")
     assert total(visit) == 1
     page.locator("a.preview").first.click()
@@ -185,6 +187,7 @@ def test_rescoring_shows_what_would_change(visit: Visitor) -> None:
     page.get_by_role("button", name=re.compile("^Re-score ")).click()
     visit.settle()
     assert "newly wrong" in page.locator("main").inner_text()
+    visit.picture("rescored")
 
 
 def test_change_lists_prompts_and_opens_them(visit: Visitor) -> None:

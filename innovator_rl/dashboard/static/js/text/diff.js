@@ -1,11 +1,11 @@
 // The difference of two texts by words: Myers' greedy algorithm (An O(ND) difference algorithm, 1986) between the common
-// beginning and end. Where two texts share too little for that to be cheap, the difference is taken by lines instead.
+// beginning and end. Where two texts share too little for that to be cheap, by sentences first.
 
 const MOST_EDITS = 2000;
 const SHORT = 10;
 
 const byWords = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^]/gu) ?? [];
-const byLines = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+const bySentences = (text) => text.match(/[^.!?\n]*(?:[.!?]+\s*|\n+|$)/g)?.filter(Boolean) ?? [];
 
 /** Edit script of two arrays as runs [kind, text], kind 0 both, -1 only a, +1 only b; null beyond MOST_EDITS edits. */
 function myers(a, b) {
@@ -70,20 +70,31 @@ function readable(steps) {
   return merged([...out, [-1, gone], [1, come]]);
 }
 
-/** `{runs, unit, shared}`: runs [kind, text] from `a` to `b`, the unit compared, the share of units in common (0 to 1). */
+/** Edit script between two texts cut by `split`, or null when it would take more than MOST_EDITS edits. */
+function script(a, b, split) {
+  const [left, right] = [split(a), split(b)];
+  let head = 0;
+  while (head < left.length && head < right.length && left[head] === right[head]) head += 1;
+  let tail = 0;
+  while (tail < left.length - head && tail < right.length - head && left.at(-1 - tail) === right.at(-1 - tail)) tail += 1;
+  const middle = myers(left.slice(head, left.length - tail), right.slice(head, right.length - tail));
+  return middle && [[0, left.slice(0, head).join("")], ...middle, [0, left.slice(left.length - tail).join("")]];
+}
+
+/** Sentence by sentence, then word by word inside each change that is small enough. */
+function coarse(a, b) {
+  const blocks = merged(script(a, b, bySentences) ?? [[-1, a], [1, b]]);
+  return blocks.flatMap(([kind, text], i) => {
+    const after = blocks[i + 1];
+    if (kind < 0 && after?.[0] > 0) return script(text, after[1], byWords) ?? [[kind, text], after];
+    return kind > 0 && blocks[i - 1]?.[0] < 0 ? [] : [[kind, text]];
+  });
+}
+
+/** `{runs, shared, rough}`: runs [kind, text] from `a` to `b`, the share of characters in common (0 to 1), whether it was too much for words alone. */
 export function difference(a, b) {
-  for (const [unit, split] of [["word", byWords], ["line", byLines]]) {
-    const [left, right] = [split(a), split(b)];
-    let head = 0;
-    while (head < left.length && head < right.length && left[head] === right[head]) head += 1;
-    let tail = 0;
-    while (tail < left.length - head && tail < right.length - head && left.at(-1 - tail) === right.at(-1 - tail)) tail += 1;
-    const middle = myers(left.slice(head, left.length - tail), right.slice(head, right.length - tail));
-    if (middle === null && unit === "word") continue;
-    const changed = middle ?? [[-1, left.slice(head, left.length - tail).join("")], [1, right.slice(head, right.length - tail).join("")]];
-    const steps = [...left.slice(0, head).map((t) => [0, t]), ...changed, ...left.slice(left.length - tail).map((t) => [0, t])];
-    const same = steps.filter(([kind]) => kind === 0).length;
-    return { runs: readable(steps), unit, shared: left.length + right.length ? (2 * same) / (left.length + right.length) : 1 };
-  }
-  throw new Error("unreachable");
+  const exact = script(a, b, byWords);
+  const steps = exact ?? coarse(a, b);
+  const same = steps.reduce((sum, [kind, text]) => sum + (kind ? 0 : text.length), 0);
+  return { runs: readable(steps), shared: a.length + b.length ? (2 * same) / (a.length + b.length) : 1, rough: !exact };
 }

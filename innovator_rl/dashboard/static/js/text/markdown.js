@@ -6,6 +6,7 @@ import { inline } from "./inline.js";
 import { formula } from "./tex.js";
 
 const DEEPEST = 6;
+const LONGEST_FORMULA = 200;
 const FENCE = /^\s{0,3}(```+|~~~+)\s*([\w+#.-]*)/;
 const LATE_FENCE = /^(.*\S)\s+(```[\w+#.-]+)\s*$/;
 const HEADING = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
@@ -59,11 +60,11 @@ class Blocks {
       const opening = start.exec(line);
       if (!opening) continue;
       const end = close ?? `\\end{${opening[1]}}`;
-      let body = close ? line.slice(opening[0].length) : line;
       let to = this.at;
-      while (!body.includes(end) && to + 1 < this.lines.length && to - this.at < 200) body += `\n${this.lines[(to += 1)]}`;
+      const rest = close ? line.slice(opening[0].length) : line;
+      while (!(to === this.at ? rest : this.lines[to]).includes(end)) if ((to += 1) >= this.lines.length || to - this.at > LONGEST_FORMULA) return false;
+      const body = [rest, ...this.lines.slice(this.at + 1, to + 1)].join("\n");
       const cut = body.indexOf(end);
-      if (cut < 0) return false;
       this.out.push(h("div", { class: "math-block", tabindex: "0", role: "group", "aria-label": "formula" },
         formula(close ? body.slice(0, cut) : body.slice(0, cut + end.length), true)));
       this.lines[to] = body.slice(cut + end.length);

@@ -48,8 +48,8 @@ function result(data, kind, keys) {
 
 function byDomain(rows) {
   const most = Math.max(1, ...rows.flatMap((r) => [r.newly_solved, r.newly_lost]));
-  const bar = (n, tone) => h("span", { class: `change-bar ${tone}`, "aria-hidden": "true", style: { width: `${(64 * n) / most}px` } });
-  return table({ caption: "Change by domain", rows, columns: [{ title: "Domain", cell: (r) => words(r.domain) }, { title: "Newly solved", cell: (r) => [bar(r.newly_solved, "up"), num(r.newly_solved)] }, { title: "Newly lost", cell: (r) => [bar(r.newly_lost, "down"), num(r.newly_lost)] }, { title: "On both sides", class: "num", cell: (r) => num(r.common) }] }).element;
+  const bar = (n, tone) => h("span", { class: `change-bar ${tone}`, "aria-hidden": "true", style: { width: `${(48 * n) / most}px` } });
+  return table({ caption: "Change by domain", rows, columns: [{ title: "Domain", cell: (r) => words(r.domain) }, { title: "Newly solved", class: "nowrap", cell: (r) => [bar(r.newly_solved, "up"), num(r.newly_solved)] }, { title: "Newly lost", class: "nowrap", cell: (r) => [bar(r.newly_lost, "down"), num(r.newly_lost)] }, { title: "On both sides", class: "num", cell: (r) => num(r.common) }] }).element;
 }
 
 function prompts(data, key, kind) {

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { h, replace, visible } from "../dom.js";
-import { duration, num, plural, signed, words } from "../format.js";
+import { duration, num, percent, plural, signed, words } from "../format.js";
 import { crumbs, fateBadge, turnButtons, verdict } from "../parts.js";
 import { go, link, withQuery } from "../router.js";
 import { groupLink, responseLink } from "../selection.js";
@@ -78,7 +78,7 @@ function comparison(run, responses, query) {
   const b = responses.find((r) => String(r.sample) === query.get("b")) ?? responses.findLast((r) => r.sample !== a.sample) ?? best;
   const pick = (name, chosen) => h("select", { "aria-label": `Response ${name}`, onchange: (event) => go(withQuery({ [name]: event.target.value })) }, responses.map((r) => h("option", { value: r.sample, selected: r.sample === chosen.sample }, `#${r.sample}  ${r.correct ? "✓" : "✗"}  ${num(r.reward)}`)));
   const found = difference(a.response ?? "", b.response ?? "");
-  return h("section", { class: "panel" }, h("header", null, h("span", { class: "del-key" }, "from"), pick("a", a), h("span", { class: "ins-key" }, "to"), pick("b", b), h("a", { href: responseLink(run, a) }, "open first"), h("a", { href: responseLink(run, b) }, "open second"), h("span", { class: "dim" }, `${num(100 * found.shared, 2)} % of ${found.unit}s in common${found.unit === "line" ? " (too different to compare word by word)" : ""}`)),
+  return h("section", { class: "panel" }, h("header", null, h("span", { class: "del-key" }, "from"), pick("a", a), h("span", { class: "ins-key" }, "to"), pick("b", b), h("a", { href: responseLink(run, a) }, "open first"), h("a", { href: responseLink(run, b) }, "open second"), h("span", { class: "dim" }, `${percent(found.shared)} in common${found.rough ? "; so different that whole sentences were compared first" : ""}`)),
     h("div", { class: "body" }, h("div", { class: "diff" }, found.runs.map((one, i) => piece(one, i === 0, i === found.runs.length - 1)))));
 }
 

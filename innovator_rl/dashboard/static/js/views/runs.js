@@ -53,7 +53,7 @@ function runTable(rows, chosen, changed) {
     { title: "Tokens/s", class: "num wide", cell: (row) => compact(row.tokens_per_second) },
     { title: "Left", class: "num wide", cell: (row) => (["running", "starting"].includes(row.status) ? duration(row.seconds_left) : "–") },
     { title: "Alarms", cell: alarms },
-    { title: "Job", class: "wide", cell: (row) => (row.ray?.url ? h("span", { class: "job" }, outsideLink(row.ray.url, row.ray.submission_id ?? row.ray.job_id ?? "Ray")) : h("span", { class: "dim" }, "local")) },
+    { title: "Job", class: "wide", cell: (row) => (row.ray?.url ? h("span", { class: "nowrap", title: row.ray.submission_id ?? row.ray.job_id }, outsideLink(row.ray.url, "Ray job")) : h("span", { class: "dim" }, "local")) },
   ];
   return table({ columns, rows, caption: "Runs", open: (row) => go(link(["runs", row.name])) });
 }

@@ -19,7 +19,7 @@ export default async function view({ run, query, signal }) {
   });
   return {
     title: `${run}: SQL`,
-    nodes: [h("div", { class: "page-head" }, h("h1", null, "SQL")), h("div", { class: "reader" }, h("aside", { class: "filters", "aria-label": "Tables" }, schema.tables.map((t, i) => h("details", { open: i === 0 }, h("summary", null, h("code", null, t.name)), h("ul", { class: "columns" }, t.columns.map((c) => h("li", null, h("code", null, c.name), " ", h("span", { class: "dim" }, c.type.toLowerCase()))))))),
+    nodes: [h("div", { class: "page-head" }, h("h1", null, "SQL")), h("div", { class: "reader" }, h("aside", { class: "filters", "aria-label": "Tables" }, schema.tables.map((t, i) => h("details", { open: i === 0 && !matchMedia("(max-width: 900px)").matches }, h("summary", null, h("code", null, t.name)), h("ul", { class: "columns" }, t.columns.map((c) => h("li", null, h("code", null, c.name), " ", h("span", { class: "dim" }, c.type.toLowerCase()))))))),
       h("div", { class: "stack" }, h("div", { class: "panel body-pad stack" }, text, h("div", { class: "line" }, h("button", { class: "primary", onclick: start }, "Run"), h("span", { class: "dim" }, h("kbd", null, "Ctrl"), " ", h("kbd", null, "Enter")), h("span", { class: "grow" }), schema.examples?.length > 0 && h("select", { "aria-label": "Examples", onchange: (event) => { text.value = event.target.value; event.target.selectedIndex = 0; text.focus(); } }, h("option", { value: "" }, "Examples"), schema.examples.map((one) => h("option", { value: one }, one.length > 70 ? `${one.slice(0, 70)}…` : one))))), body))],
     keys: [["e", "edit the statement", () => text.focus()]],
     shown: () => query.get("sql") && ask(),
