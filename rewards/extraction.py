@@ -38,6 +38,7 @@ _LAST_NUMBER = re.compile(r"(?:^|[\s$(~≈])([-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?!
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z][a-z]{2,}")
 _SPECIAL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end_of_text|end)\|>")
 _FINAL = re.compile(r"final\s+answer\s*(?:\*\*)?\s*(?:is|:)\s*(?:\*\*)?\s*:?\s*", re.IGNORECASE)
+MAX_FINAL_CHARS = 100_000
 MAX_TAIL_CHARS = 4_000
 MAX_BARE_CHARS = 2_000
 MAX_BOXES = 40
@@ -55,15 +56,19 @@ class Found:
 
 
 def final_part(response: str) -> str:
-    """What follows the thinking. A response that never leaves its `<think>` part has no final part."""
-    stop = _SPECIAL.search(response[-MAX_TAIL_CHARS:])
-    if stop:
-        response = response[: max(0, len(response) - MAX_TAIL_CHARS) + stop.start()]
-    end = response.rfind("</think>")
+    """What follows the thinking, at most the last `MAX_FINAL_CHARS` of it. A response that never leaves its `<think>`
+    part has no final part.
+    """
+    window = response[-MAX_FINAL_CHARS:]
+    if stop := _SPECIAL.search(window, max(0, len(window) - MAX_TAIL_CHARS)):
+        window = window[: stop.start()]
+    end = window.rfind("</think>")
     if end >= 0:
-        return response[end + len("</think>") :].strip()
+        return window[end + len("</think>") :].strip()
+    if len(window) < len(response) and "</think>" in response:
+        return window.strip()
     start = response.find("<think>")
-    return response[:start].strip() if start >= 0 else response.strip()
+    return response[max(0, start - MAX_FINAL_CHARS) : start].strip() if start >= 0 else window.strip()
 
 
 def box_at(text: str, start: int) -> tuple[str, int] | None:

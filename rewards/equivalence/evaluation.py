@@ -29,7 +29,7 @@ _ERRORS = (ValueError, ZeroDivisionError, OverflowError, TypeError, ArithmeticEr
 class Budget:
     """Units of work left, one about four microseconds; whether anything so far was worked out approximately."""
 
-    left: int = 120_000
+    left: int = 90_000
     approximate: bool = False
 
     def spend(self, units: int) -> None:
