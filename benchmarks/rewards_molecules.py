@@ -4,8 +4,8 @@ that ignores the question earns, and speed.
 The published formula (MolReasoner, arXiv 2508.02066) gives 2 for the same canonical SMILES or InChI and else 0.5 + 1.5 R.
 For molecules R is the mean of four parts, of which the two that need no fragment library are computed here: the mean
 Tanimoto similarity of Morgan, MACCS and RDKit bit fingerprints, and BLEU over characters. For captions R is the mean of
-BLEU-2/4, METEOR and ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process with
-the references read beforehand.
+BLEU-2/4, METEOR and ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process; the
+references are in the cache of the rewarders here, the published formula reads them each time.
 
     python benchmarks/rewards_molecules.py [--shared ../shared/data] [--rows 300] [--seed 0]
 """
@@ -141,7 +141,7 @@ def compare_molecules(golds: list[str], draw: random.Random) -> None:
     chiral = [(mirrored(g), g) for g in golds if mirrored(g) != g]
     wrong = [p for p in chiral if Chem.MolToInchiKey(read_molecule(p[0])) != Chem.MolToInchiKey(read_molecule(p[1]))]
     line(
-        f"enantiomers accepted, of {len(wrong)}",
+        f"enantiomers given full marks, of {len(wrong)}",
         str(sum(published_molecule(*p) == 1 for p in wrong)),
         str(sum(ours(*p).correct for p in wrong)),
     )

@@ -59,16 +59,20 @@ PANEL = {
 
 
 class Compared:
-    """What a molecule is compared by; identities are computed when first asked for."""
+    """What a molecule is compared by; costly parts are computed when first asked for."""
 
     def __init__(self, mol: Any) -> None:
         self.mol = mol
         self.morgan = _MORGAN.GetSparseCountFingerprint(mol)
-        self.maccs = MACCSkeys.GenMACCSKeys(mol)  # type: ignore[attr-defined]
         self.elements = {
             element: int(count or 1) for element, count in _ELEMENT.findall(rdMolDescriptors.CalcMolFormula(mol))
         }
         self.heavy = {element: count for element, count in self.elements.items() if element != "H"}
+
+    @cached_property
+    def maccs(self) -> Any:
+        """MACCS keys, the costliest part of a comparison."""
+        return MACCSkeys.GenMACCSKeys(self.mol)  # type: ignore[attr-defined]
 
     @cached_property
     def smiles(self) -> str:
@@ -101,6 +105,8 @@ class Compared:
 
 def similarities(one: Compared, other: Compared) -> dict[str, float]:
     """Named similarities, each 0..1 and symmetric."""
+    if one.elements == other.elements and one.smiles == other.smiles:
+        return dict.fromkeys(WEIGHTS, 1.0)
     both = one.elements.keys() | other.elements.keys()
     pairs = [(one.elements.get(element, 0), other.elements.get(element, 0)) for element in both]
     return {
