@@ -7,7 +7,7 @@
     {"type": "check", "entry_point": "f", "prelude": "...", "check": "def check(candidate): ..."}
 
 with, all optional: `time_limit` (seconds of processor time, of one test of stdio or of all calls of the others),
-`memory_limit` (MiB), `packages` (`["numpy"]`: what may be imported besides the standard library), `scoring` (`all`, or
+`memory_limit` (MiB), `packages` (`numpy` and `sortedcontainers` may be imported if listed), `scoring` (`all`, or
 `fraction` for the share of tests passed); for stdio and call `compare` (`exact`, `unordered`), `tolerance` for floats,
 `{"any": [...]}` as an expected value with several right ones, `judge` (source of `judge(input, output, expected)` or
 `judge(args, kwargs, value, expected)` for a special judge); for call `in_place` (the number of the argument that is the

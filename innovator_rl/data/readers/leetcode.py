@@ -25,6 +25,7 @@ def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Probl
                 "entry_point": str(field(record, "entry_point", path, number)),
                 "prelude": str(field(record, "prompt", path, number)),
                 "check": check,
+                "packages": ["sortedcontainers"],
             }
             question = str(field(record, "query", path, number)).strip()
             yield Problem(

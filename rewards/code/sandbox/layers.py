@@ -41,6 +41,7 @@ LEVELS: dict[Level, tuple[str, ...]] = {
     "none": (),
 }
 PROOF_MEMORY_MB = 64
+PROOF_LIMITS = Limits(seconds=20, wall_seconds=60)
 
 _LOOK = r"""
 import ctypes, json, os, socket, sys
@@ -92,15 +93,21 @@ print(json.dumps(broken), flush=True)
 attack("calls", lambda: os.execv("/bin/echo", ["echo", '["calls"]']))
 """
 _MEMORY = r"""
-import os, time
+import os, select, time
+ready, say = os.pipe()
+wait, go = os.pipe()
 for _ in range(4):
     if os.fork() == 0:
+        os.close(go)
         held = b"x" * (40 * 2**20)
-        time.sleep(0.6)
-        os.write(1, b"x" if held else b"")
-        os._exit(0)
-for _ in range(4):
-    os.wait()
+        os.write(say, b"x")
+        os.read(wait, 1)
+        os._exit(0 if held else 1)
+holding = 0
+while holding < 4 and select.select([ready], [], [], 3)[0]:
+    holding += len(os.read(ready, 1))
+time.sleep(0.3)
+print(holding)
 """
 _COUNT = r"""
 import os, time
@@ -165,11 +172,11 @@ def prove(layers: Layers | None = None) -> Held:
     try:
         with Sandbox(layers=layers) as sandbox:
             broken = _look(sandbox)
-            if _memory(sandbox):
+            if _run(sandbox, _MEMORY, PROOF_MEMORY_MB) * 40 > 2 * PROOF_MEMORY_MB:
                 broken.add("memory")
-            if int(_run(sandbox, _COUNT) or 0) >= 100:
+            if _run(sandbox, _COUNT) >= 100:
                 broken.add("count")
-            if max(int(_run(sandbox, _DISK) or 0) for _ in range(2)) > 100 * 2**20:
+            if max(_run(sandbox, _DISK) for _ in range(2)) > 100 * 2**20:
                 broken.add("disk")
             return Held({name: name not in broken for name in PROPERTIES}, sandbox.put_up)
     except SandboxFailure as error:
@@ -177,7 +184,7 @@ def prove(layers: Layers | None = None) -> Held:
 
 
 def _look(sandbox: Sandbox) -> set[str]:
-    with _bait() as where, sandbox.open(_LOOK, limits=Limits(seconds=5)) as box:
+    with _bait() as where, sandbox.open(_LOOK, limits=PROOF_LIMITS) as box:
         run = box.run(json.dumps(where).encode())
     try:
         lines = run.stdout.splitlines()
@@ -186,15 +193,11 @@ def _look(sandbox: Sandbox) -> set[str]:
         raise SandboxFailure(f"the probe ended with {run.ending} {run.detail}: {run.stderr[-200:]!r}") from None
 
 
-def _memory(sandbox: Sandbox) -> bool:
-    with sandbox.open(_MEMORY, limits=Limits(seconds=5, memory_mb=PROOF_MEMORY_MB)) as box:
-        return len(box.run(b"").stdout) * 40 > 2 * PROOF_MEMORY_MB
-
-
-def _run(sandbox: Sandbox, program: str) -> str:
-    with sandbox.open(program, limits=Limits(seconds=5)) as box:
-        lines = box.run(b"").stdout.decode().split()
-    return lines[0] if lines else ""
+def _run(sandbox: Sandbox, program: str, memory_mb: int = 512) -> int:
+    """The number that a probe prints; 0 where it was ended before it could."""
+    with sandbox.open(program, limits=dataclasses.replace(PROOF_LIMITS, memory_mb=memory_mb)) as box:
+        words = box.run(b"").stdout.split()
+    return int(words[0]) if words else 0
 
 
 @contextlib.contextmanager

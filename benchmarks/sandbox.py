@@ -1,0 +1,287 @@
+"""The code sandbox beside a plain subprocess and verl's prime_code, in one run: speed, tail, leaks, and who is paid.
+
+    python -m benchmarks.sandbox                              about two minutes
+    python -m benchmarks.sandbox --runs 100000 --only tail    p99, zombies and memory over 100,000 isolated runs
+    python -m benchmarks.sandbox --only agree --leetcode train.jsonl.gz [--every 10]
+
+Speed is counted in processor seconds of this process and all its children, so that a busy machine does not distort it;
+wall times are given beside it. `agree` runs every published solution and a mutant of it, plainly and in the sandbox, and
+lists where the two differ.
+"""
+
+import argparse
+import ast
+import contextlib
+import gzip
+import io
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rewards.code.judging import judge
+from rewards.code.sandbox.engine import Sandbox
+from rewards.code.sandbox.limits import Limits
+
+PROGRAM = "a, b = map(int, input().split())\nprint(a + b)"
+SPEED_RUNS, SPEED_SOLUTIONS, TESTS = 100, 20, 10
+PLAIN_SECONDS = 20.0
+
+CANDIDATES = {
+    "honest": PROGRAM,
+    "wrong": PROGRAM.replace("a + b", "a - b"),
+    "leaves with status 0": "import os; os._exit(0)",
+    "walks the frames": (
+        "import sys\nframe = sys._getframe()\nwhile frame:\n    for v in list(frame.f_locals.values()):\n"
+        "        if isinstance(v, dict) and 'outputs' in v:\n            print(v['outputs'][0])\n            raise SystemExit\n"
+        "    frame = frame.f_back"
+    ),
+    "replaces the grader": (
+        "import sys\nfor name, module in list(sys.modules.items()):\n    if name.endswith('testing_util'):\n"
+        "        module.run_test = lambda *a, **k: ([True], {})\nprint(0)"
+    ),
+    "loops for ever": "while True: pass",
+}
+
+
+def cpu() -> float:
+    """Processor seconds of this process and its ended children."""
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
+
+
+@contextlib.contextmanager
+def measured(name: str, count: int, unit: str) -> Iterator[dict[str, float]]:
+    start, spent, result = time.perf_counter(), cpu(), {}
+    yield result
+    wall, used = time.perf_counter() - start, cpu() - spent - result.get("start", 0.0)
+    result["per_cpu_second"] = count / used
+    print(f"{name:<34} {count / used:8.1f} {unit} per core   {1000 * wall / count:8.1f} ms wall each", flush=True)
+
+
+def plain(program: str, text: str) -> str:
+    """A subprocess with limits and no isolation."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+        resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+
+    command = [sys.executable, "-I", "-S", "-c", program]
+    return subprocess.run(command, input=text, capture_output=True, text=True, preexec_fn=limit, timeout=60).stdout
+
+
+def starting_cost() -> float:
+    """Processor seconds of starting and ending a sandbox, which its runs do not pay again."""
+    before = cpu()
+    with Sandbox():
+        pass
+    return cpu() - before
+
+
+def speed() -> dict[str, float]:
+    """Runs and solutions per processor second."""
+    cost = starting_cost()
+    found: dict[str, float] = {}
+    with measured("plain subprocess", SPEED_RUNS, "runs") as result:
+        for _ in range(SPEED_RUNS):
+            assert plain(PROGRAM, "1 2\n") == "3\n"
+    found["plain runs"] = result["per_cpu_second"]
+    with measured("sandbox, a box for each run", SPEED_RUNS, "runs") as result:
+        result["start"] = cost
+        with Sandbox() as sandbox:
+            for _ in range(SPEED_RUNS):
+                with sandbox.open(PROGRAM) as box:
+                    assert box.run(b"1 2\n").stdout == b"3\n"
+    found["isolated runs"] = result["per_cpu_second"]
+    tests = {"inputs": [f"{n} 1\n" for n in range(TESTS)], "outputs": [f"{n + 1}\n" for n in range(TESTS)]}
+    with measured(f"plain, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
+        for _ in range(SPEED_SOLUTIONS):
+            assert all(plain(PROGRAM, given) == out for given, out in zip(*tests.values(), strict=True))
+    found["plain solutions"] = result["per_cpu_second"]
+    with measured(f"sandbox, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
+        result["start"] = cost
+        with Sandbox() as sandbox:
+            for _ in range(SPEED_SOLUTIONS):
+                assert judge(sandbox, PROGRAM, {"type": "stdio", **tests}, 60.0).verdict == "accepted"
+    found["isolated solutions"] = result["per_cpu_second"]
+    with measured(f"prime_code, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
+        for _ in range(SPEED_SOLUTIONS):
+            assert prime_code(PROGRAM, tests) == 1.0
+    found["prime_code solutions"] = result["per_cpu_second"]
+    print(f"sandbox / plain, runs: {found['isolated runs'] / found['plain runs']:.2f}x")
+    print(f"sandbox / plain, solutions: {found['isolated solutions'] / found['plain solutions']:.2f}x")
+    print(f"sandbox / prime_code, solutions: {found['isolated solutions'] / found['prime_code solutions']:.2f}x")
+    return found
+
+
+def prime_code(program: str, tests: dict[str, Any]) -> float:
+    """verl's own score for code."""
+    from verl.utils.reward_score.prime_code import compute_score
+
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        score, _ = compute_score(program, tests, continuous=True)
+    return float(score)
+
+
+def paid() -> dict[str, Any]:
+    """What each candidate is paid for three tests of a + b, and how long that takes."""
+    tests = {"inputs": ["1 2\n", "3 4\n", "5 6\n"], "outputs": ["3\n", "7\n", "11\n"]}
+    rows: dict[str, Any] = {}
+    print(f"{'candidate':<24} {'sandbox':>32}  {'prime_code':>20}")
+    with Sandbox() as sandbox:
+        for name, program in CANDIDATES.items():
+            start = time.perf_counter()
+            verdict = judge(sandbox, program, {"type": "stdio", **tests}, 20.0)
+            middle = time.perf_counter()
+            theirs = prime_code(program, tests)
+            end = time.perf_counter()
+            rows[name] = (verdict.verdict, middle - start, theirs, end - middle)
+            ours = f"{verdict.verdict} {middle - start:6.2f} s"
+            print(f"{name:<24} {ours:>32}  {theirs:10.2f} {end - middle:6.2f} s", flush=True)
+    return rows
+
+
+def tail(runs: int) -> dict[str, float]:
+    """Latency, leftovers and memory over many isolated runs, a box for each."""
+    times: list[float] = []
+    with Sandbox() as sandbox:
+        assert sandbox._process is not None
+        sizes = [resident(sandbox._process.pid)]
+        for number in range(1, runs + 1):
+            start = time.perf_counter()
+            with sandbox.open(PROGRAM) as box:
+                run = box.run(b"1 2\n")
+            times.append(time.perf_counter() - start)
+            assert run.stdout == b"3\n", run
+            if number in (min(100, runs), runs):
+                sizes.append(resident(sandbox._process.pid))
+            if number % max(1, runs // 10) == 0:
+                print(f"  {number} runs", flush=True)
+        left = len(family(sandbox._process.pid))
+    times.sort()
+    found = {
+        "p50_ms": 1000 * times[len(times) // 2],
+        "p99_ms": 1000 * times[int(0.99 * (len(times) - 1))],
+        "max_ms": 1000 * times[-1],
+        "processes_left": left - 1,
+        "supervisor_growth_kib": (sizes[-1] - sizes[1]) / 1024,
+    }
+    print(", ".join(f"{name} {value:.1f}" for name, value in found.items()))
+    return found
+
+
+def family(pid: int) -> list[int]:
+    """Descendants, zombies included."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [found for child in map(int, children) for found in (child, *family(child))]
+
+
+def resident(pid: int) -> int:
+    """Bytes resident in a process and its descendants."""
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in (pid, *family(pid)))
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class _Mutant(ast.NodeTransformer):
+    """Changes the operator, comparison or number at one place of a program."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+    def _turn(self) -> bool:
+        self.place -= 1
+        return self.place == -1
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if self._turn():
+            node.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        if self._turn():
+            node.ops[0] = ast.GtE() if isinstance(node.ops[0], (ast.Lt, ast.Eq)) else ast.Lt()
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if type(node.value) is int and self._turn():
+            return ast.Constant(node.value + 1)
+        return node
+
+
+def mutant(program: str, seed: int) -> str:
+    """The program with one small change, at a place drawn by `seed`."""
+    counter = _Mutant(10**9)
+    counter.visit(ast.parse(program))
+    places = 10**9 - counter.place
+    return ast.unparse(_Mutant(random.Random(seed).randrange(max(1, places))).visit(ast.parse(program)))
+
+
+def passes_plainly(row: dict[str, Any], program: str) -> bool:
+    """Does the program pass its check in an ordinary interpreter?"""
+    parts = (row["prompt"], program, row["test"], f"check({row['entry_point']})", "print('passed')")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        command = [sys.executable, "-s", "-P", "-c", "\n".join(parts)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PLAIN_SECONDS, env={"PYTHONHASHSEED": "0"}
+        )
+        return done.stdout.endswith("passed\n")
+    return False
+
+
+def agree(file: Path, every: int) -> Counter[str]:
+    """Published solutions and mutants of them, plainly and in the sandbox."""
+    with gzip.open(file, "rt") as lines:
+        rows = [json.loads(line) for line in lines][::every]
+    found: Counter[str] = Counter()
+    start = time.monotonic()
+    with Sandbox(("numpy", "sortedcontainers")) as sandbox:
+        for number, row in enumerate(rows, 1):
+            for kind, program in (("solution", row["completion"]), ("mutant", mutant(row["completion"], number))):
+                tests = {
+                    "type": "check",
+                    "entry_point": row["entry_point"],
+                    "prelude": row["prompt"],
+                    "check": row["test"],
+                }
+                verdict = judge(sandbox, program, tests, PLAIN_SECONDS, Limits(seconds=PLAIN_SECONDS))
+                natively = passes_plainly(row, program)
+                found[f"{kind}: plain {'passes' if natively else 'fails'}, sandbox {verdict.verdict}"] += 1
+                if natively != (verdict.verdict == "accepted"):
+                    print(f"  differ: {kind} of {row['task_id']}: plain {natively}, sandbox {verdict}", flush=True)
+            if number % max(1, len(rows) // 10) == 0:
+                print(f"  {number}/{len(rows)}, {time.monotonic() - start:.0f} s", flush=True)
+    for name, count in sorted(found.items()):
+        print(f"{count:6d}  {name}")
+    return found
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--only", choices=["speed", "paid", "tail", "agree"])
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--leetcode", type=Path, help="LeetCodeDataset's train.jsonl.gz, for agree")
+    parser.add_argument("--every", type=int, default=10, help="take each n-th problem")
+    options = parser.parse_args()
+    parts: dict[str, Callable[[], Any]] = {"speed": speed, "paid": paid, "tail": lambda: tail(options.runs)}
+    if options.leetcode:
+        parts["agree"] = lambda: agree(options.leetcode, options.every)
+    elif options.only == "agree":
+        parser.error("--only agree needs --leetcode FILE")
+    for name, part in parts.items():
+        if options.only in (None, name):
+            print(f"--- {name}", flush=True)
+            part()
+
+
+if __name__ == "__main__":
+    main()
