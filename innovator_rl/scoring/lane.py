@@ -30,7 +30,11 @@ _ONE_THREAD = {
 
 
 class JudgeDied(Exception):
-    """The judge ended without an answer."""
+    """The judge ended without an answer, `seconds` after the call began."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__(f"{seconds:.3f} s after the call began")
+        self.seconds = seconds
 
 
 class NotLoaded(Exception):
@@ -48,8 +52,8 @@ class Lane:
         self.judge_pid: int | None = None
         self.judge: socket.socket | None = None
 
-    def run(self, request: ScoreRequest) -> tuple[list[Score], str]:
-        """Judge one request: a score for each response, and a sentence where something went wrong.
+    def run(self, request: ScoreRequest, seconds: float) -> tuple[list[Score], str]:
+        """Judge one request within `seconds`: a score for each response, and a sentence where something went wrong.
 
         Raises `JudgeDied` when the judge dies by itself and `OSError` when none can be started.
         """
@@ -58,14 +62,14 @@ class Lane:
         except (TypeError, ValueError) as error:
             return [abstain("bad_info")] * request.size, f"info is no JSON data: {error}"[:MAX_DETAIL_CHARS]
         try:
-            reply = self._ask(message)
+            reply = self._ask(message, seconds)
             scores = [Score.from_dict(fields) for fields in reply["scores"]]
             if len(scores) != request.size:
                 raise ValueError(f"{len(scores)} scores for {request.size} responses")
         except NotLoaded as error:
             return [error_score("load_failed")] * request.size, str(error)
         except wire.TimedOut:
-            late = error_score("timeout", self.settings["timeout_seconds"])
+            late = error_score("timeout", seconds)
             return [late] * request.size, "killed at its deadline"
         except (KeyError, TypeError, ValueError) as error:
             self._kill_judge()
@@ -77,11 +81,11 @@ class Lane:
     def describe(self, name: str) -> dict[str, Any]:
         """What the judge says about a rewarder (`Judge.describe`). Raises as `run` does."""
         try:
-            return self._ask(wire.pack({"describe": name}))
+            return self._ask(wire.pack({"describe": name}), self.start_seconds)
         except (NotLoaded, wire.TimedOut) as error:
             return {"problem": str(error) or "loading it took too long"}
 
-    def _ask(self, message: bytes) -> dict[str, Any]:
+    def _ask(self, message: bytes, seconds: float) -> dict[str, Any]:
         """Send a message and wait for the reply; the deadline counts from the moment the judge says that it starts.
 
         Raises `NotLoaded` or `wire.TimedOut` with the judge killed, `JudgeDied` with it dropped.
@@ -96,14 +100,15 @@ class Lane:
         except wire.Closed as error:
             self._kill_judge()
             raise JudgeDied from error
+        started = time.perf_counter()
         try:
-            return wire.receive(judge, self.settings["timeout_seconds"])
+            return wire.receive(judge, seconds)
         except wire.TimedOut:
             self._kill_judge()
             raise
         except wire.Closed as error:
             self._kill_judge()
-            raise JudgeDied from error
+            raise JudgeDied(time.perf_counter() - started) from error
 
     def warm(self, name: str) -> None:
         """Ask the keeper to import a rewarder before it forks its next judge."""

@@ -3,7 +3,7 @@
 Each of `workers` lanes holds one warm keeper process and one disposable judge (see `judge.py`), with one request in
 flight and its own socket, so that a judge which hangs, dies or writes rubbish costs its own response and no other.
 Nothing a response does raises. A failure that says nothing about the response (a crash, an exception, memory) is
-tried once more on another lane; then the score is an `error` with its reason.
+tried once more on another lane, within what is left of its deadline; then the score is an `error` with its reason.
 
     with ScoringPool(workers=2, timeout_seconds=10, memory_mb=2048) as pool:
         score = pool.score(ScoreRequest(rewarder="math", response="\\boxed{4}", answer="4"))
@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.scoring.api import FINAL_ERRORS, Score, ScoreRequest, error_score, wrong
+from innovator_rl.scoring.api import ERROR_REASONS, FINAL_ERRORS, Score, ScoreRequest, error_score, wrong
 from innovator_rl.scoring.lane import JudgeDied, Lane
 from innovator_rl.scoring.waiting_room import Task, WaitingRoom
 
@@ -40,6 +40,7 @@ MAX_RESPONSE_CHARS = 1_000_000
 MAX_ANSWER_CHARS = 1_000_000
 MAX_RESERVES = 16
 FULL_ROOM_POLL_SECONDS = 0.02
+MIN_RETRY_SECONDS = 0.05
 
 
 class ScoringPool:
@@ -76,7 +77,7 @@ class ScoringPool:
         if memory_mb and memory_mb < 256:
             raise UserError(f"memory_mb must be 0 (no cap) or at least 256 MiB for Python itself, got {memory_mb}")
         self.workers = workers
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "timeout_seconds": float(timeout_seconds),
             "memory_mb": int(memory_mb),
             "code_isolation": str(code_isolation),
@@ -211,8 +212,9 @@ class ScoringPool:
             if _too_long(task.request):
                 scores, detail = [wrong("too_long")] * task.request.size, ""
             else:
-                scores, detail = lane.run(task.request)
-        except JudgeDied:
+                scores, detail = lane.run(task.request, self._left(task))
+        except JudgeDied as died:
+            task.spent += died.seconds
             reason, detail = "crashed", "its process died"
         except OSError as error:
             reason, detail = "engine_failed", str(error)
@@ -226,10 +228,20 @@ class ScoringPool:
             return {"problem": detail}, task.tried_by is None
         return self._settle(task, [error_score(reason)] * task.request.size, detail, True)
 
+    def _left(self, task: Task) -> float:
+        """What the first try has left of the deadline: both together take one, so that faults cost no more than that."""
+        return max(self.settings["timeout_seconds"] - task.spent, MIN_RETRY_SECONDS)
+
     def _settle(self, task: Task, scores: list[Score], detail: str, again: bool) -> tuple[Any, bool]:
         assert task.request is not None
         if again and task.tried_by is None:
+            task.spent += sum(score.seconds for score in scores)
+            task.failure = scores[0].reason
             return None, True
+        if task.failure in ERROR_REASONS and scores[0].reason == "timeout" and task.spent > 0:
+            scores = [error_score(task.failure, task.spent)] * len(
+                scores
+            )  # what it had left was too short to tell more
         if detail:
             self._complain(task.rewarder, scores[0].reason, detail + (", twice on the same response" if again else ""))
         return (scores if task.request.responses else scores[0]), False

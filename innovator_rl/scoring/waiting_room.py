@@ -21,13 +21,16 @@ from innovator_rl.scoring.api import ScoreRequest
 class Task:
     """A request, or with `request=None` the wish to have the rewarder described.
 
-    `tried_by` is the lane that failed at it: it gets the task again only where there is no other.
+    `tried_by` is the lane that failed at it, which gets the task again only where there is no other; `spent` the
+    seconds that the failed call took, `failure` its reason.
     """
 
     rewarder: str
     request: ScoreRequest | None
     future: Future[Any] = field(default_factory=Future)
     tried_by: object | None = None
+    spent: float = 0.0
+    failure: str = ""
 
 
 class WaitingRoom:

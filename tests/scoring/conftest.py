@@ -27,6 +27,9 @@ def judge(response, answer):
         sys.exit(0)
     if response.startswith("exit"):
         os._exit(int(response[4:] or 0))
+    if response == "late exit":
+        time.sleep(1.5)
+        os._exit(1)
     if response == "nan":
         return float("nan")
     if response == "text":

@@ -199,3 +199,14 @@ def test_info_that_is_no_json_abstains(plugin: Path) -> None:
         score = pool.score(ScoreRequest("faulty", "yes", info={"a": object()}))
         assert (score.outcome, score.reason) == ("abstained", "bad_info")
         assert pool.score(ask("yes")).correct
+
+
+def test_both_tries_share_one_deadline(plugin: Path) -> None:
+    """A response that dies after most of its deadline cannot take two deadlines of a lane."""
+    with ScoringPool(workers=1, timeout_seconds=2.0, memory_mb=512) as pool:
+        assert pool.score(ask("yes")).correct
+        started = time.monotonic()
+        score = pool.score(ask("late exit"))
+        assert (score.outcome, score.reason) == ("error", "crashed")
+        assert time.monotonic() - started < 2 * 1.5
+        assert pool.score(ask("yes")).correct
