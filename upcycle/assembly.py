@@ -13,43 +13,62 @@ from upcycle.export import CONFIG, Export, companions, hf_config
 from upcycle.limits import require_servable
 from upcycle.shards import Progress, checksum, finish, roll, write
 from upcycle.source import Generated, Source
-from upcycle.spec import FILE, Spec, native_shapes
+from upcycle.spec import FILE, Spec, native_shapes, read_json
 from upcycle.split import Split, expert_shapes
+
+ORIGIN = "upcycled_from.json"
 
 
 def split(
     config: UpcycleConfig, donor_config: dict[str, Any], donor: Path, experts: Path, out: Path, progress: Progress
 ) -> Path:
     """Stage 2: donor and induced experts become the native folder `out` (complete already: nothing is done)."""
-    if (out / FILE).is_file():
-        progress(f"{out}: already split")
-        return out
     spec = Spec.from_config(config, donor_config, "mixture")
     require_servable(spec)
     fingerprint = donor_fingerprint(donor)
     coarse = open_experts(experts, spec, fingerprint)
     dense = Donor(spec.of_kind("dense"), donor)
     source = Split(spec, dense, coarse, config.seed, config.mixture.router_std)
+    stamps = [stamp(donor), *(stamp(experts / name) for name in spec.disciplines)]
+    identity = digest(asdict(spec), fingerprint, stamps, config.seed, config.mixture.router_std)
+    if _complete(out, FILE, identity):
+        progress(f"{out}: already split")
+        return out
     require_finite({"donor": dense, **{f"expert of {name}": expert for name, expert in coarse.items()}}, progress)
-    folders = [donor_fingerprint(experts / name) for name in spec.disciplines]
-    identity = digest(asdict(spec), fingerprint, folders, config.seed, config.mixture.router_std)
     write(source, out, config.export.shard_bytes, identity, progress)
-    finish(out, companions(donor), {FILE: asdict(spec)})
+    finish(out, companions(donor), {ORIGIN: {"inputs": identity}, FILE: asdict(spec)})
     return out
 
 
 def export(native: Path, out: Path, dtype: str, shard_bytes: int, progress: Progress) -> Path:
     """A native folder becomes the Hugging Face checkpoint `out` (complete already: nothing is done)."""
-    if (out / CONFIG).is_file():
-        progress(f"{out}: already exported")
-        return out
     spec, source = native_source(native)
     require_servable(spec)
+    identity = digest(asdict(spec), stamp(native), dtype)
+    if _complete(out, CONFIG, identity):
+        progress(f"{out}: already exported")
+        return out
     require_finite({str(native): source}, progress)
     exported = Export(spec, source, dtype)
-    write(exported, out, shard_bytes, digest(donor_fingerprint(native), dtype), progress)
-    finish(out, companions(native), {CONFIG: hf_config(spec, exported.dtype)})
+    write(exported, out, shard_bytes, identity, progress)
+    finish(out, companions(native), {ORIGIN: {"inputs": identity}, CONFIG: hf_config(spec, exported.dtype)})
     return out
+
+
+def _complete(out: Path, last: str, identity: str) -> bool:
+    """Whether `out` is whole and made from these inputs; `ValueError` if it was made from others."""
+    if not (out / last).is_file():
+        return False
+    made_from = read_json(out / ORIGIN, f"{out} was not written here; give another folder").get("inputs")
+    if made_from != identity:
+        raise ValueError(f"{out}: was made from other weights or settings; remove it to make it anew")
+    return True
+
+
+def stamp(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, bytes and time of change of a folder's weight files: which inputs a result was made from."""
+    stats = [(path.name, path.stat()) for path in sorted(folder.glob("*.safetensors"))]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
 def rehearsal(config: UpcycleConfig, donor_config: dict[str, Any], layers: int | None = None) -> tuple[Export, str]:

@@ -2,7 +2,8 @@
 
 Everything follows from the donor's config.json and the configuration in well under a second; nothing is loaded. The
 memory model is FSDP2 as the training engine uses it: float32 parameters, gradients and AdamW moments cut over all
-ranks, one layer gathered in the computing type while the next is fetched, activations kept at layer boundaries.
+ranks, one layer gathered in the computing type while the next is fetched and its gradient reduced in float32,
+activations kept at layer boundaries.
 """
 
 from dataclasses import asdict, dataclass
@@ -176,7 +177,7 @@ def memory(
         parameters=0 if config.engine.cpu_offload else shard * MASTER_BYTES,
         gradients=0 if config.engine.cpu_offload else learned * MASTER_BYTES,
         optimizer=0 if config.engine.cpu_offload else learned * ADAM_BYTES,
-        gathered=(2 * layer + root) * computing,
+        gathered=(2 * layer + root) * computing + -(-trained // spec.layers) * MASTER_BYTES,
         activations=kept,
         logits=logits * (computing + 2 * MASTER_BYTES),
     )

@@ -46,8 +46,9 @@ def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[s
         return Check("vllm", False, f"no answer within {seconds:g} s", bound)
     lines = [line for line in output.splitlines() if line.startswith(MARK)]
     if not lines:
-        last = [line for line in errors.splitlines() if line.strip()] or [f"exit code {process.returncode}"]
-        return Check("vllm", False, f"the engine failed: {last[-1][:200]}", bound)
+        causes = [line for line in errors.splitlines() if "Error" in line]
+        cause = causes[-1].strip()[-300:] if causes else "no error message"
+        return Check("vllm", False, f"the engine failed with exit code {process.returncode}: {cause}", bound)
     return _scored(checkpoint, dtype, json.loads(lines[-1].removeprefix(MARK)), bound)
 
 

@@ -96,6 +96,9 @@ def test_split_export_verify_and_a_checkpoint_that_was_trained_wrongly(
     shown = capsys.readouterr().out
     assert shown.count("ok    ") == 8
     assert "FAILED" not in shown
+    (tmp_path / "runs/small/experts/biology/model.safetensors").touch()
+    assert run("split", str(project)) == 2
+    assert "was made from other weights or settings" in capsys.readouterr().err
     trained = tmp_path / "trained"
     shutil.copytree(run_folder / "export", trained)
     _move_gate(trained)
