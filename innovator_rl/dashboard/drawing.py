@@ -7,6 +7,7 @@ the texts are a model's.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import Any
 
 import selfies
