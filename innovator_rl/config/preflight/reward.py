@@ -66,7 +66,15 @@ def _loads(case: Case) -> Iterator[Finding]:
     if not used:
         return
     reward = case.config.reward
-    with ScoringPool(1, LOAD_SECONDS, reward.memory_mb, start_seconds=LOAD_SECONDS, warm=sorted(used)) as pool:
+    pool = ScoringPool(
+        1,
+        LOAD_SECONDS,
+        reward.memory_mb,
+        code_isolation=reward.code_isolation,
+        start_seconds=LOAD_SECONDS,
+        warm=sorted(used),
+    )
+    with pool:
         for name, source in used.items():
             about = pool.describe(name)
             if about["problem"]:
