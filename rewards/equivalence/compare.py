@@ -29,6 +29,7 @@ _DECLARED = re.compile(
 )
 _COMMA, _POINT = re.compile(r"-?\d+,\d+"), re.compile(r"-?\d+\.\d+")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
+_ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])")
 _NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
 
 
@@ -44,7 +45,7 @@ def same(gold: str, said: str, policy: Policy | None = None) -> bool:
     )
     try:
         return _Judge(comparison, declared).same(tidy(gold), tidy(said))
-    except (Unreadable, RecursionError, OverflowError):
+    except (Unreadable, RecursionError, ArithmeticError, TypeError, ValueError):
         return False
 
 
@@ -136,7 +137,7 @@ class _Judge:
 
     def same_family(self, gold: str, said: str) -> bool:
         """Whether two formulas agree once the one letter that each has to itself has one name: `\\pi k`, `\\pi n`."""
-        if not self.declared and not ("\\pi" in gold and "\\pi" in said):
+        if not self.declared and not (_ANGLES.search(gold) and _ANGLES.search(said)):
             return False
         for a, b in readings(gold, said):
             own = symbols(a) - symbols(b), symbols(b) - symbols(a)

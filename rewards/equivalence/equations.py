@@ -14,7 +14,8 @@ from rewards.equivalence.reader import Node
 from rewards.equivalence.tokens import Unreadable
 
 EXACT = mpmath.mpf(10) ** -20
-_APPLIED = re.compile(r"(.+?)\s*\(\s*([A-Za-z\\, _{}0-9']*)\)\s*")
+_ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
+_APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
 _WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
 Same = Callable[[str, str], bool]
 
@@ -71,6 +72,8 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
         return len(chain) == 2 and _solves(chain, value, comparison)
     names = name_of(gold[0]), name_of(said[0])
     if names[0] and names[1]:
+        if _contradict(gold[1:], said[1:], same):
+            return False
         if alike(names[0], names[1], in_list):
             return _same_named(gold, said, same, comparison)
         if quantity(gold[-1]) is not None and quantity(said[-1]) is not None:
@@ -83,6 +86,19 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
 def _name_first(sides: list[str]) -> list[str]:
     """`5 = x` as `x = 5`."""
     return sides[::-1] if len(sides) > 1 and quantity(sides[0]) is not None and name_of(sides[-1]) else sides
+
+
+def _contradict(gold: list[str], said: list[str], same: Same) -> bool:
+    """Whether two chains have members in the same symbols that differ."""
+    if len(gold) + len(said) < 3:
+        return False
+    try:
+        names = [[symbols(readings(side)[0][0]) for side in chain] for chain in (gold, said)]
+    except Unreadable:
+        return False
+    return any(
+        names[0][i] == names[1][j] != set() and not same(a, b) for i, a in enumerate(gold) for j, b in enumerate(said)
+    )
 
 
 def alike(first: str, second: str, in_list: bool) -> bool:
@@ -175,7 +191,7 @@ def _root_of(tree: Node, unknown: str, values: dict[str, mpmath.mpf], comparison
             for _ in range(30):
                 f_now = _residual(tree, {**values, unknown: now}, comparison)
                 if abs(f_now) < mpmath.mpf(10) ** -22:
-                    return now if mpmath.im(now) == 0 and now > 0 else None
+                    return now if mpmath.im(now) == 0 and mpmath.re(now) > 0 else None
                 if f_now == f_before:
                     return None
                 before, now, f_before = now, now - f_now * (now - before) / (f_now - f_before), f_now

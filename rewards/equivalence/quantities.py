@@ -84,9 +84,16 @@ def quantity(text: str) -> Quantity | None:
         return None
     if "\\pm" in text:
         text = _PARENTHESES.sub(r"\1", text)
-    text = _UNCERTAINTY.sub("", text, count=1)
+    if (doubt := _UNCERTAINTY.search(text)) and _is_small(doubt, text):
+        text = text[: doubt.start()] + text[doubt.end() :]
     with mpmath.workdps(DIGITS):
         return _literal(text) or _computed(text)
+
+
+def _is_small(doubt: re.Match[str], text: str) -> bool:
+    """Whether an uncertainty is at most a quarter of the number before it; more, and it says nothing."""
+    stated = re.search(r"(\d+\.?\d*|\.\d+)\s*$", text[: doubt.start()])
+    return doubt.group(1) is None or (stated is not None and float(doubt.group(1)) <= 0.25 * float(stated.group(1)))
 
 
 def _literal(text: str) -> Quantity | None:

@@ -20,6 +20,9 @@ CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\langle": "\\rangle", "
 TIGHT = "tight slash"
 """Put among the `functions`, makes a slash divide by the whole product behind it."""
 
+DERIVED = ("f", "g", "h", "y", "u")
+"""Letters on which a raised (n) counts derivatives; on others it is part of the name."""
+
 _NOTHING = frozenset[str]()
 
 
@@ -170,9 +173,11 @@ class Reader:
             return self.primed(base, count)
         around = [self.peek(), self.peek(1), self.peek(3), self.peek(4)]
         if around == ["{", "(", ")", "}"] and base.kind == "symbol" and self.peek(2).isdigit():
-            order = int(self.peek(2)[:2])  # f^{(n)}, the n-th derivative
+            order = self.peek(2)
             self.at += 5
-            return self.primed(base, order)
+            if base.text in DERIVED and len(order) == 1:
+                return self.primed(base, int(order))
+            return Node("symbol", (), f"{base.text}^({order})")
         return self.node("pow", base, self.script())
 
     def closing(self, mark: str) -> int:
@@ -307,6 +312,8 @@ class Reader:
                 return self.special(name, "")
             if name in self.functions or name == "delta":
                 return self.applied_letter(name)
+            if [self.peek(1), self.peek(2)] == ["0", ")"]:
+                return self.applied_letter(name)  # a value at zero, and no product with it
         if name == "e" or (name == "i" and "i" not in self.bound):
             return Node(name)
         symbol = Node("symbol", (), name)

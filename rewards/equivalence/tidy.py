@@ -100,7 +100,7 @@ def tidy(text: str) -> str:
     text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
     text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
     text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
-    for pattern in _CLAUSE:
+    for pattern in _CLAUSE if "\\begin{cases}" not in text else ():
         shorter = pattern.sub("", text)
         text = shorter if shorter.strip(" ,.;:") else text
     return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip()

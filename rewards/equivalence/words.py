@@ -45,6 +45,10 @@ _SYNONYMS = {
     ),
 }
 NUMBER_WORDS = {word: str(k) for k, word in enumerate(listed("zero one two three four five six seven eight nine ten"))}
+_TURNS = re.compile(
+    r"\b(?:and|or|but|then|until|while|whereas|instead|rather|than|if|unless|although|except|before|after|both|either|maybe|"
+    r"perhaps)\b"
+)
 MAX_SHORT_WORDS = 4
 
 
@@ -105,7 +109,7 @@ def _is_the_answer_of(short: str, sentence: str) -> bool:
     """Whether a few words begin a sentence (after its article), as "Petya" does of "Petya will win", or are a phrase of
     two words or more of it. A word from its middle proves nothing.
     """
-    if re.search(r"\b(?:or|either|maybe|perhaps)\b", short) or _negated(sentence):
+    if _TURNS.search(short) or _TURNS.search(sentence) or _negated(sentence):
         return False
     said, whole = re.findall(r"[a-z0-9']+", short), re.findall(r"[a-z0-9']+", sentence)
     content = [word for word in said if word not in _FILLERS]
