@@ -7,7 +7,6 @@ the texts are a model's.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from typing import Any
 
 import selfies
@@ -154,7 +153,7 @@ def _facts(text: str, molecule: Any, error: str) -> Row:
 def _similarity(a: Any, b: Any) -> dict[str, float]:
     """Tanimoto similarities of Morgan (radius 2), RDKit and MACCS fingerprints."""
     morgan = rdFingerprintGenerator.GetMorganGenerator(radius=2)
-    makers: dict[str, Callable[[Any], Any]] = {
+    makers: dict[str, Any] = {
         "morgan": morgan.GetFingerprint,
         "rdkit": Chem.RDKFingerprint,
         "maccs": rdMolDescriptors.GetMACCSKeysFingerprint,

@@ -94,12 +94,8 @@ def rollouts_page(opened: OpenRun, labels: Labels, searches: Searches, parameter
         raise RequestError(f"histogram={column[:40]}: use {', '.join(HISTOGRAMS)} or none")
     state = narrowed(opened, labels, searches, chosen)
 
-    def count() -> int:
-        return int(opened.index.ask(f"SELECT count(*) AS n FROM responses WHERE {chosen.where}", chosen.values)[0]["n"])
-
     parts = ("rollouts", "words", "labels")
-    total = opened.cached(("count", chosen.key), parts, count)
-    bins = opened.cached(("bins", column, chosen.key), parts, lambda: histogram(opened, chosen, column))
+    total, bins = opened.cached(("counts", column, chosen.key), parts, lambda: counts(opened, chosen, column))
     place = f"LIMIT {size} OFFSET {(page - 1) * size}"
     found = opened.index.ask(
         f"SELECT rid FROM responses WHERE {chosen.where} ORDER BY {order}, rid {place}", chosen.values
@@ -169,16 +165,24 @@ def shown(opened: OpenRun, labels: Labels, rows: list[Row]) -> list[Row]:
     return finished
 
 
-def histogram(opened: OpenRun, chosen: Selection, column: str) -> Row | None:
-    """Counts in at most BINS equal bins between the column's extremes; one bin where all values are equal."""
+def counts(opened: OpenRun, chosen: Selection, column: str) -> tuple[int, Row | None]:
+    """How many rows are selected, and their histogram."""
     if column == "none":
-        return None
-    finite = f"FROM responses WHERE {chosen.where} AND isfinite({column}::DOUBLE)"
-    extremes = opened.index.ask(
-        f"SELECT min({column})::DOUBLE AS low, max({column})::DOUBLE AS high {finite}", chosen.values
+        return int(
+            opened.index.ask(f"SELECT count(*) AS n FROM responses WHERE {chosen.where}", chosen.values)[0]["n"]
+        ), None
+    finite = f"CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END"
+    row = opened.index.ask(
+        f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM responses WHERE {chosen.where}",
+        chosen.values,
     )[0]
-    low, high = extremes["low"], extremes["high"]
-    if low is None:
+    return int(row["n"]), histogram(opened, chosen, column, row["low"], row["high"])
+
+
+def histogram(opened: OpenRun, chosen: Selection, column: str, low: float | None, high: float | None) -> Row:
+    """Counts in at most BINS equal bins between the column's extremes; one bin where all values are equal."""
+    finite = f"FROM responses WHERE {chosen.where} AND isfinite({column}::DOUBLE)"
+    if low is None or high is None:
         return {"column": column, "low": None, "high": None, "bins": []}
     count = 1 if high <= low else BINS
     if column == "response_tokens":

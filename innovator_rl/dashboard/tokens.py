@@ -109,7 +109,7 @@ def token_texts(run_dir: Path, ids: list[Any]) -> tuple[str, list[str]]:
         return "ids", [f"#{i}" if i is not None else "" for i in ids]
     pieces = [tokenizer.id_to_token(i) if isinstance(i, int) and i >= 0 else None for i in ids]
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    letters = _byte_letters()
+    letters = byte_letters()
     texts = []
     for i, piece in zip(ids, pieces, strict=True):
         if piece is None:
@@ -142,7 +142,7 @@ def _load(path: Path, stamp: int) -> Any:
 
 
 @cache
-def _byte_letters() -> dict[str, int]:
+def byte_letters() -> dict[str, int]:
     """The printable letter that byte-level BPE writes for each byte (GPT-2's table), inverted."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]

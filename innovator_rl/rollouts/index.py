@@ -87,7 +87,7 @@ FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.ste
 class Index:
     """One run's index. `refresh` is for one thread at a time and takes its turn; questions come from any thread."""
 
-    def __init__(self, run_dir: Path, threads: int = 2, memory_mb: int = 192) -> None:
+    def __init__(self, run_dir: Path, threads: int = 2, memory_mb: int = 144) -> None:
         self.run_dir = run_dir
         self.catalogue = Catalogue(run_dir)
         self._config: dict[str, Any] = {
@@ -189,6 +189,8 @@ class Index:
                 rows = self._ingest({key: wanted[key] for key in stale[start : start + size]})
                 start += size
                 size = max(1, min(4 * size, size * CHUNK_ROWS // max(1, rows)))
+            if stale:
+                pa.default_memory_pool().release_unused()
             return {*stale, *gone}
 
     def _listed(self) -> dict[StepKey, tuple[str, list[Segment], list[Segment]]]:

@@ -189,10 +189,9 @@ def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema
 
 def _row_group_rows(table: pa.Table) -> int:
     """How many rows of `table` make a row group: fewer where each carries thousands of tokens."""
-    lists = [table[field.name] for field in table.schema if pa.types.is_list(field.type)]
-    values = max((pc.sum(pc.list_value_length(column)).as_py() or 0 for column in lists), default=0)
-    per_row = max(1, values // max(1, table.num_rows))
-    return max(FEWEST_ROW_GROUP_ROWS, min(ROW_GROUP_ROWS, ROW_GROUP_TOKENS // per_row))
+    lengths = [pc.list_value_length(table[field.name]) for field in table.schema if pa.types.is_list(field.type)]
+    per_row = max((pc.mean(n.filter(pc.greater(n, 0))).as_py() or 1 for n in lengths), default=1)
+    return max(FEWEST_ROW_GROUP_ROWS, min(ROW_GROUP_ROWS, int(ROW_GROUP_TOKENS // per_row)))
 
 
 def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> int:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 OPEN_FOOTERS = 64
+KEPT_KEYS = 6  # segments
 
 Row = dict[str, Any]
 Place = tuple[str, int]  # segment path relative to the run directory, position in it
@@ -33,6 +33,7 @@ class SegmentReader:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self._footers: OrderedDict[str, tuple[pq.FileMetaData, list[int]]] = OrderedDict()
+        self._keys: OrderedDict[str, dict[tuple[str, int], int]] = OrderedDict()
         self._guard = threading.Lock()
 
     def rows(self, places: Iterable[Place], columns: Sequence[str]) -> dict[Place, Row]:
@@ -81,11 +82,19 @@ class SegmentReader:
                 yield first, error
 
     def find(self, segment: str, prompt_uid: str, sample: int) -> int | None:
-        """The position of a response in a segment without an index: by its key columns."""
-        keys = pq.read_table(self.run_dir / segment, columns=["prompt_uid", "sample"], partitioning=None)
-        hits = pc.and_(pc.equal(keys["prompt_uid"], prompt_uid), pc.equal(keys["sample"], sample))
-        position = pc.index(hits, True).as_py()
-        return None if position < 0 else int(position)
+        """The position of a response in a segment that the index does not cover; the keys of a few segments are kept."""
+        with self._guard:
+            places = self._keys.get(segment)
+        if places is None:
+            with pq.ParquetFile(self.run_dir / segment, metadata=self._footer(segment)[0]) as file:
+                table = file.read(columns=["prompt_uid", "sample"], use_threads=False)
+            keys = zip(table["prompt_uid"].to_pylist(), table["sample"].to_pylist(), strict=True)
+            places = {key: position for position, key in enumerate(keys)}
+            with self._guard:
+                self._keys[segment] = places
+                while len(self._keys) > KEPT_KEYS:
+                    self._keys.popitem(last=False)
+        return places.get((prompt_uid, sample))
 
     def _read(self, segment: str, group: int, columns: Sequence[str]) -> pa.Table:
         metadata, _ = self._footer(segment)

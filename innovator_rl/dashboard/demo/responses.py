@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from innovator_rl.dashboard.demo.problems import HOSTILE, LOOP, STYLE, Problem
+from innovator_rl.dashboard.tokens import byte_letters
 
 PIECE = re.compile(r" ?\w+|\s+|[^\w\s]")
 MOST_TOKENS = 192
@@ -136,10 +137,3 @@ def clip_side(ratio: np.ndarray, advantage: float) -> np.ndarray:
     """Where the clip range cut a token: +1 above for a positive advantage, -1 below for a negative one."""
     above, below = (advantage > 0) & (ratio > 1 + CLIP_HIGH), (advantage < 0) & (ratio < 1 - CLIP_LOW)
     return above.astype(np.int8) - below.astype(np.int8)
-
-
-def byte_letters() -> dict[str, int]:
-    """The printable letter that byte-level BPE writes for each byte (GPT-2's table), inverted."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    rest = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(rest)}

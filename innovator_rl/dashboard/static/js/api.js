@@ -8,13 +8,27 @@ export class ApiError extends Error {
     super(message);
     this.name = "ApiError";
     this.status = status;
-    this.title = { 0: "The server does not answer", 401: "A token is needed", 404: "Not found", 409: "The record is being indexed", 413: "Too much at once" }[status];
-    this.detail = detail === null || detail === undefined ? null : typeof detail === "string" ? detail : JSON.stringify(detail, null, 1);
+    this.title = {
+      0: "The server does not answer",
+      401: "A token is needed",
+      404: "Not found",
+      409: "The record is being indexed",
+      413: "Too much at once",
+    }[status];
+    this.detail =
+      detail === null || detail === undefined
+        ? null
+        : typeof detail === "string"
+          ? detail
+          : JSON.stringify(detail, null, 1);
   }
 }
 
 export function address(path, query = {}) {
-  const entries = query instanceof URLSearchParams ? [...query] : Object.entries(query).flatMap(([k, v]) => (Array.isArray(v) ? v.map((one) => [k, one]) : [[k, v]]));
+  const entries =
+    query instanceof URLSearchParams
+      ? [...query]
+      : Object.entries(query).flatMap(([k, v]) => (Array.isArray(v) ? v.map((one) => [k, one]) : [[k, v]]));
   const text = new URLSearchParams(entries.filter(([, v]) => v !== null && v !== undefined && v !== "")).toString();
   return `/api/${path}${text ? `?${text}` : ""}`;
 }
@@ -44,13 +58,15 @@ async function answered(url, options = {}) {
     }
     if (answer.ok) return answer.json();
     const body = await answer.json().catch(() => ({}));
-    if (![409, 503].includes(answer.status) || attempt > PATIENCE) throw new ApiError(answer.status, body.error ?? `the server answered ${answer.status}`, body.detail);
+    if (![409, 503].includes(answer.status) || attempt > PATIENCE)
+      throw new ApiError(answer.status, body.error ?? `the server answered ${answer.status}`, body.detail);
     await pause(Math.min(3, Number(answer.headers.get("retry-after")) || 0.5));
   }
 }
 
 const get = (path, query, signal) => ask(address(path, query), { signal });
-const post = (path, body) => ask(`/api/${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+const post = (path, body) =>
+  ask(`/api/${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 const of = (name, route = "") => `runs/${encodeURIComponent(name)}${route && `/${route}`}`;
 
 export const runs = (signal) => get("runs", {}, signal);
@@ -80,14 +96,21 @@ export function figures(url, signal) {
   return ask(here.pathname + here.search, { signal });
 }
 
-/** Calls `heard(what)` when the server announces new data of `name` (null: of the list of runs); returns how to stop. */
-export function follow(name, heard) {
+/**
+ * Calls `heard(what)` when the server announces new data of `name` (null: of the list of runs) and `link(up)` when the
+ * connection breaks or is back; returns how to stop.
+ */
+export function follow(name, heard, link) {
   const source = new EventSource(address("events", { run: name }));
   let waiting = new Set();
   let timer = 0;
   const gather = (event) => {
     let data = {};
-    try { data = JSON.parse(event.data); } catch { /* an announcement without content still announces */ }
+    try {
+      data = JSON.parse(event.data);
+    } catch {
+      /* an announcement without content still announces */
+    }
     for (const one of data.what ?? ["runs"]) waiting.add(one);
     timer ||= setTimeout(() => {
       const news = waiting;
@@ -95,6 +118,9 @@ export function follow(name, heard) {
       heard(news);
     }, 400);
   };
+  let up = true;
+  source.onerror = () => up && link((up = false));
+  source.onopen = () => up || link((up = true));
   source.addEventListener("run", gather);
   source.addEventListener("runs", gather);
   const close = () => (clearTimeout(timer), source.close());

@@ -7,6 +7,7 @@ import { compact, num, words } from "./format.js";
 const PAD = { left: 46, right: 10, top: 8, bottom: 22 };
 const WIDTH = 480;
 const COLUMNS = 600;
+const MOST_BARS = 240;
 
 /** About `count` round numbers from `low` to `high`. */
 export function ticks(low, high, count = 4) {
@@ -14,20 +15,27 @@ export function ticks(low, high, count = 4) {
   const unit = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((m) => m * unit >= raw) * unit;
   const out = [];
-  for (let t = Math.ceil(low / step - 1e-9) * step; t <= high + step * 1e-9; t += step) out.push(Math.abs(t) < step * 1e-9 ? 0 : t);
+  for (let t = Math.ceil(low / step - 1e-9) * step; t <= high + step * 1e-9; t += step)
+    out.push(Math.abs(t) < step * 1e-9 ? 0 : t);
   return out;
 }
 
 const finite = (v) => typeof v === "number" && Number.isFinite(v);
 
-function extent(values, pad = 0.06) {
+function extremes(values) {
   let [low, high] = [Infinity, -Infinity];
   for (const v of values) {
     if (!finite(v)) continue;
     if (v < low) low = v;
     if (v > high) high = v;
   }
+  return [low, high];
+}
+
+function extent(values, pad = 0.06) {
+  const [low, high] = extremes(values);
   if (low > high) return [0, 1];
+  if (low === 0 && high === 0) return [0, 0.1];
   if (low === high) return [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
   const room = (high - low) * pad;
   return [low >= 0 && low - room < 0 ? 0 : low - room, high + room];
@@ -49,7 +57,7 @@ function thinned(points, x) {
   if (points.length <= 2 * COLUMNS) return points;
   const columns = new Map();
   for (const p of points) {
-    const column = Math.floor(x(p.x) * COLUMNS / WIDTH);
+    const column = Math.floor((x(p.x) * COLUMNS) / WIDTH);
     const kept = columns.get(column);
     if (!kept) columns.set(column, [p, p]);
     else if (p.y < kept[0].y) kept[0] = p;
@@ -76,10 +84,12 @@ function spread(points, x, y) {
   return `M${up.join("L")}L${down.join("L")}Z`;
 }
 
-function axes(svg, x, y, xs, ys, height) {
+function axes(svg, x, y, xs, ys, height, format = compact) {
   for (const t of ys) {
-    svg.append(s("line", { class: "grid", x1: PAD.left, x2: WIDTH - PAD.right, y1: y(t), y2: y(t) }),
-      s("text", { class: "tick", x: PAD.left - 6, y: y(t) + 3.5, "text-anchor": "end" }, compact(t)));
+    svg.append(
+      s("line", { class: "grid", x1: PAD.left, x2: WIDTH - PAD.right, y1: y(t), y2: y(t) }),
+      s("text", { class: "tick", x: PAD.left - 6, y: y(t) + 3.5, "text-anchor": "end" }, format(t)),
+    );
   }
   for (const t of xs) svg.append(s("text", { class: "tick", x: x(t), y: height - 6, "text-anchor": "middle" }, num(t)));
 }
@@ -90,16 +100,28 @@ function axes(svg, x, y, xs, ys, height) {
  */
 export function lineChart({ title, series, height = 190, onpick = null, weight = 0, format = num, hint = "" }) {
   const shown = series.filter((one) => one.points.some((p) => finite(p.y)));
-  if (!shown.length) return h("figure", { class: "chart" }, h("figcaption", null, title), h("p", { class: "chart-empty" }, hint || "Nothing recorded yet"));
+  if (!shown.length)
+    return h(
+      "figure",
+      { class: "chart" },
+      h("figcaption", null, title),
+      h("p", { class: "chart-empty" }, hint || "Nothing recorded yet"),
+    );
   const all = shown.flatMap((one) => one.points);
   const steps = [...new Set(all.map((p) => p.x))].sort((a, b) => a - b);
   const [x0, x1] = [steps[0], steps.at(-1)];
   const [y0, y1] = extent(all.flatMap((p) => [p.y, p.low, p.high]));
-  const x = (v) => (x1 === x0 ? (PAD.left + WIDTH - PAD.right) / 2 : PAD.left + ((v - x0) / (x1 - x0)) * (WIDTH - PAD.left - PAD.right));
+  const x = (v) =>
+    x1 === x0 ? (PAD.left + WIDTH - PAD.right) / 2 : PAD.left + ((v - x0) / (x1 - x0)) * (WIDTH - PAD.left - PAD.right);
   const y = (v) => height - PAD.bottom - ((v - y0) / (y1 - y0)) * (height - PAD.top - PAD.bottom);
-  const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${height}`, class: onpick ? "pickable" : null, tabindex: "0", role: "img",
-    "aria-label": `${title}, steps ${x0} to ${x1}. ${shown.map((one) => `${one.name}: ${format(one.points.findLast((p) => finite(p.y)).y)} at the end`).join("; ")}` });
-  axes(svg, x, y, ticks(x0, x1, 5).filter(Number.isInteger), ticks(y0, y1), height);
+  const svg = s("svg", {
+    viewBox: `0 0 ${WIDTH} ${height}`,
+    class: onpick ? "pickable" : null,
+    tabindex: "0",
+    role: "img",
+    "aria-label": `${title}, steps ${x0} to ${x1}. ${shown.map((one) => `${one.name}: ${format(one.points.findLast((p) => finite(p.y)).y)} at the end`).join("; ")}`,
+  });
+  axes(svg, x, y, ticks(x0, x1, 5).filter(Number.isInteger), ticks(y0, y1), height, format === num ? compact : format);
   for (const one of shown) {
     const area = spread(one.points, x, y);
     if (area) svg.append(s("path", { class: `band c${one.colour}`, d: area }));
@@ -107,7 +129,8 @@ export function lineChart({ title, series, height = 190, onpick = null, weight =
   for (const one of shown) {
     if (weight) svg.append(s("path", { class: `line faint c${one.colour}`, d: path(thinned(one.points, x), x, y) }));
     svg.append(s("path", { class: `line c${one.colour}`, d: path(thinned(smooth(one.points, weight), x), x, y) }));
-    if (one.points.length === 1) svg.append(s("circle", { class: `dot c${one.colour}`, cx: x(one.points[0].x), cy: y(one.points[0].y), r: 3 }));
+    if (one.points.length === 1)
+      svg.append(s("circle", { class: `dot c${one.colour}`, cx: x(one.points[0].x), cy: y(one.points[0].y), r: 3 }));
   }
   return withCursor({ svg, title, shown, steps, x, y, height, onpick, format });
 }
@@ -129,8 +152,14 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
       const there = point && finite(point.y);
       dots[i].setAttribute("visibility", index >= 0 && there ? "visible" : "hidden");
       if (index >= 0 && there) (dots[i].setAttribute("cx", x(step)), dots[i].setAttribute("cy", y(point.y)));
-      const label = [h("i", { class: `key c${one.colour}` }), words(one.name), h("b", null, format(there ? point.y : null))];
-      return onpick && index >= 0 && there ? h("button", { class: "legend-item", onclick: () => onpick(step, one) }, label) : h("span", { class: "legend-item" }, label);
+      const label = [
+        h("i", { class: `key c${one.colour}` }),
+        words(one.name),
+        h("b", null, format(there ? point.y : null)),
+      ];
+      return onpick && index >= 0 && there
+        ? h("button", { class: "legend-item", onclick: () => onpick(step, one) }, label)
+        : h("span", { class: "legend-item" }, label);
     });
     replace(legend, items);
     caption.textContent = index < 0 ? "" : `step ${num(step)}`;
@@ -146,7 +175,9 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
   const nearestSeries = (event, step) => {
     const box = svg.getBoundingClientRect();
     const at = ((event.clientY - box.top) / box.height) * height;
-    const near = shown.map((one, i) => [Math.abs(y(byStep[i].get(step)?.y ?? Infinity) - at), one]).sort((a, b) => a[0] - b[0]);
+    const near = shown
+      .map((one, i) => [Math.abs(y(byStep[i].get(step)?.y ?? Infinity) - at), one])
+      .sort((a, b) => a[0] - b[0]);
     return near[0][0] < 24 || near.length === 1 ? near[0][1] : null;
   };
   svg.addEventListener("pointermove", (event) => show(nearest(event)));
@@ -161,10 +192,11 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
     event.preventDefault();
     event.stopPropagation();
   });
-  if (onpick) svg.addEventListener("click", (event) => {
-    const step = steps[nearest(event)];
-    onpick(step, nearestSeries(event, step));
-  });
+  if (onpick)
+    svg.addEventListener("click", (event) => {
+      const step = steps[nearest(event)];
+      onpick(step, nearestSeries(event, step));
+    });
   show(-1);
   return h("figure", { class: "chart" }, h("figcaption", null, title, caption), svg, legend);
 }
@@ -172,56 +204,154 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
 /** Stacked bars over steps: `series` as in lineChart. */
 export function stackedBars({ title, series, height = 190, onpick = null, hint = "" }) {
   const shown = series.filter((one) => one.points.some((p) => p.y > 0));
-  if (!shown.length) return h("figure", { class: "chart" }, h("figcaption", null, title), h("p", { class: "chart-empty" }, hint || "None"));
-  const steps = [...new Set(shown.flatMap((one) => one.points.map((p) => p.x)))].sort((a, b) => a - b);
-  const lookup = shown.map((one) => new Map(one.points.map((p) => [p.x, p.y ?? 0])));
-  const most = Math.max(...steps.map((step) => lookup.reduce((sum, m) => sum + (m.get(step) ?? 0), 0)));
-  const slot = (WIDTH - PAD.left - PAD.right) / (steps.at(-1) - steps[0] + 1);
-  const x = (v) => PAD.left + (v - steps[0] + 0.5) * slot;
+  if (!shown.length)
+    return h(
+      "figure",
+      { class: "chart" },
+      h("figcaption", null, title),
+      h("p", { class: "chart-empty" }, hint || "None"),
+    );
+  const [first, last] = extremes(shown.flatMap((one) => one.points.map((p) => p.x)));
+  // a bar stands for several steps once there are more of them than bars to be seen
+  const width = Math.ceil((last - first + 1) / MOST_BARS);
+  const lookup = shown.map((one) => {
+    const sums = new Map();
+    for (const p of one.points)
+      sums.set(Math.floor((p.x - first) / width), (sums.get(Math.floor((p.x - first) / width)) ?? 0) + (p.y ?? 0));
+    return sums;
+  });
+  const bars = [...new Set(lookup.flatMap((sums) => [...sums.keys()]))].sort((a, b) => a - b);
+  const most = Math.max(...bars.map((bar) => lookup.reduce((sum, m) => sum + (m.get(bar) ?? 0), 0)));
+  const slot = ((WIDTH - PAD.left - PAD.right) * width) / (last - first + width);
+  const x = (step) => PAD.left + ((step - first) / width + 0.5) * slot;
+  const name = (bar) =>
+    width === 1 ? String(first + bar) : `${first + bar * width}-${Math.min(last, first + (bar + 1) * width - 1)}`;
   const y = (v) => height - PAD.bottom - (v / (most * 1.05)) * (height - PAD.top - PAD.bottom);
-  const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", class: onpick ? "pickable" : null,
-    "aria-label": `${title}: ${shown.map((one) => `${words(one.name)} ${num(one.points.reduce((t, p) => t + (p.y ?? 0), 0))} in all`).join("; ")}` });
-  axes(svg, x, y, ticks(steps[0], steps.at(-1), 5).filter(Number.isInteger), ticks(0, most, 3), height);
-  for (const step of steps) {
+  const svg = s("svg", {
+    viewBox: `0 0 ${WIDTH} ${height}`,
+    role: "img",
+    class: onpick ? "pickable" : null,
+    "aria-label": `${title}: ${shown.map((one) => `${words(one.name)} ${num(one.points.reduce((t, p) => t + (p.y ?? 0), 0))} in all`).join("; ")}`,
+  });
+  axes(svg, x, y, ticks(first, last, 5).filter(Number.isInteger), ticks(0, most, 3), height);
+  for (const bar of bars) {
     let base = 0;
     shown.forEach((one, i) => {
-      const value = lookup[i].get(step) ?? 0;
+      const value = lookup[i].get(bar) ?? 0;
       if (!value) return;
-      const bar = s("rect", { class: `bar c${one.colour}`, x: x(step) - slot * 0.42, width: Math.max(0.6, slot * 0.84), y: y(base + value), height: Math.max(0.5, y(base) - y(base + value)) },
-        s("title", null, `step ${step}: ${num(value)} ${words(one.name)}`));
-      if (onpick) bar.addEventListener("click", () => onpick(step, one));
-      svg.append(bar);
+      const box = s(
+        "rect",
+        {
+          class: `bar c${one.colour}`,
+          x: x(first + bar * width) - slot * 0.42,
+          width: Math.max(0.6, slot * 0.84),
+          y: y(base + value),
+          height: Math.max(0.5, y(base) - y(base + value)),
+        },
+        s("title", null, `${width === 1 ? "step" : "steps"} ${name(bar)}: ${num(value)} ${words(one.name)}`),
+      );
+      if (onpick) box.addEventListener("click", () => onpick(name(bar), one));
+      svg.append(box);
       base += value;
     });
   }
-  return h("figure", { class: "chart" }, h("figcaption", null, title), svg, h("div", { class: "legend" }, shown.map((one) =>
-    h("span", { class: "legend-item" }, h("i", { class: `key c${one.colour}` }), words(one.name), h("b", null, num(one.points.reduce((t, p) => t + (p.y ?? 0), 0)))))));
+  return h(
+    "figure",
+    { class: "chart" },
+    h("figcaption", null, title),
+    svg,
+    h(
+      "div",
+      { class: "legend" },
+      shown.map((one) =>
+        h(
+          "span",
+          { class: "legend-item" },
+          h("i", { class: `key c${one.colour}` }),
+          words(one.name),
+          h("b", null, num(one.points.reduce((t, p) => t + (p.y ?? 0), 0))),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Clickable bins [{low, high, count, part?}]; `part` (for example the correct ones) is drawn inside. */
-export function histogram({ title, bins, onpick = null, selected = null, height = 92, label = (b) => `${num(b.low)} to ${num(b.high)}`, partName = "correct" }) {
+export function histogram({
+  title,
+  bins,
+  onpick = null,
+  selected = null,
+  height = 92,
+  label = (b) => `${num(b.low)} to ${num(b.high)}`,
+  partName = "correct",
+}) {
   const total = bins.reduce((sum, b) => sum + b.count, 0);
-  if (!total) return h("figure", { class: "chart hist" }, h("figcaption", null, title), h("p", { class: "chart-empty" }, "No values"));
+  if (!total)
+    return h(
+      "figure",
+      { class: "chart hist" },
+      h("figcaption", null, title),
+      h("p", { class: "chart-empty" }, "No values"),
+    );
   const most = Math.max(...bins.map((b) => b.count));
   const columns = bins.map((bin) => {
     const chosen = selected && selected[0] === bin.low && selected[1] === bin.high;
     const text = `${label(bin)}: ${num(bin.count)}${bin.part === undefined || bin.part === null ? "" : `, ${num(bin.part)} ${partName}`}`;
     const size = (n) => ({ height: `${n ? Math.max(1.5, (100 * n) / most) : 0}%` });
-    const fill = h("span", { class: "bin-fill", style: size(bin.count) }, bin.part ? h("span", { class: "bin-part", style: { height: `${(100 * bin.part) / bin.count}%` } }) : null);
-    return onpick && bin.count ? h("button", { class: `bin${chosen ? " chosen" : ""}`, "aria-pressed": String(Boolean(chosen)), "aria-label": text, title: text, onclick: () => onpick(bin, chosen) }, fill)
+    const fill = h(
+      "span",
+      { class: "bin-fill", style: size(bin.count) },
+      bin.part ? h("span", { class: "bin-part", style: { height: `${(100 * bin.part) / bin.count}%` } }) : null,
+    );
+    return onpick && bin.count
+      ? h(
+          "button",
+          {
+            class: `bin${chosen ? " chosen" : ""}`,
+            "aria-pressed": String(Boolean(chosen)),
+            "aria-label": text,
+            title: text,
+            onclick: () => onpick(bin, chosen),
+          },
+          fill,
+        )
       : h("span", { class: "bin", title: text }, fill);
   });
-  return h("figure", { class: "chart hist" }, h("figcaption", null, title, h("span", { class: "at-step" }, `most in a bin ${compact(most)}`)), h("div", { class: "bins", style: { height: `${height}px` } }, columns),
-    h("div", { class: "bin-axis" }, h("span", null, num(bins[0].low)), h("span", null, num(bins.at(-1).high))));
+  return h(
+    "figure",
+    { class: "chart hist" },
+    h("figcaption", null, title, h("span", { class: "at-step" }, `most in a bin ${compact(most)}`)),
+    h("div", { class: "bins", style: { height: `${height}px` } }, columns),
+    h("div", { class: "bin-axis" }, h("span", null, num(bins[0].low)), h("span", null, num(bins.at(-1).high))),
+  );
 }
 
 /** A line without axes, for table cells. */
 export function sparkline(values, { colour = 0, label = "" } = {}) {
   const points = values.map((y, x) => ({ x, y })).filter((p) => finite(p.y));
-  const svg = s("svg", { viewBox: "0 0 96 24", class: "spark", role: "img", "aria-label": label || "trend", preserveAspectRatio: "none" });
+  const svg = s("svg", {
+    viewBox: "0 0 96 24",
+    class: "spark",
+    role: "img",
+    "aria-label": label || "trend",
+    preserveAspectRatio: "none",
+  });
   if (points.length < 2) return svg;
-  const [low, high] = extent(points.map((p) => p.y), 0);
+  const [low, high] = extent(
+    points.map((p) => p.y),
+    0,
+  );
   const last = points.at(-1).x || 1;
-  svg.append(s("path", { class: `line c${colour}`, d: path(thinned(points, (v) => (v / last) * 96), (v) => 1 + (v / last) * 94, (v) => 22 - ((v - low) / (high - low)) * 20) }));
+  svg.append(
+    s("path", {
+      class: `line c${colour}`,
+      d: path(
+        thinned(points, (v) => (v / last) * 96),
+        (v) => 1 + (v / last) * 94,
+        (v) => 22 - ((v - low) / (high - low)) * 20,
+      ),
+    }),
+  );
   return svg;
 }

@@ -50,16 +50,25 @@ export function outsideLink(url, label) {
     return h("span", { class: "dead-link" }, label);
   }
   if (!["http:", "https:"].includes(parsed.protocol)) return h("span", { class: "dead-link", title: url }, label);
-  return h("a", { href: parsed.href, rel: "noopener noreferrer nofollow", target: "_blank", title: parsed.href }, label);
+  return h(
+    "a",
+    { href: parsed.href, rel: "noopener noreferrer nofollow", target: "_blank", title: parsed.href },
+    label,
+  );
 }
 
 // Invisible characters that could fake what is read: controls, bidirectional overrides, zero-width ones.
-const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+const INVISIBLE =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
 
 /** `text` with every invisible character written out, so that what is shown is what is there. */
 export function visible(text) {
-  return String(text).replace(/\r\n/g, "\n").replace(INVISIBLE, (c) => {
-    const code = c.codePointAt(0);
-    return code < 0x20 ? String.fromCodePoint(0x2400 + code) : `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
-  });
+  return String(text)
+    .replace(/\r\n/g, "\n")
+    .replace(INVISIBLE, (c) => {
+      const code = c.codePointAt(0);
+      return code < 0x20
+        ? String.fromCodePoint(0x2400 + code)
+        : `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
+    });
 }

@@ -8,7 +8,12 @@ export function num(x, digits = 3) {
   if (absent(x)) return NONE;
   const value = Number(x);
   const size = Math.abs(value);
-  const text = Number.isInteger(value) || size >= 1000 ? Math.round(size).toLocaleString("en") : size < 1e-3 ? size.toExponential(1) : String(Number(size.toPrecision(digits)));
+  const text =
+    Number.isInteger(value) || size >= 1000
+      ? Math.round(size).toLocaleString("en")
+      : size < 1e-3
+        ? size.toExponential(1)
+        : String(Number(size.toPrecision(digits)));
   return value < 0 ? `−${text}` : text;
 }
 
@@ -38,14 +43,20 @@ export function duration(seconds) {
   if (t < 1) return `${num(t * 1000, 2)} ms`;
   if (t < 10) return `${num(t, 2)} s`;
   if (t < 60) return `${Math.round(t)} s`;
-  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const units = [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ];
   const first = units.findIndex(([, size]) => t >= size);
   const [name, size] = units[first];
   const rest = units[first + 1] && Math.floor((t % size) / units[first + 1][1]);
   return `${Math.floor(t / size)} ${name}${rest ? ` ${rest} ${units[first + 1][0]}` : ""}`;
 }
 
-const asDate = (t) => (typeof t === "number" ? new Date(t * 1000) : new Date(/[zZ]|[+-]\d\d:?\d\d$/.test(t) ? t : `${t}Z`));
+const asDate = (t) =>
+  typeof t === "number" ? new Date(t * 1000) : new Date(/[zZ]|[+-]\d\d:?\d\d$/.test(t) ? t : `${t}Z`);
 
 /** Seconds since `t`, a UTC time as text or seconds since 1970. */
 export function age(t) {

@@ -8,8 +8,12 @@ let prefix = "";
 let timer = 0;
 
 /** `keys` is [[key, what it does, action]]; a two-letter key such as "g r" is pressed one after the other. */
-export const setViewKeys = (keys) => { viewKeys = keys; };
-export const setPageKeys = (keys) => { pageKeys = keys; };
+export const setViewKeys = (keys) => {
+  viewKeys = keys;
+};
+export const setPageKeys = (keys) => {
+  pageKeys = keys;
+};
 
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
 
@@ -26,7 +30,9 @@ document.addEventListener("keydown", (event) => {
   clearTimeout(timer);
   if (!prefix && all.some(([key]) => key.startsWith(`${event.key} `))) {
     prefix = event.key;
-    timer = setTimeout(() => { prefix = ""; }, 1200);
+    timer = setTimeout(() => {
+      prefix = "";
+    }, 1200);
     return;
   }
   prefix = "";
@@ -38,15 +44,38 @@ document.addEventListener("keydown", (event) => {
 const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
 
 function list(keys) {
-  return h("div", { class: "key-list" }, keys.filter(([, text]) => text).map(([key, text]) =>
-    h("div", null, h("span", null, text), h("span", null, key.split(" ").map((one, i) => [i ? " " : "", h("kbd", null, NAMES[one] ?? one)])))));
+  return h(
+    "div",
+    { class: "key-list" },
+    keys
+      .filter(([, text]) => text)
+      .map(([key, text]) =>
+        h(
+          "div",
+          null,
+          h("span", null, text),
+          h(
+            "span",
+            null,
+            key.split(" ").map((one, i) => [i ? " " : "", h("kbd", null, NAMES[one] ?? one)]),
+          ),
+        ),
+      ),
+  );
 }
 
 /** Shows every key that works on this page. */
 export function showHelp() {
   const close = h("button", { onclick: () => dialog.close() }, "Close");
-  const dialog = h("dialog", { "aria-label": "Keyboard", onclose: () => dialog.remove() },
-    h("h2", null, "Keyboard"), viewKeys.some(([, text]) => text) && [h("h3", null, "This view"), list(viewKeys)], h("h3", null, "Everywhere"), list(pageKeys), close);
+  const dialog = h(
+    "dialog",
+    { "aria-label": "Keyboard", onclose: () => dialog.remove() },
+    h("h2", null, "Keyboard"),
+    viewKeys.some(([, text]) => text) && [h("h3", null, "This view"), list(viewKeys)],
+    h("h3", null, "Everywhere"),
+    list(pageKeys),
+    close,
+  );
   document.body.append(dialog);
   dialog.showModal();
   close.focus();
@@ -64,8 +93,11 @@ export function rowKeys(rows, open, { start = -1 } = {}) {
   };
   if (at >= 0) move(0);
   return [
-    ["j", "next row", () => move(1)], ["k", "previous row", () => move(-1)],
-    ["ArrowDown", "", () => move(1)], ["ArrowUp", "", () => move(-1)],
-    ["Enter", "open the row", () => at >= 0 && open(at)], ["o", "", () => at >= 0 && open(at)],
+    ["j", "next row", () => move(1)],
+    ["k", "previous row", () => move(-1)],
+    ["ArrowDown", "", () => move(1)],
+    ["ArrowUp", "", () => move(-1)],
+    ["Enter", "open the row", () => at >= 0 && open(at)],
+    ["o", "", () => at >= 0 && open(at)],
   ];
 }

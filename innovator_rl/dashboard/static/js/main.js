@@ -4,7 +4,7 @@ import { follow, runs } from "./api.js";
 import { h, replace, s } from "./dom.js";
 import { setPageKeys, setViewKeys, showHelp } from "./keys.js";
 import { go, link, parse } from "./router.js";
-import { empty, failed, loading } from "./state.js";
+import { empty, failed, loading, notify } from "./state.js";
 
 // Views by the part of the address after the run's name. Each is loaded when it is first wanted.
 const RUN_VIEWS = {
@@ -22,7 +22,7 @@ const top = document.getElementById("top");
 const main = document.getElementById("main");
 let shown = { controller: null, view: null };
 let stop = () => {};
-let following = null;
+let following;
 
 function themeButton() {
   const root = document.documentElement;
@@ -40,16 +40,42 @@ function themeButton() {
 
 function drawTop(run, current) {
   const theme = themeButton();
-  const logo = s("svg", { viewBox: "0 0 32 32", "aria-hidden": "true" }, s("path", { d: "M3 22h6v7H3zM13 14h6v15h-6zM23 4h6v25h-6z" }));
-  const tabs = run && Object.entries(RUN_VIEWS).map(([path, [title]]) =>
-    h("a", { href: link(["runs", run, path].filter(Boolean)), "aria-current": path === current ? "page" : null }, title));
-  replace(top, h("div", { class: "bar" }, h("a", { class: "brand", href: "#/" }, logo, "Innovator"), run && h("span", { class: "run-name", title: run }, run),
-    run && h("nav", { class: "tabs", "aria-label": "Views of this run" }, tabs), h("span", { class: "grow" }),
-    theme.button, h("button", { class: "plain", onclick: showHelp, "aria-label": "Keyboard help" }, h("kbd", null, "?"))));
+  const logo = s(
+    "svg",
+    { viewBox: "0 0 32 32", "aria-hidden": "true" },
+    s("path", { d: "M3 22h6v7H3zM13 14h6v15h-6zM23 4h6v25h-6z" }),
+  );
+  const tabs =
+    run &&
+    Object.entries(RUN_VIEWS).map(([path, [title]]) =>
+      h(
+        "a",
+        { href: link(["runs", run, path].filter(Boolean)), "aria-current": path === current ? "page" : null },
+        title,
+      ),
+    );
+  replace(
+    top,
+    h(
+      "div",
+      { class: "bar" },
+      h("a", { class: "brand", href: "#/" }, logo, "Innovator"),
+      run && h("span", { class: "run-name", title: run }, run),
+      run && h("nav", { class: "tabs", "aria-label": "Views of this run" }, tabs),
+      h("span", { class: "grow" }),
+      theme.button,
+      h("button", { class: "plain", onclick: showHelp, "aria-label": "Keyboard help" }, h("kbd", null, "?")),
+    ),
+  );
   top.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   const at = (path) => () => run && go(link(["runs", run, path].filter(Boolean)));
-  setPageKeys([["?", "this help", showHelp], ["t", "light or dark", theme.flip], ["/", "search the responses", () => searchBox(run)],
-    ["g g", "all runs", () => go("#/")], ...Object.entries(RUN_VIEWS).map(([path, [title, key]]) => [`g ${key}`, title, at(path)])]);
+  setPageKeys([
+    ["?", "this help", showHelp],
+    ["t", "light or dark", theme.flip],
+    ["/", "search the responses", () => searchBox(run)],
+    ["g g", "all runs", () => go("#/")],
+    ...Object.entries(RUN_VIEWS).map(([path, [title, key]]) => [`g ${key}`, title, at(path)]),
+  ]);
 }
 
 function searchBox(run) {
@@ -58,12 +84,19 @@ function searchBox(run) {
   else if (run) go(link(["runs", run, "rollouts"], { focus: "search" }));
 }
 
-/** New data of a run: the view decides what to do with it. */
+/** New data of a run, or of the list of runs: the view decides what to do with it. */
 function listen(run) {
   if (following === run) return;
   stop();
   following = run;
-  stop = run ? follow(run, (news) => shown.view?.news?.(news)) : () => {};
+  stop = follow(
+    run,
+    (news) => shown.view?.news?.(news),
+    (up) =>
+      up
+        ? notify("The server answers again", null, 4, "link")
+        : notify("The server does not answer. What is shown stays; new data will not appear.", null, 3600, "link"),
+  );
 }
 
 async function render() {
@@ -78,17 +111,32 @@ async function render() {
   const inner = INNER_VIEWS[path];
   drawTop(run, inner ? "rollouts" : path);
   listen(run);
-  const load = !parts.length || parts[0] === "compare" ? () => import("./views/runs.js") : run ? (inner ?? RUN_VIEWS[path]?.[2]) : null;
+  const load =
+    !parts.length || parts[0] === "compare"
+      ? () => import("./views/runs.js")
+      : run
+        ? (inner ?? RUN_VIEWS[path]?.[2])
+        : null;
   if (!load) {
     document.title = "Not found";
-    replace(main, h("h1", { class: "visually-hidden" }, "Not found"), empty("There is no such page", h("a", { href: "#/" }, "All runs")));
+    replace(
+      main,
+      h("h1", { class: "visually-hidden" }, "Not found"),
+      empty("There is no such page", h("a", { href: "#/" }, "All runs")),
+    );
     main.setAttribute("aria-busy", "false");
     return;
   }
   const slow = setTimeout(() => replace(main, loading()), 150);
   try {
     const module = await load();
-    const view = await module.default({ run, parts: parts.slice(run ? 3 : 0), query, signal: mine.controller.signal, compare: parts[0] === "compare" });
+    const view = await module.default({
+      run,
+      parts: parts.slice(run ? 3 : 0),
+      query,
+      signal: mine.controller.signal,
+      compare: parts[0] === "compare",
+    });
     clearTimeout(slow);
     if (shown !== mine) return;
     mine.view = view;

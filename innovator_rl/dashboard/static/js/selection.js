@@ -4,14 +4,48 @@ import { rollouts } from "./api.js";
 import { words } from "./format.js";
 import { link } from "./router.js";
 
-const RANGES = ["score", "tokens", "score_value", "advantage", "reward_seconds", "entropy", "clip_low", "clip_high", "gap", "repetition"];
-export const EQUAL = ["domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "status", "drop_reason", "fate", "correct", "truncated", "label"];
-export const KEYS = ["kind", "step", ...EQUAL, "prompt_id", "uid", "word", "regex", ...RANGES.flatMap((name) => [`${name}_min`, `${name}_max`])];
+const RANGES = [
+  "score",
+  "tokens",
+  "score_value",
+  "advantage",
+  "reward_seconds",
+  "entropy",
+  "clip_low",
+  "clip_high",
+  "gap",
+  "repetition",
+];
+export const EQUAL = [
+  "domain",
+  "data_source",
+  "rewarder",
+  "reason",
+  "outcome",
+  "finish_reason",
+  "status",
+  "drop_reason",
+  "fate",
+  "correct",
+  "truncated",
+  "label",
+];
+export const KEYS = [
+  "kind",
+  "step",
+  ...EQUAL,
+  "prompt_id",
+  "uid",
+  "word",
+  "regex",
+  ...RANGES.flatMap((name) => [`${name}_min`, `${name}_max`]),
+];
 
 /** The part of `query` that selects (and, with `order`, sorts and pages). */
 export function selection(query, order = true) {
   const kept = new URLSearchParams();
-  for (const [key, value] of query) if (KEYS.includes(key) || (order && ["sort", "page"].includes(key))) kept.append(key, value);
+  for (const [key, value] of query)
+    if (KEYS.includes(key) || (order && ["sort", "page"].includes(key))) kept.append(key, value);
   return kept;
 }
 
@@ -25,17 +59,37 @@ export function chips(query) {
     if (key.endsWith("_min")) {
       const other = key.replace("_min", "_max");
       const name = words(key.slice(0, -4));
-      out.push([query.has(other) ? `${name} ${values[0]} to ${query.get(other)}` : `${name} ≥ ${values[0]}`, { [key]: null, [other]: null }]);
+      out.push([
+        query.has(other) ? `${name} ${values[0]} to ${query.get(other)}` : `${name} ≥ ${values[0]}`,
+        { [key]: null, [other]: null },
+      ]);
     } else if (key.endsWith("_max")) out.push([`${words(key.slice(0, -4))} ≤ ${values[0]}`, { [key]: null }]);
-    else for (const value of values) out.push([`${words(key)}: ${value === "-" ? "none" : EQUAL.includes(key) ? words(value) : value}`, { [key]: values.filter((v) => v !== value) }]);
+    else
+      for (const value of values)
+        out.push([
+          `${words(key)}: ${value === "-" ? "none" : EQUAL.includes(key) ? words(value) : value}`,
+          { [key]: values.filter((v) => v !== value) },
+        ]);
   }
   return out;
 }
 
 export const responseLink = (run, row, query = {}) =>
-  link(["runs", run, "response", row.step, row.uid, row.sample], new URLSearchParams([...new URLSearchParams(row.kind === "validation" ? { kind: "validation" } : {}), ...entries(query, "kind")]));
+  link(
+    ["runs", run, "response", row.step, row.uid, row.sample],
+    new URLSearchParams([
+      ...new URLSearchParams(row.kind === "validation" ? { kind: "validation" } : {}),
+      ...entries(query, "kind"),
+    ]),
+  );
 export const groupLink = (run, row, query = {}) =>
-  link(["runs", run, "group", row.step, row.uid], new URLSearchParams([...new URLSearchParams(row.kind === "validation" ? { kind: "validation" } : {}), ...entries(query, "kind")]));
+  link(
+    ["runs", run, "group", row.step, row.uid],
+    new URLSearchParams([
+      ...new URLSearchParams(row.kind === "validation" ? { kind: "validation" } : {}),
+      ...entries(query, "kind"),
+    ]),
+  );
 
 function entries(query, without) {
   const all = query instanceof URLSearchParams ? [...query] : Object.entries(query);
@@ -47,7 +101,11 @@ const cache = { at: "", value: null };
 /** One page of the selection, remembered so that stepping through it costs nothing. */
 export async function page(run, query, signal) {
   const at = `${run}?${query}`;
-  if (cache.at !== at) Object.assign(cache, { value: await rollouts(run, new URLSearchParams([...query, ["histogram", "none"]]), signal), at });
+  if (cache.at !== at)
+    Object.assign(cache, {
+      value: await rollouts(run, new URLSearchParams([...query, ["histogram", "none"]]), signal),
+      at,
+    });
   return cache.value;
 }
 

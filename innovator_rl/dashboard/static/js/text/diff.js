@@ -15,7 +15,10 @@ function myers(a, b) {
   const last = Math.min(MOST_EDITS, a.length + b.length);
   for (let d = 0; d <= last; d += 1) {
     for (let k = -d; k <= d; k += 2) {
-      let x = k === -d || (k !== d && reach[zero + k - 1] < reach[zero + k + 1]) ? reach[zero + k + 1] : reach[zero + k - 1] + 1;
+      let x =
+        k === -d || (k !== d && reach[zero + k - 1] < reach[zero + k + 1])
+          ? reach[zero + k + 1]
+          : reach[zero + k - 1] + 1;
       while (x < a.length && x - k < b.length && a[x] === b[x - k]) x += 1;
       reach[zero + k] = x;
       if (x >= a.length && x - k >= b.length) return walk(a, b, trace, d, k);
@@ -60,7 +63,8 @@ function readable(steps) {
   const out = [];
   let [gone, come] = ["", ""];
   found.forEach(([kind, text], i) => {
-    const island = kind === 0 && (gone || come) && i < found.length - 1 && text.length < SHORT && !text.includes("\n\n");
+    const island =
+      kind === 0 && (gone || come) && i < found.length - 1 && text.length < SHORT && !text.includes("\n\n");
     if (kind < 0 || island) gone += text;
     if (kind > 0 || island) come += text;
     if (kind !== 0 || island) return;
@@ -76,14 +80,20 @@ function script(a, b, split) {
   let head = 0;
   while (head < left.length && head < right.length && left[head] === right[head]) head += 1;
   let tail = 0;
-  while (tail < left.length - head && tail < right.length - head && left.at(-1 - tail) === right.at(-1 - tail)) tail += 1;
+  while (tail < left.length - head && tail < right.length - head && left.at(-1 - tail) === right.at(-1 - tail))
+    tail += 1;
   const middle = myers(left.slice(head, left.length - tail), right.slice(head, right.length - tail));
   return middle && [[0, left.slice(0, head).join("")], ...middle, [0, left.slice(left.length - tail).join("")]];
 }
 
 /** Sentence by sentence, then word by word inside each change that is small enough. */
 function coarse(a, b) {
-  const blocks = merged(script(a, b, bySentences) ?? [[-1, a], [1, b]]);
+  const blocks = merged(
+    script(a, b, bySentences) ?? [
+      [-1, a],
+      [1, b],
+    ],
+  );
   return blocks.flatMap(([kind, text], i) => {
     const after = blocks[i + 1];
     if (kind < 0 && after?.[0] > 0) return script(text, after[1], byWords) ?? [[kind, text], after];

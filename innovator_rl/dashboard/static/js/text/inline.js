@@ -73,7 +73,8 @@ class Inline {
     // these two are often written outside any formula
     const bare = /^\\(?:boxed|ce)(?=\{)/.exec(this.text.slice(this.at, this.at + 8));
     const close = bare ? balanced(this.text, this.at + bare[0].length) : -1;
-    if (close >= 0 && this.text.slice(this.at, close + 1) !== "\\boxed{}") return this.push(formula(this.text.slice(this.at, close + 1)), close + 1);
+    if (close >= 0 && this.text.slice(this.at, close + 1) !== "\\boxed{}")
+      return this.push(formula(this.text.slice(this.at, close + 1)), close + 1);
     if (second === "\n") return this.push(h("br"), this.at + 2);
     if (second && ESCAPABLE.test(second) && !"()[]{}".includes(second)) {
       this.plain += second;
@@ -86,7 +87,9 @@ class Inline {
   code() {
     const mark = /^`+/.exec(this.text.slice(this.at, this.at + 20))[0];
     const end = this.find(mark, this.at + mark.length);
-    return end >= 0 && this.push(h("code", null, visible(this.text.slice(this.at + mark.length, end))), end + mark.length);
+    return (
+      end >= 0 && this.push(h("code", null, visible(this.text.slice(this.at + mark.length, end))), end + mark.length)
+    );
   }
 
   dollar() {
@@ -96,7 +99,8 @@ class Inline {
     if (end < 0) return false;
     const inner = this.text.slice(this.at + mark.length, end);
     // "$5 and $6" is money: a formula does not begin or end with a space, nor is it followed by a digit
-    if (!inner.trim() || (!double && (/^\s|\s$|\n\s*\n/.test(inner) || /\d/.test(this.text[end + 1] ?? "")))) return false;
+    if (!inner.trim() || (!double && (/^\s|\s$|\n\s*\n/.test(inner) || /\d/.test(this.text[end + 1] ?? ""))))
+      return false;
     return this.push(formula(inner, double), end + mark.length);
   }
 
@@ -121,7 +125,10 @@ class Inline {
     if (middle < 0 || middle - from > 500) return false;
     const end = this.find(")", middle);
     if (end < 0 || end - middle > 2000) return false;
-    const url = this.text.slice(middle + 2, end).trim().split(/\s/)[0];
+    const url = this.text
+      .slice(middle + 2, end)
+      .trim()
+      .split(/\s/)[0];
     const label = this.text.slice(from + 1, middle);
     // pictures are never loaded: the model must not make the reader's browser call anyone
     return this.push(outsideLink(url, image ? `[picture: ${visible(label)}]` : visible(label || url)), end + 1);

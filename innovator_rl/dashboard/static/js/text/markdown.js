@@ -14,7 +14,11 @@ const RULE = /^\s{0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,})$/;
 const ITEM = /^(\s*)([-*+•]|\d{1,9}[.)])\s+(.*)$/;
 const QUOTE = /^\s{0,3}>\s?/;
 const TABLE_RULE = /^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
-const DISPLAY = [[/^\s*\$\$/, "$$"], [/^\s*\\\[/, "\\]"], [/^\s*\\begin\{(align\*?|equation\*?|gather\*?|eqnarray\*?)\}/, null]];
+const DISPLAY = [
+  [/^\s*\$\$/, "$$"],
+  [/^\s*\\\[/, "\\]"],
+  [/^\s*\\begin\{(align\*?|equation\*?|gather\*?|eqnarray\*?)\}/, null],
+];
 
 class Blocks {
   constructor(lines, depth) {
@@ -31,7 +35,12 @@ class Blocks {
       else if (this.display(line)) continue;
       else if (QUOTE.test(line)) this.quote();
       else if (ITEM.test(line)) this.list();
-      else if (line.includes("|") && TABLE_RULE.test(this.lines[this.at + 1] ?? "") && this.lines[this.at + 1].includes("-")) this.table();
+      else if (
+        line.includes("|") &&
+        TABLE_RULE.test(this.lines[this.at + 1] ?? "") &&
+        this.lines[this.at + 1].includes("-")
+      )
+        this.table();
       else this.paragraph();
     }
     return this.out;
@@ -51,7 +60,9 @@ class Blocks {
 
   heading([, marks, text]) {
     // to a screen reader all of them lie below the panel's heading, however the model numbered them
-    this.out.push(h("p", { class: `md-heading md-h${marks.length}`, role: "heading", "aria-level": 3 }, ...inline(text)));
+    this.out.push(
+      h("p", { class: `md-heading md-h${marks.length}`, role: "heading", "aria-level": 3 }, ...inline(text)),
+    );
     this.at += 1;
   }
 
@@ -62,11 +73,17 @@ class Blocks {
       const end = close ?? `\\end{${opening[1]}}`;
       let to = this.at;
       const rest = close ? line.slice(opening[0].length) : line;
-      while (!(to === this.at ? rest : this.lines[to]).includes(end)) if ((to += 1) >= this.lines.length || to - this.at > LONGEST_FORMULA) return false;
+      while (!(to === this.at ? rest : this.lines[to]).includes(end))
+        if ((to += 1) >= this.lines.length || to - this.at > LONGEST_FORMULA) return false;
       const body = [rest, ...this.lines.slice(this.at + 1, to + 1)].join("\n");
       const cut = body.indexOf(end);
-      this.out.push(h("div", { class: "math-block", tabindex: "0", role: "group", "aria-label": "formula" },
-        formula(close ? body.slice(0, cut) : body.slice(0, cut + end.length), true)));
+      this.out.push(
+        h(
+          "div",
+          { class: "math-block", tabindex: "0", role: "group", "aria-label": "formula" },
+          formula(close ? body.slice(0, cut) : body.slice(0, cut + end.length), true),
+        ),
+      );
       this.lines[to] = body.slice(cut + end.length);
       this.at = to;
       return true;
@@ -76,7 +93,8 @@ class Blocks {
 
   quote() {
     const inner = [];
-    while (this.at < this.lines.length && QUOTE.test(this.lines[this.at])) inner.push(this.lines[this.at++].replace(QUOTE, ""));
+    while (this.at < this.lines.length && QUOTE.test(this.lines[this.at]))
+      inner.push(this.lines[this.at++].replace(QUOTE, ""));
     this.out.push(h("blockquote", null, ...this.nested(inner)));
   }
 
@@ -86,14 +104,23 @@ class Blocks {
     const list = h(ordered ? "ol" : "ul", ordered && parseInt(mark, 10) !== 1 ? { start: parseInt(mark, 10) } : null);
     while (this.at < this.lines.length) {
       const item = ITEM.exec(this.lines[this.at]);
-      if (!item || item[1].length > indent.length + 1 || item[1].length < indent.length || /\d/.test(item[2]) !== ordered) break;
+      if (
+        !item ||
+        item[1].length > indent.length + 1 ||
+        item[1].length < indent.length ||
+        /\d/.test(item[2]) !== ordered
+      )
+        break;
       const inner = [item[3]];
       this.at += 1;
-      while (this.at < this.lines.length && this.belongs(indent.length)) inner.push(this.lines[this.at++].replace(/^\s{1,4}/, ""));
+      while (this.at < this.lines.length && this.belongs(indent.length))
+        inner.push(this.lines[this.at++].replace(/^\s{1,4}/, ""));
       while (inner.at(-1)?.trim() === "") inner.pop();
       const body = this.nested(inner);
       // an item of one paragraph is set tight
-      list.append(h("li", null, ...(body.length && body[0].localName === "p" ? [...body[0].childNodes, ...body.slice(1)] : body)));
+      list.append(
+        h("li", null, ...(body.length && body[0].localName === "p" ? [...body[0].childNodes, ...body.slice(1)] : body)),
+      );
     }
     this.out.push(list);
   }
@@ -108,15 +135,37 @@ class Blocks {
   }
 
   table() {
-    const cells = (line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((c) => c.trim());
+    const cells = (line) =>
+      line
+        .trim()
+        .replace(/^\||\|$/g, "")
+        .split(/(?<!\\)\|/)
+        .map((c) => c.trim());
     const head = cells(this.lines[this.at]);
-    const align = cells(this.lines[this.at + 1]).map((c) => (c.endsWith(":") ? (c.startsWith(":") ? "center" : "right") : "left"));
+    const align = cells(this.lines[this.at + 1]).map((c) =>
+      c.endsWith(":") ? (c.startsWith(":") ? "center" : "right") : "left",
+    );
     this.at += 2;
     const rows = [];
-    while (this.at < this.lines.length && this.lines[this.at].includes("|") && rows.length < 500) rows.push(cells(this.lines[this.at++]));
+    while (this.at < this.lines.length && this.lines[this.at].includes("|") && rows.length < 500)
+      rows.push(cells(this.lines[this.at++]));
     const cell = (tag) => (text, i) => h(tag, { class: `align-${align[i] ?? "left"}` }, ...inline(text));
-    this.out.push(h("div", { class: "md-table", tabindex: "0", role: "group", "aria-label": "table" }, h("table", null, h("thead", null, h("tr", null, head.map(cell("th")))),
-      h("tbody", null, rows.map((row) => h("tr", null, row.slice(0, head.length).map(cell("td"))))))));
+    this.out.push(
+      h(
+        "div",
+        { class: "md-table", tabindex: "0", role: "group", "aria-label": "table" },
+        h(
+          "table",
+          null,
+          h("thead", null, h("tr", null, head.map(cell("th")))),
+          h(
+            "tbody",
+            null,
+            rows.map((row) => h("tr", null, row.slice(0, head.length).map(cell("td")))),
+          ),
+        ),
+      ),
+    );
   }
 
   paragraph() {
@@ -135,23 +184,42 @@ class Blocks {
   }
 
   interrupts(line) {
-    return FENCE.test(line) || HEADING.test(line) || QUOTE.test(line) || ITEM.test(line) || DISPLAY.some(([start]) => start.test(line));
+    return (
+      FENCE.test(line) ||
+      HEADING.test(line) ||
+      QUOTE.test(line) ||
+      ITEM.test(line) ||
+      DISPLAY.some(([start]) => start.test(line))
+    );
   }
 }
 
 /** A block of code with its language's name and line numbers. */
 export function codeBlock(code, language = "") {
   const lines = code.replace(/\n$/, "").split("\n");
-  return h("figure", { class: "code" }, language && h("figcaption", null, language),
-    h("pre", { tabindex: "0", role: "group", "aria-label": `code${language ? `, ${language}` : ""}` },
-      h("span", { class: "line-numbers", "aria-hidden": "true" }, lines.map((_, i) => i + 1).join("\n")), h("code", null, visible(code))));
+  return h(
+    "figure",
+    { class: "code" },
+    language && h("figcaption", null, language),
+    h(
+      "pre",
+      { tabindex: "0", role: "group", "aria-label": `code${language ? `, ${language}` : ""}` },
+      h("span", { class: "line-numbers", "aria-hidden": "true" }, lines.map((_, i) => i + 1).join("\n")),
+      h("code", null, visible(code)),
+    ),
+  );
 }
 
 // Reasoning models wrap their scratch work in tags of this kind.
 const REASONING = /<(think|thinking|reasoning)>([^]*?)(?:<\/\1>|$)|^([^]*?)<\/think>/;
 
 function reasoning(text, open) {
-  return h("details", { class: "reasoning", open }, h("summary", null, "Reasoning ", h("span", { class: "dim" }, `${text.length.toLocaleString("en")} characters`)), ...new Blocks(text.split("\n"), 0).run());
+  return h(
+    "details",
+    { class: "reasoning", open },
+    h("summary", null, "Reasoning ", h("span", { class: "dim" }, `${text.length.toLocaleString("en")} characters`)),
+    ...new Blocks(text.split("\n"), 0).run(),
+  );
 }
 
 /** The nodes for `text`; `open` says whether reasoning blocks start unfolded. */

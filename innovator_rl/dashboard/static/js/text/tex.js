@@ -10,12 +10,45 @@ const LONGEST = 20000;
 const DEEPEST = 60;
 const MOST_NODES = 8000;
 const TOKEN = /\\(?:[a-zA-Z]+\*?|[^])|\s+|\d+(?:\.\d+)?|[^]/gu;
-const MATRICES = { matrix: "", pmatrix: "()", bmatrix: "[]", Bmatrix: "{}", vmatrix: "||", Vmatrix: "‖‖", smallmatrix: "", array: "" };
-const ALIGNED = new Set(["aligned", "align", "align*", "split", "eqnarray", "eqnarray*", "alignat", "alignat*", "alignedat"]);
+const MATRICES = {
+  matrix: "",
+  pmatrix: "()",
+  bmatrix: "[]",
+  Bmatrix: "{}",
+  vmatrix: "||",
+  Vmatrix: "‖‖",
+  smallmatrix: "",
+  array: "",
+};
+const ALIGNED = new Set([
+  "aligned",
+  "align",
+  "align*",
+  "split",
+  "eqnarray",
+  "eqnarray*",
+  "alignat",
+  "alignat*",
+  "alignedat",
+]);
 const STACKED = new Set(["gather", "gather*", "gathered", "equation", "equation*", "multline", "multline*"]);
 const TEXTS = new Set(["text", "textrm", "textit", "textbf", "textsf", "texttt", "mbox", "hbox", "textnormal"]);
-const IGNORED = new Set(["displaystyle", "textstyle", "scriptstyle", "scriptscriptstyle", "limits", "nolimits", "nonumber",
-  "notag", "hline", "protect", "allowbreak", "nobreak", "noindent", "centering"]);
+const IGNORED = new Set([
+  "displaystyle",
+  "textstyle",
+  "scriptstyle",
+  "scriptscriptstyle",
+  "limits",
+  "nolimits",
+  "nonumber",
+  "notag",
+  "hline",
+  "protect",
+  "allowbreak",
+  "nobreak",
+  "noindent",
+  "centering",
+]);
 const TIGHT = { stretchy: "false", lspace: "0", rspace: "0" };
 const FENCES = "⟨⟩⌊⌋⌈⌉|‖{}[]";
 const SIZES = /^(?:big|Big|bigg|Bigg)[lrm]?$/;
@@ -91,7 +124,9 @@ class Parser {
     if (above === null && below === null) return base;
     const limits = isLarge(base) || base.dataset?.stack === "1";
     if (above && below) return math(limits ? "munderover" : "msubsup", null, base, below, above);
-    return above ? math(limits ? "mover" : "msup", null, base, above) : math(limits ? "munder" : "msub", null, base, below);
+    return above
+      ? math(limits ? "mover" : "msup", null, base, above)
+      : math(limits ? "munder" : "msub", null, base, below);
   }
 
   /** A braced group or one token. */
@@ -100,7 +135,7 @@ class Parser {
     if (token === undefined) throw new Unparsable("an argument is missing");
     if (token !== "{") {
       // \frac12: a digit at a time
-      if (/^\d\d/.test(token)) return (this.tokens[this.at] = token.slice(1)), math("mn", null, token[0]);
+      if (/^\d\d/.test(token)) return ((this.tokens[this.at] = token.slice(1)), math("mn", null, token[0]));
       return this.atom() ?? math("mrow");
     }
     this.next();
@@ -114,7 +149,7 @@ class Parser {
     if (this.peek() !== "{") return (this.next() ?? "").replace(/^\\/, "");
     this.next();
     let out = "";
-    for (let open = 1; ; ) {
+    for (let open = 1; ;) {
       const token = this.tokens[this.at++];
       if (token === undefined) throw new Unparsable("} is missing");
       if (token === "{") open += 1;
@@ -152,7 +187,9 @@ class Parser {
   command(name) {
     if (name in SYMBOLS) {
       const [kind, text] = SYMBOLS[name];
-      return kind === "i" ? math("mi", null, text) : operator(text, FENCES.includes(text) ? TIGHT : { stretchy: "false" });
+      return kind === "i"
+        ? math("mi", null, text)
+        : operator(text, FENCES.includes(text) ? TIGHT : { stretchy: "false" });
     }
     if (name in LARGE) {
       const node = operator(LARGE[name], { largeop: "true", movablelimits: name.includes("int") ? null : "true" });
@@ -174,20 +211,36 @@ class Parser {
 
   structure(name) {
     switch (name) {
-      case "frac": case "dfrac": case "tfrac": case "cfrac":
+      case "frac":
+      case "dfrac":
+      case "tfrac":
+      case "cfrac":
         return math("mfrac", null, this.argument(), this.argument());
-      case "binom": case "dbinom": case "tbinom":
-        return row([fence("(", "prefix"), math("mfrac", { linethickness: "0" }, this.argument(), this.argument()), fence(")", "postfix")]);
+      case "binom":
+      case "dbinom":
+      case "tbinom":
+        return row([
+          fence("(", "prefix"),
+          math("mfrac", { linethickness: "0" }, this.argument(), this.argument()),
+          fence(")", "postfix"),
+        ]);
       case "sqrt": {
         const degree = this.optional();
         const inner = this.argument();
         return degree ? math("mroot", null, inner, degree) : math("msqrt", null, inner);
       }
-      case "left": return this.fenced();
-      case "begin": return this.environment();
-      case "boxed": case "fbox": return math("mrow", { class: "boxed" }, this.argument());
-      case "overline": case "underline": return math("mrow", { class: name }, this.argument());
-      case "overset": case "stackrel": {
+      case "left":
+        return this.fenced();
+      case "begin":
+        return this.environment();
+      case "boxed":
+      case "fbox":
+        return math("mrow", { class: "boxed" }, this.argument());
+      case "overline":
+      case "underline":
+        return math("mrow", { class: name }, this.argument());
+      case "overset":
+      case "stackrel": {
         const above = this.argument();
         return math("mover", null, this.argument(), above);
       }
@@ -195,36 +248,71 @@ class Parser {
         const below = this.argument();
         return math("munder", null, this.argument(), below);
       }
-      case "xrightarrow": case "xleftarrow": {
+      case "xrightarrow":
+      case "xleftarrow": {
         const below = this.optional();
         const above = this.argument();
         const arrow = operator(name === "xrightarrow" ? "→" : "←", { stretchy: "true" });
         return below ? math("munderover", null, arrow, below, above) : math("mover", null, arrow, above);
       }
-      case "operatorname": case "operatorname*": return math("mi", { mathvariant: "normal" }, this.verbatim());
-      case "not": return row([operator(`${this.next()?.replace(/^\\in$/, "∈").replace(/^\\/, "") ?? ""}\u0338`)]);
-      case "pmod": return row([operator("("), math("mtext", null, "mod "), this.argument(), operator(")")]);
-      case "bmod": case "mod": return math("mtext", null, " mod ");
-      case "ce": case "pu": return chemistry(this.verbatim(), math);
-      case "color": case "textcolor": case "hspace": case "vspace": case "label": case "hspace*": case "phantom":
+      case "operatorname":
+      case "operatorname*":
+        return math("mi", { mathvariant: "normal" }, this.verbatim());
+      case "not":
+        return row([
+          operator(
+            `${
+              this.next()
+                ?.replace(/^\\in$/, "∈")
+                .replace(/^\\/, "") ?? ""
+            }\u0338`,
+          ),
+        ]);
+      case "pmod":
+        return row([operator("("), math("mtext", null, "mod "), this.argument(), operator(")")]);
+      case "bmod":
+      case "mod":
+        return math("mtext", null, " mod ");
+      case "ce":
+      case "pu":
+        return chemistry(this.verbatim(), math);
+      case "color":
+      case "textcolor":
+      case "hspace":
+      case "vspace":
+      case "label":
+      case "hspace*":
+      case "phantom":
         this.verbatim();
         return null;
-      case "tag": return math("mtext", null, `  (${this.verbatim()})`);
+      case "tag":
+        return math("mtext", null, `  (${this.verbatim()})`);
       case "substack": {
         this.next();
         return this.table(["}"], null);
       }
-      case "middle": return this.delimiter("infix");
-      case "right": case "end": throw new Unparsable(`\\${name} without its beginning`);
-      case "\\": case "newline": return math("mspace", { linebreak: "newline" });
-      default: return math("mtext", { class: "tex-unknown" }, `\\${name}`);
+      case "middle":
+        return this.delimiter("infix");
+      case "right":
+      case "end":
+        throw new Unparsable(`\\${name} without its beginning`);
+      case "\\":
+      case "newline":
+        return math("mspace", { linebreak: "newline" });
+      default:
+        return math("mtext", { class: "tex-unknown" }, `\\${name}`);
     }
   }
 
   accent(name) {
     const [text, side, stretchy] = ACCENTS[name];
     const mark = operator(text, { stretchy: stretchy ? "true" : "false", accent: "true" });
-    const node = math(side === "below" ? "munder" : "mover", side === "below" ? null : { accent: "true" }, this.argument(), mark);
+    const node = math(
+      side === "below" ? "munder" : "mover",
+      side === "below" ? null : { accent: "true" },
+      this.argument(),
+      mark,
+    );
     if (name.endsWith("brace")) node.dataset.stack = "1";
     return node;
   }
@@ -260,7 +348,8 @@ class Parser {
     const end = "\\end";
     if (STACKED.has(name)) return this.table([end], null);
     if (ALIGNED.has(name)) return this.table([end], "aligned");
-    if (name === "cases" || name === "dcases" || name === "rcases") return math("mrow", null, fence("{", "prefix"), this.table([end], "cases"));
+    if (name === "cases" || name === "dcases" || name === "rcases")
+      return math("mrow", null, fence("{", "prefix"), this.table([end], "cases"));
     if (!(name in MATRICES)) throw new Unparsable(`unknown environment ${name}`);
     const table = this.table([end], null);
     const [open, close] = [...MATRICES[name]];
@@ -280,7 +369,11 @@ class Parser {
       }
     }
     if (rows.at(-1).length === 1 && !rows.at(-1)[0].childNodes.length) rows.pop();
-    return math("mtable", { class: kind, displaystyle: kind === "aligned" ? "true" : null }, ...rows.map((cells) => math("mtr", null, ...cells)));
+    return math(
+      "mtable",
+      { class: kind, displaystyle: kind === "aligned" ? "true" : null },
+      ...rows.map((cells) => math("mtr", null, ...cells)),
+    );
   }
 }
 
@@ -298,7 +391,8 @@ export function formula(source, display = false) {
     const parser = new Parser(source);
     let body = parser.list();
     // a formula with line breaks outside any environment: its lines, one below the other
-    if (/\\\\|\\newline/.test(source) && !/\\begin|\\substack/.test(source)) body = [new Parser(`${source}\\end{}`).table(["\\end"], null)];
+    if (/\\\\|\\newline/.test(source) && !/\\begin|\\substack/.test(source))
+      body = [new Parser(`${source}\\end{}`).table(["\\end"], null)];
     const node = math("math", { display: display ? "block" : "inline" }, row(body));
     node.setAttribute("aria-label", source.slice(0, 300));
     return node;

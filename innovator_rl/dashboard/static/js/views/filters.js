@@ -5,7 +5,12 @@ import { words } from "../format.js";
 import { go, withQuery } from "../router.js";
 
 const FATES = ["kept", "dropped", "failed", "pending"];
-const THREE = [["", "any"], ["true", "yes"], ["false", "no"], ["none", "unknown"]];
+const THREE = [
+  ["", "any"],
+  ["true", "yes"],
+  ["false", "no"],
+  ["none", "unknown"],
+];
 
 /** Check boxes for the values of one column; several may be on. */
 function facet(title, key, values, query) {
@@ -17,29 +22,85 @@ function facet(title, key, values, query) {
   };
   const boxes = values.map((value) => {
     const code = value === "" ? "-" : value;
-    return h("label", { class: "check" }, h("input", { id: `filter-${key}-${code}`, type: "checkbox", checked: chosen.has(code), onchange: flip(code) }), h("span", null, value === "" ? "none" : words(value)));
+    return h(
+      "label",
+      { class: "check" },
+      h("input", { id: `filter-${key}-${code}`, type: "checkbox", checked: chosen.has(code), onchange: flip(code) }),
+      h("span", null, value === "" ? "none" : words(value)),
+    );
   });
   const many = boxes.length > 8 && !boxes.slice(8).some((_, i) => chosen.has(values[i + 8]));
-  return h("fieldset", null, h("legend", null, title), boxes.slice(0, many ? 7 : undefined), many && h("details", null, h("summary", { class: "dim" }, `${boxes.length - 7} more`), boxes.slice(7)));
+  return h(
+    "fieldset",
+    null,
+    h("legend", null, title),
+    boxes.slice(0, many ? 7 : undefined),
+    many && h("details", null, h("summary", { class: "dim" }, `${boxes.length - 7} more`), boxes.slice(7)),
+  );
 }
 
 function choice(title, key, query) {
   const chosen = query.get(key) ?? "";
-  return h("label", { class: "field" }, h("span", null, title), h("select", { id: `filter-${key}`, onchange: (event) => go(withQuery({ [key]: event.target.value })) }, THREE.map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
+  return h(
+    "label",
+    { class: "field" },
+    h("span", null, title),
+    h(
+      "select",
+      { id: `filter-${key}`, onchange: (event) => go(withQuery({ [key]: event.target.value })) },
+      THREE.map(([value, text]) => h("option", { value, selected: value === chosen }, text)),
+    ),
+  );
 }
 
 function range(title, name, query) {
-  const box = (end) => h("input", { id: `filter-${name}-${end}`, type: "number", step: "any", inputmode: "decimal", "aria-label": `${title}, ${end === "min" ? "at least" : "at most"}`, placeholder: end === "min" ? "from" : "to", value: query.get(`${name}_${end}`) ?? "", onchange: (event) => go(withQuery({ [`${name}_${end}`]: event.target.value })) });
+  const box = (end) =>
+    h("input", {
+      id: `filter-${name}-${end}`,
+      type: "number",
+      step: "any",
+      inputmode: "decimal",
+      "aria-label": `${title}, ${end === "min" ? "at least" : "at most"}`,
+      placeholder: end === "min" ? "from" : "to",
+      value: query.get(`${name}_${end}`) ?? "",
+      onchange: (event) => go(withQuery({ [`${name}_${end}`]: event.target.value })),
+    });
   return h("div", { class: "field" }, h("span", null, title), h("span", { class: "range" }, box("min"), box("max")));
 }
 
 /** Search by words or by a regular expression; Enter starts it. */
 function searchField(query) {
   const expression = query.has("regex");
-  const mode = h("select", { "aria-label": "Search by", onchange: () => input.value && start() }, h("option", { value: "word", selected: !expression }, "Words"), h("option", { value: "regex", selected: expression }, "Regex"));
-  const input = h("input", { id: "search", type: "search", placeholder: "in the texts", "aria-label": "Search the texts", value: query.get("regex") ?? query.get("word") ?? "", spellcheck: "false", autocapitalize: "off", autocomplete: "off" });
-  const start = () => go(withQuery({ word: mode.value === "word" ? input.value.trim() : null, regex: mode.value === "regex" ? input.value : null, focus: null }));
-  return h("form", { class: "search", role: "search", onsubmit: (event) => (event.preventDefault(), input.blur(), start()) }, mode, input);
+  const mode = h(
+    "select",
+    { "aria-label": "Search by", onchange: () => input.value && start() },
+    h("option", { value: "word", selected: !expression }, "Words"),
+    h("option", { value: "regex", selected: expression }, "Regex"),
+  );
+  const input = h("input", {
+    id: "search",
+    type: "search",
+    placeholder: "in the texts",
+    "aria-label": "Search the texts",
+    value: query.get("regex") ?? query.get("word") ?? "",
+    spellcheck: "false",
+    autocapitalize: "off",
+    autocomplete: "off",
+  });
+  const start = () =>
+    go(
+      withQuery({
+        word: mode.value === "word" ? input.value.trim() : null,
+        regex: mode.value === "regex" ? input.value : null,
+        focus: null,
+      }),
+    );
+  return h(
+    "form",
+    { class: "search", role: "search", onsubmit: (event) => (event.preventDefault(), input.blur(), start()) },
+    mode,
+    input,
+  );
 }
 
 /** Whether a column says more than another: many runs name domain, source and rewarder alike. */
@@ -49,16 +110,61 @@ let unfolded = null; // on a phone the filters stay as the reader left them
 
 export function filters(run, info, query) {
   const values = info.values ?? {};
-  const step = h("input", { id: "filter-step", type: "text", placeholder: "12, 3-9 or last", value: query.get("step") ?? "", onchange: (event) => go(withQuery({ step: event.target.value.trim() })) });
+  const step = h("input", {
+    id: "filter-step",
+    type: "text",
+    placeholder: "12, 3-9 or last",
+    value: query.get("step") ?? "",
+    onchange: (event) => go(withQuery({ step: event.target.value.trim() })),
+  });
   const reasons = (values.drop_reason ?? []).filter((one) => one !== "");
   const body = [
     h("label", { class: "field" }, h("span", null, "Steps"), step),
-    info.record?.validation?.rows > 0 && h("label", { class: "field" }, h("span", null, "Kind"), h("select", { onchange: (event) => go(withQuery({ kind: event.target.value === "train" ? null : event.target.value, step: null })) },
-      [["train", "training"], ["validation", "validation"]].map(([value, text]) => h("option", { value, selected: (query.get("kind") ?? "train") === value }, text)))),
-    choice("Correct", "correct", query), choice("Cut off", "truncated", query), range("Reward", "score", query), range("Tokens", "tokens", query),
-    facet("Domain", "domain", values.domain, query), facet("Fate", "fate", FATES, query), facet("Why dropped", "drop_reason", reasons, query), facet("Reason", "reason", values.reason, query),
-    values.outcome?.length > 1 && facet("Outcome", "outcome", values.outcome, query), differs(values.data_source, values.domain) && facet("Data source", "data_source", values.data_source, query), differs(values.rewarder, values.domain) && facet("Rewarder", "rewarder", values.rewarder, query), facet("Label", "label", values.label, query),
+    info.record?.validation?.rows > 0 &&
+      h(
+        "label",
+        { class: "field" },
+        h("span", null, "Kind"),
+        h(
+          "select",
+          {
+            onchange: (event) =>
+              go(withQuery({ kind: event.target.value === "train" ? null : event.target.value, step: null })),
+          },
+          [
+            ["train", "training"],
+            ["validation", "validation"],
+          ].map(([value, text]) => h("option", { value, selected: (query.get("kind") ?? "train") === value }, text)),
+        ),
+      ),
+    choice("Correct", "correct", query),
+    choice("Cut off", "truncated", query),
+    range("Reward", "score", query),
+    range("Tokens", "tokens", query),
+    facet("Domain", "domain", values.domain, query),
+    facet("Fate", "fate", FATES, query),
+    facet("Why dropped", "drop_reason", reasons, query),
+    facet("Reason", "reason", values.reason, query),
+    values.outcome?.length > 1 && facet("Outcome", "outcome", values.outcome, query),
+    differs(values.data_source, values.domain) && facet("Data source", "data_source", values.data_source, query),
+    differs(values.rewarder, values.domain) && facet("Rewarder", "rewarder", values.rewarder, query),
+    facet("Label", "label", values.label, query),
   ];
   unfolded ??= !matchMedia("(max-width: 900px)").matches;
-  return h("aside", { class: "filters", "aria-label": "Filters" }, searchField(query), h("details", { open: unfolded, ontoggle: (event) => { unfolded = event.target.open; } }, h("summary", null, "Filters"), h("div", { class: "filter-body" }, body)));
+  return h(
+    "aside",
+    { class: "filters", "aria-label": "Filters" },
+    searchField(query),
+    h(
+      "details",
+      {
+        open: unfolded,
+        ontoggle: (event) => {
+          unfolded = event.target.open;
+        },
+      },
+      h("summary", null, "Filters"),
+      h("div", { class: "filter-body" }, body),
+    ),
+  );
 }

@@ -6,10 +6,15 @@ import { duration, num, percent, plural, when, words } from "../format.js";
 import { rowKeys } from "../keys.js";
 import { problemsNotice } from "../parts.js";
 import { go, link } from "../router.js";
-import { notify } from "../state.js";
+import { atMost, notify } from "../state.js";
 
 const TONES = { error: "bad", warning: "warn", info: "note" };
-const show = (value, unit) => (unit === "share" ? percent(value) : unit === "seconds" || unit === "s" ? duration(value) : `${num(value)}${unit && unit !== "number" ? ` ${unit}` : ""}`);
+const show = (value, unit) =>
+  unit === "share"
+    ? percent(value)
+    : unit === "seconds" || unit === "s"
+      ? duration(value)
+      : `${num(value)}${unit && unit !== "number" ? ` ${unit}` : ""}`;
 
 export default async function view({ run, signal }) {
   let [data, info] = await Promise.all([api.health(run, signal), api.run(run, signal)]);
@@ -17,23 +22,54 @@ export default async function view({ run, signal }) {
   const keys = [];
   const draw = () => {
     const cards = data.alarms.map((one) => alarm(run, one));
-    replace(body, problemsNotice(info.problems), data.stalled && h("p", { class: "notice bad" }, "The writer has stalled. Advice about tuning is greyed until it writes again: its figures describe the past."),
-      cards.length ? cards : h("div", { class: "panel" }, h("p", { class: "state" }, h("span", { class: "good" }, "✓ "), "No alarm. ", plural(data.passed.length, "check"), " passed.")), checks(data));
+    replace(
+      body,
+      problemsNotice(info.problems),
+      data.stalled &&
+        h(
+          "p",
+          { class: "notice bad" },
+          "The writer has stalled. Advice about tuning is greyed until it writes again: its figures describe the past.",
+        ),
+      cards.length
+        ? cards
+        : h(
+            "div",
+            { class: "panel" },
+            h(
+              "p",
+              { class: "state" },
+              h("span", { class: "good" }, "✓ "),
+              "No alarm. ",
+              plural(data.passed.length, "check"),
+              " passed.",
+            ),
+          ),
+      checks(data),
+    );
     keys.splice(0, keys.length, ...rowKeys(cards, (i) => go(target(run, data.alarms[i].link))));
   };
   draw();
   return {
     title: `${run}: health`,
-    nodes: [h("div", { class: "page-head" }, h("h1", null, "Health"), h("span", { class: "dim" }, `checked ${when(data.checked_at)}`)), body],
+    nodes: [
+      h(
+        "div",
+        { class: "page-head" },
+        h("h1", null, "Health"),
+        h("span", { class: "dim" }, `checked ${when(data.checked_at)}`),
+      ),
+      body,
+    ],
     keys,
-    news: async () => {
+    news: atMost(5, async () => {
       try {
         [data, info] = await Promise.all([api.health(run, signal), api.run(run, signal)]);
         draw();
       } catch (problem) {
         if (problem.name !== "AbortError") notify(problem.message);
       }
-    },
+    }),
   };
 }
 
@@ -45,12 +81,80 @@ function target(run, to) {
 }
 
 function alarm(run, one) {
-  return h("article", { class: `panel alarm ${one.silenced ? "silenced" : `tone-${TONES[one.severity] ?? "note"}`}` },
-    h("header", null, h("span", { class: `badge ${TONES[one.severity] ?? ""}` }, one.severity), h("h2", null, one.title), one.domain && h("span", { class: "badge" }, words(one.domain)), one.silenced && h("span", { class: "badge" }, "silenced by the stall"), h("span", { class: "grow" }), h("span", { class: "big" }, show(one.value, one.unit)), h("span", { class: "dim" }, `threshold ${show(one.threshold, one.unit)}`)),
-    h("div", { class: "body" }, h("p", { class: "dim" }, visible(one.rule)), one.advice && h("p", null, visible(one.advice)), h("p", { class: "line" }, one.link && h("a", { class: "button", href: target(run, one.link) }, one.rows ? `Read the ${plural(one.rows, one.link.view === "groups" ? "group" : "response")}` : "Show"), one.steps?.length > 0 && h("span", { class: "dim" }, one.steps[0] === one.steps.at(-1) ? `step ${one.steps[0]}` : `steps ${one.steps[0]} to ${one.steps.at(-1)}`))));
+  return h(
+    "article",
+    { class: `panel alarm ${one.silenced ? "silenced" : `tone-${TONES[one.severity] ?? "note"}`}` },
+    h(
+      "header",
+      null,
+      h("span", { class: `badge ${TONES[one.severity] ?? ""}` }, one.severity),
+      h("h2", null, one.title),
+      one.domain && h("span", { class: "badge" }, words(one.domain)),
+      one.silenced && h("span", { class: "badge" }, "silenced by the stall"),
+      h("span", { class: "grow" }),
+      h("span", { class: "big" }, show(one.value, one.unit)),
+      h("span", { class: "dim" }, `threshold ${show(one.threshold, one.unit)}`),
+    ),
+    h(
+      "div",
+      { class: "body" },
+      h("p", { class: "dim" }, visible(one.rule)),
+      one.advice && h("p", null, visible(one.advice)),
+      h(
+        "p",
+        { class: "line" },
+        one.link &&
+          h(
+            "a",
+            { class: "button", href: target(run, one.link) },
+            one.rows ? `Read the ${plural(one.rows, one.link.view === "groups" ? "group" : "response")}` : "Show",
+          ),
+        one.steps?.length > 0 &&
+          h(
+            "span",
+            { class: "dim" },
+            one.steps[0] === one.steps.at(-1) ? `step ${one.steps[0]}` : `steps ${one.steps[0]} to ${one.steps.at(-1)}`,
+          ),
+      ),
+    ),
+  );
 }
 
 function checks(data) {
-  const line = (one, right) => h("tr", null, h("td", null, one.title, h("div", { class: "dim small" }, visible(one.rule ?? one.why ?? ""))), h("td", { class: "num" }, right));
-  return h("section", { class: "panel" }, h("header", null, h("h2", null, "Other checks")), h("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "Other checks" }, h("table", { class: "grid" }, h("tbody", null, data.passed.map((one) => line(one, [h("span", { class: "good" }, "✓ "), show(one.value, one.unit), h("span", { class: "dim" }, one.threshold === null || one.threshold === undefined ? "" : ` of ${show(one.threshold, one.unit)}`)])), (data.unknown ?? []).map((one) => line(one, h("span", { class: "dim" }, "not known")))))));
+  const line = (one, right) =>
+    h(
+      "tr",
+      null,
+      h("td", null, one.title, h("div", { class: "dim small" }, visible(one.rule ?? one.why ?? ""))),
+      h("td", { class: "num" }, right),
+    );
+  return h(
+    "section",
+    { class: "panel" },
+    h("header", null, h("h2", null, "Other checks")),
+    h(
+      "div",
+      { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "Other checks" },
+      h(
+        "table",
+        { class: "grid" },
+        h(
+          "tbody",
+          null,
+          data.passed.map((one) =>
+            line(one, [
+              h("span", { class: "good" }, "✓ "),
+              show(one.value, one.unit),
+              h(
+                "span",
+                { class: "dim" },
+                one.threshold === null || one.threshold === undefined ? "" : ` of ${show(one.threshold, one.unit)}`,
+              ),
+            ]),
+          ),
+          (data.unknown ?? []).map((one) => line(one, h("span", { class: "dim" }, "not known"))),
+        ),
+      ),
+    ),
+  );
 }

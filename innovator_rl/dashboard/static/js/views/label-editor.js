@@ -6,7 +6,15 @@ import { notify } from "../state.js";
 
 export function labelEditor(run, key, data) {
   const list = h("div", { class: "line" });
-  const name = h("input", { id: "label-name", type: "text", maxlength: 40, placeholder: "hack, wrong gold, …", "aria-label": "New label", list: "label-names", autocomplete: "off" });
+  const name = h("input", {
+    id: "label-name",
+    type: "text",
+    maxlength: 40,
+    placeholder: "hack, wrong gold, …",
+    "aria-label": "New label",
+    list: "label-names",
+    autocomplete: "off",
+  });
   const note = h("input", { type: "text", maxlength: 2000, placeholder: "note (may be empty)", "aria-label": "Note" });
   const known = h("datalist", { id: "label-names" });
   const send = async (body) => {
@@ -18,15 +26,55 @@ export function labelEditor(run, key, data) {
       return false;
     }
   };
-  const draw = (rows) => replace(list, rows.length ? rows.map((one) => h("span", { class: "badge note", title: one.note || null }, visible(one.label), one.note && h("span", { class: "dim" }, visible(one.note)), h("button", { class: "remove", "aria-label": `remove label ${one.label}`, onclick: () => send({ label: one.label, remove: true }) }, "×"))) : h("span", { class: "dim" }, "none yet"));
+  const draw = (rows) =>
+    replace(
+      list,
+      rows.length
+        ? rows.map((one) =>
+            h(
+              "span",
+              { class: "badge note", title: one.note || null },
+              visible(one.label),
+              one.note && h("span", { class: "dim" }, visible(one.note)),
+              h(
+                "button",
+                {
+                  class: "remove",
+                  "aria-label": `remove label ${one.label}`,
+                  onclick: () => send({ label: one.label, remove: true }),
+                },
+                "×",
+              ),
+            ),
+          )
+        : h("span", { class: "dim" }, "none yet"),
+    );
   draw(data.labels ?? []);
-  name.addEventListener("focus", async () => {
-    const all = await api.labels(run).catch(() => ({ names: [] }));
-    replace(known, (all.names ?? []).map((one) => h("option", { value: one })));
-  }, { once: true });
+  name.addEventListener(
+    "focus",
+    async () => {
+      const all = await api.labels(run).catch(() => ({ names: [] }));
+      replace(
+        known,
+        (all.names ?? []).map((one) => h("option", { value: one })),
+      );
+    },
+    { once: true },
+  );
   const submit = async (event) => {
     event.preventDefault();
-    if (name.value.trim() && (await send({ label: name.value.trim(), note: note.value.trim() }))) [name.value, note.value] = ["", ""];
+    if (name.value.trim() && (await send({ label: name.value.trim(), note: note.value.trim() })))
+      [name.value, note.value] = ["", ""];
   };
-  return h("section", { class: "panel" }, h("header", null, h("h2", null, "Labels")), h("div", { class: "body stack" }, list, h("form", { class: "label-form", onsubmit: submit }, name, note, known, h("button", null, "Add"))));
+  return h(
+    "section",
+    { class: "panel" },
+    h("header", null, h("h2", null, "Labels")),
+    h(
+      "div",
+      { class: "body stack" },
+      list,
+      h("form", { class: "label-form", onsubmit: submit }, name, note, known, h("button", null, "Add")),
+    ),
+  );
 }

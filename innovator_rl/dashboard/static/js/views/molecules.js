@@ -15,7 +15,21 @@ export function moleculePanel(molecules, signal) {
   addEventListener("themechange", draw, { signal });
   draw();
   fill(numbers, () => api.figures(molecules.figures, signal), likeness);
-  return h("section", { class: "panel molecules" }, h("header", null, h("h2", null, "Molecules"), h("span", { class: "dim" }, molecules.gold && molecules.predicted ? "predicted left, reference right, the common part marked" : "")), h("div", { class: "body stack" }, picture, numbers));
+  return h(
+    "section",
+    { class: "panel molecules" },
+    h(
+      "header",
+      null,
+      h("h2", null, "Molecules"),
+      h(
+        "span",
+        { class: "dim" },
+        molecules.gold && molecules.predicted ? "predicted left, reference right, the common part marked" : "",
+      ),
+    ),
+    h("div", { class: "body stack" }, picture, numbers),
+  );
 }
 
 function drawing(molecules) {
@@ -23,15 +37,60 @@ function drawing(molecules) {
   url.searchParams.set("theme", document.documentElement.dataset.theme);
   url.searchParams.set("width", 760);
   url.searchParams.set("height", 300);
-  const image = h("img", { src: url.pathname + url.search, alt: molecules.gold && molecules.predicted ? "the predicted molecule beside the reference molecule" : "the molecule", width: 760, height: 300 });
+  const image = h("img", {
+    src: url.pathname + url.search,
+    alt:
+      molecules.gold && molecules.predicted ? "the predicted molecule beside the reference molecule" : "the molecule",
+    width: 760,
+    height: 300,
+  });
   image.addEventListener("error", () => image.replaceWith(failed({ message: "The drawing could not be made" })));
   return image;
 }
 
 function likeness(data) {
-  const side = (name, one) => one && h("div", null, h("h3", null, name), one.valid ? [h("code", { class: "wrap" }, visible(one.smiles ?? "")), h("div", { class: "dim" }, visible(one.formula ?? ""), one.weight ? `, ${num(one.weight, 5)} g/mol` : "")] : h("p", { class: "bad" }, visible(one.error ?? "not a molecule")),
-    one.input && one.input !== one.smiles && h("details", null, h("summary", { class: "dim" }, "as written"), h("code", { class: "wrap" }, visible(one.input))));
-  return [h("div", { class: "line" }, data.gold && data.predicted && (data.same ? h("span", { class: "badge good" }, "the same molecule") : h("span", { class: "badge" }, "different molecules")),
-    data.similarity && Object.entries(data.similarity).filter(([, v]) => v !== null).map(([key, v]) => h("span", null, h("span", { class: "dim" }, `${NAMES[key] ?? key} `), h("b", null, num(v))))),
-  h("div", { class: "versus" }, side("Predicted", data.predicted), side(data.predicted ? "Reference" : "Molecule", data.gold))];
+  const side = (name, one) =>
+    one &&
+    h(
+      "div",
+      null,
+      h("h3", null, name),
+      one.valid
+        ? [
+            h("code", { class: "wrap" }, visible(one.smiles ?? "")),
+            h("div", { class: "dim" }, visible(one.formula ?? ""), one.weight ? `, ${num(one.weight, 5)} g/mol` : ""),
+          ]
+        : h("p", { class: "bad" }, visible(one.error ?? "not a molecule")),
+      one.input &&
+        one.input !== one.smiles &&
+        h(
+          "details",
+          null,
+          h("summary", { class: "dim" }, "as written"),
+          h("code", { class: "wrap" }, visible(one.input)),
+        ),
+    );
+  return [
+    h(
+      "div",
+      { class: "line" },
+      data.gold &&
+        data.predicted &&
+        (data.same
+          ? h("span", { class: "badge good" }, "the same molecule")
+          : h("span", { class: "badge" }, "different molecules")),
+      data.similarity &&
+        Object.entries(data.similarity)
+          .filter(([, v]) => v !== null)
+          .map(([key, v]) =>
+            h("span", null, h("span", { class: "dim" }, `${NAMES[key] ?? key} `), h("b", null, num(v))),
+          ),
+    ),
+    h(
+      "div",
+      { class: "versus" },
+      side("Predicted", data.predicted),
+      side(data.predicted ? "Reference" : "Molecule", data.gold),
+    ),
+  ];
 }

@@ -7,15 +7,50 @@ import { formula } from "../text/tex.js";
 const LONG = 1200;
 
 /** The conversation as the model saw it: the messages where they are recorded, else the flat prompt. */
-export function promptPanel(data, open = null) {
-  const messages = Array.isArray(data.messages) && data.messages.length ? data.messages : [{ role: "prompt", content: data.prompt ?? "" }];
+export function promptPanel(data) {
+  const messages =
+    Array.isArray(data.messages) && data.messages.length
+      ? data.messages
+      : [{ role: "prompt", content: data.prompt ?? "" }];
   const length = messages.reduce((sum, m) => sum + String(m.content ?? "").length, 0);
   const info = data.info && typeof data.info === "object" ? JSON.stringify(data.info, null, 1) : data.info;
-  return h("section", { class: "panel prompt", "aria-label": "Prompt" },
-    h("details", { open: open ?? length < LONG }, h("summary", null, h("h2", null, "Prompt"), h("span", { class: "dim one-line" }, visible(String(messages.at(-1).content ?? "").slice(0, 160)))),
-      messages.map((m) => h("div", { class: "message" }, messages.length > 1 && h("div", { class: "role dim" }, visible(String(m.role ?? ""))), h("div", { class: "prose" }, markdown(flat(m.content)))))),
-    data.answer !== null && data.answer !== undefined && h("div", { class: "answer" }, h("h3", null, "Reference answer"), h("div", { class: "prose" }, reference(String(data.answer).slice(0, 5000)))),
-    info && h("details", { class: "small-fold" }, h("summary", { class: "dim" }, "What the rewarder was given besides"), h("pre", { class: "raw short", tabindex: "0" }, visible(info.slice(0, 20000)))));
+  return h(
+    "section",
+    { class: "panel prompt", "aria-label": "Prompt" },
+    h(
+      "details",
+      { open: length < LONG },
+      h(
+        "summary",
+        null,
+        h("h2", null, "Prompt"),
+        h("span", { class: "dim one-line" }, visible(String(messages.at(-1).content ?? "").slice(0, 160))),
+      ),
+      messages.map((m) =>
+        h(
+          "div",
+          { class: "message" },
+          messages.length > 1 && h("div", { class: "role dim" }, visible(String(m.role ?? ""))),
+          h("div", { class: "prose" }, markdown(flat(m.content))),
+        ),
+      ),
+    ),
+    data.answer !== null &&
+      data.answer !== undefined &&
+      h(
+        "div",
+        { class: "answer" },
+        h("h3", null, "Reference answer"),
+        h("div", { class: "prose" }, reference(String(data.answer).slice(0, 5000))),
+      ),
+    info &&
+      h(
+        "details",
+        { class: "small-fold" },
+        h("summary", { class: "dim" }, "What the rewarder was given besides"),
+        h("pre", { class: "raw short", tabindex: "0" }, visible(info.slice(0, 20000))),
+      ),
+  );
 }
 
 /** The answer as what it is: a molecule or code as written, a bare formula drawn, anything else as Markdown. */

@@ -17,18 +17,83 @@ export default async function view({ run, query, signal }) {
   const [found, known] = await Promise.all([api.rollouts(run, asked, signal), api.rewarders(signal)]);
   const body = h("div", { class: "stack" });
   const keys = [];
-  const select = h("select", { id: "rewarder" }, h("option", { value: "" }, "the one recorded"), known.rows.map((name) => h("option", { value: name }, name)));
+  const select = h(
+    "select",
+    { id: "rewarder" },
+    h("option", { value: "" }, "the one recorded"),
+    known.rows.map((name) => h("option", { value: name }, name)),
+  );
   const start = () => {
     button.disabled = true;
-    return fill(body, () => api.rescore(run, found.rows.map(({ kind, step, uid, sample }) => ({ kind, step, uid, sample })), select.value || null), (data) => result(run, data, keys), `Scoring ${plural(found.rows.length, "response")}`)
-      .finally(() => { button.disabled = false; });
+    return fill(
+      body,
+      () =>
+        api.rescore(
+          run,
+          found.rows.map(({ kind, step, uid, sample }) => ({ kind, step, uid, sample })),
+          select.value || null,
+        ),
+      (data) => result(run, data, keys),
+      `Scoring ${plural(found.rows.length, "response")}`,
+    ).finally(() => {
+      button.disabled = false;
+    });
   };
-  const button = h("button", { class: "primary", onclick: start, disabled: !found.rows.length }, `Re-score ${plural(found.rows.length, "response")}`);
-  replace(body, h("div", { class: "panel" }, found.rows.length ? empty("Nothing scored yet", "Runs the installed rewarder over these responses. The record is not changed.") : empty("No response matches", h("a", { href: link(["runs", run, "rollouts"]) }, "Choose others"))));
+  const button = h(
+    "button",
+    { class: "primary", onclick: start, disabled: !found.rows.length },
+    `Re-score ${plural(found.rows.length, "response")}`,
+  );
+  replace(
+    body,
+    h(
+      "div",
+      { class: "panel" },
+      found.rows.length
+        ? empty("Nothing scored yet", "Runs the installed rewarder over these responses. The record is not changed.")
+        : empty("No response matches", h("a", { href: link(["runs", run, "rollouts"]) }, "Choose others")),
+    ),
+  );
   return {
     title: `${run}: re-score`,
-    nodes: [h("div", { class: "page-head" }, h("h1", null, "Re-score")), h("div", { class: "stack" }, h("div", { class: "panel form" }, h("div", { class: "field" }, h("span", null, "Responses"), h("span", null, chips(chosen).map(([text]) => visible(text)).join(", "), found.total > found.rows.length ? ` (the first ${num(found.rows.length)} of ${num(found.total)})` : ` (${num(found.total)})`)), h("label", { class: "field" }, h("span", null, "Rewarder"), select), button, h("a", { class: "button", href: link(["runs", run, "rollouts"], chosen) }, "Choose others")), body)],
-    keys: [["s", "start", () => !button.disabled && start()], ...["j", "k", "Enter"].map((key) => [key, { j: "next row", k: "previous row", Enter: "open the row" }[key], () => keys.find(([one]) => one === key)?.[2]()])],
+    nodes: [
+      h("div", { class: "page-head" }, h("h1", null, "Re-score")),
+      h(
+        "div",
+        { class: "stack" },
+        h(
+          "div",
+          { class: "panel form" },
+          h(
+            "div",
+            { class: "field" },
+            h("span", null, "Responses"),
+            h(
+              "span",
+              null,
+              chips(chosen)
+                .map(([text]) => visible(text))
+                .join(", "),
+              found.total > found.rows.length
+                ? ` (the first ${num(found.rows.length)} of ${num(found.total)})`
+                : ` (${num(found.total)})`,
+            ),
+          ),
+          h("label", { class: "field" }, h("span", null, "Rewarder"), select),
+          button,
+          h("a", { class: "button", href: link(["runs", run, "rollouts"], chosen) }, "Choose others"),
+        ),
+        body,
+      ),
+    ],
+    keys: [
+      ["s", "start", () => !button.disabled && start()],
+      ...["j", "k", "Enter"].map((key) => [
+        key,
+        { j: "next row", k: "previous row", Enter: "open the row" }[key],
+        () => keys.find(([one]) => one === key)?.[2](),
+      ]),
+    ],
   };
 }
 
@@ -37,18 +102,86 @@ function result(run, data, keys) {
   const slot = h("div");
   const draw = (only) => {
     const rows = only ? data.rows.filter((r) => r.changed) : data.rows;
-    const shown = rows.length ? rowTable(run, rows) : { element: empty("Nothing would change", "The installed rewarder judges all of these as recorded."), lines: [] };
+    const shown = rows.length
+      ? rowTable(run, rows)
+      : {
+          element: empty("Nothing would change", "The installed rewarder judges all of these as recorded."),
+          lines: [],
+        };
     keys.splice(0, keys.length, ...rowKeys(shown.lines, (i) => go(responseLink(run, rows[i]))));
     replace(slot, shown.element);
   };
   draw(summary.changed > 0);
-  const tiles = [["changed", `${num(summary.changed)} of ${num(summary.rows)}`], ["newly correct", num(summary.newly_correct)], ["newly wrong", num(summary.newly_wrong)], ["mean before", num(summary.mean_old)], ["mean now", num(summary.mean_new)], ["errors", num(summary.errors)]];
-  return [h("dl", { class: "tiles" }, tiles.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))), h("section", { class: "panel" }, h("header", null, h("h2", null, "Before and now"), segmented("Rows", [["changed", "Changed"], ["all", "All"]], summary.changed > 0 ? "changed" : "all", (v) => draw(v === "changed"))), slot)];
+  const tiles = [
+    ["changed", `${num(summary.changed)} of ${num(summary.rows)}`],
+    ["newly correct", num(summary.newly_correct)],
+    ["newly wrong", num(summary.newly_wrong)],
+    ["mean before", num(summary.mean_old)],
+    ["mean now", num(summary.mean_new)],
+    ["errors", num(summary.errors)],
+  ];
+  return [
+    h(
+      "dl",
+      { class: "tiles" },
+      tiles.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+    ),
+    h(
+      "section",
+      { class: "panel" },
+      h(
+        "header",
+        null,
+        h("h2", null, "Before and now"),
+        segmented(
+          "Rows",
+          [
+            ["changed", "Changed"],
+            ["all", "All"],
+          ],
+          summary.changed > 0 ? "changed" : "all",
+          (v) => draw(v === "changed"),
+        ),
+      ),
+      slot,
+    ),
+  ];
 }
 
 function rowTable(run, rows) {
-  const judged = (one) => h("span", { class: `badge ${one.correct ? "good" : one.correct === null ? "warn" : "bad"}` }, one.correct ? "✓" : one.correct === null ? "?" : "✗", " ", words(one.reason));
-  const change = (before, now, format = num) => (format(before) === format(now) ? format(now) : [h("span", { class: "dim" }, format(before), " → "), h("b", null, format(now))]);
-  return table({ caption: "Re-scored responses", rows, open: (r) => go(responseLink(run, r)), columns: [{ title: "Step", class: "num", cell: (r) => num(r.step) }, { title: "Response", cell: (r) => h("a", { href: responseLink(run, r) }, `#${r.sample}`) }, { title: "Rewarder", class: "wide", cell: (r) => r.rewarder },
-    { title: "Before", cell: (r) => judged(r.old) }, { title: "Now", cell: (r) => judged(r.new) }, { title: "Value", class: "num", cell: (r) => change(r.old.value, r.new.value) }, { title: "Read as", class: "preview-cell", cell: (r) => h("code", { class: "preview" }, change(r.old.extracted, r.new.extracted, (x) => visible(String(x ?? "nothing").slice(0, 200)))) }] });
+  const judged = (one) =>
+    h(
+      "span",
+      { class: `badge ${one.correct ? "good" : one.correct === null ? "warn" : "bad"}` },
+      one.correct ? "✓" : one.correct === null ? "?" : "✗",
+      " ",
+      words(one.reason),
+    );
+  const change = (before, now, format = num) =>
+    format(before) === format(now)
+      ? format(now)
+      : [h("span", { class: "dim" }, format(before), " → "), h("b", null, format(now))];
+  return table({
+    caption: "Re-scored responses",
+    rows,
+    open: (r) => go(responseLink(run, r)),
+    columns: [
+      { title: "Step", class: "num", cell: (r) => num(r.step) },
+      { title: "Response", cell: (r) => h("a", { href: responseLink(run, r) }, `#${r.sample}`) },
+      { title: "Rewarder", class: "wide", cell: (r) => r.rewarder },
+      { title: "Before", cell: (r) => judged(r.old) },
+      { title: "Now", cell: (r) => judged(r.new) },
+      { title: "Value", class: "num", cell: (r) => change(r.old.value, r.new.value) },
+      {
+        title: "Read as",
+        class: "preview-cell",
+        cell: (r) =>
+          h(
+            "code",
+            { class: "preview" },
+            change(r.old.extracted, r.new.extracted, (x) => visible(String(x ?? "nothing").slice(0, 200))),
+          ),
+      },
+    ],
+  });
 }

@@ -11,36 +11,101 @@ const WINDOW = 2000;
 const clamp = (x) => Math.max(0, Math.min(1, x));
 // Each measure gives -1..1: below 0 is cold, above is hot, 0 is left plain. `log p` is hot where the token was unlikely.
 const MEASURES = {
-  logprob: { title: "Log-probability", series: "logprob", heat: (v) => clamp(-v / 6), low: "certain", high: "unlikely (−6)" },
-  ratio: { title: "Ratio", series: "ratio", heat: (v, d) => clip(Math.log(v), Math.log(1 + (d.clip?.high ?? 0.28))), low: "less likely now", high: "more likely now", two: true },
+  logprob: {
+    title: "Log-probability",
+    series: "logprob",
+    heat: (v) => clamp(-v / 6),
+    low: "certain",
+    high: "unlikely (−6)",
+  },
+  ratio: {
+    title: "Ratio",
+    series: "ratio",
+    heat: (v, d) => clip(Math.log(v), Math.log(1 + (d.clip?.high ?? 0.28))),
+    low: "less likely now",
+    high: "more likely now",
+    two: true,
+  },
   clip: { title: "Clip side", series: "clip_side", heat: (v) => v, low: "lower bound", high: "upper bound", two: true },
-  entropy: { title: "Entropy", series: "entropy", heat: (v, d) => clamp(v / Math.max(1, d.ranges?.entropy?.[1] ?? 3)), low: "none", high: "greatest" },
-  gap: { title: "Trainer gap", series: "gap", heat: (v) => clip(v, 0.5), low: "trainer lower (−0.5)", high: "trainer higher (+0.5)", two: true },
-  advantage: { title: "Advantage", series: null, heat: (_, d) => clip(d.advantage ?? 0, 2), low: "discouraged", high: "encouraged", two: true },
+  entropy: {
+    title: "Entropy",
+    series: "entropy",
+    heat: (v, d) => clamp(v / Math.max(1, d.ranges?.entropy?.[1] ?? 3)),
+    low: "none",
+    high: "greatest",
+  },
+  gap: {
+    title: "Trainer gap",
+    series: "gap",
+    heat: (v) => clip(v, 0.5),
+    low: "trainer lower (−0.5)",
+    high: "trainer higher (+0.5)",
+    two: true,
+  },
+  advantage: {
+    title: "Advantage",
+    series: null,
+    heat: (_, d) => clip(d.advantage ?? 0, 2),
+    low: "discouraged",
+    high: "encouraged",
+    two: true,
+  },
 };
 const clip = (v, most) => Math.max(-1, Math.min(1, v / most));
-const level = (heat) => (!Number.isFinite(heat) || Math.abs(heat) < 0.04 ? "" : `${heat > 0 ? "h" : "k"}${Math.min(6, Math.ceil(Math.abs(heat) * 6))}`);
+const level = (heat) =>
+  !Number.isFinite(heat) || Math.abs(heat) < 0.04
+    ? ""
+    : `${heat > 0 ? "h" : "k"}${Math.min(6, Math.ceil(Math.abs(heat) * 6))}`;
 
 export function tokenPanel({ run, key, query, signal }, data) {
-  if (!data.tokens) return empty("No token data was recorded for this response", "The tokens/ and updates/ folders of the run hold none.");
+  const none = () =>
+    empty("No token data was recorded for this response", "The tokens/ and updates/ folders of the run hold none.");
+  if (!data.tokens) return none();
   const slot = h("div");
   const offset = Math.max(0, Number(query.get("from")) || 0);
-  fill(slot, () => api.tokens(run, { ...key, offset, limit: WINDOW }, signal), (found) => strip(found, query), "Reading the tokens");
+  fill(
+    slot,
+    async () => {
+      try {
+        return await api.tokens(run, { ...key, offset, limit: WINDOW }, signal);
+      } catch (problem) {
+        if (problem.status === 404) return null;
+        throw problem;
+      }
+    },
+    (found) => (found ? strip(found, query) : none()),
+    "Reading the tokens",
+  );
   return slot;
 }
 
 const value = (data, measure, i) => (measure.series === null ? data.advantage : data.series[measure.series]?.[i]);
 
 function strip(data, query) {
-  const there = Object.entries(MEASURES).filter(([, m]) => (m.series === null ? data.advantage !== null : data.series[m.series]));
+  const there = Object.entries(MEASURES).filter(([, m]) =>
+    m.series === null ? data.advantage !== null : data.series[m.series],
+  );
   const name = there.some(([n]) => n === query.get("metric")) ? query.get("metric") : (there[0]?.[0] ?? "logprob");
   const measure = MEASURES[name];
   const info = h("div", { class: "token-info", role: "status" });
   const tokens = data.text.map((text, i) => {
     const v = value(data, measure, i);
-    return h("span", { class: `t ${v === null || v === undefined ? "" : level(measure.heat(v, data))}`, dataset: { i } }, shownToken(text));
+    return h(
+      "span",
+      { class: `t ${v === null || v === undefined ? "" : level(measure.heat(v, data))}`, dataset: { i } },
+      shownToken(text),
+    );
   });
-  const box = h("div", { class: "tokens", tabindex: "0", role: "application", "aria-label": "Tokens. Left and right move from token to token." }, tokens);
+  const box = h(
+    "div",
+    {
+      class: "tokens",
+      tabindex: "0",
+      role: "application",
+      "aria-label": "Tokens. Left and right move from token to token.",
+    },
+    tokens,
+  );
   const map = miniature(data, measure, (i) => select(i, true));
   let at = -1;
   const select = (i, scroll = false) => {
@@ -51,7 +116,12 @@ function strip(data, query) {
     replace(info, describe(data, at));
   };
   box.addEventListener("pointerover", (event) => event.target.dataset.i && select(Number(event.target.dataset.i)));
-  box.addEventListener("click", (event) => event.target.dataset.i && go(withQuery({ token: data.offset + Number(event.target.dataset.i) }), { replace: false }));
+  box.addEventListener(
+    "click",
+    (event) =>
+      event.target.dataset.i &&
+      go(withQuery({ token: data.offset + Number(event.target.dataset.i) }), { replace: false }),
+  );
   box.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
     if (!by) return;
@@ -62,31 +132,86 @@ function strip(data, query) {
   const wanted = Number(query.get("token") ?? NaN) - data.offset;
   if (wanted >= 0 && wanted < tokens.length) queueMicrotask(() => select(wanted, true));
   replace(info, h("span", { class: "dim" }, "Point at a token to see its figures; click it for a link to it."));
-  return h("div", { class: "stack" }, h("div", { class: "line" }, segmented("Colour by", there.map(([n, m]) => [n, m.title]), name, (v) => go(withQuery({ metric: v }))), scale(measure)), map, info, box, pager(data), ids(data));
+  return h(
+    "div",
+    { class: "stack" },
+    h(
+      "div",
+      { class: "line" },
+      segmented(
+        "Colour by",
+        there.map(([n, m]) => [n, m.title]),
+        name,
+        (v) => go(withQuery({ metric: v })),
+      ),
+      scale(measure),
+    ),
+    map,
+    info,
+    box,
+    pager(data),
+    ids(data),
+  );
 }
 
 /** Line ends are kept, and marked, so that the strip reads like the text. */
 function shownToken(text) {
   if (!text.includes("\n")) return visible(text) || "∅";
-  return text.split("\n").flatMap((part, i) => (i ? [h("span", { class: "nl", "aria-hidden": "true" }, "⏎"), "\n", visible(part)] : [visible(part)]));
+  return text
+    .split("\n")
+    .flatMap((part, i) =>
+      i ? [h("span", { class: "nl", "aria-hidden": "true" }, "⏎"), "\n", visible(part)] : [visible(part)],
+    );
 }
 
 function describe(data, i) {
-  const figure = (label, x, format = num) => x !== undefined && x !== null && h("span", null, h("span", { class: "dim" }, `${label} `), h("b", null, format(x)));
+  const figure = (label, x, format = num) =>
+    x !== undefined && x !== null && h("span", null, h("span", { class: "dim" }, `${label} `), h("b", null, format(x)));
   const { logprob, old_logprob: old, ratio, clip_side: side, entropy, gap } = data.series;
-  return [h("span", null, h("b", null, `#${num(data.offset + i)}`), " ", h("code", null, visible(JSON.stringify(data.text[i])))), figure("id", data.ids[i], String), figure("log p", logprob?.[i]), logprob?.[i] !== undefined && logprob[i] !== null && figure("p", Math.exp(logprob[i]), percent), figure("trainer's log p", old?.[i]), figure("ratio", ratio?.[i], (v) => num(v, 4)),
-    side?.[i] ? h("span", { class: "badge warn" }, side[i] > 0 ? "clipped above" : "clipped below") : null, figure("entropy", entropy?.[i]), figure("gap", gap?.[i], signed), figure("advantage", data.advantage, signed)];
+  return [
+    h(
+      "span",
+      null,
+      h("b", null, `#${num(data.offset + i)}`),
+      " ",
+      h("code", null, visible(JSON.stringify(data.text[i]))),
+    ),
+    figure("id", data.ids[i], String),
+    figure("log p", logprob?.[i]),
+    logprob?.[i] !== undefined && logprob[i] !== null && figure("p", Math.exp(logprob[i]), percent),
+    figure("trainer's log p", old?.[i]),
+    figure("ratio", ratio?.[i], (v) => num(v, 4)),
+    side?.[i] ? h("span", { class: "badge warn" }, side[i] > 0 ? "clipped above" : "clipped below") : null,
+    figure("entropy", entropy?.[i]),
+    figure("gap", gap?.[i], signed),
+    figure("advantage", data.advantage, signed),
+  ];
 }
 
 function scale(measure) {
   const steps = measure.two ? ["k6", "k4", "k2", "", "h2", "h4", "h6"] : ["", "h1", "h2", "h3", "h4", "h5", "h6"];
-  return h("span", { class: "scale" }, measure.low, h("span", { class: "ramp", "aria-hidden": "true" }, steps.map((c) => h("i", { class: c }))), measure.high);
+  return h(
+    "span",
+    { class: "scale" },
+    measure.low,
+    h(
+      "span",
+      { class: "ramp", "aria-hidden": "true" },
+      steps.map((c) => h("i", { class: c })),
+    ),
+    measure.high,
+  );
 }
 
 /** The whole window in one line: where the coloured tokens are. A click goes there. */
 function miniature(data, measure, pick) {
   const count = data.text.length;
-  const canvas = h("canvas", { class: "token-map", width: Math.min(1600, Math.max(1, count)), height: 1, "aria-hidden": "true" });
+  const canvas = h("canvas", {
+    class: "token-map",
+    width: Math.min(1600, Math.max(1, count)),
+    height: 1,
+    "aria-hidden": "true",
+  });
   const paint = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
   const [hot, cold] = [style.getPropertyValue("--heat"), style.getPropertyValue("--cold")];
@@ -112,7 +237,24 @@ function pager(data) {
   const end = data.offset + data.text.length;
   if (data.offset === 0 && end >= data.total) return null;
   const turn = (to) => () => go(withQuery({ from: to || null, token: null }));
-  return h("nav", { class: "pager", "aria-label": "Parts of the response" }, h("button", { disabled: data.offset <= 0, onclick: turn(Math.max(0, data.offset - WINDOW)) }, "← Earlier"), h("span", { class: "dim num" }, `tokens ${num(data.offset)} to ${num(end)} of ${num(data.total)}`), h("button", { disabled: end >= data.total, onclick: turn(end) }, "Later →"));
+  return h(
+    "nav",
+    { class: "pager", "aria-label": "Parts of the response" },
+    h("button", { disabled: data.offset <= 0, onclick: turn(Math.max(0, data.offset - WINDOW)) }, "← Earlier"),
+    h("span", { class: "dim num" }, `tokens ${num(data.offset)} to ${num(end)} of ${num(data.total)}`),
+    h("button", { disabled: end >= data.total, onclick: turn(end) }, "Later →"),
+  );
 }
 
-const ids = (data) => h("details", null, h("summary", { class: "dim" }, "Token ids", data.text_source === "ids" ? " (the tokenizer is not at hand, so texts are unknown)" : ""), h("div", { class: "ids" }, data.ids.join(" ")));
+const ids = (data) =>
+  h(
+    "details",
+    null,
+    h(
+      "summary",
+      { class: "dim" },
+      "Token ids",
+      data.text_source === "ids" ? " (the tokenizer is not at hand, so texts are unknown)" : "",
+    ),
+    h("div", { class: "ids" }, data.ids.join(" ")),
+  );
