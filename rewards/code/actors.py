@@ -48,10 +48,10 @@ class SandboxNodes:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._ray = ray
-        remote = ray.remote(SandboxActor)
-        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-        self.actors = [
+        self._ray: Any = ray
+        remote = self._ray.remote(SandboxActor)
+        nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
+        self.actors: list[Any] = [
             remote.options(
                 num_cpus=cpus, max_restarts=-1, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
             ).remote(workers_per_node, packages)

@@ -84,13 +84,15 @@ def unordered_value(expected: Any, said: Any) -> bool:
     """The same elements in any order, at the outer level; each as `same_value` sees it."""
     if not isinstance(expected, (list, tuple, set)) or not isinstance(said, (list, tuple, set)):
         return same_value(expected, said)
+    if len(expected) != len(said):
+        return False
     left = list(said)
     for wanted in expected:
         found = next((place for place, given in enumerate(left) if same_value(wanted, given)), None)
         if found is None:
             return False
         left.pop(found)
-    return not left
+    return True
 
 
 def judge_of(tests: dict[str, Any]) -> Callable[..., Any] | None:

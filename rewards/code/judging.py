@@ -119,13 +119,21 @@ def _stdio(task: _Task) -> Verdict:
             wanted = [_text(answer) for answer in compare.alternatives(expected)]
             if run.ending != "finished":
                 verdict.fail(run.ending, number, run.detail)
-            elif special(text, said, wanted[0]) if special else any(same(answer, said) for answer in wanted):
+            elif _accepts(special, text, said, wanted[0]) if special else any(same(answer, said) for answer in wanted):
                 verdict.passed += 1
             else:
                 verdict.fail("wrong_answer", number)
             if verdict.failed_test is not None and (not task.every or run.ending == "compile_error"):
                 break
     return verdict
+
+
+def _accepts(special: Callable[..., Any], *given: Any) -> bool:
+    """What a special judge says; one that trips over a result does not accept it."""
+    try:
+        return bool(special(*given))
+    except Exception:
+        return False
 
 
 def _text(value: Any) -> str:
@@ -149,7 +157,11 @@ def _call(task: _Task) -> Verdict:
                 stack.close()
             else:
                 expected = compare.alternatives(case.get("expected"))
-                if special(args, kwargs, value, expected[0]) if special else any(same(e, value) for e in expected):
+                if (
+                    _accepts(special, args, kwargs, value, expected[0])
+                    if special
+                    else any(same(e, value) for e in expected)
+                ):
                     verdict.passed += 1
                 else:
                     verdict.fail("wrong_answer", number)

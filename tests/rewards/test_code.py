@@ -145,6 +145,8 @@ def test_several_right_answers(judge: Judge) -> None:
     }
     assert judge("n = int(input())\nprint(next(d for d in range(2, n) if n % d == 0))", factor).correct
     assert judge("n = int(input())\nprint(1)", factor).terms["failed_test"] == 1
+    touchy = {**factor, "judge": "def judge(given, said, expected):\n    return 1 / int(said) > 0"}
+    assert judge("print('junk')", touchy).reason == "wrong"
     pairs = {
         "type": "call",
         "entry_point": "f",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import time
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -59,6 +60,16 @@ class Groups:
         else:
             (memory / "memory.limit_in_bytes").write_text(str(wanted))
         self.limit = wanted
+
+    def remove(self, seconds: float) -> None:
+        """Remove the groups, which a supervisor does itself unless it was killed; waits for the last of its processes."""
+        end = time.monotonic() + seconds
+        for folder in self.folders:
+            while folder.exists() and time.monotonic() < end:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                    break
+                time.sleep(0.05)
 
     def kills(self) -> int:
         """Processes that the kernel killed for memory so far."""

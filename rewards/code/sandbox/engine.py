@@ -33,6 +33,7 @@ from rewards.code.sandbox.watch import Watch
 INSIDE = Path(__file__).resolve().parent / "inside"
 START_SECONDS = 60.0
 GRACE_SECONDS = 3.0
+CLOSE_SECONDS = 10.0
 SCRATCH_MB = 64
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -133,15 +134,13 @@ class Sandbox:
             self._control = None
         if self._process is not None:
             try:
-                self._process.wait(GRACE_SECONDS)
+                self._process.wait(CLOSE_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
             self._process = None
         if self.groups is not None:
-            for folder in self.groups.folders:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+            self.groups.remove(CLOSE_SECONDS)
             self.groups = None
         self._busy = False
 

@@ -19,8 +19,8 @@ Ending = Literal[
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """Bounds of a run. `seconds`: processor time, with `wall_seconds` (by default twice that and a second more) for
-    one that sleeps; `memory_mb`: MiB of the whole tree of processes; `output_bytes`: of each stream; `file_mb` and
-    `scratch_mb`: MiB of one file and of all of /tmp.
+    one that sleeps; `memory_mb`: MiB of the whole tree of processes; `output_bytes`: of each stream; `file_mb`: MiB of one file;
+    all of /tmp together has `engine.SCRATCH_MB`.
     """
 
     seconds: float = 5.0

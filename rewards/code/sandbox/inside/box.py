@@ -21,7 +21,6 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import harness
@@ -229,16 +228,9 @@ def _watch(child: int, start: float, order: dict[str, Any]) -> str | None:
 
 def _end_the_rest() -> None:
     """Kill and collect whatever the run left behind in this process namespace; without one it could not fork."""
-    if os.getpid() != 1:
-        return
-    for _ in _while_any():
+    while os.getpid() == 1:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
-
-
-def _while_any() -> Iterator[None]:
-    while True:
-        yield
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
