@@ -94,7 +94,8 @@ def vllm(folder: Path, layers: int) -> dict[str, Any]:
     from innovator_rl import platform
     from upcycle.verify_vllm import compare
 
-    check = compare(folder, "bfloat16", SECONDS, platform.environment(1, kv_cache_gb=1))
+    environment = {**platform.environment(2, kv_cache_gb=1), "VLLM_PLUGINS": "none"}
+    check = compare(folder, "bfloat16", SECONDS, environment)
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {"ok": check.ok, "figure": check.figure, "engine_peak_mib": children}
 

@@ -70,7 +70,7 @@ def verify(
 
 
 def _form(config: dict[str, Any], exported: Source) -> Iterator[Check]:
-    wanted = {"model_type": "qwen2_moe", "decoder_sparse_step": 1, "qkv_bias": True}
+    wanted = {"model_type": "qwen2_moe", "decoder_sparse_step": 1, "qkv_bias": True, "ungated_shared_expert": True}
     wrong = [f"{key} = {config.get(key)!r}" for key, value in wanted.items() if config.get(key) != value]
     if config.get("mlp_only_layers"):
         wrong.append("mlp_only_layers is not empty")

@@ -115,6 +115,32 @@ def dense_command(config: Config, settings: Settings = None, ranks: Ranks = 1) -
     _train_stage("dense", config, settings, ranks)
 
 
+@app.command("report")
+def report_command(
+    config: Config,
+    settings: Settings = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw the training losses into this PNG file.")] = None,
+) -> None:
+    """Every stage side by side: held-out loss, routing, what general ability is left."""
+    from upcycle import report
+
+    wanted = _load(config, settings)
+    typer.echo(report.table(wanted))
+    if plot:
+        report.plot(wanted, plot)
+
+
+@app.command("ablate")
+def ablate_command(
+    config: Annotated[Path, typer.Argument(help="A file of variants (.yaml), such as configs/upcycle/ablations.yaml.")],
+    settings: Settings = None,
+) -> None:
+    """Run every variant of a file on one token budget and print the table."""
+    from upcycle import ablations
+
+    typer.echo(ablations.run(config, settings or [], _progress))
+
+
 @app.command("split")
 def split_command(config: Config, settings: Settings = None) -> None:
     """Stage 2: cut the induced experts into finer ones."""
@@ -214,7 +240,10 @@ def verify_command(
         stored = read_json(checkpoint / "config.json", "give an exported checkpoint")["dtype"]
         served = "float32" if stored == "float32" else "bfloat16"
         _progress(f"comparing with vLLM in {served}")
-        checks += _shown([compare(checkpoint, served, vllm_seconds, platform.environment(1, kv_cache_gb=1))])
+        environment = platform.environment(1, kv_cache_gb=1)
+        if environment:  # a CPU: stock vLLM, without the plugin that keeps a second copy of the weights for later syncs
+            environment["VLLM_PLUGINS"] = "none"
+        checks += _shown([compare(checkpoint, served, vllm_seconds, environment)])
     if not all(check.ok for check in checks):
         raise typer.Exit(FAILED_CHECK)
 
