@@ -25,10 +25,11 @@ demo: $(STAMP)  ## train SmolLM2-135M on science questions, with progress on thi
 	$(BIN)/innovator train configs/train/demo.yaml
 
 test: $(STAMP) check  ## every test, slow ones too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m slow
 
 test-fast: $(STAMP)  ## the tests that need neither Ray nor vLLM
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2
 
 check: $(STAMP)  ## lint, types, import arrows
 	$(BIN)/ruff check .
@@ -36,7 +37,7 @@ check: $(STAMP)  ## lint, types, import arrows
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-learn: $(STAMP)  ## three seeds of a learning run, with the curve (about an hour)
+learn: $(STAMP)  ## three seeds of a learning run, with the curve (about 25 minutes)
 	$(BIN)/python -m benchmarks.learn
 
 clean:  ## remove the environment and the caches, keep runs/
