@@ -55,11 +55,11 @@ class Found:
     kind: Kind
 
 
-def final_part(response: str) -> str:
-    """What follows the thinking, at most the last `MAX_FINAL_CHARS` of it. A response that never leaves its `<think>`
+def final_part(response: str, limit: int = MAX_FINAL_CHARS) -> str:
+    """What follows the thinking, at most the last `limit` characters of it. A response that never leaves its `<think>`
     part has no final part.
     """
-    window = response[-MAX_FINAL_CHARS:]
+    window = response[-limit:]
     if stop := _SPECIAL.search(window, max(0, len(window) - MAX_TAIL_CHARS)):
         window = window[: stop.start()]
     end = window.rfind("</think>")
@@ -68,7 +68,7 @@ def final_part(response: str) -> str:
     if len(window) < len(response) and "</think>" in response:
         return window.strip()
     start = response.find("<think>")
-    return response[max(0, start - MAX_FINAL_CHARS) : start].strip() if start >= 0 else window.strip()
+    return response[max(0, start - limit) : start].strip() if start >= 0 else window.strip()
 
 
 def box_at(text: str, start: int) -> tuple[str, int] | None:

@@ -14,7 +14,6 @@ One loop serves every stage. What it promises:
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from innovator_rl.rollouts.rundir import RunDir
 from upcycle.engine_checkpoint import load_latest, save
 from upcycle.engine_world import World
 from upcycle.losses import add_over_ranks
+from upcycle.memory import peak_resident
 from upcycle.packing import NO_LABEL, Batch
 from upcycle.stage_config import EngineConfig, StageConfig
 
@@ -193,7 +193,7 @@ class Engine:
             self._say(f"{self.run.name}: held-out loss at step {self.step}: {losses}")
 
     def _speed(self, seconds: float) -> dict[str, float]:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+        peak = peak_resident() / GIB
         speed = self.stage.batch_tokens / seconds
         figures = {
             "perf/seconds": seconds,

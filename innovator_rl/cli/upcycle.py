@@ -186,6 +186,7 @@ def rehearse_command(
     import time
 
     from upcycle import assembly
+    from upcycle.memory import peak_resident
 
     if rolling and out:
         raise UserError("--rolling deletes what it wrote and --out keeps it: give one of them")
@@ -203,7 +204,7 @@ def rehearse_command(
     processor = usage.ru_utime + usage.ru_stime
     typer.echo(
         f"{written:.1f} GB in {time.perf_counter() - started:.0f} s; processor time {processor:.0f} s "
-        f"({written / processor:.2f} GB/s of one core); largest resident memory {usage.ru_maxrss / 1024:.0f} MiB"
+        f"({written / processor:.2f} GB/s of one core); largest resident memory {peak_resident() / 2**20:.0f} MiB"
     )
 
 

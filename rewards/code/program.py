@@ -21,7 +21,7 @@ def program_of(response: str, entry_point: str = "") -> str | None:
     defines it: what follows is often an example of its use. A block that the response never closed counts if no other
     does.
     """
-    text = final_part(response)
+    text = final_part(response, limit=max(1, len(response)))  # a cut program would be another program
     blocks = fenced(text)
     python = [body for language, body, closed in blocks if language in PYTHON and closed]
     python = python or [body for language, body, _ in blocks if language in PYTHON]

@@ -149,5 +149,5 @@ def test_property() -> None:
         assert judge(said, "1").correct
         assert not judge(said, "False").correct
     assert judge("True or False", "True").reason == "ambiguous_answer"
-    assert judge("Perhaps", "True").reason == "malformed_answer"
+    assert judge("Perhaps", "True").reason == "ambiguous_answer"
     assert judge("True", "maybe").reason == "bad_reference"
