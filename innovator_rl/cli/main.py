@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 from innovator_rl import __version__
 from innovator_rl.errors import UserError
 
-VERBS = ("doctor", "train", "submit", "runs", "reward", "data", "upcycle", "eval", "dashboard")
+VERBS = ("doctor", "train", "submit", "runs", "reward", "data", "upcycle", "dashboard")
 MISTAKE = 2
 OWN_PACKAGES = ("innovator_rl", "rewards", "upcycle")
 

@@ -105,7 +105,10 @@ class InnovatorTrainer(PPOTrainerSync):
             super().fit(agent_loop_manager)
         except NoLearningSignal as end:
             self.global_steps -= 1  # the step that found nothing to learn changed no weight
-            if self.global_steps > 0 and not self._just_saved():
+            if self.global_steps == 0:
+                raise
+            if not self._just_saved():
+                self.train_dataloader.position = self._position  # a resume asks the same prompts again
                 self._save_checkpoint()
             raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} stands") from end
 
@@ -118,6 +121,10 @@ class InnovatorTrainer(PPOTrainerSync):
         return ActorWatch(actors)
 
     # ---- phases
+
+    def on_step_begin(self) -> None:
+        self._position = self.train_dataloader.position
+        super().on_step_begin()
 
     def on_sample_begin(self) -> None:
         self.observer.phase("generating", self.global_steps)
