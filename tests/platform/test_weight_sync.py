@@ -66,10 +66,13 @@ def test_stock_vllm_cannot_load_into_packed_linear_layers() -> None:
     assert found["synced"][-1] > 0.1
 
 
-def test_stock_vllm_scrambles_the_experts_without_an_error() -> None:
-    """Control. If this fails, vLLM packs its experts again after an update: delete `_keep_expert_weights`."""
+def test_stock_vllm_does_not_update_the_experts() -> None:
+    """Control. If this fails, vLLM packs its experts again after an update: delete `_keep_expert_weights`.
+
+    A CPU with bfloat16 instructions packs the attention's linear layers as well, and those refuse the update first.
+    """
     found = run_probe("tiny-qwen2-moe", "bfloat16", "--stock")
 
-    assert found["errors"] == []
+    assert all("weight_loader" in error for error in found["errors"])
     assert found["loaded"] < BOUND["bfloat16"]
     assert found["synced"][-1] > 0.1
