@@ -86,7 +86,9 @@ def optimizer(model: nn.Module, config: StageConfig) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.95))
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.95), fused=True
+    )
 
 
 class Engine:

@@ -151,26 +151,25 @@ def tokenize(
         raise ValueError(
             "the donor's tokenizer has no end token, which must stand between packed documents: set eos_token"
         )
-    wanted = _fingerprint(sources, tokenizer, held_out, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    marker = folder / "corpora.json"
+    counts = {}
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if marker.is_file():
-            known = json.loads(marker.read_text())
-            if known["fingerprint"] == wanted:
-                return known["tokens"]
-            marker.unlink()
-        counts = {
-            name: _tokenize_one(name, found, tokenizer, folder, held_out, seed) for name, found in sources.items()
-        }
-        marker.write_text(json.dumps({"fingerprint": wanted, "tokens": counts}, indent=1))
-        return counts
+        for name, found in sources.items():
+            wanted = _fingerprint(found, tokenizer, held_out, seed)
+            marker = folder / f"{name}.json"
+            known = json.loads(marker.read_text()) if marker.is_file() else {}
+            if known.get("fingerprint") != wanted:
+                marker.unlink(missing_ok=True)
+                known = {"fingerprint": wanted, "tokens": _tokenize_one(name, found, tokenizer, folder, held_out, seed)}
+                marker.write_text(json.dumps(known, indent=1))
+            counts[name] = known["tokens"]
+    return counts
 
 
-def _fingerprint(sources: Mapping[str, Sequence[Source]], tokenizer: Any, held_out: float, seed: int) -> str:
-    described = {name: [source.model_dump() for source in found] for name, found in sources.items()}
+def _fingerprint(sources: Sequence[Source], tokenizer: Any, held_out: float, seed: int) -> str:
     probe = tokenizer("The energy levels are E_n = -13.6 eV / n^2, 12345.")["input_ids"]
+    described = [source.model_dump() for source in sources]
     facts = [described, probe, len(tokenizer), tokenizer.eos_token_id, held_out, seed]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -196,11 +196,11 @@ def sizes(setup: Setup, stage: StageConfig) -> tuple[int, int, int]:
     length, ranks = setup.config.data.sequence_length, setup.world.size
     batch = stage.batch_tokens // length
     micro = min(batch, setup.config.engine.micro_batch_tokens // length) or batch
-    smallest = batch % micro or micro
-    if not batch or smallest < ranks:
+    smallest = (batch % micro or micro) if batch else 0
+    if smallest < ranks:
         raise ValueError(
             f"batch_tokens = {stage.batch_tokens} in slices of engine.micro_batch_tokens = "
-            f"{setup.config.engine.micro_batch_tokens} leaves a slice of {smallest if batch else 0} sequences of {length} tokens "
+            f"{setup.config.engine.micro_batch_tokens} leaves a slice of {smallest} sequences of {length} tokens "
             f"for {ranks} ranks: let both be multiples of {ranks * length}"
         )
     return batch, micro, max(1, round(stage.tokens / (batch * length)))

@@ -23,7 +23,8 @@ from upcycle.stage_config import StageConfig
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "configs/upcycle/tiny.yaml"
 SCRIPT = Path(__file__).with_name("engine_ranks.py")
-LIMIT = 240  # seconds a child may take on a busy machine
+LIMIT = 900  # seconds a child may take on a busy machine
+pytestmark = pytest.mark.timeout(LIMIT)
 
 
 def settings(runs: Path, *more: str) -> list[str]:

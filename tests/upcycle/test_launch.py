@@ -1,0 +1,62 @@
+"""Several ranks from one command, and a discipline a Ray job."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from innovator_rl.rollouts.rundir import RunDir
+from upcycle import launch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Jobs:
+    """Ray's job client as far as it is used: jobs end after two questions, the last one badly."""
+
+    def __init__(self) -> None:
+        self.submitted: list[dict[str, Any]] = []
+        self.asked: dict[str, int] = {}
+
+    def submit_job(self, **job: Any) -> str:
+        self.submitted.append(job)
+        return str(job["submission_id"])
+
+    def get_job_status(self, submission: str) -> Any:
+        self.asked[submission] = self.asked.get(submission, 0) + 1
+        ended = "FAILED" if "biology" in submission else "SUCCEEDED"
+        return SimpleNamespace(value="RUNNING" if self.asked[submission] < 3 else ended)
+
+
+def test_every_discipline_is_a_job_that_can_be_repeated_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "POLL_SECONDS", 0.0)
+    jobs, said = Jobs(), []
+    config = Path("configs/upcycle/tiny.yaml")
+    ids = launch.as_jobs(jobs, config, ["induct.tokens=64"], ["physics", "biology"], 2, Path("/shared/runs"))
+    first = jobs.submitted[0]
+    command = "innovator upcycle induct configs/upcycle/tiny.yaml induct.tokens=64 --discipline physics --ranks 2"
+    assert first["entrypoint"] == command
+    assert first["runtime_env"]["env_vars"] == {"INNOVATOR_RUNS_DIR": "/shared/runs"}
+    assert launch.wait_for_jobs(jobs, ids, said.append) == {"physics": "SUCCEEDED", "biology": "FAILED"}
+    assert [line.split(" (")[0] for line in said] == [
+        "physics: RUNNING",
+        "biology: RUNNING",
+        "physics: SUCCEEDED",
+        "biology: FAILED",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_command_trains_on_two_ranks_and_says_which_one_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = ["upcycle", "induct", "configs/upcycle/tiny.yaml", f"runs_dir={tmp_path}", "induct.tokens=2048"]
+    launch.on_ranks(2, [*words, "--discipline", "physics"])
+    assert RunDir(tmp_path / "tiny-upcycle.induct-physics").state().status == "finished"
+    assert (tmp_path / "tiny-upcycle/experts/physics/expert.json").is_file()
+    with pytest.raises(RuntimeError, match=r"of 2 ended with exit code"):
+        launch.on_ranks(2, [*words, "--discipline", "alchemy"])

@@ -1,0 +1,131 @@
+"""The stages on a tiny donor: what trains and what does not, what is refused, and that nothing is done twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from innovator_rl.models import make
+from upcycle import induction, pipeline
+from upcycle.checkpoints import native_source
+from upcycle.config import UpcycleConfig, load
+from upcycle.report import plot, rows, table
+from upcycle.source import SafetensorsFolder
+from upcycle.stage import artefacts
+from upcycle.weights import as_tensor
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[UpcycleConfig, Path, list[str]]:
+    """A whole tiny run with its baseline; the configuration, the exported folder and what was said."""
+    config = configuration(tmp_path_factory.mktemp("runs"), "mixture.null_experts=1")
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        exported = pipeline.run(config, make("tiny-qwen2"), pipeline.here(config), said.append, dense=True)
+    return config, exported, said
+
+
+@pytest.fixture(autouse=True)
+def _from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def configuration(runs: Path, *more: str) -> UpcycleConfig:
+    small = ("induct.tokens=2048", "route.tokens=8192", "integrate.tokens=2048", "dense.tokens=2048")
+    return load(ROOT / "configs/upcycle/tiny.yaml", [f"runs_dir={runs}", "engine.threads=1", *small, *more])
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    source = SafetensorsFolder(folder)
+    return {
+        name: as_tensor(source.rows(name, 0, entry.rows), entry.dtype).view(entry.shape)
+        for name, entry in source.entries.items()
+    }
+
+
+def test_routing_moves_the_router_alone_and_integration_everything(
+    finished: tuple[UpcycleConfig, Path, list[str]],
+) -> None:
+    folder = artefacts(finished[0])
+    split, routed, whole = (tensors(folder / stage) for stage in ("split", "route", "integrate"))
+    moved = {name for name in split if not torch.equal(split[name], routed[name])}
+    assert moved == {name for name in split if name.endswith("mlp.gate.weight")}
+    still = {name for name in split if torch.equal(routed[name], whole[name])}
+    assert still == {name for name in split if name.endswith("routed_scale")}
+
+
+def test_the_router_learns_the_disciplines_and_to_abstain(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
+    measured = {row.stage: row.figures for row in rows(finished[0])}
+    before, after = measured["split, router untrained"], measured["routed"]
+    assert after["val/router/accuracy"] > before["val/router/accuracy"] + 0.15
+    assert after["val/router/specialisation"] > before["val/router/specialisation"]
+
+
+def test_induction_starts_at_the_donor_and_lowers_the_loss(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
+    config = finished[0]
+    runs = Path(config.runs_dir)
+    lines = [
+        json.loads(line) for line in (runs / f"{config.name}.induct-physics/metrics.jsonl").read_text().splitlines()
+    ]
+    held_out = [line["val/loss/physics"] for line in lines if "val/loss/physics" in line]
+    donor = rows(config)[0].figures["val/loss/physics"]
+    assert held_out[0] == pytest.approx(donor, abs=1e-6), "a silent expert changes nothing"
+    assert held_out[-1] < held_out[0]
+
+
+def test_a_second_run_trains_nothing(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
+    config, exported, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")}
+    assert pipeline.run(config, make("tiny-qwen2"), pipeline.here(config), lambda _line: None, dense=True) == exported
+    assert {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")} == before
+    assert (exported / "config.json").is_file()
+
+
+def test_the_report_has_a_row_a_stage(finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path) -> None:
+    config = finished[0]
+    text = table(config)
+    assert [line.split(" | ")[0].strip("| ") for line in text.splitlines()[2:]] == [row.stage for row in rows(config)]
+    assert "100.0%" in text.splitlines()[2]
+    plot(config, tmp_path / "plots" / "run.png")
+    assert (tmp_path / "plots" / "run.png").stat().st_size > 5000
+
+
+def test_only_new_parts_train_when_asked(finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path) -> None:
+    config = configuration(tmp_path, "mixture.null_experts=1", "integrate.train=experts")
+    (tmp_path / config.name).mkdir()
+    for part in ("data", "route"):
+        (tmp_path / config.name / part).symlink_to(artefacts(finished[0]) / part)
+    pipeline.here(config)("integrate", "")
+    routed, whole = (tensors(artefacts(config) / stage) for stage in ("route", "integrate"))
+    moved = {name for name in routed if not torch.equal(routed[name], whole[name])}
+    assert moved == {name for name in routed if ".mlp.gate." in name or ".mlp.experts." in name}
+    spec, _ = native_source(artefacts(config) / "integrate")
+    assert spec.null_experts == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("disciplines.astronomy=[]",), "discipline 'astronomy' has no sources"),
+        (("disciplines.general=[README.md]",), "means general text"),
+        (("general=[no/such/*.txt]",), "no file matches"),
+    ],
+)
+def test_what_would_stop_a_later_stage_stops_before_the_first(
+    settings: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    config = configuration(tmp_path, *settings)
+    with pytest.raises(ValueError, match=message):
+        pipeline.run(config, make("tiny-qwen2"), pipeline.here(config), lambda _line: None)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_batch_that_the_ranks_cannot_share_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="let both be multiples of"):
+        induction.induct(configuration(tmp_path, "induct.batch_tokens=64"), "physics")
+    with pytest.raises(ValueError, match="no discipline 'alchemy'"):
+        induction.induct(configuration(tmp_path), "alchemy")
