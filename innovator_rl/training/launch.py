@@ -175,6 +175,7 @@ def _train(config: RunConfig, facts: Facts, verl_config: Any, run: RunDir, obser
         ray_cluster(config.resources.ray_address, cpus, workers, environment, run.logs),
         _stop_signals(observer.request_stop),
     ):
+        _note_job(config, run)
         tq.init(verl_config.transfer_queue)
         try:
             observer.phase("starting: training workers and vLLM", 0)
@@ -193,6 +194,14 @@ def _train(config: RunConfig, facts: Facts, verl_config: Any, run: RunDir, obser
                 manager.flush()
         finally:
             tq.close()
+
+
+def _note_job(config: RunConfig, run: RunDir) -> None:
+    """Which of a shared cluster's jobs this run is; a private Ray has only one."""
+    if config.resources.ray_address or os.environ.get("RAY_ADDRESS"):
+        import ray
+
+        run.note(ray_job_id=ray.get_runtime_context().get_job_id())
 
 
 @contextlib.contextmanager

@@ -81,6 +81,7 @@ def test_ray_job_submit_trains_and_the_record_stays(head: str, folder: Path, tmp
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     state = RunDir(tmp_path / "home/runs/job").state()
     assert (state.status, state.step) == ("finished", 1)
+    assert state.record["ray_submission_id"].startswith("raysubmit_")
     assert state.record["ray_job_id"]
     uploaded = next(folder.rglob("working_dir_files/_ray_pkg_*"), None)
     assert uploaded is None or sum(f.stat().st_size for f in uploaded.rglob("*") if f.is_file()) < 20 << 20
