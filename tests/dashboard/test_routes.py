@@ -243,6 +243,8 @@ def test_rescoring_says_what_would_change(client: TestClient) -> None:
     assert [row["new"]["correct"] for row in answer["rows"]] == [row["correct"] for row in rows]
     assert answer["summary"]["errors"] == 0
     assert client.post(f"{SCIENCE}/rescore", json={"rows": names, "rewarder": "os:system"}).status_code == 400
+    formula = client.post(f"{SCIENCE}/rescore", json={"rows": names, "rewarder": "math + 0.5 * style"}).json()
+    assert {"math", "style"} <= set(formula["rows"][0]["new"]["terms"])
 
 
 def test_labels_stay_and_can_be_taken_away(client: TestClient) -> None:
