@@ -9,22 +9,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import typer
 
 from innovator_rl.errors import UserError
 from innovator_rl.rollouts.rundir import resolve_runs_dir
 from innovator_rl.rollouts.store import Store
-from innovator_rl.scoring import Score, ScoreRequest, ScoringPool, registry
-from innovator_rl.scoring.api import TURN_ENDS
+from innovator_rl.scoring import Score, ScoringPool, registry
+from innovator_rl.scoring.rescoring import Row, differs, judged
 
-TOLERANCE = 1e-6  # values are recorded as 32-bit floats
 SHOWN = 120
 KEY = ("step", "kind", "attempt", "prompt_uid", "sample", "prompt_id", "data_source", "rewarder")
-Row = dict[str, Any]
 
 
 def rescore_run(
@@ -61,7 +58,7 @@ def rescore_run(
     pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward] if reward else [])
     with pool, _sink(out) as sink:
         for number, chosen in enumerate(sorted(step or steps), 1):
-            for row, score in _judged(pool, store.rollouts(chosen, kind, texts=True), reward):
+            for row, score in judged(pool, store.rollouts(chosen, kind, texts=True), reward):
                 change = comparison.add(row, score)
                 if sink is not None:
                     sink.write(json.dumps(change) + "\n")
@@ -96,7 +93,7 @@ class Comparison:
             return change
         new = {name: getattr(score, name) for name in ("value", "correct", "outcome", "reason", "extracted", "terms")}
         change["new"] = new
-        change["changed"] = _differs(old, new)
+        change["changed"] = differs(old, new)
         self.responses += 1
         self.errors += score.outcome == "error"
         self.old_correct += bool(old["correct"])
@@ -141,11 +138,6 @@ class Comparison:
         return "\n".join(lines)
 
 
-def _differs(old: Row, new: Row) -> bool:
-    same = all(old[name] == new[name] for name in ("correct", "outcome", "reason"))
-    return not same or abs((old["value"] or 0.0) - new["value"]) > TOLERANCE * max(1.0, abs(new["value"]))
-
-
 def _mark(score: Row) -> str:
     verdict = ("right" if score["correct"] else "not right") if score["outcome"] == "scored" else str(score["outcome"])
     return f"{verdict} {score['value'] or 0.0:.2f} ({score['reason']})"
@@ -158,48 +150,6 @@ def _short(text: object) -> str:
 
 def _tail(text: str) -> str:
     return " ".join(text[-4 * SHOWN :].split())[-SHOWN:]
-
-
-def _judged(pool: ScoringPool, rows: Sequence[Row], reward: str | None) -> Iterator[tuple[Row, Score | None]]:
-    """Each row with its new score; a rewarder that judges groups gets all responses of a prompt."""
-    groups: dict[str, bool] = {}
-    single: list[tuple[Row, ScoreRequest]] = []
-    together: dict[tuple[str, str], list[tuple[Row, ScoreRequest]]] = defaultdict(list)
-    for row in rows:
-        name = reward or row["rewarder"] or ""
-        if row["status"] != "ok" or row["response"] is None or not name:
-            yield row, None
-            continue
-        if name not in groups:
-            groups[name] = bool(pool.describe(name).get("group"))
-        request = _request(row, name)
-        if groups[name]:
-            together[name, row["prompt_uid"]].append((row, request))
-        else:
-            single.append((row, request))
-    yield from zip([row for row, _ in single], pool.map(request for _, request in single), strict=True)
-    for members in together.values():
-        whole = dataclasses.replace(members[0][1], responses=tuple(request.response for _, request in members))
-        yield from zip([row for row, _ in members], pool.submit_group(whole).result(), strict=True)
-
-
-def _request(row: Row, rewarder: str) -> ScoreRequest:
-    """The request that the run's reward loop made of this response."""
-    response = row["response"]
-    while ends := [end for end in TURN_ENDS if response.endswith(end)]:
-        response = response[: -len(ends[0])]
-    try:
-        info = json.loads(row["info"] or "{}")
-    except ValueError:
-        info = {}
-    return ScoreRequest(
-        rewarder,
-        response,
-        answer=row["answer"] or "",
-        prompt=row["prompt"] or "",
-        info=info if isinstance(info, dict) else {},
-        data_source=row["data_source"] or "",
-    )
 
 
 def _find(name: str, runs_dir: str) -> Path:

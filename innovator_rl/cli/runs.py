@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from innovator_rl.errors import UserError
-from innovator_rl.rollouts.files import dump_json
-from innovator_rl.rollouts.progress import domains_text, duration, groups_text, percent
+from innovator_rl.rollouts.files import dump_json, duration
+from innovator_rl.rollouts.progress import domains_text, groups_text, percent
 from innovator_rl.rollouts.rundir import RunDir, RunState, list_runs, resolve_runs_dir
 from innovator_rl.rollouts.store import Store
 from innovator_rl.rollouts.summary import domain_figures, step_figures

@@ -7,16 +7,18 @@ from typing import Any
 
 from innovator_rl.dashboard.errors import RequestError
 from innovator_rl.dashboard.opened import OpenRun
+from innovator_rl.rollouts.schema import JUDGED
 
 GROUP_BY = ("domain", "data_source", "rewarder")
 MOST_SERIES = 40
-FATES = ("kept", "all_correct", "all_wrong", "failed", "surplus", "pending")
+FATES = ("kept", "all_correct", "all_wrong", "unjudged", "failed", "surplus", "pending")
 
 Row = dict[str, Any]
 
-RESPONSES = """
-SELECT step, {by} AS series, count(*) AS responses, avg(reward) AS reward, quantile_cont(reward, 0.1) AS reward_p10,
-       quantile_cont(reward, 0.9) AS reward_p90, avg(coalesce(correct, false)::INT) AS accuracy,
+RESPONSES = f"""
+SELECT step, {{by}} AS series, count(*) AS responses, avg(reward) FILTER ({JUDGED}) AS reward,
+       quantile_cont(reward, 0.1) FILTER ({JUDGED}) AS reward_p10, quantile_cont(reward, 0.9) FILTER ({JUDGED}) AS reward_p90,
+       avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy,
        avg(response_tokens) AS length, quantile_cont(response_tokens, 0.9) AS length_p90,
        avg(coalesce(truncated, false)::INT) AS truncated, avg(entropy) AS entropy, avg(clip_low) AS clip_low,
        avg(clip_high) AS clip_high, avg(gap) AS gap, avg(reward_seconds) AS reward_seconds,
@@ -26,6 +28,7 @@ FROM responses WHERE kind = ? GROUP BY 1, 2
 GROUPS = """
 SELECT step, {by} AS series, count(*) AS groups, count(*) FILTER (fate = 'kept') AS kept,
        count(*) FILTER (drop_reason = 'all_correct') AS all_correct, count(*) FILTER (drop_reason = 'all_wrong') AS all_wrong,
+       count(*) FILTER (drop_reason = 'unjudged') AS unjudged,
        count(*) FILTER (drop_reason = 'failed') AS failed, count(*) FILTER (drop_reason = 'surplus') AS surplus,
        count(*) FILTER (fate = 'pending') AS pending
 FROM groups WHERE kind = ? GROUP BY 1, 2

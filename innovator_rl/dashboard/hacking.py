@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from innovator_rl.rollouts.schema import JUDGED
+
 Row = dict[str, Any]
 Ask = Callable[[str, list[int]], list[Row]]
 
@@ -29,8 +31,8 @@ def explanations(ask: Ask, then: list[int], now: list[int]) -> Explained:
     """Compare the first steps with the newest."""
     if not then or not now:
         return Explained()
-    means = """SELECT avg(reward) AS reward, avg(coalesce(correct, false)::INT) AS accuracy, avg(response_tokens) AS length
-               FROM responses WHERE {where}"""
+    means = f"""SELECT avg(reward) FILTER ({JUDGED}) AS reward, avg(response_tokens) AS length,
+                       avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy FROM responses WHERE {{where}}"""
     before, after = ask(means, then)[0], ask(means, now)[0]
     if before["reward"] is None or after["reward"] is None:
         return Explained()

@@ -1,7 +1,8 @@
 """One SELECT over the index, typed by a person: no files, no changes, a time limit and a row limit.
 
 Three walls: the statement must be a single SELECT; it runs in a read-only transaction; and the database was opened without access to
-any file but its own (`Index`), so no function of SQL reaches further.
+any file but its own (`Index`), so no function of SQL reaches further. Texts and nested values are cut inside the database, which has
+a memory limit: Python sees at most `ANSWER_CHARS` of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from innovator_rl.dashboard.rollouts import INTERNAL
 SQL_SECONDS = 5.0
 SQL_ROWS = 1_000
 SQL_CHARS = 20_000
+SQL_COLUMNS = 500
 CELL_CHARS = 10_000
+ANSWER_CHARS = 50_000_000
+PLAIN = frozenset(
+    (
+        *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER"),
+        *("UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP_S"),
+        *("TIMESTAMP_MS", "TIMESTAMP_NS", "INTERVAL", "UUID"),
+    )
+)
+"""Types whose values have a fixed size; all others are shown as text."""
 TABLES = ("responses", "groups", "metrics", "labels")
 EXAMPLES = (
     "SELECT step, domain, avg(reward) AS reward, avg(response_tokens) AS tokens FROM responses GROUP BY ALL ORDER BY ALL",
@@ -52,9 +63,10 @@ def run_sql(opened: OpenRun, labels: Labels, sql: str) -> Row:
         timer.start()
         try:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            cursor.execute(sql)
-            description = cursor.description or []
-            rows = cursor.fetchmany(SQL_ROWS + 1)
+            inner = sql.rstrip().rstrip(";")
+            columns = cursor.execute(f"DESCRIBE SELECT * FROM (\n{inner}\n)").fetchall()
+            longest = _cell_chars(len(columns))
+            rows = cursor.execute(_bounded(inner, [column[1] for column in columns], longest)).fetchall()
         except duckdb.InterruptException as error:
             raise RequestError(f"the question took longer than {SQL_SECONDS:.0f} s", 413) from error
         except (duckdb.Error, MemoryError) as error:
@@ -64,9 +76,9 @@ def run_sql(opened: OpenRun, labels: Labels, sql: str) -> Row:
             with contextlib.suppress(duckdb.Error):
                 cursor.execute("ROLLBACK")
     return {
-        "columns": [column[0] for column in description],
-        "types": [str(column[1]) for column in description],
-        "rows": [[_cell(value) for value in row] for row in rows[:SQL_ROWS]],
+        "columns": [column[0] for column in columns],
+        "types": [column[1] for column in columns],
+        "rows": [[_cell(value, longest) for value in row] for row in rows[:SQL_ROWS]],
         "truncated": len(rows) > SQL_ROWS,
         "milliseconds": round(1000 * (time.monotonic() - began), 2),
     }
@@ -112,11 +124,29 @@ def _metrics(opened: OpenRun) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=METRICS)
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > CELL_CHARS:
-        return f"{value[:CELL_CHARS]}... ({len(value) - CELL_CHARS} characters more)"
-    if isinstance(value, (bytes, bytearray)):
-        return f"{len(value)} bytes"
+def _cell_chars(columns: int) -> int:
+    if columns > SQL_COLUMNS:
+        raise RequestError(f"the answer has {columns} columns, {SQL_COLUMNS} are allowed")
+    return min(CELL_CHARS, ANSWER_CHARS // (SQL_ROWS * max(1, columns)))
+
+
+def _bounded(sql: str, types: list[str], longest: int) -> str:
+    """The statement that returns no more than can be shown: one row, and one character a cell, too many tell of the rest."""
+    shown = []
+    for number, kind in enumerate(types):
+        if kind == "BLOB":
+            shown.append(f"octet_length(c{number}) || ' bytes'")
+        elif kind.partition("(")[0] in PLAIN and not kind.endswith("]"):
+            shown.append(f"c{number}")
+        else:
+            shown.append(f"left(c{number}::VARCHAR, {longest + 1})")
+    names = ", ".join(f"c{number}" for number in range(len(types)))
+    return f"SELECT {', '.join(shown)} FROM (\n{sql}\n) AS answer({names}) LIMIT {SQL_ROWS + 1}"
+
+
+def _cell(value: Any, longest: int) -> Any:
+    if isinstance(value, str) and len(value) > longest:
+        return f"{value[:longest]}... (more than {longest} characters)"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return str(value)
     return value

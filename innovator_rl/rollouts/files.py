@@ -29,6 +29,20 @@ def seconds_since(stamp: str, now: datetime | None = None) -> float:
         return math.inf
 
 
+def duration(seconds: float) -> str:
+    """A length of time for people: `41 s`, `3 min 05 s`, `2 h 10 min`, `313 days 17 h`."""
+    if not math.isfinite(seconds):
+        return "an unknown time"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 2 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} days {whole % 86400 // 3600} h"
+
+
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Put `data` at `path` in one step. Raises `OSError` and leaves no temporary file when the disk refuses."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")

@@ -29,10 +29,11 @@ import duckdb
 import pyarrow as pa
 
 from innovator_rl.rollouts.ingest import ROLLOUT_SCHEMA, UPDATE_SCHEMA, Problem, read_narrow
+from innovator_rl.rollouts.schema import DROP_REASON, JUDGED
 from innovator_rl.rollouts.segments import Catalogue, Segment
 from innovator_rl.rollouts.words import Words
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 INDEX_DIRECTORY = ".index"
 CHUNK_STEPS, CHUNK_ROWS = 2, 30_000  # steps read before their rows go into the index, at first; rows it is tuned to
 MEASURES = ("entropy", "clip_low", "clip_high", "gap", "repetition")
@@ -44,11 +45,11 @@ log = logging.getLogger(__name__)
 STAGE = """
 CREATE OR REPLACE TEMP TABLE staged AS
 WITH updates AS (
-    SELECT step, kind, prompt_uid, sample, bool_or(kept) AS kept, max(drop_reason) AS own_reason,
+    SELECT step, kind, prompt_uid, sample, bool_or(kept) AS kept, max(drop_reason) AS drop_reason,
            max(advantage) AS advantage
     FROM new_updates GROUP BY ALL
 ), updated AS (SELECT DISTINCT step, kind FROM new_updates)
-SELECT coalesce(o.rid, {base} + n.number) AS rid, n.* EXCLUDE (number), u.kept, u.own_reason, u.advantage,
+SELECT coalesce(o.rid, {base} + n.number) AS rid, n.* EXCLUDE (number), u.kept, u.drop_reason, u.advantage,
        s.step IS NOT NULL AS updated, o.entropy, o.clip_low, o.clip_high, o.gap, o.repetition,
        coalesce(o.digested, false) AS digested,
        coalesce(o.measured, false) AND (o.kept IS NOT DISTINCT FROM u.kept) AS measured
@@ -58,9 +59,7 @@ LEFT JOIN updated s USING (step, kind)
 LEFT JOIN {old} o ON (o.step, o.kind, o.attempt, o.prompt_uid, o.sample) = (n.step, n.kind, n.attempt, n.prompt_uid, n.sample)
 {once}
 """
-# What became of a group: '' kept, a reason when dropped, NULL while the step's update is not recorded. A group the update
-# never saw was dropped before it, and the responses themselves say why.
-GROUPS = """
+GROUPS = f"""
 CREATE OR REPLACE TEMP TABLE staged_groups AS
 SELECT *, CASE WHEN kind <> 'train' THEN 'validation' WHEN drop_reason IS NULL THEN 'pending' WHEN drop_reason = '' THEN 'kept'
                WHEN drop_reason = 'failed' THEN 'failed' ELSE 'dropped' END AS fate
@@ -68,18 +67,15 @@ FROM (
     SELECT step, kind, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
            any_value(data_source) AS data_source, count(*)::INT AS samples, (count(*) FILTER (correct))::INT AS correct,
            (count(*) FILTER (status <> 'ok'))::INT AS failed, (count(*) FILTER (truncated))::INT AS truncated,
-           avg(reward) AS reward_mean, stddev_pop(reward) AS reward_std, min(reward) AS reward_min,
-           max(reward) AS reward_max, avg(response_tokens) AS tokens_mean, min(rid) AS rid,
-           CASE WHEN bool_or(kept) THEN ''
-                WHEN count(kept) > 0 THEN coalesce(max(nullif(own_reason, '')), '')
-                WHEN NOT bool_or(updated) THEN NULL WHEN bool_or(status <> 'ok') THEN 'failed'
-                WHEN bool_and(coalesce(correct, false)) THEN 'all_correct'
-                WHEN NOT bool_or(coalesce(correct, false)) THEN 'all_wrong' ELSE 'surplus' END AS drop_reason
+           avg(reward) FILTER ({JUDGED}) AS reward_mean, stddev_pop(reward) FILTER ({JUDGED}) AS reward_std,
+           min(reward) FILTER ({JUDGED}) AS reward_min, max(reward) FILTER ({JUDGED}) AS reward_max,
+           avg(response_tokens) AS tokens_mean, min(rid) AS rid,
+           {DROP_REASON} AS drop_reason
     FROM staged GROUP BY step, kind, attempt, prompt_uid
 )
 """
 STORE = """
-SELECT s.* EXCLUDE (own_reason, updated, digested, measured), g.drop_reason, g.fate, s.digested, s.measured
+SELECT s.* EXCLUDE (drop_reason, updated, digested, measured), g.drop_reason, g.fate, s.digested, s.measured
 FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.step, s.kind, s.rid
 """
 

@@ -27,6 +27,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from innovator_rl.rollouts.files import duration
 from innovator_rl.rollouts.summary import Domains, step_figures, validation_figures
 
 PHASES = ("starting", "generating", "updating", "syncing", "validating", "saving")
@@ -64,16 +65,6 @@ class ProgressState:
         if not self.durations:
             return None
         return sum(self.durations) / len(self.durations) * (self.total_steps - self.completed)
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: `41 s`, `3 min 05 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def percent(value: Any) -> str:

@@ -214,6 +214,12 @@ class Recorder:
             except OSError as error:
                 self._report(f"{key[0]} of step {key[2]} not written, kept for another try: {error}")
                 continue
+            except Exception as error:  # another try would end alike; the other keys are still to be written
+                del self._pending[key]
+                self._count_dropped(
+                    len(rows), f"{key[0]} of step {key[2]} cannot be written: {type(error).__name__}: {error}"
+                )
+                continue
             del self._pending[key]
             with self._guard:
                 self._stats.written += table.num_rows if key[0] != "tokens" else 0

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.rollouts.files import dump_json, read_json, seconds_since, utc_now, write_atomic
+from innovator_rl.rollouts.files import dump_json, duration, read_json, seconds_since, utc_now, write_atomic
 from innovator_rl.rollouts.identity import find_process, git_state, machine, package_versions, process_identity
 from innovator_rl.rollouts.lock import RunLock
 from innovator_rl.rollouts.metrics import MetricsWriter, read_metrics
@@ -237,11 +237,11 @@ class RunDir:
         if status in LIVE:
             gone = record.get("machine") == machine() and find_process(record) is None
             if gone:
-                status, detail = "dead", f"process {record.get('pid')} is gone; last sign of life {age:.0f} s ago"
+                status, detail = "dead", f"process {record.get('pid')} is gone; last sign of life {duration(age)} ago"
             elif age > DEAD_AFTER_SECONDS:
                 status, detail = (
                     "dead",
-                    f"no sign of life for {age:.0f} s from process {record.get('pid')} on {record.get('host')}",
+                    f"no sign of life for {duration(age)} from process {record.get('pid')} on {record.get('host')}",
                 )
         return RunState(
             name=self.name,

@@ -25,6 +25,17 @@ SCHEMA_VERSION = 1
 DATASETS = ("rollouts", "tokens", "updates")
 KINDS = ("train", "validation")
 DROP_REASONS = ("all_correct", "all_wrong", "unjudged", "failed", "surplus", "")
+JUDGED = "coalesce(nullif(outcome, ''), 'scored') = 'scored'"
+"""SQL: whether a response has a verdict. Averages are over those that do, as the trainer's are."""
+DROP_REASON = f"""CASE
+    WHEN bool_or(kept) THEN '' WHEN count(kept) > 0 THEN coalesce(max(nullif(drop_reason, '')), '')
+    WHEN NOT bool_or(updated) THEN NULL WHEN bool_or(status <> 'ok') THEN 'failed'
+    WHEN NOT bool_or({JUDGED}) THEN 'unjudged'
+    WHEN bool_and(coalesce(correct, false)) FILTER ({JUDGED}) THEN 'all_correct'
+    WHEN NOT bool_or(coalesce(correct, false)) FILTER ({JUDGED}) THEN 'all_wrong' ELSE 'surplus' END"""
+"""SQL over a group's responses: '' kept, why it was dropped, NULL while the step's update is not recorded. A group that the update
+never saw was dropped before it, and the responses themselves say why.
+"""
 SEGMENT_NAME = re.compile(
     r"^(?P<kind>train|validation)-a(?P<attempt>\d+)-(?P<writer>[\w.]+)-(?P<token>[0-9a-f]+)-(?P<seq>\d+)\.parquet$"
 )

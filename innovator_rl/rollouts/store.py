@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from innovator_rl.rollouts.schema import DATASETS, ROLLOUTS, SCHEMAS
+from innovator_rl.rollouts.schema import DATASETS, DROP_REASON, JUDGED, ROLLOUTS, SCHEMAS
 from innovator_rl.rollouts.segments import Catalogue
 
 TEXTS = ("prompt", "messages", "response", "answer", "info", "error")
@@ -28,14 +28,6 @@ FILTERS = ("domain", "data_source", "rewarder", "reason", "outcome", "status", "
 FILTERS_BY_ID = ("prompt_uid", "prompt_id", "sample", "kept", "drop_reason")
 ORDERS = (*NARROW, "advantage", "kept", "drop_reason")
 COUNT_BY = ("step", "domain", "data_source", "rewarder", "reason", "outcome", "status", "finish_reason", "drop_reason")
-
-# A group the update never saw was dropped before it: the responses themselves say why.
-DROP_REASON = """
-    CASE WHEN bool_or(kept) THEN '' WHEN count(kept) > 0 THEN coalesce(max(nullif(drop_reason, '')), '')
-         WHEN NOT any_value(updated) THEN NULL WHEN bool_or(status <> 'ok') THEN 'failed'
-         WHEN bool_and(coalesce(correct, false)) THEN 'all_correct'
-         WHEN NOT bool_or(coalesce(correct, false)) THEN 'all_wrong' ELSE 'surplus' END
-"""
 
 Row = dict[str, Any]
 
@@ -102,8 +94,9 @@ class Store:
             SELECT step, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
                    any_value(data_source) AS data_source, count(*) AS samples,
                    count(*) FILTER (correct) AS correct, count(*) FILTER (status <> 'ok') AS failed,
-                   count(*) FILTER (truncated) AS truncated, avg(reward) AS reward_mean,
-                   stddev_pop(reward) AS reward_std, min(reward) AS reward_min, max(reward) AS reward_max,
+                   count(*) FILTER (truncated) AS truncated, avg(reward) FILTER ({JUDGED}) AS reward_mean,
+                   stddev_pop(reward) FILTER ({JUDGED}) AS reward_std, min(reward) FILTER ({JUDGED}) AS reward_min,
+                   max(reward) FILTER ({JUDGED}) AS reward_max,
                    avg(response_tokens) AS response_tokens_mean,
                    CASE WHEN any_value(updated) THEN coalesce(bool_or(kept), false) END AS kept,
                    {DROP_REASON} AS drop_reason
@@ -126,7 +119,8 @@ class Store:
         return self._ask(
             f"""
             SELECT {columns}, count(*) AS responses, count(*) FILTER (correct) AS correct,
-                   avg(coalesce(correct, false)::INT) AS accuracy, avg(reward) AS reward_mean,
+                   avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy,
+                   avg(reward) FILTER ({JUDGED}) AS reward_mean,
                    avg(response_tokens) AS response_tokens_mean, count(*) FILTER (truncated) AS truncated,
                    count(*) FILTER (status <> 'ok') AS failed
             FROM {source} GROUP BY {columns} ORDER BY {columns}

@@ -54,10 +54,10 @@ def test_curves_agree_with_the_rows(client: TestClient) -> None:
     physics = next(series for series in answer["series"] if series["name"] == "physics")["points"]
     at = next(i for i, responses in enumerate(physics["responses"]) if responses)
     rows = f"responses WHERE kind = 'train' AND domain = 'physics' AND step = {answer['steps'][at]}"
-    wanted = ask(client, f"SELECT avg(reward), count(*) FROM {rows}")[0]
+    wanted = ask(client, f"SELECT avg(reward) FILTER (outcome = 'scored'), count(*) FROM {rows}")[0]
     assert [physics["reward"][at], physics["responses"][at]] == [pytest.approx(wanted[0]), wanted[1]]
     everything = answer["series"][0]
-    fates = ("kept", "all_correct", "all_wrong", "failed", "surplus", "pending")
+    fates = ("kept", "all_correct", "all_wrong", "unjudged", "failed", "surplus", "pending")
     assert [sum(everything["points"][fate][i] for fate in fates) for i in range(24)] == everything["points"]["groups"]
     assert all(len(values) == 24 for values in (*everything["points"].values(), *answer["metrics"].values()))
 
@@ -243,6 +243,8 @@ def test_rescoring_says_what_would_change(client: TestClient) -> None:
     assert [row["new"]["correct"] for row in answer["rows"]] == [row["correct"] for row in rows]
     assert answer["summary"]["errors"] == 0
     assert client.post(f"{SCIENCE}/rescore", json={"rows": names, "rewarder": "os:system"}).status_code == 400
+    formula = client.post(f"{SCIENCE}/rescore", json={"rows": names, "rewarder": "math + 0.5 * style"}).json()
+    assert {"math", "style"} <= set(formula["rows"][0]["new"]["terms"])
 
 
 def test_labels_stay_and_can_be_taken_away(client: TestClient) -> None:

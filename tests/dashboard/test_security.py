@@ -1,6 +1,7 @@
 """Who gets in, what a browser may run, and what SQL, names and texts of a hostile model can reach: nothing."""
 
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,38 @@ def test_sql_ends_in_time_and_in_rows(client: TestClient, monkeypatch: pytest.Mo
     assert endless.status_code == 413
     many = client.post(f"{SCIENCE}/sql", json={"sql": "SELECT * FROM range(5000)"}).json()
     assert (len(many["rows"]), many["truncated"]) == (1000, True)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT range(20000) AS x FROM range(1000)",
+        "SELECT repeat('x', 100000000) AS x",
+        "SELECT {'a': [repeat('x', 30000)]} AS x, 2 AS x FROM range(1000); ",
+        "SELECT map(['k'], [range(20000)]) AS x -- a comment",
+        f"SELECT {', '.join(f'repeat(chr(120), 10000) AS y{i}' for i in range(200))} FROM range(1000)",
+    ],
+)
+def test_a_large_value_is_cut_in_the_database(client: TestClient, sql: str) -> None:
+    tracemalloc.start()
+    try:
+        answer = client.post(f"{SCIENCE}/sql", json={"sql": sql})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code in (200, 400), answer.text
+    assert peak < 300e6
+    if answer.status_code == 200:
+        assert max(len(str(cell)) for row in answer.json()["rows"] for cell in row) < 10_100
+    else:
+        assert "memory" in answer.json()["error"].lower()
+
+
+def test_cells_keep_their_types(client: TestClient) -> None:
+    sql = "SELECT 1 AS a, 1.5::DOUBLE AS a, 'x' AS \"q\"\"z\", [1, 2] AS l, 'ab'::BLOB AS b, NULL AS n, 2::HUGEINT ** 70 AS h, true AS t"
+    answer = client.post(f"{SCIENCE}/sql", json={"sql": sql}).json()
+    assert answer["rows"] == [[1, 1.5, "x", "[1, 2]", "2 bytes", None, 2.0**70, True]]
+    assert answer["types"][:4] == ["INTEGER", "DOUBLE", "VARCHAR", "INTEGER[]"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from innovator_rl.rollouts.progress import Progress, duration, render
+from innovator_rl.rollouts.files import duration
+from innovator_rl.rollouts.progress import Progress, render
 
 SUMMARY = {
     "reward": 0.4125,
@@ -119,6 +120,11 @@ def test_a_terminal_gets_the_panel() -> None:
 
 def test_lengths_of_time_and_bad_modes() -> None:
     assert [duration(s) for s in (0.4, 59.4, 61, 7800)] == ["0 s", "59 s", "1 min 01 s", "2 h 10 min"]
+    assert [duration(s) for s in (172_800, 27_106_407, float("inf"))] == [
+        "2 days 0 h",
+        "313 days 17 h",
+        "an unknown time",
+    ]
     with pytest.raises(ValueError, match=r"logging\.progress='fancy'"):
         Progress("demo", 1, live="fancy")
 

@@ -7,9 +7,11 @@ import textwrap
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from innovator_rl.rollouts import recorder as recorder_module
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import ROLLOUTS, SEGMENT_NAME, UPDATES, RolloutRow, UpdateRow, segment_name
 
@@ -93,6 +95,26 @@ def test_a_full_disk_is_survived_and_nothing_is_lost_when_it_clears(tmp_path: Pa
     blocker.unlink()
     recorder.close()
     assert recorder.stats().written == 10
+
+
+def test_rows_that_cannot_be_encoded_cost_their_step_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = recorder_module.write_segment
+
+    def fails_at_first(directory: Path, *arguments: object) -> int:
+        if directory.name == "step=000001":
+            raise pa.ArrowInvalid("injected")
+        return real(directory, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recorder_module, "write_segment", fails_at_first)
+    recorder = Recorder(tmp_path, writer="w", attempt=1, flush_seconds=60)
+    for step in (1, 2, 3):
+        recorder.rollout(a_row(0, step=step, token_ids=None))
+    recorder.close()
+    stats = recorder.stats()
+    assert (stats.written, stats.dropped, stats.pending) == (2, 1, 0)
+    assert [path.parent.name for path in segments(tmp_path)] == ["step=000002", "step=000003"]
+    lost, why = recorder_module.recorded_losses(tmp_path)
+    assert (lost, "ArrowInvalid: injected" in why) == (1, True)
 
 
 def test_a_disk_that_stays_full_costs_rows_not_memory(tmp_path: Path) -> None:

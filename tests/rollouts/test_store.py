@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from innovator_rl.rollouts import segments
+from innovator_rl.rollouts.index import Index
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow, UpdateRow
 from innovator_rl.rollouts.store import Store
@@ -68,6 +69,40 @@ def test_groups_say_what_was_kept_and_why_the_rest_was_dropped(tmp_path: Path) -
         ("all_wrong", 1),
         ("failed", 1),
     }
+
+
+def test_responses_without_a_verdict_are_no_zeros(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, writer="w", attempt=1)
+    outcomes = {
+        "none": ("error", "abstained", "error"),
+        "some": ("scored", "abstained", "scored"),
+        "right": ("scored", "scored", "error"),
+    }
+    for uid, marks in outcomes.items():
+        for sample, outcome in enumerate(marks):
+            right = outcome == "scored" and (uid == "right" or sample == 0)
+            recorder.rollout(
+                RolloutRow(
+                    step=1,
+                    prompt_uid=uid,
+                    sample=sample,
+                    domain=uid,
+                    reward=float(right),
+                    correct=right,
+                    outcome=outcome,
+                )
+            )
+    recorder.update(UpdateRow(step=1, prompt_uid="some", sample=0, kept=True))
+    recorder.close()
+    wanted = {"none": ("unjudged", None), "some": ("", 0.5), "right": ("all_correct", 1.0)}
+    store, index = Store(tmp_path), Index(tmp_path)
+    index.refresh()
+    indexed = index.ask("SELECT prompt_uid, drop_reason, reward_mean FROM groups")
+    index.close()
+    for groups in (store.groups(1), indexed):
+        assert {group["prompt_uid"]: (group["drop_reason"], group["reward_mean"]) for group in groups} == wanted
+    counted = {row["domain"]: (row["accuracy"], row["reward_mean"]) for row in store.counts(by=["domain"])}
+    assert counted == {"none": (None, None), "some": (0.5, 0.5), "right": (1.0, 1.0)}
 
 
 def test_before_the_update_nothing_is_called_dropped(tmp_path: Path) -> None:

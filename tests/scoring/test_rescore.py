@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from innovator_rl.cli.reward import app
+from innovator_rl.dashboard.app import create_app
 from innovator_rl.errors import UserError
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
@@ -73,6 +75,18 @@ def test_another_rewarder_and_its_errors(run: Path, plugin: Path) -> None:
     broken = CliRunner().invoke(app, ["rescore", str(run), "--reward", "broken_import", "--step", "1"])
     assert broken.exit_code == 3
     assert "-> error 0.00 (load_failed)" in broken.stdout
+
+
+def test_the_page_shows_a_group_rewarder_the_whole_group(run: Path, plugin: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    CliRunner().invoke(app, ["rescore", str(run), "--reward", "distinct", "--step", "1", "--out", str(out)])
+    command = {row["sample"]: row["new"]["value"] for row in map(json.loads, out.read_text().splitlines())}
+    (run / "run.json").write_text('{"status": "finished"}')
+    asked = [{"kind": "train", "step": 1, "uid": "p1", "sample": sample} for sample in (0, 1)]
+    with TestClient(create_app([tmp_path]), base_url="http://127.0.0.1:8000") as client:
+        answer = client.post("/api/runs/demo/rescore", json={"rows": asked, "rewarder": "distinct"}).json()
+    assert [row["new"]["value"] for row in answer["rows"]] == [command[0], command[1]]
+    assert command[0] != command[1], "the first one's equal was not asked for"
 
 
 def test_mistakes(run: Path, tmp_path: Path) -> None:

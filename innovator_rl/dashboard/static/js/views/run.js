@@ -22,7 +22,7 @@ const CHARTS = [
   ["reward_seconds", "Seconds to score", duration],
   ["errors", "Scoring errors", percent],
 ];
-const FATES = ["kept", "all_correct", "all_wrong", "failed", "surplus", "pending"];
+const FATES = ["kept", "all_correct", "all_wrong", "unjudged", "failed", "surplus", "pending"];
 
 export default async function view({ run, query, signal }) {
   const by = query.get("by") ?? "domain";
@@ -199,7 +199,7 @@ function figures(run, data, { by, kind, weight }) {
       ),
     series: FATES.map((name, i) => ({
       name,
-      colour: [0, 1, 4, 2, 3, 8][i],
+      colour: [0, 1, 4, 5, 2, 3, 8][i],
       points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })),
     })),
   });
