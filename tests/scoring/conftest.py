@@ -41,7 +41,7 @@ def judge(response, answer):
         return right(extracted="x" * 50_000_000)
     if response == "unavailable":
         from innovator_rl.scoring import Score
-        return Score(0.0, False, "sandbox_failed", outcome="error")
+        return Score(0.0, False, "sandbox_failure", outcome="error")
     if response == "none":
         return None
     if response.startswith("sleep"):

@@ -155,7 +155,7 @@ def test_an_error_is_tried_again_elsewhere_and_a_verdict_is_not(plugin: Path, tm
         assert first != second, "the second try was another process"
         assert pool.score(ask("raise")).reason == "raised"
         score = pool.score(ask("unavailable"))
-        assert (score.outcome, score.reason) == ("error", "sandbox_failed"), "a rewarder's own error keeps its reason"
+        assert (score.outcome, score.reason) == ("error", "sandbox_failure"), "a rewarder's own error keeps its reason"
 
 
 def test_a_slow_domain_does_not_starve_a_fast_one(plugin: Path) -> None:
