@@ -14,6 +14,7 @@ import gzip
 import json
 import logging
 import multiprocessing
+import os
 import sys
 import time
 from collections import defaultdict
@@ -194,8 +195,8 @@ def growth() -> None:
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beside = ROOT.parent / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=beside)
+    beside = os.environ.get("INNOVATOR_DATA") or ROOT.parent / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=Path(beside), help="default: INNOVATOR_DATA")
     parser.add_argument("--only", choices=("accuracy", "speed", "growth"))
     arguments = parser.parse_args()
     files = sorted((arguments.data / "verify").glob("*.jsonl"))

@@ -7,13 +7,14 @@ Tanimoto similarity of Morgan, MACCS and RDKit bit fingerprints, and BLEU over c
 BLEU-2/4, METEOR and ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process; the
 references are in the cache of the rewarders here, the published formula reads them each time.
 
-    python benchmarks/rewards_molecules.py [--shared ../shared/data] [--rows 300] [--seed 0]
+    python benchmarks/rewards_molecules.py [--data ../shared/data] [--rows 300] [--seed 0]
 """
 
 import argparse
 import csv
 import gzip
 import json
+import os
 import random
 import statistics
 import time
@@ -203,14 +204,15 @@ def compare_properties() -> None:
 def main() -> None:
     """Run all three comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    beside = os.environ.get("INNOVATOR_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=Path(beside), help="default: INNOVATOR_DATA")
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     draw = random.Random(options.seed)
     compare_properties()
-    compare_molecules(molecules(options.shared, options.rows, draw), draw)
-    compare_captions(options.shared, options.rows, draw)
+    compare_molecules(molecules(options.data, options.rows, draw), draw)
+    compare_captions(options.data, options.rows, draw)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any, Literal
 Outcome = Literal["scored", "abstained", "error"]
 Rewarder = Callable[..., Any]
 
-TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
+TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "</s>")
 """Tokens with which chat templates end a response; no rewarder sees them."""
 
 REQUEST_ARGUMENTS = ("prompt", "response", "answer", "info", "data_source")
@@ -62,7 +62,7 @@ ERROR_REASONS = (
     "engine_failed",
 )
 """The engine's reasons with outcome `error`: they say nothing about the response, so nothing should learn from them. A
-rewarder may return an `error` with a reason of its own (`sandbox_failed`).
+rewarder may return an `error` with a reason of its own (`sandbox_failure`).
 """
 FINAL_ERRORS = ("timeout", "bad_result", "unknown_rewarder", "load_failed")
 """Errors that stand at once: a second try would take as long again, or end in the same way. All others are retried

@@ -3,8 +3,9 @@
     INNOVATOR_SANDBOX_TOKEN=... python -m rewards.code.service --host 0.0.0.0 --port 8080 --workers 8
 
 The token comes as `Authorization: Bearer TOKEN` or, for clients that only know an address, as `?token=TOKEN`. Beyond
-this machine the service does not start without one. `GET /health` says which layers hold. Python alone is offered.
-When no more programs may wait the answer is 504, the one status that verl's client tries again.
+this machine the service does not start without one; it is looked at before any body is read. `GET /health` needs none and
+says no more than ok. Python alone is offered. When no more programs may wait the answer is 504, the one status that verl's
+client tries again.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.code.sandbox.engine import Sandbox
 from rewards.code.sandbox.layers import LEVELS, prove
@@ -29,19 +33,70 @@ from rewards.code.sandbox.pool import Full, SandboxPool
 
 TOKEN_VARIABLE = "INNOVATOR_SANDBOX_TOKEN"
 MAX_SECONDS, MAX_MEMORY_MB = 60.0, 8192
+MAX_STDIN_CHARS = 64 * 2**20
+MAX_BODY_BYTES = MAX_STDIN_CHARS + 32 * 2**20
+OPEN_PATHS = ("/health",)
 
 
 class RunCode(BaseModel):
     """SandboxFusion's request; `compile_timeout`, `files` and `fetch_files` have nothing to do for a Python script."""
 
     code: str = Field(max_length=1_000_000)
-    stdin: str | None = Field(default=None, max_length=64 * 2**20)
+    stdin: str | None = Field(default=None, max_length=MAX_STDIN_CHARS)
     run_timeout: float = Field(default=10.0, gt=0, le=MAX_SECONDS)
     compile_timeout: float = 10.0
     memory_limit_MB: int = 512
     language: str = "python"
     files: dict[str, Any] = {}
     fetch_files: list[str] = []
+
+
+class Gate:
+    """Lets through what has the token (None: no token is asked for) and a body of at most `max_bytes`; decides by the
+    headers before anything of the body is read, and cuts a body that is longer than they said.
+    """
+
+    def __init__(self, inner: ASGIApp, token: str | None, max_bytes: int = MAX_BODY_BYTES) -> None:
+        self.inner, self.token, self.max_bytes = inner, token, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.inner(scope, receive, send)
+            return
+        refusal = self._refusal(Request(scope))
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        seen = 0
+
+        async def capped() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_bytes:
+                raise HTTPException(413, self._too_large())
+            return message
+
+        await self.inner(scope, capped, send)
+
+    def _refusal(self, request: Request) -> JSONResponse | None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.query_params.get(
+            "token", ""
+        )
+        if self.token is not None and not hmac.compare_digest(given.encode(), self.token.encode()):
+            return _refuse(401, "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or len(length) > 18:
+            return _refuse(400, "content-length is no number of bytes")
+        return _refuse(413, self._too_large()) if int(length) > self.max_bytes else None
+
+    def _too_large(self) -> str:
+        return f"the body may have {self.max_bytes} bytes"
+
+
+def _refuse(status: int, detail: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status, headers={"connection": "close"})
 
 
 def app(pool: SandboxPool, token: str | None) -> FastAPI:
@@ -52,16 +107,15 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
         yield
         await asyncio.to_thread(pool.close)
 
-    service = FastAPI(title="Sandbox", lifespan=life)
+    service = FastAPI(title="Sandbox", lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
+    service.add_middleware(Gate, token=token)
 
     @service.get("/health")
-    async def health() -> dict[str, Any]:
-        held = await asyncio.to_thread(prove)
-        return {"level": held.level, "properties": held.properties, "layers": held.put_up, "workers": pool.workers}
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
 
     @service.post("/run_code")
-    async def run_code(asked: RunCode, request: Request) -> dict[str, Any]:
-        _authorise(request, token)
+    async def run_code(asked: RunCode) -> dict[str, Any]:
         if asked.language != "python":
             return _answer("SandboxError", f"language {asked.language!r} is not offered; python is")
         if asked.files or asked.fetch_files:
@@ -86,14 +140,6 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
 def _run(sandbox: Sandbox, code: str, stdin: bytes, limits: Limits) -> Run:
     with sandbox.open(code, limits=limits) as box:
         return box.run(stdin)
-
-
-def _authorise(request: Request, token: str | None) -> None:
-    if token is None:
-        return
-    given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.query_params.get("token", "")
-    if not hmac.compare_digest(given.encode(), token.encode()):
-        raise HTTPException(401, "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
 
 
 def _answer(status: str, message: str, **parts: Any) -> dict[str, Any]:

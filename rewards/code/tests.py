@@ -54,7 +54,7 @@ class CodeTests:
             return abstain("unsafe_code_refused")
         tests = info.get("tests", info)
         if not isinstance(tests, dict) or not isinstance(tests.get("type"), str):
-            return wrong("bad_info")
+            return abstain("bad_info")
         program = program_of(response, str(tests.get("entry_point", "")))
         if program is None:
             return wrong("no_answer")
@@ -63,28 +63,26 @@ class CodeTests:
         options = {**info, **tests}
         fraction = options.get("scoring", "fraction" if self.every else "all") == "fraction"
         try:
-            sandbox = self._sandbox(tuple(options.get("packages") or ()))
+            sandbox = self._sandbox(_packages(options))
             verdict = judge(sandbox, program, tests, self.budget, self._limits(options), every=fraction)
         except BadTests:
-            return wrong("bad_info")
+            return abstain("bad_info")
         except SandboxFailure as failure:
             return Score(0.0, False, "sandbox_failure", str(failure)[:MAX_EXTRACTED_CHARS], outcome="error")
         return score_of(verdict, program[:MAX_EXTRACTED_CHARS], fraction)
 
     def _limits(self, options: Mapping[str, Any]) -> Limits:
         try:
-            return Limits(
-                seconds=min(float(options.get("time_limit") or DEFAULT_SECONDS), self.budget),
-                memory_mb=min(int(options.get("memory_limit") or DEFAULT_MEMORY_MB), self.memory_mb),
-            )
-        except (TypeError, ValueError) as error:
+            seconds = float(options.get("time_limit") or DEFAULT_SECONDS)
+            memory_mb = int(options.get("memory_limit") or DEFAULT_MEMORY_MB)
+        except (TypeError, ValueError, OverflowError) as error:
             raise BadTests(str(error)) from None
+        if not seconds > 0 or not memory_mb > 0:
+            raise BadTests(f"time_limit {seconds}, memory_limit {memory_mb}")
+        return Limits(seconds=min(seconds, self.budget), memory_mb=min(memory_mb, self.memory_mb))
 
     def _sandbox(self, packages: tuple[str, ...]) -> Sandbox:
         """This process's sandbox: one that an ancestor started is not ours to talk to."""
-        unknown = set(packages) - set(PACKAGES)
-        if unknown:
-            raise BadTests(f"packages {sorted(unknown)}; allowed: {', '.join(PACKAGES)}")
         if self._owner != os.getpid():
             self._sandboxes, self._owner = {}, os.getpid()
         if packages not in self._sandboxes:
@@ -119,6 +117,14 @@ class FractionOfTests(CodeTests):
     """The same, with the share of tests passed as the value."""
 
     every = True
+
+
+def _packages(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the row lets a program import. Raises `BadTests`."""
+    names = options.get("packages") or []
+    if not isinstance(names, list) or any(name not in PACKAGES for name in names):
+        raise BadTests(f"packages {str(names)[:60]}; allowed: {', '.join(PACKAGES)}")
+    return tuple(names)
 
 
 def _level(name: str) -> Any:

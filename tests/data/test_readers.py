@@ -1,26 +1,18 @@
 """Readers on the real published files; skipped by name where those are missing."""
 
-import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import selfies
 from rdkit import Chem
+from real_data import real
 
 from innovator_rl.data.molecules import RejectedMolecule, canonical_smiles, to_selfies
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.readers import reader
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.errors import UserError
-
-SHARED = Path(os.environ.get("INNOVATOR_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data"
-
-
-def real(path: str) -> Path:
-    if not (SHARED / path).exists():
-        pytest.skip(f"real data {path} is not here")
-    return SHARED / path
 
 
 def problems(name: str, domain: str, path: Path, **parameters: object) -> tuple[list[Problem], Counter[str]]:

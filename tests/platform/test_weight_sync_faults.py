@@ -96,7 +96,7 @@ def test_the_receivers_exception_is_raised_in_the_sender(transfer: Any, handle: 
     with pytest.raises(WeightSyncError, match="no parameter named w0") as raised:
         send(transfer, handle)
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 100
     assert isinstance(raised.value.__cause__, KeyError)
     assert isinstance(call.exception(), KeyError), "verl's clean-up would have made it a BufferError"
 

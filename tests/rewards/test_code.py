@@ -166,6 +166,7 @@ def test_numpy_is_an_option(judge: Judge) -> None:
     assert judge(program, info).correct
     assert judge(program, {**info, "packages": []}).reason == "forbidden"
     assert judge(program, {**info, "packages": ["torch"]}).reason == "bad_info"
+    assert judge(program, {**info, "packages": 7}).reason == "bad_info"
 
 
 def test_nothing_runs_below_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,13 +190,92 @@ def test_nothing_runs_below_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
         {"type": "call", "entry_point": "f", "cases": []},
         {"type": "call", "cases": [{"args": [1], "expected": 1}]},
         {"type": "call", "entry_point": "f", "cases": [{"args": [1], "expected": 1}], "compare": "roughly"},
+        {"type": "call", "entry_point": "f", "cases": [{"args": [1], "expected": {"any": []}}]},
+        {"type": "call", "entry_point": "f(", "cases": [{"args": [1], "expected": 1}]},
+        {"type": "call", "entry_point": "f", "cases": [{"args": 1, "expected": 1}]},
+        {"type": "call", "entry_point": "f", "cases": [{"args": [1], "expected": 1}], "in_place": "0"},
+        {"type": "call", "entry_point": "f", "cases": [{"args": [1], "expected": 1}], "prelude": ["x"]},
+        {"type": "stdio", "inputs": ["1"], "outputs": ["1"], "judge": "judge = missing"},
         {"type": "check", "entry_point": "f", "check": "def check("},
+        {"type": "check", "entry_point": "f", "check": "def test(candidate): candidate(1)"},
+        {"type": "check", "entry_point": "f", "check": "check = 3"},
+        {
+            "type": "check",
+            "entry_point": "f",
+            "prelude": "raise SystemExit",
+            "check": "def check(candidate): candidate(1)",
+        },
         {"type": "stdio", "inputs": ["1"], "outputs": ["1"], "time_limit": "soon"},
+        {"type": "stdio", "inputs": ["1"], "outputs": ["1"], "time_limit": float("nan")},
+        {"type": "stdio", "inputs": ["1"], "outputs": ["1"], "memory_limit": float("inf")},
         {"type": "riddle"},
     ],
 )
-def test_bad_rows(judge: Judge, info: dict[str, Any]) -> None:
-    assert judge("print(1)", info).reason == "bad_info"
+def test_bad_rows_are_not_judged(judge: Judge, info: dict[str, Any]) -> None:
+    score = judge("print(1)", info)
+    assert (score.outcome, score.reason) == ("abstained", "bad_info")
+
+
+@pytest.mark.parametrize("body", ["pass", "assert 1 + 1 == 2", "undefined", "assert False"])
+def test_a_check_that_calls_nothing_judges_nobody(judge: Judge, body: str) -> None:
+    info = {"type": "check", "entry_point": "f", "check": f"def check(candidate):\n    {body}\n"}
+    score = judge("def f(n):\n    return n", info)
+    assert (score.outcome, score.reason) == ("abstained", "bad_info")
+    assert judge("1 / 0", info).reason == "runtime_error", "the program's own end comes first"
+
+
+@pytest.mark.parametrize("clause", ["except Exception", "except"])
+def test_a_check_cannot_swallow_the_programs_end(judge: Judge, clause: str) -> None:
+    check = f"def check(candidate):\n    try:\n        candidate(1)\n    {clause}:\n        pass\n"
+    info = {"type": "check", "entry_point": "f", "check": check}
+    assert judge("def f(n):\n    return n", info).correct
+    score = judge("def f(n):\n    raise ValueError", info)
+    assert (score.reason, score.terms) == ("runtime_error", {"passed": 0, "total": 1, "failed_test": 1})
+
+
+VALUES = [
+    "{10**5000: 1}",
+    "10**5000",
+    "float('nan')",
+    "{(): {}}",
+    "[[[[[[]]]]]] * 9",
+    "object()",
+    "(i for i in [])",
+    "'\\ud800'",
+    "{1: 1, '1': 1}",
+    "KeyError",
+    "f",
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_no_returned_value_makes_the_row_unusable(judge: Judge, value: str) -> None:
+    special = {"judge": "def judge(args, kwargs, value, expected):\n    return value['a'].b(1, 2) / 0"}
+    case = {"args": [1], "expected": {"1": [1]}}
+    forms = [
+        {"type": "call", "entry_point": "f", "cases": [case]},
+        {"type": "call", "entry_point": "f", "cases": [case], "compare": "unordered"},
+        {"type": "call", "entry_point": "f", "cases": [case], **special},
+        {"type": "check", "entry_point": "f", "check": "def check(candidate):\n    assert candidate(1)['a'].b(1, 2)"},
+    ]
+    for info in forms:
+        score = judge(f"def f(n):\n    return {value}", info)
+        assert (score.outcome, score.reason) in {("scored", "wrong"), ("scored", "runtime_error")}, info
+
+
+def test_a_value_cannot_keep_the_data_sets_code_busy(judge: Judge) -> None:
+    """The judge's and the check's time is the solution's, and its end no reason for another try."""
+    busy = "    while value > 0:\n        value += 1\n    return True\n"
+    forms = [
+        {"type": "call", "cases": [{"args": [], "expected": 0}], "judge": f"def judge(a, k, value, e):\n{busy}"},
+        {"type": "check", "check": f"def check(candidate):\n    value = candidate()\n{busy}"},
+        {"type": "stdio", "inputs": [""], "outputs": [""], "judge": f"def judge(g, value, e):\n    value = 1\n{busy}"},
+    ]
+    for form in forms:
+        score = judge("def f():\n    return 1", {"entry_point": "f", **form}, timeout_seconds=1.5)
+        assert (score.outcome, score.reason, score.value) == ("scored", "time_limit_exceeded", 0), form
+        assert score.terms["failed_test"] == 1
+    assert judge("def f():\n    return 0", {"entry_point": "f", **forms[0]}, timeout_seconds=1.5).correct
 
 
 def test_no_program(judge: Judge) -> None:

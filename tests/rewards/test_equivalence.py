@@ -1,7 +1,6 @@
 """The equivalence of answers: labelled pairs, and laws that hold for every pair."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pairs_physics import DIFFERENT, SAME
+from real_data import real
 
 from rewards.equivalence.compare import same
 from rewards.equivalence.formula_values import Policy
 from rewards.equivalence.quantities import quantity
 from rewards.physics import Physics
 
-SHARED = Path(os.environ.get("INNOVATOR_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data"
 MATHEMATICS = Policy(measured=False, positive=False)
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -40,9 +39,7 @@ def test_every_answer_agrees_with_itself_under_both_policies(category: str) -> N
 
 @pytest.mark.parametrize("name", ["pairs", "hard_pairs"])
 def test_labelled_pairs(name: str) -> None:
-    path = SHARED / "verify" / f"{name}.jsonl"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not here")
+    path = real(f"verify/{name}.jsonl")
     rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
     verdicts = [(row["equivalent"], Physics()(row["pred"], row["gold"], {}).correct) for row in rows]
     assert not [row for row, (truth, said) in zip(rows, verdicts, strict=True) if said and not truth]

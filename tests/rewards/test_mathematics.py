@@ -4,17 +4,16 @@ answer of GSM8K and SciBench against itself and against a changed one.
 
 import gzip
 import json
-import os
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from real_data import real
 
 from rewards.extraction import candidates, find_answer
 from rewards.mathematics import Mathematics, number
 from rewards.physics import Physics
 
-SHARED = Path(os.environ.get("INNOVATOR_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data"
 PAIRS = [json.loads(line) for line in (Path(__file__).parent / "math_verify_pairs.jsonl").read_text().splitlines()]
 
 
@@ -67,10 +66,7 @@ def changed(answer: str) -> str:
 
 
 def test_gsm8k_golds() -> None:
-    path = SHARED / "gsm8k" / "train.jsonl.gz"
-    if not path.exists():
-        pytest.skip("gsm8k/train.jsonl.gz is not here")
-    with gzip.open(path, "rt") as lines:
+    with gzip.open(real("gsm8k/train.jsonl.gz"), "rt") as lines:
         golds = [json.loads(line)["answer"] for line in lines][::10]
     judge = Mathematics()
     assert len(golds) > 700
@@ -81,9 +77,7 @@ def test_gsm8k_golds() -> None:
 
 
 def test_scibench_golds() -> None:
-    files = sorted((SHARED / "scibench").glob("*.json"))
-    if not files:
-        pytest.skip("scibench is not here")
+    files = sorted(real("scibench").glob("*.json"))
     judge = Physics()
     rows = [row for file in files for row in json.loads(file.read_text())][::3]
     for row in rows:

@@ -1,26 +1,24 @@
 """Caption2Mol and molecular properties: laws of the ladder, the parsing policy, and what earns nothing."""
 
 import csv
-import os
 import random
 import statistics
 import time
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 import selfies
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import DATA, needs
 
 from rewards.molecules.comparison import Compared, closeness, similarities
 from rewards.molecules.generation import Caption2Mol
 from rewards.molecules.parsing import UnreadableMolecule, read_molecule
 from rewards.molecules.property import PropertyChoice, stance
 
-SHARED = Path(os.environ.get("INNOVATOR_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-CHEBI = SHARED / "chebi20" / "validation.tsv"
-needs_chebi = pytest.mark.skipif(not CHEBI.is_file(), reason=f"ChEBI-20 is not beside the checkout: {CHEBI}")
+CHEBI = DATA / "chebi20" / "validation.tsv"
+needs_chebi = needs("chebi20/validation.tsv")
 ASPIRIN = "CC(=O)OC1=CC=CC=C1C(=O)O"
 MOLECULES = [
     ASPIRIN,

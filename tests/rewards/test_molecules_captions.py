@@ -2,17 +2,16 @@
 
 import gzip
 import json
-import os
 import random
 import statistics
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import corpus_bleu
+from real_data import DATA, needs
 
 from rewards.molecules import text_metrics
 from rewards.molecules.captions import BOILER_PLATE, GUESSES, Mol2Caption
@@ -20,9 +19,8 @@ from rewards.molecules.groups import SMARTS, holds, known_ending
 from rewards.molecules.parsing import read_molecule
 from rewards.molecules.statements import Statement, agreement, statements
 
-SHARED = Path(os.environ.get("INNOVATOR_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-FOLDER = SHARED / "captions"
-needs_captions = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no captions beside the checkout: {FOLDER}")
+FOLDER = DATA / "captions"
+needs_captions = needs("captions")
 GOLD = (
     "The molecule is the methyl ester of salicylic acid. It has a role as a flavouring agent and an insect attractant. "
     "It is a benzoate ester, a methyl ester and a member of phenols. It derives from a salicylic acid."

@@ -1,5 +1,6 @@
 """The HTTP service: SandboxFusion's form, the token, overload, and verl's own client against a real server."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -7,12 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import JSONResponse
 
 from rewards.code.sandbox.pool import SandboxPool
-from rewards.code.service import TOKEN_VARIABLE, app, main
+from rewards.code.service import MAX_BODY_BYTES, TOKEN_VARIABLE, Gate, app, main
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,55 @@ def test_a_token_is_needed(client: TestClient) -> None:
     bearer = {"Authorization": "Bearer secret"}
     assert client.post("/run_code", json={"code": "print(1)"}, headers=bearer).status_code == 200
     assert client.post("/run_code?token=secret", json={"code": "print(1)", "run_timeout": 1e9}).status_code == 422
-    assert client.get("/health").json()["workers"] == 1
+    assert client.get("/health").json() == {"status": "ok"}
+    for path in ("/docs", "/redoc", "/openapi.json", "/"):
+        assert client.get(path).status_code == 401
+        assert client.get(f"{path}?token=secret").status_code == 404
+
+
+def gate(headers: dict[str, str], parts: list[bytes], max_bytes: int = 100) -> tuple[int, int, int]:
+    """(status, parts of the body that were asked for, bytes that came through) of one request to a gate."""
+    asked, through, sent = 0, 0, []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": parts[asked - 1], "more_body": asked < len(parts)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal through
+        more = True
+        while more:
+            message = await receive()
+            through, more = through + len(message["body"]), message["more_body"]
+        await JSONResponse({})(scope, receive, send)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/run_code", "query_string": b"", "headers": raw}
+    guarded = ExceptionMiddleware(inner)  # as FastAPI answers an HTTPException
+    asyncio.run(Gate(guarded, "secret", max_bytes)(scope, receive, send))
+    return sent[0]["status"], asked, through
+
+
+def test_nothing_of_a_body_is_read_before_token_and_length() -> None:
+    token = {"authorization": "Bearer secret"}
+    assert gate({"content-length": "3"}, [b"abc"]) == (401, 0, 0)
+    assert gate({"authorization": "Bearer sécret"}, [b"abc"]) == (401, 0, 0)
+    assert gate({**token, "content-length": "101"}, [b"x" * 101]) == (413, 0, 0)
+    for length in ("-1", "many", "9" * 5000, "²"):
+        assert gate({**token, "content-length": length}, [b"abc"]) == (400, 0, 0), length
+    assert gate({**token, "content-length": "100"}, [b"x" * 100]) == (200, 1, 100)
+    assert gate(token, [b"x" * 40] * 50) == (413, 3, 80), "a body without a length ends at the bound"
+
+
+def test_the_service_stands_behind_the_gate(client: TestClient) -> None:
+    headers = {"Authorization": "Bearer secret", "Content-Length": str(MAX_BODY_BYTES + 1)}
+    assert client.post("/run_code", content=b"{}", headers=headers).status_code == 413
+    endless = iter([b" " * 2**20] * (MAX_BODY_BYTES // 2**20 + 1))
+    assert client.post("/run_code?token=secret", content=endless).status_code == 413
 
 
 def test_overload_is_said_at_once(client: TestClient) -> None:

@@ -27,9 +27,17 @@ def judge(response, answer):
         sys.exit(0)
     if response.startswith("exit"):
         os._exit(int(response[4:] or 0))
-    if response == "late exit":
-        time.sleep(1.5)
+    if response.startswith("late exit "):
+        with open(response[10:], "a") as note:
+            note.write("begun ")
+        time.sleep(2.5)
+        with open(response[10:], "a") as note:
+            note.write("ended ")
         os._exit(1)
+    if response.startswith("until "):
+        while not os.path.exists(response[6:]):
+            time.sleep(0.01)
+        return True
     if response == "nan":
         return float("nan")
     if response == "text":
@@ -41,7 +49,7 @@ def judge(response, answer):
         return right(extracted="x" * 50_000_000)
     if response == "unavailable":
         from innovator_rl.scoring import Score
-        return Score(0.0, False, "sandbox_failed", outcome="error")
+        return Score(0.0, False, "sandbox_failure", outcome="error")
     if response == "none":
         return None
     if response.startswith("sleep"):

@@ -4,7 +4,9 @@ stays.
 
 import asyncio
 import os
+import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -61,11 +63,14 @@ def test_a_flood_is_cut(plugin: Path) -> None:
 
 
 def test_neither_queue_nor_import_is_charged(plugin: Path) -> None:
-    with ScoringPool(workers=1, timeout_seconds=1.0, memory_mb=512) as pool:
+    """The import takes longer than the deadline, and so does the queue. Two lanes: the shared one and a reserve."""
+    with ScoringPool(workers=1, timeout_seconds=1.4, memory_mb=512) as pool:
+        started = time.monotonic()
         scores = list(pool.map([ask("x", "slow_import"), *[ask("sleep0.4")] * 5]))
+        taken = time.monotonic() - started
     assert [score.reason for score in scores] == ["correct"] * 6
-    assert scores[0].seconds < 0.5
-    assert 0.4 <= scores[-1].seconds < 0.9
+    assert all(score.seconds >= 0.4 for score in scores[1:])
+    assert sum(score.seconds for score in scores) < 2 * taken, "no score counts another's time"
 
 
 def test_unknown_and_broken_rewarders(plugin: Path) -> None:
@@ -155,19 +160,16 @@ def test_an_error_is_tried_again_elsewhere_and_a_verdict_is_not(plugin: Path, tm
         assert first != second, "the second try was another process"
         assert pool.score(ask("raise")).reason == "raised"
         score = pool.score(ask("unavailable"))
-        assert (score.outcome, score.reason) == ("error", "sandbox_failed"), "a rewarder's own error keeps its reason"
+        assert (score.outcome, score.reason) == ("error", "sandbox_failure"), "a rewarder's own error keeps its reason"
 
 
 def test_a_slow_domain_does_not_starve_a_fast_one(plugin: Path) -> None:
-    with ScoringPool(workers=2, timeout_seconds=10, memory_mb=512) as pool:
-        assert pool.score(ask("yes", "later")).correct  # imports are no part of the comparison
-        slow = [pool.submit(ask("sleep1.0")) for _ in range(8)]
-        time.sleep(0.2)
-        started = time.monotonic()
+    gate = plugin / "open"
+    with ScoringPool(workers=2, timeout_seconds=100, memory_mb=512) as pool:
+        slow = [pool.submit(ask(f"until {gate}")) for _ in range(8)]
         assert all(score.correct for score in pool.map([ask("yes", "later")] * 5))
-        waited = time.monotonic() - started
-        assert sum(future.done() for future in slow) <= 4, "the fast ones did not wait for the slow line"
-        assert waited < 4.0
+        assert not any(future.done() for future in slow), "the fast ones did not wait for the slow line"
+        gate.touch()
         assert all(future.result().correct for future in slow)
 
 
@@ -175,12 +177,17 @@ def test_the_queue_is_bounded_and_pushes_back(plugin: Path) -> None:
     async def burst(pool: ScoringPool) -> list[Score]:
         return await asyncio.gather(*(pool.ascore(ask("yes")) for _ in range(40)))
 
-    with ScoringPool(workers=1, timeout_seconds=5, memory_mb=512, max_waiting=2) as pool:
-        for _ in range(3):
-            pool.submit(ask("sleep0.3"))
-        started = time.monotonic()
-        pool.submit(ask("yes"))
-        assert time.monotonic() - started > 0.05, "submit waits while the room is full"
+    gate = plugin / "open"
+    wait = f"until {gate}"
+    with ScoringPool(workers=1, timeout_seconds=60, memory_mb=512, max_waiting=2) as pool:
+        futures: list[Future[Score]] = []
+        submitter = threading.Thread(target=lambda: futures.extend(pool.submit(held) for held in [ask(wait)] * 10))
+        submitter.start()
+        submitter.join(1)
+        assert submitter.is_alive(), "submit waits while the room is full"
+        gate.touch()
+        submitter.join(60)
+        assert [future.result().correct for future in futures] == [True] * 10
         assert all(score.correct for score in asyncio.run(burst(pool)))
 
 
@@ -203,10 +210,10 @@ def test_info_that_is_no_json_abstains(plugin: Path) -> None:
 
 def test_both_tries_share_one_deadline(plugin: Path) -> None:
     """A response that dies after most of its deadline cannot take two deadlines of a lane."""
-    with ScoringPool(workers=1, timeout_seconds=2.0, memory_mb=512) as pool:
+    note = plugin / "tries"
+    with ScoringPool(workers=1, timeout_seconds=4.0, memory_mb=512) as pool:
         assert pool.score(ask("yes")).correct
-        started = time.monotonic()
-        score = pool.score(ask("late exit"))
+        score = pool.score(ask(f"late exit {note}"))
         assert (score.outcome, score.reason) == ("error", "crashed")
-        assert time.monotonic() - started < 2 * 1.5
+        assert note.read_text().split() == ["begun", "ended", "begun"], "the second try had what was left"
         assert pool.score(ask("yes")).correct

@@ -16,8 +16,10 @@ from rewards.code.sandbox.limits import Limits, Run
 from rewards.code.sandbox.watch import TICK_SECONDS, Watch
 
 
-class CallFailed(Exception):
-    """The program gave no result; `run` says how it ended."""
+class CallFailed(BaseException):
+    """The program gave no result; `run` says how it ended. No `Exception`: a data set's check that catches those must
+    not take it for a result.
+    """
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"{run.ending} {run.detail}")

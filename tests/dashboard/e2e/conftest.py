@@ -35,12 +35,12 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def address(runs_dir: Path) -> Iterator[str]:
-    """Where the dashboard of those runs (and of the checkout's real ones, if any) is served."""
+    """Where the dashboard of those runs (and of those in INNOVATOR_REAL_RUNS, if it is set) is served."""
     import uvicorn
 
     from innovator_rl.dashboard.app import create_app
 
-    roots = [runs_dir, *([REAL_RUNS] if REAL_RUNS.is_dir() else [])]
+    roots = [runs_dir, *([REAL_RUNS] if REAL_RUNS else [])]
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(create_app(roots, demo=True), log_level="warning", timeout_graceful_shutdown=1)

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-REAL_RUNS = Path(os.environ.get("INNOVATOR_REAL_RUNS", Path(__file__).resolve().parents[3] / "runs"))
+REAL_RUNS = Path(os.environ["INNOVATOR_REAL_RUNS"]) if os.environ.get("INNOVATOR_REAL_RUNS") else None
 FLAGS = (
     "--headless",
     "--no-sandbox",

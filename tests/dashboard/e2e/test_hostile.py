@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from urllib.parse import quote
 
 import pytest
@@ -15,7 +14,6 @@ FOREIGN = """document.querySelectorAll(`main script, main iframe, main object, m
   main [onerror], main [onclick], main [style*="url"], main form[action]`).length"""
 BAD_LINKS = """[...document.querySelectorAll('main a')].map(a => a.getAttribute('href'))
   .filter(to => !/^(https?:|#)/.test(to) && !to.startsWith('/api/'))"""
-SLOWEST_SECONDS = 30  # under 1 s on an idle machine; what must not happen is minutes
 
 
 def check(visit: Visitor) -> None:
@@ -30,9 +28,7 @@ def check(visit: Visitor) -> None:
 @pytest.mark.parametrize("sample", range(len(TEXTS)))
 def test_a_hostile_response_is_only_text(visit: Visitor, sample: int) -> None:
     for tab in ("rendered", "raw", "tokens"):
-        began = time.monotonic()
-        visit.go(f"{RESPONSE}/{sample}?tab={tab}")
-        assert time.monotonic() - began < SLOWEST_SECONDS
+        visit.go(f"{RESPONSE}/{sample}?tab={tab}")  # fails when it takes longer than a visitor waits
         assert visit.page.locator(".state.error").count() == 0
         check(visit)
 

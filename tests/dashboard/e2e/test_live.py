@@ -1,4 +1,4 @@
-"""A run that is being written, and runs of the checkout that a real training wrote."""
+"""A run that is being written, and runs that a real training wrote."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from innovator_rl.rollouts.rundir import RunDir
 from innovator_rl.rollouts.schema import RolloutRow
 
 SECONDS = 1000
+REAL = sorted(path.parent.name for path in REAL_RUNS.glob("*/run.json"))[:2] if REAL_RUNS else [None]
 
 
 def write_step(recorder: Recorder, step: int) -> None:
@@ -49,10 +50,10 @@ def test_new_responses_are_announced_and_the_reader_decides(visit: Visitor, runs
         run.finish("finished")
 
 
-@pytest.mark.parametrize("name", sorted(p.parent.name for p in REAL_RUNS.glob("*/run.json"))[:2] or [None])
+@pytest.mark.parametrize("name", REAL)
 def test_a_run_of_a_real_training_is_shown(visit: Visitor, name: str | None) -> None:
     if name is None:
-        pytest.skip(f"needs a trained run in {REAL_RUNS.name}/ (innovator train configs/train/demo.yaml)")
+        pytest.skip("needs a trained run: INNOVATOR_REAL_RUNS=runs (innovator train configs/train/demo.yaml)")
     page = visit.go(f"runs/{name}")
     assert page.locator("figure.chart svg path.line").count() > 0
     visit.picture("real-run")

@@ -1,0 +1,45 @@
+"""A deadline for the data set's own code, a judge or a check, which runs outside the sandbox on what a program returned.
+
+    try:
+        with deadline(2.0):
+            judge(...)
+    except Late:
+        ...
+
+A value chosen for it could keep such code busy for ever; the time is the solution's, so its end is the solution's too.
+The thread is interrupted between two steps of Python code: one long step inside C is not (see docs/sandbox.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+from collections.abc import Iterator
+
+
+class Late(BaseException):
+    """The block ran past its deadline; no `Exception`, so that the code inside does not take it for its own."""
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise `Late` in the block's thread once `seconds` of wall time are over; never after the block."""
+    thread = ctypes.c_ulong(threading.get_ident())
+    lock, over = threading.Lock(), threading.Event()
+
+    def interrupt() -> None:
+        with lock:
+            if not over.is_set():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Late))
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        with lock:
+            over.set()
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)  # one on its way is called back
