@@ -24,6 +24,7 @@ _LETTER_NAMED = re.compile(r"\b(?i:option|choice|answer)\s*(?i:is\s*)?[(\[*]*([A
 _LETTER_LOOSE = re.compile(r"(?<![A-Za-z\\])([A-Z])(?![A-Za-z'’])")
 _ARTICLE = re.compile(r"[AI]\s+(?!is\b|or\b|and\b|but\b)[a-z]")
 _REASON = re.compile(r"\b(?:because|since|whereas)\b", re.IGNORECASE)
+_CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore)\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
 NUMERIC = Policy()
 
@@ -45,6 +46,8 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
     by_text = {label for label, option in listed.items() if option == plain}
     if len(by_text) == 1:
         return by_text
+    if _LETTER_LOOSE.search(concluded := _CONCLUSION.split(text)[-1]):
+        text = concluded
     loose = [match for match in _LETTER_LOOSE.finditer(text) if match.group(1) in known]
     labels = {match.group(1) for match in loose}
     if len(labels) > 1 and re.search(r"\b(?:or|and|and/or)\b|[/,;&]|\bnot\b", text):

@@ -15,7 +15,8 @@ _TOKEN = re.compile(r"\d+(?:\.\d+)?|\.\d+|\\?[A-Za-z]+|[^\sA-Za-z0-9$.,;:!?{}()\
 _SILENT = {"\\text", "\\mathrm", "\\left", "\\right", "\\mathbf", "\\mathit", "\\operatorname", "\\quad", "\\boxed"}
 _SPELLED = {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\cdot": "*", "\\times": "*", "×": "*", "−": "-", "\\ast": "*"}
 _NUMBER = re.compile(r"(?:\\frac|[\d.+\-/%]| )*(?:\* 10 \^ (?:- )?\d+)?")
-_NAME = re.compile(r"\\?[A-Za-z]+'*(?:_(?:\{[^{}]*\}|\w))?")
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_NAME = re.compile(r"(?:\\[A-Za-z]+|[A-Za-z]|[A-Za-z][a-z]{2,})'*(?:_(?:\{[^{}]*\}|\w))?")
 _TEN_POWER = re.compile(
     r"(?<=[\d)}.])\s*(?:\\times|\\cdot|\\ast|[*×·x])?\s*10\s*\^\s*(?:\{\s*[-+]?\s*\d+\s*\}|\(\s*[-+]?\d+\s*\)|[-+]?\d+)|(?<=\d)[eE][-+]?\d+"
 )
@@ -68,7 +69,7 @@ def _members(text: str) -> list[str]:
 
 
 def _tokens(text: str) -> str:
-    text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
+    text = _FRACTION.sub(r"\1/\2", re.sub(r"(?<=\d),(?=\d{3})", "", text))
     tokens = (_SPELLED.get(token, token) for token in _TOKEN.findall(text) if token not in _SILENT)
     return " ".join(re.sub(r"(\.\d*?)0+$", r"\1", token).rstrip(".") if "." in token else token for token in tokens)
 

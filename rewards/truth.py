@@ -19,15 +19,16 @@ _NO_WORD = re.compile(
     r"(?:\banswer\s+(?:is|:)\s*|[,;:.?]\s*)[\"'*`]*(yes|no)[\"'*`]*(?=\s*(?:[,.;:!]|$))", re.IGNORECASE
 )
 _NEGATION = re.compile(
-    r"(?:\bnot|n[’']t|\bcannot|\bnever|\bhardly|\bbarely|\bscarcely|\bdoubt|\bno\s+longer|\banything\s+but|"
+    r"(?:\bnot|n[’']t|\bcannot|\bnever|\bhardly|\bbarely|\bscarcely|\bdoubt|\bno\s+longer|\banything\s+but|\bno|\bnothing|\bnobody|"
+    r"\bdeny|\bwithout|\black(?:s|ing)?|\bless\s+than|\bopposite(?:\s+of)?|"
     r"\bfar\s+from|\binstead of|\brather than|\bas opposed to|\bneither|\bnor)"
-    r"(?:\s+(?:be|being|the\s+case\s+that|it|it[’']s|this|that|is|answer|statement|the|quite|entirely|at\s+all|"
+    r"(?:\s+(?:be|being|says?|hold|really|the\s+case\s+that|it|it[’']s|this|that|is|answer|statement|the|quite|entirely|at\s+all|"
     r"simply|think|believe|say|considered|a|an)){0,6}\s+[\"'*`]*$",
     re.IGNORECASE,
 )
 _UNDECIDED = re.compile(
     r"\b(?:not\s+necessarily|could\s+(?:also\s+|well\s+)?be|might(?:\s+be)?|may\s+(?:or\s+may\s+not\s+)?be|possibly|perhaps|"
-    r"maybe|either|neither|unless|except|or\s+not|undecided|50\s*[/-]\s*50|coin|depends|uncertain|unclear|unknown|hard\s+to\s+(?:say|tell)|"
+    r"maybe|either|neither|unless|except|or\s+not|unlikely|(?:true|false|yes)\W+not(?=\W*$)|undecided|50\s*[/-]\s*50|coin|depends|uncertain|unclear|unknown|hard\s+to\s+(?:say|tell)|"
     r"(?:can(?:no|’|')?t|can\s+not|unable\s+to|impossible\s+to|do(?:es)?\s*n[o’']t|not\s+possible\s+to)\s+"
     r"(?:be\s+)?(?:tell|say|know|determined?|decide[d]?|predict(?:ed)?|answer(?:ed)?)|no\s+idea|not\s+sure|unsure)\b",
     re.IGNORECASE,
@@ -36,12 +37,12 @@ _CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore|consequently)\b|[.!?]\s"
 _REASON = re.compile(r"\b(?:because|since|as|while|whereas)\b|[.!;]\s", re.IGNORECASE)
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|except|but|besides|excluding|cannot|hardly|maybe|perhaps|possibly|either|unlikely|"
-    r"far\s+from|rather\s+than|instead\s+of|other\s+than|apart\s+from|rules?\s+out)\b|n[’']t\b",
+    r"far\s+from|rather\s+than|instead\s+of|other\s+than|apart\s+from|rules?\s+out|doubt|avoid|reject|exclude|deny)\b|n[’']t\b",
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
     r"[\s)\].:,?*\"'}$-]*(?:(?:is|was|would\s+be|seems|looks)\s+(?:\w+\s+)?(?:not|never|wrong|incorrect|false|"
-    r"excluded|impossible|unlikely|ruled)\b|(?:is|was|can|does)n?[’']t\b|cannot\b|"
+    r"excluded|impossible|unlikely|ruled)\b|(?:can|could|may|must)\s+be\s+(?:ruled|excluded|rejected)|\?\s*no\b|(?:is|was|can|does)n?[’']t\b|cannot\b|"
     r"(?:wrong|incorrect|excluded|but|or|maybe|perhaps|unless|except)\b|not\W*$)",
     re.IGNORECASE,
 )
