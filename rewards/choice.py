@@ -12,27 +12,21 @@ from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.equivalence.formula_values import Policy
-from rewards.extraction import Found, find_answer, unmarked
+from rewards.extraction import Found, final_part, find_answer, unmarked
 from rewards.judging import MAX_ANSWER_CHARS, compare
+from rewards.truth import stance, takes_back
 
-_TRUE, _FALSE = {"true", "yes", "correct", "t"}, {"false", "no", "incorrect", "f"}
-_TRUTH = re.compile(r"\b(not\s+)?(true|false|yes|no|correct|incorrect)\b", re.IGNORECASE)
+_VERDICTS = {"true": True, "yes": True, "correct": True, "false": False, "no": False, "incorrect": False}
 _LETTER_GOLD = re.compile(r"\(?([A-Z])\)?(?:[.):]\s.*)?", re.DOTALL)
 _LETTER_ONLY = re.compile(r"\W*(?:option|choice|answer)?\W*([A-Za-z])\W*", re.IGNORECASE)
 _LETTER_LEAD = re.compile(r"\W*(?:(?i:option|choice)\s*)?[(\[*]*([A-Z])[)\].:*]+(?:\s|$|[*])")
 _LETTER_NAMED = re.compile(r"\b(?i:option|choice|answer)\s*(?i:is\s*)?[(\[*]*([A-Z])\b")
 _LETTER_LOOSE = re.compile(r"(?<![A-Za-z\\])([A-Z])(?![A-Za-z'’])")
+_ARTICLE = re.compile(r"[AI]\s+(?!is\b|or\b|and\b|but\b)[a-z]")
+_REASON = re.compile(r"\b(?:because|since|whereas)\b", re.IGNORECASE)
+_CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore)\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
 NUMERIC = Policy()
-
-
-def truth_value(text: str) -> bool | None:
-    """True or False where the text states exactly one of them; None where it states neither or both."""
-    plain = unmarked(re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*", "", text)).strip("{}() ").lower()
-    if plain in _TRUE or plain in _FALSE:
-        return plain in _TRUE
-    values = {(word.lower() in _TRUE) != bool(negation) for negation, word in _TRUTH.findall(text)}
-    return values.pop() if len(values) == 1 else None
 
 
 def options(prompt: str) -> dict[str, str]:
@@ -43,7 +37,8 @@ def options(prompt: str) -> dict[str, str]:
 
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
     """The labels that an answer commits to."""
-    text = unmarked(re.sub(r"\\(?:text|mathrm|mathbf|textbf|mathsf)\s*\{([^{}]*)\}", r"\1", found.text))
+    text = re.sub(r"\\(?:text|mathrm|mathbf|textbf|mathsf)\s*\{([^{}]*)\}", r"\1", found.text)
+    text = unmarked(_REASON.split(unmarked(text))[0])
     known = set(listed) or set("ABCDEFGHIJ")
     plain = text.strip().rstrip(".").lower()
     if only := _LETTER_ONLY.fullmatch(text):
@@ -51,13 +46,33 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
     by_text = {label for label, option in listed.items() if option == plain}
     if len(by_text) == 1:
         return by_text
-    loose = {label for label in _LETTER_LOOSE.findall(text) if label in known}
-    if re.search(r"\b(?:or|and|and/or)\b|[/,;&]|\bnot\b", text) and len(loose) > 1:
-        return loose
-    for pattern in (_LETTER_LEAD.match(text), _LETTER_NAMED.search(text)):
-        if pattern and pattern.group(1) in known:
-            return {pattern.group(1)}
-    return loose - {"A", "I"} if found.kind == "tail" and len(loose) > 1 else loose
+    if _LETTER_LOOSE.search(concluded := _CONCLUSION.split(text)[-1]):
+        text = concluded
+    loose = [match for match in _LETTER_LOOSE.finditer(text) if match.group(1) in known]
+    labels = {match.group(1) for match in loose}
+    if len(labels) > 1 and re.search(r"\b(?:or|and|and/or)\b|[/,;&]|\bnot\b", text):
+        return labels
+    if (lead := _LETTER_LEAD.match(text)) and lead.group(1) in known:
+        rest = text[lead.end() :].strip().rstrip(".")
+        others = {match.group(1) for match in loose if not _ARTICLE.match(text, match.start())} - {lead.group(1)}
+        if rest.lower() != listed.get(lead.group(1), "") and (others or takes_back("", rest)):
+            return labels if others else set()
+        return {lead.group(1)}
+    named = _LETTER_NAMED.search(text)
+    if named is None or named.group(1) not in known:
+        if found.kind == "tail" and len(labels) > 1:
+            labels -= {"A", "I"}
+        named = next((match for match in loose if {match.group(1)} == labels), None)
+    if named is None:
+        return labels
+    return set() if takes_back(text[: named.start(1)], text[named.end(1) :]) else {named.group(1)}
+
+
+def offers_all(response: str) -> bool:
+    """Whether a final part ends with a list of labelled options, and so leaves the choice to the reader."""
+    lines = [line for line in final_part(response)[-MAX_ANSWER_CHARS:].splitlines() if line.strip()][-2:]
+    leads = {lead.group(1) for line in lines if (lead := _LETTER_LEAD.match(line))}
+    return len(leads) > 1
 
 
 class Choice:
@@ -75,10 +90,12 @@ class Choice:
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
         if label := _LETTER_GOLD.fullmatch(gold):
+            if found.kind in ("bare", "tail") and offers_all(response):
+                return wrong("ambiguous_answer", found.text[:200])
             return _judge(letters(found, options(prompt)), label.group(1), found.text)
-        if gold.lower() in _TRUE | _FALSE:
-            return judge_truth(found, gold.lower() in _TRUE)
-        return compare(answer, found, NUMERIC)
+        if gold.lower() in _VERDICTS:
+            return judge_truth(found, _VERDICTS[gold.lower()])
+        return compare(answer, found, NUMERIC, prompt)
 
     def __repr__(self) -> str:
         return "Choice()"
@@ -86,11 +103,10 @@ class Choice:
 
 def judge_truth(found: Found, gold: bool) -> Score:
     """Compare the truth value that an answer states with the reference."""
-    value = truth_value(found.text)
-    if value is None:
-        both = len(_TRUTH.findall(found.text)) > 1
-        return wrong("ambiguous_answer" if both else "malformed_answer", found.text[:200])
-    return right(str(value)) if value == gold else wrong(extracted=str(value))
+    side = stance(found.text)
+    if isinstance(side, str):
+        return wrong("malformed_answer" if side == "neither" else "ambiguous_answer", found.text[:200])
+    return right(str(side)) if side == gold else wrong(extracted=str(side))
 
 
 def _judge(chosen: set[Any], gold: str, text: str) -> Score:

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.equivalence.formula_values import Policy
-from rewards.extraction import find_answer, last_boxes, unmarked
+from rewards.extraction import find_answer, hedged, last_boxes, unmarked
 from rewards.judging import MAX_ANSWER_CHARS, compare
 
 POLICY = Policy(measured=False, positive=False)
@@ -41,7 +41,7 @@ class Mathematics:
     answer, else the last line.
     """
 
-    def __call__(self, response: str, answer: str) -> Score:
+    def __call__(self, response: str, answer: str, prompt: str = "") -> Score:
         gold = unmarked(answer.rsplit("####", 1)[-1])
         if "\\boxed" in gold and (boxes := last_boxes(gold)):
             gold = boxes[0]
@@ -55,13 +55,13 @@ class Mathematics:
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
         text = unmarked(found.text)
-        target, said = number(gold), number(text)
+        target, said = number(gold), None if hedged(text) else number(text)
         if target is not None and said is not None:
             if said == target:
                 return right(text)
             if said.denominator == target.denominator == 1:
                 return wrong(extracted=text[:200])
-        return compare(gold, found, POLICY)
+        return compare(gold, found, POLICY, prompt)
 
     def __repr__(self) -> str:
         return "Mathematics()"

@@ -46,10 +46,10 @@ class Physics:
         policy = policy_for(prompt, info)
         if len(golds) == 1:
             found = find_answer(response)
-            return compare(golds[0], found, policy) if found else wrong("no_answer")
-        return self.several(response, golds, policy)
+            return compare(golds[0], found, policy, prompt) if found else wrong("no_answer")
+        return self.several(response, golds, policy, prompt)
 
-    def several(self, response: str, golds: list[str], policy: Policy) -> Score:
+    def several(self, response: str, golds: list[str], policy: Policy, prompt: str = "") -> Score:
         """Judge a response to a problem in several parts."""
         said = statements_of(response, len(golds))
         if not said:
@@ -57,7 +57,7 @@ class Physics:
         extracted = "; ".join(statement.text for statement in said)[:200]
         if len(said) < len(golds):
             return wrong("malformed_answer", extracted, share=0.0)
-        count = met(golds, said, policy)
+        count = met(golds, said, policy, prompt)
         if count == len(golds):
             return right(extracted, share=1.0)
         return wrong(extracted=extracted, share=count / len(golds))

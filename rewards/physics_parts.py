@@ -16,6 +16,7 @@ from rewards.equivalence.formula_values import Policy
 from rewards.equivalence.structure import items
 from rewards.equivalence.tidy import split_top, tidy
 from rewards.extraction import all_boxed, final_part, find_answer
+from rewards.shortcuts import shortcut_of
 
 MAX_STATEMENTS, MAX_BOX_CHARS = 60, 8_000
 _ENVIRONMENT = re.compile(
@@ -80,12 +81,12 @@ def _statement(text: str, part: int) -> Statement:
     return Statement(text, part, name_of(sides[0]) if len(sides) > 1 else None)
 
 
-def met(golds: list[str], said: list[Statement], policy: Policy) -> int:
+def met(golds: list[str], said: list[Statement], policy: Policy, prompt: str = "") -> int:
     """How many references the statements meet, in order."""
     place = count = 0
     for gold in golds:
         for index in range(place, len(said)):
-            if same(gold, said[index].text, policy):
+            if same(gold, said[index].text, policy) and not shortcut_of(said[index].text, gold, prompt):
                 count += _is_only(said[index], said)
                 place = index + 1
                 break

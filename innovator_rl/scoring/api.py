@@ -35,6 +35,8 @@ ENGINE_REASONS: dict[str, str] = {
     "no_answer": "no final answer could be found in the response",
     "malformed_answer": "something stands where the answer belongs, but it cannot be read",
     "ambiguous_answer": "several different answers are offered at once",
+    "echo": "a piece of the question is repeated where the answer belongs",
+    "unevaluated": "the arithmetic that would give the answer is left undone",
     "too_long": "the answer or the response exceeds the rewarder's input cap and was not parsed",
     "bad_reference": "the reference answer of the data row cannot be used",
     "bad_info": "the row's info does not have the form the rewarder documents",

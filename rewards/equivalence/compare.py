@@ -27,6 +27,7 @@ _DECLARED = re.compile(
     r"([A-Za-z])\s*(?:\\in|∈)\s*(?:\\mathbb\s*\{?\s*)?[ZNℤℕ]|integers?\s*\}?\s*\$?([A-Za-z])\b|"
     r"\b([a-z])\b[\s}$]*(?:\\text\s*\{)?\s*(?:is|are)\s+(?:any\s+|an?\s+|arbitrary\s+)*integers?"
 )
+_BLANK = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # a blank between digits is one between two numbers
 _COMMA, _POINT = re.compile(r"-?\d+,\d+"), re.compile(r"-?\d+\.\d+")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
 _ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])")
@@ -68,7 +69,7 @@ class _Judge:
             self.depth -= 1
 
     def compared(self, gold: str, said: str, in_list: bool) -> bool:
-        if re.sub(r"\s", "", gold) == re.sub(r"\s", "", said) and not _UNDEFINED.search(gold):
+        if _BLANK.sub("", gold) == _BLANK.sub("", said) and not _UNDEFINED.search(gold):
             return True
         names = words.canonical(gold), words.canonical(said)
         if names[0] and names[0] == names[1]:

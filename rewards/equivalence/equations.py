@@ -17,6 +17,7 @@ EXACT = mpmath.mpf(10) ** -20
 _ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
 _APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
 _WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
+_TERM = re.compile(r"([-+]?)\s*(\d+\.?\d*)\s*([A-Za-z\\][^\d+-]*)")
 Same = Callable[[str, str], bool]
 
 
@@ -62,7 +63,7 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
     """Compare the sides of two equations, or of one with a bare value (a single side). `in_list`: the names are what
     tells members apart, and must be there and equal.
     """
-    gold, said = _name_first(gold), _name_first(said)
+    gold, said = (_name_first([_gathered(side) for side in sides]) for sides in (gold, said))
     if len(gold) == 1 or len(said) == 1:
         value, chain = (gold[0], said) if len(gold) == 1 else (said[0], gold)
         if is_label(chain[0]) and _chain_holds(chain[1:], value, same):
@@ -81,6 +82,15 @@ def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, 
     elif is_label(gold[0]) and is_label(said[0]) and same(gold[0], said[0]):
         return _chain_holds(gold[1:], said[-1], same) and _chain_holds(said[1:], gold[-1], same)
     return _same_relation(gold, said, comparison)
+
+
+def _gathered(side: str) -> str:
+    """`4 J + 3 J` as `(4+3) J`, a single quantity."""
+    terms = _TERM.findall(side)
+    if len(terms) < 2 or len({unit.strip() for *_, unit in terms}) > 1:
+        return side
+    whole = re.sub(r"\s", "", "".join(map("".join, terms))) == re.sub(r"\s", "", side)
+    return f"({''.join(sign + digits for sign, digits, _ in terms)}) {terms[0][2]}" if whole else side
 
 
 def _name_first(sides: list[str]) -> list[str]:

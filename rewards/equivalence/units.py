@@ -279,7 +279,7 @@ class _Reader:
         if base is not None and self.position < len(self.tokens) and self.tokens[self.position][0] == "power":
             top, _, bottom = self.tokens[self.position][1].partition("/")
             self.position += 1
-            if not 0 < abs(float(top)) <= 12 or (bottom and float(bottom) == 0):
+            if value.startswith("percent") or not 0 < abs(float(top)) <= 12 or (bottom and float(bottom) == 0):
                 return None
             base = _power(base, float(top) / float(bottom or 1))
         return base

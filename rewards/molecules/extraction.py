@@ -11,6 +11,7 @@ import re
 
 from rewards.extraction import Found, all_boxed, final_part, find_answer
 from rewards.molecules.parsing import MAX_TEXT_CHARS, is_selfies
+from rewards.truth import takes_back
 
 MAX_CANDIDATES = 8
 _RUN = re.compile(
@@ -47,12 +48,15 @@ def _unmarked(found: Found, text: str) -> list[str]:
     if not lines:
         return []
     tail = found.text if found.kind == "phrase" else lines[-1]
+    if (place := _RUN.search(tail[-MAX_TEXT_CHARS:])) and takes_back(tail[-MAX_TEXT_CHARS:][: place.start()], ""):
+        return [tail[:MAX_TEXT_CHARS]]  # denied: no molecule
     if len(tail) > MAX_TEXT_CHARS and _RUN.fullmatch(tail[:200].rsplit("]", 1)[0] + "]"):
         return [tail]  # nothing but symbols, and too many: refused by its length
     runs = [run.strip().rstrip(".") for run in _RUN.findall(tail[-MAX_TEXT_CHARS:])]
     if not runs and found.kind != "phrase":  # a remark after the molecule
         runs = [run.strip().rstrip(".") for run in _RUN.findall("\n".join(lines)[-MAX_TEXT_CHARS:])]
-    if longer := [run for run in runs if run.count("[") > 1]:
+    hedged = re.search(r"\bor\b", tail[-MAX_TEXT_CHARS:], re.IGNORECASE)
+    if not hedged and (longer := [run for run in runs if run.count("[") > 1]):
         runs = longer
     if runs:
         return _distinct([*_listed(lines), *runs] if found.kind != "phrase" else runs)

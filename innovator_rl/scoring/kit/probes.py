@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ MAX_FULL_CASES = 3
 SHORT_CHARS = 160  # an answer that can stand inside a sentence
 
 _READ_THE_COMMITMENT = "read the one answer the response commits to at its end, and refuse several"
+_REPEATS_THE_QUESTION = "give nothing for a piece of the question, whatever its value"
 _CAP = "cap the input before any parser sees it and return wrong('too_long')"
 
 UNREADABLE = {
@@ -86,6 +88,8 @@ def _of_case(rewarder: str, case: Case, wrong: list[str], marker: Path) -> Itera
     for name, text in UNREADABLE.items():
         yield probe(name, text, _CAP if len(text) > 1000 else "give nothing for a response without an answer", True)
     if base.prompt:
+        if base.answer not in (sentence := re.split(r"(?<=[.!?])\s+|\n", base.prompt.strip())[-1]):
+            yield probe("last sentence of the prompt", sentence, _REPEATS_THE_QUESTION, True)
         yield probe(
             "echo of the prompt", base.prompt, "look for the answer where an answer is given, not anywhere", True
         )
@@ -123,6 +127,9 @@ def _hedges(probe: Any, right: str, wrong: list[str]) -> Iterator[Probe]:
     head, said, others, tail = forms[0][0], forms[0][1], [form[2] for form in forms], forms[0][3]
     for first, second in ((said, others[0]), (others[0], said)):
         yield probe("hedging", f"{head}{first} or {second}{tail}", _READ_THE_COMMITMENT)
+    if len(said.split()) <= 2:
+        yield probe("negation", f"{head}not {said}{tail}", "read the words around an answer: it may be denied")
+    yield probe("aside", f"{head}{said} (or {others[0]}){tail}", _READ_THE_COMMITMENT)
     several = [form[2] for form in forms if (form[0], form[3]) == (head, tail)][:4]
     yield probe("many answers", head + ", ".join([*several, said, *several]) + tail, _READ_THE_COMMITMENT)
 

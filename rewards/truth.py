@@ -1,0 +1,98 @@
+"""Which side a statement takes: true or false, with its negations undone; and whether it takes back what it names.
+
+Read as a commitment: one of true, false, yes, no (or 1, 0, T, F standing alone). Not one: both sides, neither side,
+"could be true", "true or not", "I cannot tell".
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.extraction import unmarked
+
+_TRUE, _FALSE = {"true", "yes", "t", "y", "1", "1.0", "correct"}, {"false", "no", "f", "n", "0", "0.0", "incorrect"}
+_TEX_TEXT = re.compile(r"\\(?:text|textbf|textit|texttt|mathrm|mathbf)\s*\{([^{}]*)\}")
+_LABEL = re.compile(r"^\W*(?:the\s+)?(?:final\s+)?(?:answer|label|prediction|result)\s*(?:is|:|=)+\s*", re.IGNORECASE)
+_WORD = re.compile(r"\b(true|false|untrue|incorrect|correct|wrong)\b", re.IGNORECASE)
+_LEAD = re.compile(r"\W*(yes\b|no\b(?=\s*(?:[,.;:!()*`—–-]|$)))", re.IGNORECASE)
+_NO_WORD = re.compile(
+    r"(?:\banswer\s+(?:is|:)\s*|[,;:.?]\s*)[\"'*`]*(yes|no)[\"'*`]*(?=\s*(?:[,.;:!]|$))", re.IGNORECASE
+)
+_NEGATION = re.compile(
+    r"(?:\bnot|n[’']t|\bcannot|\bnever|\bhardly|\bbarely|\bscarcely|\bdoubt|\bno\s+longer|\banything\s+but|\bno|\bnothing|\bnobody|"
+    r"\bdeny|\bwithout|\black(?:s|ing)?|\bless\s+than|\bopposite(?:\s+of)?|"
+    r"\bfar\s+from|\binstead of|\brather than|\bas opposed to|\bneither|\bnor)"
+    r"(?:\s+(?:be|being|says?|hold|really|the\s+case\s+that|it|it[’']s|this|that|is|answer|statement|the|quite|entirely|at\s+all|"
+    r"simply|think|believe|say|considered|a|an)){0,6}\s+[\"'*`]*$",
+    re.IGNORECASE,
+)
+_UNDECIDED = re.compile(
+    r"\b(?:not\s+necessarily|could\s+(?:also\s+|well\s+)?be|might(?:\s+be)?|may\s+(?:or\s+may\s+not\s+)?be|possibly|perhaps|"
+    r"maybe|either|neither|unless|except|or\s+not|unlikely|(?:true|false|yes)\W+not(?=\W*$)|undecided|50\s*[/-]\s*50|coin|depends|uncertain|unclear|unknown|hard\s+to\s+(?:say|tell)|"
+    r"(?:can(?:no|’|')?t|can\s+not|unable\s+to|impossible\s+to|do(?:es)?\s*n[o’']t|not\s+possible\s+to)\s+"
+    r"(?:be\s+)?(?:tell|say|know|determined?|decide[d]?|predict(?:ed)?|answer(?:ed)?)|no\s+idea|not\s+sure|unsure)\b",
+    re.IGNORECASE,
+)
+_CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore|consequently)\b|[.!?]\s", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:because|since|as|while|whereas)\b|[.!;]\s", re.IGNORECASE)
+_DENIAL = re.compile(
+    r"\b(?:not|never|neither|nor|except|but|besides|excluding|cannot|hardly|maybe|perhaps|possibly|either|unlikely|"
+    r"far\s+from|rather\s+than|instead\s+of|other\s+than|apart\s+from|rules?\s+out|doubt|avoid|reject|exclude|deny)\b|n[’']t\b",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(
+    r"[\s)\].:,?*\"'}$-]*(?:(?:is|was|would\s+be|seems|looks)\s+(?:\w+\s+)?(?:not|never|wrong|incorrect|false|"
+    r"excluded|impossible|unlikely|ruled)\b|(?:can|could|may|must)\s+be\s+(?:ruled|excluded|rejected)|\?\s*no\b|(?:is|was|can|does)n?[’']t\b|cannot\b|"
+    r"(?:wrong|incorrect|excluded|but|or|maybe|perhaps|unless|except)\b|not\W*$)",
+    re.IGNORECASE,
+)
+
+
+def takes_back(before: str, after: str) -> bool:
+    """Whether a statement denies or leaves open what stands between two texts: `not C`, `all except C`, `C is wrong`.
+    Another sentence, a conclusion's premises and a reason given for it do not count.
+    """
+    said = _CONCLUSION.split(before)[-1], _REASON.split(after)[0]
+    return bool(_DENIAL.search(said[0]) or _TAKEN_BACK.match(said[1]))
+
+
+def stance(text: str) -> bool | str:
+    """The side a statement takes; `both` where it takes both or leaves it open, `neither` where it names none."""
+    plain = _LABEL.sub("", _TEX_TEXT.sub(r"\1", text).strip()).strip()
+    only = alone(plain)
+    if only is not None:
+        return only
+    if _UNDECIDED.search(plain):
+        return "both"
+    sides = {_side(word.group(1)) != bool(_NEGATION.search(plain[: word.start()])) for word in _words(plain)}
+    if lead := _LEAD.match(plain):
+        sides.add(lead.group(1).lower() == "yes")
+    sides.update(word.lower() == "yes" for word in _NO_WORD.findall(plain))
+    if re.search(
+        r"\b(?:yes|true)\b\W{0,3}(?:or|/|and)\W{0,3}\b(?:no|false)\b|\b(?:no|false)\b\W{0,3}(?:or|/|and)\W{0,3}"
+        r"\b(?:yes|true)\b",
+        plain,
+        re.IGNORECASE,
+    ):
+        return "both"
+    return sides.pop() if len(sides) == 1 else "both" if sides else "neither"
+
+
+def _words(text: str) -> list[re.Match[str]]:
+    """Verdict words; `correct` and `wrong` count as such only where they are what something is said to be."""
+    return [
+        word
+        for word in _WORD.finditer(text)
+        if not re.search("correct|wrong", word.group(1), re.IGNORECASE)
+        or re.search(r"\b(?:is|are|be|not|isn[’']t)\s+(?:\w+\s+)?$", text[: word.start()], re.IGNORECASE)
+    ]
+
+
+def _side(word: str) -> bool:
+    return word.lower() in _TRUE
+
+
+def alone(text: str) -> bool | None:
+    """The side of a text that is nothing but a verdict."""
+    plain = _LABEL.sub("", unmarked(_TEX_TEXT.sub(r"\1", text))).strip("{}()[]\"'`*.!$ \n").lower()
+    return True if plain in _TRUE else False if plain in _FALSE else None
