@@ -7,7 +7,7 @@ Tanimoto similarity of Morgan, MACCS and RDKit bit fingerprints, and BLEU over c
 BLEU-2/4, METEOR and ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process; the
 references are in the cache of the rewarders here, the published formula reads them each time.
 
-    python benchmarks/rewards_molecules.py [--data ../shared/data] [--rows 300] [--seed 0]
+    python -m benchmarks.rewards_molecules [--data ../shared/data] [--rows 300] [--seed 0]
 """
 
 import argparse

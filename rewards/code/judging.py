@@ -90,7 +90,7 @@ class _Task:
                 accepted = bool(accepts(*given))
         except Late:
             verdict.fail("time_limit_exceeded", number, "the comparison of the result did not end in time")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             verdict.fail("wrong_answer", number, f"the comparison ended with {type(error).__name__}")
         else:
             if accepted:

@@ -147,6 +147,8 @@ def test_several_right_answers(judge: Judge) -> None:
     assert judge("n = int(input())\nprint(1)", factor).terms["failed_test"] == 1
     touchy = {**factor, "judge": "def judge(given, said, expected):\n    return 1 / int(said) > 0"}
     assert judge("print('junk')", touchy).reason == "wrong"
+    leaving = {**factor, "judge": "def judge(given, said, expected):\n    raise SystemExit(0)"}
+    assert judge("print(7)", leaving).reason == "wrong"
     pairs = {
         "type": "call",
         "entry_point": "f",
