@@ -99,7 +99,8 @@ class RecordingWorker(_Worker):
 
     def last_error(self) -> str:
         """The latest failure of a generation, for the trainer's message."""
-        return self._last_error
+        lines = self._last_error.strip().splitlines()
+        return lines[-1] if lines else ""  # a remote traceback ends with its cause
 
     def flush(self) -> dict[str, Any]:
         """Write what is buffered; the recorder's counts."""

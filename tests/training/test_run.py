@@ -143,7 +143,7 @@ def find(name: str, root: int) -> psutil.Process | None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("victim", "cause"), [("VLLM::EngineCore", "vLLM"), ("ray::WorkerDict", "training worker")], ids=["engine", "actor"]
+    ("victim", "cause"), [("VLLM::EngineCore", "vLLM"), ("ray::WorkerDict", "WorkerDict")], ids=["engine", "actor"]
 )
 def test_a_run_whose_process_dies_ends_with_the_cause(victim: str, cause: str, tmp_path: Path) -> None:
     before = {p.pid for p in psutil.process_iter()}
