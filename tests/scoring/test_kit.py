@@ -64,6 +64,7 @@ def test_a_reward_that_searches_the_text_is_found_out(folder: Path) -> None:
     report = check(write(folder, code, CASES))
     parts = {problem.part for problem in report.problems if problem.severity == "fail"}
     assert {"probe gold inside the reasoning", "probe hedging", "probe many answers", "probe empty reference"} <= parts
+    assert {"probe negation", "probe aside"} <= parts
     assert not report.ready
     assert "before the last </think>" in report.text()
     assert "malformed" not in " ".join(parts), "the golden cases themselves hold"
