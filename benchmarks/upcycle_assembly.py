@@ -80,7 +80,7 @@ def transformers(folder: Path, layers: int) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     with torch.no_grad():
         theirs = model(_tokens()).logits.float()
-    ours = torch.load(folder / "native.pt")
+    ours = torch.load(folder / "native.pt", weights_only=True)
     difference = (ours.log_softmax(-1) - theirs.log_softmax(-1)).abs()
     return {
         "load_seconds": seconds,
