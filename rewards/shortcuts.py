@@ -23,7 +23,7 @@ _TEN_POWER = re.compile(
 _UNIT_POWER = re.compile(r"\^\s*(?:\{[^{}]*\}|[-+]?\d+)")
 _JOINED = re.compile(
     r"(?:[\d)}.!]|[\d)}.!\s][A-Za-z/%]+)\s*(?:[+*×·⋅-]|\\(?:times|cdot|ast)(?![a-z])|(?<=\d)\s*x(?=\s*\d))"
-    r"[\s(\[{]*(?:\\(?:left|frac|sqrt)\s*[(\[{]*\s*)*\d|\)\s*\(\s*\d|(?<![\d.^])\d+\.?\d*\s+\d+(?![\d\s]*/)"
+    r"[\s(\[{]*(?:\\(?:left|frac|sqrt)\s*[(\[{]*\s*)*\d|\)\s*\(\s*\d|(?<![\d.^])\d+(?:\.\d*)?\s+\d+(?![\d\s]*/)"
 )
 _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")

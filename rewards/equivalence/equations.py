@@ -17,7 +17,7 @@ EXACT = mpmath.mpf(10) ** -20
 _ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
 _APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
 _WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
-_TERM = re.compile(r"([-+]?)\s*(\d+\.?\d*)\s*([A-Za-z\\][^\d+-]*)")
+_TERM = re.compile(r"([-+]?)\s{0,9}(?<![\d.])(\d{1,30}(?:\.\d{0,30})?)\s{0,9}([A-Za-z\\][^\d+-]{0,40})")
 Same = Callable[[str, str], bool]
 
 
