@@ -66,7 +66,7 @@ def _index(base: str, names: tuple[str, ...]) -> None:
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="package")  # its event loop runs in this thread: tests elsewhere want their own
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
     """One browser for all tests."""
     if CHROMIUM is None:
