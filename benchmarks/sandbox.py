@@ -230,9 +230,7 @@ def passes_plainly(row: dict[str, Any], program: str, seconds: float) -> bool:
     parts = (row["prompt"], program, row["test"], f"check({row['entry_point']})", "print('passed')")
     with contextlib.suppress(subprocess.TimeoutExpired):
         command = [sys.executable, "-s", "-P", "-c", "\n".join(parts)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds, env={"PYTHONHASHSEED": "0"}
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env={"PYTHONHASHSEED": "0"})
         return done.stdout.endswith("passed\n")
     return False
 

@@ -198,7 +198,12 @@ class _Call:
             for session, (number, case) in zip(sessions, enumerate(self.cases, 1), strict=False):
                 args, kwargs, wanted = case
                 try:
-                    value = session().call(args, kwargs, in_place=self.in_place)
+                    running = session()
+                    with deadline(max(MIN_SECONDS, task.left())):  # reading a result takes time of the solution, too
+                        value = running.call(args, kwargs, in_place=self.in_place)
+                except Late:
+                    verdict.fail("time_limit_exceeded", number, "its result was not read in time")
+                    stack.close()
                 except CallFailed as failure:
                     verdict.fail(failure.run.ending, number, failure.run.detail)
                     stack.close()

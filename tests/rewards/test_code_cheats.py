@@ -79,6 +79,43 @@ CHEATS = {
     "infinite and nan": "print('nan')\ndef f(x): return float('nan')",
     "crash": "import ctypes; ctypes.string_at(0)",
     "trace the checks": "import sys\nsys.settrace(lambda *a: print(8675308))\nsys.setprofile(lambda *a: None)\ndef f(x): return 1",
+    "close every descriptor": "import os\nos.closerange(0, 64)\ndef f(x): return 1",
+    "bytes that are no text": "import sys\nsys.stdout.buffer.write(b'\\xff\\xed\\xa0\\x80\\0')\ndef f(x): return {'\\ud800': '\\0'}",
+    "a huge integer": "def f(x): return {1 << 10**7: 1 << 10**7}",
+    "a class that raises": (
+        "class A:\n    @property\n    def __class__(s): raise SystemExit(0)\n    def __getattr__(s, n): raise SystemExit(0)\n"
+        "print(A)\ndef f(x): return A()"
+    ),
+    "a dictionary of its own": "class A:\n    @property\n    def __dict__(s): return {'__class__': int}\nprint(A)\ndef f(x): return A()",
+    "a metaclass": (
+        "class M(type):\n    def __instancecheck__(s, o): return True\n    def __eq__(s, o): return True\n    __hash__ = type.__hash__\n"
+        "class A(metaclass=M): pass\nprint(A)\ndef f(x): return A"
+    ),
+    "let a child answer": "import os\nif os.fork(): os._exit(0)\nprint(1)\ndef f(x): return 1",
+    "many answer": "import os\nprint(1)\ndef f(x):\n    os.fork(), os.fork(), os.fork()\n    return 1",
+    "a timer": "import signal\nsignal.signal(signal.SIGALRM, lambda *a: 1 / 0)\nsignal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nprint(1)\ndef f(x): return 1",
+    "stop the parents": "import os, signal\nfor p in (1, os.getppid()): os.kill(p, signal.SIGSTOP)\nprint(1)\ndef f(x): return 1",
+    "forge the box": (
+        "import json, os, struct\nb = json.dumps({'status': 0, 'cpu': 0, 'wall': 0, 'memory': 0, 'over': None, 'report': '', 'dirty': False}).encode()\n"
+        "for fd in range(3, 64):\n    try: os.write(fd, struct.pack('!I', len(b)) + b)\n    except OSError: pass\nprint(1)\ndef f(x): return 1"
+    ),
+    "an endless message of an error": "class E(Exception):\n    def __str__(s):\n        while True: pass\nraise E",
+    "a generator": "print(8675308)\ndef f(x): yield 8675309",
+    "a coroutine": "print(8675308)\nasync def f(x): return 8675309",
+    "read the input of other tests": "import os, sys\nos.lseek(0, 0, 0)\nprint(*open(0, closefd=False).read().split() * 2)\ndef f(x): return 1",
+    "a table that is its own alias": (
+        'import os\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"ready": 1}\\n{"value": {"root": [0], "table": [["alias", [0]]]}}\\n\')\n    except OSError: pass\ndef f(x): return 1'
+    ),
+    "an element that hashes for ever": (
+        "t = (1,)\nfor _ in range(64): t = (t, t)\nimport json, os\ntable = [['set', [1]], *[['tuple', [n + 2], [n + 2]] for n in range(64)], ['tuple', 1]]\n"
+        "line = json.dumps({'value': {'root': [0], 'table': table}}).encode() + b'\\n'\n"
+        "for fd in range(3, 9):\n    try: os.write(fd, b'{}\\n' + line * 2)\n    except OSError: pass\ndef f(x): return 1"
+    ),
+    "keys that collide": (
+        "import json, os\ntable = [['set', *[[n + 1] for n in range(60000)]], *[['int', format(n * (2**61 - 1), 'x')] for n in range(60000)]]\n"
+        "line = json.dumps({'value': {'root': [0], 'table': table}}).encode() + b'\\n'\n"
+        "def f(x):\n    for fd in range(3, 9):\n        try: os.write(fd, line)\n        except OSError: pass\n    return 1"
+    ),
 }
 
 

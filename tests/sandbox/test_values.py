@@ -117,3 +117,14 @@ def test_depth_does_not_matter() -> None:
 def test_a_tuple_that_holds_itself_is_refused() -> None:
     with pytest.raises(Unreadable):
         decode({"root": [0], "table": [["tuple", [0]]]}, {})
+
+
+@pytest.mark.parametrize("kind", ["set", "frozenset", "dict"])
+@pytest.mark.parametrize("doubling", [True, False], ids=["a tuple of itself twice", "a deep tuple"])
+def test_no_element_can_keep_the_reader_hashing(kind: str, doubling: bool) -> None:
+    inner = [["tuple", *[[place + 2]] * (1 + doubling)] for place in range(200_000 if not doubling else 64)]
+    held = [[1], None] if kind == "dict" else [[1]]
+    with pytest.raises(Unreadable, match="hashed"):
+        decode({"root": [0], "table": [[kind, *held], *inner, ["tuple", 1]]}, {})
+    shallow = decode({"root": [0], "table": [[kind, *held], *inner[:8], ["int", "5"], ["tuple", 1]]}, {})
+    assert len(shallow) == 1

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 MAX_ITEMS = 4_000_000
+MAX_HASHED_DEPTH = 1000
 SAFE_INT = 10**15
 _SEQUENCES: tuple[tuple[Any, str], ...] = (
     (list, "list"),
@@ -119,7 +120,8 @@ def _fields(item: Any) -> list[tuple[str, Any]] | None:
 def decode(data: Any, classes: Mapping[str, Any]) -> Any:
     """The value of a table; objects only of the classes given by name, made without calling their constructors.
 
-    Objects of other classes become `Opaque`. Raises `Unreadable` for anything that is no table.
+    Objects of other classes become `Opaque`. Raises `Unreadable` for anything that is no table, and for an element or key
+    that would keep hashing for ever or overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
     """
     try:
         table, root = data["table"], data["root"]
@@ -169,6 +171,7 @@ def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
 def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
     """Put the parts in place: immutable containers from the inside out, then the others in any order."""
     state = [0] * len(table)  # 1: on the way, 2: done
+    costs: dict[int, tuple[int, int]] = {}
     for start in range(len(table)):
         if table[start][0] not in ("tuple", "frozenset", "alias") or state[start]:
             continue
@@ -183,7 +186,8 @@ def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
                 and state[part[0]] < 2
             ]
             if not inner:
-                made[place] = _frozen(table[place], made)
+                made[place] = _frozen(table[place], made, costs)
+                costs[place] = _cost(table[place], costs)
                 state[place] = 2
                 stack.pop()
             elif state[place]:
@@ -192,25 +196,32 @@ def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
                 state[place] = 1
                 stack.extend(dict.fromkeys(part for part in inner if state[part] == 0))
     for place, entry in enumerate(table):
-        _fill(entry, made[place], made)
+        _fill(entry, made[place], made, costs)
 
 
-def _frozen(entry: list[Any], made: list[Any]) -> Any:
+def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]]) -> Any:
+    if entry[0] == "frozenset":
+        return frozenset(_hashable(part, made, costs) for part in entry[1:])
     parts = [_get(part, made) for part in entry[1:]]
-    if entry[0] == "alias":
-        return parts[0]
-    return tuple(parts) if entry[0] == "tuple" else frozenset(map(_hashable, parts))
+    return parts[0] if entry[0] == "alias" else tuple(parts)
 
 
-def _fill(entry: list[Any], target: Any, made: list[Any]) -> None:
+def _cost(entry: list[Any], costs: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Steps and depth of hashing an immutable container, each shared part counted as often as it is met."""
+    inner = [costs[part[0]] for part in entry[1:] if isinstance(part, list) and part[0] in costs]
+    steps = len(entry) + sum(steps for steps, _ in inner)
+    return min(steps, MAX_ITEMS + 1), 1 + max((depth for _, depth in inner), default=0)
+
+
+def _fill(entry: list[Any], target: Any, made: list[Any], costs: dict[int, tuple[int, int]]) -> None:
     kind = entry[0]
     if kind in ("list", "deque"):
         target.extend(_get(part, made) for part in entry[1:])
     elif kind == "set":
-        target.update(_hashable(_get(part, made)) for part in entry[1:])
+        target.update(_hashable(part, made, costs) for part in entry[1:])
     elif kind == "dict":
-        parts = [_get(part, made) for part in entry[1:]]
-        target.update(zip(map(_hashable, parts[::2]), parts[1::2], strict=True))
+        keys = (_hashable(part, made, costs) for part in entry[1::2])
+        target.update(zip(keys, (_get(part, made) for part in entry[2::2]), strict=True))
     elif kind == "object" and not isinstance(target, Opaque):
         for name, part in _pairs(entry[2:]):
             object.__setattr__(target, name, _get(part, made))
@@ -231,7 +242,9 @@ def _get(part: Any, made: list[Any]) -> Any:
     return part
 
 
-def _hashable(value: Any) -> Any:
-    if isinstance(value, (list, set, dict)):
+def _hashable(part: Any, made: list[Any], costs: dict[int, tuple[int, int]]) -> Any:
+    value = _get(part, made)
+    steps, depth = costs.get(part[0], (0, 0)) if isinstance(part, list) else (0, 0)
+    if isinstance(value, (list, set, dict)) or steps > MAX_ITEMS or depth > MAX_HASHED_DEPTH:
         raise Unreadable("an element that cannot be hashed")
     return value
