@@ -14,12 +14,14 @@ MOST_CHARS = 2_000
 FENCE = re.compile(r"```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 TEST_TERM = re.compile(r"^(?:test|case)[_ ]?(\d+)$")
 REASONS = {
-    "wrong_output": "wrong_output",
     "wrong": "wrong_output",
+    "wrong_output": "wrong_output",
+    "time_limit_exceeded": "timeout",
     "time_limit": "timeout",
     "timeout": "timeout",
-    "memory": "memory",
+    "memory_limit_exceeded": "memory",
     "memory_limit": "memory",
+    "memory": "memory",
 }
 
 Row = dict[str, Any]
@@ -63,8 +65,13 @@ def _verdicts(count: int, values: dict[str, Any], row: Row) -> list[str]:
     passed = _count(values, ("passed", "tests_passed"))
     if passed is None:
         return ["unknown"] * count
-    failing = REASONS.get(row.get("reason") or "", "error")  # tests run in order and stop at the first failure
-    return ["passed"] * min(passed, count) + [failing] * (passed < count) + ["not_run"] * max(0, count - passed - 1)
+    failing = REASONS.get(row.get("reason") or "", "error")
+    failed = _count(values, ("failed_test",)) or passed + 1  # the first one, from 1
+    if count == 1:
+        return [failing]  # a check is one test, however many calls it makes
+    # a rewarder that stops at the first failure ran nothing after it; one that goes on records how many passed, not which
+    after = "unknown" if passed > failed - 1 or row.get("score_value") else "not_run"
+    return [*["passed"] * (failed - 1), failing, *[after] * count][:count]
 
 
 def _tests(info: Any) -> list[Row]:

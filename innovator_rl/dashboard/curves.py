@@ -7,11 +7,13 @@ from typing import Any
 
 from innovator_rl.dashboard.errors import RequestError
 from innovator_rl.dashboard.opened import OpenRun
-from innovator_rl.rollouts.schema import JUDGED
+from innovator_rl.rollouts.schema import DROP_REASONS, JUDGED
 
 GROUP_BY = ("domain", "data_source", "rewarder")
 MOST_SERIES = 40
-FATES = ("kept", "all_correct", "all_wrong", "unjudged", "failed", "surplus", "pending")
+DROPPED = tuple(reason for reason in DROP_REASONS if reason)
+FATES = ("kept", *DROPPED, "other", "pending")
+"""What became of a group; `other`: dropped for a reason that this program does not know."""
 
 Row = dict[str, Any]
 
@@ -25,12 +27,15 @@ SELECT step, {{by}} AS series, count(*) AS responses, avg(reward) FILTER ({JUDGE
        avg((outcome = 'error' OR status <> 'ok')::INT) AS errors, avg(repetition) AS repetition
 FROM responses WHERE kind = ? GROUP BY 1, 2
 """
-GROUPS = """
-SELECT step, {by} AS series, count(*) AS groups, count(*) FILTER (fate = 'kept') AS kept,
-       count(*) FILTER (drop_reason = 'all_correct') AS all_correct, count(*) FILTER (drop_reason = 'all_wrong') AS all_wrong,
-       count(*) FILTER (drop_reason = 'unjudged') AS unjudged,
-       count(*) FILTER (drop_reason = 'failed') AS failed, count(*) FILTER (drop_reason = 'surplus') AS surplus,
-       count(*) FILTER (fate = 'pending') AS pending
+COUNTED = {
+    "kept": "fate = 'kept'",
+    **{reason: f"drop_reason = '{reason}'" for reason in DROPPED},
+    "other": f"drop_reason NOT IN ('', {', '.join(repr(reason) for reason in DROPPED)})",
+    "pending": "fate = 'pending'",
+}
+GROUPS = f"""
+SELECT step, {{by}} AS series, count(*) AS groups,
+       {", ".join(f"count(*) FILTER ({condition}) AS {name}" for name, condition in COUNTED.items())}
 FROM groups WHERE kind = ? GROUP BY 1, 2
 """
 POINTS = (

@@ -95,6 +95,7 @@ class OpenRun:
         """Stop the thread and close the index."""
         self._stop.set()
         self._thread.join(timeout=30)
+        self.digest.restart()  # what was read of a step is kept
         self.index.close()
 
     def _keep(self) -> None:

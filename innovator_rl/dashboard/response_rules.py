@@ -11,7 +11,7 @@ from innovator_rl.dashboard.hacking import Explained, explanations
 
 def zero_spread(look: Look) -> list[Finding]:
     row = look.ask(
-        "SELECT avg((reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong'))::INT) AS value, "
+        "SELECT avg((reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong', 'all_equal'))::INT) AS value, "
         "count(*) FILTER (reward_std = 0) AS n FROM groups WHERE {where}",
         look.now,
     )[0]

@@ -109,6 +109,7 @@ def rollouts_page(opened: OpenRun, labels: Labels, searches: Searches, parameter
         "pages": max(1, math.ceil(total / size)),
         "histogram": bins,
         "search": state,
+        "indexing": opened.building,
         "milliseconds": round(1000 * (time.monotonic() - began), 2),
     }
 
@@ -132,7 +133,15 @@ def groups_page(opened: OpenRun, labels: Labels, searches: Searches, parameters:
         f"ORDER BY {order}, step, rid LIMIT {size} OFFSET {(page - 1) * size}",
         chosen.values,
     )
-    return {"rows": rows, "total": total, "page": page, "size": size, "pages": max(1, math.ceil(total / size))}
+    pages = max(1, math.ceil(total / size))
+    return {
+        "rows": rows,
+        "total": total,
+        "page": page,
+        "size": size,
+        "pages": pages,
+        "indexing": opened.building,
+    }
 
 
 def by_rid(opened: OpenRun, rids: list[int]) -> list[Row]:

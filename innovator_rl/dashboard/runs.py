@@ -19,7 +19,7 @@ from innovator_rl.dashboard.opened import OpenRun
 from innovator_rl.rollouts.metrics import read_metrics
 from innovator_rl.rollouts.recorder import recorded_losses
 from innovator_rl.rollouts.rundir import RunDir, RunState
-from innovator_rl.rollouts.summary import step_figures
+from innovator_rl.rollouts.summary import overall_accuracy, step_figures, trained_domains
 
 MOST_OPEN = 4
 HISTORY_POINTS = 60
@@ -110,7 +110,7 @@ class Runs:
         figures = [(line, step_figures(line)) for line in metrics[-HISTORY_POINTS:]]
         last = figures[-1][1] if figures else {}
         rewards = [f["reward"] for _, f in figures if f.get("reward") is not None]
-        domains = _domains(metrics[-1]) if metrics else None
+        domains = (trained_domains(metrics[-1]) if metrics else None) or None
         opened = self._open.get(run.path)
         step_seconds = last.get("seconds")
         left = (state.total_steps or 0) - state.step
@@ -134,7 +134,7 @@ class Runs:
             "model": _model(run),
             "ray": ray_link(record),
             "reward": rewards[-1] if rewards else None,
-            "accuracy": _accuracy(domains),
+            "accuracy": overall_accuracy(domains),
             "domains": domains,
             "reward_history": rewards,
             "tokens_per_second": last.get("tokens_per_second"),
@@ -187,24 +187,6 @@ def _model(run: RunDir) -> str | None:
     config, _ = read_config(run)
     model = (config or {}).get("model")
     return str(model.get("path")) if isinstance(model, dict) and model.get("path") else None
-
-
-def _domains(line: Row) -> Row | None:
-    domains: dict[str, Row] = {}
-    for key, value in line.items():
-        parts = key.split("/")
-        if parts[0] == "domain" and len(parts) == 3:
-            domains.setdefault(parts[1], {})[parts[2]] = value
-    return {
-        name: {"reward": d.get("score"), "accuracy": d.get("correct"), "responses": d.get("responses")}
-        for name, d in domains.items()
-    } or None
-
-
-def _accuracy(domains: Row | None) -> float | None:
-    known = [d for d in (domains or {}).values() if d["accuracy"] is not None and d["responses"]]
-    responses = sum(d["responses"] for d in known)
-    return sum(d["accuracy"] * d["responses"] for d in known) / responses if responses else None
 
 
 def _finite(value: float) -> float | None:

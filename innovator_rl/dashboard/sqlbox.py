@@ -56,14 +56,13 @@ def run_sql(opened: OpenRun, labels: Labels, sql: str) -> Row:
     """The answer of `sql`. Raises `RequestError` for anything but a SELECT that ends in time."""
     if len(sql) > SQL_CHARS:
         raise RequestError(f"the statement has {len(sql)} characters, {SQL_CHARS} are allowed")
-    check_select(sql)
+    inner = check_select(sql)
     began = time.monotonic()
     with _tables(opened, labels) as cursor:
         timer = threading.Timer(SQL_SECONDS, cursor.interrupt)
         timer.start()
         try:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            inner = sql.rstrip().rstrip(";")
             columns = cursor.execute(f"DESCRIBE SELECT * FROM (\n{inner}\n)").fetchall()
             longest = _cell_chars(len(columns))
             rows = cursor.execute(_bounded(inner, [column[1] for column in columns], longest)).fetchall()
@@ -95,14 +94,18 @@ def describe_sql(opened: OpenRun, labels: Labels) -> Row:
     return {"tables": tables, "examples": list(EXAMPLES)}
 
 
-def check_select(sql: str) -> None:
-    """Raise `RequestError` unless `sql` is one SELECT."""
+def check_select(sql: str) -> str:
+    """`sql` without the semicolons that end it and what follows them. Raises `RequestError` unless it is one SELECT."""
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
         raise RequestError(_sentence(error)) from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise RequestError("one SELECT, and nothing else, is allowed here")
+    for offset, kind in duckdb.tokenize(sql):  # one statement: its first semicolon ends it
+        if kind == duckdb.token_type.operator and sql.encode()[offset : offset + 1] == b";":
+            return sql.encode()[:offset].decode()
+    return sql
 
 
 @contextlib.contextmanager

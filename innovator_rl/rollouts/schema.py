@@ -24,7 +24,8 @@ import pyarrow as pa
 SCHEMA_VERSION = 1
 DATASETS = ("rollouts", "tokens", "updates")
 KINDS = ("train", "validation")
-DROP_REASONS = ("all_correct", "all_wrong", "unjudged", "failed", "surplus", "")
+DROP_REASONS = ("all_correct", "all_wrong", "all_equal", "unjudged", "failed", "surplus", "")
+"""Why a group was not trained on; `all_equal`: one value for all, neither right nor wrong; `surplus`: more than the step needed."""
 JUDGED = "coalesce(nullif(outcome, ''), 'scored') = 'scored'"
 """SQL: whether a response has a verdict. Averages are over those that do, as the trainer's are."""
 DROP_REASON = f"""CASE

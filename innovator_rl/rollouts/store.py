@@ -112,13 +112,17 @@ class Store:
         steps: int | Iterable[int] | None = None,
         kind: str = "train",
     ) -> list[Row]:
-        """Responses counted and averaged by the given columns of COUNT_BY: `responses`, `correct`, `accuracy`, ..."""
+        """Responses counted and averaged by the given columns of COUNT_BY: `responses`, `judged`, `correct`, `accuracy`, ...
+
+        Averages are over the judged responses.
+        """
         _known(by, COUNT_BY, "count by")
         columns = ", ".join(by)
         source = "({joined})" if "drop_reason" in by else "{rollouts}"  # the join is most of the cost
         return self._ask(
             f"""
-            SELECT {columns}, count(*) AS responses, count(*) FILTER (correct) AS correct,
+            SELECT {columns}, count(*) AS responses, count(*) FILTER ({JUDGED}) AS judged,
+                   count(*) FILTER (correct) AS correct,
                    avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy,
                    avg(reward) FILTER ({JUDGED}) AS reward_mean,
                    avg(response_tokens) AS response_tokens_mean, count(*) FILTER (truncated) AS truncated,

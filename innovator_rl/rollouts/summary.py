@@ -27,16 +27,46 @@ Domains = Mapping[str, Mapping[str, Any]]
 
 
 def domain_figures(store: Store, step: int, kind: str = "train") -> dict[str, dict[str, Any]]:
-    """`{domain: {accuracy, reward, responses}}` of one recorded step."""
+    """`{domain: {accuracy, reward, responses, judged, correct}}` of one recorded step."""
     return {
         row["domain"] or "?": {
             "accuracy": row["accuracy"],
             "reward": row["reward_mean"],
             "responses": row["responses"],
+            "judged": row["judged"],
             "correct": row["correct"],
         }
         for row in store.counts(by=["domain"], steps=step, kind=kind)
     }
+
+
+def trained_domains(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same out of the sampler's `domain/NAME/...` metrics; accuracy and reward are None where nothing was judged."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in metrics.items():
+        parts = key.split("/")
+        if parts[0] == "domain" and len(parts) == 3:
+            found.setdefault(parts[1], {})[parts[2]] = value
+    return {name: _trained_domain(values) for name, values in found.items()}
+
+
+def _trained_domain(values: Mapping[str, Any]) -> dict[str, Any]:
+    responses, unjudged = values.get("responses"), values.get("unjudged") or 0.0
+    judged = None if responses is None else round(responses * (1 - unjudged))
+    accuracy, reward = (None if judged == 0 else values.get(name) for name in ("correct", "score"))
+    return {
+        "accuracy": accuracy,
+        "reward": reward,
+        "responses": responses,
+        "judged": judged,
+        "correct": None if accuracy is None or judged is None else accuracy * judged,
+    }
+
+
+def overall_accuracy(domains: Domains | None) -> float | None:
+    """Correct responses over judged ones, all domains together; None where nothing was judged."""
+    judged = sum(values.get("judged") or 0 for values in (domains or {}).values())
+    return sum(values.get("correct") or 0 for values in (domains or {}).values()) / judged if judged else None
 
 
 def step_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> dict[str, Any]:
@@ -53,7 +83,7 @@ def step_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> 
         figures.setdefault("groups_dropped", dropped)
     if domains:
         figures.setdefault("domains", domains)
-        figures.setdefault("accuracy", _overall(domains))
+        figures.setdefault("accuracy", overall_accuracy(domains))
     return figures
 
 
@@ -62,7 +92,7 @@ def validation_figures(metrics: Mapping[str, Any], domains: Domains | None = Non
     figures: dict[str, Any] = {name: value for name, value in metrics.items() if "/" not in name}
     if domains:
         figures.setdefault("domains", domains)
-        figures.setdefault("accuracy", _overall(domains))
+        figures.setdefault("accuracy", overall_accuracy(domains))
         return figures
     sources = {
         match["source"]: {"accuracy": float(value)}
@@ -73,11 +103,6 @@ def validation_figures(metrics: Mapping[str, Any], domains: Domains | None = Non
         figures.setdefault("domains", sources)
         figures.setdefault("accuracy", sum(s["accuracy"] for s in sources.values()) / len(sources))
     return figures
-
-
-def _overall(domains: Domains) -> float | None:
-    responses = sum(values.get("responses") or 0 for values in domains.values())
-    return sum(values.get("correct") or 0 for values in domains.values()) / responses if responses else None
 
 
 def _is_number(value: Any) -> bool:

@@ -7,15 +7,18 @@ which stand without spaces, count as a word each.
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 PREVIEW_CHARS = 240
 INDEXED_CHARS = 200_000  # the words after this are not found; a response this long is a defect, not an answer
 MOST_HITS = 100_000
+PAGE_BYTES = 8_192
+HASH_BYTES = 8 << 20  # of words held in memory before a part of the index is written
 CJK = re.compile(r"([\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff])")
 WORD = re.compile(r"[^\W_]+\*?")
 
@@ -29,15 +32,17 @@ class Words:
         self._reading = threading.Lock()
         self._writer = self._connect()
         self._writer.executescript(
-            """
-            PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+            f"""
+            PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
             CREATE TABLE IF NOT EXISTS about (build TEXT);
             CREATE TABLE IF NOT EXISTS previews (rid INTEGER PRIMARY KEY, preview TEXT);
             CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='', detail=none);
             """
         )
         self.fresh = self._writer.execute("SELECT count(*) FROM about").fetchone()[0] == 0
-        if self.fresh:
+        if self.fresh:  # a step is one write; written parts are merged sixteen at a time, not again and again
+            self._writer.execute("INSERT INTO words (words, rank) VALUES ('automerge', 0)")
+            self._writer.execute("INSERT INTO words (words, rank) VALUES ('hashsize', ?)", (HASH_BYTES,))
             self._writer.execute("INSERT INTO about VALUES (?)", (build,))
             self._writer.commit()
         self._reader = self._connect()
@@ -50,13 +55,21 @@ class Words:
         if self._writer.execute("SELECT build FROM about").fetchone()[0] != self._build:
             raise ValueError("its word index belongs to another build")
 
-    def add(self, rows: Iterable[tuple[int, str, str]]) -> None:
-        """Index `(rid, text, preview)` rows; a row that is known already is left as it is."""
-        with self._writing, self._writer:
-            for rid, text, preview in rows:
-                done = self._writer.execute("INSERT OR IGNORE INTO previews VALUES (?, ?)", (rid, preview))
-                if done.rowcount:
-                    self._writer.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (rid, spaced(text)))
+    def add(self, rows: Sequence[tuple[int, str, str]]) -> None:
+        """Index `(rid, text, preview)` rows; a row that is known already is left as it is. Found after `commit`."""
+        with self._writing:
+            asked = json.dumps([row[0] for row in rows])
+            chosen = "SELECT rid FROM previews WHERE rid IN (SELECT value FROM json_each(?))"
+            known = {rid for (rid,) in self._writer.execute(chosen, [asked])}
+            new = [row for row in rows if row[0] not in known] if known else rows
+            self._writer.executemany("INSERT INTO previews VALUES (?, ?)", ((rid, preview) for rid, _, preview in new))
+            texts = ((rid, spaced(text)) for rid, text, _ in new)
+            self._writer.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", texts)
+
+    def commit(self) -> None:
+        """Let the rows added so far be found."""
+        with self._writing:
+            self._writer.commit()
 
     def previews(self, rids: Sequence[int]) -> dict[int, str]:
         """The first characters of the responses that have been read."""
@@ -86,4 +99,4 @@ class Words:
 def spaced(text: str) -> str:
     """The text, cut to INDEXED_CHARS, with spaces around CJK characters."""
     text = text[:INDEXED_CHARS]
-    return CJK.sub(r" \1 ", text) if CJK.search(text) else text
+    return text if text.isascii() or not CJK.search(text) else CJK.sub(r" \1 ", text)

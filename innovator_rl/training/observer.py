@@ -13,6 +13,7 @@ from innovator_rl.rollouts.progress import Progress
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.rundir import RunDir
 from innovator_rl.rollouts.schema import UpdateRow
+from innovator_rl.rollouts.summary import trained_domains
 from innovator_rl.rollouts.tensorboard import TensorBoardWriter
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class RunObserver:
         self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))
         self._events(step, metrics)
         self._guard("rollouts", lambda: self.recorder.compact(step - 1))
-        self._guard("progress", lambda: self.progress.step(step, metrics, domains=_domains(metrics)))
+        self._guard("progress", lambda: self.progress.step(step, metrics, domains=trained_domains(metrics)))
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))
@@ -100,21 +101,3 @@ class RunObserver:
             if sink not in self._failed:
                 self._failed.add(sink)
                 log.warning("%s is not written any more: %s: %s", sink, type(error).__name__, error)
-
-
-def _domains(metrics: dict[str, float]) -> dict[str, dict[str, Any]]:
-    """The sampler's `domain/NAME/...` metrics as the display wants them."""
-    domains: dict[str, dict[str, Any]] = {}
-    for key, value in metrics.items():
-        if key.startswith("domain/"):
-            _, name, figure = key.split("/")
-            domains.setdefault(name, {})[figure] = value
-    return {
-        name: {
-            "accuracy": d["correct"],
-            "reward": d["score"],
-            "responses": d["responses"],
-            "correct": d["correct"] * d["responses"] * (1 - d["unjudged"]),
-        }
-        for name, d in domains.items()
-    }

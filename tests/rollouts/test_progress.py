@@ -144,8 +144,8 @@ def test_the_engines_flat_metrics_and_dynamic_sampling_are_understood() -> None:
         "actor/entropy": 1.0,
     }
     domains = {
-        "physics": {"accuracy": 0.5, "responses": 10, "correct": 5},
-        "math": {"accuracy": 0.1, "responses": 30, "correct": 3},
+        "physics": {"accuracy": 0.5, "responses": 14, "judged": 10, "correct": 5},
+        "math": {"accuracy": 0.1, "responses": 30, "judged": 30, "correct": 3},
     }
     progress.step(1, metrics, domains)
     assert progress.state.last["accuracy"] == 0.2

@@ -3,11 +3,13 @@
 
 import { h, replace, s } from "./dom.js";
 import { compact, num, words } from "./format.js";
+import { table } from "./table.js";
 
 const PAD = { left: 46, right: 10, top: 8, bottom: 22 };
 const WIDTH = 480;
 const COLUMNS = 600;
 const MOST_BARS = 240;
+const MOST_LINES = 500;
 
 /** About `count` round numbers from `low` to `high`. */
 export function ticks(low, high, count = 4) {
@@ -198,7 +200,32 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
       onpick(step, nearestSeries(event, step));
     });
   show(-1);
-  return h("figure", { class: "chart" }, h("figcaption", null, title, caption), svg, legend);
+  return h("figure", { class: "chart" }, h("figcaption", null, title, caption), svg, legend, figuresOf(title, shown, format));
+}
+
+/** The chart's numbers as a table, newest step first; built when it is first opened. */
+function figuresOf(title, shown, format) {
+  const body = h("div");
+  const build = () => {
+    const bySeries = shown.map((one) => new Map(one.points.map((p) => [p.x, p.y])));
+    const steps = [...new Set(shown.flatMap((one) => one.points.map((p) => p.x)))].sort((a, b) => b - a);
+    const columns = [
+      { title: "Step", class: "num", cell: (step) => num(step) },
+      ...shown.map((one, i) => ({
+        title: words(one.name),
+        class: "num",
+        cell: (step) => format(finite(bySeries[i].get(step)) ? bySeries[i].get(step) : null),
+      })),
+    ];
+    const cut = steps.length > MOST_LINES && h("p", { class: "dim" }, `the newest ${MOST_LINES} of ${num(steps.length)} steps`);
+    replace(body, [cut, table({ caption: title, columns, rows: steps.slice(0, MOST_LINES) }).element].filter(Boolean));
+  };
+  return h(
+    "details",
+    { class: "figures", ontoggle: (event) => event.target.open && !body.childNodes.length && build() },
+    h("summary", { "aria-label": `${title} as a table` }, "Table"),
+    body,
+  );
 }
 
 /** Stacked bars over steps: `series` as in lineChart. */
@@ -273,6 +300,7 @@ export function stackedBars({ title, series, height = 190, onpick = null, hint =
         ),
       ),
     ),
+    figuresOf(title, shown, num),
   );
 }
 

@@ -116,7 +116,8 @@ export default async function view({ run, query, signal }) {
       const asked = new URLSearchParams([...chosen, ["size", "1"], ...(grouped ? [] : [["histogram", "none"]])]);
       const now = await (grouped ? api.groups : api.rollouts)(run, asked, signal).catch(() => null);
       // the list moves under the reader only when asked to
-      if (now && now.total > total)
+      if (now && now.total > total && !total) draw();
+      else if (now && now.total > total)
         notify(`${num(now.total - total)} more match these filters`, ["Show them", draw], 30, "news");
     },
   };
@@ -201,7 +202,7 @@ function forFingers(bins) {
 }
 
 function responseList(run, data, query, chosen, keys) {
-  if (!data.rows.length) return nothing(query);
+  if (!data.rows.length) return nothing(query, data.indexing);
   const from = new URLSearchParams(chosen);
   const columns = [
     { title: "Step", class: "num", sort: "step", cell: (r) => num(r.step) },
@@ -251,7 +252,7 @@ function responseList(run, data, query, chosen, keys) {
 }
 
 function groupList(run, data, query, keys) {
-  if (!data.rows.length) return nothing(query);
+  if (!data.rows.length) return nothing(query, data.indexing);
   const columns = [
     { title: "Step", class: "num", sort: "step", cell: (g) => num(g.step) },
     { title: "Domain", sort: "domain", cell: (g) => h("a", { href: groupLink(run, g) }, g.domain ?? g.uid) },
@@ -288,7 +289,8 @@ function groupList(run, data, query, keys) {
   return [shown.element, pager(data)];
 }
 
-function nothing(query) {
+function nothing(query, building) {
+  if (building) return empty("Not indexed yet", "This list fills itself as soon as the index is built.");
   return [...selection(query, false).keys()].length
     ? empty(
         "No response matches these filters",

@@ -22,7 +22,7 @@ const CHARTS = [
   ["reward_seconds", "Seconds to score", duration],
   ["errors", "Scoring errors", percent],
 ];
-const FATES = ["kept", "all_correct", "all_wrong", "unjudged", "failed", "surplus", "pending"];
+const FATES = ["kept", "all_correct", "all_wrong", "all_equal", "unjudged", "failed", "surplus", "other", "pending"];
 
 export default async function view({ run, query, signal }) {
   const by = query.get("by") ?? "domain";
@@ -195,11 +195,13 @@ function figures(run, data, { by, kind, weight }) {
           ? { fate: "kept" }
           : one.name === "pending"
             ? { fate: "pending" }
-            : { drop_reason: one.name },
+            : one.name === "other"
+              ? { fate: "dropped" }
+              : { drop_reason: one.name },
       ),
     series: FATES.map((name, i) => ({
       name,
-      colour: [0, 1, 4, 5, 2, 3, 8][i],
+      colour: [0, 1, 4, 6, 5, 2, 3, 7, 8][i],
       points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })),
     })),
   });
