@@ -162,9 +162,7 @@ def test_code_has_a_verdict_a_test(client: TestClient) -> None:
     ]
     assert {test["verdict"] for test in reports[0]["tests"]} == {"passed"}
     verdicts = [test["verdict"] for test in reports[1]["tests"]]
-    passed = reports[1][
-        "passed"
-    ]  # a score above 0 does not tell whether the rest ran
+    passed = reports[1]["passed"]  # a score above 0 does not tell whether the rest ran
     assert verdicts == ["passed"] * passed + ["wrong_output"] + ["unknown"] * (3 - passed)
     assert reports[1]["program"].startswith("def scale")
 
