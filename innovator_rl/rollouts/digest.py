@@ -92,7 +92,7 @@ class Digest:
         """Index a row group's words; the repetition of each of its rows that has a number."""
         chosen = [i for i, rid in enumerate(rids) if rid is not None]
         if len(chosen) < len(rids):
-            table = table.take(chosen)
+            table = table.take(pa.array(chosen, pa.int64()))
         numbers = [rid for rid in rids if rid is not None]
         texts = zip(numbers, table["prompt"].to_pylist(), table["response"].to_pylist(), strict=True)
         self._index.words.add([(rid, f"{p or ''}\n{r or ''}", preview(r or "")) for rid, p, r in texts])

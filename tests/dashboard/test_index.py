@@ -121,6 +121,22 @@ def test_what_is_read_once_is_not_read_again(tmp_path: Path) -> None:
     index.close()
 
 
+def test_a_step_that_was_left_half_way_goes_on_with_its_other_half(tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    record(run, 1, groups=300)
+    index = Index(run)
+    index.refresh()
+    digest = Digest(index, SegmentReader(run))
+    assert digest.work()
+    digest.restart()
+    first = count(index, "digested")
+    assert 0 < first < 1200
+    assert len(index.words.search("answer")) == first
+    read_everything(index)
+    assert count(index, "digested") == len(index.words.search("answer")) == 1200
+    index.close()
+
+
 def spoil_middle(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[40 : len(data) // 2] = bytes(len(data) // 2 - 40)
