@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,13 +50,23 @@ def dashboard(
     check_token(host, token)
     limits = read_thresholds(thresholds)
     roots = _roots(runs_dir, demo)
-    with _listening(host, port) as listening, contextlib.ExitStack() as stack:
+    with _listening(host, port) as listening, _terminated_in_order(), contextlib.ExitStack() as stack:
         if demo:
             roots.append(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="innovator-demo-"))))
             from innovator_rl.dashboard.demo.write import write_demo
 
             write_demo(roots[-1])
         _serve(roots, host, token, limits, demo, listening)
+
+
+@contextlib.contextmanager
+def _terminated_in_order() -> Iterator[None]:
+    """SIGTERM leaves by an exception, so that made-up runs are deleted; uvicorn raises it again when it has closed."""
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _roots(runs_dir: str, demo: bool) -> list[Path]:
