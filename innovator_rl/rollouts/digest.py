@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from innovator_rl.rollouts.index import Index
 from innovator_rl.rollouts.texts import SegmentReader
@@ -19,8 +18,6 @@ from innovator_rl.rollouts.words import PREVIEW_CHARS
 
 NGRAM = 4
 NGRAM_CHARS = 20_000  # of a response, for its repetition
-HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-ROW_SHIFT, HASH_SHIFT = np.uint64(44), np.uint64(20)  # a row's number above 44 bits of a sequence's hash
 SERIES = ("entropy", "clip_side", "old_logprobs", "rollout_logprobs")
 
 
@@ -90,13 +87,10 @@ class Digest:
 
     def _words(self, table: pa.Table, rids: list[int | None]) -> dict[int, float | None]:
         """Index a row group's words; the repetition of each of its rows that has a number."""
-        chosen = [i for i, rid in enumerate(rids) if rid is not None]
-        if len(chosen) < len(rids):
-            table = table.take(pa.array(chosen, pa.int64()))
-        numbers = [rid for rid in rids if rid is not None]
-        texts = zip(numbers, table["prompt"].to_pylist(), table["response"].to_pylist(), strict=True)
-        self._index.words.add([(rid, f"{p or ''}\n{r or ''}", preview(r or "")) for rid, p, r in texts])
-        return dict(zip(numbers, repetitions(table["response"]), strict=True))
+        texts = zip(rids, table["prompt"].to_pylist(), table["response"].to_pylist(), strict=True)
+        found = [(rid, prompt or "", response or "") for rid, prompt, response in texts if rid is not None]
+        self._index.words.add([(rid, f"{prompt}\n{response}", preview(response)) for rid, prompt, response in found])
+        return {rid: repetition(response) for rid, _, response in found}
 
     def _tokens(self, step: int, kind: str, attempt: int) -> Iterator[None]:
         rows = self._index.ask(
@@ -130,25 +124,13 @@ def preview(text: str) -> str:
     return " ".join(text[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
 
 
-def repetitions(texts: pa.ChunkedArray) -> list[float | None]:
-    """Per text, the share of 4-word sequences that occurred before; None for texts with fewer words than that."""
-    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(texts, 0, NGRAM_CHARS)))
-    words = words.combine_chunks()
-    lengths = np.asarray(words.value_lengths().fill_null(0), dtype=np.int64)
-    codes = np.asarray(words.flatten().dictionary_encode().indices, dtype=np.uint64)
-    counts = np.maximum(lengths - NGRAM + 1, 0)
-    if len(codes) < NGRAM or not counts.any():
-        return [None] * len(lengths)
-    row = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
-    hashed = codes[: len(codes) - NGRAM + 1].copy()
-    for ahead in range(1, NGRAM):
-        hashed = hashed * HASH_FACTOR + codes[ahead : len(codes) - NGRAM + 1 + ahead]
-    hashed *= HASH_FACTOR
-    inside = row[: len(hashed)] == row[NGRAM - 1 :]
-    keys = np.sort((row[: len(hashed)][inside] << ROW_SHIFT) | (hashed[inside] >> HASH_SHIFT))
-    first = np.concatenate([[True], keys[1:] != keys[:-1]])
-    different = np.bincount((keys[first] >> ROW_SHIFT).astype(np.int64), minlength=len(lengths))
-    return [1 - float(d) / float(n) if n else None for d, n in zip(different, counts, strict=True)]
+def repetition(text: str) -> float | None:
+    """Share of 4-word sequences that occurred before; None for texts with fewer words than that."""
+    words = text[:NGRAM_CHARS].split()
+    count = len(words) - NGRAM + 1
+    if count < 1:
+        return None
+    return 1 - len(set(zip(*(words[start:] for start in range(NGRAM)), strict=False))) / count
 
 
 def token_means(table: pa.Table) -> dict[str, np.ndarray]:

@@ -22,7 +22,13 @@ from rewards.equivalence.tokens import Unreadable
 MAX_LOG10 = 3_000
 DIGITS, MAX_DIGITS = 50, 700
 _WORDS = re.compile(r"[A-Za-z]{2,}")
-_ERRORS = (ValueError, ZeroDivisionError, OverflowError, TypeError, ArithmeticError, NotImplementedError, KeyError)
+_ERRORS = (
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    KeyError,
+    NotImplementedError,
+)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innovator_rl.rollouts.digest import Digest, repetitions, token_means
+from innovator_rl.rollouts.digest import Digest, repetition, token_means
 from innovator_rl.rollouts.index import Index
 from innovator_rl.rollouts.schema import ROLLOUTS
 from innovator_rl.rollouts.segments import compact
@@ -255,24 +255,9 @@ def test_words_of_scripts_without_spaces_are_found(tmp_path: Path) -> None:
     words.close()
 
 
-@given(st.lists(st.lists(st.sampled_from("abcd"), max_size=30), max_size=5))
-def test_repetition_is_the_share_of_sequences_seen_before(texts: list[list[str]]) -> None:
-    values = repetitions(pa.chunked_array([[" ".join(words) for words in texts]], pa.string()))
-    assert len(values) == len(texts)
-    for words, value in zip(texts, values, strict=True):
-        check_repetition(words, value)
-
-
-def test_a_response_that_is_missing_has_no_repetition() -> None:
-    assert repetitions(pa.chunked_array([[None, "a b c d e", "", "x  x x x\nx"]], pa.string())) == [
-        None,
-        0.0,
-        None,
-        0.5,
-    ]
-
-
-def check_repetition(words: list[str], value: float | None) -> None:
+@given(st.lists(st.sampled_from("abcd"), max_size=30))
+def test_repetition_is_the_share_of_sequences_seen_before(words: list[str]) -> None:
+    value = repetition(" ".join(words))
     if len(words) < 4:
         assert value is None
         return

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pairs_physics import DIFFERENT, SAME
+from pairs_different import DIFFERENT
+from pairs_same import SAME
 from real_data import real
 
 from rewards.equivalence.compare import same
