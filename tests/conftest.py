@@ -1,9 +1,13 @@
 """Makes this folder's helpers, such as `real_data`, importable from every test below it, and tests independent of each other."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 
 import pytest
+
+# A shell starts background commands with Ctrl-C ignored, and what the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

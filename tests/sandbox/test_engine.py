@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.code.sandbox import engine
+from rewards.code.sandbox import engine, layers
 from rewards.code.sandbox.calls import CallFailed, calls
 from rewards.code.sandbox.engine import Layers, Sandbox
 from rewards.code.sandbox.layers import PROPERTIES, Held, prove
@@ -47,8 +47,8 @@ def test_memory_of_many_processes_is_one_sum() -> None:
         "import os, time\nfor _ in range(3):\n    if os.fork() == 0:\n        held = b'x' * (50 * 2**20)\n"
         "        time.sleep(2)\n        os._exit(0)\nos.wait()"
     )
-    for layers in (Layers(), Layers(groups=False)):
-        with Sandbox(layers=layers) as made, made.open(program, limits=Limits(seconds=5, memory_mb=100)) as box:
+    for asked in (Layers(), Layers(groups=False)):
+        with Sandbox(layers=asked) as made, made.open(program, limits=Limits(seconds=5, memory_mb=100)) as box:
             assert box.run(b"").ending == "memory_limit_exceeded"
 
 
@@ -137,6 +137,15 @@ def test_pool_runs_many_and_refuses_more_than_it_may_hold() -> None:
         with pytest.raises(Full):
             pool.submit(run, 1)
         assert [future.result() for future in held] == [None] * 6
+
+
+def test_the_proof_of_the_memory_bound_counts_only_what_is_held_at_once() -> None:
+    """Processes that were killed to make room for the next had held their part, too, but not together."""
+    if not prove().properties["memory"]:
+        pytest.skip("the tree's memory is not bounded here")
+    with Sandbox() as sandbox:
+        held = [layers._run(sandbox, layers._MEMORY, layers.PROOF_MEMORY_MB) for _ in range(8)]
+    assert max(held) * 40 <= 2 * layers.PROOF_MEMORY_MB, held
 
 
 def test_layers_are_proved_by_attacks_that_succeed_without_them() -> None:

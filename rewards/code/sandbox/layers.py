@@ -96,18 +96,25 @@ _MEMORY = r"""
 import os, select, time
 ready, say = os.pipe()
 wait, go = os.pipe()
-for _ in range(4):
-    if os.fork() == 0:
+children = []
+for number in range(4):
+    child = os.fork()
+    if child == 0:
         os.close(go)
         held = b"x" * (40 * 2**20)
-        os.write(say, b"x")
+        os.write(say, bytes([number]))
+        os.close(say)
         os.read(wait, 1)
         os._exit(0 if held else 1)
-holding = 0
-while holding < 4 and select.select([ready], [], [], 3)[0]:
-    holding += len(os.read(ready, 1))
+    children.append(child)
+os.close(say)
+held = set()
+while select.select([ready], [], [], 3)[0] and (numbers := os.read(ready, 4)):
+    held.update(numbers)
 time.sleep(0.3)
-print(holding)
+os.close(go)
+ended_well = [os.waitpid(child, 0)[1] == 0 for child in children]
+print(sum(ended_well[number] for number in held))  # held it all at once: none was killed to make room for the next
 """
 _COUNT = r"""
 import os, time
