@@ -8,8 +8,8 @@
 
 A variant is the base with other settings and, where it says so, with other coarse experts: `groups` merges neighbouring
 disciplines into that many experts; `experts` takes the donor's copy (as is, or partly drawn anew) or shuffles channels
-before the split. What is not spent on induction is spent on integration, so every variant trains on as many tokens, and
-the dense baseline on as many again. Finished stages are not run again.
+before the split. What is not spent on induction is spent on integration, and what is not spent on the router's start on its
+training, so every variant sees as many tokens, and the dense baseline as many again. Finished stages are not run again.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ def _configuration(
     induction = base.induct.tokens * len(base.disciplines)
     untrained = variant.experts in ("copied", "dropped")
     return _with_tokens(
-        config, induct=induction // len(merged), integrate=config.integrate.tokens + (induction if untrained else 0)
+        config,
+        induct=induction // len(merged),
+        route=config.route.tokens + base.route.start_tokens - config.route.start_tokens,
+        integrate=config.integrate.tokens + (induction if untrained else 0),
     )
 
 
@@ -117,7 +120,8 @@ def grouped(base: UpcycleConfig, variant: Variant, where: str) -> dict[str, list
 
 
 def _total(config: UpcycleConfig) -> int:
-    return config.induct.tokens * len(config.disciplines) + config.route.tokens + config.integrate.tokens
+    routing = config.route.start_tokens + config.route.tokens
+    return config.induct.tokens * len(config.disciplines) + routing + config.integrate.tokens
 
 
 def _with_tokens(config: UpcycleConfig, **tokens: int) -> UpcycleConfig:

@@ -11,9 +11,10 @@ from upcycle.objectives import MixtureObjective, Weights
 from upcycle.spec import FILE
 from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
 
+NEW = (".mlp.gate.", ".mlp.experts.", ".mlp.routed_scale")  # parts of the names of what the donor did not have
 TRAINED = {  # parts of the names of what learns
     "all": ("",),
-    "experts": (".mlp.gate.", ".mlp.experts.", ".mlp.routed_scale"),
+    "experts": NEW,
     "router": (".mlp.gate.", ".mlp.routed_scale"),
 }
 
@@ -37,4 +38,7 @@ def engine(setup: Setup) -> Engine:
     model = build(setup, "mixture", source, lambda name: any(part in name for part in TRAINED[stage.train]))
     weights = Weights(language=1.0, classification=stage.classification, balance=stage.balance, z_loss=stage.z_loss)
     objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, config.route.general_target)
-    return engine_of(setup, "integrate", stage, model, objective, setup.shares(stage))
+    return engine_of(
+        setup, "integrate", stage, model, objective, setup.shares(stage),
+        share=lambda name: 1.0 if any(part in name for part in NEW) else stage.donor_rate,
+    )  # fmt: skip

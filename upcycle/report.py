@@ -48,11 +48,12 @@ def rows(config: UpcycleConfig) -> list[Row]:
     before_routing, routed = _ends(config, "route")
     _, integrated = _ends(config, "integrate")
     donor, dense = _ends(config, "dense")
-    routed_tokens = spent + config.route.tokens
+    started_tokens = spent + config.route.start_tokens
+    routed_tokens = started_tokens + config.route.tokens
     found = [
         Row("donor", 0, donor),
         Row("induced, each on its own discipline", spent, induced),
-        Row("split, router untrained", spent, before_routing),
+        Row(f"split, router {'started' if config.route.start_tokens else 'untrained'}", started_tokens, before_routing),
         Row("routed", routed_tokens, routed),
         Row("integrated", routed_tokens + config.integrate.tokens, integrated),
         Row("dense, continued", config.dense.tokens, dense),

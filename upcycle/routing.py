@@ -7,12 +7,19 @@ shared expert. Gates enter the sum as constants, so the trunk is only run forwar
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from upcycle.checkpoints import native_source
 from upcycle.config import UpcycleConfig
-from upcycle.engine import Engine
+from upcycle.engine import LINE_EVERY, Engine
 from upcycle.objectives import MixtureObjective, Weights
+from upcycle.router_start import start_router
 from upcycle.spec import FILE
 from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
 
@@ -37,4 +44,26 @@ def engine(setup: Setup) -> Engine:
     model.set_gates_constant(True)
     weights = Weights(language=0.0, classification=1.0, balance=stage.balance, z_loss=stage.z_loss)
     objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, stage.general_target)
-    return engine_of(setup, "route", stage, model, objective, setup.shares(stage))
+    shares = setup.shares(stage)
+    built = engine_of(setup, "route", stage, model, objective, shares)
+    built.start = partial(_start, setup, built) if stage.start_tokens else None
+    return built
+
+
+def _start(setup: Setup, engine: Engine, model: Any, say: Callable[[str], None]) -> None:
+    """Set the router in closed form from the stage's first batches."""
+    stage = setup.config.route
+    passes = math.ceil(stage.start_tokens / stage.batch_tokens)
+    started = said = time.monotonic()
+
+    def progress(tokens: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > LINE_EVERY:
+            said = time.monotonic()
+            whole = tokens * setup.world.size
+            say(
+                f"router start: {whole:,} of {passes * stage.batch_tokens:,} tokens, {whole / (said - started):,.0f} tokens/s"
+            )
+
+    slices = chain.from_iterable(engine.batches(step % engine.steps) for step in range(passes))
+    start_router(model, slices, stage.general_target != "skip", progress)

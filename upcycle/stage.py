@@ -152,9 +152,18 @@ def _tokenizer(donor: Path, shape: Mapping[str, Any]) -> Any:
 
 
 def engine_of(
-    setup: Setup, name: str, stage: StageConfig, model: Any, objective: Objective, shares: Mapping[str, float]
+    setup: Setup,
+    name: str,
+    stage: StageConfig,
+    model: Any,
+    objective: Objective,
+    shares: Mapping[str, float],
+    share: Callable[[str], float] = lambda _name: 1.0,
 ) -> Engine:
-    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory."""
+    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory.
+
+    `share(name)` is a parameter's learning rate over the stage's.
+    """
     run = RunDir(resolve_runs_dir(setup.config.runs_dir) / f"{setup.config.name}.{name}")
     _same_as_before(setup, stage, run)
     batch, micro, steps = sizes(setup, stage)
@@ -177,6 +186,7 @@ def engine_of(
         world=setup.world,
         run=run,
         evaluate=evaluation(setup, model, shares),
+        share=share,
     )
 
 

@@ -78,6 +78,11 @@ class RouteConfig(BalanceConfig):
 
     tokens: PositiveInt = Field(default=1_000_000_000, description="Training tokens.")
     learning_rate: PositiveFloat = Field(default=1e-3, description="Peak learning rate.")
+    start_tokens: Annotated[int, Field(ge=0)] = Field(
+        default=1_048_576,
+        description="Tokens of a first forward pass that sets the router in closed form (ridge regression on the "
+        "disciplines), counted beside `tokens`; 0: the router starts at random, as in the paper.",
+    )
     general_target: Literal["null", "none", "skip"] = Field(
         default="null",
         description="What the experts of a general token should do: null: only the null experts fire (where the mixture "
@@ -92,6 +97,11 @@ class IntegrateConfig(BalanceConfig):
     train: Literal["all", "experts", "router"] = Field(
         default="all",
         description="What learns: all (the paper), experts (routed experts and router; the donor's weights stay), router.",
+    )
+    donor_rate: Share = Field(
+        default=1.0,
+        description="Learning rate of the donor's weights (attention, embeddings, shared experts) over that of the new "
+        "ones; 1: the paper.",
     )
     classification: Coefficient = Field(default=0.0, description="Weight of equation 3's loss, kept on in this stage.")
 

@@ -20,6 +20,7 @@ ENGINES = {"route": routing.engine, "integrate": integration.engine, "dense": de
 def main(config: str, stage: str, steps: str, out: str, *settings: str) -> None:
     setup = prepare(load(config, settings))
     engine = induction.engine(setup, stage[7:]) if stage.startswith("induct:") else ENGINES[stage](setup)
+    engine.begin()
     first, losses = engine.step, []
     for _ in range(int(steps)):
         losses.append(engine.update())

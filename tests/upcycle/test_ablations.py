@@ -79,7 +79,8 @@ def test_every_shipped_variant_spends_the_same_tokens() -> None:
     } <= plan.configs.keys()
     for name, config in plan.configs.items():
         induced = plan.variants[name].experts in ("induced", "shuffled")
-        spent = config.induct.tokens * len(config.disciplines) * induced + config.route.tokens + config.integrate.tokens
+        routing = config.route.start_tokens + config.route.tokens
+        spent = config.induct.tokens * len(config.disciplines) * induced + routing + config.integrate.tokens
         assert spent == plan.base.dense.tokens, name
 
 

@@ -39,6 +39,15 @@ def configuration(runs: Path, *more: str) -> UpcycleConfig:
     return load(ROOT / "configs/upcycle/tiny.yaml", [f"runs_dir={runs}", "engine.threads=1", *small, *more])
 
 
+def beside(other: UpcycleConfig, runs: Path, parts: tuple[str, ...], *more: str) -> UpcycleConfig:
+    """A configuration that takes `parts` of its artefacts from another's run."""
+    config = configuration(runs, "mixture.null_experts=1", *more)
+    (runs / config.name).mkdir()
+    for part in parts:
+        (runs / config.name / part).symlink_to(artefacts(other) / part)
+    return config
+
+
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
     source = SafetensorsFolder(folder)
     return {
@@ -58,11 +67,22 @@ def test_routing_moves_the_router_alone_and_integration_everything(
     assert still == {name for name in split if name.endswith("routed_scale")}
 
 
-def test_the_router_learns_the_disciplines_and_to_abstain(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
-    measured = {row.stage: row.figures for row in rows(finished[0])}
+def test_a_router_that_starts_at_random_learns_the_disciplines(
+    finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path
+) -> None:
+    config = beside(finished[0], tmp_path, ("data", "split"), "route.start_tokens=0")
+    pipeline.here(config)("route", "")
+    measured = {row.stage: row.figures for row in rows(config)}
     before, after = measured["split, router untrained"], measured["routed"]
     assert after["val/router/accuracy"] > before["val/router/accuracy"] + 0.15
     assert after["val/router/specialisation"] > before["val/router/specialisation"]
+
+
+def test_a_router_that_starts_in_closed_form_knows_them_before_its_first_step(
+    finished: tuple[UpcycleConfig, Path, list[str]],
+) -> None:
+    measured = {row.stage: row.figures for row in rows(finished[0])}
+    assert measured["split, router started"]["val/router/accuracy"] > 0.5, "chance is 0.25"
 
 
 def test_induction_starts_at_the_donor_and_lowers_the_loss(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
@@ -95,10 +115,7 @@ def test_the_report_has_a_row_a_stage(finished: tuple[UpcycleConfig, Path, list[
 
 
 def test_only_new_parts_train_when_asked(finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path) -> None:
-    config = configuration(tmp_path, "mixture.null_experts=1", "integrate.train=experts")
-    (tmp_path / config.name).mkdir()
-    for part in ("data", "route"):
-        (tmp_path / config.name / part).symlink_to(artefacts(finished[0]) / part)
+    config = beside(finished[0], tmp_path, ("data", "route"), "integrate.train=experts")
     pipeline.here(config)("integrate", "")
     routed, whole = (tensors(artefacts(config) / stage) for stage in ("route", "integrate"))
     moved = {name for name in routed if not torch.equal(routed[name], whole[name])}

@@ -83,7 +83,7 @@ def largest_difference(one: dict, other: dict) -> float:
 @pytest.mark.parametrize(
     ("stage", "more"),
     [
-        ("route", ("route.balance=0.1", "route.z_loss=0.01")),
+        ("route", ("route.balance=0.1", "route.z_loss=0.01", "route.start_tokens=2048")),
         ("integrate", ("integrate.balance=0.1", "integrate.classification=0.1", "engine.micro_batch_tokens=512")),
     ],
 )
