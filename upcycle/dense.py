@@ -8,20 +8,13 @@ from upcycle.checkpoints import Donor
 from upcycle.config import UpcycleConfig
 from upcycle.engine import Engine
 from upcycle.objectives import LanguageObjective
-from upcycle.spec import FILE, Spec
-from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
+from upcycle.spec import Spec
+from upcycle.stage import Setup, build, engine_of, train_native
 
 
 def continue_dense(config: UpcycleConfig) -> Path:
     """Train the donor on; the folder runs/NAME/dense."""
-    target = artefacts(config) / "dense"
-    if (target / FILE).is_file():
-        return target
-    setup = prepare(config)
-    trained = engine(setup)
-    trained.fit()
-    save_native_folder(setup, trained.model, target)
-    return target
+    return train_native(config, "dense", engine)
 
 
 def engine(setup: Setup) -> Engine:

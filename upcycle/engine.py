@@ -79,23 +79,23 @@ def learning_rate(step: int, steps: int, config: StageConfig) -> float:
     return config.learning_rate * fraction
 
 
-def optimizer(model: nn.Module, config: StageConfig, share: Callable[[str], float]) -> torch.optim.Optimizer:
-    """AdamW over what trains, in a group for each `share` of the learning rate; vectors (norms, biases, scales) are never decayed."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            decay = config.weight_decay if parameter.dim() > 1 else 0.0
-            groups.setdefault((share(name), decay), []).append(parameter)
-    parts = [{"params": found, "share": part, "weight_decay": decay} for (part, decay), found in groups.items()]
-    return torch.optim.AdamW(parts, lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
+def optimizer(model: nn.Module, config: StageConfig) -> torch.optim.Optimizer:
+    """AdamW over what trains; vectors (norms, biases, scales) are never decayed."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.95), fused=True
+    )
 
 
 class Engine:
     """One stage's training.
 
     `batches(step)` is this rank's view of the global batch of step 0, 1, ..., in slices; `flops` are the operations that
-    training on one token takes. `share(name)` is a parameter's learning rate over the stage's. `start(model, say)`,
-    where a stage sets it, prepares the parameters before step 0.
+    training on one token takes. `start(model, say)`, where a stage sets it, prepares the parameters before step 0.
     """
 
     def __init__(
@@ -111,13 +111,12 @@ class Engine:
         world: World,
         run: RunDir,
         evaluate: Callable[[], dict[str, float]] | None = None,
-        share: Callable[[str], float] = lambda _name: 1.0,
     ) -> None:
         self.model, self.stage, self.config, self.objective = model, stage, config, objective
         self.batches, self.steps, self.world, self.run, self.evaluate = batches, steps, world, run, evaluate
         self.flops = flops
         self.start: Callable[[Any, Callable[[str], None]], None] | None = None
-        self.optimizer = optimizer(model, stage, share)
+        self.optimizer = optimizer(model, stage)
         self.step = load_latest(run.checkpoints, model, self.optimizer, world)
         self._said = 0.0
 
@@ -167,7 +166,7 @@ class Engine:
         self._phase("updating")
         rate = learning_rate(self.step, self.steps, self.stage)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate
         slices = [batch.to(self.world.device) for batch in self.batches(self.step)]
         totals = _totals(slices)
         self.model.train()

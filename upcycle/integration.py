@@ -8,27 +8,18 @@ from upcycle.checkpoints import native_source
 from upcycle.config import UpcycleConfig
 from upcycle.engine import Engine
 from upcycle.objectives import MixtureObjective, Weights
-from upcycle.spec import FILE
-from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
+from upcycle.stage import Setup, build, engine_of, train_native
 
-NEW = (".mlp.gate.", ".mlp.experts.", ".mlp.routed_scale")  # parts of the names of what the donor did not have
 TRAINED = {  # parts of the names of what learns
     "all": ("",),
-    "experts": NEW,
+    "experts": (".mlp.gate.", ".mlp.experts.", ".mlp.routed_scale"),
     "router": (".mlp.gate.", ".mlp.routed_scale"),
 }
 
 
 def integrate(config: UpcycleConfig) -> Path:
     """Train runs/NAME/route on the mixture of texts; the folder runs/NAME/integrate."""
-    target = artefacts(config) / "integrate"
-    if (target / FILE).is_file():
-        return target
-    setup = prepare(config)
-    trained = engine(setup)
-    trained.fit()
-    save_native_folder(setup, trained.model, target)
-    return target
+    return train_native(config, "integrate", engine)
 
 
 def engine(setup: Setup) -> Engine:
@@ -38,7 +29,4 @@ def engine(setup: Setup) -> Engine:
     model = build(setup, "mixture", source, lambda name: any(part in name for part in TRAINED[stage.train]))
     weights = Weights(language=1.0, classification=stage.classification, balance=stage.balance, z_loss=stage.z_loss)
     objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, config.route.general_target)
-    return engine_of(
-        setup, "integrate", stage, model, objective, setup.shares(stage),
-        share=lambda name: 1.0 if any(part in name for part in NEW) else stage.donor_rate,
-    )  # fmt: skip
+    return engine_of(setup, "integrate", stage, model, objective, setup.shares(stage))

@@ -21,12 +21,12 @@ def count_choices(selected: torch.Tensor, discipline: torch.Tensor, disciplines:
 
 
 def routing_accuracy(counts: torch.Tensor, split: int) -> torch.Tensor:
-    """(D,) share of a discipline's choices that fell on its own experts, mean of layers; chance is split / E."""
+    """(D,) share of a discipline's choices that fell on its own experts, mean of layers; chance is split / E, NaN where it has none."""
     layers, rows, _ = counts.shape
     science = counts[:, : rows - 1]
     own = science[:, :, : (rows - 1) * split].view(layers, rows - 1, rows - 1, split).sum(3)
     hits = torch.diagonal(own, dim1=1, dim2=2)
-    return (hits / science.sum(2).clamp(min=1)).mean(0)
+    return (hits / science.sum(2)).mean(0)  # 0 / 0 for a discipline without a token
 
 
 def max_violation(counts: torch.Tensor, experts: int) -> torch.Tensor:
@@ -71,12 +71,17 @@ def abstention(counts: torch.Tensor, experts: int) -> tuple[float, float]:
 
 
 def router_figures(counts: torch.Tensor, disciplines: Sequence[str], split: int) -> dict[str, float]:
-    """Every figure of a table under the names of metrics.jsonl."""
+    """Every figure of a table under the names of metrics.jsonl; accuracy of the disciplines that the table has tokens of."""
     experts = len(disciplines) * split
     accuracy = routing_accuracy(counts, split)
-    figures = {f"router/accuracy/{name}": float(value) for name, value in zip(disciplines, accuracy, strict=True)}
+    figures = {
+        f"router/accuracy/{name}": float(value)
+        for name, value in zip(disciplines, accuracy, strict=True)
+        if not value.isnan()
+    }
+    if figures:
+        figures["router/accuracy"] = float(accuracy.nanmean())
     figures |= {
-        "router/accuracy": float(accuracy.mean()),
         "router/max_violation": float(max_violation(counts, experts)),
         "router/dead_experts": float(dead_experts(counts, experts)),
         "router/entropy": float(load_entropy(counts, experts)),

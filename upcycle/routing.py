@@ -20,20 +20,12 @@ from upcycle.config import UpcycleConfig
 from upcycle.engine import LINE_EVERY, Engine
 from upcycle.objectives import MixtureObjective, Weights
 from upcycle.router_start import start_router
-from upcycle.spec import FILE
-from upcycle.stage import Setup, artefacts, build, engine_of, prepare, save_native_folder
+from upcycle.stage import Setup, build, engine_of, train_native
 
 
 def route(config: UpcycleConfig) -> Path:
     """Train the router of runs/NAME/split; the folder runs/NAME/route."""
-    target = artefacts(config) / "route"
-    if (target / FILE).is_file():
-        return target
-    setup = prepare(config)
-    trained = engine(setup)
-    trained.fit()
-    save_native_folder(setup, trained.model, target)
-    return target
+    return train_native(config, "route", engine)
 
 
 def engine(setup: Setup) -> Engine:

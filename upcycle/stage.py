@@ -33,7 +33,7 @@ from upcycle.model import InnovatorForCausalLM
 from upcycle.packing import GENERAL, Batch, Corpora, Schedule, even_shares, tokenize
 from upcycle.shards import finish
 from upcycle.source import Source
-from upcycle.spec import Kind, Spec, native_shapes
+from upcycle.spec import FILE, Kind, Spec, native_shapes
 from upcycle.stage_config import DenseConfig, IntegrateConfig, RouteConfig, Sources, StageConfig
 from upcycle.weights import load_weights
 
@@ -91,6 +91,18 @@ def build(setup: Setup, kind: Kind, source: Source, trains: Callable[[str], bool
     load_weights(model, source)
     model.set_checkpointing(engine.checkpointing)
     return model
+
+
+def train_native(config: UpcycleConfig, name: str, engine: Callable[[Setup], Engine]) -> Path:
+    """Train a stage whose result is a whole model to its end, once; the native folder runs/NAME/`name`."""
+    target = artefacts(config) / name
+    if (target / FILE).is_file():
+        return target
+    setup = prepare(config)
+    trained = engine(setup)
+    trained.fit()
+    save_native_folder(setup, trained.model, target)
+    return target
 
 
 def save_native_folder(setup: Setup, model: Any, folder: Path) -> None:
@@ -152,18 +164,9 @@ def _tokenizer(donor: Path, shape: Mapping[str, Any]) -> Any:
 
 
 def engine_of(
-    setup: Setup,
-    name: str,
-    stage: StageConfig,
-    model: Any,
-    objective: Objective,
-    shares: Mapping[str, float],
-    share: Callable[[str], float] = lambda _name: 1.0,
+    setup: Setup, name: str, stage: StageConfig, model: Any, objective: Objective, shares: Mapping[str, float]
 ) -> Engine:
-    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory.
-
-    `share(name)` is a parameter's learning rate over the stage's.
-    """
+    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory."""
     run = RunDir(resolve_runs_dir(setup.config.runs_dir) / f"{setup.config.name}.{name}")
     _same_as_before(setup, stage, run)
     batch, micro, steps = sizes(setup, stage)
@@ -186,7 +189,6 @@ def engine_of(
         world=setup.world,
         run=run,
         evaluate=evaluation(setup, model, shares),
-        share=share,
     )
 
 

@@ -98,11 +98,6 @@ class IntegrateConfig(BalanceConfig):
         default="all",
         description="What learns: all (the paper), experts (routed experts and router; the donor's weights stay), router.",
     )
-    donor_rate: Share = Field(
-        default=1.0,
-        description="Learning rate of the donor's weights (attention, embeddings, shared experts) over that of the new "
-        "ones; 1: the paper.",
-    )
     classification: Coefficient = Field(default=0.0, description="Weight of equation 3's loss, kept on in this stage.")
 
 

@@ -121,3 +121,13 @@ def test_cross_entropy_counts_labels_only_and_parts_change_nothing(monkeypatch: 
 
 def test_z_loss_is_the_squared_log_of_the_sum() -> None:
     assert float(z_sum(torch.zeros(2, 4))) == pytest.approx(2 * math.log(4) ** 2)
+
+
+def test_a_batch_without_a_discipline_says_nothing_about_it() -> None:
+    right = torch.tensor([[0, 1], [0, 1]])
+    counts = count_choices(right, torch.tensor([0, 0]), disciplines=2, slots=4)[None]
+    figures = router_figures(counts, ("physics", "biology"), split=2)
+    assert figures["router/accuracy"] == figures["router/accuracy/physics"] == 1
+    assert "router/accuracy/biology" not in figures
+    general = count_choices(right, torch.tensor([-1, -1]), disciplines=2, slots=4)[None]
+    assert not any("accuracy" in name for name in router_figures(general, ("physics", "biology"), split=2))
