@@ -9,7 +9,8 @@
 A variant is the base with other settings and, where it says so, with other coarse experts: `groups` merges neighbouring
 disciplines into that many experts; `experts` takes the donor's copy (as is, or partly drawn anew) or shuffles channels
 before the split. What is not spent on induction is spent on integration, and what is not spent on the router's start on its
-training, so every variant sees as many tokens, and the dense baseline as many again. Finished stages are not run again.
+training, so every variant sees as many tokens, and the dense baseline as many again. Experts that two variants would induce
+alike are induced once; finished stages are not run again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pydantic import Field, ValidationError
 from innovator_rl.config.load import apply_overrides, read_yaml
 from innovator_rl.models.store import resolve
 from upcycle.assembly import digest
-from upcycle.checkpoints import Donor, donor_config, donor_fingerprint, native_source, open_experts
+from upcycle.checkpoints import EXPERT, Donor, donor_config, donor_fingerprint, native_source, open_experts
 from upcycle.config import UpcycleConfig, validate
 from upcycle.config_base import PositiveInt, Section
 from upcycle.evaluation import evaluate
@@ -137,9 +138,32 @@ def run(path: Path, overrides: Sequence[str], say: Say) -> str:
     here(plan.base)("dense", "")
     for number, (name, config) in enumerate(plan.configs.items(), 1):
         say(f"variant {number} of {len(plan.configs)}: {name}")
+        _share_experts(plan, name)
         _train(config, plan.variants[name])
         _measure(plan, name)
     return table(plan)
+
+
+def _share_experts(plan: Plan, name: str) -> None:
+    """Take the experts of an earlier variant that were induced alike, instead of training the same ones again."""
+    config, target = plan.configs[name], artefacts(plan.configs[name]) / "experts"
+    for earlier, other in plan.configs.items():
+        if earlier == name or target.exists():
+            return
+        experts = artefacts(other) / "experts"
+        if _induction(other) == _induction(config) and all(
+            (experts / d / EXPERT).is_file() for d in config.disciplines
+        ):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(experts.resolve(), target_is_directory=True)
+
+
+def _induction(config: UpcycleConfig) -> dict[str, Any]:
+    """What decides the numbers of stage 1."""
+    return {
+        **config.model_dump(include={"seed", "donor", "disciplines", "data", "induct", "engine"}),
+        "form": config.mixture.form,
+    }
 
 
 def _train(config: UpcycleConfig, variant: Variant) -> None:

@@ -108,7 +108,7 @@ def test_a_wrong_variant_is_named_before_anything_runs(
 
 def test_one_command_runs_and_compares_them(tmp_path: Path) -> None:
     document = yaml.safe_load(SHIPPED.read_text())
-    kept = {name: document["variants"][name] for name in ("innovator", "printed-2", "drop-upcycling")}
+    kept = {name: document["variants"][name] for name in ("innovator", "softmax-top-k", "printed-2", "drop-upcycling")}
     file = tmp_path / "some.yaml"
     file.write_text(
         yaml.safe_dump({"base": str(ROOT / "configs/upcycle/tiny.yaml"), "variants": kept}, sort_keys=False)
@@ -127,4 +127,6 @@ def test_one_command_runs_and_compares_them(tmp_path: Path) -> None:
     losses = [float(line.split(" | ")[6]) for line in text.splitlines()[4:]]
     assert all(4 < loss < 6 for loss in losses)
     assert any("drop-upcycling" in line for line in said)
+    induced = {path.name.partition(".")[0] for path in tmp_path.glob("*.induct-*")}
+    assert induced == {"tiny-upcycle-innovator", "tiny-upcycle-printed-2"}, "what is induced alike is induced once"
     assert ablations.run(file, small, said.append) == text, "a second run only reads"
