@@ -3,7 +3,7 @@
     python -m benchmarks.upcycle_capacity [--seeds 0,1,2] [--config configs/upcycle/capacity.yaml] [--out docs/results] [key=value ...]
 
 1. A donor of 0.4 M parameters with a tokenizer of its own, pre-trained here on general text, then on general and scientific text.
-2. For every seed (data order, held-out documents, router): the donor trained on, and the donor upcycled in the four stages, on as many
+2. For every seed (data order, router): the donor trained on, and the donor upcycled in the four stages, on as many
    tokens of the same texts in the same proportion, evaluated on the same held-out text.
 
 Prints a row a seed with both of the aims, writes `upcycle-capacity.json` and `upcycle-capacity.png` (loss over tokens). What is done

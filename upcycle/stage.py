@@ -138,7 +138,7 @@ def prepare(config: UpcycleConfig) -> Setup:
     sources = check_sources(config)
     world = join(config.engine.threads)
     folder = artefacts(config) / "data"
-    tokenize(sources, _tokenizer(donor, shape), folder, config.data.held_out, config.seed)
+    tokenize(sources, _tokenizer(donor, shape), folder, config.data.held_out, config.data.split_seed)
     ids = {name: -1 if name == GENERAL else number for number, name in enumerate(sources)}
     length = config.data.sequence_length
     train, held_out = (Corpora(folder, split, list(ids), length) for split in ("train", "held_out"))

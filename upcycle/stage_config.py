@@ -41,6 +41,9 @@ class DataConfig(Section):
 
     sequence_length: PositiveInt = Field(default=8192, description="Tokens of a packed sequence (the paper: 8192).")
     held_out: Share = Field(default=0.02, description="Share of the documents kept for evaluation, chosen by hash.")
+    split_seed: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Chooses which documents; another `seed` of the run keeps them, so runs can be compared."
+    )
     evaluation_sequences: PositiveInt = Field(default=64, description="Held-out sequences of each discipline, at most.")
 
 

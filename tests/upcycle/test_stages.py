@@ -12,7 +12,7 @@ from upcycle.checkpoints import native_source
 from upcycle.config import UpcycleConfig, load
 from upcycle.report import plot, rows, table
 from upcycle.source import SafetensorsFolder
-from upcycle.stage import artefacts
+from upcycle.stage import artefacts, prepare
 from upcycle.weights import as_tensor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +122,17 @@ def test_only_new_parts_train_when_asked(finished: tuple[UpcycleConfig, Path, li
     assert moved == {name for name in routed if ".mlp.gate." in name or ".mlp.experts." in name}
     spec, _ = native_source(artefacts(config) / "integrate")
     assert spec.null_experts == 1
+
+
+def test_another_seed_keeps_the_held_out_documents(
+    finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path
+) -> None:
+    folders = [artefacts(finished[0]) / "data"]
+    for words in (("seed=7",), ("data.split_seed=7",)):
+        runs = tmp_path / words[0]
+        folders.append(prepare(configuration(runs, *words)).folder / "data")
+    kept, same, other = ((folder / "physics.held_out.tokens.npy").read_bytes() for folder in folders)
+    assert kept == same != other
 
 
 @pytest.mark.parametrize(
