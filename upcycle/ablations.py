@@ -16,6 +16,7 @@ alike are induced once; finished stages are not run again.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ from upcycle.stage import artefacts, build, prepare
 from upcycle.variants import Copied, Dropped, Shuffled
 
 Say = Callable[[str], object]
+INDUCED = ("induced", "shuffled")  # kinds of experts that stage 1 trains
 DROPPED_SHARE = 0.5  # the share that drop-upcycling found best
 
 
@@ -100,12 +102,18 @@ def _configuration(
     merged = {group: [source for one in members for source in texts[one]] for group, members in groups.items()}
     config = validate({**document, "name": f"{base.name}-{name}", "disciplines": merged}, f"{origin}, variant {name}")
     induction = base.induct.tokens * len(base.disciplines)
-    untrained = variant.experts in ("copied", "dropped")
+    untrained = variant.experts not in INDUCED
+    routing = base.route.budget - config.route.start_tokens
+    if routing <= 0:
+        raise ValueError(
+            f"{origin}: variants.{name}: route.start_tokens = {config.route.start_tokens} leaves nothing of stage 3's "
+            f"{base.route.budget} tokens to train the router on; set it below that"
+        )
     return _with_tokens(
         config,
         induct=induction // len(merged),
-        route=config.route.tokens + base.route.start_tokens - config.route.start_tokens,
-        integrate=config.integrate.tokens + (induction if untrained else 0),
+        route=routing,
+        integrate=base.integrate.tokens + (induction if untrained else 0),
     )
 
 
@@ -121,8 +129,7 @@ def grouped(base: UpcycleConfig, variant: Variant, where: str) -> dict[str, list
 
 
 def _total(config: UpcycleConfig) -> int:
-    routing = config.route.start_tokens + config.route.tokens
-    return config.induct.tokens * len(config.disciplines) + routing + config.integrate.tokens
+    return config.induct.tokens * len(config.disciplines) + config.route.budget + config.integrate.tokens
 
 
 def _with_tokens(config: UpcycleConfig, **tokens: int) -> UpcycleConfig:
@@ -138,7 +145,8 @@ def run(path: Path, overrides: Sequence[str], say: Say) -> str:
     here(plan.base)("dense", "")
     for number, (name, config) in enumerate(plan.configs.items(), 1):
         say(f"variant {number} of {len(plan.configs)}: {name}")
-        _share_experts(plan, name)
+        if plan.variants[name].experts in INDUCED:
+            _share_experts(plan, name)
         _train(config, plan.variants[name])
         _measure(plan, name)
     return table(plan)
@@ -147,6 +155,8 @@ def run(path: Path, overrides: Sequence[str], say: Say) -> str:
 def _share_experts(plan: Plan, name: str) -> None:
     """Take the experts of an earlier variant that were induced alike, instead of training the same ones again."""
     config, target = plan.configs[name], artefacts(plan.configs[name]) / "experts"
+    if target.is_symlink() and not target.exists():
+        target.unlink()  # what it led to was removed
     for earlier, other in plan.configs.items():
         if earlier == name or target.exists():
             return
@@ -155,7 +165,7 @@ def _share_experts(plan: Plan, name: str) -> None:
             (experts / d / EXPERT).is_file() for d in config.disciplines
         ):
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(experts.resolve(), target_is_directory=True)
+            target.symlink_to(os.path.relpath(experts, target.parent), target_is_directory=True)
 
 
 def _induction(config: UpcycleConfig) -> dict[str, Any]:
@@ -182,7 +192,7 @@ def _train(config: UpcycleConfig, variant: Variant) -> None:
 
 def _coarse(config: UpcycleConfig, variant: Variant, spec: Spec, dense: Source) -> dict[str, Source]:
     """The coarse experts that a variant splits."""
-    if variant.experts in ("copied", "dropped"):
+    if variant.experts not in INDUCED:
         copied: dict[str, Source] = {name: Copied(spec, dense) for name in spec.disciplines}
         if variant.experts == "copied":
             return copied

@@ -45,7 +45,7 @@ def load_entropy(counts: torch.Tensor, experts: int) -> torch.Tensor:
     """() entropy of the load over its largest possible value, mean of layers; 1 when even."""
     load = _science_load(counts, experts)
     share = load / load.sum(1, keepdim=True).clamp(min=1e-9)
-    return (-torch.xlogy(share, share).sum(1) / torch.log(torch.tensor(float(experts)))).mean()
+    return (-torch.xlogy(share, share).sum(1) / torch.log(torch.tensor(float(max(experts, 2))))).mean()
 
 
 def specialisation(counts: torch.Tensor, experts: int) -> torch.Tensor:

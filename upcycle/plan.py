@@ -19,10 +19,11 @@ from upcycle.shards import Shard, plan_shards
 from upcycle.source import Entry, Generated
 from upcycle.spec import Kind, Spec, layer_shapes, native_shapes
 from upcycle.split import expert_shapes
-from upcycle.stage_config import StageConfig
+from upcycle.stage_config import RouteConfig, StageConfig
 
 ADAM_BYTES = 8  # two float32 moments
 MASTER_BYTES = 4  # parameters and gradients in float32
+SUMS_BYTES = 8  # the router's start sums up in float64
 LOGITS_AT_ONCE = 2**27
 STAGES: tuple[tuple[Stage, Kind], ...] = (("induct", "induced"), ("route", "mixture"), ("integrate", "mixture"))
 
@@ -37,6 +38,7 @@ class Memory:
     gathered: int
     activations: int
     logits: int
+    router_start: int = 0
 
     @property
     def total(self) -> int:
@@ -150,7 +152,7 @@ def _stage(config: UpcycleConfig, spec: Spec, stage: Stage, gpus: int) -> StageP
     return StagePlan(
         stage,
         runs=len(spec.disciplines) if stage == "induct" else 1,
-        tokens=settings.tokens,
+        tokens=settings.budget,
         parameters=parameters,
         trained=trained,
         flops=flops_per_token(spec, stage, config.data.sequence_length),
@@ -180,6 +182,9 @@ def memory(
         gathered=(2 * layer + root) * computing + -(-trained // spec.layers) * MASTER_BYTES,
         activations=kept,
         logits=logits * (computing + 2 * MASTER_BYTES),
+        router_start=spec.layers * spec.hidden**2 * SUMS_BYTES
+        if isinstance(settings, RouteConfig) and settings.start_tokens
+        else 0,
     )
 
 

@@ -49,7 +49,7 @@ def rows(config: UpcycleConfig) -> list[Row]:
     _, integrated = _ends(config, "integrate")
     donor, dense = _ends(config, "dense")
     started_tokens = spent + config.route.start_tokens
-    routed_tokens = started_tokens + config.route.tokens
+    routed_tokens = spent + config.route.budget
     found = [
         Row("donor", 0, donor),
         Row("induced, each on its own discipline", spent, induced),

@@ -7,11 +7,9 @@ shared expert. Gates enter the sum as constants, so the trunk is only run forwar
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +41,8 @@ def engine(setup: Setup) -> Engine:
 
 
 def _start(setup: Setup, engine: Engine, model: Any, say: Callable[[str], None]) -> None:
-    """Set the router in closed form from the stage's first batches."""
+    """Set the router in closed form from text that the training steps do not see."""
     stage = setup.config.route
-    passes = math.ceil(stage.start_tokens / stage.batch_tokens)
     started = said = time.monotonic()
 
     def progress(tokens: int) -> None:
@@ -53,9 +50,8 @@ def _start(setup: Setup, engine: Engine, model: Any, say: Callable[[str], None])
         if time.monotonic() - said > LINE_EVERY:
             said = time.monotonic()
             whole = tokens * setup.world.size
-            say(
-                f"router start: {whole:,} of {passes * stage.batch_tokens:,} tokens, {whole / (said - started):,.0f} tokens/s"
-            )
+            say(f"router start: {whole:,} of {stage.start_tokens:,} tokens, {whole / (said - started):,.0f} tokens/s")
 
-    slices = chain.from_iterable(engine.batches(step % engine.steps) for step in range(passes))
-    start_router(model, slices, stage.general_target != "skip", progress)
+    after = range(engine.steps, engine.steps + stage.start_tokens // stage.batch_tokens)
+    slices = (batch.to(setup.world.device) for step in after for batch in engine.batches(step))
+    start_router(model, slices, stage.general_target, progress)

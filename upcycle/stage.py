@@ -166,13 +166,17 @@ def _tokenizer(donor: Path, shape: Mapping[str, Any]) -> Any:
 def engine_of(
     setup: Setup, name: str, stage: StageConfig, model: Any, objective: Objective, shares: Mapping[str, float]
 ) -> Engine:
-    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory."""
+    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory.
+
+    Its batches go on past the last step for what the stage's budget holds beside training.
+    """
     run = RunDir(resolve_runs_dir(setup.config.runs_dir) / f"{setup.config.name}.{name}")
     _same_as_before(setup, stage, run)
     batch, micro, steps = sizes(setup, stage)
     kind: Any = name.partition("-")[0]
     available = {key: setup.train.size(key) for key in shares}
-    schedule = Schedule(available, shares, batch, steps, setup.config.seed)
+    beside = (stage.budget - stage.tokens) // stage.batch_tokens
+    schedule = Schedule(available, shares, batch, steps + beside, setup.config.seed)
 
     def batches(step: int) -> list[Batch]:
         picks = schedule.picks(step)

@@ -6,7 +6,7 @@ configuration means the same on one rank and on a thousand.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from upcycle.config_base import Names, PositiveFloat, PositiveInt, Section
 
@@ -61,6 +61,11 @@ class StageConfig(Section):
         default=0, description="Steps between evaluations; 0: at the end."
     )
 
+    @property
+    def budget(self) -> int:
+        """All tokens that the stage reads."""
+        return self.tokens
+
 
 class InductConfig(StageConfig):
     """Stage 1: one coarse expert per discipline (equation 1)."""
@@ -82,15 +87,28 @@ class RouteConfig(BalanceConfig):
     tokens: PositiveInt = Field(default=1_000_000_000, description="Training tokens.")
     learning_rate: PositiveFloat = Field(default=1e-3, description="Peak learning rate.")
     start_tokens: Annotated[int, Field(ge=0)] = Field(
-        default=1_048_576,
+        default=4_194_304,
         description="Tokens of a first forward pass that sets the router in closed form (ridge regression on the "
-        "disciplines), counted beside `tokens`; 0: the router starts at random, as in the paper.",
+        "disciplines), beside `tokens` and of other text, in whole batches; 0: the router starts at random, as in the paper.",
     )
     general_target: Literal["null", "none", "skip"] = Field(
         default="null",
         description="What the experts of a general token should do: null: only the null experts fire (where the mixture "
         "has them); none: no expert fires; skip: general tokens are not classified.",
     )
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> "RouteConfig":
+        if self.start_tokens % self.batch_tokens:
+            near = round(self.start_tokens / self.batch_tokens) * self.batch_tokens or self.batch_tokens
+            raise ValueError(
+                f"route.start_tokens = {self.start_tokens}: not a multiple of route.batch_tokens = {self.batch_tokens}; set {near}"
+            )
+        return self
+
+    @property
+    def budget(self) -> int:
+        return self.tokens + self.start_tokens
 
 
 class IntegrateConfig(BalanceConfig):

@@ -79,8 +79,7 @@ def test_every_shipped_variant_spends_the_same_tokens() -> None:
     } <= plan.configs.keys()
     for name, config in plan.configs.items():
         induced = plan.variants[name].experts in ("induced", "shuffled")
-        routing = config.route.start_tokens + config.route.tokens
-        spent = config.induct.tokens * len(config.disciplines) * induced + routing + config.integrate.tokens
+        spent = config.induct.tokens * len(config.disciplines) * induced + config.route.budget + config.integrate.tokens
         assert spent == plan.base.dense.tokens, name
 
 
@@ -95,7 +94,12 @@ def test_groups_share_an_expert(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "message"),
-    [({"expert": "copied"}, "variants.x.expert"), ({"settings": {"mixture.splitt": 2}}, "did you mean split")],
+    [
+        ({"expert": "copied"}, "variants.x.expert"),
+        ({"settings": {"mixture.splitt": 2}}, "did you mean split"),
+        ({"settings": {"route.start_tokens": 32768}}, r"x: route\.start_tokens = 32768 leaves nothing"),
+        ({"settings": {"route.start_tokens": 1000}}, "not a multiple of route.batch_tokens = 1024; set 1024"),
+    ],
 )
 def test_a_wrong_variant_is_named_before_anything_runs(
     variant: dict[str, object], message: str, tmp_path: Path

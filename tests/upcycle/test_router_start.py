@@ -40,9 +40,9 @@ def part(batch: Batch, start: int, stop: int) -> Batch:
     return Batch(*(field[start:stop] for field in batch))
 
 
-def started(*slices: Batch, use_general: bool = True, **settings: Any) -> Any:
+def started(*slices: Batch, general: Any = "null", **settings: Any) -> Any:
     model = mixture(**settings)
-    start_router(model, slices, use_general, lambda _tokens: None)
+    start_router(model, slices, general, lambda _tokens: None)
     return model
 
 
@@ -84,7 +84,15 @@ def test_how_the_text_is_cut_changes_nothing() -> None:
 def test_general_text_can_be_left_out() -> None:
     batch = text()
     science = Batch(*(field[batch.discipline >= 0] for field in batch))
-    without = started(batch, use_general=False)
+    without = started(batch, general="skip")
     for a, b, random in zip(rows(without), rows(started(science)), rows(mixture()), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
         assert torch.equal(a[-1], random[-1]), "nothing is known of the null expert"
+
+
+def test_general_text_can_be_a_class_that_no_slot_belongs_to() -> None:
+    for none, null, random in zip(
+        rows(started(text(), general="none")), rows(started(text())), rows(mixture()), strict=True
+    ):
+        assert torch.equal(none[:-1], null[:-1])
+        assert torch.equal(none[-1], random[-1])

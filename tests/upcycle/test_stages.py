@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from innovator_rl.models import make
-from upcycle import induction, pipeline
+from upcycle import induction, pipeline, routing
 from upcycle.checkpoints import native_source
 from upcycle.config import UpcycleConfig, load
 from upcycle.report import plot, rows, table
@@ -76,6 +76,27 @@ def test_a_router_that_starts_at_random_learns_the_disciplines(
     before, after = measured["split, router untrained"], measured["routed"]
     assert after["val/router/accuracy"] > before["val/router/accuracy"] + 0.15
     assert after["val/router/specialisation"] > before["val/router/specialisation"]
+
+
+def test_the_router_starts_from_as_much_text_as_told_and_trains_on_other_text(
+    finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = beside(
+        finished[0],
+        tmp_path,
+        ("data", "split"),
+        "route.start_tokens=4096",
+        "route.tokens=2048",
+        "route.batch_tokens=1024",
+    )
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(routing, "start_router", lambda _m, slices, _g, _p: seen.extend(b.tokens for b in slices))
+    engine = routing.engine(prepare(config))
+    engine.begin()
+    started = {tuple(row) for tokens in seen for row in tokens.tolist()}
+    trained = {tuple(row) for step in range(engine.steps) for b in engine.batches(step) for row in b.tokens.tolist()}
+    assert len(started) == 4096 // config.data.sequence_length, "no sequence twice"
+    assert not started & trained
 
 
 def test_a_router_that_starts_in_closed_form_knows_them_before_its_first_step(
