@@ -55,8 +55,8 @@ class MixtureConfig(Section):
     null_experts: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description="Experts whose weights are zero: a token sent to them leaves the layer's output to the shared expert. "
-        "As many as mixture.top_k let general text leave the others altogether; fewer leave it a choice among experts that "
-        "score nearly alike, which rounding then makes. The paper has none.",
+        "As many as mixture.top_k let general text leave the others altogether; with fewer it also chooses among a "
+        "discipline's experts, which score nearly alike at first. The paper has none.",
     )
     router_std: PositiveFloat = Field(
         default=1e-3,

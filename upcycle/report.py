@@ -18,6 +18,7 @@ from upcycle.config import UpcycleConfig
 from upcycle.packing import GENERAL
 
 LOSS = "val/loss/"
+PANELS_ABREAST = 4
 ROUTER = {
     "routed right": "val/router/accuracy",
     "max violation": "val/router/max_violation",
@@ -92,15 +93,19 @@ def plot(config: UpcycleConfig, path: Path) -> None:
     stages = [f"induct-{name}" for name in config.disciplines] + ["route", "integrate", "dense"]
     found = {stage: read_metrics(_run(config, stage)) for stage in stages}
     found = {stage: lines for stage, lines in found.items() if lines}
-    figure, panels = pyplot.subplots(1, len(found), figsize=(3 * len(found), 2.6), squeeze=False)
-    for panel, (stage, lines) in zip(panels[0], found.items(), strict=True):
+    down = -(-len(found) // PANELS_ABREAST)
+    figure, panels = pyplot.subplots(down, PANELS_ABREAST, figsize=(3 * PANELS_ABREAST, 2.4 * down), squeeze=False)
+    for panel in panels.flat[len(found) :]:
+        panel.axis("off")
+    for panel, (stage, lines) in zip(panels.flat, found.items(), strict=False):
         steps = [line for line in lines if "train/loss" in line]
         tokens = [sum(line["train/tokens"] for line in steps[: place + 1]) / 1e3 for place in range(len(steps))]
         panel.plot(tokens, [line["train/loss"] for line in steps], linewidth=1)
         panel.set_title(stage, fontsize=9)
         panel.set_xlabel("thousand tokens", fontsize=8)
         panel.tick_params(labelsize=7)
-    panels[0][0].set_ylabel("training loss", fontsize=8)
+    for row in panels:
+        row[0].set_ylabel("training loss", fontsize=8)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
