@@ -1,4 +1,4 @@
-"""Does upcycling beat dense training where the donor's capacity is the limit? The same tokens on both, several seeds.
+"""Does upcycling beat dense training of a small donor? The same tokens on both, several seeds.
 
     python -m benchmarks.upcycle_capacity [--seeds 0,1,2] [--config configs/upcycle/capacity.yaml] [--out docs/results] [key=value ...]
 
@@ -7,7 +7,8 @@
    four stages, on as many tokens of the same texts, general text having the same share over all stages.
 
 The mixture has 3.1 times the weights and twice the feed-forward width a token, and its router learns from the texts' labels, which dense
-training has no use for. Learning rates are equal in the last stage and in dense training, and tuned in neither.
+training has no use for. Learning rates are equal in the last stage and in dense training, and at neither's best: the distance
+depends on them (docs/results/upcycle.md).
 
 Prints a row a seed with both of the aims, writes `upcycle-capacity.json` and `upcycle-capacity.png` (loss over tokens). What is done
 is not done again, and an interrupted stage goes on. An hour of one core from nothing, 17 minutes a seed of it.
