@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from innovator_rl.config.schema_introspection import sections, settings
-from innovator_rl.integrations.verl.verl_overrides import RETIRED
+from innovator_rl.integrations.verl.verl_overrides import UNSUPPORTED_KEYS
 
 HEAD = """# Configuration of a run
 
@@ -54,7 +54,7 @@ def page() -> str:
         )
     retired = [
         f"| `{key.rstrip('.')}{'.*' if key.endswith('.') else ''}` | {why} | {_use(use)} |"
-        for key, (why, use) in RETIRED.items()
+        for key, (why, use) in UNSUPPORTED_KEYS.items()
     ]
     parts.append(VERL + "\n".join(retired) + "\n")
     return "\n".join(parts)
