@@ -21,7 +21,7 @@ RUN apt-get update \
 
 RUN useradd --create-home --uid 10001 innovator \
     && install --directory --owner=innovator --group=innovator /app
-USER innovator
+USER 10001
 WORKDIR /app
 
 # Dependencies first, so that a changed source file does not install them again.

@@ -1,0 +1,1 @@
+"""Checks of this repository that no package of the field offers."""
