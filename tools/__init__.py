@@ -1,1 +1,1 @@
-"""Checks of this repository that no package of the field offers."""
+"""Maintenance commands of the project: reference pages, prose checks, mutation runs."""
