@@ -3,8 +3,8 @@
     python -m tools.check_docs_commands            # print what does not hold
     python -m tools.check_docs_commands --list     # print every command and how it is covered
 
-A command of the documentation is *run* by tests/docs/test_commands.py if it matches `QUICK` or `SLOW`. Any other one needs a
-reason in a comment before its block, for example `<!-- needs: gpu (the full-size model) -->`. Either way its
+A command of the documentation is *run* by tests/docs/test_commands.py if it matches `QUICK` or `SLOW`, unless a comment
+before its block gives a reason, for example `<!-- needs: gpu (the full-size model) -->`. Either way its
 subcommand, options and files of the repository must exist, and the same holds for inline code such as
 `innovator runs list`. Shell blocks have the language `sh` or `console`; a block without a language is an error, so
 that nothing is skipped silently.
@@ -59,10 +59,12 @@ class Command:
         """Say how the command is covered, for example by `run` or `needs gpu (...)`; empty if it is not."""
         if self.inline:
             return "parsed"
+        if self.needs:
+            return f"needs {self.needs}"
         for name, patterns in (("run", QUICK), ("run (slow)", SLOW), ("run by CI", CI)):
             if any(re.match(pattern, self.text) for pattern in patterns):
                 return name
-        return f"needs {self.needs}" if self.needs else ""
+        return ""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.text}"
@@ -71,7 +73,7 @@ class Command:
 def pages(root: Path = ROOT) -> list[Path]:
     """Return the pages of the documentation, without the changelog, which names commands of the past."""
     names = [path for path in root.glob("*.md") if path.name != "CHANGELOG.md"]
-    return sorted([*names, *root.glob("docs/**/*.md")])
+    return sorted([*names, *root.glob("docs/**/*.md"), *root.glob("datasets/*/README.md")])
 
 
 def commands(path: str, text: str) -> Iterator[Command]:
