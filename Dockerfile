@@ -26,7 +26,7 @@ WORKDIR /app
 
 # Dependencies first, so that a changed source file does not install them again.
 COPY --chown=innovator:innovator requirements/ requirements/
-COPY --chown=innovator:innovator Makefile pyproject.toml README.md LICENSE NOTICE ./
+COPY --chown=innovator:innovator Makefile pyproject.toml package.json package-lock.json README.md LICENSE NOTICE ./
 COPY --chown=innovator:innovator innovator_rl/ innovator_rl/
 COPY --chown=innovator:innovator rewards/ rewards/
 COPY --chown=innovator:innovator upcycle/ upcycle/
