@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_micro_batch, resolve
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.integrations.verl.reward_record import METRICS
 
 TRAINER_MODE = "innovator"
 SAMPLER = ("pkg://innovator_rl.integrations.verl.dynamic_sampling", "DynamicSampler")
 ENGINES = "innovator_rl.integrations.verl.fsdp_engine"
 AGENT_LOOP_MANAGER = "innovator_rl.integrations.verl.agent_loop.RecordingAgentLoopManager"
 REWARD_MANAGER = ("pkg://innovator_rl.integrations.verl.reward_adapter", "InnovatorRewardManager")
-METRICS = {"correct": "acc", "score": "score_value"}  # our word -> the key of the reward's extra information
 CPU_BLOCK_TOKENS = 16
 """Block size of vLLM's cache: the smallest that its CPU attention takes; the default, 128, exceeds most short prompts."""
 ENDLESS = 1_000_000
