@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from innovator_rl.config.resolve import BUNDLE_CPUS, groups_per_micro_batch, placement_cpus, threads
-from innovator_rl.integrations.verl.verl_overrides import flatten
+from innovator_rl.integrations.verl.stock import flatten
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.preflight.machine import PORTS, free_disk

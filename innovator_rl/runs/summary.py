@@ -16,7 +16,7 @@ FIGURES = {
     "tokens_per_second": ("perf/throughput",),
     "response_tokens": ("response_length/mean",),
     "seconds": ("timing_s/step", "perf/time_per_step"),
-    "groups_kept": ("sampling/useful_groups",),
+    "groups_kept": ("sampling/kept_groups", "sampling/useful_groups"),
 }
 DROPPED_PREFIX = "sampling/dropped_"
 VALIDATION_ACCURACY = re.compile(r"^val-core/(?P<source>.+)/(?:acc|reward)/mean@\d+$")
@@ -35,7 +35,7 @@ def trained_domains(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _trained_domain(values: Mapping[str, Any]) -> dict[str, Any]:
-    responses, unscored = values.get("responses"), values.get("unjudged") or 0.0
+    responses, unscored = values.get("responses"), values.get("unscored", values.get("unjudged")) or 0.0
     judged = None if responses is None else round(responses * (1 - unscored))
     accuracy, reward = (None if judged == 0 else values.get(name) for name in ("correct", "score"))
     return {
