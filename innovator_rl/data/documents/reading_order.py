@@ -129,9 +129,8 @@ def predict_order(blocks: Sequence[Block], pages: Mapping[str, Any]) -> list[int
                 coord_origin=CoordOrigin.BOTTOMLEFT,
             )
         )
-    return [
-        order[element.cid // 2] for element in ReadingOrderPredictor().predict_reading_order(page_elements=elements)
-    ]
+    predictor = ReadingOrderPredictor()  # type: ignore[no-untyped-call]
+    return [order[element.cid // 2] for element in predictor.predict_reading_order(page_elements=elements)]
 
 
 def _place(block: Block, numbers: Mapping[str, int]) -> tuple[Any, ...]:
