@@ -14,7 +14,7 @@ SHARED = ("datasets", "configs")
 
 
 class BuildWithSharedFiles(build_py):
-    """Build the packages, and the shared files beside them."""
+    """Build the packages, and add the shared files."""
 
     def run(self) -> None:
         """Copy the shared files, unless the install is editable and finds them in the repository."""

@@ -57,7 +57,7 @@ def train(config: str | Path | RunConfig, **overrides: Any) -> Run:
 
     Raises:
         UserError: The configuration, the data or the machine would not do.
-        EngineError: Training cannot go on, e.g. because no group of responses has a learning signal.
+        EngineError: Training cannot go on, for example because no group of responses has a learning signal.
     """
     from innovator_rl.training.launch import launch
 

@@ -31,7 +31,7 @@ def config_names(kind: str) -> list[str]:
     """Return the names of the configurations of a kind, sorted.
 
     Args:
-        kind: A folder of `configs/`, e.g. "train".
+        kind: A folder of `configs/`, for example "train".
     """
     found = (path for root in roots() for path in (root / "configs" / kind).glob("*.yaml"))
     return sorted({path.stem for path in found})
@@ -46,7 +46,7 @@ def find_config(name: str, kind: str = "train") -> Path:
 
     Raises:
         UserError: A bare name that no configuration has. A path that does not exist is returned as it is, because
-            whoever opens it names the files beside it.
+            whoever opens it names the files next to it.
     """
     path = Path(name).expanduser()
     if path.exists() and not path.is_dir():

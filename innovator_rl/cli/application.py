@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from innovator_rl.errors import UserError
 
+HELP_NAMES: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 MISTAKE = 2
 INTERRUPTED = 130
 DEBUG_VARIABLE = "INNOVATOR_DEBUG"
@@ -76,7 +77,7 @@ def make_app(summary: str = "", *, group: type[CommandGroup] = CommandGroup, **o
     """
     defaults: dict[str, Any] = {
         "add_completion": False,
-        "context_settings": {"help_option_names": ["-h", "--help"]},
+        "context_settings": HELP_NAMES,
         "help": summary or None,
         "pretty_exceptions_enable": False,
         "rich_markup_mode": None,

@@ -28,6 +28,7 @@ def doctor(
     config: Annotated[
         str | None,
         typer.Argument(
+            metavar="CONFIG",
             help="A YAML file, or the name of one in configs/train; without it, only the machine is checked.",
             autocompletion=completion.configurations("train"),
         ),
@@ -104,7 +105,7 @@ def _show(machine: Machine, findings: list[Diagnostic], config: str | None) -> N
     console.print(", ".join(f"{name} {version}" for name, version in machine.packages.items()), highlight=False)
     subject = config or "this machine"
     if not findings:
-        console.print(f"{subject}: no findings", style="green", highlight=False)
+        console.print(f"{subject}: no diagnostics", style="green", highlight=False)
         return
     table = Table(show_lines=True)
     table.add_column("severity", no_wrap=True)
@@ -117,4 +118,4 @@ def _show(machine: Machine, findings: list[Diagnostic], config: str | None) -> N
     console.print(table)
     stopping = len(errors(findings))
     effect = f"{stopping} would stop the run" if stopping else "none of them stops the run"
-    console.print(f"{subject}: {len(findings)} findings, {effect}", highlight=False)
+    console.print(f"{subject}: {len(findings)} diagnostics, {effect}", highlight=False)

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand
 
 from innovator_rl import __version__
-from innovator_rl.cli.application import DEBUG_VARIABLE, EXIT_CODES, CommandGroup, make_app, run
+from innovator_rl.cli.application import DEBUG_VARIABLE, EXIT_CODES, HELP_NAMES, CommandGroup, make_app, run
 
 COMMANDS = ("doctor", "init", "train", "submit", "runs", "reward", "data", "upcycle", "dashboard")
 
@@ -63,7 +63,7 @@ def load_command(name: str) -> Any:
     if hasattr(module, "app"):
         return typer.main.get_command(module.app)
     single = make_app()
-    single.command(name=name)(getattr(module, name))
+    single.command(name=name, context_settings=HELP_NAMES)(getattr(module, name))
     return typer.main.get_command(single)
 
 

@@ -14,16 +14,20 @@ Isolation = Literal["standard", "strict", "none"]
 RunConfigFile = Annotated[
     str,
     typer.Argument(
-        help="A YAML file, or the name of one in configs/train.", autocompletion=completion.configurations("train")
+        metavar="CONFIG",
+        help="A YAML file, or the name of one in configs/train.",
+        autocompletion=completion.configurations("train"),
     ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="Settings to change, as key=value.", autocompletion=completion.settings),
+    typer.Argument(metavar="KEY=VALUE", help="Settings to change, as key=value.", autocompletion=completion.settings),
 ]
 RunName = Annotated[
     str,
-    typer.Argument(help="The name of a run, or the path of its directory.", autocompletion=completion.run_names),
+    typer.Argument(
+        metavar="RUN", help="The name of a run, or the path of its directory.", autocompletion=completion.run_names
+    ),
 ]
 RunsDir = Annotated[str, typer.Option("--runs-dir", help="Folder of run directories.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -67,7 +67,9 @@ def check(
             autocompletion=completion.rewarders,
         ),
     ],
-    golden: Annotated[Path | None, typer.Option("--golden", help="Golden cases, if not beside the rewarder.")] = None,
+    golden: Annotated[
+        Path | None, typer.Option("--golden", help="Golden cases, if they are not next to the rewarder.")
+    ] = None,
     timeout: Timeout = 10.0,
     memory_mb: MemoryMb = 2048,
     code_isolation: CodeIsolation = "standard",

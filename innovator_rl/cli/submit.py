@@ -24,7 +24,9 @@ def submit(
     config: Annotated[
         str,
         typer.Argument(
-            help="A YAML file inside the current directory.", autocompletion=completion.configurations("train")
+            metavar="CONFIG",
+            help="A YAML file inside the current directory.",
+            autocompletion=completion.configurations("train"),
         ),
     ],
     overrides: Overrides = None,

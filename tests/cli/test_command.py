@@ -55,7 +55,7 @@ def test_version() -> None:
         ("upcycle pln", "unknown command 'pln': did you mean plan?"),
         ("runs show demo --stpe 3", "unknown option '--stpe': did you mean --step?"),
         ("doctor --jsno", "unknown option '--jsno': did you mean --json?"),
-        ("train", "missing argument 'config'; see `innovator train --help`"),
+        ("train", "missing argument 'CONFIG'; see `innovator train --help`"),
         ("train dmo", "configuration 'dmo' not found: did you mean demo or moe?"),
     ],
 )
