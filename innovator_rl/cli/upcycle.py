@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from innovator_rl.cli.application import make_app
 from innovator_rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from upcycle.config.schema import UpcycleConfig
     from upcycle.planning.plan import Plan
 
-app = typer.Typer(no_args_is_help=True, help="Dense checkpoint to mixture of experts, in the paper's four stages.")
+app = make_app("Convert a dense checkpoint to a mixture of experts, in the paper's four stages.")
 
 Config = Annotated[Path, typer.Argument(help="An upcycling configuration (.yaml).")]
 Settings = Annotated[list[str] | None, typer.Argument(help="Changes: key=value ...")]

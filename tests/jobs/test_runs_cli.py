@@ -100,10 +100,10 @@ def test_show_a_step_and_a_group(runs: Path, capsys: pytest.CaptureFixture[str])
 
 def test_mistakes_are_one_line(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
-        (("show", "dmo"), "run 'dmo': no run.json"),
+        (("show", "dmo"), "run 'dmo' not found: no run.json"),
         (("show", "demo", "--step", "9"), "recorded train steps of 'demo' are 1 to 2"),
         (("show", "demo", "--group", "x"), "no such prompt in step 2"),
-        (("show", "demo", "--kind", "test"), "use train or validation"),
+        (("show", "demo", "--kind", "test"), "'test' is not one of 'train', 'validation'"),
         (("stop", "demo"), "run 'demo' is not running: finished"),
         (("export", "demo", "--out", "x.csv"), "must end in .parquet or .jsonl"),
     ):
