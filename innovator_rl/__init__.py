@@ -1,6 +1,10 @@
-"""Innovator RL: a post-training service for science language models.
+"""Innovator RL is a post-training service for science language models.
 
-The rooms and what each may import are drawn in README.md and enforced by import-linter (`make check`).
+Importing it makes `rewards` and `upcycle` resolve to the packages installed beside it (see `_sibling_packages`).
 """
 
+from innovator_rl import _sibling_packages
+
 __version__ = "0.1.0"
+
+_sibling_packages.install()
