@@ -82,7 +82,7 @@ def test_shipped_names_work_in_an_empty_folder(innovator: Path, tmp_path: Path) 
     assert json.loads(call(innovator, tmp_path, "reward", "score", str(responses), "--reward", "math"))["correct"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_new_project_trains_one_step(innovator: Path, tmp_path: Path) -> None:
     call(innovator, tmp_path, "init", "project")
     settings = [
@@ -98,7 +98,7 @@ def test_a_new_project_trains_one_step(innovator: Path, tmp_path: Path) -> None:
         "rollout.max_response_tokens=8",
     ]
     project = tmp_path / "project"
-    call(innovator, project, "train", "train.yaml", *settings, seconds=560)
+    call(innovator, project, "train", "train.yaml", *settings, seconds=840)
     shown = json.loads(call(innovator, project, "runs", "show", "first", "--json"))
     assert (shown["status"], shown["step"]) == ("finished", 1)
     rows = json.loads(call(innovator, project, "runs", "show", "first", "--step", "1", "--json"))
