@@ -52,15 +52,17 @@ check: $(STAMP) check-js check-docs  ## run linters, type checkers, import contr
 	$(ARROWS)
 	$(BIN)/python -m tools.mutants --check
 
-check-js: $(NODE)  ## lint and type-check the dashboard's JavaScript
+check-js: $(NODE)  ## lint, type-check and test the JavaScript of the dashboard
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent lint
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent types
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent test
 
 check-docs: $(STAMP)  ## check spelling, wording, licenses and the documentation site
 	$(BIN)/codespell
 	$(BIN)/python -m tools.prose_lint
 	$(BIN)/reuse lint --quiet
-	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+	$(BIN)/python -m tools.check_docs_commands
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 docs: $(STAMP)  ## serve the documentation site on http://127.0.0.1:8001
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
