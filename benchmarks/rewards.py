@@ -36,16 +36,16 @@ def our_physics() -> Grader:
     """The physics rewarder, on the bare answer."""
     from rewards.physics import Physics
 
-    judge = Physics()
-    return lambda response, gold: judge(response, gold, {}).correct
+    reward = Physics()
+    return lambda response, gold: reward(response, gold, {}).correct
 
 
 def our_mathematics() -> Grader:
     """The mathematics rewarder."""
     from rewards.mathematics import Mathematics
 
-    judge = Mathematics()
-    return lambda response, gold: judge(response, gold).correct
+    reward = Mathematics()
+    return lambda response, gold: reward(response, gold).correct
 
 
 def math_verify_as_verl() -> Grader:
@@ -94,8 +94,8 @@ def _serve(pipe: Connection, name: str) -> None:
     while True:
         response, gold = pipe.recv()
         began = time.process_time()
-        verdict = grade(response, gold)
-        pipe.send((verdict, time.process_time() - began))
+        result = grade(response, gold)
+        pipe.send((result, time.process_time() - began))
 
 
 class Child:
@@ -115,11 +115,11 @@ class Child:
         self.pipe.recv()
 
     def grade(self, response: str, gold: str) -> tuple[bool, float]:
-        """The verdict and its processor seconds."""
+        """The result and its processor seconds."""
         self.pipe.send((response, gold))
         if self.pipe.poll(ROW_SECONDS):
-            verdict, seconds = self.pipe.recv()
-            return bool(verdict), float(seconds)
+            result, seconds = self.pipe.recv()
+            return bool(result), float(seconds)
         self.stop()
         self.start()
         return False, ROW_SECONDS
@@ -130,21 +130,21 @@ class Child:
 
 
 def accuracy(rows: list[dict[str, Any]], name: str) -> None:
-    """Print accuracy by category, false verdicts, and the median and longest time of each grader."""
+    """Print accuracy by category, false results, and the median and longest time of each grader."""
     by_category = sorted({row["cat"] for row in rows})
     print(f"\n{name}: {len(rows)} pairs")
     print("grader        accuracy  wrong refused/accepted   median ms  longest s   " + "  ".join(by_category))
     for grader in GRADERS:
         child = Child(grader)
-        verdicts = [child.grade(row["pred"], row["gold"]) for row in rows]
+        results = [child.grade(row["pred"], row["gold"]) for row in rows]
         child.stop()
         hits: dict[str, list[bool]] = defaultdict(list)
-        for row, (said, _) in zip(rows, verdicts, strict=True):
+        for row, (said, _) in zip(rows, results, strict=True):
             hits[row["cat"]].append(said == row["equivalent"])
         right = sum(map(sum, hits.values()))
-        refused = sum(row["equivalent"] and not said for row, (said, _) in zip(rows, verdicts, strict=True))
-        accepted = sum(said and not row["equivalent"] for row, (said, _) in zip(rows, verdicts, strict=True))
-        times = sorted(seconds for _, seconds in verdicts)
+        refused = sum(row["equivalent"] and not said for row, (said, _) in zip(rows, results, strict=True))
+        accepted = sum(said and not row["equivalent"] for row, (said, _) in zip(rows, results, strict=True))
+        times = sorted(seconds for _, seconds in results)
         shares = "  ".join(f"{sum(hits[c])}/{len(hits[c])}" for c in by_category)
         print(
             f"{grader:12}  {right / len(rows):7.1%}  {refused:8} / {accepted:<8}  {times[len(times) // 2] * 1e3:10.2f}  "

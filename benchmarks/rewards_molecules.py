@@ -197,7 +197,7 @@ def compare_properties() -> None:
     right = sum(ours(c["response"], c["answer"]).correct == (c["case"] == "full") for c in cases)
     pairs = [(c["response"], c["answer"]) for c in cases] * 50
     print(f"\nTrue or False, {len(cases)} golden cases\n\n| | first word found | here |\n|---|---|---|")
-    line("judged rightly", str(theirs), str(right))
+    line("answered rightly", str(theirs), str(right))
     line("speed", rate(word_search, pairs), rate(ours, pairs))
 
 

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rewards.code.grading import judge
+from rewards.code.grading import grade
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
@@ -93,12 +93,12 @@ def speed() -> dict[str, float]:
         for _ in range(SPEED_RUNS):
             assert plain(PROGRAM, "1 2\n") == "3\n"
     found["plain runs"] = result["per_cpu_second"]
-    with measured("sandbox, a box for each run", SPEED_RUNS, "runs") as result:
+    with measured("sandbox, a solution for each run", SPEED_RUNS, "runs") as result:
         result["start"] = cost
         with Sandbox() as sandbox:
             for _ in range(SPEED_RUNS):
-                with sandbox.open(PROGRAM) as box:
-                    assert box.run(b"1 2\n").stdout == b"3\n"
+                with sandbox.open(PROGRAM) as solution:
+                    assert solution.run(b"1 2\n").stdout == b"3\n"
     found["isolated runs"] = result["per_cpu_second"]
     tests = {"inputs": [f"{n} 1\n" for n in range(TESTS)], "outputs": [f"{n + 1}\n" for n in range(TESTS)]}
     with measured(f"plain, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
@@ -109,7 +109,7 @@ def speed() -> dict[str, float]:
         result["start"] = cost
         with Sandbox() as sandbox:
             for _ in range(SPEED_SOLUTIONS):
-                assert judge(sandbox, PROGRAM, {"type": "stdio", **tests}, 60.0).verdict == "accepted"
+                assert grade(sandbox, PROGRAM, {"type": "stdio", **tests}, 60.0).result == "accepted"
     found["isolated solutions"] = result["per_cpu_second"]
     with measured(f"prime_code, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
         for _ in range(SPEED_SOLUTIONS):
@@ -138,26 +138,26 @@ def paid() -> dict[str, Any]:
     with Sandbox() as sandbox:
         for name, program in CANDIDATES.items():
             start = time.perf_counter()
-            verdict = judge(sandbox, program, {"type": "stdio", **tests}, 20.0)
+            graded = grade(sandbox, program, {"type": "stdio", **tests}, 20.0)
             middle = time.perf_counter()
             theirs = prime_code(program, tests)
             end = time.perf_counter()
-            rows[name] = (verdict.verdict, middle - start, theirs, end - middle)
-            ours = f"{verdict.verdict} {middle - start:6.2f} s"
+            rows[name] = (graded.result, middle - start, theirs, end - middle)
+            ours = f"{graded.result} {middle - start:6.2f} s"
             print(f"{name:<24} {ours:>32}  {theirs:10.2f} {end - middle:6.2f} s", flush=True)
     return rows
 
 
 def tail(runs: int) -> dict[str, float]:
-    """Latency, leftovers and memory over many isolated runs, a box for each."""
+    """Latency, leftovers and memory over many isolated runs, a solution for each."""
     times: list[float] = []
     with Sandbox() as sandbox:
         assert sandbox._process is not None
         sizes = [resident(sandbox._process.pid)]
         for number in range(1, runs + 1):
             start = time.perf_counter()
-            with sandbox.open(PROGRAM) as box:
-                run = box.run(b"1 2\n")
+            with sandbox.open(PROGRAM) as solution:
+                run = solution.run(b"1 2\n")
             times.append(time.perf_counter() - start)
             assert run.stdout == b"3\n", run
             if number in (min(100, runs), runs):
@@ -254,13 +254,13 @@ def agree(file: Path, every: int) -> Counter[str]:
                     "check": row["test"],
                 }
                 begun = time.monotonic()
-                verdict = judge(sandbox, program, tests, seconds, Limits(seconds=seconds))
+                graded = grade(sandbox, program, tests, seconds, Limits(seconds=seconds))
                 middle = time.monotonic()
                 natively = passes_plainly(row, program, seconds)
                 seconds = 2 + 2 * max(middle - begun, time.monotonic() - middle)
-                found[f"{kind}: plain {'passes' if natively else 'fails'}, sandbox {verdict.verdict}"] += 1
-                if natively != (verdict.verdict == "accepted"):
-                    print(f"  differ: {kind} of {row['task_id']}: plain {natively}, sandbox {verdict}", flush=True)
+                found[f"{kind}: plain {'passes' if natively else 'fails'}, sandbox {graded.result}"] += 1
+                if natively != (graded.result == "accepted"):
+                    print(f"  differ: {kind} of {row['task_id']}: plain {natively}, sandbox {graded}", flush=True)
             if number % max(1, len(rows) // 10) == 0:
                 print(f"  {number}/{len(rows)}, {time.monotonic() - start:.0f} s", flush=True)
     for name, count in sorted(found.items()):

@@ -12,11 +12,11 @@ from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.answer_grading import MAX_ANSWER_CHARS, compare
-from rewards.equivalence.numeric_equivalence import Policy
+from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
-from rewards.true_false import stance, takes_back
+from rewards.true_false import parse_true_false, takes_back
 
-_VERDICTS = {"true": True, "yes": True, "correct": True, "false": False, "no": False, "incorrect": False}
+_TRUTH_VALUES = {"true": True, "yes": True, "correct": True, "false": False, "no": False, "incorrect": False}
 _LETTER_GOLD = re.compile(r"\(?([A-Z])\)?(?:[.):]\s.*)?", re.DOTALL)
 _LETTER_ONLY = re.compile(r"\W*(?:option|choice|answer)?\W*([A-Za-z])\W*", re.IGNORECASE)
 _LETTER_LEAD = re.compile(r"\W*(?:(?i:option|choice)\s*)?[(\[*]*([A-Z])[)\].:*]+(?:\s|$|[*])")
@@ -26,7 +26,7 @@ _ARTICLE = re.compile(r"[AI]\s+(?!is\b|or\b|and\b|but\b)[a-z]")
 _REASON = re.compile(r"\b(?:because|since|whereas)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore)\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
-NUMERIC = Policy()
+NUMERIC = EquivalenceConfig()
 
 
 def options(prompt: str) -> dict[str, str]:
@@ -92,24 +92,24 @@ class Choice:
         if label := _LETTER_GOLD.fullmatch(gold):
             if found.kind in ("bare", "tail") and offers_all(response):
                 return wrong("ambiguous_answer", found.text[:200])
-            return _judge(letters(found, options(prompt)), label.group(1), found.text)
-        if gold.lower() in _VERDICTS:
-            return judge_truth(found, _VERDICTS[gold.lower()])
+            return _grade_labels(letters(found, options(prompt)), label.group(1), found.text)
+        if gold.lower() in _TRUTH_VALUES:
+            return grade_truth_value(found, _TRUTH_VALUES[gold.lower()])
         return compare(answer, found, NUMERIC, prompt)
 
     def __repr__(self) -> str:
         return "Choice()"
 
 
-def judge_truth(found: Found, gold: bool) -> Score:
+def grade_truth_value(found: Found, gold: bool) -> Score:
     """Compare the truth value that an answer states with the reference."""
-    side = stance(found.text)
+    side = parse_true_false(found.text)
     if isinstance(side, str):
         return wrong("malformed_answer" if side == "neither" else "ambiguous_answer", found.text[:200])
     return right(str(side)) if side == gold else wrong(extracted=str(side))
 
 
-def _judge(chosen: set[Any], gold: str, text: str) -> Score:
+def _grade_labels(chosen: set[Any], gold: str, text: str) -> Score:
     if not chosen:
         return wrong("malformed_answer", text[:200])
     if len(chosen) > 1:

@@ -29,7 +29,7 @@ _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
 
 
-def shortcut_of(text: str, gold: str, prompt: str = "") -> str | None:
+def degenerate_reason(text: str, gold: str, prompt: str = "") -> str | None:
     """`echo` or `unevaluated` where a text that agrees with a reference is no answer, else None."""
     if echoes(text, gold, prompt):
         return "echo"
@@ -43,9 +43,9 @@ def echoes(text: str, gold: str, prompt: str) -> bool:
     """
     if not prompt:
         return False
-    asked = f" {_tokens(prompt[-MAX_PROMPT_CHARS:])} "
+    question = f" {_tokens(prompt[-MAX_PROMPT_CHARS:])} "
     members, golds = _members(text), _members(gold)
-    return all(_repeats(member, asked) and not any(_alike(member, one) for one in golds) for member in members)
+    return all(_repeats(member, question) and not any(_alike(member, one) for one in golds) for member in members)
 
 
 def unevaluated(text: str, gold: str) -> bool:
@@ -74,10 +74,10 @@ def _tokens(text: str) -> str:
     return " ".join(re.sub(r"(\.\d*?)0+$", r"\1", token).rstrip(".") if "." in token else token for token in tokens)
 
 
-def _repeats(member: str, asked: str) -> bool:
-    said = _tokens(member)
-    telling = " " in said and re.search(r"[^A-Za-z\s\\']", said) is not None
-    return telling and f" {said} " in asked and not _NUMBER.fullmatch(said)
+def _repeats(member: str, question: str) -> bool:
+    tokens = _tokens(member)
+    telling = " " in tokens and re.search(r"[^A-Za-z\s\\']", tokens) is not None
+    return telling and f" {tokens} " in question and not _NUMBER.fullmatch(tokens)
 
 
 def _alike(member: str, gold: str) -> bool:

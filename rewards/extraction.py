@@ -31,7 +31,7 @@ _LIMITED = re.compile(
     re.IGNORECASE,
 )
 _FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_LAST_SAID = re.compile(
+_LAST_STATED = re.compile(
     r"^.*(?:\b(?:is|it's|are|equals?|be|gives?|get|obtain|have|yields?)\s*:?\s+|[:=≈]\s*)(\S.*)$", re.DOTALL
 )
 _LAST_NUMBER = re.compile(r"(?:^|[\s$(~≈])([-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?![\w^/])(?:\s*[^\s\d.,;]+)?)[^\d]*$")
@@ -153,8 +153,8 @@ def find_answer(response: str) -> Found | None:
         content = boxed(inner) if "\\boxed" in inner else inner
         return Found(content, "tag") if content else None
     if "\\boxed" in text or "\\fbox" in text:
-        if said := _said_after_boxes(text):
-            return Found(said, "phrase")
+        if stated := _stated_after_boxes(text):
+            return Found(stated, "phrase")
         boxes = last_boxes(text)
         return Found(boxes[0], "boxed") if boxes and boxes[0] else None
     tail = text[-MAX_TAIL_CHARS:]
@@ -164,18 +164,18 @@ def find_answer(response: str) -> Found | None:
             return Found(line, "phrase")
     phrases = list(_PHRASE.finditer(tail))
     if phrases:
-        said = _first_sentence(tail[phrases[-1].end() :])
-        if said:
-            return Found(said, "phrase")
+        stated = _first_sentence(tail[phrases[-1].end() :])
+        if stated:
+            return Found(stated, "phrase")
     return _unmarked_answer(text, tail)
 
 
-def _said_after_boxes(text: str) -> str | None:
+def _stated_after_boxes(text: str) -> str | None:
     """What a "final answer is" behind every box says, where that is a number or a formula."""
     last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
     phrases = list(_FINAL.finditer(text, max(last, len(text) - MAX_TAIL_CHARS)))
-    said = _first_sentence(text[phrases[-1].end() :]) if phrases else ""
-    return said if re.search(r"[\d$\\]", said) and len(said) <= MAX_BARE_CHARS else None
+    stated = _first_sentence(text[phrases[-1].end() :]) if phrases else ""
+    return stated if re.search(r"[\d$\\]", stated) and len(stated) <= MAX_BARE_CHARS else None
 
 
 def _unmarked_answer(text: str, tail: str) -> Found | None:
@@ -219,8 +219,8 @@ def candidates(found: Found) -> list[str]:
         return texts
     plain = re.sub(r"[*\s.]+$", "", found.text)
     matches = [*_FORMULA.finditer(plain, max(0, len(plain) - MAX_BARE_CHARS))][-1:]
-    if said := _LAST_SAID.match(plain):
-        matches.append(said)
+    if stated := _LAST_STATED.match(plain):
+        matches.append(stated)
     if (number := _LAST_NUMBER.search(plain)) and (
         found.kind in ("tail", "bare") or len(re.findall(r"\d+", plain)) == 1
     ):

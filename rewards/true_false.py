@@ -52,11 +52,11 @@ def takes_back(before: str, after: str) -> bool:
     """Whether a statement denies or leaves open what stands between two texts: `not C`, `all except C`, `C is wrong`.
     Another sentence, a conclusion's premises and a reason given for it do not count.
     """
-    said = _CONCLUSION.split(before)[-1], _REASON.split(after)[0]
-    return bool(_DENIAL.search(said[0]) or _TAKEN_BACK.match(said[1]))
+    around = _CONCLUSION.split(before)[-1], _REASON.split(after)[0]
+    return bool(_DENIAL.search(around[0]) or _TAKEN_BACK.match(around[1]))
 
 
-def stance(text: str) -> bool | str:
+def parse_true_false(text: str) -> bool | str:
     """The side a statement takes; `both` where it takes both or leaves it open, `neither` where it names none."""
     plain = _LABEL.sub("", _TEX_TEXT.sub(r"\1", text).strip()).strip()
     only = alone(plain)

@@ -2,8 +2,8 @@
 
     try:
         with deadline(2.0):
-            judge(...)
-    except Late:
+            grade(...)
+    except DeadlineExceeded:
         ...
 
 A value chosen for it could keep such code busy for ever; the time is the solution's, so its end is the solution's too.
@@ -18,20 +18,20 @@ import threading
 from collections.abc import Iterator
 
 
-class Late(BaseException):
+class DeadlineExceeded(BaseException):
     """The block ran past its deadline; no `Exception`, so that the code inside does not take it for its own."""
 
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raise `Late` in the block's thread once `seconds` of wall time are over; never after the block."""
+    """Raise `DeadlineExceeded` in the block's thread once `seconds` of wall time are over; never after the block."""
     thread = ctypes.c_ulong(threading.get_ident())
     lock, over = threading.Lock(), threading.Event()
 
     def interrupt() -> None:
         with lock:
             if not over.is_set():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Late))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(DeadlineExceeded))
 
     timer = threading.Timer(seconds, interrupt)
     timer.daemon = True

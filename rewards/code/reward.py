@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, wrong
-from rewards.code.grading import DEFAULT_MEMORY_MB, DEFAULT_SECONDS, BadTests, Verdict, judge
+from rewards.code.grading import DEFAULT_MEMORY_MB, DEFAULT_SECONDS, BadTests, GradingResult, grade
 from rewards.code.program import program_of
 from rewards.code.sandbox.executor import Sandbox
-from rewards.code.sandbox.layers import LEVELS, PROPERTIES, prove
+from rewards.code.sandbox.layers import LEVELS, PROPERTIES, probe_isolation
 from rewards.code.sandbox.limits import Limits, SandboxFailure
 
 MAX_PROGRAM_CHARS = 100_000
@@ -33,7 +33,7 @@ SHARE_OF_DEADLINE = 0.8
 PACKAGES = ("numpy", "sortedcontainers")
 
 
-class CodeTests:
+class CodeReward:
     """Runs the response as a program in the sandbox.
 
     `code_isolation`: below this level of isolation it abstains and runs nothing (see `sandbox.layers`).
@@ -43,7 +43,7 @@ class CodeTests:
     every = False
 
     def __init__(self, code_isolation: str = "standard", timeout_seconds: float = 10.0, memory_mb: int = 2048) -> None:
-        self.refused = code_isolation != "none" and bool(prove().missing(_level(code_isolation)))
+        self.refused = code_isolation != "none" and bool(probe_isolation().missing(_level(code_isolation)))
         self.budget = SHARE_OF_DEADLINE * timeout_seconds
         self.memory_mb = memory_mb or DEFAULT_MEMORY_MB
         self._sandboxes: dict[tuple[str, ...], Sandbox] = {}
@@ -64,12 +64,12 @@ class CodeTests:
         fraction = options.get("scoring", "fraction" if self.every else "all") == "fraction"
         try:
             sandbox = self._sandbox(_packages(options))
-            verdict = judge(sandbox, program, tests, self.budget, self._limits(options), every=fraction)
+            graded = grade(sandbox, program, tests, self.budget, self._limits(options), every=fraction)
         except BadTests:
             return abstain("bad_info")
         except SandboxFailure as failure:
             return Score(0.0, False, "sandbox_failure", str(failure)[:MAX_EXTRACTED_CHARS], outcome="error")
-        return score_of(verdict, program[:MAX_EXTRACTED_CHARS], fraction)
+        return score_of(graded, program[:MAX_EXTRACTED_CHARS], fraction)
 
     def _limits(self, options: Mapping[str, Any]) -> Limits:
         try:
@@ -99,21 +99,21 @@ class CodeTests:
     def health(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What the sandbox holds on this machine, for `innovator doctor` and for the check before a run."""
         level = str(settings.get("code_isolation", "standard"))
-        held = prove()
-        missing = [] if level == "none" else held.missing(_level(level))
-        finding = {"setting": "reward.code_isolation", "value": level, "why": held.describe()}
+        report = probe_isolation()
+        missing = [] if level == "none" else report.missing(_level(level))
+        finding = {"setting": "reward.code_isolation", "value": level, "why": report.describe()}
         if missing:
             lacks = ", ".join(f"{name} ({PROPERTIES[name]})" for name in missing)
-            finding["why"] = f"programs are refused here: {lacks} is not held; {held.describe()}"
+            finding["why"] = f"programs are refused here: {lacks} does not hold; {report.describe()}"
             fix = "allow user namespaces, or a kernel with Landlock (5.13 or later) and libseccomp; or a lower level"
             return [{**finding, "severity": "error", "fix": fix}]
         if level == "none":
-            fix = f"this machine could hold {held.level!r}" if held.level != "none" else "use a disposable machine"
+            fix = f"this machine could hold {report.level!r}" if report.level != "none" else "use a disposable machine"
             return [{**finding, "severity": "warning", "fix": fix}]
         return [{**finding, "severity": "info", "fix": "nothing to do"}]
 
 
-class FractionOfTests(CodeTests):
+class FractionOfTests(CodeReward):
     """The same, with the share of tests passed as the value."""
 
     every = True
@@ -133,14 +133,14 @@ def _level(name: str) -> Any:
     return name
 
 
-def score_of(verdict: Verdict, extracted: str, fraction: bool) -> Score:
-    """The score of a verdict: all tests or nothing, or the fraction of tests passed."""
-    terms = {"passed": float(verdict.passed), "total": float(verdict.total)}
-    if verdict.verdict == "accepted":
+def score_of(graded: GradingResult, extracted: str, fraction: bool) -> Score:
+    """The score of a graded: all tests or nothing, or the fraction of tests passed."""
+    terms = {"passed": float(graded.passed), "total": float(graded.total)}
+    if graded.result == "accepted":
         return Score(1.0, True, "correct", extracted, terms)
-    terms["failed_test"] = float(verdict.failed_test or 0)
-    value = verdict.passed / verdict.total if fraction and verdict.total else 0.0
-    return Score(value, False, _REASONS.get(verdict.verdict, verdict.verdict), extracted, terms)
+    terms["failed_test"] = float(graded.failed_test or 0)
+    value = graded.passed / graded.total if fraction and graded.total else 0.0
+    return Score(value, False, _REASONS.get(graded.result, graded.result), extracted, terms)
 
 
 _REASONS = {"wrong_answer": "wrong"}

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.code.sandbox.executor import Sandbox
-from rewards.code.sandbox.layers import LEVELS, prove
+from rewards.code.sandbox.layers import LEVELS, probe_isolation
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
 from rewards.code.sandbox.pool import Full, SandboxPool
 
@@ -115,19 +115,19 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
         return {"status": "ok"}
 
     @service.post("/run_code")
-    async def run_code(asked: RunCode) -> dict[str, Any]:
-        if asked.language != "python":
-            return _answer("SandboxError", f"language {asked.language!r} is not offered; python is")
-        if asked.files or asked.fetch_files:
+    async def run_code(request: RunCode) -> dict[str, Any]:
+        if request.language != "python":
+            return _answer("SandboxError", f"language {request.language!r} is not offered; python is")
+        if request.files or request.fetch_files:
             return _answer("SandboxError", "files and fetch_files are not offered")
         limits = Limits(
-            seconds=asked.run_timeout,
-            wall_seconds=asked.run_timeout,
-            memory_mb=min(asked.memory_limit_MB if asked.memory_limit_MB > 0 else 512, MAX_MEMORY_MB),
+            seconds=request.run_timeout,
+            wall_seconds=request.run_timeout,
+            memory_mb=min(request.memory_limit_MB if request.memory_limit_MB > 0 else 512, MAX_MEMORY_MB),
         )
         try:
-            stdin = (asked.stdin or "").encode("utf-8", "surrogatepass")
-            run = await asyncio.wrap_future(pool.submit(_run, asked.code, stdin, limits))
+            stdin = (request.stdin or "").encode("utf-8", "surrogatepass")
+            run = await asyncio.wrap_future(pool.submit(_run, request.code, stdin, limits))
         except Full as error:
             raise HTTPException(504, str(error)) from None
         except SandboxFailure as failure:
@@ -138,8 +138,8 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
 
 
 def _run(sandbox: Sandbox, code: str, stdin: bytes, limits: Limits) -> Run:
-    with sandbox.open(code, limits=limits) as box:
-        return box.run(stdin)
+    with sandbox.open(code, limits=limits) as solution:
+        return solution.run(stdin)
 
 
 def _answer(status: str, message: str, **parts: Any) -> dict[str, Any]:
@@ -178,13 +178,13 @@ def main(words: list[str] | None = None) -> None:
     token = os.environ.get(TOKEN_VARIABLE) or None
     if token is None and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: set {TOKEN_VARIABLE} to offer the service beyond this machine")
-    held = prove()
-    if held.missing(options.isolation):
-        parser.error(f"--isolation {options.isolation}: {held.describe()}")
+    report = probe_isolation()
+    if report.missing(options.isolation):
+        parser.error(f"--isolation {options.isolation}: {report.describe()}")
     pool = SandboxPool(options.workers, options.waiting, tuple(options.packages))
     listening = socket.create_server((options.host, options.port), backlog=2048)
     host, port = listening.getsockname()[:2]
-    print(f"sandbox of {pool.workers} workers, isolation {held.level}: http://{host}:{port}", flush=True)
+    print(f"sandbox of {pool.workers} workers, isolation {report.level}: http://{host}:{port}", flush=True)
     uvicorn.Server(uvicorn.Config(app(pool, token), log_level="warning")).run(sockets=[listening])
 
 

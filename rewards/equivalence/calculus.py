@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import mpmath
 
 from rewards.equivalence.latex_parser import Node
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 
 BINDING = ("integral", "sum", "product", "limit")
 """Operations whose variable is not free; a derivative's still is."""
@@ -37,7 +37,7 @@ class Valuer(Protocol):
 
 
 def value(valuer: Valuer, tree: Node) -> Any:
-    """The value of an integral, sum, product, limit or derivative. Raises `Unreadable`."""
+    """The value of an integral, sum, product, limit or derivative. Raises `UnreadableFormula`."""
     body = tree.parts[0]
 
     def at(x: Any) -> Any:
@@ -55,7 +55,7 @@ def value(valuer: Valuer, tree: Node) -> Any:
     except (ValueError, ZeroDivisionError, OverflowError, ArithmeticError, mpmath.libmp.NoConvergence):
         pass
     if before - valuer.budget.left > before // 2:
-        raise Unreadable("does not converge")
+        raise UnreadableFormula("does not converge")
     return _fingerprint(tree.kind, at, bounds)
 
 
@@ -101,7 +101,7 @@ def _series(valuer: Valuer, at: Callable[[Any], Any], lower: int, upper: Any, pr
             term = at(mpmath.mpf(index))
             total = total * term if product else total + term
             if abs(total) > mpmath.mpf(10) ** 1000:
-                raise Unreadable("too large")
+                raise UnreadableFormula("too large")
         return total
     valuer.budget.approximate = True
     with mpmath.workdps(WORK_DIGITS):
@@ -164,6 +164,6 @@ def _fingerprint(kind: str, at: Callable[[Any], Any], bounds: list[Any]) -> Any:
     for index, point in enumerate(_POINTS):
         term = at(mpmath.mpf(point) + shift)
         if abs(term) > _SIZE_LIMIT:
-            raise Unreadable("too large")
+            raise UnreadableFormula("too large")
         total = total * term if kind == "product" else total + (index + 2) * term
     return total if kind == "limit" else total * (3 if kind == "integral" else 1)

@@ -13,7 +13,7 @@ import mpmath
 from rewards.equivalence.evaluation import Budget, evaluate, symbols
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.quantities import Quantity, close
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 from rewards.equivalence.units import ONE, Dimension, Unit
 
 CONSTANTS: dict[str, tuple[float, Dimension]] = {
@@ -50,7 +50,7 @@ def same_constant(tree: Node, number: Quantity, budget: Budget, measured: bool) 
     scaled = {name: value * _scale(CONSTANTS[name][1]) for name, value in plain.items()}
     try:
         value, rescaled = evaluate(tree, plain, budget), evaluate(tree, scaled, budget)
-    except Unreadable:
+    except UnreadableFormula:
         return False
     unit = number.unit or ONE
     if value == 0 or unit.offset or mpmath.im(value) != 0:

@@ -2,7 +2,7 @@
 
 Nothing here simplifies. Each operation is charged to a budget, so that a comparison ends after a bounded amount of
 work however the formula is written; exponents, factorials and arguments of slow functions have limits besides; what
-has no finite value, or costs too much, raises `Unreadable`.
+has no finite value, or costs too much, raises `UnreadableFormula`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import mpmath
 
 from rewards.equivalence import calculus, notation
 from rewards.equivalence.latex_parser import Node
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_LOG10 = 3_000
 DIGITS, MAX_DIGITS = 50, 700
@@ -41,7 +41,7 @@ class Budget:
     def spend(self, units: int) -> None:
         self.left -= units
         if self.left < 0:
-            raise Unreadable("too costly")
+            raise UnreadableFormula("too costly")
 
 
 def symbols(tree: Node) -> set[str]:
@@ -97,17 +97,17 @@ def sample(name: str, trial: int) -> Any:
 
 
 def evaluate(tree: Node, values: Mapping[str, Any], budget: Budget) -> Any:
-    """The value of a tree at the given symbol values, a finite mpmath number. Raises `Unreadable` where there is
+    """The value of a tree at the given symbol values, a finite mpmath number. Raises `UnreadableFormula` where there is
     none.
     """
     try:
         value = mpmath.mpmathify(_Evaluator(values, budget).value(tree))
     except (*_ERRORS, mpmath.libmp.NoConvergence) as error:
-        raise Unreadable("no value") from error
+        raise UnreadableFormula("no value") from error
     except RecursionError as error:
-        raise Unreadable("too deep") from error
+        raise UnreadableFormula("too deep") from error
     if not mpmath.isfinite(value):
-        raise Unreadable("not finite")
+        raise UnreadableFormula("not finite")
     return value
 
 
@@ -174,13 +174,13 @@ class _Evaluator:
         if mpmath.isinf(size):
             return notation.FUNCTIONS[name](*parts)
         if (size > 10**12 and name not in notation.UNBOUNDED) or (size > 500 and name in notation.SLOW):
-            raise Unreadable("argument too large")
+            raise UnreadableFormula("argument too large")
         return notation.FUNCTIONS[name](*parts)
 
     def special(self, tree: Node, parts: list[Any]) -> Any:
         self.budget.spend(400)
         if any(abs(part) > 200 for part in parts):
-            raise Unreadable("argument too large")
+            raise UnreadableFormula("argument too large")
         if tree.kind == "indexed":
             return notation.INDEXED[tree.text](*parts)
         return (notation.SPECIAL.get(tree.text) or notation.LETTERED[tree.text])(*parts)
@@ -215,7 +215,7 @@ def _unknown(name: str, arguments: list[Any]) -> Any:
 def _number(text: str) -> Any:
     exponent = re.search(r"[eE]([-+]?\d+)$", text)
     if exponent and abs(int(exponent.group(1)[:9])) > MAX_LOG10:
-        raise Unreadable("exponent too large")
+        raise UnreadableFormula("exponent too large")
     return mpmath.mpf(text)
 
 
@@ -225,7 +225,7 @@ def _power(base: Any, exponent: Any, limit: int = MAX_LOG10) -> Any:
     if mpmath.isinf(base) or mpmath.isinf(exponent):
         return mpmath.power(base, exponent)
     if abs(exponent) * max(1, abs(mpmath.log10(abs(base)))) > limit:
-        raise Unreadable("power too large")
+        raise UnreadableFormula("power too large")
     return mpmath.power(base, exponent)
 
 
@@ -238,7 +238,7 @@ def _root(base: Any, index: Any) -> Any:
 def _small(function: Callable[..., Any], limit: int = 500) -> Callable[..., Any]:
     def bounded(*values: Any) -> Any:
         if any(abs(value) > limit for value in values):
-            raise Unreadable("argument too large")
+            raise UnreadableFormula("argument too large")
         return function(*values)
 
     return bounded

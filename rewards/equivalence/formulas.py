@@ -8,14 +8,14 @@ import re
 
 from rewards.equivalence import notation
 from rewards.equivalence.latex_parser import CLOSING, Node, Reader
-from rewards.equivalence.tokens import Unreadable, tokens_of
+from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
 _NONE = Node("none")
 _BOUNDED = {"int": "integral", "oint": "integral", "sum": "sum", "prod": "product", "lim": "limit"}
 _DERIVED = re.compile(r"(?:d|partial)(?:\^(\d))?(.*)", re.DOTALL)
 
 
-class Formula(Reader):
+class FormulaReader(Reader):
     """The reader with every command it knows."""
 
     def command(self, name: str) -> Node:
@@ -90,7 +90,7 @@ class Formula(Reader):
             return None
         try:
             above, below = self.raw(), self.raw()
-        except Unreadable:
+        except UnreadableFormula:
             self.at = start
             return None
         top, variables = _DERIVED.fullmatch(above), _variables(below)
@@ -122,7 +122,7 @@ class Formula(Reader):
 
     def accented(self, name: str) -> Node:
         if name in ("dot", "ddot", "dddot"):
-            inner = Formula(tokens_of(self.raw()), self.functions, self.bound).whole()
+            inner = FormulaReader(tokens_of(self.raw()), self.functions, self.bound).whole()
             while self.peek() == "_":
                 self.take()
                 inner = Node("symbol", (), f"{inner.text}_{self.raw()}")
@@ -192,7 +192,7 @@ class Formula(Reader):
                 if rest[-2:] in (["^", "+"], ["^", "-"]):
                     rest = rest[:-2]
                 if name.kind != "symbol":
-                    raise Unreadable("no index")
+                    raise UnreadableFormula("no index")
                 return name.text, self.inside(rest).whole()
         return ("".join(tokens).lstrip("\\") or "i"), _NONE
 
@@ -236,7 +236,7 @@ class Formula(Reader):
                 elif fallback < 0 and open_integrals == 0:
                     fallback = index
         if fallback < 0:
-            raise Unreadable("no differential")
+            raise UnreadableFormula("no differential")
         return fallback, True
 
 
@@ -266,10 +266,10 @@ def derivative_of(body: Node, variables: list[str]) -> Node:
 
 
 def read(text: str, functions: frozenset[str] = frozenset()) -> Node:
-    """The tree of a formula; `functions` are letters to read as functions. Raises `Unreadable`."""
+    """The tree of a formula; `functions` are letters to read as functions. Raises `UnreadableFormula`."""
     try:
-        return Formula(tokens_of(text), functions).whole()
+        return FormulaReader(tokens_of(text), functions).whole()
     except RecursionError as error:
-        raise Unreadable("too deep") from error
+        raise UnreadableFormula("too deep") from error
     except IndexError as error:
-        raise Unreadable("cut off") from error
+        raise UnreadableFormula("cut off") from error

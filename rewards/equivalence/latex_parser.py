@@ -2,7 +2,7 @@
 
 A recursive-descent reader: sums of products of powers of atoms, with implicit multiplication. Case matters: `M` and
 `m` are different masses. Nothing here simplifies, so nothing here can run away: size and depth are capped, and what
-cannot be read raises `Unreadable`.
+cannot be read raises `UnreadableFormula`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from rewards.equivalence import notation
-from rewards.equivalence.tokens import Unreadable, tokens_of
+from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
 MAX_NODES, MAX_DEPTH = 1_500, 60
 CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\langle": "\\rangle", "\\lfloor": "\\rfloor"} | {
@@ -50,23 +50,23 @@ class Reader:
     def take(self, expected: str = "") -> str:
         token = self.peek()
         if not token or (expected and token != expected):
-            raise Unreadable(f"expected {expected or 'more'}, got {token or 'the end'}")
+            raise UnreadableFormula(f"expected {expected or 'more'}, got {token or 'the end'}")
         self.at += 1
         return token
 
     def node(self, kind: str, *parts: Node, text: str = "") -> Node:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise Unreadable("too many terms")
+            raise UnreadableFormula("too many terms")
         return Node(kind, parts, text)
 
     def no(self, token: str) -> Node:
-        raise Unreadable(f"unexpected {token}")
+        raise UnreadableFormula(f"unexpected {token}")
 
     def inside(self, tokens: list[str], bound: frozenset[str] = _NOTHING) -> Self:
         """A reader of a part of this formula, under the same limits."""
         if self.depth + 1 > MAX_DEPTH // 2:
-            raise Unreadable("too deep")
+            raise UnreadableFormula("too deep")
         reader = type(self)(tokens, self.functions, self.bound | bound)
         reader.depth, reader.nodes = self.depth + 2, self.nodes
         return reader
@@ -74,13 +74,13 @@ class Reader:
     def whole(self) -> Node:
         tree = self.sum()
         if self.at != len(self.tokens):
-            raise Unreadable(f"left over: {self.peek()}")
+            raise UnreadableFormula(f"left over: {self.peek()}")
         return tree
 
     def sum(self) -> Node:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise Unreadable("too deep")
+            raise UnreadableFormula("too deep")
         total = self.signed()
         while self.peek() in ("+", "-"):
             sign = self.take()
@@ -181,13 +181,13 @@ class Reader:
         return self.node("pow", base, self.script())
 
     def closing(self, mark: str) -> int:
-        """Where the group that begins here ends. Raises `Unreadable` where it never does."""
+        """Where the group that begins here ends. Raises `UnreadableFormula` where it never does."""
         opening, depth = self.peek(), 0
         for index in range(self.at, len(self.tokens)):
             depth += (self.tokens[index] == opening) - (self.tokens[index] == mark)
             if depth == 0:
                 return index
-        raise Unreadable("never closed")
+        raise UnreadableFormula("never closed")
 
     def primed(self, base: Node, count: int) -> Node:
         """A derivative in Lagrange's notation, applied to its argument where one follows."""

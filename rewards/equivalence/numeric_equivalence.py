@@ -1,7 +1,7 @@
 """Whether two formulas agree: their values at random points, in more digits than any number written in them.
 
-Symbols are positive under a physics policy, so that sqrt(a^2 b^2) is a b as a physicist means it; of either sign under
-a mathematics policy, where that gives real values. Symbols that only differ in dress (`\\vec{F}` and `F`, `k_B` and
+Symbols are positive under a physics config, so that sqrt(a^2 b^2) is a b as a physicist means it; of either sign under
+a mathematics config, where that gives real values. Symbols that only differ in dress (`\\vec{F}` and `F`, `k_B` and
 `k`) or by a physical law (c^2 = 1 / epsilon_0 mu_0) are reconciled where one side has the one and the other side the
 other.
 """
@@ -21,7 +21,7 @@ from rewards.equivalence.formulas import read
 from rewards.equivalence.latex_parser import TIGHT, Node
 from rewards.equivalence.notation import LETTERED, OPAQUE
 from rewards.equivalence.quantities import RELATIVE, figures
-from rewards.equivalence.tokens import Unreadable, tokens_of
+from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
 TRIALS = 4
 APPROXIMATE = mpmath.mpf(10) ** -8
@@ -30,7 +30,7 @@ _INTEGERS = re.compile(r"(?:n|m|k|l|j|N|p)(?:_\w+)?")
 
 
 @dataclass(frozen=True)
-class Policy:
+class EquivalenceConfig:
     """What counts as equal: `measured` allows half a percent between decimals; `positive` takes symbols as positive;
     `unit_required` refuses a number without the reference's unit; `signs` and `integers` name symbols that the problem
     makes negative or whole.
@@ -45,9 +45,9 @@ class Policy:
 
 @dataclass
 class Comparison:
-    """One comparison under way: its policy and what work is left."""
+    """One comparison under way: its config and what work is left."""
 
-    policy: Policy = field(default_factory=Policy)
+    config: EquivalenceConfig = field(default_factory=EquivalenceConfig)
     budget: Budget = field(default_factory=Budget)
 
 
@@ -74,7 +74,7 @@ def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
 
 def readings(*texts: str) -> list[tuple[Node, ...]]:
     """The trees of several texts, read alike; a second reading where letters may name special functions. Raises
-    `Unreadable`.
+    `UnreadableFormula`.
     """
     letters, special = function_letters(*texts)
     modes = [letters]
@@ -82,20 +82,20 @@ def readings(*texts: str) -> list[tuple[Node, ...]]:
         modes.append((letters - set(LETTERED)) | frozenset("*" + name for name in LETTERED))
     if any(_SLASHED.search(text) for text in texts):
         modes.append(letters | {TIGHT})
-    found, failure = [], Unreadable("no reading")
+    found, failure = [], UnreadableFormula("no reading")
     for mode in modes:
         try:
             found.append(tuple(read(text, mode) for text in texts))
-        except Unreadable as error:
+        except UnreadableFormula as error:
             failure = error
     if not found:
         raise failure
     return found
 
 
-def same_formula(gold: str, said: str, comparison: Comparison) -> bool:
-    """Whether two formulas in TeX agree. Raises `Unreadable` where one cannot be read or has no value."""
-    return any(same_trees(a, b, comparison) for a, b in readings(gold, said))
+def same_formula(gold: str, predicted: str, comparison: Comparison) -> bool:
+    """Whether two formulas in TeX agree. Raises `UnreadableFormula` where one cannot be read or has no value."""
+    return any(same_trees(a, b, comparison) for a, b in readings(gold, predicted))
 
 
 def same_trees(first: Node, second: Node, comparison: Comparison) -> bool:
@@ -104,7 +104,7 @@ def same_trees(first: Node, second: Node, comparison: Comparison) -> bool:
     if first == second:
         points(first, second, comparison)  # 0/0 equals nothing, not even itself
         return True
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableFormula):
         if _agree(points(first, second, comparison), tolerance(first, second, comparison)):
             return True
     whole = {name for name in symbols(first) | symbols(second) if _INTEGERS.fullmatch(name)}
@@ -127,11 +127,11 @@ def points(
     with mpmath.workdps(digits):
         vanishing = mpmath.mpf(10) ** (20 - digits)
         for trial in range(TRIALS if names else 1):
-            pair = _at(first, second, values_at(names, trial, comparison.policy, integers), comparison)
+            pair = _at(first, second, values_at(names, trial, comparison.config, integers), comparison)
             if pair is not None:
                 found.append((0 if abs(pair[0]) < vanishing else pair[0], 0 if abs(pair[1]) < vanishing else pair[1]))
         if not found:
-            positive = Policy(comparison.policy.measured)
+            positive = EquivalenceConfig(comparison.config.measured)
             values = values_at(names, 0, positive, integers)
             found = [(evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget))]
     return found
@@ -139,11 +139,11 @@ def points(
 
 def _at(first: Node, second: Node, values: Mapping[str, Any], comparison: Comparison) -> tuple[Any, Any] | None:
     """Both values at one point; None where the point lies outside a mathematical domain."""
-    if comparison.policy.positive:
+    if comparison.config.positive:
         return evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget)
     try:
         pair = evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget)
-    except Unreadable:
+    except UnreadableFormula:
         if comparison.budget.left < 0:
             raise
         return None
@@ -151,14 +151,16 @@ def _at(first: Node, second: Node, values: Mapping[str, Any], comparison: Compar
     return None if signed and any(mpmath.im(value) != 0 for value in pair) else pair
 
 
-def values_at(names: set[str], trial: int, policy: Policy, integers: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A value for each symbol under the policy, the same in every process."""
+def values_at(
+    names: set[str], trial: int, config: EquivalenceConfig, integers: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """A value for each symbol under the config, the same in every process."""
     found = {}
     for name in names:
         value = sample(name, trial)
-        if name in integers or name in policy.integers:
+        if name in integers or name in config.integers:
             value = mpmath.floor(value * 3) + 1
-        elif name in policy.negative or (not policy.positive and trial and fraction_of(f"sign|{trial}|{name}") < 0.5):
+        elif name in config.negative or (not config.positive and trial and fraction_of(f"sign|{trial}|{name}") < 0.5):
             value = -value
         found[name] = value
     return found
@@ -172,7 +174,7 @@ def tolerance(first: Node, second: Node, comparison: Comparison) -> Any:
     if not any(decimals):
         return mpmath.mpf(10) ** (20 - digits_for(first, second)) * 10**5
     if all(decimals):
-        return RELATIVE if comparison.policy.measured else mpmath.mpf(10) ** -6
+        return RELATIVE if comparison.config.measured else mpmath.mpf(10) ** -6
     most = max(_figures(first if decimals[0] else second))
     return min(RELATIVE, mpmath.mpf(10) ** (1 - most) / 2) if most >= 3 else mpmath.mpf(10) ** -25
 

@@ -1,7 +1,7 @@
 """Numbers with units and significant figures: reading one from text, and whether two agree.
 
 Two numbers agree if the one with more digits rounds (or is cut) to the other at three or more significant figures, or,
-under a physics policy, if a measured one is within half a percent. Two bare integers must be equal; an integer and a
+under a physics config, if a measured one is within half a percent. Two bare integers must be equal; an integer and a
 decimal may differ by 1e-6. Units are compared by dimension and converted.
 """
 
@@ -17,7 +17,7 @@ import mpmath
 from rewards.equivalence.evaluation import DIGITS, Budget, evaluate, symbols
 from rewards.equivalence.formulas import read
 from rewards.equivalence.notation import FUNCTIONS, GREEK
-from rewards.equivalence.tokens import Unreadable, spelled_out
+from rewards.equivalence.tokens import UnreadableFormula, spelled_out
 from rewards.equivalence.units import ONE, Unit, parse_unit
 
 RELATIVE = mpmath.mpf("5e-3")
@@ -157,7 +157,7 @@ def _value(text: str) -> Any:
         if symbols(tree):
             return None
         value = evaluate(tree, {}, Budget(20_000))
-    except Unreadable:
+    except UnreadableFormula:
         return None
     return mpmath.re(value) if abs(mpmath.im(value)) <= EXACT * abs(value) else None
 
@@ -216,45 +216,47 @@ def _last_place(value: Any, count: int) -> Any:
     return mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(value)))) - count + 1) if value else mpmath.mpf(0)
 
 
-def same_quantity(gold: Quantity, said: Quantity, measured: bool = True, unit_required: bool = False) -> bool:
+def same_quantity(gold: Quantity, predicted: Quantity, measured: bool = True, unit_required: bool = False) -> bool:
     """Compare two quantities; see `_same`."""
     with mpmath.workdps(DIGITS):
-        return _same(gold, said, measured, unit_required)
+        return _same(gold, predicted, measured, unit_required)
 
 
-def _same(gold: Quantity, said: Quantity, measured: bool, unit_required: bool) -> bool:
+def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bool) -> bool:
     """Compare in one unit. A unit missing on one side is taken to be the other's, unless required; a different
     dimension is wrong; so are two different things counted.
     """
-    if gold.unit is None or said.unit is None:
-        named = gold.unit or said.unit
+    if gold.unit is None or predicted.unit is None:
+        named = gold.unit or predicted.unit
         if unit_required and named is not None and named.dimension != ONE.dimension:
             return False
-        if named is not None and (gold.label or said.label):
+        if named is not None and (gold.label or predicted.label):
             return False
-        if not _same_label(gold.label, said.label):
+        if not _same_label(gold.label, predicted.label):
             return False
-        if close(gold, said, measured=measured):
+        if close(gold, predicted, measured=measured):
             return True
         if named is None or named.dimension != ONE.dimension:
             return False
-        gold, said = (replace(q, unit=q.unit or ONE) for q in (gold, said))
+        gold, predicted = (replace(q, unit=q.unit or ONE) for q in (gold, predicted))
     assert gold.unit is not None
-    assert said.unit is not None
-    if gold.unit.dimension != said.unit.dimension:
+    assert predicted.unit is not None
+    if gold.unit.dimension != predicted.unit.dimension:
         return False
-    if gold.unit.offset or said.unit.offset:
-        if gold.unit == said.unit:
-            return close(gold, said, measured=measured)
+    if gold.unit.offset or predicted.unit.offset:
+        if gold.unit == predicted.unit:
+            return close(gold, predicted, measured=measured)
         kelvin = [
-            replace(q, value=q.value * q.unit.factor + q.unit.offset, integer=False) for q in (gold, said) if q.unit
+            replace(q, value=q.value * q.unit.factor + q.unit.offset, integer=False)
+            for q in (gold, predicted)
+            if q.unit
         ]
         return close(kelvin[0], kelvin[1], mpmath.mpf(1), measured) or close(
             kelvin[0], kelvin[1], CONVERTED + 1, measured
         )
-    if gold.unit.factor == said.unit.factor:
-        return close(gold, said, measured=measured)
-    return close(gold, said, mpmath.mpf(said.unit.factor) / mpmath.mpf(gold.unit.factor), measured)
+    if gold.unit.factor == predicted.unit.factor:
+        return close(gold, predicted, measured=measured)
+    return close(gold, predicted, mpmath.mpf(predicted.unit.factor) / mpmath.mpf(gold.unit.factor), measured)
 
 
 def _same_label(first: str, second: str) -> bool:

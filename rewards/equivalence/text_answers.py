@@ -111,11 +111,13 @@ def _is_the_answer_of(short: str, sentence: str) -> bool:
     """
     if _TURNS.search(short) or _TURNS.search(sentence) or _negated(sentence):
         return False
-    said, whole = re.findall(r"[a-z0-9']+", short), re.findall(r"[a-z0-9']+", sentence)
-    content = [word for word in said if word not in _FILLERS]
-    if not content or len(said) > MAX_SHORT_WORDS or len(whole) < len(said) + 2:
+    predicted, whole = re.findall(r"[a-z0-9']+", short), re.findall(r"[a-z0-9']+", sentence)
+    content = [word for word in predicted if word not in _FILLERS]
+    if not content or len(predicted) > MAX_SHORT_WORDS or len(whole) < len(predicted) + 2:
         return False
-    skipped = 1 if whole[0] in _DETERMINERS and said[0] not in _DETERMINERS else 0
-    if whole[skipped : skipped + len(said)] == said:
+    skipped = 1 if whole[0] in _DETERMINERS and predicted[0] not in _DETERMINERS else 0
+    if whole[skipped : skipped + len(predicted)] == predicted:
         return True
-    return len(content) > 1 and any(whole[k : k + len(said)] == said for k in range(len(whole) - len(said) + 1))
+    return len(content) > 1 and any(
+        whole[k : k + len(predicted)] == predicted for k in range(len(whole) - len(predicted) + 1)
+    )

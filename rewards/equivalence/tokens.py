@@ -12,7 +12,7 @@ from rewards.equivalence import notation
 MAX_CHARS, MAX_TOKENS = 2_000, 1_200
 
 
-class Unreadable(Exception):
+class UnreadableFormula(Exception):
     """The text is no formula this reader knows, or too large to evaluate."""
 
 
@@ -45,9 +45,9 @@ def _function_word(match: re.Match[str]) -> str:
 
 
 def tokens_of(text: str) -> list[str]:
-    """Tokens: numbers, `\\command` names with their backslash, single letters and marks. Raises `Unreadable`."""
+    """Tokens: numbers, `\\command` names with their backslash, single letters and marks. Raises `UnreadableFormula`."""
     if len(text) > MAX_CHARS:
-        raise Unreadable("too long")
+        raise UnreadableFormula("too long")
     text = re.sub(r"(?<=\d)(?:\{,\\?!?\}|,\\!\s*|,|\\,|\{,\\:\}|~)(?=\d{3}(?!\d))", "", text)
     text = re.sub(r"(?<=\d) (?=\d{3}(?!\d))", "", text)
     text = _ROMAN.sub(_function_word, _ROMAN_D.sub("d", spelled_out(text)))
@@ -62,5 +62,5 @@ def tokens_of(text: str) -> list[str]:
             if token and token not in ("$", "&"):
                 found.append(token)
     if len(found) > MAX_TOKENS:
-        raise Unreadable("too long")
+        raise UnreadableFormula("too long")
     return found

@@ -1,9 +1,9 @@
 """How near one molecule is to another, and how near a guess that knows nothing would be.
 
-`closeness` is 0.6 chirality-aware Morgan counts + 0.2 MACCS keys + 0.2 molecular formula, each a symmetric Tanimoto
+`similarity` is 0.6 chirality-aware Morgan counts + 0.2 MACCS keys + 0.2 molecular formula, each a symmetric Tanimoto
 similarity. Bit fingerprints alone cannot tell a chain of 10 carbons from one of 30; counts and the formula can.
 
-`chance` is the closeness that an answer reaches without reading the question: the best of a panel of common
+`random_baseline` is the similarity that an answer reaches without reading the question: the best of a panel of common
 constituents of nature and of drugs, one for each family that descriptions of molecules come from, and at least
 `UNRELATED`, what nine of ten pairs of molecules drawn at random from ChEBI-20 have in common at most.
 """
@@ -21,7 +21,7 @@ from rewards.molecules.parsing import UnreadableMolecule, read_molecule
 
 WEIGHTS = {"morgan": 0.6, "maccs": 0.2, "formula": 0.2}
 UNRELATED = 0.3
-MOST_CHANCE = 0.65
+MAX_RANDOM_BASELINE = 0.65
 MIN_PARENT_ATOMS = 3
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=True)
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
@@ -58,7 +58,7 @@ PANEL = {
 """Common molecules by name; a reward for any of them, or for one like them, whatever was asked, would be a constant's."""
 
 
-class Compared:
+class MoleculeFeatures:
     """What a molecule is compared by; costly parts are computed when first asked for."""
 
     def __init__(self, mol: Any) -> None:
@@ -94,16 +94,16 @@ class Compared:
         return str(rdMolHash.MolHash(flat, rdMolHash.HashFunction.HetAtomTautomerv2)).rsplit("_", 2)[0]
 
     @cached_property
-    def parent(self) -> Compared | None:
+    def parent(self) -> MoleculeFeatures | None:
         """The component with the most heavy atoms; None where that is a tie or fewer than `MIN_PARENT_ATOMS`."""
         parts = sorted(Chem.GetMolFrags(self.mol, asMols=True), key=lambda part: part.GetNumHeavyAtoms())
         sizes = [part.GetNumHeavyAtoms() for part in parts]
         if sizes[-1] < MIN_PARENT_ATOMS or sizes[-1] in sizes[:-1]:
             return None
-        return Compared(parts[-1])
+        return MoleculeFeatures(parts[-1])
 
 
-def similarities(one: Compared, other: Compared) -> dict[str, float]:
+def similarities(one: MoleculeFeatures, other: MoleculeFeatures) -> dict[str, float]:
     """Named similarities, each 0..1 and symmetric."""
     if one.elements == other.elements and one.smiles == other.smiles:
         return dict.fromkeys(WEIGHTS, 1.0)
@@ -116,27 +116,27 @@ def similarities(one: Compared, other: Compared) -> dict[str, float]:
     }
 
 
-def closeness(parts: dict[str, float]) -> float:
+def similarity(parts: dict[str, float]) -> float:
     """The weighted mean of the similarities."""
     return sum(weight * parts[name] for name, weight in WEIGHTS.items())
 
 
-def chance(gold: Compared) -> float:
-    """The closeness to `gold` that costs no knowledge of it, between `UNRELATED` and `MOST_CHANCE`."""
-    best = max(closeness(similarities(member, gold)) for member in _panel())
-    return min(MOST_CHANCE, max(UNRELATED, best))
+def random_baseline(gold: MoleculeFeatures) -> float:
+    """The similarity to `gold` that costs no knowledge of it, between `UNRELATED` and `MAX_RANDOM_BASELINE`."""
+    best = max(similarity(similarities(member, gold)) for member in _panel())
+    return min(MAX_RANDOM_BASELINE, max(UNRELATED, best))
 
 
 @lru_cache(maxsize=1)
-def _panel() -> list[Compared]:
-    return [Compared(read_molecule(smiles)) for smiles in PANEL.values()]
+def _panel() -> list[MoleculeFeatures]:
+    return [MoleculeFeatures(read_molecule(smiles)) for smiles in PANEL.values()]
 
 
 @lru_cache(maxsize=4_096)
-def reference(text: str) -> tuple[Compared, float] | None:
-    """A reference molecule and its `chance`, kept by its text; None when the text is no molecule."""
+def reference(text: str) -> tuple[MoleculeFeatures, float] | None:
+    """A reference molecule and its `random_baseline`, kept by its text; None when the text is no molecule."""
     try:
-        gold = Compared(read_molecule(text))
+        gold = MoleculeFeatures(read_molecule(text))
     except UnreadableMolecule:
         return None
-    return gold, chance(gold)
+    return gold, random_baseline(gold)

@@ -10,7 +10,7 @@ import re
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.extraction import Found, all_boxed, final_part, find_answer
-from rewards.true_false import alone, stance
+from rewards.true_false import alone, parse_true_false
 
 MAX_ANSWER_CHARS = 2_000
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
@@ -34,7 +34,7 @@ class PropertyChoice:
             return wrong("no_answer")
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
-        sides = {stance(text) for text in _statements(found, response)}
+        sides = {parse_true_false(text) for text in _statements(found, response)}
         side = sides.pop() if len(sides) == 1 else "both"
         if isinstance(side, str):
             reason = "malformed_answer" if side == "neither" else "ambiguous_answer"
@@ -51,7 +51,7 @@ def _statements(found: Found, response: str) -> list[str]:
         return [*all_boxed(text)[-8:], found.text]
     if found.kind == "tag":
         return [*_TAG.findall(text[-2 * MAX_ANSWER_CHARS :]), found.text]
-    verdicts = [line for line in text[-2 * MAX_ANSWER_CHARS :].splitlines() if alone(line) is not None]
-    if verdicts and stance(found.text) == "neither":
-        return verdicts
-    return [*verdicts, found.text]
+    alone_lines = [line for line in text[-2 * MAX_ANSWER_CHARS :].splitlines() if alone(line) is not None]
+    if alone_lines and parse_true_false(found.text) == "neither":
+        return alone_lines
+    return [*alone_lines, found.text]

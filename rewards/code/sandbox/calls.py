@@ -1,4 +1,4 @@
-"""Calls of a function that lives in a box: arguments in, results out, as plain values."""
+"""Calls of a function that lives in a solution: arguments in, results out, as plain values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rewards.code.sandbox.executor import Box, ending_of
+from rewards.code.sandbox.executor import SolutionProcess, ending_of
 from rewards.code.sandbox.inside import ipc, values
 from rewards.code.sandbox.limits import Limits, Run
-from rewards.code.sandbox.memory_monitor import TICK_SECONDS, Watch
+from rewards.code.sandbox.memory_monitor import TICK_SECONDS, MemoryMonitor
 
 
 class CallFailed(BaseException):
@@ -33,10 +33,10 @@ class Calls:
     `values.Opaque`.
     """
 
-    def __init__(self, sock: socket.socket, channel: socket.socket, watch: Watch, limits: Limits) -> None:
+    def __init__(self, sock: socket.socket, channel: socket.socket, monitor: MemoryMonitor, limits: Limits) -> None:
         self._socket = sock
         self._channel = channel
-        self._watch = watch
+        self._monitor = monitor
         self._limits = limits
         self._buffer = bytearray()
         self._deadline = time.monotonic() + limits.wall
@@ -52,8 +52,8 @@ class Calls:
         in_place: int | None = None,
     ) -> Any:
         """The entry point's result, or with `in_place` what became of that argument. Raises `CallFailed`."""
-        asked = {"args": values.encode(args), "kwargs": values.encode(dict(kwargs)), "in_place": in_place}
-        self._send(json.dumps(asked).encode() + b"\n")
+        request = {"args": values.encode(args), "kwargs": values.encode(dict(kwargs)), "in_place": in_place}
+        self._send(json.dumps(request).encode() + b"\n")
         try:
             reply = json.loads(self.line())
             return values.decode(reply["value"], classes or {})
@@ -81,7 +81,7 @@ class Calls:
                 self._fail("output_limit_exceeded")
             if time.monotonic() > self._deadline + TICK_SECONDS:
                 self._fail("time_limit_exceeded")
-            if self._watch.over():
+            if self._monitor.over():
                 self._fail("memory_limit_exceeded")
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
@@ -100,38 +100,40 @@ class Calls:
         answer = None
         if stopped is None:
             self._socket.close()
-            with contextlib.suppress(OSError, ipc.Closed):
+            with contextlib.suppress(OSError, ipc.ChannelClosed):
                 answer, _ = ipc.receive(self._channel, 2**20)
         self.ended = answer is not None
-        run = ending_of(answer, stopped, self._watch, b"", b"")
+        run = ending_of(answer, stopped, self._monitor, b"", b"")
         if run.ending == "finished":  # it left by itself where a result was due
             run = Run("runtime_error", detail="it ended without a result")
         raise CallFailed(run)
 
 
 @contextlib.contextmanager
-def calls(box: Box, entry_point: str, seconds: float, wall: float, fresh: bool = False) -> Iterator[Calls]:
-    """Run the box's program as a module and offer its `entry_point`, an expression such as `Solution().f`.
+def calls(
+    solution: SolutionProcess, entry_point: str, seconds: float, wall: float, fresh: bool = False
+) -> Iterator[Calls]:
+    """Run the solution's program as a module and offer its `entry_point`, an expression such as `Solution().f`.
 
     `fresh`: evaluate the expression again for every call. `seconds` of processor time and `wall` seconds are for all
     of it. Raises `CallFailed`, also when the program does not get as far as offering it.
     """
-    limits = box.limits_with(seconds, wall)
-    channel = box.channel()
-    if box.compile_error is not None:
-        raise CallFailed(Run("compile_error", detail=box.compile_error))
+    limits = solution.limits_with(seconds, wall)
+    channel = solution.channel()
+    if solution.compile_error is not None:
+        raise CallFailed(Run("compile_error", detail=solution.compile_error))
     order = {"run": {"seconds": seconds, "wall": wall, "entry_point": entry_point, "fresh": fresh}}
     mine, theirs = socket.socketpair()
-    watch = box.sandbox.watch(limits)
-    session = Calls(mine, channel, watch, limits)
+    monitor = solution.sandbox.monitor(limits)
+    session = Calls(mine, channel, monitor, limits)
     try:
         with theirs:
             ipc.send(channel, order, (theirs.fileno(),))
         session.line()
         yield session
-    except ipc.Closed:
-        raise CallFailed(Run("runtime_error", detail="the box ended")) from None
+    except ipc.ChannelClosed:
+        raise CallFailed(Run("runtime_error", detail="the solution ended")) from None
     finally:
         mine.close()
         if not session.ended:
-            box.close()
+            solution.close()

@@ -15,7 +15,7 @@ ROOT = Path("/sys/fs/cgroup")
 _numbers = itertools.count()
 
 
-class Groups:
+class ControlGroups:
     """The groups of one sandbox; `folders` are what its supervisor joins and its outer process removes."""
 
     def __init__(self, version: int, folders: list[Path]) -> None:
@@ -24,7 +24,7 @@ class Groups:
         self.limit = 0
 
     @staticmethod
-    def make() -> Groups | None:
+    def make() -> ControlGroups | None:
         """New groups beside this process's own; None where that is not allowed or has no effect."""
         name = f"innovator-sandbox-{os.getpid()}-{next(_numbers)}"
         homes = _homes()
@@ -34,12 +34,12 @@ class Groups:
                 for controller in ("memory", "pids"):
                     (homes[controller] / name).mkdir()
                     made.append(homes[controller] / name)
-                return Groups(1, made)
+                return ControlGroups(1, made)
             if "" in homes:
                 home = homes[""]
                 if {"memory", "pids"} <= set((home / "cgroup.subtree_control").read_text().split()):
                     (home / name).mkdir()
-                    return Groups(2, [home / name])
+                    return ControlGroups(2, [home / name])
         except OSError:
             for folder in made:
                 with contextlib.suppress(OSError):

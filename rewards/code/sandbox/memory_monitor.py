@@ -1,4 +1,4 @@
-"""A watch over the memory of a tree of processes, for what the limit of a single process cannot see.
+"""A monitor over the memory of a tree of processes, for what the limit of a single process cannot see.
 
 Control groups do it where they are; otherwise the resident memory of the tree is added up from /proc while it runs.
 """
@@ -10,16 +10,16 @@ import os
 import time
 from pathlib import Path
 
-from rewards.code.sandbox.cgroup import Groups
+from rewards.code.sandbox.cgroup import ControlGroups
 
 TICK_SECONDS = 0.05
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Watch:
+class MemoryMonitor:
     """Made when a run starts. `over()` is asked while it runs, `killed()` when it has ended."""
 
-    def __init__(self, root: int, memory_mb: int, groups: Groups | None) -> None:
+    def __init__(self, root: int, memory_mb: int, groups: ControlGroups | None) -> None:
         self.root = root
         self.limit = memory_mb * 2**20
         self.groups = groups

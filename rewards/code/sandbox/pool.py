@@ -34,7 +34,7 @@ class SandboxPool:
     def __init__(self, workers: int | None = None, waiting: int = 1024, packages: tuple[str, ...] = ()) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
         self.packages = packages
-        self._room = threading.BoundedSemaphore(self.workers + waiting)
+        self._slots = threading.BoundedSemaphore(self.workers + waiting)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
         self._mine = threading.local()
         self._all: list[Sandbox] = []
@@ -42,7 +42,7 @@ class SandboxPool:
 
     def submit(self, task: Callable[Concatenate[Sandbox, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a task; raises `Full` where it cannot even wait."""
-        if not self._room.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise Full(f"{self.workers} programs run and no more may wait")
         return self._queue(task, *args, **kwargs)
 
@@ -50,7 +50,7 @@ class SandboxPool:
         """Results in the order of `items`, of which no more are taken at once than may run and wait."""
         waiting: deque[Future[T]] = deque()
         for item in items:
-            while not self._room.acquire(blocking=not waiting):
+            while not self._slots.acquire(blocking=not waiting):
                 yield waiting.popleft().result()
             waiting.append(self._queue(task, item))
         while waiting:
@@ -58,7 +58,7 @@ class SandboxPool:
 
     def _queue(self, task: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         future = self._threads.submit(lambda: task(self._sandbox(), *args, **kwargs))
-        future.add_done_callback(lambda _: self._room.release())
+        future.add_done_callback(lambda _: self._slots.release())
         return future
 
     def _sandbox(self) -> Sandbox:

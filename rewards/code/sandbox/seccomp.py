@@ -49,7 +49,7 @@ _NAMESPACE_FLAGS = 0x7E020080 | 0x02000000
 
 @functools.cache
 def allow_list() -> bytes:
-    """The filter of a box; empty where libseccomp is missing."""
+    """The filter of a solution; empty where libseccomp is missing."""
     return _build(_fill_allow_list, "EPERM")
 
 

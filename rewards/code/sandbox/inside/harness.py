@@ -142,11 +142,11 @@ def _serve(descriptor: int, order: dict[str, Any], space: dict[str, Any]) -> Non
         answers.write(b'{"ready": true}\n')
         answers.flush()
         for line in questions:
-            asked = json.loads(line)
-            args = values.decode(asked["args"], space)
-            kwargs = values.decode(asked["kwargs"], space)
+            request = json.loads(line)
+            args = values.decode(request["args"], space)
+            kwargs = values.decode(request["kwargs"], space)
             function = target if target is not None else eval(order["entry_point"], space)
             value = function(*args, **kwargs)
-            sent = {"value": values.encode(args[asked["in_place"]] if asked.get("in_place") is not None else value)}
+            sent = {"value": values.encode(args[request["in_place"]] if request.get("in_place") is not None else value)}
             answers.write(json.dumps(sent).encode() + b"\n")
             answers.flush()

@@ -1,4 +1,4 @@
-"""The box of one solution: process 1 of its own world, confined before it reads the program, forking one process a run.
+"""The solution of one solution: process 1 of its own world, confined before it reads the program, forking one process a run.
 
 It knows the program and the input of the run, and no expected output. The channel's messages:
 
@@ -7,7 +7,7 @@ It knows the program and the input of the run, and no expected output. The chann
     {"run": {..., "entry_point", "fresh"}} with the calls' socket -> the same when it has ended
 
 `over` is `cpu` or `wall` when the run was ended for its time; `dirty` tells that the run left something in /tmp, so
-that the engine takes a new box for the next. Whatever a run leaves running is killed with it.
+that the engine takes a new solution for the next. Whatever a run leaves running is killed with it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CHANNEL = 3
 
 @dataclasses.dataclass
 class Rules:
-    """What confines a box, besides what its supervisor already put up."""
+    """What confines a solution, besides what its supervisor already put up."""
 
     filter: bytes
     narrower: bytes
@@ -129,7 +129,7 @@ def _cap(limit: int, value: int) -> None:
 
 
 def live(channel: socket.socket, limits: dict[str, Any], rules: Rules) -> None:
-    """A box's life, from a fresh fork of the supervisor to its last run."""
+    """A solution's life, from a fresh fork of the supervisor to its last run."""
     os.setsid()
     os.close(rules.control)
     os.dup2(channel.fileno(), _CHANNEL)
@@ -149,7 +149,7 @@ def live(channel: socket.socket, limits: dict[str, Any], rules: Rules) -> None:
     while True:
         try:
             order, descriptors = ipc.receive(channel)
-        except ipc.Closed:
+        except ipc.ChannelClosed:
             os._exit(0)
         if "load" in order:
             try:
@@ -188,7 +188,7 @@ def _run(
     os.close(ours)
     for descriptor in descriptors:
         os.close(descriptor)
-    over = _watch(child, start, order)
+    over = _monitor(child, start, order)
     _, status, usage = os.wait4(child, 0)
     _end_the_rest()
     with os.fdopen(theirs, "rb") as file:
@@ -205,7 +205,7 @@ def _run(
     }
 
 
-def _watch(child: int, start: float, order: dict[str, Any]) -> str | None:
+def _monitor(child: int, start: float, order: dict[str, Any]) -> str | None:
     """Wait for a run, or end it for its time."""
     clock = (~child << 3) | 2  # the clock of a process's processor time, as clock_getcpuclockid(3) makes it
     process = os.pidfd_open(child)

@@ -30,7 +30,7 @@ _SEQUENCES: tuple[tuple[Any, str], ...] = (
 )
 
 
-class Unreadable(ValueError):
+class UndecodableValue(ValueError):
     """What arrived is no value of this form."""
 
 
@@ -100,7 +100,7 @@ def _entry(item: Any, ref: Callable[[Any], Any]) -> list[Any]:
     fields = _fields(item)
     if fields is None:
         return ["opaque", type(item).__name__]
-    return ["object", type(item).__name__, *(part for name, held in fields for part in (name, ref(held)))]
+    return ["object", type(item).__name__, *(part for name, content in fields for part in (name, ref(content)))]
 
 
 def _fields(item: Any) -> list[tuple[str, Any]] | None:
@@ -114,24 +114,24 @@ def _fields(item: Any) -> list[tuple[str, Any]] | None:
             if isinstance(name, str) and hasattr(item, name):
                 found[name] = getattr(item, name)
     has_fields = hasattr(item, "__dict__") or "__slots__" in type(item).__dict__
-    return [(str(name), held) for name, held in found.items()] if has_fields else None
+    return [(str(name), content) for name, content in found.items()] if has_fields else None
 
 
 def decode(data: Any, classes: Mapping[str, Any]) -> Any:
     """The value of a table; objects only of the classes given by name, made without calling their constructors.
 
-    Objects of other classes become `Opaque`. Raises `Unreadable` for anything that is no table, and for an element or key
+    Objects of other classes become `Opaque`. Raises `UndecodableValue` for anything that is no table, and for an element or key
     that would keep hashing for ever or overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
     """
     try:
         table, root = data["table"], data["root"]
         if not isinstance(table, list):
-            raise Unreadable("no table")
+            raise UndecodableValue("no table")
         made: list[Any] = [_shell(entry, classes) for entry in table]
         _fill_values(table, made)
         return _get(root, made)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}") from None
+        raise UndecodableValue(f"{type(error).__name__}: {error}") from None
 
 
 _LATE = {"tuple", "set", "frozenset", "dict", "alias"}
@@ -165,7 +165,7 @@ def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
         return object.__new__(found) if isinstance(found, type) else Opaque(str(entry[1])[:100])
     if kind in _LATE:
         return None
-    raise Unreadable(f"unknown kind {str(kind)[:40]!r}")
+    raise UndecodableValue(f"unknown kind {str(kind)[:40]!r}")
 
 
 def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
@@ -191,7 +191,7 @@ def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
                 state[place] = 2
                 stack.pop()
             elif state[place]:
-                raise Unreadable("a tuple that holds itself")
+                raise UndecodableValue("a tuple that holds itself")
             else:
                 state[place] = 1
                 stack.extend(dict.fromkeys(part for part in inner if state[part] == 0))
@@ -235,10 +235,10 @@ def _get(part: Any, made: list[Any]) -> Any:
     if isinstance(part, list):
         (place,) = part
         if not isinstance(place, int) or isinstance(place, bool) or place < 0:
-            raise Unreadable("no reference")
+            raise UndecodableValue("no reference")
         return made[place]
     if isinstance(part, dict):
-        raise Unreadable("no reference")
+        raise UndecodableValue("no reference")
     return part
 
 
@@ -246,5 +246,5 @@ def _hashable(part: Any, made: list[Any], costs: dict[int, tuple[int, int]]) -> 
     value = _get(part, made)
     steps, depth = costs.get(part[0], (0, 0)) if isinstance(part, list) else (0, 0)
     if isinstance(value, (list, set, dict)) or steps > MAX_ITEMS or depth > MAX_HASHED_DEPTH:
-        raise Unreadable("an element that cannot be hashed")
+        raise UndecodableValue("an element that cannot be hashed")
     return value

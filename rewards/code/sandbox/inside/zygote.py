@@ -1,10 +1,10 @@
-"""The supervisor: isolates itself once, keeps an interpreter warm, and forks a box for each solution.
+"""The supervisor: isolates itself once, keeps an interpreter warm, and forks a solution for each solution.
 
     python -S -s -P -B zygote.py CONTROL_FD
 
 Reads `{"setup": ...}` from the control socket and answers with the layers that were put up; then, one at a time,
-`{"box": limits}` with the box's channel, answered by `{"started": pid}` and, when the box is gone with everything it
-started, `{"ended": status}`. `{"kill": true}` ends the box. The end of the control socket ends all.
+`{"solution": limits}` with the solution's channel, answered by `{"started": pid}` and, when the solution is gone with everything it
+started, `{"ended": status}`. `{"kill": true}` ends the solution. The end of the control socket ends all.
 
 The process that the engine started stays outside the isolation and does one thing more: it removes the control groups
 when everybody is gone.
@@ -94,9 +94,9 @@ def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, 
     ipc.send(control, {"layers": put_up, "pid": os.getpid()})
     while True:
         order, descriptors = ipc.receive(control)
-        if "box" in order:
+        if "solution" in order:
             (channel,) = descriptors
-            child = _fork_box(channel, order["box"], rules, spaces)
+            child = _fork_solution(channel, order["solution"], rules, spaces)
             os.close(channel)
             ipc.send(control, {"started": child})
             status = _wait(control, child)
@@ -105,7 +105,7 @@ def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, 
             ipc.send(control, {"ended": status})
 
 
-def _fork_box(channel: int, limits: dict[str, Any], rules: solution_process.Rules, spaces: int | None) -> int:
+def _fork_solution(channel: int, limits: dict[str, Any], rules: solution_process.Rules, spaces: int | None) -> int:
     if spaces is not None:
         kernel.unshare(kernel.NEWPID)
     child = os.fork()
@@ -120,7 +120,7 @@ def _fork_box(channel: int, limits: dict[str, Any], rules: solution_process.Rule
 
 
 def _wait(control: socket.socket, child: int) -> int:
-    """Wait for a box, killing it when told to; leave at once when the engine is gone."""
+    """Wait for a solution, killing it when told to; leave at once when the engine is gone."""
     process = os.pidfd_open(child)
     poller = select.poll()
     poller.register(process, select.POLLIN)
@@ -168,7 +168,7 @@ def main() -> None:
     for name in settings["preload"]:  # before the isolation: afterwards a private interpreter may be out of reach
         with contextlib.suppress(ImportError):
             __import__(name)
-    with contextlib.suppress(ipc.Closed):
+    with contextlib.suppress(ipc.ChannelClosed):
         serve(control, settings, isolate(settings, put_up), put_up)
     os._exit(0)
 
