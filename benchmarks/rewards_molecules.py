@@ -38,6 +38,13 @@ _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
 _SMOOTHING = SmoothingFunction().method1
 
 
+_MACCS: Any = MACCSkeys.GenMACCSKeys  # type: ignore[attr-defined]
+
+
+def _inchi(mol: Any) -> str:
+    return str(Chem.MolToInchi(mol))  # type: ignore[no-untyped-call]
+
+
 def published_molecule(said: str, gold: str) -> float:
     """The published formula for a SELFIES answer, as a part of its maximum of 2."""
     try:
@@ -47,14 +54,12 @@ def published_molecule(said: str, gold: str) -> float:
     mine, theirs = Chem.MolFromSmiles(smiles), Chem.MolFromSmiles(selfies.decoder(gold))
     if mine is None:
         return 0.0
-    if Chem.MolToSmiles(mine) == Chem.MolToSmiles(theirs) or Chem.MolToInchi(mine) == Chem.MolToInchi(theirs):
+    if Chem.MolToSmiles(mine) == Chem.MolToSmiles(theirs) or _inchi(mine) == _inchi(theirs):
         return 1.0
-    pairs = [
-        (make(mine), make(theirs)) for make in (_MORGAN.GetFingerprint, MACCSkeys.GenMACCSKeys, Chem.RDKFingerprint)
-    ]
+    pairs = [(make(mine), make(theirs)) for make in (_MORGAN.GetFingerprint, _MACCS, Chem.RDKFingerprint)]
     alike = statistics.mean(DataStructs.TanimotoSimilarity(*pair) for pair in pairs)
     bleu = sentence_bleu([list(gold)], list(said) or ["-"], smoothing_function=_SMOOTHING)
-    return (0.5 + 1.5 * (alike + bleu) / 2) / 2
+    return float((0.5 + 1.5 * (alike + bleu) / 2) / 2)
 
 
 def published_caption(said: str, gold: str) -> float:
@@ -140,7 +145,7 @@ def compare_molecules(golds: list[str], draw: random.Random) -> None:
             name, statistics.mean(published_molecule(*p) for p in pairs), statistics.mean(ours(*p).value for p in pairs)
         )
     chiral = [(mirrored(g), g) for g in golds if mirrored(g) != g]
-    wrong = [p for p in chiral if Chem.MolToInchiKey(read_molecule(p[0])) != Chem.MolToInchiKey(read_molecule(p[1]))]
+    wrong = [p for p in chiral if _inchi(read_molecule(p[0])) != _inchi(read_molecule(p[1]))]
     line(
         f"enantiomers given full marks, of {len(wrong)}",
         str(sum(published_molecule(*p) == 1 for p in wrong)),

@@ -59,7 +59,8 @@ def cpu() -> float:
 
 @contextlib.contextmanager
 def measured(name: str, count: int, unit: str) -> Iterator[dict[str, float]]:
-    start, spent, result = time.perf_counter(), cpu(), {}
+    start, spent = time.perf_counter(), cpu()
+    result: dict[str, float] = {}
     yield result
     wall, used = time.perf_counter() - start, cpu() - spent - result.get("start", 0.0)
     result["per_cpu_second"] = count / used
@@ -126,7 +127,9 @@ def prime_code(program: str, tests: dict[str, Any]) -> float:
     from verl.utils.reward_score.prime_code import compute_score
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        score, _ = compute_score(program, tests, continuous=True)
+        score, _ = compute_score(  # type: ignore[no-untyped-call]
+            program, tests, continuous=True
+        )
     return float(score)
 
 

@@ -114,9 +114,8 @@ class _AnswerComparison:
 
     def values(self, gold: str, predicted: str) -> bool:
         """Two single values: quantities, or formulas."""
-        numbers = quantity(gold), quantity(predicted)
-        if numbers[0] is not None and numbers[1] is not None:
-            a, b = numbers
+        a, b = numbers = quantity(gold), quantity(predicted)
+        if a is not None and b is not None:
             config = self.comparison.config
             if a.exact and b.exact and not (a.integer and b.integer):
                 return same_formula(gold, predicted, self.comparison)

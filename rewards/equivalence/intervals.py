@@ -73,13 +73,14 @@ def region(text: str, interval: bool = False) -> Region | None:
     if len(parts) == 1 and re.search(r"[<>≤≥≠]", text):
         parts = split_top(text, ",") if len(split_top(text, ",")) > 1 and "," in text else parts
         parts = [part for part in parts if part]
-    found = [_piece(stripped(part), interval or "∪" in text) for part in parts]
-    if not found or any(part is None for part in found) or len(found) > 24:
+    read = [_piece(stripped(part), interval or "∪" in text) for part in parts]
+    regions = [part for part in read if part is not None]
+    if not regions or len(regions) < len(read) or len(read) > 24:
         return None
-    names = {part.name for part in found if part} - {""}
+    names = {part.name for part in regions} - {""}
     if len(names) > 1:
         return None
-    pieces = tuple(piece for part in found if part for piece in part.pieces)
+    pieces = tuple(piece for part in regions for piece in part.pieces)
     return _without_bars(Region(names.pop() if names else "", pieces))
 
 

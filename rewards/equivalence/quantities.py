@@ -184,7 +184,7 @@ def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = T
         return False
     whole = next((q for q, is_exact in zip((first, second), exact, strict=True) if is_exact and q.integer), None)
     if whole is not None and same_unit and not (measured and (whole.figures or 0) >= 3):
-        return gap <= mpmath.mpf(10) ** -6 * min(size, 1)
+        return bool(gap <= mpmath.mpf(10) ** -6 * min(size, 1))
     if whole is not None and measured and gap <= RELATIVE * size:
         return True
     if measured and any(exact) and gap <= RELATIVE * size:

@@ -90,7 +90,7 @@ class MoleculeFeatures:
         extended to keto and enol forms).
         """
         flat = Chem.Mol(self.mol)
-        Chem.RemoveStereochemistry(flat)  # type: ignore[attr-defined]
+        Chem.RemoveStereochemistry(flat)
         return str(rdMolHash.MolHash(flat, rdMolHash.HashFunction.HetAtomTautomerv2)).rsplit("_", 2)[0]
 
     @cached_property
