@@ -33,7 +33,7 @@ Grader = Callable[[str, str], bool]
 
 
 def our_physics() -> Grader:
-    """The physics rewarder, on the bare answer."""
+    """Return the physics reward function, on the bare answer."""
     from rewards.physics import Physics
 
     reward = Physics()
@@ -41,7 +41,7 @@ def our_physics() -> Grader:
 
 
 def our_mathematics() -> Grader:
-    """The mathematics rewarder."""
+    """Return the mathematics reward function."""
     from rewards.mathematics import Mathematics
 
     reward = Mathematics()
@@ -69,7 +69,7 @@ def math_verify_as_verl() -> Grader:
 
 
 def verl_string() -> Grader:
-    """verl's MATH grader: normalised strings."""
+    """Return verl's MATH grader, which compares normalized strings."""
     from verl.utils.reward_score import math_reward
 
     def grade(response: str, gold: str) -> bool:
@@ -106,6 +106,7 @@ class Child:
         self.start()
 
     def start(self) -> None:
+        """Start the process."""
         context = multiprocessing.get_context("spawn")
         self.pipe, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there, self.name), daemon=True)
@@ -115,7 +116,7 @@ class Child:
         self.pipe.recv()
 
     def grade(self, response: str, gold: str) -> tuple[bool, float]:
-        """The result and its processor seconds."""
+        """Return the result and its processor seconds."""
         self.pipe.send((response, gold))
         if self.pipe.poll(ROW_SECONDS):
             result, seconds = self.pipe.recv()
@@ -125,6 +126,7 @@ class Child:
         return False, ROW_SECONDS
 
     def stop(self) -> None:
+        """Kill the process."""
         self.process.kill()
         self.process.join()
 
@@ -154,7 +156,7 @@ def accuracy(rows: list[dict[str, Any]], name: str) -> None:
 
 
 def padded(answer: str, size: int) -> str:
-    """A response of about `size` characters that ends in a boxed answer."""
+    """Return a response of about `size` characters that ends in a boxed answer."""
     line = "Then 3 x 7 = 21, so we carry the two, and $x^2 + 1$ is left over; step {} follows.\n"
     body = "".join(line.format(k) for k in range(size // len(line) + 1))
     return f"{body[: max(0, size - 40)]}\nThe answer is \\boxed{{{answer}}}."
@@ -175,7 +177,10 @@ def speed(golds: list[str]) -> None:
 
 
 def growth() -> None:
-    """Print milliseconds per score as the response grows: flat once the answer is found from the end."""
+    """Print milliseconds per score as the response grows.
+
+    Flat once the answer is found from the end.
+    """
     print("\nmilliseconds per score by response length, a formula in a box")
     sizes = (KILOBYTE, 10 * KILOBYTE, 100 * KILOBYTE, 1024 * KILOBYTE)
     print("grader        " + "  ".join(f"{size // KILOBYTE:6} KB" for size in sizes))

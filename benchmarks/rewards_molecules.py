@@ -1,13 +1,13 @@
-"""The molecule rewarders beside the published reward formula of the nearest work, in one run: accuracy, what an answer
-that ignores the question earns, and speed.
-
-The published formula (MolReasoner, arXiv 2508.02066) gives 2 for the same canonical SMILES or InChI and else 0.5 + 1.5 R.
-For molecules R is the mean of four parts, of which the two that need no fragment library are computed here: the mean
-Tanimoto similarity of Morgan, MACCS and RDKit bit fingerprints, and BLEU over characters. For captions R is the mean of
-BLEU-2/4, METEOR and ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process; the
-references are in the cache of the rewarders here, the published formula reads them each time.
+"""Compare the molecule rewards with the published reward formula of the nearest work, in one run.
 
     python -m benchmarks.rewards_molecules [--data ../shared/data] [--rows 300] [--seed 0]
+
+Accuracy, what an answer that ignores the question earns, and speed are printed. The published formula (MolReasoner,
+arXiv 2508.02066) gives 2 for the same canonical SMILES or InChI and else 0.5 + 1.5 R. For molecules R is the mean of
+four parts, of which the two that need no fragment library are computed here: the mean Tanimoto similarity of Morgan,
+MACCS and RDKit bit fingerprints, and BLEU over characters. For captions R is the mean of BLEU-2/4, METEOR and
+ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process; the references are in
+the cache of the reward functions here, the published formula reads them each time.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def _inchi(mol: Any) -> str:
 
 
 def published_molecule(said: str, gold: str) -> float:
-    """The published formula for a SELFIES answer, as a part of its maximum of 2."""
+    """Return the published formula for a SELFIES answer, as a part of its maximum of 2."""
     try:
         smiles = selfies.decoder(said)
     except selfies.DecoderError:
@@ -63,7 +63,7 @@ def published_molecule(said: str, gold: str) -> float:
 
 
 def published_caption(said: str, gold: str) -> float:
-    """The published formula for a caption, as a part of its maximum of 2."""
+    """Return the published formula for a caption, as a part of its maximum of 2."""
     return (0.5 + 1.5 * statistics.mean(text_metrics.similarities(said, gold).values())) / 2
 
 
@@ -86,7 +86,7 @@ def molecules(shared: Path, rows: int, draw: random.Random) -> list[str]:
 
 
 def edited(gold: str, draw: random.Random) -> str:
-    """The molecule with one terminal atom taken away or a methyl group added."""
+    """Return the molecule with one terminal atom taken away or a methyl group added."""
     mol = Chem.RWMol(read_molecule(gold))
     places = [
         a.GetIdx() for a in mol.GetAtoms() if a.GetTotalNumHs() and a.GetSymbol() in "CNO" and not a.GetIsAromatic()
@@ -104,12 +104,12 @@ def edited(gold: str, draw: random.Random) -> str:
 
 
 def mirrored(gold: str) -> str:
-    """The enantiomer; the molecule itself where it has none."""
+    """Return the enantiomer; the molecule itself where it has none."""
     return gold.replace("@@", "\0").replace("@", "@@").replace("\0", "@")
 
 
 def line(name: str, *values: float | str) -> None:
-    """One row of a Markdown table."""
+    """Return one row of a Markdown table."""
     print(f"| {name} | " + " | ".join(v if isinstance(v, str) else f"{v:.4f}" for v in values) + " |", flush=True)
 
 
@@ -187,7 +187,10 @@ def compare_captions(shared: Path, rows: int, draw: random.Random) -> None:
 
 
 def word_search(response: str, gold: str) -> bool:
-    """The usual True/False grader: the first of the words that occurs decides."""
+    """Return the usual True/False grader.
+
+    The first of the words that occurs decides.
+    """
     words = [word.strip(".,:;*{}()").lower() for word in response.replace("{", " ").split()]
     found = [word for word in words if word in ("true", "false", "yes", "no")]
     return bool(found) and (found[0] in ("true", "yes")) == (gold.lower() in ("true", "yes", "1"))

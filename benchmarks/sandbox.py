@@ -59,6 +59,7 @@ def cpu() -> float:
 
 @contextlib.contextmanager
 def measured(name: str, count: int, unit: str) -> Iterator[dict[str, float]]:
+    """Print the processor time that the block takes per item."""
     start, spent = time.perf_counter(), cpu()
     result: dict[str, float] = {}
     yield result
@@ -68,7 +69,7 @@ def measured(name: str, count: int, unit: str) -> Iterator[dict[str, float]]:
 
 
 def plain(program: str, text: str) -> str:
-    """A subprocess with limits and no isolation."""
+    """Run a program in a subprocess with limits and no isolation."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
@@ -87,7 +88,7 @@ def starting_cost() -> float:
 
 
 def speed() -> dict[str, float]:
-    """Runs and solutions per processor second."""
+    """Print runs and solutions per processor second."""
     cost = starting_cost()
     found: dict[str, float] = {}
     with measured("plain subprocess", SPEED_RUNS, "runs") as result:
@@ -123,7 +124,7 @@ def speed() -> dict[str, float]:
 
 
 def prime_code(program: str, tests: dict[str, Any]) -> float:
-    """verl's own score for code."""
+    """Return the score that verl gives for code."""
     from verl.utils.reward_score.prime_code import compute_score
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -134,7 +135,7 @@ def prime_code(program: str, tests: dict[str, Any]) -> float:
 
 
 def paid() -> dict[str, Any]:
-    """What each candidate is paid for three tests of a + b, and how long that takes."""
+    """Print what each candidate is paid for three tests of a + b, and how long that takes."""
     tests = {"inputs": ["1 2\n", "3 4\n", "5 6\n"], "outputs": ["3\n", "7\n", "11\n"]}
     rows: dict[str, Any] = {}
     print(f"{'candidate':<24} {'sandbox':>32}  {'prime_code':>20}")
@@ -152,7 +153,7 @@ def paid() -> dict[str, Any]:
 
 
 def tail(runs: int) -> dict[str, float]:
-    """Latency, leftovers and memory over many isolated runs, a solution for each."""
+    """Print latency, leftovers and memory over many isolated runs, a new process tree for each."""
     times: list[float] = []
     with Sandbox() as sandbox:
         assert sandbox._process is not None
@@ -221,7 +222,7 @@ class _Mutant(ast.NodeTransformer):
 
 
 def mutant(program: str, seed: int) -> str:
-    """The program with one small change, at a place drawn by `seed`."""
+    """Return the program with one small change, at a place drawn by `seed`."""
     counter = _Mutant(10**9)
     counter.visit(ast.parse(program))
     places = 10**9 - counter.place
@@ -229,7 +230,7 @@ def mutant(program: str, seed: int) -> str:
 
 
 def passes_plainly(row: dict[str, Any], program: str, seconds: float) -> bool:
-    """Does the program pass its check in an ordinary interpreter, within `seconds`?"""
+    """Return whether the program passes its check in an ordinary interpreter, within `seconds`."""
     parts = (row["prompt"], program, row["test"], f"check({row['entry_point']})", "print('passed')")
     with contextlib.suppress(subprocess.TimeoutExpired):
         command = [sys.executable, "-s", "-P", "-c", "\n".join(parts)]
@@ -239,8 +240,9 @@ def passes_plainly(row: dict[str, Any], program: str, seconds: float) -> bool:
 
 
 def agree(file: Path, every: int) -> Counter[str]:
-    """Published solutions and mutants of them, plainly and in the sandbox. A mutant, which may loop for ever, gets twice
-    the time that its original took, and two seconds.
+    """Run published solutions and mutants of them, plainly and in the sandbox.
+
+    A mutant, which may loop forever, gets twice the time that its original took, and two seconds.
     """
     with gzip.open(file, "rt") as lines:
         rows = [json.loads(line) for line in lines][::every]

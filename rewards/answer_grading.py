@@ -1,5 +1,7 @@
-"""The judgement that physics, mathematics and numeric stem answers share: one found answer against one reference, with
-the reason why it is not accepted.
+"""Grade one found answer against one reference.
+
+Physics, mathematics and the numeric answers of the `stem` domain share this. An answer that is not accepted gets the
+reason why.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ _LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])
 
 
 def several(answer: str) -> bool:
-    """Whether a reference has several values, so that "2 or -2" is a list and no hedge."""
+    """Return whether a reference has several values.
+
+    So that "2 or -2" is a list and no hedge.
+    """
     text = tidy(answer)
     return "\\pm" in text or len(items(text).parts) > 1 or "\\cup" in text or "\\neq" in text
 
@@ -39,7 +44,10 @@ def _option(label: str, text: str) -> Score:
 
 
 def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = "") -> Score:
-    """Judge a found answer against a reference; `prompt` is what an answer may not merely repeat."""
+    """Judge a found answer against a reference.
+
+    `prompt` is what an answer may not merely repeat.
+    """
     found = Found(bare_of_parentheses(found.text), found.kind)
     if len(found.text) > MAX_ANSWER_CHARS:
         return wrong("too_long", found.text[:100])
@@ -60,5 +68,8 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
 
 
 def _takes_another(answer: str, text: str, config: EquivalenceConfig) -> bool:
-    """Whether an aside behind an answer offers another: `84 (or 85)`, but not `2 m (or 200 cm)`."""
+    """Return whether an aside behind an answer offers another.
+
+    `84 (or 85)`, but not `2 m (or 200 cm)`.
+    """
     return any(not is_equivalent(answer, aside, config) for aside in _ASIDE.findall(text))

@@ -30,13 +30,13 @@ NUMERIC = EquivalenceConfig()
 
 
 def options(prompt: str) -> dict[str, str]:
-    """The labelled options that a prompt lists, label to text."""
+    """Return the labelled options that a prompt lists, label to text."""
     found = {label: text.strip().rstrip(".").lower() for label, text in _OPTION.findall(prompt[-20_000:])}
     return found if len(found) >= 2 else {}
 
 
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
-    """The labels that an answer commits to."""
+    """Return the labels that an answer commits to."""
     text = re.sub(r"\\(?:text|mathrm|mathbf|textbf|mathsf)\s*\{([^{}]*)\}", r"\1", found.text)
     text = unmarked(_REASON.split(unmarked(text))[0])
     known = set(listed) or set("ABCDEFGHIJ")
@@ -69,18 +69,20 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
 
 
 def offers_all(response: str) -> bool:
-    """Whether a final part ends with a list of labelled options, and so leaves the choice to the reader."""
+    """Return whether a final part ends with a list of labelled options, and so leaves the choice to the reader."""
     lines = [line for line in final_part(response)[-MAX_ANSWER_CHARS:].splitlines() if line.strip()][-2:]
     leads = {lead.group(1) for line in lines if (lead := _LETTER_LEAD.match(line))}
     return len(leads) > 1
 
 
 class Choice:
-    """Rewards the option, truth value or number of the reference. No `info` is used; options are read from `prompt`
-    if listed there.
+    """Reward the option, truth value or number of the reference.
+
+    No `info` is used; options are read from `prompt` if listed there.
     """
 
     def __call__(self, response: str, answer: str, prompt: str) -> Score:
+        """Score one response."""
         gold = unmarked(answer)
         if not gold:
             return abstain("bad_reference")

@@ -1,5 +1,7 @@
-"""What agrees with a reference without being an answer: the question repeated (`echo`), and arithmetic that is left to
-the reader (`unevaluated`). A chain such as `4 J + 3 J = 7 J` is neither, for one of its members is the answer.
+"""Find texts that agree with a reference without being an answer.
+
+They are the question repeated (`echo`), and arithmetic that is left to the reader (`unevaluated`). A chain such as
+`4 J + 3 J = 7 J` is neither, for one of its members is the answer.
 """
 
 from __future__ import annotations
@@ -30,16 +32,17 @@ _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π"
 
 
 def degenerate_reason(text: str, gold: str, prompt: str = "") -> str | None:
-    """`echo` or `unevaluated` where a text that agrees with a reference is no answer, else None."""
+    """Return `echo` or `unevaluated` where a text that agrees with a reference is no answer, else None."""
     if echoes(text, gold, prompt):
         return "echo"
     return "unevaluated" if unevaluated(text, gold) else None
 
 
 def echoes(text: str, gold: str, prompt: str) -> bool:
-    """Whether a text repeats a piece of the prompt that is more than a bare number and differs from the reference.
+    """Return whether a text repeats a piece of the prompt that differs from the reference.
 
-    Compared token by token, without white space, dollars, brackets and punctuation.
+    A bare number may be repeated. The comparison goes token by token, without white space, dollars, brackets and
+    punctuation.
     """
     if not prompt:
         return False
@@ -49,9 +52,10 @@ def echoes(text: str, gold: str, prompt: str) -> bool:
 
 
 def unevaluated(text: str, gold: str) -> bool:
-    """Whether a text leaves to the reader what makes a plain number or quantity of it: numbers joined by + - or a
-    product sign, a sum, product or integral. Fractions, roots, powers, signs, powers of ten are numbers; an exact form
-    such as `(\\sqrt{5}-1)/2` may stand for a decimal.
+    r"""Return whether a text leaves the arithmetic of a plain number or quantity to the reader.
+
+    That is numbers joined by + - or a product sign, a sum, product or integral. Fractions, roots, powers, signs and
+    powers of ten are numbers; an exact form such as `(\sqrt{5}-1)/2` may stand for a decimal.
     """
     golds = _members(gold)
     parts = items(golds[-1]).parts
@@ -63,7 +67,7 @@ def unevaluated(text: str, gold: str) -> bool:
 
 
 def _members(text: str) -> list[str]:
-    """The members of a chain of equalities, a lone name aside."""
+    """Return the members of a chain of equalities, a lone name aside."""
     members = split_top(tidy(text), "=")
     return [member for member in members if not _NAME.fullmatch(member)] or members
 
@@ -81,7 +85,7 @@ def _repeats(member: str, question: str) -> bool:
 
 
 def _alike(member: str, gold: str) -> bool:
-    """Whether two texts say the same thing in the same way, another spelling of the unit aside."""
+    """Return whether two texts state the same thing alike, another spelling of the unit aside."""
     if _tokens(member) == _tokens(gold):
         return True
     if quantity(member) is None or quantity(gold) is None or _arithmetic(member):

@@ -23,7 +23,7 @@ MAX_DIGITS = 400
 
 
 def number(text: str) -> Fraction | None:
-    """The exact value of a plain number, with currency signs and thousands separators; None for anything else."""
+    """Return the exact value of a plain number, with currency signs and separators; None for others."""
     plain = _DRESSING.sub("", text).replace("{,}", ",").replace("−", "-").strip()
     if fraction := _LATEX_FRACTION.fullmatch(plain):
         sign, above, below = fraction.groups()
@@ -37,11 +37,13 @@ def number(text: str) -> Fraction | None:
 
 
 class Mathematics:
-    """Rewards an answer equal to the reference. Reads the last box (or boxes joined by "and"), an answer phrase, a bare
-    answer, else the last line.
+    """Reward an answer equal to the reference.
+
+    It is read from the last box (or boxes joined by "and"), an answer phrase, a bare answer, else the last line.
     """
 
     def __call__(self, response: str, answer: str, prompt: str = "") -> Score:
+        """Score one response."""
         gold = unmarked(answer.rsplit("####", 1)[-1])
         if "\\boxed" in gold and (boxes := last_boxes(gold)):
             gold = boxes[0]

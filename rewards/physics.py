@@ -1,10 +1,10 @@
-"""Physics answers: quantities with units, numbers to their significant figures, formulas by their values, lists and
-vectors by parts.
+"""Score physics answers.
 
-What decides whether two answers agree is `rewards.equivalence`, under a physics config: symbols are positive unless the
-problem says otherwise, a measured number may differ by half a percent or by its last figure, a unit left out is taken
-to be the reference's. `info` may carry `final_answers` (several that must all be right, each a box or a part of the
-last box, in order) and `require_unit: true` (a number without its unit is wrong).
+They are quantities with units, numbers to their significant figures, formulas by their values, lists and vectors by
+parts. What decides whether two answers agree is `rewards.equivalence`, under a physics config: symbols are positive
+unless the problem states otherwise, a measured number may differ by half a percent or by its last figure, a unit left
+out is taken to be the reference's. `info` may carry `final_answers` (several that must all be right, each a box or a
+part of the last box, in order) and `require_unit: true` (a number without its unit is wrong).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _INTEGER = re.compile(r"integers?\s+" + _NAME + r"|" + _NAME + r"\s+is\s+an?\s+(
 
 
 def config_for(prompt: str, info: dict[str, Any]) -> EquivalenceConfig:
-    """The physics config with what the problem states about its symbols: which are negative, which are integers."""
+    """Return the physics config with the symbols that the problem makes negative or whole."""
     negative = {match.group(1) for match in _NEGATIVE.finditer(prompt[-20_000:])}
     integers = {match.group(1) or match.group(2) for match in _INTEGER.finditer(prompt[-20_000:])}
     return EquivalenceConfig(
@@ -35,11 +35,14 @@ def config_for(prompt: str, info: dict[str, Any]) -> EquivalenceConfig:
 
 
 class Physics:
-    """Rewards an answer that agrees with the reference. With several references `terms["share"]` is the part of them
-    that the response meets; the value is 1 only for all of them.
+    """Reward an answer that agrees with the reference.
+
+    With several references `terms["share"]` is the part of them that the response meets; the value is 1 only for all
+    of them.
     """
 
     def __call__(self, response: str, answer: str, info: dict[str, Any], prompt: str = "") -> Score:
+        """Score one response."""
         golds = [str(part) for part in info.get("final_answers") or []] or [answer]
         if not all(gold.strip() for gold in golds) or any(len(gold) > MAX_ANSWER_CHARS for gold in golds):
             return abstain("bad_reference")
@@ -50,7 +53,7 @@ class Physics:
         return self.several(response, golds, config, prompt)
 
     def several(self, response: str, golds: list[str], config: EquivalenceConfig, prompt: str = "") -> Score:
-        """Judge a response to a problem in several parts."""
+        """Score a response to a problem in several parts."""
         stated = statements_of(response, len(golds))
         if not stated:
             return wrong("no_answer")

@@ -32,7 +32,10 @@ _COLON = re.compile(r"\\text\s*\{[^{}]*[:,]\s*\}|^\s*\\text\s*\{[^{}]*\}\s*(?=\S
 
 @dataclass(frozen=True)
 class PartStatement:
-    """One statement of a part: its text, the part's number, and the name on its left-hand side."""
+    """One statement of a part.
+
+    Its text, the part's number, and the name on its left-hand side.
+    """
 
     text: str
     part: int
@@ -40,7 +43,7 @@ class PartStatement:
 
 
 def statements_of(response: str, count: int) -> list[PartStatement]:
-    """The statements of a response to a problem in `count` parts, in order."""
+    """Return the statements of a response to a problem in `count` parts, in order."""
     text = final_part(response)
     boxes = all_boxed(text)
     if not boxes:
@@ -82,7 +85,7 @@ def _statement(text: str, part: int) -> PartStatement:
 
 
 def met(golds: list[str], stated: list[PartStatement], config: EquivalenceConfig, prompt: str = "") -> int:
-    """How many references the statements meet, in order."""
+    """Return how many references the statements meet, in order."""
     place = count = 0
     for gold in golds:
         for index in range(place, len(stated)):
@@ -96,7 +99,7 @@ def met(golds: list[str], stated: list[PartStatement], config: EquivalenceConfig
 
 
 def _is_only(statement: PartStatement, stated: list[PartStatement]) -> bool:
-    """Whether a part states nothing else under the same name, or two values without one."""
+    """Return whether a part states nothing else under the same name, or two values without one."""
     rivals = [
         other
         for other in stated

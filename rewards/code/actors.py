@@ -1,9 +1,9 @@
-"""The sandbox on many nodes: Ray actors that each hold a pool, and a client that spreads programs over them.
+"""Spread programs over the sandboxes of many nodes, as Ray actors that each hold a pool.
 
     nodes = SandboxNodes(workers_per_node=8)           # one actor on every node of the cluster
     results = nodes.grade([(program, tests), ...], budget=8.0)
 
-The actor is the same engine as at home; Ray carries programs and tests there and results back.
+An actor grades exactly as this process would; Ray carries programs and tests there and results back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ class SandboxActor:
         self.pool = SandboxPool(workers, packages=packages)
 
     def grade(self, tasks: Sequence[tuple[str, dict[str, Any]]], budget: float, limits: Limits) -> list[dict[str, Any]]:
-        """Results as plain values, in the order of the tasks; a failing sandbox is a graded too."""
+        """Grade tasks and return the results as plain values, in the order of the tasks.
+
+        A failing sandbox is a result too.
+        """
 
         def one(sandbox: Any, task: tuple[str, dict[str, Any]]) -> GradingResult:
             try:
@@ -40,8 +43,12 @@ class SandboxActor:
 
 
 class SandboxNodes:
-    """An actor on every node of the Ray cluster that this process is connected to. `cpus`: what an actor reserves there
-    for Ray's placement.
+    """Sandboxes on every node of the Ray cluster that this process is connected to.
+
+    Args:
+        workers_per_node: Programs that run at the same time on a node; by default one per core.
+        packages: What programs may import besides the standard library.
+        cpus: Cores that an actor reserves for Ray's placement.
     """
 
     def __init__(self, workers_per_node: int | None = None, packages: tuple[str, ...] = (), cpus: float = 0.0) -> None:
@@ -66,8 +73,20 @@ class SandboxNodes:
         batch: int = 64,
         timeout: float | None = None,
     ) -> list[GradingResult]:
-        """Results in the order of the (program, tests) pairs, judged in batches wherever an actor is free. Raises
-        Ray's `GetTimeoutError` after `timeout` seconds without the next batch.
+        """Grade (program, tests) pairs in batches, wherever an actor is free.
+
+        Args:
+            tasks: The pairs.
+            budget: Seconds of wall time for one program with all of its tests.
+            limits: Bounds of one run.
+            batch: Pairs that travel together.
+            timeout: Seconds to wait for the next batch; None waits without end.
+
+        Returns:
+            The results in the order of the pairs.
+
+        Raises:
+            GetTimeoutError: Ray's, where no batch comes back in time.
         """
         batches = {start: tasks[start : start + batch] for start in range(0, len(tasks), batch)}
         waiting = list(batches)

@@ -1,4 +1,4 @@
-"""Is what a program gave the expected answer? Everything here looks at plain data, outside the sandbox."""
+"""Compare what a program gave with the expected answer, as plain data outside the sandbox."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ JUDGE = "judge"
 
 
 def same_output(expected: str, actual: str, tolerance: float = TOLERANCE) -> bool:
-    """Equal line by line up to spaces at their ends, else token by token, where decimal numbers may differ by
-    `tolerance`, relative or absolute.
+    """Compare two outputs line by line, up to spaces at the ends of lines.
+
+    Where the lines differ, tokens are compared one by one, and decimal numbers may differ by `tolerance`, relative or
+    absolute.
     """
     wanted, given = ([line.rstrip() for line in text.strip().splitlines()] for text in (expected, actual))
     if wanted == given:
@@ -33,15 +35,17 @@ def _close(expected: str, actual: str, tolerance: float) -> bool:
 
 
 def unordered_output(expected: str, actual: str) -> bool:
-    """The same lines in any order, each up to spaces."""
+    """Return the same lines in any order, each up to spaces."""
     return sorted(" ".join(line.split()) for line in expected.strip().splitlines()) == sorted(
         " ".join(line.split()) for line in actual.strip().splitlines()
     )
 
 
 def same_value(expected: Any, actual: Any, tolerance: float = TOLERANCE) -> bool:
-    """Equality of plain data: lists and tuples alike, floats within `tolerance`, a bool only a bool, keys of
-    dictionaries as JSON writes them.
+    """Compare plain data.
+
+    Lists and tuples are alike, floats agree within `tolerance`, a bool equals only a bool, and keys of dictionaries
+    are compared as JSON writes them.
     """
     pairs = [(expected, actual)]
     while pairs:
@@ -81,7 +85,10 @@ def close_numbers(wanted: float, given: float, tolerance: float) -> bool:
 
 
 def unordered_value(expected: Any, actual: Any) -> bool:
-    """The same elements in any order, at the outer level; each as `same_value` sees it."""
+    """Return the same elements in any order, at the outer level.
+
+    Each as `same_value` sees it.
+    """
     if not isinstance(expected, (list, tuple, set)) or not isinstance(actual, (list, tuple, set)):
         return same_value(expected, actual)
     if len(expected) != len(actual):
@@ -96,8 +103,10 @@ def unordered_value(expected: Any, actual: Any) -> bool:
 
 
 def special_judge_of(tests: dict[str, Any]) -> Callable[..., Any] | None:
-    """The special judge that the tests bring along: the function `judge` of their source text. It belongs to the data
-    set, not to the model, and runs here. Raises what compiling or running the text raises.
+    """Return the special judge of the tests: the function `judge` of their source text.
+
+    It belongs to the data set, not to the model, and runs here. What compiling or running the text raises passes
+    through.
     """
     if not tests.get(JUDGE):
         return None
@@ -115,8 +124,14 @@ def alternatives(expected: Any) -> list[Any]:
 
 
 def comparison(tests: dict[str, Any], output: bool) -> Callable[[Any, Any], bool]:
-    """The comparison that the tests name: `exact`, `unordered`, or a tolerance for floats; raises `ValueError` for
-    another.
+    """Return the comparison that the tests name.
+
+    Args:
+        tests: The tests of a row; `compare` is `exact`, `unordered` or absent, `tolerance` is for floats.
+        output: Whether outputs are compared, and not values.
+
+    Raises:
+        ValueError: For an unknown name.
     """
     name, tolerance = tests.get("compare", ""), float(tests.get("tolerance", TOLERANCE))
     if name == "unordered":

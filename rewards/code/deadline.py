@@ -1,13 +1,14 @@
-"""A deadline for the data set's own code, a judge or a check, which runs outside the sandbox on what a program returned.
+"""Give a deadline to the data set's own code, a judge or a check.
 
     try:
         with deadline(2.0):
-            grade(...)
+            special_judge(...)
     except DeadlineExceeded:
         ...
 
-A value chosen for it could keep such code busy for ever; the time is the solution's, so its end is the solution's too.
-The thread is interrupted between two steps of Python code: one long step inside C is not (see docs/sandbox.md).
+Such code runs outside the sandbox on what a program returned, and a value chosen for it could keep it busy forever.
+Its time is taken from the solution's. The thread is interrupted between two steps of Python code: one long step inside
+C is not (see docs/sandbox.md).
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from collections.abc import Iterator
 
 
 class DeadlineExceeded(BaseException):
-    """The block ran past its deadline; no `Exception`, so that the code inside does not take it for its own."""
+    """The block ran past its deadline.
+
+    No `Exception`, so that the code inside does not take it for its own.
+    """
 
 
 @contextlib.contextmanager

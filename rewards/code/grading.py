@@ -1,11 +1,12 @@
-"""A program against its tests: what goes into the sandbox is the program and each test's input; the comparison is here.
+"""Grade a program by its tests.
 
     with Sandbox() as sandbox:
         graded = grade(sandbox, program, tests, budget=8.0)
 
-One deadline, `budget` seconds of wall time, holds for all of it. The first failed test ends it, unless a fraction of
-the tests is what counts (`every`). The tests are read before anything runs: whatever happens afterwards is the program's
-graded, or a failure of the sandbox, and never the data set's fault.
+The program and each test's input go into the sandbox; the comparison happens here. One deadline, `budget` seconds of
+wall time, holds for all of it. The first failed test ends it, unless a fraction of the tests is what counts (`every`).
+The tests are read before anything runs: whatever happens afterwards is the program's result, or a failure of the
+sandbox, and never the data set's fault.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 from rewards.code import compare
 from rewards.code.deadline import DeadlineExceeded, deadline
 from rewards.code.sandbox.calls import CallFailed, Calls, calls
-from rewards.code.sandbox.executor import SolutionProcess, Sandbox
+from rewards.code.sandbox.executor import Sandbox, SolutionProcess
 from rewards.code.sandbox.inside import values
 from rewards.code.sandbox.limits import Limits
 
@@ -45,8 +46,14 @@ class BadTests(ValueError):
 
 @dataclasses.dataclass
 class GradingResult:
-    """What became of a program. `graded` is one of `RESULTS`; `failed_test` counts from 1; `detail` is a few words
-    that hold no expected value.
+    """The result of a program against its tests.
+
+    Attributes:
+        result: One of `RESULTS`.
+        failed_test: The first failed test, counted from 1.
+        passed: Tests passed.
+        total: Tests there are.
+        detail: A few words that hold no expected value.
     """
 
     result: str = "accepted"
@@ -56,7 +63,7 @@ class GradingResult:
     detail: str = ""
 
     def fail(self, result: str, number: int, detail: str = "") -> None:
-        """Note a failed test; the first one gives the graded."""
+        """Note a failed test; the first one decides the result."""
         if self.failed_test is None:
             self.result, self.failed_test, self.detail = result, number, detail
 
@@ -82,8 +89,9 @@ class _Task:
         return min(self.limits.seconds, left), min(self.limits.wall, left)
 
     def note(self, graded: GradingResult, number: int, accepts: Callable[..., Any], *given: Any) -> None:
-        """Note what the data set says of a result. It runs in what is left of the solution's time; one that trips over
-        a result does not accept it.
+        """Note whether the data set accepts a result.
+
+        Its code runs in what is left of the solution's time; where it trips over a result, it does not accept it.
         """
         try:
             with deadline(max(MIN_SECONDS, self.left())):
@@ -113,15 +121,25 @@ def grade(
     limits: Limits | None = None,
     every: bool = False,
 ) -> GradingResult:
-    """Grade one program. `tests` is of type stdio, call or check (see `rewards.code.reward`).
+    """Grade one program.
 
-    Raises `BadTests` where the tests cannot be used, and `SandboxFailure` where the sandbox cannot.
+    Args:
+        sandbox: Where the program runs.
+        program: Python source.
+        tests: Tests of type stdio, call or check (see `rewards.code.reward`).
+        budget: Seconds of wall time for all of the tests.
+        limits: Bounds of one run.
+        every: Run every test, also behind a failed one.
+
+    Raises:
+        BadTests: Where the tests cannot be used.
+        SandboxFailure: Where the sandbox fails.
     """
     return _read(tests).grade(_Task(sandbox, program, limits or Limits(), time.monotonic() + budget, every))
 
 
 def _read(tests: dict[str, Any]) -> _Tests:
-    """The tests, ready to be used. No program has run: whatever goes wrong here is the data set's."""
+    """Return the tests ready to be used; whatever goes wrong here is the data set's fault."""
     kind = tests.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadTests(f"tests of type {str(kind)[:60]!r}; known: {', '.join(_KINDS)}")
@@ -217,7 +235,10 @@ class _Call:
 def _sessions(
     task: _Task, solution: SolutionProcess, stack: ExitStack, entry_point: str
 ) -> Iterator[Callable[[], Calls]]:
-    """For each case, how to get at the running program; one that has ended is started again."""
+    """For each case, how to get at the running program.
+
+    One that has ended is started again.
+    """
     current: list[Calls] = []
 
     def session() -> Calls:
@@ -285,7 +306,7 @@ class _Check:
 
 
 def _end_of(check: Callable[..., Any], candidate: Callable[..., Any], seconds: float) -> BaseException | None:
-    """What the check ended with: None where it accepts."""
+    """Return what the check ended with, None where it accepts."""
     try:
         with deadline(seconds):
             check(candidate)
@@ -306,7 +327,7 @@ def _list(value: Any, name: str) -> list[Any]:
 
 
 def _right(expected: Any) -> list[Any]:
-    """The right answers of a test, of which there is at least one."""
+    """Return the right answers of a test, of which there is at least one."""
     found = compare.alternatives(expected)
     if not found:
         raise BadTests("an expected value with no right answer")
@@ -327,7 +348,7 @@ def _prelude(tests: dict[str, Any]) -> str:
 
 
 def _count_calls(source: str) -> int:
-    """Calls of the candidate that stand in the check."""
+    """Count the calls of the candidate that stand in the check."""
     calls_of = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     return sum(isinstance(node.func, ast.Name) and node.func.id == "candidate" for node in calls_of)
 

@@ -1,8 +1,8 @@
-"""Programs judged by tests: LeetCode, TACO and HumanEval style.
+r"""Grade programs by tests in the style of LeetCode, TACO and HumanEval.
 
 `info` is one of, under the key `tests` or by itself:
 
-    {"type": "stdio", "inputs": ["1 2\\n", ...], "outputs": ["3\\n", ...]}
+    {"type": "stdio", "inputs": ["1 2\n", ...], "outputs": ["3\n", ...]}
     {"type": "call", "entry_point": "Solution().f", "cases": [{"args": [...], "kwargs": {...}, "expected": ...}]}
     {"type": "check", "entry_point": "f", "prelude": "...", "check": "def check(candidate): ..."}
 
@@ -11,7 +11,7 @@ with, all optional: `time_limit` (seconds of processor time, of one test of stdi
 `fraction` for the share of tests passed); for stdio and call `compare` (`exact`, `unordered`), `tolerance` for floats,
 `{"any": [...]}` as an expected value with several right ones, `judge` (source of `judge(input, output, expected)` or
 `judge(args, kwargs, value, expected)` for a special judge); for call `in_place` (the number of the argument that is the
-result). A check and a judge belong to the data set, not to the model: they run here and see plain values.
+result). A check and a special judge belong to the data set, not to the model: they run here and see plain values.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ PACKAGES = ("numpy", "sortedcontainers")
 
 
 class CodeReward:
-    """Runs the response as a program in the sandbox.
+    """Reward a program that passes all of its tests in the sandbox.
 
-    `code_isolation`: below this level of isolation it abstains and runs nothing (see `sandbox.layers`).
-    `timeout_seconds`: four fifths of it are the deadline of a whole solution. `memory_mb`: the most a row may ask for.
+    Args:
+        code_isolation: The least level of isolation; below it the reward abstains and runs nothing (see
+            `sandbox.layers`).
+        timeout_seconds: Four fifths of it are the deadline of a whole solution.
+        memory_mb: The most MiB that a row may ask for.
     """
 
     every = False
@@ -50,6 +53,7 @@ class CodeReward:
         self._owner = os.getpid()
 
     def __call__(self, response: str, info: dict[str, Any]) -> Score:
+        """Score one response."""
         if self.refused:
             return abstain("unsafe_code_refused")
         tests = info.get("tests", info)
@@ -82,7 +86,7 @@ class CodeReward:
         return Limits(seconds=min(seconds, self.budget), memory_mb=min(memory_mb, self.memory_mb))
 
     def _sandbox(self, packages: tuple[str, ...]) -> Sandbox:
-        """This process's sandbox: one that an ancestor started is not ours to talk to."""
+        """Return this process's sandbox; one that an ancestor started is not ours to talk to."""
         if self._owner != os.getpid():
             self._sandboxes, self._owner = {}, os.getpid()
         if packages not in self._sandboxes:
@@ -97,7 +101,7 @@ class CodeReward:
 
     @staticmethod
     def health(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the sandbox holds on this machine, for `innovator doctor` and for the check before a run."""
+        """Report what the sandbox isolates here, for `innovator doctor` and the preflight."""
         level = str(settings.get("code_isolation", "standard"))
         report = probe_isolation()
         missing = [] if level == "none" else report.missing(_level(level))
@@ -114,13 +118,13 @@ class CodeReward:
 
 
 class FractionOfTests(CodeReward):
-    """The same, with the share of tests passed as the value."""
+    """Reward a program by the share of tests that it passes."""
 
     every = True
 
 
 def _packages(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the row lets a program import. Raises `BadTests`."""
+    """Return what the row lets a program import. Raises `BadTests`."""
     names = options.get("packages") or []
     if not isinstance(names, list) or any(name not in PACKAGES for name in names):
         raise BadTests(f"packages {str(names)[:60]}; allowed: {', '.join(PACKAGES)}")
@@ -134,7 +138,7 @@ def _level(name: str) -> Any:
 
 
 def score_of(graded: GradingResult, extracted: str, fraction: bool) -> Score:
-    """The score of a graded: all tests or nothing, or the fraction of tests passed."""
+    """Return the score of a result: all tests or nothing, or the fraction of tests passed."""
     terms = {"passed": float(graded.passed), "total": float(graded.total)}
     if graded.result == "accepted":
         return Score(1.0, True, "correct", extracted, terms)

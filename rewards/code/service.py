@@ -39,7 +39,10 @@ OPEN_PATHS = ("/health",)
 
 
 class RunCode(BaseModel):
-    """SandboxFusion's request; `compile_timeout`, `files` and `fetch_files` have nothing to do for a Python script."""
+    """SandboxFusion's request.
+
+    `compile_timeout`, `files` and `fetch_files` have nothing to do for a Python script.
+    """
 
     code: str = Field(max_length=1_000_000)
     stdin: str | None = Field(default=None, max_length=MAX_STDIN_CHARS)
@@ -52,15 +55,17 @@ class RunCode(BaseModel):
 
 
 class Gate:
-    """Lets through what has the token (None: no token is asked for) and a body of at most `max_bytes`; decides by the
-    headers before anything of the body is read, and cuts a body that is longer than they said.
+    """A middleware that admits requests with the token and a body of at most `max_bytes`.
+
+    With a token of None it asks for none. It decides by the headers before anything of the body is read, and cuts a
+    body that is longer than they announce.
     """
 
     def __init__(self, inner: ASGIApp, token: str | None, max_bytes: int = MAX_BODY_BYTES) -> None:
         self.inner, self.token, self.max_bytes = inner, token, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Handle one connection."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.inner(scope, receive, send)
             return
@@ -100,7 +105,7 @@ def _refuse(status: int, detail: str) -> JSONResponse:
 
 
 def app(pool: SandboxPool, token: str | None) -> FastAPI:
-    """The service over a pool, which it closes at its end."""
+    """Return the service over a pool, which it closes at its end."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -164,7 +169,7 @@ def _result(run: Run) -> dict[str, Any]:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Entry point: parse, check, serve until stopped."""
+    """Parse the command line, check the isolation, and serve until stopped."""
     import uvicorn
 
     parser = argparse.ArgumentParser(prog="python -m rewards.code.service", description="Run programs over HTTP.")

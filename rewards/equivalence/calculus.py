@@ -31,13 +31,19 @@ class Valuer(Protocol):
 
     budget: Any
 
-    def value(self, tree: Node) -> Any: ...
+    def value(self, tree: Node) -> Any:
+        """Return the value of a tree."""
 
-    def with_value(self, name: str, value: Any) -> Valuer: ...
+    def with_value(self, name: str, value: Any) -> Valuer:
+        """Return a copy in which a symbol has a value."""
 
 
 def value(valuer: Valuer, tree: Node) -> Any:
-    """The value of an integral, sum, product, limit or derivative. Raises `UnreadableFormula`."""
+    """Return the value of an integral, sum, product, limit or derivative.
+
+    Raises:
+        UnreadableFormula: Where there is none.
+    """
     body = tree.parts[0]
 
     def at(x: Any) -> Any:
@@ -87,7 +93,7 @@ def _integral(valuer: Valuer, at: Callable[[Any], Any], lower: Any, upper: Any) 
 
 
 def _decays(at: Callable[[Any], Any], sign: Any) -> bool:
-    """Whether a function falls faster than 1/x towards an infinite bound."""
+    """Return whether a function falls faster than 1/x towards an infinite bound."""
     near, far = (abs(at(sign * mpmath.mpf(10) ** power)) * mpmath.mpf(10) ** power for power in (4, 6))
     return bool(far <= near / 2)
 
@@ -109,8 +115,9 @@ def _series(valuer: Valuer, at: Callable[[Any], Any], lower: int, upper: Any, pr
 
 
 def _accelerated(at: Callable[[Any], Any], lower: int, product: bool) -> Any:
-    """An infinite sum or product by Levin's or Richardson's extrapolation of its partial results; two orders must
-    agree.
+    """Return an infinite sum or product, extrapolated from its partial results.
+
+    Levin's and Richardson's methods are tried; two orders must agree.
     """
     total = mpmath.mpf(1 if product else 0)
     partial: list[Any] = []
@@ -133,7 +140,10 @@ def _accelerated(at: Callable[[Any], Any], lower: int, product: bool) -> Any:
 
 
 def _richardson(partial: list[Any], steps: int) -> Any:
-    """Extrapolation in powers of one over the number of terms, at 512, 256, 128, ... of them."""
+    """Extrapolation in powers of one over the number of terms, at 512, 256, 128, ...
+
+    Of them.
+    """
     row = [partial[len(partial) // 2**k - 1] for k in range(steps)][::-1]
     for order in range(1, steps):
         row = [b + (b - a) / (2**order - 1) for a, b in itertools.pairwise(row)]
@@ -150,7 +160,7 @@ def _limit(valuer: Valuer, at: Callable[[Any], Any], point: Any) -> Any:
 
 
 def _derivative(valuer: Valuer, at: Callable[[Any], Any], name: str) -> Any:
-    """A five-point central difference with a step of 10^-8 in 60 digits: an error of about 10^-32."""
+    """Return a five-point central difference; step 10^-8 in 60 digits, an error of about 10^-32."""
     with mpmath.extradps(40):
         step = mpmath.mpf(10) ** -8
         centre = valuer.value(Node("symbol", (), name))

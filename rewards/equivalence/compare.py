@@ -1,5 +1,8 @@
-"""Whether two answers agree. What decides, in order: the same text; words; an interval or inequality; parts of a list,
-vector or matrix; sides of an equation; quantities with units; formulas by their values.
+"""Decide whether two answers agree.
+
+What decides, in order: the same text; words; an interval or inequality; parts of a list, vector or matrix; sides of an
+equation; quantities with units; formulas by their values. The cheap and certain tests come first, because a formula
+that happens to be readable as a quantity must not be compared as one.
 
 Neither side is the measure of the other: `is_equivalent(a, b)` is `is_equivalent(b, a)`.
 """
@@ -42,8 +45,15 @@ _NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
 
 
 def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = None) -> bool:
-    """Whether two answers agree under a config (physics where none is given). Never raises; whatever cannot be read, or
-    costs too much, agrees with nothing but its own text.
+    """Return whether two answers agree.
+
+    Args:
+        gold: The reference.
+        predicted: The answer.
+        config: What counts as equal; that of physics where none is given.
+
+    Returns:
+        The decision. It never raises; whatever cannot be read, or costs too much, agrees with nothing but its own text.
     """
     if max(len(gold), len(predicted)) > MAX_ANSWER_CHARS:
         return gold.strip() == predicted.strip() != ""
@@ -104,7 +114,10 @@ class _AnswerComparison:
         return self.values(gold, predicted)
 
     def worded(self, gold: str, predicted: str) -> bool:
-        """Words against no words: only `R = 1 \\text{...}`-like labels remain, which tidying has taken off."""
+        r"""Compare words with no words.
+
+        Only labels such as `R = 1 \text{...}` remain, which tidying has taken off.
+        """
         word, other = (gold, predicted) if text_answers.is_words(gold) else (predicted, gold)
         if digit := text_answers.NUMBER_WORDS.get(text_answers.unwrapped(word).strip(" .").casefold()):
             return self.values(digit, other)
@@ -113,7 +126,7 @@ class _AnswerComparison:
         return _is_short(word, other) and self.values(gold, predicted)
 
     def values(self, gold: str, predicted: str) -> bool:
-        """Two single values: quantities, or formulas."""
+        """Compare two single values: quantities, or formulas."""
         a, b = numbers = quantity(gold), quantity(predicted)
         if a is not None and b is not None:
             config = self.comparison.config
@@ -132,7 +145,7 @@ class _AnswerComparison:
         return same_formula(gold, predicted, self.comparison) or self.same_family(gold, predicted)
 
     def of_constants(self, gold: str, predicted: str) -> bool:
-        """Whether one side is a number and the other a formula of physical constants with that value."""
+        """Return whether one side is a number and the other a formula of physical constants with that value."""
         formula, number = (predicted, quantity(gold)) if quantity(gold) is not None else (gold, quantity(predicted))
         if number is None or not self.comparison.config.measured:
             return False
@@ -145,7 +158,7 @@ class _AnswerComparison:
         )
 
     def same_family(self, gold: str, predicted: str) -> bool:
-        """Whether two formulas agree once the one letter that each has to itself has one name: `\\pi k`, `\\pi n`."""
+        r"""Return whether two formulas agree once their one private letter has one name: `\pi k`, `\pi n`."""
         if not self.declared and not (_ANGLES.search(gold) and _ANGLES.search(predicted)):
             return False
         for a, b in readings(gold, predicted):
@@ -161,7 +174,10 @@ class _AnswerComparison:
         return False
 
     def regions(self, gold: str, predicted: str) -> bool | None:
-        """Compare as intervals and inequalities where either is one; None where neither is."""
+        """Compare as intervals and inequalities where either is one.
+
+        None where neither is.
+        """
         found = region(gold), region(predicted)
         if found[0] is None and found[1] is None:
             return self.relations(gold, predicted) if has_relation(gold) and has_relation(predicted) else None
@@ -191,7 +207,10 @@ class _AnswerComparison:
         )
 
     def same_half_plane(self, a: str, b: str, c: str, d: str) -> bool:
-        """Whether `a < b` and `c < d` say the same: the differences have one positive ratio."""
+        """Return whether `a < b` and `c < d` say the same.
+
+        The differences have one positive ratio.
+        """
         from rewards.equivalence.numeric_equivalence import points
 
         for trees in readings(a, b, c, d):
@@ -222,7 +241,7 @@ class _AnswerComparison:
         return self.matched(list(first.parts), list(second.parts), ordered)
 
     def repeated(self, first: Items, second: Items) -> bool:
-        """Whether two lists differ in length only because one repeats a member."""
+        """Return whether two lists differ in length only because one repeats a member."""
         if (
             first.ordered
             or second.ordered
@@ -236,7 +255,7 @@ class _AnswerComparison:
         )
 
     def components(self, gold: str, predicted: str, first: Items, second: Items) -> bool:
-        """A vector by its components against one by unit vectors, `(2, 3)` and `2\\hat{i} + 3\\hat{j}`."""
+        r"""Compare a vector by components with one by unit vectors, `(2, 3)` and `2\hat{i} + 3\hat{j}`."""
         if len(first.parts) == 1 and len(second.parts) in (2, 3) and second.ordered:
             vector, listed = gold, second
         elif len(second.parts) == 1 and len(first.parts) in (2, 3) and first.ordered:
@@ -262,7 +281,7 @@ class _AnswerComparison:
 
 
 def _without_label(gold: str, predicted: str) -> tuple[str, str]:
-    """A labelled vector or list, `\\vec{v} = (1, 2)`, without its label where the other side has none."""
+    r"""Drop the label of a vector or list, `\vec{v} = (1, 2)`, where the other side has none."""
     plain = []
     for text, other in ((gold, predicted), (predicted, gold)):
         if (point := _POINT_NAME.match(text)) and encloses(other) and encloses(text[point.end() :]) and "," in text:
@@ -275,7 +294,7 @@ def _without_label(gold: str, predicted: str) -> tuple[str, str]:
 
 
 def _without_conditions(listed: Items, other: Items) -> Items:
-    """A list without the inequalities that say where its formula holds, beside a single formula without any."""
+    """Drop from a list the inequalities that state where its formula holds, beside a formula without."""
     if listed.kind or len(listed.parts) < 2 or len(other.parts) > 1 or has_relation(other.parts[0]):
         return listed
     kept = tuple(part for part in listed.parts if not has_relation(part))
@@ -295,7 +314,10 @@ def _named_tuple(text: str) -> Items | None:
 
 
 def _positional(first: Items, second: Items) -> bool:
-    """Whether order matters between `a = 1, b = 2` and `1, 2`: one side names different variables, the other none."""
+    """Return whether order matters between `a = 1, b = 2` and `1, 2`.
+
+    One side names different variables, the other none.
+    """
     named = [
         [name_of(split_top(part, "=")[0]) if "=" in part else None for part in side.parts] for side in (first, second)
     ]
@@ -307,16 +329,16 @@ def _positional(first: Items, second: Items) -> bool:
 
 
 def _is_short(*texts: str) -> bool:
-    """Whether texts may be products of letters as well as words (`abc`)."""
+    """Return whether texts may be products of letters as well as words (`abc`)."""
     return all(len(text) <= 4 and " " not in text for text in texts)
 
 
 def _decimal_comma(gold: str, predicted: str) -> bool:
-    """Whether one side is `1,22` and the other 1.22, as much of the world writes it."""
+    """Return whether one side is `1,22` and the other 1.22, as much of the world writes it."""
     return any(
         _COMMA.fullmatch(a) and _POINT.fullmatch(b) and a.replace(",", ".") == b
         for a, b in ((gold, predicted), (predicted, gold))
     )
 
 
-__all__ = ["EquivalenceConfig", "is_uncertain", "is_equivalent"]
+__all__ = ["EquivalenceConfig", "is_equivalent", "is_uncertain"]

@@ -30,7 +30,10 @@ Equal = Callable[[str, str], bool]
 
 
 def name_of(side: str) -> str | None:
-    """The symbol that a side consists of, perhaps applied to others: `v`, `E_n`, `\\psi(x, t)`; None for a formula."""
+    r"""Return the symbol that a side consists of, perhaps applied to others; None for a formula.
+
+    Examples are `v`, `E_n`, `\psi(x, t)`.
+    """
     match = _APPLIED.fullmatch(side.strip())
     if match and "," not in match.group(1):
         side = match.group(1)
@@ -44,14 +47,15 @@ def name_of(side: str) -> str | None:
 
 
 def arguments_of(side: str) -> list[str]:
-    """The arguments of `f(x, t)`."""
+    """Return the arguments of `f(x, t)`."""
     match = _APPLIED.fullmatch(side.strip())
     return [part.strip() for part in match.group(2).split(",")] if match else []
 
 
 def is_label(side: str) -> bool:
-    """Whether a left-hand side only names what follows: a symbol, words, a length `|AB|`, a ratio or product of
-    symbols; no sum and no number.
+    """Return whether a left-hand side only names what follows.
+
+    A name is a symbol, words, a length `|AB|`, a ratio or product of symbols; no sum and no number.
     """
     if name_of(side) or _WORDY.fullmatch(side.strip()):
         return True
@@ -68,8 +72,15 @@ def _names_only(tree: Node) -> bool:
 
 
 def same_equations(gold: list[str], predicted: list[str], equal: Equal, in_list: bool, comparison: Comparison) -> bool:
-    """Compare the sides of two equations, or of one with a bare value (a single side). `in_list`: the names are what
-    tells members apart, and must be there and equal.
+    """Compare the sides of two equations, or of one with a bare value (a single side).
+
+    Args:
+        gold: The sides of the reference.
+        predicted: The sides of the answer.
+        equal: The comparison of two sides.
+        in_list: Whether the equations are members of a list, whose names tell members apart and must be there and
+            equal.
+        comparison: The comparison under way.
     """
     gold, predicted = (_name_first([_gathered(side) for side in sides]) for sides in (gold, predicted))
     if len(gold) == 1 or len(predicted) == 1:
@@ -107,7 +118,7 @@ def _name_first(sides: list[str]) -> list[str]:
 
 
 def _contradict(gold: list[str], predicted: list[str], equal: Equal) -> bool:
-    """Whether two chains have members in the same symbols that differ."""
+    """Return whether two chains have members in the same symbols that differ."""
     if len(gold) + len(predicted) < 3:
         return False
     try:
@@ -122,8 +133,10 @@ def _contradict(gold: list[str], predicted: list[str], equal: Equal) -> bool:
 
 
 def alike(first: str, second: str, in_list: bool) -> bool:
-    """Whether two names may mean the same quantity: the letter is the same, and an index is the writer's choice (`W`,
-    `W_{max}`) unless both have short ones (`x_1`, `x_2`). In a list they tell the members apart.
+    """Return whether two names may mean the same quantity.
+
+    The letter is the same, and an index is the writer's choice (`W`, `W_{max}`) unless both have short ones (`x_1`,
+    `x_2`). In a list they tell the members apart.
     """
     names = _plain(first), _plain(second)
     if names[0] == names[1]:
@@ -139,8 +152,9 @@ def _plain(name: str) -> str:
 
 
 def _chain_holds(members: list[str], value: str, equal: Equal) -> bool:
-    """Whether every member of a chain that is of the value's kind (a number, or a formula) equals it, one at least:
-    `x = 7 = 8` is not 7.
+    """Return whether every member of a chain that is of the value's kind equals it, one at least.
+
+    The kinds are numbers and formulas: `x = 7 = 8` is not 7.
     """
     numeric = quantity(value) is not None
     comparable = [part for part in members if (quantity(part) is not None) == numeric] or members[-1:]
@@ -164,8 +178,9 @@ def _same_named(gold: list[str], predicted: list[str], equal: Equal, comparison:
 
 
 def _same_relation(gold: list[str], predicted: list[str], comparison: Comparison) -> bool:
-    """Whether two equations hold at the same places: their residuals have a constant ratio, or each one's solution
-    solves the other.
+    """Return whether two equations hold at the same places.
+
+    Their residuals have a constant ratio, or each one's solution solves the other.
     """
     for a, b, c, d in readings(gold[0], gold[-1], predicted[0], predicted[-1]):
         first, second = reconcile(Node("add", (a, Node("neg", (b,)))), Node("add", (c, Node("neg", (d,)))))
@@ -203,7 +218,7 @@ def _same_roots(first: Node, second: Node, comparison: Comparison) -> bool:
 
 
 def _root_of(tree: Node, unknown: str, values: dict[str, mpmath.mpf], comparison: Comparison) -> mpmath.mpf | None:
-    """A positive root by the secant method; None where it does not come to one in thirty steps."""
+    """Return a positive root by the secant method; None where it needs more than thirty steps."""
     with mpmath.workdps(30):
         before, now = values[unknown], values[unknown] * mpmath.mpf("1.1")
         try:
@@ -227,7 +242,10 @@ def _residual(tree: Node, values: dict[str, mpmath.mpf], comparison: Comparison)
 
 
 def _solves(equation: list[str], value: str, comparison: Comparison) -> bool:
-    """Whether a bare formula is what the equation's first symbol equals: `y + 1 = 2x` and `2x - 1`."""
+    """Return whether a bare formula is what the equation's first symbol equals.
+
+    `y + 1 = 2x` and `2x - 1`.
+    """
     if quantity(value) is not None:
         return False
     for left, right, formula in readings(equation[0], equation[1], value):

@@ -33,19 +33,23 @@ _ERRORS = (
 
 @dataclass
 class Budget:
-    """Units of work left, one about four microseconds; whether anything so far was worked out approximately."""
+    """Units of work left, one about four microseconds.
+
+    Whether anything so far was worked out approximately.
+    """
 
     left: int = 90_000
     approximate: bool = False
 
     def spend(self, units: int) -> None:
+        """Take steps from the budget, and raise `UnreadableFormula` once it is used up."""
         self.left -= units
         if self.left < 0:
             raise UnreadableFormula("too costly")
 
 
 def symbols(tree: Node) -> set[str]:
-    """The free symbols of a tree."""
+    """Return the free symbols of a tree."""
     if tree.kind == "symbol":
         return {tree.text}
     found = {tree.text} if tree.kind in ("apply", "delta") else set()
@@ -55,14 +59,17 @@ def symbols(tree: Node) -> set[str]:
 
 
 def has_decimals(tree: Node) -> bool:
-    """Whether a measured (decimal) number occurs in a tree."""
+    """Return whether a measured (decimal) number occurs in a tree."""
     return (tree.kind == "number" and ("." in tree.text or "e" in tree.text.lower())) or any(
         map(has_decimals, tree.parts)
     )
 
 
 def digits_for(*trees: Node) -> int:
-    """Digits that show the smallest number written in the trees beside 1: 10^{-40} needs more than fifty."""
+    """Digits that show the smallest number written in the trees beside 1.
+
+    10^{-40} needs more than fifty.
+    """
 
     def extreme(tree: Node) -> int:
         if tree.kind == "pow" and tree.parts[0].kind == "number":
@@ -78,13 +85,14 @@ def digits_for(*trees: Node) -> int:
 
 
 def fraction_of(key: str) -> Any:
-    """A number in [0, 1) that depends on the key alone, the same in every process."""
+    """Return a number in [0, 1) that depends on the key alone, the same in every process."""
     return mpmath.mpf(int.from_bytes(hashlib.sha256(key.encode()).digest()[:20], "big")) / mpmath.mpf(2) ** 160
 
 
 def sample(name: str, trial: int) -> Any:
-    """A positive value of a symbol. A word stands for the product of its letters (`\\mathrm{SU}` is SU), hbar for
-    h / 2 pi.
+    r"""Return a positive value of a symbol.
+
+    A word stands for the product of its letters (`\mathrm{SU}` is SU), hbar for h / 2 pi.
     """
     if name == "hbar":
         return sample("h", trial) / (2 * mpmath.pi)
@@ -97,8 +105,10 @@ def sample(name: str, trial: int) -> Any:
 
 
 def evaluate(tree: Node, values: Mapping[str, Any], budget: Budget) -> Any:
-    """The value of a tree at the given symbol values, a finite mpmath number. Raises `UnreadableFormula` where there is
-    none.
+    """Return the value of a tree at the given symbol values, a finite mpmath number.
+
+    Raises:
+        UnreadableFormula: Where there is none.
     """
     try:
         value = mpmath.mpmathify(_Evaluator(values, budget).value(tree))
@@ -112,7 +122,10 @@ def evaluate(tree: Node, values: Mapping[str, Any], budget: Budget) -> Any:
 
 
 class _Evaluator:
-    """`within` says that this is the body of an integral or a sum, where a vanishing power is zero."""
+    """`within` says that this is the body of an integral or a sum.
+
+    Where a vanishing power is zero.
+    """
 
     def __init__(self, values: Mapping[str, Any], budget: Budget, within: bool = False) -> None:
         self.values, self.budget, self.within = values, budget, within
@@ -187,7 +200,7 @@ class _Evaluator:
 
 
 def _is_tower(tree: Node) -> bool:
-    """Whether a tree is a power of plain numbers, which may be too large to work out but still cancels."""
+    """Return whether a tree is a power of plain numbers, which may be too large to work out but still cancels."""
     return tree.kind == "number" or (tree.kind == "pow" and all(map(_is_tower, tree.parts)))
 
 
@@ -201,8 +214,9 @@ def _second(name: str, value: Any) -> Any:
 
 
 def _unknown(name: str, arguments: list[Any]) -> Any:
-    """A function nobody defined: smooth, its own for every name, of every argument. Dirac's delta is even and of
-    degree -1.
+    """Evaluate a function nobody defined: smooth, its own for every name, of every argument.
+
+    Dirac's delta is even and of degree -1.
     """
     if name == "delta":
         return (fraction_of("delta") + 1) / abs(arguments[0])

@@ -51,8 +51,14 @@ MAX_LITERAL_EXPONENT = 3_000
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number with its unit; `figures` are its stated significant figures, None for an exact one; `label` is what is
-    counted ("apples"), where that is no unit; an `ambiguous` unit may as well be a product of symbols (`2m`, `2 m g`).
+    """A number with its unit.
+
+    Attributes:
+        value: The number.
+        unit: Its unit, None where none is written.
+        figures: Its stated significant figures, None for an exact number.
+        label: What is counted ("apples"), where that is no unit.
+        ambiguous: Whether the unit may as well be a product of symbols (`2m`, `2 m g`).
     """
 
     value: Any
@@ -64,12 +70,15 @@ class Quantity:
 
     @property
     def exact(self) -> bool:
-        """Whether this is a number without unit or decimals, such as 5 or \\sqrt{2}."""
+        r"""Return whether this is a number without unit or decimals, such as 5 or \sqrt{2}."""
         return self.unit is None and not self.label and (self.integer or self.figures is None)
 
 
 def figures(digits: str) -> int:
-    """Significant figures of a decimal literal. Trailing zeros of an integer do not count."""
+    """Significant figures of a decimal literal.
+
+    Trailing zeros of an integer do not count.
+    """
     digits = re.sub(r"[^\d.]", "", digits)
     if "." in digits:
         return len(digits.replace(".", "").lstrip("0")) or 1
@@ -78,7 +87,7 @@ def figures(digits: str) -> int:
 
 @lru_cache(maxsize=2048)
 def quantity(text: str) -> Quantity | None:
-    """A number, or a number followed by a unit or by what it counts; None for everything else."""
+    """Return a number, or a number followed by a unit or by what it counts; None for others."""
     text = spelled_out(text).strip()
     if len(text) > MAX_QUANTITY_CHARS or not _HEAD.match(text):
         return None
@@ -91,7 +100,10 @@ def quantity(text: str) -> Quantity | None:
 
 
 def _is_small(doubt: re.Match[str], text: str) -> bool:
-    """Whether an uncertainty is at most a quarter of the number before it; more, and it says nothing."""
+    """Return whether an uncertainty is at most a quarter of the number before it.
+
+    More, and it says nothing.
+    """
     stated = re.search(r"(\d+\.?\d*|\.\d+)\s*$", text[: doubt.start()])
     return doubt.group(1) is None or (stated is not None and float(doubt.group(1)) <= 0.25 * float(stated.group(1)))
 
@@ -130,7 +142,7 @@ def _literal(text: str) -> Quantity | None:
 
 
 def _computed(text: str) -> Quantity | None:
-    """A number that needs arithmetic, such as `\\frac{600}{7}` or `5\\sqrt{2}`, perhaps with a unit behind it."""
+    r"""Read a number that needs arithmetic, such as `\frac{600}{7}` or `5\sqrt{2}`, perhaps with a unit."""
     whole = _value(text)
     if whole is not None:
         return Quantity(whole, None, _stated(text), False)
@@ -163,14 +175,19 @@ def _value(text: str) -> Any:
 
 
 def _stated(text: str) -> int | None:
-    """The figures of a computed number: those of its least precise decimal, None where all is exact."""
+    """Return the figures of a computed number: those of its least precise decimal, None where exact."""
     decimals = re.findall(r"\d*\.\d+", text)
     return min((figures(item) for item in decimals), default=None)
 
 
 def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = True) -> bool:
-    """Whether two numbers agree to their significant figures, in either order; `factor` converts the second into the
-    first one's unit; `measured` allows half a percent.
+    """Return whether two numbers agree to their significant figures, in either order.
+
+    Args:
+        first: A quantity.
+        second: Another one.
+        factor: Converts the second into the first one's unit.
+        measured: Allow half a percent.
     """
     a, b = first.value, second.value * factor
     if not (mpmath.isfinite(a) and mpmath.isfinite(b)):
@@ -200,7 +217,7 @@ def _is_exact(number: Quantity, same_unit: bool) -> bool:
 
 
 def _rounded(first: Quantity, second: Quantity, a: Any, b: Any, gap: Any) -> bool:
-    """Whether the number with more figures rounds, or is cut, to the one with fewer (three at least)."""
+    """Return whether the number with more figures rounds, or is cut, to the one with fewer (three at least)."""
     counts = [q.figures if q.figures is not None else 99 for q in (first, second)]
     fewest = min(counts)
     if counts[0] == counts[1] or fewest < 3:
@@ -212,7 +229,7 @@ def _rounded(first: Quantity, second: Quantity, a: Any, b: Any, gap: Any) -> boo
 
 
 def _last_place(value: Any, count: int) -> Any:
-    """One unit of the last of `count` significant figures."""
+    """Return one unit of the last of `count` significant figures."""
     return mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(value)))) - count + 1) if value else mpmath.mpf(0)
 
 
@@ -223,8 +240,10 @@ def same_quantity(gold: Quantity, predicted: Quantity, measured: bool = True, un
 
 
 def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bool) -> bool:
-    """Compare in one unit. A unit missing on one side is taken to be the other's, unless required; a different
-    dimension is wrong; so are two different things counted.
+    """Compare in one unit.
+
+    A unit missing on one side is taken to be the other's, unless required. A different dimension is wrong, and so are
+    two different things counted.
     """
     if gold.unit is None or predicted.unit is None:
         named = gold.unit or predicted.unit

@@ -13,7 +13,7 @@ MAX_CHARS, MAX_TOKENS = 2_000, 1_200
 
 
 class UnreadableFormula(Exception):
-    """The text is no formula this reader knows, or too large to evaluate."""
+    """A text that is no formula for this reader, or too large to evaluate."""
 
 
 _SPELLED = re.compile(r"(?<![A-Za-z\\_{])(" + "|".join(notation.SPELLED) + r")(?![A-Za-z])")
@@ -45,7 +45,11 @@ def _function_word(match: re.Match[str]) -> str:
 
 
 def tokens_of(text: str) -> list[str]:
-    """Tokens: numbers, `\\command` names with their backslash, single letters and marks. Raises `UnreadableFormula`."""
+    r"""Split a formula into numbers, `\command` names with their backslash, letters and marks.
+
+    Raises:
+        UnreadableFormula: Where the text is too long.
+    """
     if len(text) > MAX_CHARS:
         raise UnreadableFormula("too long")
     text = re.sub(r"(?<=\d)(?:\{,\\?!?\}|,\\!\s*|,|\\,|\{,\\:\}|~)(?=\d{3}(?!\d))", "", text)

@@ -46,12 +46,12 @@ class CaptionFact:
 
     @property
     def weight(self) -> float:
-        """What knowing it is worth: little for what is predicted of everything."""
+        """Return what knowing it is worth: little for what is predicted of everything."""
         return GENERIC_WEIGHT if self.phrase in GENERIC or self.phrase.endswith(" metabolite") else 1.0
 
 
 def facts_of(caption: str) -> frozenset[CaptionFact]:
-    """The claims of a caption, at most `MAX_PHRASES`."""
+    """Return the claims of a caption, at most `MAX_PHRASES`."""
     found: dict[CaptionFact, None] = {}
     for sentence in _SENTENCE.split(caption):
         text = " ".join((sentence or "").lower().split())
@@ -81,13 +81,17 @@ def _claims(sentence: str) -> list[tuple[str, str]]:
 
 
 def singular(phrase: str) -> str:
-    """A phrase with its last word in the singular: `pterocarpans` as `pterocarpan`."""
+    """Return a phrase with its last word in the singular.
+
+    `pterocarpans` as `pterocarpan`.
+    """
     return re.sub(r"(?<=[a-rt-z]{3})s$", "", phrase)
 
 
 def agreement(predicted: frozenset[CaptionFact], gold: frozenset[CaptionFact]) -> tuple[float, float]:
-    """Weighted precision and recall of what is predicted, 1 each where both state nothing; a phrase that shares words with
-    one of the same kind counts by their Dice coefficient.
+    """Return weighted precision and recall of what is predicted, 1 each where both state nothing.
+
+    A phrase that shares words with one of the same kind counts by their Dice coefficient.
     """
     if not predicted or not gold:
         return (1.0, 1.0) if not predicted and not gold else (0.0, 0.0)

@@ -69,7 +69,7 @@ GUESSES = (
 
 
 class Mol2Caption:
-    """Rewards a caption above what a constant one earns, and charges for false statements.
+    """Reward a caption above what a constant one earns, and charge for false statements.
 
     Terms: the six text similarities; `text`, their mean; `facts_precision`, `facts_recall`, `facts` (F1); `likeness`,
     `baseline`; `checked_facts` and `wrong_facts`, counts; `wordnet`, 1 where METEOR used WordNet. Reasons: `correct`,
@@ -79,6 +79,7 @@ class Mol2Caption:
     version = "2"
 
     def __call__(self, response: str, answer: str, prompt: str = "", info: dict[str, Any] | None = None) -> Score:
+        """Score one response."""
         reference = " ".join(answer[:MAX_CHARS].split())
         if len(text_metrics.rouge_words(reference)) < MIN_WORDS:
             return abstain("bad_reference")
@@ -94,7 +95,13 @@ class Mol2Caption:
 
 
 def score_caption(predicted: str, reference: str, molecule: Any) -> Score:
-    """The score of a caption; `molecule` is an RDKit molecule, or None where only the reference is known."""
+    """Score a caption.
+
+    Args:
+        predicted: The caption.
+        reference: The reference caption.
+        molecule: An RDKit molecule, or None where only the reference is known.
+    """
     terms = likeness(predicted, reference)
     checked, false = check_facts(facts_of(predicted), facts_of(reference), molecule)
     baseline = constant_likeness(reference)
@@ -113,7 +120,7 @@ def score_caption(predicted: str, reference: str, molecule: Any) -> Score:
 
 
 def likeness(predicted: str, reference: str) -> dict[str, float]:
-    """Text similarities, agreement of statements, and `likeness`, the mean of both halves; each 0..1."""
+    """Return text similarities, agreement of facts, and `likeness`, the mean of both halves; each 0..1."""
     parts = text_metrics.similarities(predicted, reference)
     text = sum(parts.values()) / len(parts)
     precision, recall = agreement(facts_of(predicted), facts_of(reference))
@@ -132,9 +139,9 @@ def likeness(predicted: str, reference: str) -> dict[str, float]:
 
 @lru_cache(maxsize=4_096)
 def constant_likeness(reference: str) -> float:
-    """What constant captions reach against a reference, plus `MARGIN`, kept by the reference's text.
+    """Return what constant captions reach against a reference, plus `MARGIN`.
 
-    The best of the boiler-plate, or the mean of the three best of all where that is more: to guess one family for
+    It is the best of the boilerplate, or the mean of the three best of all where that is more: to guess one family for
     every molecule then earns about nothing on average, while naming the right one still counts.
     """
     plates = [likeness(constant, reference)["likeness"] for constant in BOILER_PLATE]
@@ -143,7 +150,7 @@ def constant_likeness(reference: str) -> float:
 
 
 def check_facts(predicted: frozenset[CaptionFact], known: frozenset[CaptionFact], molecule: Any) -> tuple[int, int]:
-    """How many class statements the molecule decides, and how many of them are false and not the reference's own."""
+    """Count the class facts that the molecule decides, and the false ones the reference does not state."""
     if molecule is None:
         return 0, 0
     accepted = {one.phrase for one in known if one.kind == "class"}
@@ -153,7 +160,7 @@ def check_facts(predicted: frozenset[CaptionFact], known: frozenset[CaptionFact]
 
 
 def caption(response: str) -> str | None:
-    """The description: the marked answer, else what follows "the answer is", else the last paragraph."""
+    """Return the marked answer, else what follows "the answer is", else the last paragraph."""
     found = find_answer(response)
     if found is None:
         return None
@@ -166,7 +173,7 @@ def caption(response: str) -> str | None:
 
 
 def _molecule(prompt: str, info: dict[str, Any]) -> Any:
-    """The molecule that is to be described, or None."""
+    """Return the molecule that is to be described, or None."""
     texts = [info.get("smiles"), info.get("selfies")]
     tail = prompt[-MAX_TEXT_CHARS:]
     texts += _PROMPT_SELFIES.findall(tail)[:-3:-1] + _PROMPT_SMILES.findall(tail)[-1:]

@@ -1,4 +1,4 @@
-"""How near one molecule is to another, and how near a guess that knows nothing would be.
+"""Measure how similar two molecules are, and how similar an uninformed guess would be.
 
 `similarity` is 0.6 chirality-aware Morgan counts + 0.2 MACCS keys + 0.2 molecular formula, each a symmetric Tanimoto
 similarity. Bit fingerprints alone cannot tell a chain of 10 carbons from one of 30; counts and the formula can.
@@ -59,7 +59,7 @@ PANEL = {
 
 
 class MoleculeFeatures:
-    """What a molecule is compared by; costly parts are computed when first asked for."""
+    """What a molecule is compared by; costly parts are computed when first used."""
 
     def __init__(self, mol: Any) -> None:
         self.mol = mol
@@ -71,23 +71,24 @@ class MoleculeFeatures:
 
     @cached_property
     def maccs(self) -> Any:
-        """MACCS keys, the costliest part of a comparison."""
+        """Return MACCS keys, the costliest part of a comparison."""
         return MACCSkeys.GenMACCSKeys(self.mol)  # type: ignore[attr-defined]
 
     @cached_property
     def smiles(self) -> str:
-        """Canonical isomeric SMILES."""
+        """Return canonical isomeric SMILES."""
         return str(Chem.MolToSmiles(self.mol))
 
     @cached_property
     def inchikey(self) -> str:
-        """Standard InChIKey; empty for what InChI cannot express."""
+        """Return the standard InChIKey; empty for what InChI cannot express."""
         return str(Chem.MolToInchiKey(self.mol))  # type: ignore[no-untyped-call]
 
     @cached_property
     def skeleton(self) -> str:
-        """The connectivity, blind to charge, mobile hydrogens and stereochemistry (Sayle's hetero-atom tautomer hash,
-        extended to keto and enol forms).
+        """Return the connectivity, blind to charge, mobile hydrogens and stereochemistry.
+
+        It is Sayle's hetero-atom tautomer hash, extended to keto and enol forms.
         """
         flat = Chem.Mol(self.mol)
         Chem.RemoveStereochemistry(flat)
@@ -95,7 +96,11 @@ class MoleculeFeatures:
 
     @cached_property
     def parent(self) -> MoleculeFeatures | None:
-        """The component with the most heavy atoms; None where that is a tie or fewer than `MIN_PARENT_ATOMS`."""
+        """Return the component with the most heavy atoms.
+
+        Returns:
+            None where that is a tie or fewer than `MIN_PARENT_ATOMS`.
+        """
         parts = sorted(Chem.GetMolFrags(self.mol, asMols=True), key=lambda part: part.GetNumHeavyAtoms())
         sizes = [part.GetNumHeavyAtoms() for part in parts]
         if sizes[-1] < MIN_PARENT_ATOMS or sizes[-1] in sizes[:-1]:
@@ -104,7 +109,7 @@ class MoleculeFeatures:
 
 
 def similarities(one: MoleculeFeatures, other: MoleculeFeatures) -> dict[str, float]:
-    """Named similarities, each 0..1 and symmetric."""
+    """Return named similarities, each 0..1 and symmetric."""
     if one.elements == other.elements and one.smiles == other.smiles:
         return dict.fromkeys(WEIGHTS, 1.0)
     both = one.elements.keys() | other.elements.keys()
@@ -117,12 +122,15 @@ def similarities(one: MoleculeFeatures, other: MoleculeFeatures) -> dict[str, fl
 
 
 def similarity(parts: dict[str, float]) -> float:
-    """The weighted mean of the similarities."""
+    """Return the weighted mean of the similarities."""
     return sum(weight * parts[name] for name, weight in WEIGHTS.items())
 
 
 def random_baseline(gold: MoleculeFeatures) -> float:
-    """The similarity to `gold` that costs no knowledge of it, between `UNRELATED` and `MAX_RANDOM_BASELINE`."""
+    """Return the similarity to `gold` that costs no knowledge of it.
+
+    It lies between `UNRELATED` and `MAX_RANDOM_BASELINE`.
+    """
     best = max(similarity(similarities(member, gold)) for member in _panel())
     return min(MAX_RANDOM_BASELINE, max(UNRELATED, best))
 
@@ -134,7 +142,11 @@ def _panel() -> list[MoleculeFeatures]:
 
 @lru_cache(maxsize=4_096)
 def reference(text: str) -> tuple[MoleculeFeatures, float] | None:
-    """A reference molecule and its `random_baseline`, kept by its text; None when the text is no molecule."""
+    """Return a reference molecule and its `random_baseline`, kept by its text.
+
+    Returns:
+        None when the text is no molecule.
+    """
     try:
         gold = MoleculeFeatures(read_molecule(text))
     except UnreadableMolecule:

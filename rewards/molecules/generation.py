@@ -1,18 +1,18 @@
-"""Caption2Mol: a molecule, written as SELFIES or SMILES, against the reference molecule.
+"""Score a molecule, written as SELFIES or SMILES, against the reference molecule (Caption2Mol).
 
-The ladder, by the first rung that holds:
+The first tier that holds decides:
 
-| rung | what holds | value |
+| tier | what holds | value |
 |---|---|---|
 | `identical` | same standard InChIKey, or same canonical SMILES | 1, the only `correct` one |
 | `charge_or_tautomer` | same but for protons, charge or a tautomer that InChI keeps apart | `CHARGE_OR_TAUTOMER` |
 | `stereo` | same connectivity, other stereochemistry | `STEREO`, up to `+ STEREO_SPAN` by chirality-aware Morgan counts |
 | `parent` | same largest component, other counter-ions or solvent | `PARENT` |
-| `near` | else | `NEAR` x what its similarity exceeds `random_baseline` by, rescaled to 0..1 |
+| `near` | else | `NEAR` x the part of its similarity above `random_baseline`, rescaled to 0..1 |
 
-So an answer that ignores the question (prose, one carbon, one favourite molecule, another question's molecule) earns
+So an answer that ignores the question (prose, one carbon, one favorite molecule, another question's molecule) earns
 about nothing on average, while an answer near this reference earns a graded part. See `comparison` for similarity and
-chance, `parsing` for what counts as a molecule, `extraction` for where it is looked for.
+baseline, `parsing` for what counts as a molecule, `extraction` for where it is looked for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from rdkit import Chem
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.molecules.comparison import MoleculeFeatures, similarity, reference, similarities
+from rewards.molecules.comparison import MoleculeFeatures, reference, similarities, similarity
 from rewards.molecules.extraction import candidates
 from rewards.molecules.parsing import UnreadableMolecule, read_molecule
 
@@ -33,16 +33,17 @@ NEAR = 0.6
 
 
 class Caption2Mol:
-    """Rewards the reference molecule, and nearness to it in part. The reference is SELFIES or SMILES.
+    """Reward the reference molecule, and nearness to it in part. The reference is SELFIES or SMILES.
 
-    Terms: `morgan`, `maccs`, `formula` (similarities, 0..1), `random_baseline` (the baseline that is taken off) and `rung` (the
-    value of the ladder's rung, 0 for `near`). Reasons: `correct`, `partial`, `wrong`, `no_answer`,
+    Terms: `morgan`, `maccs`, `formula` (similarities, 0..1), `chance` (the random baseline that is taken off) and
+    `rung` (the value of the match tier, 0 for `near`). Reasons: `correct`, `partial`, `wrong`, `no_answer`,
     `malformed_answer`, `ambiguous_answer`, `too_long`, `too_many_rings`; `bad_reference` abstains.
     """
 
     version = "2"
 
     def __call__(self, response: str, answer: str) -> Score:
+        """Score one response."""
         known = reference(answer.strip())
         if known is None:
             return abstain("bad_reference")
@@ -58,7 +59,11 @@ class Caption2Mol:
 
 
 def _only(texts: list[str]) -> Any:
-    """The one molecule that all readable texts write. Raises `UnreadableMolecule` where they differ or none is one."""
+    """Return the one molecule that all readable texts write.
+
+    Raises:
+        UnreadableMolecule: Where they differ or none is one.
+    """
     molecules: list[Any] = []
     problem = UnreadableMolecule("malformed_answer")
     for text in texts:
@@ -74,7 +79,7 @@ def _only(texts: list[str]) -> Any:
 
 
 def score_molecule(predicted: MoleculeFeatures, gold: MoleculeFeatures, baseline: float) -> Score:
-    """The score of a molecule against the reference, whose `random_baseline` is `baseline`."""
+    """Score a molecule against the reference, whose `random_baseline` is `baseline`."""
     parts = similarities(predicted, gold)
     terms = {**parts, "chance": baseline}
     fixed = match_tier(predicted, gold, parts["morgan"])
@@ -85,7 +90,7 @@ def score_molecule(predicted: MoleculeFeatures, gold: MoleculeFeatures, baseline
 
 
 def match_tier(predicted: MoleculeFeatures, gold: MoleculeFeatures, morgan: float) -> float:
-    """The value of the rung of shared identity, 0 where there is none.
+    """Return the value of the tier of shared identity, 0 where there is none.
 
     Identities are computed only for molecules of the same heavy atoms: equal InChI skeletons imply those.
     """
@@ -109,7 +114,7 @@ def _has_stereo(one: MoleculeFeatures) -> bool:
 
 
 def _same_parent(predicted: MoleculeFeatures, gold: MoleculeFeatures) -> bool:
-    """Whether one or both are mixtures of the same largest component of three heavy atoms or more."""
+    """Return whether the largest components are the same, where one or both are mixtures."""
     if "." not in predicted.smiles and "." not in gold.smiles:
         return False
     mine, theirs = predicted.parent, gold.parent

@@ -1,7 +1,7 @@
-"""Molecular property questions answered True or False: toxicity, reactivity, blood-brain barrier, BACE1.
+"""Grade molecular property questions answered True or False.
 
-Half the marks are there for a coin, so only a response that commits to one side earns any; `rewards.true_false` says what
-a commitment is.
+They ask for toxicity, reactivity, the blood-brain barrier or BACE1. A coin is right half the time, so only a response
+that commits to one side earns any; `rewards.true_false` defines what a commitment is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 class PropertyChoice:
-    """Rewards the right truth value. The reference is True or False, 1 or 0, Yes or No.
+    """Reward the right truth value. The reference is True or False, 1 or 0, Yes or No.
 
     Value 1 and `correct`, or 0. Reasons: `correct`, `wrong`, `no_answer`, `malformed_answer` (neither side stated),
     `ambiguous_answer` (both sides, or undecided), `too_long`; `bad_reference` abstains.
@@ -26,6 +26,7 @@ class PropertyChoice:
     version = "3"
 
     def __call__(self, response: str, answer: str) -> Score:
+        """Score one response."""
         gold = alone(answer)
         if gold is None:
             return abstain("bad_reference")
@@ -43,8 +44,9 @@ class PropertyChoice:
 
 
 def _statements(found: Found, response: str) -> list[str]:
-    """The texts in the place of the answer: every marked one, or the one found. A bare verdict on another line than
-    the last is one as well.
+    """Return the texts in the place of the answer: every marked one, or the one found.
+
+    A bare truth value on another line than the last is one as well.
     """
     text = final_part(response)
     if found.kind == "boxed":

@@ -89,7 +89,7 @@ def _f1(matched: int, offered: int, wanted: int) -> float:
 
 
 def similarities(predicted: str, gold: str) -> dict[str, float]:
-    """The six similarities of a text to a reference, each 0..1."""
+    """Return the six similarities of a text to a reference, each 0..1."""
     mine, theirs = tokens(predicted), tokens(gold)
     if not mine or not theirs:
         return dict.fromkeys(NAMES, 0.0)

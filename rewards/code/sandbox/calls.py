@@ -1,4 +1,4 @@
-"""Calls of a function that lives in a solution: arguments in, results out, as plain values."""
+"""Call a function that lives in a solution process: arguments in, results out, as plain values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from rewards.code.sandbox.memory_monitor import TICK_SECONDS, MemoryMonitor
 
 
 class CallFailed(BaseException):
-    """The program gave no result; `run` says how it ended. No `Exception`: a data set's check that catches those must
-    not take it for a result.
+    """A call that gave no result; `run` says how the program ended.
+
+    It is no `Exception`, so that a data set's check that catches those does not take it for a result.
     """
 
     def __init__(self, run: Run) -> None:
@@ -27,9 +28,9 @@ class CallFailed(BaseException):
 
 
 class Calls:
-    """A running program whose entry point can be called. Made by `calls`.
+    """A running program whose entry point can be called; made by `calls`.
 
-    `classes`: by name, those that results may be instances of; objects of other classes come back as
+    Results may be instances of the classes given by name to `call`; objects of other classes come back as
     `values.Opaque`.
     """
 
@@ -51,7 +52,17 @@ class Calls:
         classes: Mapping[str, Any] | None = None,
         in_place: int | None = None,
     ) -> Any:
-        """The entry point's result, or with `in_place` what became of that argument. Raises `CallFailed`."""
+        """Return the entry point's result.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            classes: By name, the classes that results may be instances of.
+            in_place: The number of the argument whose final value is the result.
+
+        Raises:
+            CallFailed: Where the program gives no result.
+        """
         request = {"args": values.encode(args), "kwargs": values.encode(dict(kwargs)), "in_place": in_place}
         self._send(json.dumps(request).encode() + b"\n")
         try:
@@ -61,7 +72,11 @@ class Calls:
             raise CallFailed(Run("runtime_error", detail=f"no readable result: {type(error).__name__}")) from None
 
     def line(self) -> bytes:
-        """The next line that the program's side says. Raises `CallFailed`."""
+        """Return the next line from the program's side.
+
+        Raises:
+            CallFailed: Where none comes.
+        """
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         poller.register(self._channel, select.POLLIN)
@@ -113,10 +128,17 @@ class Calls:
 def calls(
     solution: SolutionProcess, entry_point: str, seconds: float, wall: float, fresh: bool = False
 ) -> Iterator[Calls]:
-    """Run the solution's program as a module and offer its `entry_point`, an expression such as `Solution().f`.
+    """Run the solution's program as a module and offer its `entry_point`.
 
-    `fresh`: evaluate the expression again for every call. `seconds` of processor time and `wall` seconds are for all
-    of it. Raises `CallFailed`, also when the program does not get as far as offering it.
+    Args:
+        solution: The program's process.
+        entry_point: An expression such as `Solution().f`.
+        seconds: Processor seconds for all of it.
+        wall: Wall seconds for all of it.
+        fresh: Evaluate the expression again for every call.
+
+    Raises:
+        CallFailed: Where a call fails, or the program does not get as far as offering the entry point.
     """
     limits = solution.limits_with(seconds, wall)
     channel = solution.channel()
@@ -132,7 +154,7 @@ def calls(
         session.line()
         yield session
     except ipc.ChannelClosed:
-        raise CallFailed(Run("runtime_error", detail="the solution ended")) from None
+        raise CallFailed(Run("runtime_error", detail="the solution process ended")) from None
     finally:
         mine.close()
         if not session.ended:

@@ -16,7 +16,10 @@ _numbers = itertools.count()
 
 
 class ControlGroups:
-    """The groups of one sandbox; `folders` are what its supervisor joins and its outer process removes."""
+    """The groups of one sandbox.
+
+    `folders` are what its supervisor joins and its outer process removes.
+    """
 
     def __init__(self, version: int, folders: list[Path]) -> None:
         self.version = version
@@ -25,7 +28,10 @@ class ControlGroups:
 
     @staticmethod
     def make() -> ControlGroups | None:
-        """New groups beside this process's own; None where that is not allowed or has no effect."""
+        """Make groups beside this process's own.
+
+        None where that is not allowed or has no effect.
+        """
         name = f"innovator-sandbox-{os.getpid()}-{next(_numbers)}"
         homes = _homes()
         made: list[Path] = []
@@ -47,7 +53,11 @@ class ControlGroups:
         return None
 
     def set(self, memory_mb: int, processes: int) -> None:
-        """Bound the group: `memory_mb` MiB besides what the interpreter takes. Raises `OSError`."""
+        """Bound the group: `memory_mb` MiB besides what the interpreter takes.
+
+        Raises:
+            OSError: On failure.
+        """
         wanted = (memory_mb + 48) * 2**20
         if wanted == self.limit:
             return
@@ -62,7 +72,10 @@ class ControlGroups:
         self.limit = wanted
 
     def remove(self, seconds: float) -> None:
-        """Remove the groups, which a supervisor does itself unless it was killed; waits for the last of its processes."""
+        """Remove the groups, which a supervisor does itself unless it was killed.
+
+        Waits for the last of its processes.
+        """
         end = time.monotonic() + seconds
         for folder in self.folders:
             while folder.exists() and time.monotonic() < end:
@@ -72,7 +85,7 @@ class ControlGroups:
                 time.sleep(0.05)
 
     def kills(self) -> int:
-        """Processes that the kernel killed for memory so far."""
+        """Return processes that the kernel killed for memory so far."""
         name = "memory.events" if self.version == 2 else "memory.oom_control"
         with contextlib.suppress(OSError):
             for line in (self.folders[0] / name).read_text().splitlines():
@@ -82,7 +95,10 @@ class ControlGroups:
 
 
 def _homes() -> dict[str, Path]:
-    """Where this process's groups are: controller -> folder, with "" for version 2."""
+    """Return where this process's groups are.
+
+    Controller -> folder, with "" for version 2.
+    """
     found: dict[str, Path] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():

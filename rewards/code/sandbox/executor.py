@@ -1,10 +1,10 @@
-"""A sandbox: one warm supervisor, and a solution in it for each solution, in which its runs follow one another.
+r"""Run programs in a sandbox: one warm supervisor, and in it one process tree per solution.
 
     with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as solution:
-        run = solution.run(b"1\\n")          # run.ending == "finished", run.stdout == b"2\\n"
+        run = solution.run(b"1\n")          # run.ending == "finished", run.stdout == b"2\n"
 
-One program at a time and one thread at a time; `pool` holds several. Expected outputs are no argument of anything
-here: what goes in is the program and its input, what comes out is bytes.
+The runs of a solution follow one another. One program at a time and one thread at a time; `pool` holds several.
+Expected outputs are no argument of anything here: the program and its input go in, bytes come out.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ _FIRST_USER, _USERS = 1_600_000_000, 100_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-    """Which layers a sandbox tries to put up: all, unless a test or a comparison takes some away."""
+    """Which layers a sandbox tries to put up.
+
+    All, unless a test or a comparison takes some away.
+    """
 
     namespaces: bool = True
     landlock: bool = True
@@ -56,9 +59,14 @@ class Layers:
 
 
 class Sandbox:
-    """`packages`: what may be imported besides the standard library, from this environment (numpy). `layers`: for tests.
+    """A supervisor process that isolates programs.
 
-    `put_up` says, once started, which layers the supervisor put up, each with a word about it.
+    Args:
+        packages: What may be imported besides the standard library, from this environment (numpy).
+        layers: Which layers to put up; for tests.
+
+    Attributes:
+        put_up: Once started, the layers that the supervisor put up, each with a word about it.
     """
 
     def __init__(self, packages: tuple[str, ...] = (), layers: Layers | None = None) -> None:
@@ -124,7 +132,7 @@ class Sandbox:
         }
 
     def open(self, program: str, prelude: str = "", limits: Limits | None = None) -> SolutionProcess:
-        """A solution for one program; close it, or use it as a context manager."""
+        """Return the process of one program; close it, or use it as a context manager."""
         return SolutionProcess(self, {"program": program, "prelude": prelude}, limits or Limits())
 
     def close(self) -> None:
@@ -154,8 +162,8 @@ class Sandbox:
 
     @contextlib.contextmanager
     def _solution(self, limits: Limits) -> Iterator[socket.socket]:
-        """The channel of a new solution; when the context ends the solution is gone."""
-        assert not self._busy, "one solution at a time"
+        """Yield the channel of a new solution process, which ends with the context."""
+        assert not self._busy, "one solution process at a time"
         mine, theirs = socket.socketpair()
         started = False
         try:
@@ -167,7 +175,7 @@ class Sandbox:
                     except (OSError, ipc.ChannelClosed) as error:
                         self.close()  # an old supervisor's end says nothing about a new one
                         if attempt == 2:
-                            raise SandboxFailure(f"no solution: {error!r}") from error
+                            raise SandboxFailure(f"no solution process: {error!r}") from error
             started = self._busy = True
             mine.settimeout(START_SECONDS)
             yield mine
@@ -186,7 +194,7 @@ class Sandbox:
         ipc.receive(self._control)
 
     def kill(self) -> None:
-        """Tell the supervisor to end the solution now."""
+        """Tell the supervisor to end the solution process now."""
         if self._control is not None:
             with contextlib.suppress(OSError, ipc.ChannelClosed):
                 ipc.send(self._control, {"kill": True})
@@ -203,14 +211,16 @@ class Sandbox:
             self.close()
 
     def monitor(self, limits: Limits) -> MemoryMonitor:
-        """The monitor over the memory of what is running."""
+        """Return a monitor of the memory of what is running."""
         assert self._process is not None
         return MemoryMonitor(self._process.pid, limits.memory_mb, self.groups)
 
 
 class SolutionProcess:
-    """The world of one program. Its runs share nothing but the program: each is a process of its own, and one that
-    left something in /tmp costs the next a new solution. Raises `SandboxFailure` where the sandbox fails.
+    """The process tree of one program.
+
+    Its runs share nothing but the program: each is a process of its own, and one that left something in /tmp costs
+    the next a new tree. Its methods raise `SandboxFailure` where the sandbox fails.
     """
 
     def __init__(self, sandbox: Sandbox, load: dict[str, Any], limits: Limits) -> None:
@@ -229,12 +239,12 @@ class SolutionProcess:
         self.close()
 
     def close(self) -> None:
-        """End the solution."""
+        """End the process tree."""
         self._channel = None
         self._stack.close()
 
     def channel(self) -> socket.socket:
-        """The way to the solution, made anew where the last one is gone."""
+        """Return the channel to the process tree, made again where the last one is gone."""
         if self._channel is None:
             channel = self._stack.enter_context(self.sandbox._solution(self.limits))
             channel.settimeout(self.limits.wall + GRACE_SECONDS)
@@ -248,7 +258,7 @@ class SolutionProcess:
         return self._channel
 
     def limits_with(self, seconds: float | None, wall: float | None) -> Limits:
-        """The solution's limits with other times."""
+        """Return the limits with other times."""
         return dataclasses.replace(
             self.limits,
             seconds=seconds or self.limits.seconds,
@@ -256,8 +266,12 @@ class SolutionProcess:
         )
 
     def run(self, stdin: bytes, seconds: float | None = None, wall: float | None = None) -> Run:
-        """One run of the program as a script that reads `stdin`. `seconds` of processor time and `wall` seconds
-        replace those of the solution's limits.
+        """Run the program once, as a script that reads `stdin`.
+
+        Args:
+            stdin: Its standard input.
+            seconds: Processor seconds, in place of those of the limits.
+            wall: Wall seconds, in place of those of the limits.
         """
         limits = self.limits_with(seconds, wall)
         channel = self.channel()
@@ -289,11 +303,11 @@ class SolutionProcess:
 def ending_of(
     answer: dict[str, Any] | None, stopped: str | None, monitor: MemoryMonitor, out: bytes, err: bytes
 ) -> Run:
-    """What a run's end means. The program's own report is believed only about how it failed."""
+    """Return what a run's end means; the program's own report counts only for how it failed."""
     if monitor.killed():
         stopped = "memory_limit_exceeded"
     if answer is None:
-        return Run(stopped or "runtime_error", out, err, -9, detail="the solution ended with it")  # type: ignore[arg-type]
+        return Run(stopped or "runtime_error", out, err, -9, detail="the solution process ended with it")  # type: ignore[arg-type]
     ending, detail = _ending(answer)
     return Run(
         stopped or ending,  # type: ignore[arg-type]

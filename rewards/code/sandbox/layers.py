@@ -1,10 +1,10 @@
-"""What the sandbox holds on this machine: each property verified by attacks that it has to stop.
+"""Probe what the sandbox isolates on this machine, each property by attacks that it has to stop.
 
-    report = probe_isolation()                 # about a second
-    report.level                     # "strict", "standard" or "none"
-    report.missing("standard")       # the properties that a level asks for and that do not hold
+    report = probe_isolation()      # about a second
+    report.level                    # "strict", "standard" or "none"
+    report.missing("standard")      # the properties that a level asks for and that do not hold
 
-A layer that was put up proves nothing; the attacks decide. They are harmless: they look for a file, a port and a
+That a layer was put up shows nothing; the attacks decide. They are harmless: they look for a file, a port and a
 process of our own, and ask for bounded amounts of memory, disk and processes.
 """
 
@@ -148,7 +148,7 @@ print(total)
 
 @dataclasses.dataclass(frozen=True)
 class IsolationReport:
-    """Which properties hold, and which layers were put up to that end; `failure` where no sandbox started at all."""
+    """Which properties hold and which layers were put up; `failure` where no sandbox started."""
 
     properties: dict[str, bool]
     put_up: dict[str, str]
@@ -156,15 +156,15 @@ class IsolationReport:
 
     @property
     def level(self) -> Level:
-        """The highest level all of whose properties hold."""
+        """Return the highest level all of whose properties hold."""
         return next(level for level, needed in LEVELS.items() if all(self.properties[name] for name in needed))
 
     def missing(self, level: Level) -> list[str]:
-        """Properties that `level` asks for and that do not hold."""
+        """Return the properties that `level` asks for and that do not hold."""
         return [name for name in LEVELS[level] if not self.properties[name]]
 
     def describe(self) -> str:
-        """One line: what holds, what does not, by which layers."""
+        """Return one line: what holds, what does not, by which layers."""
         if self.failure:
             return f"the sandbox does not start: {self.failure}"
         holds = ", ".join(name for name, holding in self.properties.items() if holding) or "nothing"
@@ -175,7 +175,7 @@ class IsolationReport:
 
 @functools.cache
 def probe_isolation(layers: Layers | None = None) -> IsolationReport:
-    """Attack a sandbox on this machine and say what held. The answer is kept for the life of the process."""
+    """Attack a sandbox on this machine and report what holds; kept for the life of the process."""
     try:
         with Sandbox(layers=layers) as sandbox:
             broken = _look(sandbox)
@@ -201,7 +201,7 @@ def _look(sandbox: Sandbox) -> set[str]:
 
 
 def _run(sandbox: Sandbox, program: str, memory_mb: int = 512) -> int:
-    """The number that a probe prints; 0 where it was ended before it could."""
+    """Return the number that a probe prints; 0 where it was ended before it could."""
     with sandbox.open(program, limits=dataclasses.replace(PROBE_LIMITS, memory_mb=memory_mb)) as solution:
         words = solution.run(b"").stdout.split()
     return int(words[0]) if words else 0
@@ -209,7 +209,7 @@ def _run(sandbox: Sandbox, program: str, memory_mb: int = 512) -> int:
 
 @contextlib.contextmanager
 def _canary() -> Iterator[dict[str, Any]]:
-    """Things of ours that a program should not reach: a file, a folder anyone may write to, sockets, this process."""
+    """Yield things of ours out of a program's reach: a file, an open folder, sockets, this process."""
     name = f"innovator-{secrets.token_hex(8)}"
     with (
         tempfile.TemporaryDirectory(prefix="innovator-canary-") as folder,

@@ -1,7 +1,7 @@
-"""Several sandboxes, one a worker thread: runs and judgements in parallel, in a bounded queue.
+"""Run several sandboxes, one per worker thread, behind a bounded queue.
 
     with SandboxPool(workers=4) as pool:
-        futures = [pool.submit(judge, program, tests, 8.0) for program in programs]
+        futures = [pool.submit(grade, program, tests, 8.0) for program in programs]
 
 A task is any function that takes a `Sandbox` first. What it raises is in its future.
 """
@@ -23,12 +23,16 @@ T = TypeVar("T")
 
 
 class Full(Exception):
-    """As many tasks wait as may."""
+    """A queue that takes no more tasks."""
 
 
 class SandboxPool:
-    """`workers`: programs that run at the same time, by default one a core. `waiting`: tasks beyond those that may
-    wait. `packages`: as for `Sandbox`.
+    """A bounded queue of tasks, each run by a thread with a sandbox of its own.
+
+    Args:
+        workers: Programs that run at the same time; by default one per core.
+        waiting: Tasks beyond those that may wait.
+        packages: What programs may import, as for `Sandbox`.
     """
 
     def __init__(self, workers: int | None = None, waiting: int = 1024, packages: tuple[str, ...] = ()) -> None:

@@ -48,26 +48,26 @@ class Streams:
 
     @property
     def stdout(self) -> bytes:
-        """What was written to standard output."""
+        """Return what was written to standard output."""
         return bytes(next(iter(self._read.values())))
 
     @property
     def stderr(self) -> bytes:
-        """What was written to standard error."""
+        """Return what was written to standard error."""
         return bytes(list(self._read.values())[1])
 
     def theirs(self) -> tuple[int, ...]:
-        """The descriptors that go into the solution."""
+        """Return the descriptors that go into the solution process."""
         return (self._stdin, *self._theirs)
 
     def close_theirs(self) -> None:
-        """Forget what went into the solution."""
+        """Close our copies of what went into the solution process."""
         for descriptor in [self._stdin, *self._theirs] if self._stdin >= 0 else []:
             os.close(descriptor)
         self._stdin, self._theirs = -1, []
 
     def follow(self, channel: socket.socket, deadline: float, cap: int, monitor: MemoryMonitor) -> str | None:
-        """Read until the solution speaks. Returns why it has to be ended instead, where it has to."""
+        """Read until the solution process reports; return why it must be ended instead, if so."""
         poller = select.poll()
         for descriptor in (*self._open, channel.fileno()):
             poller.register(descriptor, select.POLLIN)

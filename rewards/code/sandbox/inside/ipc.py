@@ -1,4 +1,4 @@
-"""Messages with descriptors between the engine, the supervisor and a solution: a length, then JSON."""
+"""Exchange messages with descriptors between executor, supervisor and solution: a length, then JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ class ChannelClosed(Exception):
 
 
 def send(sock: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
-    """Send one message. Raises `ChannelClosed`, and `TimeoutError` at the socket's own time-out."""
+    """Send one message.
+
+    Raises:
+        ChannelClosed: Where and `TimeoutError` at the socket's own time-out.
+    """
     body = json.dumps(message).encode()
     try:
         if descriptors:
@@ -33,7 +37,11 @@ def send(sock: socket.socket, message: dict[str, Any], descriptors: tuple[int, .
 
 
 def receive(sock: socket.socket, limit: int = MAX_MESSAGE_BYTES) -> tuple[dict[str, Any], list[int]]:
-    """Receive one message and its descriptors. Raises `ChannelClosed`, and `TimeoutError` at the socket's own time-out."""
+    """Receive one message and its descriptors.
+
+    Raises:
+        ChannelClosed: Where and `TimeoutError` at the socket's own time-out.
+    """
     descriptors: list[int] = []
     try:
         header, descriptors, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_DESCRIPTORS)

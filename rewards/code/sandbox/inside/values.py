@@ -35,7 +35,10 @@ class UndecodableValue(ValueError):
 
 
 class Opaque:
-    """Stands for a result that has no plain form (a generator, an open file): equal to nothing but itself."""
+    """Stands for a result that has no plain form (a generator, an open file).
+
+    Equal to nothing but itself.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -45,7 +48,11 @@ class Opaque:
 
 
 def encode(value: Any) -> dict[str, Any]:
-    """The table of `value`. Raises `ValueError` for more than `MAX_ITEMS` parts."""
+    """Return the table of `value`.
+
+    Raises:
+        ValueError: For more than `MAX_ITEMS` parts.
+    """
     table: list[list[Any]] = []
     places: dict[int, int] = {}
     alive: list[Any] = []
@@ -104,7 +111,10 @@ def _entry(item: Any, ref: Callable[[Any], Any]) -> list[Any]:
 
 
 def _fields(item: Any) -> list[tuple[str, Any]] | None:
-    """Names and values of an instance's own fields; None where it keeps none, or is no plain instance."""
+    """Names and values of an instance's own fields.
+
+    None where it keeps none, or is no plain instance.
+    """
     if isinstance(item, type) or callable(item):
         return None
     found: dict[str, Any] = dict(getattr(item, "__dict__", None) or {})
@@ -118,10 +128,15 @@ def _fields(item: Any) -> list[tuple[str, Any]] | None:
 
 
 def decode(data: Any, classes: Mapping[str, Any]) -> Any:
-    """The value of a table; objects only of the classes given by name, made without calling their constructors.
+    """Return the value of a table, with objects made without calling their constructors.
 
-    Objects of other classes become `Opaque`. Raises `UndecodableValue` for anything that is no table, and for an element or key
-    that would keep hashing for ever or overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
+    Args:
+        data: What `encode` gave on the other side.
+        classes: By name, the classes that objects may have; objects of others become `Opaque`.
+
+    Raises:
+        UndecodableValue: For anything that is no table, and for an element or key that would keep hashing forever or
+            overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
     """
     try:
         table, root = data["table"], data["root"]
@@ -138,7 +153,7 @@ _LATE = {"tuple", "set", "frozenset", "dict", "alias"}
 
 
 def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
-    """The value itself where it holds no others, an empty container where it can be filled later, else None."""
+    """Return the value where it holds no others, an empty container to be filled later, else None."""
     kind = entry[0]
     if kind == "list":
         return []
@@ -169,7 +184,10 @@ def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
 
 
 def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
-    """Put the parts in place: immutable containers from the inside out, then the others in any order."""
+    """Put the parts in place.
+
+    Immutable containers from the inside out, then the others in any order.
+    """
     state = [0] * len(table)  # 1: on the way, 2: done
     costs: dict[int, tuple[int, int]] = {}
     for start in range(len(table)):
@@ -207,7 +225,7 @@ def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]]
 
 
 def _cost(entry: list[Any], costs: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Steps and depth of hashing an immutable container, each shared part counted as often as it is met."""
+    """Return steps and depth of hashing an immutable container, shared parts counted as often as met."""
     inner = [costs[part[0]] for part in entry[1:] if isinstance(part, list) and part[0] in costs]
     steps = len(entry) + sum(steps for steps, _ in inner)
     return min(steps, MAX_ITEMS + 1), 1 + max((depth for _, depth in inner), default=0)
