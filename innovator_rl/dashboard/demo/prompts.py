@@ -1,6 +1,6 @@
-"""Made-up problems of six domains, and made-up answers to them: right, wrong in typical ways, looping, hostile.
+"""Generate synthetic prompts of six domains with answers that are right, wrong in typical ways, looping or hostile.
 
-Everything is drawn from the generator that is passed in, so a seed fixes every letter.
+Everything is drawn from the generator that is passed in, so a seed determines every letter.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ HOSTILE = (
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A question, its reference answer, and how answers to it look."""
+class SyntheticPrompt:
+    """A question, its reference answer, and examples of responses to it."""
 
     domain: str
     rewarder: str
@@ -59,7 +59,7 @@ class Problem:
     prompt: str
     answer: str
     right: str
-    wrong: tuple[tuple[str, str, str], ...]  # response, what is read out of it, reason
+    wrong: tuple[tuple[str, str, str], ...]  # response, extracted answer, reason
     extracted: str
     info: str = "{}"
     difficulty: float = field(default=0.5, compare=False)
@@ -67,11 +67,12 @@ class Problem:
 
 @cache
 def as_selfies(smiles: str) -> str:
-    """SMILES as SELFIES."""
+    """Return SMILES as SELFIES."""
     return str(selfies.encoder(smiles))
 
 
-def physics(random: Random, number: int) -> Problem:
+def physics(random: Random, number: int) -> SyntheticPrompt:
+    """Ask for a kinetic energy."""
     mass, speed = random.randint(2, 40), random.randint(3, 30)
     energy = mass * speed * speed / 2
     prompt = (
@@ -95,12 +96,13 @@ def physics(random: Random, number: int) -> Problem:
         ),
         (f"The energy depends on $m$ and $v$: $E \\propto m v^2$, thus about {energy * 1.1:.0f}", "", "no_answer"),
     )
-    return Problem(
+    return SyntheticPrompt(
         "physics", "physics", f"physics-{number}", prompt, f"{energy:g} \\ \\mathrm{{J}}", right, wrong, f"{energy:g} J"
     )
 
 
-def mathematics(random: Random, number: int) -> Problem:
+def mathematics(random: Random, number: int) -> SyntheticPrompt:
+    """Ask for the sum of the roots of a quadratic."""
     a, b = random.randint(1, 9), random.randint(1, 9)
     prompt = f"Find the sum of the roots of $x^2 - {a + b}x + {a * b} = 0$."
     right = f"By Vieta, for $x^2 + px + q$ the roots satisfy $x_1 + x_2 = -p$.\n\n$$x_1 + x_2 = \\boxed{{{a + b}}}$$"
@@ -109,10 +111,11 @@ def mathematics(random: Random, number: int) -> Problem:
         (f"The roots are ${a}$ and ${b}$: \\boxed{{{a}}}, \\boxed{{{b}}}", f"{a} | {b}", "ambiguous_answer"),
         ("Using the quadratic formula $x = \\frac{-b \\pm \\sqrt{b^2 - 4ac}}{2a", "", "no_answer"),
     )
-    return Problem("math", "math", f"math-{number}", prompt, str(a + b), right, wrong, str(a + b))
+    return SyntheticPrompt("math", "math", f"math-{number}", prompt, str(a + b), right, wrong, str(a + b))
 
 
-def caption2mol(random: Random, number: int) -> Problem:
+def caption2mol(random: Random, number: int) -> SyntheticPrompt:
+    """Ask for the molecule that a caption describes."""
     name = sorted(MOLECULES)[number % len(MOLECULES)]
     gold = as_selfies(MOLECULES[name])
     near = [other for other in sorted(MOLECULES) if other != name]
@@ -125,10 +128,13 @@ def caption2mol(random: Random, number: int) -> Problem:
         (f"The molecule is {another}:\n{as_selfies(MOLECULES[another])}", MOLECULES[another], "wrong"),
         (f"I write it as {broken}", broken, "malformed_answer"),
     )
-    return Problem("caption2mol", "caption2mol", f"caption2mol-{number}", prompt, gold, right, wrong, MOLECULES[name])
+    return SyntheticPrompt(
+        "caption2mol", "caption2mol", f"caption2mol-{number}", prompt, gold, right, wrong, MOLECULES[name]
+    )
 
 
-def mol2caption(random: Random, number: int) -> Problem:
+def mol2caption(random: Random, number: int) -> SyntheticPrompt:
+    """Ask for the caption of a molecule."""
     name = sorted(MOLECULES)[(5 * number + 1) % len(MOLECULES)]
     other = random.choice([one for one in sorted(MOLECULES) if one != name])
     answer = f"The molecule is {name}, {CAPTIONS[name]}."
@@ -138,10 +144,11 @@ def mol2caption(random: Random, number: int) -> Problem:
         ("The molecule is an organic compound.", "The molecule is an organic compound.", "wrong"),
         ("", "", "no_answer"),
     )
-    return Problem("mol2caption", "mol2caption", f"mol2caption-{number}", prompt, answer, answer, wrong, answer)
+    return SyntheticPrompt("mol2caption", "mol2caption", f"mol2caption-{number}", prompt, answer, answer, wrong, answer)
 
 
-def chemistry(random: Random, number: int) -> Problem:
+def chemistry(random: Random, number: int) -> SyntheticPrompt:
+    """Ask whether a molecule contains nitrogen."""
     name = sorted(MOLECULES)[(7 * number + 2) % len(MOLECULES)]
     holds = "N" in MOLECULES[name].upper()
     prompt = f"Does this molecule contain nitrogen? Answer True or False.\nMolecule: {as_selfies(MOLECULES[name])}"
@@ -151,7 +158,7 @@ def chemistry(random: Random, number: int) -> Problem:
         (f"{said} It may be True or False.", "True | False", "ambiguous_answer"),
         (said, "", "no_answer"),
     )
-    return Problem(
+    return SyntheticPrompt(
         "chemistry",
         "chemistry",
         f"chemistry-{number}",
@@ -163,7 +170,8 @@ def chemistry(random: Random, number: int) -> Problem:
     )
 
 
-def code(random: Random, number: int) -> Problem:
+def code(random: Random, number: int) -> SyntheticPrompt:
+    """Ask for a small Python function."""
     factor = random.randint(2, 9)
     cases = [{"args": [n], "expected": n * factor} for n in (0, 1, -3, random.randint(10, 99))]
     prompt = f"Write a Python function `scale(n)` that returns n times {factor}."
@@ -184,13 +192,20 @@ def code(random: Random, number: int) -> Problem:
     )
     info = json.dumps({"tests": {"type": "call", "entry_point": "scale", "cases": cases}})
     answer = f"def scale(n):\n    return n * {factor}\n"
-    return Problem("code", "code", f"code-{number}", prompt, answer, right, wrong, name, info)
+    return SyntheticPrompt("code", "code", f"code-{number}", prompt, answer, right, wrong, name, info)
 
 
-MAKERS: tuple[Callable[[Random, int], Problem], ...] = (physics, mathematics, caption2mol, mol2caption, chemistry, code)
+MAKERS: tuple[Callable[[Random, int], SyntheticPrompt], ...] = (
+    physics,
+    mathematics,
+    caption2mol,
+    mol2caption,
+    chemistry,
+    code,
+)
 
 
-def pool(random: Random, each: int) -> list[Problem]:
-    """`each` problems of every domain, the domains in turn, each with a difficulty of its own."""
-    problems = [make(random, number) for number in range(each) for make in MAKERS]
-    return [Problem(**{**vars(problem), "difficulty": random.betavariate(1.2, 1.2)}) for problem in problems]
+def pool(random: Random, each: int) -> list[SyntheticPrompt]:
+    """Return `each` prompts per domain, the domains in turn, each with its own difficulty."""
+    prompts = [make(random, number) for number in range(each) for make in MAKERS]
+    return [SyntheticPrompt(**{**vars(prompt), "difficulty": random.betavariate(1.2, 1.2)}) for prompt in prompts]
