@@ -1,7 +1,7 @@
 // The inside of a Markdown paragraph: code, emphasis, links, formulas. One pass from left to right; a mark whose end is
 // missing is remembered as missing, so hostile text cannot make this slow.
 
-import { h, outsideLink, visible } from "../dom.js";
+import { h, outsideLink, visible } from "../core/dom.js";
 import { formula } from "./tex.js";
 
 const SPECIAL = /[\\`*_$[!~<h]/g;

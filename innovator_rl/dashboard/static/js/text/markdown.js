@@ -1,7 +1,7 @@
 // Markdown as models write it, made into DOM nodes: headings, lists, tables, code, quotes, formulas, reasoning blocks.
 // A subset on purpose: no raw HTML, no pictures, links to http(s) only. Whatever is not understood is shown as written.
 
-import { h, visible } from "../dom.js";
+import { h, visible } from "../core/dom.js";
 import { inline } from "./inline.js";
 import { formula } from "./tex.js";
 

@@ -1,6 +1,6 @@
 // The three states every view shares besides its content: loading, empty, failed.
 
-import { h, replace } from "./dom.js";
+import { h, replace } from "../core/dom.js";
 
 export const loading = (what = "Loading") => h("p", { class: "state loading", role: "status" }, what);
 

@@ -1,14 +1,14 @@
 // All runs of the directory: what is alive, how it goes, what to open. Two to four of them can be compared.
 
-import * as api from "../api.js";
-import { sparkline } from "../charts.js";
-import { h, outsideLink, replace } from "../dom.js";
-import { compact, duration, num, plural, when } from "../format.js";
-import { rowKeys } from "../keys.js";
-import { progress, statusBadge } from "../parts.js";
-import { go, link } from "../router.js";
-import { atMost, empty, notify } from "../state.js";
-import { table } from "../table.js";
+import * as api from "../../api/client.js";
+import { sparkline } from "../../components/charts.js";
+import { h, outsideLink, replace } from "../../core/dom.js";
+import { compact, duration, num, plural, when } from "../../core/format.js";
+import { rowKeys } from "../../components/keys.js";
+import { progress, statusBadge } from "../../components/badges.js";
+import { go, link } from "../../core/router.js";
+import { atMost, empty, notify } from "../../components/states.js";
+import { table } from "../../components/table.js";
 
 export default async function view({ query, signal, compare }) {
   if (compare) return (await import("./compare.js")).default({ query, signal });

@@ -1,12 +1,12 @@
 // Two to four runs beside each other: the curves in one frame, and only the configuration keys that differ.
 
-import * as api from "../api.js";
-import { lineChart } from "../charts.js";
-import { h, replace } from "../dom.js";
-import { num, percent } from "../format.js";
-import { go, link, withQuery } from "../router.js";
-import { empty } from "../state.js";
-import { segmented, table } from "../table.js";
+import * as api from "../../api/client.js";
+import { lineChart } from "../../components/charts.js";
+import { h, replace } from "../../core/dom.js";
+import { num, percent } from "../../core/format.js";
+import { go, link, withQuery } from "../../core/router.js";
+import { empty } from "../../components/states.js";
+import { segmented, table } from "../../components/table.js";
 
 const MEASURES = [
   ["reward", "Reward", num],

@@ -1,8 +1,8 @@
 // Labels on a response: short names with an optional note, kept in the run directory.
 
-import * as api from "../api.js";
-import { h, replace, visible } from "../dom.js";
-import { notify } from "../state.js";
+import * as api from "../../api/client.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { notify } from "../../components/states.js";
 
 export function labelEditor(run, key, data) {
   const list = h("div", { class: "line" });

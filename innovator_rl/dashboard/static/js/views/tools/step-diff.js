@@ -1,13 +1,13 @@
 // What training changed: prompts newly solved and newly lost between two steps, or between two runs.
 
-import * as api from "../api.js";
-import { h, visible } from "../dom.js";
-import { num, words } from "../format.js";
-import { rowKeys } from "../keys.js";
-import { go, withQuery } from "../router.js";
-import { groupLink } from "../selection.js";
-import { empty, fill } from "../state.js";
-import { segmented, table } from "../table.js";
+import * as api from "../../api/client.js";
+import { h, visible } from "../../core/dom.js";
+import { num, words } from "../../core/format.js";
+import { rowKeys } from "../../components/keys.js";
+import { go, withQuery } from "../../core/router.js";
+import { groupLink } from "../rollouts/filters.js";
+import { empty, fill } from "../../components/states.js";
+import { segmented, table } from "../../components/table.js";
 
 const RULES = [
   ["any", "one response right"],

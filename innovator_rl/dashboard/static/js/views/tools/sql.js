@@ -1,12 +1,12 @@
 // A read-only SQL box over the run's index. The statement is in the address, so a finding can be sent with its query.
 
-import * as api from "../api.js";
-import { h, visible } from "../dom.js";
-import { num, plural } from "../format.js";
-import { go, withQuery } from "../router.js";
-import { responseLink } from "../selection.js";
-import { empty, fill } from "../state.js";
-import { table } from "../table.js";
+import * as api from "../../api/client.js";
+import { h, visible } from "../../core/dom.js";
+import { num, plural } from "../../core/format.js";
+import { go, withQuery } from "../../core/router.js";
+import { responseLink } from "../rollouts/filters.js";
+import { empty, fill } from "../../components/states.js";
+import { table } from "../../components/table.js";
 
 export default async function view({ run, query, signal }) {
   const schema = await api.tables(run, signal);

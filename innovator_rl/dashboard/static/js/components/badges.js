@@ -1,8 +1,8 @@
 // Small pieces several views share: badges for a verdict, a fate, a run's status; notices about damaged files.
 
-import { h } from "./dom.js";
-import { NONE, age, duration, num, percent, plural, words } from "./format.js";
-import { link } from "./router.js";
+import { h } from "../core/dom.js";
+import { NONE, age, duration, num, percent, plural, words } from "../core/format.js";
+import { link } from "../core/router.js";
 
 const STATUS = {
   running: "good live",

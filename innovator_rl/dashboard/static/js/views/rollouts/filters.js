@@ -1,8 +1,8 @@
 // A selection of responses as it stands in the address: its keys, its words, and the list a reader walks through.
 
-import { rollouts } from "./api.js";
-import { words } from "./format.js";
-import { link } from "./router.js";
+import { rollouts } from "../../api/client.js";
+import { words } from "../../core/format.js";
+import { link } from "../../core/router.js";
 
 const RANGES = [
   "score",

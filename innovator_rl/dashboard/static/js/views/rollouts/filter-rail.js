@@ -1,8 +1,8 @@
 // The rail of filters beside the list of responses. Every control writes the address and nothing else.
 
-import { h } from "../dom.js";
-import { words } from "../format.js";
-import { go, withQuery } from "../router.js";
+import { h } from "../../core/dom.js";
+import { words } from "../../core/format.js";
+import { go, withQuery } from "../../core/router.js";
 
 const FATES = ["kept", "dropped", "failed", "pending"];
 const THREE = [

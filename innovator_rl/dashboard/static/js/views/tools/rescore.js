@@ -1,13 +1,13 @@
 // Today's rewarder on recorded responses: what would be judged differently now.
 
-import * as api from "../api.js";
-import { h, replace, visible } from "../dom.js";
-import { num, plural, words } from "../format.js";
-import { rowKeys } from "../keys.js";
-import { go, link } from "../router.js";
-import { chips, responseLink, selection } from "../selection.js";
-import { empty, fill } from "../state.js";
-import { segmented, table } from "../table.js";
+import * as api from "../../api/client.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { num, plural, words } from "../../core/format.js";
+import { rowKeys } from "../../components/keys.js";
+import { go, link } from "../../core/router.js";
+import { chips, responseLink, selection } from "../rollouts/filters.js";
+import { empty, fill } from "../../components/states.js";
+import { segmented, table } from "../../components/table.js";
 
 export default async function view({ run, query, signal }) {
   const chosen = selection(query);

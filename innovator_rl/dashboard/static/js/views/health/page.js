@@ -1,12 +1,12 @@
 // Alarms in the order to look at them, each with its rule, its figure and the rows that fired it.
 
-import * as api from "../api.js";
-import { h, replace, visible } from "../dom.js";
-import { duration, num, percent, plural, when, words } from "../format.js";
-import { rowKeys } from "../keys.js";
-import { problemsNotice } from "../parts.js";
-import { go, link } from "../router.js";
-import { atMost, notify } from "../state.js";
+import * as api from "../../api/client.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { duration, num, percent, plural, when, words } from "../../core/format.js";
+import { rowKeys } from "../../components/keys.js";
+import { problemsNotice } from "../../components/badges.js";
+import { go, link } from "../../core/router.js";
+import { atMost, notify } from "../../components/states.js";
 
 const TONES = { error: "bad", warning: "warn", info: "note" };
 const show = (value, unit) =>

@@ -1,10 +1,10 @@
 // Why a response got its score: the value taken apart, what was read against the reference, and code's tests.
 
-import { h, visible } from "../dom.js";
-import { duration, num, plural, signed, words } from "../format.js";
-import { verdict } from "../parts.js";
-import { facts } from "../table.js";
-import { codeBlock } from "../text/markdown.js";
+import { h, visible } from "../../core/dom.js";
+import { duration, num, plural, signed, words } from "../../core/format.js";
+import { verdict } from "../../components/badges.js";
+import { facts } from "../../components/table.js";
+import { codeBlock } from "../../text/markdown.js";
 
 const VERDICTS = {
   passed: ["good", "passed"],

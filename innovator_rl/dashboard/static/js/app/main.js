@@ -1,22 +1,22 @@
 // The page: picks the view for the address, draws the head, listens for new data.
 
-import { follow, runs } from "./api.js";
-import { h, replace, s } from "./dom.js";
-import { setPageKeys, setViewKeys, showHelp } from "./keys.js";
-import { go, link, parse } from "./router.js";
-import { empty, failed, loading, notify } from "./state.js";
+import { follow, runs } from "../api/client.js";
+import { h, replace, s } from "../core/dom.js";
+import { setPageKeys, setViewKeys, showHelp } from "../components/keys.js";
+import { go, link, parse } from "../core/router.js";
+import { empty, failed, loading, notify } from "../components/states.js";
 
 // Views by the part of the address after the run's name. Each is loaded when it is first wanted.
 const RUN_VIEWS = {
-  "": ["Run", "r", () => import("./views/run.js")],
-  rollouts: ["Rollouts", "l", () => import("./views/rollouts.js")],
-  change: ["Change", "c", () => import("./views/change.js")],
-  health: ["Health", "h", () => import("./views/health.js")],
-  rescore: ["Re-score", "e", () => import("./views/rescore.js")],
-  labels: ["Labels", "b", () => import("./views/labels.js")],
-  sql: ["SQL", "q", () => import("./views/sql.js")],
+  "": ["Run", "r", () => import("../views/runs/detail.js")],
+  rollouts: ["Rollouts", "l", () => import("../views/rollouts/page.js")],
+  change: ["Change", "c", () => import("../views/tools/step-diff.js")],
+  health: ["Health", "h", () => import("../views/health/page.js")],
+  rescore: ["Re-score", "e", () => import("../views/tools/rescore.js")],
+  labels: ["Labels", "b", () => import("../views/tools/labels.js")],
+  sql: ["SQL", "q", () => import("../views/tools/sql.js")],
 };
-const INNER_VIEWS = { group: () => import("./views/group.js"), response: () => import("./views/response.js") };
+const INNER_VIEWS = { group: () => import("../views/rollouts/group.js"), response: () => import("../views/response/page.js") };
 
 const top = document.getElementById("top");
 const main = document.getElementById("main");
@@ -113,7 +113,7 @@ async function render() {
   listen(run);
   const load =
     !parts.length || parts[0] === "compare"
-      ? () => import("./views/runs.js")
+      ? () => import("../views/runs/list.js")
       : run
         ? (inner ?? RUN_VIEWS[path]?.[2])
         : null;

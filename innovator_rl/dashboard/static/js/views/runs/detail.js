@@ -1,13 +1,13 @@
 // One run: where it is, its curves by domain, and how it was started. A click on a point opens those responses.
 
-import * as api from "../api.js";
-import { lineChart, stackedBars } from "../charts.js";
-import { h, outsideLink, replace } from "../dom.js";
-import { compact, duration, num, percent, plural, when, words } from "../format.js";
-import { colours, problemsNotice, progress, statusBadge } from "../parts.js";
-import { go, link, withQuery } from "../router.js";
-import { atMost, empty, fill, notify } from "../state.js";
-import { facts, segmented, table } from "../table.js";
+import * as api from "../../api/client.js";
+import { lineChart, stackedBars } from "../../components/charts.js";
+import { h, outsideLink, replace } from "../../core/dom.js";
+import { compact, duration, num, percent, plural, when, words } from "../../core/format.js";
+import { colours, problemsNotice, progress, statusBadge } from "../../components/badges.js";
+import { go, link, withQuery } from "../../core/router.js";
+import { atMost, empty, fill, notify } from "../../components/states.js";
+import { facts, segmented, table } from "../../components/table.js";
 
 const CHARTS = [
   ["reward", "Reward", num, "reward_p10", "reward_p90"],

@@ -1,16 +1,16 @@
 // One prompt and all its responses, side by side: what was rewarded, what was kept and why, and how any two differ.
 
-import * as api from "../api.js";
-import { h, replace, visible } from "../dom.js";
-import { duration, num, percent, plural, signed, words } from "../format.js";
-import { crumbs, fateBadge, turnButtons, verdict } from "../parts.js";
-import { go, link, withQuery } from "../router.js";
-import { groupLink, responseLink } from "../selection.js";
-import { empty } from "../state.js";
-import { segmented } from "../table.js";
-import { difference } from "../text/diff.js";
-import { markdown } from "../text/markdown.js";
-import { promptPanel } from "./prompt.js";
+import * as api from "../../api/client.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { duration, num, percent, plural, signed, words } from "../../core/format.js";
+import { crumbs, fateBadge, turnButtons, verdict } from "../../components/badges.js";
+import { go, link, withQuery } from "../../core/router.js";
+import { groupLink, responseLink } from "./filters.js";
+import { empty } from "../../components/states.js";
+import { segmented } from "../../components/table.js";
+import { difference } from "../../text/diff.js";
+import { markdown } from "../../text/markdown.js";
+import { promptPanel } from "../response/prompt.js";
 
 const KEEP_AROUND = 60;
 

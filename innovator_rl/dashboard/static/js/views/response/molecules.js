@@ -1,10 +1,10 @@
 // Molecules drawn by the server: predicted beside gold, the common part highlighted, with the figures of their likeness.
 // The drawing is an <img>, where an SVG can run nothing.
 
-import * as api from "../api.js";
-import { h, replace, visible } from "../dom.js";
-import { num } from "../format.js";
-import { failed, fill } from "../state.js";
+import * as api from "../../api/client.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { num } from "../../core/format.js";
+import { failed, fill } from "../../components/states.js";
 
 const NAMES = { morgan: "Morgan", rdkit: "RDKit", maccs: "MACCS", common_atoms: "Common atoms" };
 

@@ -1,7 +1,7 @@
 // Tables of rows: sortable heads whose state is in the address, rows that open.
 
-import { h } from "./dom.js";
-import { go, withQuery } from "./router.js";
+import { h } from "../core/dom.js";
+import { go, withQuery } from "../core/router.js";
 
 /**
  * `columns` is [{title, cell(row) -> node or text, sort?, class?, hint?}]. `sort` is the current order (`name` or `-name`);

@@ -1,11 +1,11 @@
 // The token strip: every token coloured by what was measured at it. Only a window of a long response is built.
 
-import * as api from "../api.js";
-import { h, replace, visible } from "../dom.js";
-import { num, percent, signed } from "../format.js";
-import { go, withQuery } from "../router.js";
-import { empty, fill } from "../state.js";
-import { segmented } from "../table.js";
+import * as api from "../../api/client.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { num, percent, signed } from "../../core/format.js";
+import { go, withQuery } from "../../core/router.js";
+import { empty, fill } from "../../components/states.js";
+import { segmented } from "../../components/table.js";
 
 const WINDOW = 2000;
 const clamp = (x) => Math.max(0, Math.min(1, x));

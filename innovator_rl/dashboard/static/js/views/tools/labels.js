@@ -1,13 +1,13 @@
 // Every label people put on responses of this run.
 
-import * as api from "../api.js";
-import { h, visible } from "../dom.js";
-import { num, plural, when } from "../format.js";
-import { rowKeys } from "../keys.js";
-import { go, link, withQuery } from "../router.js";
-import { responseLink } from "../selection.js";
-import { empty } from "../state.js";
-import { table } from "../table.js";
+import * as api from "../../api/client.js";
+import { h, visible } from "../../core/dom.js";
+import { num, plural, when } from "../../core/format.js";
+import { rowKeys } from "../../components/keys.js";
+import { go, link, withQuery } from "../../core/router.js";
+import { responseLink } from "../rollouts/filters.js";
+import { empty } from "../../components/states.js";
+import { table } from "../../components/table.js";
 
 export default async function view({ run, query, signal }) {
   const data = await api.labels(run, signal);

@@ -1,14 +1,14 @@
 // One response, read closely: the text, why it got its score, its molecules or tests, its tokens, its labels.
 
-import * as api from "../api.js";
-import { h, visible } from "../dom.js";
-import { duration, num, plural, signed, when, words } from "../format.js";
-import { copy, crumbs, fateBadge, turnButtons, verdict } from "../parts.js";
-import { go, link, parse, withQuery } from "../router.js";
-import { chips, groupLink, neighbour, responseLink, selection } from "../selection.js";
-import { notify } from "../state.js";
-import { facts, segmented } from "../table.js";
-import { markdown } from "../text/markdown.js";
+import * as api from "../../api/client.js";
+import { h, visible } from "../../core/dom.js";
+import { duration, num, plural, signed, when, words } from "../../core/format.js";
+import { copy, crumbs, fateBadge, turnButtons, verdict } from "../../components/badges.js";
+import { go, link, parse, withQuery } from "../../core/router.js";
+import { chips, groupLink, neighbour, responseLink, selection } from "../rollouts/filters.js";
+import { notify } from "../../components/states.js";
+import { facts, segmented } from "../../components/table.js";
+import { markdown } from "../../text/markdown.js";
 import { labelEditor } from "./label-editor.js";
 import { moleculePanel } from "./molecules.js";
 import { promptPanel } from "./prompt.js";

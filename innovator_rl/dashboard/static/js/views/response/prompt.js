@@ -1,8 +1,8 @@
 // The prompt and the reference answer, as the group and the response views show them above everything else.
 
-import { h, visible } from "../dom.js";
-import { codeBlock, markdown } from "../text/markdown.js";
-import { formula } from "../text/tex.js";
+import { h, visible } from "../../core/dom.js";
+import { codeBlock, markdown } from "../../text/markdown.js";
+import { formula } from "../../text/tex.js";
 
 const LONG = 1200;
 

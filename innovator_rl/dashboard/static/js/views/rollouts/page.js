@@ -1,16 +1,16 @@
 // The responses of a run: everything is filtered, sorted and paged by the address, so a view can be sent to somebody.
 
-import * as api from "../api.js";
-import { histogram } from "../charts.js";
-import { h, replace, visible } from "../dom.js";
-import { compact, num, percent, plural, signed, words } from "../format.js";
-import { rowKeys } from "../keys.js";
-import { fateBadge, verdict } from "../parts.js";
-import { go, withQuery } from "../router.js";
-import { chips, groupLink, remember, responseLink, selection } from "../selection.js";
-import { empty, fill, notify } from "../state.js";
-import { segmented, table } from "../table.js";
-import { filters } from "./filters.js";
+import * as api from "../../api/client.js";
+import { histogram } from "../../components/charts.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { compact, num, percent, plural, signed, words } from "../../core/format.js";
+import { rowKeys } from "../../components/keys.js";
+import { fateBadge, verdict } from "../../components/badges.js";
+import { go, withQuery } from "../../core/router.js";
+import { chips, groupLink, remember, responseLink, selection } from "./filters.js";
+import { empty, fill, notify } from "../../components/states.js";
+import { segmented, table } from "../../components/table.js";
+import { filters } from "./filter-rail.js";
 
 const HISTOGRAMS = [
   "reward",

@@ -1,8 +1,8 @@
 // Charts as SVG: lines with a spread, bars, histograms, sparklines. Nothing is interpolated or smoothed unless asked:
 // a missing value is a gap, and a long series is thinned by keeping the least and the greatest of each pixel column.
 
-import { h, replace, s } from "./dom.js";
-import { compact, num, words } from "./format.js";
+import { h, replace, s } from "../core/dom.js";
+import { compact, num, words } from "../core/format.js";
 import { table } from "./table.js";
 
 const PAD = { left: 46, right: 10, top: 8, bottom: 22 };

@@ -1,6 +1,6 @@
 // The keyboard. A view hands over its keys when it is shown; the page's own keys (help, search, go to) come after them.
 
-import { h } from "./dom.js";
+import { h } from "../core/dom.js";
 
 let viewKeys = [];
 let pageKeys = [];
