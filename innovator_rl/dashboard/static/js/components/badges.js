@@ -1,10 +1,14 @@
-// Small pieces several views share: badges for a verdict, a fate, a run's status; notices about damaged files.
+// Badges: the status of a run, the grade of a response, what became of a group, and how far a run is.
 
 import { h } from "../core/dom.js";
-import { NONE, age, duration, num, percent, plural, words } from "../core/format.js";
-import { link } from "../core/router.js";
+import { age, duration, NONE, num, percent, words } from "../core/format.js";
 
-const STATUS = {
+/** @typedef {import("../api/types.js").RunRow} RunRow */
+/** @typedef {import("../api/types.js").GroupOutcome} GroupOutcome */
+/** @typedef {Pick<import("../api/types.js").ResponseRow, "correct" | "outcome" | "reason"> & { status?: string | null }} Graded */
+
+/** @type {Record<RunRow["status"], string>} */
+const RUN_TONES = {
   running: "good live",
   starting: "note live",
   finished: "note",
@@ -14,6 +18,10 @@ const STATUS = {
   unknown: "warn",
 };
 
+/**
+ * The status of a run; "no heartbeat" where its trainer has not written for too long.
+ * @param {RunRow} row
+ */
 export function statusBadge(row) {
   if (row.silent && row.status !== "dead")
     return h(
@@ -23,16 +31,19 @@ export function statusBadge(row) {
     );
   return h(
     "span",
-    { class: `badge ${STATUS[row.status] ?? ""}`, title: row.detail || null },
+    { class: `badge ${RUN_TONES[row.status] ?? ""}`, title: row.detail || null },
     row.status === "dead" ? "crashed" : row.status,
   );
 }
 
-/** Right, wrong or unjudged, with the reason code. */
-export function verdict(row) {
-  const unjudged =
+/**
+ * Correct, wrong or unscored, with the reason code.
+ * @param {Graded} row
+ */
+export function gradeBadge(row) {
+  const unscored =
     row.correct === null || row.correct === undefined || row.outcome === "error" || row.status === "failed";
-  const [kind, mark, text] = unjudged
+  const [kind, mark, text] = unscored
     ? ["warn", "?", "not judged"]
     : row.correct
       ? ["good", "✓", "correct"]
@@ -47,17 +58,26 @@ export function verdict(row) {
   );
 }
 
-const FATE = { kept: "note", dropped: "", failed: "bad", pending: "" };
+/** @type {Record<string, string>} */
+const GROUP_TONES = { kept: "note", dropped: "", failed: "bad", pending: "" };
 
-export function fateBadge(row) {
+/**
+ * What the update made of a group: kept, dropped and why, or failed.
+ * @param {GroupOutcome} row
+ */
+export function groupBadge(row) {
   if (!row.fate) return h("span", { class: "dim" }, NONE);
   return h(
     "span",
-    { class: `badge ${FATE[row.fate] ?? ""}` },
+    { class: `badge ${GROUP_TONES[row.fate] ?? ""}` },
     row.fate === "dropped" && row.drop_reason ? `dropped: ${words(row.drop_reason)}` : row.fate,
   );
 }
 
+/**
+ * How far a run is, as numbers and as a bar.
+ * @param {RunRow} row
+ */
 export function progress(row) {
   if (!row.total_steps) return h("span", { class: "num" }, num(row.step));
   const share = Math.min(1, (row.step ?? 0) / row.total_steps);
@@ -66,59 +86,5 @@ export function progress(row) {
     { class: "progress", title: percent(share) },
     h("span", { class: "num" }, `${num(row.step)} / ${num(row.total_steps)}`),
     h("span", { class: "track", "aria-hidden": "true" }, h("span", { style: { width: `${100 * share}%` } })),
-  );
-}
-
-/** Which files could not be read; the good rows stay readable. */
-export function problemsNotice(problems) {
-  if (!problems?.length) return null;
-  const lost = problems.reduce((sum, p) => sum + (p.rows_lost ?? 0), 0);
-  return h(
-    "details",
-    { class: "notice warn problems" },
-    h(
-      "summary",
-      null,
-      `${plural(problems.length, "file")} of this run cannot be read`,
-      lost ? ` (${plural(lost, "row")} lost)` : "",
-      ". Everything else is shown.",
-    ),
-    h(
-      "ul",
-      null,
-      problems.map((p) =>
-        h("li", null, h("code", null, p.file), " ", p.why, p.rows_lost ? `; ${plural(p.rows_lost, "row")} lost` : ""),
-      ),
-    ),
-  );
-}
-
-export function crumbs(run, ...rest) {
-  return h(
-    "nav",
-    { class: "crumbs", "aria-label": "Where this is" },
-    h("a", { href: link(["runs", run]) }, run),
-    rest.map(([text, href]) => (href ? h("a", { href }, text) : h("span", null, text))),
-  );
-}
-
-/** Domain names always get the same colour: by their place in the run's sorted list. "all" is grey. */
-export function colours(names) {
-  const sorted = [...names].filter((n) => n !== "all").sort();
-  return (name) => (name === "all" ? 8 : sorted.indexOf(name) % 8);
-}
-
-export async function copy(text) {
-  await navigator.clipboard.writeText(text);
-}
-
-/** Previous and next, side by side; null for either end. */
-export function turnButtons(back, on) {
-  return h(
-    "span",
-    { class: "nowrap" },
-    h("button", { disabled: !back, onclick: back }, "← Previous"),
-    " ",
-    h("button", { disabled: !on, onclick: on }, "Next →"),
   );
 }

@@ -1,44 +1,59 @@
-// Tables of rows: sortable heads whose state is in the address, rows that open.
+// Tables of rows, with sortable heads whose order is in the address and rows that open, and lists of facts.
 
 import { h } from "../core/dom.js";
 import { go, withQuery } from "../core/router.js";
 
+/** @typedef {import("../core/dom.js").Child} Child */
+
 /**
- * `columns` is [{title, cell(row) -> node or text, sort?, class?, hint?}]. `sort` is the current order (`name` or `-name`);
- * a head with a `sort` name changes it in the address. `open(row, index)` is called by a click on a row.
+ * One column. `sort` is the name under which the server sorts by it; `hint` is shown when the pointer rests on the head.
+ * @template Row
+ * @typedef {{
+ *   title: Child,
+ *   cell: (row: Row) => Child,
+ *   sort?: string,
+ *   class?: string | null,
+ *   hint?: string,
+ * }} Column
  */
-export function table({
-  columns,
-  rows,
-  caption,
-  sort = null,
-  open = null,
-  onsort = (next) => go(withQuery({ sort: next })),
-}) {
-  const head = columns.map((column) => {
-    if (!column.sort) return h("th", { scope: "col", class: column.class, title: column.hint }, column.title);
-    const direction = sort === column.sort ? "ascending" : sort === `-${column.sort}` ? "descending" : null;
-    const next = direction === "descending" ? column.sort : direction === "ascending" ? "" : `-${column.sort}`;
-    return h(
-      "th",
-      { scope: "col", class: column.class, "aria-sort": direction, title: column.hint },
-      h(
-        "button",
-        { onclick: () => onsort(next) },
-        column.title,
-        direction ? (direction === "descending" ? " ↓" : " ↑") : null,
-      ),
-    );
-  });
-  const body = rows.map((row, i) => {
+
+/**
+ * The head of a column; a click sorts by it, descending first.
+ * @template Row
+ * @param {Column<Row>} column
+ * @param {string | null | undefined} sort
+ */
+function head(column, sort) {
+  const attributes = { scope: "col", class: column.class, title: column.hint };
+  if (!column.sort) return h("th", attributes, column.title);
+  const direction = sort === column.sort ? "ascending" : sort === `-${column.sort}` ? "descending" : null;
+  const next = direction === "descending" ? column.sort : direction === "ascending" ? "" : `-${column.sort}`;
+  const arrow = direction && (direction === "descending" ? " ↓" : " ↑");
+  const button = h("button", { onclick: () => go(withQuery({ sort: next })) }, column.title, arrow);
+  return h("th", { ...attributes, "aria-sort": direction }, button);
+}
+
+/**
+ * A table, and the lines of its rows.
+ * @template Row
+ * @param {object} options
+ * @param {Column<Row>[]} options.columns
+ * @param {readonly Row[]} options.rows
+ * @param {string} options.caption
+ * @param {string | null} [options.sort] the current order, `name` or `-name`
+ * @param {((row: Row) => unknown) | null} [options.open] called by a click on a row
+ */
+export function table({ columns, rows, caption, sort, open }) {
+  const lines = rows.map((row) => {
     const line = h(
       "tr",
       { class: open ? "row-link" : null },
-      columns.map((column) => h("td", { class: column.class }, column.cell(row, i))),
+      columns.map((column) => h("td", { class: column.class }, column.cell(row))),
     );
     if (open)
       line.addEventListener("click", (event) => {
-        if (!event.target.closest("a, button, input, label") && !getSelection().toString()) open(row, i);
+        const control = event.target instanceof Element && event.target.closest("a, button, input, label");
+        if (!control && !getSelection()?.toString()) open(row);
       });
     return line;
   });
@@ -49,14 +64,25 @@ export function table({
       "table",
       { class: "grid" },
       h("caption", { class: "visually-hidden" }, caption),
-      h("thead", null, h("tr", null, head)),
-      h("tbody", null, body),
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          columns.map((column) => head(column, sort)),
+        ),
+      ),
+      h("tbody", null, lines),
     ),
   );
-  return { element, lines: body };
+  return { element, lines };
 }
 
-/** A two-column list of facts; pairs whose value is null are left out. */
+/**
+ * A two-column list of facts. Pairs without a value are left out.
+ * @param {[name: string, value: Child][]} pairs
+ */
 export function facts(pairs) {
   return h(
     "table",
@@ -69,27 +95,4 @@ export function facts(pairs) {
         .map(([name, value]) => h("tr", null, h("th", { scope: "row" }, name), h("td", null, value))),
     ),
   );
-}
-
-/** Buttons of which one is pressed: `options` is [[value, label]]. */
-export function segmented(label, options, chosen, onpick) {
-  const group = h("div", { class: "segmented", role: "group", "aria-label": label });
-  for (const [value, text] of options)
-    group.append(
-      h(
-        "button",
-        {
-          id: `${label}-${value}`.toLowerCase().replaceAll(" ", "-"),
-          "aria-pressed": String(value === chosen),
-          onclick: () => {
-            for (const b of group.children) b.setAttribute("aria-pressed", String(b === button(value)));
-            onpick(value);
-          },
-          dataset: { value },
-        },
-        text,
-      ),
-    );
-  const button = (value) => [...group.children].find((b) => b.dataset.value === String(value));
-  return group;
 }

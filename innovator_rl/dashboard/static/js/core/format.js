@@ -1,9 +1,23 @@
 // Numbers, times and durations as people read them. A missing value is an en dash, never "null" or "NaN".
 
+/** @typedef {number | null | undefined} MaybeNumber */
+
+/** @typedef {string | number | null | undefined} Time a UTC time as ISO text, or seconds since 1970 */
+
 export const NONE = "–";
+
+/**
+ * Whether a value is missing or not finite.
+ * @param {unknown} x
+ * @returns {x is null | undefined}
+ */
 const absent = (x) => x === null || x === undefined || (typeof x === "number" && !Number.isFinite(x));
 
-/** Three significant figures, thousands grouped: 0.0312, 12.4, 8,192. */
+/**
+ * Three significant figures, thousands grouped: 0.0312, 12.4, 8,192.
+ * @param {MaybeNumber} x
+ * @param {number} [digits]
+ */
 export function num(x, digits = 3) {
   if (absent(x)) return NONE;
   const value = Number(x);
@@ -17,25 +31,51 @@ export function num(x, digits = 3) {
   return value < 0 ? `−${text}` : text;
 }
 
+/**
+ * A number with its sign.
+ * @param {MaybeNumber} x
+ * @param {number} [digits]
+ */
 export function signed(x, digits = 3) {
   return absent(x) ? NONE : (x > 0 ? "+" : x < 0 ? "−" : "") + num(Math.abs(x), digits);
 }
 
+/**
+ * A share as a percentage.
+ * @param {MaybeNumber} x
+ */
 export function percent(x) {
   if (absent(x)) return NONE;
   const value = 100 * x;
-  return `${value !== 0 && value !== 100 && (Math.abs(value) < 1 || Math.abs(value) > 99) ? value.toFixed(1) : value.toFixed(0)} %`;
+  const near = value !== 0 && value !== 100 && (Math.abs(value) < 1 || Math.abs(value) > 99);
+  return `${value.toFixed(near ? 1 : 0)} %`;
 }
 
-/** 1234 -> 1.23k, 8.1M. */
+/**
+ * A large number in short: 1234 is 1.23k, 8,100,000 is 8.1M.
+ * @param {MaybeNumber} x
+ */
 export function compact(x) {
   if (absent(x)) return NONE;
-  if (Math.abs(x) < 1000) return num(x);
-  const [unit, by] = Math.abs(x) < 1e6 ? ["k", 1e3] : Math.abs(x) < 1e9 ? ["M", 1e6] : ["G", 1e9];
-  return `${Number((x / by).toPrecision(3))}${unit}`;
+  const size = Math.abs(x);
+  if (size < 1000) return num(x);
+  if (size < 1e6) return `${Number((x / 1e3).toPrecision(3))}k`;
+  if (size < 1e9) return `${Number((x / 1e6).toPrecision(3))}M`;
+  return `${Number((x / 1e9).toPrecision(3))}G`;
 }
 
-/** Seconds as 0.3 s, 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. */
+/** @type {[string, number][]} */
+const UNITS = [
+  ["d", 86400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+];
+
+/**
+ * Seconds as 0.3 s, 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h.
+ * @param {MaybeNumber} seconds
+ */
 export function duration(seconds) {
   if (absent(seconds)) return NONE;
   const t = Math.abs(seconds);
@@ -43,44 +83,48 @@ export function duration(seconds) {
   if (t < 1) return `${num(t * 1000, 2)} ms`;
   if (t < 10) return `${num(t, 2)} s`;
   if (t < 60) return `${Math.round(t)} s`;
-  const units = [
-    ["d", 86400],
-    ["h", 3600],
-    ["min", 60],
-    ["s", 1],
-  ];
-  const first = units.findIndex(([, size]) => t >= size);
-  const [name, size] = units[first];
-  const rest = units[first + 1] && Math.floor((t % size) / units[first + 1][1]);
-  return `${Math.floor(t / size)} ${name}${rest ? ` ${rest} ${units[first + 1][0]}` : ""}`;
+  const first = UNITS.findIndex(([, size]) => t >= size);
+  const [[name, size], [smaller, part]] = [UNITS[first], UNITS[first + 1]];
+  const rest = Math.floor((t % size) / part);
+  return `${Math.floor(t / size)} ${name}${rest ? ` ${rest} ${smaller}` : ""}`;
 }
 
+/** @param {string | number} t */
 const asDate = (t) =>
   typeof t === "number" ? new Date(t * 1000) : new Date(/[zZ]|[+-]\d\d:?\d\d$/.test(t) ? t : `${t}Z`);
 
-/** Seconds since `t`, a UTC time as text or seconds since 1970. */
+/**
+ * Seconds since a time, or null where the time cannot be read.
+ * @param {Time} t
+ */
 export function age(t) {
   const since = absent(t) || t === "" ? NaN : (Date.now() - asDate(t).getTime()) / 1000;
   return Number.isFinite(since) ? since : null;
 }
 
+/**
+ * A time in the reader's time zone.
+ * @param {Time} t
+ */
 export function when(t) {
-  if (age(t) === null) return NONE;
+  if (absent(t) || age(t) === null) return NONE;
   return asDate(t).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }
 
-export function bytes(n) {
-  if (absent(n)) return NONE;
-  const units = ["B", "kB", "MB", "GB"];
-  const at = Math.min(3, n > 0 ? Math.floor(Math.log10(n) / 3) : 0);
-  return `${num(n / 1000 ** at)} ${units[at]}`;
-}
-
+/**
+ * A number and its noun, as in "3 groups".
+ * @param {MaybeNumber} n
+ * @param {string} one
+ * @param {string} [many]
+ */
 export function plural(n, one, many = `${one}s`) {
   return `${num(n)} ${n === 1 ? one : many}`;
 }
 
-/** A code such as `all_wrong` in words. */
+/**
+ * A code such as `all_wrong` in words.
+ * @param {unknown} code
+ */
 export function words(code) {
   return code === null || code === undefined || code === "" ? NONE : String(code).replaceAll("_", " ");
 }

@@ -1,47 +1,70 @@
-// Addresses. The whole state of a view is in the hash: `#/runs/NAME/rollouts?domain=physics&sort=-reward`, so every
+// Addresses. The whole state of a view is in the hash, as in `#/runs/NAME/rollouts?domain=physics&sort=-reward`, so every
 // address can be copied, bookmarked and gone back to.
 
-/** `{parts, query}` of a hash such as `#/runs/a/rollouts?step=3`. */
-export function parse(hash = location.hash) {
-  const [path, search = ""] = hash.replace(/^#\/?/, "").split("?", 2);
-  const decode = (part) => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      return part;
-    }
-  };
-  return { parts: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(search) };
-}
+/** @typedef {string | number | boolean | null | undefined} QueryValue */
 
-/** The address of a view: `link(["runs", "a", "rollouts"], {step: 3})`. Empty values are left out; lists repeat the key. */
-export function link(parts, query = {}) {
+/**
+ * Query parameters. An empty value is left out; a list repeats its key.
+ * @typedef {URLSearchParams | Record<string, QueryValue | QueryValue[]>} Query
+ */
+
+/**
+ * Turn query parameters into pairs, without the empty ones.
+ * @param {Query} query
+ * @returns {URLSearchParams}
+ */
+export function search(query) {
   const entries =
     query instanceof URLSearchParams
       ? [...query]
-      : Object.entries(query).flatMap(([k, v]) => (Array.isArray(v) ? v.map((one) => [k, one]) : [[k, v]]));
-  const search = new URLSearchParams(entries.filter(([, v]) => v !== null && v !== undefined && v !== ""));
-  const text = search.toString();
+      : Object.entries(query).flatMap(([key, value]) => [value].flat().map((one) => [key, one]));
+  return new URLSearchParams(
+    entries.filter(([, v]) => v !== null && v !== undefined && v !== "").map(([k, v]) => [String(k), String(v)]),
+  );
+}
+
+/** Read the path and the query of a hash such as `#/runs/a/rollouts?step=3`. */
+export function parse(hash = location.hash) {
+  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
+  return { parts: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(query) };
+}
+
+/** @param {string} part */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/**
+ * Make the address of a view, as in `link(["runs", "a", "rollouts"], {step: 3})`.
+ * @param {(string | number)[]} parts
+ * @param {Query} query
+ */
+export function link(parts, query = {}) {
+  const text = search(query).toString();
   return `#/${parts.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
 }
 
-export function go(address, { replace = false } = {}) {
-  if (address === location.hash) return;
-  if (replace) {
-    history.replaceState(null, "", address);
-    dispatchEvent(new HashChangeEvent("hashchange"));
-  } else location.hash = address;
+/**
+ * Go to an address of this page.
+ * @param {string} address
+ */
+export function go(address) {
+  if (address !== location.hash) location.hash = address;
 }
 
-/** The current address with `changes` made to its query; any change but of the page goes back to the first page. */
+/**
+ * Make the current address with changes to its query. Any change but that of the page leads back to the first page.
+ * @param {Record<string, QueryValue | QueryValue[]>} changes
+ */
 export function withQuery(changes) {
   const { parts, query } = parse();
   const next = new URLSearchParams(query);
   if (!("page" in changes)) next.delete("page");
-  for (const [key, value] of Object.entries(changes)) {
-    next.delete(key);
-    for (const one of Array.isArray(value) ? value : [value])
-      if (one !== null && one !== undefined && one !== "") next.append(key, one);
-  }
+  for (const key of Object.keys(changes)) next.delete(key);
+  for (const [key, value] of search(changes)) next.append(key, value);
   return link(parts, next);
 }

@@ -1,14 +1,23 @@
-// Alarms in the order to look at them, each with its rule, its figure and the rows that fired it.
+// The health of a run: its alerts, most urgent first, each with its rule, its value and the rows behind it.
 
+import { rowKeys } from "../../components/row-keys.js";
 import * as api from "../../api/client.js";
+import { notifyProblem, problemsNotice } from "../../components/notices.js";
+import { atMost } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
 import { duration, num, percent, plural, when, words } from "../../core/format.js";
-import { rowKeys } from "../../components/keys.js";
-import { problemsNotice } from "../../components/badges.js";
 import { go, link } from "../../core/router.js";
-import { atMost, notify } from "../../components/states.js";
 
+/** @typedef {import("../../api/types.js").Alert} Alert */
+/** @typedef {import("../../api/types.js").Check} Check */
+/** @typedef {import("../../api/types.js").Health} Health */
+
+/** @type {Record<Alert["severity"], string>} */
 const TONES = { error: "bad", warning: "warn", info: "note" };
+/**
+ * A value with its unit.
+ * @type {(value: number | null | undefined, unit?: string) => string}
+ */
 const show = (value, unit) =>
   unit === "share"
     ? percent(value)
@@ -16,9 +25,14 @@ const show = (value, unit) =>
       ? duration(value)
       : `${num(value)}${unit && unit !== "number" ? ` ${unit}` : ""}`;
 
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, signal }) {
   let [data, info] = await Promise.all([api.health(run, signal), api.run(run, signal)]);
   const body = h("div", { class: "stack" });
+  /** @type {import("../../components/keys.js").Key[]} */
   const keys = [];
   const draw = () => {
     const cards = data.alarms.map((one) => alarm(run, one));
@@ -29,7 +43,7 @@ export default async function view({ run, signal }) {
         h(
           "p",
           { class: "notice bad" },
-          "The writer has stalled. Advice about tuning is greyed until it writes again: its figures describe the past.",
+          "The writer has stalled. Advice about tuning is grayed until it writes again: its figures describe the past.",
         ),
       cards.length
         ? cards
@@ -67,12 +81,17 @@ export default async function view({ run, signal }) {
         [data, info] = await Promise.all([api.health(run, signal), api.run(run, signal)]);
         draw();
       } catch (problem) {
-        if (problem.name !== "AbortError") notify(problem.message);
+        notifyProblem(problem);
       }
     }),
   };
 }
 
+/**
+ * The address of the rows behind an alert.
+ * @param {string} run
+ * @param {Alert["link"]} to
+ */
 function target(run, to) {
   if (!to || to.view === "run") return link(["runs", run]);
   const query = new URLSearchParams(to.query ?? "");
@@ -80,6 +99,10 @@ function target(run, to) {
   return link(["runs", run, "rollouts"], query);
 }
 
+/**
+ * @param {string} run
+ * @param {Alert} one
+ */
 function alarm(run, one) {
   return h(
     "article",
@@ -109,7 +132,8 @@ function alarm(run, one) {
             { class: "button", href: target(run, one.link) },
             one.rows ? `Read the ${plural(one.rows, one.link.view === "groups" ? "group" : "response")}` : "Show",
           ),
-        one.steps?.length > 0 &&
+        one.steps !== null &&
+          one.steps.length > 0 &&
           h(
             "span",
             { class: "dim" },
@@ -120,8 +144,12 @@ function alarm(run, one) {
   );
 }
 
+/**
+ * The checks that found nothing, and those that could not be made.
+ * @param {Health} data
+ */
 function checks(data) {
-  const line = (one, right) =>
+  const line = (/** @type {Check} */ one, /** @type {import("../../core/dom.js").Child} */ right) =>
     h(
       "tr",
       null,

@@ -1,9 +1,17 @@
-// Labels on a response: short names with an optional note, kept in the run directory.
+// Labels on a response: short names with an optional note, stored in the run directory.
 
 import * as api from "../../api/client.js";
+import { notifyProblem } from "../../components/notices.js";
 import { h, replace, visible } from "../../core/dom.js";
-import { notify } from "../../components/states.js";
 
+/** @typedef {import("../../api/types.js").ResponseKey} ResponseKey */
+/** @typedef {import("../../api/types.js").LabelRow} LabelRow */
+
+/**
+ * @param {string} run
+ * @param {ResponseKey} key
+ * @param {{ labels: LabelRow[] }} data
+ */
 export function labelEditor(run, key, data) {
   const list = h("div", { class: "line" });
   const name = h("input", {
@@ -17,16 +25,16 @@ export function labelEditor(run, key, data) {
   });
   const note = h("input", { type: "text", maxlength: 2000, placeholder: "note (may be empty)", "aria-label": "Note" });
   const known = h("datalist", { id: "label-names" });
-  const send = async (body) => {
+  const send = async (/** @type {{ label: string, note?: string, remove?: boolean }} */ body) => {
     try {
       draw((await api.label(run, { ...key, note: "", remove: false, ...body })).rows);
       return true;
     } catch (problem) {
-      notify(problem.message);
+      notifyProblem(problem);
       return false;
     }
   };
-  const draw = (rows) =>
+  const draw = (/** @type {LabelRow[]} */ rows) =>
     replace(
       list,
       rows.length
@@ -49,19 +57,19 @@ export function labelEditor(run, key, data) {
           )
         : h("span", { class: "dim" }, "none yet"),
     );
-  draw(data.labels ?? []);
+  draw(data.labels);
   name.addEventListener(
     "focus",
     async () => {
       const all = await api.labels(run).catch(() => ({ names: [] }));
       replace(
         known,
-        (all.names ?? []).map((one) => h("option", { value: one })),
+        all.names.map((one) => h("option", { value: one })),
       );
     },
     { once: true },
   );
-  const submit = async (event) => {
+  const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     if (name.value.trim() && (await send({ label: name.value.trim(), note: note.value.trim() })))
       [name.value, note.value] = ["", ""];

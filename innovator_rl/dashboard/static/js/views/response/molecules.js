@@ -1,20 +1,28 @@
-// Molecules drawn by the server: predicted beside gold, the common part highlighted, with the figures of their likeness.
-// The drawing is an <img>, where an SVG can run nothing.
+// Molecules drawn by the server: the predicted one beside the reference, the common part highlighted, and their similarity.
+// The drawing is an <img>, in which an SVG cannot run anything.
 
 import * as api from "../../api/client.js";
+import { failed, fill } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
 import { num } from "../../core/format.js";
-import { failed, fill } from "../../components/states.js";
 
+/** @typedef {import("../../api/types.js").MoleculePair} MoleculePair */
+/** @typedef {import("../../api/types.js").Molecule} Molecule */
+
+/** @type {Record<string, string>} */
 const NAMES = { morgan: "Morgan", rdkit: "RDKit", maccs: "MACCS", common_atoms: "Common atoms" };
 
+/**
+ * @param {MoleculePair} molecules
+ * @param {AbortSignal} signal
+ */
 export function moleculePanel(molecules, signal) {
   const picture = h("div", { class: "molecule-picture" });
   const numbers = h("div");
   const draw = () => replace(picture, drawing(molecules));
   addEventListener("themechange", draw, { signal });
   draw();
-  fill(numbers, () => api.figures(molecules.figures, signal), likeness);
+  fill(numbers, () => api.moleculeFigures(molecules.figures, signal), similarity);
   return h(
     "section",
     { class: "panel molecules" },
@@ -32,11 +40,12 @@ export function moleculePanel(molecules, signal) {
   );
 }
 
+/** @param {MoleculePair} molecules */
 function drawing(molecules) {
   const url = new URL(molecules.svg, location.origin);
-  url.searchParams.set("theme", document.documentElement.dataset.theme);
-  url.searchParams.set("width", 760);
-  url.searchParams.set("height", 300);
+  url.searchParams.set("theme", document.documentElement.dataset.theme ?? "light");
+  url.searchParams.set("width", "760");
+  url.searchParams.set("height", "300");
   const image = h("img", {
     src: url.pathname + url.search,
     alt:
@@ -48,8 +57,9 @@ function drawing(molecules) {
   return image;
 }
 
-function likeness(data) {
-  const side = (name, one) =>
+/** @param {import("../../api/types.js").MoleculeFigures} data */
+function similarity(data) {
+  const side = (/** @type {string} */ name, /** @type {Molecule | null} */ one) =>
     one &&
     h(
       "div",

@@ -1,4 +1,4 @@
-// The prompt and the reference answer, as the group and the response views show them above everything else.
+// The prompt and the reference answer, above everything else in the views of a group and of a response.
 
 import { h, visible } from "../../core/dom.js";
 import { codeBlock, markdown } from "../../text/markdown.js";
@@ -6,14 +6,18 @@ import { formula } from "../../text/tex.js";
 
 const LONG = 1200;
 
-/** The conversation as the model saw it: the messages where they are recorded, else the flat prompt. */
+/**
+ * The conversation as the model saw it: the messages where they are recorded, else the flat prompt.
+ * @param {import("../../api/types.js").Prompt} data
+ */
 export function promptPanel(data) {
+  /** @type {import("../../api/types.js").Message[]} */
   const messages =
     Array.isArray(data.messages) && data.messages.length
       ? data.messages
       : [{ role: "prompt", content: data.prompt ?? "" }];
   const length = messages.reduce((sum, m) => sum + String(m.content ?? "").length, 0);
-  const info = data.info && typeof data.info === "object" ? JSON.stringify(data.info, null, 1) : data.info;
+  const info = asText(data.info);
   return h(
     "section",
     { class: "panel prompt", "aria-label": "Prompt" },
@@ -24,7 +28,7 @@ export function promptPanel(data) {
         "summary",
         null,
         h("h2", null, "Prompt"),
-        h("span", { class: "dim one-line" }, visible(String(messages.at(-1).content ?? "").slice(0, 160))),
+        h("span", { class: "dim one-line" }, visible(String(messages.at(-1)?.content ?? "").slice(0, 160))),
       ),
       messages.map((m) =>
         h(
@@ -53,7 +57,19 @@ export function promptPanel(data) {
   );
 }
 
-/** The answer as what it is: a molecule or code as written, a bare formula drawn, anything else as Markdown. */
+/**
+ * A recorded value as text, objects as JSON; empty where there is none.
+ * @param {unknown} value
+ */
+function asText(value) {
+  if (value === null || value === undefined) return "";
+  return typeof value === "object" ? JSON.stringify(value, null, 1) : String(value);
+}
+
+/**
+ * The answer as what it is: a molecule or code as written, a bare formula drawn, anything else as Markdown.
+ * @param {string} answer
+ */
 function reference(answer) {
   if (/^(?:\[[^\]\s]+\]\.?)+$/.test(answer)) return h("code", { class: "wrap" }, visible(answer));
   if (/\n[ \t]+\S/.test(answer)) return codeBlock(answer);
@@ -61,6 +77,10 @@ function reference(answer) {
   return markdown(answer);
 }
 
+/**
+ * The content of a message as text.
+ * @param {unknown} content
+ */
 function flat(content) {
   if (typeof content === "string") return content;
   if (Array.isArray(content)) return content.map((part) => part?.text ?? JSON.stringify(part)).join("\n");

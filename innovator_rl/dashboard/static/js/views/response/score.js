@@ -1,12 +1,16 @@
-// Why a response got its score: the value taken apart, what was read against the reference, and code's tests.
+// Why a response got its score: the terms of the reward, the extracted answer beside the reference, and the tests of a program.
 
+import { gradeBadge } from "../../components/badges.js";
+import { facts } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
 import { duration, num, plural, signed, words } from "../../core/format.js";
-import { verdict } from "../../components/badges.js";
-import { facts } from "../../components/table.js";
 import { codeBlock } from "../../text/markdown.js";
 
-const VERDICTS = {
+/** @typedef {import("../../api/types.js").Term} Term */
+/** @typedef {import("../../api/types.js").CodeTest} CodeTest */
+
+/** @type {Record<string, [tone: string, text: string]>} */
+const RESULTS = {
   passed: ["good", "passed"],
   wrong_output: ["bad", "wrong output"],
   error: ["bad", "error"],
@@ -17,17 +21,23 @@ const VERDICTS = {
 };
 const SHOWN = 40;
 
+/**
+ * A short text in the line, a long one in a box of its own.
+ * @param {string} text
+ */
 const long = (text) =>
   text.length > 120 || text.includes("\n")
     ? h("pre", { class: "raw short", tabindex: "0" }, visible(text.slice(0, 20000)))
     : h("code", null, visible(text) || "empty");
+/** @param {unknown} text */
 const optional = (text) =>
   text === null || text === undefined
     ? h("span", { class: "dim" }, "nothing")
     : long(typeof text === "string" ? text : JSON.stringify(text));
 
+/** @param {import("../../api/types.js").ResponseInfo} data */
 export function scorePanel({ score }) {
-  const terms = score.terms ?? [];
+  const { terms } = score;
   const sum = score.overlong_penalty
     ? [
         h("div", { class: "sum" }, h("span", null, "Rewarder's value"), h("b", { class: "num" }, num(score.value))),
@@ -43,7 +53,7 @@ export function scorePanel({ score }) {
   return h(
     "section",
     { class: "panel score" },
-    h("header", null, h("h2", null, "Score"), verdict(score)),
+    h("header", null, h("h2", null, "Score"), gradeBadge(score)),
     h(
       "div",
       { class: "body stack" },
@@ -66,6 +76,7 @@ export function scorePanel({ score }) {
   );
 }
 
+/** @param {Term} term */
 function termBar(term) {
   const share = Math.max(0, Math.min(1, term.value ?? 0));
   return h(
@@ -82,7 +93,10 @@ function termBar(term) {
   );
 }
 
-/** The program that was run and the verdict of each test, the first failing one on top. */
+/**
+ * The program that was run and the result of each test, the first failing one on top.
+ * @param {import("../../api/types.js").CodeReport} code
+ */
 export function testPanel(code) {
   const failing = code.tests.filter((t) => !["passed", "not_run", "unknown"].includes(t.verdict));
   const rest = code.tests.filter((t) => !failing.includes(t));
@@ -108,7 +122,7 @@ export function testPanel(code) {
         { class: "test-strip", "aria-hidden": "true" },
         code.tests
           .slice(0, 200)
-          .map((t) => h("i", { class: VERDICTS[t.verdict]?.[0] ?? "", title: `test ${t.index}: ${words(t.verdict)}` })),
+          .map((t) => h("i", { class: RESULTS[t.verdict]?.[0], title: `test ${t.index}: ${words(t.verdict)}` })),
       ),
       ordered.slice(0, SHOWN).map((t, i) => testCase(t, i === 0 && failing.length > 0)),
       ordered.length > SHOWN && h("p", { class: "dim" }, `and ${plural(ordered.length - SHOWN, "more test")}`),
@@ -123,9 +137,13 @@ export function testPanel(code) {
   );
 }
 
+/**
+ * @param {CodeTest} test
+ * @param {boolean} open
+ */
 function testCase(test, open) {
-  const [kind, text] = VERDICTS[test.verdict] ?? ["", words(test.verdict)];
-  const part = (name, value) =>
+  const [kind, text] = RESULTS[test.verdict] ?? ["", words(test.verdict)];
+  const part = (/** @type {string} */ name, /** @type {unknown} */ value) =>
     value !== null &&
     value !== undefined &&
     h("div", null, h("h3", null, name), long(typeof value === "string" ? value : JSON.stringify(value)));

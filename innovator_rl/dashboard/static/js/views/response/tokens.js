@@ -1,15 +1,29 @@
-// The token strip: every token coloured by what was measured at it. Only a window of a long response is built.
+// The tokens of a response, each colored by what was measured at it. Only a window of a long response is built.
 
 import * as api from "../../api/client.js";
+import { segmented } from "../../components/navigation.js";
+import { empty, fill } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
 import { num, percent, signed } from "../../core/format.js";
 import { go, withQuery } from "../../core/router.js";
-import { empty, fill } from "../../components/states.js";
-import { segmented } from "../../components/table.js";
+
+/** @typedef {import("../../api/types.js").Tokens} Tokens */
 
 const WINDOW = 2000;
+/** @param {number} x */
 const clamp = (x) => Math.max(0, Math.min(1, x));
-// Each measure gives -1..1: below 0 is cold, above is hot, 0 is left plain. `log p` is hot where the token was unlikely.
+/**
+ * What the tokens can be colored by. `heat` is -1 to 1: below 0 is cold, above is hot, 0 is left plain.
+ * @typedef {object} Measure
+ * @property {string} title
+ * @property {import("../../api/types.js").TokenSeries | null} series null: one value for the whole response
+ * @property {(value: number, data: Tokens) => number} heat
+ * @property {string} low what the cold end means
+ * @property {string} high what the hot end means
+ * @property {boolean} [two] whether there is a cold end
+ */
+
+/** @type {Record<string, Measure>} */
 const MEASURES = {
   logprob: {
     title: "Log-probability",
@@ -51,12 +65,19 @@ const MEASURES = {
     two: true,
   },
 };
+/** @type {(v: number, most: number) => number} */
 const clip = (v, most) => Math.max(-1, Math.min(1, v / most));
+/** @param {number} heat */
 const level = (heat) =>
   !Number.isFinite(heat) || Math.abs(heat) < 0.04
     ? ""
     : `${heat > 0 ? "h" : "k"}${Math.min(6, Math.ceil(Math.abs(heat) * 6))}`;
 
+/**
+ * The tokens of a response, or what to say where none were recorded.
+ * @param {import("./page.js").Place} at
+ * @param {import("../../api/types.js").ResponseInfo} data
+ */
 export function tokenPanel({ run, key, query, signal }, data) {
   const none = () =>
     empty("No token data was recorded for this response", "The tokens/ and updates/ folders of the run hold none.");
@@ -69,7 +90,7 @@ export function tokenPanel({ run, key, query, signal }, data) {
       try {
         return await api.tokens(run, { ...key, offset, limit: WINDOW }, signal);
       } catch (problem) {
-        if (problem.status === 404) return null;
+        if (problem instanceof api.ApiError && problem.status === 404) return null;
         throw problem;
       }
     },
@@ -79,13 +100,18 @@ export function tokenPanel({ run, key, query, signal }, data) {
   return slot;
 }
 
+/** @type {(data: Tokens, measure: Measure, i: number) => number | null | undefined} */
 const value = (data, measure, i) => (measure.series === null ? data.advantage : data.series[measure.series]?.[i]);
 
+/**
+ * @param {Tokens} data
+ * @param {URLSearchParams} query
+ */
 function strip(data, query) {
   const there = Object.entries(MEASURES).filter(([, m]) =>
     m.series === null ? data.advantage !== null : data.series[m.series],
   );
-  const name = there.some(([n]) => n === query.get("metric")) ? query.get("metric") : (there[0]?.[0] ?? "logprob");
+  const name = (there.find(([n]) => n === query.get("metric")) ?? there[0])?.[0] ?? "logprob";
   const measure = MEASURES[name];
   const info = h("div", { class: "token-info", role: "status" });
   const tokens = data.text.map((text, i) => {
@@ -108,20 +134,26 @@ function strip(data, query) {
   );
   const map = miniature(data, measure, (i) => select(i, true));
   let at = -1;
-  const select = (i, scroll = false) => {
+  const select = (/** @type {number} */ i, scroll = false) => {
     tokens[at]?.classList.remove("at");
     at = Math.max(0, Math.min(tokens.length - 1, i));
     tokens[at]?.classList.add("at");
     if (scroll) tokens[at]?.scrollIntoView({ block: "center" });
     replace(info, describe(data, at));
   };
-  box.addEventListener("pointerover", (event) => event.target.dataset.i && select(Number(event.target.dataset.i)));
-  box.addEventListener(
-    "click",
-    (event) =>
-      event.target.dataset.i &&
-      go(withQuery({ token: data.offset + Number(event.target.dataset.i) }), { replace: false }),
-  );
+  /** @param {Event} event */
+  const under = (event) => {
+    const i = event.target instanceof HTMLElement ? event.target.dataset.i : undefined;
+    return i === undefined ? null : Number(i);
+  };
+  box.addEventListener("pointerover", (event) => {
+    const i = under(event);
+    if (i !== null) select(i);
+  });
+  box.addEventListener("click", (event) => {
+    const i = under(event);
+    if (i !== null) go(withQuery({ token: data.offset + i }));
+  });
   box.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
     if (!by) return;
@@ -139,7 +171,7 @@ function strip(data, query) {
       "div",
       { class: "line" },
       segmented(
-        "Colour by",
+        "Color by",
         there.map(([n, m]) => [n, m.title]),
         name,
         (v) => go(withQuery({ metric: v })),
@@ -154,7 +186,11 @@ function strip(data, query) {
   );
 }
 
-/** Line ends are kept, and marked, so that the strip reads like the text. */
+/**
+ * The text of a token. Line ends are kept, and marked, so that the strip reads like the text.
+ * @param {string} text
+ * @returns {import("../../core/dom.js").Child}
+ */
 function shownToken(text) {
   if (!text.includes("\n")) return visible(text) || "∅";
   return text
@@ -164,9 +200,18 @@ function shownToken(text) {
     );
 }
 
+/**
+ * The figures of one token.
+ * @param {Tokens} data
+ * @param {number} i
+ */
 function describe(data, i) {
+  /** @type {(label: string, x: number | null | undefined, format?: (x: number) => string) => Node | false} */
   const figure = (label, x, format = num) =>
-    x !== undefined && x !== null && h("span", null, h("span", { class: "dim" }, `${label} `), h("b", null, format(x)));
+    x !== undefined &&
+    x !== null &&
+    !Number.isNaN(x) &&
+    h("span", null, h("span", { class: "dim" }, `${label} `), h("b", null, format(x)));
   const { logprob, old_logprob: old, ratio, clip_side: side, entropy, gap } = data.series;
   return [
     h(
@@ -178,7 +223,7 @@ function describe(data, i) {
     ),
     figure("id", data.ids[i], String),
     figure("log p", logprob?.[i]),
-    logprob?.[i] !== undefined && logprob[i] !== null && figure("p", Math.exp(logprob[i]), percent),
+    figure("p", Math.exp(logprob?.[i] ?? NaN), percent),
     figure("trainer's log p", old?.[i]),
     figure("ratio", ratio?.[i], (v) => num(v, 4)),
     side?.[i] ? h("span", { class: "badge warn" }, side[i] > 0 ? "clipped above" : "clipped below") : null,
@@ -188,8 +233,9 @@ function describe(data, i) {
   ];
 }
 
+/** @param {Measure} measure */
 function scale(measure) {
-  const steps = measure.two ? ["k6", "k4", "k2", "", "h2", "h4", "h6"] : ["", "h1", "h2", "h3", "h4", "h5", "h6"];
+  const levels = measure.two ? ["k6", "k4", "k2", "", "h2", "h4", "h6"] : ["", "h1", "h2", "h3", "h4", "h5", "h6"];
   return h(
     "span",
     { class: "scale" },
@@ -197,13 +243,18 @@ function scale(measure) {
     h(
       "span",
       { class: "ramp", "aria-hidden": "true" },
-      steps.map((c) => h("i", { class: c })),
+      levels.map((c) => h("i", { class: c })),
     ),
     measure.high,
   );
 }
 
-/** The whole window in one line: where the coloured tokens are. A click goes there. */
+/**
+ * The whole window in one line, which shows where the colored tokens are. A click goes there.
+ * @param {Tokens} data
+ * @param {Measure} measure
+ * @param {(i: number) => void} pick
+ */
 function miniature(data, measure, pick) {
   const count = data.text.length;
   const canvas = h("canvas", {
@@ -212,7 +263,7 @@ function miniature(data, measure, pick) {
     height: 1,
     "aria-hidden": "true",
   });
-  const paint = canvas.getContext("2d");
+  const paint = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const style = getComputedStyle(document.documentElement);
   const [hot, cold] = [style.getPropertyValue("--heat"), style.getPropertyValue("--cold")];
   for (let x = 0; x < canvas.width; x += 1) {
@@ -233,10 +284,11 @@ function miniature(data, measure, pick) {
   return canvas;
 }
 
+/** @param {Tokens} data */
 function pager(data) {
   const end = data.offset + data.text.length;
   if (data.offset === 0 && end >= data.total) return null;
-  const turn = (to) => () => go(withQuery({ from: to || null, token: null }));
+  const turn = (/** @type {number} */ to) => () => go(withQuery({ from: to || null, token: null }));
   return h(
     "nav",
     { class: "pager", "aria-label": "Parts of the response" },
@@ -246,6 +298,7 @@ function pager(data) {
   );
 }
 
+/** @param {Tokens} data */
 const ids = (data) =>
   h(
     "details",

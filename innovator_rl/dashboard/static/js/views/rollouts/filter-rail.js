@@ -1,4 +1,4 @@
-// The rail of filters beside the list of responses. Every control writes the address and nothing else.
+// The filters beside the list of responses. Every control changes the address and nothing else.
 
 import { h } from "../../core/dom.js";
 import { words } from "../../core/format.js";
@@ -12,12 +12,19 @@ const THREE = [
   ["none", "unknown"],
 ];
 
-/** Check boxes for the values of one column; several may be on. */
+/**
+ * Check boxes for the values of one column. Several may be on.
+ * @param {string} title
+ * @param {string} key
+ * @param {string[] | undefined} values
+ * @param {URLSearchParams} query
+ */
 function facet(title, key, values, query) {
   if (!values?.length) return null;
   const chosen = new Set(query.getAll(key));
-  const flip = (value) => (event) => {
-    event.target.checked ? chosen.add(value) : chosen.delete(value);
+  const flip = (/** @type {string} */ value, /** @type {boolean} */ on) => {
+    if (on) chosen.add(value);
+    else chosen.delete(value);
     go(withQuery({ [key]: [...chosen] }));
   };
   const boxes = values.map((value) => {
@@ -25,7 +32,12 @@ function facet(title, key, values, query) {
     return h(
       "label",
       { class: "check" },
-      h("input", { id: `filter-${key}-${code}`, type: "checkbox", checked: chosen.has(code), onchange: flip(code) }),
+      h("input", {
+        id: `filter-${key}-${code}`,
+        type: "checkbox",
+        checked: chosen.has(code),
+        onchange: (event) => flip(code, event.target.checked),
+      }),
       h("span", null, value === "" ? "none" : words(value)),
     );
   });
@@ -39,6 +51,12 @@ function facet(title, key, values, query) {
   );
 }
 
+/**
+ * Yes, no or unknown.
+ * @param {string} title
+ * @param {string} key
+ * @param {URLSearchParams} query
+ */
 function choice(title, key, query) {
   const chosen = query.get(key) ?? "";
   return h(
@@ -53,8 +71,14 @@ function choice(title, key, query) {
   );
 }
 
+/**
+ * The least and the greatest value of a column.
+ * @param {string} title
+ * @param {string} name
+ * @param {URLSearchParams} query
+ */
 function range(title, name, query) {
-  const box = (end) =>
+  const box = (/** @type {"min" | "max"} */ end) =>
     h("input", {
       id: `filter-${name}-${end}`,
       type: "number",
@@ -68,9 +92,13 @@ function range(title, name, query) {
   return h("div", { class: "field" }, h("span", null, title), h("span", { class: "range" }, box("min"), box("max")));
 }
 
-/** Search by words or by a regular expression; Enter starts it. */
+/**
+ * Search the text of the responses, by words or by a regular expression. Enter starts it.
+ * @param {URLSearchParams} query
+ */
 function searchField(query) {
   const expression = query.has("regex");
+  /** @type {HTMLSelectElement} */
   const mode = h(
     "select",
     { "aria-label": "Search by", onchange: () => input.value && start() },
@@ -95,21 +123,30 @@ function searchField(query) {
         focus: null,
       }),
     );
-  return h(
-    "form",
-    { class: "search", role: "search", onsubmit: (event) => (event.preventDefault(), input.blur(), start()) },
-    mode,
-    input,
-  );
+  const submit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    input.blur();
+    start();
+  };
+  return h("form", { class: "search", role: "search", onsubmit: submit }, mode, input);
 }
 
-/** Whether a column says more than another: many runs name domain, source and rewarder alike. */
-const differs = (values, others) => values?.length > 1 && values.join() !== others?.join();
+/**
+ * Whether a column adds to another: many runs name domain, source and rewarder alike.
+ * @type {(values?: string[], others?: string[]) => boolean}
+ */
+const differs = (values, others) => values !== undefined && values.length > 1 && values.join() !== others?.join();
 
-let unfolded = null; // on a phone the filters stay as the reader left them
+/** @type {boolean | null} on a phone the filters stay as the reader left them */
+let unfolded = null;
 
-export function filters(run, info, query) {
-  const values = info.values ?? {};
+/**
+ * All filters, in the state that the query describes.
+ * @param {import("../../api/types.js").RunInfo} info
+ * @param {URLSearchParams} query
+ */
+export function filterRail(info, query) {
+  const { values } = info;
   const step = h("input", {
     id: "filter-step",
     type: "text",
@@ -120,7 +157,7 @@ export function filters(run, info, query) {
   const reasons = (values.drop_reason ?? []).filter((one) => one !== "");
   const body = [
     h("label", { class: "field" }, h("span", null, "Steps"), step),
-    info.record?.validation?.rows > 0 &&
+    (info.record?.validation?.rows ?? 0) > 0 &&
       h(
         "label",
         { class: "field" },
@@ -145,7 +182,7 @@ export function filters(run, info, query) {
     facet("Fate", "fate", FATES, query),
     facet("Why dropped", "drop_reason", reasons, query),
     facet("Reason", "reason", values.reason, query),
-    values.outcome?.length > 1 && facet("Outcome", "outcome", values.outcome, query),
+    (values.outcome ?? []).length > 1 && facet("Outcome", "outcome", values.outcome, query),
     differs(values.data_source, values.domain) && facet("Data source", "data_source", values.data_source, query),
     differs(values.rewarder, values.domain) && facet("Rewarder", "rewarder", values.rewarder, query),
     facet("Label", "label", values.label, query),

@@ -1,19 +1,25 @@
-// One prompt and all its responses, side by side: what was rewarded, what was kept and why, and how any two differ.
+// One prompt and all its responses side by side: the reward of each, whether the group was kept, and how any two differ.
 
 import * as api from "../../api/client.js";
-import { h, replace, visible } from "../../core/dom.js";
-import { duration, num, percent, plural, signed, words } from "../../core/format.js";
-import { crumbs, fateBadge, turnButtons, verdict } from "../../components/badges.js";
-import { go, link, withQuery } from "../../core/router.js";
-import { groupLink, responseLink } from "./filters.js";
+import { gradeBadge, groupBadge } from "../../components/badges.js";
+import { crumbs, segmented, turnButtons } from "../../components/navigation.js";
 import { empty } from "../../components/states.js";
-import { segmented } from "../../components/table.js";
-import { difference } from "../../text/diff.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { duration, num, plural, signed, words } from "../../core/format.js";
+import { groupLink, responseLink } from "../../core/links.js";
+import { go, link, withQuery } from "../../core/router.js";
 import { markdown } from "../../text/markdown.js";
 import { promptPanel } from "../response/prompt.js";
+import { comparison } from "./group-diff.js";
 
-const KEEP_AROUND = 60;
+/** @typedef {import("../../api/types.js").Group} Group */
+/** @typedef {import("../../api/types.js").GroupRow} GroupRow */
+/** @typedef {import("../../api/types.js").GroupResponse} GroupResponse */
 
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, parts: [step, uid], query, signal }) {
   const kind = query.get("kind") ?? "train";
   const data = await api.group(run, { kind, step, uid, chars: 20000 }, signal);
@@ -30,7 +36,7 @@ export default async function view({ run, parts: [step, uid], query, signal }) {
         ? comparison(run, responses, query)
         : h("div", { class: "cards", tabindex: "0", role: "region", "aria-label": "Responses side by side" }, cards),
   );
-  const neighbour = (other) => () =>
+  const neighbor = (/** @type {import("../../api/types.js").GroupKey | null} */ other) => () =>
     other &&
     go(
       groupLink(run, { ...other, kind }, new URLSearchParams([...query].filter(([k]) => ["view", "text"].includes(k)))),
@@ -46,7 +52,7 @@ export default async function view({ run, parts: [step, uid], query, signal }) {
         [`Step ${num(group.step)}`],
         ["Group"],
       ),
-      head(group, turnButtons(data.previous && neighbour(data.previous), data.next && neighbour(data.next))),
+      head(group, turnButtons(data.previous && neighbor(data.previous), data.next && neighbor(data.next))),
       h(
         "div",
         { class: "stack" },
@@ -58,8 +64,8 @@ export default async function view({ run, parts: [step, uid], query, signal }) {
       ),
     ],
     keys: [
-      ["j", "next group", neighbour(data.next)],
-      ["k", "previous group", neighbour(data.previous)],
+      ["j", "next group", neighbor(data.next)],
+      ["k", "previous group", neighbor(data.previous)],
       ["ArrowRight", "next response", walk.by(1)],
       ["ArrowLeft", "previous response", walk.by(-1)],
       ["l", "", walk.by(1)],
@@ -71,13 +77,17 @@ export default async function view({ run, parts: [step, uid], query, signal }) {
   };
 }
 
+/**
+ * @param {GroupRow} group
+ * @param {import("../../core/dom.js").Child} turns
+ */
 function head(group, turns) {
   const tokens = num(Math.round(group.tokens_mean ?? 0));
   return h(
     "div",
     { class: "page-head" },
     h("h1", null, `${words(group.domain)}: ${num(group.correct)} of ${num(group.samples)} correct`),
-    fateBadge(group),
+    groupBadge(group),
     h(
       "span",
       { class: "dim" },
@@ -88,16 +98,23 @@ function head(group, turns) {
   );
 }
 
+/**
+ * @param {boolean} comparing
+ * @param {boolean} raw
+ */
 function switches(comparing, raw) {
+  /** @type {[string, string][]} */
   const views = [
     ["side", "Side by side"],
     ["diff", "Differences"],
   ];
+  /** @type {[string, string][]} */
   const texts = [
     ["rendered", "Rendered"],
     ["raw", "Raw"],
   ];
-  const pick = (key, other) => (value) => go(withQuery({ [key]: value === other ? value : null }));
+  const pick = (/** @type {string} */ key, /** @type {string} */ other) => (/** @type {string} */ value) =>
+    go(withQuery({ [key]: value === other ? value : null }));
   return h(
     "div",
     { class: "line" },
@@ -106,10 +123,13 @@ function switches(comparing, raw) {
   );
 }
 
-/** A cursor over the cards. */
+/**
+ * A cursor over the cards.
+ * @param {HTMLElement[]} cards
+ */
 function walker(cards) {
   let at = -1;
-  const by = (step) => () => {
+  const by = (/** @type {number} */ step) => () => {
     if (!cards.length) return;
     cards[at]?.classList.remove("current");
     at = Math.max(0, Math.min(cards.length - 1, at + step));
@@ -119,7 +139,12 @@ function walker(cards) {
   return { by, at: () => at };
 }
 
-/** A bar a response, best first: the reward at a glance; a click goes to its card. */
+/**
+ * One bar per response, best first. A click goes to its card.
+ * @param {string} run
+ * @param {GroupResponse[]} responses
+ * @param {HTMLElement[]} cards
+ */
 function rewardBars(run, responses, cards) {
   const values = responses.map((r) => r.reward ?? 0);
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
@@ -143,6 +168,11 @@ function rewardBars(run, responses, cards) {
   );
 }
 
+/**
+ * @param {string} run
+ * @param {GroupResponse} r
+ * @param {boolean} raw
+ */
 function card(run, r, raw) {
   const cut = r.response !== null && r.response !== undefined && r.response.length < r.response_chars;
   const text = r.response ?? "";
@@ -153,7 +183,7 @@ function card(run, r, raw) {
       "header",
       null,
       h("a", { class: "sample", href: responseLink(run, r) }, `#${r.sample}`),
-      verdict(r),
+      gradeBadge(r),
       h("b", { class: "num" }, num(r.reward)),
       h("span", { class: "dim num", title: "advantage" }, `A ${signed(r.advantage, 2)}`),
       h("span", { class: "dim num" }, plural(r.response_tokens ?? 0, "token")),
@@ -199,73 +229,13 @@ function card(run, r, raw) {
   );
 }
 
-function comparison(run, responses, query) {
-  const best = responses[0];
-  const a = responses.find((r) => String(r.sample) === query.get("a")) ?? best;
-  const b =
-    responses.find((r) => String(r.sample) === query.get("b")) ??
-    responses.findLast((r) => r.sample !== a.sample) ??
-    best;
-  const pick = (name, chosen) =>
-    h(
-      "select",
-      { "aria-label": `Response ${name}`, onchange: (event) => go(withQuery({ [name]: event.target.value })) },
-      responses.map((r) =>
-        h(
-          "option",
-          { value: r.sample, selected: r.sample === chosen.sample },
-          `#${r.sample}  ${r.correct ? "✓" : "✗"}  ${num(r.reward)}`,
-        ),
-      ),
-    );
-  const found = difference(a.response ?? "", b.response ?? "");
-  return h(
-    "section",
-    { class: "panel" },
-    h(
-      "header",
-      null,
-      h("span", { class: "del-key" }, "from"),
-      pick("a", a),
-      h("span", { class: "ins-key" }, "to"),
-      pick("b", b),
-      h("a", { href: responseLink(run, a) }, "open first"),
-      h("a", { href: responseLink(run, b) }, "open second"),
-      h(
-        "span",
-        { class: "dim" },
-        `${percent(found.shared)} in common${found.rough ? "; so different that whole sentences were compared first" : ""}`,
-      ),
-    ),
-    h(
-      "div",
-      { class: "body" },
-      h(
-        "div",
-        { class: "diff" },
-        found.runs.map((one, i) => piece(one, i === 0, i === found.runs.length - 1)),
-      ),
-    ),
-  );
-}
-
-/** Long common stretches are folded away, to be opened by a click. */
-function piece([kind, text], first, last) {
-  if (kind) return h(kind > 0 ? "ins" : "del", null, visible(text));
-  if (text.length < 4 * KEEP_AROUND + 100) return visible(text);
-  const head = first ? "" : text.slice(0, 2 * KEEP_AROUND);
-  const tail = last ? "" : text.slice(-2 * KEEP_AROUND);
-  const hidden = text.slice(head.length, text.length - tail.length);
-  const fold = h(
-    "button",
-    { class: "fold", onclick: () => fold.replaceWith(visible(hidden)) },
-    `${plural(hidden.length, "character")} in common`,
-  );
-  return [visible(head), fold, visible(tail)];
-}
-
+/**
+ * @param {string} run
+ * @param {Group} data
+ * @param {string} kind
+ */
 function otherSteps(run, data, kind) {
-  if (!data.other_steps?.length) return null;
+  if (!data.other_steps.length) return null;
   return h(
     "section",
     { class: "panel" },

@@ -1,54 +1,72 @@
-// The responses of a run: everything is filtered, sorted and paged by the address, so a view can be sent to somebody.
+// The responses or the groups of a run. The URL stores the filters, the order and the page, so a view can be shared.
 
 import * as api from "../../api/client.js";
-import { histogram } from "../../components/charts.js";
+import { segmented } from "../../components/navigation.js";
+import { notify } from "../../components/notices.js";
+import { fill } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
-import { compact, num, percent, plural, signed, words } from "../../core/format.js";
-import { rowKeys } from "../../components/keys.js";
-import { fateBadge, verdict } from "../../components/badges.js";
-import { go, withQuery } from "../../core/router.js";
-import { chips, groupLink, remember, responseLink, selection } from "./filters.js";
-import { empty, fill, notify } from "../../components/states.js";
-import { segmented, table } from "../../components/table.js";
-import { filters } from "./filter-rail.js";
+import { chips, filtersOf, noFilters } from "../../core/filters.js";
+import { num, plural } from "../../core/format.js";
+import { go, link, withQuery } from "../../core/router.js";
+import { filterRail } from "./filter-rail.js";
+import { bars } from "./histogram.js";
+import { groupList, NEWEST, pageKeys, responseList } from "./lists.js";
+import { remember } from "./walk.js";
 
-const HISTOGRAMS = [
-  "reward",
-  "response_tokens",
-  "advantage",
-  "entropy",
-  "reward_seconds",
-  "score_value",
-  "gap",
-  "repetition",
-];
-const NEWEST = "-step";
-const RANGE = { reward: "score", response_tokens: "tokens" };
+/** @typedef {import("../../api/types.js").RunInfo} RunInfo */
+/** @typedef {import("../../components/keys.js").Key} Key */
 
+/**
+ * @template Row
+ * @typedef {import("../../api/types.js").Page<Row>} Page
+ */
+
+const MOST_ROUNDS = 300;
+
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, query, signal }) {
   const grouped = query.get("view") === "groups";
   const info = await api.run(run, signal);
+  /** @type {Key[]} */
   const keys = [];
   let total = 0;
   const list = h("section", { class: "panel" });
   const counts = h("span", { class: "dim", role: "status" });
   const spread = h("div", { class: "histogram-slot" });
-  const chosen = selection(query);
+  const chosen = filtersOf(query);
   if (!chosen.has("sort")) chosen.set("sort", NEWEST);
-  const draw = () =>
+  const asked = new URLSearchParams(chosen);
+  if (!grouped) asked.set("histogram", query.get("histogram") ?? "reward");
+  const note = (/** @type {Page<unknown>} */ data) => {
+    total = data.total;
+    keys.splice(0, keys.length, ...pageKeys(data));
+    replace(spread, !grouped && data.total > 0 && bars(data.histogram, query));
+  };
+  const drawGroups = () =>
     fill(
       list,
-      () => search(run, chosen, query, grouped, signal, counts),
+      () => search(() => api.groups(run, asked, signal), "group", counts),
       (data) => {
-        total = data.total;
-        keys.splice(0, keys.length, ...pageKeys(data));
-        replace(spread, !grouped && data.total > 0 && bars(data.histogram, query));
-        if (grouped) return groupList(run, data, query, keys);
+        note(data);
+        return groupList(run, data, query, keys);
+      },
+      "Reading",
+    );
+  const drawResponses = () =>
+    fill(
+      list,
+      () => search(() => api.rollouts(run, asked, signal), "response", counts),
+      (data) => {
+        note(data);
         remember(run, chosen, data);
         return responseList(run, data, query, chosen, keys);
       },
       "Reading",
     );
+  const draw = grouped ? drawGroups : drawResponses;
   const active = chips(query);
   return {
     title: `${run}: rollouts`,
@@ -74,7 +92,7 @@ export default async function view({ run, query, signal }) {
       h(
         "div",
         { class: "reader" },
-        filters(run, info, query),
+        filterRail(info, query),
         h(
           "div",
           { class: "stack" },
@@ -94,8 +112,7 @@ export default async function view({ run, query, signal }) {
                 "button",
                 {
                   class: "plain",
-                  onclick: () =>
-                    go(withQuery(Object.fromEntries([...selection(query, false).keys()].map((k) => [k, null])))),
+                  onclick: () => go(withQuery(noFilters(query))),
                 },
                 "Clear all",
               ),
@@ -113,8 +130,9 @@ export default async function view({ run, query, signal }) {
     },
     news: async (what) => {
       if (!what.has("rollouts") || query.has("regex")) return;
-      const asked = new URLSearchParams([...chosen, ["size", "1"], ...(grouped ? [] : [["histogram", "none"]])]);
-      const now = await (grouped ? api.groups : api.rollouts)(run, asked, signal).catch(() => null);
+      const one = new URLSearchParams([...chosen, ["size", "1"]]);
+      if (!grouped) one.set("histogram", "none");
+      const now = await (grouped ? api.groups(run, one, signal) : api.rollouts(run, one, signal)).catch(() => null);
       // the list moves under the reader only when asked to
       if (now && now.total > total && !total) draw();
       else if (now && now.total > total)
@@ -123,63 +141,31 @@ export default async function view({ run, query, signal }) {
   };
 }
 
-function rescoreAddress(run, query) {
-  return (
-    withQuery({})
-      .replace(/\/rollouts/, "/rescore")
-      .replace(/\?.*$/, "") + (selection(query).toString() ? `?${selection(query)}` : "")
-  );
-}
+/**
+ * @param {string} run
+ * @param {URLSearchParams} query
+ */
+const rescoreAddress = (run, query) => link(["runs", run, "rescore"], filtersOf(query));
 
-/** Asks until a search is complete, showing how far it is. */
-async function search(run, chosen, query, grouped, signal, counts) {
-  const asked = new URLSearchParams(chosen);
-  if (!grouped) asked.set("histogram", query.get("histogram") ?? "reward");
+/**
+ * Ask until a search is complete, showing how far it is.
+ * @template Row
+ * @param {() => Promise<Page<Row>>} ask
+ * @param {string} what
+ * @param {Element} counts where the progress is shown
+ */
+async function search(ask, what, counts) {
   for (let round = 0; ; round += 1) {
-    const data = await (grouped ? api.groups : api.rollouts)(run, asked, signal);
+    const data = await ask();
     const more = data.search && !data.search.complete;
-    counts.textContent = `${plural(data.total, grouped ? "group" : "response")}${more ? `, searched ${num(data.search.scanned)} of ${plural(data.search.of, "step")} …` : ""}${data.search?.capped ? " (the newest 100,000 hits)" : ""}`;
-    if (!more || round > 300) return data;
+    const far = more ? `, searched ${num(data.search?.scanned)} of ${plural(data.search?.of, "step")} …` : "";
+    const capped = data.search?.capped ? " (the newest 100,000 hits)" : "";
+    counts.textContent = `${plural(data.total, what)}${far}${capped}`;
+    if (!more || round > MOST_ROUNDS) return data;
   }
 }
 
-function bars(data, query) {
-  const column = data?.column ?? "reward";
-  const name = RANGE[column] ?? column;
-  const range =
-    query.has(`${name}_min`) && query.has(`${name}_max`)
-      ? [Number(query.get(`${name}_min`)), Number(query.get(`${name}_max`))]
-      : null;
-  const picker = h(
-    "select",
-    {
-      "aria-label": "Histogram of",
-      onchange: (event) => go(withQuery({ histogram: event.target.value === "reward" ? null : event.target.value })),
-    },
-    HISTOGRAMS.map((one) => h("option", { value: one, selected: one === column }, words(one))),
-  );
-  const toggle = (bin, already) =>
-    go(withQuery({ [`${name}_min`]: already ? null : bin.low, [`${name}_max`]: already ? null : bin.high }));
-  return h(
-    "div",
-    { class: "panel histogram" },
-    picker,
-    histogram({
-      title: "",
-      bins: forFingers((data?.bins ?? []).map((b) => ({ ...b, part: b.correct }))),
-      selected: range,
-      onpick: toggle,
-      height: 72,
-    }),
-    h(
-      "div",
-      { class: "legend" },
-      h("span", { class: "legend-item" }, h("i", { class: "key c0" }), "correct"),
-      h("span", { class: "legend-item" }, h("i", { class: "key c8" }), "not correct"),
-    ),
-  );
-}
-
+/** @param {RunInfo["index"]} index */
 function indexing(index) {
   return index?.state === "building"
     ? h(
@@ -190,147 +176,13 @@ function indexing(index) {
     : null;
 }
 
-/** On a phone two bins become one, so that a finger can hit it. */
-function forFingers(bins) {
-  if (!matchMedia("(max-width: 760px)").matches) return bins;
-  const out = [];
-  for (let i = 0; i < bins.length; i += 2) {
-    const [a, b = { ...a, low: a.high, count: 0, part: 0 }] = [bins[i], bins[i + 1]];
-    out.push({ low: a.low, high: b.high, count: a.count + b.count, part: a.part + b.part });
-  }
-  return out;
-}
-
-function responseList(run, data, query, chosen, keys) {
-  if (!data.rows.length) return nothing(query, data.indexing);
-  const from = new URLSearchParams(chosen);
-  const columns = [
-    { title: "Step", class: "num", sort: "step", cell: (r) => num(r.step) },
-    { title: "Domain", class: "wide", sort: "domain", cell: (r) => r.domain ?? "–" },
-    { title: "Verdict", sort: "reason", cell: verdict },
-    { title: "Reward", class: "num", sort: "reward", cell: (r) => h("b", null, num(r.reward)) },
-    {
-      title: "Tokens",
-      class: "num wide",
-      sort: "response_tokens",
-      cell: (r) => [
-        num(r.response_tokens),
-        r.truncated && h("span", { class: "warn", title: "cut off at the limit" }, " ✂"),
-      ],
-    },
-    { title: "Adv.", hint: "advantage", class: "num wide", sort: "advantage", cell: (r) => signed(r.advantage, 2) },
-    { title: "Fate", class: "wide", sort: "drop_reason", cell: fateBadge },
-    {
-      title: "Response",
-      class: "preview-cell",
-      cell: (r) => [
-        h(
-          "a",
-          { class: "preview", href: responseLink(run, r, from) },
-          visible(r.preview ?? "") ||
-            h("span", { class: "dim" }, r.preview === "" ? "empty response" : `response ${r.sample}`),
-        ),
-        r.labels?.map((one) => h("span", { class: "badge note" }, one)),
-      ],
-    },
-    {
-      title: h("span", { class: "visually-hidden" }, "Group"),
-      class: "wide",
-      cell: (r) =>
-        h("a", { class: "dim small", href: groupLink(run, r), title: "All responses to this prompt" }, "group"),
-    },
-  ];
-  const shown = table({
-    columns,
-    rows: data.rows,
-    caption: "Responses",
-    sort: chosen.get("sort"),
-    open: (r) => go(responseLink(run, r, from)),
-  });
-  keys.push(...rowKeys(shown.lines, (i) => go(responseLink(run, data.rows[i], from))));
-  return [shown.element, pager(data)];
-}
-
-function groupList(run, data, query, keys) {
-  if (!data.rows.length) return nothing(query, data.indexing);
-  const columns = [
-    { title: "Step", class: "num", sort: "step", cell: (g) => num(g.step) },
-    { title: "Domain", sort: "domain", cell: (g) => h("a", { href: groupLink(run, g) }, g.domain ?? g.uid) },
-    {
-      title: "Correct",
-      sort: "correct",
-      cell: (g) =>
-        h(
-          "span",
-          { class: "share", title: percent(g.correct / g.samples) },
-          h(
-            "span",
-            { class: "track", "aria-hidden": "true" },
-            h("span", { style: { width: `${(100 * g.correct) / g.samples}%` } }),
-          ),
-          `${num(g.correct)} of ${num(g.samples)}`,
-        ),
-    },
-    { title: "Mean reward", class: "num", sort: "reward_mean", cell: (g) => num(g.reward_mean) },
-    { title: "Spread", class: "num", sort: "reward_std", cell: (g) => num(g.reward_std, 2) },
-    { title: "Tokens", class: "num", sort: "tokens_mean", cell: (g) => num(Math.round(g.tokens_mean)) },
-    { title: "Fate", cell: fateBadge },
-    { title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) },
-    { title: "Failed", class: "num wide", cell: (g) => num(g.failed) },
-  ];
-  const shown = table({
-    columns,
-    rows: data.rows,
-    caption: "Groups",
-    sort: query.get("sort") ?? NEWEST,
-    open: (g) => go(groupLink(run, g)),
-  });
-  keys.push(...rowKeys(shown.lines, (i) => go(groupLink(run, data.rows[i]))));
-  return [shown.element, pager(data)];
-}
-
-function nothing(query, building) {
-  if (building) return empty("Not indexed yet", "This list fills itself as soon as the index is built.");
-  return [...selection(query, false).keys()].length
-    ? empty(
-        "No response matches these filters",
-        h(
-          "button",
-          {
-            onclick: () => go(withQuery(Object.fromEntries([...selection(query, false).keys()].map((k) => [k, null])))),
-          },
-          "Clear all filters",
-        ),
-      )
-    : empty("No responses recorded yet", "They appear within a second of being scored.");
-}
-
-const turn = (data, to) => () => to >= 1 && to <= data.pages && go(withQuery({ page: to === 1 ? null : to }));
-
-function pager(data) {
-  const first = (data.page - 1) * data.size + 1;
-  return h(
-    "nav",
-    { class: "pager", "aria-label": "Pages" },
-    h("button", { disabled: data.page <= 1, onclick: turn(data, data.page - 1) }, "← Previous"),
-    h("span", { class: "dim num" }, `${num(first)} to ${num(first + data.rows.length - 1)} of ${compact(data.total)}`),
-    h("button", { disabled: data.page >= data.pages, onclick: turn(data, data.page + 1) }, "Next →"),
-    h("span", { class: "dim small wide" }, data.milliseconds !== undefined && `${num(data.milliseconds, 2)} ms`),
-  );
-}
-
-function pageKeys(data) {
-  return [
-    ["n", "next page", turn(data, data.page + 1)],
-    ["p", "previous page", turn(data, data.page - 1)],
-    ["ArrowRight", "", turn(data, data.page + 1)],
-    ["ArrowLeft", "", turn(data, data.page - 1)],
-  ];
-}
-
+/**
+ * @param {string} run
+ * @param {URLSearchParams} query
+ */
 function exportMenu(run, query) {
-  const chosen = [...selection(query, false)];
-  const item = (format) =>
+  const chosen = [...filtersOf(query, false)];
+  const item = (/** @type {string} */ format) =>
     h(
       "a",
       {

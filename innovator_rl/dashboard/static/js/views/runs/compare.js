@@ -1,13 +1,15 @@
-// Two to four runs beside each other: the curves in one frame, and only the configuration keys that differ.
+// Two to four runs beside each other: their curves in one chart each, and the configuration keys that differ.
 
 import * as api from "../../api/client.js";
-import { lineChart } from "../../components/charts.js";
+import { lineChart } from "../../components/charts/line.js";
+import { segmented } from "../../components/navigation.js";
+import { empty } from "../../components/states.js";
+import { table } from "../../components/table.js";
 import { h, replace } from "../../core/dom.js";
 import { num, percent } from "../../core/format.js";
 import { go, link, withQuery } from "../../core/router.js";
-import { empty } from "../../components/states.js";
-import { segmented, table } from "../../components/table.js";
 
+/** @type {[key: string, title: string, format: import("../../components/charts/axes.js").Format][]} */
 const MEASURES = [
   ["reward", "Reward", num],
   ["accuracy", "Accuracy", percent],
@@ -17,6 +19,10 @@ const MEASURES = [
   ["clip_high", "Clipped above", percent],
 ];
 
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ query, signal }) {
   const names = query.getAll("run");
   const domain = query.get("domain") ?? "all";
@@ -41,20 +47,24 @@ export default async function view({ query, signal }) {
       format,
       series: names.map((name, i) => {
         const points = all[i].series.find((one) => one.name === domain)?.points[key] ?? [];
-        return { name, colour: i, points: all[i].steps.map((x, j) => ({ x, y: points[j] })) };
+        return { name, color: i, points: all[i].steps.map((x, j) => ({ x, y: points[j] })) };
       }),
       onpick: (step, one) =>
         one && go(link(["runs", one.name, "rollouts"], { step, domain: domain === "all" ? null : domain })),
     }),
   );
-  const keyTable = (rows, caption) =>
+  const keyTable = (/** @type {import("../../api/types.js").Difference[]} */ rows, /** @type {string} */ caption) =>
     rows.length
       ? table({
           caption,
           rows,
           columns: [
             { title: "Key", cell: (row) => h("code", null, row.key) },
-            ...names.map((name, i) => ({ title: name, cell: (row) => h("code", null, show(row.values[i])) })),
+            ...names.map((name, i) => ({
+              title: name,
+              cell: (/** @type {import("../../api/types.js").Difference} */ row) =>
+                h("code", null, show(row.values[i])),
+            })),
           ],
         }).element
       : h("p", { class: "state" }, "Nothing differs");
@@ -80,7 +90,7 @@ export default async function view({ query, signal }) {
         known.length > 2 &&
           segmented(
             "Domain",
-            known.map((n) => [n, n]),
+            known.map((n) => /** @type {const} */ ([n, n])),
             domain,
             (value) => go(withQuery({ domain: value === "all" ? null : value })),
           ),
@@ -113,5 +123,6 @@ export default async function view({ query, signal }) {
   };
 }
 
+/** @param {unknown} value */
 const show = (value) =>
   value === null || value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value);

@@ -1,29 +1,22 @@
-// One run: where it is, its curves by domain, and how it was started. A click on a point opens those responses.
+// One run: its progress, its curves by domain, and how it was started. A click on a point opens the responses behind it.
 
 import * as api from "../../api/client.js";
-import { lineChart, stackedBars } from "../../components/charts.js";
+import { figures } from "./curves.js";
+import { progress, statusBadge } from "../../components/badges.js";
+import { segmented } from "../../components/navigation.js";
+import { notifyProblem, problemsNotice } from "../../components/notices.js";
+import { atMost, fill } from "../../components/states.js";
+import { facts, table } from "../../components/table.js";
 import { h, outsideLink, replace } from "../../core/dom.js";
 import { compact, duration, num, percent, plural, when, words } from "../../core/format.js";
-import { colours, problemsNotice, progress, statusBadge } from "../../components/badges.js";
 import { go, link, withQuery } from "../../core/router.js";
-import { atMost, empty, fill, notify } from "../../components/states.js";
-import { facts, segmented, table } from "../../components/table.js";
 
-const CHARTS = [
-  ["reward", "Reward", num, "reward_p10", "reward_p90"],
-  ["accuracy", "Accuracy", percent],
-  ["length", "Response tokens", num, null, "length_p90"],
-  ["truncated", "Truncated", percent],
-  ["entropy", "Entropy per token", num],
-  ["gap", "Trainer against generator, |Δ log p|", num],
-  ["clip_high", "Tokens clipped above", percent],
-  ["clip_low", "Tokens clipped below", percent],
-  ["repetition", "Repeated 4-word sequences", percent],
-  ["reward_seconds", "Seconds to score", duration],
-  ["errors", "Scoring errors", percent],
-];
-const FATES = ["kept", "all_correct", "all_wrong", "all_equal", "unjudged", "failed", "surplus", "other", "pending"];
+/** @typedef {import("../../api/types.js").RunInfo} RunInfo */
 
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, query, signal }) {
   const by = query.get("by") ?? "domain";
   const kind = query.get("kind") ?? "train";
@@ -33,7 +26,7 @@ export default async function view({ run, query, signal }) {
   const about = h("div");
   let info = await api.run(run, signal);
   const drawAbout = () => (replace(head, top(info)), replace(about, details(info)));
-  const drawCharts = (what) =>
+  const drawCharts = (/** @type {string | null} */ what) =>
     fill(
       charts,
       () => api.curves(run, { by, kind }, signal),
@@ -64,7 +57,7 @@ export default async function view({ run, query, signal }) {
       weight,
       (value) => go(withQuery({ smooth: value || null })),
     ),
-    info.record?.validation?.rows > 0 &&
+    (info.record?.validation?.rows ?? 0) > 0 &&
       segmented(
         "Kind",
         [
@@ -85,16 +78,18 @@ export default async function view({ run, query, signal }) {
         drawAbout();
         await drawCharts(null);
       } catch (problem) {
-        if (problem.name !== "AbortError") notify(problem.message);
+        notifyProblem(problem);
       }
     }),
   };
 }
 
+/** @param {RunInfo} info */
 function top(info) {
   const row = info.run;
-  const alarms = row.alarms && (row.alarms.error ?? 0) + (row.alarms.warning ?? 0);
+  const alarms = (row.alarms?.error ?? 0) + (row.alarms?.warning ?? 0);
   const live = ["running", "starting"].includes(row.status);
+  /** @type {([name: string, value: import("../../core/dom.js").Child] | false)[]} */
   const tiles = [
     ["Step", progress(row)],
     ["Reward", num(row.reward)],
@@ -113,7 +108,7 @@ function top(info) {
         row.rows_dropped > 0 && h("span", { class: "bad" }, ` ${num(row.rows_dropped)} lost`),
       ],
     ],
-  ].filter(Boolean);
+  ];
   return [
     h(
       "div",
@@ -124,7 +119,7 @@ function top(info) {
       alarms > 0 &&
         h(
           "a",
-          { class: `badge ${row.alarms.error ? "bad" : "warn"}`, href: link(["runs", row.name, "health"]) },
+          { class: `badge ${row.alarms?.error ? "bad" : "warn"}`, href: link(["runs", row.name, "health"]) },
           plural(alarms, "alarm"),
         ),
       h("span", { class: "grow" }),
@@ -145,106 +140,12 @@ function top(info) {
     h(
       "dl",
       { class: "tiles" },
-      tiles.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+      tiles.map((tile) => tile && h("div", null, h("dt", null, tile[0]), h("dd", null, tile[1]))),
     ),
   ];
 }
 
-function figures(run, data, { by, kind, weight }) {
-  if (!data.steps.length)
-    return empty("No responses recorded yet", "Curves appear when the first step has been scored.");
-  const colour = colours(data.series.map((one) => one.name));
-  const parts = data.series.filter((one) => one.name !== "all").sort((a, b) => a.name.localeCompare(b.name));
-  const all = data.series.find((one) => one.name === "all");
-  const open = (step, one, more = {}) =>
-    go(
-      link(["runs", run, "rollouts"], {
-        kind: kind === "train" ? null : kind,
-        step,
-        ...(one && one.name !== "all" && !more.fate && !more.drop_reason ? { [by]: one.name } : {}),
-        ...more,
-      }),
-    );
-  const lines = (key, low, high) =>
-    [...(parts.length === 1 ? [] : [all]), ...parts].filter(Boolean).map((one) => ({
-      name: one.name,
-      colour: colour(one.name),
-      points: data.steps.map((x, i) => ({
-        x,
-        y: one.points[key]?.[i],
-        ...(one.name === "all" || parts.length === 1
-          ? {
-              low: low ? one.points[low]?.[i] : high ? one.points[key]?.[i] : undefined,
-              high: high ? one.points[high]?.[i] : undefined,
-            }
-          : {}),
-      })),
-    }));
-  const recorded = ([key]) => data.series.some((one) => one.points[key]?.some((v) => v !== null));
-  const drawn = CHARTS.filter(recorded).map(([key, title, format, low, high]) =>
-    lineChart({ title, format, weight, series: lines(key, low, high), onpick: (step, one) => open(step, one) }),
-  );
-  const missing = CHARTS.filter((one) => !recorded(one)).map(([, title]) => title);
-  const fates = stackedBars({
-    title: "Groups by fate",
-    onpick: (step, one) =>
-      open(
-        step,
-        one,
-        one.name === "kept"
-          ? { fate: "kept" }
-          : one.name === "pending"
-            ? { fate: "pending" }
-            : one.name === "other"
-              ? { fate: "dropped" }
-              : { drop_reason: one.name },
-      ),
-    series: FATES.map((name, i) => ({
-      name,
-      colour: [0, 1, 4, 6, 5, 2, 3, 7, 8][i],
-      points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })),
-    })),
-  });
-  drawn.splice(2, 0, fates);
-  return [
-    drawn,
-    metricPicker(data),
-    missing.length > 0 && h("p", { class: "dim missing" }, `Not recorded in this run: ${missing.join("; ")}.`),
-  ];
-}
-
-function metricPicker(data) {
-  const names = Object.keys(data.metrics ?? {}).sort();
-  if (!names.length) return null;
-  const frame = h("div", { class: "metric-frame" });
-  const draw = (name) =>
-    replace(
-      frame,
-      lineChart({
-        title: name,
-        series: [{ name, colour: 0, points: data.steps.map((x, i) => ({ x, y: data.metrics[name][i] })) }],
-        hint: "No number on these steps",
-      }),
-    );
-  const start = names.find((n) => /grad_norm/.test(n)) ?? names[0];
-  draw(start);
-  return h(
-    "div",
-    { class: "chart metric" },
-    h(
-      "label",
-      { class: "line" },
-      h("span", null, "Any metric"),
-      h(
-        "select",
-        { onchange: (event) => draw(event.target.value) },
-        names.map((name) => h("option", { value: name, selected: name === start }, name)),
-      ),
-    ),
-    frame,
-  );
-}
-
+/** @param {RunInfo} info */
 function details(info) {
   const row = info.run;
   const attempts = info.attempts?.length
@@ -262,7 +163,7 @@ function details(info) {
         ],
       }).element
     : null;
-  const record = (kind) =>
+  const record = (/** @type {import("../../api/types.js").Kind} */ kind) =>
     info.record?.[kind] &&
     `${plural(info.record[kind].rows, "response")} in ${plural(info.record[kind].groups, "group")}, ${plural(info.record[kind].steps.length, "step")}`;
   return h(

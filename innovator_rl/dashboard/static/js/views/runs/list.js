@@ -1,23 +1,31 @@
-// All runs of the directory: what is alive, how it goes, what to open. Two to four of them can be compared.
+// The list of all runs: the status, the progress and the reward of each. Two to four of them can be compared.
 
+import { rowKeys } from "../../components/row-keys.js";
 import * as api from "../../api/client.js";
-import { sparkline } from "../../components/charts.js";
+import { progress, statusBadge } from "../../components/badges.js";
+import { sparkline } from "../../components/charts/sparkline.js";
+import { notifyProblem } from "../../components/notices.js";
+import { atMost, empty } from "../../components/states.js";
+import { table } from "../../components/table.js";
 import { h, outsideLink, replace } from "../../core/dom.js";
 import { compact, duration, num, plural, when } from "../../core/format.js";
-import { rowKeys } from "../../components/keys.js";
-import { progress, statusBadge } from "../../components/badges.js";
 import { go, link } from "../../core/router.js";
-import { atMost, empty, notify } from "../../components/states.js";
-import { table } from "../../components/table.js";
 
-export default async function view({ query, signal, compare }) {
-  if (compare) return (await import("./compare.js")).default({ query, signal });
+/** @typedef {import("../../api/types.js").RunRow} RunRow */
+
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
+export default async function view({ signal }) {
+  /** @type {Set<string>} */
   const chosen = new Set();
   let listed = await api.runs(signal);
   const body = h("div", { class: "panel" });
   const button = h("button", { disabled: true, onclick: () => go(link(["compare"], { run: [...chosen] })) }, "Compare");
   const where = h("span", { class: "dim mono" }, listed.runs_dir);
-  let keys = [];
+  /** @type {import("../../components/keys.js").Key[]} */
+  const keys = [];
   const draw = () => {
     const shown = runTable(listed.rows, chosen, () => {
       button.disabled = chosen.size < 2 || chosen.size > 4;
@@ -62,14 +70,20 @@ export default async function view({ query, signal, compare }) {
         listed = await api.runs(signal);
         draw();
       } catch (problem) {
-        if (problem.name !== "AbortError") notify(problem.message);
+        notifyProblem(problem);
       }
     }),
   };
 }
 
+/**
+ * @param {RunRow[]} rows
+ * @param {Set<string>} chosen
+ * @param {() => void} changed called when the choice has changed
+ */
 function runTable(rows, chosen, changed) {
   if (!rows.length) return null;
+  /** @type {import("../../components/table.js").Column<RunRow>[]} */
   const columns = [
     {
       title: h("span", { class: "visually-hidden" }, "Compare"),
@@ -80,7 +94,8 @@ function runTable(rows, chosen, changed) {
           "aria-label": `compare ${row.name}`,
           checked: chosen.has(row.name),
           onchange: (event) => {
-            event.target.checked ? chosen.add(row.name) : chosen.delete(row.name);
+            if (event.target.checked) chosen.add(row.name);
+            else chosen.delete(row.name);
             changed();
           },
         }),
@@ -140,6 +155,7 @@ function runTable(rows, chosen, changed) {
   return table({ columns, rows, caption: "Runs", open: (row) => go(link(["runs", row.name])) });
 }
 
+/** @param {RunRow} row */
 function domains(row) {
   if (!row.domains) return h("span", { class: "dim" }, "open the run to index it");
   return h(
@@ -157,6 +173,7 @@ function domains(row) {
   );
 }
 
+/** @param {RunRow} row */
 function alarms(row) {
   const href = link(["runs", row.name, "health"]);
   const { error = 0, warning = 0 } = row.alarms ?? {};
@@ -166,7 +183,7 @@ function alarms(row) {
     error > 0 && h("a", { class: "badge bad", href }, plural(error, "error")),
     warning > 0 && h("a", { class: "badge warn", href }, plural(warning, "warning")),
     row.alarms && !error && !warning && h("span", { class: "dim" }, "none"),
-    row.problems > 0 &&
+    (row.problems ?? 0) > 0 &&
       h("span", { class: "badge warn", title: "files that cannot be read" }, plural(row.problems, "bad file")),
   );
 }

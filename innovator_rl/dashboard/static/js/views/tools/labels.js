@@ -1,20 +1,24 @@
-// Every label people put on responses of this run.
+// Every label that people put on responses of this run.
 
 import * as api from "../../api/client.js";
-import { h, visible } from "../../core/dom.js";
-import { num, plural, when } from "../../core/format.js";
-import { rowKeys } from "../../components/keys.js";
-import { go, link, withQuery } from "../../core/router.js";
-import { responseLink } from "../rollouts/filters.js";
+import { rowKeys } from "../../components/row-keys.js";
 import { empty } from "../../components/states.js";
 import { table } from "../../components/table.js";
+import { h, visible } from "../../core/dom.js";
+import { num, plural, when } from "../../core/format.js";
+import { responseLink } from "../../core/links.js";
+import { go, link, withQuery } from "../../core/router.js";
 
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, query, signal }) {
   const data = await api.labels(run, signal);
   const only = query.get("label");
   const rows = only ? data.rows.filter((r) => r.label === only) : data.rows;
   const shown =
-    rows.length &&
+    rows.length > 0 &&
     table({
       caption: "Labels",
       rows,

@@ -1,21 +1,32 @@
-// Today's rewarder on recorded responses: what would be judged differently now.
+// Recorded responses scored again with the reward function that is installed now, and which scores would change.
 
+import { rowKeys } from "../../components/row-keys.js";
 import * as api from "../../api/client.js";
-import { h, replace, visible } from "../../core/dom.js";
-import { num, plural, words } from "../../core/format.js";
-import { rowKeys } from "../../components/keys.js";
-import { go, link } from "../../core/router.js";
-import { chips, responseLink, selection } from "../rollouts/filters.js";
+import { segmented } from "../../components/navigation.js";
 import { empty, fill } from "../../components/states.js";
-import { segmented, table } from "../../components/table.js";
+import { table } from "../../components/table.js";
+import { h, replace, visible } from "../../core/dom.js";
+import { chips, filtersOf } from "../../core/filters.js";
+import { num, plural, words } from "../../core/format.js";
+import { responseLink } from "../../core/links.js";
+import { go, link } from "../../core/router.js";
 
+/** @typedef {import("../../api/types.js").Rescored} Rescored */
+/** @typedef {import("../../api/types.js").RescoredRow} RescoredRow */
+/** @typedef {import("../../components/keys.js").Key} Key */
+
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, query, signal }) {
-  const chosen = selection(query);
+  const chosen = filtersOf(query);
   if (!chosen.has("step")) chosen.set("step", "last");
   const asked = new URLSearchParams([...chosen, ["size", "200"], ["histogram", "none"]]);
   asked.delete("page");
   const [found, known] = await Promise.all([api.rollouts(run, asked, signal), api.rewarders(signal)]);
   const body = h("div", { class: "stack" });
+  /** @type {Key[]} */
   const keys = [];
   const select = h(
     "select",
@@ -88,28 +99,27 @@ export default async function view({ run, query, signal }) {
     ],
     keys: [
       ["s", "start", () => !button.disabled && start()],
-      ...["j", "k", "Enter"].map((key) => [
-        key,
-        { j: "next row", k: "previous row", Enter: "open the row" }[key],
-        () => keys.find(([one]) => one === key)?.[2](),
-      ]),
+      ...rowKeys([], () => null).map(
+        ([key, text]) => /** @type {Key} */ ([key, text, () => keys.find(([one]) => one === key)?.[2]()]),
+      ),
     ],
   };
 }
 
+/**
+ * @param {string} run
+ * @param {Rescored} data
+ * @param {Key[]} keys replaced by those of the rows shown
+ */
 function result(run, data, keys) {
   const { summary } = data;
   const slot = h("div");
-  const draw = (only) => {
+  const draw = (/** @type {boolean} */ only) => {
     const rows = only ? data.rows.filter((r) => r.changed) : data.rows;
-    const shown = rows.length
-      ? rowTable(run, rows)
-      : {
-          element: empty("Nothing would change", "The installed rewarder judges all of these as recorded."),
-          lines: [],
-        };
-    keys.splice(0, keys.length, ...rowKeys(shown.lines, (i) => go(responseLink(run, rows[i]))));
-    replace(slot, shown.element);
+    const shown = rows.length ? rowTable(run, rows) : null;
+    keys.splice(0, keys.length, ...rowKeys(shown?.lines ?? [], (i) => go(responseLink(run, rows[i]))));
+    const nothing = "The installed rewarder judges all of these as recorded.";
+    replace(slot, shown?.element ?? empty("Nothing would change", nothing));
   };
   draw(summary.changed > 0);
   const tiles = [
@@ -148,8 +158,12 @@ function result(run, data, keys) {
   ];
 }
 
+/**
+ * @param {string} run
+ * @param {RescoredRow[]} rows
+ */
 function rowTable(run, rows) {
-  const judged = (one) =>
+  const grade = (/** @type {RescoredRow["old"]} */ one) =>
     h(
       "span",
       { class: `badge ${one.correct ? "good" : one.correct === null ? "warn" : "bad"}` },
@@ -157,7 +171,13 @@ function rowTable(run, rows) {
       " ",
       words(one.reason),
     );
-  const change = (before, now, format = num) =>
+  /**
+   * @template T
+   * @param {T} before
+   * @param {T} now
+   * @param {(value: T) => string} format
+   */
+  const change = (before, now, format) =>
     format(before) === format(now)
       ? format(now)
       : [h("span", { class: "dim" }, format(before), " → "), h("b", null, format(now))];
@@ -169,9 +189,9 @@ function rowTable(run, rows) {
       { title: "Step", class: "num", cell: (r) => num(r.step) },
       { title: "Response", cell: (r) => h("a", { href: responseLink(run, r) }, `#${r.sample}`) },
       { title: "Rewarder", class: "wide", cell: (r) => r.rewarder },
-      { title: "Before", cell: (r) => judged(r.old) },
-      { title: "Now", cell: (r) => judged(r.new) },
-      { title: "Value", class: "num", cell: (r) => change(r.old.value, r.new.value) },
+      { title: "Before", cell: (r) => grade(r.old) },
+      { title: "Now", cell: (r) => grade(r.new) },
+      { title: "Value", class: "num", cell: (r) => change(r.old.value, r.new.value, (x) => num(x)) },
       {
         title: "Read as",
         class: "preview-cell",

@@ -1,13 +1,17 @@
-// A read-only SQL box over the run's index. The statement is in the address, so a finding can be sent with its query.
+// A read-only SQL console over the index of the run. The statement is in the URL, so a result can be shared by its link.
 
 import * as api from "../../api/client.js";
-import { h, visible } from "../../core/dom.js";
-import { num, plural } from "../../core/format.js";
-import { go, withQuery } from "../../core/router.js";
-import { responseLink } from "../rollouts/filters.js";
 import { empty, fill } from "../../components/states.js";
 import { table } from "../../components/table.js";
+import { h, visible } from "../../core/dom.js";
+import { num, plural } from "../../core/format.js";
+import { responseLink } from "../../core/links.js";
+import { go, withQuery } from "../../core/router.js";
 
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, query, signal }) {
   const schema = await api.tables(run, signal);
   const body = h(
@@ -21,7 +25,7 @@ export default async function view({ run, query, signal }) {
     spellcheck: "false",
     "aria-label": "SQL",
     class: "mono",
-    value: query.get("sql") ?? schema.examples?.[0] ?? "",
+    value: query.get("sql") ?? schema.examples[0] ?? "",
   });
   const start = () => (query.get("sql") === text.value ? ask() : go(withQuery({ sql: text.value })));
   const ask = () =>
@@ -32,7 +36,10 @@ export default async function view({ run, query, signal }) {
       "Asking",
     );
   text.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) (event.preventDefault(), start());
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      start();
+    }
   });
   return {
     title: `${run}: SQL`,
@@ -72,7 +79,7 @@ export default async function view({ run, query, signal }) {
               h("button", { class: "primary", onclick: start }, "Run"),
               h("span", { class: "dim" }, h("kbd", null, "Ctrl"), " ", h("kbd", null, "Enter")),
               h("span", { class: "grow" }),
-              schema.examples?.length > 0 &&
+              schema.examples.length > 0 &&
                 h(
                   "select",
                   {
@@ -99,29 +106,28 @@ export default async function view({ run, query, signal }) {
   };
 }
 
+/**
+ * The rows of a result. A row that names a response opens it.
+ * @param {string} run
+ * @param {import("../../api/types.js").SqlResult} data
+ */
 function result(run, data) {
   if (!data.rows.length) return empty("No rows", data.columns.join(", "));
-  const at = Object.fromEntries(
-    ["kind", "step", "uid", "sample"].map((name) => [
-      name,
-      data.columns.indexOf(name === "uid" && !data.columns.includes("uid") ? "prompt_uid" : name),
-    ]),
-  );
-  const linked = at.step >= 0 && at.uid >= 0 && at.sample >= 0;
-  const open = linked
-    ? (row) =>
-        go(
-          responseLink(run, {
-            kind: row[at.kind] ?? "train",
-            step: row[at.step],
-            uid: row[at.uid],
-            sample: row[at.sample],
-          }),
-        )
-    : null;
-  const cell = (i) => (row) =>
+  const at = (/** @type {string[]} */ ...names) => data.columns.findIndex((one) => names.includes(one));
+  const [kind, step, uid, sample] = [at("kind"), at("step"), at("uid", "prompt_uid"), at("sample")];
+  const linked = step >= 0 && uid >= 0 && sample >= 0;
+  const open = (/** @type {unknown[]} */ row) =>
+    go(
+      responseLink(run, {
+        kind: kind < 0 ? "train" : String(row[kind]),
+        step: Number(row[step]),
+        uid: String(row[uid]),
+        sample: Number(row[sample]),
+      }),
+    );
+  const cell = (/** @type {number} */ i) => (/** @type {unknown[]} */ row) =>
     typeof row[i] === "number"
-      ? num(row[i], 5)
+      ? num(Number(row[i]), 5)
       : row[i] === null
         ? h("span", { class: "dim" }, "null")
         : h(
@@ -129,11 +135,11 @@ function result(run, data) {
             { class: "preview" },
             visible(String(typeof row[i] === "object" ? JSON.stringify(row[i]) : row[i]).slice(0, 1000)),
           );
-  const numeric = (i) => /INT|DOUBLE|FLOAT|DECIMAL/.test(data.types?.[i] ?? "");
+  const numeric = (/** @type {number} */ i) => /INT|DOUBLE|FLOAT|DECIMAL/.test(data.types?.[i] ?? "");
   const shown = table({
     caption: "Result",
     rows: data.rows,
-    open,
+    open: linked ? open : null,
     columns: data.columns.map((name, i) => ({ title: name, class: numeric(i) ? "num" : null, cell: cell(i) })),
   });
   return [

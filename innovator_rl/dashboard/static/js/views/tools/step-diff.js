@@ -1,19 +1,25 @@
-// What training changed: prompts newly solved and newly lost between two steps, or between two runs.
+// What training changed: prompts newly solved and newly lost between two ranges of steps, or between two runs.
 
+import { rowKeys } from "../../components/row-keys.js";
 import * as api from "../../api/client.js";
+import { segmented } from "../../components/navigation.js";
+import { empty, fill } from "../../components/states.js";
+import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
 import { num, words } from "../../core/format.js";
-import { rowKeys } from "../../components/keys.js";
+import { groupLink } from "../../core/links.js";
 import { go, withQuery } from "../../core/router.js";
-import { groupLink } from "../rollouts/filters.js";
-import { empty, fill } from "../../components/states.js";
-import { segmented, table } from "../../components/table.js";
 
+/** @typedef {import("../../api/types.js").Change} Change */
+/** @typedef {import("../../components/keys.js").Key} Key */
+
+/** @type {[rule: string, text: string][]} when a prompt counts as solved */
 const RULES = [
   ["any", "one response right"],
   ["majority", "most right"],
   ["all", "all right"],
 ];
+/** @type {[key: import("../../api/types.js").ChangeCount, title: string, tone: string][]} */
 const COUNTS = [
   ["newly_solved", "newly solved", "good"],
   ["newly_lost", "newly lost", "bad"],
@@ -21,9 +27,13 @@ const COUNTS = [
   ["still_unsolved", "still unsolved", ""],
 ];
 
+/**
+ * @param {import("../types.js").Context} context
+ * @returns {Promise<import("../types.js").View>}
+ */
 export default async function view({ run, query, signal }) {
   const [info, others] = await Promise.all([api.run(run, signal), api.runs(signal)]);
-  const kind = query.get("kind") ?? "train";
+  const kind = query.get("kind") === "validation" ? "validation" : "train";
   const steps = info.record?.[kind]?.steps ?? [];
   const other = query.get("run2") ?? run;
   const span = Math.max(1, Math.floor(steps.length / 4));
@@ -31,9 +41,10 @@ export default async function view({ run, query, signal }) {
   const second = query.get("step2") ?? (other === run ? range(steps.slice(-span)) : first);
   const rule = query.get("rule") ?? "any";
   const body = h("div", { class: "stack" });
+  /** @type {Key[]} */
   const keys = [];
   const ask = { run, step: first, run2: other, step2: second, rule, kind };
-  const step = (key, value, label) =>
+  const step = (/** @type {string} */ key, /** @type {string} */ value, /** @type {string} */ label) =>
     h(
       "label",
       { class: "field" },
@@ -71,7 +82,7 @@ export default async function view({ run, query, signal }) {
       h("span", null, "Solved when"),
       segmented("Solved when", RULES, rule, (v) => go(withQuery({ rule: v === "any" ? null : v }))),
     ),
-    info.record?.validation?.rows > 0 &&
+    (info.record?.validation?.rows ?? 0) > 0 &&
       h(
         "div",
         { class: "field" },
@@ -103,15 +114,21 @@ export default async function view({ run, query, signal }) {
   };
 }
 
+/** @param {number[]} steps */
 const range = (steps) => (steps.length > 1 ? `${steps[0]}-${steps.at(-1)}` : String(steps[0] ?? ""));
 
+/**
+ * @param {Change} data
+ * @param {string} kind
+ * @param {Key[]} keys replaced by those of the rows shown
+ */
 function result(data, kind, keys) {
   if (!data.common)
     return empty(
       "No prompt was asked on both sides",
       `${num(data.from.prompts)} prompts on the first side, ${num(data.to.prompts)} on the second. Widen the steps; prompts come back once an epoch.`,
     );
-  const tables = ["newly_solved", "newly_lost"].map((key) => prompts(data, key, kind));
+  const tables = [prompts(data, "newly_solved", kind), prompts(data, "newly_lost", kind)];
   keys.splice(
     0,
     keys.length,
@@ -129,15 +146,16 @@ function result(data, kind, keys) {
       ),
       h("div", null, h("dt", null, "prompts on both sides"), h("dd", null, num(data.common))),
     ),
-    data.domains?.length > 0 &&
+    data.domains.length > 0 &&
       h("section", { class: "panel" }, h("header", null, h("h2", null, "By domain")), byDomain(data.domains)),
     tables.map((t) => t.element),
   ];
 }
 
+/** @param {Change["domains"]} rows */
 function byDomain(rows) {
   const most = Math.max(1, ...rows.flatMap((r) => [r.newly_solved, r.newly_lost]));
-  const bar = (n, tone) =>
+  const bar = (/** @type {number} */ n, /** @type {string} */ tone) =>
     h("span", { class: `change-bar ${tone}`, "aria-hidden": "true", style: { width: `${(48 * n) / most}px` } });
   return table({
     caption: "Change by domain",
@@ -151,11 +169,19 @@ function byDomain(rows) {
   }).element;
 }
 
+/**
+ * The prompts of one list, and the address of each.
+ * @param {Change} data
+ * @param {"newly_solved" | "newly_lost"} key
+ * @param {string} kind
+ */
 function prompts(data, key, kind) {
-  const rows = data[key] ?? [];
+  const rows = data[key];
   const title = key === "newly_solved" ? "Newly solved" : "Newly lost";
-  const score = (side) => `${num(side.correct)} of ${num(side.samples)}`;
-  const open = (side, name) => groupLink(name, { ...side, kind });
+  const score = (/** @type {import("../../api/types.js").ChangeSide} */ side) =>
+    `${num(side.correct)} of ${num(side.samples)}`;
+  const open = (/** @type {import("../../api/types.js").ChangeSide} */ side, /** @type {string} */ name) =>
+    groupLink(name, { ...side, kind });
   const shown = rows.length
     ? table({
         caption: title,
