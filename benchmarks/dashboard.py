@@ -138,7 +138,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
     from fastapi.testclient import TestClient
 
     from innovator_rl.dashboard.app import create_app
-    from innovator_rl.dashboard.opened import OpenRun
+    from innovator_rl.dashboard.runs.run_session import RunSession
     from innovator_rl.rollouts.store import Store
 
     found: dict[str, Any] = {}
@@ -146,7 +146,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
     runs = app.state.board.runs
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         with timed(found, "index_build"):
-            opened: OpenRun = runs.open(run.name)
+            opened: RunSession = runs.open(run.name)
             opened.wait(600)
         found["rows"] = opened.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
         began, cpu = time.monotonic(), time.process_time()

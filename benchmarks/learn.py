@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from innovator_rl.config import load
-from innovator_rl.rollouts.rundir import RunDir, resolve_runs_dir
+from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 
 ACCURACY = re.compile(r"val-core/(?P<source>[^/]+)/acc/mean@1")
 

@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rewards.code.judging import judge
-from rewards.code.sandbox.engine import Sandbox
+from rewards.code.grading import judge
+from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
 PROGRAM = "a, b = map(int, input().split())\nprint(a + b)"

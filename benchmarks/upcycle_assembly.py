@@ -33,8 +33,8 @@ SECONDS = 1500
 
 
 def dry(folder: Path, layers: int) -> dict[str, Any]:
-    from upcycle.assembly import rehearsal, rehearse_dry
-    from upcycle.config import load
+    from upcycle.checkpoint.convert import rehearsal, rehearse_dry
+    from upcycle.config.schema import load
 
     config = load(CONFIG)
     exported, _ = rehearsal(config, config.donor_config)
@@ -43,8 +43,8 @@ def dry(folder: Path, layers: int) -> dict[str, Any]:
 
 
 def write(folder: Path, layers: int) -> dict[str, Any]:
-    from upcycle.assembly import rehearsal, rehearse_kept
-    from upcycle.config import load
+    from upcycle.checkpoint.convert import rehearsal, rehearse_kept
+    from upcycle.config.schema import load
 
     config = load(CONFIG, SETTINGS)
     exported, identity = rehearsal(config, config.donor_config, layers)
@@ -55,10 +55,10 @@ def write(folder: Path, layers: int) -> dict[str, Any]:
 def native(folder: Path, layers: int) -> dict[str, Any]:
     import torch
 
-    from upcycle.assembly import rehearsal
-    from upcycle.config import load
-    from upcycle.model import InnovatorForCausalLM
-    from upcycle.weights import load_weights
+    from upcycle.checkpoint.convert import rehearsal
+    from upcycle.checkpoint.torch_io import load_weights
+    from upcycle.config.schema import load
+    from upcycle.model.modeling import InnovatorForCausalLM
 
     config = load(CONFIG, SETTINGS)
     exported, _ = rehearsal(config, config.donor_config, layers)
@@ -92,7 +92,7 @@ def transformers(folder: Path, layers: int) -> dict[str, Any]:
 
 def vllm(folder: Path, layers: int) -> dict[str, Any]:
     from innovator_rl import platform
-    from upcycle.verify_vllm import compare
+    from upcycle.checkpoint.verify_vllm import compare
 
     environment = {**platform.environment(2, kv_cache_gb=1), "VLLM_PLUGINS": "none"}
     check = compare(folder, "bfloat16", SECONDS, environment)

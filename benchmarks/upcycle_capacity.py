@@ -23,16 +23,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from innovator_rl.rollouts.metrics import read_metrics
-from innovator_rl.rollouts.rundir import resolve_runs_dir
-from upcycle import assembly
-from upcycle.checkpoints import donor_config
-from upcycle.config import UpcycleConfig, load
-from upcycle.corpora import documents
-from upcycle.dense import continue_dense
-from upcycle.pipeline import here
-from upcycle.report import LOSS
-from upcycle.stage import artefacts, check_sources
+from innovator_rl.runs.metrics import read_metrics
+from innovator_rl.runs.run_dir import resolve_runs_dir
+from upcycle.checkpoint import convert
+from upcycle.checkpoint.readers import donor_config
+from upcycle.config.schema import UpcycleConfig, load
+from upcycle.data.documents import documents
+from upcycle.stages.common import artefacts, check_sources
+from upcycle.stages.dense_baseline import continue_dense
+from upcycle.stages.pipeline import here
+from upcycle.stages.report import LOSS
 
 VOCABULARY = 2048
 SHAPE: dict[str, Any] = {
@@ -120,7 +120,7 @@ def run_seed(config: UpcycleConfig) -> dict[str, Any]:
     train("dense", "")
     for discipline in config.disciplines:
         train("induct", discipline)
-    assembly.split(config, donor_config(donor), donor, folder / "experts", folder / "split", lambda _line: None)
+    convert.split(config, donor_config(donor), donor, folder / "experts", folder / "split", lambda _line: None)
     train("route", "")
     train("integrate", "")
     induction = len(config.disciplines) * config.induct.tokens

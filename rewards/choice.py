@@ -11,10 +11,10 @@ import re
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.equivalence.formula_values import Policy
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare
+from rewards.equivalence.numeric_equivalence import Policy
 from rewards.extraction import Found, final_part, find_answer, unmarked
-from rewards.judging import MAX_ANSWER_CHARS, compare
-from rewards.truth import stance, takes_back
+from rewards.true_false import stance, takes_back
 
 _VERDICTS = {"true": True, "yes": True, "correct": True, "false": False, "no": False, "incorrect": False}
 _LETTER_GOLD = re.compile(r"\(?([A-Z])\)?(?:[.):]\s.*)?", re.DOTALL)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rewards.equivalence.tidy import bare_of_parentheses
+from rewards.equivalence.normalize import bare_of_parentheses
 
 Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
 

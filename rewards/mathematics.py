@@ -10,9 +10,9 @@ import re
 from fractions import Fraction
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.equivalence.formula_values import Policy
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare
+from rewards.equivalence.numeric_equivalence import Policy
 from rewards.extraction import find_answer, hedged, last_boxes, unmarked
-from rewards.judging import MAX_ANSWER_CHARS, compare
 
 POLICY = Policy(measured=False, positive=False)
 _INTEGER = re.compile(r"-?\d{1,30}")

@@ -13,9 +13,9 @@ import re
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.equivalence.formula_values import Policy
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare
+from rewards.equivalence.numeric_equivalence import Policy
 from rewards.extraction import find_answer
-from rewards.judging import MAX_ANSWER_CHARS, compare
 from rewards.physics_parts import met, statements_of
 
 _NAME = r"\$?\s*(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*\$?"

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rewards.degenerate_answers import shortcut_of
 from rewards.equivalence.compare import same
+from rewards.equivalence.containers import items
 from rewards.equivalence.equations import name_of
-from rewards.equivalence.formula_values import Policy
-from rewards.equivalence.structure import items
-from rewards.equivalence.tidy import split_top, tidy
+from rewards.equivalence.normalize import split_top, tidy
+from rewards.equivalence.numeric_equivalence import Policy
 from rewards.extraction import all_boxed, final_part, find_answer
-from rewards.shortcuts import shortcut_of
 
 MAX_STATEMENTS, MAX_BOX_CHARS = 60, 8_000
 _ENVIRONMENT = re.compile(

@@ -23,7 +23,7 @@ from typing import Annotated
 import typer
 
 from innovator_rl.errors import UserError
-from innovator_rl.rollouts.rundir import resolve_runs_dir
+from innovator_rl.runs.run_dir import resolve_runs_dir
 
 SHUTDOWN_SECONDS = 3
 
@@ -44,8 +44,8 @@ def dashboard(
     ] = None,
 ) -> None:
     """Serve the page over the runs in RUNS_DIR until Ctrl-C."""
-    from innovator_rl.dashboard.security import check_token
-    from innovator_rl.dashboard.thresholds import read_thresholds
+    from innovator_rl.dashboard.health.thresholds import read_thresholds
+    from innovator_rl.dashboard.web.security import check_token
 
     check_token(host, token)
     limits = read_thresholds(thresholds)
@@ -104,7 +104,7 @@ def _serve(
     import uvicorn
 
     from innovator_rl.dashboard.app import create_app
-    from innovator_rl.dashboard.thresholds import Thresholds
+    from innovator_rl.dashboard.health.thresholds import Thresholds
 
     assert isinstance(limits, Thresholds)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

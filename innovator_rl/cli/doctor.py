@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from innovator_rl.config import load
-from innovator_rl.config.preflight import Finding, Machine, check, errors, health, software
-from innovator_rl.config.preflight import describe as describe_case
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.preflight import Diagnostic, Machine, check, errors, rewarder_health, software
+from innovator_rl.preflight import describe as describe_case
 from innovator_rl.scoring import registry
 
 COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
@@ -45,18 +45,18 @@ def doctor(
     raise typer.Exit(2 if stopped else 0)
 
 
-def examine(run: RunConfig, machine: Machine, alone: bool, deep: bool) -> list[Finding]:
+def examine(run: RunConfig, machine: Machine, alone: bool, deep: bool) -> list[Diagnostic]:
     """The findings about a run, or with `alone` those about the machine's software."""
     if not alone:
         return check(run, machine=machine, deep=deep)
     case, _ = describe_case(run, machine=machine)
     found = list(software.check(case, deep))
     if deep:
-        found += health.check(registry.names(), run.reward.model_dump(), "warning")
+        found += rewarder_health.check(registry.names(), run.reward.model_dump(), "warning")
     return found
 
 
-def report(machine: Machine, findings: list[Finding], run: RunConfig | None) -> dict[str, object]:
+def report(machine: Machine, findings: list[Diagnostic], run: RunConfig | None) -> dict[str, object]:
     """The answer as plain values: machine, findings, verdict, and the resolved run."""
     return {
         "ok": not errors(findings),
@@ -74,7 +74,7 @@ def report(machine: Machine, findings: list[Finding], run: RunConfig | None) -> 
     }
 
 
-def _show(machine: Machine, findings: list[Finding], config: str | None) -> None:
+def _show(machine: Machine, findings: list[Diagnostic], config: str | None) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

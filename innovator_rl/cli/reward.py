@@ -24,7 +24,7 @@ from innovator_rl.cli.reward_rescore import rescore_run
 from innovator_rl.cli.reward_score import score_file
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import registry
-from innovator_rl.scoring.kit import checkup, scaffold
+from innovator_rl.scoring.authoring import scaffold, validate
 
 app = typer.Typer(help="Rewarders: list, write, check, judge a file or a recorded run.", no_args_is_help=True)
 app.command("score")(score_file)
@@ -73,11 +73,11 @@ def check(
 ) -> None:
     """Golden cases, probes, determinism, speed, memory, faults: is the rewarder ready, and what is to fix?"""
     rewarder, label = _resolve(name)
-    bounds = checkup.Bounds(timeout, memory_mb, code_isolation)
+    bounds = validate.CheckConfig(timeout, memory_mb, code_isolation)
     ready: list[bool] = []
 
     def once() -> None:
-        report = checkup.check(rewarder, name=label, golden=golden, bounds=bounds, progress=_progress(as_json))
+        report = validate.check(rewarder, name=label, golden=golden, bounds=bounds, progress=_progress(as_json))
         ready.append(report.ready)
         typer.echo(json.dumps(report.as_dict()) if as_json else report.text())
 
@@ -85,7 +85,7 @@ def check(
         once()
         raise typer.Exit(0 if ready[-1] else 1)
     try:
-        checkup.watch(lambda: checkup.watched(rewarder, golden), _tolerant(once))
+        validate.watch(lambda: validate.watched(rewarder, golden), _tolerant(once))
     except KeyboardInterrupt:
         raise typer.Exit(0 if ready and ready[-1] else 1) from None
 

@@ -15,8 +15,8 @@ from typing import IO, Annotated
 import typer
 
 from innovator_rl.errors import UserError
-from innovator_rl.rollouts.rundir import resolve_runs_dir
 from innovator_rl.rollouts.store import Store
+from innovator_rl.runs.run_dir import resolve_runs_dir
 from innovator_rl.scoring import Score, ScoringPool, registry
 from innovator_rl.scoring.rescoring import Row, differs, judged
 

@@ -17,11 +17,12 @@ from typing import Annotated, Any
 import typer
 
 from innovator_rl.errors import UserError
-from innovator_rl.rollouts.files import dump_json, duration
-from innovator_rl.rollouts.progress import domains_text, groups_text, percent
-from innovator_rl.rollouts.rundir import RunDir, RunState, list_runs, resolve_runs_dir
+from innovator_rl.rollouts.domain_figures import domain_figures
 from innovator_rl.rollouts.store import Store
-from innovator_rl.rollouts.summary import domain_figures, step_figures
+from innovator_rl.runs.files import dump_json, duration
+from innovator_rl.runs.progress import domains_text, groups_text, percent
+from innovator_rl.runs.run_dir import RunDir, RunState, list_runs, resolve_runs_dir
+from innovator_rl.runs.summary import step_figures
 
 app = typer.Typer(help="Runs: list, show, stop, export.", no_args_is_help=True)
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from innovator_rl.config import load
-from innovator_rl.config.preflight import check, errors
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.errors import UserError
-from innovator_rl.rollouts.rundir import page_link
+from innovator_rl.preflight import check, errors
+from innovator_rl.runs.run_dir import page_link
 
 if TYPE_CHECKING:
     from innovator_rl.training.launch import Files
@@ -38,8 +38,8 @@ def train(
     """Train a model as CONFIG says."""
     run_config = load(config, list(overrides or []))
     _stop_on_errors(run_config)
+    from innovator_rl.integrations.verl.callbacks import StopRequested
     from innovator_rl.training.launch import launch, plan, prepare_process, run_directory, write_plan
-    from innovator_rl.training.observer import StopRequested
 
     prepare_process(run_config)
     run = run_directory(run_config)

@@ -9,9 +9,9 @@ import typer
 from innovator_rl.errors import UserError
 
 if TYPE_CHECKING:
-    from upcycle.config import UpcycleConfig
-    from upcycle.plan import Plan
-    from upcycle.verify import Check
+    from upcycle.checkpoint.verify import Check
+    from upcycle.config.schema import UpcycleConfig
+    from upcycle.planning.plan import Plan
 
 app = typer.Typer(no_args_is_help=True, help="Dense checkpoint to mixture of experts, in the paper's four stages.")
 
@@ -34,13 +34,13 @@ def plan_command(
     json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
 ) -> None:
     """Count parameters, files, bytes, operations and memory before anything runs."""
-    from upcycle.plan import plan
+    from upcycle.planning.plan import plan
 
     wanted = _load(config, settings)
     counted = plan(wanted, _donor_config(wanted), gpus)
     cut = None
     if meta:
-        from upcycle.meta import local_numbers
+        from upcycle.planning.meta_device import local_numbers
 
         whole, local = local_numbers(counted.spec, gpus)
         cut = {"parameters": whole, "parameters_on_rank_0": local}
@@ -62,8 +62,8 @@ def run_command(
     dense: Annotated[bool, typer.Option("--dense", help="Also train the dense baseline on the same text.")] = False,
 ) -> None:
     """All stages in order, then export and verify; what is complete is skipped."""
-    from upcycle import pipeline
-    from upcycle.verify import verify
+    from upcycle.checkpoint.verify import verify
+    from upcycle.stages import pipeline
 
     wanted = _load(config, settings)
     target = pipeline.run(wanted, _donor(wanted), _trainer(config, settings, ranks), typer.echo, dense)
@@ -122,7 +122,7 @@ def report_command(
     plot: Annotated[Path | None, typer.Option(help="Also draw the training losses into this PNG file.")] = None,
 ) -> None:
     """Every stage side by side: held-out loss, routing, what general ability is left."""
-    from upcycle import report
+    from upcycle.stages import report
 
     wanted = _load(config, settings)
     typer.echo(report.table(wanted))
@@ -136,7 +136,7 @@ def ablate_command(
     settings: Settings = None,
 ) -> None:
     """Run every variant of a file on one token budget and print the table."""
-    from upcycle import ablations
+    from upcycle.stages import ablations
 
     typer.echo(ablations.run(config, settings or [], _progress))
 
@@ -144,7 +144,7 @@ def ablate_command(
 @app.command("split")
 def split_command(config: Config, settings: Settings = None) -> None:
     """Stage 2: cut the induced experts into finer ones."""
-    from upcycle.assembly import split
+    from upcycle.checkpoint.convert import split
 
     wanted = _load(config, settings)
     folder = _folder(wanted)
@@ -163,7 +163,7 @@ def export_command(
     out: Annotated[Path | None, typer.Option(help="Where to; else RUNS_DIR/NAME/export.")] = None,
 ) -> None:
     """Write the standard Qwen2-MoE checkpoint of a trained mixture."""
-    from upcycle.assembly import export
+    from upcycle.checkpoint.convert import export
 
     wanted = _load(config, settings)
     target = out or _folder(wanted) / "export"
@@ -185,20 +185,20 @@ def rehearse_command(
     import resource
     import time
 
-    from upcycle import assembly
-    from upcycle.memory import peak_resident
+    from upcycle.checkpoint import convert
+    from upcycle.training.memory import peak_resident
 
     if rolling and out:
         raise UserError("--rolling deletes what it wrote and --out keeps it: give one of them")
     wanted = _load(config, settings)
-    exported, identity = assembly.rehearsal(wanted, _donor_config(wanted), layers)
+    exported, identity = convert.rehearsal(wanted, _donor_config(wanted), layers)
     started, size = time.perf_counter(), wanted.export.shard_bytes
     if rolling:
-        assembly.rehearse_rolling(exported, identity, rolling, size, typer.echo)
+        convert.rehearse_rolling(exported, identity, rolling, size, typer.echo)
     elif out:
-        assembly.rehearse_kept(exported, identity, out, size, typer.echo)
+        convert.rehearse_kept(exported, identity, out, size, typer.echo)
     else:
-        assembly.rehearse_dry(exported, size, typer.echo)
+        convert.rehearse_dry(exported, size, typer.echo)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     written = sum(entry.bytes for entry in exported.entries.values()) / 1e9
     processor = usage.ru_utime + usage.ru_stime
@@ -223,8 +223,8 @@ def verify_command(
     vllm_seconds: Annotated[float, typer.Option(min=1, help="Time limit of the vLLM check.")] = 900.0,
 ) -> None:
     """Prove that the export is the native model; exit code 3 if a check fails."""
-    from upcycle.spec import read_json
-    from upcycle.verify import verify
+    from upcycle.checkpoint.verify import verify
+    from upcycle.model.architecture import read_json
 
     if config is None and checkpoint is None:
         raise UserError("give a configuration, or --checkpoint FOLDER")
@@ -236,7 +236,7 @@ def verify_command(
     checks = list(_shown(verify(checkpoint, native, logits=logits, progress=_progress)))
     if vllm:
         from innovator_rl import platform
-        from upcycle.verify_vllm import compare
+        from upcycle.checkpoint.verify_vllm import compare
 
         stored = read_json(checkpoint / "config.json", "give an exported checkpoint")["dtype"]
         served = "float32" if stored == "float32" else "bfloat16"
@@ -258,10 +258,10 @@ def _train_stage(stage: str, config: Path, settings: list[str] | None, ranks: in
 def _trainer(config: Path, settings: list[str] | None, ranks: int) -> "Callable[[str, str], object]":
     """What trains (stage, discipline): this process, or torchrun with the same command on several ranks."""
     if ranks == 1:
-        from upcycle import pipeline
+        from upcycle.stages import pipeline
 
         return pipeline.here(_load(config, settings))
-    from upcycle import launch
+    from upcycle.stages import launch
 
     def train(stage: str, discipline: str) -> None:
         chosen = ["--discipline", discipline] if discipline else []
@@ -274,8 +274,8 @@ def _induct_as_jobs(
     config: Path, settings: list[str] | None, wanted: "UpcycleConfig", names: list[str], ranks: int, address: str
 ) -> None:
     from innovator_rl.jobs.submit import client
-    from innovator_rl.rollouts.rundir import resolve_runs_dir
-    from upcycle import launch
+    from innovator_rl.runs.run_dir import resolve_runs_dir
+    from upcycle.stages import launch
 
     connection = client(address)
     ids = launch.as_jobs(connection, config, settings or [], names, ranks, resolve_runs_dir(wanted.runs_dir))
@@ -297,7 +297,7 @@ def _progress(line: str) -> None:
 
 
 def _load(path: Path, settings: list[str] | None) -> "UpcycleConfig":
-    from upcycle.config import load
+    from upcycle.config.schema import load
 
     return load(path, settings or [])
 
@@ -321,7 +321,7 @@ def _donor(config: "UpcycleConfig") -> Path:
 
 def _donor_config(config: "UpcycleConfig") -> dict[str, Any]:
     """The donor's config.json, or the configuration's copy of it where the donor is not at hand; they must agree."""
-    from upcycle.checkpoints import donor_config
+    from upcycle.checkpoint.readers import donor_config
 
     try:
         found = donor_config(_donor(config))
@@ -338,7 +338,7 @@ def _donor_config(config: "UpcycleConfig") -> dict[str, Any]:
 
 
 def _folder(config: "UpcycleConfig") -> Path:
-    from innovator_rl.rollouts.rundir import resolve_runs_dir
+    from innovator_rl.runs.run_dir import resolve_runs_dir
 
     return resolve_runs_dir(config.runs_dir) / config.name
 

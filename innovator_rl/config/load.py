@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from innovator_rl.config.fields import known_keys, settings
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.config.schema_introspection import known_keys, settings
 from innovator_rl.errors import UserError
 
 RENAMED = {"reward.allow_unsafe_code": "reward.code_isolation"}

@@ -1,6 +1,6 @@
 """`auto` becomes a value: the one place that decides it, so that preflight, verl's configuration and the trainer agree.
 
-`Facts` is what launch knows beyond the configuration (which folder the model is in, which files, which platform);
+`RuntimeContext` is what launch knows beyond the configuration (which folder the model is in, which files, which platform);
 `resolve` is a pure function of both.
 """
 
@@ -21,7 +21,7 @@ SERVICE_CPUS = 38
 
 
 @dataclass(frozen=True)
-class Facts:
+class RuntimeContext:
     """What a run's launch resolved before verl's configuration can be written."""
 
     model_path: str
@@ -50,15 +50,6 @@ class Resolved:
     micro_batch_tokens: int
     remove_padding: bool
     ray_cpus: int | None
-
-
-def detect_platform(config: RunConfig) -> Platform:
-    """`resources.platform`; auto is what the platform room finds (environment, build of torch, driver)."""
-    if config.resources.platform != "auto":
-        return config.resources.platform
-    from innovator_rl.platform.accelerator import detect
-
-    return "cpu" if detect()[0] == "cpu" else "cuda"
 
 
 def threads(config: RunConfig) -> int:

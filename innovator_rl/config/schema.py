@@ -2,7 +2,7 @@
 
 The defaults are DAPO's recipe (arXiv 2503.14476): clip-higher, token-level loss, dynamic sampling, soft overlong
 punishment, no KL term. An unknown key is an error, and so is a number outside its range; what depends on the model,
-the data or the machine is judged by `innovator_rl.config.preflight`. `auto` values become numbers in
+the data or the machine is judged by `innovator_rl.preflight`. `auto` values become numbers in
 `innovator_rl.config.resolve`. docs/configuration.md is generated from this file.
 """
 

@@ -22,29 +22,29 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from innovator_rl import __version__
-from innovator_rl.dashboard.answers import Json
-from innovator_rl.dashboard.change import change
-from innovator_rl.dashboard.curves import curves
-from innovator_rl.dashboard.errors import RequestError
-from innovator_rl.dashboard.events import events
-from innovator_rl.dashboard.export import FORMATS, export, export_columns, selected
-from innovator_rl.dashboard.health import health
-from innovator_rl.dashboard.labels import Labels, response_key
-from innovator_rl.dashboard.molecules import Molecules
-from innovator_rl.dashboard.opened import OpenRun
-from innovator_rl.dashboard.rescore import Rescorer
-from innovator_rl.dashboard.response import group_answer, response_answer
-from innovator_rl.dashboard.rollouts import groups_page, narrowed, rollouts_page
-from innovator_rl.dashboard.run_page import compare, run_answer
-from innovator_rl.dashboard.runs import Runs
-from innovator_rl.dashboard.search import Searches
-from innovator_rl.dashboard.security import Guard
-from innovator_rl.dashboard.selection import SORTS, check_names, one, read_order, read_selection, whole
-from innovator_rl.dashboard.sqlbox import describe_sql, run_sql
-from innovator_rl.dashboard.static_site import static_site
-from innovator_rl.dashboard.thresholds import Thresholds
-from innovator_rl.dashboard.tokens import MOST_TOKENS, tokens_answer
-from innovator_rl.rollouts.files import utc_now
+from innovator_rl.dashboard.health.alerts import health
+from innovator_rl.dashboard.health.thresholds import Thresholds
+from innovator_rl.dashboard.molecules.renderer import Molecules
+from innovator_rl.dashboard.queries.curves import curves
+from innovator_rl.dashboard.queries.filters import SORTS, check_names, one, read_order, read_selection, whole
+from innovator_rl.dashboard.queries.response import group_answer, response_answer
+from innovator_rl.dashboard.queries.rollouts import groups_page, narrowed, rollouts_page
+from innovator_rl.dashboard.queries.run_detail import compare, run_answer
+from innovator_rl.dashboard.queries.search import Searches
+from innovator_rl.dashboard.queries.step_diff import change
+from innovator_rl.dashboard.queries.tokens import MOST_TOKENS, tokens_answer
+from innovator_rl.dashboard.runs.events import events
+from innovator_rl.dashboard.runs.labels import Labels, response_key
+from innovator_rl.dashboard.runs.registry import Runs
+from innovator_rl.dashboard.runs.run_session import RunSession
+from innovator_rl.dashboard.tools.export import FORMATS, export, export_columns, selected
+from innovator_rl.dashboard.tools.rescore import Rescorer
+from innovator_rl.dashboard.tools.sql_console import describe_sql, run_sql
+from innovator_rl.dashboard.tools.static_site import static_site
+from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.dashboard.web.json_response import Json
+from innovator_rl.dashboard.web.security import Guard
+from innovator_rl.runs.files import utc_now
 from innovator_rl.scoring import registry
 
 STATIC = Path(__file__).with_name("static")
@@ -91,9 +91,9 @@ class Dashboard:
         self.rescorer = Rescorer()
         self._labels: dict[Path, Labels] = {}
 
-    def labels(self, opened: OpenRun) -> Labels:
+    def labels(self, session: RunSession) -> Labels:
         """The labels of a run."""
-        return self._labels.setdefault(opened.run.path, Labels(opened.run.path))
+        return self._labels.setdefault(session.run.path, Labels(session.run.path))
 
     def close(self) -> None:
         """End every thread and process."""
@@ -169,10 +169,10 @@ def _add_runs(app: FastAPI, board: Dashboard) -> None:
 
     @app.get("/api/runs/{run}")
     def one_run(run: str) -> Json:
-        opened = runs.open(run)
-        opened.alarms = health(opened, board.thresholds)["counts"]
+        session = runs.open(run)
+        session.alarms = health(session, board.thresholds)["counts"]
         return Json(
-            run_answer(opened, board.labels(opened), runs.headline(opened.run, board.thresholds.silent_seconds))
+            run_answer(session, board.labels(session), runs.headline(session.run, board.thresholds.silent_seconds))
         )
 
     @app.get("/api/compare")
@@ -191,9 +191,9 @@ def _add_runs(app: FastAPI, board: Dashboard) -> None:
 
     @app.get("/api/runs/{run}/health")
     def run_health(run: str) -> Json:
-        opened = runs.open(run)
-        answer = health(opened, board.thresholds)
-        opened.alarms = answer["counts"]
+        session = runs.open(run)
+        answer = health(session, board.thresholds)
+        session.alarms = answer["counts"]
         return Json(answer)
 
     @app.get("/api/change")
@@ -213,7 +213,7 @@ def _add_runs(app: FastAPI, board: Dashboard) -> None:
     @app.get("/api/health")
     def alive() -> Json:
         rss = psutil.Process(os.getpid()).memory_info().rss / 2**20
-        return Json({"ok": True, "version": __version__, "rss_mb": round(rss, 1), "open_runs": len(runs.opened())})
+        return Json({"ok": True, "version": __version__, "rss_mb": round(rss, 1), "open_runs": len(runs.session())})
 
 
 def _add_rollouts(app: FastAPI, board: Dashboard) -> None:
@@ -221,53 +221,53 @@ def _add_rollouts(app: FastAPI, board: Dashboard) -> None:
 
     @app.get("/api/runs/{run}/rollouts")
     def rollouts(run: str, request: Request) -> Json:
-        opened = runs.open(run)
-        return Json(rollouts_page(opened, board.labels(opened), board.searches, request.query_params))
+        session = runs.open(run)
+        return Json(rollouts_page(session, board.labels(session), board.searches, request.query_params))
 
     @app.get("/api/runs/{run}/groups")
     def groups(run: str, request: Request) -> Json:
-        opened = runs.open(run)
-        return Json(groups_page(opened, board.labels(opened), board.searches, request.query_params))
+        session = runs.open(run)
+        return Json(groups_page(session, board.labels(session), board.searches, request.query_params))
 
     @app.get("/api/runs/{run}/group")
     def group(run: str, request: Request) -> Json:
-        opened, (kind, step, uid, _) = runs.open(run), _name(request, sample=False)
+        session, (kind, step, uid, _) = runs.open(run), _name(request, sample=False)
         chars = whole(request.query_params, "chars", 20_000, 0, MOST_CHARS)
-        return Json(_again(opened, lambda: group_answer(opened, board.labels(opened), kind, step, uid, chars)))
+        return Json(_again(session, lambda: group_answer(session, board.labels(session), kind, step, uid, chars)))
 
     @app.get("/api/runs/{run}/response")
     def response(run: str, request: Request) -> Json:
-        opened, name = runs.open(run), _name(request)
+        session, name = runs.open(run), _name(request)
         offset = whole(request.query_params, "offset", 0, 0, 10**10)
         limit = whole(request.query_params, "limit", 200_000, 0, MOST_CHARS)
-        return Json(_again(opened, lambda: response_answer(opened, board.labels(opened), *name, offset, limit)))
+        return Json(_again(session, lambda: response_answer(session, board.labels(session), *name, offset, limit)))
 
     @app.get("/api/runs/{run}/tokens")
     def tokens(run: str, request: Request) -> Json:
-        opened, name = runs.open(run), _name(request)
+        session, name = runs.open(run), _name(request)
         offset = whole(request.query_params, "offset", 0, 0, 10**9)
         limit = whole(request.query_params, "limit", 2_000, 1, MOST_TOKENS)
-        return Json(_again(opened, lambda: tokens_answer(opened, *name, offset, limit)))
+        return Json(_again(session, lambda: tokens_answer(session, *name, offset, limit)))
 
     @app.get("/api/runs/{run}/export")
     def exported(run: str, request: Request) -> StreamingResponse:
-        opened, parameters = runs.open(run), request.query_params
+        session, parameters = runs.open(run), request.query_params
         chosen = read_selection(parameters, also=("sort", "format", "columns"))
         form, names = one(parameters, "format", "jsonl"), export_columns(one(parameters, "columns", "all"))
         if form not in FORMATS:
             raise RequestError(f"format={form[:40]}: use {', '.join(FORMATS)}")
-        narrowed(opened, board.labels(opened), board.searches, chosen)
-        places = selected(opened, chosen, read_order(parameters, SORTS, "step"))
-        return _download(export(opened, places, form, names), FORMATS[form], f"{opened.run.name}.{form}")
+        narrowed(session, board.labels(session), board.searches, chosen)
+        places = selected(session, chosen, read_order(parameters, SORTS, "step"))
+        return _download(export(session, places, form, names), FORMATS[form], f"{session.run.name}.{form}")
 
     @app.get("/api/runs/{run}/static")
     def as_files(run: str, request: Request) -> StreamingResponse:
-        opened = runs.open(run)
+        session = runs.open(run)
         chosen = read_selection(request.query_params)
-        narrowed(opened, board.labels(opened), board.searches, chosen)
-        alarms = health(opened, board.thresholds)
+        narrowed(session, board.labels(session), board.searches, chosen)
+        alarms = health(session, board.thresholds)
         return _download(
-            static_site(opened, board.labels(opened), chosen, alarms), "application/zip", f"{opened.run.name}.zip"
+            static_site(session, board.labels(session), chosen, alarms), "application/zip", f"{session.run.name}.zip"
         )
 
 
@@ -308,29 +308,29 @@ def _add_tools(app: FastAPI, board: Dashboard) -> None:
 
     @app.post("/api/runs/{run}/labels")
     def label(run: str, body: LabelBody) -> Json:
-        opened = runs.open(run)
-        held, key = board.labels(opened), response_key(body.model_dump())
-        response_exists(opened, key)
+        session = runs.open(run)
+        held, key = board.labels(session), response_key(body.model_dump())
+        response_exists(session, key)
         held.put(key, body.label, body.note, body.remove)
-        opened.changed("labels")
+        session.changed("labels")
         rows = held.of(key)
         return Json({"rows": rows, "total": len(rows), "names": sorted({row["label"] for row in held.all()})})
 
     @app.get("/api/runs/{run}/sql")
     def sql_help(run: str) -> Json:
-        opened = runs.open(run)
-        return Json(describe_sql(opened, board.labels(opened)))
+        session = runs.open(run)
+        return Json(describe_sql(session, board.labels(session)))
 
     @app.post("/api/runs/{run}/sql")
     def sql(run: str, body: SqlBody) -> Json:
-        opened = runs.open(run)
-        return Json(run_sql(opened, board.labels(opened), body.sql))
+        session = runs.open(run)
+        return Json(run_sql(session, board.labels(session), body.sql))
 
 
-def response_exists(opened: OpenRun, key: tuple[str, int, str, int]) -> None:
+def response_exists(session: RunSession, key: tuple[str, int, str, int]) -> None:
     """Raise `RequestError` (404) unless the response is recorded."""
     sql = "SELECT 1 FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample = ?"
-    if not opened.index.ask(sql, key):
+    if not session.index.ask(sql, key):
         raise RequestError(f"there is no response {key[3]} of {key[2][:80]!r} in step {key[1]} ({key[0]})", 404)
 
 
@@ -353,13 +353,13 @@ def _molecule_texts(request: Request, also: tuple[str, ...] = ()) -> tuple[str, 
     return predicted, gold
 
 
-def _again(opened: OpenRun, answer: Callable[[], Any]) -> Any:
+def _again(session: RunSession, answer: Callable[[], Any]) -> Any:
     """`answer()`, once more after a fresh look when a file was merged away meanwhile."""
     try:
         return answer()
     except FileNotFoundError:
-        opened.index.catalogue.forget()
-        opened.index.refresh()
+        session.index.catalogue.forget()
+        session.index.refresh()
         return answer()
 
 

@@ -10,8 +10,8 @@ import signal
 import time
 
 from innovator_rl.errors import UserError
-from innovator_rl.rollouts.identity import find_process
-from innovator_rl.rollouts.rundir import RunDir, RunState
+from innovator_rl.runs.provenance import find_process
+from innovator_rl.runs.run_dir import RunDir, RunState
 
 
 def stop_run(run: RunDir, address: str | None = None) -> str:

@@ -21,9 +21,9 @@ import yaml
 from innovator_rl.config import RunConfig, load
 from innovator_rl.errors import UserError
 from innovator_rl.jobs.package import EXCLUDES, Package, measure
-from innovator_rl.rollouts.files import dump_json
-from innovator_rl.rollouts.identity import git_state
-from innovator_rl.rollouts.rundir import RUNS_DIR_VARIABLE, RunDir, page_link, resolve_runs_dir
+from innovator_rl.runs.files import dump_json
+from innovator_rl.runs.provenance import git_state
+from innovator_rl.runs.run_dir import RUNS_DIR_VARIABLE, RunDir, page_link, resolve_runs_dir
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 # Ray stops a job with SIGTERM and kills it three seconds later; a run needs until its step's end and a checkpoint.

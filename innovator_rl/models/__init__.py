@@ -3,7 +3,7 @@
 Importing this room costs nothing: torch and transformers are imported inside the functions that build a checkpoint.
 """
 
-from innovator_rl.models.facts import ModelFacts, facts
-from innovator_rl.models.store import MADE_MODELS, make, resolve
+from innovator_rl.models.inspect import ModelInfo, inspect_model
+from innovator_rl.models.resolver import BUILT_IN_MODELS, make, resolve
 
-__all__ = ["MADE_MODELS", "ModelFacts", "facts", "make", "resolve"]
+__all__ = ["BUILT_IN_MODELS", "ModelInfo", "inspect_model", "make", "resolve"]

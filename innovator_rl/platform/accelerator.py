@@ -5,10 +5,17 @@ a GPU of its own sees no device even on a GPU machine (Ray empties CUDA_VISIBLE_
 must not switch the whole platform over: the build of torch, the driver's device files and the environment decide.
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from innovator_rl.errors import UserError
+
+if TYPE_CHECKING:
+    from innovator_rl.config.resolve import Platform
+    from innovator_rl.config.schema import RunConfig
 
 # Written by the NVIDIA, AMD and Ascend kernel drivers when they find a device.
 _DEVICE_FILES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/davinci_manager")
@@ -38,3 +45,10 @@ def _detect_from_machine() -> tuple[str, str]:
     if torch.cuda.is_available():
         return "cuda", "torch.cuda.is_available()"
     return "cpu", "no accelerator's driver is loaded and torch.cuda.is_available() is false"
+
+
+def detect_platform(config: RunConfig) -> Platform:
+    """Return the platform of a run; `auto` is what `detect` finds (environment, torch build, driver)."""
+    if config.resources.platform != "auto":
+        return config.resources.platform
+    return "cpu" if detect()[0] == "cpu" else "cuda"

@@ -28,10 +28,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from innovator_rl.rollouts.fulltext import FullTextIndex
 from innovator_rl.rollouts.ingest import ROLLOUT_SCHEMA, UPDATE_SCHEMA, Problem, read_narrow
 from innovator_rl.rollouts.schema import DROP_REASON, JUDGED
-from innovator_rl.rollouts.segments import Catalogue, Segment
-from innovator_rl.rollouts.words import Words
+from innovator_rl.rollouts.segments import Segment, SegmentCatalog
 
 INDEX_VERSION = 2
 INDEX_DIRECTORY = ".index"
@@ -80,12 +80,12 @@ FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.ste
 """
 
 
-class Index:
+class RolloutIndex:
     """One run's index. `refresh` is for one thread at a time and takes its turn; questions come from any thread."""
 
     def __init__(self, run_dir: Path, threads: int = 2, memory_mb: int = 144) -> None:
         self.run_dir = run_dir
-        self.catalogue = Catalogue(run_dir)
+        self.catalogue = SegmentCatalog(run_dir)
         self._config: dict[str, Any] = {
             "threads": threads,
             "memory_limit": f"{memory_mb}MB",
@@ -149,7 +149,7 @@ class Index:
         version, build = cursor.execute("SELECT version, build FROM about").fetchall()[0]
         if version != INDEX_VERSION:
             raise ValueError(f"it has version {version}, this program writes version {INDEX_VERSION}")
-        self.words = Words(self.directory / "words.sqlite", build)
+        self.words = FullTextIndex(self.directory / "words.sqlite", build)
         if self.words.fresh:
             cursor.execute("UPDATE responses SET digested = false WHERE digested")
 

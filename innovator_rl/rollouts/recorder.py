@@ -28,7 +28,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from innovator_rl.rollouts.files import dump_json, read_json, write_atomic
 from innovator_rl.rollouts.schema import (
     DATASETS,
     KINDS,
@@ -41,6 +40,7 @@ from innovator_rl.rollouts.schema import (
     step_directory,
 )
 from innovator_rl.rollouts.segments import compact, write_segment
+from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 QUEUE_ROWS = 20_000
 LOSSES = "losses"  # a file for each writer that lost rows, so that a reader can say so

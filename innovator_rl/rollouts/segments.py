@@ -106,7 +106,7 @@ def _not_a_segment(path: Path, named_like_one: bool) -> str:
     return "not part of the record: its name says neither kind nor attempt"
 
 
-class Catalogue:
+class SegmentCatalog:
     """Lists a run's segments; a step's directory is read again only after it has changed."""
 
     def __init__(self, run_dir: Path) -> None:
@@ -196,7 +196,7 @@ def _row_group_rows(table: pa.Table) -> int:
 
 def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> int:
     """Merge one step's segments of one kind and attempt into one; returns how many were merged. Raises `OSError`."""
-    listed = Catalogue(run_dir).segments(dataset, [step], kind, all_attempts=True)
+    listed = SegmentCatalog(run_dir).segments(dataset, [step], kind, all_attempts=True)
     parts = [segment.path for segment in listed if segment.attempt == attempt]
     if len(parts) < FEWEST_TO_COMPACT:
         return 0

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from innovator_rl.rollouts.schema import DATASETS, DROP_REASON, JUDGED, ROLLOUTS, SCHEMAS
-from innovator_rl.rollouts.segments import Catalogue
+from innovator_rl.rollouts.segments import SegmentCatalog
 
 TEXTS = ("prompt", "messages", "response", "answer", "info", "error")
 NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXTS)
@@ -37,7 +37,7 @@ class Store:
 
     def __init__(self, run_dir: str | Path, threads: int = 2) -> None:
         self.path = Path(run_dir)
-        self._catalogue = Catalogue(self.path)
+        self._catalogue = SegmentCatalog(self.path)
         self._connection = duckdb.connect(config={"threads": threads})
         for dataset, schema in SCHEMAS.items():
             self._connection.register("empty", schema.empty_table())

@@ -31,8 +31,8 @@ from typing import Any
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import ERROR_REASONS, FINAL_ERRORS, Score, ScoreRequest, error_score, wrong
-from innovator_rl.scoring.lane import JudgeDied, Lane
-from innovator_rl.scoring.waiting_room import Task, WaitingRoom
+from innovator_rl.scoring.fair_queue import FairRequestQueue, Task
+from innovator_rl.scoring.worker_process import WorkerDied, WorkerHandle
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +85,10 @@ class ScoringPool:
             "max_tasks": int(max_tasks),
         }
         self._start_seconds = start_seconds
-        self._room = WaitingRoom(max_waiting, workers)
+        self._room = FairRequestQueue(max_waiting, workers)
         self._lock = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
-        self._lanes: list[Lane] = []
+        self._lanes: list[WorkerHandle] = []
         self._complained: set[tuple[str, str]] = set()
 
     def submit(self, request: ScoreRequest) -> Future[Score]:
@@ -137,7 +137,7 @@ class ScoringPool:
 
     def judges(self) -> list[int]:
         """The process ids of the judges that are alive, for those who want to see what a killed one costs."""
-        return [lane.judge_pid for lane in list(self._lanes) if lane.judge_pid is not None]
+        return [lane.worker_pid for lane in list(self._lanes) if lane.worker_pid is not None]
 
     def close(self) -> None:
         """Finish what is in flight, drop what is queued, and end every process."""
@@ -189,11 +189,11 @@ class ScoringPool:
     def _work(self, reserved_for: str | None) -> None:
         """A lane's life: take, judge, answer, until the room is closed."""
         warm = self.settings["warm"] if reserved_for is None else [reserved_for]
-        lane = Lane({**self.settings, "warm": warm}, self._start_seconds)
+        lane = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds)
         self._lanes.append(lane)
         try:
             while (task := self._room.take(lane, reserved_for)) is not None:
-                if task.tried_by is None and not task.future.set_running_or_notify_cancel():
+                if task.failed_worker is None and not task.future.set_running_or_notify_cancel():
                     self._room.finish(task, reserved_for)
                     continue
                 result, again = self._serve(lane, task)
@@ -203,7 +203,7 @@ class ScoringPool:
         finally:
             lane.close()
 
-    def _serve(self, lane: Lane, task: Task) -> tuple[Any, bool]:
+    def _serve(self, lane: WorkerHandle, task: Task) -> tuple[Any, bool]:
         """What the task's future gets, and whether the task should rather be tried again elsewhere."""
         lane.warm(task.rewarder)
         try:
@@ -213,7 +213,7 @@ class ScoringPool:
                 scores, detail = [wrong("too_long")] * task.request.size, ""
             else:
                 scores, detail = lane.run(task.request, self._left(task))
-        except JudgeDied as died:
+        except WorkerDied as died:
             task.spent += died.seconds
             reason, detail = "crashed", "its process died"
         except OSError as error:
@@ -225,7 +225,7 @@ class ScoringPool:
             again = any(score.outcome == "error" and score.reason not in FINAL_ERRORS for score in scores)
             return self._settle(task, scores, detail, again)
         if task.request is None:
-            return {"problem": detail}, task.tried_by is None
+            return {"problem": detail}, task.failed_worker is None
         return self._settle(task, [error_score(reason)] * task.request.size, detail, True)
 
     def _left(self, task: Task) -> float:
@@ -234,7 +234,7 @@ class ScoringPool:
 
     def _settle(self, task: Task, scores: list[Score], detail: str, again: bool) -> tuple[Any, bool]:
         assert task.request is not None
-        if again and task.tried_by is None:
+        if again and task.failed_worker is None:
             task.spent += sum(score.seconds for score in scores)
             task.failure = scores[0].reason
             return None, True

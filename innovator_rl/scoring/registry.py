@@ -32,8 +32,8 @@ from typing import Any
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import Rewarder, Score, ScoreRequest
-from innovator_rl.scoring.calling import Caller, named_arguments
-from innovator_rl.scoring.composition import Formula, is_formula, parse
+from innovator_rl.scoring.composite import CompositeReward, is_composite, parse
+from innovator_rl.scoring.invoke import RewardCallable, named_arguments
 
 GROUP = "innovator_rl.rewards"
 MAX_SOURCE_FILES = 500
@@ -99,7 +99,7 @@ def _file(name: str, place: str) -> Path:
 
 def check(name: str) -> None:
     """Raise `UserError` unless `name` is installed, names a module or an existing file, or is a formula of such."""
-    for part in parse(name).names if is_formula(name) else (name,):
+    for part in parse(name).names if is_composite(name) else (name,):
         target(part)
 
 
@@ -110,7 +110,7 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     offers `code_isolation`, `timeout_seconds` and `memory_mb`); a function is returned as it is. Raises
     `UserError` for an unknown name or unusable arguments, and whatever the plugin's own import raises.
     """
-    if is_formula(name):
+    if is_composite(name):
         return Composite(name, parse(name), settings)
     place, _, attribute = target(name).rpartition(":")
     module = _module(place)
@@ -218,12 +218,12 @@ def version(rewarder: Rewarder) -> str:
 class Composite:
     """A formula with its rewarders loaded: one call, one process, one deadline for all of them."""
 
-    def __init__(self, name: str, formula: Formula, settings: Mapping[str, Any] | None) -> None:
+    def __init__(self, name: str, formula: CompositeReward, settings: Mapping[str, Any] | None) -> None:
         self.formula = formula
-        self.callers: dict[str, Caller] = {}
+        self.callers: dict[str, RewardCallable] = {}
         for part in formula.names:
             rewarder = load(part, settings)
-            self.callers[part] = Caller(rewarder, version(rewarder))
+            self.callers[part] = RewardCallable(rewarder, version(rewarder))
             if self.callers[part].group:
                 raise UserError(f"reward formula {name!r}: {part} judges groups and cannot be part of a formula")
 

@@ -15,7 +15,7 @@ from typing import Any
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import registry
 from innovator_rl.scoring.api import TURN_ENDS, Score, ScoreRequest
-from innovator_rl.scoring.composition import is_formula, parse
+from innovator_rl.scoring.composite import is_composite, parse
 from innovator_rl.scoring.pool import ScoringPool
 
 TOLERANCE = 1e-6  # values are recorded as 32-bit floats
@@ -29,7 +29,7 @@ def installed(name: str) -> bool:
     """
     known = registry.names()
     try:
-        parts = [registry.split(part) for part in (parse(name).names if is_formula(name) else (name,))]
+        parts = [registry.split(part) for part in (parse(name).names if is_composite(name) else (name,))]
     except (UserError, RecursionError, MemoryError):  # the last two: brackets nested beyond what Python's parser takes
         return False
     return all(base in known and LIMITS.isdisjoint(parameters) for base, parameters in parts)

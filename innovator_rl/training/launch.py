@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from innovator_rl import models, platform
-from innovator_rl.config.resolve import Facts, detect_platform, placement_cpus, resolve, threads
+from innovator_rl.config.resolve import RuntimeContext, placement_cpus, resolve, threads
 from innovator_rl.config.schema import RunConfig
-from innovator_rl.rollouts.progress import Progress
-from innovator_rl.rollouts.rundir import RunDir, resolve_runs_dir
-from innovator_rl.rollouts.tensorboard import TensorBoardWriter
-from innovator_rl.training.checkpoints import Checkpoint, checkpoints, latest_complete
+from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
+from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
+from innovator_rl.platform.accelerator import detect_platform
+from innovator_rl.runs.progress import Progress
+from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
+from innovator_rl.runs.tensorboard import TensorBoardWriter
 from innovator_rl.training.cluster import ray_cluster
-from innovator_rl.training.observer import RunObserver, StopRequested
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,15 @@ def run_directory(config: RunConfig) -> RunDir:
     return RunDir(resolve_runs_dir(config.logging.runs_dir) / config.name)
 
 
-def plan(config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = "") -> tuple[Facts, Any]:
+def plan(
+    config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = ""
+) -> tuple[RuntimeContext, Any]:
     """What a run is made of: the resolved facts and verl's configuration. Makes the model if it is one that is made here."""
-    from innovator_rl.config.verl import to_verl
+    from innovator_rl.integrations.verl.settings import to_verl
 
     model_path = str(models.resolve(config.model.path))
-    model = models.facts(model_path)
-    facts = Facts(
+    model = models.inspect_model(model_path)
+    facts = RuntimeContext(
         model_path=model_path,
         is_moe=model.is_moe,
         train_files=files.train,
@@ -112,7 +115,7 @@ def launch(config: RunConfig, files: Files) -> RunDir:
             if config.logging.tensorboard
             else None
         )
-        observer = RunObserver(run, attempt, config.rollout.samples_per_prompt, progress, events)
+        observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, events)
         ending.callback(observer.close)
         for line in what_resumes(run, found):
             progress.note(line)
@@ -151,7 +154,7 @@ def what_resumes(run: RunDir, found: Checkpoint | None) -> list[str]:
     return lines
 
 
-def _train(config: RunConfig, facts: Facts, verl_config: Any, run: RunDir, observer: RunObserver) -> None:
+def _train(config: RunConfig, facts: RuntimeContext, verl_config: Any, run: RunDir, observer: RunCallbacks) -> None:
     """Everything between `ray.init` and `ray.shutdown`."""
     environment = prepare_process(config)
     observer.phase("starting: imports", 0)
@@ -160,8 +163,8 @@ def _train(config: RunConfig, facts: Facts, verl_config: Any, run: RunDir, obser
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
-    from innovator_rl.training.agent_loop import RecordingAgentLoopManager
-    from innovator_rl.training.trainer import InnovatorTrainer
+    from innovator_rl.integrations.verl.agent_loop import RecordingAgentLoopManager
+    from innovator_rl.integrations.verl.trainer import InnovatorTrainer
 
     validate_config(
         verl_config, use_reference_policy=need_reference_policy(verl_config), use_critic=need_critic(verl_config)

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.code.judging import Verdict, judge
+from rewards.code.grading import Verdict, judge
 from rewards.code.sandbox.limits import Limits, SandboxFailure
 from rewards.code.sandbox.pool import SandboxPool
 

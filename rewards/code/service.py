@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rewards.code.sandbox.engine import Sandbox
+from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.layers import LEVELS, prove
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
 from rewards.code.sandbox.pool import Full, SandboxPool

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import mpmath
 
-from rewards.equivalence.reader import Node
+from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.tokens import Unreadable
 
 BINDING = ("integral", "sum", "product", "limit")

@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from rewards.equivalence import words
+from rewards.equivalence import text_answers
 from rewards.equivalence.constants import is_constant, same_constant
+from rewards.equivalence.containers import MAX_ITEMS, Items, brackets_match, is_uncertain, items
 from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import Budget, symbols
-from rewards.equivalence.formula_values import Comparison, Policy, readings, rename, same_formula, same_trees
+from rewards.equivalence.intervals import has_relation, region, same_region, signed
+from rewards.equivalence.latex_parser import Node
+from rewards.equivalence.normalize import encloses, split_top, stripped, tidy
+from rewards.equivalence.numeric_equivalence import Comparison, Policy, readings, rename, same_formula, same_trees
 from rewards.equivalence.quantities import quantity, same_quantity
-from rewards.equivalence.reader import Node
-from rewards.equivalence.regions import has_relation, region, same_region, signed
-from rewards.equivalence.structure import MAX_ITEMS, Items, brackets_match, is_uncertain, items
-from rewards.equivalence.tidy import encloses, split_top, stripped, tidy
 from rewards.equivalence.tokens import Unreadable
 
 MAX_DEPTH, MAX_ANSWER_CHARS = 4, 8_000
@@ -71,12 +71,12 @@ class _Judge:
     def compared(self, gold: str, said: str, in_list: bool) -> bool:
         if _BLANK.sub("", gold) == _BLANK.sub("", said) and not _UNDEFINED.search(gold):
             return True
-        names = words.canonical(gold), words.canonical(said)
+        names = text_answers.canonical(gold), text_answers.canonical(said)
         if names[0] and names[0] == names[1]:
             return True
-        worded = words.is_words(gold), words.is_words(said)
+        worded = text_answers.is_words(gold), text_answers.is_words(said)
         if all(worded):
-            return words.same_words(gold, said) or (_is_short(gold, said) and self.values(gold, said))
+            return text_answers.same_words(gold, said) or (_is_short(gold, said) and self.values(gold, said))
         areas = self.regions(gold, said)
         if areas is not None:
             return areas
@@ -96,8 +96,8 @@ class _Judge:
 
     def worded(self, gold: str, said: str) -> bool:
         """Words against no words: only `R = 1 \\text{...}`-like labels remain, which tidying has taken off."""
-        word, other = (gold, said) if words.is_words(gold) else (said, gold)
-        if digit := words.NUMBER_WORDS.get(words.unwrapped(word).strip(" .").casefold()):
+        word, other = (gold, said) if text_answers.is_words(gold) else (said, gold)
+        if digit := text_answers.NUMBER_WORDS.get(text_answers.unwrapped(word).strip(" .").casefold()):
             return self.values(digit, other)
         if split_top(other, "=")[1:]:
             return False
@@ -184,7 +184,7 @@ class _Judge:
 
     def same_half_plane(self, a: str, b: str, c: str, d: str) -> bool:
         """Whether `a < b` and `c < d` say the same: the differences have one positive ratio."""
-        from rewards.equivalence.formula_values import points
+        from rewards.equivalence.numeric_equivalence import points
 
         for trees in readings(a, b, c, d):
             first, second = (Node("add", (x, Node("neg", (y,)))) for x, y in (trees[:2], trees[2:]))

@@ -11,8 +11,8 @@ from typing import Any
 import mpmath
 
 from rewards.equivalence.evaluation import Budget, evaluate, symbols
+from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.quantities import Quantity, close
-from rewards.equivalence.reader import Node
 from rewards.equivalence.tokens import Unreadable
 from rewards.equivalence.units import ONE, Dimension, Unit
 

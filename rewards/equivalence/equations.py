@@ -8,9 +8,17 @@ from collections.abc import Callable
 import mpmath
 
 from rewards.equivalence.evaluation import evaluate, symbols
-from rewards.equivalence.formula_values import Comparison, points, readings, reconcile, rename, same_trees, values_at
+from rewards.equivalence.latex_parser import Node
+from rewards.equivalence.numeric_equivalence import (
+    Comparison,
+    points,
+    readings,
+    reconcile,
+    rename,
+    same_trees,
+    values_at,
+)
 from rewards.equivalence.quantities import quantity
-from rewards.equivalence.reader import Node
 from rewards.equivalence.tokens import Unreadable
 
 EXACT = mpmath.mpf(10) ** -20

@@ -16,7 +16,7 @@ from typing import Any
 import mpmath
 
 from rewards.equivalence import calculus, notation
-from rewards.equivalence.reader import Node
+from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.tokens import Unreadable
 
 MAX_LOG10 = 3_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 from rewards.equivalence import notation
-from rewards.equivalence.reader import CLOSING, Node, Reader
+from rewards.equivalence.latex_parser import CLOSING, Node, Reader
 from rewards.equivalence.tokens import Unreadable, tokens_of
 
 _NONE = Node("none")

@@ -25,9 +25,9 @@ from typing import Any
 from innovator_rl.scoring import Score, abstain, wrong
 from rewards.extraction import final_part, find_answer
 from rewards.molecules import text_metrics
-from rewards.molecules.groups import holds
+from rewards.molecules.caption_facts import Statement, agreement, statements
 from rewards.molecules.parsing import MAX_TEXT_CHARS, UnreadableMolecule, read_molecule
-from rewards.molecules.statements import Statement, agreement, statements
+from rewards.molecules.substructure_classes import holds
 
 THRESHOLD = 0.5
 WRONG_FACT = 0.75

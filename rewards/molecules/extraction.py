@@ -11,7 +11,7 @@ import re
 
 from rewards.extraction import Found, all_boxed, final_part, find_answer
 from rewards.molecules.parsing import MAX_TEXT_CHARS, is_selfies
-from rewards.truth import takes_back
+from rewards.true_false import takes_back
 
 MAX_CANDIDATES = 8
 _RUN = re.compile(

@@ -1,6 +1,6 @@
 """Molecular property questions answered True or False: toxicity, reactivity, blood-brain barrier, BACE1.
 
-Half the marks are there for a coin, so only a response that commits to one side earns any; `rewards.truth` says what
+Half the marks are there for a coin, so only a response that commits to one side earns any; `rewards.true_false` says what
 a commitment is.
 """
 
@@ -10,7 +10,7 @@ import re
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.extraction import Found, all_boxed, final_part, find_answer
-from rewards.truth import alone, stance
+from rewards.true_false import alone, stance
 
 MAX_ANSWER_CHARS = 2_000
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)

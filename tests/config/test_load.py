@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.config import RunConfig, load
-from innovator_rl.config.fields import settings
 from innovator_rl.config.load import validate
+from innovator_rl.config.schema_introspection import settings
 from innovator_rl.errors import UserError
 
 

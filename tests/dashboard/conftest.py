@@ -23,9 +23,9 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(demo_root: Path) -> Iterator[TestClient]:
     """A client of the dashboard over the made-up runs, texts and tokens read."""
     app = create_app([demo_root], demo=True)
-    with TestClient(app, base_url=ADDRESS) as opened:
+    with TestClient(app, base_url=ADDRESS) as session:
         assert app.state.board.runs.open("demo-science").wait_read(60)
-        yield opened
+        yield session
 
 
 @pytest.fixture
@@ -33,5 +33,5 @@ def new_client(tmp_path: Path) -> Iterator[TestClient]:
     """A client over an empty folder, `tmp_path / "runs"`."""
     root = tmp_path / "runs"
     root.mkdir()
-    with TestClient(create_app([root]), base_url=ADDRESS) as opened:
-        yield opened
+    with TestClient(create_app([root]), base_url=ADDRESS) as session:
+        yield session

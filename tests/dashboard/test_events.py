@@ -6,15 +6,15 @@ from pathlib import Path
 
 from dashboard_runs import record
 
-from innovator_rl.dashboard.events import events
-from innovator_rl.dashboard.runs import Runs
+from innovator_rl.dashboard.runs.events import events
+from innovator_rl.dashboard.runs.registry import Runs
 
 
 def test_a_new_step_and_a_new_run_are_announced(tmp_path: Path) -> None:
     record(tmp_path / "r", 1)
     runs = Runs([tmp_path])
-    opened = runs.open("r")
-    assert opened.wait_read()
+    session = runs.open("r")
+    assert session.wait_read()
 
     async def listen() -> list[tuple[str, dict[str, object]]]:
         heard: list[tuple[str, dict[str, object]]] = []

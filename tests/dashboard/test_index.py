@@ -13,20 +13,20 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innovator_rl.rollouts.digest import Digest, repetition, token_means
-from innovator_rl.rollouts.index import Index
+from innovator_rl.rollouts.background_indexer import BackgroundIndexer, repetition, token_means
+from innovator_rl.rollouts.fulltext import FullTextIndex
+from innovator_rl.rollouts.index import RolloutIndex
 from innovator_rl.rollouts.schema import ROLLOUTS
+from innovator_rl.rollouts.segment_reader import SegmentReader
 from innovator_rl.rollouts.segments import compact
-from innovator_rl.rollouts.texts import SegmentReader
-from innovator_rl.rollouts.words import Words
 
 
-def count(index: Index, condition: str = "true") -> int:
+def count(index: RolloutIndex, condition: str = "true") -> int:
     return int(index.ask(f"SELECT count(*) AS n FROM responses WHERE {condition}")[0]["n"])
 
 
-def read_everything(index: Index) -> None:
-    digest = Digest(index, SegmentReader(index.run_dir))
+def read_everything(index: RolloutIndex) -> None:
+    digest = BackgroundIndexer(index, SegmentReader(index.run_dir))
     while digest.work():
         pass
 
@@ -34,7 +34,7 @@ def read_everything(index: Index) -> None:
 def test_new_segments_attempts_and_merges_are_picked_up(tmp_path: Path) -> None:
     run = tmp_path / "r"
     record(run, 1)
-    index = Index(run)
+    index = RolloutIndex(run)
     assert index.refresh() == {(1, "train")}
     rids = index.ask("SELECT prompt_uid, sample, rid FROM responses ORDER BY ALL")
     record(run, 1, groups=1, samples=6)  # two more samples; four that are there already
@@ -68,14 +68,14 @@ def test_a_deleted_or_spoilt_index_is_rebuilt(tmp_path: Path) -> None:
         lambda folder: (folder / "words.sqlite").unlink(),
         lambda folder: (folder / "narrow.duckdb").unlink(),
     ):
-        index = Index(run)
+        index = RolloutIndex(run)
         index.refresh()
         read_everything(index)
         assert count(index) == 16
         assert len(index.words.search("answer")) == 16
         index.close()
         spoil(run / ".index")
-    index = Index(run)
+    index = RolloutIndex(run)
     index.refresh()
     read_everything(index)
     assert len(index.words.search("answer")) == count(index) == 16
@@ -84,7 +84,7 @@ def test_a_deleted_or_spoilt_index_is_rebuilt(tmp_path: Path) -> None:
 
 def test_a_second_reader_gets_an_index_of_its_own(tmp_path: Path) -> None:
     record(tmp_path / "r", 1)
-    first, second = Index(tmp_path / "r"), Index(tmp_path / "r")
+    first, second = RolloutIndex(tmp_path / "r"), RolloutIndex(tmp_path / "r")
     for index in (first, second):
         index.refresh()
         assert count(index) == 16
@@ -98,7 +98,7 @@ def test_a_second_reader_gets_an_index_of_its_own(tmp_path: Path) -> None:
 def test_what_is_read_once_is_not_read_again(tmp_path: Path) -> None:
     run = tmp_path / "r"
     record(run, 1)
-    index = Index(run)
+    index = RolloutIndex(run)
     index.refresh()
     read_everything(index)
     row = index.ask("SELECT entropy, clip_low, clip_high, gap, repetition, digested, measured FROM responses LIMIT 1")[
@@ -124,9 +124,9 @@ def test_what_is_read_once_is_not_read_again(tmp_path: Path) -> None:
 def test_a_step_that_was_left_half_way_goes_on_with_its_other_half(tmp_path: Path) -> None:
     run = tmp_path / "r"
     record(run, 1, groups=300)
-    index = Index(run)
+    index = RolloutIndex(run)
     index.refresh()
-    digest = Digest(index, SegmentReader(run))
+    digest = BackgroundIndexer(index, SegmentReader(run))
     assert digest.work()
     digest.restart()
     first = count(index, "digested")
@@ -208,11 +208,11 @@ def test_a_step_that_lands_is_announced_and_shown(new_client: TestClient, tmp_pa
     run = tmp_path / "runs" / "r"
     record(run, 1)
     assert new_client.get("/api/runs/r/rollouts").json()["total"] == 16
-    opened = new_client.app.state.board.runs.open("r")  # type: ignore[attr-defined]
-    before = opened.versions["rollouts"]
+    session = new_client.app.state.board.runs.open("r")  # type: ignore[attr-defined]
+    before = session.versions["rollouts"]
     record(run, 2, groups=2)
     deadline = time.monotonic() + 20
-    while opened.versions["rollouts"] == before and time.monotonic() < deadline:
+    while session.versions["rollouts"] == before and time.monotonic() < deadline:
         time.sleep(0.05)
     deadline = time.monotonic() + 20
     while new_client.get("/api/runs/r/rollouts").json()["total"] != 24 and time.monotonic() < deadline:
@@ -235,7 +235,7 @@ def test_responses_without_an_update_are_pending_and_validation_is_its_own(
 
 
 def test_words_of_scripts_without_spaces_are_found(tmp_path: Path) -> None:
-    words = Words(tmp_path / "w.sqlite", "b")
+    words = FullTextIndex(tmp_path / "w.sqlite", "b")
     words.add(
         [
             (1, "分子的质量是 12 kg", "p"),

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from innovator_rl.dashboard.tokens import token_texts
+from innovator_rl.dashboard.queries.tokens import token_texts
 from innovator_rl.jobs import submit as jobs
 from innovator_rl.models.byte_tokenizer import byte_tokenizer
-from innovator_rl.rollouts.rundir import RunDir, page_link
+from innovator_rl.runs.run_dir import RunDir, page_link
 
 
 def test_a_job_carries_the_link_to_its_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

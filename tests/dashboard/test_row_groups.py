@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from innovator_rl.rollouts.schema import TOKENS
+from innovator_rl.rollouts.segment_reader import SegmentReader, UnreadableRow
 from innovator_rl.rollouts.segments import ROW_GROUP_TOKENS, write_segment
-from innovator_rl.rollouts.texts import SegmentReader, UnreadableRow
 
 
 @pytest.mark.parametrize(

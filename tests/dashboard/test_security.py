@@ -9,7 +9,7 @@ from dashboard_runs import ADDRESS, SCIENCE, record
 from fastapi.testclient import TestClient
 
 from innovator_rl.dashboard.app import create_app
-from innovator_rl.dashboard.security import check_token
+from innovator_rl.dashboard.web.security import check_token
 from innovator_rl.errors import UserError
 
 TOKEN = "correct-horse-battery"
@@ -105,7 +105,7 @@ def test_sql_reads_the_index_and_nothing_else(client: TestClient, sql: str) -> N
 
 
 def test_sql_ends_in_time_and_in_rows(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innovator_rl.dashboard.sqlbox.SQL_SECONDS", 0.3)
+    monkeypatch.setattr("innovator_rl.dashboard.tools.sql_console.SQL_SECONDS", 0.3)
     endless = client.post(
         f"{SCIENCE}/sql", json={"sql": "SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000000) b(i)"}
     )

@@ -82,7 +82,7 @@ def test_the_ignore_file_and_the_excludes_are_one_list() -> None:
 def test_this_checkout_uploads_a_few_megabytes_of_code() -> None:
     package = measure(ROOT)
     package.check()
-    assert "innovator_rl/rollouts/rundir.py" in package.files
+    assert "innovator_rl/runs/run_dir.py" in package.files
     assert not [
         name
         for name in package.files

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from innovator_rl.rollouts.rundir import RunDir
+from innovator_rl.runs.run_dir import RunDir
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = Path(sys.executable).with_name("ray")

@@ -7,8 +7,8 @@ import pytest
 
 from innovator_rl.cli.main import main
 from innovator_rl.rollouts.recorder import Recorder
-from innovator_rl.rollouts.rundir import RunDir
 from innovator_rl.rollouts.schema import RolloutRow, UpdateRow
+from innovator_rl.runs.run_dir import RunDir
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.jobs.stop import stop_run, wait_until_over
-from innovator_rl.rollouts.rundir import RunDir
+from innovator_rl.runs.run_dir import RunDir
 
 TRAINER = """
     import sys, time
-    from innovator_rl.rollouts.rundir import RunDir
+    from innovator_rl.runs.run_dir import RunDir
     run = RunDir(sys.argv[1])
     run.open_attempt(total_steps=9)
     run.heartbeat(2, "generating")

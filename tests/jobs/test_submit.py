@@ -12,7 +12,7 @@ from innovator_rl.config import load
 from innovator_rl.errors import UserError
 from innovator_rl.jobs import submit
 from innovator_rl.jobs.submit import plan
-from innovator_rl.rollouts.rundir import RunDir
+from innovator_rl.runs.run_dir import RunDir
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.errors import UserError
-from innovator_rl.models import facts, make, resolve
+from innovator_rl.models import inspect_model, make, resolve
 from innovator_rl.models.byte_tokenizer import byte_symbols, byte_tokenizer
-from innovator_rl.models.facts import from_config
-from innovator_rl.models.store import MADE_MODELS, MARKER
+from innovator_rl.models.inspect import from_config
+from innovator_rl.models.resolver import BUILT_IN_MODELS, MARKER
 
 QWEN25_7B = {
     "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944,
@@ -41,14 +41,14 @@ def test_tiny_models_are_equal_bit_for_bit_and_countable(name: str, cache: Path,
     with safe_open(str(first / "model.safetensors"), "pt") as tensors:  # type: ignore[no-untyped-call]
         sizes = [tensors.get_tensor(key).numel() for key in tensors.keys()]  # noqa: SIM118
         assert {str(tensors.get_tensor(key).dtype) for key in tensors.keys()} == {"torch.float32"}  # noqa: SIM118
-    found = facts(first)
+    found = inspect_model(first)
     assert found.params_total == sum(sizes)
     assert found.head_dim == 32
     assert found.vocab % 32 == 0
 
 
 def test_mixture_has_a_shared_expert_and_top_two_of_eight(cache: Path) -> None:
-    found = facts(make("tiny-qwen2-moe", cache))
+    found = inspect_model(make("tiny-qwen2-moe", cache))
     assert (found.is_moe, found.experts, found.top_k) == (True, 8, 2)
     assert 0 < (found.params_active or 0) < (found.params_total or 0)
 
@@ -87,7 +87,7 @@ def test_byte_symbols_are_the_alphabet_of_byte_level_bpe() -> None:
 
 
 def test_parallel_callers_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from innovator_rl.models import store
+    from innovator_rl.models import resolver
 
     built: list[Path] = []
 
@@ -96,7 +96,7 @@ def test_parallel_callers_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         threading.Event().wait(0.2)
         (folder / "config.json").write_text("{}")
 
-    monkeypatch.setitem(store.MADE_MODELS, "slow", store.Recipe(1, slow_build))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "slow", resolver.Recipe(1, slow_build))
     threads = [threading.Thread(target=make, args=("slow", tmp_path)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -109,7 +109,7 @@ def test_parallel_callers_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_stale_recipe_is_made_again_and_a_failed_build_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from innovator_rl.models import store
+    from innovator_rl.models import resolver
 
     def write(folder: Path) -> None:
         (folder / "config.json").write_text("{}")
@@ -118,14 +118,14 @@ def test_a_stale_recipe_is_made_again_and_a_failed_build_leaves_nothing(
         write(folder)
         raise OSError("disk full")
 
-    monkeypatch.setitem(store.MADE_MODELS, "model", store.Recipe(1, write))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.Recipe(1, write))
     folder = make("model", tmp_path)
     (folder / "left-over").write_text("old")
-    monkeypatch.setitem(store.MADE_MODELS, "model", store.Recipe(2, fail))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.Recipe(2, fail))
     with pytest.raises(OSError, match="disk full"):
         make("model", tmp_path)
     assert (folder / "left-over").exists()
-    monkeypatch.setitem(store.MADE_MODELS, "model", store.Recipe(2, write))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.Recipe(2, write))
     assert sorted(p.name for p in make("model", tmp_path).iterdir()) == ["config.json", MARKER]
 
 
@@ -171,7 +171,7 @@ def test_smollm2_answers_a_sum() -> None:
     folder = make("smollm2-135m")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    found = facts("smollm2-135m")
+    found = inspect_model("smollm2-135m")
     assert (found.head_dim, found.tied, found.dtype) == (64, True, "float32")
     assert found.params_total == sum(p.numel() for p in model.parameters())
     assert tokenizer.eos_token == "<|im_end|>"
@@ -191,4 +191,4 @@ def test_smollm2_answers_a_sum() -> None:
 
 
 def test_every_recipe_has_a_version() -> None:
-    assert all(recipe.version >= 1 for recipe in MADE_MODELS.values())
+    assert all(recipe.version >= 1 for recipe in BUILT_IN_MODELS.values())

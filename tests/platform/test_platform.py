@@ -9,7 +9,7 @@ import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.platform import accelerator, environment
-from innovator_rl.platform.on_import import after_import
+from innovator_rl.platform.import_hooks import after_import
 
 
 def run_python(program: str, **variables: str) -> str:
@@ -40,7 +40,7 @@ print(json.dumps([p.ACTIVE, found.name, [s.name for s in found.shims], get_devic
 
     assert found[0] is True
     assert found[1] == "cpu"
-    assert "fsdp_engines_for_cuda_only" in found[2]
+    assert "register_fsdp_engine_cpu" in found[2]
     assert found[3:] == ["cpu", "GPU", False]
 
 
@@ -50,7 +50,7 @@ from verl.plugin.platform import PlatformRegistry
 print(json.dumps([p.status().name, [s.name for s in p.status().shims], PlatformRegistry.get("cpu") is None, p.environment(2, 1)]))
 """
     found = json.loads(run_python(program, INNOVATOR_PLATFORM="cuda").splitlines()[-1])
-    assert found == ["cuda", ["weight_sender_waits_forever"], True, {}]
+    assert found == ["cuda", ["weight_sync_timeout"], True, {}]
 
 
 def test_a_failure_to_load_is_reported_and_not_lost() -> None:

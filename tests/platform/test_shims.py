@@ -52,7 +52,7 @@ print("listed", sum(d.name == "vllm" for d in distributions()))
 
 def test_torch_still_refuses_verls_backend_string() -> None:
     out = run_python(PLATFORM_ONLY + BACKEND, **STOCK)
-    assert "refused" in out, "verl's backend string works on a CPU now: delete shims/backend_named_twice.py"
+    assert "refused" in out, "verl's backend string works on a CPU now: delete shims/duplicate_gloo_backend.py"
 
 
 def test_the_process_group_starts_with_the_shim() -> None:
@@ -64,7 +64,7 @@ def test_the_process_group_starts_with_the_shim() -> None:
 @pytest.mark.slow
 def test_verl_still_registers_no_fsdp_engine_for_a_cpu() -> None:
     out = run_python(PLATFORM_ONLY + ENGINES, **STOCK)
-    assert out.count("none:") == 4, "verl registers FSDP for a CPU now: delete shims/fsdp_engines_for_cuda_only.py"
+    assert out.count("none:") == 4, "verl registers FSDP for a CPU now: delete shims/register_fsdp_engine_cpu.py"
 
 
 @pytest.mark.slow
@@ -111,4 +111,4 @@ def test_a_function_with_other_parameters_is_not_replaced() -> None:
         """As a newer version might have it."""
 
     with pytest.raises(ShimMisfit, match="expected"):
-        require_parameters("backend_named_twice", changed, ("timeout_second", "backend"))
+        require_parameters("duplicate_gloo_backend", changed, ("timeout_second", "backend"))

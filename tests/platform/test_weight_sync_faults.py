@@ -1,4 +1,4 @@
-"""A weight sync that fails ends, with the cause, at both ends: the shim `weight_sender_waits_forever` under fault injection."""
+"""A weight sync that fails ends, with the cause, at both ends: the shim `weight_sync_timeout` under fault injection."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ def receive(transfer: Any, handle: str, on_bucket: Callable[[Any, bool], None]) 
     """Start the receiving end and tell the sender's shim about it, as verl's `ServerAdapter` does."""
     import torch
 
-    from innovator_rl.platform.shims.weight_sender_waits_forever import watch_receiver
+    from innovator_rl.platform.shims.weight_sync_timeout import watch_receiver
 
     receiver = transfer.BucketedWeightReceiver(handle, torch.device("cpu"), use_shm=True)
     call = ThreadPoolExecutor(1).submit(receiver.receive_weights, on_bucket)
@@ -86,7 +86,7 @@ def test_a_slow_receiver_is_waited_for(transfer: Any, handle: str) -> None:
 
 
 def test_the_receivers_exception_is_raised_in_the_sender(transfer: Any, handle: str) -> None:
-    from innovator_rl.platform.shims.weight_sender_waits_forever import WeightSyncError
+    from innovator_rl.platform.shims.weight_sync_timeout import WeightSyncError
 
     def load(bucket: Any, is_last: bool) -> None:
         raise KeyError("no parameter named w0")
@@ -104,7 +104,7 @@ def test_the_receivers_exception_is_raised_in_the_sender(transfer: Any, handle: 
 def test_a_killed_receiver_ends_the_sender(
     transfer: Any, handle: str, other_end: Callable[[str], subprocess.Popen]
 ) -> None:
-    from innovator_rl.platform.shims.weight_sender_waits_forever import WeightSyncError
+    from innovator_rl.platform.shims.weight_sync_timeout import WeightSyncError
 
     process = other_end("receive")
     died: list[float] = []
@@ -140,7 +140,7 @@ def test_a_failed_ray_call_is_seen(transfer: Any, handle: str) -> None:
     """verl's receiver is a Ray call; its failure must be visible while the event loop is blocked in the wait."""
     import ray
 
-    from innovator_rl.platform.shims import weight_sender_waits_forever as shim
+    from innovator_rl.platform.shims import weight_sync_timeout as shim
 
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from innovator_rl.scoring import Score
-from rewards.code.tests import CodeTests
+from rewards.code.reward import CodeTests
 
 Judge = Callable[..., Score]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from innovator_rl.scoring import Score
-from rewards.code import tests as rewarder
+from rewards.code import reward as rewarder
+from rewards.code.reward import CodeTests, FractionOfTests
 from rewards.code.sandbox.layers import PROPERTIES, Held
-from rewards.code.tests import CodeTests, FractionOfTests
 
 Judge = Callable[..., Score]
 

@@ -12,7 +12,7 @@ from pairs_same import SAME
 from real_data import real
 
 from rewards.equivalence.compare import same
-from rewards.equivalence.formula_values import Policy
+from rewards.equivalence.numeric_equivalence import Policy
 from rewards.equivalence.quantities import quantity
 from rewards.physics import Physics
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from innovator_rl.scoring import Score, ScoreRequest
-from innovator_rl.scoring.calling import call_rewarder
+from innovator_rl.scoring.invoke import call_rewarder
 from rewards.choice import Choice
 from rewards.mathematics import Mathematics
 from rewards.physics import Physics

@@ -14,10 +14,10 @@ from nltk.translate.bleu_score import corpus_bleu
 from real_data import DATA, needs
 
 from rewards.molecules import text_metrics
+from rewards.molecules.caption_facts import Statement, agreement, statements
 from rewards.molecules.captions import BOILER_PLATE, GUESSES, Mol2Caption
-from rewards.molecules.groups import SMARTS, holds, known_ending
 from rewards.molecules.parsing import read_molecule
-from rewards.molecules.statements import Statement, agreement, statements
+from rewards.molecules.substructure_classes import SMARTS, holds, known_ending
 
 FOLDER = DATA / "captions"
 needs_captions = needs("captions")

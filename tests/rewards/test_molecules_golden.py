@@ -8,7 +8,7 @@ import pytest
 
 from innovator_rl.scoring import ScoreRequest
 from innovator_rl.scoring.api import Rewarder
-from innovator_rl.scoring.calling import call_rewarder
+from innovator_rl.scoring.invoke import call_rewarder
 from rewards.molecules.captions import Mol2Caption
 from rewards.molecules.generation import Caption2Mol
 from rewards.molecules.property import PropertyChoice

@@ -49,7 +49,7 @@ def main() -> None:
     import test_attacks
 
     from rewards.code.sandbox import layers
-    from rewards.code.sandbox.engine import Sandbox
+    from rewards.code.sandbox.executor import Sandbox
 
     held = layers.prove()
     escaped = []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rewards.code.sandbox import layers
-from rewards.code.sandbox.engine import Layers, Sandbox
+from rewards.code.sandbox.executor import Layers, Sandbox
 
 
 @pytest.fixture(scope="session")

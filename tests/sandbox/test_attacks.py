@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attacks import ATTACKS
 
-from rewards.code.sandbox.engine import Sandbox
+from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
 LIMITS = Limits(seconds=0.5, wall_seconds=2.0, memory_mb=128, output_bytes=2**20)

@@ -8,7 +8,7 @@ import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import ENGINE_REASONS, Overlong, Score, ScoreRequest, compose, registry, right
-from innovator_rl.scoring.calling import call_rewarder, normalise
+from innovator_rl.scoring.invoke import call_rewarder, normalise
 
 
 def test_a_score_is_validated() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.scoring import registry
-from innovator_rl.scoring.kit import check, golden
+from innovator_rl.scoring.authoring import check, golden
 
 REWARDS = Path(__file__).parents[2] / "rewards"
 OWN = sorted(point.name for point in entry_points(group=registry.GROUP) if point.value.startswith("rewards."))

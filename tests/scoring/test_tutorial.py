@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from innovator_rl.cli.reward import app
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
-from innovator_rl.scoring import composition
+from innovator_rl.scoring import composite
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rewards.md").read_text(encoding="utf-8")
 
@@ -38,8 +38,8 @@ def test_every_command_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_routes_and_the_golden_case_can_be_read() -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     for name in yaml.safe_load(block)["reward"]["routes"].values():
-        if composition.is_formula(name):
-            assert composition.parse(name).high == 1.0
+        if composite.is_composite(name):
+            assert composite.parse(name).high == 1.0
     (line,) = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
     assert json.loads(line)["case"] == "zero"
 

@@ -13,8 +13,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from innovator_rl.rollouts.rundir import RunDir
 from innovator_rl.rollouts.store import Store
+from innovator_rl.runs.run_dir import RunDir
 
 ROOT = Path(__file__).parents[2]
 STEPS, SAVE_AT = 12, 4

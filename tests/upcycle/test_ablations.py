@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from innovator_rl.models import make
-from upcycle import ablations
-from upcycle.checkpoints import Donor, donor_config
-from upcycle.config import load
-from upcycle.numbers import Array
-from upcycle.spec import Spec
-from upcycle.variants import Copied, Dropped, Shuffled
+from upcycle.checkpoint.dtypes import Array
+from upcycle.checkpoint.expert_init import Copied, Dropped, Shuffled
+from upcycle.checkpoint.readers import Donor, donor_config
+from upcycle.config.schema import load
+from upcycle.model.architecture import Spec
+from upcycle.stages import ablations
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "configs/upcycle/ablations.yaml"

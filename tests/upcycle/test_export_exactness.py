@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from donors import make_donor, native, spec_of
+from base_models import make_donor, native, spec_of
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from upcycle.assembly import export
-from upcycle.checkpoints import native_source
-from upcycle.model import InnovatorForCausalLM
-from upcycle.source import SafetensorsFolder
-from upcycle.verify import Check, verify
-from upcycle.weights import load_weights
+from upcycle.checkpoint.convert import export
+from upcycle.checkpoint.readers import native_source
+from upcycle.checkpoint.tensor_source import SafetensorsFolder
+from upcycle.checkpoint.torch_io import load_weights
+from upcycle.checkpoint.verify import Check, verify
+from upcycle.model.modeling import InnovatorForCausalLM
 
 TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from innovator_rl.rollouts.rundir import RunDir
-from upcycle import launch
+from innovator_rl.runs.run_dir import RunDir
+from upcycle.stages import launch
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,9 +7,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upcycle.losses import balance_loss, balance_terms, classification_sum, cross_entropy, expert_targets, z_sum
-from upcycle.metrics import count_choices, router_figures
-from upcycle.packing import NO_LABEL
+from upcycle.data.packing import NO_LABEL
+from upcycle.training.losses import (
+    balance_loss,
+    balance_terms,
+    classification_sum,
+    cross_entropy,
+    expert_targets,
+    z_sum,
+)
+from upcycle.training.router_metrics import count_choices, router_figures
 
 NAMES = ("physics", "chemistry")
 SPLIT, EXPERTS, NULL = 2, 4, 1
@@ -112,7 +119,7 @@ def test_cross_entropy_counts_labels_only_and_parts_change_nothing(monkeypatch: 
     )
     assert torch.allclose(values.flatten(), expected)
     (whole,) = torch.autograd.grad(values.sum(), hidden, retain_graph=True)
-    monkeypatch.setattr("upcycle.losses.LOGITS_AT_ONCE", 22)
+    monkeypatch.setattr("upcycle.training.losses.LOGITS_AT_ONCE", 22)
     parts = cross_entropy(head, hidden, labels)
     (cut,) = torch.autograd.grad(parts.sum(), hidden)
     assert torch.allclose(parts, values)

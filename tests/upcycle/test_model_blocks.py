@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from donors import SHAPE, make_donor, mixture_of, spec_of
+from base_models import SHAPE, make_donor, mixture_of, spec_of
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import linear, silu
 
-from upcycle.blocks import MixtureBlock
-from upcycle.checkpoints import Donor
-from upcycle.meta import imaginary_ranks
-from upcycle.model import InnovatorForCausalLM
-from upcycle.spec import native_shapes
-from upcycle.weights import InMemory, load_weights
+from upcycle.checkpoint.readers import Donor
+from upcycle.checkpoint.torch_io import InMemory, load_weights
+from upcycle.model.architecture import native_shapes
+from upcycle.model.modeling import InnovatorForCausalLM
+from upcycle.model.moe_layers import MixtureBlock
+from upcycle.planning.meta_device import imaginary_ranks
 
 TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from donors import SHAPE, mixture_of
+from base_models import SHAPE, mixture_of
 from torch.utils.flop_counter import FlopCounterMode
 
-from upcycle.config import UpcycleConfig, load
-from upcycle.flops import active_weights, flops_per_token, utilization
-from upcycle.limits import serving_notes, tensor_parallel_degrees
-from upcycle.meta import local_numbers
-from upcycle.model import InnovatorForCausalLM
-from upcycle.plan import plan
-from upcycle.spec import Spec, native_shapes
+from upcycle.checkpoint.vllm_limits import serving_notes, tensor_parallel_degrees
+from upcycle.config.schema import UpcycleConfig, load
+from upcycle.model.architecture import Spec, native_shapes
+from upcycle.model.modeling import InnovatorForCausalLM
+from upcycle.planning.flops import active_weights, flops_per_token, utilization
+from upcycle.planning.meta_device import local_numbers
+from upcycle.planning.plan import plan
 
 FULL_SIZE = Path(__file__).parents[2] / "configs/upcycle/innovator-53b.yaml"
 

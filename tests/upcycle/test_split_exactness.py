@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from donors import make_donor, make_experts, spec_of
+from base_models import make_donor, make_experts, spec_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upcycle.blocks import InducedBlock, MixtureBlock
-from upcycle.checkpoints import Donor, donor_fingerprint, open_experts
-from upcycle.model import InnovatorForCausalLM
-from upcycle.numbers import STORAGE, from_float32, not_finite, scaled, to_float32
-from upcycle.source import Generated
-from upcycle.spec import PROJECTIONS, Spec, native_shapes
-from upcycle.split import Split, expert_shapes
-from upcycle.weights import as_tensor, load_weights
+from upcycle.checkpoint.dtypes import STORAGE, from_float32, not_finite, scaled, to_float32
+from upcycle.checkpoint.expert_split import Split, expert_shapes
+from upcycle.checkpoint.readers import Donor, donor_fingerprint, open_experts
+from upcycle.checkpoint.tensor_source import Generated
+from upcycle.checkpoint.torch_io import as_tensor, load_weights
+from upcycle.model.architecture import PROJECTIONS, Spec, native_shapes
+from upcycle.model.modeling import InnovatorForCausalLM
+from upcycle.model.moe_layers import InducedBlock, MixtureBlock
 
 TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from innovator_rl.models import make
-from upcycle import induction, pipeline, routing
-from upcycle.checkpoints import native_source
-from upcycle.config import UpcycleConfig, load
-from upcycle.report import plot, rows, table
-from upcycle.source import SafetensorsFolder
-from upcycle.stage import artefacts, prepare
-from upcycle.weights import as_tensor
+from upcycle.checkpoint.readers import native_source
+from upcycle.checkpoint.tensor_source import SafetensorsFolder
+from upcycle.checkpoint.torch_io import as_tensor
+from upcycle.config.schema import UpcycleConfig, load
+from upcycle.stages import induction, pipeline, routing
+from upcycle.stages.common import artefacts, prepare
+from upcycle.stages.report import plot, rows, table
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from donors import make_donor, make_experts, spec_of
+from base_models import make_donor, make_experts, spec_of
 
-from upcycle import assembly, shards
-from upcycle.checkpoints import EXPERT, Donor
-from upcycle.config import UpcycleConfig, validate
-from upcycle.shards import INDEX, JOURNAL, checksum, file_checksum, plan_shards, roll, write
-from upcycle.source import Generated, SafetensorsFolder, Source
-from upcycle.spec import native_shapes
+from upcycle.checkpoint import convert, sharded_writer
+from upcycle.checkpoint.readers import EXPERT, Donor
+from upcycle.checkpoint.sharded_writer import INDEX, JOURNAL, checksum, file_checksum, plan_shards, roll, write
+from upcycle.checkpoint.tensor_source import Generated, SafetensorsFolder, Source
+from upcycle.config.schema import UpcycleConfig, validate
+from upcycle.model.architecture import native_shapes
 
 SHARD_BYTES = 20_000
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (donor / "model.safetensors").unlink()
     for file in (tmp_path / "cut").glob("model*"):
         shutil.move(file, donor / file.name)
-    fingerprint = assembly.donor_fingerprint(donor)
+    fingerprint = convert.donor_fingerprint(donor)
     for name in spec.disciplines:
         facts = json.loads((tmp_path / "experts" / name / EXPERT).read_text())
         (tmp_path / "experts" / name / EXPERT).write_text(json.dumps({**facts, "donor": fingerprint}))
@@ -71,7 +71,7 @@ def ready(template: Path, tmp_path: Path) -> tuple[UpcycleConfig, Path, Path]:
 
 def split(ready: tuple[UpcycleConfig, Path, Path], out: Path) -> Path:
     config, donor, experts = ready
-    return assembly.split(config, assembly_config(donor), donor, experts, out, quiet)
+    return convert.split(config, assembly_config(donor), donor, experts, out, quiet)
 
 
 def assembly_config(donor: Path) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def test_an_index_that_lies_is_named(ready: Any, tmp_path: Path) -> None:
 def test_a_donor_of_another_shape_is_refused(ready: Any, tmp_path: Path, key: str, value: Any, message: str) -> None:
     config, donor, experts = ready
     with pytest.raises(ValueError, match=message):
-        assembly.split(config, {**assembly_config(donor), key: value}, donor, experts, tmp_path / "split", quiet)
+        convert.split(config, {**assembly_config(donor), key: value}, donor, experts, tmp_path / "split", quiet)
     assert not (tmp_path / "split").exists()
 
 
@@ -196,7 +196,7 @@ def test_experts_of_another_form_are_refused(ready: Any, tmp_path: Path) -> None
 
 def test_too_little_disk_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")(10**12, 10**12, 1000)
-    monkeypatch.setattr(shards.shutil, "disk_usage", lambda _folder: usage)
+    monkeypatch.setattr(sharded_writer.shutil, "disk_usage", lambda _folder: usage)
     with pytest.raises(ValueError, match=r"0\.0 GB free, 0\.5 GB needed"):
         write(small(), tmp_path / "out", SHARD_BYTES, "x", quiet)
     assert not list((tmp_path / "out").glob("*.safetensors*"))
@@ -257,7 +257,7 @@ def test_rolling_keeps_one_file_at_a_time_and_notices_a_bad_disk(
     assert sums == checksum(small(), SHARD_BYTES, quiet)
     assert set(seen) == {0}
     (tmp_path / JOURNAL).unlink()
-    real = shards._write_shard
+    real = sharded_writer._write_shard
 
     def flips_a_bit(source: Source, folder: Path, shard: Any) -> str:
         digest = real(source, folder, shard)
@@ -266,7 +266,7 @@ def test_rolling_keeps_one_file_at_a_time_and_notices_a_bad_disk(
         (folder / shard.file).write_bytes(data)
         return digest
 
-    monkeypatch.setattr(shards, "_write_shard", flips_a_bit)
+    monkeypatch.setattr(sharded_writer, "_write_shard", flips_a_bit)
     with pytest.raises(ValueError, match="differs from its source"):
         roll(small(), tmp_path, SHARD_BYTES, "x", quiet)
 
@@ -274,15 +274,15 @@ def test_rolling_keeps_one_file_at_a_time_and_notices_a_bad_disk(
 CHILD = """
 import time
 from pathlib import Path
-from upcycle import shards
-from upcycle.source import Generated
+from upcycle.checkpoint import sharded_writer
+from upcycle.checkpoint.tensor_source import Generated
 class Slow:
     def __init__(self, inner): self.entries, self._inner = inner.entries, inner
     def rows(self, *where):
         time.sleep(0.02)
         return self._inner.rows(*where)
 source = Slow(Generated({shapes!r}, "BF16", pool=1009))
-getattr(shards, {mode!r})(source, Path({folder!r}), {limit}, "x", lambda line: print(line, flush=True))
+getattr(sharded_writer, {mode!r})(source, Path({folder!r}), {limit}, "x", lambda line: print(line, flush=True))
 print("done", flush=True)
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from innovator_rl.dashboard.demo.problems import HOSTILE, LOOP, STYLE, Problem
-from innovator_rl.dashboard.tokens import byte_letters
+from innovator_rl.dashboard.queries.tokens import byte_letters
 
 PIECE = re.compile(r" ?\w+|\s+|[^\w\s]")
 MOST_TOKENS = 192

@@ -22,9 +22,9 @@ import yaml
 
 from innovator_rl.dashboard.demo.problems import Problem, pool
 from innovator_rl.dashboard.demo.responses import CLIP_HIGH, CLIP_LOW, Mood, Vocabulary, clip_side, respond, series
-from innovator_rl.rollouts.files import dump_json, write_atomic
 from innovator_rl.rollouts.schema import SCHEMA_VERSION, SCHEMAS, segment_name, step_directory
 from innovator_rl.rollouts.segments import write_segment
+from innovator_rl.runs.files import dump_json, write_atomic
 
 SAMPLES = 8
 GROUPS = 14

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rewards.code.sandbox.engine import Box, ending_of
-from rewards.code.sandbox.inside import link, values
+from rewards.code.sandbox.executor import Box, ending_of
+from rewards.code.sandbox.inside import ipc, values
 from rewards.code.sandbox.limits import Limits, Run
-from rewards.code.sandbox.watch import TICK_SECONDS, Watch
+from rewards.code.sandbox.memory_monitor import TICK_SECONDS, Watch
 
 
 class CallFailed(BaseException):
@@ -100,8 +100,8 @@ class Calls:
         answer = None
         if stopped is None:
             self._socket.close()
-            with contextlib.suppress(OSError, link.Closed):
-                answer, _ = link.receive(self._channel, 2**20)
+            with contextlib.suppress(OSError, ipc.Closed):
+                answer, _ = ipc.receive(self._channel, 2**20)
         self.ended = answer is not None
         run = ending_of(answer, stopped, self._watch, b"", b"")
         if run.ending == "finished":  # it left by itself where a result was due
@@ -126,10 +126,10 @@ def calls(box: Box, entry_point: str, seconds: float, wall: float, fresh: bool =
     session = Calls(mine, channel, watch, limits)
     try:
         with theirs:
-            link.send(channel, order, (theirs.fileno(),))
+            ipc.send(channel, order, (theirs.fileno(),))
         session.line()
         yield session
-    except link.Closed:
+    except ipc.Closed:
         raise CallFailed(Run("runtime_error", detail="the box ended")) from None
     finally:
         mine.close()

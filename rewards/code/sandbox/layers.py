@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from rewards.code.sandbox.engine import Layers, Sandbox
+from rewards.code.sandbox.executor import Layers, Sandbox
 from rewards.code.sandbox.limits import Limits, SandboxFailure
 
 Level = Literal["strict", "standard", "none"]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from rewards.code.sandbox.engine import Sandbox
+from rewards.code.sandbox.executor import Sandbox
 
 P = ParamSpec("P")
 T = TypeVar("T")

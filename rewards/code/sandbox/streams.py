@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-from rewards.code.sandbox.watch import TICK_SECONDS, Watch
+from rewards.code.sandbox.memory_monitor import TICK_SECONDS, Watch
 
 _READ = 2**16
 

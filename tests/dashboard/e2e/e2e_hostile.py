@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from innovator_rl.rollouts.recorder import Recorder
-from innovator_rl.rollouts.rundir import RunDir
 from innovator_rl.rollouts.schema import RolloutRow, UpdateRow
+from innovator_rl.runs.run_dir import RunDir
 
 SCRIPT = (
     "<script>window.hacked = 1; alert(1)</script>"

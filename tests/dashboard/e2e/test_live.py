@@ -8,8 +8,8 @@ import pytest
 from e2e_browser import REAL_RUNS, Visitor
 
 from innovator_rl.rollouts.recorder import Recorder
-from innovator_rl.rollouts.rundir import RunDir
 from innovator_rl.rollouts.schema import RolloutRow
+from innovator_rl.runs.run_dir import RunDir
 
 SECONDS = 1000
 REAL = sorted(path.parent.name for path in REAL_RUNS.glob("*/run.json"))[:2] if REAL_RUNS else [None]

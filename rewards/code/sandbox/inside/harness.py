@@ -24,7 +24,7 @@ import values
 
 FILE_NAME = "solution.py"
 STACK_BYTES = 64 * 2**20
-_OURS = ("zygote", "box", "kernel", "link", "view", "harness", "values")
+_OURS = ("zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values")
 
 
 @dataclasses.dataclass

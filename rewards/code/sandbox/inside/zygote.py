@@ -23,10 +23,10 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import box
+import ipc
 import kernel
-import link
-import view
+import rootfs
+import solution_process
 
 
 def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
@@ -43,11 +43,11 @@ def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
             kernel.unshare(kernel.NEWNS | own)
         else:
             kernel.unshare_user(proc, kernel.NEWNS | own)
-        view.build(settings["paths"], settings["hidden"], settings["packages"])
+        rootfs.build(settings["paths"], settings["hidden"], settings["packages"])
         put_up["namespaces"] = "mount, network, ipc, uts"
     except OSError as error:
         put_up["namespaces"] = f"missing: {error}"
-    if root and (view.public(settings["paths"][0]) or "missing" not in put_up["namespaces"]):
+    if root and (rootfs.public(settings["paths"][0]) or "missing" not in put_up["namespaces"]):
         _become_nobody(settings["user"], put_up)
     elif root:
         put_up["user"] = "missing: stays root without capabilities, whose interpreter nobody else may read"
@@ -83,35 +83,35 @@ def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, 
     scratch = None
     if spaces is not None:
         try:
-            scratch = view.Scratch(settings["scratch_mb"])
+            scratch = rootfs.Scratch(settings["scratch_mb"])
             put_up["scratch"] = f"tmpfs of {settings['scratch_mb']} MiB"
         except OSError as error:
             put_up["scratch"] = f"missing: {error}"
-    rules = box.Rules.read(settings, put_up, spaces is not None, control.fileno())
+    rules = solution_process.Rules.read(settings, put_up, spaces is not None, control.fileno())
     put_up |= rules.trial()
     gc.collect()
     gc.freeze()
-    link.send(control, {"layers": put_up, "pid": os.getpid()})
+    ipc.send(control, {"layers": put_up, "pid": os.getpid()})
     while True:
-        order, descriptors = link.receive(control)
+        order, descriptors = ipc.receive(control)
         if "box" in order:
             (channel,) = descriptors
             child = _fork_box(channel, order["box"], rules, spaces)
             os.close(channel)
-            link.send(control, {"started": child})
+            ipc.send(control, {"started": child})
             status = _wait(control, child)
             if scratch is not None:
                 scratch.renew()
-            link.send(control, {"ended": status})
+            ipc.send(control, {"ended": status})
 
 
-def _fork_box(channel: int, limits: dict[str, Any], rules: box.Rules, spaces: int | None) -> int:
+def _fork_box(channel: int, limits: dict[str, Any], rules: solution_process.Rules, spaces: int | None) -> int:
     if spaces is not None:
         kernel.unshare(kernel.NEWPID)
     child = os.fork()
     if child == 0:
         try:
-            box.live(socket.socket(fileno=channel), limits, rules)
+            solution_process.live(socket.socket(fileno=channel), limits, rules)
         finally:
             os._exit(97)
     if spaces is not None:
@@ -129,7 +129,7 @@ def _wait(control: socket.socket, child: int) -> int:
         while process not in (ready := {descriptor for descriptor, _ in poller.poll()}):
             if control.fileno() in ready:
                 try:
-                    link.receive(control)
+                    ipc.receive(control)
                 finally:  # an order during a run can only be to end it; so does the engine's end
                     os.kill(child, signal.SIGKILL)
     finally:
@@ -155,7 +155,7 @@ def _sweep(groups: list[str]) -> None:
 def main() -> None:
     """Entry point."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    settings = link.receive(control)[0]["setup"]
+    settings = ipc.receive(control)[0]["setup"]
     put_up: dict[str, str] = {}
     kernel.adopt_orphans()
     if os.fork():
@@ -168,7 +168,7 @@ def main() -> None:
     for name in settings["preload"]:  # before the isolation: afterwards a private interpreter may be out of reach
         with contextlib.suppress(ImportError):
             __import__(name)
-    with contextlib.suppress(link.Closed):
+    with contextlib.suppress(ipc.Closed):
         serve(control, settings, isolate(settings, put_up), put_up)
     os._exit(0)
 

@@ -1,0 +1,1 @@
+"""Alert rules over a run's metrics and responses."""

@@ -1,0 +1,1 @@
+"""Molecule depictions, drawn in a worker process."""

@@ -1,0 +1,188 @@
+"""One group and one response in full: texts from the segments, the score taken apart, and where to go next."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from typing import Any
+
+from innovator_rl.dashboard.molecules.renderer import molecule_texts
+from innovator_rl.dashboard.queries.code_report import code_report
+from innovator_rl.dashboard.queries.rollouts import GROUP_COLUMNS, ROW_COLUMNS, shown
+from innovator_rl.dashboard.runs.labels import Labels
+from innovator_rl.dashboard.runs.run_session import RunSession
+from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.scoring import ENGINE_REASONS
+
+TEXTS = ("prompt", "messages", "answer", "info", "error", "terms", "response")
+INFO_CHARS = 200_000
+
+Row = dict[str, Any]
+
+
+def group_answer(session: RunSession, labels: Labels, kind: str, step: int, uid: str, chars: int) -> Row:
+    """All responses of one prompt in one step, best reward first."""
+    rows = _rows(session, kind, step, uid)
+    if not rows:
+        raise RequestError(f"there is no group {uid[:80]!r} in step {step} ({kind})", 404)
+    rows.sort(key=lambda row: -(row["reward"] if row["reward"] is not None else float("-inf")))
+    texts = session.reader.rows([(row["segment"], row["position"]) for row in rows], TEXTS)
+    responses = []
+    for row, plain in zip(rows, shown(session, labels, rows), strict=True):
+        text = texts.get((row["segment"], row["position"]), {})
+        response = text.get("response") or ""
+        responses.append(
+            {
+                **plain,
+                "terms": text.get("terms") or [],
+                "error": text.get("error"),
+                "response": response[:chars],
+                "response_chars": len(response),
+                "text_error": None if text else DAMAGED,
+            }
+        )
+    first = next(iter(texts.values()), {})
+    group = session.index.ask(
+        f"SELECT {', '.join(GROUP_COLUMNS)}, rid FROM groups WHERE kind = ? AND step = ? AND prompt_uid = ?",
+        [kind, step, uid],
+    )[0]
+    rid = group.pop("rid")
+    neighbours = session.index.ask(
+        """SELECT max(CASE WHEN rid < ? THEN rid END) AS before, min(CASE WHEN rid > ? THEN rid END) AS after
+           FROM groups WHERE kind = ? AND step = ?""",
+        [rid, rid, kind, step],
+    )[0]
+    return {
+        "group": group,
+        **_prompt(first),
+        "responses": responses,
+        "previous": _group_at(session, neighbours["before"]),
+        "next": _group_at(session, neighbours["after"]),
+        "other_steps": _other_steps(session, group),
+    }
+
+
+DAMAGED = "the file that holds this text is damaged; the list of problems names it"
+
+
+def response_answer(
+    session: RunSession, labels: Labels, kind: str, step: int, uid: str, sample: int, offset: int, limit: int
+) -> Row:
+    """One response with everything recorded of it; its text from `offset` on, at most `limit` characters."""
+    siblings = _rows(session, kind, step, uid)
+    row = next((row for row in siblings if row["sample"] == sample), None)
+    if row is None:
+        raise RequestError(f"there is no response {sample} of {uid[:80]!r} in step {step} ({kind})", 404)
+    place = (row["segment"], row["position"])
+    text = session.reader.rows([place], TEXTS).get(place)
+    found = text or {}
+    response = found.get("response") or ""
+    prompt = _prompt(found)
+    plain = shown(session, labels, [row])[0]
+    around = [s for s in siblings if s["sample"] < sample], [s for s in siblings if s["sample"] > sample]
+    return {
+        "row": plain,
+        **prompt,
+        "error": found.get("error"),
+        "response": response[offset : offset + limit],
+        "offset": offset,
+        "response_chars": len(response),
+        "score": _score(plain, found),
+        "molecules": _molecules(plain, found),
+        "code": code_report(plain, response, prompt["info"], found.get("terms") or []),
+        "tokens": _has_tokens(session, row),
+        "labels": labels.of((kind, step, uid, sample)),
+        "siblings": [{"sample": s["sample"], "reward": s["reward"], "correct": s["correct"]} for s in siblings],
+        "previous": _response_at(around[0][-1]) if around[0] else None,
+        "next": _response_at(around[1][0]) if around[1] else None,
+        "text_error": None if text else DAMAGED,
+    }
+
+
+def _rows(session: RunSession, kind: str, step: int, uid: str) -> list[Row]:
+    return session.index.ask(
+        f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? ORDER BY sample",
+        [kind, step, uid],
+    )
+
+
+def _prompt(text: Row) -> Row:
+    return {
+        "prompt": text.get("prompt"),
+        "messages": _json(text.get("messages")),
+        "answer": text.get("answer"),
+        "info": _json(text.get("info")),
+    }
+
+
+def _json(text: str | None) -> Any:
+    """Stored JSON parsed; the text itself, cut, where it is none."""
+    if not text:
+        return None
+    if len(text) > INFO_CHARS:
+        return text[:INFO_CHARS]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _score(row: Row, text: Row) -> Row:
+    return {
+        "value": row["score_value"],
+        "overlong_penalty": row["overlong_penalty"],
+        "reward": row["reward"],
+        "correct": row["correct"],
+        "outcome": row["outcome"],
+        "reason": row["reason"],
+        "reason_meaning": ENGINE_REASONS.get(row["reason"] or ""),
+        "rewarder": row["rewarder"],
+        "extracted": row["extracted"],
+        "gold": text.get("answer"),
+        "seconds": row["reward_seconds"],
+        "terms": text.get("terms") or [],
+    }
+
+
+def _molecules(row: Row, text: Row) -> Row | None:
+    found = molecule_texts(row, text.get("prompt"), text.get("answer"))
+    if found is None:
+        return None
+    role, predicted, gold = found
+    query = urllib.parse.urlencode({"predicted": predicted or "", "gold": gold or ""})
+    return {
+        "role": role,
+        "predicted": predicted,
+        "gold": gold,
+        "svg": f"/api/molecules.svg?{query}",
+        "figures": f"/api/molecules?{query}",
+    }
+
+
+def _has_tokens(session: RunSession, row: Row) -> bool:
+    segments = session.index.catalogue.segments
+    return any(
+        segment.attempt == row["attempt"]
+        for dataset in ("tokens", "updates")
+        for segment in segments(dataset, [row["step"]], row["kind"])
+    )
+
+
+def _response_at(row: Row) -> Row:
+    return {"step": row["step"], "uid": row["uid"], "sample": row["sample"]}
+
+
+def _group_at(session: RunSession, rid: int | None) -> Row | None:
+    if rid is None:
+        return None
+    return session.index.ask("SELECT step, prompt_uid AS uid FROM groups WHERE rid = ?", [rid])[0]
+
+
+def _other_steps(session: RunSession, group: Row) -> list[Row]:
+    if not group["prompt_id"]:
+        return []
+    return session.index.ask(
+        """SELECT step, prompt_uid AS uid, correct, samples, reward_mean, fate FROM groups
+           WHERE kind = ? AND prompt_id = ? AND NOT (step = ? AND prompt_uid = ?) ORDER BY step LIMIT 200""",
+        [group["kind"], group["prompt_id"], group["step"], group["uid"]],
+    )

@@ -1,0 +1,215 @@
+"""Lists of responses and groups: a page of rows, the total, and a histogram, all from the narrow index.
+
+Texts are not touched but for the first characters of the rows shown; what a filter counts is remembered until the record
+changes, so turning a page costs one small query.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from innovator_rl.dashboard.queries.filters import (
+    GROUP_SORTS,
+    SORTS,
+    Parameters,
+    Selection,
+    one,
+    read_order,
+    read_page,
+    read_selection,
+)
+from innovator_rl.dashboard.queries.search import Searches
+from innovator_rl.dashboard.runs.labels import Labels
+from innovator_rl.dashboard.runs.run_session import RunSession
+from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.rollouts.background_indexer import preview
+from innovator_rl.rollouts.fulltext import MOST_HITS
+
+ROW_COLUMNS = (
+    *(
+        "kind",
+        "step",
+        "attempt",
+        "prompt_uid AS uid",
+        "sample",
+        "prompt_id",
+        "domain",
+        "data_source",
+        "rewarder",
+        "status",
+    ),
+    *("finish_reason", "truncated", "prompt_tokens", "response_tokens", "reward", "score_value", "overlong_penalty"),
+    *("correct", "outcome", "reason", "extracted", "generate_seconds", "queued_seconds", "reward_seconds"),
+    *("weight_version_min", "weight_version_max", "written_at", "fate", "drop_reason", "kept", "advantage", "entropy"),
+    *("clip_low", "clip_high", "gap", "repetition", "rid", "segment", "position"),
+)
+GROUP_COLUMNS = (
+    *(
+        "kind",
+        "step",
+        "prompt_uid AS uid",
+        "prompt_id",
+        "domain",
+        "data_source",
+        "samples",
+        "correct",
+        "failed",
+        "truncated",
+    ),
+    *("reward_mean", "reward_std", "reward_min", "reward_max", "tokens_mean", "fate", "drop_reason"),
+)
+INTERNAL = ("rid", "segment", "position", "digested", "measured")  # the index's own
+HISTOGRAMS = ("reward", "response_tokens", "advantage", "reward_seconds", "entropy", "score_value", "gap", "repetition")
+BINS = 24
+PREVIEW_ROW_GROUPS = 4  # read for previews that the word index does not have yet
+
+Row = dict[str, Any]
+
+
+def narrowed(session: RunSession, labels: Labels, searches: Searches, chosen: Selection) -> Row | None:
+    """Add what labels, words and expressions leave to the selection; returns how far a search got."""
+    if chosen.label:
+        keys = [key for key, names in labels.by_response().items() if chosen.label == "*" or chosen.label in names]
+        rows = [{"kind": kind, "step": step, "uid": uid, "sample": sample} for kind, step, uid, sample in keys]
+        in_labels = (
+            "(kind, step, prompt_uid, sample) IN (SELECT (k.kind, k.step, k.uid, k.sample) FROM (SELECT unnest(?::"
+        )
+        in_labels += "STRUCT(kind VARCHAR, step INT, uid VARCHAR, sample INT)[]) AS k))"
+        chosen.add(in_labels, rows)
+    hits, state = searches.hits(session, chosen)
+    if hits is not None:
+        chosen.add("rid IN (SELECT unnest(?::BIGINT[]))", hits[:MOST_HITS])
+    return state
+
+
+def rollouts_page(session: RunSession, labels: Labels, searches: Searches, parameters: Parameters) -> Row:
+    """The answer of `rollouts`."""
+    began = time.monotonic()
+    chosen = read_selection(parameters, also=("sort", "page", "size", "histogram"))
+    order, (page, size) = read_order(parameters, SORTS, "step"), read_page(parameters)
+    column = one(parameters, "histogram", "reward")
+    if column not in (*HISTOGRAMS, "none"):
+        raise RequestError(f"histogram={column[:40]}: use {', '.join(HISTOGRAMS)} or none")
+    state = narrowed(session, labels, searches, chosen)
+
+    parts = ("rollouts", "words", "labels")
+    total, bins = session.cached(("counts", column, chosen.key), parts, lambda: counts(session, chosen, column))
+    place = f"LIMIT {size} OFFSET {(page - 1) * size}"
+    found = session.index.ask(
+        f"SELECT rid FROM responses WHERE {chosen.where} ORDER BY {order}, rid {place}", chosen.values
+    )
+    rows = by_rid(session, [row["rid"] for row in found])
+    return {
+        "rows": shown(session, labels, rows),
+        "total": total,
+        "page": page,
+        "size": size,
+        "pages": max(1, math.ceil(total / size)),
+        "histogram": bins,
+        "search": state,
+        "indexing": session.building,
+        "milliseconds": round(1000 * (time.monotonic() - began), 2),
+    }
+
+
+def groups_page(session: RunSession, labels: Labels, searches: Searches, parameters: Parameters) -> Row:
+    """The answer of `groups`: the groups that have a selected response."""
+    chosen = read_selection(parameters, also=("sort", "page", "size"))
+    order, (page, size) = read_order(parameters, GROUP_SORTS, "step"), read_page(parameters)
+    narrowed(session, labels, searches, chosen)
+    selected = (
+        f"groups SEMI JOIN (SELECT DISTINCT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {chosen.where}) chosen "
+        "ON (groups.step, groups.kind, groups.prompt_uid) = (s, k, u)"
+    )
+
+    def count() -> int:
+        return int(session.index.ask(f"SELECT count(*) AS n FROM {selected}", chosen.values)[0]["n"])
+
+    total = session.cached(("groups", chosen.key), ("rollouts", "words", "labels"), count)
+    rows = session.index.ask(
+        f"SELECT {', '.join(GROUP_COLUMNS)} FROM {selected} "
+        f"ORDER BY {order}, step, rid LIMIT {size} OFFSET {(page - 1) * size}",
+        chosen.values,
+    )
+    pages = max(1, math.ceil(total / size))
+    return {
+        "rows": rows,
+        "total": total,
+        "page": page,
+        "size": size,
+        "pages": pages,
+        "indexing": session.building,
+    }
+
+
+def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
+    """All narrow columns of a few rows, in the order given: found by number, so that sorting carries no columns along."""
+    if not rids:
+        return []
+    numbers = ", ".join(map(str, rids))
+    rows = session.index.ask(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
+    at = {row["rid"]: row for row in rows}
+    return [at[rid] for rid in rids if rid in at]
+
+
+def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
+    """Rows as the page gets them: with labels and first characters, without the index's own columns."""
+    named = labels.by_response()
+    previews = session.index.words.previews([row["rid"] for row in rows]) if rows else {}
+    missing = [row for row in rows if row["rid"] not in previews]
+    if missing and len({(row["segment"], row["position"] // 1024) for row in missing}) <= PREVIEW_ROW_GROUPS:
+        texts = session.reader.rows([(row["segment"], row["position"]) for row in missing], ("response",))
+        for row in missing:
+            text = texts.get((row["segment"], row["position"]), {}).get("response")
+            previews[row["rid"]] = preview(text or "")
+    finished = []
+    for row in rows:
+        plain = {name: value for name, value in row.items() if name not in INTERNAL}
+        key = (row["kind"], row["step"], row["uid"], row["sample"])
+        written = row["written_at"].isoformat(timespec="milliseconds") if row["written_at"] else None
+        plain.update(written_at=written, labels=named.get(key, []), preview=previews.get(row["rid"]))
+        finished.append(plain)
+    return finished
+
+
+def counts(session: RunSession, chosen: Selection, column: str) -> tuple[int, Row | None]:
+    """How many rows are selected, and their histogram."""
+    if column == "none":
+        return int(
+            session.index.ask(f"SELECT count(*) AS n FROM responses WHERE {chosen.where}", chosen.values)[0]["n"]
+        ), None
+    finite = f"CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END"
+    row = session.index.ask(
+        f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM responses WHERE {chosen.where}",
+        chosen.values,
+    )[0]
+    return int(row["n"]), histogram(session, chosen, column, row["low"], row["high"])
+
+
+def histogram(session: RunSession, chosen: Selection, column: str, low: float | None, high: float | None) -> Row:
+    """Counts in at most BINS equal bins between the column's extremes; one bin where all values are equal."""
+    finite = f"FROM responses WHERE {chosen.where} AND isfinite({column}::DOUBLE)"
+    if low is None or high is None:
+        return {"column": column, "low": None, "high": None, "bins": []}
+    count = 1 if high <= low else BINS
+    if column == "response_tokens":
+        count = max(1, min(BINS, int(high - low) + 1))
+    width = (high - low) / count or 1.0
+    counted = session.index.ask(
+        f"SELECT least(floor(({column}::DOUBLE - {low!r}) / {width!r})::INT, {count - 1}) AS bin, count(*) AS n, "
+        f"count(*) FILTER (correct) AS correct {finite} GROUP BY bin",
+        chosen.values,
+    )
+    by_bin = {row["bin"]: row for row in counted}
+    bins = [
+        {
+            "low": low + i * width,
+            "high": high if i == count - 1 else low + (i + 1) * width,
+            "count": by_bin[i]["n"] if i in by_bin else 0,
+            "correct": by_bin[i]["correct"] if i in by_bin else 0,
+        }
+        for i in range(count)
+    ]
+    return {"column": column, "low": low, "high": high, "bins": bins}

@@ -1,0 +1,100 @@
+"""What the page of one run says besides its curves: attempts, configuration, what is recorded, and what compares two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from innovator_rl.dashboard.runs.labels import Labels
+from innovator_rl.dashboard.runs.registry import read_config
+from innovator_rl.dashboard.runs.run_session import RunSession
+from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.runs.files import read_json
+from innovator_rl.runs.run_dir import RunDir
+
+VALUES = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "drop_reason")
+MOST_VALUES = 200
+CONFIG_CHARS = 200_000
+
+Row = dict[str, Any]
+
+
+def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
+    """The answer of `runs/{run}`."""
+    record = read_json(session.run.run_json) or {}
+    config, text = read_config(session.run)
+    done, total = session.cached("digested", ("rollouts", "words"), session.digest.progress)
+    values = session.cached("values", ("rollouts",), lambda: _values(session))
+    return {
+        "run": headline,
+        "attempts": record.get("attempts", []),
+        "config": config,
+        "config_text": text[:CONFIG_CHARS],
+        "command": record.get("command"),
+        "packages": record.get("packages"),
+        "record": session.cached("record", ("rollouts",), lambda: _record(session)),
+        "values": {**values, "label": sorted({row["label"] for row in labels.all()})},
+        "index": {
+            "state": "building" if session.building else "ready",
+            "rows": total,
+            "words": {"done": done, "total": total},
+            "seconds": session.seconds_to_index,
+            "where": "temporary directory" if session.index.temporary else "run directory",
+            "error": session.error or None,
+        },
+        "problems": [{"file": p.file, "why": p.why, "rows_lost": p.rows_lost} for p in session.index.problems()],
+    }
+
+
+def _record(session: RunSession) -> Row:
+    found = {kind: {"steps": [], "rows": 0, "groups": 0} for kind in ("train", "validation")}
+    rows = session.index.ask(
+        "SELECT kind, list(step ORDER BY step) AS steps, sum(samples)::BIGINT AS rows, sum(n)::BIGINT AS groups FROM "
+        "(SELECT kind, step, sum(samples) AS samples, count(*) AS n FROM groups GROUP BY kind, step) GROUP BY kind"
+    )
+    for row in rows:
+        found[row.pop("kind")] = row
+    return found
+
+
+def _values(session: RunSession) -> Row:
+    found = {}
+    for column in VALUES:
+        rows = session.index.ask(
+            f"SELECT {column} AS value, count(*) AS n FROM responses WHERE {column} IS NOT NULL "
+            f"GROUP BY 1 ORDER BY n DESC LIMIT {MOST_VALUES}"
+        )
+        found[column] = sorted(row["value"] for row in rows)
+    return found
+
+
+def compare(runs: Sequence[RunDir]) -> Row:
+    """The configuration keys, revisions and packages that differ between 2 to 4 runs."""
+    if not 2 <= len(runs) <= 4:
+        raise RequestError(f"2 to 4 runs can be compared, {len(runs)} were named")
+    configs = [flat(read_config(run)[0] or {}) for run in runs]
+    records = [read_json(run.run_json) or {} for run in runs]
+    packages = [record.get("packages") or {} for record in records]
+    return {
+        "runs": [run.name for run in runs],
+        "config": _differing(configs),
+        "git": [(record.get("git") or {}).get("revision") for record in records],
+        "packages": _differing(packages),
+    }
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> Row:
+    """A nested mapping with dotted keys."""
+    found: Row = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[Row]:
+    keys = sorted(set().union(*settings))
+    rows = [{"key": key, "values": [one.get(key) for one in settings]} for key in keys]
+    return [row for row in rows if any(value != row["values"][0] for value in row["values"])]

@@ -1,0 +1,120 @@
+"""What training changed: prompts solved now and not before, and the other way round; between two steps or two runs.
+
+Prompts are matched by `prompt_id`, which is the same in every step and run. Of several groups of a prompt within a range of steps
+the newest counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from innovator_rl.dashboard.queries.filters import Parameters, Selection, check_names, one, read_selection
+from innovator_rl.dashboard.runs.run_session import RunSession
+from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.rollouts.background_indexer import preview
+
+RULES = {
+    "any": lambda correct, samples: correct > 0,
+    "majority": lambda correct, samples: 2 * correct > samples,
+    "all": lambda correct, samples: correct == samples,
+}
+MOST_LISTED = 200
+PREVIEW_SEGMENTS = 12
+
+Row = dict[str, Any]
+
+
+class _Only:
+    """Query parameters reduced to kind and one step range."""
+
+    def __init__(self, kind: str, step: str) -> None:
+        self._values = {"kind": [kind], "step": [step]}
+
+    def keys(self) -> list[str]:
+        return list(self._values)
+
+    def getlist(self, key: str) -> list[str]:
+        return self._values.get(key, [])
+
+
+def change(before: RunSession, after: RunSession, parameters: Parameters) -> Row:
+    """The answer of `change`."""
+    check_names(parameters, ("run", "run2", "step", "step2", "kind", "rule"))
+    rule = one(parameters, "rule", "any")
+    if rule not in RULES:
+        raise RequestError(f"rule={rule[:40]}: use {', '.join(RULES)}")
+    kind = one(parameters, "kind", "train")
+    steps = [one(parameters, name, "") for name in ("step", "step2")]
+    if not all(steps):
+        raise RequestError("step and step2 are needed, each a step or a range")
+    was, now = (
+        _groups(session, read_selection(_Only(kind, step)))
+        for session, step in zip((before, after), steps, strict=True)
+    )
+    common = sorted(was.keys() & now.keys())
+    lists: dict[str, list[Row]] = {"newly_solved": [], "newly_lost": [], "still_solved": [], "still_unsolved": []}
+    by_domain: dict[str, Counter[str]] = {}
+    for prompt_id in common:
+        old, new = was[prompt_id], now[prompt_id]
+        solved = RULES[rule](old["correct"], old["samples"]), RULES[rule](new["correct"], new["samples"])
+        name = {(False, True): "newly_solved", (True, False): "newly_lost", (True, True): "still_solved"}.get(
+            solved, "still_unsolved"
+        )
+        domain = new["domain"] or old["domain"]
+        lists[name].append({"prompt_id": prompt_id, "domain": domain, "from": old, "to": new})
+        by_domain.setdefault(domain or "none", Counter()).update([name, "common"])
+    shown = {name: _shown(after, lists[name]) for name in ("newly_solved", "newly_lost")}
+    return {
+        "from": {"run": before.run.name, "step": steps[0], "prompts": len(was)},
+        "to": {"run": after.run.name, "step": steps[1], "prompts": len(now)},
+        "common": len(common),
+        "rule": rule,
+        "counts": {name: len(rows) for name, rows in lists.items()},
+        "domains": [
+            {"domain": domain, **{name: counts[name] for name in ("newly_solved", "newly_lost", "common")}}
+            for domain, counts in sorted(by_domain.items())
+        ],
+        **shown,
+        "steps_compared": {
+            "from": sorted({g["step"] for g in was.values()}),
+            "to": sorted({g["step"] for g in now.values()}),
+        },
+    }
+
+
+def _groups(session: RunSession, chosen: Selection) -> dict[str, Row]:
+    rows = session.index.ask(
+        f"""SELECT prompt_id, step, prompt_uid AS uid, correct, samples, domain, rid FROM groups
+            WHERE {chosen.where} AND prompt_id IS NOT NULL ORDER BY step, rid""",
+        chosen.values,
+    )
+    return {row.pop("prompt_id"): row for row in rows}
+
+
+def _shown(session: RunSession, rows: list[Row]) -> list[Row]:
+    """The biggest changes first, with the beginning of each prompt as far as few files hold them."""
+    rows = sorted(
+        rows,
+        key=lambda row: (
+            -abs(row["to"]["correct"] / row["to"]["samples"] - row["from"]["correct"] / row["from"]["samples"])
+        ),
+    )
+    rows = rows[:MOST_LISTED]
+    rids = [row["to"]["rid"] for row in rows]
+    found = session.index.ask(
+        "SELECT rid, segment, position FROM responses WHERE rid IN (SELECT unnest(?::BIGINT[]))", [rids]
+    )
+    groups = sorted({(row["segment"], row["position"] // 1024) for row in found})[:PREVIEW_SEGMENTS]
+    places = {(r["segment"], r["position"]): r["rid"] for r in found if (r["segment"], r["position"] // 1024) in groups}
+    texts = session.reader.rows(places, ("prompt",)) if places else {}
+    prompts = {places[place]: preview(text.get("prompt") or "") for place, text in texts.items()}
+    return [
+        {
+            **row,
+            "from": {key: value for key, value in row["from"].items() if key not in ("rid", "domain")},
+            "to": {key: value for key, value in row["to"].items() if key not in ("rid", "domain")},
+            "preview": prompts.get(row["to"]["rid"]),
+        }
+        for row in rows
+    ]

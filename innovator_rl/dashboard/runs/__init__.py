@@ -1,0 +1,1 @@
+"""The runs that the dashboard serves: their registry, sessions, events and labels."""

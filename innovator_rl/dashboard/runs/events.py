@@ -1,0 +1,66 @@
+"""Server-sent events: that something changed, never what. The page then asks for what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from innovator_rl.dashboard.runs.registry import Runs
+
+LOOK_SECONDS = 0.25
+LIST_SECONDS = 1.0
+PING_SECONDS = 15.0
+
+
+async def events(runs: Runs, only: str | None) -> AsyncIterator[str]:
+    """Event-stream text for as long as the listener stays."""
+    known: dict[str, dict[str, int]] = {}
+    stamps: dict[str, Any] | None = None
+    listed = spoken = 0.0
+    yield ": connected\n\n"
+    while True:
+        now = time.monotonic()
+        messages = []
+        for session in runs.session():
+            name = session.run.name
+            if only is not None and name != only:
+                continue
+            session.used = now  # somebody watches it
+            versions = dict(session.versions)
+            before = known.setdefault(name, versions)
+            what = [part for part, version in versions.items() if version != before[part]]
+            if what:
+                messages.append(("run", {"run": name, "what": what}))
+            known[name] = versions
+        if now - listed >= LIST_SECONDS:
+            listed = now
+            seen = await asyncio.to_thread(_stamps, runs)
+            if stamps is not None:
+                if stamps.keys() != seen.keys():
+                    messages.append(("runs", {}))
+                closed = [name for name in seen if name not in known and only in (None, name)]
+                messages += [
+                    ("run", {"run": n, "what": ["status"]}) for n in closed if seen[n] != stamps.get(n, seen[n])
+                ]
+            stamps = seen
+        for event, data in messages:
+            yield f"event: {event}\ndata: {json.dumps(data)}\n\n"
+        if messages:
+            spoken = now
+        elif now - spoken >= PING_SECONDS:
+            spoken = now
+            yield ": ping\n\n"
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _stamps(runs: Runs) -> dict[str, Any]:
+    found = {}
+    for name, run in runs.by_name().items():
+        try:
+            found[name] = run.run_json.stat().st_mtime_ns
+        except OSError:
+            found[name] = 0
+    return found

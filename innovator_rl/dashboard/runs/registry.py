@@ -1,0 +1,193 @@
+"""The runs that the dashboard may show, and their headlines.
+
+A run is a directory with a run.json, or with recorded responses, directly inside one of the roots. Names come from listing
+those roots; a request can only pick one of them, so no name leads anywhere else, and links that leave a root are not followed.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from innovator_rl.dashboard.runs.run_session import RunSession
+from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.rollouts.recorder import recorded_losses
+from innovator_rl.runs.metrics import read_metrics
+from innovator_rl.runs.run_dir import RunDir, RunState
+from innovator_rl.runs.summary import overall_accuracy, step_figures, trained_domains
+
+MOST_OPEN = 4
+HISTORY_POINTS = 60
+RUN_FILES = ("run.json", "rollouts", "metrics.jsonl")
+
+Row = dict[str, Any]
+
+
+class Runs:
+    """All runs below `roots`; the first root's run wins where two have one name."""
+
+    def __init__(self, roots: Sequence[Path], demo: bool = False) -> None:
+        self.roots = [root.resolve() for root in roots]
+        self.demo = demo
+        self._open: dict[Path, RunSession] = {}
+        self._guard = threading.Lock()
+        self._metrics: dict[Path, tuple[tuple[int, int], list[Row]]] = {}
+
+    def by_name(self) -> dict[str, RunDir]:
+        """Every run by name."""
+        found: dict[str, RunDir] = {}
+        for root in self.roots:
+            try:
+                entries = sorted(root.iterdir())
+            except OSError:
+                continue
+            for entry in entries:
+                if entry.name.startswith(".") or not entry.is_dir() or entry.resolve().parent != root:
+                    continue
+                if any((entry / name).exists() for name in RUN_FILES):
+                    found.setdefault(entry.name, RunDir(entry))
+        return found
+
+    def directory(self, name: str) -> RunDir:
+        """The run of that name. Raises `RequestError` (404)."""
+        run = self.by_name().get(name)
+        if run is None:
+            raise RequestError(f"there is no run {name[:100]!r}", 404)
+        return run
+
+    def open(self, name: str) -> RunSession:
+        """The run opened for reading, its index waited for a short while. Raises `RequestError` (404)."""
+        run = self.directory(name)
+        with self._guard:
+            session = self._open.get(run.path)
+            if session is None:
+                self._make_room()
+                session = self._open[run.path] = RunSession(run)
+        session.wait()
+        return session
+
+    def session(self) -> list[RunSession]:
+        """Those open now."""
+        return list(self._open.values())
+
+    def _make_room(self) -> None:
+        while len(self._open) >= MOST_OPEN:
+            oldest = min(self._open, key=lambda path: self._open[path].used)
+            self._open.pop(oldest).close()
+
+    def close(self) -> None:
+        """Close every open run."""
+        with self._guard:
+            while self._open:
+                self._open.popitem()[1].close()
+
+    def metrics(self, run: RunDir) -> list[Row]:
+        """A run's metrics, read again only when the file changed."""
+        try:
+            stat = run.metrics_jsonl.stat()
+        except OSError:
+            return []
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        held = self._metrics.get(run.path)
+        if held is None or held[0] != stamp:
+            held = self._metrics[run.path] = (stamp, read_metrics(run.metrics_jsonl))
+        return held[1]
+
+    def headlines(self, silent_after: float) -> list[Row]:
+        """A row a run, newest first."""
+        rows = [self.headline(run, silent_after) for run in self.by_name().values()]
+        return sorted(rows, key=lambda row: str(row["created"] or ""), reverse=True)
+
+    def headline(self, run: RunDir, silent_after: float) -> Row:
+        """What the list of runs says of one."""
+        state = run.state()
+        record, metrics = state.record, self.metrics(run)
+        figures = [(line, step_figures(line)) for line in metrics[-HISTORY_POINTS:]]
+        last = figures[-1][1] if figures else {}
+        rewards = [f["reward"] for _, f in figures if f.get("reward") is not None]
+        domains = (trained_domains(metrics[-1]) if metrics else None) or None
+        session = self._open.get(run.path)
+        step_seconds = last.get("seconds")
+        left = (state.total_steps or 0) - state.step
+        return {
+            "name": run.name,
+            "status": state.status,
+            "detail": state.detail,
+            "step": state.step,
+            "total_steps": state.total_steps,
+            "phase": state.phase,
+            "phase_seconds": _finite(state.phase_age) if state.live else None,
+            "attempt": state.attempt,
+            "attempts": len(record.get("attempts", [])),
+            "created": record.get("created"),
+            "heartbeat": record.get("heartbeat"),
+            "heartbeat_age": _finite(state.heartbeat_age),
+            "silent": is_silent(state, silent_after),
+            "host": record.get("host"),
+            "pid": record.get("pid"),
+            "git": record.get("git"),
+            "model": _model(run),
+            "ray": ray_link(record),
+            "reward": rewards[-1] if rewards else None,
+            "accuracy": overall_accuracy(domains),
+            "domains": domains,
+            "reward_history": rewards,
+            "tokens_per_second": last.get("tokens_per_second"),
+            "step_seconds": step_seconds,
+            "seconds_left": step_seconds * left if step_seconds and left > 0 and state.live else None,
+            "rows_recorded": self._rows(session),
+            "rows_dropped": recorded_losses(run.path)[0],
+            "alarms": session.alarms if session else None,
+            "problems": len(session.index.problems()) if session else None,
+        }
+
+    @staticmethod
+    def _rows(session: RunSession | None) -> int | None:
+        if session is None:
+            return None
+        return session.cached(
+            "rows", ("rollouts",), lambda: session.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+        )  # type: ignore[no-any-return]
+
+
+def is_silent(state: RunState, after: float) -> bool:
+    """Whether a run that is thought alive has not written for longer than `after` seconds, or is dead."""
+    return state.status == "dead" or (state.live and state.heartbeat_age > after)
+
+
+def ray_link(record: Row) -> Row | None:
+    """The run's Ray job, with the page of Ray's dashboard where it is known."""
+    job, submission, address = (record.get(k) for k in ("ray_job_id", "ray_submission_id", "ray_dashboard"))
+    if not (job or submission):
+        return None
+    web = str(address or "").startswith(("http://", "https://"))
+    return {
+        "job_id": job,
+        "submission_id": submission,
+        "url": f"{str(address).rstrip('/')}/#/jobs/{submission or job}" if web else None,
+    }
+
+
+def read_config(run: RunDir) -> tuple[Row | None, str]:
+    """config.yaml as a mapping (None when it is none) and as text."""
+    try:
+        text = run.config_yaml.read_text(encoding="utf-8", errors="replace")
+        value = yaml.safe_load(text)
+    except (OSError, yaml.YAMLError, RecursionError):
+        return None, text if "text" in locals() else ""
+    return (value if isinstance(value, dict) else None), text
+
+
+def _model(run: RunDir) -> str | None:
+    config, _ = read_config(run)
+    model = (config or {}).get("model")
+    return str(model.get("path")) if isinstance(model, dict) and model.get("path") else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Tools of the dashboard: SQL console, rescoring, export, static site."""

@@ -1,0 +1,1 @@
+"""HTTP foundations of the dashboard: security, JSON responses, errors."""

@@ -1,0 +1,1 @@
+"""Everything that knows verl. Upgrading verl means reading this package."""

@@ -1,0 +1,36 @@
+"""Notice a dead worker while waiting for something it should have done.
+
+Ray reports an actor's death to whoever calls it; a trainer that waits for a queue calls nobody. One outstanding readiness call an
+actor, renewed when it returns, turns a death into an exception at the next look. A busy actor answers late and costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+
+class WorkerDied(RuntimeError):
+    """An actor of the run is gone; the message names its part and Ray's cause."""
+
+
+class ActorHealth:
+    """Watches actors by name of their part (`vLLM server 0`, `reward worker 1`, ...)."""
+
+    def __init__(self, actors: Mapping[str, Any]) -> None:
+        self._actors = dict(actors)
+        self._calls = {name: actor.__ray_ready__.remote() for name, actor in self._actors.items()}
+
+    def check(self) -> None:
+        """Raise `WorkerDied` for the first dead actor; returns at once otherwise."""
+        names = {call: name for name, call in self._calls.items()}
+        done, _ = ray.wait(list(names), num_returns=len(names), timeout=0)
+        for call in done:
+            name = names[call]
+            try:
+                ray.get(call)
+            except ray.exceptions.RayError as error:
+                raise WorkerDied(f"{name} died: {str(error).strip().splitlines()[0]}") from error
+            self._calls[name] = self._actors[name].__ray_ready__.remote()

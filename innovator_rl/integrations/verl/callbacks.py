@@ -1,0 +1,103 @@
+"""What a run tells the outside: metrics.jsonl, heartbeat, TensorBoard events, dropped groups, and the progress display.
+
+One object between the trainer and everything that looks on. A sink that fails is reported once and never stops a step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import UpdateRow
+from innovator_rl.runs.progress import Progress
+from innovator_rl.runs.run_dir import RunDir
+from innovator_rl.runs.summary import trained_domains
+from innovator_rl.runs.tensorboard import TensorBoardWriter
+
+log = logging.getLogger(__name__)
+
+
+class StopRequested(Exception):
+    """People asked for the run to end (Ctrl-C, `innovator runs stop`); raised between two steps, after a checkpoint."""
+
+
+class RunCallbacks:
+    """Implements the trainer's `Observer` on a run directory."""
+
+    def __init__(
+        self, run: RunDir, attempt: int, samples_per_prompt: int, progress: Progress, events: TensorBoardWriter | None
+    ) -> None:
+        self.run, self.progress, self.events = run, progress, events
+        self.recorder = Recorder(run.path, writer="trainer", attempt=attempt)
+        self.samples_per_prompt = samples_per_prompt
+        self.stop_requested = False
+        self._failed: set[str] = set()
+
+    def request_stop(self) -> bool:
+        """Ask for an end after the current step; False if that was asked before."""
+        if self.stop_requested:
+            return False
+        self.stop_requested = True
+        self._guard(
+            "progress",
+            lambda: self.progress.note("stopping after this step, with a checkpoint; once more stops at once"),
+        )
+        return True
+
+    def phase(self, name: str, step: int) -> None:
+        """Enter a phase; `starting: vLLM` has a detail after the colon."""
+        kind, _, detail = name.partition(": ")
+        self._guard("run.json", lambda: self.run.heartbeat(step=step, phase=kind))
+        self._guard("progress", lambda: self.progress.phase(kind, step=step, detail=detail))
+
+    def sampling(self, step: int, useful: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
+        self._guard(
+            "progress",
+            lambda: self.progress.sampling(useful=useful, wanted=wanted, in_flight=in_flight, dropped=dropped),
+        )
+
+    def sampled(self, step: int, reasons: dict[str, str]) -> None:
+        """Dropped groups, a row a sample; the trained ones are written by the engine that trains them."""
+        rows = (
+            UpdateRow(step=step, prompt_uid=uid, sample=sample, kept=False, drop_reason=reason)
+            for uid, reason in reasons.items()
+            for sample in range(self.samples_per_prompt)
+        )
+        self._guard("updates", lambda: self._record(rows))
+
+    def _record(self, rows: Iterable[UpdateRow]) -> None:
+        for row in rows:
+            self.recorder.update(row)
+
+    def step(self, step: int, metrics: dict[str, float]) -> None:
+        self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))
+        self._events(step, metrics)
+        self._guard("rollouts", lambda: self.recorder.compact(step - 1))
+        self._guard("progress", lambda: self.progress.step(step, metrics, domains=trained_domains(metrics)))
+
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))
+        self._events(step, metrics)
+        self._guard("progress", lambda: self.progress.validation(step, metrics))
+
+    def _events(self, step: int, metrics: dict[str, float]) -> None:
+        if self.events is not None:
+            events = self.events
+            self._guard("tensorboard", lambda: events.write(step, metrics))
+
+    def close(self) -> None:
+        """Write what is buffered and stop the display."""
+        self._guard("updates", self.recorder.close)
+        if self.events is not None:
+            self._guard("tensorboard", self.events.close)
+        self._guard("progress", self.progress.close)
+
+    def _guard(self, sink: str, call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except Exception as error:  # a full disk or a closed terminal must not end a training step
+            if sink not in self._failed:
+                self._failed.add(sink)
+                log.warning("%s is not written any more: %s: %s", sink, type(error).__name__, error)

@@ -1,0 +1,113 @@
+"""verl's FSDP engine with what a post-training run wants to know and, on a CPU, without repeated work.
+
+Two subclasses, registered through verl's `EngineRegistry` (no copy of verl's loop):
+
+- `InstrumentedFSDPEngine` (CUDA): the stock engine plus router statistics of mixture-of-experts layers among the metrics, a row in
+  `updates/` for every trained response, and an upcycled mixture kept in its form (see `mixture`).
+- `SharedPrefixEngine` (CPU): also lays a group's responses into one row (see `prompt_sharing`), so a prompt is computed once and the
+  head is applied to response tokens alone. Stock verl on a CPU pads every sequence to the longest instead (its padding-free path
+  wants flash-attention).
+
+verl imports this module in every training process through `actor_rollout_ref.model.external_lib`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from verl.utils import tensordict_utils as tu
+from verl.workers.engine.base import EngineRegistry
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+
+from innovator_rl.integrations.verl.router_load import RouterLoad
+from innovator_rl.integrations.verl.shared_prefix import SharedRow, pack_shared_prefix, spread
+from innovator_rl.integrations.verl.update_record import UpdateRecord
+from innovator_rl.platform.shims.qwen2_moe_flops import count_shared_experts, freeze_shared_gate
+
+
+class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
+    """The stock engine; reports `router/layer_NN/{entropy,max_load,dead_experts}` and records what an update saw of each token."""
+
+    router_load: RouterLoad | None = None
+    update_record: UpdateRecord | None = None
+
+    def _build_module(self) -> Any:
+        return freeze_shared_gate(super()._build_module())
+
+    def initialize(self) -> None:
+        super().initialize()
+        self.router_load = RouterLoad.attach(self.module)
+        self.update_record = UpdateRecord.from_environment(rank=torch.distributed.get_rank())
+
+    def forward_step(self, micro_batch: TensorDict, loss_function: Any, forward_only: bool) -> Any:
+        loss, output = super().forward_step(micro_batch, loss_function, forward_only)
+        if self.update_record is not None and not forward_only:
+            self.update_record.add(
+                micro_batch, output["model_output"], getattr(loss_function, "keywords", {}).get("config")
+            )
+        return loss, output
+
+    def forward_backward_batch(self, data: TensorDict, loss_function: Any, forward_only: bool = False) -> Any:
+        output = super().forward_backward_batch(data, loss_function, forward_only=forward_only)
+        if self.router_load is not None:
+            load = self.router_load.take()
+            if not forward_only and isinstance(output, dict) and "metrics" in output:
+                output["metrics"].update({name: [value] for name, value in load.items()})  # verl flattens a list a rank
+        return output
+
+
+class SharedPrefixEngine(InstrumentedFSDPEngine):
+    """Groups as single rows; exact, and about n times fewer prompt tokens."""
+
+    def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict[str, Any], dict[str, Any]]:
+        input_ids = micro_batch["input_ids"]
+        prompt_lengths = micro_batch["prompts"].offsets().diff().tolist()
+        row = pack_shared_prefix(input_ids.unbind(), prompt_lengths)
+        temperature = micro_batch["temperature"]
+        if isinstance(temperature, torch.Tensor):
+            lengths = [
+                size - prompt for size, prompt in zip(input_ids.offsets().diff().tolist(), prompt_lengths, strict=True)
+            ]
+            temperature = temperature.float().repeat_interleave(torch.tensor(lengths))[:, None]
+        inputs = {
+            "input_ids": row.input_ids,
+            "attention_mask": row.attention_mask,
+            "position_ids": row.position_ids,
+            "logits_to_keep": row.logits_to_keep,
+        }
+        return inputs, {"row": row, "temperature": temperature}
+
+    def prepare_model_outputs(
+        self, output: Any, output_args: dict[str, Any], micro_batch: TensorDict, logits_processor_func: Any
+    ) -> dict[str, torch.Tensor]:
+        row: SharedRow = output_args["row"]
+        logits = output.logits.squeeze(0).float() / output_args["temperature"]  # (R, vocabulary)
+        log_probs_all = torch.log_softmax(logits, dim=-1)
+        log_probs = log_probs_all.gather(-1, row.labels[:, None]).squeeze(-1)
+        offsets = micro_batch["input_ids"].offsets()
+        outputs = {"log_probs": torch.nested.nested_tensor_from_jagged(spread(log_probs, row), offsets)}
+        if tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False):
+            # Without an entropy bonus its gradient is zero times something large: leave it out of the graph.
+            with torch.set_grad_enabled(torch.is_grad_enabled() and _entropy_coefficient(logits_processor_func) != 0.0):
+                entropy = -(log_probs_all.exp() * log_probs_all).sum(-1)
+            outputs["entropy"] = torch.nested.nested_tensor_from_jagged(spread(entropy, row), offsets)
+        return outputs
+
+
+def _entropy_coefficient(loss_function: Any) -> float:
+    """The entropy bonus of verl's `partial(ppo_loss, config=...)`; 0 for a pass without a loss."""
+    config = getattr(loss_function, "keywords", {}).get("config")
+    return float(getattr(config, "entropy_coeff", 0.0) or 0.0)
+
+
+def _register(engine: type[FSDPEngineWithLMHead], device: str) -> None:
+    """Put `engine` in the place verl looks it up for (language model, fsdp and fsdp2, `device`)."""
+    for backend in ("fsdp", "fsdp2"):
+        EngineRegistry._engines.setdefault("language_model", {}).setdefault(backend, {})[device] = engine
+
+
+count_shared_experts()
+_register(InstrumentedFSDPEngine, "cuda")
+_register(SharedPrefixEngine, "cpu")

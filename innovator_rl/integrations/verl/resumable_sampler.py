@@ -1,0 +1,130 @@
+"""The order of the prompts: endless, shuffled anew every epoch, and one integer to resume from.
+
+Stock verl checkpoints a dataloader whose iterator is rebuilt at every epoch's end; a resume at that border exits having trained nothing
+or shuffles otherwise than the run it continues. Here prompt number k of a run is a pure function of (seed, k): epoch k // N, place
+k % N in that epoch's permutation. A checkpoint holds k alone, and no prompt is skipped or repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+def allot(slots: int, weights: Mapping[str, float]) -> dict[str, int]:
+    """`slots` shared out in proportion to `weights`, at least one each, by largest remainder."""
+    total = sum(weights.values())
+    exact = {name: slots * weight / total for name, weight in weights.items()}
+    shares = {name: max(1, int(value)) for name, value in exact.items()}
+    neediest = sorted(exact, key=lambda name: exact[name] - shares[name], reverse=True)
+    for name in neediest[: max(0, slots - sum(shares.values()))]:
+        shares[name] += 1
+    return shares
+
+
+class Rows(Protocol):
+    """What is streamed: anything with a length and rows by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class ResumableSampler:
+    """An endless iterator of collated single-row batches, in the place of verl's train dataloader.
+
+    Args:
+        rows: the training rows, N > 0.
+        collate: makes a batch of a list of rows (verl's `collate_fn`).
+        seed: of the permutations; ignored without `shuffle`.
+        shuffle: False streams the rows in their order, epoch after epoch.
+        sources: the data source of every row, needed with a mixture.
+        mixture: weight of each source; an epoch's N places are shared out by weight, each source walks through its own rows in its
+            own shuffled epochs. Sources without a weight are left out. Empty: every row once an epoch.
+
+    Raises:
+        ValueError: no rows, or a mixture names a source without rows.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        collate: Callable[[list[Any]], dict[str, Any]],
+        seed: int,
+        shuffle: bool,
+        sources: Sequence[str] = (),
+        mixture: Mapping[str, float] | None = None,
+    ) -> None:
+        if len(rows) == 0:
+            raise ValueError(
+                "data.train holds 0 rows after filtering: raise data.max_prompt_tokens or give other files"
+            )
+        self.rows, self.collate, self.seed, self.shuffle = rows, collate, seed, shuffle
+        self.position = 0
+        self._members = {name: np.flatnonzero(np.asarray(sources) == name) for name in mixture or {}}
+        for name, members in self._members.items():
+            if not len(members):
+                raise ValueError(
+                    f"data.mixture names {name!r}, of which data.train has no row; it has {sorted(set(sources))}"
+                )
+        self._shares = allot(len(rows), mixture) if mixture else {}
+        self._size = sum(self._shares.values()) or len(rows)
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        """Places in an epoch."""
+        return self._size
+
+    def index(self, position: int) -> tuple[int, int]:
+        """(epoch, row number) of the prompt at `position` of the run."""
+        epoch, place = divmod(position, self._size)
+        if self._order is None or self._order[0] != epoch:
+            self._order = (epoch, self._mixed(epoch) if self._shares else self._permutation(len(self.rows), epoch))
+        return epoch, int(self._order[1][place])
+
+    def _permutation(self, size: int, *key: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, *key)).permutation(size) if self.shuffle else np.arange(size)
+
+    def _mixed(self, epoch: int) -> np.ndarray:
+        """Row numbers of a mixture's epoch: each source goes on where its own walk stood at the end of the epoch before."""
+        chosen = []
+        for number, (name, share) in enumerate(self._shares.items()):
+            members = self._members[name]
+            walk = np.arange(epoch * share, (epoch + 1) * share)
+            turns = {
+                turn: self._permutation(len(members), turn, number + 1)
+                for turn in np.unique(walk // len(members)).tolist()
+            }
+            chosen.append(np.array([members[turns[q // len(members)][q % len(members)]] for q in walk.tolist()]))
+        return np.concatenate(chosen)[self._permutation(self._size, epoch)]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        epoch, row = self.index(self.position)
+        batch = self.collate([self.rows[row]])
+        # The group's name in every record: unique in the run, equal when a step is done again after a resume. verl splits keys at "_".
+        batch["uid"] = np.array([f"e{epoch:04d}-r{row:07d}-p{self.position:08d}"], dtype=object)
+        self.position += 1
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """All a resume needs."""
+        return {"position": self.position, "rows": len(self.rows), "seed": self.seed, "mixture": dict(self._shares)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` stood.
+
+        Raises:
+            ValueError: the data or the seed changed, so that the position means other prompts.
+        """
+        for key, now in (("rows", len(self.rows)), ("seed", self.seed), ("mixture", dict(self._shares))):
+            if state[key] != now:
+                raise ValueError(
+                    f"data: the checkpoint was made with {key}={state[key]}, this run has {key}={now}; its position would mean "
+                    "other prompts. Restore the data and data.seed, or start anew under another name"
+                )
+        self.position = state["position"]

@@ -1,0 +1,188 @@
+"""Does the model exist, is it whole, and can both engines run it with these lengths and this parallelism.
+
+Nothing is built or downloaded for a check: a made model that does not exist yet is known by its shape, a hub id by the
+local cache.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from innovator_rl.errors import UserError
+from innovator_rl.models import BUILT_IN_MODELS, ModelInfo, resolve
+from innovator_rl.models.inspect import from_config
+from innovator_rl.models.resolver import default_cache_dir
+from innovator_rl.models.tiny import EXPERTS, SHAPE
+from innovator_rl.preflight.context import PreflightContext
+from innovator_rl.preflight.diagnostic import Diagnostic
+
+# vLLM's CPU attention (CPUAttentionBackend.get_supported_head_sizes, vLLM 0.28).
+CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+
+MADE_SHAPES: dict[str, dict[str, Any]] = {
+    "tiny-qwen2": {**SHAPE, "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]},
+    "tiny-qwen2-moe": {**SHAPE, **EXPERTS, "model_type": "qwen2_moe", "architectures": ["Qwen2MoeForCausalLM"]},
+    "smollm2-135m": {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 8192,
+        "vocab_size": 49152,
+        "tie_word_embeddings": True,
+    },
+}
+
+
+def look(path: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
+    """(facts, folder, findings) of `model.path`, without building or fetching anything."""
+    if path in BUILT_IN_MODELS:
+        folder = default_cache_dir() / path
+        known = folder if (folder / "config.json").is_file() else None
+        return from_config(MADE_SHAPES[path], path), known, []
+    try:
+        place = resolve(path)
+        if isinstance(place, str):
+            return _hub(place)
+        return from_config(json.loads((place / "config.json").read_text()), str(place)), place, []
+    except UserError as error:
+        return (
+            None,
+            None,
+            [Diagnostic("model.path", path, str(error), "give a checkpoint's folder, a hub id or a made model")],
+        )
+    except (OSError, ValueError) as error:
+        return (
+            None,
+            None,
+            [Diagnostic("model.path", path, f"config.json cannot be read: {error}", "fetch the checkpoint again")],
+        )
+
+
+def _hub(hub_id: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(hub_id, "config.json")
+    if isinstance(cached, str):
+        place = Path(cached)
+        return from_config(json.loads(place.read_text()), hub_id), place.parent, []
+    why = (
+        "no folder here and not in the local hub cache: its context length, memory and parallelism stay unchecked "
+        "until it is downloaded"
+    )
+    return None, None, [Diagnostic("model.path", hub_id, why, "download it before the run", "warning")]
+
+
+def check(case: PreflightContext) -> Iterator[Diagnostic]:
+    """Findings about the model and the engines that run it."""
+    if case.model_folder is not None:
+        yield from _folder(case, case.model_folder)
+    if case.model is not None:
+        yield from _lengths(case, case.model)
+        yield from _parallelism(case, case.model)
+    yield from _precision(case)
+
+
+def _folder(case: PreflightContext, folder: Path) -> Iterator[Diagnostic]:
+    path = case.config.model.path
+    if not [*folder.glob("*.safetensors"), *folder.glob("*.bin")]:
+        yield Diagnostic("model.path", path, "the folder has no weights (*.safetensors)", "fetch the checkpoint again")
+    if not any(
+        (folder / name).is_file()
+        for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+    ):
+        yield Diagnostic(
+            "model.path",
+            path,
+            "the folder has no tokenizer",
+            "copy tokenizer.json and tokenizer_config.json beside the weights",
+        )
+    elif not _has_chat_template(folder):
+        why = "the tokenizer has no chat template: verl would find every prompt too long and train on nothing"
+        yield Diagnostic("model.path", path, why, "add chat_template.jinja to the folder")
+    settings = json.loads((folder / "config.json").read_text())
+    if settings.get("auto_map") and not case.config.model.trust_remote_code:
+        why = "the checkpoint brings its own Python code (auto_map in config.json)"
+        yield Diagnostic("model.trust_remote_code", False, why, "read that code, then set true")
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    try:
+        return bool(json.loads((folder / "tokenizer_config.json").read_text()).get("chat_template"))
+    except (OSError, ValueError):
+        return False
+
+
+def _lengths(case: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
+    prompt, response = case.config.data.max_prompt_tokens, case.config.rollout.max_response_tokens
+    if prompt >= model.max_positions:
+        yield Diagnostic(
+            "data.max_prompt_tokens",
+            prompt,
+            f"the model reads {model.max_positions} tokens in all",
+            f"set less than {model.max_positions}",
+        )
+    elif prompt + response > model.max_positions:
+        yield Diagnostic(
+            "rollout.max_response_tokens",
+            response,
+            f"with data.max_prompt_tokens = {prompt} it exceeds the model's {model.max_positions} positions",
+            f"set at most {model.max_positions - prompt}",
+        )
+
+
+def _parallelism(case: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
+    parallel = case.config.rollout.tensor_parallel
+    key = "rollout.tensor_parallel"
+    if case.platform == "cpu" and model.head_dim not in CPU_HEAD_SIZES:
+        yield Diagnostic(
+            "model.path",
+            case.config.model.path,
+            f"vLLM's CPU attention has no kernel for head_dim {model.head_dim}",
+            f"take a model with one of {CPU_HEAD_SIZES}",
+        )
+    if parallel == 1:
+        return
+    if case.platform == "cpu":
+        yield Diagnostic(key, parallel, "a CPU run keeps each rollout replica in one process", "set 1")
+        return
+    if case.workers % parallel:
+        yield Diagnostic(key, parallel, f"does not divide the run's {case.workers} accelerators", "set a divisor")
+    if model.heads % parallel:
+        yield Diagnostic(key, parallel, f"does not divide the model's {model.heads} attention heads", "set a divisor")
+    elif model.kv_heads % parallel and parallel % model.kv_heads:
+        yield Diagnostic(
+            key,
+            parallel,
+            f"neither divides the model's {model.kv_heads} key-value heads nor is a multiple of them",
+            "set a divisor",
+        )
+
+
+def _precision(case: PreflightContext) -> Iterator[Diagnostic]:
+    if (
+        case.platform == "cpu"
+        and "bfloat16" in (case.resolved.dtype, case.resolved.rollout_dtype)
+        and not case.machine.native_bfloat16
+    ):
+        key = "model.dtype" if case.resolved.dtype == "bfloat16" else "rollout.dtype"
+        yield Diagnostic(
+            key,
+            "bfloat16",
+            "this CPU has no bfloat16 instructions: minutes where float32 takes seconds",
+            "set float32",
+            "warning",
+        )
+    if case.platform == "cpu" and case.resolved.remove_padding:
+        yield Diagnostic(
+            "algorithm.remove_padding",
+            True,
+            "verl's packed attention needs flash-attention, which CPUs do not have",
+            "set false",
+        )

@@ -1,0 +1,116 @@
+"""May this run use its directory: writable, not another run's, and something left to do."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from innovator_rl.config.load import read_yaml
+from innovator_rl.config.schema import RunConfig
+from innovator_rl.config.schema_introspection import settings
+from innovator_rl.errors import UserError
+from innovator_rl.preflight.context import PreflightContext
+from innovator_rl.preflight.diagnostic import Diagnostic
+from innovator_rl.runs.run_dir import RunDir
+
+# A resumed run continues the same experiment: these may not change under it.
+FROZEN = (
+    "model.",
+    "data.",
+    "rollout.samples_per_prompt",
+    "rollout.max_response_tokens",
+    "rollout.temperature",
+    "rollout.top_p",
+    "algorithm.",
+)
+FREE = (
+    "data.validation",
+    "data.validation_rows",
+    "algorithm.micro_batch_tokens",
+    "algorithm.remove_padding",
+    "algorithm.dynamic_sampling.stall_seconds",
+)
+
+
+def check(case: PreflightContext) -> Iterator[Diagnostic]:
+    """Findings about the run directory."""
+    blocked = _blocked(case.run_dir)
+    if blocked:
+        yield Diagnostic(
+            "logging.runs_dir", case.config.logging.runs_dir, blocked, "set a folder that this user may write"
+        )
+        return
+    if not case.run_dir.is_dir():
+        return
+    run = RunDir(case.run_dir)
+    state = run.state()
+    if state.live and state.record.get("pid") != os.getpid():
+        yield Diagnostic(
+            "name",
+            case.config.name,
+            f"the run is being written by process {state.record.get('pid')}",
+            "choose another name, or stop that run",
+        )
+    step = last_step(run.checkpoints)
+    if step is None and not run.metrics_jsonl.exists():
+        return
+    if case.config.schedule.resume == "never":
+        yield Diagnostic(
+            "name",
+            case.config.name,
+            f"{case.run_dir} holds an earlier run, and schedule.resume=never would write over it",
+            "choose another name",
+        )
+        return
+    yield from _changed(case, run)
+    if step is not None and step >= case.config.schedule.steps:
+        why = f"the last checkpoint is of step {step}: nothing is left to train"
+        steps = case.config.schedule.steps
+        yield Diagnostic("schedule.steps", steps, why, "raise it, or choose another name", "warning")
+
+
+def _blocked(run_dir: Path) -> str:
+    place = run_dir
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        return f"{place} is a file"
+    return "" if os.access(place, os.W_OK | os.X_OK) else f"{place} is not writable"
+
+
+def last_step(checkpoints: Path) -> int | None:
+    """The step of the last complete checkpoint, by verl's own marker."""
+    try:
+        return int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _changed(case: PreflightContext, run: RunDir) -> Iterator[Diagnostic]:
+    try:
+        before = read_yaml(run.config_yaml) if run.config_yaml.exists() else {}
+    except UserError:
+        return
+    for setting in settings():
+        if not setting.key.startswith(FROZEN) or setting.key in FREE:
+            continue
+        old, new = (
+            _at(before, setting.key, setting.default),
+            _at(case.config.model_dump(), setting.key, setting.default),
+        )
+        if _plain(old) != _plain(new):
+            why = f"the run in {case.run_dir} was started with {old!r:.80}"
+            yield Diagnostic(setting.key, new, why, "give the old value, or choose another name")
+
+
+def _at(document: dict[str, Any] | RunConfig, key: str, default: Any) -> Any:
+    value: Any = document
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return default
+        value = value[part]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

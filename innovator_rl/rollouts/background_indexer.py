@@ -1,0 +1,169 @@
+"""What has to read every text and every token: words, first characters, repetition, and means of the token series.
+
+It runs behind the narrow index, newest step first, a row group at a time, so that a page is served at once and gets
+richer. A row is digested once; when its update is recorded later, its token series are measured then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from innovator_rl.rollouts.fulltext import PREVIEW_CHARS
+from innovator_rl.rollouts.index import RolloutIndex
+from innovator_rl.rollouts.segment_reader import SegmentReader
+
+NGRAM = 4
+NGRAM_CHARS = 20_000  # of a response, for its repetition
+SERIES = ("entropy", "clip_side", "old_logprobs", "rollout_logprobs")
+
+
+class BackgroundIndexer:
+    """The background reading of one run. `work` does a small piece and says whether there was one."""
+
+    def __init__(self, index: RolloutIndex, reader: SegmentReader) -> None:
+        self._index, self._reader = index, reader
+        self._pieces: Iterator[None] | None = None
+
+    def progress(self) -> tuple[int, int]:
+        """Responses whose words are known, of all."""
+        row = self._index.ask("SELECT count(*) FILTER (digested) AS done, count(*) AS total FROM responses")[0]
+        return int(row["done"]), int(row["total"])
+
+    def restart(self) -> None:
+        """Keep what was read and look for the newest work again: the index changed, or is about to close."""
+        self._pieces = None
+
+    def work(self) -> bool:
+        """Read one row group; False when everything is read."""
+        if self._pieces is None:
+            self._pieces = self._all()
+        try:
+            next(self._pieces)
+        except StopIteration:
+            self._pieces = None
+            return False
+        except FileNotFoundError:  # merged away: the next refresh says where the rows are
+            self._pieces = None
+        return True
+
+    def _all(self) -> Iterator[None]:
+        todo = self._index.ask(
+            """SELECT step, kind, attempt, bool_or(NOT digested) AS texts, coalesce(bool_or(kept AND NOT measured), false) AS tokens
+               FROM responses WHERE NOT digested OR (kept AND NOT measured) GROUP BY ALL ORDER BY step DESC"""
+        )
+        for item in todo:
+            if item["texts"]:
+                yield from self._texts(item["step"], item["kind"])
+            if item["tokens"]:
+                yield from self._tokens(item["step"], item["kind"], item["attempt"])
+
+    def _texts(self, step: int, kind: str) -> Iterator[None]:
+        rows = self._index.ask(
+            "SELECT rid, segment, position FROM responses WHERE step = ? AND kind = ? AND NOT digested", [step, kind]
+        )
+        places = {(row["segment"], row["position"]): row["rid"] for row in rows}
+        read: dict[int, float | None] = {}
+        try:
+            for segment in sorted({row["segment"] for row in rows}):
+                for first, table in self._reader.groups(segment, ("prompt", "response")):
+                    if not isinstance(table, Exception):
+                        read.update(self._words(table, [places.get((segment, first + i)) for i in range(len(table))]))
+                        yield
+        finally:  # a step is one write; one that is left half-way, because the index changed, keeps what was read
+            self._index.words.commit()
+            self._mark(list(read), repetition=list(read.values()))
+        self._mark([row["rid"] for row in rows if row["rid"] not in read])  # damaged: nothing more to learn of them
+
+    def _mark(self, rids: list[int], repetition: list[float | None] | None = None) -> None:
+        columns: dict[str, Any] = {"rid": pa.array(rids, pa.int64()), "digested": [True] * len(rids)}
+        if repetition is not None:
+            columns["repetition"] = pa.array(repetition, pa.float32())
+        if rids:
+            self._index.measure(pa.table(columns), [name for name in columns if name != "rid"])
+
+    def _words(self, table: pa.Table, rids: list[int | None]) -> dict[int, float | None]:
+        """Index a row group's words; the repetition of each of its rows that has a number."""
+        texts = zip(rids, table["prompt"].to_pylist(), table["response"].to_pylist(), strict=True)
+        found = [(rid, prompt or "", response or "") for rid, prompt, response in texts if rid is not None]
+        self._index.words.add([(rid, f"{prompt}\n{response}", preview(response)) for rid, prompt, response in found])
+        return {rid: repetition(response) for rid, _, response in found}
+
+    def _tokens(self, step: int, kind: str, attempt: int) -> Iterator[None]:
+        rows = self._index.ask(
+            "SELECT rid, prompt_uid, sample FROM responses WHERE step = ? AND kind = ? AND kept AND NOT measured",
+            [step, kind],
+        )
+        rids = {(row["prompt_uid"], row["sample"]): row["rid"] for row in rows}
+        for segment in self._index.catalogue.segments("updates", [step], kind):
+            if segment.attempt != attempt:
+                continue
+            name = segment.path.relative_to(self._index.run_dir).as_posix()
+            for _, table in self._reader.groups(name, ("prompt_uid", "sample", *SERIES)):
+                if not isinstance(table, Exception):
+                    self._measure(table, rids)
+                    yield
+        known = pa.table({"rid": pa.array(rids.values(), pa.int64()), "measured": [True] * len(rids)})
+        self._index.measure(known, ["measured"])
+
+    def _measure(self, table: pa.Table, rids: dict[tuple[str, int], int]) -> None:
+        keys = list(zip(table["prompt_uid"].to_pylist(), table["sample"].to_pylist(), strict=True))
+        chosen = [i for i, key in enumerate(keys) if key in rids]
+        measured: dict[str, Any] = {"rid": pa.array([rids[keys[i]] for i in chosen], pa.int64())}
+        for column, values in token_means(table).items():
+            measured[column] = pa.array(values[chosen], pa.float32(), from_pandas=True)
+        if chosen and len(measured) > 1:
+            self._index.measure(pa.table(measured), [name for name in measured if name != "rid"])
+
+
+def preview(text: str) -> str:
+    """The first characters of a response, on one line."""
+    return " ".join(text[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
+
+
+def repetition(text: str) -> float | None:
+    """Share of 4-word sequences that occurred before; None for texts with fewer words than that."""
+    words = text[:NGRAM_CHARS].split()
+    count = len(words) - NGRAM + 1
+    if count < 1:
+        return None
+    return 1 - len(set(zip(*(words[start:] for start in range(NGRAM)), strict=False))) / count
+
+
+def token_means(table: pa.Table) -> dict[str, np.ndarray]:
+    """Per row: mean entropy, share of tokens clipped below and above, mean |old - rollout log-probability|; NaN: unknown."""
+    found: dict[str, np.ndarray] = {}
+    if "entropy" in table.column_names:
+        found["entropy"] = _means(table["entropy"])
+    if "clip_side" in table.column_names:
+        found["clip_low"] = _means(table["clip_side"], lambda side: side < 0)
+        found["clip_high"] = _means(table["clip_side"], lambda side: side > 0)
+    if {"old_logprobs", "rollout_logprobs"} <= set(table.column_names):
+        old, rollout = (_lists(table[name]) for name in ("old_logprobs", "rollout_logprobs"))
+        if old[1].shape == rollout[1].shape and np.array_equal(old[0], rollout[0]):
+            found["gap"] = _reduce(old[0], np.abs(old[1] - rollout[1]))
+    return found
+
+
+def _lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """A list column as offsets (rows + 1,) and flat values; empty and null lists alike have no values."""
+    array = column.combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    lengths = np.asarray(array.value_lengths().fill_null(0))
+    values = np.asarray(array.flatten(), dtype=np.float64)
+    return np.concatenate([[0], np.cumsum(lengths)]), values
+
+
+def _means(column: pa.ChunkedArray, of: Any = None) -> np.ndarray:
+    offsets, values = _lists(column)
+    return _reduce(offsets, of(values) if of else values)
+
+
+def _reduce(offsets: np.ndarray, values: np.ndarray) -> np.ndarray:
+    sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0))])
+    counts = np.diff(offsets)
+    with np.errstate(invalid="ignore"):
+        return np.where(counts > 0, (sums[offsets[1:]] - sums[offsets[:-1]]) / np.maximum(counts, 1), np.nan)

@@ -1,0 +1,1 @@
+"""The run directory: its files, lock, heartbeat, provenance, metrics and progress."""

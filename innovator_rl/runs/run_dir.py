@@ -1,0 +1,278 @@
+"""The run directory: its paths, run.json, and the verdict whether a run is alive.
+
+run.json says what a run is and what it last reported; it cannot say that its writer was killed. Readers therefore ask
+`RunDir.state`, which turns "running" into "dead" when the heartbeat is older than a minute or the process is gone.
+
+    run = RunDir(resolve_runs_dir("runs") / "demo")
+    attempt = run.open_attempt(resume_step=0)      # takes the lock, starts the heartbeat
+    run.heartbeat(step=3, phase="generating")      # cheap: call at every change of step or phase
+    run.finish("finished")
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from innovator_rl.errors import UserError
+from innovator_rl.runs.files import dump_json, duration, read_json, seconds_since, utc_now, write_atomic
+from innovator_rl.runs.lock import RunLock
+from innovator_rl.runs.metrics import MetricsWriter, read_metrics
+from innovator_rl.runs.provenance import find_process, git_state, machine, package_versions, process_identity
+
+RUNS_DIR_VARIABLE = "INNOVATOR_RUNS_DIR"
+RUN_SCHEMA_VERSION = 1
+HEARTBEAT_SECONDS = 10.0
+DEAD_AFTER_SECONDS = 60.0
+LIVE = ("starting", "running")
+ENDED = ("finished", "failed", "stopped")
+
+log = logging.getLogger(__name__)
+RAY_UPLOADS = "working_dir_files"
+"""The folder in which Ray unpacks a job's working directory."""
+
+
+def resolve_runs_dir(runs_dir: str | Path = "runs") -> Path:
+    """The absolute directory that holds the runs.
+
+    An absolute `runs_dir` is taken as it is. A relative one is replaced by the environment variable INNOVATOR_RUNS_DIR
+    where that is set (`innovator submit` does), and lies under the current directory otherwise; under the home directory
+    where the current one is the uploaded copy of a Ray job, which Ray deletes.
+    """
+    path = Path(runs_dir).expanduser()
+    if path.is_absolute():
+        return path
+    chosen = os.environ.get(RUNS_DIR_VARIABLE)
+    if not chosen:
+        uploaded = RAY_UPLOADS in Path.cwd().parts
+        return (Path.home() if uploaded else Path.cwd()) / path
+    base = Path(chosen).expanduser()
+    if not base.is_absolute():
+        raise UserError(
+            f"{RUNS_DIR_VARIABLE}={chosen!r} is not an absolute path: set it to a directory that outlives the run"
+        )
+    return base
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a reader may believe about a run: `status` includes the verdict "dead", `detail` says why."""
+
+    name: str
+    status: str
+    detail: str = ""
+    step: int = 0
+    total_steps: int | None = None
+    phase: str = ""
+    attempt: int = 0
+    heartbeat_age: float = float("inf")
+    phase_age: float = float("inf")
+    record: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether the run is being written now."""
+        return self.status in LIVE
+
+
+class RunDir:
+    """One run's directory. Reading needs no lock; `open_attempt` makes this object its only writer."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        self.name = self.path.name
+        self.run_json = self.path / "run.json"
+        self.config_yaml = self.path / "config.yaml"
+        self.verl_yaml = self.path / "verl.yaml"
+        self.metrics_jsonl = self.path / "metrics.jsonl"
+        self.rollouts = self.path / "rollouts"
+        self.updates = self.path / "updates"
+        self.tokens = self.path / "tokens"
+        self.checkpoints = self.path / "checkpoints"
+        self.logs = self.path / "logs"
+        self.tensorboard = self.path / "tensorboard"
+        self._lock = RunLock(self.path / "run.lock")
+        self._guard = threading.RLock()  # the heartbeat thread and the trainer both write run.json
+        self._record: dict[str, Any] = {}
+        self._ended = threading.Event()
+        self._metrics: MetricsWriter | None = None
+
+    def create(self) -> RunDir:
+        """Make the directory and its parts; existing ones stay as they are."""
+        for part in (self.path, self.rollouts, self.updates, self.tokens, self.checkpoints, self.logs):
+            part.mkdir(parents=True, exist_ok=True)
+        return self
+
+    # Writing: one process at a time.
+
+    def open_attempt(self, resume_step: int = 0, total_steps: int | None = None, ray_job_id: str | None = None) -> int:
+        """Become the writer and return the attempt's number (1 for a new run). `UserError` if another writer lives."""
+        self.create()
+        self._lock.acquire()
+        now = utc_now()
+        record = read_json(self.run_json) or {"created": now, "attempts": []}
+        attempts = record.setdefault("attempts", [])
+        for previous in attempts:
+            if not previous.get("ended"):  # its writer was killed: the last heartbeat is the last thing known of it
+                previous.update(
+                    ended=record.get("heartbeat", now), status="dead", cause="the process ended without a word"
+                )
+        attempts.append(
+            {
+                "attempt": len(attempts) + 1,
+                "started": now,
+                "ended": None,
+                "resumed_from_step": resume_step,
+                "status": "starting",
+                "cause": "",
+            }
+        )
+        self._record = {
+            **record,
+            "schema_version": RUN_SCHEMA_VERSION,
+            "name": self.name,
+            "status": "starting",
+            "cause": "",
+            "step": resume_step,
+            "total_steps": total_steps,
+            "phase": "starting",
+            "phase_since": now,
+            "heartbeat": now,
+            **process_identity(),
+            "command": sys.argv,
+            "git": git_state(),
+            "packages": package_versions(),
+            "ray_job_id": ray_job_id or os.environ.get("RAY_JOB_ID"),
+            "ray_submission_id": _submission_id(),
+            "ray_dashboard": os.environ.get("INNOVATOR_RAY_DASHBOARD"),
+            "attempts": attempts,
+        }
+        self._save()
+        self._ended.clear()
+        threading.Thread(target=self._beat, name="run-heartbeat", daemon=True).start()
+        return len(attempts)
+
+    def note(self, **facts: Any) -> None:
+        """Record facts learnt after the start in run.json: `note(ray_job_id=..., dashboard="http://...")`."""
+        with self._guard:
+            self._record.update(facts)
+            self._save()
+
+    def heartbeat(self, step: int, phase: str) -> None:
+        """Report step and phase. A background thread keeps the time fresh, so a long phase is not a dead run."""
+        with self._guard:
+            changed = (step, phase) != (self._record.get("step"), self._record.get("phase"))
+            if not changed:
+                return
+            if phase != self._record.get("phase"):
+                self._record["phase_since"] = utc_now()
+            self._record.update(step=step, phase=phase, heartbeat=utc_now())
+            if phase != "starting" and self._record.get("status") == "starting":
+                self._set_status("running")
+            self._save_quietly()
+
+    def finish(self, status: str, cause: str = "") -> None:
+        """End the attempt as finished, failed or stopped, with the cause in words, and give the run up."""
+        assert status in ENDED, f"status {status!r} is none of {ENDED}"
+        self._ended.set()
+        with self._guard:
+            now = utc_now()
+            self._set_status(status, cause)
+            self._record.update(heartbeat=now, cause=cause)
+            self._record["attempts"][-1]["ended"] = now
+            self._save_quietly()
+            if self._metrics is not None:
+                self._metrics.close()
+                self._metrics = None
+            self._lock.release()
+
+    def write_metrics(self, step: int, metrics: dict[str, Any]) -> None:
+        """Append one step's metrics under the current attempt."""
+        assert self._lock.held, "write_metrics needs open_attempt first"
+        if self._metrics is None:
+            self._metrics = MetricsWriter(self.metrics_jsonl)
+        self._metrics.write(step, len(self._record["attempts"]), metrics)
+
+    def _set_status(self, status: str, cause: str = "") -> None:
+        self._record["status"] = status
+        self._record["attempts"][-1].update(status=status, cause=cause, step=self._record.get("step"))
+
+    def _save(self) -> None:
+        write_atomic(self.run_json, dump_json(self._record, indent=1))
+
+    def _save_quietly(self) -> None:
+        try:
+            self._save()
+        except OSError as error:  # a full disk must not end a training step
+            log.warning("run.json of %s was not written: %s", self.name, error)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            with self._guard:
+                if not self._ended.is_set():
+                    self._record["heartbeat"] = utc_now()
+                    self._save_quietly()
+
+    # Reading: anybody, any time.
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One dictionary a step, the newest attempt of each."""
+        return read_metrics(self.metrics_jsonl)
+
+    def state(self, now: datetime | None = None) -> RunState:
+        """The run as a reader should report it; a directory without run.json has the status "unknown"."""
+        record = read_json(self.run_json)
+        if record is None:
+            return RunState(self.name, "unknown", "no readable run.json")
+        now = now or datetime.now(UTC)
+        age = seconds_since(record.get("heartbeat", ""), now)
+        status, detail = str(record.get("status", "unknown")), str(record.get("cause") or "")
+        if status in LIVE:
+            gone = record.get("machine") == machine() and find_process(record) is None
+            if gone:
+                status, detail = "dead", f"process {record.get('pid')} is gone; last sign of life {duration(age)} ago"
+            elif age > DEAD_AFTER_SECONDS:
+                status, detail = (
+                    "dead",
+                    f"no sign of life for {duration(age)} from process {record.get('pid')} on {record.get('host')}",
+                )
+        return RunState(
+            name=self.name,
+            status=status,
+            detail=detail,
+            step=int(record.get("step") or 0),
+            total_steps=record.get("total_steps"),
+            phase=str(record.get("phase", "")),
+            attempt=len(record.get("attempts", [])),
+            heartbeat_age=age,
+            phase_age=seconds_since(record.get("phase_since", ""), now),
+            record=record,
+        )
+
+
+def _submission_id() -> str | None:
+    # Ray hands a submitted job's configuration to its driver in this variable, whoever submitted it.
+    try:
+        submitted = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+        return (submitted.get("metadata") or {}).get("job_submission_id")
+    except (ValueError, AttributeError):
+        return None
+
+
+def page_link(run: RunDir) -> str:
+    """Where `innovator dashboard` shows the run: below INNOVATOR_DASHBOARD_URL, or on this machine at the usual port."""
+    base = os.environ.get("INNOVATOR_DASHBOARD_URL", "http://127.0.0.1:8000").rstrip("/")
+    return f"{base}/#/run/{run.name}"
+
+
+def list_runs(runs_dir: Path) -> list[RunDir]:
+    """Every run under `runs_dir`, newest first by creation time."""
+    found = [RunDir(path.parent) for path in runs_dir.glob("*/run.json")]
+    return sorted(found, key=lambda run: str((read_json(run.run_json) or {}).get("created", "")), reverse=True)

@@ -1,0 +1,59 @@
+"""Metrics as TensorBoard event files, written with the tensorboard package alone: neither torch nor TensorFlow.
+
+Every attempt adds its own event file to the same directory, so a resume erases nothing. Steps that a resume redoes
+would be drawn twice; the writer opens a resumed attempt with TensorBoard's own restart mark, which makes it discard
+the abandoned steps and keep everything before them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from innovator_rl.runs.files import json_safe
+
+FLUSH_SECONDS = 10
+
+log = logging.getLogger(__name__)
+
+
+class TensorBoardWriter:
+    """Writes scalars to `directory`; one that cannot be written raises `OSError` at once, later errors do not.
+
+    `resume_step` is the last step kept from earlier attempts (0 for a new run).
+    """
+
+    def __init__(self, directory: Path, resume_step: int = 0) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._writer = EventFileWriter(str(directory), flush_secs=FLUSH_SECONDS)
+        if resume_step > 0:
+            restart = SessionLog(status=SessionLog.START)
+            self._writer.add_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=restart))
+
+    def write(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Add one point per number in `metrics`; texts, nulls and non-finite numbers are left out."""
+        values = []
+        for name, raw in metrics.items():
+            value = json_safe(raw)
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                values.append(Summary.Value(tag=name, simple_value=float(value)))
+        try:
+            self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+            self._writer.flush()
+        except (OSError, ValueError, RuntimeError) as error:  # metrics.jsonl is the record; this is a picture of it
+            log.warning("TensorBoard events of step %d not written: %s", step, error)
+
+    def close(self) -> None:
+        """Write what is buffered and close."""
+        try:
+            self._writer.close()
+        except (OSError, ValueError, RuntimeError) as error:
+            log.warning("TensorBoard event file not closed cleanly: %s", error)

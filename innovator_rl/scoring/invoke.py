@@ -1,0 +1,162 @@
+"""How a rewarder is called: with the arguments it names, its gold prepared once, its result made a `Score`.
+
+A rewarder is a function, or an instance of a class, that names the arguments it wants among `prompt`, `response`,
+`answer`, `info` and `data_source` and returns a `Score`. It may be `async`. A plain `float` or `bool` is accepted
+too, so that a one-line reward stays one line, and `None` means "I do not judge this one". Two more things it may do:
+
+- **prepare the reference**: an attribute `prepare`, a method or function of any of `answer`, `info`, `prompt` and
+  `data_source`, is called once a reference and its result handed to every call as the argument `gold`;
+- **judge a group**: a rewarder that names `responses` receives the list of all responses of a prompt and returns one
+  result for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import inspect
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from innovator_rl.errors import UserError
+from innovator_rl.scoring.api import (
+    REQUEST_ARGUMENTS,
+    Rewarder,
+    Score,
+    ScoreRequest,
+    abstain,
+    error_score,
+    right,
+    wrong,
+)
+
+REFERENCE_ARGUMENTS = ("answer", "info", "prompt", "data_source")
+MAX_EXTRACTED_CHARS = 2_000
+MAX_TERMS = 64
+MAX_TERM_CHARS = 200
+MAX_GOLDS = 4_096
+
+
+class RewardCallable:
+    """A rewarder ready to be called. `version` is part of the key under which prepared references are kept.
+
+    Raises `UserError` when the rewarder demands an argument that no request has.
+    """
+
+    def __init__(self, rewarder: Rewarder, version: str = "") -> None:
+        self.rewarder = rewarder
+        self.version = version
+        self.prepare: Callable[..., Any] | None = getattr(rewarder, "prepare", None)
+        self.names = named_arguments(rewarder)
+        self.prepare_names = tuple(_names(self.prepare, REFERENCE_ARGUMENTS)) if self.prepare is not None else ()
+        self._golds: OrderedDict[bytes, Any] = OrderedDict()
+
+    @property
+    def group(self) -> bool:
+        """Whether it judges all responses of a prompt together."""
+        return "responses" in self.names
+
+    def __call__(self, request: ScoreRequest) -> list[Score]:
+        """One score for each response of the request. The rewarder's exceptions pass through."""
+        if request.responses and not self.group:
+            raise UserError(f"rewarder {request.rewarder!r} judges single responses; it does not name `responses`")
+        arguments = request.arguments() | {"responses": list(request.responses or [request.response])}
+        if "gold" in self.names:
+            arguments["gold"] = self._gold(request)
+        result = _finished(self.rewarder(**{name: arguments[name] for name in self.names}))
+        return normalise_group(result, request.size) if self.group else [normalise(result)]
+
+    def _gold(self, request: ScoreRequest) -> Any:
+        """The prepared reference, from the cache where its content and the rewarder's version have been seen."""
+        assert self.prepare is not None
+        arguments = {name: getattr(request, name) for name in self.prepare_names}
+        content = json.dumps([self.version, arguments], sort_keys=True, default=repr)
+        key = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if key in self._golds:
+            self._golds.move_to_end(key)
+        else:
+            self._golds[key] = _finished(self.prepare(**arguments))
+            if len(self._golds) > MAX_GOLDS:
+                self._golds.popitem(last=False)
+        return self._golds[key]
+
+
+def call_rewarder(rewarder: Rewarder, request: ScoreRequest) -> Score:
+    """Call a rewarder once on a single response, outside of any pool."""
+    return RewardCallable(rewarder)(request)[0]
+
+
+def named_arguments(rewarder: Rewarder) -> tuple[str, ...]:
+    """The request arguments that `rewarder` names; with `**kwargs` all of a single request.
+
+    Raises `UserError` when it demands an argument that no request has.
+    """
+    prepared = ("gold",) if hasattr(rewarder, "prepare") else ()
+    names = _names(rewarder, (*REQUEST_ARGUMENTS, "responses", *prepared))
+    if "response" in names and "responses" in names:
+        raise UserError(f"rewarder {rewarder!r} names both `response` and `responses`; it judges one or the group")
+    return tuple(names)
+
+
+def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    for parameter in parameters:
+        optional = parameter.default is not parameter.empty or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        )
+        keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if not optional and (parameter.name not in offered or not keyword):
+            hint = "; `gold` needs an attribute `prepare`" if parameter.name == "gold" else ""
+            raise UserError(
+                f"rewarder {function!r} asks for {parameter.name!r}; a rewarder is called by keyword with any of "
+                + ", ".join(offered)
+                + hint
+            )
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return [name for name in offered if name != "responses"]
+    return [parameter.name for parameter in parameters if parameter.name in offered]
+
+
+def _finished(result: Any) -> Any:
+    return asyncio.run(_await(result)) if inspect.isawaitable(result) else result
+
+
+async def _await(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def normalise(result: object) -> Score:
+    """Make a `Score` of what a rewarder returned.
+
+    A number is its own value and correct from 1 upwards; a bool is 1 or 0; None abstains. Anything else, NaN and
+    infinities are `bad_result`. Over-long texts are cut here so that no response can flood the pipe or the record.
+    """
+    if result is None:
+        return abstain()
+    if isinstance(result, bool):
+        return right() if result else wrong()
+    if isinstance(result, Score):
+        if len(result.terms) > MAX_TERMS or any(len(name) > MAX_TERM_CHARS for name in result.terms):
+            return error_score("bad_result")
+        if result.extracted is not None and len(result.extracted) > MAX_EXTRACTED_CHARS:
+            return dataclasses.replace(result, extracted=result.extracted[:MAX_EXTRACTED_CHARS])
+        return result
+    try:
+        value = float(result)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return error_score("bad_result")
+    if isinstance(result, (str, bytes)) or not math.isfinite(value):
+        return error_score("bad_result")
+    return Score(value=value, correct=value >= 1.0, reason="correct" if value >= 1.0 else "wrong")
+
+
+def normalise_group(results: object, size: int) -> list[Score]:
+    """Make `size` scores of what a group rewarder returned; `bad_result` for all where it is no list of that size."""
+    if not isinstance(results, (list, tuple)) or len(results) != size:
+        return [error_score("bad_result")] * size
+    return [normalise(result) for result in results]

@@ -1,0 +1,320 @@
+"""A sandbox: one warm supervisor, and a box in it for each solution, in which its runs follow one another.
+
+    with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as box:
+        run = box.run(b"1\\n")          # run.ending == "finished", run.stdout == b"2\\n"
+
+One program at a time and one thread at a time; `pool` holds several. Expected outputs are no argument of anything
+here: what goes in is the program and its input, what comes out is bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rewards.code.sandbox import seccomp
+from rewards.code.sandbox.cgroup import Groups
+from rewards.code.sandbox.inside import ipc
+from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
+from rewards.code.sandbox.memory_monitor import Watch
+from rewards.code.sandbox.python_files import Files
+from rewards.code.sandbox.streams import Streams
+
+INSIDE = Path(__file__).resolve().parent / "inside"
+START_SECONDS = 60.0
+GRACE_SECONDS = 3.0
+CLOSE_SECONDS = 10.0
+SCRATCH_MB = 64
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+_FIRST_USER, _USERS = 1_600_000_000, 100_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """Which layers a sandbox tries to put up: all, unless a test or a comparison takes some away."""
+
+    namespaces: bool = True
+    landlock: bool = True
+    seccomp: bool = True
+    groups: bool = True
+
+
+class Sandbox:
+    """`packages`: what may be imported besides the standard library, from this environment (numpy). `layers`: for tests.
+
+    `put_up` says, once started, which layers the supervisor put up, each with a word about it.
+    """
+
+    def __init__(self, packages: tuple[str, ...] = (), layers: Layers | None = None) -> None:
+        self.files = Files.of(packages)
+        self.layers = layers or Layers()
+        self.put_up: dict[str, str] = {}
+        self.groups: Groups | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._busy = False
+
+    def start(self) -> Sandbox:
+        """Start the supervisor unless it runs. Raises `SandboxFailure`."""
+        if self._process is not None:
+            return self
+        self.groups = Groups.make() if self.layers.groups else None
+        mine, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    os.path.realpath(sys.executable),
+                    "-S",
+                    "-s",
+                    "-P",
+                    "-B",
+                    str(INSIDE / "zygote.py"),
+                    str(theirs.fileno()),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+            theirs.close()
+            mine.settimeout(START_SECONDS)
+            self._control = mine
+            ipc.send(mine, {"setup": self._settings()})
+            answer, _ = ipc.receive(mine)
+        except (OSError, ipc.Closed) as error:
+            theirs.close()
+            self.close()
+            raise SandboxFailure(f"the supervisor did not start: {error!r}") from error
+        self.put_up = dict(answer["layers"])
+        self.put_up["groups"] = f"version {self.groups.version}" if self.groups else "missing: not allowed here"
+        return self
+
+    def _settings(self) -> dict[str, Any]:
+        root = os.geteuid() == 0
+        modern = tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (5, 14)
+        return {
+            "namespaces": self.layers.namespaces,
+            "landlock": self.layers.landlock,
+            "filter": seccomp.allow_list().hex() if self.layers.seccomp else "",
+            "narrower": seccomp.narrower().hex() if self.layers.seccomp else "",
+            "counts_processes": root or modern,
+            "groups": [str(folder) for folder in self.groups.folders] if self.groups else [],
+            "user": _FIRST_USER + os.getpid() % _USERS,
+            "scratch_mb": SCRATCH_MB,
+            **self.files.as_dict(),
+        }
+
+    def open(self, program: str, prelude: str = "", limits: Limits | None = None) -> Box:
+        """A box for one program; close it, or use it as a context manager."""
+        return Box(self, {"program": program, "prelude": prelude}, limits or Limits())
+
+    def close(self) -> None:
+        """End the supervisor and everything in it."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(CLOSE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        if self.groups is not None:
+            self.groups.remove(CLOSE_SECONDS)
+            self.groups = None
+        self._busy = False
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _box(self, limits: Limits) -> Iterator[socket.socket]:
+        """The channel of a new box; when the context ends the box is gone."""
+        assert not self._busy, "one box at a time"
+        mine, theirs = socket.socketpair()
+        started = False
+        try:
+            with theirs:
+                for attempt in (1, 2):
+                    try:
+                        self._begin(limits, theirs)
+                        break
+                    except (OSError, ipc.Closed) as error:
+                        self.close()  # an old supervisor's end says nothing about a new one
+                        if attempt == 2:
+                            raise SandboxFailure(f"no box: {error!r}") from error
+            started = self._busy = True
+            mine.settimeout(START_SECONDS)
+            yield mine
+        finally:
+            mine.close()
+            if started:
+                self._end_box()
+
+    def _begin(self, limits: Limits, theirs: socket.socket) -> None:
+        self.start()
+        assert self._control is not None
+        if self.groups is not None:
+            self.groups.set(limits.memory_mb, limits.processes)
+        self._control.settimeout(START_SECONDS)
+        ipc.send(self._control, {"box": limits.as_dict()}, (theirs.fileno(),))
+        ipc.receive(self._control)
+
+    def kill(self) -> None:
+        """Tell the supervisor to end the box now."""
+        if self._control is not None:
+            with contextlib.suppress(OSError, ipc.Closed):
+                ipc.send(self._control, {"kill": True})
+
+    def _end_box(self) -> None:
+        self._busy = False
+        if self._control is None:
+            return
+        try:
+            self.kill()
+            self._control.settimeout(GRACE_SECONDS)
+            ipc.receive(self._control)
+        except (OSError, ipc.Closed):
+            self.close()
+
+    def watch(self, limits: Limits) -> Watch:
+        """The watch over the memory of what is running."""
+        assert self._process is not None
+        return Watch(self._process.pid, limits.memory_mb, self.groups)
+
+
+class Box:
+    """The world of one program. Its runs share nothing but the program: each is a process of its own, and one that
+    left something in /tmp costs the next a new box. Raises `SandboxFailure` where the sandbox fails.
+    """
+
+    def __init__(self, sandbox: Sandbox, load: dict[str, Any], limits: Limits) -> None:
+        self.sandbox = sandbox
+        self.load = load
+        self.limits = limits
+        self._stack = contextlib.ExitStack()
+        self._channel: socket.socket | None = None
+        self.compile_error: str | None = None
+
+    def __enter__(self) -> Box:
+        self.channel()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the box."""
+        self._channel = None
+        self._stack.close()
+
+    def channel(self) -> socket.socket:
+        """The way to the box, made anew where the last one is gone."""
+        if self._channel is None:
+            channel = self._stack.enter_context(self.sandbox._box(self.limits))
+            channel.settimeout(self.limits.wall + GRACE_SECONDS)
+            try:
+                ipc.send(channel, {"load": self.load})
+                answer, _ = ipc.receive(channel)
+                self.compile_error = answer.get("detail")
+            except (OSError, ipc.Closed):
+                self.compile_error = "the compiler crashed or did not end"
+            self._channel = channel
+        return self._channel
+
+    def limits_with(self, seconds: float | None, wall: float | None) -> Limits:
+        """The box's limits with other times."""
+        return dataclasses.replace(
+            self.limits,
+            seconds=seconds or self.limits.seconds,
+            wall_seconds=wall if wall is not None else self.limits.wall_seconds,
+        )
+
+    def run(self, stdin: bytes, seconds: float | None = None, wall: float | None = None) -> Run:
+        """One run of the program as a script that reads `stdin`. `seconds` of processor time and `wall` seconds
+        replace those of the box's limits.
+        """
+        limits = self.limits_with(seconds, wall)
+        channel = self.channel()
+        if self.compile_error is not None:
+            return Run("compile_error", detail=self.compile_error)
+        with Streams.open(stdin) as streams:
+            order = {"run": {"seconds": limits.seconds, "wall": limits.wall}}
+            return self._finish(channel, order, streams, limits)
+
+    def _finish(self, channel: socket.socket, order: dict[str, Any], streams: Streams, limits: Limits) -> Run:
+        watch = self.sandbox.watch(limits)
+        answer: dict[str, Any] | None = None
+        try:
+            ipc.send(channel, order, streams.theirs())
+            streams.close_theirs()
+            deadline = time.monotonic() + limits.wall + GRACE_SECONDS
+            stopped = streams.follow(channel, deadline, limits.output_bytes, watch)
+            if stopped is None:
+                answer, _ = ipc.receive(channel, 2**20)
+                streams.drain(limits.output_bytes)
+        except (OSError, ipc.Closed):
+            stopped = None
+        if answer is None or answer["dirty"]:
+            self.close()
+        stopped = stopped or ("output_limit_exceeded" if streams.over else None)
+        return ending_of(answer, stopped, watch, streams.stdout, streams.stderr)
+
+
+def ending_of(answer: dict[str, Any] | None, stopped: str | None, watch: Watch, out: bytes, err: bytes) -> Run:
+    """What a run's end means. The program's own report is believed only about how it failed."""
+    if watch.killed():
+        stopped = "memory_limit_exceeded"
+    if answer is None:
+        return Run(stopped or "runtime_error", out, err, -9, detail="the box ended with it")  # type: ignore[arg-type]
+    ending, detail = _ending(answer)
+    return Run(
+        stopped or ending,  # type: ignore[arg-type]
+        out,
+        err,
+        answer["status"],
+        answer["cpu"],
+        answer["wall"],
+        answer["memory"],
+        detail,
+    )
+
+
+def _ending(answer: dict[str, Any]) -> tuple[str, str]:
+    if answer["over"] is not None:
+        return "time_limit_exceeded", answer["over"]
+    if answer["status"] == 0:
+        return "finished", ""
+    try:
+        report = json.loads(answer["report"])
+        kind, name, line = str(report["kind"]), str(report.get("name"))[:60], report.get("line")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "runtime_error", f"status {answer['status']}"
+    detail = name + (f" in line {line}" if isinstance(line, int) else "")
+    kinds = {"memory": "memory_limit_exceeded", "forbidden": "forbidden"}
+    return kinds.get(kind, "runtime_error"), detail

@@ -1,0 +1,237 @@
+"""The box of one solution: process 1 of its own world, confined before it reads the program, forking one process a run.
+
+It knows the program and the input of the run, and no expected output. The channel's messages:
+
+    {"load": {"program", "prelude", "name"}}            -> {"loaded": true} or {"error": "compile_error", "detail"}
+    {"run": {"seconds", "wall"}} with stdin, stdout, stderr  -> {"status", "cpu", "wall", "memory", "over", "report"}
+    {"run": {..., "entry_point", "fresh"}} with the calls' socket -> the same when it has ended
+
+`over` is `cpu` or `wall` when the run was ended for its time; `dirty` tells that the run left something in /tmp, so
+that the engine takes a new box for the next. Whatever a run leaves running is killed with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+import harness
+import ipc
+import kernel
+import rootfs
+
+MAX_REPORT_BYTES = 4096
+TICK_SECONDS = 0.05
+INTERPRETER_BYTES = 160 * 2**20  # address space of the warm interpreter, with room for what it imports later
+_CHANNEL = 3
+
+
+@dataclasses.dataclass
+class Rules:
+    """What confines a box, besides what its supervisor already put up."""
+
+    filter: bytes
+    narrower: bytes
+    landlock: bool
+    readable: list[str]
+    listed: list[str]
+    writable: list[str]
+    control: int
+    process_limit: bool
+
+    @staticmethod
+    def read(settings: dict[str, Any], put_up: dict[str, str], pid_space: bool, control: int) -> Rules:
+        """From the engine's settings and what the supervisor put up."""
+        alone = pid_space and settings["counts_processes"]
+        own_tree = not put_up["namespaces"].startswith("missing")
+        scratch = "missing" not in put_up.get("scratch", "missing")
+        readable, listed = (["/"], []) if own_tree else _visible(settings)
+        return Rules(
+            filter=bytes.fromhex(settings["filter"]),
+            narrower=b"" if alone else bytes.fromhex(settings["narrower"]),
+            landlock=settings["landlock"],
+            readable=readable,
+            listed=listed,
+            writable=["/dev/null", *([rootfs.SCRATCH] if scratch else [])],
+            control=control,
+            process_limit=alone,
+        )
+
+    def confine(self) -> dict[str, str]:
+        """Confine this process for good, noting each layer or why it is missing."""
+        steps = {
+            "capabilities": kernel.drop_capabilities,
+            "landlock": self._landlock,
+            "seccomp": self._seccomp,
+        }
+        found = {}
+        for name, step in steps.items():
+            try:
+                found[name] = step() or "dropped"
+            except OSError as error:
+                found[name] = f"missing: {error}"
+        return found
+
+    def _landlock(self) -> str:
+        if not self.landlock:
+            raise OSError("switched off")
+        kernel.landlock(self.readable, self.writable, self.listed)
+        return f"version {kernel.landlock_version()}"
+
+    def _seccomp(self) -> str:
+        if not self.filter:
+            raise OSError("no libseccomp here, or switched off")
+        kernel.seccomp(self.filter)
+        return f"{len(self.filter) // 8} instructions" + (", no new processes" if self.narrower else "")
+
+    def trial(self) -> dict[str, str]:
+        """Confine a child and bring back what it noted."""
+        theirs, ours = os.pipe()
+        if os.fork() == 0:
+            os.write(ours, json.dumps(self.confine()).encode())
+            os._exit(0)
+        os.close(ours)
+        with os.fdopen(theirs, "rb") as file:
+            found: dict[str, str] = json.loads(file.read() or b"{}")
+        os.wait()
+        return found
+
+
+def _visible(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Where a program sees the host's tree: what it may read, which is everything shown but the hidden folders, and the
+    folders above those, which it may list.
+    """
+    readable = [*settings["packages"], *rootfs.DEVICES]
+    listed: list[str] = []
+    waiting = list(settings["paths"])
+    while waiting:
+        path = waiting.pop()
+        if not any(hidden.startswith(path + "/") for hidden in settings["hidden"]):
+            readable.append(path)
+        else:
+            listed.append(path)
+            waiting += [entry.path for entry in os.scandir(path) if entry.path not in settings["hidden"]]
+    return readable, listed
+
+
+def _cap(limit: int, value: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (value, value))
+
+
+def live(channel: socket.socket, limits: dict[str, Any], rules: Rules) -> None:
+    """A box's life, from a fresh fork of the supervisor to its last run."""
+    os.setsid()
+    os.close(rules.control)
+    os.dup2(channel.fileno(), _CHANNEL)
+    channel.detach()
+    channel = socket.socket(fileno=_CHANNEL)
+    os.closerange(_CHANNEL + 1, 4096)
+    os.chdir(rootfs.SCRATCH if rootfs.SCRATCH in rules.writable else "/")
+    os.umask(0o077)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _cap(resource.RLIMIT_CORE, 0)
+    _cap(resource.RLIMIT_FSIZE, limits["file_mb"] * 2**20)
+    _cap(resource.RLIMIT_NOFILE, limits["files"])
+    if rules.process_limit:
+        _cap(resource.RLIMIT_NPROC, limits["processes"] + 3)
+    rules.confine()
+    code: harness.Code | None = None
+    while True:
+        try:
+            order, descriptors = ipc.receive(channel)
+        except ipc.Closed:
+            os._exit(0)
+        if "load" in order:
+            try:
+                code = harness.Code.compile(order["load"])
+                ipc.send(channel, {"loaded": True})
+            except Exception as error:
+                ipc.send(channel, {"error": "compile_error", "detail": f"{type(error).__name__}: {error}"[:300]})
+        else:
+            assert code is not None
+            ipc.send(channel, _run(code, order["run"], descriptors, limits, rules, channel))
+
+
+def _run(
+    code: harness.Code,
+    order: dict[str, Any],
+    descriptors: list[int],
+    limits: dict[str, Any],
+    rules: Rules,
+    channel: socket.socket,
+) -> dict[str, Any]:
+    before = rootfs.trace(".") if rootfs.SCRATCH in rules.writable else None
+    theirs, ours = os.pipe()
+    start = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        try:
+            channel.close()
+            os.close(theirs)
+            _cap(resource.RLIMIT_AS, limits["memory_mb"] * 2**20 + INTERPRETER_BYTES)
+            _cap(resource.RLIMIT_CPU, int(order["seconds"]) + 2)
+            if rules.narrower:
+                kernel.seccomp(rules.narrower)
+            harness.enter(code, order, descriptors, ours)
+        finally:
+            os._exit(98)
+    os.close(ours)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    over = _watch(child, start, order)
+    _, status, usage = os.wait4(child, 0)
+    _end_the_rest()
+    with os.fdopen(theirs, "rb") as file:
+        os.set_blocking(theirs, False)
+        report = file.read(MAX_REPORT_BYTES) or b""
+    return {
+        "status": os.waitstatus_to_exitcode(status),
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "wall": time.monotonic() - start,
+        "memory": usage.ru_maxrss * 1024,
+        "over": over,
+        "report": report.decode("utf-8", "replace"),
+        "dirty": before is not None and before != rootfs.trace(rootfs.SCRATCH),
+    }
+
+
+def _watch(child: int, start: float, order: dict[str, Any]) -> str | None:
+    """Wait for a run, or end it for its time."""
+    clock = (~child << 3) | 2  # the clock of a process's processor time, as clock_getcpuclockid(3) makes it
+    process = os.pidfd_open(child)
+    poller = select.poll()
+    poller.register(process, select.POLLIN)
+    over = None
+    try:
+        while not poller.poll(1000 * min(TICK_SECONDS, max(0.001, order["wall"]))):
+            with contextlib.suppress(OSError):
+                over = "cpu" if time.clock_gettime(clock) > order["seconds"] else None
+            if over is None and time.monotonic() - start > order["wall"]:
+                over = "wall"
+            if over is not None:
+                os.kill(child, signal.SIGKILL)
+                break
+    finally:
+        os.close(process)
+    return over
+
+
+def _end_the_rest() -> None:
+    """Kill and collect whatever the run left behind in this process namespace; without one it could not fork."""
+    while os.getpid() == 1:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return

@@ -1,0 +1,96 @@
+"""What agrees with a reference without being an answer: the question repeated (`echo`), and arithmetic that is left to
+the reader (`unevaluated`). A chain such as `4 J + 3 J = 7 J` is neither, for one of its members is the answer.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.equivalence.containers import items
+from rewards.equivalence.normalize import split_top, tidy
+from rewards.equivalence.quantities import quantity
+
+MAX_PROMPT_CHARS = 20_000
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|\.\d+|\\?[A-Za-z]+|[^\sA-Za-z0-9$.,;:!?{}()\[\]\\&~]")
+_SILENT = {"\\text", "\\mathrm", "\\left", "\\right", "\\mathbf", "\\mathit", "\\operatorname", "\\quad", "\\boxed"}
+_SPELLED = {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\cdot": "*", "\\times": "*", "×": "*", "−": "-", "\\ast": "*"}
+_NUMBER = re.compile(r"(?:\\frac|[\d.+\-/%]| )*(?:\* 10 \^ (?:- )?\d+)?")
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_NAME = re.compile(r"(?:\\[A-Za-z]+|[A-Za-z]|[A-Za-z][a-z]{2,})'*(?:_(?:\{[^{}]*\}|\w))?")
+_TEN_POWER = re.compile(
+    r"(?<=[\d)}.])\s*(?:\\times|\\cdot|\\ast|[*×·x])?\s*10\s*\^\s*(?:\{\s*[-+]?\s*\d+\s*\}|\(\s*[-+]?\d+\s*\)|[-+]?\d+)|(?<=\d)[eE][-+]?\d+"
+)
+_UNIT_POWER = re.compile(r"\^\s*(?:\{[^{}]*\}|[-+]?\d+)")
+_JOINED = re.compile(
+    r"(?:[\d)}.!]|[\d)}.!\s][A-Za-z/%]+)\s*(?:[+*×·⋅-]|\\(?:times|cdot|ast)(?![a-z])|(?<=\d)\s*x(?=\s*\d))"
+    r"[\s(\[{]*(?:\\(?:left|frac|sqrt)\s*[(\[{]*\s*)*\d|\)\s*\(\s*\d|(?<![\d.^])\d+(?:\.\d*)?\s+\d+(?![\d\s]*/)"
+)
+_REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
+_IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
+
+
+def shortcut_of(text: str, gold: str, prompt: str = "") -> str | None:
+    """`echo` or `unevaluated` where a text that agrees with a reference is no answer, else None."""
+    if echoes(text, gold, prompt):
+        return "echo"
+    return "unevaluated" if unevaluated(text, gold) else None
+
+
+def echoes(text: str, gold: str, prompt: str) -> bool:
+    """Whether a text repeats a piece of the prompt that is more than a bare number and differs from the reference.
+
+    Compared token by token, without white space, dollars, brackets and punctuation.
+    """
+    if not prompt:
+        return False
+    asked = f" {_tokens(prompt[-MAX_PROMPT_CHARS:])} "
+    members, golds = _members(text), _members(gold)
+    return all(_repeats(member, asked) and not any(_alike(member, one) for one in golds) for member in members)
+
+
+def unevaluated(text: str, gold: str) -> bool:
+    """Whether a text leaves to the reader what makes a plain number or quantity of it: numbers joined by + - or a
+    product sign, a sum, product or integral. Fractions, roots, powers, signs, powers of ten are numbers; an exact form
+    such as `(\\sqrt{5}-1)/2` may stand for a decimal.
+    """
+    golds = _members(gold)
+    parts = items(golds[-1]).parts
+    if len(golds) > 1 or any(_arithmetic(part) or quantity(part) is None for part in parts):
+        return False
+    if "." in gold and _IRRATIONAL.search(text):
+        return False
+    return all(any(_arithmetic(part) for part in items(member).parts) for member in _members(text))
+
+
+def _members(text: str) -> list[str]:
+    """The members of a chain of equalities, a lone name aside."""
+    members = split_top(tidy(text), "=")
+    return [member for member in members if not _NAME.fullmatch(member)] or members
+
+
+def _tokens(text: str) -> str:
+    text = _FRACTION.sub(r"\1/\2", re.sub(r"(?<=\d),(?=\d{3})", "", text))
+    tokens = (_SPELLED.get(token, token) for token in _TOKEN.findall(text) if token not in _SILENT)
+    return " ".join(re.sub(r"(\.\d*?)0+$", r"\1", token).rstrip(".") if "." in token else token for token in tokens)
+
+
+def _repeats(member: str, asked: str) -> bool:
+    said = _tokens(member)
+    telling = " " in said and re.search(r"[^A-Za-z\s\\']", said) is not None
+    return telling and f" {said} " in asked and not _NUMBER.fullmatch(said)
+
+
+def _alike(member: str, gold: str) -> bool:
+    """Whether two texts say the same thing in the same way, another spelling of the unit aside."""
+    if _tokens(member) == _tokens(gold):
+        return True
+    if quantity(member) is None or quantity(gold) is None or _arithmetic(member):
+        return False
+    return re.findall(r"\d+", _tokens(member)) == re.findall(r"\d+", _tokens(gold))
+
+
+def _arithmetic(text: str) -> bool:
+    plain = _UNIT_POWER.sub("", _TEN_POWER.sub("", text.replace("\\pm", "").replace("\\$", "")))
+    plain = re.sub(r"\\frac\s*\d\s*\d|(?<=\d)(?:\\[,;:! ]|\s)+(?=\d{3}(?!\d))", "1", plain)
+    plain = re.sub(r"\\(?:text|mathrm)\s*\{([^{}]*)\}|\\[ ,;:!]", r" \1 ", plain)
+    return bool(_JOINED.search(plain) or _REPEATED.search(plain))

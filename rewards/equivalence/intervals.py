@@ -1,0 +1,196 @@
+"""Inequalities, intervals, unions of them and set-builder notation as one form: pieces of the real line.
+
+The ends stay text, since they may be formulas; the comparison of the ends is the caller's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rewards.equivalence.normalize import encloses, split_top, stripped
+
+INFINITE = re.compile(r"([-+]?)\s*(?:\\infty|infinity|inf)")
+_SIGNS = (
+    (re.compile(r"\\(?:leqslant|leqq|leq|le)(?![A-Za-z])|≤|<=|⩽"), "≤"),
+    (re.compile(r"\\(?:geqslant|geqq|geq|ge)(?![A-Za-z])|≥|>=|⩾"), "≥"),
+    (re.compile(r"\\(?:neq|ne)(?![A-Za-z])|\\not\s*=|≠|!="), "≠"),
+    (re.compile(r"\\(?:lt|ll)(?![A-Za-z])"), "<"),
+    (re.compile(r"\\(?:gt|gg)(?![A-Za-z])"), ">"),
+    (re.compile(r"\\(?:cup|bigcup)(?![A-Za-z])|∪"), "∪"),
+    (re.compile(r"\\in(?![A-Za-z])|∈"), "∈"),
+    (re.compile(r"\\(?:setminus|backslash)(?![A-Za-z])"), "∖"),
+)
+_BUILDER = re.compile(r"\\?\{\s*([A-Za-z])\s*(?:∈\s*\\?[A-Za-z{}\s]*?)?(?:\\mid|\||:)\s*(.*?)\\?\}", re.DOTALL)
+_REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?|\\R(?![A-Za-z])|ℝ")
+_OR = re.compile(r"\s*(?:\\text\s*\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|\\vee(?![a-z])|∪)\s*")
+_LINEAR = re.compile(r"(-?)\s*(\d*)\s*\*?\s*(\\?[A-Za-z]+(?:_\{?\w+\}?)?)")
+_FLIP = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An interval from `low` to `high`, both TeX; `closed` says which ends belong to it."""
+
+    low: str
+    high: str
+    closed: tuple[bool, bool]
+
+
+@dataclass(frozen=True)
+class Region:
+    """The pieces that `name` (empty where none is given) may lie in."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+
+
+def signed(text: str) -> str:
+    """The text with one sign for each relation."""
+    for pattern, sign in _SIGNS:
+        text = pattern.sub(sign, text)
+    return text
+
+
+def has_relation(text: str) -> bool:
+    """Whether an inequality or membership sign occurs."""
+    return bool(re.search(r"[<>≤≥≠∈]", signed(text)))
+
+
+def region(text: str, interval: bool = False) -> Region | None:
+    """The region that a text states; None for anything else. `(a, b)` is a point unless `interval` says otherwise."""
+    text = signed(text).strip()
+    if builder := _BUILDER.fullmatch(text):
+        text = builder.group(2)
+    if len(text) > 600:
+        return None
+    if "∈" in text:
+        name, _, rest = text.partition("∈")
+        found = region(rest, interval=True)
+        return Region(stripped(name), found.pieces) if found and not re.search(r"[<>≤≥=]", name) else None
+    parts = _OR.split(text) if not encloses(text) or "∪" in text else [text]
+    if len(parts) == 1 and re.search(r"[<>≤≥≠]", text):
+        parts = split_top(text, ",") if len(split_top(text, ",")) > 1 and "," in text else parts
+        parts = [part for part in parts if part]
+    found = [_piece(stripped(part), interval or "∪" in text) for part in parts]
+    if not found or any(part is None for part in found) or len(found) > 24:
+        return None
+    names = {part.name for part in found if part} - {""}
+    if len(names) > 1:
+        return None
+    pieces = tuple(piece for part in found if part for piece in part.pieces)
+    return _without_bars(Region(names.pop() if names else "", pieces))
+
+
+def _piece(text: str, interval: bool) -> Region | None:
+    if _REALS.fullmatch(text):
+        return Region("", (Piece(r"-\infty", r"\infty", (False, False)),))
+    if encloses(text) and text[0] in "([" and text[-1] in ")]":
+        ends = [end for end in split_top(text[1:-1], ",;", thousands=False)]
+        kind = text[0] + text[-1]
+        if len(ends) != 2 or not (interval or kind in ("(]", "[)") or any(INFINITE.fullmatch(end) for end in ends)):
+            return None
+        return Region("", (Piece(ends[0], ends[1].rstrip("."), (text[0] == "[", text[-1] == "]")),))
+    if encloses(text.replace("\\{", "{").replace("\\}", "}")) and interval:
+        inner = text.replace("\\", "", 1).strip("{} \\")
+        return Region("", tuple(Piece(value, value, (True, True)) for value in split_top(inner, ",")))
+    return _chain(text)
+
+
+def _chain(text: str) -> Region | None:
+    """`-4 < m \\le 0`, `x > 5`, `5 \\le x`, `x \\ne 3`."""
+    pieces = [stripped(part) for part in re.split(r"([<>≤≥≠])", text)]
+    members, signs = pieces[::2], pieces[1::2]
+    if not all(members) or not signs or "=" in text or len(signs) > 2:
+        return None
+    if len(signs) == 2:
+        if not _is_name(members[1]) or "≠" in signs or (signs[0] in "<≤") != (signs[1] in "<≤"):
+            return None
+        if signs[0] in ">≥":
+            members, signs = members[::-1], [_FLIP[sign] for sign in signs[::-1]]
+        closed = signs[0] == "≤", signs[1] == "≤"
+        return _scaled(members[1], Piece(members[0], members[2], closed))
+    left, sign, right = members[0], signs[0], members[1]
+    if not _is_name(left):
+        if not _is_name(right):
+            return None
+        left, right, sign = right, left, _FLIP.get(sign, sign)
+    if sign == "≠":
+        ends = Piece(r"-\infty", right, (False, False)), Piece(right, r"\infty", (False, False))
+        return Region(left, ends) if not left.startswith("-") else None
+    if sign in "<≤":
+        return _scaled(left, Piece(r"-\infty", right, (False, sign == "≤")))
+    return _scaled(left, Piece(right, r"\infty", (sign == "≥", False)))
+
+
+def _is_name(text: str) -> bool:
+    return bool(
+        re.fullmatch(r"-?\s*(?:\|?\s*\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*(?:\([a-z]\))?\|?)", text)
+    ) and not re.fullmatch(r"-?\s*(?:\\pi|\\infty|e)", text)
+
+
+def _scaled(name: str, piece: Piece) -> Region:
+    """With the sign and the factor of the variable moved to the ends: `-x > -1` is x < 1."""
+    match = _LINEAR.fullmatch(name)
+    if not match or (not match.group(1) and match.group(2) in ("", "1")):
+        return Region(name, (piece,))
+    factor = match.group(1) + (match.group(2) or "1")
+    low, high = (_over(end, factor) for end in (piece.low, piece.high))
+    if match.group(1):
+        return Region(match.group(3), (Piece(high, low, piece.closed[::-1]),))
+    return Region(match.group(3), (Piece(low, high, piece.closed),))
+
+
+def _over(end: str, factor: str) -> str:
+    if infinite := INFINITE.fullmatch(end):
+        return "\\infty" if (infinite.group(1) == "-") == factor.startswith("-") else "-\\infty"
+    return f"\\frac{{{end}}}{{{factor}}}"
+
+
+def _without_bars(found: Region) -> Region:
+    """`1 \\le |z| \\le 2` as pieces for z."""
+    match = re.fullmatch(r"\|\s*(\\?[A-Za-z]+)\s*\|", found.name)
+    if not match:
+        return found
+    pieces: list[Piece] = []
+    for piece in found.pieces:
+        if piece.low == r"-\infty":
+            pieces.append(Piece(f"-({piece.high})", piece.high, (piece.closed[1], piece.closed[1])))
+        elif piece.high == r"\infty":
+            pieces += [
+                Piece(r"-\infty", f"-({piece.low})", (False, piece.closed[0])),
+                Piece(piece.low, r"\infty", piece.closed),
+            ]
+        else:
+            pieces += [Piece(f"-({piece.high})", f"-({piece.low})", piece.closed[::-1]), piece]
+    return Region(match.group(1), tuple(pieces))
+
+
+def same_region(first: Region, second: Region, same_end: Callable[[str, str], bool]) -> bool:
+    """Whether two regions have the same pieces, in any order, of the same variable where both name one."""
+    names = [re.sub(r"[\s{}]", "", part.name) for part in (first, second)]
+    if all(names) and names[0] != names[1]:
+        return False
+    if len(first.pieces) != len(second.pieces):
+        return False
+    left = list(second.pieces)
+    for piece in first.pieces:
+        hit = next((other for other in left if _same_piece(piece, other, same_end)), None)
+        if hit is None:
+            return False
+        left.remove(hit)
+    return True
+
+
+def _same_piece(first: Piece, second: Piece, same_end: Callable[[str, str], bool]) -> bool:
+    if first.closed != second.closed:
+        return False
+    for a, b in ((first.low, second.low), (first.high, second.high)):
+        ends = INFINITE.fullmatch(a), INFINITE.fullmatch(b)
+        if ends[0] or ends[1]:
+            if not (ends[0] and ends[1] and (ends[0].group(1) == "-") == (ends[1].group(1) == "-")):
+                return False
+        elif not same_end(a, b):
+            return False
+    return True

@@ -1,0 +1,269 @@
+"""Whether two formulas agree: their values at random points, in more digits than any number written in them.
+
+Symbols are positive under a physics policy, so that sqrt(a^2 b^2) is a b as a physicist means it; of either sign under
+a mathematics policy, where that gives real values. Symbols that only differ in dress (`\\vec{F}` and `F`, `k_B` and
+`k`) or by a physical law (c^2 = 1 / epsilon_0 mu_0) are reconciled where one side has the one and the other side the
+other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpmath
+
+from rewards.equivalence.evaluation import Budget, digits_for, evaluate, fraction_of, has_decimals, sample, symbols
+from rewards.equivalence.formulas import read
+from rewards.equivalence.latex_parser import TIGHT, Node
+from rewards.equivalence.notation import LETTERED, OPAQUE
+from rewards.equivalence.quantities import RELATIVE, figures
+from rewards.equivalence.tokens import Unreadable, tokens_of
+
+TRIALS = 4
+APPROXIMATE = mpmath.mpf(10) ** -8
+_SLASHED = re.compile(r"/\s*\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*\\?[A-Za-z]")
+_INTEGERS = re.compile(r"(?:n|m|k|l|j|N|p)(?:_\w+)?")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What counts as equal: `measured` allows half a percent between decimals; `positive` takes symbols as positive;
+    `unit_required` refuses a number without the reference's unit; `signs` and `integers` name symbols that the problem
+    makes negative or whole.
+    """
+
+    measured: bool = True
+    positive: bool = True
+    unit_required: bool = False
+    negative: frozenset[str] = frozenset()
+    integers: frozenset[str] = frozenset()
+
+
+@dataclass
+class Comparison:
+    """One comparison under way: its policy and what work is left."""
+
+    policy: Policy = field(default_factory=Policy)
+    budget: Budget = field(default_factory=Budget)
+
+
+def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
+    """Letters that name functions in all the texts, since a parenthesis follows wherever they stand; and whether a
+    letter of a special function does so too.
+    """
+    applied: set[str] = set()
+    bare: set[str] = set()
+    for text in texts:
+        tokens = tokens_of(text)
+        for index, token in enumerate(tokens):
+            name = token.lstrip("\\")
+            if name in OPAQUE or name in LETTERED:
+                after = index + 1
+                while after < len(tokens) and tokens[after] in ("'", "\\prime"):
+                    after += 1
+                opened = (
+                    after < len(tokens) and tokens[after] == "(" and tokens[index - 1 : index] not in (["_"], ["{"])
+                )
+                (applied if opened else bare).add(name)
+    return frozenset((applied & OPAQUE) - bare), bool(applied & set(LETTERED))
+
+
+def readings(*texts: str) -> list[tuple[Node, ...]]:
+    """The trees of several texts, read alike; a second reading where letters may name special functions. Raises
+    `Unreadable`.
+    """
+    letters, special = function_letters(*texts)
+    modes = [letters]
+    if special:
+        modes.append((letters - set(LETTERED)) | frozenset("*" + name for name in LETTERED))
+    if any(_SLASHED.search(text) for text in texts):
+        modes.append(letters | {TIGHT})
+    found, failure = [], Unreadable("no reading")
+    for mode in modes:
+        try:
+            found.append(tuple(read(text, mode) for text in texts))
+        except Unreadable as error:
+            failure = error
+    if not found:
+        raise failure
+    return found
+
+
+def same_formula(gold: str, said: str, comparison: Comparison) -> bool:
+    """Whether two formulas in TeX agree. Raises `Unreadable` where one cannot be read or has no value."""
+    return any(same_trees(a, b, comparison) for a, b in readings(gold, said))
+
+
+def same_trees(first: Node, second: Node, comparison: Comparison) -> bool:
+    """Whether two trees have the same values."""
+    first, second = reconcile(first, second)
+    if first == second:
+        points(first, second, comparison)  # 0/0 equals nothing, not even itself
+        return True
+    with contextlib.suppress(Unreadable):
+        if _agree(points(first, second, comparison), tolerance(first, second, comparison)):
+            return True
+    whole = {name for name in symbols(first) | symbols(second) if _INTEGERS.fullmatch(name)}
+    if not whole or not (_periodic(first) or _periodic(second)):
+        return False
+    return _agree(points(first, second, comparison, frozenset(whole)), tolerance(first, second, comparison))
+
+
+def _agree(pairs: list[tuple[Any, Any]], relative: Any) -> bool:
+    return bool(pairs) and all(abs(a - b) <= relative * max(abs(a), abs(b)) for a, b in pairs)
+
+
+def points(
+    first: Node, second: Node, comparison: Comparison, integers: frozenset[str] = frozenset()
+) -> list[tuple[Any, Any]]:
+    """The values of two trees at the same random points; values that vanish beside the precision are zero."""
+    names = symbols(first) | symbols(second)
+    found: list[tuple[Any, Any]] = []
+    digits = digits_for(first, second)
+    with mpmath.workdps(digits):
+        vanishing = mpmath.mpf(10) ** (20 - digits)
+        for trial in range(TRIALS if names else 1):
+            pair = _at(first, second, values_at(names, trial, comparison.policy, integers), comparison)
+            if pair is not None:
+                found.append((0 if abs(pair[0]) < vanishing else pair[0], 0 if abs(pair[1]) < vanishing else pair[1]))
+        if not found:
+            positive = Policy(comparison.policy.measured)
+            values = values_at(names, 0, positive, integers)
+            found = [(evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget))]
+    return found
+
+
+def _at(first: Node, second: Node, values: Mapping[str, Any], comparison: Comparison) -> tuple[Any, Any] | None:
+    """Both values at one point; None where the point lies outside a mathematical domain."""
+    if comparison.policy.positive:
+        return evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget)
+    try:
+        pair = evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget)
+    except Unreadable:
+        if comparison.budget.left < 0:
+            raise
+        return None
+    signed = any(value < 0 for value in values.values())
+    return None if signed and any(mpmath.im(value) != 0 for value in pair) else pair
+
+
+def values_at(names: set[str], trial: int, policy: Policy, integers: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A value for each symbol under the policy, the same in every process."""
+    found = {}
+    for name in names:
+        value = sample(name, trial)
+        if name in integers or name in policy.integers:
+            value = mpmath.floor(value * 3) + 1
+        elif name in policy.negative or (not policy.positive and trial and fraction_of(f"sign|{trial}|{name}") < 0.5):
+            value = -value
+        found[name] = value
+    return found
+
+
+def tolerance(first: Node, second: Node, comparison: Comparison) -> Any:
+    """The relative difference that decimals, or an integral worked out by number, allow."""
+    if comparison.budget.approximate:
+        return APPROXIMATE
+    decimals = has_decimals(first), has_decimals(second)
+    if not any(decimals):
+        return mpmath.mpf(10) ** (20 - digits_for(first, second)) * 10**5
+    if all(decimals):
+        return RELATIVE if comparison.policy.measured else mpmath.mpf(10) ** -6
+    most = max(_figures(first if decimals[0] else second))
+    return min(RELATIVE, mpmath.mpf(10) ** (1 - most) / 2) if most >= 3 else mpmath.mpf(10) ** -25
+
+
+def _figures(tree: Node) -> list[int]:
+    own = [figures(tree.text)] if tree.kind == "number" and "." in tree.text else []
+    return own + [count for part in tree.parts for count in _figures(part)]
+
+
+def _periodic(tree: Node) -> bool:
+    """Whether a tree may depend on its integers being whole: signs to a power, circular functions, factorials."""
+    if tree.kind == "pow" and tree.parts[0].kind == "neg":
+        return True
+    return tree.kind in ("sin", "cos", "tan", "factorial", "floor", "ceil", "binomial", "sum", "product") or any(
+        map(_periodic, tree.parts)
+    )
+
+
+def rename(tree: Node, names: Mapping[str, Node]) -> Node:
+    """The tree with some symbols replaced."""
+    if tree.kind == "symbol" and tree.text in names:
+        return names[tree.text]
+    return Node(tree.kind, tuple(rename(part, names) for part in tree.parts), tree.text) if tree.parts else tree
+
+
+def _symbol(name: str) -> Node:
+    return Node("symbol", (), name)
+
+
+def _laws() -> list[tuple[str, frozenset[str], Node]]:
+    """A symbol, the symbols by which it may be replaced, and the formula."""
+    laws = []
+    for name, text in (
+        ("c", r"\frac{1}{\sqrt{\epsilon_0 \mu_0}}"),
+        ("k", r"\frac{1}{4\pi\epsilon_0}"),
+        ("k_e", r"\frac{1}{4\pi\epsilon_0}"),
+        ("R", r"N_A k_B"),
+        ("omega", r"2\pi f"),
+        ("mu_B", r"\frac{q \hbar}{2 m_e}"),
+    ):
+        tree = read(text)
+        laws.append((name, frozenset(symbols(tree)), tree))
+    return laws
+
+
+_LAWS = _laws()
+
+
+def reconcile(first: Node, second: Node) -> tuple[Node, Node]:
+    """The two trees with symbols that mean the same under one name."""
+    first, second = _dated(first, second)
+    own = symbols(first) - symbols(second), symbols(second) - symbols(first)
+    if not own[0] and not own[1]:
+        return first, second
+    changes: tuple[dict[str, Node], dict[str, Node]] = ({}, {})
+    for name in own[0]:
+        for other in own[1]:
+            if _bare(name) == _bare(other):
+                changes[0][name] = changes[1][other] = _symbol(_bare(name))
+    for side in (0, 1):
+        for name, needed, law in _LAWS:
+            if (
+                name in own[side]
+                and name not in changes[side]
+                and (needed & own[1 - side])
+                and name not in own[1 - side]
+            ):
+                changes[side][name] = law
+    return rename(first, changes[0]), rename(second, changes[1])
+
+
+def _bare(name: str) -> str:
+    """A symbol without the dress that writers differ in: arrows, hats, Boltzmann's index, d/dx as an index."""
+    name = re.sub(r"^(?:vec|hat|mathcal|mathbb|mathscr|underline) ", "", name)
+    name = re.sub(r"(?<=[A-Za-z])\^[-+0*]+$", "", name)
+    if "#" in name:
+        base, _, variables = name.partition("#")
+        return f"{base}_{variables.replace(',', '')}"
+    return {"k_B": "k", "k_b": "k", "ell": "l", "varphi": "phi"}.get(name, name)
+
+
+def _dated(first: Node, second: Node) -> tuple[Node, Node]:
+    """Primes take the variable of the other side's derivatives, where there is only one."""
+    names = [name for name in symbols(first) | symbols(second) if "#" in name]
+    if not names:
+        return first, second
+    variables = {v for name in names for v in name.partition("#")[2].split(",") if set(v) != {"?"}}
+    chosen = variables.pop() if len(variables) == 1 else "?"
+    table = {}
+    for name in names:
+        base, _, marks = name.partition("#")
+        if set(marks) == {"?"}:
+            table[name] = _symbol(base + "#" + ",".join([chosen] * len(marks)))
+    return rename(first, table), rename(second, table)

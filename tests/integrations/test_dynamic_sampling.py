@@ -1,0 +1,196 @@
+"""Dynamic sampling against a queue in memory: exact refills, a named end on data without signal, stalls and failures that speak."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import transfer_queue as tq
+
+from innovator_rl.integrations.verl import dynamic_sampling
+from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, RolloutStalled
+
+SAMPLES = 4
+
+
+class Queue:
+    """A TransferQueue partition whose groups finish the moment they are looked at, `outcome(n)` deciding the n-th group.
+
+    outcome: a list of `correct` values (one a sample; "abstained" or "error" for one without a verdict), None for a failed group, "never"
+    for one that hangs.
+    """
+
+    def __init__(self, outcome: Callable[[int], Any], batch: int, concurrency: int = 3) -> None:
+        self.outcome, self.concurrency = outcome, concurrency
+        self.tags: dict[str, dict[str, dict[str, Any]]] = {"train": {}}
+        self.values: dict[str, dict[str, Any]] = {}
+        self.submitted = 0
+        self.submit(batch)
+
+    def submit(self, count: int) -> int:
+        for _ in range(count):
+            tag = {"is_prompt": True, "status": "pending", "global_steps": 1}
+            self.tags["train"][f"p{self.submitted:05d}"] = tag
+            self.submitted += 1
+        return count
+
+    def kv_list(self, partition_id: str | None = None) -> dict[str, dict[str, Any]]:
+        pending = [uid for uid, tag in self.tags["train"].items() if tag.get("status") == "pending"]
+        for uid in random.Random(len(pending)).sample(pending, min(self.concurrency, len(pending))):
+            self.finish(uid)
+        return {name: {key: dict(tag) for key, tag in tags.items()} for name, tags in self.tags.items()}
+
+    def finish(self, uid: str) -> None:
+        result = self.outcome(int(uid[1:]))
+        if result == "never":
+            return
+        self.tags["train"][uid]["status"] = "failure" if result is None else "finished"
+        for sample, correct in enumerate(result or []):
+            key = f"{uid}_{sample}_0"
+            self.tags["train"][key] = {"status": "success", "seq_len": 8}
+            outcome = correct if isinstance(correct, str) else "scored"
+            value = 0.0 if isinstance(correct, str) else correct
+            info = {"acc": value, "score_value": value, "domain": "math", "outcome": outcome}
+            self.values[key] = {"reward_extra_info": info}
+
+    def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> dict[str, list[Any]]:
+        return {"extra_fields": [self.values[key] for key in keys]}
+
+    def kv_clear(self, keys: list[str], partition_id: str) -> None:
+        for key in keys:
+            self.tags[partition_id].pop(key, None)
+
+
+def run(queue: Queue, monkeypatch: pytest.MonkeyPatch, batch: int = 8, **options: Any) -> tuple[Any, dict[str, float]]:
+    for name in ("kv_list", "kv_batch_get", "kv_clear"):
+        monkeypatch.setattr(tq, name, getattr(queue, name))
+    sampler = DynamicSampler(
+        trainer_mode="sync",
+        trainer_config={},
+        max_off_policy_threshold=None,
+        max_off_policy_strategy="drop",
+        sampler_kwargs={"enabled": True, "metric": "acc", "max_rounds": 10, "stall_seconds": 60, **options},
+        refill_fn=queue.submit,
+    )
+    sampler.last_error = lambda: "EngineDeadError: out of memory"
+    return sampler.sample(global_steps=1, partition_id="train", batch_size=batch)
+
+
+def mixed(n: int) -> list[float]:
+    return [1.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("rate", [0.8, 0.5, 0.25])
+def test_a_dropped_group_is_replaced_by_exactly_one(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    fates = random.Random(7)
+    useful = [fates.random() < rate for _ in range(5000)]
+    queue = Queue(lambda n: mixed(n) if useful[n] else [0.0] * SAMPLES, batch=32)
+    batch, metrics = run(queue, monkeypatch, batch=32, max_rounds=50)
+    assert len({key.split("_")[0] for key in batch.keys}) == 32
+    assert queue.submitted == metrics["sampling/generated_groups"]  # nothing in flight, no surplus thrown away
+    assert all(useful[int(key[1:6])] for key in batch.keys)
+    assert sum(useful[: queue.submitted]) == 32  # every useful group generated is trained on
+    assert not queue.tags["train"].keys() - set(batch.keys)
+
+
+def test_dropping_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    fates = {0: [0.0] * 4, 1: [1.0] * 4, 2: None}
+    queue = Queue(lambda n: fates.get(n, mixed(n)), batch=4)
+    _, metrics = run(queue, monkeypatch, batch=4)
+    assert metrics["sampling/dropped_all_wrong"] == 1
+    assert metrics["sampling/dropped_all_correct"] == 1
+    assert metrics["sampling/dropped_failed"] == 1
+    assert metrics["sampling/generated_per_trained"] == 7 / 4
+    assert metrics["domain/math/responses"] == 6 * SAMPLES
+    assert metrics["domain/math/correct"] == pytest.approx((0 + 4 + 4 * 2) / 24)
+
+
+def test_a_sample_without_a_verdict_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    fates = {0: [1.0, "error", 1.0, 1.0], 1: ["abstained", 0.0, 0.0, "error"], 2: ["abstained"] * 4}
+    queue = Queue(lambda n: fates.get(n, [1.0, 0.0, "abstained", 1.0]), batch=4)
+    _, metrics = run(queue, monkeypatch, batch=4)
+    assert metrics["sampling/dropped_all_correct"] == 1
+    assert metrics["sampling/dropped_all_wrong"] == 1
+    assert metrics["sampling/dropped_unjudged"] == 1
+    assert metrics["domain/math/correct"] == pytest.approx((3 + 4 * 2) / (3 + 2 + 4 * 3))
+    assert metrics["domain/math/abstained"] == pytest.approx((1 + 4 + 4) / 28)
+    assert metrics["domain/math/errors"] == pytest.approx(2 / 28)
+
+
+def test_data_without_any_signal_ends_with_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(lambda n: [float(n % 2)] * SAMPLES, batch=8)
+    started = time.monotonic()
+    with pytest.raises(
+        NoLearningSignal, match=r"80 prompt groups and not one .*40 all correct, 40 all wrong.*max_rounds=10"
+    ):
+        run(queue, monkeypatch)
+    assert time.monotonic() - started < 30
+    assert queue.submitted == 80
+
+
+def test_a_step_short_of_signal_is_filled_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(lambda n: mixed(n) if n < 3 else [0.0] * SAMPLES, batch=8)
+    batch, metrics = run(queue, monkeypatch, max_rounds=2)
+    assert len({key.split("_")[0] for key in batch.keys}) == 8
+    assert (metrics["sampling/useful_groups"], metrics["sampling/filled_groups"]) == (3, 5)
+    assert queue.submitted == 16
+
+
+def test_without_dynamic_sampling_every_finished_group_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(lambda n: None if n == 2 else [0.0] * SAMPLES, batch=8)
+    _, metrics = run(queue, monkeypatch, enabled=False)
+    assert metrics["sampling/useful_groups"] == 8
+    assert metrics["sampling/dropped_failed"] == 1
+    assert queue.submitted == 9
+
+
+def test_a_dead_engine_ends_the_step_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        RolloutStalled, match=r"all of the first 9 prompt groups failed .*EngineDeadError: out of memory"
+    ):
+        run(Queue(lambda n: None, batch=8), monkeypatch)
+
+
+def test_a_group_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
+    queue = Queue(lambda n: "never" if n == 5 else mixed(n), batch=8)
+    with pytest.raises(
+        RolloutStalled, match=r"no prompt group finished .* 1 in flight \(first: p00005\); .*stall_seconds"
+    ):
+        run(queue, monkeypatch, stall_seconds=0.3)
+
+
+def test_a_dead_worker_is_noticed_while_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
+
+    class Died(RuntimeError):
+        pass
+
+    def check() -> None:
+        raise Died("vLLM server 0.0 died")
+
+    original = DynamicSampler.__init__
+
+    def init(self: DynamicSampler, **kwargs: Any) -> None:
+        original(self, **kwargs)
+        self.check_health = check
+
+    monkeypatch.setattr(DynamicSampler, "__init__", init)
+    with pytest.raises(Died, match="vLLM server"):
+        run(Queue(lambda n: "never", batch=2), monkeypatch, batch=2)
+
+
+def test_a_reward_without_the_metric_is_an_error_that_lists_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        RuntimeError, match=r"lacks 'accuracy'; it returned \['acc', 'domain', 'outcome', 'score_value'\]"
+    ):
+        run(Queue(mixed, batch=2), monkeypatch, batch=2, metric="accuracy")
+
+
+def test_waking_up_takes_milliseconds_not_a_poll_of_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(dynamic_sampling.time, "sleep", waits.append)
+    run(Queue(mixed, batch=8, concurrency=1), monkeypatch, batch=8)
+    assert len(waits) == 7  # a group finishes with each look
+    assert min(waits) < 0.2

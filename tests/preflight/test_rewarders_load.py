@@ -1,0 +1,64 @@
+"""Before training, every rewarder in use is imported in a process apart: what is wrong with a plugin is a finding."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from innovator_rl.config.load import apply_overrides, validate
+from innovator_rl.preflight import Machine, describe
+from innovator_rl.preflight.reward import check
+
+PLUGINS = {
+    "broken.py": "import a_library_that_nobody_has\n\ndef judge(response):\n    return True\n",
+    "greedy.py": "def judge(response, solution):\n    return True\n",
+    "fatal.py": "import os\nos._exit(3)\n",
+    "fine.py": "def judge(response, answer):\n    return response == answer\n",
+}
+
+
+def findings(document: dict[str, Any], route: str, machine: Machine) -> dict[str, str]:
+    config = validate(apply_overrides(document, [f"reward.routes={{gsm8k: '{route}'}}"]))
+    case, _ = describe(config, machine=machine)
+    return {f.setting: f"{f.why}; {f.fix}" for f in check(case, deep=True) if f.severity == "error"}
+
+
+@pytest.mark.parametrize(
+    ("route", "complaint"),
+    [
+        ("broken.py:judge", "No module named 'a_library_that_nobody_has'"),
+        ("greedy.py:judge", "asks for 'solution'"),
+        ("fine.py:jugde", "it has judge"),
+        ("absent.py:judge", "there is no file absent.py"),
+        ("fatal.py:judge", "the rewarder cannot be used"),
+        ("0.5 * math + fine.py:jugde", "it has judge"),
+        ("math >> ten * math", "'ten' is not a number"),
+    ],
+)
+def test_a_plugin_that_cannot_work_is_a_finding(
+    route: str,
+    complaint: str,
+    good: Callable[[], dict[str, Any]],
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, text in PLUGINS.items():
+        (tmp_path / name).write_text(text)
+    document = good()
+    monkeypatch.chdir(tmp_path)
+    assert complaint in findings(document, route, machine)["reward.routes.gsm8k"]
+    assert findings(document, "fine.py:judge", machine) == {}
+
+
+def test_two_packages_with_one_name_are_a_finding(
+    good: Callable[[], dict[str, Any]], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[innovator_rl.rewards]\nmath = other:judge\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert "two installed packages offer a rewarder named 'math'" in findings(good(), "math", machine)["reward.routes"]

@@ -1,0 +1,1 @@
+"""Maintenance commands of the project: reference pages, prose checks, mutation runs."""

@@ -1,0 +1,1 @@
+"""Checkpoints: reading, splitting, writing, converting and verifying."""

@@ -1,0 +1,101 @@
+"""Stage 2: coarse experts become fine ones (equation 2), as a stream.
+
+Slice j of a coarse expert of width I takes rows [j I/m, (j+1) I/m) of its gate and up projections and the same columns
+of its down projection. A SwiGLU network is the sum of its slices, so with equal gates 1/m over a discipline's m experts
+and the output scale m the split model is the induced one; a factor inside the non-linearity could not be exact.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from upcycle.checkpoint.dtypes import Array, from_float32
+from upcycle.checkpoint.tensor_source import Entry, Source, require
+from upcycle.model.architecture import PROJECTIONS, Spec, native_shapes
+
+
+def expert_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """The tensors of one discipline's induced expert."""
+    h, f = spec.hidden, spec.intermediate
+    swiglu = zip(PROJECTIONS, ((f, h), (f, h), (h, f)), strict=True)
+    pairs = list(swiglu)
+    return {_coarse(layer, name): shape for layer in range(spec.layers) for name, shape in pairs}
+
+
+def _coarse(layer: int, projection: str) -> str:
+    return f"model.layers.{layer}.mlp.expert.{projection}.weight"
+
+
+class Split:
+    """The native mixture of a donor and one induced expert per discipline, in the order of `spec.disciplines`.
+
+    Dense tensors keep the donor's type, fine experts the coarse experts'. The router starts as small normal numbers
+    drawn from `seed`, so that no two experts tie.
+    """
+
+    def __init__(
+        self, spec: Spec, donor: Source, coarse: Mapping[str, Source], seed: int = 0, router_std: float = 1e-3
+    ) -> None:
+        self.spec = spec.of_kind("mixture")
+        self._donor, self._seed, self._router_std = donor, seed, router_std
+        self._coarse = [coarse[name] for name in spec.disciplines]
+        require(donor, dict(native_shapes(spec.of_kind("dense"))), "donor")
+        for name in spec.disciplines:
+            require(coarse[name], expert_shapes(spec), f"expert of {name}")
+        self.entries = {name: Entry(self._dtype(name), shape) for name, shape in native_shapes(self.spec)}
+        # The m slices of a down projection are read one after another, all from one matrix.
+        self._down = lru_cache(maxsize=1)(self._read_down)
+
+    def _dtype(self, name: str) -> str:
+        if name.endswith("mlp.routed_scale"):
+            return "F32"
+        if ".mlp.experts." in name:
+            return self._coarse[0].entries[_coarse(0, PROJECTIONS[0])].dtype
+        return self._donor.entries["model.embed_tokens.weight"].dtype
+
+    def rows(self, name: str, start: int, stop: int) -> Array:
+        layer = int(name.split(".")[2]) if name.startswith("model.layers.") else -1
+        if name.endswith("mlp.routed_scale"):
+            return np.full((1, 1), self.spec.routed_weight, np.float32)
+        if name.endswith("mlp.gate.weight"):
+            return self._router(layer)[start:stop]
+        if name.endswith("experts.gate_up_proj"):
+            return self._gate_up(layer, start, stop)
+        if name.endswith("experts.down_proj"):
+            return self._down_rows(layer, start, stop)
+        return self._donor.rows(name.replace(".mlp.shared_expert.", ".mlp."), start, stop)
+
+    def _router(self, layer: int) -> Array:
+        shape = (self.spec.slots, self.spec.hidden)
+        values = np.random.default_rng([self._seed, layer]).standard_normal(shape, np.float32)
+        dtype = self._donor.entries["model.embed_tokens.weight"].dtype
+        return from_float32(values * np.float32(self._router_std), dtype)
+
+    def _gate_up(self, layer: int, start: int, stop: int) -> Array:
+        """Rows of the fused (E, 2F, H): each run of F rows is one slice of one coarse matrix."""
+        fine, parts = self.spec.fine, []
+        while start < stop:
+            run, inside = divmod(start, fine)
+            end = min(stop, (run + 1) * fine)
+            discipline, j = divmod(run // 2, self.spec.split)
+            first = j * fine + inside
+            source, name = self._coarse[discipline], _coarse(layer, PROJECTIONS[run % 2])
+            parts.append(source.rows(name, first, first + end - start))
+            start = end
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _down_rows(self, layer: int, start: int, stop: int) -> Array:
+        """Rows of the fused (E, H, F): columns of a coarse matrix."""
+        fine, hidden, parts = self.spec.fine, self.spec.hidden, []
+        while start < stop:
+            expert, first = divmod(start, hidden)
+            end = min(stop, (expert + 1) * hidden)
+            discipline, j = divmod(expert, self.spec.split)
+            matrix = self._down(layer, discipline)
+            parts.append(matrix[first : first + end - start, j * fine : (j + 1) * fine])
+            start = end
+        return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+    def _read_down(self, layer: int, discipline: int) -> Array:
+        return self._coarse[discipline].rows(_coarse(layer, "down_proj"), 0, self.spec.hidden)

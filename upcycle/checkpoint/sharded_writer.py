@@ -1,0 +1,274 @@
+"""A source becomes a checkpoint folder, one shard at a time, or is rehearsed without one.
+
+What a reader can rely on: a shard exists under its name only when it is whole (written beside, synced, renamed), the
+index follows the last shard, and config.json comes last of all, so a folder that looks like a checkpoint is one. A
+journal of finished shards with their checksums makes an interrupted assembly go on where it stopped, also after
+kill -9; it belongs to one plan and to the inputs it began with.
+
+`write` keeps every shard, `roll` writes, reads back, compares and deletes each (a rehearsal of a model larger than the
+disk), `checksum` only computes what would be written.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import xxhash
+
+from upcycle.checkpoint.tensor_source import INDEX, SINGLE, Entry, SafetensorsFolder, Source, chunks
+from upcycle.model.architecture import write_json
+
+JOURNAL = "assembly.jsonl"
+PARTIAL = ".partial"
+SPARE_BYTES = 500_000_000  # what a disk should have left afterwards
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file and the tensors in it, in order."""
+
+    file: str
+    entries: dict[str, Entry]
+
+    @property
+    def header(self) -> bytes:
+        """The safetensors header, padded to 8 bytes, with its length before it."""
+        layout: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        offset = 0
+        for name, entry in self.entries.items():
+            layout[name] = {
+                "dtype": entry.dtype,
+                "shape": list(entry.shape),
+                "data_offsets": [offset, offset + entry.bytes],
+            }
+            offset += entry.bytes
+        text = json.dumps(layout, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        return struct.pack("<Q", len(text)) + text
+
+    @property
+    def bytes(self) -> int:
+        """Length of the file."""
+        return len(self.header) + sum(entry.bytes for entry in self.entries.values())
+
+
+def plan_shards(entries: Mapping[str, Entry], shard_bytes: int) -> list[Shard]:
+    """Tensors in order into files of at most `shard_bytes` of weights (a larger tensor has a file of its own)."""
+    groups: list[dict[str, Entry]] = []
+    filled = 0
+    for name, entry in entries.items():
+        if not groups or filled + entry.bytes > shard_bytes:
+            groups.append({})
+            filled = 0
+        groups[-1][name] = entry
+        filled += entry.bytes
+    if len(groups) == 1:
+        return [Shard(SINGLE, groups[0])]
+    return [Shard(f"model-{i:05d}-of-{len(groups):05d}.safetensors", group) for i, group in enumerate(groups, 1)]
+
+
+def checksum(source: Source, shard_bytes: int, progress: Progress) -> dict[str, str]:
+    """The checksum of every file that `write` would make, with nothing written."""
+    sums = {}
+    for shard in plan_shards(source.entries, shard_bytes):
+        sums[shard.file] = _stream(source, shard, None)
+        progress(f"{shard.file}  {shard.bytes / 1e9:.2f} GB  xxh3 {sums[shard.file]}")
+    return sums
+
+
+def write(source: Source, folder: Path, shard_bytes: int, identity: str, progress: Progress) -> None:
+    """Write all shards, then the index. `identity` names the inputs: a folder begun with others is refused.
+
+    The caller adds the files that make the folder a checkpoint (config.json last), then calls `finish`.
+    """
+    shards = plan_shards(source.entries, shard_bytes)
+    journal = _Journal.open(folder, shards, identity, kept=True)
+    _require_disk(folder, sum(shard.bytes for shard in shards if shard.file not in journal.done))
+    for shard in shards:
+        if shard.file in journal.done:
+            progress(f"{shard.file}  already written")
+            continue
+        digest = _write_shard(source, folder, shard)
+        journal.add(shard.file, digest)
+        progress(f"{shard.file}  {shard.bytes / 1e9:.2f} GB  xxh3 {digest}")
+    if len(shards) > 1:
+        weight_map = {name: shard.file for shard in shards for name in shard.entries}
+        total = sum(entry.bytes for entry in source.entries.values())
+        write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+
+
+def finish(folder: Path, files: Iterable[Path], documents: Mapping[str, Any]) -> None:
+    """Copy `files`, write the JSON `documents` in order (the last one makes the folder whole), remove the journal."""
+    for file in files:
+        beside = folder / (file.name + PARTIAL)
+        shutil.copyfile(file, beside)
+        beside.replace(folder / file.name)
+    for name, content in documents.items():
+        write_json(folder / name, content)
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def roll(source: Source, folder: Path, shard_bytes: int, identity: str, progress: Progress) -> dict[str, str]:
+    """Every shard written, read back from the disk, compared number by number, and deleted; the checksums of all.
+
+    At most one shard is on the disk at a time. Killed and called again it goes on after the last finished shard.
+    """
+    shards = plan_shards(source.entries, shard_bytes)
+    journal = _Journal.open(folder, shards, identity, kept=False)
+    _require_disk(folder, max(shard.bytes for shard in shards))
+    for shard in shards:
+        if shard.file in journal.done:
+            continue
+        (folder / shard.file).unlink(missing_ok=True)
+        digest = _write_shard(source, folder, shard)
+        compare_shard(source, folder, shard)
+        (folder / shard.file).unlink()
+        journal.add(shard.file, digest)
+        progress(f"{shard.file}  {shard.bytes / 1e9:.2f} GB written, read back, equal, deleted  xxh3 {digest}")
+    return journal.done
+
+
+def compare_shard(source: Source, folder: Path, shard: Shard) -> None:
+    """`ValueError` naming the first tensor on disk that differs from `source`."""
+    single = _OneFile(folder / shard.file)
+    try:
+        for name, entry in shard.entries.items():
+            if single.entries.get(name) != entry:
+                raise ValueError(f"{folder / shard.file}: {name} is not there as planned; write the folder again")
+            for ours, theirs in zip(chunks(source, name), chunks(single, name), strict=True):
+                if ours.tobytes() != theirs.tobytes():
+                    raise ValueError(f"{folder / shard.file}: {name} differs from its source; write the folder again")
+    finally:
+        single.close()
+
+
+class _OneFile(SafetensorsFolder):
+    """One shard, without its index."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        super().__init__(file.parent)
+
+    def _files(self) -> dict[Path, set[str] | None]:
+        return {self._file: None}
+
+
+def _write_shard(source: Source, folder: Path, shard: Shard) -> str:
+    partial = folder / (shard.file + PARTIAL)
+    try:
+        with partial.open("wb") as file:
+            digest = _stream(source, shard, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(folder / shard.file)
+    _sync_folder(folder)
+    return digest
+
+
+def _stream(source: Source, shard: Shard, file: BinaryIO | None) -> str:
+    """A shard's bytes through the checksum and, if given, into `file`."""
+    state = xxhash.xxh3_64(shard.header)
+    if file is not None:
+        file.write(shard.header)
+    for name in shard.entries:
+        for values in chunks(source, name):
+            data = np.ascontiguousarray(values).view(np.uint8).data
+            state.update(data)
+            if file is not None:
+                file.write(data)
+    return state.hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """xxh3 of a file."""
+    state = xxhash.xxh3_64()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(1 << 22):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _require_disk(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed and free < needed + SPARE_BYTES:
+        raise ValueError(
+            f"{folder}: {free / 1e9:.1f} GB free, {(needed + SPARE_BYTES) / 1e9:.1f} GB needed; free some space, give "
+            "another folder, or rehearse with --rolling or --dry"
+        )
+
+
+class _Journal:
+    """Finished shards with their checksums, one line each, synced; the first line binds them to a plan and its inputs."""
+
+    def __init__(self, path: Path, done: dict[str, str]) -> None:
+        self._path, self.done = path, done
+
+    @classmethod
+    def open(cls, folder: Path, shards: list[Shard], identity: str, *, kept: bool) -> "_Journal":
+        layout = hashlib.sha256(b"".join(shard.file.encode() + shard.header for shard in shards)).hexdigest()
+        head = {"layout": layout, "inputs": identity, "kept": kept}
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = cls(folder / JOURNAL, {})
+        if not journal._path.exists():
+            others = [p.name for p in folder.iterdir() if p.suffix == ".safetensors" or p.name == INDEX]
+            if others:
+                raise ValueError(f"{folder}: already holds weights ({others[0]}); give an empty folder or remove it")
+            journal._append(head)
+            return journal
+        lines = list(_whole_lines(journal._path))
+        if not lines or lines[0] != head:
+            raise ValueError(
+                f"{journal._path}: this folder was begun from other inputs or another configuration; remove {folder} "
+                "or give another folder"
+            )
+        by_file = {shard.file: shard for shard in shards}
+        for line in lines[1:]:
+            file = folder / line["file"]
+            if not kept or (
+                file.is_file()
+                and file.stat().st_size == by_file[line["file"]].bytes
+                and file_checksum(file) == line["xxh3"]
+            ):
+                journal.done[line["file"]] = line["xxh3"]
+        for leftover in folder.glob("*" + PARTIAL):
+            leftover.unlink()
+        return journal
+
+    def add(self, file: str, digest: str) -> None:
+        self.done[file] = digest
+        self._append({"file": file, "xxh3": digest})
+
+    def _append(self, line: Any) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _whole_lines(path: Path) -> Iterator[Any]:
+    """The journal's lines; one that a crash cut off is as if not written."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return

@@ -1,0 +1,1 @@
+"""Documents and packing into training sequences."""

@@ -1,0 +1,1 @@
+"""The mixture-of-experts architecture and its modules."""

@@ -1,0 +1,129 @@
+"""The language model as it trains: the donor's own attention, norms and rotary positions, with another feed-forward block.
+
+Attention comes from transformers' class of the donor's family, so a Llama-type donor stays without biases and every
+attention kernel and packing rule of transformers applies. Parameter names are listed in `upcycle.model.architecture`.
+"""
+
+import copy
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from torch import nn
+
+from upcycle.model.architecture import Spec
+from upcycle.model.moe_layers import MixtureBlock, Routing, feed_forward
+
+
+class Output(NamedTuple):
+    """One forward pass: `hidden` (B, S, H) after the last norm, `logits` (B, S, V) if asked, `routing` one entry a mixture layer."""
+
+    hidden: torch.Tensor
+    logits: torch.Tensor | None
+    routing: list[Routing]
+
+
+def family_config(spec: Spec, attention: str = "sdpa") -> Any:
+    """The donor's configuration object; `attention` names a kernel of transformers."""
+    settings = copy.deepcopy(spec.donor_config)
+    for key in ("model_type", "architectures", "dtype", "torch_dtype", "transformers_version"):
+        settings.pop(key, None)
+    config = transformers.AutoConfig.for_model(spec.family, **settings)
+    config._attn_implementation = attention
+    config.use_cache = False
+    return config
+
+
+class InnovatorForCausalLM(nn.Module):
+    """A causal language model of any of the three kinds. Weights are whatever the constructor's device leaves: load them."""
+
+    def __init__(self, spec: Spec, attention: str = "sdpa") -> None:
+        super().__init__()
+        self.spec = spec
+        config = family_config(spec, attention)
+        with torch.device("meta"):
+            self.model = transformers.AutoModel.from_config(config)
+        for layer in self.model.layers:
+            layer.mlp = feed_forward(spec)
+        self.lm_head = nn.Linear(spec.hidden, spec.vocabulary, bias=False)
+        if torch.get_default_device().type != "meta":
+            self._materialize(config)
+        self._tie()
+        if spec.kind == "induced":
+            self.requires_grad_(False)
+            for layer in self.model.layers:
+                layer.mlp.expert.requires_grad_(True)
+
+    def _materialize(self, config: Any) -> None:
+        """Real tensors for what transformers built on the meta device; the rotary table is computed, not loaded."""
+        device = torch.get_default_device()
+        for module in self.model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if parameter.is_meta:
+                    setattr(module, name, nn.Parameter(torch.empty_like(parameter, device=device)))
+        self.model.rotary_emb = type(self.model.rotary_emb)(config=config)
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> "InnovatorForCausalLM":
+        """As `nn.Module.to_empty`, with the computed tables filled in and the head tied again."""
+        super().to_empty(device=device, recurse=recurse)
+        self.model.rotary_emb = type(self.model.rotary_emb)(config=self.model.config).to(device)
+        if self.spec.kind == "mixture":
+            self.set_routed_scale(self.spec.routed_weight)
+        self._tie()
+        return self
+
+    def _tie(self) -> None:
+        if self.spec.tied:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    def blocks(self) -> list[MixtureBlock]:
+        """The mixture layers, first to last; empty for the other kinds."""
+        return [layer.mlp for layer in self.model.layers if isinstance(layer.mlp, MixtureBlock)]
+
+    def set_checkpointing(self, on: bool) -> None:
+        """Recompute every layer's activations in the backward pass, or keep them."""
+        if on:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.model.gradient_checkpointing_disable()
+
+    def set_gates_constant(self, on: bool) -> None:
+        """Let the gates enter the sum without a gradient: a loss on the routers' logits then costs no pass through the trunk."""
+        for block in self.blocks():
+            block.gate.constant = on
+
+    @torch.no_grad()
+    def set_routed_scale(self, scale: float) -> None:
+        """Give every layer's routed sum the factor `scale`."""
+        for block in self.blocks():
+            block.routed_scale.fill_(scale)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        route: torch.Tensor | None = None,
+        logits: bool = True,
+    ) -> Output:
+        """Next-token logits for `input_ids` (B, S).
+
+        Args:
+            position_ids: (B, S); with B = 1 and no mask, positions that start again at 0 separate packed documents.
+            attention_mask: (B, S), 0 for padding; or (B, 1, S, S) as transformers takes it.
+            route: (B,) or (B, S) discipline of each sequence or token, in the router's place; -1: no expert.
+            logits: False leaves the head to the caller (`model.lm_head(out.hidden[...])`).
+        """
+        blocks = self.blocks()
+        oracle = None
+        if route is not None:
+            oracle = (route if route.dim() == 2 else route[:, None]).expand(input_ids.shape).reshape(-1)
+        for block in blocks:
+            block.oracle = oracle
+        hidden = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
+        ).last_hidden_state
+        routing = [block.routing for block in blocks if block.routing is not None]
+        for block in blocks:
+            block.routing = None
+        return Output(hidden, self.lm_head(hidden) if logits else None, routing)

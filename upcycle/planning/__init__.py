@@ -1,0 +1,1 @@
+"""Sizes, FLOPs and memory of a run, computed before it starts."""

@@ -1,0 +1,1 @@
+"""The stages, the pipeline that runs them, ablations and the report."""

@@ -1,0 +1,1 @@
+"""The FSDP trainer of the four stages."""

@@ -1,0 +1,77 @@
+"""Checkpoints of a stage: what trains and its moments, by shard, whole or not there.
+
+A checkpoint is written into a hidden folder and renamed when every rank has written, so a kill at any instant leaves the
+last whole one. Frozen weights are not in it: they come from the stage's input. Any number of ranks reads what any
+number wrote.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+
+from upcycle.training.distributed import World
+
+_NAME = re.compile(r"step=(\d{6,})")
+_TRAINED = StateDictOptions(ignore_frozen_params=True)
+_INTO_PART = StateDictOptions(ignore_frozen_params=True, strict=False)
+
+
+def steps_saved(folder: Path) -> list[int]:
+    """The steps of the whole checkpoints in `folder`, ascending."""
+    found = (_NAME.fullmatch(path.name) for path in folder.glob("step=*"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, world: World, keep: int) -> None:
+    """Write the checkpoint of `step` and drop all but the newest `keep`."""
+    aside, target = folder / f".step={step:06d}", folder / f"step={step:06d}"
+    if world.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+    world.wait()
+    state_dict_saver.save(_state(model, optimizer, step), checkpoint_id=aside)
+    world.wait()
+    if world.first:
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+        for old in steps_saved(folder)[:-keep]:
+            shutil.rmtree(folder / f"step={old:06d}")
+    world.wait()
+
+
+def load_latest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> int:
+    """Fill model and optimizer from the newest checkpoint; its step, or 0 where there is none.
+
+    Raises `ValueError` for a checkpoint of another model.
+    """
+    world.wait()
+    saved = steps_saved(folder)
+    if not saved:
+        return 0
+    path = folder / f"step={saved[-1]:06d}"
+    state = _state(model, optimizer, 0)
+    try:
+        state_dict_loader.load(state, checkpoint_id=path)
+    except (Exception, CheckpointException) as error:
+        cause = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise ValueError(
+            f"{path} does not fit this model or is damaged ({cause[0]}): remove it to go on from an older one"
+        ) from error
+    set_state_dict(
+        model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"], options=_INTO_PART
+    )
+    return int(state["step"])
+
+
+def _state(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> dict[str, Any]:
+    weights, moments = get_state_dict(model, optimizer, options=_TRAINED)
+    return {"model": weights, "optimizer": moments, "step": torch.tensor(step)}
