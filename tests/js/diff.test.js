@@ -1,4 +1,4 @@
-// A difference rebuilds both texts exactly, whatever they are, and says how much they share.
+// A difference rebuilds both sides exactly, whatever they hold, and says how much they share.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { difference } from "../../innovator_rl/dashboard/static/js/text/diff.js";
 
 /**
- * Check that the runs hold the whole of both texts, in order and without empty or equal neighbors.
+ * Check that the runs hold the whole of both sides, in order and without empty or equal neighbors.
  * @param {string} a
  * @param {string} b
  */

@@ -9,7 +9,7 @@ test("a missing value is an en dash", () => {
   for (const show of [format.num, format.signed, format.percent, format.compact, format.duration])
     for (const missing of [null, undefined, NaN, Infinity]) assert.equal(show(missing), format.NONE);
   for (const missing of [null, undefined, "", "not a time"]) assert.equal(format.when(missing), format.NONE);
-  assert.equal(format.words(""), format.NONE);
+  assert.equal(format.humanize(""), format.NONE);
 });
 
 test("numbers", () => {

@@ -72,12 +72,12 @@ def test_words_and_expressions_are_searched(visit: Visitor) -> None:
     assert 0 < hits < everything
     page.get_by_label("Search by").select_option("regex")
     visit.settle()
-    page.get_by_label("Search the texts").fill(r"boxed\{\d+")
-    page.get_by_label("Search the texts").press("Enter")
+    page.get_by_label("Search the responses").fill(r"boxed\{\d+")
+    page.get_by_label("Search the responses").press("Enter")
     assert 0 < total(visit) < everything
     visit.expected = ("400",)
-    page.get_by_label("Search the texts").fill("(")
-    page.get_by_label("Search the texts").press("Enter")
+    page.get_by_label("Search the responses").fill("(")
+    page.get_by_label("Search the responses").press("Enter")
     visit.settle()
     assert page.locator(".state.error").count() == 1
 

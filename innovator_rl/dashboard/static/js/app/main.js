@@ -85,7 +85,7 @@ function show(view) {
   document.title = view.title;
   const focused = document.activeElement?.id;
   replace(main, view.nodes);
-  // a filter keeps the focus although the list was drawn anew
+  // a filter keeps the focus although the list was drawn again
   if (focused && focused !== "main") document.getElementById(focused)?.focus({ preventScroll: true });
   setViewKeys(view.keys ?? []);
   view.shown?.();

@@ -1,7 +1,7 @@
 // Badges: the status of a run, the grade of a response, what became of a group, and how far a run is.
 
 import { h } from "../core/dom.js";
-import { age, duration, NONE, num, percent, words } from "../core/format.js";
+import { age, duration, NONE, num, percent, humanize } from "../core/format.js";
 
 /** @typedef {import("../api/types.js").RunRow} RunRow */
 /** @typedef {import("../api/types.js").GroupOutcome} GroupOutcome */
@@ -27,7 +27,7 @@ export function statusBadge(row) {
     return h(
       "span",
       { class: "badge warn", title: row.detail },
-      `silent for ${duration(row.heartbeat_age ?? age(row.heartbeat))}`,
+      `no heartbeat for ${duration(row.heartbeat_age ?? age(row.heartbeat))}`,
     );
   return h(
     "span",
@@ -44,14 +44,14 @@ export function gradeBadge(row) {
   const unscored =
     row.correct === null || row.correct === undefined || row.outcome === "error" || row.status === "failed";
   const [kind, mark, text] = unscored
-    ? ["warn", "?", "not judged"]
+    ? ["warn", "?", "unscored"]
     : row.correct
       ? ["good", "✓", "correct"]
       : ["bad", "✗", "wrong"];
-  const reason = row.reason && row.reason !== text ? words(row.reason) : text;
+  const reason = row.reason && row.reason !== text ? humanize(row.reason) : text;
   return h(
     "span",
-    { class: `badge ${kind}`, title: `${text}${row.reason ? `, ${words(row.reason)}` : ""}` },
+    { class: `badge ${kind}`, title: `${text}${row.reason ? `, ${humanize(row.reason)}` : ""}` },
     h("span", { "aria-hidden": "true" }, mark),
     h("span", { class: "visually-hidden" }, `${text}: `),
     reason,
@@ -70,7 +70,7 @@ export function groupBadge(row) {
   return h(
     "span",
     { class: `badge ${GROUP_TONES[row.fate] ?? ""}` },
-    row.fate === "dropped" && row.drop_reason ? `dropped: ${words(row.drop_reason)}` : row.fate,
+    row.fate === "dropped" && row.drop_reason ? `dropped: ${humanize(row.drop_reason)}` : row.fate,
   );
 }
 

@@ -1,4 +1,4 @@
-// The keyboard. A view hands over its keys when it is shown; the keys of the whole page (help, search, go to) come after.
+// The keyboard. A view sets its keys when it is shown. They come before the keys of the whole page (help, search, go to).
 
 import { h } from "../core/dom.js";
 

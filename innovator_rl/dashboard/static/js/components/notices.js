@@ -1,4 +1,4 @@
-// Messages beside the content: files that cannot be read, and short notices at the corner of the page.
+// Messages next to the content: files that cannot be read, and short notices at the corner of the page.
 
 import { byId, h } from "../core/dom.js";
 import { plural } from "../core/format.js";

@@ -1,6 +1,6 @@
 // Filters of responses as the URL stores them: which query parameters filter, and how each one reads.
 
-import { words } from "./format.js";
+import { humanize } from "./format.js";
 
 const RANGES = [
   "score",
@@ -72,16 +72,16 @@ export function chips(query) {
     if (key.endsWith("_max") && query.has(key.replace("_max", "_min"))) continue;
     if (key.endsWith("_min")) {
       const other = key.replace("_min", "_max");
-      const name = words(key.slice(0, -4));
+      const name = humanize(key.slice(0, -4));
       out.push([
         query.has(other) ? `${name} ${values[0]} to ${query.get(other)}` : `${name} ≥ ${values[0]}`,
         { [key]: null, [other]: null },
       ]);
-    } else if (key.endsWith("_max")) out.push([`${words(key.slice(0, -4))} ≤ ${values[0]}`, { [key]: null }]);
+    } else if (key.endsWith("_max")) out.push([`${humanize(key.slice(0, -4))} ≤ ${values[0]}`, { [key]: null }]);
     else
       for (const value of values)
         out.push([
-          `${words(key)}: ${value === "-" ? "none" : EQUAL.includes(key) ? words(value) : value}`,
+          `${humanize(key)}: ${value === "-" ? "none" : EQUAL.includes(key) ? humanize(value) : value}`,
           { [key]: values.filter((v) => v !== value) },
         ]);
   }

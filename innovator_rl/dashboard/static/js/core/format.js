@@ -125,6 +125,6 @@ export function plural(n, one, many = `${one}s`) {
  * A code such as `all_wrong` in words.
  * @param {unknown} code
  */
-export function words(code) {
+export function humanize(code) {
   return code === null || code === undefined || code === "" ? NONE : String(code).replaceAll("_", " ");
 }

@@ -1,7 +1,7 @@
-// The difference between two texts, word by word, with Myers' greedy algorithm (An O(ND) difference algorithm, 1986)
-// between their common beginning and end. Texts that share too little for that are compared by sentences first.
+// The difference between two strings of text, word by word, with Myers' greedy algorithm (An O(ND) difference algorithm, 1986)
+// between their common beginning and end. Text that shares too little for that is compared by sentences first.
 
-/** @typedef {-1 | 0 | 1} Side 0: in both texts, -1: only in the first, 1: only in the second */
+/** @typedef {-1 | 0 | 1} Side 0: in both, -1: only in the first, 1: only in the second */
 
 /** @typedef {[side: Side, text: string]} Run */
 
@@ -107,7 +107,7 @@ function readable(steps) {
 }
 
 /**
- * The edit script between two texts cut by `split`, or null where it would take more than MOST_EDITS edits.
+ * The edit script between `a` and `b`, cut by `split`, or null where it would take more than MOST_EDITS edits.
  * @param {string} a
  * @param {string} b
  * @param {Split} split
@@ -145,9 +145,9 @@ function coarse(a, b) {
 }
 
 /**
- * Compare two texts.
+ * Compare two strings of text.
  *
- * `runs` lead from `a` to `b`; `shared` is the share of characters in common (0 to 1); `rough` tells whether the texts
+ * `runs` lead from `a` to `b`; `shared` is the share of characters in common (0 to 1); `rough` tells whether they
  * were too different to compare word by word.
  *
  * @param {string} a

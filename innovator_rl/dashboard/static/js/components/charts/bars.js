@@ -1,7 +1,8 @@
-// Stacked bars over steps. Once a run has more steps than bars can be told apart, each bar stands for several steps.
+// Stacked bars over steps. In a long run each bar stands for several steps, so that
+// every bar stays wide enough to see.
 
 import { h, s } from "../../core/dom.js";
-import { num, words } from "../../core/format.js";
+import { num, humanize } from "../../core/format.js";
 import { axes, extremes, PAD, ticks, WIDTH } from "./axes.js";
 import { figuresOf } from "./figures.js";
 
@@ -48,7 +49,7 @@ export function stackedBars({ title, series, height = 190, onpick = null, hint =
     viewBox: `0 0 ${WIDTH} ${height}`,
     role: "img",
     class: onpick ? "pickable" : null,
-    "aria-label": `${title}: ${shown.map((one) => `${words(one.name)} ${num(one.points.reduce((t, p) => t + (p.y ?? 0), 0))} in all`).join("; ")}`,
+    "aria-label": `${title}: ${shown.map((one) => `${humanize(one.name)} ${num(one.points.reduce((t, p) => t + (p.y ?? 0), 0))} in all`).join("; ")}`,
   });
   axes(svg, x, y, ticks(first, last, 5).filter(Number.isInteger), ticks(0, most, 3), height);
   for (const bar of bars) {
@@ -65,7 +66,7 @@ export function stackedBars({ title, series, height = 190, onpick = null, hint =
           y: y(base + value),
           height: Math.max(0.5, y(base) - y(base + value)),
         },
-        s("title", null, `${width === 1 ? "step" : "steps"} ${name(bar)}: ${num(value)} ${words(one.name)}`),
+        s("title", null, `${width === 1 ? "step" : "steps"} ${name(bar)}: ${num(value)} ${humanize(one.name)}`),
       );
       if (onpick) box.addEventListener("click", () => onpick(name(bar), one));
       svg.append(box);
@@ -85,7 +86,7 @@ export function stackedBars({ title, series, height = 190, onpick = null, hint =
           "span",
           { class: "legend-item" },
           h("i", { class: `key c${one.color}` }),
-          words(one.name),
+          humanize(one.name),
           h("b", null, num(one.points.reduce((t, p) => t + (p.y ?? 0), 0))),
         ),
       ),

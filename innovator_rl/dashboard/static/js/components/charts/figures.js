@@ -1,7 +1,7 @@
 // The numbers of a chart as a table below it, for screen readers and for copying.
 
 import { h, replace } from "../../core/dom.js";
-import { num, words } from "../../core/format.js";
+import { num, humanize } from "../../core/format.js";
 import { table } from "../table.js";
 import { finite } from "./axes.js";
 
@@ -22,7 +22,7 @@ export function figuresOf(title, shown, format) {
     const columns = [
       { title: "Step", class: "num", cell: (step) => num(step) },
       ...shown.map((one, i) => ({
-        title: words(one.name),
+        title: humanize(one.name),
         class: "num",
         cell: (/** @type {number} */ step) => {
           const value = bySeries[i].get(step);

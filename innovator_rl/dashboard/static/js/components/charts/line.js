@@ -2,7 +2,7 @@
 // the arrow keys, and a click opens the step.
 
 import { h, replace, s } from "../../core/dom.js";
-import { compact, num, words } from "../../core/format.js";
+import { compact, num, humanize } from "../../core/format.js";
 import { PAD, WIDTH, axes, extent, finite, path, thinned, ticks } from "./axes.js";
 import { figuresOf } from "./figures.js";
 
@@ -143,7 +143,7 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
       dots[i].setAttribute("visibility", here ? "visible" : "hidden");
       if (here) dots[i].setAttribute("cx", String(x(step)));
       if (here) dots[i].setAttribute("cy", String(y(value)));
-      const label = [h("i", { class: `key c${one.color}` }), words(one.name), h("b", null, format(value))];
+      const label = [h("i", { class: `key c${one.color}` }), humanize(one.name), h("b", null, format(value))];
       return onpick && here
         ? h("button", { class: "legend-item", onclick: () => onpick(step, one) }, label)
         : h("span", { class: "legend-item" }, label);

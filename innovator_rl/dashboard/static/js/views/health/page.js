@@ -5,7 +5,7 @@ import * as api from "../../api/client.js";
 import { notifyProblem, problemsNotice } from "../../components/notices.js";
 import { atMost } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
-import { duration, num, percent, plural, when, words } from "../../core/format.js";
+import { duration, num, percent, plural, when, humanize } from "../../core/format.js";
 import { go, link } from "../../core/router.js";
 
 /** @typedef {import("../../api/types.js").Alert} Alert */
@@ -35,7 +35,7 @@ export default async function view({ run, signal }) {
   /** @type {import("../../components/keys.js").Key[]} */
   const keys = [];
   const draw = () => {
-    const cards = data.alarms.map((one) => alarm(run, one));
+    const cards = data.alarms.map((one) => alertCard(run, one));
     replace(
       body,
       problemsNotice(info.problems),
@@ -43,7 +43,7 @@ export default async function view({ run, signal }) {
         h(
           "p",
           { class: "notice bad" },
-          "The writer has stalled. Advice about tuning is grayed until it writes again: its figures describe the past.",
+          "The trainer has stalled. Advice about tuning is grayed out until it writes again, because its figures describe the past.",
         ),
       cards.length
         ? cards
@@ -54,7 +54,7 @@ export default async function view({ run, signal }) {
               "p",
               { class: "state" },
               h("span", { class: "good" }, "✓ "),
-              "No alarm. ",
+              "No alert. ",
               plural(data.passed.length, "check"),
               " passed.",
             ),
@@ -103,16 +103,16 @@ function target(run, to) {
  * @param {string} run
  * @param {Alert} one
  */
-function alarm(run, one) {
+function alertCard(run, one) {
   return h(
     "article",
-    { class: `panel alarm ${one.silenced ? "silenced" : `tone-${TONES[one.severity] ?? "note"}`}` },
+    { class: `panel alert ${one.silenced ? "silenced" : `tone-${TONES[one.severity] ?? "note"}`}` },
     h(
       "header",
       null,
       h("span", { class: `badge ${TONES[one.severity] ?? ""}` }, one.severity),
       h("h2", null, one.title),
-      one.domain && h("span", { class: "badge" }, words(one.domain)),
+      one.domain && h("span", { class: "badge" }, humanize(one.domain)),
       one.silenced && h("span", { class: "badge" }, "silenced by the stall"),
       h("span", { class: "grow" }),
       h("span", { class: "big" }, show(one.value, one.unit)),

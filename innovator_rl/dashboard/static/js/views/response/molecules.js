@@ -1,4 +1,4 @@
-// Molecules drawn by the server: the predicted one beside the reference, the common part highlighted, and their similarity.
+// Molecules drawn by the server: the predicted one next to the reference, the common part highlighted, and their similarity.
 // The drawing is an <img>, in which an SVG cannot run anything.
 
 import * as api from "../../api/client.js";
@@ -49,7 +49,7 @@ function drawing(molecules) {
   const image = h("img", {
     src: url.pathname + url.search,
     alt:
-      molecules.gold && molecules.predicted ? "the predicted molecule beside the reference molecule" : "the molecule",
+      molecules.gold && molecules.predicted ? "the predicted molecule next to the reference molecule" : "the molecule",
     width: 760,
     height: 300,
   });

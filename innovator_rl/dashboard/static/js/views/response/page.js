@@ -6,7 +6,7 @@ import { crumbs, turnButtons } from "../../components/navigation.js";
 import { notify } from "../../components/notices.js";
 import { h, visible } from "../../core/dom.js";
 import { chips, filtersOf } from "../../core/filters.js";
-import { num, words } from "../../core/format.js";
+import { num, humanize } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, link, parse, withQuery } from "../../core/router.js";
 import { neighbor } from "../rollouts/walk.js";
@@ -92,7 +92,7 @@ function head(at, data) {
   return h(
     "div",
     { class: "page-head" },
-    h("h1", null, `${words(row.domain)}, response ${row.sample}`),
+    h("h1", null, `${humanize(row.domain)}, response ${row.sample}`),
     gradeBadge(row),
     h("span", null, h("span", { class: "dim" }, "reward "), h("span", { class: "big" }, num(row.reward))),
     groupBadge(row),

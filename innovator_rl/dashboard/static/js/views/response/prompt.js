@@ -51,7 +51,7 @@ export function promptPanel(data) {
       h(
         "details",
         { class: "small-fold" },
-        h("summary", { class: "dim" }, "What the rewarder was given besides"),
+        h("summary", { class: "dim" }, "Other inputs of the rewarder"),
         h("pre", { class: "raw short", tabindex: "0" }, visible(info.slice(0, 20000))),
       ),
   );

@@ -2,7 +2,7 @@
 
 import { facts } from "../../components/table.js";
 import { h } from "../../core/dom.js";
-import { duration, num, signed, when, words } from "../../core/format.js";
+import { duration, num, signed, when, humanize } from "../../core/format.js";
 
 /** @param {import("../../api/types.js").ResponseRow} row */
 export function aboutPanel(row) {
@@ -16,7 +16,7 @@ export function aboutPanel(row) {
       facts([
         ["Advantage", row.advantage === null || row.advantage === undefined ? null : signed(row.advantage)],
         ["Tokens", `${num(row.prompt_tokens)} prompt, ${num(row.response_tokens)} response`],
-        ["Ended by", words(row.finish_reason)],
+        ["Ended by", humanize(row.finish_reason)],
         ["Entropy", row.entropy === null ? null : num(row.entropy)],
         [
           "Clipped",

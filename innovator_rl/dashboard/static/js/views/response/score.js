@@ -1,9 +1,9 @@
-// Why a response got its score: the terms of the reward, the extracted answer beside the reference, and the tests of a program.
+// Why a response got its score: the terms of the reward, the extracted answer next to the reference, and the tests of a program.
 
 import { gradeBadge } from "../../components/badges.js";
 import { facts } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
-import { duration, num, plural, signed, words } from "../../core/format.js";
+import { duration, num, plural, signed, humanize } from "../../core/format.js";
 import { codeBlock } from "../../text/markdown.js";
 
 /** @typedef {import("../../api/types.js").Term} Term */
@@ -62,13 +62,13 @@ export function scorePanel({ score }) {
       h(
         "div",
         { class: "versus" },
-        h("div", null, h("h3", null, "Read from the response"), optional(score.extracted)),
+        h("div", null, h("h3", null, "Extracted answer"), optional(score.extracted)),
         h("div", null, h("h3", null, "Reference"), optional(score.gold)),
       ),
       terms.length > 0 && h("div", null, h("h3", null, "Terms"), terms.map(termBar)),
       facts([
         ["Rewarder", score.rewarder],
-        ["Outcome", words(score.outcome)],
+        ["Outcome", humanize(score.outcome)],
         ["Reason", score.reason && h("code", null, score.reason)],
         ["Scored in", duration(score.seconds)],
       ]),
@@ -85,7 +85,7 @@ function termBar(term) {
     h(
       "span",
       null,
-      words(term.name),
+      humanize(term.name),
       term.weight !== null && term.weight !== undefined && h("span", { class: "dim" }, ` × ${num(term.weight)}`),
     ),
     h("span", { class: "track", "aria-hidden": "true" }, h("span", { style: { width: `${100 * share}%` } })),
@@ -122,7 +122,7 @@ export function testPanel(code) {
         { class: "test-strip", "aria-hidden": "true" },
         code.tests
           .slice(0, 200)
-          .map((t) => h("i", { class: RESULTS[t.verdict]?.[0], title: `test ${t.index}: ${words(t.verdict)}` })),
+          .map((t) => h("i", { class: RESULTS[t.verdict]?.[0], title: `test ${t.index}: ${humanize(t.verdict)}` })),
       ),
       ordered.slice(0, SHOWN).map((t, i) => testCase(t, i === 0 && failing.length > 0)),
       ordered.length > SHOWN && h("p", { class: "dim" }, `and ${plural(ordered.length - SHOWN, "more test")}`),
@@ -142,7 +142,7 @@ export function testPanel(code) {
  * @param {boolean} open
  */
 function testCase(test, open) {
-  const [kind, text] = RESULTS[test.verdict] ?? ["", words(test.verdict)];
+  const [kind, text] = RESULTS[test.verdict] ?? ["", humanize(test.verdict)];
   const part = (/** @type {string} */ name, /** @type {unknown} */ value) =>
     value !== null &&
     value !== undefined &&

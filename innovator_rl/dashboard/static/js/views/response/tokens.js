@@ -307,7 +307,7 @@ const ids = (data) =>
       "summary",
       { class: "dim" },
       "Token ids",
-      data.text_source === "ids" ? " (the tokenizer is not at hand, so texts are unknown)" : "",
+      data.text_source === "ids" ? " (no tokenizer.json was found, so only ids are shown)" : "",
     ),
     h("div", { class: "ids" }, data.ids.join(" ")),
   );

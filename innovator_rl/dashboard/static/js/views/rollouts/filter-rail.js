@@ -1,7 +1,7 @@
-// The filters beside the list of responses. Every control changes the address and nothing else.
+// The filters next to the list of responses. Every control changes the address and nothing else.
 
 import { h } from "../../core/dom.js";
-import { words } from "../../core/format.js";
+import { humanize } from "../../core/format.js";
 import { go, withQuery } from "../../core/router.js";
 
 const FATES = ["kept", "dropped", "failed", "pending"];
@@ -38,7 +38,7 @@ function facet(title, key, values, query) {
         checked: chosen.has(code),
         onchange: (event) => flip(code, event.target.checked),
       }),
-      h("span", null, value === "" ? "none" : words(value)),
+      h("span", null, value === "" ? "none" : humanize(value)),
     );
   });
   const many = boxes.length > 8 && !boxes.slice(8).some((_, i) => chosen.has(values[i + 8]));
@@ -108,8 +108,8 @@ function searchField(query) {
   const input = h("input", {
     id: "search",
     type: "search",
-    placeholder: "in the texts",
-    "aria-label": "Search the texts",
+    placeholder: "in the responses",
+    "aria-label": "Search the responses",
     value: query.get("regex") ?? query.get("word") ?? "",
     spellcheck: "false",
     autocapitalize: "off",
@@ -179,7 +179,7 @@ export function filterRail(info, query) {
     range("Reward", "score", query),
     range("Tokens", "tokens", query),
     facet("Domain", "domain", values.domain, query),
-    facet("Fate", "fate", FATES, query),
+    facet("Status", "fate", FATES, query),
     facet("Why dropped", "drop_reason", reasons, query),
     facet("Reason", "reason", values.reason, query),
     (values.outcome ?? []).length > 1 && facet("Outcome", "outcome", values.outcome, query),

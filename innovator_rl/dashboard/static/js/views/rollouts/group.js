@@ -5,7 +5,7 @@ import { gradeBadge, groupBadge } from "../../components/badges.js";
 import { crumbs, segmented, turnButtons } from "../../components/navigation.js";
 import { empty } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
-import { duration, num, plural, signed, words } from "../../core/format.js";
+import { duration, num, plural, signed, humanize } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, link, withQuery } from "../../core/router.js";
 import { markdown } from "../../text/markdown.js";
@@ -86,7 +86,7 @@ function head(group, turns) {
   return h(
     "div",
     { class: "page-head" },
-    h("h1", null, `${words(group.domain)}: ${num(group.correct)} of ${num(group.samples)} correct`),
+    h("h1", null, `${humanize(group.domain)}: ${num(group.correct)} of ${num(group.samples)} correct`),
     groupBadge(group),
     h(
       "span",
@@ -188,7 +188,7 @@ function card(run, r, raw) {
       h("span", { class: "dim num", title: "advantage" }, `A ${signed(r.advantage, 2)}`),
       h("span", { class: "dim num" }, plural(r.response_tokens ?? 0, "token")),
       r.truncated && h("span", { class: "badge warn" }, "cut off"),
-      r.kept === false && h("span", { class: "badge" }, r.drop_reason ? words(r.drop_reason) : "dropped"),
+      r.kept === false && h("span", { class: "badge" }, r.drop_reason ? humanize(r.drop_reason) : "dropped"),
       r.overlong_penalty ? h("span", { class: "badge warn" }, `overlong ${signed(r.overlong_penalty, 2)}`) : null,
     ),
     r.extracted !== null &&

@@ -2,7 +2,7 @@
 
 import { histogram } from "../../components/charts/histogram.js";
 import { h } from "../../core/dom.js";
-import { words } from "../../core/format.js";
+import { humanize } from "../../core/format.js";
 import { go, withQuery } from "../../core/router.js";
 
 /** @typedef {import("../../components/charts/histogram.js").HistogramBin} HistogramBin */
@@ -40,7 +40,7 @@ export function bars(data, query) {
       "aria-label": "Histogram of",
       onchange: (event) => go(withQuery({ histogram: event.target.value === "reward" ? null : event.target.value })),
     },
-    HISTOGRAMS.map((one) => h("option", { value: one, selected: one === column }, words(one))),
+    HISTOGRAMS.map((one) => h("option", { value: one, selected: one === column }, humanize(one))),
   );
   const toggle = (/** @type {HistogramBin} */ bin, /** @type {boolean} */ already) =>
     go(withQuery({ [`${name}_min`]: already ? null : bin.low, [`${name}_max`]: already ? null : bin.high }));

@@ -35,7 +35,7 @@ export function responseList(run, data, query, chosen, keys) {
   const columns = [
     { title: "Step", class: "num", sort: "step", cell: (r) => num(r.step) },
     { title: "Domain", class: "wide", sort: "domain", cell: (r) => r.domain ?? "–" },
-    { title: "Verdict", sort: "reason", cell: gradeBadge },
+    { title: "Grade", sort: "reason", cell: gradeBadge },
     { title: "Reward", class: "num", sort: "reward", cell: (r) => h("b", null, num(r.reward)) },
     {
       title: "Tokens",
@@ -47,7 +47,7 @@ export function responseList(run, data, query, chosen, keys) {
       ],
     },
     { title: "Adv.", hint: "advantage", class: "num wide", sort: "advantage", cell: (r) => signed(r.advantage, 2) },
-    { title: "Fate", class: "wide", sort: "drop_reason", cell: groupBadge },
+    { title: "Status", class: "wide", sort: "drop_reason", cell: groupBadge },
     {
       title: "Response",
       class: "preview-cell",
@@ -114,7 +114,7 @@ export function groupList(run, data, query, keys) {
       sort: "tokens_mean",
       cell: (g) => num(g.tokens_mean && Math.round(g.tokens_mean)),
     },
-    { title: "Fate", cell: groupBadge },
+    { title: "Status", cell: groupBadge },
     { title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) },
     { title: "Failed", class: "num wide", cell: (g) => num(g.failed) },
   ];

@@ -199,7 +199,7 @@ function exportMenu(run, query) {
     h(
       "div",
       { class: "panel" },
-      h("p", { class: "dim small" }, "The whole selection, texts included, 100,000 rows at most"),
+      h("p", { class: "dim small" }, "All filtered responses with their text, 100,000 rows at most"),
       h("div", { class: "line" }, ["jsonl", "parquet", "csv"].map(item)),
       h(
         "a",

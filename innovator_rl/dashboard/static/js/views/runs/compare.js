@@ -1,4 +1,4 @@
-// Two to four runs beside each other: their curves in one chart each, and the configuration keys that differ.
+// Two to four runs next to each other: their curves in one chart each, and the configuration keys that differ.
 
 import * as api from "../../api/client.js";
 import { lineChart } from "../../components/charts/line.js";
@@ -75,7 +75,7 @@ export default async function view({ query, signal }) {
     nodes: [
       h(
         "nav",
-        { class: "crumbs", "aria-label": "Where this is" },
+        { class: "crumbs", "aria-label": "Breadcrumbs" },
         h("a", { href: "#/" }, "Runs"),
         h("span", null, "Compare"),
       ),

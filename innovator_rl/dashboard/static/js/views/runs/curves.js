@@ -82,7 +82,7 @@ export function figures(run, data, { by, kind, weight }) {
   );
   const missing = CHARTS.filter(([key]) => !recorded(key)).map(([, title]) => title);
   const fates = stackedBars({
-    title: "Groups by fate",
+    title: "Groups by status",
     onpick: (step, one) =>
       open(
         step,

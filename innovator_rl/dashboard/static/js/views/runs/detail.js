@@ -8,7 +8,7 @@ import { notifyProblem, problemsNotice } from "../../components/notices.js";
 import { atMost, fill } from "../../components/states.js";
 import { facts, table } from "../../components/table.js";
 import { h, outsideLink, replace } from "../../core/dom.js";
-import { compact, duration, num, percent, plural, when, words } from "../../core/format.js";
+import { compact, duration, num, percent, plural, when, humanize } from "../../core/format.js";
 import { go, link, withQuery } from "../../core/router.js";
 
 /** @typedef {import("../../api/types.js").RunInfo} RunInfo */
@@ -97,10 +97,7 @@ function top(info) {
     ["Tokens/s", compact(row.tokens_per_second)],
     ["Step time", duration(row.step_seconds)],
     live && ["Time left", duration(row.seconds_left)],
-    [
-      "Last sign of life",
-      live && row.heartbeat_age !== null ? `${duration(row.heartbeat_age)} ago` : when(row.heartbeat),
-    ],
+    ["Heartbeat", live && row.heartbeat_age !== null ? `${duration(row.heartbeat_age)} ago` : when(row.heartbeat)],
     [
       "Responses recorded",
       [
@@ -120,7 +117,7 @@ function top(info) {
         h(
           "a",
           { class: `badge ${row.alarms?.error ? "bad" : "warn"}`, href: link(["runs", row.name, "health"]) },
-          plural(alarms, "alarm"),
+          plural(alarms, "alert"),
         ),
       h("span", { class: "grow" }),
       row.ray?.url && outsideLink(row.ray.url, "Ray job"),
@@ -158,7 +155,7 @@ function details(info) {
           { title: "Ended", cell: (a) => when(a.ended) },
           { title: "From step", class: "num", cell: (a) => num(a.resumed_from_step) },
           { title: "To step", class: "num", cell: (a) => num(a.step) },
-          { title: "Status", cell: (a) => words(a.status) },
+          { title: "Status", cell: (a) => humanize(a.status) },
           { title: "Cause", cell: (a) => a.cause || "–" },
         ],
       }).element
@@ -190,7 +187,7 @@ function details(info) {
           [
             "Index",
             info.index &&
-              `${info.index.state}, ${plural(info.index.rows ?? 0, "row")}${info.index.words ? `, words of ${compact(info.index.words.done)} of ${compact(info.index.words.total)}` : ""}`,
+              `${info.index.state}, ${plural(info.index.rows ?? 0, "row")}${info.index.words ? `, full text of ${compact(info.index.words.done)} of ${compact(info.index.words.total)}` : ""}`,
           ],
         ]),
         facts(Object.entries(info.packages ?? {})),

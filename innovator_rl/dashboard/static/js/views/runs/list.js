@@ -59,7 +59,7 @@ export default async function view({ signal }) {
         h("h1", null, "Runs"),
         where,
         h("span", { class: "grow" }),
-        listed.demo && h("span", { class: "badge note" }, "made-up data"),
+        listed.demo && h("span", { class: "badge note" }, "synthetic data"),
         button,
       ),
       body,
@@ -138,7 +138,7 @@ function runTable(rows, chosen, changed) {
       class: "num wide",
       cell: (row) => (["running", "starting"].includes(row.status) ? duration(row.seconds_left) : "–"),
     },
-    { title: "Alarms", cell: alarms },
+    { title: "Alerts", cell: alarms },
     {
       title: "Job",
       class: "wide",

@@ -7,7 +7,7 @@ import { empty, fill } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, replace, visible } from "../../core/dom.js";
 import { chips, filtersOf } from "../../core/filters.js";
-import { num, plural, words } from "../../core/format.js";
+import { num, plural, humanize } from "../../core/format.js";
 import { responseLink } from "../../core/links.js";
 import { go, link } from "../../core/router.js";
 
@@ -118,7 +118,7 @@ function result(run, data, keys) {
     const rows = only ? data.rows.filter((r) => r.changed) : data.rows;
     const shown = rows.length ? rowTable(run, rows) : null;
     keys.splice(0, keys.length, ...rowKeys(shown?.lines ?? [], (i) => go(responseLink(run, rows[i]))));
-    const nothing = "The installed rewarder judges all of these as recorded.";
+    const nothing = "The installed rewarder scores all of these as recorded.";
     replace(slot, shown?.element ?? empty("Nothing would change", nothing));
   };
   draw(summary.changed > 0);
@@ -169,7 +169,7 @@ function rowTable(run, rows) {
       { class: `badge ${one.correct ? "good" : one.correct === null ? "warn" : "bad"}` },
       one.correct ? "✓" : one.correct === null ? "?" : "✗",
       " ",
-      words(one.reason),
+      humanize(one.reason),
     );
   /**
    * @template T

@@ -6,7 +6,7 @@ import { segmented } from "../../components/navigation.js";
 import { empty, fill } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
-import { num, words } from "../../core/format.js";
+import { num, humanize } from "../../core/format.js";
 import { groupLink } from "../../core/links.js";
 import { go, withQuery } from "../../core/router.js";
 
@@ -126,7 +126,7 @@ function result(data, kind, keys) {
   if (!data.common)
     return empty(
       "No prompt was asked on both sides",
-      `${num(data.from.prompts)} prompts on the first side, ${num(data.to.prompts)} on the second. Widen the steps; prompts come back once an epoch.`,
+      `${num(data.from.prompts)} prompts on the first side, ${num(data.to.prompts)} on the second. Widen the steps: every prompt comes back once per epoch.`,
     );
   const tables = [prompts(data, "newly_solved", kind), prompts(data, "newly_lost", kind)];
   keys.splice(
@@ -161,7 +161,7 @@ function byDomain(rows) {
     caption: "Change by domain",
     rows,
     columns: [
-      { title: "Domain", cell: (r) => words(r.domain) },
+      { title: "Domain", cell: (r) => humanize(r.domain) },
       { title: "Newly solved", class: "nowrap", cell: (r) => [bar(r.newly_solved, "up"), num(r.newly_solved)] },
       { title: "Newly lost", class: "nowrap", cell: (r) => [bar(r.newly_lost, "down"), num(r.newly_lost)] },
       { title: "On both sides", class: "num", cell: (r) => num(r.common) },
@@ -188,7 +188,7 @@ function prompts(data, key, kind) {
         rows,
         open: (r) => go(open(r.to, data.to.run)),
         columns: [
-          { title: "Domain", cell: (r) => words(r.domain) },
+          { title: "Domain", cell: (r) => humanize(r.domain) },
           {
             title: "Before",
             cell: (r) => h("a", { href: open(r.from, data.from.run), title: `step ${r.from.step}` }, score(r.from)),
