@@ -36,6 +36,23 @@ test("a change of the query keeps the rest and leads to the first page", () => {
   assert.equal(withQuery({ domain: [] }), "#/runs/a/rollouts?step=3");
 });
 
+test("an address with a former name is read as today's", () => {
+  const { query } = parse(
+    "#/runs/a/rollouts?fate=kept&fate=failed&status=ok&drop_reason=unjudged&sort=-sample&domain=ok",
+  );
+  assert.deepEqual(
+    [...query],
+    [
+      ["status", "kept"],
+      ["status", "failed"],
+      ["generation_status", "ok"],
+      ["drop_reason", "unscored"],
+      ["sort", "-sample_index"],
+      ["domain", "ok"],
+    ],
+  );
+});
+
 test("going somewhere changes the hash", () => {
   go("#/runs/b");
   assert.equal(place.hash, "#/runs/b");

@@ -25,15 +25,15 @@ def pages(address: str) -> dict[str, str]:
         query = urllib.parse.urlencode({"size": 1, "histogram": "none", "sort": "-step", **selection})
         with urllib.request.urlopen(f"{address}/api/{RUN}/rollouts?{query}", timeout=60) as answer:
             row = json.load(answer)["rows"][0]
-        return f"{row['step']}/{row['uid']}/{row['sample']}"
+        return f"{row['step']}/{row['uid']}/{row['sample_index']}"
 
-    physics = first(domain="physics", correct="true", fate="kept")
+    physics = first(domain="physics", correct="true", status="kept")
     return {
         "runs": "",
         "compare": "compare?run=demo-science&run=demo-baseline",
         "run": RUN,
         "rollouts": f"{RUN}/rollouts?domain=physics&correct=false",
-        "groups": f"{RUN}/rollouts?view=groups&fate=dropped",
+        "groups": f"{RUN}/rollouts?view=groups&status=dropped",
         "group": f"{RUN}/group/{physics.rsplit('/', 1)[0]}",
         "differences": f"{RUN}/group/{physics.rsplit('/', 1)[0]}?view=diff",
         "response": f"{RUN}/response/{physics}",

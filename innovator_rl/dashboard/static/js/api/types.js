@@ -1,5 +1,5 @@
-// The payloads of the server's routes, as types for the checker. The names are those of docs/dashboard-api.md; a field
-// that the server may leave out or send as null says so here. The file holds no code.
+// The payloads of the server's routes, as types for the checker. The names are those of docs/dashboard-api.md; the type
+// of a field tells whether the server may leave it out or send null. The file holds no code.
 
 /** @typedef {"train" | "validation"} Kind */
 
@@ -10,7 +10,7 @@
 
 /**
  * What names one response.
- * @typedef {GroupKey & { sample: number }} ResponseKey
+ * @typedef {GroupKey & { sample_index: number }} ResponseKey
  */
 
 /**
@@ -41,7 +41,7 @@
  * @property {number | null} seconds_left
  * @property {number | null} rows_recorded
  * @property {number} rows_dropped
- * @property {{ error?: number, warning?: number, info?: number } | null} alarms
+ * @property {{ error?: number, warning?: number, info?: number } | null} alerts how many there are of each severity
  * @property {number | null} problems
  */
 
@@ -94,7 +94,7 @@
 /**
  * What the update made of a group, or of a response as a member of its group.
  * @typedef {object} GroupOutcome
- * @property {string | null} fate kept, dropped, failed, pending or validation
+ * @property {string | null} status kept, dropped, failed, pending or validation
  * @property {string | null} drop_reason
  */
 
@@ -107,7 +107,7 @@
  * @property {string | null} domain
  * @property {string | null} data_source
  * @property {string | null} rewarder
- * @property {string | null} status ok or failed: whether the response was generated
+ * @property {string | null} generation_status ok or failed
  * @property {string | null} finish_reason
  * @property {boolean | null} truncated
  * @property {number | null} prompt_tokens
@@ -229,7 +229,7 @@
  * One test of a program.
  * @typedef {object} CodeTest
  * @property {number} index
- * @property {string} verdict
+ * @property {string} result
  * @property {unknown} input
  * @property {unknown} expected
  * @property {unknown} output
@@ -242,7 +242,7 @@
 
 /** @typedef {{ rows: LabelRow[], names: string[] }} LabelList */
 
-/** @typedef {{ sample: number, reward: number | null, correct: boolean | null }} Sibling */
+/** @typedef {{ sample_index: number, reward: number | null, correct: boolean | null }} Sibling */
 
 /**
  * @typedef {object} ResponseFrame
@@ -341,7 +341,7 @@
 
 /** @typedef {Check & AlertFields} Alert */
 
-/** @typedef {{ checked_at: string, stalled: boolean, alarms: Alert[], passed: Check[], unknown: Check[] }} Health */
+/** @typedef {{ checked_at: string, stalled: boolean, alerts: Alert[], passed: Check[], unknown: Check[] }} Health */
 
 /** @typedef {{ value: number | null, correct: boolean | null, reason: string | null, extracted: unknown }} ShortScore */
 

@@ -5,7 +5,7 @@ import { age, duration, NONE, num, percent, humanize } from "../core/format.js";
 
 /** @typedef {import("../api/types.js").RunRow} RunRow */
 /** @typedef {import("../api/types.js").GroupOutcome} GroupOutcome */
-/** @typedef {Pick<import("../api/types.js").ResponseRow, "correct" | "outcome" | "reason"> & { status?: string | null }} Graded */
+/** @typedef {Pick<import("../api/types.js").ResponseRow, "correct" | "outcome" | "reason"> & { generation_status?: string | null }} Graded */
 
 /** @type {Record<RunRow["status"], string>} */
 const RUN_TONES = {
@@ -42,7 +42,7 @@ export function statusBadge(row) {
  */
 export function gradeBadge(row) {
   const unscored =
-    row.correct === null || row.correct === undefined || row.outcome === "error" || row.status === "failed";
+    row.correct === null || row.correct === undefined || row.outcome === "error" || row.generation_status === "failed";
   const [kind, mark, text] = unscored
     ? ["warn", "?", "unscored"]
     : row.correct
@@ -66,11 +66,11 @@ const GROUP_TONES = { kept: "note", dropped: "", failed: "bad", pending: "" };
  * @param {GroupOutcome} row
  */
 export function groupBadge(row) {
-  if (!row.fate) return h("span", { class: "dim" }, NONE);
+  if (!row.status) return h("span", { class: "dim" }, NONE);
   return h(
     "span",
-    { class: `badge ${GROUP_TONES[row.fate] ?? ""}` },
-    row.fate === "dropped" && row.drop_reason ? `dropped: ${humanize(row.drop_reason)}` : row.fate,
+    { class: `badge ${GROUP_TONES[row.status] ?? ""}` },
+    row.status === "dropped" && row.drop_reason ? `dropped: ${humanize(row.drop_reason)}` : row.status,
   );
 }
 

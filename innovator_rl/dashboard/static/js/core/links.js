@@ -22,7 +22,7 @@ function withKind(row, query) {
  * @param {Query} query
  */
 export const responseLink = (run, row, query = {}) =>
-  link(["runs", run, "response", row.step, row.uid, row.sample], withKind(row, query));
+  link(["runs", run, "response", row.step, row.uid, row.sample_index], withKind(row, query));
 
 /**
  * @param {string} run

@@ -1,6 +1,8 @@
 // Addresses. The whole state of a view is in the hash, as in `#/runs/NAME/rollouts?domain=physics&sort=-reward`, so every
 // address can be copied, bookmarked and gone back to.
 
+import { withCurrentNames } from "./aliases.js";
+
 /** @typedef {string | number | boolean | null | undefined} QueryValue */
 
 /**
@@ -26,7 +28,7 @@ export function search(query) {
 /** Read the path and the query of a hash such as `#/runs/a/rollouts?step=3`. */
 export function parse(hash = location.hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
-  return { parts: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(query) };
+  return { parts: path.split("/").filter(Boolean).map(decode), query: withCurrentNames(new URLSearchParams(query)) };
 }
 
 /** @param {string} part */

@@ -35,7 +35,7 @@ export default async function view({ run, signal }) {
   /** @type {import("../../components/keys.js").Key[]} */
   const keys = [];
   const draw = () => {
-    const cards = data.alarms.map((one) => alertCard(run, one));
+    const cards = data.alerts.map((one) => alertCard(run, one));
     replace(
       body,
       problemsNotice(info.problems),
@@ -61,7 +61,7 @@ export default async function view({ run, signal }) {
           ),
       checks(data),
     );
-    keys.splice(0, keys.length, ...rowKeys(cards, (i) => go(target(run, data.alarms[i].link))));
+    keys.splice(0, keys.length, ...rowKeys(cards, (i) => go(target(run, data.alerts[i].link))));
   };
   draw();
   return {

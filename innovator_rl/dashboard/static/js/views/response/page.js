@@ -37,9 +37,9 @@ import { TABS, textPanel, WINDOW } from "./text.js";
  * @param {import("../types.js").Context} context
  * @returns {Promise<import("../types.js").View>}
  */
-export default async function view({ run, parts: [step, uid, sample], query, signal }) {
+export default async function view({ run, parts: [step, uid, index], query, signal }) {
   const kind = query.get("kind") ?? "train";
-  const key = { kind, step: Number(step), uid, sample: Number(sample) };
+  const key = { kind, step: Number(step), uid, sample_index: Number(index) };
   const offset = Math.max(0, Number(query.get("offset")) || 0);
   const data = await api.response(run, { ...key, offset, limit: WINDOW }, signal);
   const tab = TABS.find(([name]) => name === query.get("tab"))?.[0] ?? "rendered";
@@ -48,7 +48,7 @@ export default async function view({ run, parts: [step, uid, sample], query, sig
   const list = link(["runs", run, "rollouts"], walking ? chosen : { step });
   const at = { run, key, query, signal, tab, offset, chosen: walking ? chosen : null, list };
   return {
-    title: `${run}: response ${sample}, step ${step}`,
+    title: `${run}: response ${index}, step ${step}`,
     nodes: [
       where(at),
       head(at, data),
@@ -78,7 +78,7 @@ function where({ run, key, list }) {
     ["Rollouts", list],
     [`Step ${num(key.step)}`, atStep],
     ["Group", groupLink(run, key)],
-    [`Response ${key.sample}`],
+    [`Response ${key.sample_index}`],
   );
 }
 
@@ -92,7 +92,7 @@ function head(at, data) {
   return h(
     "div",
     { class: "page-head" },
-    h("h1", null, `${humanize(row.domain)}, response ${row.sample}`),
+    h("h1", null, `${humanize(row.domain)}, response ${row.sample_index}`),
     gradeBadge(row),
     h("span", null, h("span", { class: "dim" }, "reward "), h("span", { class: "big" }, num(row.reward))),
     groupBadge(row),
@@ -129,8 +129,8 @@ function turn({ run, key, query, tab, chosen }, data, by) {
  */
 function sibling({ run, key, query }, data, by) {
   const all = data.siblings;
-  const other = all[all.findIndex((one) => one.sample === key.sample) + by];
-  return () => other && go(responseLink(run, { ...key, sample: other.sample }, query));
+  const other = all[all.findIndex((one) => one.sample_index === key.sample_index) + by];
+  return () => other && go(responseLink(run, { ...key, sample_index: other.sample_index }, query));
 }
 
 /**
@@ -194,13 +194,13 @@ function siblingBar(run, key, data, query) {
       h(
         "a",
         {
-          href: responseLink(run, { ...key, sample: s.sample }, query),
+          href: responseLink(run, { ...key, sample_index: s.sample_index }, query),
           class: s.correct ? "right" : "wrong",
-          "aria-current": s.sample === key.sample ? "page" : null,
-          "aria-label": `response ${s.sample}, ${s.correct ? "correct" : "not correct"}, reward ${num(s.reward)}`,
+          "aria-current": s.sample_index === key.sample_index ? "page" : null,
+          "aria-label": `response ${s.sample_index}, ${s.correct ? "correct" : "not correct"}, reward ${num(s.reward)}`,
         },
         h("span", { "aria-hidden": "true" }, s.correct ? "✓" : "✗"),
-        ` ${s.sample}`,
+        ` ${s.sample_index}`,
       ),
     ),
     h("a", { class: "dim", href: groupLink(run, key) }, "side by side"),

@@ -98,7 +98,7 @@ function termBar(term) {
  * @param {import("../../api/types.js").CodeReport} code
  */
 export function testPanel(code) {
-  const failing = code.tests.filter((t) => !["passed", "not_run", "unknown"].includes(t.verdict));
+  const failing = code.tests.filter((t) => !["passed", "not_run", "unknown"].includes(t.result));
   const rest = code.tests.filter((t) => !failing.includes(t));
   const ordered = [...failing, ...rest];
   return h(
@@ -122,7 +122,7 @@ export function testPanel(code) {
         { class: "test-strip", "aria-hidden": "true" },
         code.tests
           .slice(0, 200)
-          .map((t) => h("i", { class: RESULTS[t.verdict]?.[0], title: `test ${t.index}: ${humanize(t.verdict)}` })),
+          .map((t) => h("i", { class: RESULTS[t.result]?.[0], title: `test ${t.index}: ${humanize(t.result)}` })),
       ),
       ordered.slice(0, SHOWN).map((t, i) => testCase(t, i === 0 && failing.length > 0)),
       ordered.length > SHOWN && h("p", { class: "dim" }, `and ${plural(ordered.length - SHOWN, "more test")}`),
@@ -142,7 +142,7 @@ export function testPanel(code) {
  * @param {boolean} open
  */
 function testCase(test, open) {
-  const [kind, text] = RESULTS[test.verdict] ?? ["", humanize(test.verdict)];
+  const [kind, text] = RESULTS[test.result] ?? ["", humanize(test.result)];
   const part = (/** @type {string} */ name, /** @type {unknown} */ value) =>
     value !== null &&
     value !== undefined &&

@@ -4,7 +4,7 @@ import { h } from "../../core/dom.js";
 import { humanize } from "../../core/format.js";
 import { go, withQuery } from "../../core/router.js";
 
-const FATES = ["kept", "dropped", "failed", "pending"];
+const STATUSES = ["kept", "dropped", "failed", "pending"];
 const THREE = [
   ["", "any"],
   ["true", "yes"],
@@ -179,7 +179,7 @@ export function filterRail(info, query) {
     range("Reward", "score", query),
     range("Tokens", "tokens", query),
     facet("Domain", "domain", values.domain, query),
-    facet("Status", "fate", FATES, query),
+    facet("Status", "status", STATUSES, query),
     facet("Why dropped", "drop_reason", reasons, query),
     facet("Reason", "reason", values.reason, query),
     (values.outcome ?? []).length > 1 && facet("Outcome", "outcome", values.outcome, query),

@@ -18,10 +18,10 @@ const KEEP_AROUND = 60;
  */
 export function comparison(run, responses, query) {
   const best = responses[0];
-  const a = responses.find((r) => String(r.sample) === query.get("a")) ?? best;
+  const a = responses.find((r) => String(r.sample_index) === query.get("a")) ?? best;
   const b =
-    responses.find((r) => String(r.sample) === query.get("b")) ??
-    responses.findLast((r) => r.sample !== a.sample) ??
+    responses.find((r) => String(r.sample_index) === query.get("b")) ??
+    responses.findLast((r) => r.sample_index !== a.sample_index) ??
     best;
   const pick = (/** @type {string} */ name, /** @type {GroupResponse} */ chosen) =>
     h(
@@ -30,8 +30,8 @@ export function comparison(run, responses, query) {
       responses.map((r) =>
         h(
           "option",
-          { value: r.sample, selected: r.sample === chosen.sample },
-          `#${r.sample}  ${r.correct ? "✓" : "✗"}  ${num(r.reward)}`,
+          { value: r.sample_index, selected: r.sample_index === chosen.sample_index },
+          `#${r.sample_index}  ${r.correct ? "✓" : "✗"}  ${num(r.reward)}`,
         ),
       ),
     );

@@ -153,7 +153,7 @@ function rewardBars(run, responses, cards) {
     { class: "reward-bars", role: "group", "aria-label": "Rewards" },
     responses.map((r, i) => {
       const share = high > low ? ((r.reward ?? 0) - low) / (high - low) : 0;
-      const text = `response ${r.sample}: reward ${num(r.reward)}, ${r.correct ? "correct" : "not correct"}`;
+      const text = `response ${r.sample_index}: reward ${num(r.reward)}, ${r.correct ? "correct" : "not correct"}`;
       const show = () =>
         cards[i]
           ? cards[i].scrollIntoView({ block: "nearest", inline: "center", behavior: "smooth" })
@@ -162,7 +162,7 @@ function rewardBars(run, responses, cards) {
         "button",
         { class: r.correct ? "right" : "wrong", "aria-label": text, title: text, onclick: show },
         h("span", { class: "fill", style: { height: `${Math.max(3, 100 * share)}%` } }),
-        h("span", { class: "name" }, r.sample),
+        h("span", { class: "name" }, r.sample_index),
       );
     }),
   );
@@ -182,7 +182,7 @@ function card(run, r, raw) {
     h(
       "header",
       null,
-      h("a", { class: "sample", href: responseLink(run, r) }, `#${r.sample}`),
+      h("a", { class: "sample", href: responseLink(run, r) }, `#${r.sample_index}`),
       gradeBadge(r),
       h("b", { class: "num" }, num(r.reward)),
       h("span", { class: "dim num", title: "advantage" }, `A ${signed(r.advantage, 2)}`),
@@ -202,7 +202,7 @@ function card(run, r, raw) {
     r.error && h("pre", { class: "raw short" }, visible(r.error)),
     h(
       "div",
-      { class: "card-text", tabindex: "0", role: "region", "aria-label": `response ${r.sample}` },
+      { class: "card-text", tabindex: "0", role: "region", "aria-label": `response ${r.sample_index}` },
       text === ""
         ? h("p", { class: "dim" }, r.response === null ? "the text cannot be read" : "empty response")
         : raw

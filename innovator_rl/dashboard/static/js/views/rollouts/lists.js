@@ -56,7 +56,7 @@ export function responseList(run, data, query, chosen, keys) {
           "a",
           { class: "preview", href: responseLink(run, r, from) },
           visible(r.preview ?? "") ||
-            h("span", { class: "dim" }, r.preview === "" ? "empty response" : `response ${r.sample}`),
+            h("span", { class: "dim" }, r.preview === "" ? "empty response" : `response ${r.sample_index}`),
         ),
         r.labels.map((one) => h("span", { class: "badge note" }, one)),
       ],

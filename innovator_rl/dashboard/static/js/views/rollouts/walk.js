@@ -43,7 +43,9 @@ export function remember(run, query, value) {
  */
 export async function neighbor(run, row, query, by, signal) {
   const listed = await page(run, query, signal);
-  const at = listed.rows.findIndex((r) => r.step === row.step && r.uid === row.uid && r.sample === row.sample);
+  const at = listed.rows.findIndex(
+    (r) => r.step === row.step && r.uid === row.uid && r.sample_index === row.sample_index,
+  );
   if (at < 0) return null;
   /** @type {ResponseRow | undefined} */
   let next = listed.rows[at + by];

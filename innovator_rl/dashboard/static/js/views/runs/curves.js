@@ -31,7 +31,7 @@ const CHARTS = [
   ["errors", "Scoring errors", percent],
 ];
 
-const FATES = ["kept", "all_correct", "all_wrong", "all_equal", "unjudged", "failed", "surplus", "other", "pending"];
+const STATUSES = ["kept", "all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "other", "pending"];
 
 /**
  * How the curves are split and smoothed.
@@ -56,7 +56,7 @@ export function figures(run, data, { by, kind, weight }) {
       link(["runs", run, "rollouts"], {
         kind: kind === "train" ? null : kind,
         step,
-        ...(one && one.name !== "all" && !more.fate && !more.drop_reason ? { [by]: one.name } : {}),
+        ...(one && one.name !== "all" && !more.status && !more.drop_reason ? { [by]: one.name } : {}),
         ...more,
       }),
     );
@@ -81,27 +81,27 @@ export function figures(run, data, { by, kind, weight }) {
     lineChart({ title, format, weight, series: lines(key, low, high), onpick: (step, one) => open(step, one) }),
   );
   const missing = CHARTS.filter(([key]) => !recorded(key)).map(([, title]) => title);
-  const fates = stackedBars({
+  const statuses = stackedBars({
     title: "Groups by status",
     onpick: (step, one) =>
       open(
         step,
         one,
         one.name === "kept"
-          ? { fate: "kept" }
+          ? { status: "kept" }
           : one.name === "pending"
-            ? { fate: "pending" }
+            ? { status: "pending" }
             : one.name === "other"
-              ? { fate: "dropped" }
+              ? { status: "dropped" }
               : { drop_reason: one.name },
       ),
-    series: FATES.map((name, i) => ({
+    series: STATUSES.map((name, i) => ({
       name,
       color: [0, 1, 4, 6, 5, 2, 3, 7, 8][i],
       points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })),
     })),
   });
-  drawn.splice(2, 0, fates);
+  drawn.splice(2, 0, statuses);
   return [
     drawn,
     metricPicker(data),

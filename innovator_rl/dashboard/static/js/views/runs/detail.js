@@ -87,7 +87,7 @@ export default async function view({ run, query, signal }) {
 /** @param {RunInfo} info */
 function top(info) {
   const row = info.run;
-  const alarms = (row.alarms?.error ?? 0) + (row.alarms?.warning ?? 0);
+  const alerts = (row.alerts?.error ?? 0) + (row.alerts?.warning ?? 0);
   const live = ["running", "starting"].includes(row.status);
   /** @type {([name: string, value: import("../../core/dom.js").Child] | false)[]} */
   const tiles = [
@@ -113,11 +113,11 @@ function top(info) {
       h("h1", null, row.name),
       statusBadge(row),
       row.phase && live && h("span", { class: "dim" }, `${row.phase} for ${duration(row.phase_seconds)}`),
-      alarms > 0 &&
+      alerts > 0 &&
         h(
           "a",
-          { class: `badge ${row.alarms?.error ? "bad" : "warn"}`, href: link(["runs", row.name, "health"]) },
-          plural(alarms, "alert"),
+          { class: `badge ${row.alerts?.error ? "bad" : "warn"}`, href: link(["runs", row.name, "health"]) },
+          plural(alerts, "alert"),
         ),
       h("span", { class: "grow" }),
       row.ray?.url && outsideLink(row.ray.url, "Ray job"),

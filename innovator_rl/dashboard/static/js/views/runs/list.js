@@ -138,7 +138,7 @@ function runTable(rows, chosen, changed) {
       class: "num wide",
       cell: (row) => (["running", "starting"].includes(row.status) ? duration(row.seconds_left) : "–"),
     },
-    { title: "Alerts", cell: alarms },
+    { title: "Alerts", cell: alerts },
     {
       title: "Job",
       class: "wide",
@@ -174,15 +174,15 @@ function domains(row) {
 }
 
 /** @param {RunRow} row */
-function alarms(row) {
+function alerts(row) {
   const href = link(["runs", row.name, "health"]);
-  const { error = 0, warning = 0 } = row.alarms ?? {};
+  const { error = 0, warning = 0 } = row.alerts ?? {};
   return h(
     "span",
     { class: "line" },
     error > 0 && h("a", { class: "badge bad", href }, plural(error, "error")),
     warning > 0 && h("a", { class: "badge warn", href }, plural(warning, "warning")),
-    row.alarms && !error && !warning && h("span", { class: "dim" }, "none"),
+    row.alerts && !error && !warning && h("span", { class: "dim" }, "none"),
     (row.problems ?? 0) > 0 &&
       h("span", { class: "badge warn", title: "files that cannot be read" }, plural(row.problems, "bad file")),
   );

@@ -28,7 +28,7 @@ export default async function view({ run, query, signal }) {
         {
           title: "Response",
           cell: (r) =>
-            h("a", { href: responseLink(run, r, { label: r.label }) }, `step ${num(r.step)}, #${num(r.sample)}`),
+            h("a", { href: responseLink(run, r, { label: r.label }) }, `step ${num(r.step)}, #${num(r.sample_index)}`),
         },
         { title: "Note", class: "preview-cell", cell: (r) => h("span", { class: "preview" }, visible(r.note ?? "")) },
         { title: "When", class: "wide", cell: (r) => when(r.time) },

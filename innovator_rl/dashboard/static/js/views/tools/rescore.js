@@ -41,7 +41,7 @@ export default async function view({ run, query, signal }) {
       () =>
         api.rescore(
           run,
-          found.rows.map(({ kind, step, uid, sample }) => ({ kind, step, uid, sample })),
+          found.rows.map(({ kind, step, uid, sample_index }) => ({ kind, step, uid, sample_index })),
           select.value || null,
         ),
       (data) => result(run, data, keys),
@@ -187,7 +187,7 @@ function rowTable(run, rows) {
     open: (r) => go(responseLink(run, r)),
     columns: [
       { title: "Step", class: "num", cell: (r) => num(r.step) },
-      { title: "Response", cell: (r) => h("a", { href: responseLink(run, r) }, `#${r.sample}`) },
+      { title: "Response", cell: (r) => h("a", { href: responseLink(run, r) }, `#${r.sample_index}`) },
       { title: "Rewarder", class: "wide", cell: (r) => r.rewarder },
       { title: "Before", cell: (r) => grade(r.old) },
       { title: "Now", cell: (r) => grade(r.new) },

@@ -114,15 +114,15 @@ export default async function view({ run, query, signal }) {
 function result(run, data) {
   if (!data.rows.length) return empty("No rows", data.columns.join(", "));
   const at = (/** @type {string[]} */ ...names) => data.columns.findIndex((one) => names.includes(one));
-  const [kind, step, uid, sample] = [at("kind"), at("step"), at("uid", "prompt_uid"), at("sample")];
-  const linked = step >= 0 && uid >= 0 && sample >= 0;
+  const [kind, step, uid, index] = [at("kind"), at("step"), at("uid", "prompt_uid"), at("sample_index", "sample")];
+  const linked = step >= 0 && uid >= 0 && index >= 0;
   const open = (/** @type {unknown[]} */ row) =>
     go(
       responseLink(run, {
         kind: kind < 0 ? "train" : String(row[kind]),
         step: Number(row[step]),
         uid: String(row[uid]),
-        sample: Number(row[sample]),
+        sample_index: Number(row[index]),
       }),
     );
   const cell = (/** @type {number} */ i) => (/** @type {unknown[]} */ row) =>
