@@ -60,7 +60,7 @@ def test_requests_from_other_pages_are_refused(client: TestClient) -> None:
 
 
 def test_every_answer_carries_the_policy(client: TestClient) -> None:
-    for path in ("/", "/api/runs", "/api/nothing", "/static/js/main.js", f"{SCIENCE}/rollouts?domian=x"):
+    for path in ("/", "/api/runs", "/api/nothing", "/static/js/app/main.js", f"{SCIENCE}/rollouts?domian=x"):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy

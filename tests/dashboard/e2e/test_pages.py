@@ -25,7 +25,7 @@ def pages(address: str) -> dict[str, str]:
         query = urllib.parse.urlencode({"size": 1, "histogram": "none", "sort": "-step", **selection})
         with urllib.request.urlopen(f"{address}/api/{RUN}/rollouts?{query}", timeout=60) as answer:
             row = json.load(answer)["rows"][0]
-        return f"{row['step']}/{row['uid']}/{row['sample']}"
+        return f"{row['step']}/{row['uid']}/{row['sample_index']}"
 
     physics = first(domain="physics", correct="true", status="kept")
     return {

@@ -72,12 +72,12 @@ def test_words_and_expressions_are_searched(visit: Visitor) -> None:
     assert 0 < hits < everything
     page.get_by_label("Search by").select_option("regex")
     visit.settle()
-    page.get_by_label("Search the texts").fill(r"boxed\{\d+")
-    page.get_by_label("Search the texts").press("Enter")
+    page.get_by_label("Search the responses").fill(r"boxed\{\d+")
+    page.get_by_label("Search the responses").press("Enter")
     assert 0 < total(visit) < everything
     visit.expected = ("400",)
-    page.get_by_label("Search the texts").fill("(")
-    page.get_by_label("Search the texts").press("Enter")
+    page.get_by_label("Search the responses").fill("(")
+    page.get_by_label("Search the responses").press("Enter")
     visit.settle()
     assert page.locator(".state.error").count() == 1
 
@@ -171,7 +171,7 @@ def test_a_label_is_given_found_and_taken_back(visit: Visitor) -> None:
 def test_sql_answers_and_refuses(visit: Visitor) -> None:
     page = visit.go(f"{RUN}/sql")
     page.get_by_role("textbox", name="SQL").fill(
-        "SELECT step, prompt_uid, sample, reward FROM responses WHERE correct ORDER BY step LIMIT 7"
+        "SELECT step, prompt_uid, sample_index, reward FROM responses WHERE correct ORDER BY step LIMIT 7"
     )
     page.keyboard.press("Control+Enter")
     visit.settle()
