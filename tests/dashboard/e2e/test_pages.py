@@ -68,7 +68,7 @@ def test_every_page_is_shown_fits_and_passes_axe(visit: Visitor, pages: dict[str
 def test_a_page_that_does_not_exist_says_so(visit: Visitor) -> None:
     visit.expected = ("404",)
     assert "no such page" in visit.go("nowhere").locator("main").inner_text()
-    assert "'absent'" in visit.go("runs/absent").locator("main").inner_text()
+    assert "no run" in visit.go("runs/absent").locator("main").inner_text()
     assert "Try again" in visit.go(f"{RUN}/response/1/none/0").locator("main").inner_text()
 
 
