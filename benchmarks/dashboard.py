@@ -254,7 +254,7 @@ def main() -> None:
     """Measure every size and print one JSON line per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the word index")
+    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the full-text index")
     parser.add_argument(
         "--paragraphs", type=int, default=PARAGRAPHS_EACH, help="length of a response, about 380 characters each"
     )

@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,6 +81,22 @@ def test_a_deleted_or_spoilt_index_is_rebuilt(tmp_path: Path) -> None:
     index.refresh()
     read_everything(index)
     assert len(index.words.search("answer")) == count(index) == 16
+    index.close()
+
+
+def test_the_index_of_an_older_version_is_rebuilt(tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    record(run, 1)
+    RolloutIndex(run).close()
+    with duckdb.connect(run / ".index" / "narrow.duckdb") as old:
+        old.execute("UPDATE about SET version = 2")
+        old.execute("DROP TABLE responses")
+        old.execute("CREATE TABLE responses (sample INTEGER, fate VARCHAR)")
+    index = RolloutIndex(run)
+    index.refresh()
+    assert index.ask("SELECT DISTINCT status, generation_status FROM responses") == [
+        {"status": "kept", "generation_status": "ok"}
+    ]
     index.close()
 
 

@@ -1,7 +1,7 @@
 """Explain a rise of the reward: right answers, longer answers, or one term of the reward.
 
 The first steps are compared with the newest. A term's share of the rise is the rise of its mean contribution over the rise
-of the reward. A recorded term is the contribution itself, unless a weight is recorded beside it.
+of the reward. A recorded term is the contribution itself, unless a weight is recorded with it.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class Rule:
         advice: what to do when the alert fires.
         tuning: whether the advice concerns settings; such alerts are silenced while the run does not move.
         view: the page with the rows: `rollouts`, `groups` or `run`.
-        query: query parameters of that page, besides the newest steps.
+        query: query parameters of that page, in addition to the newest steps.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Return one group and one response in full: their texts, the parts of the score, and the neighbors."""
+"""Return one group and one response in full: the text, the parts of the score, and the neighbors."""
 
 from __future__ import annotations
 

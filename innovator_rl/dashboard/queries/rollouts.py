@@ -1,6 +1,6 @@
 """List responses and groups from the index: one page of rows, the total, and a histogram.
 
-Of the texts, only the first characters of the rows on the page are read. The count of a filter is cached until the record
+Of the text, only the first characters of the rows on the page are read. The count of a filter is cached until the record
 changes, so the next page costs one small query.
 """
 

@@ -1,4 +1,4 @@
-"""Search the texts: words through the full-text index, regular expressions by reading the segments.
+"""Search prompts and responses: words through the full-text index, regular expressions by reading the segments.
 
 The other filters narrow both. Expressions are RE2 (DuckDB's), which never backtracks, so no expression can hang the server.
 Reading starts at the newest step and stops at a time limit; the results stay, and the next request for the same search
@@ -129,9 +129,9 @@ def _read_on(session: RunSession, search: RegexSearch, expression: str) -> None:
 
 def _matches(connection: duckdb.DuckDBPyConnection, table: pa.Table, first: int, expression: str) -> list[int]:
     numbered = table.append_column("position", pa.array(range(first, first + table.num_rows), pa.int64()))
-    connection.register("texts", numbered)
+    connection.register("responses", numbered)
     try:
-        found = connection.execute("SELECT position FROM texts WHERE regexp_matches(response, ?)", [expression])
+        found = connection.execute("SELECT position FROM responses WHERE regexp_matches(response, ?)", [expression])
         return [row[0] for row in found.fetchall()]
     finally:
-        connection.unregister("texts")
+        connection.unregister("responses")

@@ -96,7 +96,7 @@ def _recorded(session: RunSession, wanted: Row) -> Row:
 
 
 def _read(session: RunSession, condition: str, values: list[Any]) -> list[Row]:
-    """Return the responses that meet a condition, with their texts; `readable` is False where those are lost."""
+    """Return the responses that meet a condition, with their text; `readable` is False where it is lost."""
     found = session.index.ask(
         f"""SELECT kind, step, prompt_uid, prompt_uid AS uid, sample_index, rewarder, data_source, generation_status AS status,
                    score_value, correct, outcome, reason, extracted, segment, position
