@@ -64,8 +64,8 @@ def test_a_deleted_or_spoilt_index_is_rebuilt(tmp_path: Path) -> None:
     for spoil in (
         lambda folder: shutil.rmtree(folder),
         lambda folder: (folder / "narrow.duckdb").write_bytes(b"rubbish" * 1000),
-        lambda folder: (folder / "words.sqlite").write_bytes(b"rubbish" * 1000),
-        lambda folder: (folder / "words.sqlite").unlink(),
+        lambda folder: (folder / "fulltext.sqlite").write_bytes(b"rubbish" * 1000),
+        lambda folder: (folder / "fulltext.sqlite").unlink(),
         lambda folder: (folder / "narrow.duckdb").unlink(),
     ):
         index = RolloutIndex(run)

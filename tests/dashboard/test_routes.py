@@ -57,7 +57,7 @@ def test_curves_agree_with_the_rows(client: TestClient) -> None:
     wanted = ask(client, f"SELECT avg(reward) FILTER (outcome = 'scored'), count(*) FROM {rows}")[0]
     assert [physics["reward"][at], physics["responses"][at]] == [pytest.approx(wanted[0]), wanted[1]]
     everything = answer["series"][0]
-    fates = ("kept", "all_correct", "all_wrong", "all_equal", "unjudged", "failed", "surplus", "other", "pending")
+    fates = ("kept", "all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "other", "pending")
     assert [sum(everything["points"][fate][i] for fate in fates) for i in range(24)] == everything["points"]["groups"]
     assert all(len(values) == 24 for values in (*everything["points"].values(), *answer["metrics"].values()))
 
