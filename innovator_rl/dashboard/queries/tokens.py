@@ -63,7 +63,7 @@ def tokens_answer(
 
 def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: int) -> Row | None:
     """Return a response's rows of `tokens/` and `updates/`, merged; None where it has neither."""
-    rows = session.index.ask(
+    rows = session.index.query(
         "SELECT attempt FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?",
         [kind, step, uid, sample_index],
     )
@@ -71,7 +71,7 @@ def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: 
         raise RequestError(f"response not found: {sample_index} of {uid[:80]!r} in step {step} ({kind})", 404)
     merged: Row = {}
     for dataset, columns in (("tokens", ("token_ids", "rollout_logprobs")), ("updates", ("advantage", *SERIES))):
-        for segment in session.index.catalogue.segments(dataset, [step], kind):
+        for segment in session.index.catalog.segments(dataset, [step], kind):
             name = segment.path.relative_to(session.run.path).as_posix()
             if segment.attempt != rows[0]["attempt"]:
                 continue

@@ -55,7 +55,7 @@ class RunCallbacks:
     def sampling(self, step: int, useful: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         self._guard(
             "progress",
-            lambda: self.progress.sampling(useful=useful, wanted=wanted, in_flight=in_flight, dropped=dropped),
+            lambda: self.progress.sampling(kept=useful, wanted=wanted, in_flight=in_flight, dropped=dropped),
         )
 
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
