@@ -149,7 +149,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         with timed(found, "index_build"):
             session: RunSession = runs.open(run.name)
             session.wait(600)
-        found["rows"] = session.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+        found["rows"] = session.index.query("SELECT count(*) AS n FROM responses")[0]["n"]
         began, cpu = time.monotonic(), time.process_time()
         complete = session.wait_read(word_seconds)
         done, _ = session.indexer.progress()
@@ -173,7 +173,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
             total = get("/rollouts")["total"]
         assert total == found["rows"]
         session = app.state.services.runs.open(run.name)
-        last = session.index.ask("SELECT max(step) AS s FROM responses")[0]["s"]
+        last = session.index.query("SELECT max(step) AS s FROM responses")[0]["s"]
         session.indexer.work = lambda: False  # type: ignore[method-assign]  # requests alone are measured from here on
         found["page"] = repeated(
             lambda i: get("/rollouts", page=1 + 7 * i, sort=("step", "-reward", "response_tokens")[i % 3])
@@ -183,7 +183,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         )
         uids = [
             r["u"]
-            for r in session.index.ask(
+            for r in session.index.query(
                 "SELECT DISTINCT prompt_uid AS u FROM responses WHERE step = ? ORDER BY u", [last]
             )
         ]
@@ -198,8 +198,8 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
             return get("/curves")
 
         found["words_rare"] = repeated(lambda i: get("/rollouts", word=f"answer{last}x{i}"))
-        common = session.index.ask("SELECT rid FROM responses LIMIT 1")[0]["rid"]
-        text = session.index.words.previews([common]).get(common, "answer word").split()[1]
+        common = session.index.query("SELECT rid FROM responses LIMIT 1")[0]["rid"]
+        text = session.index.fulltext.previews([common]).get(common, "answer word").split()[1]
         found["words_common"] = repeated(lambda i: get("/rollouts", word=text, page=1 + i))
         found["curves_first"] = repeated(new_curves, 5)
         found["new_step"] = _new_step(session, run, last + 1)
@@ -215,7 +215,7 @@ def _new_step(session: Any, run: Path, step: int) -> dict[str, float]:
     landed = float(subprocess.run(writer, check=True, capture_output=True, text=True, timeout=300).stdout)
     deadline = time.time() + 30
     while time.time() < deadline:
-        if session.index.ask("SELECT count(*) AS n FROM responses WHERE step = ?", [step])[0]["n"]:
+        if session.index.query("SELECT count(*) AS n FROM responses WHERE step = ?", [step])[0]["n"]:
             return {"visible_s": round(time.time() - landed, 3)}
         time.sleep(0.01)
     return {"visible_s": float("inf")}
@@ -254,7 +254,7 @@ def main() -> None:
     """Measure every size and print one JSON line per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the word index")
+    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the full-text index")
     parser.add_argument(
         "--paragraphs", type=int, default=PARAGRAPHS_EACH, help="length of a response, about 380 characters each"
     )

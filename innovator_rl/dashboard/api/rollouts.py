@@ -35,7 +35,7 @@ EXPORT = {
     **FILTERS,
     "sort": "Column, as above.",
     "format": f"{', '.join(f'`{name}`' for name in FORMATS)}; `jsonl` by default.",
-    "columns": "`all` (default), or `narrow` without the texts.",
+    "columns": "`all` (default), or `narrow` without prompt and response.",
 }
 router = APIRouter(tags=["Rollouts"])
 

@@ -81,7 +81,7 @@ def read_again(session: RunSession, read: Callable[[], T]) -> T:
     try:
         return read()
     except FileNotFoundError:
-        session.index.catalogue.forget()
+        session.index.catalog.forget()
         session.index.refresh()
         return read()
 

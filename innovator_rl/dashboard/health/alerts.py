@@ -82,5 +82,5 @@ def _alert(result: RuleResult, context: RuleContext, stalled: bool) -> Row:
 
 
 def _train_steps(session: RunSession) -> list[int]:
-    rows = session.index.ask("SELECT DISTINCT step FROM groups WHERE kind = 'train' ORDER BY step")
+    rows = session.index.query("SELECT DISTINCT step FROM groups WHERE kind = 'train' ORDER BY step")
     return [row["step"] for row in rows]

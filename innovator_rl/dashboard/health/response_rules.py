@@ -111,7 +111,7 @@ RESPONSE_RULES = (
         condition="mean share of repeated 4-word sequences > threshold",
         measure=Aggregate(table="responses", value="avg(repetition)", rows="repetition > 0.5"),
         limit="repetition",
-        missing="the texts have not been read yet",
+        missing="the responses have not been read yet",
         advice="Read some. A reward that pays for length, or a learning rate that is too high, leads to such loops.",
         query="repetition_min=0.5&sort=-repetition",
     ),

@@ -44,7 +44,7 @@ class RuleContext:
     def ask(self, sql: str, steps: list[int]) -> list[Row]:
         """Query the training responses (or groups) of some steps; `{where}` stands for the condition."""
         low, high = (steps[0], steps[-1]) if steps else (1, 0)
-        return self.session.index.ask(sql.format(where=f"kind = 'train' AND step BETWEEN {low} AND {high}"))
+        return self.session.index.query(sql.format(where=f"kind = 'train' AND step BETWEEN {low} AND {high}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Rule:
         advice: what to do when the alert fires.
         tuning: whether the advice concerns settings; such alerts are silenced while the run does not move.
         view: the page with the rows: `rollouts`, `groups` or `run`.
-        query: query parameters of that page, besides the newest steps.
+        query: query parameters of that page, in addition to the newest steps.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """Draw two molecules in one picture, in the same orientation with the common part highlighted, and compare them.
 
-These are pure functions on texts (SMILES or SELFIES), with bounds on size and time. `renderer.py` runs them in a separate
-process, because a model wrote the texts.
+These are pure functions on strings (SMILES or SELFIES), with bounds on size and time. `renderer.py` runs them in a separate
+process, because a model wrote the strings.
 """
 
 from __future__ import annotations

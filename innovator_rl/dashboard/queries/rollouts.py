@@ -1,6 +1,6 @@
 """List responses and groups from the index: one page of rows, the total, and a histogram.
 
-Of the texts, only the first characters of the rows on the page are read. The count of a filter is cached until the record
+Of the text, only the first characters of the rows on the page are read. The count of a filter is cached until the record
 changes, so the next page costs one small query.
 """
 
@@ -82,7 +82,7 @@ def rollouts_page(session: RunSession, labels: Labels, searches: Searches, param
     parts = ("rollouts", "words", "labels")
     total, bins = session.cached(("counts", column, filters.key), parts, lambda: counts(session, filters, column))
     place = f"LIMIT {size} OFFSET {(page - 1) * size}"
-    found = session.index.ask(
+    found = session.index.query(
         f"SELECT rid FROM responses WHERE {filters.where} ORDER BY {order}, rid {place}", filters.values
     )
     rows = by_rid(session, [row["rid"] for row in found])
@@ -110,10 +110,10 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
     )
 
     def count() -> int:
-        return int(session.index.ask(f"SELECT count(*) AS n FROM {matching}", filters.values)[0]["n"])
+        return int(session.index.query(f"SELECT count(*) AS n FROM {matching}", filters.values)[0]["n"])
 
     total = session.cached(("groups", filters.key), ("rollouts", "words", "labels"), count)
-    rows = session.index.ask(
+    rows = session.index.query(
         f"SELECT {', '.join(GROUP_COLUMNS)} FROM {matching} "
         f"ORDER BY {order}, step, rid LIMIT {size} OFFSET {(page - 1) * size}",
         filters.values,
@@ -134,7 +134,7 @@ def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
     if not rids:
         return []
     numbers = ", ".join(map(str, rids))
-    rows = session.index.ask(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
+    rows = session.index.query(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
     at = {row["rid"]: row for row in rows}
     return [at[rid] for rid in rids if rid in at]
 
@@ -142,7 +142,7 @@ def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
 def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
     """Return rows as the API sends them: with labels and preview, without the index's own columns."""
     named = labels.by_response()
-    previews = session.index.words.previews([row["rid"] for row in rows]) if rows else {}
+    previews = session.index.fulltext.previews([row["rid"] for row in rows]) if rows else {}
     missing = [row for row in rows if row["rid"] not in previews]
     if missing and len({(row["segment"], row["position"] // 1024) for row in missing}) <= PREVIEW_ROW_GROUPS:
         texts = session.reader.rows([(row["segment"], row["position"]) for row in missing], ("response",))
@@ -163,10 +163,10 @@ def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row
     """Return how many rows match, and their histogram."""
     if column == "none":
         return int(
-            session.index.ask(f"SELECT count(*) AS n FROM responses WHERE {filters.where}", filters.values)[0]["n"]
+            session.index.query(f"SELECT count(*) AS n FROM responses WHERE {filters.where}", filters.values)[0]["n"]
         ), None
     finite = f"CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END"
-    row = session.index.ask(
+    row = session.index.query(
         f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM responses WHERE {filters.where}",
         filters.values,
     )[0]
@@ -182,7 +182,7 @@ def histogram(session: RunSession, filters: Filters, column: str, low: float | N
     if column == "response_tokens":
         count = max(1, min(BINS, int(high - low) + 1))
     width = (high - low) / count or 1.0
-    counted = session.index.ask(
+    counted = session.index.query(
         f"SELECT least(floor(({column}::DOUBLE - {low!r}) / {width!r})::INT, {count - 1}) AS bin, count(*) AS n, "
         f"count(*) FILTER (correct) AS correct {finite} GROUP BY bin",
         filters.values,

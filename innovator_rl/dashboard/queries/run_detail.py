@@ -48,7 +48,7 @@ def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
 
 def _record(session: RunSession) -> Row:
     found = {kind: {"steps": [], "rows": 0, "groups": 0} for kind in ("train", "validation")}
-    rows = session.index.ask(
+    rows = session.index.query(
         "SELECT kind, list(step ORDER BY step) AS steps, sum(samples)::BIGINT AS rows, sum(n)::BIGINT AS groups FROM "
         "(SELECT kind, step, sum(samples) AS samples, count(*) AS n FROM groups GROUP BY kind, step) GROUP BY kind"
     )
@@ -60,7 +60,7 @@ def _record(session: RunSession) -> Row:
 def _values(session: RunSession) -> Row:
     found = {}
     for column in VALUES:
-        rows = session.index.ask(
+        rows = session.index.query(
             f"SELECT {column} AS value, count(*) AS n FROM responses WHERE {column} IS NOT NULL "
             f"GROUP BY 1 ORDER BY n DESC LIMIT {MOST_VALUES}"
         )

@@ -85,7 +85,7 @@ def step_diff(before: RunSession, after: RunSession, parameters: Parameters) -> 
 
 
 def _groups(session: RunSession, filters: Filters) -> dict[str, Row]:
-    rows = session.index.ask(
+    rows = session.index.query(
         f"""SELECT prompt_id, step, prompt_uid AS uid, correct, samples, domain, rid FROM groups
             WHERE {filters.where} AND prompt_id IS NOT NULL ORDER BY step, rid""",
         filters.values,
@@ -103,7 +103,7 @@ def _shown(session: RunSession, rows: list[Row]) -> list[Row]:
     )
     rows = rows[:MOST_LISTED]
     rids = [row["to"]["rid"] for row in rows]
-    found = session.index.ask(
+    found = session.index.query(
         "SELECT rid, segment, position FROM responses WHERE rid IN (SELECT unnest(?::BIGINT[]))", [rids]
     )
     groups = sorted({(row["segment"], row["position"] // 1024) for row in found})[:PREVIEW_SEGMENTS]

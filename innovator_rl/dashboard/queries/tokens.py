@@ -1,6 +1,6 @@
 """Return one response token by token: its text, and every series that the engines recorded.
 
-Token texts come from a tokenizer.json in the run directory (the trainer's checkpoints contain one), read with the
+The text of a token comes from a tokenizer.json in the run directory (the trainer's checkpoints contain one), read with the
 `tokenizers` package where it is installed; otherwise the ids are shown. No model library is needed.
 """
 
@@ -63,7 +63,7 @@ def tokens_answer(
 
 def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: int) -> Row | None:
     """Return a response's rows of `tokens/` and `updates/`, merged; None where it has neither."""
-    rows = session.index.ask(
+    rows = session.index.query(
         "SELECT attempt FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?",
         [kind, step, uid, sample_index],
     )
@@ -71,7 +71,7 @@ def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: 
         raise RequestError(f"response not found: {sample_index} of {uid[:80]!r} in step {step} ({kind})", 404)
     merged: Row = {}
     for dataset, columns in (("tokens", ("token_ids", "rollout_logprobs")), ("updates", ("advantage", *SERIES))):
-        for segment in session.index.catalogue.segments(dataset, [step], kind):
+        for segment in session.index.catalog.segments(dataset, [step], kind):
             name = segment.path.relative_to(session.run.path).as_posix()
             if segment.attempt != rows[0]["attempt"]:
                 continue
@@ -104,7 +104,7 @@ def _clip(session: RunSession) -> Row:
 
 
 def token_texts(run_dir: Path, ids: list[Any]) -> tuple[str, list[str]]:
-    """Return the source of the texts (`tokenizer` or `ids`) and one text per token.
+    """Return the source of the text (`tokenizer` or `ids`) and one text per token.
 
     A character that several tokens share appears with the last of them.
     """
@@ -142,7 +142,7 @@ def _load(path: Path, stamp: int) -> Any:
 
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the package is missing or the file is no tokenizer: ids are shown
-        log.warning("%s is not used for token texts: %s", path, error)
+        log.warning("%s is not used to decode tokens: %s", path, error)
         return None
 
 

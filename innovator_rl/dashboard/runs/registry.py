@@ -152,7 +152,7 @@ class Runs:
         if session is None:
             return None
         return session.cached(
-            "rows", ("rollouts",), lambda: session.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+            "rows", ("rollouts",), lambda: session.index.query("SELECT count(*) AS n FROM responses")[0]["n"]
         )  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,7 @@
 """Run one SELECT of a user over the index, without files, without changes, with limits on time and rows.
 
 Three barriers protect the machine: the statement must be a single SELECT; it runs in a read-only transaction; and the database
-was opened without access to any file but its own (`RolloutIndex`), so no SQL function reaches further. Texts and nested values
+was opened without access to any file but its own (`RolloutIndex`), so no SQL function reaches further. Text and nested values
 are cut inside the database, which has a memory limit: Python receives at most `RESULT_CHARS` of them.
 """
 

@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 def static_site(session: RunSession, labels: Labels, filters: Filters, alerts: list[Row]) -> Iterator[bytes]:
     """Yield the bytes of the ZIP, group by group."""
-    rows = session.index.ask(
+    rows = session.index.query(
         f"""SELECT DISTINCT g.kind, g.step, g.prompt_uid AS uid, g.domain, g.samples, g.correct, g.reward_mean, g.status, g.rid
             FROM groups g SEMI JOIN (SELECT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {filters.where}) r
             ON (g.step, g.kind, g.prompt_uid) = (s, k, u) ORDER BY g.step, g.rid LIMIT {MOST_GROUPS + 1}""",
