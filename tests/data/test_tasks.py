@@ -71,7 +71,7 @@ def test_faults_name_the_parameter() -> None:
         generate("unit-arithmetics", 1, 0, {})
     with pytest.raises(UserError, match="no parameter 'kind'"):
         generate("unit-arithmetic", 1, 0, {"kind": "work"})
-    with pytest.raises(UserError, match="'phosphorus' is not one of nitrogen"):
+    with pytest.raises(UserError, match="'phosphorus' must be one of nitrogen"):
         generate("molecule-property", 1, 0, {"properties": "phosphorus"})
     with pytest.raises(UserError, match=r"holds about \d+ different problems, rows asks 500"):
         generate("unit-arithmetic", 500, 0, {"kinds": ["force"], "largest": 4})

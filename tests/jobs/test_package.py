@@ -60,9 +60,9 @@ def test_submit_uploads_code_only_even_without_ignore_files(checkout: Path, tmp_
     assert set(package.files) == KEPT
     assert package.size == 400
     assert zipped(checkout, tmp_path / "p.zip", list(EXCLUDES)) == KEPT
-    assert package.holds(checkout / "innovator_rl/data")
-    assert not package.holds(checkout / "data")
-    assert not package.holds(tmp_path / "other")
+    assert package.includes(checkout / "innovator_rl/data")
+    assert not package.includes(checkout / "data")
+    assert not package.includes(tmp_path / "other")
 
 
 def test_plain_ray_job_submit_uploads_the_same(checkout: Path, tmp_path: Path) -> None:
