@@ -31,7 +31,7 @@ def stop_run(run: RunDir, address: str | None = None) -> str:
     process = find_process(state.record)
     if process is not None:
         process.send_signal(signal.SIGINT)
-        return f"requested process {process.pid} to stop after this step"
+        return f"process {process.pid} will stop after this step"
     submission, dashboard = state.record.get("ray_submission_id"), address or state.record.get("ray_dashboard")
     host = state.record.get("host")
     if not submission:
@@ -44,7 +44,7 @@ def stop_run(run: RunDir, address: str | None = None) -> str:
 
     if not stop(dashboard, submission):
         raise UserError(f"Ray at {dashboard} reports that job {submission} was not running")
-    return f"requested Ray at {dashboard} to stop job {submission}"
+    return f"Ray at {dashboard} will stop job {submission}"
 
 
 def wait_until_over(run: RunDir, seconds: float, poll_seconds: float = 0.5) -> RunState:

@@ -138,7 +138,7 @@ def test_a_wrong_entry_names_the_remedy(entry: str, message: str, tmp_path: Path
 
 def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
     made = materialize("math", tmp_path, "train")
-    with pytest.raises(UserError, match=r"holds train\.parquet: name one"):
+    with pytest.raises(UserError, match=r"has train\.parquet: choose one"):
         materialize(made.with_name("trian.parquet"), tmp_path, "train")
 
 
@@ -148,8 +148,8 @@ def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
         ("name: x\ndomain: math\nlicense: y\nreder: gsm8k\n", "unknown key 'reder', did you mean 'reader'"),
         ("name: x\ndomain: biology\nlicense: y\n", "'biology' must be one of physics"),
         ("name: x\nlicense: y\n", "domain: Field required"),
-        ("name: x\ndomain: math\nlicense: y\nsource: a.jsonl\n", "needs a `reader`"),
-        ("- a\n", "no mapping"),
+        ("name: x\ndomain: math\nlicense: y\nsource: a.jsonl\n", "requires a `reader`"),
+        ("- a\n", "must be a mapping"),
         ("name: [\n", "not YAML"),
     ],
 )

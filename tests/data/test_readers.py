@@ -17,7 +17,7 @@ from innovator_rl.errors import UserError
 
 def problems(name: str, domain: str, path: Path, **parameters: object) -> tuple[list[Problem], Counter[str]]:
     rejected: Counter[str] = Counter()
-    recipe = Recipe(name="test", domain=domain, licence="-", reader=name, source=path, parameters=parameters)
+    recipe = Recipe(name="test", domain=domain, license="-", reader=name, source=path, parameters=parameters)
     found = list(reader(name)(path, recipe, rejected))
     assert len({problem.id for problem in found}) == len(found)
     assert all(problem.question and problem.answer for problem in found)

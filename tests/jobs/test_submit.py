@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ray")
-
 from innovator_rl.config import load
 from innovator_rl.errors import UserError
 from innovator_rl.jobs import submit
