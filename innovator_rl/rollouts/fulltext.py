@@ -1,8 +1,8 @@
 """Index the full text of a run's responses in SQLite, with a preview of each.
 
-The index stores no text of its own (contentless, without positions). It finds the responses that contain all given words
-in milliseconds, at about a tenth of the text's size. Rows have the same numbers as in the rollout index. CJK characters,
-which are written without spaces, count as a word each.
+The index stores no text of its own (contentless, without positions). It finds the responses that contain all given
+words in milliseconds, at about a tenth of the text's size. Rows have the same numbers as in the rollout index. CJK
+characters, which are written without spaces, count as a word each.
 """
 
 from __future__ import annotations

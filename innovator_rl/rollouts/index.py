@@ -1,9 +1,9 @@
 """Index one run's record in a disposable DuckDB file.
 
-The index has every narrow column and follows the Parquet segments, which are the only source of truth: deleting `.index/`
-costs a rebuild of seconds. A step whose files changed is read again whole (8,000 responses take tens of milliseconds), so
-merging, late updates and new attempts need no special case. Rows keep their number `rid`. The database cannot open any
-other file, whatever SQL is executed.
+The index has every narrow column and follows the Parquet segments, which are the only source of truth: deleting
+`.index/` costs a rebuild of seconds. A step whose files changed is read again whole (8,000 responses take tens of
+milliseconds), so merging, late updates and new attempts need no special case. Rows keep their number `rid`. The
+database cannot open any other file, whatever SQL is executed.
 
     index = RolloutIndex(Path("runs/demo"))
     index.refresh()

@@ -1,8 +1,8 @@
 """Read single rows of segments.
 
-This is the second phase of every query, after the index has located the rows. A row is at a position in a segment (a path
-relative to the run directory). Only its row group is decoded, and only the wanted columns of it. Memory is bounded by one
-row group; nothing is cached but footers and the keys of a few segments.
+This is the second phase of every query, after the index has located the rows. A row is at a position in a segment (a
+path relative to the run directory). Only its row group is decoded, and only the wanted columns of it. Memory is bounded
+by one row group; nothing is cached but footers and the keys of a few segments.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """List, write and merge the Parquet segments of a run's record.
 
-The segments that make up the record are found by their names alone. A writer adds a segment about every second, so that a
-step of minutes leaves dozens. `compact` merges a finished step's segments into one whose footer lists what it replaces,
-and then deletes those. If it is killed in between, both exist: the listing leaves out what a merged segment replaces, so
-that no row is read twice.
+The segments that make up the record are found by their names alone. A writer adds a segment about every second, so that
+a step of minutes leaves dozens. `compact` merges a finished step's segments into one whose footer lists what it
+replaces, and then deletes those. If it is killed in between, both exist: the listing leaves out what a merged segment
+replaces, so that no row is read twice.
 """
 
 from __future__ import annotations

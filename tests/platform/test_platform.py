@@ -21,7 +21,7 @@ def run_python(program: str, **variables: str) -> str:
     return done.stdout
 
 
-def test_importing_the_room_loads_neither_verl_nor_torch() -> None:
+def test_importing_the_package_loads_neither_verl_nor_torch() -> None:
     program = "import sys, innovator_rl.platform as p; p.status(); print('torch' in sys.modules, 'verl' in sys.modules)"
     assert run_python(program).split() == ["False", "False"]
 

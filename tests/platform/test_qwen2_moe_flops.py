@@ -1,10 +1,13 @@
 """An upcycled mixture keeps its ungated shared expert through training, and its operations are counted."""
 
+import pytest
 import torch
 import transformers
 from verl.utils import flops_counter
 
 from innovator_rl.platform.shims.qwen2_moe_flops import MARK, SHARED_GATE, count_shared_experts, freeze_shared_gate
+
+pytestmark = pytest.mark.xdist_group("verl")
 
 
 def mixture(**settings: object) -> torch.nn.Module:

@@ -1,4 +1,4 @@
-"""The shims, one file each, named after what it works around; `ALL` is the order in which they are applied."""
+"""List the shims, one module each, in the order in which they are applied."""
 
 from innovator_rl.platform.shims import (
     duplicate_gloo_backend,

@@ -1,8 +1,8 @@
-"""What an upcycled mixture of experts needs from a training engine that knows Qwen2-MoE only.
+"""Adapt verl's Qwen2-MoE support to an upcycled mixture of experts.
 
-Its shared expert has no gate. In a Qwen2-MoE checkpoint that is a gate of exactly zero before a doubled network, which
-training must leave alone: the first step of an optimizer would turn it into a gate. And verl's count of operations for
-this family leaves the shared expert out, 43 % of what works on a token at full size.
+The shared expert of such a model has no gate. In a Qwen2-MoE checkpoint that is a gate of exactly zero before a doubled
+network, which training must leave alone: the first step of an optimizer would turn it into a gate. And verl's count of
+operations for this family leaves the shared expert out, 43 % of what works on a token at full size.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ MARK = "ungated_shared_expert"  # written into config.json by the upcycling's ex
 
 
 def freeze_shared_gate(model: nn.Module) -> nn.Module:
-    """Take the shared experts' gates out of training where the checkpoint says that they stand for none.
+    """Freeze the shared experts' gates of a model whose checkpoint marks them as unused.
 
-    Frozen before the optimizer is made: without a gradient AdamW neither moves nor decays them. Other models are returned untouched.
+    This happens before the optimizer is built: without a gradient AdamW neither moves nor decays them. Other models are
+    returned as they are.
     """
     if getattr(getattr(model, "config", None), MARK, False):
         for name, module in model.named_modules():
@@ -28,7 +29,7 @@ def freeze_shared_gate(model: nn.Module) -> nn.Module:
 
 
 def count_shared_experts() -> None:
-    """Let verl's counter of operations see Qwen2-MoE's shared experts (`verl.utils.flops_counter`); calling it twice is once."""
+    """Add Qwen2-MoE's shared experts to verl's `flops_counter`, once per process."""
     from verl.utils import flops_counter
 
     counted = flops_counter.ESTIMATE_FUNC["qwen2_moe"]
@@ -36,7 +37,7 @@ def count_shared_experts() -> None:
         return
 
     def with_shared_experts(config: Any, tokens_sum: int, batch_seqlens: list[int], delta_time: float) -> float:
-        """Achieved TFLOP/s: verl's own figure plus 6 operations a token for every weight of a shared expert and its gate."""
+        """Return achieved TFLOP/s with 6 operations per token and shared-expert weight."""
         width = int(getattr(config, "shared_expert_intermediate_size", 0) or 0)
         weights = config.num_hidden_layers * config.hidden_size * (3 * width + 1) if width else 0
         stock = counted(config, tokens_sum, batch_seqlens, delta_time)
