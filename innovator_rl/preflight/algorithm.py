@@ -1,4 +1,4 @@
-"""Does the algorithm's arithmetic hold: groups, mini-batches, clips, lengths, corrections, steps."""
+"""Check the algorithm's arithmetic: groups, mini-batches, clips, lengths, corrections, steps."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from innovator_rl.preflight.diagnostic import Diagnostic
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Diagnostics that need nothing but the run and the kind of its model."""
+    """Check what needs nothing but the run and the kind of its model."""
     yield from _groups(context)
     yield from _sampling(context)
     yield from _clipping(context)

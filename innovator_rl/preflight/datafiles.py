@@ -1,4 +1,4 @@
-"""A data file as the checks see it: does it open, which columns, how many rows, whose rows.
+"""Describe a data file for the checks: whether it opens, its columns, rows and data sources.
 
 Parquet metadata and a few columns are read, never the whole file; JSON lines, which verl also takes, are read up to a
 limit.
@@ -15,8 +15,10 @@ PROMPTS_LOOKED_AT = 2_000
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of rows. `problem` is set where it cannot be read; `sources` and `rewarders` come from the rows looked
-    at."""
+    """One file of rows.
+
+    `problem` is set where it cannot be read; `sources` and `rewarders` come from the rows that were read.
+    """
 
     path: Path
     problem: str = ""
@@ -29,7 +31,7 @@ class DataFile:
 
 
 def read(path: Path) -> DataFile:
-    """Look at one file; never raises for what is wrong with it."""
+    """Read one file; what is wrong with it is in `problem`, not raised."""
     if not path.exists():
         return DataFile(path, problem="no such file")
     if path.is_dir():

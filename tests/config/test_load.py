@@ -48,7 +48,7 @@ def test_overrides_win_and_reach_mappings(tmp_path: Path) -> None:
         ("- a\n- b\n", ["mapping"]),
         ("rollout: 3\n", ["rollout = 3", "samples_per_prompt"]),
         ("reward: {allow_unsafe_code: true}\n", ["reward.allow_unsafe_code", "reward.code_isolation", "standard"]),
-        ("rollout: {top_k: 3}\n", ["rollout.top_k", "rollout.top_p", "rollout knows"]),
+        ("rollout: {top_k: 3}\n", ["rollout.top_k", "rollout.top_p", "rollout has"]),
         ("data: {train: a.parquet}\n", ["data.train", "list of text"]),
         ("schedule: {steps: many}\n", ["schedule.steps", "'many'", "whole number"]),
     ],
