@@ -40,7 +40,7 @@ they do nothing in a run:
 
 
 def page() -> str:
-    """Return the whole page."""
+    """Return the whole page as Markdown."""
     parts = [HEAD]
     for key, model in sections():
         own = [setting for setting in settings() if setting.section == key and setting.key != "verl"]
