@@ -22,7 +22,7 @@ starting anything. `auto` is decided by `innovator_rl/config/resolve.py`.
 
 VERL = """## `verl`: everything else
 
-Any key of verl's own `ppo_trainer` configuration, nested or dotted, e.g.
+Any key of verl's own `ppo_trainer` configuration, nested or dotted, for example
 
 ```yaml
 verl:

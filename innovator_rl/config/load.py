@@ -96,7 +96,7 @@ def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> di
     for word in overrides:
         key, equals, text = word.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"{word!r} is no setting: write key=value, e.g. algorithm.learning_rate=1e-6")
+            raise UserError(f"{word!r} is no setting: write key=value, for example algorithm.learning_rate=1e-6")
         if key.startswith(("+", "~")):
             raise UserError(f"{word!r}: no {key[0]!r} here; write {key.lstrip('+~')}=... and the key is checked")
         value = parse_yaml(f"value: {text}" if text.strip() else "value: ''", f"{key}={text}").get("value")

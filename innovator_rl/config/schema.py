@@ -1,7 +1,7 @@
 """Define the run configuration schema: every setting with its type, unit, default and description.
 
 The defaults are DAPO's recipe (arXiv 2503.14476): clip-higher, token-level loss, dynamic sampling, soft overlong
-punishment, no KL term. An unknown key is an error, and so is a number outside its range; what depends on the model,
+penalty, no KL term. An unknown key is an error, and so is a number outside its range; what depends on the model,
 the data or the machine is checked by `innovator_rl.preflight`. `auto` values become numbers in
 `innovator_rl.config.resolve`. docs/configuration.md is generated from this file.
 """
@@ -59,7 +59,8 @@ class Data(Section):
     )
     shuffle: bool = Field(default=True, description="Draw prompts in a new random order each epoch.")
     mixture: dict[str, PositiveFloat] = Field(
-        default={}, description="Weight per data_source, e.g. {gsm8k: 1.0, physics: 2.0}; empty: as the files are."
+        default={},
+        description="Weight per data_source, for example {gsm8k: 1.0, physics: 2.0}; empty: as the files are.",
     )
 
 
@@ -114,7 +115,7 @@ class DynamicSampling(Section):
 
 
 class Overlong(Section):
-    """Soft overlong punishment (DAPO, equation 13)."""
+    """Soft overlong penalty (DAPO, equation 13)."""
 
     enabled: bool = Field(default=True, description="Penalize the last tokens before the cut.")
     buffer_tokens: PositiveInt | Auto = Field(
@@ -234,7 +235,7 @@ class Resources(Section):
         default="auto", description="CPU slots a local Ray offers (slots, not cores); auto: what the placement needs."
     )
     ray_address: str | None = Field(
-        default=None, description="An existing Ray cluster, e.g. auto or 10.0.0.1:6379; null: start one here."
+        default=None, description="An existing Ray cluster, for example auto or 10.0.0.1:6379; null: start one here."
     )
 
 

@@ -36,7 +36,7 @@ class Setting:
 
 
 def bounds(metadata: typing.Sequence[Any]) -> str:
-    """Format the numeric bounds among a field's metadata, e.g. ' ≥ 1'."""
+    """Format the numeric bounds among a field's metadata, for example ' ≥ 1'."""
     found = [
         (sign, getattr(item, name))
         for item in metadata

@@ -81,7 +81,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
     for row in rows:
         source = row.get("data_source")
         if not isinstance(source, str) or not source:
-            wrong.add("data_source: a name, e.g. gsm8k")
+            wrong.add("data_source: a name, for example gsm8k")
             continue
         extra = row.get("extra_info")
         name = extra.get("reward") if isinstance(extra, dict) else None

@@ -122,7 +122,7 @@ def _folder(context: PreflightContext, folder: Path) -> Iterator[Diagnostic]:
             setting="model.path",
             value=path,
             why="the folder has no tokenizer",
-            fix="copy tokenizer.json and tokenizer_config.json beside the weights",
+            fix="copy tokenizer.json and tokenizer_config.json next to the weights",
         )
     elif not _has_chat_template(folder):
         why = "the tokenizer has no chat template: verl would find every prompt too long and train on nothing"

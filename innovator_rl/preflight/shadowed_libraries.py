@@ -37,7 +37,7 @@ def check(names: Iterable[str], working_directory: Path) -> Iterator[Diagnostic]
                     setting="working directory" if folder == working_directory.resolve() else "reward.routes",
                     value=str(place),
                     why=f"it hides the library {library!r}: workers import this file in its place",
-                    fix=f"rename it, e.g. to my_{library}{place.suffix}",
+                    fix=f"rename it, for example to my_{library}{place.suffix}",
                 )
 
 
