@@ -86,7 +86,7 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise UserError(f"{origin}: a run is a mapping of sections, found {type(document).__name__}: {document!r:.80}")
+        raise UserError(f"{origin}: expected a mapping of sections, found {type(document).__name__}: {document!r:.80}")
     return document
 
 
@@ -96,9 +96,11 @@ def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> di
     for word in overrides:
         key, equals, text = word.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"{word!r} is no setting: write key=value, for example algorithm.learning_rate=1e-6")
+            raise UserError(f"{word!r}: expected key=value, for example algorithm.learning_rate=1e-6")
         if key.startswith(("+", "~")):
-            raise UserError(f"{word!r}: no {key[0]!r} here; write {key.lstrip('+~')}=... and the key is checked")
+            raise UserError(
+                f"{word!r} must not begin with {key[0]!r}; write {key.lstrip('+~')}=... and the key is checked"
+            )
         value = parse_yaml(f"value: {text}" if text.strip() else "value: ''", f"{key}={text}").get("value")
         parts = key.strip().split(".")
         if parts[0] == "verl" and len(parts) > 1:

@@ -37,7 +37,9 @@ def read(path: Path) -> DataFile:
     if path.is_dir():
         return DataFile(path, problem="a folder, not a file")
     if path.suffix not in (".parquet", ".json", ".jsonl"):
-        return DataFile(path, problem=f"{path.suffix or 'no suffix'} is no format of verl's: .parquet, .jsonl or .json")
+        return DataFile(
+            path, problem=f"{path.suffix or 'no suffix'} is an unknown format: expected .parquet, .jsonl or .json"
+        )
     try:
         return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
     except Exception as error:  # pyarrow and json raise many kinds; each means the file cannot be read
@@ -69,7 +71,7 @@ def _json_lines(path: Path) -> DataFile:
     with path.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines if line.strip()]
     if rows and not all(isinstance(row, dict) for row in rows):
-        return DataFile(path, problem="cannot be read: a line is no object")
+        return DataFile(path, problem="cannot be read: every line must be an object")
     columns = frozenset(rows[0]) if rows else frozenset()
     return _describe(path, len(rows), columns, rows[:ROWS_LOOKED_AT])
 
@@ -107,7 +109,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
 
 
 def _prompt_size(prompt: Any) -> int | None:
-    """Characters of a chat prompt, None where it is no chat prompt."""
+    """Return the characters of a chat prompt; None where it is not one."""
     if not isinstance(prompt, list) or not prompt:
         return None
     if not all(

@@ -110,7 +110,7 @@ def _routes(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]
     for source, name in context.config.reward.routes.items():
         key = f"reward.routes.{source}"
         if not _exists(name):
-            yield Diagnostic(setting=key, value=name, why="no rewarder has this name", fix=_hint(name, known))
+            yield Diagnostic(setting=key, value=name, why="unknown rewarder", fix=_hint(name, known))
         if sources and complete and source not in sources:
             near = get_close_matches(source, sorted(sources), 3, 0.5) or sorted(sources)
             yield Diagnostic(
