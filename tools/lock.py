@@ -26,7 +26,9 @@ CPU_BUILDS = {
 def with_cpu_torch(lock: str) -> str:
     """Replace the hashes of torch by those of its CPU builds."""
     lines = " \\\n".join(f"    --hash=sha256:{digest}" for digest in CPU_BUILDS.values())
-    return re.sub(r"(?m)^(torch==\S+) \\\n(?:    --hash=\S+(?: \\)?\n)+", lambda found: f"{found[1]} \\\n{lines}\n", lock)
+    return re.sub(
+        r"(?m)^(torch==\S+) \\\n(?:    --hash=\S+(?: \\)?\n)+", lambda found: f"{found[1]} \\\n{lines}\n", lock
+    )
 
 
 def main() -> int:
