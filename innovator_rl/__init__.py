@@ -1,4 +1,4 @@
-"""Innovator RL: a post-training service for science language models.
+"""Innovator RL is a post-training service for science language models.
 
     import innovator_rl as ir
 
@@ -7,7 +7,8 @@
     run = ir.open_run("runs/demo")
     folder = ir.upcycle("tiny")
 
-Importing the package imports nothing else; a name of the interface imports what it needs when it is first used.
+Importing the package imports nothing else; a name of the interface imports what it needs when it is first used. It makes
+`rewards` and `upcycle` resolve to the packages installed next to it (see `_sibling_packages`).
 docs/python-api.md describes the interface, ARCHITECTURE.md the packages.
 """
 
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from innovator_rl import _sibling_packages
 
 if TYPE_CHECKING:
     from innovator_rl.api import configure as configure
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from innovator_rl.scoring import Score as Score
 
 __version__ = "0.1.0"
+
+_sibling_packages.install()
 
 _HOMES = {
     "Run": "innovator_rl.recorded_run",

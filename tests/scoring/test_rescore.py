@@ -1,4 +1,4 @@
-"""`innovator reward rescore`: a recorded run judged again from its directory alone."""
+"""`innovator reward rescore`: a recorded run scored again from its directory alone."""
 
 import json
 from pathlib import Path
