@@ -1,4 +1,4 @@
-"""Spread programs over the sandboxes of many nodes, as Ray actors that each hold a pool.
+"""Spread programs over the sandboxes of many nodes, one Ray actor per node.
 
     nodes = SandboxNodes(workers_per_node=8)           # one actor on every node of the cluster
     results = nodes.grade([(program, tests), ...], budget=8.0)
@@ -44,7 +44,7 @@ class SandboxActor:
 
 
 def _node_actor() -> type:
-    """Return the class of an actor that imports `innovator_rl` before anything of `rewards`.
+    """Return the class of an actor that imports `innovator_rl` before `rewards`.
 
     Ray sends a class that is defined in a function by value, and any other by its module's name. A worker would look
     for that module along its path, where the working directory may hold a `rewards/` of the user's own.

@@ -1,4 +1,4 @@
-"""Caption2Mol and molecular properties: laws of the match tiers, the parsing config, and what earns nothing."""
+"""Caption2Mol and molecular properties: laws of the match tiers, the parsing policy, and what earns nothing."""
 
 import csv
 import random
