@@ -28,7 +28,7 @@ class DeadlineExceeded(BaseException):
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raise `DeadlineExceeded` in the block's thread once `seconds` of wall time are over; never after the block."""
+    """Raise `DeadlineExceeded` in the block after `seconds` of wall time, never later."""
     thread = ctypes.c_ulong(threading.get_ident())
     lock, over = threading.Lock(), threading.Event()
 

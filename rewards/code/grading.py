@@ -139,7 +139,7 @@ def grade(
 
 
 def _read(tests: dict[str, Any]) -> _Tests:
-    """Return the tests ready to be used; whatever goes wrong here is the data set's fault."""
+    """Return the tests ready to be used; any fault here is the data set's."""
     kind = tests.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadTests(f"tests of type {str(kind)[:60]!r}; known: {', '.join(_KINDS)}")

@@ -86,7 +86,7 @@ class CodeReward:
         return Limits(seconds=min(seconds, self.budget), memory_mb=min(memory_mb, self.memory_mb))
 
     def _sandbox(self, packages: tuple[str, ...]) -> Sandbox:
-        """Return this process's sandbox; one that an ancestor started is not ours to talk to."""
+        """Return this process's sandbox, never one that an ancestor started."""
         if self._owner != os.getpid():
             self._sandboxes, self._owner = {}, os.getpid()
         if packages not in self._sandboxes:
@@ -138,7 +138,7 @@ def _level(name: str) -> Any:
 
 
 def score_of(graded: GradingResult, extracted: str, fraction: bool) -> Score:
-    """Return the score of a result: all tests or nothing, or the fraction of tests passed."""
+    """Return the score of a result: all or nothing, or the fraction of tests passed."""
     terms = {"passed": float(graded.passed), "total": float(graded.total)}
     if graded.result == "accepted":
         return Score(1.0, True, "correct", extracted, terms)
@@ -148,3 +148,7 @@ def score_of(graded: GradingResult, extracted: str, fraction: bool) -> Score:
 
 
 _REASONS = {"wrong_answer": "wrong"}
+
+
+CodeTests = CodeReward
+"""The former name, for configurations that give the class by module."""

@@ -66,7 +66,7 @@ def items(text: str) -> Items:
 
 
 def labelled(part: str) -> str:
-    """Return a list member without its label in words (`Maximum: 3`) or a part's mark (`(a) 3`)."""
+    """Return a list member without its label (`Maximum: 3`) or mark (`(a) 3`)."""
     return _LABEL.sub("", _PART_MARK.sub("", part))
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary of formulas.
+"""Define the vocabulary of formulas.
 
 It holds Greek letters and their Unicode signs, functions with their values, accents, and what TeX only spaces.
 """

@@ -1,4 +1,4 @@
-"""The system calls that a program may make, as a BPF program built by libseccomp.
+"""Build the filter of system calls that a program may make, by libseccomp.
 
 An allow-list: computing, its own files, its own processes and threads, clocks and waiting. What is not on it fails
 with EPERM: sockets, exec, mounts, namespaces, tracing, keyrings, io_uring, BPF, other processes' memory, the clock, the
