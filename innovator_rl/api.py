@@ -153,7 +153,7 @@ def score(
     from innovator_rl.scoring import ScoringPool, registry
 
     name = reward if isinstance(reward, str) else _address(reward)
-    registry.check(name)
+    registry.require_known(name)
     requests = [score_request(row, name) for row in rows]
     with ScoringPool(workers, timeout_seconds, memory_mb, code_isolation=code_isolation, warm=[name]) as pool:
         return list(pool.map(requests))
