@@ -3,7 +3,7 @@
     python benchmarks/scoring.py [--scores 2000] [--workers 2] [--timeout 2] [--steady 20000]
 
 Prints whether every healthy sample was scored right, the wall time that the faults added beside its bound (time-out x
-ceil(bad / workers)), whether the lanes are all alive, and the memory of the pool's processes along the steady run.
+ceil(bad / workers)), whether the workers are all alive, and the memory of the pool's processes along the steady run.
 Beside it, the same load on `concurrent.futures.ProcessPoolExecutor` with a time limit on the result, which is what
 verl's math_verify uses: how many healthy samples still get their score there. Exit code 1 when a promise is broken.
 """
@@ -28,7 +28,7 @@ REWARDER = '''
 """Right where response and answer agree; misbehaves on demand."""
 import ctypes, sys, time
 
-def judge(response, answer):
+def score(response, answer):
     if response == "hang":
         while True:
             time.sleep(0.01)
@@ -88,17 +88,17 @@ def with_faults(pool: ScoringPool, rewarder: str, scores: int, timeout: float, w
     responses = workload(scores)
     healthy = [response for response in responses if response not in FAULTS]
     _, alone = timed(pool, rewarder, healthy)
-    judged, together = timed(pool, rewarder, responses)
+    scores, together = timed(pool, rewarder, responses)
     bad = len(responses) - len(healthy)
     bound = timeout * math.ceil(bad / workers)
-    wrong = [(r, s.reason) for r, s in zip(responses, judged, strict=True) if s.reason not in expected(r)]
+    wrong = [(r, s.reason) for r, s in zip(responses, scores, strict=True) if s.reason not in expected(r)]
     alive = len(psutil.Process().children(recursive=True))
     print(f"healthy samples scored right  {len(healthy) - sum(r not in FAULTS for r, _ in wrong)} of {len(healthy)}")
     print(f"faults with their reason  {bad - sum(r in FAULTS for r, _ in wrong)} of {bad}  {wrong[:3] or ''}")
     print(
         f"wall time  {alone:.2f} s alone, {together:.2f} s with faults: {together - alone:.2f} s added, bound {bound:.0f} s"
     )
-    print(f"lanes  {workers}, processes alive {alive}")
+    print(f"workers  {workers}, processes alive {alive}")
     return not wrong and together - alone <= bound
 
 
@@ -116,7 +116,7 @@ def steady(pool: ScoringPool, rewarder: str, scores: int) -> bool:
 def _library(response: str) -> bool:
     scope: dict[str, object] = {}
     exec(REWARDER, scope)
-    return bool(scope["judge"](response, "yes"))  # type: ignore[operator]
+    return bool(scope["score"](response, "yes"))  # type: ignore[operator]
 
 
 def library(responses: list[str], timeout: float, workers: int) -> None:
@@ -126,10 +126,10 @@ def library(responses: list[str], timeout: float, workers: int) -> None:
     pool = ProcessPoolExecutor(workers)
     for response in tame:
         try:
-            verdict = pool.submit(_library, response).result(timeout)
+            result = pool.submit(_library, response).result(timeout)
         except (Late, Exception):
             continue
-        right += response not in FAULTS and verdict == (response == "yes")
+        right += response not in FAULTS and result == (response == "yes")
     processes = list(pool._processes.values()) if pool._processes else []
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
@@ -139,7 +139,7 @@ def library(responses: list[str], timeout: float, workers: int) -> None:
 
 
 def main() -> int:
-    """Run, print, judge."""
+    """Run the benchmark, print the figures and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scores", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
@@ -149,7 +149,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "faulty.py")
         file.write_text(REWARDER)
-        rewarder = f"{file}:judge"
+        rewarder = f"{file}:score"
         with ScoringPool(options.workers, options.timeout, 512, warm=[rewarder]) as pool:
             timed(pool, rewarder, ["yes"] * 10 * options.workers)  # start the processes
             kept = with_faults(pool, rewarder, options.scores, options.timeout, options.workers)

@@ -9,7 +9,7 @@ PLUGIN = """
 import ctypes, os, sys, time
 loads = []
 
-def judge(response, answer):
+def score(response, answer):
     if response == "hang":
         while True:
             time.sleep(0.01)
@@ -84,15 +84,15 @@ def greedy(response, gold):
     return 1.0
 """
 ENTRY_POINTS = """[innovator_rl.rewards]
-faulty = faulty_plugin:judge
+faulty = faulty_plugin:score
 later = faulty_plugin:later
 flaky = faulty_plugin:flaky
 distinct = faulty_plugin:distinct
 configured = faulty_plugin:Configured
 greedy = faulty_plugin:greedy
 absent = faulty_plugin:absent
-slow_import = slow_plugin:judge
-broken_import = broken_plugin:judge
+slow_import = slow_plugin:score
+broken_import = broken_plugin:score
 """
 
 
@@ -100,7 +100,7 @@ broken_import = broken_plugin:judge
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put the plugin on `sys.path` for one test."""
     (tmp_path / "faulty_plugin.py").write_text(PLUGIN)
-    (tmp_path / "slow_plugin.py").write_text("import time\ntime.sleep(1.5)\ndef judge(response):\n    return True\n")
+    (tmp_path / "slow_plugin.py").write_text("import time\ntime.sleep(1.5)\ndef score(response):\n    return True\n")
     (tmp_path / "broken_plugin.py").write_text("raise ImportError('a library is missing')\n")
     info = tmp_path / "faulty_plugin-1.0.dist-info"
     info.mkdir()

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "requirements"
-PYTHON = "3.11"
+PYTHON = "3.11.5"
 CPU_BUILDS = {
     "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
     "torch-2.13.0-cp311-cp311-manylinux_2_28_aarch64.whl": "092790c696a760c729fd5722835f50b9d81fd7c8f141571f3f3cf4081a8f664c",

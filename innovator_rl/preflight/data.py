@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from innovator_rl.packaged_files import roots
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.datafiles import DataFile, read
 from innovator_rl.preflight.diagnostic import Diagnostic
@@ -37,20 +38,15 @@ def is_path(entry: str) -> bool:
     return "/" in entry or Path(entry).suffix in (".parquet", ".json", ".jsonl", ".csv")
 
 
-def _roots() -> list[Path]:
-    """Where datasets live: under the current directory, and in the checkout this package runs from."""
-    return [Path.cwd(), Path(__file__).resolve().parents[2]]
-
-
 def _dataset_exists(name: str) -> bool:
     return any(
         (root / "datasets" / name / RECIPE).is_file() or (root / "data" / name / "train.parquet").is_file()
-        for root in _roots()
+        for root in roots()
     )
 
 
 def _dataset_names() -> list[str]:
-    return sorted({found.parent.name for root in _roots() for found in (root / "datasets").glob(f"*/{RECIPE}")})
+    return sorted({found.parent.name for root in roots() for found in (root / "datasets").glob(f"*/{RECIPE}")})
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:

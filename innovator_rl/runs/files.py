@@ -1,7 +1,7 @@
-"""Small files that are either whole or absent, and JSON that any parser accepts.
+"""Write small files atomically, and JSON that any parser accepts.
 
-A run can be killed at any instruction, so every file that is replaced goes through a temporary name, fsync and rename:
-a reader sees the old text or the new one, never half of either.
+A run can be killed at any instruction, so every file that is replaced is written under a temporary name, synced and
+renamed. A reader gets the old text or the new one, never half of either.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from typing import Any
 
 
 def utc_now() -> str:
-    """The time in UTC, ISO 8601 with milliseconds: `2026-01-31T09:15:02.123+00:00`."""
+    """Return the time in UTC as ISO 8601 with milliseconds: `2026-01-31T09:15:02.123+00:00`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def seconds_since(stamp: str, now: datetime | None = None) -> float:
-    """Seconds from an ISO 8601 time to `now`; infinite for a time that is missing or cannot be read."""
+    """Return the seconds since an ISO 8601 time.
+
+    The result is infinite for a time that is missing or cannot be parsed.
+    """
     try:
         return ((now or datetime.now(UTC)) - datetime.fromisoformat(stamp)).total_seconds()
     except (ValueError, TypeError):
@@ -30,7 +33,7 @@ def seconds_since(stamp: str, now: datetime | None = None) -> float:
 
 
 def duration(seconds: float) -> str:
-    """A length of time for people: `41 s`, `3 min 05 s`, `2 h 10 min`, `313 days 17 h`."""
+    """Format a length of time: `41 s`, `3 min 05 s`, `2 h 10 min`, `313 days 17 h`."""
     if not math.isfinite(seconds):
         return "an unknown time"
     whole = round(seconds)
@@ -44,7 +47,11 @@ def duration(seconds: float) -> str:
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
-    """Put `data` at `path` in one step. Raises `OSError` and leaves no temporary file when the disk refuses."""
+    """Write `data` to `path` in one step.
+
+    Raises:
+        OSError: The disk refused; no temporary file is left.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     raw = data.encode() if isinstance(data, str) else data
     try:
@@ -59,7 +66,10 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 
 def json_safe(value: Any) -> Any:
-    """The same value for strict JSON: NaN and infinities become null, NumPy scalars numbers, unknown objects text."""
+    """Convert a value for strict JSON.
+
+    NaN and infinities become null, NumPy scalars and tensors numbers or lists, unknown objects text.
+    """
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -78,12 +88,12 @@ def json_safe(value: Any) -> Any:
 
 
 def dump_json(value: Any, indent: int | None = None) -> str:
-    """Strict JSON text of `value`."""
+    """Return the strict JSON text of `value`."""
     return json.dumps(json_safe(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file, or None when there is no such file or it holds something else."""
+    """Return the object in a JSON file, or None if there is no readable object."""
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -1,7 +1,8 @@
-"""One trainer per run: an advisory lock that the kernel drops when its holder dies, however it dies.
+"""Allow one trainer per run with an advisory lock.
 
-`flock` rather than a file that says "locked": a killed trainer leaves nothing behind to clean up. The lock is bound to
-the open file, which a forked child (a data-loader worker) would share and keep alive, so children close it at once.
+The kernel drops the lock when its holder dies, however it dies. That is why it is `flock` and not a marker file: a
+killed trainer leaves nothing behind to clean up. The lock is bound to the open file, which a forked child (a data-loader
+worker) would share and keep alive, so children close it at once.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from innovator_rl.errors import UserError
 from innovator_rl.runs.files import dump_json, read_json, utc_now
 from innovator_rl.runs.provenance import process_identity
 
-_HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()
+_OPEN_LOCKS: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 
 class RunLock:
-    """The exclusive right to write one run directory; `acquire` raises `UserError` naming the holder."""
+    """The exclusive right to write one run directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,11 +29,15 @@ class RunLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds the lock."""
+        """Return whether this object has the lock."""
         return self._descriptor is not None
 
     def acquire(self) -> None:
-        """Take the lock or raise `UserError`; taking it twice through the same object changes nothing."""
+        """Take the lock; taking it twice through the same object changes nothing.
+
+        Raises:
+            UserError: Another process has the lock; the message names the process and its host.
+        """
         if self.held:
             return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -44,7 +49,7 @@ class RunLock:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, dump_json({**process_identity(), "since": utc_now()}).encode())
         self._descriptor = descriptor
-        _HELD.add(self)
+        _OPEN_LOCKS.add(self)
 
     def _refusal(self) -> str:
         holder = read_json(self.path) or {}
@@ -56,14 +61,14 @@ class RunLock:
         )
 
     def release(self) -> None:
-        """Give the lock up."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def _close_in_child() -> None:
-    for lock in list(_HELD):
+    for lock in list(_OPEN_LOCKS):
         with contextlib.suppress(OSError):
             lock.release()
 

@@ -1,4 +1,6 @@
-"""metrics.jsonl: one line a step, append-only, readable while it is written and after any crash.
+"""Write and read metrics.jsonl, one line per step.
+
+The file is append-only and readable while it is written and after any crash.
 
 A line is `{"step": 12, "attempt": 2, "time": "...", "reward/mean": 0.4, ...}`. After a resume the redone steps appear
 again with a higher attempt. The reader then takes the newest attempt of each step, separately for the training metrics
@@ -15,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from innovator_rl.runs.files import dump_json, utc_now
+from innovator_rl.runs.metric_names import current_names
 
 RESERVED = ("step", "attempt", "time")
 VALIDATION_PREFIX = "val"
 
 
 class MetricsWriter:
-    """Appends lines; a torn last line left by a killed writer is closed so that it spoils nothing but itself."""
+    """A writer that appends lines.
+
+    A torn last line that a killed writer left is ended first, so that it spoils nothing but itself.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +37,10 @@ class MetricsWriter:
             os.write(self._descriptor, b"\n")
 
     def write(self, step: int, attempt: int, metrics: Mapping[str, Any]) -> None:
-        """Append one step; several writes of one step and attempt are merged by the reader, the later value wins."""
+        """Append one step.
+
+        The reader merges several writes of one step and attempt; the later value counts.
+        """
         line = {"step": int(step), "attempt": int(attempt), "time": utc_now()}
         line.update({key: value for key, value in metrics.items() if key not in RESERVED})
         os.write(self._descriptor, (dump_json(line) + "\n").encode())  # one write call: lines never interleave
@@ -43,7 +52,10 @@ class MetricsWriter:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Every readable line in the order written; torn lines and a line still being written are skipped."""
+    """Yield every readable line in the order written.
+
+    Torn lines and a line that is still being written are skipped. Metric names are as they were written.
+    """
     try:
         handle = path.open("rb")
     except FileNotFoundError:
@@ -61,7 +73,10 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """One dictionary a step, in step order: the newest attempt's values, training and validation taken separately."""
+    """Return one dictionary per step, in step order, under the current metric names.
+
+    The values are those of the newest attempt, training and validation taken separately.
+    """
     newest: dict[tuple[int, bool], dict[str, Any]] = {}
     for line in read_lines(path):
         step, attempt = line["step"], int(line.get("attempt", 1))
@@ -71,11 +86,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             }
             if not part:
                 continue
-            held = newest.get((step, validation))
-            if held is None or attempt > held["attempt"]:
-                held = newest[step, validation] = {"step": step, "attempt": attempt, "time": line.get("time")}
-            if attempt == held["attempt"]:
-                held.update(part, time=line.get("time"))
+            known = newest.get((step, validation))
+            if known is None or attempt > known["attempt"]:
+                known = newest[step, validation] = {"step": step, "attempt": attempt, "time": line.get("time")}
+            if attempt == known["attempt"]:
+                known.update(current_names(part), time=line.get("time"))
     merged: dict[int, dict[str, Any]] = {}
     for (step, _), part in sorted(newest.items()):
         row = merged.setdefault(step, {})

@@ -1,7 +1,7 @@
-"""What a person watches while a run trains: a live panel on a terminal, one tidy line a step anywhere else.
+"""Show the progress of a run: a live panel on a terminal, else one line per step.
 
-The trainer reports plain values; nothing here knows where they come from. The state, the texts made of it and the
-printing are three layers, so what is shown can be tested as text.
+The trainer reports plain values. The state, the texts made of it and the printing are three layers, so that what is shown
+can be tested as text.
 
     with Progress("demo", total_steps=100) as progress:
         progress.phase("starting", detail="Ray and 2 workers")
@@ -31,12 +31,12 @@ from innovator_rl.runs.files import duration
 from innovator_rl.runs.summary import Domains, step_figures, validation_figures
 
 PHASES = ("starting", "generating", "updating", "syncing", "validating", "saving")
-STEPS_FOR_ESTIMATE = 10  # steps lengthen as responses do, so only recent ones foretell the rest
+STEPS_FOR_ESTIMATE = 10  # steps get longer as responses do, so only recent ones predict the rest
 
 
 @dataclass
 class ProgressState:
-    """What is known of the run now; times are readings of one monotonic clock, in seconds.
+    """The current state of the run; times are seconds of one monotonic clock.
 
     `last` keys, all optional: reward, accuracy, domains {name: {accuracy, reward, responses}}, groups_kept,
     groups_dropped {reason: count}, tokens_per_second, response_tokens, seconds, weight_version.
@@ -61,19 +61,19 @@ class ProgressState:
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=STEPS_FOR_ESTIMATE))
 
     def seconds_left(self) -> float | None:
-        """An estimate from the recent steps; None before the first one."""
+        """Estimate the time left from the recent steps; None before the first one."""
         if not self.durations:
             return None
         return sum(self.durations) / len(self.durations) * (self.total_steps - self.completed)
 
 
 def percent(value: Any) -> str:
-    """`38%`, or `?` for what is missing."""
+    """Format a share as `38%`, or `?` for a missing one."""
     return f"{float(value):.0%}" if value is not None else "?"
 
 
 def groups_text(last: Mapping[str, Any]) -> str:
-    """`48 kept, 16 dropped (all_wrong 12, all_correct 4)`."""
+    """Format group counts: `48 kept, 16 dropped (all_wrong 12, all_correct 4)`."""
     dropped = {reason: count for reason, count in (last.get("groups_dropped") or {}).items() if count}
     text = f"{last.get('groups_kept', '?')} kept"
     if dropped:
@@ -83,12 +83,12 @@ def groups_text(last: Mapping[str, Any]) -> str:
 
 
 def domains_text(domains: Mapping[str, Mapping[str, Any]]) -> str:
-    """`physics 42%  math 31%`, by name."""
+    """Format accuracy by domain, sorted by name: `math 31%  physics 42%`."""
     return "  ".join(f"{name} {percent(values.get('accuracy'))}" for name, values in sorted(domains.items()))
 
 
 def step_line(state: ProgressState) -> str:
-    """The last step in one line."""
+    """Format the last step as one line."""
     last = state.last
     parts = [f"step {state.completed}/{state.total_steps}"]
     if last.get("reward") is not None:
@@ -110,7 +110,7 @@ def step_line(state: ProgressState) -> str:
 
 
 def validation_line(state: ProgressState) -> str:
-    """The last validation in one line, with the change since the first."""
+    """Format the last validation as one line, with the change since the first."""
     accuracy = state.validation.get("accuracy")
     text = f"validation at step {state.validation_step} | correct {percent(accuracy)}"
     if accuracy is not None and state.first_validation is not None and state.validation_step:
@@ -121,7 +121,7 @@ def validation_line(state: ProgressState) -> str:
 
 
 def phase_text(state: ProgressState, now: float) -> str:
-    """What happens now and for how long: `generating 128/512 responses, 12 s`."""
+    """Format the current phase and its time: `generating 128/512 responses, 12 s`."""
     text = state.phase
     if state.total:
         text += f" {state.done}/{state.total} {state.unit}".rstrip()
@@ -133,7 +133,7 @@ def phase_text(state: ProgressState, now: float) -> str:
 
 
 def render(state: ProgressState, now: float) -> RenderableType:
-    """The panel for a terminal."""
+    """Render the panel for a terminal."""
     bar = Table.grid(expand=True, padding=(0, 1))
     bar.add_column(no_wrap=True)
     bar.add_column(ratio=1)
@@ -144,25 +144,25 @@ def render(state: ProgressState, now: float) -> RenderableType:
         ProgressBar(total=max(state.total_steps, 1), completed=state.completed),
         f"{duration(left)} left" if left is not None else f"{duration(now - state.started)} so far",
     )
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column()
-    facts.add_row("now", Text(phase_text(state, now)))
+    details = Table.grid(padding=(0, 2))
+    details.add_column(style="dim", no_wrap=True)
+    details.add_column()
+    details.add_row("now", Text(phase_text(state, now)))
     last = state.last
     if last:
         reward = f"{float(last['reward']):.3f}" if last.get("reward") is not None else "?"
-        facts.add_row("reward", Text(f"{reward}, correct {percent(last.get('accuracy'))}"))
-        facts.add_row("groups", Text(groups_text(last)))
+        details.add_row("reward", Text(f"{reward}, correct {percent(last.get('accuracy'))}"))
+        details.add_row("groups", Text(groups_text(last)))
         speed = [f"{float(last['tokens_per_second']):,.0f} tokens/s"] if last.get("tokens_per_second") else []
         if last.get("response_tokens") is not None:
-            speed.append(f"{float(last['response_tokens']):,.0f} tokens a response")
+            speed.append(f"{float(last['response_tokens']):,.0f} tokens per response")
         if last.get("weight_version") is not None:
             speed.append(f"weights of update {last['weight_version']} in the generator")
         if speed:
-            facts.add_row("speed", Text(", ".join(speed)))
+            details.add_row("speed", Text(", ".join(speed)))
     if state.validation:
-        facts.add_row("validation", Text(validation_line(state).partition(" at ")[2]))
-    parts: list[RenderableType] = [bar, facts]
+        details.add_row("validation", Text(validation_line(state).partition(" at ")[2]))
+    parts: list[RenderableType] = [bar, details]
     if last.get("domains"):
         parts.append(_domain_table(last["domains"], state.validation.get("domains") or {}))
     return Panel(Group(*parts), title=Text(state.name), title_align="left", border_style="cyan")
@@ -185,10 +185,9 @@ def _domain_table(train: Mapping[str, Any], validation: Mapping[str, Any]) -> Ta
 
 
 class Progress:
-    """Shows a run's progress.
+    """The display of a run's progress.
 
-    `live` is "auto" (a panel on a terminal, lines elsewhere), True (a panel) or False (nothing). The panel starts with
-    the first call and ends with `close`, which is also the end of a `with` block.
+    The panel starts with the first call and ends with `close`, which is also the end of a `with` block.
     """
 
     def __init__(
@@ -199,6 +198,18 @@ class Progress:
         live: bool | str = "auto",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Choose how to show the progress.
+
+        Args:
+            name: The name of the run.
+            total_steps: The number of steps of the whole run.
+            stream: Where to write; standard output by default.
+            live: "auto" (a panel on a terminal, lines elsewhere), True (a panel) or False (nothing).
+            clock: A monotonic clock in seconds.
+
+        Raises:
+            ValueError: `live` has another value.
+        """
         stream = stream or sys.stdout
         modes = {"auto": "panel" if stream.isatty() else "lines", True: "panel", False: "off"}
         if live not in modes:
@@ -227,13 +238,21 @@ class Progress:
             self._live = None
 
     def resume(self, step: int) -> None:
-        """Steps already done by earlier attempts."""
+        """Start from the steps that earlier attempts completed."""
         self.state.completed = self.state.step = step
 
     def phase(
         self, name: str, step: int | None = None, detail: str = "", done: int = 0, total: int | None = None
     ) -> None:
-        """Enter a phase, one of PHASES or another word: what is done now, of which step, how much of it there is."""
+        """Enter a phase.
+
+        Args:
+            name: One of `PHASES` or another word.
+            step: The step it belongs to; None for the current one.
+            detail: What exactly is done.
+            done: How much of it is done.
+            total: How much there is to do.
+        """
         self._show()
         state, now = self.state, self.clock()
         if name != "starting" and self._step_started is None:
@@ -247,20 +266,26 @@ class Progress:
             self._print(f"{state.name}: starting{f': {detail}' if detail else ''}")
 
     def advance(self, done: int, total: int | None = None) -> None:
-        """How much of the phase is done."""
+        """Report how much of the phase is done."""
         self.state.done = done
         self.state.total = total or self.state.total
 
-    def sampling(self, useful: int, wanted: int, in_flight: int = 0, dropped: Mapping[str, int] | None = None) -> None:
-        """How far dynamic sampling is: useful groups of those wanted, groups under way, dropped ones by reason."""
+    def sampling(self, kept: int, wanted: int, in_flight: int = 0, dropped: Mapping[str, int] | None = None) -> None:
+        """Report dynamic sampling: groups kept, wanted, in flight, and dropped by reason."""
         state = self.state
-        state.done, state.total, state.unit = useful, wanted, "useful groups"
-        parts = [f"{in_flight} under way"] if in_flight else []
+        state.done, state.total, state.unit = kept, wanted, "groups"
+        parts = [f"{in_flight} in flight"] if in_flight else []
         parts += [f"{count} dropped as {reason}" for reason, count in sorted((dropped or {}).items()) if count]
         state.extra = ", ".join(parts)
 
     def step(self, step: int, metrics: Mapping[str, Any], domains: Domains | None = None) -> None:
-        """A step is complete. `metrics`: the keys of `ProgressState.last`, or the engine's flat names."""
+        """Report a completed step.
+
+        Args:
+            step: Its number.
+            metrics: The keys of `ProgressState.last`, or the engine's flat names.
+            domains: Figures by domain.
+        """
         self._show()
         state, now = self.state, self.clock()
         summary = step_figures(metrics, domains)
@@ -272,7 +297,7 @@ class Progress:
             self._print(step_line(state))
 
     def validation(self, step: int, metrics: Mapping[str, Any], domains: Domains | None = None) -> None:
-        """A validation is complete: `accuracy` and `domains`, or the engine's flat names."""
+        """Report a completed validation: `accuracy` and `domains`, or flat metrics."""
         self._show()
         state = self.state
         state.validation, state.validation_step = validation_figures(metrics, domains), step
@@ -283,14 +308,14 @@ class Progress:
             self._print(validation_line(state))
 
     def note(self, text: str) -> None:
-        """One line that stays: a checkpoint written, a warning, where the run lies."""
+        """Print a line that stays: a checkpoint written, a warning, the run directory."""
         if self.mode != "off":
             self._show()
             self._print(text)
 
     def _show(self) -> None:
         if self.mode == "panel" and self._live is None and not self._closed:
-            # The stream may be all that still reaches the terminal: others' output is somebody else's to redirect.
+            # Do not redirect the output of others: this stream may be all that still reaches the terminal.
             self._live = Live(
                 console=self._console,
                 refresh_per_second=2,

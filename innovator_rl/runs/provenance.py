@@ -1,7 +1,8 @@
-"""Who runs here: machine, process, code revision, package versions. Recorded once per attempt in run.json.
+"""Identify machine, process, code revision and package versions.
 
-A process number alone names nothing: numbers are reused, and two containers can share a host name. So a process is
-its number, its start time and the machine it counts on (boot id and process namespace).
+They are recorded once per attempt in run.json. A process id alone identifies nothing: ids are reused, and two containers
+can share a host name. A process is therefore identified by its id, its start time and its machine (boot id and process
+namespace).
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ START_TIME_TOLERANCE_SECONDS = 2.0  # psutil derives the start time from the boo
 
 @cache
 def machine() -> str:
-    """A name for the place where process numbers are valid: boot id and process namespace, or the host name."""
+    """Return a name for the machine on which process ids are valid.
+
+    It is boot id and process namespace, or the host name.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
@@ -43,7 +47,7 @@ def machine() -> str:
 
 
 def process_identity() -> dict[str, Any]:
-    """This process: host, machine, pid and start time (seconds since the epoch)."""
+    """Return host, machine, pid and start time (seconds since the epoch) of this process."""
     pid = os.getpid()
     return {
         "host": socket.gethostname(),
@@ -54,7 +58,10 @@ def process_identity() -> dict[str, Any]:
 
 
 def find_process(identity: dict[str, Any]) -> psutil.Process | None:
-    """The process that `identity` describes, if it runs on this machine and is no other that took its number."""
+    """Return the process that `identity` describes, or None.
+
+    It is None if the process does not run on this machine, or another process has its id.
+    """
     if identity.get("machine") != machine() or not identity.get("pid"):
         return None
     try:
@@ -66,7 +73,7 @@ def find_process(identity: dict[str, Any]) -> psutil.Process | None:
 
 
 def git_state(root: Path | None = None) -> dict[str, Any]:
-    """`{"revision": ..., "dirty": ...}` of the checkout this code runs from; both None outside a checkout."""
+    """Return revision and dirty flag of this code's checkout; both None outside one."""
     root = root or Path(__file__).resolve().parents[2]
 
     def git(*words: str) -> str | None:
@@ -78,7 +85,7 @@ def git_state(root: Path | None = None) -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    # An upload or an installed wheel may lie inside somebody else's checkout: its revision would name other code.
+    # An upload or an installed wheel may be inside another project's checkout, whose revision would name other code.
     top = git("rev-parse", "--show-toplevel")
     if top is None or Path(top) != root:
         return {"revision": os.environ.get("INNOVATOR_GIT_REVISION"), "dirty": None}
@@ -87,7 +94,7 @@ def git_state(root: Path | None = None) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a run's numbers, those that are installed."""
+    """Versions of Python and of the installed packages that affect a run's results."""
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in PACKAGES:
         try:

@@ -1,7 +1,7 @@
-"""The run directory: its paths, run.json, and the verdict whether a run is alive.
+"""Manage a run directory: its paths, run.json, heartbeat and status.
 
-run.json says what a run is and what it last reported; it cannot say that its writer was killed. Readers therefore ask
-`RunDir.state`, which turns "running" into "dead" when the heartbeat is older than a minute or the process is gone.
+run.json describes a run and its last report. It cannot record that its writer was killed, so readers use `RunDir.state`,
+which turns "running" into "dead" when the heartbeat is older than a minute or the process is gone.
 
     run = RunDir(resolve_runs_dir("runs") / "demo")
     attempt = run.open_attempt(resume_step=0)      # takes the lock, starts the heartbeat
@@ -40,11 +40,14 @@ RAY_UPLOADS = "working_dir_files"
 
 
 def resolve_runs_dir(runs_dir: str | Path = "runs") -> Path:
-    """The absolute directory that holds the runs.
+    """Return the absolute directory of the runs.
 
-    An absolute `runs_dir` is taken as it is. A relative one is replaced by the environment variable INNOVATOR_RUNS_DIR
-    where that is set (`innovator submit` does), and lies under the current directory otherwise; under the home directory
-    where the current one is the uploaded copy of a Ray job, which Ray deletes.
+    An absolute `runs_dir` is used as it is. A relative one is replaced by the environment variable INNOVATOR_RUNS_DIR
+    where that is set (`innovator submit` sets it). Otherwise it is below the current directory, or below the home
+    directory where the current one is the uploaded copy of a Ray job, which Ray deletes.
+
+    Raises:
+        UserError: INNOVATOR_RUNS_DIR is not an absolute path.
     """
     path = Path(runs_dir).expanduser()
     if path.is_absolute():
@@ -56,14 +59,14 @@ def resolve_runs_dir(runs_dir: str | Path = "runs") -> Path:
     base = Path(chosen).expanduser()
     if not base.is_absolute():
         raise UserError(
-            f"{RUNS_DIR_VARIABLE}={chosen!r} is not an absolute path: set it to a directory that outlives the run"
+            f"{RUNS_DIR_VARIABLE}={chosen!r} must be an absolute path: set it to a directory that outlives the run"
         )
     return base
 
 
 @dataclass(frozen=True)
 class RunState:
-    """What a reader may believe about a run: `status` includes the verdict "dead", `detail` says why."""
+    """The state of a run for readers; `status` may be "dead", `detail` is the reason."""
 
     name: str
     status: str
@@ -78,7 +81,7 @@ class RunState:
 
     @property
     def live(self) -> bool:
-        """Whether the run is being written now."""
+        """Return whether the run is being written now."""
         return self.status in LIVE
 
 
@@ -113,16 +116,25 @@ class RunDir:
     # Writing: one process at a time.
 
     def open_attempt(self, resume_step: int = 0, total_steps: int | None = None, ray_job_id: str | None = None) -> int:
-        """Become the writer and return the attempt's number (1 for a new run). `UserError` if another writer lives."""
+        """Become the writer and return the number of the attempt, 1 for a new run.
+
+        Args:
+            resume_step: The last step kept from earlier attempts.
+            total_steps: The number of steps of the whole run.
+            ray_job_id: The id of the Ray job; by default the environment's.
+
+        Raises:
+            UserError: Another writer is alive.
+        """
         self.create()
         self._lock.acquire()
         now = utc_now()
         record = read_json(self.run_json) or {"created": now, "attempts": []}
         attempts = record.setdefault("attempts", [])
         for previous in attempts:
-            if not previous.get("ended"):  # its writer was killed: the last heartbeat is the last thing known of it
+            if not previous.get("ended"):  # its writer was killed; the last heartbeat is the best end time
                 previous.update(
-                    ended=record.get("heartbeat", now), status="dead", cause="the process ended without a word"
+                    ended=record.get("heartbeat", now), status="dead", cause="the process ended without a final status"
                 )
         attempts.append(
             {
@@ -159,14 +171,17 @@ class RunDir:
         threading.Thread(target=self._beat, name="run-heartbeat", daemon=True).start()
         return len(attempts)
 
-    def note(self, **facts: Any) -> None:
-        """Record facts learnt after the start in run.json: `note(ray_job_id=..., dashboard="http://...")`."""
+    def note(self, **fields: Any) -> None:
+        """Add fields to run.json: `note(ray_job_id=..., dashboard="http://...")`."""
         with self._guard:
-            self._record.update(facts)
+            self._record.update(fields)
             self._save()
 
     def heartbeat(self, step: int, phase: str) -> None:
-        """Report step and phase. A background thread keeps the time fresh, so a long phase is not a dead run."""
+        """Report step and phase.
+
+        A background thread refreshes the time of the heartbeat, so that a long phase is not a dead run.
+        """
         with self._guard:
             changed = (step, phase) != (self._record.get("step"), self._record.get("phase"))
             if not changed:
@@ -179,7 +194,12 @@ class RunDir:
             self._save_quietly()
 
     def finish(self, status: str, cause: str = "") -> None:
-        """End the attempt as finished, failed or stopped, with the cause in words, and give the run up."""
+        """End the attempt as finished, failed or stopped, and release the run.
+
+        Args:
+            status: One of `ENDED`.
+            cause: The reason in words.
+        """
         assert status in ENDED, f"status {status!r} is none of {ENDED}"
         self._ended.set()
         with self._guard:
@@ -220,14 +240,17 @@ class RunDir:
                     self._record["heartbeat"] = utc_now()
                     self._save_quietly()
 
-    # Reading: anybody, any time.
+    # Reading: any process, at any time.
 
     def metrics(self) -> list[dict[str, Any]]:
-        """One dictionary a step, the newest attempt of each."""
+        """Return one dictionary per step, of the newest attempt of each."""
         return read_metrics(self.metrics_jsonl)
 
     def state(self, now: datetime | None = None) -> RunState:
-        """The run as a reader should report it; a directory without run.json has the status "unknown"."""
+        """Return the state of the run.
+
+        A directory without run.json has the status "unknown".
+        """
         record = read_json(self.run_json)
         if record is None:
             return RunState(self.name, "unknown", "no readable run.json")
@@ -237,11 +260,11 @@ class RunDir:
         if status in LIVE:
             gone = record.get("machine") == machine() and find_process(record) is None
             if gone:
-                status, detail = "dead", f"process {record.get('pid')} is gone; last sign of life {duration(age)} ago"
+                status, detail = "dead", f"process {record.get('pid')} is gone; last heartbeat {duration(age)} ago"
             elif age > DEAD_AFTER_SECONDS:
                 status, detail = (
                     "dead",
-                    f"no sign of life for {duration(age)} from process {record.get('pid')} on {record.get('host')}",
+                    f"no heartbeat for {duration(age)} from process {record.get('pid')} on {record.get('host')}",
                 )
         return RunState(
             name=self.name,
@@ -258,7 +281,7 @@ class RunDir:
 
 
 def _submission_id() -> str | None:
-    # Ray hands a submitted job's configuration to its driver in this variable, whoever submitted it.
+    # Ray passes a submitted job's configuration to its driver in this variable.
     try:
         submitted = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
         return (submitted.get("metadata") or {}).get("job_submission_id")
@@ -267,12 +290,15 @@ def _submission_id() -> str | None:
 
 
 def page_link(run: RunDir) -> str:
-    """Where `innovator dashboard` shows the run: below INNOVATOR_DASHBOARD_URL, or on this machine at the usual port."""
+    """Return the URL of the run in the dashboard.
+
+    The dashboard is at INNOVATOR_DASHBOARD_URL, or on this machine at its default port.
+    """
     base = os.environ.get("INNOVATOR_DASHBOARD_URL", "http://127.0.0.1:8000").rstrip("/")
     return f"{base}/#/run/{run.name}"
 
 
 def list_runs(runs_dir: Path) -> list[RunDir]:
-    """Every run under `runs_dir`, newest first by creation time."""
+    """Return every run below `runs_dir`, newest first by creation time."""
     found = [RunDir(path.parent) for path in runs_dir.glob("*/run.json")]
     return sorted(found, key=lambda run: str((read_json(run.run_json) or {}).get("created", "")), reverse=True)

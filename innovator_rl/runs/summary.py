@@ -1,7 +1,8 @@
-"""Summarize a step's or a validation's metrics under the names that `Progress` shows.
+"""Summarize the metrics of a step or a validation.
 
-The flat metrics of a step carry figures per domain as `domain/NAME/...`; `innovator_rl.rollouts.domain_figures` reads the
-same figures from the recorded rollouts.
+The summary has the names that `Progress` shows. The flat metrics of a step contain figures per domain as
+`domain/NAME/...`; `innovator_rl.rollouts.domain_figures` reads the same figures from the recorded rollouts. Metrics with
+the names of earlier versions are accepted.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from innovator_rl.runs.metric_names import current_names
+
 FIGURES = {
     "reward": ("critic/score/mean", "critic/rewards/mean"),
     "tokens_per_second": ("perf/throughput",),
     "response_tokens": ("response_length/mean",),
     "seconds": ("timing_s/step", "perf/time_per_step"),
-    "groups_kept": ("sampling/kept_groups", "sampling/useful_groups"),
+    "groups_kept": ("sampling/kept_groups",),
 }
 DROPPED_PREFIX = "sampling/dropped_"
 VALIDATION_ACCURACY = re.compile(r"^val-core/(?P<source>.+)/(?:acc|reward)/mean@\d+$")
@@ -25,9 +28,14 @@ Domains = Mapping[str, Mapping[str, Any]]
 
 
 def trained_domains(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Read figures per domain from the sampler's `domain/NAME/...` metrics; accuracy and reward are None where nothing was judged."""
+    """Read figures per domain from the `domain/NAME/...` metrics of a step.
+
+    Returns:
+        For each domain `accuracy`, `reward`, `responses`, `scored` and `correct`. Accuracy and reward are None where no
+        response was scored.
+    """
     found: dict[str, dict[str, Any]] = {}
-    for key, value in metrics.items():
+    for key, value in current_names(metrics).items():
         parts = key.split("/")
         if parts[0] == "domain" and len(parts) == 3:
             found.setdefault(parts[1], {})[parts[2]] = value
@@ -35,26 +43,30 @@ def trained_domains(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _trained_domain(values: Mapping[str, Any]) -> dict[str, Any]:
-    responses, unscored = values.get("responses"), values.get("unscored", values.get("unjudged")) or 0.0
-    judged = None if responses is None else round(responses * (1 - unscored))
-    accuracy, reward = (None if judged == 0 else values.get(name) for name in ("correct", "score"))
+    responses, unscored = values.get("responses"), values.get("unscored") or 0.0
+    scored = None if responses is None else round(responses * (1 - unscored))
+    accuracy, reward = (None if scored == 0 else values.get(name) for name in ("correct", "score"))
     return {
         "accuracy": accuracy,
         "reward": reward,
         "responses": responses,
-        "judged": judged,
-        "correct": None if accuracy is None or judged is None else accuracy * judged,
+        "scored": scored,
+        "correct": None if accuracy is None or scored is None else accuracy * scored,
     }
 
 
 def overall_accuracy(domains: Domains | None) -> float | None:
-    """Correct responses over judged ones, all domains together; None where nothing was judged."""
-    judged = sum(values.get("judged") or 0 for values in (domains or {}).values())
-    return sum(values.get("correct") or 0 for values in (domains or {}).values()) / judged if judged else None
+    """Return the share of correct responses among scored ones over all domains.
+
+    It is None where no response was scored.
+    """
+    scored = sum(values.get("scored") or 0 for values in (domains or {}).values())
+    return sum(values.get("correct") or 0 for values in (domains or {}).values()) / scored if scored else None
 
 
 def step_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> dict[str, Any]:
-    """The figures of a training step; keys as in `ProgressState.last`, those that are known."""
+    """Return the figures of a training step under the keys of `ProgressState.last`."""
+    metrics = current_names(metrics)
     figures: dict[str, Any] = {name: value for name, value in metrics.items() if "/" not in name}
     for name, sources in FIGURES.items():
         known = [metrics[key] for key in sources if _is_number(metrics.get(key))]
@@ -72,7 +84,10 @@ def step_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> 
 
 
 def validation_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> dict[str, Any]:
-    """`accuracy` and `domains` of a validation; by data source where no domains are given."""
+    """Return `accuracy` and `domains` of a validation.
+
+    Where no domains are given, they are the data sources.
+    """
     figures: dict[str, Any] = {name: value for name, value in metrics.items() if "/" not in name}
     if domains:
         figures.setdefault("domains", domains)

@@ -1,4 +1,6 @@
-"""Metrics as TensorBoard event files, written with the tensorboard package alone: neither torch nor TensorFlow.
+"""Write metrics as TensorBoard event files.
+
+Only the tensorboard package is needed, neither torch nor TensorFlow.
 
 Every attempt adds its own event file to the same directory, so a resume erases nothing. Steps that a resume redoes
 would be drawn twice; the writer opens a resumed attempt with TensorBoard's own restart mark, which makes it discard
@@ -26,12 +28,18 @@ log = logging.getLogger(__name__)
 
 
 class TensorBoardWriter:
-    """Writes scalars to `directory`; one that cannot be written raises `OSError` at once, later errors do not.
-
-    `resume_step` is the last step kept from earlier attempts (0 for a new run).
-    """
+    """A writer of scalars. Once it is open, errors are logged and never raised."""
 
     def __init__(self, directory: Path, resume_step: int = 0) -> None:
+        """Open an event file in `directory`.
+
+        Args:
+            directory: Where the event files are.
+            resume_step: The last step kept from earlier attempts; 0 for a new run.
+
+        Raises:
+            OSError: The directory cannot be written.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self._writer = EventFileWriter(str(directory), flush_secs=FLUSH_SECONDS)
         if resume_step > 0:
@@ -48,7 +56,7 @@ class TensorBoardWriter:
         try:
             self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
             self._writer.flush()
-        except (OSError, ValueError, RuntimeError) as error:  # metrics.jsonl is the record; this is a picture of it
+        except (OSError, ValueError, RuntimeError) as error:  # metrics.jsonl is the record; the events are a copy
             log.warning("TensorBoard events of step %d not written: %s", step, error)
 
     def close(self) -> None:

@@ -1,9 +1,10 @@
-"""How a response becomes a reward: the plugin API, the registry of rewarders, the pool of killable processes,
-overlong shaping.
+"""Score responses: plugin API, rewarder registry, worker pool, overlong shaping.
 
-A rewarder's author needs `Score` and its short forms from here; a caller needs `ScoringPool` and `ScoreRequest`.
+An author of a rewarder imports `Score`, its short forms and `UserError` from here; a caller imports `ScoringPool` and
+`ScoreRequest`.
 """
 
+from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import ENGINE_REASONS, Rewarder, Score, ScoreRequest, abstain, right, wrong
 from innovator_rl.scoring.overlong import Overlong, compose
 from innovator_rl.scoring.pool import ScoringPool
@@ -15,6 +16,7 @@ __all__ = [
     "Score",
     "ScoreRequest",
     "ScoringPool",
+    "UserError",
     "abstain",
     "compose",
     "right",

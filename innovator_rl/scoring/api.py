@@ -1,14 +1,15 @@
-"""The plugin API of rewards: what a rewarder is handed and what it gives back (`calling.py`: how it is called).
+"""Define the plugin API of rewards: `ScoreRequest` goes in, `Score` comes out.
 
-A judgement has one of three outcomes, which are kept apart from here to the record of a run:
+How a rewarder is called is described in `invoke.py`. A score has one of three outcomes, which stay distinct from here
+to the record of a run:
 
-- `scored`: the response was read and judged; `value` and `correct` count;
-- `abstained`: the rewarder declines, with a reason; the response teaches nothing and counts for nobody;
-- `error`: the infrastructure failed (a crash, a time-out, an exception), after a second try where one may help. Like
-  an abstention it is no verdict, and it is never a silent 0.
+- `scored`: the response was read and scored; `value` and `correct` count.
+- `abstained`: the row cannot be scored, for a stated reason; the sample is unscored and counts in no average.
+- `error`: the infrastructure failed (a crash, a time-out, an exception), after a second try where one may help. The
+  sample is unscored as well, and it is never recorded as a silent 0.
 
 Everything that crosses a process border is plain data (`to_dict`, `from_dict`): an object of a computer-algebra
-system may take for ever to print or pickle, a string cannot.
+system may take forever to print or pickle, a string cannot.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Outcome = Literal["scored", "abstained", "error"]
 Rewarder = Callable[..., Any]
 
 TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "</s>")
-"""Tokens with which chat templates end a response; no rewarder sees them."""
+"""Tokens with which chat templates end a response; they are removed before scoring."""
 
 REQUEST_ARGUMENTS = ("prompt", "response", "answer", "info", "data_source")
 
@@ -40,13 +41,13 @@ ENGINE_REASONS: dict[str, str] = {
     "too_long": "the answer or the response exceeds the rewarder's input cap and was not parsed",
     "bad_reference": "the reference answer of the data row cannot be used",
     "bad_info": "the row's info does not have the form the rewarder documents",
-    "abstained": "the rewarder returned None: it does not judge this response",
+    "abstained": "the rewarder returned None: it does not score this response",
     "unsafe_code_refused": "the rewarder would run the response as a program and was not allowed to",
     "timeout": "the rewarder ran past its deadline and its process was killed",
     "crashed": "the rewarder's process died, twice",
     "memory": "the rewarder asked for more memory than it may have",
     "raised": "the rewarder raised an exception",
-    "bad_result": "the rewarder returned something that is no score, or a value that is not finite",
+    "bad_result": "the rewarder returned something that is not a score, or a value that is not finite",
     "unknown_rewarder": "no rewarder of that name is installed",
     "load_failed": "the rewarder is installed but could not be imported or constructed",
     "engine_failed": "the scoring processes could not be started",
@@ -76,11 +77,19 @@ _REASON_FORM = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """The judgement of one response.
+    """The score of one response.
 
-    `value` is the reward; `correct` is what dynamic sampling and pass@k count; `reason` a short code; `extracted` the
-    answer read out of the response; `terms` the named parts of the value; `seconds` the judging time, set by the
-    pool. Raises `ValueError` when a field cannot be used.
+    Attributes:
+        value: The reward, a finite number.
+        correct: What dynamic sampling and pass@k count.
+        reason: A short code, from `ENGINE_REASONS` or the rewarder's own.
+        extracted: The answer that was read out of the response.
+        terms: The named parts of the value.
+        outcome: `scored`, `abstained` or `error`.
+        seconds: The time of the call, set by the pool.
+
+    Raises:
+        ValueError: A field cannot be used.
     """
 
     value: float
@@ -111,27 +120,41 @@ class Score:
         object.__setattr__(self, "terms", {name: float(part) for name, part in self.terms.items()})
 
     @property
-    def judged(self) -> bool:
-        """Whether this is a verdict on the response: neither an abstention nor an error."""
+    def scored(self) -> bool:
+        """Return whether the value counts: neither an abstention nor an error."""
         return self.outcome == "scored"
 
     def to_dict(self) -> dict[str, Any]:
-        """The score as JSON-ready data; `from_dict` is its inverse."""
+        """Return the score as JSON-ready data; `from_dict` is the inverse."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Score:
-        """A score from `to_dict`'s form. Raises `ValueError` or `TypeError` on anything else."""
+        """Return the score that `to_dict` wrote.
+
+        Raises:
+            ValueError: A field cannot be used.
+            TypeError: A field is unknown or missing.
+        """
         return cls(**data)
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreRequest:
-    """One response to judge, or all responses of a prompt for a rewarder that compares them (`responses`).
+    """One response to score, or all responses of a prompt for a group rewarder.
 
-    Plain strings and one dictionary of JSON data. `rewarder` is an installed name (`innovator reward list`),
-    `package.module:attribute`, `path/to/file.py:attribute` or a formula of those (see `composition.py`); `info` is
-    what the data row carries for it. Raises `TypeError` for a text that is no string.
+    Attributes:
+        rewarder: An installed name (`innovator reward list`), `package.module:attribute`, `path/to/file.py:attribute`
+            or a composite of those (see `composite.py`).
+        response: The text to score.
+        answer: The reference answer of the data row.
+        prompt: The prompt as text.
+        info: What the data row provides for the rewarder, as JSON data.
+        data_source: The name of the data set.
+        responses: All responses of the prompt, for a rewarder that compares them.
+
+    Raises:
+        TypeError: A text is not a string, or `info` is not a dictionary.
     """
 
     rewarder: str
@@ -149,39 +172,39 @@ class ScoreRequest:
 
     @property
     def size(self) -> int:
-        """How many scores it asks for."""
+        """Return the number of scores that the request asks for."""
         return len(self.responses) or 1
 
     def arguments(self) -> dict[str, Any]:
-        """What a rewarder may name as parameters."""
+        """Return what a rewarder may name as parameters."""
         return {name: getattr(self, name) for name in REQUEST_ARGUMENTS}
 
     def to_dict(self) -> dict[str, Any]:
-        """The request as JSON-ready data."""
+        """Return the request as JSON-ready data."""
         return {"rewarder": self.rewarder, **self.arguments(), "responses": list(self.responses)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ScoreRequest:
-        """A request from `to_dict`'s form."""
+        """Return the request that `to_dict` wrote."""
         return cls(**{**data, "responses": tuple(data.get("responses", ()))})
 
 
 def error_score(reason: str, seconds: float = 0.0) -> Score:
-    """The score of a response that the engine could not have judged: value 0, not correct, outcome `error`."""
+    """Return the score of a failed call: value 0, not correct, outcome `error`."""
     assert reason in ERROR_REASONS, reason
     return Score(value=0.0, correct=False, reason=reason, outcome="error", seconds=seconds)
 
 
 def abstain(reason: str = "abstained") -> Score:
-    """The score of a response that the rewarder declines to judge."""
+    """Return the score of a response that the rewarder cannot score."""
     return Score(value=0.0, correct=False, reason=reason, outcome="abstained")
 
 
 def right(extracted: str | None = None, **terms: float) -> Score:
-    """Full marks."""
+    """Return full marks: value 1, correct."""
     return Score(value=1.0, correct=True, reason="correct", extracted=extracted, terms=terms)
 
 
 def wrong(reason: str = "wrong", extracted: str | None = None, **terms: float) -> Score:
-    """No marks, with the reason why."""
+    """Return no marks, with the reason."""
     return Score(value=0.0, correct=False, reason=reason, extracted=extracted, terms=terms)

@@ -1,13 +1,15 @@
-"""Several rewarders as one: gates, weights and a cap, written as a formula wherever a rewarder's name is accepted.
+"""Combine several rewarders into one with gates, weights and a cap.
 
-    format >> physics                          the answer is judged only where the format is right
+A composite reward is an expression that may stand wherever the name of a rewarder is accepted:
+
+    format >> physics                          the answer is scored only where the format is right
     format >> 0.9 * physics + 0.1 * language   a weighted sum behind a gate
     math + 0.2 * brevity [-1, 1]               a sum whose value is cut to the range
 
-A gate passes where its score is `correct`; where it does not, the response is worth 0 with the gate's reason, and no
-later rewarder sees it. `correct`, `reason` and `extracted` are those of the first summand, so that a bonus for form
-never makes an answer right. Each summand's share of the value is a term under its name, and its own terms follow as
-`name.term`. Where any of them abstains or fails there is no verdict on the whole: a missing part is not a part of 0.
+A gate passes where its score is `correct`. Where it does not, the response is worth 0 with the gate's reason, and no
+later rewarder is called. `correct`, `reason` and `extracted` are those of the first summand, so that a bonus for form
+never makes an answer right. Each summand's share of the value, weight included, is a term under its name, and its
+own terms follow as `name.term`. Where any part abstains or fails the whole is unscored: a missing part is not a part of 0.
 """
 
 from __future__ import annotations
@@ -25,7 +27,14 @@ _WEIGHTED = re.compile(r"(?:(?P<weight>\S+)\s+\*\s+)?(?P<name>\S+)")
 
 @dataclasses.dataclass(frozen=True)
 class CompositeReward:
-    """A parsed formula: names of gates in order, (weight, name) of the summands, the range of the value."""
+    """A parsed composite reward.
+
+    Attributes:
+        gates: The names of the gates, in order.
+        summands: Weight and name of each summand.
+        low: The least value.
+        high: The greatest value.
+    """
 
     gates: tuple[str, ...]
     summands: tuple[tuple[float, str], ...]
@@ -34,21 +43,25 @@ class CompositeReward:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every rewarder in it."""
+        """Return the names of all rewarders, gates first."""
         return (*self.gates, *(name for _, name in self.summands))
 
-    def evaluate(self, judge: Callable[[str], Score]) -> Score:
-        """The score of one response; `judge` gives that of a rewarder by name and is asked in the formula's order."""
+    def evaluate(self, score_of: Callable[[str], Score]) -> Score:
+        """Return the score of one response.
+
+        Args:
+            score_of: Returns the score of a rewarder by name; called in the order of the expression.
+        """
         for gate in self.gates:
-            passed = judge(gate)
-            if not passed.judged:
+            passed = score_of(gate)
+            if not passed.scored:
                 return passed
             if not passed.correct:
                 return Score(0.0, False, passed.reason, passed.extracted, {label(gate): 0.0})
         scores = []
         for _, name in self.summands:
-            scores.append(judge(name))
-            if not scores[-1].judged:
+            scores.append(score_of(name))
+            if not scores[-1].scored:
                 return scores[-1]
         terms: dict[str, float] = {}
         for (weight, name), score in zip(self.summands, scores, strict=True):
@@ -60,45 +73,52 @@ class CompositeReward:
 
 
 def is_composite(text: str) -> bool:
-    """Whether a rewarder's name is a formula of several, or a single one with a weight or a cap."""
+    """Return whether a rewarder's name combines several, or has a weight or a cap."""
     return any(mark in text for mark in (">>", " + ", " * ")) or bool(_CAP.match(text.strip()))
 
 
 def label(name: str) -> str:
-    """The short name of a summand: an installed name, or the attribute of `module:attribute`."""
+    """Return a summand's short name.
+
+    It is an installed name, or the attribute of `module:attribute`.
+    """
     return name.partition("(")[0].rpartition(":")[2]
 
 
 def parse(text: str) -> CompositeReward:
-    """Parse a formula. Raises `UserError` naming the part that cannot be read."""
+    """Parse a composite reward.
+
+    Raises:
+        UserError: A part cannot be read; the message names it.
+    """
     *gates, body = (part.strip() for part in text.split(">>"))
     low, high = float("-inf"), float("inf")
     if cap := _CAP.match(body):
         body = cap["sum"]
         low, high = _number(cap["low"], text), _number(cap["high"], text)
         if not low < high:
-            raise UserError(f"reward formula {text!r}: the cap [{low:g}, {high:g}] is empty; write [low, high]")
+            raise UserError(f"composite reward {text!r}: the cap [{low:g}, {high:g}] is empty; write [low, high]")
     summands = []
     for part in re.split(r"\s\+\s", body):
         weighted = _WEIGHTED.fullmatch(part.strip())
         if weighted is None:
-            raise UserError(f"reward formula {text!r}: cannot read {part.strip()!r}; write `0.5 * name + name`")
+            raise UserError(f"composite reward {text!r}: cannot read {part.strip()!r}; write `0.5 * name + name`")
         summands.append((_number(weighted["weight"], text) if weighted["weight"] else 1.0, weighted["name"]))
     for gate in gates:
         if not gate or re.search(r"\s", gate):
-            raise UserError(f"reward formula {text!r}: {gate!r} before >> is not the name of one rewarder")
-    formula = CompositeReward(tuple(gates), tuple(summands), low, high)
-    labels = [label(name) for name in formula.names]
+            raise UserError(f"composite reward {text!r}: {gate!r} before >> is not the name of one rewarder")
+    composite = CompositeReward(tuple(gates), tuple(summands), low, high)
+    labels = [label(name) for name in composite.names]
     if len(set(labels)) < len(labels):
-        raise UserError(f"reward formula {text!r} names a rewarder twice: {', '.join(sorted(labels))}")
-    return formula
+        raise UserError(f"composite reward {text!r} names a rewarder twice: {', '.join(sorted(labels))}")
+    return composite
 
 
-def _number(text: str, formula: str) -> float:
+def _number(text: str, composite: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise UserError(f"reward formula {formula!r}: {text.strip()!r} is not a number") from None
+        raise UserError(f"composite reward {composite!r}: {text.strip()!r} is not a number") from None
     if number != number or number in (float("inf"), float("-inf")):
-        raise UserError(f"reward formula {formula!r}: {text.strip()!r} is not finite")
+        raise UserError(f"composite reward {composite!r}: {text.strip()!r} is not finite")
     return number

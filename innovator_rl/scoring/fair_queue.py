@@ -1,9 +1,10 @@
-"""Where requests wait: one line per rewarder, bounded together, served so that no rewarder starves another.
+"""Queue score requests per rewarder, so that no rewarder starves another.
 
-A slow domain (programs that run for seconds) must not hold up a fast one (integers), yet lanes must not idle because
-a domain has none of its own. So the pool's shared lanes take whatever waits, the rewarder with the fewest requests in
-flight first; and each rewarder has a lane in reserve, which opens when the shared ones are all busy and none of them
-serves it. A line therefore always moves, and at most one process a rewarder is added to the shared ones.
+A slow domain (programs that run for seconds) must not hold up a fast one (integers), yet workers must not idle because
+a domain has none of its own. So the pool's shared workers take whatever waits, from the rewarder with the fewest
+requests in flight. Each rewarder also has one worker in reserve, which takes a request when the shared workers are all
+busy and none of them serves that rewarder. Every queue therefore moves, at the cost of at most one process per
+rewarder.
 """
 
 from __future__ import annotations
@@ -14,114 +15,138 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from innovator_rl.errors import WorkerError
 from innovator_rl.scoring.api import ScoreRequest
 
 
-@dataclass(eq=False)
-class Task:
-    """A request, or with `request=None` the wish to have the rewarder described.
+class PoolClosed(WorkerError):
+    """A request was submitted to a scoring pool that is closed."""
 
-    `failed_worker` is the lane that failed at it, which gets the task again only where there is no other; `spent` the
-    seconds that the failed call took, `failure` its reason.
+
+@dataclass(eq=False)
+class QueuedRequest:
+    """A request with the future of its result; `request=None` asks for a description of the rewarder.
+
+    `failed_worker` is the worker that failed at it, which gets it again only where there is no other worker;
+    `spent_seconds` is how long the failed call took, `failure` its reason.
     """
 
     rewarder: str
     request: ScoreRequest | None
     future: Future[Any] = field(default_factory=Future)
     failed_worker: object | None = None
-    spent: float = 0.0
+    spent_seconds: float = 0.0
     failure: str = ""
 
 
 class FairRequestQueue:
-    """Thread-safe, bounded lines. `limit`: tasks that may wait; `lanes`: how many shared lanes take from them."""
+    """Thread-safe, bounded queues of requests, one per rewarder."""
 
-    def __init__(self, limit: int, lanes: int) -> None:
+    def __init__(self, limit: int, shared_workers: int) -> None:
+        """Open the queues.
+
+        Args:
+            limit: The number of requests that may wait, all rewarders together.
+            shared_workers: The number of workers that take requests of any rewarder.
+        """
         self.limit = limit
-        self.lanes = lanes
-        self._lines: dict[str, deque[Task]] = {}
+        self.shared_workers = shared_workers
+        self._queues: dict[str, deque[QueuedRequest]] = {}
         self._waiting = 0
         self._in_flight: Counter[str] = Counter()
-        self._idle = lanes
+        self._idle = shared_workers
         self._closed = False
         self._changed = threading.Condition()
 
-    def put(self, task: Task, seconds: float | None = None) -> bool:
-        """Let a task in, waiting while the room is full, at most `seconds`; False when it stayed full.
+    def put(self, item: QueuedRequest, seconds: float | None = None) -> bool:
+        """Add a request, waiting at most `seconds` while the queues are full.
 
-        Raises `RuntimeError` when the room is closed.
+        Returns:
+            False when the queues stayed full.
+
+        Raises:
+            PoolClosed: The queues have been closed.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._closed or self._waiting < self.limit, seconds):
                 return False
             if self._closed:
-                raise RuntimeError("the scoring pool is closed")
-            self._lines.setdefault(task.rewarder, deque()).append(task)
+                raise PoolClosed("the scoring pool is closed")
+            self._queues.setdefault(item.rewarder, deque()).append(item)
             self._waiting += 1
             self._changed.notify_all()
         return True
 
-    def take(self, lane: object, reserved_for: str | None = None) -> Task | None:
-        """The next task for a lane, waited for; None once the room is closed."""
+    def take(self, worker: object, reserved_for: str | None = None) -> QueuedRequest | None:
+        """Wait for the next request for a worker; return None once the queues are closed."""
         with self._changed:
             while not self._closed:
-                line = self._line(lane) if reserved_for is None else self._starved(reserved_for)
-                if line:
-                    return self._leave(line, lane, reserved_for)
+                queue = self._next_queue(worker) if reserved_for is None else self._starved(reserved_for)
+                if queue:
+                    return self._remove(queue, worker, reserved_for)
                 self._changed.wait()
         return None
 
-    def finish(self, task: Task, reserved_for: str | None = None, *, failed_on: object | None = None) -> None:
-        """A lane is free again. With `failed_on` its task goes back to the head of its line, for another lane."""
+    def finish(self, item: QueuedRequest, reserved_for: str | None = None, *, failed_on: object | None = None) -> None:
+        """Mark a worker as free.
+
+        With `failed_on` the request returns to the head of its queue for another worker.
+        """
         with self._changed:
-            self._in_flight[task.rewarder] -= 1
+            self._in_flight[item.rewarder] -= 1
             self._idle += reserved_for is None
             if failed_on is not None:
-                task.failed_worker = failed_on
+                item.failed_worker = failed_on
                 if self._closed:
-                    _cancel_pending(task)
+                    _cancel_pending(item)
                 else:
-                    self._lines.setdefault(task.rewarder, deque()).appendleft(task)
+                    self._queues.setdefault(item.rewarder, deque()).appendleft(item)
                     self._waiting += 1
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody in, send everybody who waits away."""
+        """Refuse new requests and cancel those that wait."""
         with self._changed:
             self._closed = True
-            for line in self._lines.values():
-                for task in line:
-                    _cancel_pending(task)
-            self._lines.clear()
+            for queue in self._queues.values():
+                for item in queue:
+                    _cancel_pending(item)
+            self._queues.clear()
             self._changed.notify_all()
 
-    def _line(self, lane: object) -> deque[Task] | None:
-        """The line whose rewarder has the fewest requests in flight; among equals the one served longest ago."""
-        open_to = [name for name, line in self._lines.items() if self._eligible(line, lane) is not None]
-        return self._lines[min(open_to, key=lambda name: self._in_flight[name])] if open_to else None
+    def _next_queue(self, worker: object) -> deque[QueuedRequest] | None:
+        """Return the queue whose rewarder has the fewest requests in flight.
 
-    def _starved(self, name: str) -> deque[Task] | None:
-        return self._lines.get(name) if self._idle <= 0 and not self._in_flight[name] else None
+        `min` keeps the first of equals, and `_remove` moves a served queue to the end of the dictionary: among equals
+        the queue that was served longest ago comes first.
+        """
+        eligible = [name for name, queue in self._queues.items() if self._position(queue, worker) is not None]
+        return self._queues[min(eligible, key=lambda name: self._in_flight[name])] if eligible else None
 
-    def _eligible(self, line: deque[Task], lane: object) -> int | None:
-        """The place of the first task that this lane has not failed at."""
-        return next((i for i, task in enumerate(line) if task.failed_worker is not lane or self.lanes == 1), None)
+    def _starved(self, name: str) -> deque[QueuedRequest] | None:
+        """Return a rewarder's queue if no shared worker is idle and none serves this rewarder."""
+        return self._queues.get(name) if self._idle <= 0 and not self._in_flight[name] else None
 
-    def _leave(self, line: deque[Task], lane: object, reserved_for: str | None) -> Task:
-        place = self._eligible(line, lane) or 0
-        task = line[place]
-        del line[place]
-        rest = self._lines.pop(task.rewarder)
+    def _position(self, queue: deque[QueuedRequest], worker: object) -> int | None:
+        """Return the position of the first request at which this worker has not failed."""
+        alone = self.shared_workers == 1
+        return next((i for i, item in enumerate(queue) if alone or item.failed_worker is not worker), None)
+
+    def _remove(self, queue: deque[QueuedRequest], worker: object, reserved_for: str | None) -> QueuedRequest:
+        position = self._position(queue, worker) or 0
+        item = queue[position]
+        del queue[position]
+        rest = self._queues.pop(item.rewarder)
         if rest:
-            self._lines[task.rewarder] = rest  # served last, so last among equals
+            self._queues[item.rewarder] = rest  # served last, so last among equals
         self._waiting -= 1
-        self._in_flight[task.rewarder] += 1
+        self._in_flight[item.rewarder] += 1
         self._idle -= reserved_for is None
         self._changed.notify_all()
-        return task
+        return item
 
 
-def _cancel_pending(task: Task) -> None:
-    """End a wait for good: a future that already runs, because its task was tried once, cannot be cancelled."""
-    if not task.future.cancel():
-        task.future.set_exception(CancelledError())
+def _cancel_pending(item: QueuedRequest) -> None:
+    """End a wait for good; a future that was tried once is running and cannot be cancelled."""
+    if not item.future.cancel():
+        item.future.set_exception(CancelledError())

@@ -1,8 +1,8 @@
-"""Responses of a prompt arrive one by one; a group rewarder wants them together.
+"""Collect the responses of a prompt for a rewarder that scores them together.
 
-`GroupBatcher.score` waits until all `size` responses under a key have come, asks the pool once, and gives each its own
-score. A response that never comes (its generation failed) must not hold up the others for ever: `patience` seconds
-after the latest arrival, those that are there are judged.
+`GroupBatcher.score` waits until all `size` responses under a key have arrived, one by one, submits them to the pool once, and
+returns to each caller its own score. A response that never arrives (its generation failed) must not hold up the others:
+`patience` seconds after the latest arrival, the responses that did arrive are scored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from innovator_rl.scoring.api import Score, ScoreRequest
 
-RewardWorker = Callable[[ScoreRequest], Awaitable[list[Score]]]
+GroupScorer = Callable[[ScoreRequest], Awaitable[list[Score]]]
 
 
 @dataclasses.dataclass
@@ -24,16 +24,23 @@ class _Group:
 
 
 class GroupBatcher:
-    """Gathers single requests into group requests, on one event loop."""
+    """Gather single requests into group requests, on one event loop."""
 
-    def __init__(self, judge: RewardWorker, patience: float = 300.0) -> None:
-        self.judge = judge
+    def __init__(self, score_group: GroupScorer, patience: float = 300.0) -> None:
+        """Collect groups for `score_group`; `patience` is in seconds."""
+        self.score_group = score_group
         self.patience = patience
         self._groups: dict[str, _Group] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def score(self, key: str, size: int, request: ScoreRequest) -> Score:
-        """The score of one response, once the group `key` of `size` responses is complete."""
+        """Return the score of one response, once its group is complete.
+
+        Args:
+            key: The name of the group.
+            size: The number of responses in the group.
+            request: A request for this response alone.
+        """
         loop = asyncio.get_running_loop()
         group = self._groups.setdefault(key, _Group())
         future: asyncio.Future[Score] = loop.create_future()
@@ -42,21 +49,21 @@ class GroupBatcher:
         if group.timer is not None:
             group.timer.cancel()
         if len(group.requests) >= size:
-            self._close(key)
+            self._submit(key)
         else:
-            group.timer = loop.call_later(self.patience, self._close, key)
+            group.timer = loop.call_later(self.patience, self._submit, key)
         return await future
 
-    def _close(self, key: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._ask(self._groups.pop(key)))
-        self._running.add(task)
+    def _submit(self, key: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._resolve(self._groups.pop(key)))
+        self._running.add(task)  # the event loop keeps weak references only
         task.add_done_callback(self._running.discard)
 
-    async def _ask(self, group: _Group) -> None:
+    async def _resolve(self, group: _Group) -> None:
         whole = dataclasses.replace(group.requests[0], responses=tuple(request.response for request in group.requests))
         try:
-            scores = await self.judge(whole)
-        except BaseException as error:  # nobody may be left waiting
+            scores = await self.score_group(whole)
+        except BaseException as error:  # no caller may be left waiting
             for future in group.futures:
                 if not future.done():
                     future.set_exception(error)

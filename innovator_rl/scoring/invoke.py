@@ -1,12 +1,12 @@
-"""How a rewarder is called: with the arguments it names, its gold prepared once, its result made a `Score`.
+"""Call a rewarder with the arguments it names and turn its result into a `Score`.
 
 A rewarder is a function, or an instance of a class, that names the arguments it wants among `prompt`, `response`,
 `answer`, `info` and `data_source` and returns a `Score`. It may be `async`. A plain `float` or `bool` is accepted
-too, so that a one-line reward stays one line, and `None` means "I do not judge this one". Two more things it may do:
+too, so that a one-line reward stays one line, and `None` abstains. It may also do two more things:
 
 - **prepare the reference**: an attribute `prepare`, a method or function of any of `answer`, `info`, `prompt` and
-  `data_source`, is called once a reference and its result handed to every call as the argument `gold`;
-- **judge a group**: a rewarder that names `responses` receives the list of all responses of a prompt and returns one
+  `data_source`, is called once per reference; its result is passed to every call as `gold`;
+- **score a group**: a rewarder that names `responses` receives the list of all responses of a prompt and returns one
   result for each.
 """
 
@@ -42,9 +42,12 @@ MAX_GOLDS = 4_096
 
 
 class RewardCallable:
-    """A rewarder ready to be called. `version` is part of the key under which prepared references are kept.
+    """A rewarder that is ready to be called.
 
-    Raises `UserError` when the rewarder demands an argument that no request has.
+    `version` is part of the key under which prepared references are cached.
+
+    Raises:
+        UserError: The rewarder requires an argument that no request has.
     """
 
     def __init__(self, rewarder: Rewarder, version: str = "") -> None:
@@ -57,21 +60,21 @@ class RewardCallable:
 
     @property
     def group(self) -> bool:
-        """Whether it judges all responses of a prompt together."""
+        """Return whether it scores all responses of a prompt together."""
         return "responses" in self.names
 
     def __call__(self, request: ScoreRequest) -> list[Score]:
-        """One score for each response of the request. The rewarder's exceptions pass through."""
+        """Return one score per response; exceptions of the rewarder pass through."""
         if request.responses and not self.group:
-            raise UserError(f"rewarder {request.rewarder!r} judges single responses; it does not name `responses`")
+            raise UserError(f"rewarder {request.rewarder!r} scores single responses; it does not name `responses`")
         arguments = request.arguments() | {"responses": list(request.responses or [request.response])}
         if "gold" in self.names:
             arguments["gold"] = self._gold(request)
-        result = _finished(self.rewarder(**{name: arguments[name] for name in self.names}))
-        return normalise_group(result, request.size) if self.group else [normalise(result)]
+        result = _resolved(self.rewarder(**{name: arguments[name] for name in self.names}))
+        return normalize_group(result, request.size) if self.group else [normalize(result)]
 
     def _gold(self, request: ScoreRequest) -> Any:
-        """The prepared reference, from the cache where its content and the rewarder's version have been seen."""
+        """Return the prepared reference, cached under its content and the rewarder's version."""
         assert self.prepare is not None
         arguments = {name: getattr(request, name) for name in self.prepare_names}
         content = json.dumps([self.version, arguments], sort_keys=True, default=repr)
@@ -79,7 +82,7 @@ class RewardCallable:
         if key in self._golds:
             self._golds.move_to_end(key)
         else:
-            self._golds[key] = _finished(self.prepare(**arguments))
+            self._golds[key] = _resolved(self.prepare(**arguments))
             if len(self._golds) > MAX_GOLDS:
                 self._golds.popitem(last=False)
         return self._golds[key]
@@ -91,14 +94,17 @@ def call_rewarder(rewarder: Rewarder, request: ScoreRequest) -> Score:
 
 
 def named_arguments(rewarder: Rewarder) -> tuple[str, ...]:
-    """The request arguments that `rewarder` names; with `**kwargs` all of a single request.
+    """Return the request arguments that a rewarder names.
 
-    Raises `UserError` when it demands an argument that no request has.
+    A rewarder with `**kwargs` gets all arguments of a single request.
+
+    Raises:
+        UserError: The rewarder requires an argument that no request has.
     """
     prepared = ("gold",) if hasattr(rewarder, "prepare") else ()
     names = _names(rewarder, (*REQUEST_ARGUMENTS, "responses", *prepared))
     if "response" in names and "responses" in names:
-        raise UserError(f"rewarder {rewarder!r} names both `response` and `responses`; it judges one or the group")
+        raise UserError(f"rewarder {rewarder!r} names both `response` and `responses`; it must name one of them")
     return tuple(names)
 
 
@@ -113,7 +119,7 @@ def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
         if not optional and (parameter.name not in offered or not keyword):
             hint = "; `gold` needs an attribute `prepare`" if parameter.name == "gold" else ""
             raise UserError(
-                f"rewarder {function!r} asks for {parameter.name!r}; a rewarder is called by keyword with any of "
+                f"rewarder {function!r} requires {parameter.name!r}; a rewarder is called by keyword with any of "
                 + ", ".join(offered)
                 + hint
             )
@@ -122,7 +128,7 @@ def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.name in offered]
 
 
-def _finished(result: Any) -> Any:
+def _resolved(result: Any) -> Any:
     return asyncio.run(_await(result)) if inspect.isawaitable(result) else result
 
 
@@ -130,11 +136,12 @@ async def _await(awaitable: Any) -> Any:
     return await awaitable
 
 
-def normalise(result: object) -> Score:
-    """Make a `Score` of what a rewarder returned.
+def normalize(result: object) -> Score:
+    """Convert what a rewarder returned into a `Score`.
 
     A number is its own value and correct from 1 upwards; a bool is 1 or 0; None abstains. Anything else, NaN and
-    infinities are `bad_result`. Over-long texts are cut here so that no response can flood the pipe or the record.
+    infinities are `bad_result`. Texts that are too long are cut here, so that no response can flood the pipe or the
+    record.
     """
     if result is None:
         return abstain()
@@ -155,8 +162,11 @@ def normalise(result: object) -> Score:
     return Score(value=value, correct=value >= 1.0, reason="correct" if value >= 1.0 else "wrong")
 
 
-def normalise_group(results: object, size: int) -> list[Score]:
-    """Make `size` scores of what a group rewarder returned; `bad_result` for all where it is no list of that size."""
+def normalize_group(results: object, size: int) -> list[Score]:
+    """Convert what a group rewarder returned into `size` scores.
+
+    Every score is `bad_result` where the result is not a list of that size.
+    """
     if not isinstance(results, (list, tuple)) or len(results) != size:
         return [error_score("bad_result")] * size
-    return [normalise(result) for result in results]
+    return [normalize(result) for result in results]

@@ -1,9 +1,9 @@
-"""Soft overlong punishment, a named term of its own beside the judgement (DAPO, arXiv 2503.14476, equation 13).
+"""Apply the soft overlong penalty of DAPO (arXiv 2503.14476, equation 13).
 
-A response within `max_tokens - buffer_tokens` keeps its reward; inside the buffer the penalty grows linearly to
+The penalty is a named term of its own next to the score. A response within `max_tokens - buffer_tokens` keeps its
+reward; inside the buffer the penalty grows linearly to
 `-penalty` at `max_tokens`, and stays there. It changes the reward that the update sees, never `correct`: a right
-answer that is long remains right for dynamic sampling and pass@k. A response without a verdict has no reward to
-change.
+answer that is long remains right for dynamic sampling and pass@k. An unscored response has no reward to change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from innovator_rl.scoring.api import Score
 
 @dataclass(frozen=True)
 class Overlong:
-    """The shape of the punishment; lengths in tokens. Raises `UserError` when they contradict each other."""
+    """The shape of the penalty.
+
+    Attributes:
+        max_tokens: The response length, in tokens, at which the penalty is largest.
+        buffer_tokens: The number of tokens before it in which the penalty grows.
+        penalty: The largest penalty.
+
+    Raises:
+        UserError: The lengths contradict each other.
+    """
 
     max_tokens: int
     buffer_tokens: int
@@ -32,12 +41,12 @@ class Overlong:
             raise UserError(f"overlong penalty_factor must be at least 0, got {self.penalty}")
 
     def term(self, response_tokens: int) -> float:
-        """The penalty, in [-penalty, 0], of a response of so many tokens."""
+        """Return the term, in [-penalty, 0], for a response length in tokens."""
         beyond = response_tokens - (self.max_tokens - self.buffer_tokens)
         return -self.penalty * min(max(beyond / self.buffer_tokens, 0.0), 1.0) + 0.0
 
 
 def compose(score: Score, overlong: Overlong | None, response_tokens: int) -> tuple[float, float]:
-    """The final reward and the overlong term in it."""
-    term = overlong.term(response_tokens) if overlong is not None and score.judged else 0.0
+    """Return the final reward and the overlong term that it includes."""
+    term = overlong.term(response_tokens) if overlong is not None and score.scored else 0.0
     return score.value + term, term

@@ -1,21 +1,21 @@
-"""The scoring pool: responses in, scores out, whatever the rewarders do.
+"""Score responses in worker processes that can be killed.
 
-Each of `workers` lanes holds one warm keeper process and one disposable judge (see `judge.py`), with one request in
-flight and its own socket, so that a judge which hangs, dies or writes rubbish costs its own response and no other.
-Nothing a response does raises. A failure that says nothing about the response (a crash, an exception, memory) is
-tried once more on another lane, within what is left of its deadline; then the score is an `error` with its reason.
+Each of `workers` handles owns one warm fork server and one disposable worker process (see `worker.py`), with one request
+in flight and its own socket. A worker that hangs, dies or writes rubbish costs its own response and no other. Nothing
+that a response does raises an exception. A failure that says nothing about the response (a crash, an exception, memory)
+is tried once more on another worker, within what is left of its deadline; then the score is an `error` with its reason.
 
     with ScoringPool(workers=2, timeout_seconds=10, memory_mb=2048) as pool:
-        score = pool.score(ScoreRequest(rewarder="math", response="\\boxed{4}", answer="4"))
+        score = pool.score(ScoreRequest(rewarder="math", response="4", answer="4"))
 
-`ascore` is the same for asyncio; both may be mixed, from any thread, and inside a Ray actor: no multiprocessing, no
-signal, no fork of the calling process. What waits is bounded: `submit` blocks, and `ascore` waits, while the room is
-full.
+`ascore` is the same for asyncio. Both may be mixed, from any thread, and inside a Ray actor: the pool uses no
+multiprocessing, no signal, and never forks the calling process. The queue is bounded: while it is full `submit` blocks
+and `ascore` waits.
 
-Why not a process-pool library: `concurrent.futures` is broken for good by one dead worker; pebble kills and respawns,
-but notices a worker that exits quietly only at the task's deadline, is broken by an idle worker's death, takes a fresh
-import of the science libraries for each respawn (seconds where a fork of a warm keeper takes milliseconds), and
-pickles results, which a rewarder's SymPy object must never be.
+Why not a process-pool library: one dead worker breaks `concurrent.futures` for good. pebble kills and restarts workers,
+but it notices a worker that exits quietly only at the request's deadline, breaks when an idle worker dies, and imports
+the science libraries anew for each restart (seconds where a fork of a warm server takes milliseconds). It also pickles
+results, which a rewarder's SymPy object must never be.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Any
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import ERROR_REASONS, FINAL_ERRORS, Score, ScoreRequest, error_score, wrong
-from innovator_rl.scoring.fair_queue import FairRequestQueue, Task
+from innovator_rl.scoring.fair_queue import FairRequestQueue, QueuedRequest
 from innovator_rl.scoring.worker_process import WorkerDied, WorkerHandle
 
 logger = logging.getLogger(__name__)
@@ -39,20 +39,12 @@ logger = logging.getLogger(__name__)
 MAX_RESPONSE_CHARS = 1_000_000
 MAX_ANSWER_CHARS = 1_000_000
 MAX_RESERVES = 16
-FULL_ROOM_POLL_SECONDS = 0.02
+FULL_QUEUE_POLL_SECONDS = 0.02
 MIN_RETRY_SECONDS = 0.05
 
 
 class ScoringPool:
-    """Judges responses in killable processes. Close it, or use it as a context manager.
-
-    `workers`: requests judged at the same time, not counting a busy pool's reserve of one lane a rewarder.
-    `timeout_seconds`: the deadline of one call of a rewarder; waiting and importing do not count. `memory_mb`: address
-    space of a judge in MiB, 0 for no cap. `code_isolation`: the level below which a rewarder refuses to run responses as programs. `warm`:
-    rewarder names to import before the first request. `max_tasks`: requests after which a judge is replaced.
-    `start_seconds`: how long starting a process or importing a rewarder may take. `max_waiting`: requests that may
-    wait. Raises `UserError` for settings that cannot work.
-    """
+    """A pool of reward workers; close it, or use it as a context manager."""
 
     def __init__(
         self,
@@ -66,6 +58,21 @@ class ScoringPool:
         start_seconds: float = 120.0,
         max_waiting: int = 4096,
     ) -> None:
+        """Configure the pool; its processes start at the first request.
+
+        Args:
+            workers: Requests scored at the same time, not counting a busy pool's reserve of one worker per rewarder.
+            timeout_seconds: The deadline of one call of a rewarder; waiting and importing do not count.
+            memory_mb: The address space of a worker in MiB; 0 for no cap.
+            code_isolation: The level below which a rewarder refuses to run responses as programs.
+            warm: Rewarder names to import before the first request.
+            max_tasks: Requests after which a worker is replaced.
+            start_seconds: How long starting a process or importing a rewarder may take.
+            max_waiting: Requests that may wait.
+
+        Raises:
+            UserError: A setting cannot work.
+        """
         for key, value in (
             ("workers", workers),
             ("timeout_seconds", timeout_seconds),
@@ -85,38 +92,48 @@ class ScoringPool:
             "max_tasks": int(max_tasks),
         }
         self._start_seconds = start_seconds
-        self._room = FairRequestQueue(max_waiting, workers)
+        self._queue = FairRequestQueue(max_waiting, workers)
         self._lock = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
-        self._lanes: list[WorkerHandle] = []
-        self._complained: set[tuple[str, str]] = set()
+        self._handles: list[WorkerHandle] = []
+        self._warned: set[tuple[str, str]] = set()
 
     def submit(self, request: ScoreRequest) -> Future[Score]:
-        """Queue one response, waiting while the queue is full; the future never holds an exception of the response's
-        making.
+        """Queue one response, waiting while the queue is full.
+
+        Returns:
+            A future whose result is always a score: no exception of a rewarder reaches it.
         """
         assert not request.responses, "a group goes to submit_group"
-        return self._submit(Task(request.rewarder, request))
+        return self._submit(QueuedRequest(request.rewarder, request))
 
     def submit_group(self, request: ScoreRequest) -> Future[list[Score]]:
-        """Queue all `responses` of a prompt for a rewarder that compares them: one score each, in their order."""
+        """Queue all `responses` of a prompt for a group rewarder.
+
+        Returns:
+            A future with their scores in the same order.
+        """
         assert request.responses, "a group has responses"
-        return self._submit(Task(request.rewarder, request))
+        return self._submit(QueuedRequest(request.rewarder, request))
 
     def score(self, request: ScoreRequest) -> Score:
-        """Judge one response and wait for it."""
+        """Score one response and wait for the result."""
         return self.submit(request).result()
 
     async def ascore(self, request: ScoreRequest) -> Score:
-        """Judge one response without blocking the event loop."""
-        return await self._asubmit(Task(request.rewarder, request))  # type: ignore[no-any-return]
+        """Score one response without blocking the event loop."""
+        return await self._asubmit(QueuedRequest(request.rewarder, request))  # type: ignore[no-any-return]
 
     async def ascore_group(self, request: ScoreRequest) -> list[Score]:
-        """Judge a group without blocking the event loop."""
-        return await self._asubmit(Task(request.rewarder, request))  # type: ignore[no-any-return]
+        """Score a group without blocking the event loop."""
+        return await self._asubmit(QueuedRequest(request.rewarder, request))  # type: ignore[no-any-return]
 
     def map(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
-        """Judge many, in parallel and with a bounded number in flight; scores come in the order of the requests."""
+        """Score many responses in parallel, with a bounded number in flight.
+
+        Yields:
+            The scores in the order of the requests.
+        """
         waiting: deque[Future[Score]] = deque()
         for request in requests:
             waiting.append(self.submit(request))
@@ -126,22 +143,24 @@ class ScoringPool:
             yield waiting.popleft().result()
 
     def describe(self, name: str) -> dict[str, Any]:
-        """Load a rewarder in a judge and say what it is: `problem` (empty: none), `version`, `arguments`, `group`,
-        `source`.
+        """Load a rewarder in a worker and describe it.
+
+        Returns:
+            `problem` (empty when it loads), `version`, `arguments`, `group` (whether it scores groups) and `source`.
         """
-        return self._submit(Task(name, None)).result()  # type: ignore[no-any-return]
+        return self._submit(QueuedRequest(name, None)).result()  # type: ignore[no-any-return]
 
     async def adescribe(self, name: str) -> dict[str, Any]:
-        """`describe` without blocking the event loop."""
-        return await self._asubmit(Task(name, None))  # type: ignore[no-any-return]
+        """Describe a rewarder without blocking the event loop."""
+        return await self._asubmit(QueuedRequest(name, None))  # type: ignore[no-any-return]
 
-    def judges(self) -> list[int]:
-        """The process ids of the judges that are alive, for those who want to see what a killed one costs."""
-        return [lane.worker_pid for lane in list(self._lanes) if lane.worker_pid is not None]
+    def worker_pids(self) -> list[int]:
+        """Return the process ids of the live workers, for fault injection."""
+        return [handle.worker_pid for handle in list(self._handles) if handle.worker_pid is not None]
 
     def close(self) -> None:
         """Finish what is in flight, drop what is queued, and end every process."""
-        self._room.close()
+        self._queue.close()
         with self._lock:
             threads = list(self._threads.values())
         for thread in threads:
@@ -155,20 +174,21 @@ class ScoringPool:
     ) -> None:
         self.close()
 
-    def _submit(self, task: Task) -> Future[Any]:
-        self._open_lanes(task.rewarder)
-        self._room.put(task)
-        return task.future
+    def _submit(self, item: QueuedRequest) -> Future[Any]:
+        self._start_threads(item.rewarder)
+        self._queue.put(item)
+        return item.future
 
-    async def _asubmit(self, task: Task) -> Any:
-        self._open_lanes(task.rewarder)
-        while not self._room.put(task, 0):
-            await asyncio.sleep(FULL_ROOM_POLL_SECONDS)
-        return await asyncio.wrap_future(task.future)
+    async def _asubmit(self, item: QueuedRequest) -> Any:
+        self._start_threads(item.rewarder)
+        while not self._queue.put(item, 0):
+            await asyncio.sleep(FULL_QUEUE_POLL_SECONDS)
+        return await asyncio.wrap_future(item.future)
 
-    def _open_lanes(self, rewarder: str) -> None:
-        """Start the threads of the shared lanes and of this rewarder's reserve; their processes start at their first
-        request.
+    def _start_threads(self, rewarder: str) -> None:
+        """Start the threads of the shared workers and of this rewarder's reserve.
+
+        Their processes start at their first request.
         """
         key = f"reserve {rewarder}"
         if key in self._threads:
@@ -179,85 +199,86 @@ class ScoringPool:
                 wanted[key] = rewarder
             for name, reserved_for in wanted.items():
                 if name not in self._threads:
-                    # daemons: an interpreter that ends without close() must not wait for them; their processes see it
+                    # Daemons: an interpreter that ends without close() must not wait for them; their processes notice.
                     thread = threading.Thread(
-                        target=self._work, args=(reserved_for,), name=f"scoring {name}", daemon=True
+                        target=self._serve, args=(reserved_for,), name=f"scoring {name}", daemon=True
                     )
                     self._threads[name] = thread
                     thread.start()
 
-    def _work(self, reserved_for: str | None) -> None:
-        """A lane's life: take, judge, answer, until the room is closed."""
+    def _serve(self, reserved_for: str | None) -> None:
+        """Serve requests with one worker handle until the queue is closed; the body of a thread."""
         warm = self.settings["warm"] if reserved_for is None else [reserved_for]
-        lane = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds)
-        self._lanes.append(lane)
+        handle = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds)
+        self._handles.append(handle)
         try:
-            while (task := self._room.take(lane, reserved_for)) is not None:
-                if task.failed_worker is None and not task.future.set_running_or_notify_cancel():
-                    self._room.finish(task, reserved_for)
+            while (item := self._queue.take(handle, reserved_for)) is not None:
+                # A request that failed once is running already; only a new one can have been cancelled by its caller.
+                if item.failed_worker is None and not item.future.set_running_or_notify_cancel():
+                    self._queue.finish(item, reserved_for)
                     continue
-                result, again = self._serve(lane, task)
-                self._room.finish(task, reserved_for, failed_on=lane if again else None)
-                if not again:
-                    task.future.set_result(result)
+                result, retry = self._run(handle, item)
+                # The worker is marked as free before the future resolves, so that a caller who then submits another
+                # request finds it idle.
+                self._queue.finish(item, reserved_for, failed_on=handle if retry else None)
+                if not retry:
+                    item.future.set_result(result)
         finally:
-            lane.close()
+            handle.close()
 
-    def _serve(self, lane: WorkerHandle, task: Task) -> tuple[Any, bool]:
-        """What the task's future gets, and whether the task should rather be tried again elsewhere."""
-        lane.warm(task.rewarder)
+    def _run(self, handle: WorkerHandle, item: QueuedRequest) -> tuple[Any, bool]:
+        """Return the result for the request's future, and whether to try it again on another worker instead."""
+        handle.warm(item.rewarder)
         try:
-            if task.request is None:
-                return lane.describe(task.rewarder), False
-            if _too_long(task.request):
-                scores, detail = [wrong("too_long")] * task.request.size, ""
+            if item.request is None:
+                return handle.describe(item.rewarder), False
+            if _too_long(item.request):
+                scores, detail = [wrong("too_long")] * item.request.size, ""
             else:
-                scores, detail = lane.run(task.request, self._left(task))
+                scores, detail = handle.run(item.request, self._seconds_left(item))
         except WorkerDied as died:
-            task.spent += died.seconds
+            item.spent_seconds += died.seconds
             reason, detail = "crashed", "its process died"
         except OSError as error:
             reason, detail = "engine_failed", str(error)
-        except Exception as error:  # a defect of the engine must not cost the lane
-            logger.exception("scoring lane")
+        except Exception as error:  # a defect of the engine must not cost the thread
+            logger.exception("scoring worker")
             reason, detail = "engine_failed", repr(error)
         else:
-            again = any(score.outcome == "error" and score.reason not in FINAL_ERRORS for score in scores)
-            return self._settle(task, scores, detail, again)
-        if task.request is None:
-            return {"problem": detail}, task.failed_worker is None
-        return self._settle(task, [error_score(reason)] * task.request.size, detail, True)
+            retry = any(score.outcome == "error" and score.reason not in FINAL_ERRORS for score in scores)
+            return self._result(item, scores, detail, retry)
+        if item.request is None:
+            return {"problem": detail}, item.failed_worker is None
+        return self._result(item, [error_score(reason)] * item.request.size, detail, True)
 
-    def _left(self, task: Task) -> float:
-        """What the first try has left of the deadline: both together take one, so that faults cost no more than that."""
-        return max(self.settings["timeout_seconds"] - task.spent, MIN_RETRY_SECONDS)
+    def _seconds_left(self, item: QueuedRequest) -> float:
+        """Return what the first try left of the deadline: both tries together take at most one."""
+        return max(self.settings["timeout_seconds"] - item.spent_seconds, MIN_RETRY_SECONDS)
 
-    def _settle(self, task: Task, scores: list[Score], detail: str, again: bool) -> tuple[Any, bool]:
-        assert task.request is not None
-        if again and task.failed_worker is None:
-            task.spent += sum(score.seconds for score in scores)
-            task.failure = scores[0].reason
+    def _result(self, item: QueuedRequest, scores: list[Score], detail: str, retry: bool) -> tuple[Any, bool]:
+        assert item.request is not None
+        if retry and item.failed_worker is None:
+            item.spent_seconds += sum(score.seconds for score in scores)
+            item.failure = scores[0].reason
             return None, True
-        if task.failure in ERROR_REASONS and scores[0].reason == "timeout" and task.spent > 0:
-            scores = [error_score(task.failure, task.spent)] * len(
-                scores
-            )  # what it had left was too short to tell more
+        if item.failure in ERROR_REASONS and scores[0].reason == "timeout" and item.spent_seconds > 0:
+            # The second try had too little of the deadline left to show more than the first one did.
+            scores = [error_score(item.failure, item.spent_seconds)] * len(scores)
         if detail:
-            self._complain(task.rewarder, scores[0].reason, detail + (", twice on the same response" if again else ""))
-        return (scores if task.request.responses else scores[0]), False
+            twice = ", twice on the same response" if retry else ""
+            self._warn_once(item.rewarder, scores[0].reason, detail + twice)
+        return (scores if item.request.responses else scores[0]), False
 
-    def _complain(self, rewarder: str, reason: str, detail: str) -> None:
-        """Log a failure the first time a rewarder shows it, so that a broken rewarder is loud and a bad sample is
-        not.
-        """
+    def _warn_once(self, rewarder: str, reason: str, detail: str) -> None:
+        """Log a failure the first time a rewarder shows it: a broken rewarder is loud, a bad sample is not."""
         with self._lock:
-            new = (rewarder, reason) not in self._complained
-            self._complained.add((rewarder, reason))
+            new = (rewarder, reason) not in self._warned
+            self._warned.add((rewarder, reason))
         if new:
             logger.warning("rewarder %s: %s (%s); further ones are counted, not logged", rewarder, reason, detail)
 
 
 def _too_long(request: ScoreRequest) -> bool:
-    """Whether a text is beyond what any rewarder gets to see."""
+    """Return whether a text exceeds the cap that holds for every rewarder."""
     longest = max((len(response) for response in request.responses), default=len(request.response))
     return longest > MAX_RESPONSE_CHARS or len(request.answer) > MAX_ANSWER_CHARS

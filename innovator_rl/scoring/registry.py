@@ -1,16 +1,16 @@
-"""Rewarders by name: the entry points of the group `innovator_rl.rewards`.
+"""Find rewarders by name through the entry points `innovator_rl.rewards`.
 
 An installed package offers a reward with
 
     [project.entry-points."innovator_rl.rewards"]
     solubility = "my_package.rewards:Solubility"
 
-and nothing else: no registration call, no import here. The project's own are found the same way. Names are listed
-from package metadata alone, so a listing neither imports nor breaks on a plugin. While a reward is being written, and
-in a configuration, `my_package.rewards:Solubility` and `path/to/solubility.py:Solubility` are names too, and so is a
-formula of several (see `composition.py`). A relative path is looked for in the working directory and then along
-`sys.path`, where Ray puts a job's working directory. Each may carry parameters of its constructor, literals without
-blanks: `solubility(tolerance=0.05,unit='g/L')`.
+and nothing else: no registration call, no import here. The project's own rewarders are found the same way. Names are
+listed from package metadata alone, so a listing neither imports nor breaks on a plugin. On the command line and in a
+configuration, `my_package.rewards:Solubility` and `path/to/solubility.py:Solubility` are names too, and so is a
+composite of several (see `composite.py`). A relative path is resolved against the working directory and then along
+`sys.path`, where Ray puts a job's working directory. Each name may have parameters of the constructor, literals without
+spaces: `solubility(tolerance=0.05,unit='g/L')`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from innovator_rl import _sibling_packages
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import Rewarder, Score, ScoreRequest
 from innovator_rl.scoring.composite import CompositeReward, is_composite, parse
@@ -53,13 +54,15 @@ def _installed() -> dict[str, EntryPoint]:
 
 
 def names() -> list[str]:
-    """The names of all installed rewarders, sorted. Imports no plugin."""
+    """Return the sorted names of all installed rewarders; import no plugin."""
     return sorted(_installed())
 
 
 def target(name: str) -> str:
-    """Where a name leads, as `module:attribute` or `/absolute/file.py:attribute`. Raises `UserError` for an unknown
-    name or file.
+    """Resolve a name to `module:attribute` or `/absolute/file.py:attribute`.
+
+    Raises:
+        UserError: The name or the file is unknown.
     """
     name, _ = split(name)
     place, colon, attribute = name.rpartition(":")
@@ -72,11 +75,22 @@ def target(name: str) -> str:
         return installed[name].value
     if not place or not _ATTRIBUTE.fullmatch(attribute):
         raise UserError(f"rewarder {name!r}: write package.module:attribute or path/to/file.py:attribute")
-    return f"{_file(name, place)}:{attribute}" if place.endswith(".py") else name
+    if place.endswith(".py"):
+        return f"{_file(name, place)}:{attribute}"
+    if hidden := _sibling_packages.hidden_file(place):
+        raise UserError(
+            f"rewarder {name!r}: {place.partition('.')[0]!r} is a package of Innovator RL, which hides {hidden}; "
+            f"expected the file's path, {hidden}:{attribute}, or the name of an installed rewarder"
+        )
+    return name
 
 
 def split(name: str) -> tuple[str, dict[str, Any]]:
-    """A name without its parameters, and the parameters. Raises `UserError` where they cannot be read."""
+    """Split a name into its base and its parameters.
+
+    Raises:
+        UserError: The parameters cannot be parsed.
+    """
     base, bracket, rest = name.partition("(")
     if not bracket:
         return name, {}
@@ -94,24 +108,38 @@ def _file(name: str, place: str) -> Path:
         path = Path(folder, place)
         if path.is_file():
             return path.absolute()
-    raise UserError(f"rewarder {name!r}: there is no file {place}, seen from {os.getcwd()} and along sys.path")
+    raise UserError(f"rewarder {name!r}: file {place} not found in {os.getcwd()} or along sys.path")
 
 
-def check(name: str) -> None:
-    """Raise `UserError` unless `name` is installed, names a module or an existing file, or is a formula of such."""
+def require_known(name: str) -> None:
+    """Raise `UserError` unless every rewarder in a name can be found.
+
+    A name can be found if it is installed, names a module or an existing file, or is a composite of such names.
+    """
     for part in parse(name).names if is_composite(name) else (name,):
         target(part)
 
 
-def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
-    """Import a rewarder and make it ready to be called.
+check = require_known  # alias: old name
 
-    A class is constructed with the name's parameters and those of `settings` that its constructor names (the pool
-    offers `code_isolation`, `timeout_seconds` and `memory_mb`); a function is returned as it is. Raises
-    `UserError` for an unknown name or unusable arguments, and whatever the plugin's own import raises.
+
+def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
+    """Import a rewarder and return it ready to be called.
+
+    Errors of the plugin's own import pass through.
+
+    A class is constructed with the name's parameters and with those of `settings` that its constructor names; a
+    function is returned as it is.
+
+    Args:
+        name: A name as described above.
+        settings: The pool's `code_isolation`, `timeout_seconds` and `memory_mb`.
+
+    Raises:
+        UserError: The name is unknown or its arguments cannot be used.
     """
     if is_composite(name):
-        return Composite(name, parse(name), settings)
+        return CompositeCallable(name, parse(name), settings)
     place, _, attribute = target(name).rpartition(":")
     module = _module(place)
     found: Any = module
@@ -138,9 +166,9 @@ def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping
     keywords = any(parameter.kind is parameter.VAR_KEYWORD for parameter in wanted.values())
     for key, value in given.items():
         if key not in wanted and not keywords:
-            raise UserError(f"rewarder {name!r}: no parameter {key!r}; there are {', '.join(wanted) or 'none'}")
+            raise UserError(f"rewarder {name!r}: unknown parameter {key!r}; known: {', '.join(wanted) or 'none'}")
         if not _fits(value, wanted[key].annotation if key in wanted else Any):
-            raise UserError(f"rewarder {name!r}: {key}={value!r} is no {wanted[key].annotation}")
+            raise UserError(f"rewarder {name!r}: {key}={value!r} must be {wanted[key].annotation}")
     missing = [
         parameter.name
         for parameter in wanted.values()
@@ -150,7 +178,7 @@ def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping
         and parameter.name not in given
     ]
     if missing:
-        raise UserError(f"rewarder {name!r}: its constructor needs {', '.join(missing)}; give them defaults")
+        raise UserError(f"rewarder {name!r}: its constructor requires {', '.join(missing)}; give them defaults")
     return kind(**{**{key: value for key, value in offered.items() if key in wanted}, **given})
 
 
@@ -158,14 +186,19 @@ _TYPES: dict[Any, tuple[type, ...]] = {float: (int, float), int: (int,), str: (s
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a literal has the plain type that a parameter is annotated with; other annotations accept anything."""
+    """Return whether a literal has the plain type of its annotation; other annotations accept anything."""
     kinds = _TYPES.get({"float": float, "int": int, "str": str, "bool": bool}.get(annotation, annotation))
     return kinds is None or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)))
 
 
 def _module(place: str) -> ModuleType:
-    """A module by its dotted name or its file; a file's neighbours can be imported by it, after everything else."""
+    """Import a module by its dotted name or its file; a file can import its neighbors, after everything else."""
     if not place.endswith(".py"):
+        if other := _sibling_packages.foreign_package(place):
+            raise UserError(
+                f"module {place!r} not found: {other} was imported under the name {place.partition('.')[0]!r} before "
+                "innovator_rl; import innovator_rl first, or rename that folder"
+            )
         return importlib.import_module(place)
     path = Path(place)
     alias = f"{path.stem}_{hashlib.sha256(place.encode()).hexdigest()[:8]}"
@@ -187,8 +220,8 @@ def _module(place: str) -> ModuleType:
 
 
 def source(rewarder: Rewarder) -> Path | None:
-    """The file in which a loaded rewarder is written; None where there is none (a builtin, a formula)."""
-    if isinstance(rewarder, Composite):
+    """Return a loaded rewarder's source file; None for a builtin or a composite."""
+    if isinstance(rewarder, CompositeCallable):
         return None
     written = rewarder if inspect.isroutine(rewarder) else type(rewarder)
     try:
@@ -198,11 +231,13 @@ def source(rewarder: Rewarder) -> Path | None:
 
 
 def version(rewarder: Rewarder) -> str:
-    """A loaded rewarder's version: its own attribute `version`, if any, and a digest of its package's source, so that
-    two runs with the same version were judged by the same code.
+    """Return a loaded rewarder's version.
+
+    It combines the rewarder's own attribute `version`, if any, with a digest of its package's source: two runs with the
+    same version were scored by the same code.
     """
-    if isinstance(rewarder, Composite):
-        text = ";".join([repr(rewarder.formula), *(caller.version for caller in rewarder.callers.values())])
+    if isinstance(rewarder, CompositeCallable):
+        text = ";".join([repr(rewarder.composite), *(part.version for part in rewarder.parts.values())])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
     digest = hashlib.sha256()
     file = source(rewarder)
@@ -215,21 +250,25 @@ def version(rewarder: Rewarder) -> str:
     return f"{own}+{digest.hexdigest()[:12]}" if own else digest.hexdigest()[:12]
 
 
-class Composite:
-    """A formula with its rewarders loaded: one call, one process, one deadline for all of them."""
+class CompositeCallable:
+    """A composite reward with its rewarders loaded.
 
-    def __init__(self, name: str, formula: CompositeReward, settings: Mapping[str, Any] | None) -> None:
-        self.formula = formula
-        self.callers: dict[str, RewardCallable] = {}
-        for part in formula.names:
+    One call in one process with one deadline scores with all of them.
+    """
+
+    def __init__(self, name: str, composite: CompositeReward, settings: Mapping[str, Any] | None) -> None:
+        self.composite = composite
+        self.parts: dict[str, RewardCallable] = {}
+        for part in composite.names:
             rewarder = load(part, settings)
-            self.callers[part] = RewardCallable(rewarder, version(rewarder))
-            if self.callers[part].group:
-                raise UserError(f"reward formula {name!r}: {part} judges groups and cannot be part of a formula")
+            self.parts[part] = RewardCallable(rewarder, version(rewarder))
+            if self.parts[part].group:
+                raise UserError(f"composite reward {name!r}: {part} scores groups and cannot be part of a composite")
 
     def __call__(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
+        """Return the score of the composite for one response."""
         request = ScoreRequest("", response, answer, prompt, info, data_source)
-        return self.formula.evaluate(lambda name: self.callers[name](request)[0])
+        return self.composite.evaluate(lambda name: self.parts[name](request)[0])
 
     def __repr__(self) -> str:
-        return f"Composite({self.formula})"
+        return f"CompositeCallable({self.composite})"

@@ -1,7 +1,8 @@
-"""Recorded responses judged again: what is asked, what is judged, and when a judgement differs from the recorded one.
+"""Score recorded responses again and compare with the recorded scores.
 
-A row is a dictionary with columns of the rollout record: `status`, `kind`, `step`, `prompt_uid`, `rewarder`, `data_source` and the
-texts `prompt`, `response`, `answer`, `info`. The request is the one that the run's reward loop made of the response.
+A row is a dictionary with columns of the rollout record: `status`, `kind`, `step`, `prompt_uid`, `rewarder`,
+`data_source`, `prompt`, `response`, `answer` and `info`. The request is the one that the run's reward loop made of the
+response.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ Row = dict[str, Any]
 
 
 def installed(name: str) -> bool:
-    """Whether every rewarder in a name or a formula is an installed one and keeps the pool's limits: judging by such a name imports
-    no file of the name's choosing and runs no program with less isolation than the pool demands.
+    """Return whether every rewarder in a name is installed and keeps the pool's limits.
+
+    Scoring with such a name imports no file of the name's choosing, and runs no program with less isolation than the
+    pool requires.
     """
     known = registry.names()
     try:
@@ -36,14 +39,17 @@ def installed(name: str) -> bool:
 
 
 def rewarder_of(row: Mapping[str, Any], reward: str | None) -> str:
-    """The rewarder that is to judge a row: `reward`, or the recorded one; empty where there is nothing to judge."""
+    """Return the rewarder for a row: `reward`, or the recorded one.
+
+    The name is empty where there is nothing to score.
+    """
     if row["status"] != "ok" or row["response"] is None:
         return ""
     return reward or row["rewarder"] or ""
 
 
 def request_of(row: Mapping[str, Any], rewarder: str) -> ScoreRequest:
-    """The request that the run's reward loop made of this response: without the tokens that end a turn."""
+    """Return the request for a recorded response, without the tokens that end a turn."""
     response = row["response"]
     while ends := [end for end in TURN_ENDS if response.endswith(end)]:
         response = response[: -len(ends[0])]
@@ -61,15 +67,21 @@ def request_of(row: Mapping[str, Any], rewarder: str) -> ScoreRequest:
     )
 
 
-def judges_groups(pool: ScoringPool, rewarder: str) -> bool:
-    """Whether a rewarder compares the responses of a prompt. One that cannot be loaded does not."""
+def scores_groups(pool: ScoringPool, rewarder: str) -> bool:
+    """Return whether a rewarder scores groups; one that cannot be loaded does not."""
     return bool(pool.describe(rewarder).get("group"))
 
 
-def judged(pool: ScoringPool, rows: Sequence[Row], reward: str | None) -> Iterator[tuple[Row, Score | None]]:
-    """Each row with its new score, None where there was nothing to judge; in no particular order.
+def rescore(pool: ScoringPool, rows: Sequence[Row], reward: str | None) -> Iterator[tuple[Row, Score | None]]:
+    """Score recorded rows again; a group rewarder gets all rows of one prompt and step together.
 
-    A rewarder that judges groups gets all those of `rows` that answer one prompt in one step.
+    Args:
+        pool: The pool that scores.
+        rows: Rows of the rollout record.
+        reward: The rewarder to use; None for the recorded one of each row.
+
+    Yields:
+        Each row with its new score, or None where there was nothing to score, in no particular order.
     """
     groups: dict[str, bool] = {}
     single: list[tuple[Row, ScoreRequest]] = []
@@ -80,7 +92,7 @@ def judged(pool: ScoringPool, rows: Sequence[Row], reward: str | None) -> Iterat
             yield row, None
             continue
         if name not in groups:
-            groups[name] = judges_groups(pool, name)
+            groups[name] = scores_groups(pool, name)
         request = request_of(row, name)
         if groups[name]:
             together[name, row["kind"], row["step"], row["prompt_uid"]].append((row, request))
@@ -93,6 +105,9 @@ def judged(pool: ScoringPool, rows: Sequence[Row], reward: str | None) -> Iterat
 
 
 def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two judgements (`value`, `correct`, `outcome`, `reason`) are not the same one."""
+    """Return whether two scores differ in value, correctness, outcome or reason."""
     same = all(old[name] == new[name] for name in ("correct", "outcome", "reason"))
     return not same or abs((old["value"] or 0.0) - new["value"]) > TOLERANCE * max(1.0, abs(new["value"]))
+
+
+judged, judges_groups = rescore, scores_groups  # alias: old names

@@ -1,7 +1,12 @@
-"""JSON messages over a local socket, each with its length in front: the only thing that passes between the pool and
-its judges.
+"""Exchange JSON messages between the scoring pool and its workers.
+
+A message is its length and its JSON text, over a local socket.
 
 JSON rather than pickle, because the sender may be a process that has just read a model's text.
+
+The sandbox has a protocol of the same form in `rewards/code/sandbox/inside/ipc.py`. The two stay apart on purpose: the
+sandbox's side runs inside an empty root file system with nothing but the standard library, so it can import no module of
+this package, and it also passes file descriptors, where this side has deadlines instead.
 """
 
 from __future__ import annotations
@@ -13,21 +18,28 @@ import struct
 import time
 from typing import Any
 
+from innovator_rl.errors import WorkerError
+
 _HEADER = struct.Struct("!I")
 MAX_MESSAGE_BYTES = 32 * 2**20
 MAX_PACKET_BYTES = 4096  # of the control socket, whose packets keep their borders (SOCK_SEQPACKET)
 
 
-class Closed(Exception):
-    """The other end is gone, or sent something that is no message."""
+class ConnectionLost(WorkerError):
+    """The other end is gone, or sent something that is not a message."""
 
 
-class TimedOut(Exception):
-    """The deadline passed before the whole message did."""
+class MessageTimeout(WorkerError):
+    """The deadline passed before the whole message was transferred."""
 
 
 def pack(message: dict[str, Any]) -> bytes:
-    """A message as it travels. Raises `TypeError` or `ValueError` for what is no JSON data or too big."""
+    """Return a message as the bytes that are sent.
+
+    Raises:
+        TypeError: The message contains something that is not JSON data.
+        ValueError: The message is not JSON data or exceeds `MAX_MESSAGE_BYTES`.
+    """
     body = json.dumps(message).encode("utf-8", "surrogatepass")
     if len(body) > MAX_MESSAGE_BYTES:
         raise ValueError(f"{len(body)} bytes, more than {MAX_MESSAGE_BYTES}")
@@ -35,60 +47,71 @@ def pack(message: dict[str, Any]) -> bytes:
 
 
 def send(sock: socket.socket, message: dict[str, Any], seconds: float | None = None) -> None:
-    """Send one message; `Closed` when nobody reads, `TimedOut` when nobody reads in time."""
+    """Send one message.
+
+    Raises:
+        ConnectionLost: The other end is gone.
+        MessageTimeout: The message was not taken within `seconds`.
+    """
     send_packed(sock, pack(message), seconds)
 
 
 def send_packed(sock: socket.socket, packed: bytes, seconds: float | None = None) -> None:
-    """Send what `pack` made."""
+    """Send what `pack` returned; raises as `send` does."""
     sock.settimeout(seconds)
     try:
         sock.sendall(packed)
     except TimeoutError as error:
-        raise TimedOut from error
+        raise MessageTimeout from error
     except OSError as error:
-        raise Closed from error
+        raise ConnectionLost from error
 
 
 def receive(sock: socket.socket, seconds: float | None = None) -> dict[str, Any]:
-    """Receive one message within `seconds`; `TimedOut` or `Closed` otherwise."""
+    """Receive one message.
+
+    Raises:
+        ConnectionLost: The other end is gone, or what it sent is not a message.
+        MessageTimeout: The message was not complete within `seconds`.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
-    (size,) = _HEADER.unpack(_exactly(sock, _HEADER.size, deadline))
+    (size,) = _HEADER.unpack(_receive_exactly(sock, _HEADER.size, deadline))
     if size > MAX_MESSAGE_BYTES:
-        raise Closed(f"a message of {size} bytes")
-    body = _exactly(sock, size, deadline)
+        raise ConnectionLost(f"a message of {size} bytes")
+    body = _receive_exactly(sock, size, deadline)
     try:
         message = json.loads(body)
     except ValueError as error:
-        raise Closed("not JSON") from error
+        raise ConnectionLost("not JSON") from error
     if not isinstance(message, dict):
-        raise Closed("not an object")
+        raise ConnectionLost("not an object")
     return message
 
 
-def _exactly(sock: socket.socket, size: int, deadline: float | None) -> bytes:
+def _receive_exactly(sock: socket.socket, size: int, deadline: float | None) -> bytes:
     parts: list[bytes] = []
     while size:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
-            raise TimedOut
+            raise MessageTimeout
         sock.settimeout(left)
         try:
             part = sock.recv(min(size, 2**20))
         except TimeoutError as error:
-            raise TimedOut from error
+            raise MessageTimeout from error
         except OSError as error:
-            raise Closed from error
+            raise ConnectionLost from error
         if not part:
-            raise Closed
+            raise ConnectionLost
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
 
 
 def readable(descriptors: list[int], seconds: float | None = None) -> set[int]:
-    """Which of the descriptors can be read, or have hung up. `poll`, because a training process may hold thousands of
-    descriptors.
+    """Return the descriptors that can be read or have hung up.
+
+    It uses `poll` and not `select`, because a training process may have thousands of open descriptors.
     """
     poller = select.poll()
     for descriptor in descriptors:

@@ -1,14 +1,15 @@
-"""The processes behind the pool: a keeper that stays warm, and the judge it forks, which alone runs rewarders.
+"""Run rewarders in disposable processes that a warm fork server starts.
 
-A rewarder may hang inside a C++ library where no Python signal handler is ever reached, segfault, leak, or call
-`os._exit`. Only a process that somebody else kills is safe from that. Importing RDKit and SymPy takes a second or
-more, so the process that is killed is a fork of one that has already imported them: a new judge costs milliseconds.
-The keeper itself never runs a rewarder on a response.
+A rewarder may hang inside a C++ library where no Python signal handler is ever reached, segfault, leak memory, or call
+`os._exit`. Only a process that another process can kill protects the run from that. Importing RDKit and SymPy takes a
+second or more, so each worker is a fork of a server that has already imported them: a new worker costs milliseconds.
+The fork server itself never calls a rewarder on a response.
 
     python -m innovator_rl.scoring.worker CONTROL_FD SETTINGS_JSON
 
-The keeper reports each judge to the pool with the judge's own socket (`socket.send_fds`), waits on its process
-descriptor and on the pool, and reports how it ended. When the pool disappears, even by SIGKILL, both end.
+The fork server sends the pool each worker's process id together with the worker's socket (`socket.send_fds`). It waits
+on the worker's process descriptor and on the pool, and reports how the worker ended. When the pool disappears, even by
+SIGKILL, both processes end.
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ from innovator_rl.scoring.invoke import RewardCallable
 
 _PR_SET_PDEATHSIG = 1
 MAX_DETAIL_CHARS = 500
-MAX_FILE_BYTES = 64 * 2**20  # a judge writes no files to speak of
+MAX_FILE_BYTES = 64 * 2**20  # a reward function has no reason to write large files
 
 
 class RewardWorker:
-    """Loads rewarders once each and calls them; every failure short of the process's death becomes a `Score`."""
+    """Load each rewarder once and call it.
+
+    Every failure short of the process's death becomes a `Score`.
+    """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
@@ -45,11 +49,11 @@ class RewardWorker:
         self.imported: set[str] = set()
 
     def warm(self, name: str) -> None:
-        """Import a rewarder; remember why when it cannot be had."""
+        """Import a rewarder, or remember why it cannot be loaded."""
         if name in self.loaded or name in self.failed:
             return
         try:
-            registry.check(name)
+            registry.require_known(name)
         except UserError as error:
             self.failed[name] = ("unknown_rewarder", str(error))
             return
@@ -60,8 +64,8 @@ class RewardWorker:
             self.failed[name] = ("load_failed", _describe(error))
         self.imported = set(sys.modules)
 
-    def judge(self, request: ScoreRequest) -> tuple[list[Score], str]:
-        """A score for each response and, where something went wrong, a sentence about it."""
+    def score(self, request: ScoreRequest) -> tuple[list[Score], str]:
+        """Return one score per response, and a sentence where something went wrong."""
         if request.rewarder in self.failed:
             reason, detail = self.failed[request.rewarder]
             return [error_score(reason)] * request.size, detail
@@ -69,22 +73,25 @@ class RewardWorker:
             return self.loaded[request.rewarder](request), ""
         except MemoryError:
             reason, detail = "memory", f"more than {self.settings.get('memory_mb')} MiB"
-        except BaseException as error:  # SystemExit and KeyboardInterrupt of a plugin are its own, not ours
+        except BaseException as error:  # SystemExit and KeyboardInterrupt of a plugin included
             reason, detail = "raised", _describe(error)
         return [error_score(reason)] * request.size, detail
 
     def describe(self, name: str) -> dict[str, Any]:
-        """What a rewarder is, without calling it; `problem` says why it cannot be had."""
+        """Describe a rewarder without calling it.
+
+        `problem` is the reason why it cannot be loaded, or empty.
+        """
         self.warm(name)
         if name in self.failed:
             return {"problem": self.failed[name][1]}
-        caller = self.loaded[name]
+        loaded = self.loaded[name]
         return {
             "problem": "",
-            "version": caller.version,
-            "arguments": list(caller.names),
-            "group": caller.group,
-            "source": str(registry.source(caller.rewarder) or ""),
+            "version": loaded.version,
+            "arguments": list(loaded.names),
+            "group": loaded.group,
+            "source": str(registry.source(loaded.rewarder) or ""),
             "late_imports": sorted(
                 {module.partition(".")[0] for module in set(sys.modules) - self.imported} - sys.stdlib_module_names
             ),
@@ -99,9 +106,13 @@ def _describe(error: BaseException) -> str:
         return type(error).__name__
 
 
-def serve(sock: socket.socket, judge: RewardWorker, max_tasks: int) -> None:
-    """A judge's life: read a request, say that it starts, answer; leave after `max_tasks` or when memory ran out."""
-    memory_mb = int(judge.settings.get("memory_mb") or 0)
+def serve(sock: socket.socket, worker: RewardWorker, max_tasks: int) -> None:
+    """Answer requests until `max_tasks` were served or memory ran out.
+
+    Each request is answered twice: with `started` once the rewarder is loaded, when the pool's deadline begins, and with
+    the scores.
+    """
+    memory_mb = int(worker.settings.get("memory_mb") or 0)
     if memory_mb:
         limit = memory_mb * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -110,13 +121,13 @@ def serve(sock: socket.socket, judge: RewardWorker, max_tasks: int) -> None:
         message = wire.receive(sock)
         if "describe" in message:
             wire.send(sock, {"started": True})
-            wire.send(sock, judge.describe(message["describe"]))
+            wire.send(sock, worker.describe(message["describe"]))
             continue
         request = ScoreRequest.from_dict(message)
-        judge.warm(request.rewarder)
+        worker.warm(request.rewarder)
         wire.send(sock, {"started": True})
         start = time.perf_counter()
-        scores, detail = judge.judge(request)
+        scores, detail = worker.score(request)
         seconds = (time.perf_counter() - start) / len(scores)
         last = done == max_tasks or scores[0].reason == "memory"
         results = [{**score.to_dict(), "seconds": seconds} for score in scores]
@@ -125,38 +136,41 @@ def serve(sock: socket.socket, judge: RewardWorker, max_tasks: int) -> None:
             return
 
 
-def _fork_judge(control: socket.socket, judge: RewardWorker, max_tasks: int) -> int:
-    pool_end, judge_end = socket.socketpair()
-    keeper = os.getpid()
+def _fork_worker(control: socket.socket, worker: RewardWorker, max_tasks: int) -> int:
+    pool_end, worker_end = socket.socketpair()
+    server = os.getpid()
     child = os.fork()
     if child == 0:
         try:
             os.setpgid(0, 0)
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != keeper:
+            if os.getppid() != server:
                 return os._exit(1)
             control.close()
             pool_end.close()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            with contextlib.suppress(wire.Closed):
-                serve(judge_end, judge, max_tasks)
+            with contextlib.suppress(wire.ConnectionLost):
+                serve(worker_end, worker, max_tasks)
         finally:
             os._exit(0)
     with contextlib.suppress(OSError):
         os.setpgid(child, child)
-    socket.send_fds(control, [json.dumps({"judge": child}).encode()], [pool_end.fileno()])
+    socket.send_fds(control, [json.dumps({"worker": child}).encode()], [pool_end.fileno()])
     pool_end.close()
-    judge_end.close()
+    worker_end.close()
     return child
 
 
-def keep(control: socket.socket, settings: Mapping[str, Any], max_tasks: int) -> None:
-    """A keeper's life: fork a judge, wait until it ends, say how, fork the next; until the pool hangs up."""
-    judge = RewardWorker(settings)
+def run_fork_server(control: socket.socket, settings: Mapping[str, Any], max_tasks: int) -> None:
+    """Fork one worker after another until the pool closes the control socket.
+
+    The server reports how each worker ended before it forks the next.
+    """
+    worker = RewardWorker(settings)
     for name in settings.get("warm", ()):
-        judge.warm(name)
+        worker.warm(name)
     while True:
-        child = _fork_judge(control, judge, max_tasks)
+        child = _fork_worker(control, worker, max_tasks)
         process = os.pidfd_open(child)
         while process not in wire.readable([process, control.fileno()]):
             order = control.recv(wire.MAX_PACKET_BYTES)
@@ -164,20 +178,20 @@ def keep(control: socket.socket, settings: Mapping[str, Any], max_tasks: int) ->
                 with contextlib.suppress(OSError):
                     os.killpg(child, signal.SIGKILL)
                 return
-            judge.warm(json.loads(order)["warm"])
+            worker.warm(json.loads(order)["warm"])
         os.close(process)
         _, status = os.waitpid(child, 0)
         with contextlib.suppress(OSError):
-            os.killpg(child, signal.SIGKILL)  # what the judge left behind in its group
+            os.killpg(child, signal.SIGKILL)  # what the worker left behind in its group
         control.send(json.dumps({"ended": child, "status": os.waitstatus_to_exitcode(status)}).encode())
 
 
 def main() -> None:
-    """Entry point of the keeper process."""
+    """Run the fork server; the entry point of its process."""
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     with contextlib.suppress(BrokenPipeError, ConnectionError):
-        keep(control, settings, int(settings["max_tasks"]))
+        run_fork_server(control, settings, int(settings["max_tasks"]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""One lane of the pool: a keeper process, the judge it currently offers, and one request at a time.
+"""Control one worker of the pool through its fork server.
 
-The lane owns the deadline. It starts when the judge says that the rewarder is loaded and the call begins, so neither
-the queue nor an import is charged to a response, and it ends with SIGKILL to the judge's process group.
+A handle owns a fork server, the current worker process, and one request at a time.
+
+The handle enforces the deadline. It starts when the worker reports that the rewarder is loaded and the call begins, so
+that neither the queue nor an import is charged to a response. It ends with SIGKILL to the worker's process group.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from innovator_rl.errors import WorkerError
 from innovator_rl.scoring import wire
 from innovator_rl.scoring.api import Score, ScoreRequest, abstain, error_score
 from innovator_rl.scoring.worker import MAX_DETAIL_CHARS
@@ -29,132 +32,140 @@ _ONE_THREAD = {
 }
 
 
-class WorkerDied(Exception):
-    """The judge ended without an answer, `seconds` after the call began."""
+class WorkerDied(WorkerError):
+    """The worker process ended without an answer, `seconds` after the call began."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         super().__init__(f"{seconds:.3f} s after the call began")
         self.seconds = seconds
 
 
-class NotLoaded(Exception):
+class RewarderNotLoaded(WorkerError):
     """The rewarder could not be imported in time."""
 
 
 class WorkerHandle:
-    """A keeper and its judge. Not thread-safe: each lane belongs to one thread of the pool."""
+    """A fork server and its current worker, used by one thread of the pool only."""
 
     def __init__(self, settings: Mapping[str, Any], start_seconds: float) -> None:
         self.settings = dict(settings)
         self.start_seconds = start_seconds
-        self.keeper: subprocess.Popen[bytes] | None = None
+        self.fork_server: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.worker_pid: int | None = None
-        self.judge: socket.socket | None = None
+        self.connection: socket.socket | None = None
 
     def run(self, request: ScoreRequest, seconds: float) -> tuple[list[Score], str]:
-        """Judge one request within `seconds`: a score for each response, and a sentence where something went wrong.
+        """Score one request within `seconds`.
 
-        Raises `WorkerDied` when the judge dies by itself and `OSError` when none can be started.
+        Returns:
+            One score per response, and a sentence where something went wrong.
+
+        Raises:
+            WorkerDied: The worker process ended by itself.
+            OSError: No worker process could be started.
         """
         try:
             message = wire.pack(request.to_dict())
         except (TypeError, ValueError) as error:
-            return [abstain("bad_info")] * request.size, f"info is no JSON data: {error}"[:MAX_DETAIL_CHARS]
+            return [abstain("bad_info")] * request.size, f"info is not JSON data: {error}"[:MAX_DETAIL_CHARS]
         try:
-            reply = self._ask(message, seconds)
+            reply = self._call(message, seconds)
             scores = [Score.from_dict(fields) for fields in reply["scores"]]
             if len(scores) != request.size:
                 raise ValueError(f"{len(scores)} scores for {request.size} responses")
-        except NotLoaded as error:
+        except RewarderNotLoaded as error:
             return [error_score("load_failed")] * request.size, str(error)
-        except wire.TimedOut:
+        except wire.MessageTimeout:
             late = error_score("timeout", seconds)
             return [late] * request.size, "killed at its deadline"
         except (KeyError, TypeError, ValueError) as error:
-            self._kill_judge()
+            self._kill_worker()
             raise WorkerDied from error
         if reply.get("last"):
-            self._drop_judge()
+            self._drop_worker()
         return scores, str(reply.get("detail", ""))
 
     def describe(self, name: str) -> dict[str, Any]:
-        """What the judge says about a rewarder (`RewardWorker.describe`). Raises as `run` does."""
+        """Return `RewardWorker.describe` of a rewarder; raises as `run` does."""
         try:
-            return self._ask(wire.pack({"describe": name}), self.start_seconds)
-        except (NotLoaded, wire.TimedOut) as error:
+            return self._call(wire.pack({"describe": name}), self.start_seconds)
+        except (RewarderNotLoaded, wire.MessageTimeout) as error:
             return {"problem": str(error) or "loading it took too long"}
 
-    def _ask(self, message: bytes, seconds: float) -> dict[str, Any]:
-        """Send a message and wait for the reply; the deadline counts from the moment the judge says that it starts.
+    def _call(self, message: bytes, seconds: float) -> dict[str, Any]:
+        """Send a message and wait for the reply; the deadline counts from the moment the call starts.
 
-        Raises `NotLoaded` or `wire.TimedOut` with the judge killed, `WorkerDied` with it dropped.
+        Raises:
+            RewarderNotLoaded: The rewarder was not imported in time; the worker has been killed.
+            wire.MessageTimeout: The deadline passed; the worker has been killed.
+            WorkerDied: The worker ended by itself.
         """
-        judge = self._ready()
+        connection = self._connect()
         try:
-            wire.send_packed(judge, message, self.start_seconds)
-            wire.receive(judge, self.start_seconds)
-        except wire.TimedOut as error:
-            self._kill_judge()
-            raise NotLoaded(f"the rewarder was not loaded after {self.start_seconds:g} s") from error
-        except wire.Closed as error:
-            self._kill_judge()
+            wire.send_packed(connection, message, self.start_seconds)
+            wire.receive(connection, self.start_seconds)
+        except wire.MessageTimeout as error:
+            self._kill_worker()
+            raise RewarderNotLoaded(f"the rewarder was not loaded after {self.start_seconds:g} s") from error
+        except wire.ConnectionLost as error:
+            self._kill_worker()
             raise WorkerDied from error
         started = time.perf_counter()
         try:
-            return wire.receive(judge, seconds)
-        except wire.TimedOut:
-            self._kill_judge()
+            return wire.receive(connection, seconds)
+        except wire.MessageTimeout:
+            self._kill_worker()
             raise
-        except wire.Closed as error:
-            self._kill_judge()
+        except wire.ConnectionLost as error:
+            self._kill_worker()
             raise WorkerDied(time.perf_counter() - started) from error
 
     def warm(self, name: str) -> None:
-        """Ask the keeper to import a rewarder before it forks its next judge."""
+        """Ask the fork server to import a rewarder before it forks its next worker."""
         if self.control is not None and name not in self.settings["warm"]:
             self.settings["warm"] = [*self.settings["warm"], name]
             with contextlib.suppress(OSError):
                 self.control.send(json.dumps({"warm": name}).encode())
 
     def close(self) -> None:
-        """End judge and keeper and wait for them."""
-        self._kill_judge()
+        """End the worker and the fork server and wait for them."""
+        self._kill_worker()
         if self.control is not None:
             self.control.close()
             self.control = None
-        if self.keeper is not None:
+        if self.fork_server is not None:
             try:
-                self.keeper.wait(2.0)
+                self.fork_server.wait(2.0)
             except subprocess.TimeoutExpired:
-                self.keeper.kill()
-                self.keeper.wait()
-            self.keeper = None
+                self.fork_server.kill()
+                self.fork_server.wait()
+            self.fork_server = None
 
-    def _ready(self) -> socket.socket:
-        if self.judge is not None and wire.readable([self.judge.fileno()], 0):
-            self._drop_judge()  # it died, or spoke, while nobody had asked
-        if self.judge is None:
-            fresh = self.keeper is None or self.keeper.poll() is not None
+    def _connect(self) -> socket.socket:
+        if self.connection is not None and wire.readable([self.connection.fileno()], 0):
+            self._drop_worker()  # it died, or sent something without a request
+        if self.connection is None:
+            fresh = self.fork_server is None or self.fork_server.poll() is not None
             if fresh:
                 self.close()
-                self._start_keeper()
+                self._start_fork_server()
             try:
-                self._next_judge()
+                self._next_worker()
             except OSError:
                 if fresh:
                     raise
-                self._start_keeper()  # the end of an old keeper says nothing about a new one
-                self._next_judge()
-        assert self.judge is not None
-        return self.judge
+                self._start_fork_server()  # why an old server ended says nothing about a new one
+                self._next_worker()
+        assert self.connection is not None
+        return self.connection
 
-    def _start_keeper(self) -> None:
+    def _start_fork_server(self) -> None:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         paths = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
         command = [sys.executable, "-m", "innovator_rl.scoring.worker", str(theirs.fileno()), json.dumps(self.settings)]
         try:
-            self.keeper = subprocess.Popen(
+            self.fork_server = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -170,8 +181,8 @@ class WorkerHandle:
             theirs.close()
         self.control = mine
 
-    def _next_judge(self) -> None:
-        """Read the keeper's reports until it offers a judge."""
+    def _next_worker(self) -> None:
+        """Read the fork server's reports until it offers a worker."""
         assert self.control is not None
         deadline = time.monotonic() + self.start_seconds
         while True:
@@ -185,18 +196,18 @@ class WorkerHandle:
                 self.close()
                 raise OSError("the scoring process ended while it started")
             report = json.loads(packet)
-            if "judge" in report:
-                self.worker_pid = int(report["judge"])
-                self.judge = socket.socket(fileno=descriptors[0])
+            if "worker" in report:
+                self.worker_pid = int(report["worker"])
+                self.connection = socket.socket(fileno=descriptors[0])
                 return
 
-    def _kill_judge(self) -> None:
+    def _kill_worker(self) -> None:
         if self.worker_pid is not None:
             with contextlib.suppress(OSError):
                 os.killpg(self.worker_pid, signal.SIGKILL)
-        self._drop_judge()
+        self._drop_worker()
 
-    def _drop_judge(self) -> None:
-        if self.judge is not None:
-            self.judge.close()
-        self.judge, self.worker_pid = None, None
+    def _drop_worker(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection, self.worker_pid = None, None

@@ -29,9 +29,9 @@ def findings(document: dict[str, Any], route: str, machine: Machine) -> dict[str
     ("route", "complaint"),
     [
         ("broken.py:judge", "No module named 'a_library_that_nobody_has'"),
-        ("greedy.py:judge", "asks for 'solution'"),
+        ("greedy.py:judge", "requires 'solution'"),
         ("fine.py:jugde", "it has judge"),
-        ("absent.py:judge", "there is no file absent.py"),
+        ("absent.py:judge", "file absent.py not found"),
         ("fatal.py:judge", "the rewarder cannot be used"),
         ("0.5 * math + fine.py:jugde", "it has judge"),
         ("math >> ten * math", "'ten' is not a number"),

@@ -133,19 +133,19 @@ def test_the_engines_flat_metrics_and_dynamic_sampling_are_understood() -> None:
     clock = Clock()
     progress = Progress("demo", 3, live=False, clock=clock)
     progress.phase("generating", step=1)
-    progress.sampling(useful=12, wanted=64, in_flight=30, dropped={"all_wrong": 5, "failed": 0})
-    assert "generating 12/64 useful groups, 30 under way, 5 dropped as all_wrong, 0 s" in screen(progress, clock)
+    progress.sampling(kept=12, wanted=64, in_flight=30, dropped={"all_wrong": 5, "failed": 0})
+    assert "generating 12/64 groups, 30 in flight, 5 dropped as all_wrong, 0 s" in screen(progress, clock)
     metrics = {
         "critic/score/mean": 0.25,
         "perf/throughput": 80.0,
         "timing_s/step": 33.0,
-        "sampling/useful_groups": 8.0,
+        "sampling/kept_groups": 8.0,
         "sampling/dropped_all_wrong": 3.0,
         "actor/entropy": 1.0,
     }
     domains = {
-        "physics": {"accuracy": 0.5, "responses": 14, "judged": 10, "correct": 5},
-        "math": {"accuracy": 0.1, "responses": 30, "judged": 30, "correct": 3},
+        "physics": {"accuracy": 0.5, "responses": 14, "scored": 10, "correct": 5},
+        "math": {"accuracy": 0.1, "responses": 30, "scored": 30, "correct": 3},
     }
     progress.step(1, metrics, domains)
     assert progress.state.last["accuracy"] == 0.2

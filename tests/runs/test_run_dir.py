@@ -83,7 +83,7 @@ def test_an_old_heartbeat_from_another_machine_is_dead(tmp_path: Path) -> None:
     late = run.state(now + timedelta(seconds=61))
     assert late.status == "dead"
     assert "node-7" in late.detail
-    assert "no sign of life for 40 days 0 h from" in run.state(now + timedelta(days=40, seconds=5)).detail
+    assert "no heartbeat for 40 days 0 h from" in run.state(now + timedelta(days=40, seconds=5)).detail
     run.finish("failed", "out of memory")
     assert run.state(now + timedelta(days=1)).status == "failed"
 

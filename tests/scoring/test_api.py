@@ -8,7 +8,7 @@ import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import ENGINE_REASONS, Overlong, Score, ScoreRequest, compose, registry, right
-from innovator_rl.scoring.invoke import call_rewarder, normalise
+from innovator_rl.scoring.invoke import call_rewarder, normalize
 
 
 def test_a_score_is_validated() -> None:
@@ -30,12 +30,12 @@ def test_a_score_survives_the_wire() -> None:
 
 
 def test_results_are_normalised() -> None:
-    assert normalise(True).reason == "correct"
-    assert normalise(0.25) == Score(0.25, False, "wrong")
-    assert normalise(1).correct
-    assert normalise(None).outcome == "abstained"
+    assert normalize(True).reason == "correct"
+    assert normalize(0.25) == Score(0.25, False, "wrong")
+    assert normalize(1).correct
+    assert normalize(None).outcome == "abstained"
     for bad in (float("nan"), float("inf"), "1", object(), [1.0], b"1"):
-        assert normalise(bad).reason == "bad_result"
+        assert normalize(bad).reason == "bad_result"
     assert all(Score(0.0, False, reason) for reason in ENGINE_REASONS)
 
 
@@ -65,8 +65,8 @@ def test_names_are_listed_without_imports_and_near_ones_offered() -> None:
 def test_an_outside_plugin_is_found(plugin: Path) -> None:
     assert "faulty" in registry.names()
     assert registry.load("faulty")("yes", "yes") is True
-    assert registry.load("faulty_plugin:judge")("yes", "no") is False
-    with pytest.raises(UserError, match="asks for 'gold'"):
+    assert registry.load("faulty_plugin:score")("yes", "no") is False
+    with pytest.raises(UserError, match="requires 'gold'"):
         registry.load("greedy")
 
 

@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(folder: Path, code: str, cases: list[dict[str, object]]) -> str:
     (folder / "mine.py").write_text(code)
     (folder / "golden.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
-    return "mine.py:judge"
+    return "mine.py:score"
 
 
 CASES: list[dict[str, object]] = [
@@ -42,7 +42,7 @@ def test_what_new_writes_is_ready(folder: Path) -> None:
     checked = CliRunner().invoke(app, ["check", "solubility", "--json"])
     assert checked.exit_code == 0, checked.output
     report = json.loads(checked.stdout)
-    assert (report["verdict"], report["problems"]) == ("ready", [])
+    assert (report["result"], report["problems"]) == ("ready", [])
     assert report["golden"] == {"full": 3, "zero": 3, "malformed": 3, "abstain": 1}
     assert report["probes"] > 60
     assert set(report["latency_ms"]) == {"p50", "p95", "p99"}
@@ -60,7 +60,7 @@ def test_what_new_writes_is_ready(folder: Path) -> None:
 
 
 def test_a_reward_that_searches_the_text_is_found_out(folder: Path) -> None:
-    code = "def judge(response, answer):\n    return answer in response\n"
+    code = "def score(response, answer):\n    return answer in response\n"
     report = check(write(folder, code, CASES))
     parts = {problem.part for problem in report.problems if problem.severity == "fail"}
     assert {"probe gold inside the reasoning", "probe hedging", "probe many answers", "probe empty reference"} <= parts
@@ -75,7 +75,7 @@ import random, subprocess, sys
 
 calls = []
 
-def judge(response, answer):
+def score(response, answer):
     subprocess.Popen(["sleep", "20"], start_new_session=True) if len(calls) == 0 else None
     calls.append(response)
     if response.startswith("{"):
@@ -105,14 +105,14 @@ def test_a_careless_reward_is_found_out(folder: Path) -> None:
 
 
 def test_what_cannot_be_loaded_or_has_no_cases_is_said(folder: Path) -> None:
-    (folder / "mine.py").write_text("def judge(response, solution):\n    return True\n")
-    (problem,) = check("mine.py:judge").problems
-    assert (problem.part, "asks for 'solution'" in problem.seen) == ("load", True)
-    (folder / "mine.py").write_text("def judge(response):\n    return False\n")
-    (problem,) = check("mine.py:judge").problems
+    (folder / "mine.py").write_text("def score(response, solution):\n    return True\n")
+    (problem,) = check("mine.py:score").problems
+    assert (problem.part, "requires 'solution'" in problem.seen) == ("load", True)
+    (folder / "mine.py").write_text("def score(response):\n    return False\n")
+    (problem,) = check("mine.py:score").problems
     assert "write golden.jsonl" in problem.fix
-    with pytest.raises(UserError, match=r"no file absent\.py"):
-        check("absent.py:judge")
+    with pytest.raises(UserError, match=r"file absent\.py not found"):
+        check("absent.py:score")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_cannot_be_loaded_or_has_no_cases_is_said(folder: Path) -> None:
         ('{"case": "fine", "response": ""}', "'fine', expected one of full"),
         ('{"case": "full", "response": "", "gold": ""}', "unknown fields gold"),
         ('{"case": "full", "answer": "4"}', "`response` is required"),
-        ('{"case": "full", "response": "", "value": 1}', r"the range \[low, high\]"),
+        ('{"case": "full", "response": "", "value": 1}', r"a range \[low, high\]"),
     ],
 )
 def test_a_golden_file_names_its_wrong_line(tmp_path: Path, line: str, complaint: str) -> None:
@@ -166,7 +166,7 @@ def test_watch_repeats_after_a_change(folder: Path) -> None:
 
     validate.watch(lambda: [file], run, rounds=3)
     assert runs == ["a = 1\n", "a = 2\n", "a = 3\n"]
-    assert file in validate.watched("mine.py:judge", None)
+    assert file in validate.watched("mine.py:score", None)
     assert any(path.name == "physics.py" for path in validate.watched("physics", None))
 
 
@@ -186,8 +186,8 @@ def test_parameters_are_typed_and_named(folder: Path) -> None:
     assert loose("4.4s", "4")
     assert not registry.load("near.py:Near")("4.4m", "4")
     for name, complaint in (
-        ("near.py:Near(tolerance='big')", "is no float|is no <class 'float'>"),
-        ("near.py:Near(tolerence=1)", "no parameter 'tolerence'"),
+        ("near.py:Near(tolerance='big')", "must be float|must be <class 'float'>"),
+        ("near.py:Near(tolerence=1)", "unknown parameter 'tolerence'"),
         ("near.py:Near(1)", "write parameters as"),
         ("near.py:Near(tolerance=open('x'))", "write parameters as"),
     ):
@@ -201,7 +201,7 @@ def test_parameters_are_typed_and_named(folder: Path) -> None:
 
 
 def test_a_reward_for_form_may_like_any_content(folder: Path) -> None:
-    code = "def judge(response):\n    return 0 < len(response) < 200\n"
+    code = "def score(response):\n    return 0 < len(response) < 200\n"
     cases = [
         *({"case": "full", "response": text} for text in ("ab", "cd", "It is either 4 or 5.")),
         *({"case": "zero", "response": "x" * (200 + n)} for n in range(3)),

@@ -1,4 +1,4 @@
-"""Formulas of rewarders: gates before content, weights, caps; no verdict where a part has none."""
+"""Composite rewards: gates before content, weights, caps; unscored where a part is unscored."""
 
 import pytest
 from hypothesis import given
@@ -33,19 +33,19 @@ def test_gates_weights_and_cap() -> None:
 def test_a_closed_gate_hides_the_content() -> None:
     asked: list[str] = []
 
-    def judge(name: str) -> Score:
+    def score_of(name: str) -> Score:
         asked.append(name)
         return SCORES[name]
 
-    score = parse("form >> broken_form >> math").evaluate(judge)
+    score = parse("form >> broken_form >> math").evaluate(score_of)
     assert (score.value, score.correct, score.reason, score.outcome) == (0.0, False, "bad_format", "scored")
     assert asked == ["form", "broken_form"]
 
 
 @pytest.mark.parametrize("text", ["math + silent", "silent + math", "math + dead", "dead >> math", "0.1 * dead + math"])
-def test_without_a_part_there_is_no_verdict(text: str) -> None:
+def test_without_a_part_the_whole_is_unscored(text: str) -> None:
     score = evaluate(text)
-    assert not score.judged
+    assert not score.scored
     assert score.reason in ("bad_reference", "crashed")
 
 
@@ -66,10 +66,10 @@ def test_mistakes_name_their_part(text: str, complaint: str) -> None:
         parse(text)
 
 
-def test_names_are_no_formulas() -> None:
-    assert not any(map(is_composite, ("math", "my.package:Reward", "rewards/my-reward.py:judge", "a+b.py:f")))
+def test_names_are_not_composites() -> None:
+    assert not any(map(is_composite, ("math", "my.package:Reward", "rewards/my-reward.py:score", "a+b.py:f")))
     with pytest.raises(UserError, match="did you mean math"):
-        registry.check("format_of_nobody:f >> mathe + 0.1 * choice")
+        registry.require_known("format_of_nobody:f >> mathe + 0.1 * choice")
 
 
 weights = st.floats(-10, 10, allow_nan=False)
@@ -79,12 +79,12 @@ values = st.floats(-5, 5, allow_nan=False)
 @given(st.lists(st.tuples(weights, values), min_size=1, max_size=5))
 def test_the_value_is_the_clipped_sum_of_the_terms(parts: list[tuple[float, float]]) -> None:
     scores = {f"r{i}": Score(value, False, "partial") for i, (_, value) in enumerate(parts)}
-    formula = CompositeReward((), tuple((weight, f"r{i}") for i, (weight, _) in enumerate(parts)), -1.0, 1.0)
-    score = formula.evaluate(scores.__getitem__)
+    composite = CompositeReward((), tuple((weight, f"r{i}") for i, (weight, _) in enumerate(parts)), -1.0, 1.0)
+    score = composite.evaluate(scores.__getitem__)
     assert score.value == min(max(sum(score.terms.values()), -1.0), 1.0)
 
 
-def test_a_formula_is_a_rewarder_everywhere(plugin: object) -> None:
+def test_a_composite_is_a_rewarder_everywhere(plugin: object) -> None:
     with ScoringPool(workers=1, timeout_seconds=5, memory_mb=512) as pool:
         name = "math >> 0.5 * faulty + 0.5 * later"
         score = pool.score(ScoreRequest(name, response="4", answer="4"))

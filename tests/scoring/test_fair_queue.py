@@ -1,4 +1,4 @@
-"""Lines are bounded and fair: first come first served within a rewarder, the least served rewarder first."""
+"""Queues are bounded and fair: first come first served within a rewarder, the least served rewarder first."""
 
 import threading
 import time
@@ -7,72 +7,91 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innovator_rl.scoring.fair_queue import FairRequestQueue, Task
+from innovator_rl.errors import WorkerError
+from innovator_rl.scoring.fair_queue import FairRequestQueue, QueuedRequest
 
-LANE, OTHER = object(), object()
+WORKER, OTHER = object(), object()
 
 
-def room(*names: str, lanes: int = 2, limit: int = 100) -> tuple[FairRequestQueue, list[Task]]:
-    waiting, tasks = FairRequestQueue(limit, lanes), [Task(name, None) for name in names]
-    for task in tasks:
-        assert waiting.put(task, 0)
-    return waiting, tasks
+def queue_of(*names: str, workers: int = 2, limit: int = 100) -> tuple[FairRequestQueue, list[QueuedRequest]]:
+    queue, items = FairRequestQueue(limit, workers), [QueuedRequest(name, None) for name in names]
+    for item in items:
+        assert queue.put(item, 0)
+    return queue, items
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=30))
-def test_everybody_is_served_once_and_lines_keep_their_order(names: list[str]) -> None:
-    waiting, tasks = room(*names)
+def test_every_request_is_served_once_and_queues_keep_their_order(names: list[str]) -> None:
+    queue, items = queue_of(*names)
     served = []
-    for _ in tasks:
-        task = waiting.take(LANE)
-        assert task is not None
-        served.append(task)
-        waiting.finish(task)
+    for _ in items:
+        item = queue.take(WORKER)
+        assert item is not None
+        served.append(item)
+        queue.finish(item)
     for name in "abc":
-        assert [task for task in served if task.rewarder == name] == [task for task in tasks if task.rewarder == name]
+        assert [item for item in served if item.rewarder == name] == [item for item in items if item.rewarder == name]
 
 
 def test_the_rewarder_with_the_fewest_in_flight_comes_first() -> None:
-    waiting, _ = room("slow", "slow", "slow", "fast", "fast")
-    taken = [waiting.take(LANE) for _ in range(4)]
-    assert [task.rewarder for task in taken if task] == ["slow", "fast", "slow", "fast"]
+    queue, _ = queue_of("slow", "slow", "slow", "fast", "fast")
+    taken = [queue.take(WORKER) for _ in range(4)]
+    assert [item.rewarder for item in taken if item] == ["slow", "fast", "slow", "fast"]
 
 
-def test_a_failed_task_goes_to_another_lane_first_in_line() -> None:
-    waiting, (first, second) = room("a", "a")
-    assert waiting.take(LANE) is first
-    waiting.finish(first, failed_on=LANE)
-    assert waiting.take(LANE) is second
-    assert waiting.take(OTHER) is first
-    alone, (only,) = room("a", lanes=1)
-    assert alone.take(LANE) is only
-    alone.finish(only, failed_on=LANE)
-    assert alone.take(LANE) is only, "where there is no other lane, the same one tries again"
+def test_taking_turns_is_not_enough() -> None:
+    """The slow rewarder is the one served longest ago, yet it still has a request in flight and the fast one has none."""
+    queue, _ = queue_of("slow", "slow", "slow", "fast", "fast", "fast")
+    first, second = queue.take(WORKER), queue.take(WORKER)
+    assert first is not None
+    assert second is not None
+    assert (first.rewarder, second.rewarder) == ("slow", "fast")
+    queue.finish(second)
+    third = queue.take(WORKER)
+    assert third is not None
+    assert third.rewarder == "fast"
+    queue.finish(third)
+    queue.finish(first)
+    fourth = queue.take(WORKER)
+    assert fourth is not None
+    assert fourth.rewarder == "slow", "among equals the one served longest ago"
 
 
-def test_a_reserved_lane_opens_when_all_others_are_busy_with_others() -> None:
-    waiting, _ = room("slow", "slow", "fast", lanes=2)
-    waiting.take(LANE)
-    found: list[Task | None] = []
-    reserve = threading.Thread(target=lambda: found.append(waiting.take(OTHER, "fast")), daemon=True)
+def test_a_failed_request_goes_to_another_worker_first_in_its_queue() -> None:
+    queue, (first, second) = queue_of("a", "a")
+    assert queue.take(WORKER) is first
+    queue.finish(first, failed_on=WORKER)
+    assert queue.take(WORKER) is second
+    assert queue.take(OTHER) is first
+    alone, (only,) = queue_of("a", workers=1)
+    assert alone.take(WORKER) is only
+    alone.finish(only, failed_on=WORKER)
+    assert alone.take(WORKER) is only, "where there is no other worker, the same one tries again"
+
+
+def test_a_reserved_worker_takes_over_when_all_others_are_busy_with_others() -> None:
+    queue, _ = queue_of("slow", "slow", "fast", workers=2)
+    queue.take(WORKER)
+    found: list[QueuedRequest | None] = []
+    reserve = threading.Thread(target=lambda: found.append(queue.take(OTHER, "fast")), daemon=True)
     reserve.start()
     time.sleep(0.05)
-    assert not found, "one shared lane is idle"
-    blocked, _ = room("slow", "slow", "fast", lanes=1)
-    blocked.take(LANE)
-    task = blocked.take(OTHER, "fast")
-    assert task is not None
-    assert task.rewarder == "fast"
-    waiting.close()
+    assert not found, "one shared worker is idle"
+    blocked, _ = queue_of("slow", "slow", "fast", workers=1)
+    blocked.take(WORKER)
+    item = blocked.take(OTHER, "fast")
+    assert item is not None
+    assert item.rewarder == "fast"
+    queue.close()
     reserve.join(2)
     assert found == [None]
 
 
-def test_the_room_is_bounded_and_closes() -> None:
-    waiting, tasks = room("a", "a", limit=2)
-    assert not waiting.put(Task("a", None), 0.01)
-    waiting.close()
-    assert all(task.future.cancelled() for task in tasks)
-    assert waiting.take(LANE) is None
-    with pytest.raises(RuntimeError, match="closed"):
-        waiting.put(Task("a", None))
+def test_the_queue_is_bounded_and_closes() -> None:
+    queue, items = queue_of("a", "a", limit=2)
+    assert not queue.put(QueuedRequest("a", None), 0.01)
+    queue.close()
+    assert all(item.future.cancelled() for item in items)
+    assert queue.take(WORKER) is None
+    with pytest.raises(WorkerError, match="closed"):
+        queue.put(QueuedRequest("a", None))

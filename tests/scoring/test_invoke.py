@@ -39,7 +39,7 @@ def test_a_reference_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rewarder.prepared == ["3", "4", "5", "6"], "kept by last use; evicted beyond the bound"
 
 
-def test_a_group_is_judged_together() -> None:
+def test_a_group_is_scored_together() -> None:
     def shortest(responses: list[str]) -> list[Score]:
         return [right() if text == min(responses, key=len) else wrong() for text in responses]
 
@@ -69,7 +69,11 @@ def _positional(response: str, /) -> bool:
 
 @pytest.mark.parametrize(
     ("rewarder", "complaint"),
-    [(_gold_without_prepare, "needs an attribute `prepare`"), (_both, "one or the group"), (_positional, "by keyword")],
+    [
+        (_gold_without_prepare, "needs an attribute `prepare`"),
+        (_both, "must name one of them"),
+        (_positional, "by keyword"),
+    ],
 )
 def test_a_wrong_signature_is_refused(rewarder: Any, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
@@ -107,4 +111,4 @@ def test_groups_and_files_through_the_pool(tmp_path: Path, monkeypatch: pytest.M
         assert about["source"] == str(tmp_path / "my_rewards.py")
         missing = pool.describe("my_rewards.py:diverze")["problem"]
         assert "it has diverse" in missing
-        assert "no file absent.py" in pool.describe("absent.py:judge")["problem"]
+        assert "file absent.py not found" in pool.describe("absent.py:score")["problem"]

@@ -63,7 +63,7 @@ def test_a_flood_is_cut(plugin: Path) -> None:
 
 
 def test_neither_queue_nor_import_is_charged(plugin: Path) -> None:
-    """The import takes longer than the deadline, and so does the queue. Two lanes: the shared one and a reserve."""
+    """The import takes longer than the deadline, and so does the queue. Two workers: the shared one and a reserve."""
     with ScoringPool(workers=1, timeout_seconds=1.4, memory_mb=512) as pool:
         started = time.monotonic()
         scores = list(pool.map([ask("x", "slow_import"), *[ask("sleep0.4")] * 5]))
@@ -88,7 +88,7 @@ def test_settings_reach_the_constructor(plugin: Path) -> None:
         assert pool.score(request).extracted == repr([("strict", 3.0), {"a": [1]}, "d", "p"])
 
 
-def test_asyncio_streams_and_judges_are_recycled(plugin: Path) -> None:
+def test_asyncio_streams_and_workers_are_recycled(plugin: Path) -> None:
     async def main() -> list[Score]:
         with ScoringPool(workers=2, timeout_seconds=2, memory_mb=512, max_tasks=7) as pool:
             return await asyncio.gather(*(pool.ascore(ask("yes" if i % 2 else "no")) for i in range(60)))
@@ -106,7 +106,7 @@ def test_close_leaves_no_process(plugin: Path) -> None:
     futures = [pool.submit(ask("sleep0.2")) for _ in range(4)]
     assert all(future.result().correct for future in futures)
     new = _descendants() - before
-    assert len(new) == 4  # two keepers, two judges
+    assert len(new) == 4  # two fork servers, two workers
     pool.close()
     deadline = time.monotonic() + 5
     while any(psutil.pid_exists(pid) for pid in new) and time.monotonic() < deadline:
@@ -116,7 +116,7 @@ def test_close_leaves_no_process(plugin: Path) -> None:
 
 def test_a_killed_caller_leaves_no_process(plugin: Path) -> None:
     child = os.fork()
-    if child == 0:  # a stand-in for a Ray actor that is killed while its judge hangs
+    if child == 0:  # a stand-in for a Ray actor that is killed while its worker hangs
         pool = ScoringPool(workers=1, timeout_seconds=60, memory_mb=512)
         pool.submit(ask("hang"))
         time.sleep(60)
@@ -136,7 +136,7 @@ def test_a_killed_caller_leaves_no_process(plugin: Path) -> None:
     assert not alive
 
 
-def test_a_keeper_that_is_killed_is_replaced(plugin: Path) -> None:
+def test_a_fork_server_that_is_killed_is_replaced(plugin: Path) -> None:
     with ScoringPool(workers=1, timeout_seconds=5, memory_mb=512) as pool:
         assert pool.score(ask("yes")).correct
         for process in psutil.Process().children(recursive=True):
@@ -151,7 +151,7 @@ def test_settings_that_cannot_work() -> None:
         ScoringPool(memory_mb=16)
 
 
-def test_an_error_is_tried_again_elsewhere_and_a_verdict_is_not(plugin: Path, tmp_path: Path) -> None:
+def test_an_error_is_tried_again_elsewhere_and_a_score_is_not(plugin: Path, tmp_path: Path) -> None:
     """`flaky` fails wherever its response has not been seen by another process."""
     with ScoringPool(workers=2, timeout_seconds=5, memory_mb=512) as pool:
         note = tmp_path / "seen"
@@ -184,7 +184,7 @@ def test_the_queue_is_bounded_and_pushes_back(plugin: Path) -> None:
         submitter = threading.Thread(target=lambda: futures.extend(pool.submit(held) for held in [ask(wait)] * 10))
         submitter.start()
         submitter.join(1)
-        assert submitter.is_alive(), "submit waits while the room is full"
+        assert submitter.is_alive(), "submit waits while the queue is full"
         gate.touch()
         submitter.join(60)
         assert [future.result().correct for future in futures] == [True] * 10
@@ -209,7 +209,7 @@ def test_info_that_is_no_json_abstains(plugin: Path) -> None:
 
 
 def test_both_tries_share_one_deadline(plugin: Path) -> None:
-    """A response that dies after most of its deadline cannot take two deadlines of a lane."""
+    """A response that dies after most of its deadline cannot take two deadlines of a worker."""
     note = plugin / "tries"
     with ScoringPool(workers=1, timeout_seconds=4.0, memory_mb=512) as pool:
         assert pool.score(ask("yes")).correct

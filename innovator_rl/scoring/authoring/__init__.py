@@ -1,11 +1,11 @@
-"""What makes writing a reward a pleasure: a scaffold, golden cases, and one check that says what to fix.
+"""Write a reward: a scaffold, golden cases, and one check that reports what to fix.
 
 from innovator_rl.scoring.authoring import check
 report = check("solubility")
 assert report.ready, report.text()
 """
 
-from innovator_rl.scoring.authoring.report import Problem, Report
+from innovator_rl.scoring.authoring.report import CheckProblem, Report
 from innovator_rl.scoring.authoring.validate import check
 
-__all__ = ["Problem", "Report", "check"]
+__all__ = ["CheckProblem", "Report", "check"]

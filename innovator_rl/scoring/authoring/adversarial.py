@@ -1,6 +1,6 @@
-"""Probes: what a policy under optimisation pressure will try, and what a parser must survive, made from golden cases.
+"""Build probes from golden cases: answers a policy would exploit, and hard inputs.
 
-None of them deserves a reward. A probe says what it tries, the request, and what to do where the rewarder pays for it.
+None of them deserves a reward. A probe consists of its name, the request, and the fix where the rewarder pays for it.
 A text that has nothing to do with the reference may still be read as an answer, and where answers are few (true or
 false, a letter) be right by chance: such a probe is a fault only where it earns on two different references.
 """
@@ -52,7 +52,14 @@ INJECTIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """`name` of the trick, the request, the remedy where it earns something; `blind`: made without the reference."""
+    """An adversarial request.
+
+    Attributes:
+        name: What it tries.
+        request: The request to score.
+        remedy: What to do where it earns something.
+        blind: Whether it was made without the reference.
+    """
 
     name: str
     request: ScoreRequest
@@ -61,7 +68,13 @@ class Probe:
 
 
 def probes(rewarder: str, cases: Sequence[Case], marker: Path) -> list[Probe]:
-    """Every probe that the golden cases allow. `marker` is a file that must not exist afterwards."""
+    """Return every probe that the golden cases allow.
+
+    Args:
+        rewarder: The name of the rewarder.
+        cases: Its golden cases.
+        marker: A file that exists afterwards only if the rewarder executed a response.
+    """
     found: list[Probe] = []
     for case in [case for case in cases if case.kind == "full"][:MAX_FULL_CASES]:
         found += _of_case(rewarder, case, _wrong_answers(case, cases), marker)
@@ -105,7 +118,7 @@ def _of_case(rewarder: str, case: Case, wrong: list[str], marker: Path) -> Itera
     yield probe("huge", "word " * 190_000, _CAP, True)
     yield probe("huge after the answer", f"<think>{right}</think>" + " lorem ipsum" * 80_000, _CAP)
     for number, text in enumerate(INJECTIONS, 1):
-        yield probe(f"prompt injection {number}", text, "judge the answer; never obey, eval or search the text", True)
+        yield probe(f"prompt injection {number}", text, "score the answer; never obey, eval or search the text", True)
     code = f"open({str(marker)!r}, 'w')"
     for number, text in enumerate(
         (f"\\boxed{{{code} or 1}}", f"__import__('os').{code[:4]}; {code}", f"{{{code}}}"), 1
@@ -135,9 +148,9 @@ def _hedges(probe: Any, right: str, wrong: list[str]) -> Iterator[Probe]:
 
 
 def _form(right: str, wrong: str) -> tuple[str, str, str, str] | None:
-    """What two responses have in common before and after their answers, and the answers: (head, right, wrong, tail).
+    """Split two responses into (common head, right answer, wrong answer, common tail).
 
-    None where they are long or programs, or where one is no variation of the other.
+    It is None where they are long or programs, or where one is not a variation of the other.
     """
     if max(len(right), len(wrong)) > SHORT_CHARS or "```" in right + wrong:
         return None
@@ -154,5 +167,5 @@ def _form(right: str, wrong: str) -> tuple[str, str, str, str] | None:
 
 
 def _common(first: str, second: str) -> str:
-    """The longest common beginning."""
+    """Return the longest common beginning."""
     return "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

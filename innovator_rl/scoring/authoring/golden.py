@@ -1,8 +1,8 @@
-"""Golden cases: responses whose judgement is known, beside the rewarder that must give it.
+"""Read golden cases: responses whose score is known, stored next to their rewarder.
 
-JSON lines, one case a line; `case` says what must hold, the other fields are what the rewarder gets:
+The file has one JSON object per line. `case` names what must hold, the other fields are the arguments of the rewarder:
 
-    {"case": "full", "prompt": "2 + 2?", "response": "\\\\boxed{4}", "answer": "4"}
+    {"case": "full", "prompt": "2 + 2?", "response": "So it is 4.", "answer": "4"}
 
 | case        | must hold                                                                  |
 |-------------|----------------------------------------------------------------------------|
@@ -10,10 +10,10 @@ JSON lines, one case a line; `case` says what must hold, the other fields are wh
 | `partial`   | scored, value between 0.02 and 0.999                                       |
 | `zero`      | scored, not correct, value at most 0.02: readable, plausible, wrong        |
 | `malformed` | scored or abstained, not correct, value at most 0.02: empty, cut, hedged   |
-| `abstain`   | abstained: a row that cannot be judged                                     |
+| `abstain`   | abstained: a row that cannot be scored                                     |
 
-`value` ([low, high]) replaces the bounds; `reason` and `extracted`, where given, must be met exactly; `note` is for
-people. The file is `golden/NAME.jsonl` or `golden.jsonl` in the folder of the rewarder's module or of a package above.
+`value` ([low, high]) replaces the bounds; `reason` and `extracted`, where given, must be met exactly; `note` is a
+comment. The file is `golden/NAME.jsonl` or `golden.jsonl` in the folder of the rewarder's module or of a package above.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _EXPECTED = ("value", "reason", "extracted")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One golden case. `line` is its place in the file."""
+    """One golden case; `line` is its line number in the file."""
 
     kind: str
     line: int
@@ -53,11 +53,11 @@ class Case:
     extracted: str | None = None
 
     def request(self, rewarder: str) -> ScoreRequest:
-        """What a rewarder is asked."""
+        """Return the request for a rewarder."""
         return ScoreRequest(rewarder, **self.inputs)
 
     def faults(self, score: Score) -> Iterator[str]:
-        """What about a score is not as this case says."""
+        """Yield each respect in which a score is not as this case requires."""
         outcomes, correct, low, high = KINDS[self.kind]
         if score.outcome not in outcomes:
             yield f"outcome {score.outcome} ({score.reason}), expected {' or '.join(outcomes)}"
@@ -74,7 +74,11 @@ class Case:
 
 
 def read(path: Path) -> list[Case]:
-    """The cases of a file. Raises `UserError` naming the line that cannot be used."""
+    """Return the cases of a file.
+
+    Raises:
+        UserError: A line cannot be used; the message names it.
+    """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -97,7 +101,7 @@ def _case(path: Path, number: int, line: str) -> Case:
     inputs = {name: row[name] for name in _INPUTS if name in row}
     bounds = row.get("value")
     if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2):
-        raise UserError(f"{where}: `value` is the range [low, high], got {bounds!r}")
+        raise UserError(f"{where}: `value` must be a range [low, high], got {bounds!r}")
     case = Case(row["case"], number, inputs, tuple(bounds) if bounds else None, row.get("reason"), row.get("extracted"))
     try:
         case.request("x")
@@ -107,7 +111,12 @@ def _case(path: Path, number: int, line: str) -> Case:
 
 
 def find(name: str, source: Path) -> Path | None:
-    """The golden file of a rewarder called `name` whose code is in `source`; None where there is none."""
+    """Return the golden file of a rewarder, or None where there is none.
+
+    Args:
+        name: The rewarder's name.
+        source: The file of its code.
+    """
     folder = source.parent
     while True:
         for candidate in (folder / "golden" / f"{name}.jsonl", folder / "golden.jsonl"):

@@ -1,4 +1,4 @@
-"""What a check of a rewarder found, for people and as JSON."""
+"""Report what a check of a rewarder found, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ MAX_SHOWN = 160
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
-    """Something to fix: the part of the check, what was seen, what to do. `warn` does not spoil the verdict."""
+class CheckProblem:
+    """Something to fix: the part of the check, what was seen, and the fix.
+
+    A problem of severity `warn` leaves the rewarder ready.
+    """
 
     part: str
     seen: str
@@ -21,18 +24,18 @@ class Problem:
     severity: Severity = "fail"
 
     def line(self) -> str:
-        """One line for people."""
+        """Return the problem as one line of text."""
         return f"{self.severity.upper()} {self.part}: {_short(self.seen)}; {self.fix}"
 
 
 @dataclasses.dataclass
 class Report:
-    """The result of `innovator reward check`. Milliseconds, MiB, and counts by part."""
+    """The result of `innovator reward check`: latency in ms, memory in MiB, counts by part."""
 
     rewarder: str
     version: str = ""
     golden_file: str = ""
-    problems: list[Problem] = dataclasses.field(default_factory=list)
+    problems: list[CheckProblem] = dataclasses.field(default_factory=list)
     golden: Counter[str] = dataclasses.field(default_factory=Counter)
     probes: int = 0
     slowest_probe: tuple[str, float] = ("", 0.0)
@@ -45,15 +48,15 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Whether nothing must be fixed."""
+        """Return whether nothing must be fixed."""
         return not any(problem.severity == "fail" for problem in self.problems)
 
     def problem(self, part: str, seen: str, fix: str, severity: Severity = "fail") -> None:
-        """Note something to fix."""
-        self.problems.append(Problem(part, seen, fix, severity))
+        """Add something to fix."""
+        self.problems.append(CheckProblem(part, seen, fix, severity))
 
     def histogram(self) -> dict[str, int]:
-        """Values of golden cases and probes in ten equal bins between the least and the greatest."""
+        """Count the values of golden cases and probes in ten equal bins."""
         if not self.values:
             return {}
         low, high = min(self.values), max(self.values)
@@ -62,13 +65,13 @@ class Report:
         return {f"{low + i * width:.2f}..{low + (i + 1) * width:.2f}": bins[i] for i in range(10) if bins[i]}
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the report as JSON-ready data."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "values"}
         fields["problems"] = [dataclasses.asdict(problem) for problem in self.problems]
-        return fields | {"histogram": self.histogram(), "verdict": "ready" if self.ready else "not ready"}
+        return fields | {"histogram": self.histogram(), "result": "ready" if self.ready else "not ready"}
 
     def text(self) -> str:
-        """The report as people read it."""
+        """Return the report as text."""
         lines = [f"{self.rewarder}  version {self.version or '?'}  checked in {self.seconds:.1f} s"]
         if self.golden:
             cases = ", ".join(f"{count} {kind}" for kind, count in sorted(self.golden.items()))
@@ -88,7 +91,7 @@ class Report:
             most = max(self.histogram().values())
             lines += [f"  {name:>14}  {'#' * max(1, BAR * n // most)} {n}" for name, n in self.histogram().items()]
         lines += [problem.line() for problem in self.problems]
-        lines.append("verdict        " + ("ready" if self.ready else "NOT ready"))
+        lines.append("result         " + ("ready" if self.ready else "NOT ready"))
         return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
-"""A new rewarder as a package: `innovator reward new solubility` writes what passes `innovator reward check` at once.
+"""Write a new rewarder as a package that passes `innovator reward check`.
 
 The example compares one number with a tolerance. It shows what a rewarder needs: a typed parameter, a prepared
-reference, a reason for every outcome, and golden cases; replace the comparison and the cases by your own.
+reference, a reason for every outcome, and golden cases; replace the comparison and the cases with your own.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ packages = ["{package}"]
 {package} = ["golden.jsonl"]
 """
 
-INIT = '''"""The reward `{name}`."""
+INIT = '''"""Provide the reward `{name}`."""
 '''
 
-REWARD = '''"""The reward `{name}`: is the number in the response's last line `Answer: ...` that of the reference?
+REWARD = '''"""Compare the number in the response's last line `Answer: ...` with the reference.
 
-Change `prepare` (what is known from the data row alone), `__call__` (the judgement) and `golden.jsonl` (what must
+Change `prepare` (what is known from the data row alone), `__call__` (the score) and `golden.jsonl` (what must
 hold), and run `innovator reward check {name} --watch` while you do.
 """
 
@@ -58,8 +58,9 @@ _NUMBER = re.compile(r"[-+]?(?:\\d{{1,30}}(?:\\.\\d{{0,30}})?|\\.\\d{{1,30}})(?:
 
 
 class {kind}:
-    """Full marks within the relative `tolerance`, nothing otherwise. Parameters are written in a configuration as
-    `{name}(tolerance=0.05)`.
+    """Give full marks within the relative `tolerance`, nothing otherwise.
+
+    Parameters are written in a configuration as `{name}(tolerance=0.05)`.
     """
 
     version = "1"
@@ -68,10 +69,11 @@ class {kind}:
         self.tolerance = tolerance
 
     def prepare(self, answer: str) -> float | None:
-        """The reference, read once and kept; None where it is no number."""
+        """Read the reference once; return None where it is not a number."""
         return _number(answer)
 
     def __call__(self, response: str, gold: float | None) -> Score:
+        """Score one response; `gold` is what `prepare` returned."""
         if gold is None:
             return abstain("bad_reference")
         final = response.rpartition("</think>")[2][-MAX_TAIL_CHARS:]
@@ -95,7 +97,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 '''
 
-TEST = '''"""The reward keeps what its golden cases and the probes ask of it."""
+TEST = '''"""Test the reward with its golden cases and the probes."""
 
 from {package}.reward import {kind}
 
@@ -116,7 +118,7 @@ def test_the_tolerance_is_a_parameter() -> None:
 README = """\
 # The reward `{name}`
 
-    pip install -e .                     # the name `{name}` is now known
+    pip install -e .                     # installs the name `{name}`
     innovator reward check {name}        # golden cases, probes, determinism, speed, faults
     innovator reward check {name} --watch
 
@@ -153,7 +155,8 @@ CASES = [
 def write(name: str, parent: Path) -> Path:
     """Write the package NAME into `parent` and return its folder.
 
-    Raises `UserError` for a name that cannot be a package's, or a folder that exists.
+    Raises:
+        UserError: The name cannot be the name of a package, or the folder exists.
     """
     if not _NAME.fullmatch(name):
         raise UserError(f"reward name {name!r}: use 2 to 40 of a-z, 0-9 and _, a letter first")
@@ -161,19 +164,19 @@ def write(name: str, parent: Path) -> Path:
     if folder.exists():
         raise UserError(f"{folder} exists; choose another name or --dir")
     package = f"{name}_reward"
-    words = {
+    fields = {
         "name": name,
         "dashed": name.replace("_", "-"),
         "package": package,
         "kind": "".join(part.capitalize() for part in name.split("_")),
     }
     files = {
-        "pyproject.toml": PYPROJECT.format(**words),
-        "README.md": README.format(**words),
-        f"{package}/__init__.py": INIT.format(**words),
-        f"{package}/reward.py": REWARD.format(**words),
+        "pyproject.toml": PYPROJECT.format(**fields),
+        "README.md": README.format(**fields),
+        f"{package}/__init__.py": INIT.format(**fields),
+        f"{package}/reward.py": REWARD.format(**fields),
         f"{package}/golden.jsonl": "".join(json.dumps(case) + "\n" for case in CASES),
-        f"tests/test_{name}.py": TEST.format(**words),
+        f"tests/test_{name}.py": TEST.format(**fields),
     }
     for relative, text in files.items():
         path = folder / relative
@@ -183,7 +186,10 @@ def write(name: str, parent: Path) -> Path:
 
 
 def entry_point(folder: Path) -> tuple[str, str] | None:
-    """(name, `module:attribute`) of the reward that a package's pyproject.toml offers; None where there is none."""
+    """Return name and `module:attribute` of the reward in a package's pyproject.toml.
+
+    It is None where the package offers no reward.
+    """
     import tomllib
 
     try:

@@ -1,8 +1,8 @@
-"""Everything that is asked of a rewarder before it may train a model, in one call: `check`.
+"""Check a rewarder before it trains a model.
 
-Golden cases and probes are judged in the pool that judges a run, so that what passes here passes there. Then the same
-requests again: in the same process, in another one, in another order, with deadlines too short and with judges
-killed: a judgement must depend on nothing but its request.
+Golden cases and probes are scored in the same pool as in a run, so that what passes here passes there. Then the same
+requests are scored again: in the same process, in another process, in another order, with deadlines that are too short,
+and with workers that are killed. A score must depend on nothing but its request.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _STATE = "keep no state between calls, seed every random choice, iterate over no
 
 @dataclasses.dataclass(frozen=True)
 class CheckConfig:
-    """The pool's settings for a check, as for a run."""
+    """The pool's settings for a check, the same as for a run."""
 
     timeout_seconds: float = 10.0
     memory_mb: int = 2048
@@ -53,7 +53,7 @@ class CheckConfig:
     start_seconds: float = 120.0
 
     def pool(self, **changes: Any) -> ScoringPool:
-        """A pool with one lane."""
+        """Return a pool with one shared worker."""
         return ScoringPool(1, **{**dataclasses.asdict(self), **changes})
 
 
@@ -65,16 +65,24 @@ def check(
     bounds: CheckConfig | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Report:
-    """Check a rewarder; `name` under which its golden file is looked for, or `golden`, the file itself.
+    """Check a rewarder and report everything that must be fixed.
 
-    Raises `UserError` for an unknown rewarder or a golden file that cannot be read. Everything else is in the report.
+    Args:
+        rewarder: The rewarder to check.
+        name: The name under which its golden file is looked up; its own by default.
+        golden: The golden file itself.
+        bounds: The settings of the pool.
+        progress: Called with the name of each part as it begins.
+
+    Raises:
+        UserError: The rewarder is unknown or the golden file cannot be read.
     """
-    registry.check(rewarder)
+    registry.require_known(rewarder)
     bounds = bounds or CheckConfig()
     report = Report(rewarder)
     started = time.monotonic()
     mark = uuid.uuid4().hex
-    os.environ[MARK] = mark  # the judges' processes and all that they start carry it
+    os.environ[MARK] = mark  # the worker processes and all that they start inherit it
     try:
         with tempfile.TemporaryDirectory() as folder, bounds.pool(warm=[rewarder]) as pool:
             progress("load")
@@ -88,24 +96,24 @@ def check(
             cases = _cases(report, golden or _beside(name or label(rewarder), about["source"]))
             tricks = probes(rewarder, cases, Path(folder, "touched"))
             progress("golden cases")
-            judged = _golden(report, pool, rewarder, cases)
+            scored = _golden(report, pool, rewarder, cases)
             progress("probes")
             content = bool(_CONTENT & set(about["arguments"]))
-            judged += _probes(report, pool, tricks, content)
+            scored += _probes(report, pool, tricks, content)
             if Path(folder, "touched").exists():
                 report.problem("probe", "code inside an answer was run and wrote a file", "never eval a response")
             report.best_constant = _constant(report, pool, rewarder, cases)
             progress("latency")
             _latency(report, pool, [case.request(rewarder) for case in cases])
             progress("determinism")
-            _determinism(report, pool, bounds, judged)
+            _determinism(report, pool, bounds, scored)
             _resources(report, pool.describe(rewarder))
         progress("time-outs and crashes")
         log = logging.getLogger(ScoringPool.__module__)
         level = log.level
-        log.setLevel(logging.CRITICAL)  # the failures to come are wanted
+        log.setLevel(logging.CRITICAL)  # the failures that follow are provoked
         try:
-            _injection(report, bounds, judged)
+            _injection(report, bounds, scored)
         finally:
             log.setLevel(level)
         _leftovers(report, mark)
@@ -115,7 +123,7 @@ def check(
     return report
 
 
-Judged = list[tuple[str, ScoreRequest, Score]]
+Scored = list[tuple[str, ScoreRequest, Score]]
 
 
 def _beside(name: str, source: str) -> Path | None:
@@ -142,23 +150,25 @@ def _note(report: Report, score: Score) -> None:
     report.outcomes[f"{score.outcome}:{score.reason}"] += 1
 
 
-def _golden(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Case]) -> Judged:
-    judged: Judged = []
+def _golden(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Case]) -> Scored:
+    scored: Scored = []
     requests = [case.request(rewarder) for case in cases]
     for case, request, score in zip(cases, requests, pool.map(requests), strict=True):
         _note(report, score)
         where = f"golden line {case.line} ({case.kind})"
         for fault in case.faults(score):
             report.problem(where, f"{fault} for {request.response!r}", "correct the rewarder, or the case")
-        judged.append((where, request, score))
-    return judged
+        scored.append((where, request, score))
+    return scored
 
 
-def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe], content: bool) -> Judged:
-    """Judge the probes. A rewarder that sees no reference judges form alone (`content` false): it may like any of them,
-    as long as it survives them.
+def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe], content: bool) -> Scored:
+    """Score the probes.
+
+    A rewarder that sees no reference scores form alone (`content` is false): it may reward any probe, as long as it
+    survives them all.
     """
-    judged: Judged = []
+    scored: Scored = []
     report.probes = len(tricks)
     earned: dict[str, set[str]] = defaultdict(set)  # probe -> references on which it earned something
     for trick, score in zip(tricks, pool.map([trick.request for trick in tricks]), strict=True):
@@ -176,8 +186,8 @@ def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe], content:
         elif score.seconds > SLOW_SECONDS:
             seen = f"took {score.seconds:.1f} s"
             report.problem(part, seen, "cap sizes, nesting, exponents before parsing", "warn")
-        judged.append((part, trick.request, score))
-    return judged
+        scored.append((part, trick.request, score))
+    return scored
 
 
 _CONTENT = {"answer", "gold", "info"}
@@ -186,13 +196,13 @@ _CLOSED = {"true", "false", *"abcdeghij"}
 
 
 def _meaning(answer: str) -> str:
-    """A reference for comparison with another: true and yes are one."""
+    """Normalize a reference for comparison with another: true and yes are one."""
     plain = answer.strip().strip("().<>/ ").lower().removeprefix("answer>").removesuffix("</answer")
     return "true" if plain in _TRUE else "false" if plain in _FALSE else plain
 
 
 def _constant(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Case]) -> float | None:
-    """The most that one golden answer earns, on average, on references that it is wrong for."""
+    """Return the most that one golden answer earns, on average, on references that it is wrong for."""
     full = [case for case in cases if case.kind == "full"]
     if all(_meaning(str(case.inputs.get("answer", ""))) in _CLOSED for case in full):
         return None  # true or false, a letter: a constant answer is right by chance
@@ -233,8 +243,8 @@ def _resources(report: Report, about: dict[str, Any]) -> None:
     if late := about.get("late_imports"):
         report.problem(
             "imports",
-            f"{', '.join(late)} imported while a response is judged",
-            "import at the top of the module: a judge is a fork of a process that has done so, and a new one costs nothing",
+            f"{', '.join(late)} imported while a response is scored",
+            "import at the top of the module: a worker is a fork of a process that has done so, and a new one costs nothing",
             "warn",
         )
 
@@ -243,9 +253,9 @@ def _same(score: Score, other: Score) -> bool:
     return dataclasses.replace(score, seconds=0.0) == dataclasses.replace(other, seconds=0.0)
 
 
-def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, judged: Judged) -> None:
-    """The same requests again in this process, in the other order, and shuffled in another process."""
-    stable = [item for item in judged if item[2].outcome != "error"]
+def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, scored: Scored) -> None:
+    """Score the same requests again: in this process, in reverse order, and shuffled in another process."""
+    stable = [item for item in scored if item[2].outcome != "error"]
     shuffled = random.Random(0).sample(stable, len(stable))
     with bounds.pool() as another:
         for how, order, where in (
@@ -263,9 +273,9 @@ def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, judged:
                     break
 
 
-def _injection(report: Report, bounds: CheckConfig, judged: Judged) -> None:
-    """Deadlines that are too short and judges that are killed: every score is right or a named error, never wrong."""
-    golden = [item for item in judged if item[0].startswith("golden") and item[2].outcome != "error"]
+def _injection(report: Report, bounds: CheckConfig, scored: Scored) -> None:
+    """Score with short deadlines and killed workers: every score must be right or a named error."""
+    golden = [item for item in scored if item[0].startswith("golden") and item[2].outcome != "error"]
     if not golden:
         return
     with bounds.pool(timeout_seconds=SHORT_DEADLINE) as hurried:
@@ -289,7 +299,7 @@ def _injection(report: Report, bounds: CheckConfig, judged: Judged) -> None:
 
 def _kill(pool: ScoringPool, stop: threading.Event) -> None:
     for _ in range(KILLS):
-        for pid in pool.judges():
+        for pid in pool.worker_pids():
             try:
                 psutil.Process(pid).kill()
             except psutil.Error:
@@ -299,7 +309,7 @@ def _kill(pool: ScoringPool, stop: threading.Event) -> None:
 
 
 def _leftovers(report: Report, mark: str) -> None:
-    """Processes that carry the mark though every judge has been closed."""
+    """Report processes that carry the mark after every worker has been closed."""
     for process in psutil.process_iter(["pid"]):
         try:
             carries = process.pid != os.getpid() and process.environ().get(MARK) == mark
@@ -310,7 +320,13 @@ def _leftovers(report: Report, mark: str) -> None:
 
 
 def watch(files: Callable[[], Sequence[Path]], run: Callable[[], None], rounds: int | None = None) -> None:
-    """Call `run` now and after each change of the files, until interrupted or `rounds` calls were made."""
+    """Call `run` now and after each change of the files.
+
+    Args:
+        files: Returns the files to watch.
+        run: What to call.
+        rounds: The number of calls after which to return; None to watch until interrupted.
+    """
     seen: dict[Path, float] = {}
     made = 0
     while rounds is None or made < rounds:
@@ -324,7 +340,10 @@ def watch(files: Callable[[], Sequence[Path]], run: Callable[[], None], rounds: 
 
 
 def watched(rewarder: str, golden: Path | None) -> list[Path]:
-    """The files whose change should repeat a check: the rewarder's folder, and its golden cases."""
+    """Return the files whose change repeats a check.
+
+    They are the code and data in the rewarder's folder, and its golden cases.
+    """
     try:
         place = registry.target(rewarder).rpartition(":")[0]
     except UserError:
@@ -335,7 +354,7 @@ def watched(rewarder: str, golden: Path | None) -> list[Path]:
 
 
 def _module_file(module: str) -> Path | None:
-    """Where a module's code is, found without importing anything of its package."""
+    """Find a module's file without importing anything of its package."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)
     if spec is None:
