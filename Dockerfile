@@ -7,7 +7,7 @@
 #
 #   docker build --build-arg BASE=nvidia/cuda:12.8.1-devel-ubuntu24.04 --build-arg EXTRA=gpu -t innovator-rl:gpu .
 #
-# The GPU base must provide Python 3.11 or 3.12 as python3, with venv.
+# The GPU base must provide Python 3.11 as python3, with venv.
 ARG BASE=python:3.11-slim
 FROM ${BASE}
 ARG EXTRA=cpu
@@ -26,7 +26,7 @@ WORKDIR /app
 
 # Dependencies first, so that a changed source file does not install them again.
 COPY --chown=innovator:innovator requirements/ requirements/
-COPY --chown=innovator:innovator Makefile pyproject.toml README.md LICENSE NOTICE ./
+COPY --chown=innovator:innovator Makefile pyproject.toml package.json package-lock.json README.md LICENSE NOTICE ./
 COPY --chown=innovator:innovator innovator_rl/ innovator_rl/
 COPY --chown=innovator:innovator rewards/ rewards/
 COPY --chown=innovator:innovator upcycle/ upcycle/

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "requirements"
-PYTHON = "3.11"
+PYTHON = "3.11.5"
 CPU_BUILDS = {
     "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
     "torch-2.13.0-cp311-cp311-manylinux_2_28_aarch64.whl": "092790c696a760c729fd5722835f50b9d81fd7c8f141571f3f3cf4081a8f664c",
@@ -26,7 +26,9 @@ CPU_BUILDS = {
 def with_cpu_torch(lock: str) -> str:
     """Replace the hashes of torch by those of its CPU builds."""
     lines = " \\\n".join(f"    --hash=sha256:{digest}" for digest in CPU_BUILDS.values())
-    return re.sub(r"(?m)^(torch==\S+) \\\n(?:    --hash=\S+(?: \\)?\n)+", lambda found: f"{found[1]} \\\n{lines}\n", lock)
+    return re.sub(
+        r"(?m)^(torch==\S+) \\\n(?:    --hash=\S+(?: \\)?\n)+", lambda found: f"{found[1]} \\\n{lines}\n", lock
+    )
 
 
 def main() -> int:

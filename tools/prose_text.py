@@ -13,6 +13,7 @@ import tokenize
 from collections.abc import Callable
 
 MASK = "\0"  # stands for code: it is neither white space nor a word character
+SQL = re.compile(r"[\s\"]*(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|WITH|COPY|FROM|WHERE|AND|DROP|EXISTS)\b")
 INLINE_CODE = re.compile(r"(`+)(?:(?!\1).)+?\1|\]\([^)]*\)|https?://\S+", re.DOTALL)
 
 
@@ -54,9 +55,9 @@ def python(source: str, docstrings_only: bool = False) -> str:
 def _is_message(literal: str) -> bool:
     """Return whether a string literal is text for people: two words, or one that starts like a title."""
     prefix, quote, body = re.split("([\"'])", literal, maxsplit=1)
-    return "r" not in prefix.lower() and bool(
-        re.search(r"[\w}][,;:.]? [\w{]", body) or re.match(rf"[A-Z][a-z]+{quote}", body)
-    )
+    if "r" in prefix.lower() or SQL.match(body):
+        return False
+    return bool(re.search(r"[\w}][,;:.]? [\w{]", body) or re.match(rf"[A-Z][a-z]+{quote}", body))
 
 
 def _unquoted(literal: str) -> str:

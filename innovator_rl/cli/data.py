@@ -1,34 +1,40 @@
-"""`innovator data`: recipes to training files, a look into them, and a check before they train a model."""
+"""Build, inspect and validate training data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from innovator_rl.cli import completion
+from innovator_rl.cli.application import make_app
+from innovator_rl.cli.parameters import Kind
 from innovator_rl.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, help="Build, look at and check training files.")
+PromptStyle = Annotated[Literal["full", "short", "bare"] | None, typer.Option("--style", help="Prompt style.")]
+
+app = make_app("Build, inspect and validate training data.")
 
 
 @app.command("build")
 def build_command(
-    recipe: Annotated[str, typer.Argument(help="A dataset's name (a folder in datasets/) or a recipe file (.yaml).")],
+    recipe: Annotated[
+        str, typer.Argument(help="The name of a dataset, or a recipe file (.yaml).", autocompletion=completion.datasets)
+    ],
     source: Annotated[
-        Path | None, typer.Option(help="File or folder of the full set; else the shipped sample.")
+        Path | None, typer.Option(help="File or folder of the full set; the shipped sample if absent.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Files go to OUT/NAME/{train,validation}.parquet.")] = Path("data"),
-    rows: Annotated[int | None, typer.Option(min=2, help="Draw this many problems.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for NAME/train.parquet and NAME/validation.parquet.")] = Path(
+        "data"
+    ),
+    rows: Annotated[int | None, typer.Option(min=2, help="Number of problems to draw.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw; the split does not depend on it.")] = None,
-    style: Annotated[str | None, typer.Option(help="Prompt style: full, short or bare.")] = None,
+    style: PromptStyle = None,
 ) -> None:
-    """Write a dataset's training and validation files."""
+    """Write the training and validation files of a dataset."""
     from rich.console import Console
 
     from innovator_rl.data.build import build, open_recipe, overridden
-    from innovator_rl.data.prompts import STYLES
 
-    if style is not None and style not in STYLES:
-        raise UserError(f"--style {style!r} is not one of {', '.join(STYLES)}")
     opened, folder = open_recipe(recipe)
     if source is not None and opened.task:
         raise UserError(f"dataset {opened.name!r} is generated (task {opened.task}): leave --source out, use --rows")
@@ -44,29 +50,30 @@ def build_command(
 
 @app.command("show")
 def show_command(
-    what: Annotated[str | None, typer.Argument(help="A Parquet file or a dataset's name; none: list datasets.")] = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="Rows in the table.")] = 5,
-    split: Annotated[str, typer.Option(help="train or validation.")] = "train",
-    style: Annotated[str | None, typer.Option(help="Prompt style for a dataset's sample: full, short or bare.")] = None,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="A Parquet file or the name of a dataset; without it, the datasets are listed.",
+            autocompletion=completion.datasets,
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of rows in the table.")] = 5,
+    split: Annotated[Kind, typer.Option(help="Which part.")] = "train",
+    style: PromptStyle = None,
 ) -> None:
-    """Show the first rows and one whole prompt."""
+    """Show the first rows and one complete prompt."""
     import tempfile
     from itertools import islice
 
     from rich.console import Console
     from rich.table import Table
 
-    from innovator_rl.data.build import SPLITS, materialize
-    from innovator_rl.data.prompts import STYLES
+    from innovator_rl.data.build import materialize
     from innovator_rl.data.rows import check_columns, read_rows
 
     if what is None:
         _list_datasets()
         return
-    if split not in SPLITS:
-        raise UserError(f"--split {split!r} is not one of {', '.join(SPLITS)}")
-    if style is not None and style not in STYLES:
-        raise UserError(f"--style {style!r} is not one of {', '.join(STYLES)}")
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory() as work:
         path = materialize(what, Path(work), split, style=style)
@@ -91,11 +98,11 @@ def show_command(
 @app.command("check")
 def check_command(
     file: Annotated[Path, typer.Argument(help="A Parquet file.")],
-    model: Annotated[str | None, typer.Option(help="Measure prompts with this model's tokenizer.")] = None,
+    model: Annotated[str | None, typer.Option(help="Measure prompts with the tokenizer of this model.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Report prompts longer than this.")] = None,
-    against: Annotated[Path | None, typer.Option(help="Report prompts that also stand in this file.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Report prompts that are also in this file.")] = None,
 ) -> None:
-    """Check a training file; exit code 2 if anything is wrong with it."""
+    """Validate a training file; exit with 2 if it has an error."""
     from rich.console import Console
 
     from innovator_rl.data.check import check_file

@@ -1,10 +1,10 @@
-"""`innovator doctor`: what this machine and this configuration can run.
+"""Diagnose this machine and a configuration; start nothing.
 
-    innovator doctor                                        the machine alone
+    innovator doctor                                        # this machine
     innovator doctor configs/train/demo.yaml schedule.steps=5
     innovator doctor configs/train/demo.yaml --json
 
-Nothing is started, fetched or built. Exit code 0, or 2 when a finding would stop the run.
+Nothing is started, downloaded or built. The exit code is 2 when a diagnostic would stop the run, else 0.
 """
 
 import json
@@ -12,30 +12,38 @@ from typing import Annotated
 
 import typer
 
+from innovator_rl.cli import completion
+from innovator_rl.cli.parameters import AsJson, Overrides
 from innovator_rl.config import load
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.packaged_files import find_config
 from innovator_rl.preflight import Diagnostic, Machine, check, errors, rewarder_health, software
 from innovator_rl.preflight import describe as describe_case
 from innovator_rl.scoring import registry
 
-COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
+COLORS = {"error": "red", "warning": "yellow", "info": "blue"}
 
 
 def doctor(
-    config: Annotated[str | None, typer.Argument(help="A run's YAML file; without one, the machine alone.")] = None,
-    overrides: Annotated[list[str] | None, typer.Argument(help="Settings to change, as key=value.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Leave out importing verl and asking the rewarders (seconds).")
-    ] = False,
+    config: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file, or the name of one in configs/train; without it, only the machine is checked.",
+            autocompletion=completion.configurations("train"),
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Skip the import of verl and the start of rewarders.")] = False,
 ) -> None:
-    """What this machine and this configuration can run; every finding names the setting and the fix."""
+    """Diagnose this machine and a configuration; each diagnostic names a setting and a fix."""
     machine = Machine.here()
     words = list(overrides or [])
     if config is not None and "=" in config:
         words, config = [config, *words], None
     alone = config is None and not words
-    run = load(config, words)
+    run = load(find_config(config, "train") if config is not None else None, words)
     findings = examine(run, machine, alone, deep=not quick)
     stopped = bool(errors(findings))
     if as_json:
@@ -46,7 +54,14 @@ def doctor(
 
 
 def examine(run: RunConfig, machine: Machine, alone: bool, deep: bool) -> list[Diagnostic]:
-    """The findings about a run, or with `alone` those about the machine's software."""
+    """Return the diagnostics of a run.
+
+    Args:
+        run: The configuration.
+        machine: Cores, memory and packages of this machine.
+        alone: Diagnose the machine's software only; `run` has the defaults.
+        deep: Also import verl and start the rewarders.
+    """
     if not alone:
         return check(run, machine=machine, deep=deep)
     case, _ = describe_case(run, machine=machine)
@@ -57,7 +72,7 @@ def examine(run: RunConfig, machine: Machine, alone: bool, deep: bool) -> list[D
 
 
 def report(machine: Machine, findings: list[Diagnostic], run: RunConfig | None) -> dict[str, object]:
-    """The answer as plain values: machine, findings, verdict, and the resolved run."""
+    """Return machine, diagnostics and resolved configuration as plain values for JSON."""
     return {
         "ok": not errors(findings),
         "machine": {
@@ -90,7 +105,7 @@ def _show(machine: Machine, findings: list[Diagnostic], config: str | None) -> N
     console.print(", ".join(f"{name} {version}" for name, version in machine.packages.items()), highlight=False)
     subject = config or "this machine"
     if not findings:
-        console.print(f"{subject}: nothing found", style="green", highlight=False)
+        console.print(f"{subject}: no diagnostics", style="green", highlight=False)
         return
     table = Table(show_lines=True)
     table.add_column("severity", no_wrap=True)
@@ -99,8 +114,8 @@ def _show(machine: Machine, findings: list[Diagnostic], config: str | None) -> N
     for finding in findings:
         value = "" if finding.value is None else f"\n= {finding.value!r:.60}"
         cells = [escape(f"{finding.setting}{value}"), escape(f"{finding.why}\n→ {finding.fix}")]
-        table.add_row(f"[{COLOURS[finding.severity]}]{finding.severity}[/]", *cells)
+        table.add_row(f"[{COLORS[finding.severity]}]{finding.severity}[/]", *cells)
     console.print(table)
     stopping = len(errors(findings))
-    verdict = f"{stopping} would stop the run" if stopping else "none of these stops the run"
-    console.print(f"{subject}: {len(findings)} findings, {verdict}", highlight=False)
+    effect = f"{stopping} would stop the run" if stopping else "none of them stops the run"
+    console.print(f"{subject}: {len(findings)} diagnostics, {effect}", highlight=False)

@@ -1,75 +1,69 @@
-"""`innovator`: one command, a file a verb.
+"""Define `innovator`, the one command: each of its commands is a module of this package.
 
-A verb `NAME` is the module `innovator_rl.cli.NAME` with either `app` (a typer application with its own verbs) or a
-function `NAME` (its options are its signature). The module is imported when its verb is called: `innovator --help`
-reads one line of each file and imports neither torch nor verl.
-
-People's mistakes (`UserError`, or a `ValueError` of the project's own code) become one line each on standard error and
-exit code 2; anything else keeps its traceback.
+A command NAME is the module `innovator_rl.cli.NAME` with either `app` (a typer application with commands of its own)
+or a function `NAME`, whose signature is its options. The module is imported when its command runs: `innovator --help`
+reads the first sentence of each file and imports neither torch nor verl.
 """
 
 import ast
 import importlib
+import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand
 
 from innovator_rl import __version__
-from innovator_rl.errors import UserError
+from innovator_rl.cli.application import DEBUG_VARIABLE, EXIT_CODES, HELP_NAMES, CommandGroup, make_app, run
 
-VERBS = ("doctor", "train", "submit", "runs", "reward", "data", "upcycle", "dashboard")
-MISTAKE = 2
-OWN_PACKAGES = ("innovator_rl", "rewards", "upcycle")
+COMMANDS = ("doctor", "init", "train", "submit", "runs", "reward", "data", "upcycle", "dashboard")
 
 
-class Verbs(TyperGroup):
-    """The verbs whose files exist, each imported when it is called."""
+class Commands(CommandGroup):
+    """The commands whose modules exist, each imported when it runs."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [verb for verb in VERBS if _file(verb).is_file()]
+        """Return the names in the order of the help."""
+        return [name for name in COMMANDS if _file(name).is_file()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return _load(cmd_name) if cmd_name in self.list_commands(ctx) else None
+        """Return a command's name and summary, which is enough for help and completion, or None."""
+        return TyperCommand(cmd_name, help=summary(cmd_name)) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        known = self.list_commands(ctx)
-        if args and args[0] not in known:
-            near = get_close_matches(args[0], known, 2, 0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-            raise UserError(f"no verb {args[0]!r}: {hint}")
-        return super().resolve_command(ctx, args)
+        """Find the command that the first word names, and import it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load_command(name), rest
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, summary(verb)) for verb in self.list_commands(ctx)])
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the exit codes, one per line."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES])
 
 
-def _file(verb: str) -> Path:
-    return Path(__file__).with_name(f"{verb}.py")
+def _file(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.py")
 
 
-def summary(verb: str) -> str:
-    """What a verb is for: the first sentence of its module, read without importing it."""
-    text = ast.get_docstring(ast.parse(_file(verb).read_text(encoding="utf-8"))) or ""
-    first = text.split("\n\n")[0].replace("\n", " ")
-    _, colon, rest = first.partition("`: ")
-    sentence = rest if colon and first.startswith("`") else first
+def summary(name: str) -> str:
+    """Return what a command is for: the first sentence of its module, read without importing it."""
+    text = ast.get_docstring(ast.parse(_file(name).read_text(encoding="utf-8"))) or ""
+    sentence = text.split("\n\n")[0].replace("\n", " ").removeprefix(f"`innovator {name}`: ")
     return sentence[:1].upper() + sentence[1:]
 
 
 @cache
-def _load(verb: str) -> Any:
-    module = importlib.import_module(f"innovator_rl.cli.{verb}")
+def load_command(name: str) -> Any:
+    """Import a command's module and return the parser's command."""
+    module = importlib.import_module(f"innovator_rl.cli.{name}")
     if hasattr(module, "app"):
         return typer.main.get_command(module.app)
-    single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name=verb)(getattr(module, verb))
+    single = make_app()
+    single.command(name=name, context_settings=HELP_NAMES)(getattr(module, name))
     return typer.main.get_command(single)
 
 
@@ -79,13 +73,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
-    cls=Verbs,
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = make_app(group=Commands, add_completion=True)
 
 
 @app.callback()
@@ -93,32 +81,18 @@ def innovator(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help=f"Show the traceback of mistakes too; {DEBUG_VARIABLE}=1 does the same.")
+    ] = False,
 ) -> None:
     """Train science language models on answers that can be checked, and read every rollout."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `innovator` command."""
-    command = typer.main.get_command(app)
-    try:
-        command.main(list(sys.argv[1:] if arguments is None else arguments), prog_name="innovator")
-    except ValueError as error:
-        if not _is_mistake(error):
-            raise
-        for line in str(error).splitlines():
-            sys.stderr.write(f"innovator: {line}\n")
-        sys.exit(MISTAKE)
-
-
-def _is_mistake(error: ValueError) -> bool:
-    """A sentence for people: ours by type, or raised by the project's own code; a library's ValueError is a defect."""
-    if isinstance(error, UserError):
-        return True
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = frame.tb_frame.f_globals.get("__name__", "") if frame is not None else ""
-    return str(place).split(".")[0] in OWN_PACKAGES
+    """Run the `innovator` command and exit with its code."""
+    sys.exit(run(app, sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`innovator reward`: write a rewarder, check it, judge a file or a recorded run with it.
+"""List, write and check rewarders; score files and recorded runs.
 
     innovator reward list
     innovator reward new solubility
@@ -6,8 +6,8 @@
     innovator reward score answers.jsonl --reward physics --out scores.jsonl
     innovator reward rescore runs/demo
 
-`score` and `rescore`: exit code 0 when every row was judged or abstained, 3 when some ended as infrastructure errors.
-`check`: 0 when there is nothing to fix, 1 otherwise. 2 for bad usage.
+`score` and `rescore` exit with 0 when every row was scored or abstained, and with 3 when some ended as errors.
+`check` exits with 0 when there is nothing to fix, and with 1 otherwise.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from typing import Annotated
 
 import typer
 
+from innovator_rl.cli import completion
+from innovator_rl.cli.application import make_app
+from innovator_rl.cli.parameters import AsJson, CodeIsolation, MemoryMb, Timeout
 from innovator_rl.cli.reward_rescore import rescore_run
 from innovator_rl.cli.reward_score import score_file
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import registry
 from innovator_rl.scoring.authoring import scaffold, validate
 
-app = typer.Typer(help="Rewarders: list, write, check, judge a file or a recorded run.", no_args_is_help=True)
-app.command("score")(score_file)
-app.command("rescore")(rescore_run)
+app = make_app("List, write and check rewarders; score files and recorded runs.")
 
 
 @app.command("list")
 def list_rewarders() -> None:
-    """Show the installed rewarders and where each comes from."""
+    """List the installed rewarders and where each comes from."""
     names = registry.names()
     width = max(map(len, names), default=0)
     for name in names:
@@ -42,10 +43,10 @@ def list_rewarders() -> None:
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(help="The reward's name: a-z, 0-9 and _.")],
-    directory: Annotated[Path, typer.Option("--dir", help="Where the package's folder is made.")] = Path("."),
+    name: Annotated[str, typer.Argument(help="Name of the reward: a-z, 0-9 and _.")],
+    directory: Annotated[Path, typer.Option("--dir", help="Folder in which the package is written.")] = Path("."),
 ) -> None:
-    """Write a package with a rewarder, its golden cases and a test; it passes `check` as it is."""
+    """Write a package with a rewarder, golden cases and a test, which passes `check`."""
     if name in registry.names():
         raise UserError(f"a rewarder named {name!r} is installed ({registry.target(name)}); choose another name")
     folder = scaffold.write(name, directory)
@@ -58,20 +59,22 @@ def new(
 @app.command("check")
 def check(
     name: Annotated[
-        str, typer.Argument(help="An installed name, module:attribute, path.py:attribute, or a package's folder.")
+        str,
+        typer.Argument(
+            help="An installed name, module:attribute, path.py:attribute, or the folder of a package.",
+            autocompletion=completion.rewarders,
+        ),
     ],
     golden: Annotated[
-        Path | None, typer.Option("--golden", help="Golden cases, where not beside the rewarder.")
+        Path | None, typer.Option("--golden", help="Golden cases, if they are not next to the rewarder.")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one judgement may take.")] = 10.0,
-    memory_mb: Annotated[int, typer.Option("--memory-mb", help="MiB of address space for one judge.")] = 2048,
-    code_isolation: Annotated[
-        str, typer.Option(help="Least isolation in which programs are run: standard, strict or none.")
-    ] = "standard",
-    watch: Annotated[bool, typer.Option("--watch", help="Check again after each change, until interrupted.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    timeout: Timeout = 10.0,
+    memory_mb: MemoryMb = 2048,
+    code_isolation: CodeIsolation = "standard",
+    watch: Annotated[bool, typer.Option("--watch", help="Check again after each change, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Golden cases, probes, determinism, speed, memory, faults: is the rewarder ready, and what is to fix?"""
+    """Check golden cases, adversarial probes, determinism, speed, memory and faults."""
     rewarder, label = _resolve(name)
     bounds = validate.CheckConfig(timeout, memory_mb, code_isolation)
     ready: list[bool] = []
@@ -90,8 +93,12 @@ def check(
         raise typer.Exit(0 if ready and ready[-1] else 1) from None
 
 
+app.command("score")(score_file)
+app.command("rescore")(rescore_run)
+
+
 def _resolve(name: str) -> tuple[str, str | None]:
-    """A rewarder's name, and the one its golden file has. A folder stands for the reward its package offers."""
+    """Return a rewarder's name and the one its golden file has; a folder means the reward its package offers."""
     folder = Path(name)
     installed = name in registry.names()
     offered = scaffold.entry_point(folder) if not installed and (folder / "pyproject.toml").is_file() else None
@@ -106,7 +113,7 @@ def _progress(quiet: bool) -> Callable[[str], None]:
 
 
 def _tolerant(once: Callable[[], None]) -> Callable[[], None]:
-    """A run under --watch: a mistake in a file that is being edited is printed, not fatal."""
+    """Return a check that prints the mistakes of a file that is being edited, for `--watch`."""
 
     def run() -> None:
         try:

@@ -1,7 +1,7 @@
-"""`innovator reward rescore`: a recorded run judged again, the old score beside the new, who changed and why.
+"""Score a recorded run again and compare the new scores with the recorded ones.
 
-The responses come from the run directory alone; nothing in it is changed. A response is judged by the rewarder that
-its row names, or by `--reward`, under the same pool as in a run.
+The responses come from the run directory, which is not changed. A response is scored by the rewarder that its row
+names, or by `--reward`, in the same worker pool as in a run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,17 @@ from typing import IO, Annotated
 
 import typer
 
+from innovator_rl.cli import completion
+from innovator_rl.cli.parameters import (
+    AsJson,
+    CodeIsolation,
+    Kind,
+    MemoryMb,
+    RunName,
+    RunsDir,
+    Timeout,
+    Workers,
+)
 from innovator_rl.errors import UserError
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.run_dir import resolve_runs_dir
@@ -25,28 +36,29 @@ KEY = ("step", "kind", "attempt", "prompt_uid", "sample", "prompt_id", "data_sou
 
 
 def rescore_run(
-    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    run: RunName,
     reward: Annotated[
-        str | None, typer.Option("--reward", help="Judge with this rewarder instead of each row's own.")
+        str | None,
+        typer.Option(
+            "--reward",
+            help="Score with this rewarder instead of the one each row names.",
+            autocompletion=completion.rewarders,
+        ),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="train or validation.")] = "train",
+    kind: Annotated[Kind, typer.Option("--kind", help="Which responses.")] = "train",
     step: Annotated[list[int] | None, typer.Option("--step", help="Only this step; may be repeated.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="A JSON line for each response.")] = None,
-    examples: Annotated[int, typer.Option("--examples", help="Changed responses to show for each kind of change.")] = 2,
-    workers: Annotated[int, typer.Option("--workers", help="Responses judged at the same time.")] = 2,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one judgement may take.")] = 10.0,
-    memory_mb: Annotated[int, typer.Option("--memory-mb", help="MiB of address space for one judge.")] = 2048,
-    code_isolation: Annotated[
-        str, typer.Option(help="Least isolation in which programs are run: standard, strict or none.")
-    ] = "standard",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of run directories.")] = "runs",
+    out: Annotated[Path | None, typer.Option("--out", help="File for one JSON line per response.")] = None,
+    examples: Annotated[int, typer.Option("--examples", help="Changed responses to show per kind of change.")] = 2,
+    workers: Workers = 2,
+    timeout: Timeout = 10.0,
+    memory_mb: MemoryMb = 2048,
+    code_isolation: CodeIsolation = "standard",
+    as_json: AsJson = False,
+    runs_dir: RunsDir = "runs",
 ) -> None:
-    """Judge the responses of RUN again and compare with what was recorded."""
+    """Score the responses of a run again and compare with the recorded scores."""
     if reward is not None:
         registry.check(reward)
-    if kind not in ("train", "validation"):
-        raise UserError(f"--kind {kind}: use train or validation")
     path = _find(run, runs_dir)
     store = Store(path)
     steps = store.steps(kind)
@@ -70,7 +82,7 @@ def rescore_run(
 
 @dataclasses.dataclass
 class Comparison:
-    """Old against new, counted."""
+    """Counts of recorded scores against new ones."""
 
     responses: int = 0
     skipped: int = 0
@@ -84,7 +96,12 @@ class Comparison:
     examples: dict[str, list[Row]] = dataclasses.field(default_factory=lambda: defaultdict(list))
 
     def add(self, row: Row, score: Score | None) -> Row:
-        """Count one response; None where there was nothing to judge. Returns what is written about it."""
+        """Count one response and return the row that is written about it.
+
+        Args:
+            row: A recorded response.
+            score: Its new score; None where the record has no response.
+        """
         old = {name: row[name] for name in ("correct", "outcome", "reason", "extracted")}
         old["value"] = row["score_value"]
         change = {name: row[name] for name in KEY} | {"old": old, "new": None, "changed": False}
@@ -109,16 +126,20 @@ class Comparison:
         return change
 
     def line(self) -> str:
-        """Where it stands, in few words."""
-        return f"{self.responses} judged, {self.changed} changed, {self.errors} errors"
+        """Return the progress in one line."""
+        return f"{self.responses} scored, {self.changed} changed, {self.errors} errors"
 
     def as_dict(self) -> Row:
-        """JSON-ready."""
+        """Return the comparison as plain values for JSON."""
         counts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return counts | {"moves": dict(self.moves.most_common()), "examples": dict(self.examples)}
 
     def text(self, examples: int) -> str:
-        """For people: totals, kinds of change by frequency, examples of each."""
+        """Return totals, and the kinds of change by frequency with examples.
+
+        Args:
+            examples: Changed responses to show per kind of change.
+        """
         count = max(1, self.responses)
         lines = [
             f"responses  {self.responses} ({self.skipped} without a response were skipped)",
@@ -139,8 +160,8 @@ class Comparison:
 
 
 def _mark(score: Row) -> str:
-    verdict = ("right" if score["correct"] else "not right") if score["outcome"] == "scored" else str(score["outcome"])
-    return f"{verdict} {score['value'] or 0.0:.2f} ({score['reason']})"
+    result = ("right" if score["correct"] else "not right") if score["outcome"] == "scored" else str(score["outcome"])
+    return f"{result} {score['value'] or 0.0:.2f} ({score['reason']})"
 
 
 def _short(text: object) -> str:
@@ -160,7 +181,7 @@ def _find(name: str, runs_dir: str) -> Path:
 
 
 class _sink:
-    """An optional file to write to."""
+    """Open an optional file to write to."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path

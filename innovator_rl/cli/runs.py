@@ -1,13 +1,13 @@
-"""`innovator runs`: what is running, what ran, and what the models wrote.
+"""List, inspect, stop and export runs.
 
     innovator runs list
-    innovator runs show demo                              status, last step, validation, domains, dropped groups, a sample
-    innovator runs show demo --step 12                    that step's groups
-    innovator runs show demo --step 12 --group UID        one prompt and all its responses
-    innovator runs stop demo                              after the current step, with a checkpoint
-    innovator runs export demo --out rollouts.parquet     every response, for your own tools
+    innovator runs show demo                              # status, last step, validation, domains, a sample
+    innovator runs show demo --step 12                    # the groups of one step
+    innovator runs show demo --step 12 --group UID        # one prompt and all its responses
+    innovator runs stop demo                              # after the current step, with a checkpoint
+    innovator runs export demo --out rollouts.parquet     # every response, for other tools
 
-Everything but `stop` reads files only: it works while a run trains, after it ended, and after it crashed.
+All commands but `stop` only read files: they work while a run trains, after it ended and after it crashed.
 """
 
 import math
@@ -16,7 +16,10 @@ from typing import Annotated, Any
 
 import typer
 
+from innovator_rl.cli.application import make_app
+from innovator_rl.cli.parameters import AsJson, Kind, RunName, RunsDir, Step
 from innovator_rl.errors import UserError
+from innovator_rl.recorded_run import find_run
 from innovator_rl.rollouts.domain_figures import domain_figures
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.files import dump_json, duration
@@ -24,17 +27,14 @@ from innovator_rl.runs.progress import domains_text, groups_text, percent
 from innovator_rl.runs.run_dir import RunDir, RunState, list_runs, resolve_runs_dir
 from innovator_rl.runs.summary import step_figures
 
-app = typer.Typer(help="Runs: list, show, stop, export.", no_args_is_help=True)
+app = make_app("List, inspect, stop and export runs.")
 
-RunsDir = Annotated[str, typer.Option("--runs-dir", help="Folder of run directories.")]
-Name = Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TEXT_LIMIT = 1200
 
 
 @app.command("list")
 def list_all(as_json: AsJson = False, runs_dir: RunsDir = "runs") -> None:
-    """Show every run with its status, newest first."""
+    """List the runs with their status, newest first."""
     runs = list_runs(resolve_runs_dir(runs_dir))
     rows = [_facts(run, run.state()) for run in runs]
     if as_json:
@@ -43,11 +43,11 @@ def list_all(as_json: AsJson = False, runs_dir: RunsDir = "runs") -> None:
     if not rows:
         typer.echo(f"no runs in {resolve_runs_dir(runs_dir)}")
         return
-    table = [("RUN", "STATUS", "STEP", "ATTEMPT", "LAST SIGN", "REWARD", "")]
+    table = [("RUN", "STATUS", "STEP", "ATTEMPT", "HEARTBEAT", "REWARD", "")]
     for row in rows:
         reward = "" if row["reward"] is None else f"{row['reward']:.3f}"
         age = "" if row["heartbeat_age"] is None else f"{duration(row['heartbeat_age'])} ago"
-        what = row["phase"] if row["status"] in ("starting", "running") else row["detail"]
+        what = row["phase"] if row["status"] in ("starting", "running") else _last_line(row["detail"])
         table.append((row["name"], row["status"], row["steps"], str(row["attempt"]), age, reward, what))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
     for line in table:
@@ -57,18 +57,18 @@ def list_all(as_json: AsJson = False, runs_dir: RunsDir = "runs") -> None:
 
 @app.command("show")
 def show(
-    name: Name,
-    step: Annotated[int | None, typer.Option("--step", help="A step; the last recorded one if absent.")] = None,
-    group: Annotated[str | None, typer.Option("--group", help="A prompt_uid of that step: all its responses.")] = None,
-    kind: Annotated[str, typer.Option("--kind", help="train or validation.")] = "train",
+    name: RunName,
+    step: Annotated[int | None, typer.Option("--step", help="Training step; the last recorded one if absent.")] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="A prompt_uid of the step: show all its responses.")
+    ] = None,
+    kind: Annotated[Kind, typer.Option("--kind", help="Which responses.")] = "train",
     as_json: AsJson = False,
     runs_dir: RunsDir = "runs",
 ) -> None:
-    """Show one run, one step's groups, or one group's responses."""
+    """Show a run, the groups of a step, or the responses of a group."""
     run = _find(name, runs_dir)
     store = Store(run.path)
-    if kind not in ("train", "validation"):
-        raise UserError(f"--kind {kind}: use train or validation")
     if group is not None or step is not None:
         chosen = _step(store, step, kind, run.name)
         rows = store.groups(chosen, kind) if group is None else store.group(chosen, group, kind)
@@ -83,9 +83,11 @@ def show(
 
 @app.command("stop")
 def stop(
-    name: Name,
-    address: Annotated[str | None, typer.Option("--address", help="Dashboard of the cluster it is a job of.")] = None,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for its end.")] = 0.0,
+    name: RunName,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ray dashboard of the cluster that runs it as a job.")
+    ] = None,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until it has ended.")] = 0.0,
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Ask a run to end after its current step, with a checkpoint."""
@@ -101,27 +103,22 @@ def stop(
 
 @app.command("export")
 def export(
-    name: Name,
-    out: Annotated[Path, typer.Option("--out", help="FILE.parquet or FILE.jsonl.")],
-    step: Annotated[int | None, typer.Option("--step", help="One step only.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="train or validation; both if absent.")] = None,
+    name: RunName,
+    out: Annotated[Path, typer.Option("--out", help="File to write, .parquet or .jsonl.")],
+    step: Step = None,
+    kind: Annotated[Kind | None, typer.Option("--kind", help="Which responses; both if absent.")] = None,
     runs_dir: RunsDir = "runs",
 ) -> None:
-    """Write every recorded response, with texts, scores and what the update made of it, to one file."""
+    """Write all recorded responses, with scores and advantages, to one file."""
+    if out.suffix not in (".parquet", ".jsonl"):
+        raise UserError(f"--out {out}: the name must end in .parquet or .jsonl")
     run = _find(name, runs_dir)
     count = Store(run.path).export(out, step, kind)
     typer.echo(f"{count} responses of {run.name} in {out}")
 
 
 def _find(name: str, runs_dir: str) -> RunDir:
-    base = resolve_runs_dir(runs_dir)
-    for path in (Path(name), base / name) if "/" in name else (base / name,):
-        if (path / "run.json").is_file():
-            return RunDir(path)
-    known = ", ".join(run.name for run in list_runs(base)[:8]) or "none"
-    raise UserError(
-        f"run {name!r}: no run.json in {base / name}; runs in {base}: {known} (--runs-dir names another folder)"
-    )
+    return RunDir(find_run(name, runs_dir))
 
 
 def _step(store: Store, step: int | None, kind: str, name: str) -> int:
@@ -170,7 +167,7 @@ def _overview(run: RunDir, store: Store) -> dict[str, Any]:
 
 def _overview_lines(run: RunDir, store: Store, facts: dict[str, Any]) -> list[str]:
     state = run.state()
-    lines = [f"{run.name}: {state.status}" + (f" ({state.detail})" if state.detail else "")]
+    lines = [f"{run.name}: {state.status}" + (f" ({_last_line(state.detail)})" if state.detail else "")]
     if state.live:
         lines[0] += f", {state.phase} for {duration(state.phase_age)}"
     lines.append(f"step       {facts['steps']}, attempt {state.attempt}, on {facts['host']} (process {facts['pid']})")
@@ -213,15 +210,15 @@ def _attempt_lines(record: dict[str, Any]) -> list[str]:
 def _step_lines(groups: list[dict[str, Any]], step: int) -> list[str]:
     lines = [
         f"step {step}: {len(groups)} prompts",
-        "PROMPT_UID                            DOMAIN        CORRECT  REWARD  TOKENS  FATE",
+        "PROMPT_UID                            DOMAIN        CORRECT  REWARD  TOKENS  STATUS",
     ]
     for row in groups:
-        fate = {None: "", "": "kept"}.get(row["drop_reason"], f"dropped: {row['drop_reason']}")
+        status = {None: "", "": "kept"}.get(row["drop_reason"], f"dropped: {row['drop_reason']}")
         reward = "" if row["reward_mean"] is None else f"{row['reward_mean']:.3f}"
         tokens = "" if row["response_tokens_mean"] is None else f"{row['response_tokens_mean']:.0f}"
         correct = f"{row['correct']}/{row['samples']}"
         lines.append(
-            f"{row['prompt_uid']:<36}  {row['domain'] or '':<12}  {correct:>7}  {reward:>6}  {tokens:>6}  {fate}"
+            f"{row['prompt_uid']:<36}  {row['domain'] or '':<12}  {correct:>7}  {reward:>6}  {tokens:>6}  {status}"
         )
     return lines
 
@@ -253,8 +250,13 @@ def _response_lines(row: dict[str, Any], with_prompt: bool = False) -> list[str]
     return [*lines, *(f"  {line}" for line in _short(row.get("response")).splitlines())]
 
 
+def _last_line(cause: str) -> str:
+    """Return the last line of a cause: that of a remote traceback is the exception itself."""
+    return (cause.strip().splitlines() or [""])[-1].strip()
+
+
 def _short(text: str | None) -> str:
-    """Model output made safe for a terminal: no control characters, and not endless."""
+    """Return model output that is safe for a terminal: cut, and without control characters."""
     plain = "".join(
         char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text or ""
     )

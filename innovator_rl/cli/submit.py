@@ -1,10 +1,11 @@
-"""`innovator submit`: the same run as a job on a Ray cluster.
+"""Train as a job on a Ray cluster.
 
-    innovator submit configs/train/demo.yaml schedule.steps=5 --dry-run     what would be uploaded and started
+    innovator submit configs/train/demo.yaml schedule.steps=5 --dry-run     # list the upload and the command
     innovator submit configs/train/demo.yaml --address http://10.0.0.1:8265 --follow
 
-Prints the `ray job submit` line it equals. The cluster's nodes must have this project's environment installed and see
-the runs directory (INNOVATOR_RUNS_DIR, or `logging.runs_dir` below the current directory) under the same path.
+The command prints the equal `ray job submit` line. The nodes of the cluster must have this project's environment
+installed and reach the runs directory (INNOVATOR_RUNS_DIR, or `logging.runs_dir` below the current directory) under
+the same path.
 """
 
 import sys
@@ -12,21 +13,32 @@ from typing import Annotated
 
 import typer
 
+from innovator_rl.cli import completion
+from innovator_rl.cli.parameters import Overrides
 from innovator_rl.jobs.package import megabytes
 from innovator_rl.jobs.submit import DEFAULT_ADDRESS, follow, plan
 from innovator_rl.jobs.submit import submit as submit_job
 
 
 def submit(
-    config: Annotated[str, typer.Argument(help="A run's YAML file, inside the current directory.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Settings to change, as key=value.")] = None,
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file inside the current directory.",
+            autocompletion=completion.configurations("train"),
+        ),
+    ],
+    overrides: Overrides = None,
     address: Annotated[
-        str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard.")
+        str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Address of the cluster's Ray dashboard.")
     ] = DEFAULT_ADDRESS,
-    follow_output: Annotated[bool, typer.Option("--follow", help="Show the job's output until it ends.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the upload and the command, start nothing.")] = False,
+    follow_output: Annotated[bool, typer.Option("--follow", help="Print the output of the job until it ends.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the upload and the command, start nothing.")
+    ] = False,
 ) -> None:
-    """Train as a Ray job: upload the code and configurations, start `innovator train` on the cluster."""
+    """Upload the code and the configuration, and start `innovator train` on a cluster."""
     job = plan(config, overrides or [], address)
     typer.echo(f"upload: {len(job.package.files)} files, {megabytes(job.package.size)} from {job.package.root}")
     typer.echo(f"run:    {job.run_path}")

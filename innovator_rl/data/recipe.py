@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from innovator_rl.data.problem import DOMAINS
 from innovator_rl.data.prompts import Style
 from innovator_rl.errors import UserError
+from innovator_rl.packaged_files import roots
 
 SAMPLE = "sample.jsonl"
 RECIPE = "dataset.yaml"
@@ -85,10 +86,8 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def datasets_folders() -> list[Path]:
-    """Where dataset folders may lie: under the working directory (a submitted job's copy too), then beside the package."""
-    beside_package = Path(__file__).resolve().parents[2]
-    places = dict.fromkeys([Path.cwd(), beside_package])
-    return [place / "datasets" for place in places if (place / "datasets").is_dir()]
+    """Return where dataset folders may lie: below the working directory, then among the packaged files."""
+    return [root / "datasets" for root in roots() if (root / "datasets").is_dir()]
 
 
 def dataset_names() -> list[str]:

@@ -12,7 +12,7 @@ from innovator_rl.preflight.machine import Machine
 
 @dataclass(frozen=True)
 class PreflightContext:
-    """A run about to be judged. `model` is None where its config.json could not be read without the network."""
+    """A run about to be checked. `model` is None where its config.json could not be read without the network."""
 
     config: RunConfig
     machine: Machine
@@ -34,7 +34,7 @@ class PreflightContext:
         """The address of an existing Ray cluster that the run will join, as launch decides it."""
         return self.config.resources.ray_address or self.machine.environment.get("RAY_ADDRESS") or None
 
-    def facts(self) -> RuntimeContext:
+    def runtime_context(self) -> RuntimeContext:
         """The facts with which verl's configuration can be written for judging."""
         return RuntimeContext(
             model_path=str(self.model_folder or self.config.model.path),

@@ -17,7 +17,7 @@ class Diagnostic:
     severity: Severity = "error"
 
     def line(self) -> str:
-        """The finding as one line: `error: rollout.samples_per_prompt = 1: ...; ...`."""
+        """The diagnostic as one line: `error: rollout.samples_per_prompt = 1: ...; ...`."""
         shown = "" if self.value is None else f" = {self.value!r:.100}"
         return f"{self.severity}: {self.setting}{shown}: {self.why}; {self.fix}"
 

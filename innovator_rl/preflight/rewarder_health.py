@@ -2,7 +2,7 @@
 
 `settings` are those of `reward.` by name; the answer is a list of mappings with `setting`, `value`, `why`, `fix` and
 `severity`, as in a `Diagnostic`. A rewarder is a plugin: it is imported here by its entry point, and whatever it raises
-becomes a finding.
+becomes a diagnostic.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from innovator_rl.scoring import registry
 
 
 def check(names: Iterable[str], settings: Mapping[str, Any], failure: Severity = "error") -> Iterator[Diagnostic]:
-    """The findings of the installed rewarders among `names`; `failure` is how grave one is that cannot be asked."""
+    """The diagnostics of the installed rewarders among `names`; `failure` is how grave one is that cannot be asked."""
     for name in sorted(set(names) & set(registry.names())):
         try:
             module, _, attribute = registry.target(name).partition(":")
@@ -24,4 +24,6 @@ def check(names: Iterable[str], settings: Mapping[str, Any], failure: Severity =
             yield from [Diagnostic(**answer) for answer in (health(settings) if health else ())]
         except Exception as error:
             why = f"it cannot say whether it works here: {type(error).__name__}: {error}"
-            yield Diagnostic(f"rewarder {name}", None, why, "repair or uninstall it", failure)
+            yield Diagnostic(
+                setting=f"rewarder {name}", value=None, why=why, fix="repair or uninstall it", severity=failure
+            )

@@ -100,10 +100,10 @@ class BackgroundIndexer:
 
     def _read_tokens(self, step: int, kind: str, attempt: int) -> Iterator[None]:
         rows = self._index.query(
-            "SELECT rid, prompt_uid, sample FROM responses WHERE step = ? AND kind = ? AND kept AND NOT measured",
+            "SELECT rid, prompt_uid, sample_index FROM responses WHERE step = ? AND kind = ? AND kept AND NOT measured",
             [step, kind],
         )
-        rids = {(row["prompt_uid"], row["sample"]): row["rid"] for row in rows}
+        rids = {(row["prompt_uid"], row["sample_index"]): row["rid"] for row in rows}
         for segment in self._index.catalog.segments("updates", [step], kind):
             if segment.attempt != attempt:
                 continue

@@ -31,7 +31,7 @@ import pyarrow as pa
 
 from innovator_rl.errors import StorageError
 from innovator_rl.rollouts.fulltext import FullTextIndex
-from innovator_rl.rollouts.ingest import ROLLOUT_SCHEMA, UPDATE_SCHEMA, SegmentProblem, read_narrow
+from innovator_rl.rollouts.ingest import RENAMED, ROLLOUT_SCHEMA, UPDATE_SCHEMA, SegmentProblem, read_narrow
 from innovator_rl.rollouts.schema import DROP_REASON, JUDGED
 from innovator_rl.rollouts.segments import Segment, SegmentCatalog
 
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 STAGE = """
 CREATE OR REPLACE TEMP TABLE staged AS
 WITH updates AS (
-    SELECT step, kind, prompt_uid, sample, bool_or(kept) AS kept, max(drop_reason) AS drop_reason,
+    SELECT step, kind, prompt_uid, sample_index, bool_or(kept) AS kept, max(drop_reason) AS drop_reason,
            max(advantage) AS advantage
     FROM new_updates GROUP BY ALL
 ), updated AS (SELECT DISTINCT step, kind FROM new_updates)
@@ -56,15 +56,17 @@ SELECT coalesce(o.rid, {base} + n.number) AS rid, n.* EXCLUDE (number), u.kept, 
        coalesce(o.digested, false) AS digested,
        coalesce(o.measured, false) AND (o.kept IS NOT DISTINCT FROM u.kept) AS measured
 FROM new_rollouts n
-LEFT JOIN updates u USING (step, kind, prompt_uid, sample)
+LEFT JOIN updates u USING (step, kind, prompt_uid, sample_index)
 LEFT JOIN updated s USING (step, kind)
-LEFT JOIN {old} o ON (o.step, o.kind, o.attempt, o.prompt_uid, o.sample) = (n.step, n.kind, n.attempt, n.prompt_uid, n.sample)
+LEFT JOIN {old} o ON (o.step, o.kind, o.attempt, o.prompt_uid, o.sample_index)
+                   = (n.step, n.kind, n.attempt, n.prompt_uid, n.sample_index)
 {once}
 """
 GROUPS = f"""
 CREATE OR REPLACE TEMP TABLE staged_groups AS
-SELECT *, CASE WHEN kind <> 'train' THEN 'validation' WHEN drop_reason IS NULL THEN 'pending' WHEN drop_reason = '' THEN 'kept'
-               WHEN drop_reason = 'failed' THEN 'failed' ELSE 'dropped' END AS fate
+SELECT * REPLACE (CASE drop_reason WHEN 'unjudged' THEN 'unscored' ELSE drop_reason END AS drop_reason),
+       CASE WHEN kind <> 'train' THEN 'validation' WHEN drop_reason IS NULL THEN 'pending' WHEN drop_reason = '' THEN 'kept'
+            WHEN drop_reason = 'failed' THEN 'failed' ELSE 'dropped' END AS status
 FROM (
     SELECT step, kind, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
            any_value(data_source) AS data_source, count(*)::INT AS samples, (count(*) FILTER (correct))::INT AS correct,
@@ -73,11 +75,11 @@ FROM (
            min(reward) FILTER ({JUDGED}) AS reward_min, max(reward) FILTER ({JUDGED}) AS reward_max,
            avg(response_tokens) AS tokens_mean, min(rid) AS rid,
            {DROP_REASON} AS drop_reason
-    FROM staged GROUP BY step, kind, attempt, prompt_uid
+    FROM (SELECT *, generation_status AS status FROM staged) GROUP BY step, kind, attempt, prompt_uid
 )
 """
 STORE = """
-SELECT s.* EXCLUDE (drop_reason, updated, digested, measured), g.drop_reason, g.fate, s.digested, s.measured
+SELECT s.* EXCLUDE (drop_reason, updated, digested, measured), g.drop_reason, g.status, s.digested, s.measured
 FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.step, s.kind, s.rid
 """
 
@@ -160,9 +162,9 @@ class RolloutIndex:
         cursor = self._connection
         cursor.execute("CREATE TABLE steps (step INTEGER, kind VARCHAR, signature VARCHAR, problems VARCHAR)")
         self._register("new_rollouts", _numbered([ROLLOUT_SCHEMA.empty_table()]))
-        self._register("new_updates", UPDATE_SCHEMA.empty_table())
+        self._register("new_updates", _renamed(UPDATE_SCHEMA.empty_table()))
         nothing = """(SELECT NULL::BIGINT AS rid, NULL::INT AS step, NULL AS kind, NULL::INT AS attempt, NULL AS prompt_uid,
-            NULL::INT AS sample, NULL::BOOL AS kept, NULL::BOOL AS digested, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
+            NULL::INT AS sample_index, NULL::BOOL AS kept, NULL::BOOL AS digested, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
             NULL::FLOAT AS clip_low, NULL::FLOAT AS clip_high, NULL::FLOAT AS gap, NULL::FLOAT AS repetition WHERE false)"""
         cursor.execute(STAGE.format(base=0, old=nothing, once=""))
         cursor.execute(GROUPS)
@@ -223,12 +225,15 @@ class RolloutIndex:
         known = any(key in self._signatures for key in problems)
         with self._transaction() as cursor:
             self._register("new_rollouts", _numbered(tables["rollouts"]))
-            self._register("new_updates", pa.concat_tables(tables["updates"] or [UPDATE_SCHEMA.empty_table()]))
+            updates_read = pa.concat_tables(tables["updates"] or [UPDATE_SCHEMA.empty_table()])
+            self._register("new_updates", _renamed(updates_read))
             base = cursor.execute("SELECT coalesce(max(rid), 0) + 1 FROM responses").fetchall()[0][0]
             mine = " OR ".join(f"(step = {step} AND kind = '{kind}')" for step, kind in problems) or "false"
             old = f"(SELECT * FROM responses WHERE {mine if known else 'false'})"
             once = (
-                "QUALIFY row_number() OVER (PARTITION BY n.step, n.kind, n.prompt_uid, n.sample) = 1" if several else ""
+                "QUALIFY row_number() OVER (PARTITION BY n.step, n.kind, n.prompt_uid, n.sample_index) = 1"
+                if several
+                else ""
             )
             cursor.execute(STAGE.format(base=base, old=old, once=once))
             cursor.execute(GROUPS)
@@ -323,4 +328,9 @@ class RolloutIndex:
 
 def _numbered(tables: list[pa.Table]) -> pa.Table:
     table = pa.concat_tables(tables or [ROLLOUT_SCHEMA.empty_table()])
-    return table.append_column("number", pa.array(range(table.num_rows), pa.int64()))
+    return _renamed(table).append_column("number", pa.array(range(table.num_rows), pa.int64()))
+
+
+def _renamed(table: pa.Table) -> pa.Table:
+    """Rename the columns of a segment that have another name in the index."""
+    return table.rename_columns([RENAMED.get(name, name) for name in table.column_names])

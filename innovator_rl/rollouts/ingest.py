@@ -21,9 +21,13 @@ from innovator_rl.rollouts.store import NARROW
 ROLLOUT_COLUMNS = tuple(name for name in NARROW if name not in ("schema_version", "run"))
 UPDATE_COLUMNS = ("step", "kind", "attempt", "prompt_uid", "sample", "kept", "drop_reason", "advantage")
 KEY_COLUMNS = ("step", "kind", "attempt", "prompt_uid", "sample")
+RENAMED = {"sample": "sample_index", "status": "generation_status"}
+"""Columns whose name in the index differs from the name in the files: the index calls kept or dropped the status."""
 PLACE = [pa.field("segment", pa.string()), pa.field("position", pa.int32())]
 ROLLOUT_SCHEMA = pa.schema([*PLACE, *(ROLLOUTS.field(name) for name in ROLLOUT_COLUMNS)])
 UPDATE_SCHEMA = pa.schema([*PLACE, *(UPDATES.field(name) for name in UPDATE_COLUMNS)])
+INDEX_COLUMNS = tuple(RENAMED.get(name, name) for name in ROLLOUT_COLUMNS)
+"""The narrow columns under their names in the index."""
 
 
 @dataclass(frozen=True)

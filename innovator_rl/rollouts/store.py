@@ -187,6 +187,12 @@ class Store:
         rows = self._query(f"COPY (SELECT * FROM ({{joined_texts}}) ORDER BY ALL) TO '{target}' ({form})", steps, kind)
         return int(rows[0]["Count"])
 
+    def relation(self, steps: int | Iterable[int] | None = None, kind: str | None = None) -> duckdb.DuckDBPyRelation:
+        """Return the responses with texts and update columns as a relation, which reads the files when it is used."""
+        wanted = [steps] if isinstance(steps, int) else None if steps is None else list(steps)
+        source = self._sources(wanted, kind)["joined_texts"]
+        return self._connection.cursor().sql(f"SELECT * FROM ({source})")
+
     def _with_texts(self, rows: list[Row], kind: str | None) -> list[Row]:
         if not rows:
             return rows

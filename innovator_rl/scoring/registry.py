@@ -30,6 +30,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from innovator_rl import _sibling_packages
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import Rewarder, Score, ScoreRequest
 from innovator_rl.scoring.composite import CompositeReward, is_composite, parse
@@ -74,7 +75,14 @@ def target(name: str) -> str:
         return installed[name].value
     if not place or not _ATTRIBUTE.fullmatch(attribute):
         raise UserError(f"rewarder {name!r}: write package.module:attribute or path/to/file.py:attribute")
-    return f"{_file(name, place)}:{attribute}" if place.endswith(".py") else name
+    if place.endswith(".py"):
+        return f"{_file(name, place)}:{attribute}"
+    if hidden := _sibling_packages.hidden_file(place):
+        raise UserError(
+            f"rewarder {name!r}: {place.partition('.')[0]!r} is a package of Innovator RL, which hides {hidden}; "
+            f"expected the file's path, {hidden}:{attribute}, or the name of an installed rewarder"
+        )
+    return name
 
 
 def split(name: str) -> tuple[str, dict[str, Any]]:
@@ -186,6 +194,11 @@ def _fits(value: Any, annotation: Any) -> bool:
 def _module(place: str) -> ModuleType:
     """Import a module by its dotted name or its file; a file can import its neighbors, after everything else."""
     if not place.endswith(".py"):
+        if other := _sibling_packages.foreign_package(place):
+            raise UserError(
+                f"module {place!r} not found: {other} was imported under the name {place.partition('.')[0]!r} before "
+                "innovator_rl; import innovator_rl first, or rename that folder"
+            )
         return importlib.import_module(place)
     path = Path(place)
     alias = f"{path.stem}_{hashlib.sha256(place.encode()).hexdigest()[:8]}"

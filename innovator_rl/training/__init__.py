@@ -1,0 +1,1 @@
+"""Launch and supervise one training run: its directory, Ray, signals and output."""

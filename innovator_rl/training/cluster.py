@@ -1,8 +1,8 @@
-"""Ray for one run: a private local instance that leaves nothing behind, or somebody's cluster that is joined and left as it was.
+"""Provide Ray for one run: a private local instance that is removed at the end, or an existing cluster.
 
-A Ray job finds its cluster in RAY_ADDRESS; `resources.ray_address` names another. Otherwise Ray starts here, with as many CPU *slots* as
-verl's placement needs (slots are bookkeeping: two cores run sixty of them), its files in a temporary folder whose logs move to the
-run directory at the end.
+A Ray job finds its cluster in RAY_ADDRESS; `resources.ray_address` names another. Otherwise Ray starts here with as many
+CPU *slots* as verl's placement needs. Slots are bookkeeping: two cores run sixty of them. Its files are in a temporary
+folder, and its logs move to the run directory at the end.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from innovator_rl.errors import UserError
 
 @contextlib.contextmanager
 def ray_cluster(
-    address: str | None, cpus: int, accelerators: int, environment: dict[str, str], logs: Path
+    address: str | None, cpus: int, accelerators: int, runtime_env: dict[str, Any], logs: Path
 ) -> Iterator[None]:
-    """Ray as this run needs it, for the time of the `with` block.
+    """Connect to Ray for the time of the `with` block.
 
     Args:
         address: a cluster to join; None joins RAY_ADDRESS if set and starts a local instance otherwise.
         cpus: Ray CPU slots the run's actors and placement groups need together.
         accelerators: slots called "GPU" that the training workers take.
-        environment: variables for every worker process.
+        runtime_env: Ray's runtime environment of every worker process.
         logs: folder that receives Ray's own logs of a local instance.
 
     Raises:
@@ -39,7 +39,7 @@ def ray_cluster(
 
     address = address or os.environ.get("RAY_ADDRESS") or None
     options: dict[str, Any] = {
-        "runtime_env": _runtime_env(environment),
+        "runtime_env": runtime_env,
         "log_to_driver": True,
         "logging_level": "warning",
     }
@@ -66,17 +66,8 @@ def ray_cluster(
         _keep_logs(folder, logs)
 
 
-def _runtime_env(environment: dict[str, str]) -> dict[str, Any]:
-    """verl's own worker environment with ours over it."""
-    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
-
-    runtime_env = get_ppo_ray_runtime_env()
-    runtime_env["env_vars"] = {**runtime_env.get("env_vars", {}), "TRANSFER_QUEUE_ENABLE": "1", **environment}
-    return dict(runtime_env)
-
-
 def _require_room(resources: dict[str, float], cpus: int, accelerators: int, address: str) -> None:
-    """Slots the whole cluster has, against what the run will ask for."""
+    """Raise `UserError` where the whole cluster has fewer slots than the run will ask for."""
     for name, need, flag in (("CPU", cpus, "--num-cpus"), ("GPU", accelerators, "--num-gpus")):
         have = resources.get(name, 0.0)
         if have < need:

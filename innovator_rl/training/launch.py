@@ -1,7 +1,8 @@
-"""From a configuration to a run that ends: directory, checkpoint, Ray, trainer, and a clean house afterwards.
+"""Launch a training run, and clean up Ray, the lock and temporary files when it ends.
 
-The trainer runs in this process, not in a Ray actor of its own: Ctrl-C reaches it, its display is this terminal, and a start saves one
-interpreter's imports. Everything verl, vLLM and Ray print goes to `logs/driver.log` in the run directory.
+The trainer runs in this process and not in a Ray actor of its own: Ctrl-C reaches it, its display is this terminal, and
+a start saves the imports of one interpreter. Whatever verl, vLLM and Ray print goes to `logs/driver.log` in the run
+directory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from innovator_rl.config.resolve import RuntimeContext, placement_cpus, resolve,
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
+from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
@@ -38,7 +40,10 @@ class Files:
 
 
 def prepare_process(config: RunConfig) -> dict[str, str]:
-    """The environment of this process and of every worker; to be called before anything imports verl, which reads it then."""
+    """Set the environment of this process and return that of the workers.
+
+    Call it before anything imports verl, which reads the environment at import.
+    """
     os.environ["INNOVATOR_PLATFORM"] = detect_platform(config)
     computing = threads(config)
     environment = platform.environment(computing, config.resources.kv_cache_gb) | {"TQ_NUM_THREADS": str(computing)}
@@ -47,19 +52,28 @@ def prepare_process(config: RunConfig) -> dict[str, str]:
 
 
 def run_directory(config: RunConfig) -> RunDir:
-    """Where this run is recorded."""
+    """Return the directory that records the run."""
     return RunDir(resolve_runs_dir(config.logging.runs_dir) / config.name)
 
 
 def plan(
     config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = ""
 ) -> tuple[RuntimeContext, Any]:
-    """What a run is made of: the resolved facts and verl's configuration. Makes the model if it is one that is made here."""
-    from innovator_rl.integrations.verl.settings import to_verl
+    """Resolve what a run is made of; a built-in model that does not exist yet is built.
 
+    Args:
+        config: the run.
+        files: its data as Parquet files.
+        run: its directory.
+        attempt: number of this start of the run, from 1.
+        resume_from: folder of the checkpoint to continue from; empty starts at step 0.
+
+    Returns:
+        The resolved context and verl's configuration (an OmegaConf `DictConfig`).
+    """
     model_path = str(models.resolve(config.model.path))
     model = models.inspect_model(model_path)
-    facts = RuntimeContext(
+    context = RuntimeContext(
         model_path=model_path,
         is_moe=model.is_moe,
         train_files=files.train,
@@ -72,11 +86,11 @@ def plan(
         attempt=attempt,
         resume_from=resume_from,
     )
-    return facts, to_verl(config, facts)
+    return context, to_verl(config, context)
 
 
 def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
-    """`config.yaml` (what was asked) and `verl.yaml` (what it became)."""
+    """Write `config.yaml` (the run as resolved) and `verl.yaml` (the verl configuration it became)."""
     import yaml
     from omegaconf import OmegaConf
 
@@ -86,18 +100,28 @@ def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
 
 
 def keep_tokenizer(run: RunDir, model_path: str) -> None:
-    """Copy tokenizer.json into the run directory: readers of its token ids then need neither the model nor its library."""
+    """Copy tokenizer.json into the run directory.
+
+    Readers of recorded token ids then need neither the model nor its library.
+    """
     source = Path(model_path) / "tokenizer.json"
     with contextlib.suppress(OSError):
         shutil.copyfile(source, run.path / source.name)
 
 
 def launch(config: RunConfig, files: Files) -> RunDir:
-    """Train until the last step, a stop or a failure; returns the run's directory.
+    """Train until the last step, a stop or a failure.
+
+    Args:
+        config: the run.
+        files: its data as Parquet files.
+
+    Returns:
+        The run's directory.
 
     Raises:
-        UserError: for a mistake that stops the run before it starts (another process writes it, the cluster is too small).
-        StopRequested: people ended it; a checkpoint of the last whole step stands.
+        UserError: a mistake that stops the run before it starts (another process writes it, the cluster is too small).
+        StopRequested: a user ended it; a checkpoint of the last complete step was written.
         Exception: the cause that ended the run; run.json and logs/driver.log have it too.
     """
     run = run_directory(config)
@@ -105,9 +129,9 @@ def launch(config: RunConfig, files: Files) -> RunDir:
     attempt = run.open_attempt(resume_step=found.step if found else 0, total_steps=config.schedule.steps)
     ending = contextlib.ExitStack()
     try:
-        facts, verl_config = plan(config, files, run, attempt, str(found.path) if found else "")
+        context, verl_config = plan(config, files, run, attempt, str(found.path) if found else "")
         write_plan(run, config, verl_config)
-        keep_tokenizer(run, facts.model_path)
+        keep_tokenizer(run, context.model_path)
         terminal = ending.enter_context(_terminal())
         progress = Progress(run.name, total_steps=config.schedule.steps, stream=terminal, live=config.logging.progress)
         events = (
@@ -124,7 +148,7 @@ def launch(config: RunConfig, files: Files) -> RunDir:
             progress.note(f"all {found.step} steps are done; a larger schedule.steps trains on")
         else:
             with _output_to(run.logs / "driver.log"):
-                _train(config, facts, verl_config, run, observer)
+                _train(config, context, verl_config, run, observer)
         run.finish("finished")
     except (KeyboardInterrupt, StopRequested) as stop:
         run.finish("stopped", cause=str(stop) or "interrupted")
@@ -140,7 +164,7 @@ def launch(config: RunConfig, files: Files) -> RunDir:
 
 
 def what_resumes(run: RunDir, found: Checkpoint | None) -> list[str]:
-    """What a start takes up, does again and ignores, in sentences."""
+    """List in sentences what this start resumes, repeats and ignores."""
     lines = []
     newer = [c for c in checkpoints(run.checkpoints) if not c.complete and c.step > (found.step if found else 0)]
     if newer:
@@ -154,53 +178,29 @@ def what_resumes(run: RunDir, found: Checkpoint | None) -> list[str]:
     return lines
 
 
-def _train(config: RunConfig, facts: RuntimeContext, verl_config: Any, run: RunDir, observer: RunCallbacks) -> None:
-    """Everything between `ray.init` and `ray.shutdown`."""
+def _train(config: RunConfig, context: RuntimeContext, verl_config: Any, run: RunDir, observer: RunCallbacks) -> None:
+    """Do everything between `ray.init` and `ray.shutdown`."""
     environment = prepare_process(config)
     observer.phase("starting: imports", 0)
     platform.require_loaded()
-    import transfer_queue as tq
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import validate_config
+    from innovator_rl.integrations.verl import session  # imports verl, which reads the environment set above
 
-    from innovator_rl.integrations.verl.agent_loop import RecordingAgentLoopManager
-    from innovator_rl.integrations.verl.trainer import InnovatorTrainer
-
-    validate_config(
-        verl_config, use_reference_policy=need_reference_policy(verl_config), use_critic=need_critic(verl_config)
-    )
+    session.validate(verl_config)
     workers = config.resources.nodes * config.resources.accelerators_per_node
-    cpus = resolve(config, facts.platform, facts.is_moe).ray_cpus or placement_cpus(config)
-    environment |= {"INNOVATOR_RUN_DIR": str(run.path), "INNOVATOR_ATTEMPT": str(facts.attempt)}
+    cpus = resolve(config, context.platform, context.is_moe).ray_cpus or placement_cpus(config)
+    environment |= {"INNOVATOR_RUN_DIR": str(run.path), "INNOVATOR_ATTEMPT": str(context.attempt)}
     observer.phase("starting: Ray", 0)
     # Ray installs its own signal handlers when it starts: ours come after.
     with (
-        ray_cluster(config.resources.ray_address, cpus, workers, environment, run.logs),
+        ray_cluster(config.resources.ray_address, cpus, workers, session.worker_runtime_env(environment), run.logs),
         _stop_signals(observer.request_stop),
     ):
         _note_job(config, run)
-        tq.init(verl_config.transfer_queue)
-        try:
-            observer.phase("starting: training workers and vLLM", 0)
-            trainer = InnovatorTrainer(verl_config, observer)
-            trainer.init()
-            observer.phase("starting: generation workers", trainer.global_steps)
-            manager = RecordingAgentLoopManager.create(
-                config=verl_config,
-                llm_client=trainer.get_llm_client(),
-                teacher_client=None,
-                reward_loop_worker_handles=trainer.get_reward_handles(),
-            )
-            try:
-                trainer.fit(manager)
-            finally:
-                manager.flush()
-        finally:
-            tq.close()
+        session.train(verl_config, observer)
 
 
 def _note_job(config: RunConfig, run: RunDir) -> None:
-    """Which of a shared cluster's jobs this run is; a private Ray has only one."""
+    """Record which of a shared cluster's jobs this run is; a private Ray has only one."""
     if config.resources.ray_address or os.environ.get("RAY_ADDRESS"):
         import ray
 
@@ -209,7 +209,7 @@ def _note_job(config: RunConfig, run: RunDir) -> None:
 
 @contextlib.contextmanager
 def _stop_signals(request_stop: Callable[[], bool]) -> Iterator[None]:
-    """First SIGINT or SIGTERM: end after this step, with a checkpoint. Second: at once."""
+    """End after the current step with a checkpoint at the first SIGINT or SIGTERM, at once at the second."""
 
     def handle(_number: int, _frame: Any) -> None:
         if not request_stop():
@@ -225,14 +225,17 @@ def _stop_signals(request_stop: Callable[[], bool]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminal() -> Iterator[TextIO]:
-    """The terminal's own stream for the display, which stays when standard output and error go to a file."""
+    """Keep the terminal's own stream for the display while standard output and error go to a file."""
     with os.fdopen(os.dup(2), "w", buffering=1) as stream:
         yield stream
 
 
 @contextlib.contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Whatever libraries print goes to a file: file descriptors, since loggers and C code keep the streams they first saw."""
+    """Send whatever libraries print to a file.
+
+    File descriptors are replaced, since loggers and C code keep the streams they first saw.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = [(number, os.dup(number)) for number in (1, 2)]
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

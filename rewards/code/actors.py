@@ -1,9 +1,9 @@
-"""The sandbox on many nodes: Ray actors that each hold a pool, and a client that spreads programs over them.
+"""Spread programs over the sandboxes of many nodes, as Ray actors that each hold a pool.
 
     nodes = SandboxNodes(workers_per_node=8)           # one actor on every node of the cluster
-    verdicts = nodes.judge([(program, tests), ...], budget=8.0)
+    results = nodes.grade([(program, tests), ...], budget=8.0)
 
-The actor is the same engine as at home; Ray carries programs and tests there and verdicts back.
+An actor grades exactly as this process would; Ray carries programs and tests there and results back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.code.grading import Verdict, judge
+from rewards.code.grading import GradingResult, grade
 from rewards.code.sandbox.limits import Limits, SandboxFailure
 from rewards.code.sandbox.pool import SandboxPool
 
@@ -23,16 +23,19 @@ class SandboxActor:
     def __init__(self, workers: int | None = None, packages: tuple[str, ...] = ()) -> None:
         self.pool = SandboxPool(workers, packages=packages)
 
-    def judge(self, tasks: Sequence[tuple[str, dict[str, Any]]], budget: float, limits: Limits) -> list[dict[str, Any]]:
-        """Verdicts as plain values, in the order of the tasks; a failing sandbox is a verdict too."""
+    def grade(self, tasks: Sequence[tuple[str, dict[str, Any]]], budget: float, limits: Limits) -> list[dict[str, Any]]:
+        """Grade tasks and return the results as plain values, in the order of the tasks.
 
-        def one(sandbox: Any, task: tuple[str, dict[str, Any]]) -> Verdict:
+        A failing sandbox is a result too.
+        """
+
+        def one(sandbox: Any, task: tuple[str, dict[str, Any]]) -> GradingResult:
             try:
-                return judge(sandbox, *task, budget, limits)
+                return grade(sandbox, *task, budget, limits)
             except SandboxFailure as failure:
-                return Verdict("sandbox_failure", detail=str(failure))
+                return GradingResult("sandbox_failure", detail=str(failure))
 
-        return [dataclasses.asdict(verdict) for verdict in self.pool.map(one, tasks)]
+        return [dataclasses.asdict(graded) for graded in self.pool.map(one, tasks)]
 
     def close(self) -> None:
         """End this node's sandboxes."""
@@ -40,8 +43,12 @@ class SandboxActor:
 
 
 class SandboxNodes:
-    """An actor on every node of the Ray cluster that this process is connected to. `cpus`: what an actor reserves there
-    for Ray's placement.
+    """Sandboxes on every node of the Ray cluster that this process is connected to.
+
+    Args:
+        workers_per_node: Programs that run at the same time on a node; by default one per core.
+        packages: What programs may import besides the standard library.
+        cpus: Cores that an actor reserves for Ray's placement.
     """
 
     def __init__(self, workers_per_node: int | None = None, packages: tuple[str, ...] = (), cpus: float = 0.0) -> None:
@@ -58,21 +65,33 @@ class SandboxNodes:
             for node in nodes
         ]
 
-    def judge(
+    def grade(
         self,
         tasks: Sequence[tuple[str, dict[str, Any]]],
         budget: float,
         limits: Limits | None = None,
         batch: int = 64,
         timeout: float | None = None,
-    ) -> list[Verdict]:
-        """Verdicts in the order of the (program, tests) pairs, judged in batches wherever an actor is free. Raises
-        Ray's `GetTimeoutError` after `timeout` seconds without the next batch.
+    ) -> list[GradingResult]:
+        """Grade (program, tests) pairs in batches, wherever an actor is free.
+
+        Args:
+            tasks: The pairs.
+            budget: Seconds of wall time for one program with all of its tests.
+            limits: Bounds of one run.
+            batch: Pairs that travel together.
+            timeout: Seconds to wait for the next batch; None waits without end.
+
+        Returns:
+            The results in the order of the pairs.
+
+        Raises:
+            GetTimeoutError: Ray's, where no batch comes back in time.
         """
         batches = {start: tasks[start : start + batch] for start in range(0, len(tasks), batch)}
         waiting = list(batches)
         running: dict[Any, tuple[int, Any]] = {}
-        found: dict[int, list[Verdict]] = {}
+        found: dict[int, list[GradingResult]] = {}
         free = list(self.actors) * 2  # one batch at work and one on its way
         while waiting or running:
             while waiting and free:
@@ -83,9 +102,9 @@ class SandboxNodes:
                 raise self._ray.exceptions.GetTimeoutError(f"no batch of programs came back within {timeout} s")
             for reference in ready:
                 start, actor = running.pop(reference)
-                found[start] = [Verdict(**plain) for plain in self._ray.get(reference)]
+                found[start] = [GradingResult(**plain) for plain in self._ray.get(reference)]
                 free.append(actor)
-        return [verdict for start in batches for verdict in found[start]]
+        return [graded for start in batches for graded in found[start]]
 
     def close(self) -> None:
         """End the actors and their sandboxes."""

@@ -1,5 +1,7 @@
-"""One spelling of the same answer: no dollars, no sizing, one relation sign, no remarks behind it; and splitting at
-separators outside brackets.
+"""Bring answers into one spelling, and split them at separators outside brackets.
+
+Writers differ in what carries no meaning: dollars, sizing commands, variants of relation signs, remarks behind the
+answer. Every such difference that is removed here needs no case in the comparisons behind.
 """
 
 from __future__ import annotations
@@ -82,14 +84,14 @@ BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
 def mended(text: str) -> str:
-    """With escapes that a JSON or Python string swallowed (`\\f` + `rac`) put back."""
+    r"""Put back the escapes that a JSON or Python string swallowed (`\f` + `rac`)."""
     for pattern, replacement in _BROKEN:
         text = pattern.sub(replacement, text)
     return text
 
 
 def tidy(text: str) -> str:
-    """The answer itself, in TeX with ASCII signs."""
+    """Return the answer itself, in TeX with ASCII signs."""
     text = re.sub(r"[ \t$]{2,}", " ", unboxed(unmarked(mended(text.strip()))))
     text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
     text = _siunitx(text)
@@ -113,7 +115,7 @@ def bare_of_parentheses(text: str) -> str:
 
 
 def unboxed(text: str) -> str:
-    """The content of a box that is the whole text."""
+    """Return the content of a box that is the whole text."""
     while match := re.fullmatch(r"\\(?:boxed|fbox)\s*\{(.*)\}", text, re.DOTALL):
         inner = match.group(1)
         if not _encloses("{" + inner + "}"):
@@ -135,7 +137,7 @@ def unmarked(text: str) -> str:
 
 
 def _siunitx(text: str) -> str:
-    """`\\qty{5}{\\kilo\\gram}` and `\\SI` as a number and unit words."""
+    r"""Write `\qty{5}{\kilo\gram}` and `\SI` as a number and unit words."""
 
     def unit(written: str) -> str:
         written = re.sub(
@@ -153,8 +155,12 @@ def _siunitx(text: str) -> str:
 
 
 def split_top(text: str, separators: str, thousands: bool = True) -> list[str]:
-    """Split at separators outside every bracket. A thin space is none, nor a comma in a number such as 12,500 where
-    `thousands` are expected.
+    """Split at separators outside every bracket.
+
+    Args:
+        text: The text.
+        separators: Characters to split at; a thin space is none.
+        thousands: Whether a comma in a number such as 12,500 is part of the number.
     """
     parts, depth, start = [], 0, 0
     for index, char in enumerate(text):
@@ -181,7 +187,7 @@ def _is_thousands(text: str, index: int) -> bool:
 
 
 def encloses(text: str) -> bool:
-    """Whether the first bracket of a text closes at its end."""
+    """Return whether the first bracket of a text closes at its end."""
     return text[:1] in BRACKETS and text[-1:] in BRACKETS.values() and _encloses(text)
 
 

@@ -1,4 +1,4 @@
-"""The command itself: quick help, verbs that exist, mistakes as one line."""
+"""The command itself: quick help, one look at every level, mistakes as one line, defects with their traceback."""
 
 import json
 import resource
@@ -9,25 +9,27 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.cli import main as command
+from innovator_rl.cli.application import make_app, run
 from innovator_rl.errors import UserError
 
-ENTRY = [sys.executable, "-m", "innovator_rl.cli.main"]
+ENTRY = [sys.executable, "-m", "innovator_rl"]
 
 
-def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_command(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*ENTRY, *words], capture_output=True, text=True, timeout=120, cwd=folder)
 
 
-def test_help_is_quick_and_lists_the_verbs_that_exist() -> None:
+def test_help_is_quick_and_lists_the_commands_that_exist() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = run("--help")
+    result = run_command("--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert result.returncode == 0
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 2.0, "seconds of processor, which a busy machine does not lengthen"
-    for verb in command.VERBS:
-        exists = (Path(command.__file__).parent / f"{verb}.py").is_file()
-        assert (f"\n  {verb} " in result.stdout) == exists
+    assert "\nCommands:\n" in result.stdout
+    for name in command.COMMANDS:
+        exists = (Path(command.__file__).parent / f"{name}.py").is_file()
+        assert (f"\n  {name} " in result.stdout) == exists
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -41,18 +43,87 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+def test_no_command_imports_an_engine_for_its_help() -> None:
+    code = (
+        "import sys; from innovator_rl.cli.main import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    try: main([name, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "print([name for name in ('torch', 'verl', 'ray', 'vllm', 'transformers') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
 def test_version() -> None:
-    assert run("--version").stdout.startswith("innovator 0.")
+    assert run_command("--version").stdout.startswith("innovator 0.")
 
 
-def test_an_unknown_verb_names_the_near_one() -> None:
-    result = run("docter")
-    assert (result.returncode, result.stderr) == (2, "innovator: no verb 'docter': did you mean doctor?\n")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("docter", "unknown command 'docter': did you mean doctor?"),
+        ("runs shwo", "unknown command 'shwo': did you mean show?"),
+        ("upcycle pln", "unknown command 'pln': did you mean plan?"),
+        ("runs show demo --stpe 3", "unknown option '--stpe': did you mean --step?"),
+        ("doctor --jsno", "unknown option '--jsno': did you mean --json?"),
+        ("train", "missing argument 'CONFIG'; see `innovator train --help`"),
+        ("train dmo", "configuration 'dmo' not found: did you mean demo or moe?"),
+    ],
+)
+def test_a_typo_gets_the_same_sentence_at_every_level(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main(words.split())
+    assert (caught.value.code, capsys.readouterr().err) == (2, f"innovator: {message}\n")
+
+
+def test_without_near_names_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["runs", "zzzz"])
+    assert capsys.readouterr().err == "innovator: unknown command 'zzzz': expected list, show, stop, export\n"
+
+
+def test_a_hidden_command_works_and_is_not_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    app = make_app("Commands for a test.")
+    app.callback()(lambda: None)
+    app.command("train-router")(lambda: None)
+    app.command("route", hidden=True)(lambda: None)
+    assert run(app, ["route"]) == 0
+    assert run(app, ["rout"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+    run(app, ["--help"])
+    assert "route " not in capsys.readouterr().out.replace("train-router", "")
+
+
+@pytest.mark.parametrize("name", ["", *command.COMMANDS])
+def test_help_has_one_style(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main([*name.split(), "-h"])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert text.startswith("Usage: innovator")
+    assert "\u256d" not in text, "no boxes"
+    assert ("--install-completion" in text) == (name == "")
+
+
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main(["runs"])
+    assert caught.value.code == 2
+    assert "Commands:" in capsys.readouterr().err
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    text = run_command("--help").stdout
+    for code in (0, 1, 2, 3, 130):
+        assert f"\n  {code} " in text
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("schedule: {steps: 0}\nrollout: {topp: 1}\n")
-    result = run("doctor", "run.yaml", folder=tmp_path)
+    result = run_command("doctor", "run.yaml", folder=tmp_path)
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 2
     assert "Traceback" not in result.stderr
@@ -72,3 +143,50 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(["doctor"])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        "int('x')",
+        "list(zip([1], [1, 2], strict=True))",
+        "a, b = [1, 2, 3]",
+        "[].index(3)",
+    ],
+)
+def test_a_value_error_of_our_own_code_is_a_defect(defect: str, tmp_path: Path) -> None:
+    code = (
+        "import innovator_rl.training.launch as ours\n"
+        f"exec({f'def broken(**_):{chr(10)}    {defect}'!r}, vars(ours))\n"
+        "import innovator_rl.cli.doctor as doctor\n"
+        "doctor.Machine.here = ours.broken\n"
+        "from innovator_rl.cli.main import main\n"
+        "main(['doctor'])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "ValueError" in result.stderr
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_debug_shows_the_traceback_of_a_mistake(
+    way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INNOVATOR_DEBUG", "1" if way == "variable" else "0")
+    with pytest.raises(SystemExit) as caught:
+        command.main([*(["--debug"] if way == "option" else []), "doctor", "schedule.steps=0"])
+    error = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert "Traceback" in error
+    assert error.splitlines()[-1].startswith("innovator: configuration: schedule.steps = 0")
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("innovator_rl.cli.doctor.Machine.here", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        command.main(["doctor"])
+    assert caught.value.code == 130

@@ -26,8 +26,8 @@ def count(index: RolloutIndex, condition: str = "true") -> int:
 
 
 def read_everything(index: RolloutIndex) -> None:
-    digest = BackgroundIndexer(index, SegmentReader(index.run_dir))
-    while digest.work():
+    indexer = BackgroundIndexer(index, SegmentReader(index.run_dir))
+    while indexer.work():
         pass
 
 
@@ -36,7 +36,7 @@ def test_new_segments_attempts_and_merges_are_picked_up(tmp_path: Path) -> None:
     record(run, 1)
     index = RolloutIndex(run)
     assert index.refresh() == {(1, "train")}
-    rids = index.ask("SELECT prompt_uid, sample, rid FROM responses ORDER BY ALL")
+    rids = index.ask("SELECT prompt_uid, sample_index, rid FROM responses ORDER BY ALL")
     record(run, 1, groups=1, samples=6)  # two more samples; four that are there already
     record(run, 2)
     assert index.refresh() == {(1, "train"), (2, "train")}
@@ -48,9 +48,10 @@ def test_new_segments_attempts_and_merges_are_picked_up(tmp_path: Path) -> None:
         assert compact(run, dataset, 1, "train", 1) == 4
     assert index.refresh() == {(1, "train")}
     kept = {
-        (row["prompt_uid"], row["sample"]): row["rid"] for row in index.ask("SELECT * FROM responses WHERE step = 1")
+        (row["prompt_uid"], row["sample_index"]): row["rid"]
+        for row in index.ask("SELECT * FROM responses WHERE step = 1")
     }
-    assert all(kept[row["prompt_uid"], row["sample"]] == row["rid"] for row in rids)
+    assert all(kept[row["prompt_uid"], row["sample_index"]] == row["rid"] for row in rids)
     record(run, 2, attempt=2, groups=3)
     index.refresh()
     assert count(index, "step = 2") == 12
@@ -126,9 +127,9 @@ def test_a_step_that_was_left_half_way_goes_on_with_its_other_half(tmp_path: Pat
     record(run, 1, groups=300)
     index = RolloutIndex(run)
     index.refresh()
-    digest = BackgroundIndexer(index, SegmentReader(run))
-    assert digest.work()
-    digest.restart()
+    indexer = BackgroundIndexer(index, SegmentReader(run))
+    assert indexer.work()
+    indexer.restart()
     first = count(index, "digested")
     assert 0 < first < 1200
     assert len(index.words.search("answer")) == first
@@ -184,7 +185,7 @@ def test_good_rows_stay_readable_beside_every_kind_of_bad_file(new_client: TestC
     for path in ("curves", "health", "labels", "groups", "export", "static", "sql"):
         assert new_client.get(f"/api/runs/r/{path}").status_code == 200, path
     row = new_client.get("/api/runs").json()["rows"][0]
-    assert (row["status"], row["alarms"] is not None) == ("unknown", True)
+    assert (row["status"], row["alerts"] is not None) == ("unknown", True)
 
 
 def test_a_damaged_text_costs_itself(new_client: TestClient, tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_a_damaged_text_costs_itself(new_client: TestClient, tmp_path: Path) -> 
     data[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
     path.write_bytes(data)
     assert new_client.get("/api/runs/r/rollouts").json()["total"] == 16
-    answer = new_client.get("/api/runs/r/response", params={"step": 1, "uid": "g0", "sample": 1}).json()
+    answer = new_client.get("/api/runs/r/response", params={"step": 1, "uid": "g0", "sample_index": 1}).json()
     assert "damaged" in answer["text_error"]
     assert answer["score"]["correct"] is True
 
@@ -208,7 +209,7 @@ def test_a_step_that_lands_is_announced_and_shown(new_client: TestClient, tmp_pa
     run = tmp_path / "runs" / "r"
     record(run, 1)
     assert new_client.get("/api/runs/r/rollouts").json()["total"] == 16
-    session = new_client.app.state.board.runs.open("r")  # type: ignore[attr-defined]
+    session = new_client.app.state.services.runs.open("r")  # type: ignore[attr-defined]
     before = session.versions["rollouts"]
     record(run, 2, groups=2)
     deadline = time.monotonic() + 20
@@ -230,8 +231,8 @@ def test_responses_without_an_update_are_pending_and_validation_is_its_own(
     pages = {
         kind: new_client.get("/api/runs/r/rollouts", params={"kind": kind}).json() for kind in ("train", "validation")
     }
-    assert {row["fate"] for row in pages["train"]["rows"]} == {"pending"}
-    assert {row["fate"] for row in pages["validation"]["rows"]} == {"validation"}
+    assert {row["status"] for row in pages["train"]["rows"]} == {"pending"}
+    assert {row["status"] for row in pages["validation"]["rows"]} == {"validation"}
 
 
 def test_words_of_scripts_without_spaces_are_found(tmp_path: Path) -> None:
@@ -282,7 +283,7 @@ def test_labels_survive_torn_lines(new_client: TestClient, tmp_path: Path) -> No
     (run / "labels.jsonl").write_text(
         '{"kind": "train", "step": 1, "uid": "g0", "sample": 0, "label": "old"}\n{"kind": "tra'
     )
-    body = {"step": 1, "uid": "g0", "sample": 0, "label": "new"}
+    body = {"step": 1, "uid": "g0", "sample_index": 0, "label": "new"}
     assert new_client.post("/api/runs/r/labels", json=body).status_code == 200
     assert new_client.get("/api/runs/r/labels").json()["names"] == ["new", "old"]
     lines = (run / "labels.jsonl").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Dynamic sampling against a queue in memory: exact refills, a named end on data without signal, stalls and failures that speak."""
+"""Dynamic sampling against a queue in memory: exact refills, an end on data without signal, stalls and failures with their cause."""
 
 import random
 import time
@@ -9,7 +9,7 @@ import pytest
 import transfer_queue as tq
 
 from innovator_rl.integrations.verl import dynamic_sampling
-from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, RolloutStalled
+from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoHooks, NoLearningSignal, RolloutStalled
 
 SAMPLES = 4
 
@@ -17,7 +17,7 @@ SAMPLES = 4
 class Queue:
     """A TransferQueue partition whose groups finish the moment they are looked at, `outcome(n)` deciding the n-th group.
 
-    outcome: a list of `correct` values (one a sample; "abstained" or "error" for one without a verdict), None for a failed group, "never"
+    outcome: a list of `correct` values (one per sample; "abstained" or "error" for an unscored one), None for a failed group, "never"
     for one that hangs.
     """
 
@@ -62,7 +62,14 @@ class Queue:
             self.tags[partition_id].pop(key, None)
 
 
-def run(queue: Queue, monkeypatch: pytest.MonkeyPatch, batch: int = 8, **options: Any) -> tuple[Any, dict[str, float]]:
+class OutOfMemory(NoHooks):
+    def last_error(self) -> str:
+        return "EngineDeadError: out of memory"
+
+
+def run(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, batch: int = 8, hooks: NoHooks | None = None, **options: Any
+) -> tuple[Any, dict[str, float]]:
     for name in ("kv_list", "kv_batch_get", "kv_clear"):
         monkeypatch.setattr(tq, name, getattr(queue, name))
     sampler = DynamicSampler(
@@ -73,7 +80,7 @@ def run(queue: Queue, monkeypatch: pytest.MonkeyPatch, batch: int = 8, **options
         sampler_kwargs={"enabled": True, "metric": "acc", "max_rounds": 10, "stall_seconds": 60, **options},
         refill_fn=queue.submit,
     )
-    sampler.last_error = lambda: "EngineDeadError: out of memory"
+    sampler.hooks = hooks or OutOfMemory()
     return sampler.sample(global_steps=1, partition_id="train", batch_size=batch)
 
 
@@ -83,20 +90,20 @@ def mixed(n: int) -> list[float]:
 
 @pytest.mark.parametrize("rate", [0.8, 0.5, 0.25])
 def test_a_dropped_group_is_replaced_by_exactly_one(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    fates = random.Random(7)
-    useful = [fates.random() < rate for _ in range(5000)]
-    queue = Queue(lambda n: mixed(n) if useful[n] else [0.0] * SAMPLES, batch=32)
+    draw = random.Random(7)
+    kept = [draw.random() < rate for _ in range(5000)]
+    queue = Queue(lambda n: mixed(n) if kept[n] else [0.0] * SAMPLES, batch=32)
     batch, metrics = run(queue, monkeypatch, batch=32, max_rounds=50)
     assert len({key.split("_")[0] for key in batch.keys}) == 32
     assert queue.submitted == metrics["sampling/generated_groups"]  # nothing in flight, no surplus thrown away
-    assert all(useful[int(key[1:6])] for key in batch.keys)
-    assert sum(useful[: queue.submitted]) == 32  # every useful group generated is trained on
+    assert all(kept[int(key[1:6])] for key in batch.keys)
+    assert sum(kept[: queue.submitted]) == 32  # every kept group generated is trained on
     assert not queue.tags["train"].keys() - set(batch.keys)
 
 
-def test_dropping_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    fates = {0: [0.0] * 4, 1: [1.0] * 4, 2: None}
-    queue = Queue(lambda n: fates.get(n, mixed(n)), batch=4)
+def test_dropped_groups_are_counted_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = {0: [0.0] * 4, 1: [1.0] * 4, 2: None}
+    queue = Queue(lambda n: results.get(n, mixed(n)), batch=4)
     _, metrics = run(queue, monkeypatch, batch=4)
     assert metrics["sampling/dropped_all_wrong"] == 1
     assert metrics["sampling/dropped_all_correct"] == 1
@@ -106,13 +113,13 @@ def test_dropping_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> No
     assert metrics["domain/math/correct"] == pytest.approx((0 + 4 + 4 * 2) / 24)
 
 
-def test_a_sample_without_a_verdict_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    fates = {0: [1.0, "error", 1.0, 1.0], 1: ["abstained", 0.0, 0.0, "error"], 2: ["abstained"] * 4}
-    queue = Queue(lambda n: fates.get(n, [1.0, 0.0, "abstained", 1.0]), batch=4)
+def test_an_unscored_sample_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = {0: [1.0, "error", 1.0, 1.0], 1: ["abstained", 0.0, 0.0, "error"], 2: ["abstained"] * 4}
+    queue = Queue(lambda n: results.get(n, [1.0, 0.0, "abstained", 1.0]), batch=4)
     _, metrics = run(queue, monkeypatch, batch=4)
     assert metrics["sampling/dropped_all_correct"] == 1
     assert metrics["sampling/dropped_all_wrong"] == 1
-    assert metrics["sampling/dropped_unjudged"] == 1
+    assert metrics["sampling/dropped_unscored"] == 1
     assert metrics["domain/math/correct"] == pytest.approx((3 + 4 * 2) / (3 + 2 + 4 * 3))
     assert metrics["domain/math/abstained"] == pytest.approx((1 + 4 + 4) / 28)
     assert metrics["domain/math/errors"] == pytest.approx(2 / 28)
@@ -129,18 +136,18 @@ def test_data_without_any_signal_ends_with_the_counts(monkeypatch: pytest.Monkey
     assert queue.submitted == 80
 
 
-def test_a_step_short_of_signal_is_filled_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_short_of_signal_is_completed_with_fallback_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(lambda n: mixed(n) if n < 3 else [0.0] * SAMPLES, batch=8)
     batch, metrics = run(queue, monkeypatch, max_rounds=2)
     assert len({key.split("_")[0] for key in batch.keys}) == 8
-    assert (metrics["sampling/useful_groups"], metrics["sampling/filled_groups"]) == (3, 5)
+    assert (metrics["sampling/kept_groups"], metrics["sampling/fallback_groups"]) == (3, 5)
     assert queue.submitted == 16
 
 
 def test_without_dynamic_sampling_every_finished_group_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(lambda n: None if n == 2 else [0.0] * SAMPLES, batch=8)
     _, metrics = run(queue, monkeypatch, enabled=False)
-    assert metrics["sampling/useful_groups"] == 8
+    assert metrics["sampling/kept_groups"] == 8
     assert metrics["sampling/dropped_failed"] == 1
     assert queue.submitted == 9
 
@@ -161,24 +168,18 @@ def test_a_group_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         run(queue, monkeypatch, stall_seconds=0.3)
 
 
-def test_a_dead_worker_is_noticed_while_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_worker_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
 
     class Died(RuntimeError):
         pass
 
-    def check() -> None:
-        raise Died("vLLM server 0.0 died")
+    class DeadServer(NoHooks):
+        def check_health(self) -> None:
+            raise Died("vLLM server 0.0 died")
 
-    original = DynamicSampler.__init__
-
-    def init(self: DynamicSampler, **kwargs: Any) -> None:
-        original(self, **kwargs)
-        self.check_health = check
-
-    monkeypatch.setattr(DynamicSampler, "__init__", init)
     with pytest.raises(Died, match="vLLM server"):
-        run(Queue(lambda n: "never", batch=2), monkeypatch, batch=2)
+        run(Queue(lambda n: "never", batch=2), monkeypatch, batch=2, hooks=DeadServer())
 
 
 def test_a_reward_without_the_metric_is_an_error_that_lists_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ def test_a_group_rewarder_sees_the_whole_group(plugin: Path) -> None:
         asyncio.run(manager.run_single(member("c", "four")))
 
 
-def test_without_a_verdict_length_costs_nothing(plugin: Path) -> None:
+def test_an_unscored_response_has_no_overlong_penalty(plugin: Path) -> None:
     buffer = {"enable": True, "len": 4, "penalty_factor": 1.0}
     manager = load_reward_manager(
         config(routes={"toy": "faulty"}, max_resp_len=8, overlong_buffer_cfg=buffer), Letters()

@@ -11,19 +11,20 @@ from innovator_rl.config.load import apply_overrides, validate
 from innovator_rl.config.resolve import Platform, RuntimeContext, resolve
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.integrations.verl.settings import (
     ADDITIONS,
     AGENT_LOOP_MANAGER,
     ENGINES,
     REWARD_MANAGER,
     SAMPLER,
-    to_verl,
     verl_settings,
 )
-from innovator_rl.integrations.verl.verl_overrides import UNSUPPORTED_KEYS, problems, stock_keys
+from innovator_rl.integrations.verl.stock import flatten, stock_keys
+from innovator_rl.integrations.verl.verl_overrides import UNSUPPORTED_KEYS, problems
 
 
-def facts(platform: Platform = "cpu", is_moe: bool = False) -> RuntimeContext:
+def context(platform: Platform = "cpu", is_moe: bool = False) -> RuntimeContext:
     return RuntimeContext(
         model_path="models/x",
         is_moe=is_moe,
@@ -46,13 +47,13 @@ def run(*words: str) -> RunConfig:
 def test_every_key_exists_in_verl_or_is_a_known_addition(platform: Platform, words: tuple[str, ...]) -> None:
     known = stock_keys()
     added = tuple(ADDITIONS)
-    for setting in verl_settings(run(*words), facts(platform)):
+    for setting in verl_settings(run(*words), context(platform)):
         if setting.key not in known:
             assert any(setting.key == key or setting.key.startswith(f"{key}.") for key in added), setting.key
 
 
 def test_every_addition_is_used_and_new_to_verl() -> None:
-    configs = [(run(), facts("cpu")), (run("resources.ray_address=auto"), facts("cuda"))]
+    configs = [(run(), context("cpu")), (run("resources.ray_address=auto"), context("cuda"))]
     used = {setting.key for config, known in configs for setting in verl_settings(config, known)}
     for key in ADDITIONS:
         assert any(name == key or name.startswith(f"{key}.") for name in used), f"{key} is never set"
@@ -61,7 +62,7 @@ def test_every_addition_is_used_and_new_to_verl() -> None:
 
 
 def test_retired_keys_are_not_what_a_run_sets() -> None:
-    used = {setting.key for setting in verl_settings(run(), facts("cuda"))}
+    used = {setting.key for setting in verl_settings(run(), context("cuda"))}
     assert not [
         key for key in UNSUPPORTED_KEYS for name in used if name == key or (key.endswith(".") and name.startswith(key))
     ]
@@ -69,7 +70,7 @@ def test_retired_keys_are_not_what_a_run_sets() -> None:
 
 def test_no_key_is_set_twice() -> None:
     for platform in ("cpu", "cuda"):
-        keys = [setting.key for setting in verl_settings(run(), facts(platform))]
+        keys = [setting.key for setting in verl_settings(run(), context(platform))]
         assert len(keys) == len(set(keys))
 
 
@@ -79,7 +80,7 @@ def test_verl_accepts_the_whole(platform: Platform, is_moe: bool) -> None:
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import omega_conf_to_dataclass, validate_config
 
-    config = to_verl(run("algorithm.prompts_per_update=16"), facts(platform, is_moe))
+    config = to_verl(run("algorithm.prompts_per_update=16"), context(platform, is_moe))
     OmegaConf.resolve(config)
     assert not need_critic(config)
     assert not need_reference_policy(config)
@@ -92,11 +93,11 @@ def test_verl_accepts_the_whole(platform: Platform, is_moe: bool) -> None:
     algorithm = omega_conf_to_dataclass(config.algorithm)
     assert algorithm.adv_estimator == "grpo"
     assert algorithm.rollout_correction["rollout_is"] == ("token" if is_moe else None)
-    assert need_reference_policy(to_verl(run("algorithm.kl_coefficient=0.01"), facts(platform)))
+    assert need_reference_policy(to_verl(run("algorithm.kl_coefficient=0.01"), context(platform)))
 
 
 def test_dapo_arrives() -> None:
-    config = to_verl(run(), facts())
+    config = to_verl(run(), context())
     actor, kwargs = config.actor_rollout_ref.actor, config.reward.reward_kwargs
     assert (actor.clip_ratio_low, actor.clip_ratio_high, actor.clip_ratio_c) == (0.2, 0.28, 10.0)
     assert actor.loss_agg_mode == "token-mean"
@@ -119,7 +120,7 @@ def test_dapo_arrives() -> None:
 
 
 def test_what_a_cpu_needs_arrives() -> None:
-    config = to_verl(run(), facts())
+    config = to_verl(run(), context())
     rollout = config.actor_rollout_ref.rollout
     assert (rollout.dtype, rollout.enforce_eager, rollout.free_cache_engine, rollout.load_format) == (
         "float32",
@@ -149,7 +150,7 @@ def test_old_log_probabilities_come_from_the_rollout_engine_only_where_they_are_
     assert source("rollout.dtype=bfloat16") == "recompute"
     assert source("rollout.top_p=0.9") == "recompute"
     assert source("algorithm.rollout_correction.level=token") == "recompute"
-    assert to_verl(run(), facts()).algorithm.rollout_correction.bypass_mode
+    assert to_verl(run(), context()).algorithm.rollout_correction.bypass_mode
 
 
 @pytest.mark.parametrize(
@@ -166,31 +167,29 @@ def test_old_log_probabilities_come_from_the_rollout_engine_only_where_they_are_
     ],
 )
 def test_other_keys_of_verl_pass_through(verl: dict[str, Any]) -> None:
-    from innovator_rl.integrations.verl.verl_overrides import flatten
-
     config = validate({"verl": verl})
-    assert problems(config, facts()) == []
-    result = to_verl(config, facts())
+    assert problems(config, context()) == []
+    result = to_verl(config, context())
     for key, value in flatten(verl).items():
         assert OmegaConf.select(result, key) == value
 
 
 def test_a_retired_key_says_what_to_use_today() -> None:
     with pytest.raises(UserError, match=r"max_num_gen_batches: ignored .*algorithm\.dynamic_sampling\.max_rounds"):
-        to_verl(validate({"verl": {"algorithm.filter_groups.max_num_gen_batches": 4}}), facts())
-    with pytest.raises(UserError, match=r"clip_ratio_high: decided by our setting algorithm\.clip_high"):
-        to_verl(validate({"verl": {"actor_rollout_ref": {"actor": {"clip_ratio_high": 0.3}}}}), facts())
+        to_verl(validate({"verl": {"algorithm.filter_groups.max_num_gen_batches": 4}}), context())
+    with pytest.raises(UserError, match=r"clip_ratio_high: decided by the setting algorithm\.clip_high"):
+        to_verl(validate({"verl": {"actor_rollout_ref": {"actor": {"clip_ratio_high": 0.3}}}}), context())
 
 
 def test_the_mixture_reaches_the_trainer() -> None:
-    config = to_verl(validate({"data": {"mixture": {"gsm8k": 1.0, "physics": 2.0}}}), facts())
+    config = to_verl(validate({"data": {"mixture": {"gsm8k": 1.0, "physics": 2.0}}}), context())
     assert OmegaConf.to_container(config.innovator.mixture) == {"gsm8k": 1.0, "physics": 2.0}
 
 
 def test_without_validation_verl_still_gets_a_file() -> None:
     import dataclasses
 
-    config = to_verl(run(), dataclasses.replace(facts(), validation_files=()))
+    config = to_verl(run(), dataclasses.replace(context(), validation_files=()))
     assert list(config.data.val_files) == ["train.parquet"]
 
 

@@ -15,8 +15,9 @@ class Learned(InnovatorTrainer):
     def __init__(self, step: int, kept: bool) -> None:
         self.global_steps, self.saved, self._kept = step, [], kept
         self.train_dataloader = SimpleNamespace(position=80)
+        self._health, self._step_position = None, 0
 
-    def _watch_over(self, agent_loop_manager):  # type: ignore[no-untyped-def]
+    def _monitor_actors(self, agent_loop_manager):  # type: ignore[no-untyped-def]
         return None
 
     def _just_saved(self) -> bool:
@@ -43,7 +44,7 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nothing_left")
 def test_a_run_that_has_learned_all_its_data_keeps_the_last_step_and_its_place(kept: bool) -> None:
     trainer = Learned(step=12, kept=kept)
-    with pytest.raises(NoLearningSignal, match=r"not one .*; the checkpoint of step 11 stands"):
+    with pytest.raises(NoLearningSignal, match=r"not one .*; the checkpoint of step 11 was kept"):
         trainer.fit(None)
     assert trainer.saved == ([] if kept else [(11, 80)])
 

@@ -1,4 +1,4 @@
-"""A response without a verdict gets advantage zero and moves nobody else's mean."""
+"""An unscored response gets advantage zero and does not move the mean of its group."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from innovator_rl.integrations.verl.unscored_samples import group_mean_rewards, 
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(-2, 2), st.booleans()), max_size=16))
-def test_the_mean_of_a_group_is_that_of_its_judged_samples(samples: list[tuple[str, float, bool]]) -> None:
-    uids, rewards, verdicts = [s[0] for s in samples], [s[1] for s in samples], [s[2] for s in samples]
-    filled = group_mean_rewards(uids, rewards, verdicts)
-    assert set(filled) == {i for i, verdict in enumerate(verdicts) if not verdict}
+def test_the_mean_of_a_group_is_that_of_its_scored_samples(samples: list[tuple[str, float, bool]]) -> None:
+    uids, rewards, scored = [s[0] for s in samples], [s[1] for s in samples], [s[2] for s in samples]
+    filled = group_mean_rewards(uids, rewards, scored)
+    assert set(filled) == {i for i, has_score in enumerate(scored) if not has_score}
     for uid in set(uids):
-        known = [reward for u, reward, verdict in samples if u == uid and verdict]
+        known = [reward for u, reward, has_score in samples if u == uid and has_score]
         after = [filled.get(i, rewards[i]) for i, u in enumerate(uids) if u == uid]
         mean = sum(known) / len(known) if known else 0.0
         assert all(reward == pytest.approx(mean) for i, reward in filled.items() if uids[i] == uid)

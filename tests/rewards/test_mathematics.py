@@ -68,21 +68,21 @@ def changed(answer: str) -> str:
 def test_gsm8k_golds() -> None:
     with gzip.open(real("gsm8k/train.jsonl.gz"), "rt") as lines:
         golds = [json.loads(line)["answer"] for line in lines][::10]
-    judge = Mathematics()
+    reward = Mathematics()
     assert len(golds) > 700
     for gold in golds:
         final = gold.rsplit("####", 1)[1].strip()
-        assert judge(f"\\boxed{{{final}}}", gold).correct
-        assert not judge(f"\\boxed{{{changed(final.replace(',', ''))}}}", gold).correct
+        assert reward(f"\\boxed{{{final}}}", gold).correct
+        assert not reward(f"\\boxed{{{changed(final.replace(',', ''))}}}", gold).correct
 
 
 def test_scibench_golds() -> None:
     files = sorted(real("scibench").glob("*.json"))
-    judge = Physics()
+    reward = Physics()
     rows = [row for file in files for row in json.loads(file.read_text())][::3]
     for row in rows:
         gold = row["answer_number"].strip()
-        assert judge(gold, gold, {}).correct
-        assert not judge(
+        assert reward(gold, gold, {}).correct
+        assert not reward(
             str(float(gold.replace(",", "").replace("+", "").replace("−", "-")) * 1.07 + 0.01), gold, {}
         ).correct

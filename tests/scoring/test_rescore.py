@@ -93,8 +93,10 @@ def test_mistakes(run: Path, tmp_path: Path) -> None:
     for arguments, complaint in (
         ([str(tmp_path / "absent")], "neither a run directory"),
         ([str(run), "--step", "9"], r"step \[9\]; recorded steps: 1 to 2"),
-        ([str(run), "--kind", "test"], "use train or validation"),
         ([str(run), "--reward", "maht"], "did you mean math"),
     ):
         with pytest.raises(UserError, match=complaint):
             app(["rescore", *arguments], standalone_mode=False)
+    wrong_kind = CliRunner().invoke(app, ["rescore", str(run), "--kind", "test"])
+    assert wrong_kind.exit_code == 2
+    assert "'test' is not one of 'train', 'validation'" in wrong_kind.output

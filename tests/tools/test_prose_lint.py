@@ -45,6 +45,7 @@ message = f"the donor {verdict} is dense"
 title = "Alarms"
 key = "donor"
 pattern = r"the donor (is|was)"
+query = "SELECT fate FROM donor"
 '''
     assert reports("module.py", module) == [(1, "judge"), (2, "fate"), (3, "donor"), (4, "Alarms")]
 

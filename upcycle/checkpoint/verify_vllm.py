@@ -1,7 +1,7 @@
-"""vLLM against transformers on an exported checkpoint: greedy tokens and their log-probabilities.
+"""Compare vLLM with transformers on an exported checkpoint: greedy tokens and their log-probabilities.
 
-`compare` starts `python -m upcycle.checkpoint.verify_vllm FOLDER DTYPE` with a time limit, so that an engine that hangs or runs
-out of memory is a failed check and nothing else. transformers then scores vLLM's own tokens, one model in memory at a time.
+`compare` starts this module in a process of its own with a time limit, so that an engine that hangs or runs out of
+memory is one failed check. transformers then scores vLLM's own tokens, with one model in memory at a time.
 """
 
 import json
@@ -19,22 +19,38 @@ from upcycle.checkpoint.verify import SEED, Check
 PROMPTS, PROMPT_TOKENS, TOKENS = 8, 24, 16
 BOUNDS = {"float32": 1e-4, "bfloat16": 0.1}  # largest |difference| of a chosen token's log-probability, in nats
 MARK = "VLLM-TOKENS "
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def prompts(vocabulary: int) -> list[list[int]]:
-    """Random token ids, the same every time."""
+    """Return random prompts of token ids, the same on every call."""
     import numpy as np
 
     return np.random.default_rng(SEED).integers(0, vocabulary, (PROMPTS, PROMPT_TOKENS)).tolist()
 
 
 def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[str, str]) -> Check:
-    """The check `vllm`; left out, and said so, where vLLM is not installed. `environment` is added to the engine's own."""
+    """Run the check `vllm`; where vLLM is not installed, the result says that it was left out.
+
+    Args:
+        checkpoint: Folder of the exported checkpoint.
+        dtype: Type of the computation, float32 or bfloat16.
+        seconds: Time limit of vLLM's process.
+        environment: Environment variables of that process, added to this one's.
+    """
     bound = f"{BOUNDS[dtype]:g} nat in {dtype}"
     if find_spec("vllm") is None:
         return Check("vllm", True, "left out: vllm is not installed", bound)
-    command = [sys.executable, "-m", "upcycle.checkpoint.verify_vllm", str(checkpoint.absolute()), dtype]
-    settings = {**os.environ, **environment, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1"}
+    # -P and PYTHONPATH: a folder `upcycle` in the current directory must not hide this package.
+    command = [sys.executable, "-P", "-m", "upcycle.checkpoint.verify_vllm", str(checkpoint.absolute()), dtype]
+    paths = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    settings = {
+        **os.environ,
+        **environment,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "HF_HUB_OFFLINE": "1",
+    }
     process = subprocess.Popen(
         command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -74,7 +90,7 @@ def _scored(checkpoint: Path, dtype: str, answers: list[Any], bound: str) -> Che
 
 
 def generate(checkpoint: str, dtype: str) -> list[dict[str, Any]]:
-    """vLLM's greedy continuation of the prompts and its log-probabilities."""
+    """Generate vLLM's greedy continuation of the prompts, with log-probabilities."""
     import vllm
 
     library: Any = vllm  # its argument types name every literal

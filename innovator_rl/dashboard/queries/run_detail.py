@@ -1,4 +1,4 @@
-"""What the page of one run says besides its curves: attempts, configuration, what is recorded, and what compares two runs."""
+"""Describe one run apart from its curves: attempts, configuration and what is recorded; compare several runs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Row = dict[str, Any]
 
 
 def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
-    """The answer of `runs/{run}`."""
+    """Return the details of one run, `headline` included."""
     record = read_json(session.run.run_json) or {}
     config, text = read_config(session.run)
-    done, total = session.cached("digested", ("rollouts", "words"), session.digest.progress)
+    done, total = session.cached("progress", ("rollouts", "words"), session.indexer.progress)
     values = session.cached("values", ("rollouts",), lambda: _values(session))
     return {
         "run": headline,
@@ -69,9 +69,9 @@ def _values(session: RunSession) -> Row:
 
 
 def compare(runs: Sequence[RunDir]) -> Row:
-    """The configuration keys, revisions and packages that differ between 2 to 4 runs."""
+    """Return the configuration keys, revisions and packages that differ between 2 to 4 runs."""
     if not 2 <= len(runs) <= 4:
-        raise RequestError(f"2 to 4 runs can be compared, {len(runs)} were named")
+        raise RequestError(f"run: expected 2 to 4 runs to compare, got {len(runs)}")
     configs = [flat(read_config(run)[0] or {}) for run in runs]
     records = [read_json(run.run_json) or {} for run in runs]
     packages = [record.get("packages") or {} for record in records]
@@ -84,7 +84,7 @@ def compare(runs: Sequence[RunDir]) -> Row:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Row:
-    """A nested mapping with dotted keys."""
+    """Flatten a nested mapping to dotted keys."""
     found: Row = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:

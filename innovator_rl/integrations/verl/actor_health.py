@@ -1,7 +1,8 @@
 """Notice a dead worker while waiting for something it should have done.
 
-Ray reports an actor's death to whoever calls it; a trainer that waits for a queue calls nobody. One outstanding readiness call an
-actor, renewed when it returns, turns a death into an exception at the next look. A busy actor answers late and costs nothing.
+Ray reports an actor's death to whoever calls it, and a trainer that waits for a queue calls nobody. One outstanding
+readiness call per actor, renewed when it returns, turns a death into an exception at the next check. A busy actor
+answers late and costs nothing.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from typing import Any
 
 import ray
 
+from innovator_rl.errors import WorkerError
 
-class WorkerDied(RuntimeError):
-    """An actor of the run is gone; the message names its part and Ray's cause."""
+
+class WorkerDied(WorkerError):
+    """A dead actor of the run; the message has its role and Ray's cause."""
 
 
 class ActorHealth:
-    """Watches actors by name of their part (`vLLM server 0`, `reward worker 1`, ...)."""
+    """Monitor of actors by the name of their role (`vLLM server 0`, `reward worker 1`, ...)."""
 
     def __init__(self, actors: Mapping[str, Any]) -> None:
         self._actors = dict(actors)

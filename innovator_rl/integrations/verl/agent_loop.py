@@ -1,8 +1,8 @@
-"""Generation workers that write every response down the moment its reward is known.
+"""Record every response as soon as its reward is known.
 
-verl's agent loop samples a response, asks the reward loop for its score and puts both into the queue. `RecordingWorker` adds one thing
-between: a row in the run directory, for responses that will be trained on, for those dynamic sampling drops and for those that failed.
-Plugged in through `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
+verl's agent loop samples a response, requests its score from the reward loop and puts both into the queue.
+`RecordingWorker` adds a row in the run directory, for responses that will be trained on, for those that dynamic sampling
+drops and for those that failed. It is plugged in through `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import ray
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
+from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 
@@ -24,7 +25,7 @@ _Worker: Any = _actor.__ray_metadata__.modified_class  # the class behind the Ra
 
 
 class RecordingWorker(_Worker):
-    """verl's worker with a recorder; `innovator` in verl's config says where and which attempt."""
+    """Agent-loop worker of verl with a recorder; the section `innovator` of verl's configuration has its settings."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,7 +59,8 @@ class RecordingWorker(_Worker):
         self, output: AgentLoopOutput | None, validate: bool, prompt: dict[str, Any], seconds: float, error: str
     ) -> RolloutRow:
         info = dict(prompt.get("extra_info") or {})
-        score: dict[str, Any] = dict(output.extra_fields.get("reward_extra_info", {})) if output is not None else {}
+        record = _reward_record(output)
+        score = record or RewardRecord(outcome="error" if error else "", reason="generation_failed" if error else "")
         response_ids = list(output.response_ids) if output is not None else []
         truncated = len(response_ids) >= self._response_limit and response_ids[-1] != self.tokenizer.eos_token_id
         return RolloutRow(
@@ -69,7 +71,7 @@ class RecordingWorker(_Worker):
             sample=int(prompt["session_id"]),
             data_source=str(prompt.get("data_source", "")),
             domain=str(info.get("domain", "")),
-            rewarder=str(score.get("rewarder", info.get("reward", ""))),
+            rewarder=record.rewarder if record is not None else str(info.get("reward", "")),
             messages=[dict(message) for message in prompt["raw_prompt"]],
             prompt="\n\n".join(str(message["content"]) for message in prompt["raw_prompt"]),
             response=self.tokenizer.decode(response_ids, skip_special_tokens=False),
@@ -79,14 +81,14 @@ class RecordingWorker(_Worker):
             finish_reason="error" if error else "length" if truncated else "stop",
             truncated=truncated,
             reward=float(output.reward_score) if output is not None and output.reward_score is not None else 0.0,
-            score_value=float(score.get("score_value", 0.0)),
-            overlong_penalty=float(score.get("overlong_penalty", 0.0)),
-            correct=bool(score.get("acc", 0.0)),
-            outcome=str(score.get("outcome", "error" if error else "")),
-            reason=str(score.get("reason", "generation_failed" if error else "")),
-            extracted=str(score.get("extracted") or ""),
-            terms=score.get("terms") or None,
-            reward_seconds=float(score.get("reward_seconds", 0.0)),
+            score_value=score.value,
+            overlong_penalty=score.overlong_penalty,
+            correct=score.correct,
+            outcome=score.outcome,
+            reason=score.reason,
+            extracted=score.extracted,
+            terms=score.terms or None,
+            reward_seconds=score.seconds,
             generate_seconds=float(seconds),
             status="failed" if error else "ok",
             error=error or None,
@@ -98,14 +100,20 @@ class RecordingWorker(_Worker):
         )
 
     def last_error(self) -> str:
-        """The latest failure of a generation, for the trainer's message."""
+        """Return the last line of the latest failed generation's error."""
         lines = self._last_error.strip().splitlines()
         return lines[-1] if lines else ""  # a remote traceback ends with its cause
 
     def flush(self) -> dict[str, Any]:
-        """Write what is buffered; the recorder's counts."""
+        """Write what is buffered and return the recorder's counts."""
         self._recorder.flush()
         return dataclasses.asdict(self._recorder.stats())
+
+
+def _reward_record(output: AgentLoopOutput | None) -> RewardRecord | None:
+    """Return the record of a generated response; None where no reward function ran."""
+    info = reward_info(output.extra_fields) if output is not None else {}
+    return RewardRecord.from_verl(info) if info else None
 
 
 def _version(output: AgentLoopOutput | None, key: str) -> int | None:
@@ -114,14 +122,14 @@ def _version(output: AgentLoopOutput | None, key: str) -> int | None:
 
 
 class RecordingAgentLoopManager(AgentLoopManagerTQ):
-    """verl's manager with recording workers."""
+    """Agent-loop manager of verl with recording workers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.agent_loop_workers_class = ray.remote(RecordingWorker)
 
     def flush(self) -> None:
-        """Have every worker write what it holds; a dead worker has written all but its last second."""
+        """Let every worker write what it has buffered; a dead worker has written all but its last second."""
         with contextlib.suppress(ray.exceptions.RayError):
             workers: list[Any] = self.agent_loop_workers
             ray.get([worker.flush.remote() for worker in workers], timeout=30)

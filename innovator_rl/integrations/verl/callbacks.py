@@ -1,6 +1,7 @@
-"""What a run tells the outside: metrics.jsonl, heartbeat, TensorBoard events, dropped groups, and the progress display.
+"""Write what a run reports: metrics.jsonl, heartbeat, TensorBoard events, dropped groups and the progress display.
 
-One object between the trainer and everything that looks on. A sink that fails is reported once and never stops a step.
+One object is between the trainer and everything that observes it. A sink that fails is reported once and never stops a
+step.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from innovator_rl.errors import InnovatorError
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import UpdateRow
 from innovator_rl.runs.progress import Progress
@@ -19,12 +21,12 @@ from innovator_rl.runs.tensorboard import TensorBoardWriter
 log = logging.getLogger(__name__)
 
 
-class StopRequested(Exception):
-    """People asked for the run to end (Ctrl-C, `innovator runs stop`); raised between two steps, after a checkpoint."""
+class StopRequested(InnovatorError):
+    """A user's request that the run end (Ctrl-C, `innovator runs stop`), raised between two steps, after a checkpoint."""
 
 
 class RunCallbacks:
-    """Implements the trainer's `Observer` on a run directory."""
+    """The trainer's `Observer` that writes to a run directory."""
 
     def __init__(
         self, run: RunDir, attempt: int, samples_per_prompt: int, progress: Progress, events: TensorBoardWriter | None
@@ -36,7 +38,7 @@ class RunCallbacks:
         self._failed: set[str] = set()
 
     def request_stop(self) -> bool:
-        """Ask for an end after the current step; False if that was asked before."""
+        """Request an end after the current step; return False if that was requested before."""
         if self.stop_requested:
             return False
         self.stop_requested = True
@@ -47,19 +49,17 @@ class RunCallbacks:
         return True
 
     def phase(self, name: str, step: int) -> None:
-        """Enter a phase; `starting: vLLM` has a detail after the colon."""
+        """Enter a phase; a name such as `starting: vLLM` has a detail after the colon."""
         kind, _, detail = name.partition(": ")
         self._guard("run.json", lambda: self.run.heartbeat(step=step, phase=kind))
         self._guard("progress", lambda: self.progress.phase(kind, step=step, detail=detail))
 
-    def sampling(self, step: int, useful: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
-        self._guard(
-            "progress",
-            lambda: self.progress.sampling(kept=useful, wanted=wanted, in_flight=in_flight, dropped=dropped),
-        )
+    def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
+        """Show how far dynamic sampling is."""
+        self._guard("progress", lambda: self.progress.sampling(kept=kept, wanted=wanted, in_flight=in_flight, dropped=dropped))
 
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
-        """Dropped groups, a row a sample; the trained ones are written by the engine that trains them."""
+        """Record dropped groups, one row per sample; the engine that trains a sample records it."""
         rows = (
             UpdateRow(step=step, prompt_uid=uid, sample=sample, kept=False, drop_reason=reason)
             for uid, reason in reasons.items()
@@ -72,12 +72,14 @@ class RunCallbacks:
             self.recorder.update(row)
 
     def step(self, step: int, metrics: dict[str, float]) -> None:
+        """Write the metrics of a completed step to every sink."""
         self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))
         self._events(step, metrics)
         self._guard("rollouts", lambda: self.recorder.compact(step - 1))
         self._guard("progress", lambda: self.progress.step(step, metrics, domains=trained_domains(metrics)))
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
+        """Write the metrics of a validation to every sink."""
         self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))
         self._events(step, metrics)
         self._guard("progress", lambda: self.progress.validation(step, metrics))
@@ -100,4 +102,4 @@ class RunCallbacks:
         except Exception as error:  # a full disk or a closed terminal must not end a training step
             if sink not in self._failed:
                 self._failed.add(sink)
-                log.warning("%s is not written any more: %s: %s", sink, type(error).__name__, error)
+                log.warning("%s is no longer written: %s: %s", sink, type(error).__name__, error)

@@ -1,8 +1,9 @@
-"""The order of the prompts: endless, shuffled anew every epoch, and one integer to resume from.
+"""Order the prompts of a run: endless, shuffled again in every epoch, and resumed from one integer.
 
-Stock verl checkpoints a dataloader whose iterator is rebuilt at every epoch's end; a resume at that border exits having trained nothing
-or shuffles otherwise than the run it continues. Here prompt number k of a run is a pure function of (seed, k): epoch k // N, place
-k % N in that epoch's permutation. A checkpoint holds k alone, and no prompt is skipped or repeated.
+Stock verl checkpoints a dataloader whose iterator is rebuilt at the end of every epoch. A resume at that border exits
+having trained nothing, or shuffles differently from the run it continues. Here prompt number k of a run is a pure
+function of (seed, k): epoch k // N, place k % N in that epoch's permutation. A checkpoint holds k alone, and no prompt
+is skipped or repeated.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.sample_key import prompt_uid
+
 
 def allot(slots: int, weights: Mapping[str, float]) -> dict[str, int]:
-    """`slots` shared out in proportion to `weights`, at least one each, by largest remainder."""
+    """Share out `slots` in proportion to `weights`, at least one each, by largest remainder."""
     total = sum(weights.values())
     exact = {name: slots * weight / total for name, weight in weights.items()}
     shares = {name: max(1, int(value)) for name, value in exact.items()}
@@ -25,7 +29,7 @@ def allot(slots: int, weights: Mapping[str, float]) -> dict[str, int]:
 
 
 class Rows(Protocol):
-    """What is streamed: anything with a length and rows by number."""
+    """Data with a length and rows by number."""
 
     def __len__(self) -> int: ...
 
@@ -41,11 +45,11 @@ class ResumableSampler:
         seed: of the permutations; ignored without `shuffle`.
         shuffle: False streams the rows in their order, epoch after epoch.
         sources: the data source of every row, needed with a mixture.
-        mixture: weight of each source; an epoch's N places are shared out by weight, each source walks through its own rows in its
-            own shuffled epochs. Sources without a weight are left out. Empty: every row once an epoch.
+        mixture: weight of each source. An epoch's N places are shared out by weight, and each source goes through its own
+            rows in its own shuffled epochs. Sources without a weight are left out. Empty: every row once per epoch.
 
     Raises:
-        ValueError: no rows, or a mixture names a source without rows.
+        UserError: no rows, or a mixture names a source without rows.
     """
 
     def __init__(
@@ -58,15 +62,13 @@ class ResumableSampler:
         mixture: Mapping[str, float] | None = None,
     ) -> None:
         if len(rows) == 0:
-            raise ValueError(
-                "data.train holds 0 rows after filtering: raise data.max_prompt_tokens or give other files"
-            )
+            raise UserError("data.train holds 0 rows after filtering: raise data.max_prompt_tokens or give other files")
         self.rows, self.collate, self.seed, self.shuffle = rows, collate, seed, shuffle
         self.position = 0
         self._members = {name: np.flatnonzero(np.asarray(sources) == name) for name in mixture or {}}
         for name, members in self._members.items():
             if not len(members):
-                raise ValueError(
+                raise UserError(
                     f"data.mixture names {name!r}, of which data.train has no row; it has {sorted(set(sources))}"
                 )
         self._shares = allot(len(rows), mixture) if mixture else {}
@@ -74,11 +76,11 @@ class ResumableSampler:
         self._order: tuple[int, np.ndarray] | None = None
 
     def __len__(self) -> int:
-        """Places in an epoch."""
+        """Return the number of prompts in an epoch."""
         return self._size
 
     def index(self, position: int) -> tuple[int, int]:
-        """(epoch, row number) of the prompt at `position` of the run."""
+        """Return (epoch, row number) of the prompt at `position` of the run."""
         epoch, place = divmod(position, self._size)
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, self._mixed(epoch) if self._shares else self._permutation(len(self.rows), epoch))
@@ -88,7 +90,7 @@ class ResumableSampler:
         return np.random.default_rng((self.seed, *key)).permutation(size) if self.shuffle else np.arange(size)
 
     def _mixed(self, epoch: int) -> np.ndarray:
-        """Row numbers of a mixture's epoch: each source goes on where its own walk stood at the end of the epoch before."""
+        """Order the row numbers of a mixture's epoch; each source continues where it was at the end of the last epoch."""
         chosen = []
         for number, (name, share) in enumerate(self._shares.items()):
             members = self._members[name]
@@ -106,24 +108,24 @@ class ResumableSampler:
     def __next__(self) -> dict[str, Any]:
         epoch, row = self.index(self.position)
         batch = self.collate([self.rows[row]])
-        # The group's name in every record: unique in the run, equal when a step is done again after a resume. verl splits keys at "_".
-        batch["uid"] = np.array([f"e{epoch:04d}-r{row:07d}-p{self.position:08d}"], dtype=object)
+        # The group's uid in every record is unique in the run, and the same where a resume repeats a step.
+        batch["uid"] = np.array([prompt_uid(epoch, row, self.position)], dtype=object)
         self.position += 1
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """All a resume needs."""
+        """Return all that a resume needs."""
         return {"position": self.position, "rows": len(self.rows), "seed": self.seed, "mixture": dict(self._shares)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state` stood.
+        """Continue at the position of `state`.
 
         Raises:
-            ValueError: the data or the seed changed, so that the position means other prompts.
+            UserError: the data or the seed changed, so that the position means other prompts.
         """
         for key, now in (("rows", len(self.rows)), ("seed", self.seed), ("mixture", dict(self._shares))):
             if state[key] != now:
-                raise ValueError(
+                raise UserError(
                     f"data: the checkpoint was made with {key}={state[key]}, this run has {key}={now}; its position would mean "
                     "other prompts. Restore the data and data.seed, or start anew under another name"
                 )

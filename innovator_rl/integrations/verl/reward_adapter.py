@@ -1,4 +1,4 @@
-"""The one adapter that verl's reward loop calls (verl 0.9.1, `verl/experimental/reward_loop`).
+"""Score responses for verl's reward loop (verl 0.9.1, `verl/experimental/reward_loop`).
 
 verl finds the class either by name, once this module is imported in its process,
 
@@ -10,18 +10,18 @@ or by path in any process, which needs no import beforehand:
     reward.reward_manager.name=InnovatorRewardManager
     reward.reward_manager.module.path=pkg://innovator_rl.integrations.verl.reward_adapter
 
-Its settings stand under `reward.reward_kwargs`, a key that verl's own DAPO manager reads but verl's schema does not
-declare (add it with `+` on a command line):
+Its settings are in `reward.reward_kwargs`, a key that verl's own DAPO manager reads but verl's schema does not declare
+(add it with `+` on a command line):
 
     routes: {gsm8k: math}        # data source -> rewarder or formula; without a route extra_info.reward counts
-    workers: 2                   # judges of each reward-loop worker: reward.num_workers times this many processes
+    workers: 2                   # processes per reward-loop worker, of which there are reward.num_workers
     timeout_seconds: 10  memory_mb: 2048  code_isolation: standard
     max_resp_len: 1024           # tokens; with the buffer, DAPO's soft overlong punishment, keys as in verl
     overlong_buffer_cfg: {enable: true, len: 256, penalty_factor: 1.0, log: true}
 
-Scores stream: a response is judged as soon as it is generated. Only a rewarder that judges groups makes a response wait
-for the others of its prompt, `group_size` of them (a field that the agent loop adds); verl sends each response to a
-random reward worker, so groups need `reward.num_workers=1`.
+A response is scored as soon as it is generated. Only a rewarder that compares the responses of a group makes a response
+wait for the others of its prompt, `group_size` of them (a field that the agent loop adds). verl sends each response to a
+random reward worker, so such a rewarder needs `reward.num_workers=1`.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.reward_record import RewardRecord
 from innovator_rl.scoring import registry
 from innovator_rl.scoring.api import TURN_ENDS, Score, ScoreRequest, error_score
 from innovator_rl.scoring.group_batcher import GroupBatcher
 from innovator_rl.scoring.overlong import Overlong, compose
 from innovator_rl.scoring.pool import ScoringPool
 
-MAX_EXTRA_CHARS = 500
 _KEYS = {
     "routes",
     "workers",
@@ -61,7 +61,7 @@ _pools_lock = threading.Lock()
 
 
 def _shared_pool(**settings: Any) -> ScoringPool:
-    """The process's one pool for these settings: several managers in a process share its judges."""
+    """Return the process's one pool for these settings; several managers in a process share its workers."""
     key = json.dumps(settings, sort_keys=True)
     with _pools_lock:
         if key not in _pools:
@@ -72,7 +72,7 @@ def _shared_pool(**settings: Any) -> ScoringPool:
 
 @register("innovator")
 class InnovatorRewardManager(RewardManagerBase):
-    """Routes each response to its rewarder, judges it in the pool and adds the overlong term."""
+    """Reward manager that sends each response to its rewarder in the pool and adds the overlong term."""
 
     def __init__(
         self,
@@ -107,8 +107,10 @@ class InnovatorRewardManager(RewardManagerBase):
         self.groups = GroupBatcher(lambda request: _shared_pool(**self.pool_settings).ascore_group(request))
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
-        """Judge the last sequence of `data`. The keys of `reward_extra_info` are the same for every sample, as verl's
-        collation needs.
+        """Score the last sequence of `data`.
+
+        Returns:
+            `reward_score`, and the `reward_extra_info` of a `RewardRecord`.
         """
         item = data[-1:][0]
         responses = item.batch["responses"]
@@ -119,27 +121,19 @@ class InnovatorRewardManager(RewardManagerBase):
         extra = dict(fields.get("extra_info") or {})
         data_source = str(fields.get("data_source", ""))
         rewarder = self.routes.get(data_source) or extra.get("reward") or ""
-        score = await self._judge(ids, fields, extra, data_source, rewarder)
-        reward, penalty = compose(score, self.overlong, tokens)
+        score = await self._score(ids, fields, extra, data_source, rewarder)
+        _, penalty = compose(score, self.overlong, tokens)
         truncated = bool(ids) and ids[-1] not in self.end_ids and tokens >= (self.max_tokens or width)
-        return {
-            "reward_score": reward,
-            "reward_extra_info": {
-                "acc": float(score.correct),
-                "score_value": float(score.value),
-                "overlong_penalty": float(penalty),
-                "outcome": score.outcome,
-                "reason": score.reason,
-                "extracted": (score.extracted or "")[:MAX_EXTRA_CHARS],
-                "terms": json.dumps(score.terms, sort_keys=True),
-                "reward_seconds": float(score.seconds),
-                "domain": str(extra.get("domain") or ""),
-                "rewarder": rewarder,
-                "response_truncated": float(truncated),
-            },
-        }
+        record = RewardRecord.from_score(
+            score,
+            overlong_penalty=penalty,
+            domain=str(extra.get("domain") or ""),
+            rewarder=rewarder,
+            truncated=truncated,
+        )
+        return {"reward_score": record.reward, "reward_extra_info": record.to_verl()}
 
-    async def _judge(
+    async def _score(
         self, ids: list[int], fields: Mapping[str, Any], extra: Mapping[str, Any], data_source: str, rewarder: str
     ) -> Score:
         if not rewarder:
@@ -155,24 +149,25 @@ class InnovatorRewardManager(RewardManagerBase):
             info=_info(extra.get("info")),
             data_source=data_source,
         )
-        if not await self._judges_groups(pool, rewarder):
+        if not await self._compares_groups(pool, rewarder):
             return await pool.ascore(request)
         return await self.groups.score(str(fields.get("uid")), int(fields.get("group_size") or 1), request)
 
-    async def _judges_groups(self, pool: ScoringPool, rewarder: str) -> bool:
-        """Whether a rewarder wants all responses of a prompt; asked once, of a judge that has loaded it."""
+    async def _compares_groups(self, pool: ScoringPool, rewarder: str) -> bool:
+        """Return whether a rewarder needs all responses of a prompt; a worker that has loaded it is asked once."""
         if rewarder not in self.is_group:
             self.is_group[rewarder] = bool((await pool.adescribe(rewarder)).get("group"))
         if self.is_group[rewarder] and self.reward_workers > 1:
             raise UserError(
-                f"rewarder {rewarder!r} judges groups and verl spreads a group over reward.num_workers="
+                f"rewarder {rewarder!r} compares the responses of a group and verl spreads a group over reward.num_workers="
                 f"{self.reward_workers} workers; set 1"
             )
         return self.is_group[rewarder]
 
     def decode(self, ids: list[int]) -> str:
-        """The response as text. Padding and turn ends go; other special tokens stay, since `<think>` may be one of
-        them.
+        """Decode a response without padding and turn ends.
+
+        Other special tokens stay, since `<think>` may be one of them.
         """
         kept = [token for token in ids if token not in self.dropped_ids]
         return str(self._tokenizer.decode(kept, skip_special_tokens=False))
@@ -190,7 +185,7 @@ def _overlong(settings: Mapping[str, Any]) -> Overlong | None:
 
 
 def _token_ids(tokenizer: Any) -> tuple[frozenset[int], frozenset[int]]:
-    """The ids to drop before decoding, and those of them that end a response."""
+    """Return the ids to drop before decoding, and those of them that end a response."""
     vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {}
     ends = {vocabulary[name] for name in TURN_ENDS if name in vocabulary} | {tokenizer.eos_token_id}
     ends.discard(None)
@@ -202,7 +197,7 @@ def _text(value: object) -> str:
 
 
 def _prompt(messages: Any) -> str:
-    """The contents of a chat prompt, one message after the other."""
+    """Join the contents of a chat prompt's messages."""
     if messages is None or isinstance(messages, str):
         return messages or ""
     return "\n\n".join(_text(message.get("content", "")) for message in messages)

@@ -1,38 +1,27 @@
-"""A run as verl's configuration: the only file that knows verl's Hydra keys.
+"""Map a run's configuration to verl's keys: the list of every key of verl that a run sets.
 
-`to_verl` composes verl's own `ppo_trainer` configuration from the installed package and lays our settings over it, so
-that a key verl renamed stops the run here and not silently later. Each line of `verl_settings` says whose value it is:
-a setting of ours, a choice that this project depends on (fixed), or a default that the `verl:` section may change.
-Keys that verl's YAML does not contain but its dataclasses read are in `ADDITIONS`, each with its reason. What people
-write under `verl:` is judged by `innovator_rl.integrations.verl.verl_overrides`.
+Each line of `verl_settings` states whose value it is: a setting of the run (`owner`), a choice that this project
+depends on (`fixed`), or a default that the `verl:` section may change. Keys that verl's YAML does not contain but its
+dataclasses or our hooks read are in `ADDITIONS`, each with its reason. `compose` lays the list over verl's own
+configuration; `verl_overrides` checks what a user writes under `verl:` against it.
 """
 
-import copy
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf, open_dict
 
 from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_micro_batch, resolve
 from innovator_rl.config.schema import RunConfig
-from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.reward_record import METRICS
 
 TRAINER_MODE = "innovator"
 SAMPLER = ("pkg://innovator_rl.integrations.verl.dynamic_sampling", "DynamicSampler")
 ENGINES = "innovator_rl.integrations.verl.fsdp_engine"
 AGENT_LOOP_MANAGER = "innovator_rl.integrations.verl.agent_loop.RecordingAgentLoopManager"
 REWARD_MANAGER = ("pkg://innovator_rl.integrations.verl.reward_adapter", "InnovatorRewardManager")
-METRICS = {"correct": "acc", "score": "score_value"}  # our word -> the key of the reward's extra information
-CPU_BLOCK_TOKENS = (
-    16  # of vLLM's cache: the smallest its CPU attention takes; the default, 128, is longer than most short prompts
-)
-ENDLESS = 1_000_000  # epochs: the number of steps ends a run, never the number of epochs
+CPU_BLOCK_TOKENS = 16
+"""Block size of vLLM's cache: the smallest that its CPU attention takes; the default, 128, exceeds most short prompts."""
+ENDLESS = 1_000_000
+"""Epochs; the number of steps ends a run, never the number of epochs."""
 
-# Keys outside verl's YAML that verl or our hooks read. A test holds every key of `verl_settings` against the YAML
-# or this list.
 ADDITIONS: dict[str, str] = {
     "actor_rollout_ref.actor.fsdp_config.mixed_precision": "FSDPEngineConfig.mixed_precision sets the actor's "
     "precision; fsdp_config.dtype changes nothing",
@@ -51,6 +40,7 @@ ADDITIONS: dict[str, str] = {
     "ray_kwargs.ray_init.address": "ray.init argument: an existing cluster",
     "innovator": "what our trainer and recorder need to know of the run",
 }
+"""Keys outside verl's YAML that verl or our hooks read, each with the reason it may be set."""
 
 
 class VerlSetting(NamedTuple):
@@ -62,38 +52,17 @@ class VerlSetting(NamedTuple):
     fixed: str = ""  # why `verl:` may not change it
 
 
-def config_dir() -> Path:
-    """Folder of verl's YAML files, found without importing verl."""
-    spec = find_spec("verl")
-    if spec is None or spec.origin is None:
-        raise UserError("verl is not installed: pip install 'innovator-rl[cpu]' or 'innovator-rl[gpu]'")
-    return Path(spec.origin).parent / "trainer" / "config"
-
-
-@cache
-def _composed() -> DictConfig:
-    with initialize_config_dir(str(config_dir()), version_base=None):
-        return compose("ppo_trainer")
-
-
-def stock() -> DictConfig:
-    """verl's `ppo_trainer` configuration as installed: unresolved, writable, the caller's own copy."""
-    config = copy.deepcopy(_composed())
-    OmegaConf.set_struct(config, False)
-    return config
-
-
-def verl_settings(config: RunConfig, facts: RuntimeContext) -> list[VerlSetting]:
-    """Every key of verl that a run sets, in verl's order."""
-    resolved = resolve(config, facts.platform, facts.is_moe)
+def verl_settings(config: RunConfig, context: RuntimeContext) -> list[VerlSetting]:
+    """List every key of verl that a run sets, in verl's order."""
+    resolved = resolve(config, context.platform, context.is_moe)
     groups = (_model, _actor, _rollout, _data, _algorithm, _reward, _trainer, _resources)
-    return [setting for group in groups for setting in group(config, facts, resolved)]
+    return [setting for group in groups for setting in group(config, context, resolved)]
 
 
-def _model(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _model(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     model = "actor_rollout_ref.model"
     found = [
-        VerlSetting(f"{model}.path", facts.model_path, "model.path"),
+        VerlSetting(f"{model}.path", context.model_path, "model.path"),
         VerlSetting(f"{model}.trust_remote_code", config.model.trust_remote_code, "model.trust_remote_code"),
         VerlSetting(
             f"{model}.enable_gradient_checkpointing",
@@ -103,14 +72,14 @@ def _model(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list
         VerlSetting(f"{model}.use_remove_padding", resolved.remove_padding, "algorithm.remove_padding"),
         VerlSetting(f"{model}.external_lib", ENGINES, fixed="the engines that share prompts and report router load"),
     ]
-    if facts.platform == "cpu":
+    if context.platform == "cpu":
         found.append(VerlSetting(f"{model}.override_config.attn_implementation", "sdpa"))
     return found
 
 
-def _actor(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     actor, optim, algorithm = "actor_rollout_ref.actor", "actor_rollout_ref.actor.optim", config.algorithm
-    compiled = facts.platform == "cuda"
+    compiled = context.platform == "cuda"
     precision = {
         "param_dtype": {"float32": "fp32", "bfloat16": "bf16"}[resolved.dtype],
         "reduce_dtype": "fp32",
@@ -119,7 +88,7 @@ def _actor(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list
     return [
         VerlSetting(f"{actor}.strategy", "fsdp2"),
         VerlSetting(f"{actor}.ppo_mini_batch_size", config.prompts_per_update, "algorithm.prompts_per_update"),
-        *_micro_batches(config, facts, resolved),
+        *_micro_batches(config, context, resolved),
         VerlSetting(f"{actor}.clip_ratio_low", algorithm.clip_low, "algorithm.clip_low"),
         VerlSetting(f"{actor}.clip_ratio_high", algorithm.clip_high, "algorithm.clip_high"),
         VerlSetting(f"{actor}.clip_ratio_c", algorithm.dual_clip, "algorithm.dual_clip"),
@@ -144,13 +113,14 @@ def _actor(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list
     ]
 
 
-def _micro_batches(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
-    """Whole prompt groups on CPU, where the engine shares prompts; a budget of tokens on CUDA.
+def _micro_batches(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+    """Cut micro-batches by whole prompt groups on CPU, where the engine shares prompts, and by tokens on CUDA.
 
-    FSDP gathers every parameter once a micro-batch, and long products are faster: so as many groups as the token budget holds.
+    FSDP gathers every parameter once per micro-batch and long products are faster, so a micro-batch has as many groups
+    as the token budget holds.
     """
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
-    if facts.platform == "cpu":
+    if context.platform == "cpu":
         why = "on CPU a micro-batch is whole prompt groups"
         group = config.rollout.samples_per_prompt * groups_per_micro_batch(config, resolved.micro_batch_tokens)
         return [
@@ -167,12 +137,12 @@ def _micro_batches(config: RunConfig, facts: RuntimeContext, resolved: Resolved)
     ]
 
 
-def _rollout(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _rollout(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     key, rollout, validation, cpu = (
         "actor_rollout_ref.rollout",
         config.rollout,
         config.rollout.validation,
-        facts.platform == "cpu",
+        context.platform == "cpu",
     )
     longest = config.data.max_prompt_tokens + rollout.max_response_tokens
     found = [
@@ -211,17 +181,20 @@ def _rollout(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> li
 
 
 def _one_process_engine(config: RunConfig) -> list[VerlSetting]:
-    """vLLM's engine and its worker in one process: two of them exchange every step through a queue that both poll on the same cores."""
+    """Keep vLLM's engine and its worker in one process on CPU.
+
+    Two processes would exchange every step through a queue that both poll on the same cores.
+    """
     if config.rollout.tensor_parallel > 1:
         return []
     return [VerlSetting("actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend", "uni")]
 
 
-def _data(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _data(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     # verl builds a validation set even where none is ever used.
-    validation = facts.validation_files or facts.train_files[:1]
+    validation = context.validation_files or context.train_files[:1]
     return [
-        VerlSetting("data.train_files", list(facts.train_files), "data.train"),
+        VerlSetting("data.train_files", list(context.train_files), "data.train"),
         VerlSetting("data.val_files", list(validation), "data.validation"),
         VerlSetting("data.max_prompt_length", config.data.max_prompt_tokens, "data.max_prompt_tokens"),
         VerlSetting("data.max_response_length", config.rollout.max_response_tokens, "rollout.max_response_tokens"),
@@ -238,7 +211,7 @@ def _data(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[
     ]
 
 
-def _algorithm(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _algorithm(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     algorithm, correction = config.algorithm, "algorithm.rollout_correction"
     sampling, sampler = algorithm.dynamic_sampling, "trainer.v1.sampler"
     level = None if resolved.correction == "off" else resolved.correction
@@ -277,7 +250,7 @@ def _algorithm(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> 
     ]
 
 
-def _reward(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _reward(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     kwargs, reward, overlong = "reward.reward_kwargs", config.reward, config.algorithm.overlong
     return [
         VerlSetting("reward.num_workers", config.resources.nodes),
@@ -302,7 +275,7 @@ def _reward(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> lis
     ]
 
 
-def _trainer(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     schedule, logging = config.schedule, config.logging
     # metrics.jsonl and TensorBoard's events are written by the run's own observer, which survives a resume.
     sinks = ["wandb"] if logging.wandb else []
@@ -321,67 +294,35 @@ def _trainer(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> li
             None,
             fixed="older checkpoints go after the new one is whole: schedule.keep_checkpoints",
         ),
-        VerlSetting("trainer.default_local_dir", facts.checkpoint_dir, "logging.runs_dir and name"),
-        VerlSetting("trainer.resume_mode", "resume_path" if facts.resume_from else "disable", "schedule.resume"),
-        VerlSetting("trainer.resume_from_path", facts.resume_from or None, "schedule.resume"),
+        VerlSetting("trainer.default_local_dir", context.checkpoint_dir, "logging.runs_dir and name"),
+        VerlSetting("trainer.resume_mode", "resume_path" if context.resume_from else "disable", "schedule.resume"),
+        VerlSetting("trainer.resume_from_path", context.resume_from or None, "schedule.resume"),
         VerlSetting("innovator.name", config.name, "name"),
-        VerlSetting("innovator.run_dir", facts.run_dir, "logging.runs_dir and name"),
-        VerlSetting("innovator.attempt", facts.attempt, fixed="counted by launch"),
+        VerlSetting("innovator.run_dir", context.run_dir, "logging.runs_dir and name"),
+        VerlSetting("innovator.attempt", context.attempt, fixed="counted by launch"),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]
 
 
-def _resources(config: RunConfig, facts: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
+def _resources(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     resources, ray = config.resources, "ray_kwargs.ray_init"
     found = [
         VerlSetting("trainer.nnodes", resources.nodes, "resources.nodes"),
         VerlSetting("trainer.n_gpus_per_node", resources.accelerators_per_node, "resources.accelerators_per_node"),
-        VerlSetting("trainer.device", facts.platform, "resources.platform"),
+        VerlSetting("trainer.device", context.platform, "resources.platform"),
         VerlSetting("transfer_queue.enable", True, fixed="the V1 trainer moves its data through it"),
     ]
     if resources.ray_address is not None:
         found.append(VerlSetting(f"{ray}.address", resources.ray_address, "resources.ray_address"))
     else:
         found.append(VerlSetting(f"{ray}.num_cpus", resolved.ray_cpus, "resources.ray_cpus"))
-    if facts.platform == "cpu":
+    if context.platform == "cpu":
         found.append(VerlSetting("transfer_queue.backend.SimpleStorage.num_data_storage_units", 1))
-        found.append(
-            VerlSetting("actor_rollout_ref.nccl_timeout", 3600)
-        )  # a CPU step may outlast the ten minutes meant for GPUs
+        # A CPU step may take longer than the ten minutes that are meant for GPUs.
+        found.append(VerlSetting("actor_rollout_ref.nccl_timeout", 3600))
         if resources.ray_address is None:
             found.append(
                 VerlSetting(f"{ray}.num_gpus", resources.accelerators_per_node, "resources.accelerators_per_node")
             )
     return found
-
-
-def to_verl(config: RunConfig, facts: RuntimeContext) -> DictConfig:
-    """verl's complete configuration for a run: its own defaults, our settings, then the checked `verl:` section.
-
-    Raises:
-        UserError: for keys under `verl:` that verl would ignore or that belong to a setting of ours, one a line.
-    """
-    from innovator_rl.integrations.verl.verl_overrides import flatten, problems
-
-    wrong = problems(config, facts)
-    if wrong:
-        raise UserError("\n".join(f"verl.{problem.key}: {problem.why}; {problem.fix}" for problem in wrong))
-    result = stock()
-    with open_dict(result):
-        for setting in verl_settings(config, facts):
-            OmegaConf.update(result, setting.key, setting.value, merge=True, force_add=True)
-        for key, value in flatten(config.verl).items():
-            OmegaConf.update(result, key, value, merge=False, force_add=True)
-    OmegaConf.set_struct(result, True)
-    return result
-
-
-def dataclass_fields(target: str) -> dict[str, Any]:
-    """Name -> default of the dataclass that verl builds from a node with this `_target_` (imports verl)."""
-    import dataclasses
-    from importlib import import_module
-
-    module, _, name = target.rpartition(".")
-    found = getattr(import_module(module), name)
-    return {f.name: f.default for f in dataclasses.fields(found)}

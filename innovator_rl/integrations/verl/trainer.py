@@ -1,10 +1,23 @@
-"""verl's synchronous PPO trainer, extended where verl offers a hook: order of prompts, dynamic sampling, record, checkpoints.
+"""Train with verl's synchronous PPO trainer, extended where verl offers a hook.
 
-    InnovatorTrainer(config).init()      actor (FSDP), vLLM replicas, reward loop, checkpoint
-    .fit(agent_loop_manager)             verl's loop: sample, log-probabilities, advantage, update, sync, validate
+    InnovatorTrainer(config, observer).init()    actor (FSDP), vLLM replicas, reward loop, checkpoint
+    .fit(agent_loop_manager)                     verl's loop over the steps below
 
-What differs from `PPOTrainerSync`: prompts come from a `ResumableSampler`, groups from a `DynamicSampler`, a checkpoint counts when it is
-whole, every step and validation goes to the run's record, and `observer` hears which phase is running.
+verl's `fit` (verl/trainer/ppo/v1/trainer_base.py) runs a step in these phases:
+
+| phase of a step              | method here or in verl                | where the work is done                          |
+|------------------------------|---------------------------------------|-------------------------------------------------|
+| draw prompts                 | `_fetch_one_gen_batch`                | resumable_sampler.py                            |
+| generate and score           | verl's agent loop and reward loop     | agent_loop.py, reward_adapter.py                |
+| keep groups with a signal    | `replay_buffer.sample`                | dynamic_sampling.py                             |
+| keep groups together         | `_balance_batch`                      | here; shared_prefix.py makes use of it          |
+| old log-probabilities        | `_compute_old_log_prob`               | fsdp_engine.py, or the rollout engine's own     |
+| advantages                   | `_compute_advantage`                  | unscored_samples.py, then verl's GRPO           |
+| update                       | `_update_actor`                       | fsdp_engine.py; update_record.py records it     |
+| save                         | `_save_checkpoint`                    | verl; checkpoints.py marks it complete          |
+| send weights to vLLM         | `on_step_end`                         | verl; platform/shims/weight_sync_timeout.py     |
+| validate                     | `_validate`                           | verl, on partition "val" of the same sampler    |
+| metrics, stop request        | `_compute_metrics`                    | callbacks.py, through `Observer`                |
 """
 
 from __future__ import annotations
@@ -30,33 +43,42 @@ from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
 
 NAME = "innovator"
-"""Of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
+"""Name of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
 
 
 class Observer(Protocol):
-    """What a run tells about itself, and whether people want it to end. Calls are cheap and never raise into training."""
+    """What a trainer reports to; calls are cheap and never raise into training."""
 
     stop_requested: bool
+    """Whether the run should end after the current step, with a checkpoint."""
 
-    def phase(self, name: str, step: int) -> None: ...
+    def phase(self, name: str, step: int) -> None:
+        """Receive the name of the phase that begins."""
 
-    def sampling(self, step: int, useful: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None: ...
+    def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
+        """Receive counts of prompt groups while a step's groups are generated; `dropped` is by reason."""
 
-    def sampled(self, step: int, reasons: dict[str, str]) -> None: ...
+    def sampled(self, step: int, reasons: dict[str, str]) -> None:
+        """Receive the reason of every dropped group of a step, by uid."""
 
-    def step(self, step: int, metrics: dict[str, float]) -> None: ...
+    def step(self, step: int, metrics: dict[str, float]) -> None:
+        """Receive the metrics of a completed step."""
 
-    def validation(self, step: int, metrics: dict[str, float]) -> None: ...
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        """Receive the metrics of a validation."""
 
 
 @register_trainer(NAME)
 class InnovatorTrainer(PPOTrainerSync):
-    """verl's sync trainer with this project's data order, sampling, record and checkpoints."""
+    """verl's sync trainer with this project's prompt order, sampling, record and checkpoints.
 
-    observer: Observer
+    It is the `SamplingHooks` of its own sampler.
+    """
 
     def __init__(self, config: DictConfig, observer: Observer) -> None:
         self.observer = observer
+        self._health: ActorHealth | None = None  # from `fit` on, when all actors exist
+        self._step_position = 0  # of the prompt order when the current step began
         with open_dict(config):
             config.data.gen_batch_size = 1  # single prompts, so that refills are exact
         super().__init__(config)
@@ -85,22 +107,36 @@ class InnovatorTrainer(PPOTrainerSync):
         self.trainer_mode = "sync"  # the registry's name is ours, the semantics are verl's "sync"
         sampler = super()._build_replay_buffer()
         assert isinstance(sampler, DynamicSampler), "trainer.v1.sampler.custom_sampler must name DynamicSampler"
-        sampler.on_progress = self._sampling_progress
-        sampler.on_sampled = lambda state: self.observer.sampled(self.global_steps, dict(state.reasons))
-        sampler.check_health = lambda: self._watch.check()
-        sampler.last_error = self._last_error
+        sampler.hooks = self
         return sampler
 
-    def _sampling_progress(self, state: SamplingState, in_flight: int) -> None:
-        self.observer.sampling(self.global_steps, len(state.useful), state.wanted, in_flight, dict(state.dropped))
+    def sampling_progress(self, state: SamplingState, in_flight: int) -> None:
+        """Report the counts of a poll."""
+        self.observer.sampling(self.global_steps, len(state.kept), state.wanted, in_flight, dict(state.dropped))
 
-    def _last_error(self) -> str:
+    def sampling_done(self, state: SamplingState) -> None:
+        """Report the dropped groups of a step."""
+        self.observer.sampled(self.global_steps, dict(state.reasons))
+
+    def check_health(self) -> None:
+        """Raise `WorkerDied` where an actor of the run is dead."""
+        if self._health is not None:
+            self._health.check()
+
+    def last_error(self) -> str:
+        """Return the latest error of a generation among all workers; empty where there was none."""
         workers: list[Any] = self.agent_loop_manager.agent_loop_workers
         errors = ray.get([worker.last_error.remote() for worker in workers], timeout=10)
         return next((error for error in errors if error), "")
 
     def fit(self, agent_loop_manager: Any) -> None:
-        self._watch = self._watch_over(agent_loop_manager)
+        """Train to the last step.
+
+        Raises:
+            StopRequested: the observer requested a stop; a checkpoint was written.
+            NoLearningSignal: a step found no group with a difference; the last step was saved.
+        """
+        self._health = self._monitor_actors(agent_loop_manager)
         try:
             super().fit(agent_loop_manager)
         except NoLearningSignal as end:
@@ -108,11 +144,11 @@ class InnovatorTrainer(PPOTrainerSync):
             if self.global_steps == 0:
                 raise
             if not self._just_saved():
-                self.train_dataloader.position = self._position  # a resume asks the same prompts again
+                self.train_dataloader.position = self._step_position  # a resume draws the same prompts again
                 self._save_checkpoint()
-            raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} stands") from end
+            raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} was kept") from end
 
-    def _watch_over(self, agent_loop_manager: Any) -> ActorHealth:
+    def _monitor_actors(self, agent_loop_manager: Any) -> ActorHealth:
         actors = {f"agent-loop worker {i}": worker for i, worker in enumerate(agent_loop_manager.agent_loop_workers)}
         actors |= {f"training worker {i}": worker for i, worker in enumerate(self.actor_rollout_wg.workers)}
         actors |= {f"reward worker {i}": worker for i, worker in enumerate(self.get_reward_handles() or [])}
@@ -123,14 +159,17 @@ class InnovatorTrainer(PPOTrainerSync):
     # ---- phases
 
     def on_step_begin(self) -> None:
-        self._position = self.train_dataloader.position
+        """Note where the prompt order is."""
+        self._step_position = self.train_dataloader.position
         super().on_step_begin()
 
     def on_sample_begin(self) -> None:
+        """Report that generation begins."""
         self.observer.phase("generating", self.global_steps)
         super().on_sample_begin()
 
     def on_step_end(self) -> None:
+        """Report that the weights are sent, and let verl send them."""
         self.observer.phase("syncing", self.global_steps)
         super().on_step_end()
 
@@ -139,7 +178,7 @@ class InnovatorTrainer(PPOTrainerSync):
         return super()._compute_old_log_prob(batch, metrics)
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        metrics["sampling/unjudged_samples"] = float(impute_group_mean(batch.keys, batch.partition_id))
+        metrics["sampling/unscored_samples"] = float(impute_group_mean(batch.keys, batch.partition_id))
         return super()._compute_advantage(batch, metrics)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
@@ -167,7 +206,7 @@ class InnovatorTrainer(PPOTrainerSync):
     # ---- batches and checkpoints
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> KVBatchMeta:
-        """verl balances sequences over data-parallel ranks; with one rank the groups stay together, as prompt sharing wants them."""
+        """Balance sequences over data-parallel ranks; with one rank, keep groups together for the shared prefix."""
         batch = super()._balance_batch(batch, metrics, *args, **kwargs)
         if max(self.actor_rollout_wg._dispatch_info["actor"]) == 0:
             batch.reorder(sorted(range(len(batch.keys)), key=lambda i: batch.keys[i]))
@@ -185,7 +224,7 @@ class InnovatorTrainer(PPOTrainerSync):
 
 
 def _scalars(metrics: dict[str, Any]) -> dict[str, float]:
-    """The numbers among verl's metrics, as plain floats."""
+    """Return the numbers among verl's metrics as plain floats."""
     return {
         key: float(value)
         for key, value in metrics.items()

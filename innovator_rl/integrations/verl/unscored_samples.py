@@ -1,54 +1,68 @@
-"""Responses without a verdict teach nothing: their reward becomes the mean of their group's judged ones.
+"""Give an unscored sample the mean reward of its group, so that it teaches nothing.
 
-An abstention or an infrastructure error carries the value 0, and GRPO would read that as a wrong answer. With the mean of the judged
-rewards of its prompt the response has advantage 0 and the mean of the group stays what the judged ones make it. (Where advantages are
-divided by the group's standard deviation, n judged of N samples make them sqrt((N - 1) / (n - 1)) times as large as n alone would.)
+An abstention or an infrastructure error carries the value 0, which GRPO would read as a wrong answer. With the mean
+reward of the scored samples of its group, the sample has advantage 0 and the group's mean stays that of the scored
+samples. Where advantages are divided by the group's standard deviation, n scored of N samples make them
+sqrt((N - 1) / (n - 1)) times as large as n samples alone would.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import transfer_queue as tq
 from verl.utils import tensordict_utils as tu
 
-from innovator_rl.integrations.verl.reward_metrics import judged
+from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
+from innovator_rl.integrations.verl.sample_key import group_uid
 
 
-def group_mean_rewards(uids: Sequence[str], rewards: Sequence[float], verdicts: Sequence[bool]) -> dict[int, float]:
-    """{index: reward} of the samples that have no verdict; 0 where nothing of their group was judged."""
+def group_mean_rewards(uids: Sequence[str], rewards: Sequence[float], scored: Sequence[bool]) -> dict[int, float]:
+    """Compute the rewards of the unscored samples of a batch.
+
+    Args:
+        uids: group of each of the N samples.
+        rewards: reward of each sample.
+        scored: whether each sample has a score.
+
+    Returns:
+        Index of each unscored sample -> mean reward of its group's scored samples, 0 where the group has none.
+    """
     known: dict[str, list[float]] = defaultdict(list)
-    for uid, reward, verdict in zip(uids, rewards, verdicts, strict=True):
-        if verdict:
+    for uid, reward, has_score in zip(uids, rewards, scored, strict=True):
+        if has_score:
             known[uid].append(reward)
     return {
         i: sum(known[uid]) / len(known[uid]) if known[uid] else 0.0
-        for i, (uid, verdict) in enumerate(zip(uids, verdicts, strict=True))
-        if not verdict
+        for i, (uid, has_score) in enumerate(zip(uids, scored, strict=True))
+        if not has_score
     }
 
 
 def impute_group_mean(keys: Sequence[str], partition_id: str) -> int:
-    """Rewrite `rm_scores` (one value a token, the last one counts) of a batch's samples without a verdict in the queue; how many."""
+    """Replace the rewards of a batch's unscored samples in the queue.
+
+    `rm_scores` has one value per response token, of which the last is the reward.
+
+    Args:
+        keys: the batch's sample keys.
+        partition_id: the queue's partition, "train" or "val".
+
+    Returns:
+        The number of unscored samples.
+    """
     data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=["rm_scores", "extra_fields"])
-    scores = [row.clone() for row in data["rm_scores"].unbind()]
-    verdicts = [judged(_info(extra)) for extra in list(data["extra_fields"])]
-    uids = [key.split("_")[0] for key in keys]
-    changed = group_mean_rewards(uids, [float(row.sum()) for row in scores], verdicts)
+    rewards = [row.clone() for row in data["rm_scores"].unbind()]
+    scored = [RewardRecord.from_verl(reward_info(extra)).scored for extra in list(data["extra_fields"])]
+    changed = group_mean_rewards([group_uid(key) for key in keys], [float(row.sum()) for row in rewards], scored)
     if changed:
         for i, reward in changed.items():
-            scores[i].zero_()
-            scores[i][-1] = reward
-        rows = torch.nested.as_nested_tensor([scores[i] for i in changed], layout=torch.jagged)
+            rewards[i].zero_()
+            rewards[i][-1] = reward
+        rows = torch.nested.as_nested_tensor([rewards[i] for i in changed], layout=torch.jagged)
         tq.kv_batch_put(
             keys=[keys[i] for i in changed], partition_id=partition_id, fields=tu.get_tensordict({"rm_scores": rows})
         )
     return len(changed)
-
-
-def _info(extra: Any) -> dict[str, Any]:
-    extra = getattr(extra, "data", extra)
-    return dict(extra.get("reward_extra_info") or {}) if isinstance(extra, dict) else {}

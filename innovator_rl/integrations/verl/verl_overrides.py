@@ -1,23 +1,29 @@
-"""What people write under `verl:`, judged against verl's real configuration before verl sees it.
+"""Check the `verl:` section of a run against verl's real configuration before verl sees it.
 
 verl (0.9.1) accepts many keys that change nothing: legacy sections that its V1 trainer no longer migrates, fields that
-another field overwrites, and anything at all behind a `+`. `UNSUPPORTED_KEYS` names those with today's key. A key that one of
-our settings decides is an error naming our setting; a key that verl does not know is an error with the near ones.
+another field overwrites, and anything at all behind a `+`. `UNSUPPORTED_KEYS` lists those with the key to use today. A
+key that a setting of the run decides is an error that names the setting; an unknown key is an error with the near ones.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from innovator_rl.config.resolve import RuntimeContext
 from innovator_rl.config.schema import RunConfig
-from innovator_rl.integrations.verl.settings import VerlSetting, dataclass_fields, stock, verl_settings
-
-ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+from innovator_rl.integrations.verl.settings import VerlSetting, verl_settings
+from innovator_rl.integrations.verl.stock import (
+    ACTOR,
+    FREE_FORM_KEYS,
+    ROLLOUT,
+    dataclass_fields,
+    flatten,
+    stock_keys,
+    stock_node,
+)
 
 # verl key (or a prefix ending in a dot) -> (why it does nothing here, what does it today)
 UNSUPPORTED_KEYS: dict[str, tuple[str, str]] = {
@@ -111,20 +117,6 @@ UNSUPPORTED_KEYS: dict[str, tuple[str, str]] = {
     f"{ROLLOUT}.do_sample": ("the V1 trainer samples by temperature", "rollout.temperature"),
 }
 
-# Open dictionaries: what is below them is for another library, and verl does not list it.
-FREE_FORM_KEYS = (
-    "actor_rollout_ref.model.override_config",
-    f"{ROLLOUT}.engine_kwargs.vllm",
-    f"{ROLLOUT}.checkpoint_engine.engine_kwargs",
-    f"{ROLLOUT}.custom",
-    f"{ACTOR}.optim.override_optimizer_config",
-    f"{ACTOR}.fsdp_config.wrap_policy",
-    f"{ACTOR}.fsdp_config.mixed_precision",
-    "actor_rollout_ref.ref.fsdp_config.mixed_precision",
-    "data.apply_chat_template_kwargs",
-    "data.mm_processor_kwargs",
-    "ray_kwargs.ray_init.runtime_env",
-)
 # ray.init arguments are verl's to pass on, not to list.
 RAY_INIT = (
     "object_store_memory",
@@ -138,7 +130,7 @@ RAY_INIT = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class OverrideProblem:
     """One key under `verl:` that must not reach verl."""
 
     key: str
@@ -147,34 +139,18 @@ class Problem:
     fix: str
 
 
-def flatten(section: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested and dotted keys as dotted leaves; an empty mapping stays a value."""
-    found: dict[str, Any] = {}
-    for name, value in section.items():
-        key = f"{prefix}.{name}" if prefix else str(name)
-        if isinstance(value, Mapping) and value and not _is_value(key):
-            found.update(flatten(value, key))
-        else:
-            found[key] = value
-    return found
-
-
-def _is_value(key: str) -> bool:
-    return key in FREE_FORM_KEYS
-
-
-def problems(config: RunConfig, facts: RuntimeContext) -> list[Problem]:
-    """Everything wrong with a run's `verl:` section."""
+def problems(config: RunConfig, context: RuntimeContext) -> list[OverrideProblem]:
+    """List everything wrong with a run's `verl:` section."""
     if not config.verl:
         return []
-    ours = {setting.key: setting for setting in verl_settings(config, facts)}
+    ours = {setting.key: setting for setting in verl_settings(config, context)}
     found = (_problem(key, value, ours) for key, value in flatten(config.verl).items())
     return [problem for problem in found if problem is not None]
 
 
-def _problem(key: str, value: Any, ours: Mapping[str, VerlSetting]) -> Problem | None:
+def _problem(key: str, value: Any, ours: Mapping[str, VerlSetting]) -> OverrideProblem | None:
     if key[:1] in "+~":
-        return Problem(
+        return OverrideProblem(
             key,
             value,
             f"a leading {key[: len(key) - len(key.lstrip('+~'))]!r} switches verl's check off",
@@ -183,16 +159,20 @@ def _problem(key: str, value: Any, ours: Mapping[str, VerlSetting]) -> Problem |
     for setting in ours.values():
         if key == setting.key or key.startswith(setting.key + ".") or (setting.key.startswith(key + ".")):
             if setting.owner:
-                return Problem(key, value, f"decided by our setting {setting.owner}", f"set {setting.owner} instead")
+                return OverrideProblem(
+                    key, value, f"decided by the setting {setting.owner}", f"set {setting.owner} instead"
+                )
             if setting.fixed:
-                return Problem(key, value, f"fixed here: {setting.fixed}", "leave it out")
+                return OverrideProblem(key, value, f"fixed here: {setting.fixed}", "leave it out")
     for old, (why, today) in UNSUPPORTED_KEYS.items():
         if key == old.rstrip(".") or (old.endswith(".") and key.startswith(old)):
-            return Problem(key, value, why, f"use {today}" if not today.startswith("nothing") else "leave it out")
+            return OverrideProblem(
+                key, value, why, f"use {today}" if not today.startswith("nothing") else "leave it out"
+            )
     return _unknown(key, value)
 
 
-def _unknown(key: str, value: Any) -> Problem | None:
+def _unknown(key: str, value: Any) -> OverrideProblem | None:
     if any(key == place or key.startswith(place + ".") for place in FREE_FORM_KEYS):
         return None
     section, _, name = key.rpartition(".")
@@ -201,9 +181,9 @@ def _unknown(key: str, value: Any) -> Problem | None:
     keys = stock_keys()
     if key in keys:
         return _wrong_type(key, value, keys[key])
-    if isinstance(OmegaConf.select(_stock(), key, throw_on_missing=False), DictConfig):
-        return Problem(key, value, f"is a section of verl, not a value; found {value!r}", "give its keys")
-    parent = OmegaConf.select(_stock(), section) if section else _stock()
+    if isinstance(stock_node(key), DictConfig):
+        return OverrideProblem(key, value, f"is a section of verl, not a value; found {value!r}", "give its keys")
+    parent = stock_node(section)
     if isinstance(parent, DictConfig):
         target = parent.get("_target_")
         extra = dataclass_fields(target) if target else {}
@@ -219,7 +199,7 @@ def _unknown(key: str, value: Any) -> Problem | None:
         or get_close_matches(key, keys, 3, 0.7)
         or [known for known in keys if known.rpartition(".")[2] == name][:3]
     )
-    return Problem(
+    return OverrideProblem(
         key,
         value,
         "verl has no such key",
@@ -227,28 +207,15 @@ def _unknown(key: str, value: Any) -> Problem | None:
     )
 
 
-@cache
-def _stock() -> DictConfig:
-    return stock()
-
-
-@cache
-def stock_keys() -> dict[str, Any]:
-    """verl's own leaf keys with their (unresolved) defaults, and its empty mappings."""
-    container = OmegaConf.to_container(_stock(), resolve=False)
-    assert isinstance(container, dict)
-    return flatten(container)
-
-
-def _wrong_type(key: str, value: Any, default: Any) -> Problem | None:
-    """A value of another kind than verl's default; a default of null or an interpolation says nothing."""
+def _wrong_type(key: str, value: Any, default: Any) -> OverrideProblem | None:
+    """Report a value of another type than verl's default; a default of null or an interpolation has no type."""
     if default is None or value is None or (isinstance(default, str) and ("${" in default or default == "???")):
         return None
     kinds: tuple[type, ...] = (int, float) if type(default) in (int, float) else (type(default),)
     fits = isinstance(value, kinds) and (isinstance(value, bool) == isinstance(default, bool))
     if fits:
         return None
-    return Problem(
+    return OverrideProblem(
         key,
         value,
         f"{value!r} is no {type(default).__name__} (verl's default is {default!r})",

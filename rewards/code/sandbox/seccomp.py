@@ -49,14 +49,16 @@ _NAMESPACE_FLAGS = 0x7E020080 | 0x02000000
 
 @functools.cache
 def allow_list() -> bytes:
-    """The filter of a box; empty where libseccomp is missing."""
+    """Return the filter of a solution process; empty where libseccomp is missing."""
     return _build(_fill_allow_list, "EPERM")
 
 
 @functools.cache
 def narrower() -> bytes:
-    """A filter on top for where a program has neither a tree nor processes of its own: no new processes and threads, no
-    signals, and no change to the owner's view of files, which Landlock does not cover.
+    """Return a second filter for a program without a tree and processes of its own.
+
+    It refuses new processes and threads, signals, and changes to the owner's view of files, which Landlock does not
+    cover.
     """
     return _build(_fill_narrower, "ALLOW")
 

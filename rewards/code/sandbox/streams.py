@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-from rewards.code.sandbox.memory_monitor import TICK_SECONDS, Watch
+from rewards.code.sandbox.memory_monitor import TICK_SECONDS, MemoryMonitor
 
 _READ = 2**16
 
@@ -48,26 +48,26 @@ class Streams:
 
     @property
     def stdout(self) -> bytes:
-        """What was written to standard output."""
+        """Return what was written to standard output."""
         return bytes(next(iter(self._read.values())))
 
     @property
     def stderr(self) -> bytes:
-        """What was written to standard error."""
+        """Return what was written to standard error."""
         return bytes(list(self._read.values())[1])
 
     def theirs(self) -> tuple[int, ...]:
-        """The descriptors that go into the box."""
+        """Return the descriptors that go into the solution process."""
         return (self._stdin, *self._theirs)
 
     def close_theirs(self) -> None:
-        """Forget what went into the box."""
+        """Close our copies of what went into the solution process."""
         for descriptor in [self._stdin, *self._theirs] if self._stdin >= 0 else []:
             os.close(descriptor)
         self._stdin, self._theirs = -1, []
 
-    def follow(self, channel: socket.socket, deadline: float, cap: int, watch: Watch) -> str | None:
-        """Read until the box speaks. Returns why it has to be ended instead, where it has to."""
+    def follow(self, channel: socket.socket, deadline: float, cap: int, monitor: MemoryMonitor) -> str | None:
+        """Read until the solution process reports; return why it must be ended instead, if so."""
         poller = select.poll()
         for descriptor in (*self._open, channel.fileno()):
             poller.register(descriptor, select.POLLIN)
@@ -82,7 +82,7 @@ class Streams:
                 return None
             if time.monotonic() > deadline:
                 return "time_limit_exceeded"
-            if watch.over():
+            if monitor.over():
                 return "memory_limit_exceeded"
 
     def drain(self, cap: int) -> None:

@@ -1,0 +1,1 @@
+"""Scientific documents: page layouts, formulas and their repair."""

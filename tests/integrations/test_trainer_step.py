@@ -1,0 +1,141 @@
+"""Whole training steps in memory: unscored samples, groups that stay together, a stop with a checkpoint, clip sides."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from memory_engine import MemoryTrainer, NotingObserver
+from tensordict import NonTensorStack, TensorDict
+
+from innovator_rl.integrations.verl.callbacks import StopRequested
+from innovator_rl.integrations.verl.checkpoints import latest_complete
+from innovator_rl.integrations.verl.sample_key import SampleKey, group_uid
+from innovator_rl.integrations.verl.update_record import clip_side, rows
+
+
+def outcomes(prompt: int) -> list[float | str]:
+    """The second prompt teaches nothing; the first and the fourth have unscored samples."""
+    return {0: [1.0, 0.0, "error", 1.0], 1: [0.0] * 4, 3: ["abstained", 1.0, 0.0, 0.0]}.get(
+        prompt, [1.0, 0.0, 0.0, 0.0]
+    )
+
+
+def test_a_run_trains_its_steps_on_kept_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch)
+    trainer.train()
+    assert len(trainer.workers.updates) == 3
+    assert sorted(trainer.noted.metrics) == [1, 2, 3]
+    prompts = [sorted({int(group_uid(key)[-2:]) for key in update}) for update in trainer.workers.updates]
+    assert prompts == [[0, 2], [3, 4], [5, 6]]  # prompt 1 was dropped and replaced by one
+    assert [uid[-2:] for uid in trainer.noted.dropped] == ["01"]
+    assert set(trainer.noted.dropped.values()) == {"all_wrong"}
+    first = trainer.noted.metrics[1]
+    assert (first["sampling/kept_groups"], first["sampling/generated_groups"]) == (2.0, 3.0)
+    assert first["domain/math/responses"] == 12.0
+    phases = [name for step, name in trainer.noted.phases if step == 1]
+    assert phases == ["generating", "log-probabilities", "updating", "syncing"]
+
+
+def test_an_unscored_sample_trains_with_advantage_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch, "schedule.steps=2")
+    trainer.train()
+    for update, prompt, session, mean in (
+        (trainer.workers.updates[0], 0, 2, 2 / 3),
+        (trainer.workers.updates[1], 3, 0, 1 / 3),
+    ):
+        group = {SampleKey.parse(key).session: value for key, value in update.items() if key[-6:-4] == f"{prompt:02d}"}
+        assert group[session]["rm_scores"].sum().item() == pytest.approx(mean)
+        assert group[session]["advantages"].abs().max().item() == pytest.approx(0.0, abs=1e-5)
+        others = [fields["advantages"][0].item() for number, fields in group.items() if number != session]
+        assert sum(others) == pytest.approx(0.0, abs=1e-5)
+        assert all(abs(advantage) > 0.1 for advantage in others)
+    assert trainer.noted.metrics[1]["sampling/unscored_samples"] == 1.0
+
+
+def test_the_samples_of_a_group_reach_the_update_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch)
+    trainer.train()
+    for update in trainer.workers.updates:
+        assert list(update) == sorted(update)
+
+
+def test_with_several_ranks_the_balanced_order_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch, "schedule.steps=1")
+    trainer.workers._dispatch_info = {"actor": [0, 1]}
+    trainer.train()
+    keys = list(trainer.workers.updates[0])
+    sizes = [trainer.workers.updates[0][key]["responses"].numel() for key in keys]
+    assert keys != sorted(keys)
+    assert abs(sum(sizes[:4]) - sum(sizes[4:])) <= 1
+
+
+def test_a_stop_request_ends_the_run_after_its_step_with_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(stop_after=2), outcomes, monkeypatch)
+    with pytest.raises(StopRequested, match="after step 2"):
+        trainer.train()
+    assert len(trainer.workers.updates) == 2
+    saved = latest_complete(tmp_path / "checkpoints")
+    assert saved is not None
+    assert saved.step == 2
+    state = torch.load(saved.path / "data.pt", weights_only=False)
+    assert state["position"] == 5  # five prompts were drawn; the next step continues there
+
+
+def test_a_request_in_the_last_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(stop_after=3), outcomes, monkeypatch)
+    trainer.train()
+    assert len(trainer.workers.updates) == 3
+
+
+LOW, HIGH, DUAL = 0.2, 0.28, 10.0
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "side"),
+    [
+        (1.3, 1.0, 1),  # a good token already more likely than the range allows
+        (1.3, -1.0, 0),  # a bad one: its gradient must flow
+        (0.7, -1.0, -1),  # a bad token already less likely than the range allows
+        (0.7, 1.0, 0),
+        (1.1, 1.0, 0),
+        (0.9, -1.0, 0),
+        (11.0, -1.0, 1),  # dual clip
+        (11.0, 1.0, 1),
+        (1.3, 0.0, 0),
+        (0.7, 0.0, 0),
+    ],
+)
+def test_the_clip_cuts_only_against_the_advantage(ratio: float, advantage: float, side: int) -> None:
+    found = clip_side(torch.tensor([ratio]), torch.tensor([advantage]), LOW, HIGH, DUAL)
+    assert found.tolist() == [side]
+
+
+def test_the_rows_of_an_update_hold_ratios_and_sides_per_response_token() -> None:
+    def nested(*values: list[float]) -> torch.Tensor:
+        return torch.nested.as_nested_tensor([torch.tensor(value) for value in values], layout=torch.jagged)
+
+    micro_batch = TensorDict(
+        {
+            "uid": NonTensorStack("a", "b"),
+            "session_id": NonTensorStack(0, 3),
+            "global_steps": NonTensorStack(7, 7),
+            "responses": nested([1.0, 2.0], [3.0, 4.0, 5.0]),
+            "response_mask": nested([1.0, 1.0], [0.0, 0.0, 0.0]),  # the second row is padding
+            "old_log_probs": nested([-1.0, -1.0], [0.0, 0.0, 0.0]),
+            "rollout_log_probs": nested([-1.5, -0.5], [0.0, 0.0, 0.0]),
+            "advantages": nested([0.5, 0.5], [0.0, 0.0, 0.0]),
+        },
+        batch_size=[2],
+    )
+    # verl stores at position t the value of token t + 1: a prompt of one token, then the response
+    outputs = {"log_probs": nested([-0.5, -1.0, 9.0], [0.0] * 4), "entropy": nested([2.0, 3.0, 9.0], [0.0] * 4)}
+    config = SimpleNamespace(clip_ratio_low=LOW, clip_ratio_high=HIGH, clip_ratio_c=DUAL)
+    (row,) = rows(micro_batch, outputs, config)
+    assert (row.step, row.prompt_uid, row.sample, row.kept, row.advantage) == (7, "a", 0, True, 0.5)
+    assert row.ratio == pytest.approx([1.64872127, 1.0])
+    assert row.clip_side == [1, 0]
+    assert row.entropy == [2.0, 3.0]
+    assert (row.old_logprobs, row.rollout_logprobs) == ([-1.0, -1.0], [-1.5, -0.5])
