@@ -88,10 +88,10 @@ def with_faults(pool: ScoringPool, rewarder: str, scores: int, timeout: float, w
     responses = workload(scores)
     healthy = [response for response in responses if response not in FAULTS]
     _, alone = timed(pool, rewarder, healthy)
-    scores, together = timed(pool, rewarder, responses)
+    results, together = timed(pool, rewarder, responses)
     bad = len(responses) - len(healthy)
     bound = timeout * math.ceil(bad / workers)
-    wrong = [(r, s.reason) for r, s in zip(responses, scores, strict=True) if s.reason not in expected(r)]
+    wrong = [(r, s.reason) for r, s in zip(responses, results, strict=True) if s.reason not in expected(r)]
     alive = len(psutil.Process().children(recursive=True))
     print(f"healthy samples scored right  {len(healthy) - sum(r not in FAULTS for r, _ in wrong)} of {len(healthy)}")
     print(f"faults with their reason  {bad - sum(r in FAULTS for r, _ in wrong)} of {bad}  {wrong[:3] or ''}")
