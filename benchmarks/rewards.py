@@ -2,7 +2,7 @@
 
     python benchmarks/rewards.py [--data DIR] [--only accuracy|speed|growth]
 
-`--data` holds `verify/*.jsonl` and `gsm8k/train.jsonl.gz` (default: `shared/data` beside the checkout). Three graders
+`--data` holds `verify/*.jsonl` and `gsm8k/train.jsonl.gz` (default: `shared/data` next to the checkout). Three graders
 answer the same rows: ours, math-verify as verl calls it, and verl's MATH grader by string. Each runs in a process of
 its own that is killed after 12 s on one row, which then counts as wrong and slow. Times are processor seconds.
 """

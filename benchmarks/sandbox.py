@@ -5,7 +5,7 @@
     python -m benchmarks.sandbox --only agree --leetcode train.jsonl.gz [--every 10]
 
 Speed is counted in processor seconds of this process and all its children, so that a busy machine does not distort it;
-wall times are given beside it. `agree` runs every published solution and a mutant of it, plainly and in the sandbox, and
+wall times are given next to it. `agree` runs every published solution and a mutant of it, plainly and in the sandbox, and
 lists where the two differ.
 """
 

@@ -1,4 +1,4 @@
-"""Find texts that agree with a reference without being an answer.
+"""Find text that agrees with a reference without being an answer.
 
 They are the question repeated (`echo`), and arithmetic that is left to the reader (`unevaluated`). A chain such as
 `4 J + 3 J = 7 J` is neither, for one of its members is the answer.
@@ -85,7 +85,7 @@ def _repeats(member: str, question: str) -> bool:
 
 
 def _alike(member: str, gold: str) -> bool:
-    """Return whether two texts are the same but for the spelling of the unit."""
+    """Return whether two strings are the same but for the spelling of the unit."""
     if _tokens(member) == _tokens(gold):
         return True
     if quantity(member) is None or quantity(gold) is None or _arithmetic(member):

@@ -52,7 +52,7 @@ def _node_actor() -> type:
 
     class NodeActor:
         def __init__(self, workers: int | None, packages: tuple[str, ...]) -> None:
-            importlib.import_module("innovator_rl")  # makes `rewards` the package installed beside it
+            importlib.import_module("innovator_rl")  # makes `rewards` the package installed next to it
             from rewards.code.actors import SandboxActor as Actor
 
             self.actor = Actor(workers, packages)

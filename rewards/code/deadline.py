@@ -1,8 +1,8 @@
-"""Give a deadline to the data set's own code, a judge or a check.
+"""Give a deadline to the data set's own code, a checker or a check.
 
     try:
         with deadline(2.0):
-            special_judge(...)
+            custom_checker(...)
     except DeadlineExceeded:
         ...
 

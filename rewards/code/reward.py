@@ -10,8 +10,8 @@ with, all optional: `time_limit` (seconds of processor time, of one test of stdi
 `memory_limit` (MiB), `packages` (`numpy` and `sortedcontainers` may be imported if listed), `scoring` (`all`, or
 `fraction` for the share of tests passed); for stdio and call `compare` (`exact`, `unordered`), `tolerance` for floats,
 `{"any": [...]}` as an expected value with several right ones, `judge` (source of `judge(input, output, expected)` or
-`judge(args, kwargs, value, expected)` for a special judge); for call `in_place` (the number of the argument that is the
-result). A check and a special judge belong to the data set, not to the model: they run here and see plain values.
+`judge(args, kwargs, value, expected)` for a custom checker); for call `in_place` (the number of the argument that is the
+result). A check and a custom checker belong to the data set, not to the model: they run here and see plain values.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class _AnswerComparison:
             return text_answers.same_words(gold, predicted) or (
                 _is_short(gold, predicted) and self.values(gold, predicted)
             )
-        # Regions come before lists, since `(0, 1)` beside `0 < x < 1` is an interval, and before equations, since the sides
+        # Regions come before lists, since `(0, 1)` next to `0 < x < 1` is an interval, and before equations, since the sides
         # of an inequality are no equal members.
         areas = self.regions(gold, predicted)
         if areas is not None:
@@ -297,7 +297,7 @@ def _without_label(gold: str, predicted: str) -> tuple[str, str]:
 
 
 def _without_conditions(listed: Items, other: Items) -> Items:
-    """Drop inequalities that state where a formula holds, beside one without."""
+    """Drop inequalities that state where a formula holds, next to one without."""
     if listed.kind or len(listed.parts) < 2 or len(other.parts) > 1 or has_relation(other.parts[0]):
         return listed
     kept = tuple(part for part in listed.parts if not has_relation(part))
@@ -332,7 +332,7 @@ def _positional(first: Items, second: Items) -> bool:
 
 
 def _is_short(*texts: str) -> bool:
-    """Return whether texts may be products of letters as well as words (`abc`)."""
+    """Return whether a text may be a product of letters as well as words (`abc`)."""
     return all(len(text) <= 4 and " " not in text for text in texts)
 
 

@@ -66,7 +66,7 @@ def has_decimals(tree: Node) -> bool:
 
 
 def digits_for(*trees: Node) -> int:
-    """Digits that show the smallest number written in the trees beside 1.
+    """Digits that show the smallest number written in the trees next to 1.
 
     10^{-40} needs more than fifty.
     """

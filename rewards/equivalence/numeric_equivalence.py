@@ -82,7 +82,7 @@ def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
 
 
 def readings(*texts: str) -> list[tuple[Node, ...]]:
-    """Return the trees of several texts, read alike.
+    """Return the trees of several strings, read alike.
 
     There is a second reading where letters may name special functions.
 
@@ -139,7 +139,7 @@ def points(
 ) -> list[tuple[Any, Any]]:
     """Return the values of two trees at the same random points.
 
-    Values that vanish beside the precision are zero.
+    Values that vanish next to the precision are zero.
     """
     names = symbols(first) | symbols(second)
     found: list[tuple[Any, Any]] = []

@@ -29,7 +29,7 @@ _OTHER_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def candidates(response: str) -> list[str]:
-    """Return the texts in the place of the answer: none, one, or several."""
+    """Return the candidates in the place of the answer: none, one, or several."""
     found = find_answer(response)
     if found is None:
         return []

@@ -59,7 +59,7 @@ class Caption2Mol:
 
 
 def _only(texts: list[str]) -> Any:
-    """Return the one molecule that all readable texts write.
+    """Return the one molecule that all readable candidates write.
 
     Raises:
         UnreadableMolecule: Where they differ or none is one.

@@ -28,7 +28,7 @@ class ControlGroups:
 
     @staticmethod
     def make() -> ControlGroups | None:
-        """Make groups beside this process's own.
+        """Make groups next to this process's own.
 
         None where that is not allowed or has no effect.
         """

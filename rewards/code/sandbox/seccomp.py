@@ -37,7 +37,7 @@ sigreturn
 TIME = """
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time alarm getitimer setitimer timer_create
 timer_settime timer_gettime timer_delete timer_getoverrun
-"""
+"""  # prose: allow alarm
 NARROWER = """
 fork vfork clone kill tkill tgkill pidfd_send_signal rt_sigqueueinfo chmod fchmod fchmodat utime utimes utimensat
 futimesat
