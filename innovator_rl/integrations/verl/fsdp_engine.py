@@ -3,8 +3,8 @@
 Two subclasses, registered through verl's `EngineRegistry` (no copy of verl's loop):
 
 - `InstrumentedFSDPEngine` (CUDA): the stock engine plus router statistics of mixture-of-experts layers among the metrics, a row in
-  `updates/` for every trained response, and an upcycled mixture kept in its form (see `mixture`).
-- `SharedPrefixEngine` (CPU): also lays a group's responses into one row (see `prompt_sharing`), so a prompt is computed once and the
+  `updates/` for every trained response, and an upcycled mixture kept in its form (see `shared_expert_gate`).
+- `SharedPrefixEngine` (CPU): also lays a group's responses into one row (see `shared_prefix`), so a prompt is computed once and the
   head is applied to response tokens alone. Stock verl on a CPU pads every sequence to the longest instead (its padding-free path
   wants flash-attention).
 
@@ -22,9 +22,9 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from innovator_rl.integrations.verl.router_load import RouterLoad
+from innovator_rl.integrations.verl.shared_expert_gate import freeze_shared_gate
 from innovator_rl.integrations.verl.shared_prefix import SharedRow, pack_shared_prefix, spread
 from innovator_rl.integrations.verl.update_record import UpdateRecord
-from innovator_rl.platform.shims.qwen2_moe_flops import count_shared_experts, freeze_shared_gate
 
 
 class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
@@ -108,6 +108,5 @@ def _register(engine: type[FSDPEngineWithLMHead], device: str) -> None:
         EngineRegistry._engines.setdefault("language_model", {}).setdefault(backend, {})[device] = engine
 
 
-count_shared_experts()
 _register(InstrumentedFSDPEngine, "cuda")
 _register(SharedPrefixEngine, "cpu")
