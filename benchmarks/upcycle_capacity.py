@@ -108,7 +108,7 @@ def _random(config: UpcycleConfig, folder: Path) -> None:
 
 
 def _checkpoint(trained: Path, before: Path, folder: Path) -> Path:
-    """The weights of a native dense folder, which have Hugging Face's names, with the configuration they started from."""
+    """Write a dense folder of the training format, whose tensors have Hugging Face's names, as a checkpoint."""
     aside = folder.with_name(f".{folder.name}")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(before, aside, ignore=shutil.ignore_patterns("*.safetensors*"))

@@ -120,9 +120,10 @@ def run_ablation(
     settings: Settings = None,
 ) -> None:
     """Train every variant of a file on the same token budget and print the table."""
+    from innovator_rl.packaged_files import find_config
     from upcycle.stages import ablations
 
-    typer.echo(ablations.run(config, settings or [], print_progress))
+    typer.echo(ablations.run(find_config(str(config), "upcycle"), settings or [], print_progress))
 
 
 @app.command("report")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from upcycle.checkpoint.verify import Check
     from upcycle.config.schema import UpcycleConfig
 
-Config = Annotated[Path, typer.Argument(help="An upcycling configuration (.yaml).")]
+Config = Annotated[Path, typer.Argument(help="A YAML file, or the name of one in configs/upcycle.")]
 Settings = Annotated[list[str] | None, typer.Argument(help="Settings to change: key=value ...")]
 Ranks = Annotated[int, typer.Option(min=1, help="Processes on this machine, started with torchrun.")]
 FAILED_CHECK = 3  # exit code
@@ -24,9 +24,10 @@ def load_config(path: Path, settings: list[str] | None) -> "UpcycleConfig":
     Raises:
         UserError: With one line per mistake.
     """
+    from innovator_rl.packaged_files import find_config
     from upcycle.config.schema import load
 
-    return load(path, settings or [])
+    return load(find_config(str(path), "upcycle"), settings or [])
 
 
 def base_model_folder(config: "UpcycleConfig") -> Path:

@@ -4,7 +4,7 @@ Two subclasses are registered in verl's `EngineRegistry`; verl's training loop i
 
 - `InstrumentedFSDPEngine` (CUDA) adds router statistics of mixture-of-experts layers to the metrics, writes a row in
   `updates/` for every trained response, and keeps the form of an upcycled mixture of experts
-  (platform/shims/qwen2_moe_flops.py).
+  (shared_expert_gate.py).
 - `SharedPrefixEngine` (CPU) also packs a group's responses into one row (shared_prefix.py), so that a prompt is computed
   once and the head is applied to response tokens alone. Stock verl on a CPU pads every sequence to the longest instead:
   its padding-free path needs flash-attention.
@@ -23,9 +23,9 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from innovator_rl.integrations.verl.router_load import RouterLoad
+from innovator_rl.integrations.verl.shared_expert_gate import freeze_shared_gate
 from innovator_rl.integrations.verl.shared_prefix import SharedRow, pack_shared_prefix, spread
 from innovator_rl.integrations.verl.update_record import UpdateRecord
-from innovator_rl.platform.shims.qwen2_moe_flops import count_shared_experts, freeze_shared_gate
 
 
 class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
@@ -116,6 +116,5 @@ def _register(engine: type[FSDPEngineWithLMHead], device: str) -> None:
         EngineRegistry._engines.setdefault("language_model", {}).setdefault(backend, {})[device] = engine
 
 
-count_shared_experts()
 _register(InstrumentedFSDPEngine, "cuda")
 _register(SharedPrefixEngine, "cpu")
