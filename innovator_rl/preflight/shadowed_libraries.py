@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import innovator_rl
+from innovator_rl import _sibling_packages
 from innovator_rl.errors import UserError
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.scoring import registry
@@ -55,8 +56,11 @@ def _rewarder_folders(names: Iterable[str]) -> Iterator[Path]:
 
 @cache
 def _libraries() -> frozenset[str]:
-    """Import names that a worker may look up: the standard library, and what the stack requires or offers as an extra."""
-    found = {*sys.stdlib_module_names, *OTHERS, "innovator_rl", "upcycle"}
+    """Import names that a worker may look up: the standard library, and what the stack requires or offers as an extra.
+
+    The sibling packages `rewards` and `upcycle` cannot be hidden.
+    """
+    found = {*sys.stdlib_module_names, *OTHERS, "innovator_rl"}
     for name in DISTRIBUTIONS:
         try:
             requirements = importlib.metadata.requires(name) or []
@@ -65,7 +69,9 @@ def _libraries() -> frozenset[str]:
         found |= {re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("-", "_").lower() for line in requirements}
         found.add(name.replace("-", "_"))
     found |= {point.module.partition(".")[0] for point in importlib.metadata.entry_points(group=registry.GROUP)}
-    return frozenset(found - {"__main__", "__future__", "test", "this", "idlelib", "turtledemo"})
+    return frozenset(
+        found - {"__main__", "__future__", "test", "this", "idlelib", "turtledemo", *_sibling_packages.NAMES}
+    )
 
 
 def _is_own_checkout(folder: Path, library: str) -> bool:

@@ -54,6 +54,16 @@ def current_overrides(overrides: Sequence[str]) -> list[str]:
     return [current_key(key.strip()) + equals + value for key, equals, value in pairs]
 
 
+def renamed_keys(document: Mapping[str, Any], overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the old and the new name of every key of the previous release in use."""
+    keys = [str(key) for key in document]
+    keys += [f"{key}.{inner}" for key, value in document.items() if isinstance(value, Mapping) for inner in value]
+    keys += [word.partition("=")[0].strip() for word in overrides]
+    return [
+        (old, new) for old, new in RENAMED_KEYS.items() if any(key == old or key.startswith(f"{old}.") for key in keys)
+    ]
+
+
 def current_stage(stage: Mapping[str, Any]) -> dict[str, Any]:
     """Return the recorded settings of one stage (any of them) with today's keys."""
     inner = {old.partition(".")[2]: new.partition(".")[2] for old, new in RENAMED_KEYS.items() if "." in old}
