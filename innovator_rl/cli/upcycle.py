@@ -178,7 +178,10 @@ def _train(stage: "Stage", config: Path, settings: list[str] | None, ranks: int)
 
 
 def _runner(config: Path, settings: list[str] | None, ranks: int) -> "StageRunner":
-    """Return what trains a stage: this process, or the same command under torchrun on several ranks."""
+    """Return what trains a stage.
+
+    That is this process, or the same command under torchrun on several ranks.
+    """
     if ranks == 1:
         from upcycle.stages import pipeline
 

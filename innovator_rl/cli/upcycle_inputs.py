@@ -1,4 +1,4 @@
-"""Define the parameters of the `innovator upcycle` commands and find a run's inputs."""
+"""Define the parameters of `innovator upcycle` and find a run's inputs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -64,7 +64,9 @@ def base_model_folder(config: "UpcycleConfig") -> Path:
 
 
 def base_model_config(config: "UpcycleConfig") -> dict[str, Any]:
-    """Return the base model's config.json, or `base_config` on a machine without the base model.
+    """Return the base model's config.json.
+
+    On a machine without the base model it is `base_config`.
 
     Raises:
         UserError: If there is neither, or both and they disagree.

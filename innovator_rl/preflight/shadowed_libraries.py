@@ -1,4 +1,4 @@
-"""Find files that hide a library: a `trl.py` in the working directory is imported in the place of the library `trl`.
+"""Find files that hide a library, such as `trl.py` in the working directory.
 
 Workers can import from the working directory and from the folder of a rewarder's file. A library that verl or
 transformers only tries to import is hidden as well, although it is not installed: the file is then taken for it.
@@ -56,7 +56,9 @@ def _rewarder_folders(names: Iterable[str]) -> Iterator[Path]:
 
 @cache
 def _libraries() -> frozenset[str]:
-    """Import names that a worker may look up: the standard library, and what the stack requires or offers as an extra.
+    """Return the import names that a worker may look up.
+
+    These are the standard library, and what the stack requires or offers as an extra.
 
     The sibling packages `rewards` and `upcycle` cannot be hidden.
     """
@@ -75,5 +77,8 @@ def _libraries() -> frozenset[str]:
 
 
 def _is_own_checkout(folder: Path, library: str) -> bool:
-    """Whether the folder is the checkout that this process runs from, whose packages are the libraries themselves."""
+    """Whether the folder is the checkout that this process runs from.
+
+    Its packages are the libraries themselves.
+    """
     return folder == Path(innovator_rl.__file__).resolve().parents[1] and library not in sys.stdlib_module_names

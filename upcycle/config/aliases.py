@@ -23,7 +23,10 @@ RENAMED_KEYS = {
 
 
 def current_key(key: str) -> str:
-    """Return today's name of a dotted key; keys that were not renamed stay as they are."""
+    """Return today's name of a dotted key.
+
+    Keys that were not renamed stay as they are.
+    """
     whole = RENAMED_KEYS.get(key)
     if whole is not None:
         return whole
