@@ -42,7 +42,7 @@ def _exists(name: str) -> bool:
 def _mistake(name: str) -> str:
     """Return what is wrong with a rewarder's name or formula; empty where it can be resolved."""
     try:
-        registry.check(name)
+        registry.require_known(name)
     except UserError as error:
         return str(error)
     return ""

@@ -147,6 +147,6 @@ class FairRequestQueue:
 
 
 def _cancel_pending(item: QueuedRequest) -> None:
-    """End a wait for good; a future that was tried once is running and cannot be cancelled."""
+    """End a wait for good; a future that was tried once is running and cannot be canceled."""
     if not item.future.cancel():
         item.future.set_exception(CancelledError())

@@ -131,7 +131,7 @@ def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[Sta
 
 
 def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
-    """Write a model in the training format, with the base model's tokenizer beside it."""
+    """Write a model in the training format, with the base model's tokenizer next to it."""
     names = [name for name, _ in tensor_shapes(model.spec)]
     tokenizer = [context.base_model / name for name in TOKENIZER_FILES]
 
@@ -262,7 +262,7 @@ def make_trainer(
 def evaluation(
     context: StageContext, model: Any, names: Iterable[str] | None = None, route: Literal["router", "oracle"] = "router"
 ) -> Callable[[], dict[str, float]]:
-    """Return a function that computes the held-out metrics of `model` on `names` (by default all texts)."""
+    """Return a function that computes the held-out metrics of `model` on `names` (by default all text)."""
     ids = {name: number for name, number in context.ids.items() if names is None or name in names}
     return partial(
         evaluate, model, context.held_out, ids, context.distributed,

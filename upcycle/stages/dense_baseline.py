@@ -1,4 +1,4 @@
-"""Dense baseline: train the base model itself on as many tokens of the same texts, without upcycling."""
+"""Dense baseline: train the base model itself on as many tokens of the same text, without upcycling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 1, expert induction: train one coarse expert per discipline beside the frozen base model (equation 1).
+"""Stage 1, expert induction: train one coarse expert per discipline next to the frozen base model (equation 1).
 
 Each expert sees the text of its own discipline only. The experts are independent: train them one after the other, each
 on several ranks, or as parallel jobs.

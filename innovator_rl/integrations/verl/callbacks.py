@@ -56,7 +56,9 @@ class RunCallbacks:
 
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         """Show how far dynamic sampling is."""
-        self._guard("progress", lambda: self.progress.sampling(kept=kept, wanted=wanted, in_flight=in_flight, dropped=dropped))
+        self._guard(
+            "progress", lambda: self.progress.sampling(kept=kept, wanted=wanted, in_flight=in_flight, dropped=dropped)
+        )
 
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
         """Record dropped groups, one row per sample; the engine that trains a sample records it."""
