@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_data import DATA, needs
 
-from rewards.molecules.comparison import MoleculeFeatures, similarity, similarities
-from rewards.molecules.generation import Caption2Mol
+from rewards.molecules.comparison import MoleculeFeatures, similarities, similarity
+from rewards.molecules.generation import CHARGE_OR_TAUTOMER, STEREO, Caption2Mol
 from rewards.molecules.parsing import UnreadableMolecule, read_molecule
 from rewards.molecules.property import PropertyChoice, parse_true_false
 
@@ -84,6 +84,22 @@ def test_the_ladder_descends(gold: str, descending: list[str]) -> None:
     assert values[0] == 1
     assert values[-1] == 0
     assert sum(reward(said, gold).correct for said in descending) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "gold"),
+    [
+        ("C[C@H](N)C(=O)O[Na]", "C[C@@H](N)C(=O)[O-].[Na+]"),
+        ("C[C@H](F)N=[N+]=[N-]", "C[C@@H](F)[N-][N+]#N"),
+    ],
+)
+def test_one_connectivity_in_two_spellings_is_still_the_stereo_tier(said: str, gold: str) -> None:
+    """Only InChI sees that a salt with a bond and one with ions are the same; the stereochemistry still differs."""
+    one, other = MoleculeFeatures(read_molecule(said)), MoleculeFeatures(read_molecule(gold))
+    assert one.skeleton != other.skeleton
+    score = reward(said, gold)
+    assert STEREO <= score.terms["rung"] < CHARGE_OR_TAUTOMER
+    assert not score.correct
 
 
 def test_size_matters_where_bit_fingerprints_are_blind() -> None:
