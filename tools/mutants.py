@@ -134,15 +134,17 @@ def run_tests(tree: Path, tests: Sequence[str], seconds: float = SECONDS) -> tup
     return process.returncode == 0, output
 
 
-def survives(tree: Path, mutant: Mutant) -> bool:
-    """Return whether the tests pass although the mutant's line is wrong."""
+def killer(tree: Path, mutant: Mutant) -> str:
+    """Return the first test that fails with the mutant's line, or why the tests ended; empty where all pass."""
     path = tree / mutant.file
     right = path.read_text(encoding="utf-8")
     path.write_text(right.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        return run_tests(tree, mutant.tests)[0]
+        passed, output = run_tests(tree, mutant.tests)
     finally:
         path.write_text(right, encoding="utf-8")
+    failures = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return "" if passed else (failures or output.splitlines()[-1:] or ["no output"])[0]
 
 
 def baseline_failure(tree: Path, mutants: Sequence[Mutant]) -> str:
@@ -198,27 +200,27 @@ def report(trees: Sequence[Path], mutants: Sequence[Mutant]) -> int:
     for tree in trees:
         free.put(tree)
 
-    def run(mutant: Mutant) -> tuple[bool, float]:
+    def run(mutant: Mutant) -> tuple[str, float]:
         tree, began = free.get(), time.monotonic()
         try:
-            return survives(tree, mutant), time.monotonic() - began
+            return killer(tree, mutant), time.monotonic() - began
         finally:
             free.put(tree)
 
     alive, equivalent, started = [], 0, time.monotonic()
     with ThreadPoolExecutor(len(trees)) as pool:
-        for number, (mutant, (survived, seconds)) in enumerate(zip(mutants, pool.map(run, mutants), strict=True), 1):
-            equivalent += survived and bool(mutant.equivalent)
-            if survived and not mutant.equivalent:
+        for number, (mutant, (why, seconds)) in enumerate(zip(mutants, pool.map(run, mutants), strict=True), 1):
+            equivalent += not why and bool(mutant.equivalent)
+            if not why and not mutant.equivalent:
                 alive.append(mutant.id)
-            word = (
-                "killed" if not survived else f"equivalent ({mutant.equivalent})" if mutant.equivalent else "SURVIVED"
-            )
+            word = "killed" if why else f"equivalent ({mutant.equivalent})" if mutant.equivalent else "SURVIVED"
             left = (time.monotonic() - started) / number * (len(mutants) - number)
             print(
                 f"[{number}/{len(mutants)}, {left / 60:.0f} min left] {mutant.id}: {word} in {seconds:.0f} s",
                 flush=True,
             )
+            if why:
+                print(f"    {why[:140]}", flush=True)
     killed = len(mutants) - len(alive) - equivalent
     minutes = (time.monotonic() - started) / 60
     print(

@@ -1,5 +1,6 @@
 """The list of mutants fits the code, and the runner tells a mutant that the tests kill from one that they do not."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,11 @@ def tree(tmp_path: Path) -> Path:
 
 def test_every_listed_text_is_found_once() -> None:
     assert misplaced(read_mutants()) == []
+
+
+def test_every_mutant_is_a_program() -> None:
+    for found in read_mutants():
+        ast.parse(Path(found.file).read_text(encoding="utf-8").replace(found.old, found.new), found.id)
 
 
 def test_the_list_is_well_formed() -> None:
@@ -79,7 +85,9 @@ def test_the_score_counts_the_killed_and_names_the_survivors(tree: Path, capsys:
     right = (tree / "sums.py").read_text()
     assert baseline_failure(tree, [KILLED]) == ""
     assert report([tree], [KILLED, SURVIVOR, EQUIVALENT]) == 1
-    lines = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out
+    assert "FAILED tests/test_sum.py::test_sum - " in printed
+    lines = [line for line in printed.splitlines() if line.startswith(("[", "1 of"))]
     assert [line.partition("] ")[2].rpartition(" in ")[0] for line in lines[:3]] == [
         "killed: killed",
         "survivor: SURVIVED",
