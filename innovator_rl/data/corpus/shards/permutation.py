@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ROUNDS = 6
-_MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Permutation:
@@ -28,7 +27,7 @@ class Permutation:
         self.size = size
         self._half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
         self._low = (np.uint64(1) << self._half) - np.uint64(1)
-        state: NDArray[np.uint64] | np.uint64 = np.uint64(size)
+        state = np.array([size], np.uint64)
         for part in key:
             state = _mix(state ^ np.uint64(part & 0xFFFFFFFFFFFFFFFF))
         self._keys = [_mix(state + np.uint64(i + 1)) for i in range(ROUNDS)]
@@ -71,9 +70,9 @@ class Permutation:
         return (left << self._half) | right
 
 
-def _mix(value: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Scramble 64-bit numbers (the finalizer of SplitMix64)."""
-    mixed = np.array(value, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = np.atleast_1d(value) + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+    return mixed ^ (mixed >> np.uint64(31))
