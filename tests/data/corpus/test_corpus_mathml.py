@@ -35,6 +35,7 @@ def test_constructs_that_need_care() -> None:
         "<mi>a</mi><mspace width='0.1em'/><mi>b</mi>": r"a\,b",
         "<mi mathvariant='bold'>F</mi><mo>=</mo><mi>m</mi><mi mathvariant='bold'>a</mi>": r"\mathbf{F} = m\mathbf{a}",
         "<mn>9.8</mn><mtext>m/s</mtext><msup><mrow/><mn>2</mn></msup>": r"9.8\text{m/s}^{2}",
+        "<mi>a</mi><mo>→</mo><mspace width='0.5em'/>": r"a\rightarrow",
         "<mrow/>": "",
         "": "",
     }
@@ -43,6 +44,7 @@ def test_constructs_that_need_care() -> None:
         assert expected in latex.replace("{}", "").replace(r"\, ", r"\,"), (content, latex)
         assert "_{2}" not in latex
         assert "middle" not in latex
+        assert not latex.endswith("\\")
         assert expected or not latex
     assert round_trip([math(content) for content in cases]) == []
 

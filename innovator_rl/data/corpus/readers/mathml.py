@@ -35,6 +35,9 @@ CACHED_FORMULAS = 200_000
 
 _PLACE = re.compile(rf"(\$+){OPEN}(\d+){CLOSE}\$+")
 _THIN = re.compile(r"\\mspace\{-?[\d.]+mu\}")
+_EDGES = re.compile(r"\A(?:\s|\\[ ,])+|(?:\s|(?<!\\)\\[ ,])+\Z")
+"""Spaces at both ends; a backslash and its space go together."""
+
 _BARS = ("|", "∣", "‖")
 
 
@@ -114,7 +117,7 @@ def _math_in(node: Any) -> Iterator[str]:
 
 
 def _tidied(latex: str) -> str:
-    return _THIN.sub(lambda _: r"\,", latex).strip()
+    return _EDGES.sub("", _THIN.sub(lambda _: r"\,", latex))
 
 
 def _prepared(xml: str) -> str:
@@ -184,58 +187,39 @@ def to_mathml(formulas: Sequence[str]) -> list[str | None]:
 
 
 _ALIKE = str.maketrans(
-    {
-        "−": "-",
-        "–": "-",
-        "—": "-",
-        "‐": "-",
-        "‑": "-",
-        "∗": "*",
-        "⋆": "*",
-        "★": "*",
-        "∣": "|",
-        "│": "|",
+    dict.fromkeys("−–—‐‑", "-")
+    | dict.fromkeys("∗⋆★", "*")
+    | dict.fromkeys("∣│", "|")
+    | dict.fromkeys("′’‘`", "'")
+    | dict.fromkeys("·∙•", "⋅")
+    | dict.fromkeys("‾ˉ_\u0304\u0305\u0332", "¯")
+    | dict.fromkeys("→⟶", "\u20d7")
+    | dict.fromkeys("^∧\u0302", "ˆ")
+    | dict.fromkeys("˜∼\u0303", "~")
+    | {"∥": "||", "‖": "||", "″": "''", "”": "''", "“": "''", "‴": "'''", "…": "...", "⋯": "..."}
+    | {
         "ϕ": "φ",
         "ϵ": "ε",
-    }
-    | {
-        "⟨": "〈",
-        "⟩": "〉",
-        "′": "'",
-        "’": "'",
-        "‘": "'",
-        "`": "'",
-        "·": "⋅",
-        "∙": "⋅",
-        "•": "⋅",
-        "‾": "¯",
-        "ˉ": "¯",
-        "_": "¯",
-    }
-    | {
-        "→": "⃗",
-        "⟶": "⃗",
-        "^": "ˆ",
-        "˜": "~",
-        "∼": "~",
+        "ϑ": "θ",
         "Δ": "∆",
         "Ω": "Ω",
         "μ": "µ",
-        "ϑ": "θ",
+        "ℓ": "l",
+        "∘": "°",
+        "⟨": "〈",
+        "⟩": "〉",
         "∕": "/",
         "⁄": "/",
-        "ℓ": "l",
     }
 )
+"""Characters that look alike -> one of them."""
 
 
 def leaves(xml: str) -> str:
     """Return the visible characters of a formula in order, with characters that look alike made equal."""
     root = etree.fromstring(xml)
     text = "".join(e.text or "" for e in root.iter(etree.Element) if len(e) == 0)
-    text = text.replace("‖", "||").replace("∥", "||").replace("″", "''").replace("‴", "'''").replace("…", "...")
-    text = text.replace("⋯", "...").translate(_ALIKE)
-    flat = unicodedata.normalize("NFKD", text).translate(_ALIKE)
+    flat = unicodedata.normalize("NFKD", text.translate(_ALIKE)).translate(_ALIKE)
     return "".join(c for c in flat if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc") and c != "\u0338")
 
 
