@@ -49,23 +49,23 @@ def show(folder: Path, examples: int) -> None:
     from itertools import islice
 
     from rich.console import Console
-    from rich.table import Table
 
     from innovator_rl.data.corpus.document import read_part
     from innovator_rl.data.corpus.manifest import load_manifest
 
     manifest = load_manifest(folder)
     console = Console(highlight=False, soft_wrap=True)
-    stages = Table("stage", "in", "out", "MB in", "MB out", "dropped", "seconds", "tasks run", title_justify="left")
     for stage in manifest.stages:
         tally = stage.tally
         dropped = ", ".join(
             f"{reason} {count.documents or f'{count.passages} passages'}" for reason, count in tally.dropped.items()
         )
-        sizes = (f"{tally.bytes_in / 1e6:.2f}", f"{tally.bytes_out / 1e6:.2f}")
-        counts = (str(tally.documents_in), str(tally.documents_out))
-        stages.add_row(stage.name, *counts, *sizes, dropped, f"{tally.seconds:.1f}", f"{stage.run} of {stage.tasks}")
-    console.print(stages)
+        console.print(
+            f"{stage.name}: {tally.documents_in:,} -> {tally.documents_out:,} documents, "
+            f"{tally.bytes_in / 1e6:.2f} -> {tally.bytes_out / 1e6:.2f} MB, {tally.seconds:.1f} s, "
+            f"{stage.run} of {stage.tasks} tasks run{f'; dropped: {dropped}' if dropped else ''}",
+            markup=False,
+        )
     for discipline, tokens in (manifest.tokens.by_discipline() if manifest.tokens else {}).items():
         console.print(f"{discipline}: {tokens:,} tokens", markup=False)
     total = sum(source.documents for source in manifest.sources)

@@ -33,10 +33,19 @@ def count_words(text: str) -> int:
 
 def hash_ngrams(words: list[str], n: int) -> Hashes:
     """Return the hash of each run of `n` words, in order, as uint64 [max(0, words - n + 1)]."""
-    if len(words) < n:
+    return hash_runs(hash_words(words), n)
+
+
+def hash_words(words: list[str]) -> Hashes:
+    """Return the hash of each word, uint64 [words]."""
+    return np.fromiter(map(_hash_word, words), np.uint64, len(words))
+
+
+def hash_runs(hashed: Hashes, n: int) -> Hashes:
+    """Return the hash of each run of `n` hashed words."""
+    if len(hashed) < n:
         return np.empty(0, np.uint64)
-    hashed = np.fromiter(map(_hash_word, words), np.uint64, len(words))
-    total: Hashes = np.zeros(len(words) - n + 1, np.uint64)
+    total: Hashes = np.zeros(len(hashed) - n + 1, np.uint64)
     for offset in range(n):
         total = (total ^ hashed[offset : offset + len(total)]) * _MULTIPLIER
         total ^= total >> np.uint64(29)

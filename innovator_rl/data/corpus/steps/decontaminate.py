@@ -21,7 +21,7 @@ from innovator_rl.data.corpus.document import Document
 from innovator_rl.data.corpus.readers.opening import BROKEN, decompressed
 from innovator_rl.data.corpus.steps.base import MapStep, Result, Transform
 from innovator_rl.data.corpus.steps.exact import paragraphs
-from innovator_rl.data.corpus.words import Hashes, hash_ngrams, split_words
+from innovator_rl.data.corpus.words import Hashes, hash_ngrams, hash_runs, hash_words, split_words
 from innovator_rl.errors import UserError
 
 
@@ -115,10 +115,10 @@ class Decontaminate(MapStep):
     def _matches(self, document: Document, runs: dict[int, Hashes]) -> np.ndarray:
         """Return for each paragraph whether a run lies in it or reaches into it."""
         by_paragraph = [split_words(paragraph) for paragraph in paragraphs(document.text)]
-        words = [word for part in by_paragraph for word in part]
+        words = hash_words([word for part in by_paragraph for word in part])
         hit = np.zeros(len(words) + 1, np.int64)
         for length, known in runs.items():
-            hashed = hash_ngrams(words, length)
+            hashed = hash_runs(words, length)
             places = np.minimum(np.searchsorted(known, hashed), len(known) - 1)
             for start in np.flatnonzero(known[places] == hashed):
                 hit[start] += 1

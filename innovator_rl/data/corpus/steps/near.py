@@ -28,9 +28,6 @@ PAIRS = "pairs.npy"
 MAX_BUCKET = 64
 """In a larger bucket each document is compared with the first ones only: all pairs of it would be too many."""
 
-_CHUNK = 2**20
-"""Hash values in memory at once while a signature is computed."""
-
 
 class DropNearDuplicates(GlobalStep):
     """Drop documents whose runs of `ngram` words have a Jaccard similarity of at least `threshold` with an earlier one.
@@ -76,11 +73,12 @@ class DropNearDuplicates(GlobalStep):
         if not len(shingles):
             return np.zeros(self.bands, np.uint64)
         multipliers, offsets = self._functions
-        lowest = np.full(len(multipliers), np.iinfo(np.uint64).max, np.uint64)
-        step = max(1, _CHUNK // len(multipliers))
-        for start in range(0, len(shingles), step):
-            hashed = shingles[start : start + step, None] * multipliers + offsets
-            lowest = np.minimum(lowest, hashed.min(axis=0))
+        lowest = np.empty(len(multipliers), np.uint64)
+        hashed = np.empty_like(shingles)  # one function at a time: the array of all functions leaves the cache
+        for i, (multiplier, offset) in enumerate(zip(multipliers, offsets, strict=True)):
+            np.multiply(shingles, multiplier, out=hashed)
+            hashed += offset
+            lowest[i] = hashed.min()
         rows = lowest.reshape(self.bands, self.rows)
         total: Hashes = np.zeros(self.bands, np.uint64)
         for row in range(self.rows):
