@@ -39,7 +39,7 @@ demo: $(STAMP)  ## train SmolLM2-135M on science questions, with progress on thi
 	$(BIN)/innovator train configs/train/demo.yaml
 
 test: setup check  ## run every check and every test
-	INNOVATOR_STRICT_SKIPS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	INNOVATOR_STRICT_SKIPS=1 INNOVATOR_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 	INNOVATOR_STRICT_SKIPS=1 $(BIN)/python -m pytest -m slow
 
 test-fast: $(STAMP)  ## run the tests that need neither Ray nor vLLM
@@ -52,15 +52,17 @@ check: $(STAMP) check-js check-docs  ## run linters, type checkers, import contr
 	$(ARROWS)
 	$(BIN)/python -m tools.mutants --check
 
-check-js: $(NODE)  ## lint and type-check the dashboard's JavaScript
+check-js: $(NODE)  ## lint, type-check and test the JavaScript of the dashboard
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent lint
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent types
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent test
 
 check-docs: $(STAMP)  ## check spelling, wording, licenses and the documentation site
 	$(BIN)/codespell
 	$(BIN)/python -m tools.prose_lint
 	$(BIN)/reuse lint --quiet
-	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+	$(BIN)/python -m tools.check_docs_commands
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 docs: $(STAMP)  ## serve the documentation site on http://127.0.0.1:8001
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001

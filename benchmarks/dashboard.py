@@ -1,10 +1,11 @@
-"""How fast the dashboard is on runs of 10,000, 100,000 and 1,000,000 responses, against reading the Parquet files without an index.
+"""Measure the dashboard on runs of 10,000, 100,000 and 1,000,000 responses, and the Parquet files without an index.
 
     python -m benchmarks.dashboard                        all three, in a temporary folder (2 GB free), deleted afterwards
     python -m benchmarks.dashboard --sizes 10000 --word-seconds 30
 
-Each run is written by one process and measured by another, so that memory is the server's. Requests go through the application in
-process. Wall times are what a person waits; CPU times (all threads) say what a busy machine hides. Nothing is asserted.
+One process writes each run and another measures it, so that the memory is the server's. The requests call the application in
+the same process. Wall times are what a user waits for; CPU times (of all threads) do not depend on a busy machine. Nothing is
+asserted.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ import numpy as np
 import pyarrow as pa
 
 STEP_ROWS, SAMPLES = 8_000, 16
-PARAGRAPHS, PARAGRAPH_WORDS, PARAGRAPHS_EACH = 4_000, 60, 11  # about 4,200 characters a response
+PARAGRAPHS, PARAGRAPH_WORDS, PARAGRAPHS_EACH = 4_000, 60, 11  # about 4,200 characters per response
 LONG_ROWS, LONG_TOKENS = 256, 8_000
 REPEATS = 40
 
 
 def write_run(run: Path, rows: int, each: int) -> None:
-    """A run of `rows` responses of `each` paragraphs, 8,000 a step; the last step has token series of 8,000 tokens."""
+    """Write a run of `rows` responses of `each` paragraphs, 8,000 per step; the last step has 8,000-token series."""
     generator = random.Random(0)
     words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(2, 9))) for _ in range(20_000)]
     weights = [1 / (rank + 1) for rank in range(len(words))]
@@ -48,7 +49,7 @@ def write_run(run: Path, rows: int, each: int) -> None:
 def write_step(
     run: Path, step: int, rows: int, paragraphs: list[str], each: int = PARAGRAPHS_EACH, tokens: bool = False
 ) -> None:
-    """One step's segments, columns drawn at random."""
+    """Write one step's segments with random columns."""
     from innovator_rl.rollouts.schema import SCHEMAS, step_directory
     from innovator_rl.rollouts.segments import write_segment
 
@@ -58,7 +59,7 @@ def write_step(
     chosen = pick.integers(0, len(paragraphs), (rows, each))
     texts = [f"answer{step}x{i} " + "\n".join(paragraphs[j] for j in row) for i, row in enumerate(chosen)]
     uids = [f"{step:06d}-{group:08x}-0000-0000-000000000000" for group in groups]
-    key = {
+    key: dict[str, Any] = {
         "schema_version": [1] * rows,
         "run": [run.name] * rows,
         "attempt": [1] * rows,
@@ -115,14 +116,14 @@ def write_step(
 
 @contextmanager
 def timed(into: dict[str, Any], name: str) -> Iterator[None]:
-    """Wall and CPU seconds of a block."""
+    """Measure wall and CPU seconds of a block."""
     wall, cpu = time.monotonic(), time.process_time()
     yield
     into[name] = {"wall_s": round(time.monotonic() - wall, 3), "cpu_s": round(time.process_time() - cpu, 3)}
 
 
 def repeated(call: Callable[[int], object], repeats: int = REPEATS) -> dict[str, float]:
-    """Median and 95th percentile of the wall time, and the mean CPU time, in milliseconds."""
+    """Return median and 95th percentile of the wall time, and the mean CPU time, in milliseconds."""
     walls, cpu = [], time.process_time()
     for i in range(repeats):
         began = time.monotonic()
@@ -134,7 +135,7 @@ def repeated(call: Callable[[int], object], repeats: int = REPEATS) -> dict[str,
 
 
 def measure(run: Path, word_seconds: float) -> dict[str, Any]:
-    """The figures of one run."""
+    """Measure one run."""
     from fastapi.testclient import TestClient
 
     from innovator_rl.dashboard.app import create_app
@@ -143,21 +144,21 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     app = create_app([run.parent])
-    runs = app.state.board.runs
+    runs = app.state.services.runs
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         with timed(found, "index_build"):
-            opened: RunSession = runs.open(run.name)
-            opened.wait(600)
-        found["rows"] = opened.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+            session: RunSession = runs.open(run.name)
+            session.wait(600)
+        found["rows"] = session.index.query("SELECT count(*) AS n FROM responses")[0]["n"]
         began, cpu = time.monotonic(), time.process_time()
-        complete = opened.wait_read(word_seconds)
-        done, _ = opened.digest.progress()
+        complete = session.wait_read(word_seconds)
+        done, _ = session.indexer.progress()
         spent = time.monotonic() - began, time.process_time() - cpu
         rates = {
             name: round(done / seconds) for name, seconds in zip(("rows_per_s", "rows_per_cpu_s"), spent, strict=True)
         }
         found["words"] = {"complete": complete, "rows": done, **rates}
-    opened.close()
+    session.close()
     found["index_mb"] = round(sum(f.stat().st_size for f in (run / ".index").iterdir()) / 2**20)
     app = create_app([run.parent])
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
@@ -171,9 +172,9 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         with timed(found, "open_indexed"):
             total = get("/rollouts")["total"]
         assert total == found["rows"]
-        opened = app.state.board.runs.open(run.name)
-        last = opened.index.ask("SELECT max(step) AS s FROM responses")[0]["s"]
-        opened.digest.work = lambda: False  # type: ignore[method-assign]  # requests alone are measured from here on
+        session = app.state.services.runs.open(run.name)
+        last = session.index.query("SELECT max(step) AS s FROM responses")[0]["s"]
+        session.indexer.work = lambda: False  # type: ignore[method-assign]  # requests alone are measured from here on
         found["page"] = repeated(
             lambda i: get("/rollouts", page=1 + 7 * i, sort=("step", "-reward", "response_tokens")[i % 3])
         )
@@ -182,41 +183,46 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         )
         uids = [
             r["u"]
-            for r in opened.index.ask(
+            for r in session.index.query(
                 "SELECT DISTINCT prompt_uid AS u FROM responses WHERE step = ? ORDER BY u", [last]
             )
         ]
         found["group"] = repeated(lambda i: get("/group", step=last, uid=uids[i % len(uids)]))
-        found["response"] = repeated(lambda i: get("/response", step=last, uid=uids[i % 15], sample=i % SAMPLES))
+        found["response"] = repeated(lambda i: get("/response", step=last, uid=uids[i % 15], sample_index=i % SAMPLES))
         found["tokens_8k"] = repeated(
-            lambda i: get("/tokens", step=last, uid=uids[i % 15], sample=i % SAMPLES, limit=8_000)
+            lambda i: get("/tokens", step=last, uid=uids[i % 15], sample_index=i % SAMPLES, limit=8_000)
         )
+
+        def new_curves(_: int) -> Any:
+            session.changed("words")
+            return get("/curves")
+
         found["words_rare"] = repeated(lambda i: get("/rollouts", word=f"answer{last}x{i}"))
-        common = opened.index.ask("SELECT rid FROM responses LIMIT 1")[0]["rid"]
-        text = opened.index.words.previews([common]).get(common, "answer word").split()[1]
+        common = session.index.query("SELECT rid FROM responses LIMIT 1")[0]["rid"]
+        text = session.index.fulltext.previews([common]).get(common, "answer word").split()[1]
         found["words_common"] = repeated(lambda i: get("/rollouts", word=text, page=1 + i))
-        found["curves_first"] = repeated(lambda i: (opened.changed("words"), get("/curves")), 5)
-        found["new_step"] = _new_step(opened, run, last + 1)
+        found["curves_first"] = repeated(new_curves, 5)
+        found["new_step"] = _new_step(session, run, last + 1)
         found["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     with timed(found, "without_index_page"):  # the same page straight from the Parquet files
         Store(run).rollouts(order_by="response_tokens", descending=True, limit=50)
     return found
 
 
-def _new_step(opened: Any, run: Path, step: int) -> dict[str, float]:
-    """Seconds from a step's file landing to its rows being counted."""
+def _new_step(session: Any, run: Path, step: int) -> dict[str, float]:
+    """Measure the seconds from the arrival of a step's file to its rows in the index."""
     writer = [sys.executable, "-m", "benchmarks.dashboard", "--step", str(run), str(step)]
     landed = float(subprocess.run(writer, check=True, capture_output=True, text=True, timeout=300).stdout)
     deadline = time.time() + 30
     while time.time() < deadline:
-        if opened.index.ask("SELECT count(*) AS n FROM responses WHERE step = ?", [step])[0]["n"]:
+        if session.index.query("SELECT count(*) AS n FROM responses WHERE step = ?", [step])[0]["n"]:
             return {"visible_s": round(time.time() - landed, 3)}
         time.sleep(0.01)
     return {"visible_s": float("inf")}
 
 
 def recorder_cost(folder: Path, rows: int = STEP_ROWS) -> dict[str, float]:
-    """What recording one step of `rows` responses costs the process that trains."""
+    """Measure what recording one step of `rows` responses costs the training process."""
     from innovator_rl.rollouts.recorder import Recorder
     from innovator_rl.rollouts.schema import RolloutRow
 
@@ -245,10 +251,10 @@ def recorder_cost(folder: Path, rows: int = STEP_ROWS) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print a JSON line a size."""
+    """Measure every size and print one JSON line per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the word index")
+    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the full-text index")
     parser.add_argument(
         "--paragraphs", type=int, default=PARAGRAPHS_EACH, help="length of a response, about 380 characters each"
     )

@@ -2,8 +2,9 @@
 
     python -m benchmarks.learn [--seeds 0,1,2] [--config configs/train/learn.yaml] [--out docs/results] [key=value ...]
 
-Each seed is a run of its own (`runs/learn-seedN`), started one after the other through the `innovator` command; a run that is done is
-taken as it is, one that was interrupted goes on. Writes `learning.json` (the figures) and `learning.png` (the curve).
+Each seed is a run of its own (`runs/learn-seedN`), started one after the other through the `innovator` command; a run
+that is done is taken as it is, one that was interrupted goes on. Writes `learning.json` (the figures) and
+`learning.png` (the curve).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ACCURACY = re.compile(r"val-core/(?P<source>[^/]+)/acc/mean@1")
 
 
 def curve(run: RunDir, steps: int) -> dict[str, dict[int, float]]:
-    """{data source: {step: share of validation questions answered right}}, to `steps`."""
+    """Return the share of right validation answers by data source and step, up to `steps`."""
     found: dict[str, dict[int, float]] = {}
     for row in run.metrics():
         if int(row["step"]) > steps:

@@ -1,8 +1,8 @@
-"""Accuracy and speed of the answer rewarders beside what one would otherwise call, in one run.
+"""Compare accuracy and speed of the answer rewards with the usual graders.
 
     python benchmarks/rewards.py [--data DIR] [--only accuracy|speed|growth]
 
-`--data` holds `verify/*.jsonl` and `gsm8k/train.jsonl.gz` (default: `shared/data` beside the checkout). Three graders
+`--data` holds `verify/*.jsonl` and `gsm8k/train.jsonl.gz` (default: `shared/data` next to the checkout). Three graders
 answer the same rows: ours, math-verify as verl calls it, and verl's MATH grader by string. Each runs in a process of
 its own that is killed after 12 s on one row, which then counts as wrong and slow. Times are processor seconds.
 """
@@ -33,19 +33,19 @@ Grader = Callable[[str, str], bool]
 
 
 def our_physics() -> Grader:
-    """The physics rewarder, on the bare answer."""
+    """Return the physics reward function, on the bare answer."""
     from rewards.physics import Physics
 
-    judge = Physics()
-    return lambda response, gold: judge(response, gold, {}).correct
+    reward = Physics()
+    return lambda response, gold: reward(response, gold, {}).correct
 
 
 def our_mathematics() -> Grader:
-    """The mathematics rewarder."""
+    """Return the mathematics reward function."""
     from rewards.mathematics import Mathematics
 
-    judge = Mathematics()
-    return lambda response, gold: judge(response, gold).correct
+    reward = Mathematics()
+    return lambda response, gold: reward(response, gold).correct
 
 
 def math_verify_as_verl() -> Grader:
@@ -69,7 +69,7 @@ def math_verify_as_verl() -> Grader:
 
 
 def verl_string() -> Grader:
-    """verl's MATH grader: normalised strings."""
+    """Return verl's MATH grader, which compares normalized strings."""
     from verl.utils.reward_score import math_reward
 
     def grade(response: str, gold: str) -> bool:
@@ -94,18 +94,19 @@ def _serve(pipe: Connection, name: str) -> None:
     while True:
         response, gold = pipe.recv()
         began = time.process_time()
-        verdict = grade(response, gold)
-        pipe.send((verdict, time.process_time() - began))
+        result = grade(response, gold)
+        pipe.send((result, time.process_time() - began))
 
 
 class Child:
-    """A grader in a process of its own, killed and begun again when a row takes too long."""
+    """A grader in its own process, replaced when a row takes too long."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.start()
 
     def start(self) -> None:
+        """Start the process."""
         context = multiprocessing.get_context("spawn")
         self.pipe, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there, self.name), daemon=True)
@@ -115,36 +116,37 @@ class Child:
         self.pipe.recv()
 
     def grade(self, response: str, gold: str) -> tuple[bool, float]:
-        """The verdict and its processor seconds."""
+        """Return the result and its processor seconds."""
         self.pipe.send((response, gold))
         if self.pipe.poll(ROW_SECONDS):
-            verdict, seconds = self.pipe.recv()
-            return bool(verdict), float(seconds)
+            result, seconds = self.pipe.recv()
+            return bool(result), float(seconds)
         self.stop()
         self.start()
         return False, ROW_SECONDS
 
     def stop(self) -> None:
+        """Kill the process."""
         self.process.kill()
         self.process.join()
 
 
 def accuracy(rows: list[dict[str, Any]], name: str) -> None:
-    """Print accuracy by category, false verdicts, and the median and longest time of each grader."""
+    """Print accuracy by category, false results, and the times of each grader."""
     by_category = sorted({row["cat"] for row in rows})
     print(f"\n{name}: {len(rows)} pairs")
     print("grader        accuracy  wrong refused/accepted   median ms  longest s   " + "  ".join(by_category))
     for grader in GRADERS:
         child = Child(grader)
-        verdicts = [child.grade(row["pred"], row["gold"]) for row in rows]
+        results = [child.grade(row["pred"], row["gold"]) for row in rows]
         child.stop()
         hits: dict[str, list[bool]] = defaultdict(list)
-        for row, (said, _) in zip(rows, verdicts, strict=True):
+        for row, (said, _) in zip(rows, results, strict=True):
             hits[row["cat"]].append(said == row["equivalent"])
         right = sum(map(sum, hits.values()))
-        refused = sum(row["equivalent"] and not said for row, (said, _) in zip(rows, verdicts, strict=True))
-        accepted = sum(said and not row["equivalent"] for row, (said, _) in zip(rows, verdicts, strict=True))
-        times = sorted(seconds for _, seconds in verdicts)
+        refused = sum(row["equivalent"] and not said for row, (said, _) in zip(rows, results, strict=True))
+        accepted = sum(said and not row["equivalent"] for row, (said, _) in zip(rows, results, strict=True))
+        times = sorted(seconds for _, seconds in results)
         shares = "  ".join(f"{sum(hits[c])}/{len(hits[c])}" for c in by_category)
         print(
             f"{grader:12}  {right / len(rows):7.1%}  {refused:8} / {accepted:<8}  {times[len(times) // 2] * 1e3:10.2f}  "
@@ -154,7 +156,7 @@ def accuracy(rows: list[dict[str, Any]], name: str) -> None:
 
 
 def padded(answer: str, size: int) -> str:
-    """A response of about `size` characters that ends in a boxed answer."""
+    """Return a response of about `size` characters that ends in a boxed answer."""
     line = "Then 3 x 7 = 21, so we carry the two, and $x^2 + 1$ is left over; step {} follows.\n"
     body = "".join(line.format(k) for k in range(size // len(line) + 1))
     return f"{body[: max(0, size - 40)]}\nThe answer is \\boxed{{{answer}}}."
@@ -175,7 +177,10 @@ def speed(golds: list[str]) -> None:
 
 
 def growth() -> None:
-    """Print milliseconds per score as the response grows: flat once the answer is found from the end."""
+    """Print milliseconds per score as the response grows.
+
+    Flat once the answer is found from the end.
+    """
     print("\nmilliseconds per score by response length, a formula in a box")
     sizes = (KILOBYTE, 10 * KILOBYTE, 100 * KILOBYTE, 1024 * KILOBYTE)
     print("grader        " + "  ".join(f"{size // KILOBYTE:6} KB" for size in sizes))

@@ -1,13 +1,13 @@
-"""The molecule rewarders beside the published reward formula of the nearest work, in one run: accuracy, what an answer
-that ignores the question earns, and speed.
-
-The published formula (MolReasoner, arXiv 2508.02066) gives 2 for the same canonical SMILES or InChI and else 0.5 + 1.5 R.
-For molecules R is the mean of four parts, of which the two that need no fragment library are computed here: the mean
-Tanimoto similarity of Morgan, MACCS and RDKit bit fingerprints, and BLEU over characters. For captions R is the mean of
-BLEU-2/4, METEOR and ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process; the
-references are in the cache of the rewarders here, the published formula reads them each time.
+"""Compare the molecule rewards with the published formula of the nearest work.
 
     python -m benchmarks.rewards_molecules [--data ../shared/data] [--rows 300] [--seed 0]
+
+Accuracy, what an answer that ignores the question earns, and speed are printed. The published formula (MolReasoner,
+arXiv 2508.02066) gives 2 for the same canonical SMILES or InChI and else 0.5 + 1.5 R. For molecules R is the mean of
+four parts, of which the two that need no fragment library are computed here: the mean Tanimoto similarity of Morgan,
+MACCS and RDKit bit fingerprints, and BLEU over characters. For captions R is the mean of BLEU-2/4, METEOR and
+ROUGE-1/2/L. Both are shown as parts of their maximum. Speed is processor time of one process; the references are in
+the cache of the reward functions here, the published formula reads them each time.
 """
 
 import argparse
@@ -38,8 +38,15 @@ _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
 _SMOOTHING = SmoothingFunction().method1
 
 
+_MACCS: Any = MACCSkeys.GenMACCSKeys  # type: ignore[attr-defined]
+
+
+def _inchi(mol: Any) -> str:
+    return str(Chem.MolToInchi(mol))  # type: ignore[no-untyped-call]
+
+
 def published_molecule(said: str, gold: str) -> float:
-    """The published formula for a SELFIES answer, as a part of its maximum of 2."""
+    """Return the published reward of a SELFIES answer, as a part of its maximum 2."""
     try:
         smiles = selfies.decoder(said)
     except selfies.DecoderError:
@@ -47,18 +54,16 @@ def published_molecule(said: str, gold: str) -> float:
     mine, theirs = Chem.MolFromSmiles(smiles), Chem.MolFromSmiles(selfies.decoder(gold))
     if mine is None:
         return 0.0
-    if Chem.MolToSmiles(mine) == Chem.MolToSmiles(theirs) or Chem.MolToInchi(mine) == Chem.MolToInchi(theirs):
+    if Chem.MolToSmiles(mine) == Chem.MolToSmiles(theirs) or _inchi(mine) == _inchi(theirs):
         return 1.0
-    pairs = [
-        (make(mine), make(theirs)) for make in (_MORGAN.GetFingerprint, MACCSkeys.GenMACCSKeys, Chem.RDKFingerprint)
-    ]
+    pairs = [(make(mine), make(theirs)) for make in (_MORGAN.GetFingerprint, _MACCS, Chem.RDKFingerprint)]
     alike = statistics.mean(DataStructs.TanimotoSimilarity(*pair) for pair in pairs)
     bleu = sentence_bleu([list(gold)], list(said) or ["-"], smoothing_function=_SMOOTHING)
-    return (0.5 + 1.5 * (alike + bleu) / 2) / 2
+    return float((0.5 + 1.5 * (alike + bleu) / 2) / 2)
 
 
 def published_caption(said: str, gold: str) -> float:
-    """The published formula for a caption, as a part of its maximum of 2."""
+    """Return the published formula for a caption, as a part of its maximum of 2."""
     return (0.5 + 1.5 * statistics.mean(text_metrics.similarities(said, gold).values())) / 2
 
 
@@ -81,7 +86,7 @@ def molecules(shared: Path, rows: int, draw: random.Random) -> list[str]:
 
 
 def edited(gold: str, draw: random.Random) -> str:
-    """The molecule with one terminal atom taken away or a methyl group added."""
+    """Return the molecule with one terminal atom taken away or a methyl group added."""
     mol = Chem.RWMol(read_molecule(gold))
     places = [
         a.GetIdx() for a in mol.GetAtoms() if a.GetTotalNumHs() and a.GetSymbol() in "CNO" and not a.GetIsAromatic()
@@ -99,12 +104,12 @@ def edited(gold: str, draw: random.Random) -> str:
 
 
 def mirrored(gold: str) -> str:
-    """The enantiomer; the molecule itself where it has none."""
+    """Return the enantiomer; the molecule itself where it has none."""
     return gold.replace("@@", "\0").replace("@", "@@").replace("\0", "@")
 
 
 def line(name: str, *values: float | str) -> None:
-    """One row of a Markdown table."""
+    """Return one row of a Markdown table."""
     print(f"| {name} | " + " | ".join(v if isinstance(v, str) else f"{v:.4f}" for v in values) + " |", flush=True)
 
 
@@ -140,7 +145,7 @@ def compare_molecules(golds: list[str], draw: random.Random) -> None:
             name, statistics.mean(published_molecule(*p) for p in pairs), statistics.mean(ours(*p).value for p in pairs)
         )
     chiral = [(mirrored(g), g) for g in golds if mirrored(g) != g]
-    wrong = [p for p in chiral if Chem.MolToInchiKey(read_molecule(p[0])) != Chem.MolToInchiKey(read_molecule(p[1]))]
+    wrong = [p for p in chiral if _inchi(read_molecule(p[0])) != _inchi(read_molecule(p[1]))]
     line(
         f"enantiomers given full marks, of {len(wrong)}",
         str(sum(published_molecule(*p) == 1 for p in wrong)),
@@ -182,7 +187,10 @@ def compare_captions(shared: Path, rows: int, draw: random.Random) -> None:
 
 
 def word_search(response: str, gold: str) -> bool:
-    """The usual True/False grader: the first of the words that occurs decides."""
+    """Return the usual True/False grader.
+
+    The first of the words that occurs decides.
+    """
     words = [word.strip(".,:;*{}()").lower() for word in response.replace("{", " ").split()]
     found = [word for word in words if word in ("true", "false", "yes", "no")]
     return bool(found) and (found[0] in ("true", "yes")) == (gold.lower() in ("true", "yes", "1"))
@@ -197,7 +205,7 @@ def compare_properties() -> None:
     right = sum(ours(c["response"], c["answer"]).correct == (c["case"] == "full") for c in cases)
     pairs = [(c["response"], c["answer"]) for c in cases] * 50
     print(f"\nTrue or False, {len(cases)} golden cases\n\n| | first word found | here |\n|---|---|---|")
-    line("judged rightly", str(theirs), str(right))
+    line("answered rightly", str(theirs), str(right))
     line("speed", rate(word_search, pairs), rate(ours, pairs))
 
 

@@ -1,12 +1,13 @@
 """How fast vLLM generates on this machine's CPU, and what the choices of dtype, packing and sampling cost: tokens per second in one run.
 
-Each configuration is an engine in a process of its own, one after another: the same model, 32 prompts of about 40 tokens,
-48 tokens each, no compilation, as in a training run. `float32` uses the project's plugin, which keeps packed weights loadable;
-"stock" is vLLM without it (the weights of its packed layers can be loaded once only). Every figure is the best of `--repeats` passes
-after a warm-up pass. "cores" is the processor time the engine got per second: below `--threads`, something else was
-running on the machine and the figure is too low.
+Each configuration is an engine in a process of its own, one after another: the same model, 32 prompts of about 40
+tokens, 48 tokens each, no compilation, as in a training run. `float32` uses the project's plugin, which keeps packed
+weights loadable; "stock" is vLLM without it (the weights of its packed layers can be loaded once only). Every figure is
+the best of `--repeats` passes after a warm-up pass. "cores" is the processor time the engine got per second: below
+`--threads`, something else was running on the machine and the figure is too low.
 
-    python benchmarks/rollout_engine.py [--model smollm2-135m] [--threads 2] [--repeats 2] [--only float32,bfloat16-stock] [--json FILE]
+    python benchmarks/rollout_engine.py [--model smollm2-135m] [--threads 2] [--repeats 2] [--only
+    float32,bfloat16-stock] [--json FILE]
 """
 
 import argparse
@@ -96,6 +97,7 @@ def in_a_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure each configuration in a process of its own and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=2)

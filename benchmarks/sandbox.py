@@ -1,11 +1,11 @@
-"""The code sandbox beside a plain subprocess and verl's prime_code, in one run: speed, tail, leaks, and who is paid.
+"""Compare the sandbox with a plain subprocess and prime_code: speed, tail, leaks.
 
     python -m benchmarks.sandbox                              about two minutes
     python -m benchmarks.sandbox --runs 100000 --only tail    p99, zombies and memory over 100,000 isolated runs
     python -m benchmarks.sandbox --only agree --leetcode train.jsonl.gz [--every 10]
 
 Speed is counted in processor seconds of this process and all its children, so that a busy machine does not distort it;
-wall times are given beside it. `agree` runs every published solution and a mutant of it, plainly and in the sandbox, and
+wall times are given next to it. `agree` runs every published solution and a mutant of it, plainly and in the sandbox, and
 lists where the two differ.
 """
 
@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rewards.code.grading import judge
+from rewards.code.grading import grade
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
@@ -52,14 +52,16 @@ CANDIDATES = {
 
 
 def cpu() -> float:
-    """Processor seconds of this process and its ended children."""
+    """Return the processor seconds of this process and its ended children."""
     uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 @contextlib.contextmanager
 def measured(name: str, count: int, unit: str) -> Iterator[dict[str, float]]:
-    start, spent, result = time.perf_counter(), cpu(), {}
+    """Print the processor time that the block takes per item."""
+    start, spent = time.perf_counter(), cpu()
+    result: dict[str, float] = {}
     yield result
     wall, used = time.perf_counter() - start, cpu() - spent - result.get("start", 0.0)
     result["per_cpu_second"] = count / used
@@ -67,7 +69,7 @@ def measured(name: str, count: int, unit: str) -> Iterator[dict[str, float]]:
 
 
 def plain(program: str, text: str) -> str:
-    """A subprocess with limits and no isolation."""
+    """Run a program in a subprocess with limits and no isolation."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
@@ -78,7 +80,7 @@ def plain(program: str, text: str) -> str:
 
 
 def starting_cost() -> float:
-    """Processor seconds of starting and ending a sandbox, which its runs do not pay again."""
+    """Return the processor seconds of starting and ending a sandbox."""
     before = cpu()
     with Sandbox():
         pass
@@ -86,19 +88,19 @@ def starting_cost() -> float:
 
 
 def speed() -> dict[str, float]:
-    """Runs and solutions per processor second."""
+    """Print runs and solutions per processor second."""
     cost = starting_cost()
     found: dict[str, float] = {}
     with measured("plain subprocess", SPEED_RUNS, "runs") as result:
         for _ in range(SPEED_RUNS):
             assert plain(PROGRAM, "1 2\n") == "3\n"
     found["plain runs"] = result["per_cpu_second"]
-    with measured("sandbox, a box for each run", SPEED_RUNS, "runs") as result:
+    with measured("sandbox, a solution for each run", SPEED_RUNS, "runs") as result:
         result["start"] = cost
         with Sandbox() as sandbox:
             for _ in range(SPEED_RUNS):
-                with sandbox.open(PROGRAM) as box:
-                    assert box.run(b"1 2\n").stdout == b"3\n"
+                with sandbox.open(PROGRAM) as solution:
+                    assert solution.run(b"1 2\n").stdout == b"3\n"
     found["isolated runs"] = result["per_cpu_second"]
     tests = {"inputs": [f"{n} 1\n" for n in range(TESTS)], "outputs": [f"{n + 1}\n" for n in range(TESTS)]}
     with measured(f"plain, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
@@ -109,7 +111,7 @@ def speed() -> dict[str, float]:
         result["start"] = cost
         with Sandbox() as sandbox:
             for _ in range(SPEED_SOLUTIONS):
-                assert judge(sandbox, PROGRAM, {"type": "stdio", **tests}, 60.0).verdict == "accepted"
+                assert grade(sandbox, PROGRAM, {"type": "stdio", **tests}, 60.0).result == "accepted"
     found["isolated solutions"] = result["per_cpu_second"]
     with measured(f"prime_code, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
         for _ in range(SPEED_SOLUTIONS):
@@ -122,42 +124,44 @@ def speed() -> dict[str, float]:
 
 
 def prime_code(program: str, tests: dict[str, Any]) -> float:
-    """verl's own score for code."""
+    """Return the score that verl gives for code."""
     from verl.utils.reward_score.prime_code import compute_score
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        score, _ = compute_score(program, tests, continuous=True)
+        score, _ = compute_score(  # type: ignore[no-untyped-call]
+            program, tests, continuous=True
+        )
     return float(score)
 
 
 def paid() -> dict[str, Any]:
-    """What each candidate is paid for three tests of a + b, and how long that takes."""
+    """Print what each candidate earns for three tests of a + b, and the time."""
     tests = {"inputs": ["1 2\n", "3 4\n", "5 6\n"], "outputs": ["3\n", "7\n", "11\n"]}
     rows: dict[str, Any] = {}
     print(f"{'candidate':<24} {'sandbox':>32}  {'prime_code':>20}")
     with Sandbox() as sandbox:
         for name, program in CANDIDATES.items():
             start = time.perf_counter()
-            verdict = judge(sandbox, program, {"type": "stdio", **tests}, 20.0)
+            graded = grade(sandbox, program, {"type": "stdio", **tests}, 20.0)
             middle = time.perf_counter()
             theirs = prime_code(program, tests)
             end = time.perf_counter()
-            rows[name] = (verdict.verdict, middle - start, theirs, end - middle)
-            ours = f"{verdict.verdict} {middle - start:6.2f} s"
+            rows[name] = (graded.result, middle - start, theirs, end - middle)
+            ours = f"{graded.result} {middle - start:6.2f} s"
             print(f"{name:<24} {ours:>32}  {theirs:10.2f} {end - middle:6.2f} s", flush=True)
     return rows
 
 
 def tail(runs: int) -> dict[str, float]:
-    """Latency, leftovers and memory over many isolated runs, a box for each."""
+    """Print latency, leftovers and memory over many isolated runs."""
     times: list[float] = []
     with Sandbox() as sandbox:
         assert sandbox._process is not None
         sizes = [resident(sandbox._process.pid)]
         for number in range(1, runs + 1):
             start = time.perf_counter()
-            with sandbox.open(PROGRAM) as box:
-                run = box.run(b"1 2\n")
+            with sandbox.open(PROGRAM) as solution:
+                run = solution.run(b"1 2\n")
             times.append(time.perf_counter() - start)
             assert run.stdout == b"3\n", run
             if number in (min(100, runs), runs):
@@ -218,7 +222,7 @@ class _Mutant(ast.NodeTransformer):
 
 
 def mutant(program: str, seed: int) -> str:
-    """The program with one small change, at a place drawn by `seed`."""
+    """Return the program with one small change, at a place drawn by `seed`."""
     counter = _Mutant(10**9)
     counter.visit(ast.parse(program))
     places = 10**9 - counter.place
@@ -226,7 +230,7 @@ def mutant(program: str, seed: int) -> str:
 
 
 def passes_plainly(row: dict[str, Any], program: str, seconds: float) -> bool:
-    """Does the program pass its check in an ordinary interpreter, within `seconds`?"""
+    """Return whether the program passes its check in an ordinary interpreter."""
     parts = (row["prompt"], program, row["test"], f"check({row['entry_point']})", "print('passed')")
     with contextlib.suppress(subprocess.TimeoutExpired):
         command = [sys.executable, "-s", "-P", "-c", "\n".join(parts)]
@@ -236,8 +240,9 @@ def passes_plainly(row: dict[str, Any], program: str, seconds: float) -> bool:
 
 
 def agree(file: Path, every: int) -> Counter[str]:
-    """Published solutions and mutants of them, plainly and in the sandbox. A mutant, which may loop for ever, gets twice
-    the time that its original took, and two seconds.
+    """Run published solutions and mutants of them, plainly and in the sandbox.
+
+    A mutant, which may loop forever, gets twice the time that its original took, and two seconds.
     """
     with gzip.open(file, "rt") as lines:
         rows = [json.loads(line) for line in lines][::every]
@@ -254,13 +259,13 @@ def agree(file: Path, every: int) -> Counter[str]:
                     "check": row["test"],
                 }
                 begun = time.monotonic()
-                verdict = judge(sandbox, program, tests, seconds, Limits(seconds=seconds))
+                graded = grade(sandbox, program, tests, seconds, Limits(seconds=seconds))
                 middle = time.monotonic()
                 natively = passes_plainly(row, program, seconds)
                 seconds = 2 + 2 * max(middle - begun, time.monotonic() - middle)
-                found[f"{kind}: plain {'passes' if natively else 'fails'}, sandbox {verdict.verdict}"] += 1
-                if natively != (verdict.verdict == "accepted"):
-                    print(f"  differ: {kind} of {row['task_id']}: plain {natively}, sandbox {verdict}", flush=True)
+                found[f"{kind}: plain {'passes' if natively else 'fails'}, sandbox {graded.result}"] += 1
+                if natively != (graded.result == "accepted"):
+                    print(f"  differ: {kind} of {row['task_id']}: plain {natively}, sandbox {graded}", flush=True)
             if number % max(1, len(rows) // 10) == 0:
                 print(f"  {number}/{len(rows)}, {time.monotonic() - start:.0f} s", flush=True)
     for name, count in sorted(found.items()):

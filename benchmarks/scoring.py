@@ -61,7 +61,7 @@ def workload(scores: int, seed: int = 0) -> list[str]:
 
 
 def expected(response: str) -> tuple[str, ...]:
-    """The reasons that a response may be scored with."""
+    """Return the reasons that a response may be scored with."""
     return FAULTS.get(response, ("correct",) if response == "yes" else ("wrong",))
 
 
@@ -84,14 +84,14 @@ def timed(pool: ScoringPool, rewarder: str, responses: list[str]) -> tuple[list[
 
 
 def with_faults(pool: ScoringPool, rewarder: str, scores: int, timeout: float, workers: int) -> bool:
-    """The same healthy samples without and with the faults among them."""
+    """Score the same healthy samples without and with faults among them."""
     responses = workload(scores)
     healthy = [response for response in responses if response not in FAULTS]
     _, alone = timed(pool, rewarder, healthy)
-    scores, together = timed(pool, rewarder, responses)
+    results, together = timed(pool, rewarder, responses)
     bad = len(responses) - len(healthy)
     bound = timeout * math.ceil(bad / workers)
-    wrong = [(r, s.reason) for r, s in zip(responses, scores, strict=True) if s.reason not in expected(r)]
+    wrong = [(r, s.reason) for r, s in zip(responses, results, strict=True) if s.reason not in expected(r)]
     alive = len(psutil.Process().children(recursive=True))
     print(f"healthy samples scored right  {len(healthy) - sum(r not in FAULTS for r, _ in wrong)} of {len(healthy)}")
     print(f"faults with their reason  {bad - sum(r in FAULTS for r, _ in wrong)} of {bad}  {wrong[:3] or ''}")
@@ -120,7 +120,7 @@ def _library(response: str) -> bool:
 
 
 def library(responses: list[str], timeout: float, workers: int) -> None:
-    """The same load, without leaks and floods (which it cannot bound), on the standard library's pool."""
+    """Run the load, without leaks and floods, on the standard library's pool."""
     tame = [response for response in responses if response not in ("leak", "flood")]
     right = 0
     pool = ProcessPoolExecutor(workers)

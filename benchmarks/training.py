@@ -1,8 +1,8 @@
 """A training run beside stock verl and beside a bare engine, as ratios in one run.
 
-Trains the same model on the same data twice, one after the other: through `innovator train`, and through verl's own `main_ppo` (its
-sync trainer, replay buffer, agent loop and reward manager; only the CPU platform of this project, without which it does not start).
-Then a bare `vllm.LLM` answers the prompts of one recorded step. Prints:
+Trains the same model on the same data twice, one after the other: through `innovator train`, and through verl's own
+`main_ppo` (its sync trainer, replay buffer, agent loop and reward manager; only the CPU platform of this project,
+without which it does not start). Then a bare `vllm.LLM` answers the prompts of one recorded step. Prints:
 
     start          command to the end of step 1, ours / stock
     step           a warm step, ours / stock
@@ -10,7 +10,8 @@ Then a bare `vllm.LLM` answers the prompts of one recorded step. Prints:
     rollout        tokens/s inside the run / tokens/s of the bare engine, same prompts, sampling and machine
     peak memory    of all processes of a run together, ours and stock (proportional set size: shared pages count once)
 
-    python -m benchmarks.training [--config configs/train/demo.yaml] [--steps 5] [--only ours,stock,bare] [--json FILE] [key=value ...]
+    python -m benchmarks.training [--config configs/train/demo.yaml] [--steps 5] [--only ours,stock,bare] [--json FILE]
+    [key=value ...]
 
 Figures of a busy machine are wrong: the load average is printed with them.
 """
@@ -45,13 +46,14 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kw
 
 
 class PeakMemory(threading.Thread):
-    """Samples the proportional set size of a process and all its descendants every two seconds."""
+    """A thread that samples the memory of a process and its descendants every 2 s."""
 
     def __init__(self, root: int) -> None:
         super().__init__(daemon=True)
         self.root, self.bytes, self._over = psutil.Process(root), 0, threading.Event()
 
     def run(self) -> None:
+        """Sample until the thread is told to end."""
         while not self._over.wait(2.0):
             total = 0
             try:
@@ -106,7 +108,7 @@ def jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def warm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Steps after the first, without those that validate or save."""
+    """Return the steps after the first that neither validate nor save."""
     rows = [row for row in rows if int(row["step"]) >= 2 and "timing_s/step" in row]
     quiet = [row for row in rows if "timing_s/testing" not in row and "timing_s/save_checkpoint" not in row]
     return quiet or rows
@@ -143,7 +145,7 @@ def ours(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def settings(options: argparse.Namespace, folder: Path) -> list[str]:
-    """What both runs change in the configuration."""
+    """Return what both runs change in the configuration."""
     return [
         "name=ours",
         f"logging.runs_dir={folder / 'runs'}",
@@ -246,7 +248,7 @@ def bare(job: Path) -> None:
 
 
 def report(found: dict[str, Any]) -> list[str]:
-    """The figures as lines."""
+    """Format the figures as lines."""
     lines = [f"load average {os.getloadavg()[0]:.1f} at the end"]
     for who in ("ours", "stock"):
         if who in found:

@@ -1,15 +1,15 @@
-"""The 53-billion-parameter checkpoint on a small machine: a full-size dry assembly, and real layers through both readers.
+"""Export the 53-billion-parameter checkpoint on a small machine, and read its first layers with both libraries.
 
-Four processes, one after another, each with its own figures:
+Processes run one after another, each with its own figures:
 
-1. `dry`: all layers of configs/upcycle/innovator-53b.yaml from a generated donor into a checksum.
-2. `write`: the first `--layers` layers at their true widths as a checkpoint on disk.
-3. `native` and `transformers`: the same tokens through the native model and through the checkpoint, in bfloat16.
+1. `dry`: all layers of configs/upcycle/innovator-53b.yaml, from a synthetic base model into checksums.
+2. `write`: the first `--layers` layers at their full widths as a checkpoint on disk.
+3. `training` and `transformers`: the same tokens through the training format and through the checkpoint, in bfloat16.
 4. `vllm`: greedy continuations of the checkpoint and their log-probabilities against transformers.
 
     python benchmarks/upcycle_assembly.py FOLDER [--layers 2] [--only dry,write,...]
 
-FOLDER must have 11 GB free for two layers and is emptied at the end; the readers take about 10 GiB of memory each.
+FOLDER needs 11 GB for two layers and is removed at the end; steps 3 and 4 take about 10 GiB of memory each.
 """
 
 import argparse
@@ -25,53 +25,57 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs/upcycle/innovator-53b.yaml"
-# A router that decides: with the default start all experts are nearly equal and rounding chooses among them.
+# With the default initialization all experts are nearly equal, and rounding would choose among them.
 SETTINGS = ["mixture.router_std=0.05"]
 PROMPT_TOKENS = 64
-STEPS = ("dry", "write", "native", "transformers", "vllm")
+STEPS = ("dry", "write", "training", "transformers", "vllm")
 SECONDS = 1500
 
 
 def dry(folder: Path, layers: int) -> dict[str, Any]:
-    from upcycle.checkpoint.convert import rehearsal, rehearse_dry
+    """Compute every file of the full model without writing any."""
+    from upcycle.checkpoint.convert import dry_run, synthetic_export
     from upcycle.config.schema import load
 
     config = load(CONFIG)
-    exported, _ = rehearsal(config, config.donor_config)
-    sums = rehearse_dry(exported, config.export.shard_bytes, lambda _line: None)
+    exported, _ = synthetic_export(config, config.base_config)
+    sums = dry_run(exported, config.export.shard_bytes, lambda _line: None)
     return {"files": len(sums), **_rate(sum(entry.bytes for entry in exported.entries.values()))}
 
 
 def write(folder: Path, layers: int) -> dict[str, Any]:
-    from upcycle.checkpoint.convert import rehearsal, rehearse_kept
+    """Write the first layers as a checkpoint."""
+    from upcycle.checkpoint.convert import synthetic_export, write_synthetic
     from upcycle.config.schema import load
 
     config = load(CONFIG, SETTINGS)
-    exported, identity = rehearsal(config, config.donor_config, layers)
-    rehearse_kept(exported, identity, folder, config.export.shard_bytes, lambda line: print(line, file=sys.stderr))
+    exported, identity = synthetic_export(config, config.base_config, layers)
+    write_synthetic(exported, identity, folder, config.export.shard_bytes, lambda line: print(line, file=sys.stderr))
     return {"tensors": len(exported.entries), **_rate(sum(entry.bytes for entry in exported.entries.values()))}
 
 
-def native(folder: Path, layers: int) -> dict[str, Any]:
+def training(folder: Path, layers: int) -> dict[str, Any]:
+    """Compute logits from the training format."""
     import torch
 
-    from upcycle.checkpoint.convert import rehearsal
+    from upcycle.checkpoint.convert import synthetic_export
     from upcycle.checkpoint.torch_io import load_weights
     from upcycle.config.schema import load
     from upcycle.model.modeling import InnovatorForCausalLM
 
     config = load(CONFIG, SETTINGS)
-    exported, _ = rehearsal(config, config.donor_config, layers)
+    exported, _ = synthetic_export(config, config.base_config, layers)
     with torch.device("meta"):
         model = InnovatorForCausalLM(exported.spec).bfloat16()
     model.to_empty(device="cpu")
-    load_weights(model, exported.native)
+    load_weights(model, exported.training)
     with torch.no_grad():
-        torch.save(model(_tokens()).logits.float(), folder / "native.pt")
+        torch.save(model(_tokens()).logits.float(), folder / "training.pt")
     return {}
 
 
 def transformers(folder: Path, layers: int) -> dict[str, Any]:
+    """Compare logits of transformers with those of the training format."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -80,7 +84,7 @@ def transformers(folder: Path, layers: int) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     with torch.no_grad():
         theirs = model(_tokens()).logits.float()
-    ours = torch.load(folder / "native.pt", weights_only=True)
+    ours = torch.load(folder / "training.pt", weights_only=True)
     difference = (ours.log_softmax(-1) - theirs.log_softmax(-1)).abs()
     return {
         "load_seconds": seconds,
@@ -91,6 +95,7 @@ def transformers(folder: Path, layers: int) -> dict[str, Any]:
 
 
 def vllm(folder: Path, layers: int) -> dict[str, Any]:
+    """Compare vLLM with transformers."""
     from innovator_rl import platform
     from upcycle.checkpoint.verify_vllm import compare
 
@@ -113,6 +118,7 @@ def _rate(size: int) -> dict[str, float]:
 
 
 def one(step: str, folder: Path, layers: int) -> None:
+    """Run one step in this process and print its figures as JSON."""
     started = time.perf_counter()
     figures = globals()[step](folder, layers)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -120,6 +126,7 @@ def one(step: str, folder: Path, layers: int) -> None:
 
 
 def main() -> None:
+    """Run the chosen steps, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=2)

@@ -1,4 +1,4 @@
-"""Resolve `rewards` and `upcycle` to the packages installed beside `innovator_rl`.
+"""Resolve `rewards` and `upcycle` to the packages next to `innovator_rl`.
 
 Both are top-level packages with common names, and Python looks for top-level names along `sys.path`, where the working
 directory often stands first: `python -m` puts it there, the reward workers and Ray's workers inherit it. A project

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ def configure(config: str | Path | RunConfig, **overrides: Any) -> RunConfig:
     Raises:
         UserError: One line for each mistake.
     """
-    words = list(_words(overrides))
+    words = list(_words(overrides, known_keys()))
     if isinstance(config, RunConfig):
         return validate(apply_overrides(config.model_dump(mode="json"), words))
     return load(find_config(str(config), "train"), words)
@@ -153,7 +153,7 @@ def score(
     from innovator_rl.scoring import ScoringPool, registry
 
     name = reward if isinstance(reward, str) else _address(reward)
-    registry.check(name)
+    registry.require_known(name)
     requests = [score_request(row, name) for row in rows]
     with ScoringPool(workers, timeout_seconds, memory_mb, code_isolation=code_isolation, warm=[name]) as pool:
         return list(pool.map(requests))
@@ -230,19 +230,28 @@ def _raise_errors(found: Iterable[Diagnostic]) -> None:
         raise UserError("\n".join(f"{d.setting} = {d.value!r}: {d.why}; {d.fix}" for d in stopping))
 
 
-def _words(overrides: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield `key=value` words: a section's settings one by one, anything else whole."""
+def _words(overrides: Mapping[str, Any], sections: Container[str] | None = None, prefix: str = "") -> Iterator[str]:
+    """Yield `key=value` words: the settings of a section one by one, any other mapping whole.
+
+    Args:
+        overrides: Values by key; a section's value is a mapping.
+        sections: The keys of the sections; None takes every mapping for one.
+        prefix: The key of the section that `overrides` belong to.
+    """
     for name, value in overrides.items():
         key = f"{prefix}.{name}" if prefix else name
-        if isinstance(value, Mapping) and key in known_keys():
-            yield from _words(value, key)
+        if isinstance(value, Mapping) and (sections is None or key in sections):
+            yield from _words(value, sections, key)
         else:
             yield f"{key}={json.dumps(value, default=str)}"
 
 
 def _address(reward: Callable[..., Any]) -> str:
     """Return `path.py:attribute` of a function or class, which a worker process can import."""
-    file = inspect.getsourcefile(reward)
+    try:
+        file = inspect.getsourcefile(reward)
+    except TypeError:  # written in C
+        file = None
     name = getattr(reward, "__qualname__", "")
     if file is None or not Path(file).is_file() or "." in name or not name:
         raise UserError(f"reward = {reward!r}: must be a function or class at the top level of a file, or a name")

@@ -1,5 +1,5 @@
-"""The project's rewarders, one module a domain, written as an outside package's would be: found by entry point, never
-imported.
+"""Built-in reward functions, one module per domain.
 
-A new one starts as a copy of the nearest here; `innovator_rl.scoring` is all of the project that it needs.
+They are written as those of another package would be: found by entry point, imported by nothing. A new one starts as a
+copy of the nearest here; `innovator_rl.scoring` is all of the project that it needs.
 """

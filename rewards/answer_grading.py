@@ -1,5 +1,7 @@
-"""The judgement that physics, mathematics and numeric stem answers share: one found answer against one reference, with
-the reason why it is not accepted.
+"""Grade one found answer against one reference.
+
+Physics, mathematics and the numeric answers of the `stem` domain share this. An answer that is not accepted gets the
+reason why.
 """
 
 from __future__ import annotations
@@ -7,11 +9,11 @@ from __future__ import annotations
 import re
 
 from innovator_rl.scoring import Score, right, wrong
-from rewards.degenerate_answers import shortcut_of
-from rewards.equivalence.compare import same
+from rewards.degenerate_answers import degenerate_reason
+from rewards.equivalence.compare import is_equivalent
 from rewards.equivalence.containers import items
 from rewards.equivalence.normalize import bare_of_parentheses, tidy
-from rewards.equivalence.numeric_equivalence import Policy
+from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, candidates, hedged
 from rewards.true_false import takes_back
 
@@ -23,42 +25,51 @@ _LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])
 
 
 def several(answer: str) -> bool:
-    """Whether a reference has several values, so that "2 or -2" is a list and no hedge."""
+    """Return whether a reference has several values.
+
+    So that "2 or -2" is a list and no hedge.
+    """
     text = tidy(answer)
     return "\\pm" in text or len(items(text).parts) > 1 or "\\cup" in text or "\\neq" in text
 
 
 def _option(label: str, text: str) -> Score:
-    """Judge an answer against the label of an option, `(b)`."""
+    """Grade an answer against the label of an option, `(b)`."""
     plain = re.sub(r"\\(?:text|mathrm|textbf|mathbf)|[{}$*]", "", text)
     places = list(_LABELS.finditer(plain))
-    said = {place.group(place.lastindex or 1) for place in places}
-    if len(said) != 1 or takes_back(plain[: places[0].start()], plain[places[0].end() :]):
-        return wrong("ambiguous_answer" if len(said) > 1 else "malformed_answer", text[:_SHOWN])
-    return right(label) if said.pop().casefold() == label.casefold() else wrong(extracted=text[:_SHOWN])
+    labels = {place.group(place.lastindex or 1) for place in places}
+    if len(labels) != 1 or takes_back(plain[: places[0].start()], plain[places[0].end() :]):
+        return wrong("ambiguous_answer" if len(labels) > 1 else "malformed_answer", text[:_SHOWN])
+    return right(label) if labels.pop().casefold() == label.casefold() else wrong(extracted=text[:_SHOWN])
 
 
-def compare(answer: str, found: Found, policy: Policy, prompt: str = "") -> Score:
-    """Judge a found answer against a reference; `prompt` is what an answer may not merely repeat."""
+def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = "") -> Score:
+    """Grade a found answer against a reference.
+
+    `prompt` is what an answer may not merely repeat.
+    """
     found = Found(bare_of_parentheses(found.text), found.kind)
     if len(found.text) > MAX_ANSWER_CHARS:
         return wrong("too_long", found.text[:100])
     if label := _OPTION.fullmatch(answer.strip()):
         return _option(label.group(1), found.text)
-    if (hedged(tidy(found.text)) or _takes_another(answer, found.text, policy)) and not (
+    if (hedged(tidy(found.text)) or _takes_another(answer, found.text, config)) and not (
         hedged(answer) or several(answer)
     ):
         return wrong("ambiguous_answer", found.text[:_SHOWN])
     reason = "wrong"
     for text in candidates(found):
-        if same(answer, text, policy):
-            shortcut = shortcut_of(text, answer, prompt)
+        if is_equivalent(answer, text, config):
+            shortcut = degenerate_reason(text, answer, prompt)
             if shortcut is None:
                 return right(text[:_SHOWN])
             reason = shortcut
     return wrong(reason, found.text[:_SHOWN])
 
 
-def _takes_another(answer: str, text: str, policy: Policy) -> bool:
-    """Whether an aside behind an answer offers another: `84 (or 85)`, but not `2 m (or 200 cm)`."""
-    return any(not same(answer, aside, policy) for aside in _ASIDE.findall(text))
+def _takes_another(answer: str, text: str, config: EquivalenceConfig) -> bool:
+    """Return whether an aside behind an answer offers another.
+
+    `84 (or 85)`, but not `2 m (or 200 cm)`.
+    """
+    return any(not is_equivalent(answer, aside, config) for aside in _ASIDE.findall(text))

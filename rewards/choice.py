@@ -1,4 +1,4 @@
-"""Multiple choice, true or false, and numeric answers: the `stem` domain (WebInstruct-verified).
+"""Score multiple choice, true or false, and numeric answers (the `stem` domain).
 
 The form of the reference decides: a letter is compared with the one letter the response commits to, a truth value
 with the one it states, anything else as a quantity. "A or B" commits to nothing and is `ambiguous_answer`: hedging
@@ -12,11 +12,11 @@ from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.answer_grading import MAX_ANSWER_CHARS, compare
-from rewards.equivalence.numeric_equivalence import Policy
+from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
-from rewards.true_false import stance, takes_back
+from rewards.true_false import parse_true_false, takes_back
 
-_VERDICTS = {"true": True, "yes": True, "correct": True, "false": False, "no": False, "incorrect": False}
+_TRUTH_VALUES = {"true": True, "yes": True, "correct": True, "false": False, "no": False, "incorrect": False}
 _LETTER_GOLD = re.compile(r"\(?([A-Z])\)?(?:[.):]\s.*)?", re.DOTALL)
 _LETTER_ONLY = re.compile(r"\W*(?:option|choice|answer)?\W*([A-Za-z])\W*", re.IGNORECASE)
 _LETTER_LEAD = re.compile(r"\W*(?:(?i:option|choice)\s*)?[(\[*]*([A-Z])[)\].:*]+(?:\s|$|[*])")
@@ -26,17 +26,17 @@ _ARTICLE = re.compile(r"[AI]\s+(?!is\b|or\b|and\b|but\b)[a-z]")
 _REASON = re.compile(r"\b(?:because|since|whereas)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore)\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
-NUMERIC = Policy()
+NUMERIC = EquivalenceConfig()
 
 
 def options(prompt: str) -> dict[str, str]:
-    """The labelled options that a prompt lists, label to text."""
+    """Return the labelled options that a prompt lists, label to text."""
     found = {label: text.strip().rstrip(".").lower() for label, text in _OPTION.findall(prompt[-20_000:])}
     return found if len(found) >= 2 else {}
 
 
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
-    """The labels that an answer commits to."""
+    """Return the labels that an answer commits to."""
     text = re.sub(r"\\(?:text|mathrm|mathbf|textbf|mathsf)\s*\{([^{}]*)\}", r"\1", found.text)
     text = unmarked(_REASON.split(unmarked(text))[0])
     known = set(listed) or set("ABCDEFGHIJ")
@@ -69,18 +69,20 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
 
 
 def offers_all(response: str) -> bool:
-    """Whether a final part ends with a list of labelled options, and so leaves the choice to the reader."""
+    """Return whether a final part ends with a list of labelled options, choosing none."""
     lines = [line for line in final_part(response)[-MAX_ANSWER_CHARS:].splitlines() if line.strip()][-2:]
     leads = {lead.group(1) for line in lines if (lead := _LETTER_LEAD.match(line))}
     return len(leads) > 1
 
 
 class Choice:
-    """Rewards the option, truth value or number of the reference. No `info` is used; options are read from `prompt`
-    if listed there.
+    """Reward the option, truth value or number of the reference.
+
+    No `info` is used; options are read from `prompt` if listed there.
     """
 
     def __call__(self, response: str, answer: str, prompt: str) -> Score:
+        """Score one response."""
         gold = unmarked(answer)
         if not gold:
             return abstain("bad_reference")
@@ -92,24 +94,24 @@ class Choice:
         if label := _LETTER_GOLD.fullmatch(gold):
             if found.kind in ("bare", "tail") and offers_all(response):
                 return wrong("ambiguous_answer", found.text[:200])
-            return _judge(letters(found, options(prompt)), label.group(1), found.text)
-        if gold.lower() in _VERDICTS:
-            return judge_truth(found, _VERDICTS[gold.lower()])
+            return _grade_labels(letters(found, options(prompt)), label.group(1), found.text)
+        if gold.lower() in _TRUTH_VALUES:
+            return grade_truth_value(found, _TRUTH_VALUES[gold.lower()])
         return compare(answer, found, NUMERIC, prompt)
 
     def __repr__(self) -> str:
         return "Choice()"
 
 
-def judge_truth(found: Found, gold: bool) -> Score:
+def grade_truth_value(found: Found, gold: bool) -> Score:
     """Compare the truth value that an answer states with the reference."""
-    side = stance(found.text)
+    side = parse_true_false(found.text)
     if isinstance(side, str):
         return wrong("malformed_answer" if side == "neither" else "ambiguous_answer", found.text[:200])
     return right(str(side)) if side == gold else wrong(extracted=str(side))
 
 
-def _judge(chosen: set[Any], gold: str, text: str) -> Score:
+def _grade_labels(chosen: set[Any], gold: str, text: str) -> Score:
     if not chosen:
         return wrong("malformed_answer", text[:200])
     if len(chosen) > 1:

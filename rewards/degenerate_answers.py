@@ -1,5 +1,7 @@
-"""What agrees with a reference without being an answer: the question repeated (`echo`), and arithmetic that is left to
-the reader (`unevaluated`). A chain such as `4 J + 3 J = 7 J` is neither, for one of its members is the answer.
+"""Find text that agrees with a reference without being an answer.
+
+They are the question repeated (`echo`), and arithmetic that is left to the reader (`unevaluated`). A chain such as
+`4 J + 3 J = 7 J` is neither, for one of its members is the answer.
 """
 
 from __future__ import annotations
@@ -29,29 +31,31 @@ _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
 
 
-def shortcut_of(text: str, gold: str, prompt: str = "") -> str | None:
-    """`echo` or `unevaluated` where a text that agrees with a reference is no answer, else None."""
+def degenerate_reason(text: str, gold: str, prompt: str = "") -> str | None:
+    """Return `echo` or `unevaluated` where an agreeing text is no answer, else None."""
     if echoes(text, gold, prompt):
         return "echo"
     return "unevaluated" if unevaluated(text, gold) else None
 
 
 def echoes(text: str, gold: str, prompt: str) -> bool:
-    """Whether a text repeats a piece of the prompt that is more than a bare number and differs from the reference.
+    """Return whether a text repeats a piece of the prompt, not the reference.
 
-    Compared token by token, without white space, dollars, brackets and punctuation.
+    A bare number may be repeated. The comparison goes token by token, without white space, dollars, brackets and
+    punctuation.
     """
     if not prompt:
         return False
-    asked = f" {_tokens(prompt[-MAX_PROMPT_CHARS:])} "
+    question = f" {_tokens(prompt[-MAX_PROMPT_CHARS:])} "
     members, golds = _members(text), _members(gold)
-    return all(_repeats(member, asked) and not any(_alike(member, one) for one in golds) for member in members)
+    return all(_repeats(member, question) and not any(_alike(member, one) for one in golds) for member in members)
 
 
 def unevaluated(text: str, gold: str) -> bool:
-    """Whether a text leaves to the reader what makes a plain number or quantity of it: numbers joined by + - or a
-    product sign, a sum, product or integral. Fractions, roots, powers, signs, powers of ten are numbers; an exact form
-    such as `(\\sqrt{5}-1)/2` may stand for a decimal.
+    r"""Return whether a text leaves the arithmetic of a number to the reader.
+
+    That is numbers joined by + - or a product sign, a sum, product or integral. Fractions, roots, powers, signs and
+    powers of ten are numbers; an exact form such as `(\sqrt{5}-1)/2` may stand for a decimal.
     """
     golds = _members(gold)
     parts = items(golds[-1]).parts
@@ -63,7 +67,7 @@ def unevaluated(text: str, gold: str) -> bool:
 
 
 def _members(text: str) -> list[str]:
-    """The members of a chain of equalities, a lone name aside."""
+    """Return the members of a chain of equalities, a lone name aside."""
     members = split_top(tidy(text), "=")
     return [member for member in members if not _NAME.fullmatch(member)] or members
 
@@ -74,14 +78,14 @@ def _tokens(text: str) -> str:
     return " ".join(re.sub(r"(\.\d*?)0+$", r"\1", token).rstrip(".") if "." in token else token for token in tokens)
 
 
-def _repeats(member: str, asked: str) -> bool:
-    said = _tokens(member)
-    telling = " " in said and re.search(r"[^A-Za-z\s\\']", said) is not None
-    return telling and f" {said} " in asked and not _NUMBER.fullmatch(said)
+def _repeats(member: str, question: str) -> bool:
+    tokens = _tokens(member)
+    telling = " " in tokens and re.search(r"[^A-Za-z\s\\']", tokens) is not None
+    return telling and f" {tokens} " in question and not _NUMBER.fullmatch(tokens)
 
 
 def _alike(member: str, gold: str) -> bool:
-    """Whether two texts say the same thing in the same way, another spelling of the unit aside."""
+    """Return whether two strings are the same but for the spelling of the unit."""
     if _tokens(member) == _tokens(gold):
         return True
     if quantity(member) is None or quantity(gold) is None or _arithmetic(member):

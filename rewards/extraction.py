@@ -1,8 +1,8 @@
-"""Where the final answer stands in a response: the part after the thinking, the last box, an answer tag, a phrase, or
-a bare answer.
+"""Find the final answer in a response.
 
-Plain string scanning, linear in the length of the response: a regular expression over 30,000 characters of reasoning
-costs more than the judgement itself, and a nested quantifier over a model's text is a way to hang.
+It is looked for in the part after the thinking: the last box, an answer tag, a phrase, or a bare answer. Plain string
+scanning is linear in the length of the response: a regular expression over 30,000 characters of reasoning costs more
+than the grading itself, and a nested quantifier over a model's text is a way to hang.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LIMITED = re.compile(
     re.IGNORECASE,
 )
 _FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_LAST_SAID = re.compile(
+_LAST_STATED = re.compile(
     r"^.*(?:\b(?:is|it's|are|equals?|be|gives?|get|obtain|have|yields?)\s*:?\s+|[:=≈]\s*)(\S.*)$", re.DOTALL
 )
 _LAST_NUMBER = re.compile(r"(?:^|[\s$(~≈])([-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?![\w^/])(?:\s*[^\s\d.,;]+)?)[^\d]*$")
@@ -47,8 +47,9 @@ _MAX_GAP = 40
 
 @dataclass(frozen=True)
 class Found:
-    """An answer's text and how it was marked. `bare` is a response that is nothing but the answer, `tail` an unmarked
-    last line.
+    """An answer's text and how it was marked.
+
+    `bare` is a response that is nothing but the answer, `tail` an unmarked last line.
     """
 
     text: str
@@ -56,8 +57,9 @@ class Found:
 
 
 def final_part(response: str, limit: int = MAX_FINAL_CHARS) -> str:
-    """What follows the thinking, at most the last `limit` characters of it. A response that never leaves its `<think>`
-    part has no final part.
+    """Return what follows the thinking, at most the last `limit` characters of it.
+
+    A response that never leaves its `<think>` part has no final part.
     """
     window = response[-limit:]
     if stop := _SPECIAL.search(window, max(0, len(window) - MAX_TAIL_CHARS)):
@@ -72,7 +74,7 @@ def final_part(response: str, limit: int = MAX_FINAL_CHARS) -> str:
 
 
 def box_at(text: str, start: int) -> tuple[str, int] | None:
-    """The content of the box that begins at `start`, braces matched, and where it ends; None if it is never closed."""
+    """Return the content and the end of the box at `start`; None if never closed."""
     opening = start + len("\\boxed" if text.startswith("\\boxed", start) else "\\fbox")
     while text[opening : opening + 1].isspace():
         opening += 1
@@ -95,14 +97,14 @@ def box_at(text: str, start: int) -> tuple[str, int] | None:
 
 
 def boxed(text: str) -> str | None:
-    """The content of the last `\\boxed{...}` or `\\fbox{...}`; None when there is none or it is never closed."""
+    r"""Return the content of the last `\boxed{...}` or `\fbox{...}`; None if cut off."""
     start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
     found = box_at(text, start) if start >= 0 else None
     return found[0] if found else None
 
 
 def all_boxed(text: str) -> list[str]:
-    """Every box outside other boxes, in order."""
+    """Return every box outside other boxes, in order."""
     return [content for content, _, _ in _boxes(text)]
 
 
@@ -118,7 +120,10 @@ def _boxes(text: str) -> list[tuple[str, int, int]]:
 
 
 def last_boxes(text: str) -> tuple[str, int] | None:
-    """The last box together with those that "and", "or" or a comma join to it, as one answer, and how many they are."""
+    """Return the last box with those joined to it as one answer, and their number.
+
+    "And", "or" or a comma join boxes.
+    """
     last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
     if last < 0 or box_at(text, last) is None:
         return None
@@ -142,7 +147,11 @@ def _joins(gap: str) -> bool:
 
 
 def find_answer(response: str) -> Found | None:
-    """The final answer of a response; None when its final part is empty or its last box is cut off."""
+    """Return the final answer of a response.
+
+    Returns:
+        None when its final part is empty or its last box is cut off.
+    """
     text = bare_of_parentheses(final_part(response))
     if not text:
         return None
@@ -153,8 +162,8 @@ def find_answer(response: str) -> Found | None:
         content = boxed(inner) if "\\boxed" in inner else inner
         return Found(content, "tag") if content else None
     if "\\boxed" in text or "\\fbox" in text:
-        if said := _said_after_boxes(text):
-            return Found(said, "phrase")
+        if stated := _stated_after_boxes(text):
+            return Found(stated, "phrase")
         boxes = last_boxes(text)
         return Found(boxes[0], "boxed") if boxes and boxes[0] else None
     tail = text[-MAX_TAIL_CHARS:]
@@ -164,18 +173,18 @@ def find_answer(response: str) -> Found | None:
             return Found(line, "phrase")
     phrases = list(_PHRASE.finditer(tail))
     if phrases:
-        said = _first_sentence(tail[phrases[-1].end() :])
-        if said:
-            return Found(said, "phrase")
+        stated = _first_sentence(tail[phrases[-1].end() :])
+        if stated:
+            return Found(stated, "phrase")
     return _unmarked_answer(text, tail)
 
 
-def _said_after_boxes(text: str) -> str | None:
-    """What a "final answer is" behind every box says, where that is a number or a formula."""
+def _stated_after_boxes(text: str) -> str | None:
+    """Return what a "final answer is" behind every box states: a number or a formula."""
     last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
     phrases = list(_FINAL.finditer(text, max(last, len(text) - MAX_TAIL_CHARS)))
-    said = _first_sentence(text[phrases[-1].end() :]) if phrases else ""
-    return said if re.search(r"[\d$\\]", said) and len(said) <= MAX_BARE_CHARS else None
+    stated = _first_sentence(text[phrases[-1].end() :]) if phrases else ""
+    return stated if re.search(r"[\d$\\]", stated) and len(stated) <= MAX_BARE_CHARS else None
 
 
 def _unmarked_answer(text: str, tail: str) -> Found | None:
@@ -190,8 +199,9 @@ def _unmarked_answer(text: str, tail: str) -> Found | None:
 
 
 def _first_sentence(text: str) -> str:
-    """Up to the end of the sentence or line; a display formula or a box that follows on the next line belongs to
-    it.
+    """Return the text up to the end of the sentence or line.
+
+    A display formula or a box that follows on the next line belongs to it.
     """
     text = text.lstrip()
     for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("$", "$"), ("\\(", "\\)")):
@@ -206,21 +216,23 @@ def _first_sentence(text: str) -> str:
 
 
 def hedged(text: str) -> bool:
-    """Whether an answer offers alternatives."""
+    """Return whether an answer offers alternatives."""
     return bool(_HEDGE.search(text))
 
 
 def candidates(found: Found) -> list[str]:
-    """Readings of an answer, the whole first; of a sentence also its last formula, what it says last ("... is 5 m") and
-    its only number, unless it denies or limits what it says.
+    """Return readings of an answer, the whole first.
+
+    Of a sentence there are also its last formula, its last statement ("... is 5 m") and its only number, unless it
+    denies or limits what it states.
     """
     texts = [found.text]
     if found.kind == "boxed" or not _WORD.search(found.text):
         return texts
     plain = re.sub(r"[*\s.]+$", "", found.text)
     matches = [*_FORMULA.finditer(plain, max(0, len(plain) - MAX_BARE_CHARS))][-1:]
-    if said := _LAST_SAID.match(plain):
-        matches.append(said)
+    if stated := _LAST_STATED.match(plain):
+        matches.append(stated)
     if (number := _LAST_NUMBER.search(plain)) and (
         found.kind in ("tail", "bare") or len(re.findall(r"\d+", plain)) == 1
     ):

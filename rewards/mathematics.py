@@ -1,6 +1,6 @@
-"""Mathematics with a closed-form answer: plain numbers exactly and fast, everything else by `rewards.equivalence`.
+"""Score closed-form answers: numbers exactly, others by `rewards.equivalence`.
 
-The policy is a mathematician's: symbols may be negative, 2.999 is not 3, and a decimal agrees with an exact value only
+The config is a mathematician's: symbols may be negative, 2.999 is not 3, and a decimal agrees with an exact value only
 if that rounds to it at three figures or more. Hedged answers ("2 or 3") are turned away, and so is `8 = 7`.
 """
 
@@ -11,10 +11,10 @@ from fractions import Fraction
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.answer_grading import MAX_ANSWER_CHARS, compare
-from rewards.equivalence.numeric_equivalence import Policy
+from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import find_answer, hedged, last_boxes, unmarked
 
-POLICY = Policy(measured=False, positive=False)
+POLICY = EquivalenceConfig(measured=False, positive=False)
 _INTEGER = re.compile(r"-?\d{1,30}")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?|[-+]?\.\d+")
 _DRESSING = re.compile(r"\\(?:text|mathrm|mbox)\s*\{[^{}]*\}|\\[$!,;: ]|[$]|\\(?:left|right)(?=[()\[\]])")
@@ -23,7 +23,7 @@ MAX_DIGITS = 400
 
 
 def number(text: str) -> Fraction | None:
-    """The exact value of a plain number, with currency signs and thousands separators; None for anything else."""
+    """Return the exact value of a plain number; None for others."""
     plain = _DRESSING.sub("", text).replace("{,}", ",").replace("−", "-").strip()
     if fraction := _LATEX_FRACTION.fullmatch(plain):
         sign, above, below = fraction.groups()
@@ -37,11 +37,13 @@ def number(text: str) -> Fraction | None:
 
 
 class Mathematics:
-    """Rewards an answer equal to the reference. Reads the last box (or boxes joined by "and"), an answer phrase, a bare
-    answer, else the last line.
+    """Reward an answer equal to the reference.
+
+    It is read from the last box (or boxes joined by "and"), an answer phrase, a bare answer, else the last line.
     """
 
     def __call__(self, response: str, answer: str, prompt: str = "") -> Score:
+        """Score one response."""
         gold = unmarked(answer.rsplit("####", 1)[-1])
         if "\\boxed" in gold and (boxes := last_boxes(gold)):
             gold = boxes[0]
@@ -55,11 +57,11 @@ class Mathematics:
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
         text = unmarked(found.text)
-        target, said = number(gold), None if hedged(text) else number(text)
-        if target is not None and said is not None:
-            if said == target:
+        target, predicted = number(gold), None if hedged(text) else number(text)
+        if target is not None and predicted is not None:
+            if predicted == target:
                 return right(text)
-            if said.denominator == target.denominator == 1:
+            if predicted.denominator == target.denominator == 1:
                 return wrong(extracted=text[:200])
         return compare(gold, found, POLICY, prompt)
 

@@ -1,4 +1,4 @@
-"""Answers to a problem in several parts: which statement of a response answers which reference.
+"""Match the statements of a response to the parts of a problem.
 
 The parts of a response are its last boxes, or the lines of its last box, gathered under their marks `(a)`, `(b)`. The
 references are met in order. A part may state more than is asked, but not two values for one thing: `x = 1, x = 2`
@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rewards.degenerate_answers import shortcut_of
-from rewards.equivalence.compare import same
+from rewards.degenerate_answers import degenerate_reason
+from rewards.equivalence.compare import is_equivalent
 from rewards.equivalence.containers import items
 from rewards.equivalence.equations import name_of
 from rewards.equivalence.normalize import split_top, tidy
-from rewards.equivalence.numeric_equivalence import Policy
+from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import all_boxed, final_part, find_answer
 
 MAX_STATEMENTS, MAX_BOX_CHARS = 60, 8_000
@@ -31,16 +31,19 @@ _COLON = re.compile(r"\\text\s*\{[^{}]*[:,]\s*\}|^\s*\\text\s*\{[^{}]*\}\s*(?=\S
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One statement of a part: its text, the part's number, and the name on its left-hand side."""
+class PartStatement:
+    """One statement of a part.
+
+    Its text, the part's number, and the name on its left-hand side.
+    """
 
     text: str
     part: int
     name: str | None
 
 
-def statements_of(response: str, count: int) -> list[Statement]:
-    """The statements of a response to a problem in `count` parts, in order."""
+def statements_of(response: str, count: int) -> list[PartStatement]:
+    """Return the statements of a response to a problem in `count` parts, in order."""
     text = final_part(response)
     boxes = all_boxed(text)
     if not boxes:
@@ -48,7 +51,7 @@ def statements_of(response: str, count: int) -> list[Statement]:
         boxes = [found.text] if found else []
     if len(boxes) >= count:
         return [_statement(box, part) for part, box in enumerate(boxes[-count:])]
-    found_parts: list[Statement] = []
+    found_parts: list[PartStatement] = []
     for box in boxes:
         for part in _parts(box[:MAX_BOX_CHARS]):
             number = found_parts[-1].part + 1 if found_parts else 0
@@ -75,31 +78,33 @@ def _pieces(part: str) -> list[str]:
     return pieces if len(pieces) <= 1 or all(map(str.strip, pieces)) else [part]
 
 
-def _statement(text: str, part: int) -> Statement:
+def _statement(text: str, part: int) -> PartStatement:
     text = _COLON.sub("", text) if len(_COLON.sub("", text).strip(" ,.;")) > 1 else text
     sides = split_top(tidy(text), "=")
-    return Statement(text, part, name_of(sides[0]) if len(sides) > 1 else None)
+    return PartStatement(text, part, name_of(sides[0]) if len(sides) > 1 else None)
 
 
-def met(golds: list[str], said: list[Statement], policy: Policy, prompt: str = "") -> int:
-    """How many references the statements meet, in order."""
+def met(golds: list[str], stated: list[PartStatement], config: EquivalenceConfig, prompt: str = "") -> int:
+    """Return how many references the statements meet, in order."""
     place = count = 0
     for gold in golds:
-        for index in range(place, len(said)):
-            if same(gold, said[index].text, policy) and not shortcut_of(said[index].text, gold, prompt):
-                count += _is_only(said[index], said)
+        for index in range(place, len(stated)):
+            if is_equivalent(gold, stated[index].text, config) and not degenerate_reason(
+                stated[index].text, gold, prompt
+            ):
+                count += _is_only(stated[index], stated)
                 place = index + 1
                 break
     return count
 
 
-def _is_only(statement: Statement, said: list[Statement]) -> bool:
-    """Whether a part states nothing else under the same name, or two values without one."""
+def _is_only(statement: PartStatement, stated: list[PartStatement]) -> bool:
+    """Return whether a part states nothing else under the same name."""
     rivals = [
         other
-        for other in said
+        for other in stated
         if other.part == statement.part and other is not statement and other.name == statement.name
     ]
     if statement.name is None:
         rivals = [other for other in rivals if not re.search(r"\\text|[<>=]|\\le|\\ge", other.text)]
-    return all(same(statement.text, other.text) for other in rivals)
+    return all(is_equivalent(statement.text, other.text) for other in rivals)

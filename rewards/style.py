@@ -1,6 +1,7 @@
-"""How a response is written, apart from whether it is right: its think/answer structure, repetition, language and
-length. Each is a named term between 0 and 1; `correct` says that all of them pass, so that `style >> physics` makes
-them a gate and `physics + 0.1 * style` a bonus.
+"""Score how a response is written, apart from whether it is right.
+
+Its think/answer structure, repetition, language and length are named terms between 0 and 1; `correct` means that all
+of them pass, so that `style >> physics` makes them a gate and `physics + 0.1 * style` a bonus.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ PASS = 0.5
 
 
 def structure(response: str) -> float:
-    """1 for one `<think>...</think>` that opens the response and an answer behind it; 0.5 for an answer without any
-    thinking; 0 for tags that repeat, cross or never close, and for nothing behind the thinking.
+    """Score the think/answer structure.
+
+    Returns:
+        1 for one `<think>...</think>` that opens the response and an answer behind it; 0.5 for an answer without any
+        thinking; 0 for tags that repeat, cross or never close, and for nothing behind the thinking.
     """
     counts = [response.count(tag) for tag in _TAGS]
     if counts == [0, 0, 0, 0]:
@@ -49,8 +53,11 @@ def structure(response: str) -> float:
 
 
 def repetition(response: str, size: int = 20) -> float:
-    """1 where no run of `size` words returns, falling with the share of the last words that stand in a returning run,
-    and with how far the text compresses beyond what prose does (a loop without spaces has no words to count).
+    """Score the absence of repetition.
+
+    Returns:
+        1 where no run of `size` words returns, falling with the share of the last words that stand in a returning run,
+        and with how far the text compresses beyond what prose does (a loop without spaces has no words to count).
     """
     text = response[-WINDOW_CHARS:]
     words = text.split()
@@ -64,8 +71,9 @@ def repetition(response: str, size: int = 20) -> float:
 
 
 def language(response: str, prompt: str) -> float:
-    """The share of letters written in a script that the prompt uses too; 1 for a response without letters. Greek always
-    counts as formulas.
+    """Return the share of letters written in a script that the prompt uses too.
+
+    It is 1 for a response without letters. Greek always counts as formulas.
     """
     allowed = {_script(char) for char in prompt[-WINDOW_CHARS:] if char.isalpha()} | {"LATIN", "GREEK"}
     letters = [char for char in response[-WINDOW_CHARS:] if char.isalpha()]
@@ -82,14 +90,15 @@ def _script(char: str) -> str:
 
 
 def length(response: str, longest: int, slack: int) -> float:
-    """1 up to `longest` characters, falling to 0 over the next `slack`."""
+    """Return 1 up to `longest` characters, falling to 0 over the next `slack`."""
     return max(0.0, min(1.0, 1.0 - (len(response) - longest) / slack))
 
 
 @dataclass(frozen=True)
 class Style:
-    """The terms that are switched on, each 0..1; the value is the least of them. Characters, not tokens: a rewarder
-    knows no tokenizer.
+    """The terms that are switched on, each 0..1; the value is the least of them.
+
+    Lengths are characters, not tokens: a reward function has no tokenizer.
     """
 
     use_structure: bool = True
@@ -100,6 +109,7 @@ class Style:
     slack: int = 20_000
 
     def __call__(self, response: str, prompt: str = "") -> Score:
+        """Score one response."""
         terms: dict[str, float] = {}
         if self.use_structure:
             terms["structure"] = structure(response)

@@ -1,7 +1,7 @@
-"""Which side a statement takes: true or false, with its negations undone; and whether it takes back what it names.
+"""Read which side a statement takes, and whether it takes back what it names.
 
-Read as a commitment: one of true, false, yes, no (or 1, 0, T, F standing alone). Not one: both sides, neither side,
-"could be true", "true or not", "I cannot tell".
+A commitment is one of true, false, yes, no (or 1, 0, T, F standing alone), with negations undone. Both sides, neither
+side, "could be true", "true or not" and "I cannot tell" are none.
 """
 
 from __future__ import annotations
@@ -49,15 +49,21 @@ _TAKEN_BACK = re.compile(
 
 
 def takes_back(before: str, after: str) -> bool:
-    """Whether a statement denies or leaves open what stands between two texts: `not C`, `all except C`, `C is wrong`.
-    Another sentence, a conclusion's premises and a reason given for it do not count.
+    """Return whether a statement denies or leaves open what stands between two strings.
+
+    Examples are `not C`, `all except C`, `C is wrong`. Another sentence, a conclusion's premises and a reason given
+    for it do not count.
     """
-    said = _CONCLUSION.split(before)[-1], _REASON.split(after)[0]
-    return bool(_DENIAL.search(said[0]) or _TAKEN_BACK.match(said[1]))
+    around = _CONCLUSION.split(before)[-1], _REASON.split(after)[0]
+    return bool(_DENIAL.search(around[0]) or _TAKEN_BACK.match(around[1]))
 
 
-def stance(text: str) -> bool | str:
-    """The side a statement takes; `both` where it takes both or leaves it open, `neither` where it names none."""
+def parse_true_false(text: str) -> bool | str:
+    """Return the side that a statement takes.
+
+    Returns:
+        `both` where it takes both or leaves it open, `neither` where it names none.
+    """
     plain = _LABEL.sub("", _TEX_TEXT.sub(r"\1", text).strip()).strip()
     only = alone(plain)
     if only is not None:
@@ -79,7 +85,10 @@ def stance(text: str) -> bool | str:
 
 
 def _words(text: str) -> list[re.Match[str]]:
-    """Verdict words; `correct` and `wrong` count as such only where they are what something is said to be."""
+    """Return the truth words of a text.
+
+    `correct` and `wrong` count only as the predicate of a statement.
+    """
     return [
         word
         for word in _WORD.finditer(text)
@@ -93,6 +102,6 @@ def _side(word: str) -> bool:
 
 
 def alone(text: str) -> bool | None:
-    """The side of a text that is nothing but a verdict."""
+    """Return the side of a text that is nothing but a truth value."""
     plain = _LABEL.sub("", unmarked(_TEX_TEXT.sub(r"\1", text))).strip("{}()[]\"'`*.!$ \n").lower()
     return True if plain in _TRUE else False if plain in _FALSE else None

@@ -18,7 +18,7 @@ EXPECTED = {
 """Regular expression of a skip's reason -> why it is allowed."""
 
 BROWSER = r"needs Chromium"
-"""Allowed on a machine without a browser, and announced; continuous integration sets INNOVATOR_REQUIRE_BROWSER=1."""
+"""Allowed where INNOVATOR_REQUIRE_BROWSER is not 1, and announced; `make test` and continuous integration set it."""
 
 
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -1,11 +1,11 @@
-"""`innovator dashboard`: the page on which people read what their models really do.
+"""Serve the web UI for inspecting rollouts: `innovator dashboard`.
 
     innovator dashboard                          the runs in runs/, at http://127.0.0.1:8000
     innovator dashboard /shared/runs --port 9000
-    innovator dashboard --demo                   made-up runs, without training
+    innovator dashboard --demo                   synthetic runs, without training
     INNOVATOR_DASHBOARD_TOKEN=... innovator dashboard --host 0.0.0.0
 
-It reads files only: no trainer needs to run, and none notices. On another address than loopback a token is required.
+It only reads files, so no trainer needs to run. Any address but loopback requires a token.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from innovator_rl.errors import UserError
 from innovator_rl.runs.run_dir import resolve_runs_dir
+
+if TYPE_CHECKING:
+    from innovator_rl.dashboard.health.thresholds import Thresholds
 
 SHUTDOWN_SECONDS = 3
 
@@ -32,18 +35,14 @@ def dashboard(
     runs_dir: Annotated[str, typer.Argument(metavar="[RUNS_DIR]", help="Folder of run directories.")] = "runs",
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: any free one.")] = 8000,
-    demo: Annotated[bool, typer.Option("--demo", help="Show made-up runs too.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Include synthetic demo runs.")] = False,
     token: Annotated[
         str | None,
-        typer.Option(
-            "--token", envvar="INNOVATOR_DASHBOARD_TOKEN", help="What a browser must present; see the address printed."
-        ),
+        typer.Option("--token", envvar="INNOVATOR_DASHBOARD_TOKEN", help="Token that every browser must present."),
     ] = None,
-    thresholds: Annotated[
-        Path | None, typer.Option("--health", help="YAML file with other thresholds of the alarms.")
-    ] = None,
+    thresholds: Annotated[Path | None, typer.Option("--health", help="YAML file with alert thresholds.")] = None,
 ) -> None:
-    """Serve the page over the runs in RUNS_DIR until Ctrl-C."""
+    """Serve the web UI for the runs in RUNS_DIR until Ctrl-C."""
     from innovator_rl.dashboard.health.thresholds import read_thresholds
     from innovator_rl.dashboard.web.security import check_token
 
@@ -61,7 +60,7 @@ def dashboard(
 
 @contextlib.contextmanager
 def _terminated_in_order() -> Iterator[None]:
-    """SIGTERM leaves by an exception, so that made-up runs are deleted; uvicorn raises it again when it has closed."""
+    """Turn SIGTERM into an exception, so that synthetic runs are deleted; uvicorn raises it again after closing."""
     before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         yield
@@ -70,7 +69,7 @@ def _terminated_in_order() -> Iterator[None]:
 
 
 def _roots(runs_dir: str, demo: bool) -> list[Path]:
-    """The folder of runs; a run's own directory stands for the folder it lies in."""
+    """Return the folder of runs; a run's own directory stands for its parent."""
     root = resolve_runs_dir(runs_dir)
     if (root / "run.json").is_file():
         root = root.parent
@@ -79,7 +78,7 @@ def _roots(runs_dir: str, demo: bool) -> list[Path]:
     if demo:
         return []
     raise UserError(
-        f"there is no folder {str(root)!r}: name the folder of your runs, or look at made-up ones with --demo"
+        f"RUNS_DIR={str(root)!r}: folder not found; give the folder of your runs, or show synthetic ones with --demo"
     )
 
 
@@ -87,26 +86,24 @@ def _roots(runs_dir: str, demo: bool) -> list[Path]:
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        opened = socket.socket(family, socket.SOCK_STREAM)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(address)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
     except OSError as error:
         raise UserError(
-            f"cannot listen on --host {host} --port {port}: {error.strerror}; --port 0 takes a free one"
+            f"cannot listen on --host {host} --port {port}: {error.strerror}; use --port 0 for a free port"
         ) from error
-    with opened:
-        yield opened
+    with listening:
+        yield listening
 
 
 def _serve(
-    roots: list[Path], host: str, token: str | None, limits: object, demo: bool, listening: socket.socket
+    roots: list[Path], host: str, token: str | None, limits: Thresholds, demo: bool, listening: socket.socket
 ) -> None:
     import uvicorn
 
     from innovator_rl.dashboard.app import create_app
-    from innovator_rl.dashboard.health.thresholds import Thresholds
 
-    assert isinstance(limits, Thresholds)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     app = create_app(roots, host=host, token=token, thresholds=limits, demo=demo)
     config = uvicorn.Config(
@@ -114,7 +111,8 @@ def _serve(
     )
     name = f"[{host.strip('[]')}]" if ":" in host else host
     address = f"http://{name}:{listening.getsockname()[1]}/"
+    config.load()  # imports what the server needs, so that a signal after the line below finds it ready
     typer.echo(
-        f"dashboard: {address}{'?token=...' if token else ''}  over {', '.join(map(str, roots))}  (Ctrl-C ends it)"
+        f"dashboard: {address}{'?token=...' if token else ''}  over {', '.join(map(str, roots))}  (Ctrl-C to stop)"
     )
     uvicorn.Server(config).run(sockets=[listening])

@@ -30,8 +30,6 @@ from innovator_rl.scoring import registry
 from innovator_rl.scoring.authoring import scaffold, validate
 
 app = make_app("List, write and check rewarders; score files and recorded runs.")
-app.command("score")(score_file)
-app.command("rescore")(rescore_run)
 
 
 @app.command("list")
@@ -93,6 +91,10 @@ def check(
         validate.watch(lambda: validate.watched(rewarder, golden), _tolerant(once))
     except KeyboardInterrupt:
         raise typer.Exit(0 if ready and ready[-1] else 1) from None
+
+
+app.command("score")(score_file)
+app.command("rescore")(rescore_run)
 
 
 def _resolve(name: str) -> tuple[str, str | None]:

@@ -47,7 +47,7 @@ def list_all(as_json: AsJson = False, runs_dir: RunsDir = "runs") -> None:
     for row in rows:
         reward = "" if row["reward"] is None else f"{row['reward']:.3f}"
         age = "" if row["heartbeat_age"] is None else f"{duration(row['heartbeat_age'])} ago"
-        what = row["phase"] if row["status"] in ("starting", "running") else row["detail"]
+        what = row["phase"] if row["status"] in ("starting", "running") else _last_line(row["detail"])
         table.append((row["name"], row["status"], row["steps"], str(row["attempt"]), age, reward, what))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
     for line in table:
@@ -167,7 +167,7 @@ def _overview(run: RunDir, store: Store) -> dict[str, Any]:
 
 def _overview_lines(run: RunDir, store: Store, facts: dict[str, Any]) -> list[str]:
     state = run.state()
-    lines = [f"{run.name}: {state.status}" + (f" ({state.detail})" if state.detail else "")]
+    lines = [f"{run.name}: {state.status}" + (f" ({_last_line(state.detail)})" if state.detail else "")]
     if state.live:
         lines[0] += f", {state.phase} for {duration(state.phase_age)}"
     lines.append(f"step       {facts['steps']}, attempt {state.attempt}, on {facts['host']} (process {facts['pid']})")
@@ -248,6 +248,11 @@ def _response_lines(row: dict[str, Any], with_prompt: bool = False) -> list[str]
     if row.get("error"):
         lines.append(f"  error: {_short(row['error'])}")
     return [*lines, *(f"  {line}" for line in _short(row.get("response")).splitlines())]
+
+
+def _last_line(cause: str) -> str:
+    """Return the last line of a cause: that of a remote traceback is the exception itself."""
+    return (cause.strip().splitlines() or [""])[-1].strip()
 
 
 def _short(text: str | None) -> str:

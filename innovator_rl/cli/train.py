@@ -62,7 +62,7 @@ def _launch(prepared: api.PreparedRun) -> None:
     try:
         launch(prepared.config, prepared.files)
     except (StopRequested, KeyboardInterrupt) as stop:
-        sys.stderr.write(f"innovator: {stop or 'stopped at once'}\n")
+        sys.stderr.write(f"innovator: {str(stop) or 'stopped at once'}\n")
         raise typer.Exit(130) from None
     except UserError:
         raise

@@ -1,1 +1,1 @@
-"""Training data: recipes, readers and generated tasks become problems, problems become the rows that verl trains on."""
+"""Build training data: recipes to problems, problems to the rows that verl trains on."""

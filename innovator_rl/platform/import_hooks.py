@@ -20,7 +20,7 @@ Callback = Callable[[ModuleType], None]
 
 
 class _PostImportFinder(MetaPathFinder):
-    """Finds nothing itself: it asks the other finders and wraps the loader they return."""
+    """A finder that finds nothing itself: it wraps the loader of the other finders."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[Callback]] = {}
@@ -29,6 +29,7 @@ class _PostImportFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Return the spec of a module that is waited for, with a wrapped loader."""
         if fullname not in self.waiting or fullname in self._searching:
             return None
         self._searching.add(fullname)  # the search below comes back through this finder
@@ -57,7 +58,7 @@ _FINDER = _PostImportFinder()
 
 
 def after_import(name: str, callback: Callback) -> None:
-    """Call `callback(module)` once: now if the module is loaded, otherwise right after its import."""
+    """Call `callback(module)` once: now if the module is loaded, else after its import."""
     module = sys.modules.get(name)
     if module is not None and not _is_half_loaded(module):
         callback(module)
@@ -69,5 +70,5 @@ def after_import(name: str, callback: Callback) -> None:
 
 
 def _is_half_loaded(module: ModuleType) -> bool:
-    """Whether the module's own import statement has not returned yet (the flag importlib keeps on the spec)."""
+    """Return whether the module's import has not returned yet, by importlib's own flag."""
     return bool(getattr(module.__spec__, "_initializing", False))

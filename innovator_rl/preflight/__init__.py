@@ -1,11 +1,10 @@
-"""What is wrong with a run before Ray starts: every silent trap as a finding with its setting, its reason and its
-remedy.
+"""Find what is wrong with a run before Ray starts, as diagnostics with setting, value, reason and fix.
 
-    findings = check(config)
-    stop = [finding for finding in findings if finding.severity == "error"]
+    diagnostics = check(config)
+    stop = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
 
 A check reads files and this machine; it starts nothing, downloads nothing and builds nothing. Errors are what would
-end, hang or silently spoil the run; warnings are what people regret later.
+end, hang or silently spoil the run; warnings are what users regret later.
 """
 
 from collections.abc import Sequence
@@ -36,27 +35,31 @@ def check(
     validation_files: Sequence[str | Path] | None = None,
     deep: bool = False,
 ) -> list[Diagnostic]:
-    """Every finding about `config`, errors first.
+    """Check a run; errors come first.
 
-    `train_files` and `validation_files` are the files that the entries of `data.train` and `data.validation` stand
-    for, where the caller resolved them; otherwise entries that are paths are looked at and names are checked for
-    existence. `machine` and `platform` replace this machine. `deep` imports verl to prove that its plugin works, and the rewarders in
-    use, in a process apart.
+    Args:
+        config: the run.
+        machine: replaces this machine.
+        platform: replaces the platform that the run would use here.
+        train_files: the files of `data.train` where the caller resolved its entries; otherwise entries that are paths
+            are read, and names are checked for existence.
+        validation_files: the same for `data.validation`.
+        deep: import verl to prove that its plugin works, and import the rewarders in use in a process of their own.
     """
-    case, found = describe(
+    context, found = describe(
         config, machine=machine, platform=platform, train_files=train_files, validation_files=validation_files
     )
     found += chain(
-        algorithm.check(case),
-        model.check(case),
-        data.check(case),
-        reward.check(case, deep),
-        resources.check(case),
-        run_dir.check(case),
-        software.check(case, deep),
-        _passthrough(case),
+        algorithm.check(context),
+        model.check(context),
+        data.check(context),
+        reward.check(context, deep),
+        resources.check(context),
+        run_dir.check(context),
+        software.check(context, deep),
+        _verl_overrides(context),
     )
-    return sorted(found, key=lambda finding: ORDER[finding.severity])
+    return sorted(found, key=lambda diagnostic: ORDER[diagnostic.severity])
 
 
 def describe(
@@ -67,7 +70,7 @@ def describe(
     train_files: Sequence[str | Path] | None = None,
     validation_files: Sequence[str | Path] | None = None,
 ) -> tuple[PreflightContext, list[Diagnostic]]:
-    """The case that the checks look at, and what was found while describing it."""
+    """Return the context that the checks read, and what was found while describing it."""
     platform = platform or detect_platform(config)
     facts, folder, found = model.look(config.model.path)
     groups = []
@@ -81,7 +84,7 @@ def describe(
             files, wrong = data.files(entries, key)
             groups.append(files)
             found += wrong
-    case = PreflightContext(
+    context = PreflightContext(
         config=config,
         machine=machine or Machine.here(),
         platform=platform,
@@ -92,16 +95,16 @@ def describe(
         validation=groups[1],
         run_dir=resolve_runs_dir(config.logging.runs_dir) / config.name,
     )
-    return case, found
+    return context, found
 
 
-def errors(findings: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Those that stop a run."""
-    return [finding for finding in findings if finding.severity == "error"]
+def errors(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the diagnostics that stop a run."""
+    return [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
 
 
-def _passthrough(case: PreflightContext) -> list[Diagnostic]:
+def _verl_overrides(context: PreflightContext) -> list[Diagnostic]:
     return [
-        Diagnostic(f"verl.{problem.key}", problem.value, problem.why, problem.fix)
-        for problem in verl_overrides.problems(case.config, case.facts())
+        Diagnostic(setting=f"verl.{problem.key}", value=problem.value, why=problem.why, fix=problem.fix)
+        for problem in verl_overrides.problems(context.config, context.runtime_context())
     ]

@@ -1,4 +1,4 @@
-"""What every check looks at: the run, the machine, the model, the data, and the values that `auto` stands for."""
+"""Describe what every check reads: the run, the machine, the model, the data and the values of `auto`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from innovator_rl.preflight.machine import Machine
 
 @dataclass(frozen=True)
 class PreflightContext:
-    """A run about to be judged. `model` is None where its config.json could not be read without the network."""
+    """A run that is about to be checked. `model` is None where its config.json could not be read without the network."""
 
     config: RunConfig
     machine: Machine
@@ -34,8 +34,8 @@ class PreflightContext:
         """The address of an existing Ray cluster that the run will join, as launch decides it."""
         return self.config.resources.ray_address or self.machine.environment.get("RAY_ADDRESS") or None
 
-    def facts(self) -> RuntimeContext:
-        """The facts with which verl's configuration can be written for judging."""
+    def runtime_context(self) -> RuntimeContext:
+        """Return the context with which verl's configuration can be composed for a check."""
         return RuntimeContext(
             model_path=str(self.model_folder or self.config.model.path),
             is_moe=bool(self.model and self.model.is_moe),

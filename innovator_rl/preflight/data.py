@@ -1,4 +1,4 @@
-"""Are the data there, readable, with the columns that a row needs, enough of them, and does somebody judge each row."""
+"""Check the data: present, readable, with the columns that a row needs, and enough rows."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -15,7 +15,7 @@ CHARACTERS_PER_TOKEN = 8  # more than any tokenizer averages over a prompt: a bo
 
 
 def files(entries: Sequence[str], key: str) -> tuple[tuple[DataFile, ...], list[Diagnostic]]:
-    """The entries that are file paths, looked at; a dataset's name is checked for existence only."""
+    """Read the entries that are file paths; check the names of datasets for existence only."""
     found, wrong = [], []
     for entry in entries:
         if is_path(entry):
@@ -27,7 +27,9 @@ def files(entries: Sequence[str], key: str) -> tuple[tuple[DataFile, ...], list[
                 if near
                 else "give a .parquet file, or build the dataset with `innovator data build`"
             )
-            wrong.append(Diagnostic(key, entry, "neither a file nor a dataset in datasets/ or data/", hint))
+            wrong.append(
+                Diagnostic(setting=key, value=entry, why="neither a file nor a dataset in datasets/ or data/", fix=hint)
+            )
     return tuple(found), wrong
 
 
@@ -47,89 +49,109 @@ def _dataset_names() -> list[str]:
     return sorted({found.parent.name for root in roots() for found in (root / "datasets").glob(f"*/{RECIPE}")})
 
 
-def check(case: PreflightContext) -> Iterator[Diagnostic]:
-    """Findings about the rows."""
-    yield from _presence(case)
-    for key, group in (("data.train", case.train), ("data.validation", case.validation)):
+def check(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check the rows."""
+    yield from _presence(context)
+    for key, group in (("data.train", context.train), ("data.validation", context.validation)):
         for file in group:
-            yield from _file(case, key, file)
-    yield from _amount(case)
-    yield from _mixture(case)
+            yield from _file(context, key, file)
+    yield from _amount(context)
+    yield from _mixture(context)
 
 
-def _presence(case: PreflightContext) -> Iterator[Diagnostic]:
-    data, schedule = case.config.data, case.config.schedule
-    if not data.train and not case.train:
-        yield Diagnostic("data.train", (), "there is nothing to train on", "list files or datasets")
-    if not data.validation and not case.validation and (schedule.validate_every or schedule.validate_before):
+def _presence(context: PreflightContext) -> Iterator[Diagnostic]:
+    data, schedule = context.config.data, context.config.schedule
+    if not data.train and not context.train:
+        yield Diagnostic(
+            setting="data.train", value=(), why="there is nothing to train on", fix="list files or datasets"
+        )
+    if not data.validation and not context.validation and (schedule.validate_every or schedule.validate_before):
         why = "schedule.validate_every and schedule.validate_before ask for validation, and there are no rows for it"
         yield Diagnostic(
-            "data.validation",
-            (),
-            why,
-            "list files or datasets, or set schedule.validate_every=0 schedule.validate_before=false",
+            setting="data.validation",
+            value=(),
+            why=why,
+            fix="list files or datasets, or set schedule.validate_every=0 schedule.validate_before=false",
         )
     both = sorted({entry for entry in data.train if is_path(entry)} & set(data.validation))
     if both:
-        yield Diagnostic("data.validation", both[0], "the same file is trained on", "validate on other rows")
+        yield Diagnostic(
+            setting="data.validation", value=both[0], why="the same file is trained on", fix="validate on other rows"
+        )
 
 
-def _file(case: PreflightContext, key: str, file: DataFile) -> Iterator[Diagnostic]:
+def _file(context: PreflightContext, key: str, file: DataFile) -> Iterator[Diagnostic]:
     name = str(file.path)
     if file.problem:
-        yield Diagnostic(key, name, file.problem, "give a readable .parquet file")
+        yield Diagnostic(setting=key, value=name, why=file.problem, fix="give a readable .parquet file")
         return
     if file.rows == 0:
-        yield Diagnostic(key, name, "the file has no rows", "build it again")
+        yield Diagnostic(setting=key, value=name, why="the file has no rows", fix="build it again")
         return
     missing = sorted(COLUMNS - file.columns)
     if missing:
-        yield Diagnostic(key, name, f"lacks the columns {', '.join(missing)}", "build it with `innovator data build`")
+        yield Diagnostic(
+            setting=key,
+            value=name,
+            why=f"lacks the columns {', '.join(missing)}",
+            fix="build it with `innovator data build`",
+        )
         return
     if file.wrong:
-        yield Diagnostic(key, name, f"rows without {'; '.join(file.wrong)}", "build it with `innovator data build`")
-    limit = case.config.data.max_prompt_tokens
+        yield Diagnostic(
+            setting=key,
+            value=name,
+            why=f"rows without {'; '.join(file.wrong)}",
+            fix="build it with `innovator data build`",
+        )
+    limit = context.config.data.max_prompt_tokens
     if file.shortest_prompt is not None and file.rows <= 2_000 and file.shortest_prompt > limit * CHARACTERS_PER_TOKEN:
         why = (
             f"every prompt of {name} is longer (the shortest has {file.shortest_prompt} characters), so none would "
             "be left"
         )
-        yield Diagnostic("data.max_prompt_tokens", limit, why, f"set about {file.shortest_prompt // 3} or more")
-
-
-def _amount(case: PreflightContext) -> Iterator[Diagnostic]:
-    if not case.train or any(file.problem for file in case.train) or len(case.train) < len(case.config.data.train):
-        return
-    rows, step = sum(file.rows for file in case.train), case.config.algorithm.prompts_per_step
-    if 0 < rows < step:
         yield Diagnostic(
-            "algorithm.prompts_per_step",
-            step,
-            f"data.train has {rows} rows, so a step would ask the same prompt twice",
-            f"set at most {rows}, or add data",
+            setting="data.max_prompt_tokens", value=limit, why=why, fix=f"set about {file.shortest_prompt // 3} or more"
         )
 
 
-def _mixture(case: PreflightContext) -> Iterator[Diagnostic]:
-    mixture = case.config.data.mixture
-    sources = {source for file in case.train for source in file.sources}
-    if not mixture or not sources or len(case.train) < len(case.config.data.train):
+def _amount(context: PreflightContext) -> Iterator[Diagnostic]:
+    if (
+        not context.train
+        or any(file.problem for file in context.train)
+        or len(context.train) < len(context.config.data.train)
+    ):
+        return
+    rows, step = sum(file.rows for file in context.train), context.config.algorithm.prompts_per_step
+    if 0 < rows < step:
+        yield Diagnostic(
+            setting="algorithm.prompts_per_step",
+            value=step,
+            why=f"data.train has {rows} rows, so a step would draw the same prompt twice",
+            fix=f"set at most {rows}, or add data",
+        )
+
+
+def _mixture(context: PreflightContext) -> Iterator[Diagnostic]:
+    mixture = context.config.data.mixture
+    sources = {source for file in context.train for source in file.sources}
+    if not mixture or not sources or len(context.train) < len(context.config.data.train):
         return
     for name in mixture:
         if name not in sources:
             near = get_close_matches(name, sorted(sources), 3, 0.5) or sorted(sources)
             yield Diagnostic(
-                f"data.mixture.{name}",
-                mixture[name],
-                "no row of data.train has this data_source",
-                f"there are: {', '.join(near[:8])}",
+                setting=f"data.mixture.{name}",
+                value=mixture[name],
+                why="no row of data.train has this data_source",
+                fix=f"there are: {', '.join(near[:8])}",
             )
     left_out = sorted(sources - set(mixture))
     if left_out:
         yield Diagnostic(
-            "data.mixture",
-            dict(mixture),
-            f"no weight for {', '.join(left_out[:8])}: these rows are never asked",
-            "add a weight or remove the data",
-            "warning",
+            setting="data.mixture",
+            value=dict(mixture),
+            why=f"no weight for {', '.join(left_out[:8])}: these rows are never drawn",
+            fix="add a weight or remove the data",
+            severity="warning",
         )

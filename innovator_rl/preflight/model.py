@@ -1,7 +1,7 @@
-"""Does the model exist, is it whole, and can both engines run it with these lengths and this parallelism.
+"""Check the model: complete, and able to run in both engines with these lengths and this parallelism.
 
-Nothing is built or downloaded for a check: a made model that does not exist yet is known by its shape, a hub id by the
-local cache.
+Nothing is built or downloaded for a check. The shape of a built-in model that does not exist yet is known here, and a hub
+id is looked up in the local cache.
 """
 
 import json
@@ -20,7 +20,7 @@ from innovator_rl.preflight.diagnostic import Diagnostic
 # vLLM's CPU attention (CPUAttentionBackend.get_supported_head_sizes, vLLM 0.28).
 CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 
-MADE_SHAPES: dict[str, dict[str, Any]] = {
+BUILT_IN_SHAPES: dict[str, dict[str, Any]] = {
     "tiny-qwen2": {**SHAPE, "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]},
     "tiny-qwen2-moe": {**SHAPE, **EXPERTS, "model_type": "qwen2_moe", "architectures": ["Qwen2MoeForCausalLM"]},
     "smollm2-135m": {
@@ -39,11 +39,11 @@ MADE_SHAPES: dict[str, dict[str, Any]] = {
 
 
 def look(path: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
-    """(facts, folder, findings) of `model.path`, without building or fetching anything."""
+    """Return (model, folder, diagnostics) of `model.path`, without building or fetching anything."""
     if path in BUILT_IN_MODELS:
         folder = default_cache_dir() / path
         known = folder if (folder / "config.json").is_file() else None
-        return from_config(MADE_SHAPES[path], path), known, []
+        return from_config(BUILT_IN_SHAPES[path], path), known, []
     try:
         place = resolve(path)
         if isinstance(place, str):
@@ -53,13 +53,27 @@ def look(path: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
         return (
             None,
             None,
-            [Diagnostic("model.path", path, str(error), "give a checkpoint's folder, a hub id or a made model")],
+            [
+                Diagnostic(
+                    setting="model.path",
+                    value=path,
+                    why=str(error),
+                    fix="give a checkpoint's folder, a hub id or a built-in model",
+                )
+            ],
         )
     except (OSError, ValueError) as error:
         return (
             None,
             None,
-            [Diagnostic("model.path", path, f"config.json cannot be read: {error}", "fetch the checkpoint again")],
+            [
+                Diagnostic(
+                    setting="model.path",
+                    value=path,
+                    why=f"config.json cannot be read: {error}",
+                    fix="fetch the checkpoint again",
+                )
+            ],
         )
 
 
@@ -74,40 +88,49 @@ def _hub(hub_id: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
         "no folder here and not in the local hub cache: its context length, memory and parallelism stay unchecked "
         "until it is downloaded"
     )
-    return None, None, [Diagnostic("model.path", hub_id, why, "download it before the run", "warning")]
+    return (
+        None,
+        None,
+        [Diagnostic(setting="model.path", value=hub_id, why=why, fix="download it before the run", severity="warning")],
+    )
 
 
-def check(case: PreflightContext) -> Iterator[Diagnostic]:
-    """Findings about the model and the engines that run it."""
-    if case.model_folder is not None:
-        yield from _folder(case, case.model_folder)
-    if case.model is not None:
-        yield from _lengths(case, case.model)
-        yield from _parallelism(case, case.model)
-    yield from _precision(case)
+def check(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check the model and the engines that run it."""
+    if context.model_folder is not None:
+        yield from _folder(context, context.model_folder)
+    if context.model is not None:
+        yield from _lengths(context, context.model)
+        yield from _parallelism(context, context.model)
+    yield from _precision(context)
 
 
-def _folder(case: PreflightContext, folder: Path) -> Iterator[Diagnostic]:
-    path = case.config.model.path
+def _folder(context: PreflightContext, folder: Path) -> Iterator[Diagnostic]:
+    path = context.config.model.path
     if not [*folder.glob("*.safetensors"), *folder.glob("*.bin")]:
-        yield Diagnostic("model.path", path, "the folder has no weights (*.safetensors)", "fetch the checkpoint again")
+        yield Diagnostic(
+            setting="model.path",
+            value=path,
+            why="the folder has no weights (*.safetensors)",
+            fix="fetch the checkpoint again",
+        )
     if not any(
         (folder / name).is_file()
         for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
     ):
         yield Diagnostic(
-            "model.path",
-            path,
-            "the folder has no tokenizer",
-            "copy tokenizer.json and tokenizer_config.json beside the weights",
+            setting="model.path",
+            value=path,
+            why="the folder has no tokenizer",
+            fix="copy tokenizer.json and tokenizer_config.json next to the weights",
         )
     elif not _has_chat_template(folder):
         why = "the tokenizer has no chat template: verl would find every prompt too long and train on nothing"
-        yield Diagnostic("model.path", path, why, "add chat_template.jinja to the folder")
+        yield Diagnostic(setting="model.path", value=path, why=why, fix="add chat_template.jinja to the folder")
     settings = json.loads((folder / "config.json").read_text())
-    if settings.get("auto_map") and not case.config.model.trust_remote_code:
+    if settings.get("auto_map") and not context.config.model.trust_remote_code:
         why = "the checkpoint brings its own Python code (auto_map in config.json)"
-        yield Diagnostic("model.trust_remote_code", False, why, "read that code, then set true")
+        yield Diagnostic(setting="model.trust_remote_code", value=False, why=why, fix="read that code, then set true")
 
 
 def _has_chat_template(folder: Path) -> bool:
@@ -119,70 +142,82 @@ def _has_chat_template(folder: Path) -> bool:
         return False
 
 
-def _lengths(case: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
-    prompt, response = case.config.data.max_prompt_tokens, case.config.rollout.max_response_tokens
+def _lengths(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
+    prompt, response = context.config.data.max_prompt_tokens, context.config.rollout.max_response_tokens
     if prompt >= model.max_positions:
         yield Diagnostic(
-            "data.max_prompt_tokens",
-            prompt,
-            f"the model reads {model.max_positions} tokens in all",
-            f"set less than {model.max_positions}",
+            setting="data.max_prompt_tokens",
+            value=prompt,
+            why=f"the model reads {model.max_positions} tokens in all",
+            fix=f"set less than {model.max_positions}",
         )
     elif prompt + response > model.max_positions:
         yield Diagnostic(
-            "rollout.max_response_tokens",
-            response,
-            f"with data.max_prompt_tokens = {prompt} it exceeds the model's {model.max_positions} positions",
-            f"set at most {model.max_positions - prompt}",
+            setting="rollout.max_response_tokens",
+            value=response,
+            why=f"with data.max_prompt_tokens = {prompt} it exceeds the model's {model.max_positions} positions",
+            fix=f"set at most {model.max_positions - prompt}",
         )
 
 
-def _parallelism(case: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
-    parallel = case.config.rollout.tensor_parallel
+def _parallelism(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
+    parallel = context.config.rollout.tensor_parallel
     key = "rollout.tensor_parallel"
-    if case.platform == "cpu" and model.head_dim not in CPU_HEAD_SIZES:
+    if context.platform == "cpu" and model.head_dim not in CPU_HEAD_SIZES:
         yield Diagnostic(
-            "model.path",
-            case.config.model.path,
-            f"vLLM's CPU attention has no kernel for head_dim {model.head_dim}",
-            f"take a model with one of {CPU_HEAD_SIZES}",
+            setting="model.path",
+            value=context.config.model.path,
+            why=f"vLLM's CPU attention has no kernel for head_dim {model.head_dim}",
+            fix=f"take a model with one of {CPU_HEAD_SIZES}",
         )
     if parallel == 1:
         return
-    if case.platform == "cpu":
-        yield Diagnostic(key, parallel, "a CPU run keeps each rollout replica in one process", "set 1")
+    if context.platform == "cpu":
+        yield Diagnostic(
+            setting=key, value=parallel, why="a CPU run keeps each rollout replica in one process", fix="set 1"
+        )
         return
-    if case.workers % parallel:
-        yield Diagnostic(key, parallel, f"does not divide the run's {case.workers} accelerators", "set a divisor")
+    if context.workers % parallel:
+        yield Diagnostic(
+            setting=key,
+            value=parallel,
+            why=f"does not divide the run's {context.workers} accelerators",
+            fix="set a divisor",
+        )
     if model.heads % parallel:
-        yield Diagnostic(key, parallel, f"does not divide the model's {model.heads} attention heads", "set a divisor")
+        yield Diagnostic(
+            setting=key,
+            value=parallel,
+            why=f"does not divide the model's {model.heads} attention heads",
+            fix="set a divisor",
+        )
     elif model.kv_heads % parallel and parallel % model.kv_heads:
         yield Diagnostic(
-            key,
-            parallel,
-            f"neither divides the model's {model.kv_heads} key-value heads nor is a multiple of them",
-            "set a divisor",
+            setting=key,
+            value=parallel,
+            why=f"neither divides the model's {model.kv_heads} key-value heads nor is a multiple of them",
+            fix="set a divisor",
         )
 
 
-def _precision(case: PreflightContext) -> Iterator[Diagnostic]:
+def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
     if (
-        case.platform == "cpu"
-        and "bfloat16" in (case.resolved.dtype, case.resolved.rollout_dtype)
-        and not case.machine.native_bfloat16
+        context.platform == "cpu"
+        and "bfloat16" in (context.resolved.dtype, context.resolved.rollout_dtype)
+        and not context.machine.native_bfloat16
     ):
-        key = "model.dtype" if case.resolved.dtype == "bfloat16" else "rollout.dtype"
+        key = "model.dtype" if context.resolved.dtype == "bfloat16" else "rollout.dtype"
         yield Diagnostic(
-            key,
-            "bfloat16",
-            "this CPU has no bfloat16 instructions: minutes where float32 takes seconds",
-            "set float32",
-            "warning",
+            setting=key,
+            value="bfloat16",
+            why="this CPU has no bfloat16 instructions: minutes where float32 takes seconds",
+            fix="set float32",
+            severity="warning",
         )
-    if case.platform == "cpu" and case.resolved.remove_padding:
+    if context.platform == "cpu" and context.resolved.remove_padding:
         yield Diagnostic(
-            "algorithm.remove_padding",
-            True,
-            "verl's packed attention needs flash-attention, which CPUs do not have",
-            "set false",
+            setting="algorithm.remove_padding",
+            value=True,
+            why="verl's packed attention needs flash-attention, which CPUs do not have",
+            fix="set false",
         )

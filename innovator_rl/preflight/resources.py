@@ -1,4 +1,4 @@
-"""Can the run be placed: Ray slots, accelerators, threads, memory, shared memory, disk."""
+"""Check that the run can be placed: Ray slots, accelerators, threads, memory, shared memory, disk."""
 
 import socket
 from collections.abc import Iterator
@@ -16,52 +16,55 @@ TRAINING_BYTES, CHECKPOINT_BYTES = 16, 12
 PROCESSES_BYTES = 3 * GIB  # Ray, driver, rollout server, interpreters with torch: measured on a run of a tiny model
 
 
-def check(case: PreflightContext) -> Iterator[Diagnostic]:
-    """Findings about the machine or cluster."""
-    yield from _ray(case)
-    yield from _accelerators(case)
-    yield from _threads(case)
-    yield from _ports(case)
-    if case.cluster is None:
-        yield from _memory(case)
-        yield from _shared_memory(case)
-    yield from _disk(case)
+def check(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check the machine or cluster."""
+    yield from _ray(context)
+    yield from _accelerators(context)
+    yield from _threads(context)
+    yield from _ports(context)
+    if context.cluster is None:
+        yield from _memory(context)
+        yield from _shared_memory(context)
+    yield from _disk(context)
 
 
-def _ray(case: PreflightContext) -> Iterator[Diagnostic]:
-    resources = case.config.resources
-    needed = placement_cpus(case.config)
-    if case.cluster is None:
+def _ray(context: PreflightContext) -> Iterator[Diagnostic]:
+    resources = context.config.resources
+    needed = placement_cpus(context.config)
+    if context.cluster is None:
         if resources.ray_cpus != "auto" and resources.ray_cpus < needed:
             why = (
-                f"verl asks for {BUNDLE_CPUS} CPU slots a worker and some for its services: with fewer the run "
-                "waits for ever, silently"
+                f"verl asks for {BUNDLE_CPUS} CPU slots per worker and some for its services: with fewer the run "
+                "waits forever, silently"
             )
             yield Diagnostic(
-                "resources.ray_cpus", resources.ray_cpus, why, f"set auto, or at least {needed} (slots, not cores)"
+                setting="resources.ray_cpus",
+                value=resources.ray_cpus,
+                why=why,
+                fix=f"set auto, or at least {needed} (slots, not cores)",
             )
         if resources.nodes > 1:
             yield Diagnostic(
-                "resources.nodes",
-                resources.nodes,
-                "a Ray started here has one node",
-                "set resources.ray_address to the cluster",
+                setting="resources.nodes",
+                value=resources.nodes,
+                why="a Ray started here has one node",
+                fix="set resources.ray_address to the cluster",
             )
         return
     if resources.ray_cpus != "auto":
         yield Diagnostic(
-            "resources.ray_cpus",
-            resources.ray_cpus,
-            "an existing cluster (resources.ray_address) has its own slots",
-            "leave it auto",
+            setting="resources.ray_cpus",
+            value=resources.ray_cpus,
+            why="an existing cluster (resources.ray_address) has its own slots",
+            fix="leave it auto",
         )
-    problem = _unreachable(case.cluster)
+    problem = _unreachable(context.cluster)
     if problem:
         yield Diagnostic(
-            "resources.ray_address",
-            resources.ray_address,
-            problem,
-            "start the cluster, or leave it out to start Ray here",
+            setting="resources.ray_address",
+            value=resources.ray_address,
+            why=problem,
+            fix="start the cluster, or leave it out to start Ray here",
         )
 
 
@@ -81,121 +84,142 @@ def _unreachable(address: str) -> str:
     return ""
 
 
-def _accelerators(case: PreflightContext) -> Iterator[Diagnostic]:
-    wanted, there = case.config.resources.accelerators_per_node, len(case.machine.accelerator_memory)
-    if case.platform == "cpu":
-        if wanted > case.machine.cores:
+def _accelerators(context: PreflightContext) -> Iterator[Diagnostic]:
+    wanted, there = context.config.resources.accelerators_per_node, len(context.machine.accelerator_memory)
+    if context.platform == "cpu":
+        if wanted > context.machine.cores:
             yield Diagnostic(
-                "resources.accelerators_per_node", wanted, f"worker processes for {case.machine.cores} cores", "set 1"
+                setting="resources.accelerators_per_node",
+                value=wanted,
+                why=f"worker processes for {context.machine.cores} cores",
+                fix="set 1",
             )
         return
-    if case.cluster is not None:
+    if context.cluster is not None:
         return  # the cluster's nodes are not this machine
     if there == 0:
         key = "resources.platform"
         yield Diagnostic(
-            key,
-            case.config.resources.platform,
-            "this machine shows no accelerator (nvidia-smi)",
-            "set cpu, or start the run where the accelerators are",
+            setting=key,
+            value=context.config.resources.platform,
+            why="this machine shows no accelerator (nvidia-smi)",
+            fix="set cpu, or start the run where the accelerators are",
         )
     elif wanted > there:
-        yield Diagnostic("resources.accelerators_per_node", wanted, f"this machine has {there}", f"set at most {there}")
-
-
-def _threads(case: PreflightContext) -> Iterator[Diagnostic]:
-    asked = threads(case.config) if case.config.resources.threads != "auto" else 0
-    if case.platform == "cpu" and asked > case.machine.cores:
-        why = f"more than this machine's {case.machine.cores} cores: the threads wait for each other"
-        yield Diagnostic("resources.threads", asked, why, f"set auto or at most {case.machine.cores}")
-
-
-def _ports(case: PreflightContext) -> Iterator[Diagnostic]:
-    if case.machine.free_ports < PORTS:
-        why = f"Ray, vLLM and the queue of a run bind up to {PORTS} TCP ports, only {case.machine.free_ports} could be bound"
         yield Diagnostic(
-            "machine free ports",
-            case.machine.free_ports,
-            why,
-            "end what holds them, widen net.ipv4.ip_local_port_range or raise the limit of open files (ulimit -n)",
+            setting="resources.accelerators_per_node",
+            value=wanted,
+            why=f"this machine has {there}",
+            fix=f"set at most {there}",
         )
 
 
-def _memory(case: PreflightContext) -> Iterator[Diagnostic]:
-    parameters = case.model.params_total if case.model else None
-    if parameters is None or case.model is None:
+def _threads(context: PreflightContext) -> Iterator[Diagnostic]:
+    asked = threads(context.config) if context.config.resources.threads != "auto" else 0
+    if context.platform == "cpu" and asked > context.machine.cores:
+        why = f"more than this machine's {context.machine.cores} cores: the threads wait for each other"
+        yield Diagnostic(
+            setting="resources.threads", value=asked, why=why, fix=f"set auto or at most {context.machine.cores}"
+        )
+
+
+def _ports(context: PreflightContext) -> Iterator[Diagnostic]:
+    if context.machine.free_ports < PORTS:
+        why = f"Ray, vLLM and the queue of a run bind up to {PORTS} TCP ports, only {context.machine.free_ports} could be bound"
+        yield Diagnostic(
+            setting="machine free ports",
+            value=context.machine.free_ports,
+            why=why,
+            fix="end what holds them, widen net.ipv4.ip_local_port_range or raise the limit of open files (ulimit -n)",
+        )
+
+
+def _memory(context: PreflightContext) -> Iterator[Diagnostic]:
+    parameters = context.model.params_total if context.model else None
+    if parameters is None or context.model is None:
         return
-    logits = _logit_rows(case) * case.model.vocab * 4 * 3  # logits, their softmax, its gradient
-    rollout = parameters * (4 if case.resolved.rollout_dtype == "float32" else 2)
-    reference = parameters * 4 if case.config.algorithm.kl_coefficient > 0 else 0
+    logits = _logit_rows(context) * context.model.vocab * 4 * 3  # logits, their softmax, its gradient
+    rollout = parameters * (4 if context.resolved.rollout_dtype == "float32" else 2)
+    reference = parameters * 4 if context.config.algorithm.kl_coefficient > 0 else 0
     training = parameters * TRAINING_BYTES + reference
-    if case.platform == "cpu":
-        cache = case.config.resources.kv_cache_gb * GIB
-        workers = case.config.resources.accelerators_per_node
+    if context.platform == "cpu":
+        cache = context.config.resources.kv_cache_gb * GIB
+        workers = context.config.resources.accelerators_per_node
         need = training + workers * (logits + rollout + cache) + PROCESSES_BYTES
-        yield from _verdict(case, need, case.machine.memory, "this machine")
-        available = case.machine.memory_available
-        if available is not None and available < need <= 0.85 * case.machine.memory:
+        yield from _fits(context, need, context.machine.memory, "this machine")
+        available = context.machine.memory_available
+        if available is not None and available < need <= 0.85 * context.machine.memory:
             left = f"{available / GIB:.1f} GiB available"
             why = f"about {need / GIB:.1f} GiB are needed and other processes hold the rest of this machine's memory"
-            yield Diagnostic("machine memory", left, why, "end what uses it, or start the run later", "warning")
-    elif case.machine.accelerator_memory:
-        here = min(case.machine.accelerator_memory)
-        need = training // case.workers + logits + int(case.config.rollout.memory_fraction * here)
-        yield from _verdict(case, need, here, "an accelerator")
+            yield Diagnostic(
+                setting="machine memory",
+                value=left,
+                why=why,
+                fix="end what uses it, or start the run later",
+                severity="warning",
+            )
+    elif context.machine.accelerator_memory:
+        here = min(context.machine.accelerator_memory)
+        need = training // context.workers + logits + int(context.config.rollout.memory_fraction * here)
+        yield from _fits(context, need, here, "an accelerator")
 
 
-def _logit_rows(case: PreflightContext) -> int:
+def _logit_rows(context: PreflightContext) -> int:
     """Tokens whose logits a training process holds at once: its groups' responses on CPU, the token budget on CUDA."""
-    if case.platform == "cpu":
-        groups = groups_per_micro_batch(case.config, case.resolved.micro_batch_tokens)
-        return groups * case.config.rollout.samples_per_prompt * case.config.rollout.max_response_tokens
-    return case.resolved.micro_batch_tokens
+    if context.platform == "cpu":
+        groups = groups_per_micro_batch(context.config, context.resolved.micro_batch_tokens)
+        return groups * context.config.rollout.samples_per_prompt * context.config.rollout.max_response_tokens
+    return context.resolved.micro_batch_tokens
 
 
-def _verdict(case: PreflightContext, need: int, there: int, whose: str) -> Iterator[Diagnostic]:
+def _fits(context: PreflightContext, need: int, there: int, whose: str) -> Iterator[Diagnostic]:
     why = f"about {need / GIB:.1f} GiB are needed, {whose} has {there / GIB:.1f} GiB"
     fix = (
         "take a smaller model, more accelerators, or lower algorithm.micro_batch_tokens and the rollout engine's share"
     )
     if need > there:
-        yield Diagnostic("model.path", case.config.model.path, why, fix)
+        yield Diagnostic(setting="model.path", value=context.config.model.path, why=why, fix=fix)
     elif need > 0.85 * there:
-        yield Diagnostic("model.path", case.config.model.path, why, fix, "warning")
+        yield Diagnostic(setting="model.path", value=context.config.model.path, why=why, fix=fix, severity="warning")
 
 
-def _shared_memory(case: PreflightContext) -> Iterator[Diagnostic]:
-    parameters = case.model.params_total if case.model else None
-    if case.platform != "cpu" or parameters is None:
+def _shared_memory(context: PreflightContext) -> Iterator[Diagnostic]:
+    parameters = context.model.params_total if context.model else None
+    if context.platform != "cpu" or parameters is None:
         return
     # New weights go to the rollout engine through a bucket in shared memory (verl's default: 2 GiB).
     bucket = 2 * GIB
-    if case.machine.shared_memory < bucket:
+    if context.machine.shared_memory < bucket:
         why = (
-            f"/dev/shm has {case.machine.shared_memory / GIB:.2f} GiB free, and weights reach the rollout engine "
+            f"/dev/shm has {context.machine.shared_memory / GIB:.2f} GiB free, and weights reach the rollout engine "
             f"through a bucket of {bucket / GIB:.0f} GiB there"
         )
         key = "verl.actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes"
-        asked = flatten(case.config.verl).get(key.removeprefix("verl."))
-        if not (isinstance(asked, int) and asked << 20 <= case.machine.shared_memory):
-            yield Diagnostic(key, asked, why, "set it smaller, or give the container more shared memory (--shm-size)")
+        asked = flatten(context.config.verl).get(key.removeprefix("verl."))
+        if not (isinstance(asked, int) and asked << 20 <= context.machine.shared_memory):
+            yield Diagnostic(
+                setting=key,
+                value=asked,
+                why=why,
+                fix="set it smaller, or give the container more shared memory (--shm-size)",
+            )
 
 
-def _disk(case: PreflightContext) -> Iterator[Diagnostic]:
-    parameters, schedule = case.model.params_total if case.model else None, case.config.schedule
+def _disk(context: PreflightContext) -> Iterator[Diagnostic]:
+    parameters, schedule = context.model.params_total if context.model else None, context.config.schedule
     if parameters is None or schedule.save_every == 0:
         return
     kept = min(schedule.keep_checkpoints, -(-schedule.steps // schedule.save_every))
     need = parameters * CHECKPOINT_BYTES * (kept + 1)  # the new one is written before the oldest goes
-    free = free_disk(case.run_dir)
+    free = free_disk(context.run_dir)
     if need > free:
         why = (
             f"{kept} checkpoints and the one being written take {need / GIB:.1f} GiB, {free / GIB:.1f} GiB are free "
-            f"in {case.run_dir.parent}"
+            f"in {context.run_dir.parent}"
         )
         yield Diagnostic(
-            "schedule.keep_checkpoints",
-            schedule.keep_checkpoints,
-            why,
-            "keep fewer, or set logging.runs_dir to a larger disk",
+            setting="schedule.keep_checkpoints",
+            value=schedule.keep_checkpoints,
+            why=why,
+            fix="keep fewer, or set logging.runs_dir to a larger disk",
         )

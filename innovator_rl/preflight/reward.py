@@ -1,10 +1,11 @@
-"""Is there a rewarder for every row, and can it do its work on this machine."""
+"""Check that every row has a rewarder, and that it works on this machine."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from pathlib import Path
 
 from innovator_rl.errors import UserError
-from innovator_rl.preflight import rewarder_health
+from innovator_rl.preflight import rewarder_health, shadowed_libraries
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.scoring import ScoringPool, registry
@@ -12,19 +13,26 @@ from innovator_rl.scoring import ScoringPool, registry
 LOAD_SECONDS = 60.0
 
 
-def check(case: PreflightContext, deep: bool = False) -> Iterator[Diagnostic]:
-    """Findings about routes, rewarders and the pool that runs them; `deep` loads every rewarder in a process apart."""
+def check(context: PreflightContext, deep: bool = False) -> Iterator[Diagnostic]:
+    """Check routes, rewarders and the pool that runs them.
+
+    Args:
+        context: the run.
+        deep: import every rewarder in use, in a process of its own.
+    """
     try:
         known = registry.names()
     except UserError as error:
-        yield Diagnostic("reward.routes", None, *_halves(str(error)))
+        why, fix = _split_message(str(error))
+        yield Diagnostic(setting="reward.routes", value=None, why=why, fix=fix)
         return
-    yield from _routes(case, known)
-    yield from _rows(case, known)
-    yield from _health(case)
-    yield from _pool(case)
+    yield from _routes(context, known)
+    yield from _rows(context, known)
+    yield from _health(context)
+    yield from shadowed_libraries.check(_used(context), Path.cwd())
+    yield from _pool(context)
     if deep:
-        yield from _loads(case)
+        yield from _loads(context)
 
 
 def _exists(name: str) -> bool:
@@ -32,7 +40,7 @@ def _exists(name: str) -> bool:
 
 
 def _mistake(name: str) -> str:
-    """What is wrong with a rewarder's name or formula; empty where it leads somewhere."""
+    """Return what is wrong with a rewarder's name or formula; empty where it can be resolved."""
     try:
         registry.check(name)
     except UserError as error:
@@ -51,21 +59,21 @@ def _hint(name: str, known: list[str]) -> str:
     )
 
 
-def _halves(message: str) -> tuple[str, str]:
-    """A sentence of the form `what is wrong; what to do` in its two parts."""
+def _split_message(message: str) -> tuple[str, str]:
+    """Split a sentence of the form `what is wrong; what to do` into its two parts."""
     why, _, fix = message.rpartition("; ")
     return (why, fix) if why else (message, "correct it")
 
 
-def _loads(case: PreflightContext) -> Iterator[Diagnostic]:
-    """Import every rewarder in use as a judge will: a missing library, a wrong signature or a wrong attribute shows."""
+def _loads(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Import every rewarder in use as a worker will: a missing library, a wrong signature or a wrong attribute shows."""
     used: dict[str, str] = {}
-    for source, names in sorted(_rewarders(case).items()):
+    for source, names in sorted(_rewarders(context).items()):
         used.update({name: source for name in names if name and _exists(name)})
-    used.update({name: source for source, name in case.config.reward.routes.items() if _exists(name)})
+    used.update({name: source for source, name in context.config.reward.routes.items() if _exists(name)})
     if not used:
         return
-    reward = case.config.reward
+    reward = context.config.reward
     pool = ScoringPool(
         1,
         LOAD_SECONDS,
@@ -79,92 +87,101 @@ def _loads(case: PreflightContext) -> Iterator[Diagnostic]:
             about = pool.describe(name)
             if about["problem"]:
                 yield Diagnostic(
-                    f"reward.routes.{source}",
-                    name,
-                    f"the rewarder cannot be used: {about['problem']}",
-                    f"correct it and run `innovator reward check {name}`",
+                    setting=f"reward.routes.{source}",
+                    value=name,
+                    why=f"the rewarder cannot be used: {about['problem']}",
+                    fix=f"correct it and run `innovator reward check {name}`",
                 )
-            elif about["group"] and case.config.resources.nodes > 1:
+            elif about["group"] and context.config.resources.nodes > 1:
                 yield Diagnostic(
-                    f"reward.routes.{source}",
-                    name,
-                    "it judges groups, and verl spreads the responses of a prompt over one reward worker a node",
-                    "set verl.reward.num_workers=1 or resources.nodes=1",
+                    setting=f"reward.routes.{source}",
+                    value=name,
+                    why="it compares the responses of a group, and verl spreads the responses of a prompt over one reward worker per node",
+                    fix="set verl.reward.num_workers=1 or resources.nodes=1",
                 )
 
 
-def _routes(case: PreflightContext, known: list[str]) -> Iterator[Diagnostic]:
-    files = [*case.train, *case.validation]
+def _routes(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]:
+    files = [*context.train, *context.validation]
     sources = {source for file in files for source in file.sources}
-    complete = len(files) >= len(case.config.data.train) + len(case.config.data.validation) and not any(
+    complete = len(files) >= len(context.config.data.train) + len(context.config.data.validation) and not any(
         file.problem for file in files
     )
-    for source, name in case.config.reward.routes.items():
+    for source, name in context.config.reward.routes.items():
         key = f"reward.routes.{source}"
         if not _exists(name):
-            yield Diagnostic(key, name, "no rewarder has this name", _hint(name, known))
+            yield Diagnostic(setting=key, value=name, why="unknown rewarder", fix=_hint(name, known))
         if sources and complete and source not in sources:
             near = get_close_matches(source, sorted(sources), 3, 0.5) or sorted(sources)
             yield Diagnostic(
-                key,
-                name,
-                "no row has this data_source, so the route is never taken",
-                f"there are: {', '.join(near[:8])}",
+                setting=key,
+                value=name,
+                why="no row has this data_source, so the route is never taken",
+                fix=f"there are: {', '.join(near[:8])}",
             )
 
 
-def _rewarders(case: PreflightContext) -> dict[str, set[str]]:
-    """data_source -> rewarder names in force, routes before rows."""
+def _rewarders(context: PreflightContext) -> dict[str, set[str]]:
+    """Return data_source -> rewarders in use; a route goes before the rows."""
     found: dict[str, set[str]] = {}
-    for file in (*case.train, *case.validation):
+    for file in (*context.train, *context.validation):
         for source, names in file.rewarders.items():
-            route = case.config.reward.routes.get(source)
+            route = context.config.reward.routes.get(source)
             found.setdefault(source, set()).update({route} if route else names)
     return found
 
 
-def _rows(case: PreflightContext, known: list[str]) -> Iterator[Diagnostic]:
-    for source, names in sorted(_rewarders(case).items()):
-        if source in case.config.reward.routes:
+def _rows(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]:
+    for source, names in sorted(_rewarders(context).items()):
+        if source in context.config.reward.routes:
             continue
         for name in sorted(names):
             if not name:
                 yield Diagnostic(
-                    f"reward.routes.{source}",
-                    None,
-                    "its rows name no rewarder in extra_info.reward, and there is no route",
-                    f"set one of {', '.join(known)}",
+                    setting=f"reward.routes.{source}",
+                    value=None,
+                    why="its rows name no rewarder in extra_info.reward, and there is no route",
+                    fix=f"set one of {', '.join(known)}",
                 )
             elif not _exists(name):
                 yield Diagnostic(
-                    f"reward.routes.{source}",
-                    name,
-                    "the rewarder that its rows name does not exist",
-                    _hint(name, known),
+                    setting=f"reward.routes.{source}",
+                    value=name,
+                    why="the rewarder that its rows name does not exist",
+                    fix=_hint(name, known),
                 )
 
 
-def _health(case: PreflightContext) -> Iterator[Diagnostic]:
-    used = {name for names in _rewarders(case).values() for name in names} | set(case.config.reward.routes.values())
-    yield from rewarder_health.check(used, case.config.reward.model_dump())
+def _used(context: PreflightContext) -> set[str]:
+    """Return the rewarders in use, as they are written in the routes or the rows."""
+    named = {name for names in _rewarders(context).values() for name in names if name}
+    return named | set(context.config.reward.routes.values())
 
 
-def _pool(case: PreflightContext) -> Iterator[Diagnostic]:
-    reward = case.config.reward
+def _health(context: PreflightContext) -> Iterator[Diagnostic]:
+    yield from rewarder_health.check(_used(context), context.config.reward.model_dump())
+
+
+def _pool(context: PreflightContext) -> Iterator[Diagnostic]:
+    reward = context.config.reward
     total = reward.workers * reward.memory_mb << 20
-    if total > case.machine.memory:
+    if total > context.machine.memory:
         why = (
             f"{reward.workers} workers may take {total / 2**30:.0f} GiB of this machine's "
-            f"{case.machine.memory / 2**30:.0f} GiB"
+            f"{context.machine.memory / 2**30:.0f} GiB"
         )
         yield Diagnostic(
-            "reward.memory_mb", reward.memory_mb, why, "lower reward.memory_mb or reward.workers", "warning"
+            setting="reward.memory_mb",
+            value=reward.memory_mb,
+            why=why,
+            fix="lower reward.memory_mb or reward.workers",
+            severity="warning",
         )
-    if reward.workers > 4 * case.machine.cores:
+    if reward.workers > 4 * context.machine.cores:
         yield Diagnostic(
-            "reward.workers",
-            reward.workers,
-            f"this machine has {case.machine.cores} cores",
-            f"set at most {2 * case.machine.cores}",
-            "warning",
+            setting="reward.workers",
+            value=reward.workers,
+            why=f"this machine has {context.machine.cores} cores",
+            fix=f"set at most {2 * context.machine.cores}",
+            severity="warning",
         )

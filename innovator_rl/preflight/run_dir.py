@@ -1,4 +1,4 @@
-"""May this run use its directory: writable, not another run's, and something left to do."""
+"""Check the run directory: writable, not another run's, and with steps left to train."""
 
 import os
 from collections.abc import Iterator
@@ -32,41 +32,46 @@ FREE = (
 )
 
 
-def check(case: PreflightContext) -> Iterator[Diagnostic]:
-    """Findings about the run directory."""
-    blocked = _blocked(case.run_dir)
+def check(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check the run directory."""
+    blocked = _blocked(context.run_dir)
     if blocked:
         yield Diagnostic(
-            "logging.runs_dir", case.config.logging.runs_dir, blocked, "set a folder that this user may write"
+            setting="logging.runs_dir",
+            value=context.config.logging.runs_dir,
+            why=blocked,
+            fix="set a folder that this user may write",
         )
         return
-    if not case.run_dir.is_dir():
+    if not context.run_dir.is_dir():
         return
-    run = RunDir(case.run_dir)
+    run = RunDir(context.run_dir)
     state = run.state()
     if state.live and state.record.get("pid") != os.getpid():
         yield Diagnostic(
-            "name",
-            case.config.name,
-            f"the run is being written by process {state.record.get('pid')}",
-            "choose another name, or stop that run",
+            setting="name",
+            value=context.config.name,
+            why=f"the run is being written by process {state.record.get('pid')}",
+            fix="choose another name, or stop that run",
         )
     step = last_step(run.checkpoints)
     if step is None and not run.metrics_jsonl.exists():
         return
-    if case.config.schedule.resume == "never":
+    if context.config.schedule.resume == "never":
         yield Diagnostic(
-            "name",
-            case.config.name,
-            f"{case.run_dir} holds an earlier run, and schedule.resume=never would write over it",
-            "choose another name",
+            setting="name",
+            value=context.config.name,
+            why=f"{context.run_dir} holds an earlier run, and schedule.resume=never would write over it",
+            fix="choose another name",
         )
         return
-    yield from _changed(case, run)
-    if step is not None and step >= case.config.schedule.steps:
+    yield from _changed(context, run)
+    if step is not None and step >= context.config.schedule.steps:
         why = f"the last checkpoint is of step {step}: nothing is left to train"
-        steps = case.config.schedule.steps
-        yield Diagnostic("schedule.steps", steps, why, "raise it, or choose another name", "warning")
+        steps = context.config.schedule.steps
+        yield Diagnostic(
+            setting="schedule.steps", value=steps, why=why, fix="raise it, or choose another name", severity="warning"
+        )
 
 
 def _blocked(run_dir: Path) -> str:
@@ -79,14 +84,14 @@ def _blocked(run_dir: Path) -> str:
 
 
 def last_step(checkpoints: Path) -> int | None:
-    """The step of the last complete checkpoint, by verl's own marker."""
+    """Return the step of the last checkpoint, by verl's own tracker file; None where there is none."""
     try:
         return int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
     except (OSError, ValueError):
         return None
 
 
-def _changed(case: PreflightContext, run: RunDir) -> Iterator[Diagnostic]:
+def _changed(context: PreflightContext, run: RunDir) -> Iterator[Diagnostic]:
     try:
         before = read_yaml(run.config_yaml) if run.config_yaml.exists() else {}
     except UserError:
@@ -96,11 +101,11 @@ def _changed(case: PreflightContext, run: RunDir) -> Iterator[Diagnostic]:
             continue
         old, new = (
             _at(before, setting.key, setting.default),
-            _at(case.config.model_dump(), setting.key, setting.default),
+            _at(context.config.model_dump(), setting.key, setting.default),
         )
         if _plain(old) != _plain(new):
-            why = f"the run in {case.run_dir} was started with {old!r:.80}"
-            yield Diagnostic(setting.key, new, why, "give the old value, or choose another name")
+            why = f"the run in {context.run_dir} was started with {old!r:.80}"
+            yield Diagnostic(setting=setting.key, value=new, why=why, fix="give the old value, or choose another name")
 
 
 def _at(document: dict[str, Any] | RunConfig, key: str, default: Any) -> Any:

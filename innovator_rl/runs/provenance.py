@@ -1,8 +1,8 @@
 """Identify machine, process, code revision and package versions.
 
-They are recorded once per attempt in run.json. A process id alone identifies nothing: ids are reused, and two containers
-can share a host name. A process is therefore identified by its id, its start time and its machine (boot id and process
-namespace).
+They are recorded once per attempt in run.json. A process id alone identifies nothing: ids are reused, and two
+containers can share a host name. A process is therefore identified by its id, its start time and its machine (boot id
+and process namespace).
 """
 
 from __future__ import annotations

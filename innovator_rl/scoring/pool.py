@@ -1,9 +1,10 @@
 """Score responses in worker processes that can be killed.
 
-Each of `workers` handles owns one warm fork server and one disposable worker process (see `worker.py`), with one request
-in flight and its own socket. A worker that hangs, dies or writes rubbish costs its own response and no other. Nothing
-that a response does raises an exception. A failure that says nothing about the response (a crash, an exception, memory)
-is tried once more on another worker, within what is left of its deadline; then the score is an `error` with its reason.
+Each of `workers` handles owns one warm fork server and one disposable worker process (see `worker.py`), with one
+request in flight and its own socket. A worker that hangs, dies or writes rubbish costs its own response and no other.
+Nothing that a response does raises an exception. A failure that says nothing about the response (a crash, an exception,
+memory) is tried once more on another worker, within what is left of its deadline; then the score is an `error` with its
+reason.
 
     with ScoringPool(workers=2, timeout_seconds=10, memory_mb=2048) as pool:
         score = pool.score(ScoreRequest(rewarder="math", response="4", answer="4"))

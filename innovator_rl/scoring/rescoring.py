@@ -110,4 +110,4 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return not same or abs((old["value"] or 0.0) - new["value"]) > TOLERANCE * max(1.0, abs(new["value"]))
 
 
-judged, judges_groups = rescore, scores_groups  # alias: old names
+judged = rescore  # alias: old name

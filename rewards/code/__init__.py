@@ -1,3 +1,5 @@
-"""Programs judged by their tests, in a sandbox: `tests` is the rewarder, `judging` the engine behind it, `sandbox` where
-programs run, `service` and `actors` the same engine over HTTP and on many nodes.
+"""Grade programs by their tests, in a sandbox.
+
+`reward` holds the reward function, `grading` runs a program against its tests, `sandbox` is where programs run, and
+`service` and `actors` offer the same over HTTP and on many nodes.
 """

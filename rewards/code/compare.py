@@ -1,4 +1,4 @@
-"""Is what a program gave the expected answer? Everything here looks at plain data, outside the sandbox."""
+"""Compare a program's results with the expected ones, as plain data."""
 
 from __future__ import annotations
 
@@ -10,40 +10,44 @@ TOLERANCE = 1e-6
 JUDGE = "judge"
 
 
-def same_output(expected: str, said: str, tolerance: float = TOLERANCE) -> bool:
-    """Equal line by line up to spaces at their ends, else token by token, where decimal numbers may differ by
-    `tolerance`, relative or absolute.
+def same_output(expected: str, actual: str, tolerance: float = TOLERANCE) -> bool:
+    """Compare two outputs line by line, up to spaces at the ends of lines.
+
+    Where the lines differ, tokens are compared one by one, and decimal numbers may differ by `tolerance`, relative or
+    absolute.
     """
-    wanted, given = ([line.rstrip() for line in text.strip().splitlines()] for text in (expected, said))
+    wanted, given = ([line.rstrip() for line in text.strip().splitlines()] for text in (expected, actual))
     if wanted == given:
         return True
-    left, right = expected.split(), said.split()
+    left, right = expected.split(), actual.split()
     return len(left) == len(right) and all(a == b or _close(a, b, tolerance) for a, b in zip(left, right, strict=True))
 
 
-def _close(expected: str, said: str, tolerance: float) -> bool:
-    if len(expected) > 400 or len(said) > 400:
+def _close(expected: str, actual: str, tolerance: float) -> bool:
+    if len(expected) > 400 or len(actual) > 400:
         return False
     try:
-        x, y = float(expected), float(said)
+        x, y = float(expected), float(actual)
     except ValueError:
         return False
     decimal = "." in expected or "e" in expected.lower()
     return decimal and math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
 
 
-def unordered_output(expected: str, said: str) -> bool:
-    """The same lines in any order, each up to spaces."""
+def unordered_output(expected: str, actual: str) -> bool:
+    """Return the same lines in any order, each up to spaces."""
     return sorted(" ".join(line.split()) for line in expected.strip().splitlines()) == sorted(
-        " ".join(line.split()) for line in said.strip().splitlines()
+        " ".join(line.split()) for line in actual.strip().splitlines()
     )
 
 
-def same_value(expected: Any, said: Any, tolerance: float = TOLERANCE) -> bool:
-    """Equality of plain data: lists and tuples alike, floats within `tolerance`, a bool only a bool, keys of
-    dictionaries as JSON writes them.
+def same_value(expected: Any, actual: Any, tolerance: float = TOLERANCE) -> bool:
+    """Compare plain data.
+
+    Lists and tuples are alike, floats agree within `tolerance`, a bool equals only a bool, and keys of dictionaries
+    are compared as JSON writes them.
     """
-    pairs = [(expected, said)]
+    pairs = [(expected, actual)]
     while pairs:
         wanted, given = pairs.pop()
         if isinstance(wanted, (list, tuple)) and isinstance(given, (list, tuple)):
@@ -80,13 +84,16 @@ def close_numbers(wanted: float, given: float, tolerance: float) -> bool:
         return wanted == given
 
 
-def unordered_value(expected: Any, said: Any) -> bool:
-    """The same elements in any order, at the outer level; each as `same_value` sees it."""
-    if not isinstance(expected, (list, tuple, set)) or not isinstance(said, (list, tuple, set)):
-        return same_value(expected, said)
-    if len(expected) != len(said):
+def unordered_value(expected: Any, actual: Any) -> bool:
+    """Return the same elements in any order, at the outer level.
+
+    Each as `same_value` sees it.
+    """
+    if not isinstance(expected, (list, tuple, set)) or not isinstance(actual, (list, tuple, set)):
+        return same_value(expected, actual)
+    if len(expected) != len(actual):
         return False
-    left = list(said)
+    left = list(actual)
     for wanted in expected:
         found = next((place for place, given in enumerate(left) if same_value(wanted, given)), None)
         if found is None:
@@ -95,9 +102,11 @@ def unordered_value(expected: Any, said: Any) -> bool:
     return True
 
 
-def judge_of(tests: dict[str, Any]) -> Callable[..., Any] | None:
-    """The special judge that the tests bring along: the function `judge` of their source text. It belongs to the data
-    set, not to the model, and runs here. Raises what compiling or running the text raises.
+def custom_checker_of(tests: dict[str, Any]) -> Callable[..., Any] | None:
+    """Return the custom checker of the tests, the function `judge` of their source.
+
+    It belongs to the data set, not to the model, and runs here. What compiling or running the text raises passes
+    through.
     """
     if not tests.get(JUDGE):
         return None
@@ -115,16 +124,22 @@ def alternatives(expected: Any) -> list[Any]:
 
 
 def comparison(tests: dict[str, Any], output: bool) -> Callable[[Any, Any], bool]:
-    """The comparison that the tests name: `exact`, `unordered`, or a tolerance for floats; raises `ValueError` for
-    another.
+    """Return the comparison that the tests name.
+
+    Args:
+        tests: The tests of a row; `compare` is `exact`, `unordered` or absent, `tolerance` is for floats.
+        output: Whether outputs are compared, and not values.
+
+    Raises:
+        ValueError: For an unknown name.
     """
     name, tolerance = tests.get("compare", ""), float(tests.get("tolerance", TOLERANCE))
     if name == "unordered":
         return unordered_output if output else unordered_value
     if name == "exact":
-        return (lambda wanted, said: bool(wanted == said)) if output else lambda a, b: same_value(a, b, 0.0)
+        return (lambda wanted, actual: bool(wanted == actual)) if output else lambda a, b: same_value(a, b, 0.0)
     if name:
         raise ValueError(f"compare is {name!r}; it can be exact or unordered")
     if output:
-        return lambda wanted, said: same_output(wanted, said, tolerance)
-    return lambda wanted, said: same_value(wanted, said, tolerance)
+        return lambda wanted, actual: same_output(wanted, actual, tolerance)
+    return lambda wanted, actual: same_value(wanted, actual, tolerance)

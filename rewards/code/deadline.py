@@ -1,13 +1,14 @@
-"""A deadline for the data set's own code, a judge or a check, which runs outside the sandbox on what a program returned.
+"""Give a deadline to the data set's own code, a checker or a check.
 
     try:
         with deadline(2.0):
-            judge(...)
-    except Late:
+            custom_checker(...)
+    except DeadlineExceeded:
         ...
 
-A value chosen for it could keep such code busy for ever; the time is the solution's, so its end is the solution's too.
-The thread is interrupted between two steps of Python code: one long step inside C is not (see docs/sandbox.md).
+Such code runs outside the sandbox on what a program returned, and a value chosen for it could keep it busy forever.
+Its time is taken from the solution's. The thread is interrupted between two steps of Python code: one long step inside
+C is not (see docs/sandbox.md).
 """
 
 from __future__ import annotations
@@ -18,20 +19,23 @@ import threading
 from collections.abc import Iterator
 
 
-class Late(BaseException):
-    """The block ran past its deadline; no `Exception`, so that the code inside does not take it for its own."""
+class DeadlineExceeded(BaseException):
+    """The block ran past its deadline.
+
+    No `Exception`, so that the code inside does not take it for its own.
+    """
 
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raise `Late` in the block's thread once `seconds` of wall time are over; never after the block."""
+    """Raise `DeadlineExceeded` in the block after `seconds` of wall time, never later."""
     thread = ctypes.c_ulong(threading.get_ident())
     lock, over = threading.Lock(), threading.Event()
 
     def interrupt() -> None:
         with lock:
             if not over.is_set():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Late))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(DeadlineExceeded))
 
     timer = threading.Timer(seconds, interrupt)
     timer.daemon = True

@@ -1,11 +1,12 @@
-"""A program against its tests: what goes into the sandbox is the program and each test's input; the comparison is here.
+"""Grade a program by its tests.
 
     with Sandbox() as sandbox:
-        verdict = judge(sandbox, program, tests, budget=8.0)
+        graded = grade(sandbox, program, tests, budget=8.0)
 
-One deadline, `budget` seconds of wall time, holds for all of it. The first failed test ends it, unless a fraction of
-the tests is what counts (`every`). The tests are read before anything runs: whatever happens afterwards is the program's
-verdict, or a failure of the sandbox, and never the data set's fault.
+The program and each test's input go into the sandbox; the comparison happens here. One deadline, `budget` seconds of
+wall time, holds for all of it. The first failed test ends it, unless a fraction of the tests is what counts (`every`).
+The tests are read before anything runs: whatever happens afterwards is the program's result, or a failure of the
+sandbox, and never the data set's fault.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 from rewards.code import compare
-from rewards.code.deadline import Late, deadline
+from rewards.code.deadline import DeadlineExceeded, deadline
 from rewards.code.sandbox.calls import CallFailed, Calls, calls
-from rewards.code.sandbox.executor import Box, Sandbox
+from rewards.code.sandbox.executor import Sandbox, SolutionProcess
 from rewards.code.sandbox.inside import values
 from rewards.code.sandbox.limits import Limits
 
-VERDICTS = (
+RESULTS = (
     "accepted",
     "wrong_answer",
     "time_limit_exceeded",
@@ -44,21 +45,27 @@ class BadTests(ValueError):
 
 
 @dataclasses.dataclass
-class Verdict:
-    """What became of a program. `verdict` is one of `VERDICTS`; `failed_test` counts from 1; `detail` is a few words
-    that hold no expected value.
+class GradingResult:
+    """The result of a program against its tests.
+
+    Attributes:
+        result: One of `RESULTS`.
+        failed_test: The first failed test, counted from 1.
+        passed: Tests passed.
+        total: Tests there are.
+        detail: A few words that hold no expected value.
     """
 
-    verdict: str = "accepted"
+    result: str = "accepted"
     failed_test: int | None = None
     passed: int = 0
     total: int = 0
     detail: str = ""
 
-    def fail(self, verdict: str, number: int, detail: str = "") -> None:
-        """Note a failed test; the first one gives the verdict."""
+    def fail(self, result: str, number: int, detail: str = "") -> None:
+        """Note a failed test; the first one decides the result."""
         if self.failed_test is None:
-            self.verdict, self.failed_test, self.detail = verdict, number, detail
+            self.result, self.failed_test, self.detail = result, number, detail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +80,7 @@ class _Task:
         """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
-    def box(self, prelude: str = "") -> Box:
+    def open(self, prelude: str = "") -> SolutionProcess:
         return self.sandbox.open(self.program, prelude, self.limits)
 
     def times(self) -> tuple[float, float]:
@@ -81,47 +88,58 @@ class _Task:
         left = max(MIN_SECONDS, self.left())
         return min(self.limits.seconds, left), min(self.limits.wall, left)
 
-    def note(self, verdict: Verdict, number: int, accepts: Callable[..., Any], *given: Any) -> None:
-        """Note what the data set says of a result. It runs in what is left of the solution's time; one that trips over
-        a result does not accept it.
+    def note(self, graded: GradingResult, number: int, accepts: Callable[..., Any], *given: Any) -> None:
+        """Note whether the data set accepts a result.
+
+        Its code runs in what is left of the solution's time; where it trips over a result, it does not accept it.
         """
         try:
             with deadline(max(MIN_SECONDS, self.left())):
                 accepted = bool(accepts(*given))
-        except Late:
-            verdict.fail("time_limit_exceeded", number, "the comparison of the result did not end in time")
+        except DeadlineExceeded:
+            graded.fail("time_limit_exceeded", number, "the comparison of the result did not end in time")
         except (Exception, SystemExit) as error:
-            verdict.fail("wrong_answer", number, f"the comparison ended with {type(error).__name__}")
+            graded.fail("wrong_answer", number, f"the comparison ended with {type(error).__name__}")
         else:
             if accepted:
-                verdict.passed += 1
+                graded.passed += 1
             else:
-                verdict.fail("wrong_answer", number)
+                graded.fail("wrong_answer", number)
 
 
 class _Tests(Protocol):
     """Tests that were read and can be used."""
 
-    def judge(self, task: _Task) -> Verdict: ...
+    def grade(self, task: _Task) -> GradingResult: ...
 
 
-def judge(
+def grade(
     sandbox: Sandbox,
     program: str,
     tests: dict[str, Any],
     budget: float,
     limits: Limits | None = None,
     every: bool = False,
-) -> Verdict:
-    """Judge one program. `tests` is of type stdio, call or check (see `rewards.code.reward`).
+) -> GradingResult:
+    """Grade one program.
 
-    Raises `BadTests` where the tests cannot be used, and `SandboxFailure` where the sandbox cannot.
+    Args:
+        sandbox: Where the program runs.
+        program: Python source.
+        tests: Tests of type stdio, call or check (see `rewards.code.reward`).
+        budget: Seconds of wall time for all of the tests.
+        limits: Bounds of one run.
+        every: Run every test, also behind a failed one.
+
+    Raises:
+        BadTests: Where the tests cannot be used.
+        SandboxFailure: Where the sandbox fails.
     """
-    return _read(tests).judge(_Task(sandbox, program, limits or Limits(), time.monotonic() + budget, every))
+    return _read(tests).grade(_Task(sandbox, program, limits or Limits(), time.monotonic() + budget, every))
 
 
 def _read(tests: dict[str, Any]) -> _Tests:
-    """The tests, ready to be used. No program has run: whatever goes wrong here is the data set's."""
+    """Return the tests ready to be used; any fault here is the data set's."""
     kind = tests.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadTests(f"tests of type {str(kind)[:60]!r}; known: {', '.join(_KINDS)}")
@@ -144,26 +162,26 @@ class _Stdio:
         if len(inputs) != len(outputs) or not inputs:
             raise BadTests(f"{len(inputs)} inputs and {len(outputs)} outputs")
         cases = [(_text(i), [_text(right) for right in _right(o)]) for i, o in zip(inputs, outputs, strict=True)]
-        same, special = compare.comparison(tests, True), compare.judge_of(tests)
+        equal, special = compare.comparison(tests, True), compare.custom_checker_of(tests)
         if special is not None:
-            return cls(cases, lambda text, said, wanted: special(text, said, wanted[0]))
-        return cls(cases, lambda _, said, wanted: any(same(right, said) for right in wanted))
+            return cls(cases, lambda text, actual, wanted: special(text, actual, wanted[0]))
+        return cls(cases, lambda _, actual, wanted: any(equal(right, actual) for right in wanted))
 
-    def judge(self, task: _Task) -> Verdict:
-        verdict = Verdict(total=len(self.cases))
-        with task.box() as box:
+    def grade(self, task: _Task) -> GradingResult:
+        graded = GradingResult(total=len(self.cases))
+        with task.open() as solution:
             for number, (text, wanted) in enumerate(self.cases, 1):
                 if task.left() <= 0:
-                    verdict.fail("time_limit_exceeded", number, "deadline of the whole solution")
+                    graded.fail("time_limit_exceeded", number, "deadline of the whole solution")
                     break
-                run = box.run(text.encode("utf-8", "surrogatepass"), *task.times())
+                run = solution.run(text.encode("utf-8", "surrogatepass"), *task.times())
                 if run.ending == "finished":
-                    task.note(verdict, number, self.accepts, text, run.stdout.decode("utf-8", "replace"), wanted)
+                    task.note(graded, number, self.accepts, text, run.stdout.decode("utf-8", "replace"), wanted)
                 else:
-                    verdict.fail(run.ending, number, run.detail)
-                if verdict.failed_test is not None and (not task.every or run.ending == "compile_error"):
+                    graded.fail(run.ending, number, run.detail)
+                if graded.failed_test is not None and (not task.every or run.ending == "compile_error"):
                     break
-        return verdict
+        return graded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,42 +203,47 @@ class _Call:
             raise BadTests(f"{len(cases)} cases, in_place {str(in_place)[:60]!r}")
         for args, kwargs, _ in cases:
             values.encode([args, kwargs])
-        same, special = compare.comparison(tests, False), compare.judge_of(tests)
+        equal, special = compare.comparison(tests, False), compare.custom_checker_of(tests)
         common = _entry_point(tests), _prelude(tests), in_place, cases
         if special is not None:
             return cls(*common, lambda args, kwargs, value, wanted: special(args, kwargs, value, wanted[0]))
-        return cls(*common, lambda _, __, value, wanted: any(same(right, value) for right in wanted))
+        return cls(*common, lambda _, __, value, wanted: any(equal(right, value) for right in wanted))
 
-    def judge(self, task: _Task) -> Verdict:
-        verdict = Verdict(total=len(self.cases))
-        with task.box(self.prelude) as box, ExitStack() as stack:
-            sessions = _sessions(task, box, stack, self.entry_point)
+    def grade(self, task: _Task) -> GradingResult:
+        graded = GradingResult(total=len(self.cases))
+        with task.open(self.prelude) as solution, ExitStack() as stack:
+            sessions = _sessions(task, solution, stack, self.entry_point)
             for session, (number, case) in zip(sessions, enumerate(self.cases, 1), strict=False):
                 args, kwargs, wanted = case
                 try:
                     running = session()
                     with deadline(max(MIN_SECONDS, task.left())):  # reading a result takes time of the solution, too
                         value = running.call(args, kwargs, in_place=self.in_place)
-                except Late:
-                    verdict.fail("time_limit_exceeded", number, "its result was not read in time")
+                except DeadlineExceeded:
+                    graded.fail("time_limit_exceeded", number, "its result was not read in time")
                     stack.close()
                 except CallFailed as failure:
-                    verdict.fail(failure.run.ending, number, failure.run.detail)
+                    graded.fail(failure.run.ending, number, failure.run.detail)
                     stack.close()
                 else:
-                    task.note(verdict, number, self.accepts, args, kwargs, value, wanted)
-                if verdict.failed_test is not None and (not task.every or box.compile_error or task.left() <= 0):
+                    task.note(graded, number, self.accepts, args, kwargs, value, wanted)
+                if graded.failed_test is not None and (not task.every or solution.compile_error or task.left() <= 0):
                     break
-        return verdict
+        return graded
 
 
-def _sessions(task: _Task, box: Box, stack: ExitStack, entry_point: str) -> Iterator[Callable[[], Calls]]:
-    """For each case, how to get at the running program; one that has ended is started again."""
+def _sessions(
+    task: _Task, solution: SolutionProcess, stack: ExitStack, entry_point: str
+) -> Iterator[Callable[[], Calls]]:
+    """For each case, how to get at the running program.
+
+    One that has ended is started again.
+    """
     current: list[Calls] = []
 
     def session() -> Calls:
         if not current:
-            current.append(stack.enter_context(calls(box, entry_point, *task.times(), fresh=True)))
+            current.append(stack.enter_context(calls(solution, entry_point, *task.times(), fresh=True)))
             stack.callback(current.clear)
         return current[0]
 
@@ -245,17 +268,17 @@ class _Check:
             raise BadTests("check is no function")
         return cls(_entry_point(tests), prelude, _count_calls(source), space)
 
-    def judge(self, task: _Task) -> Verdict:
-        verdict, begun = Verdict(total=self.total), 0
+    def grade(self, task: _Task) -> GradingResult:
+        graded, begun = GradingResult(total=self.total), 0
         own = {name: kind for name, kind in self.space.items() if isinstance(kind, type) and kind.__module__ == "check"}
         failures: list[CallFailed] = []
         with ExitStack() as stack:
             try:
-                box = stack.enter_context(task.box(self.prelude))
-                session = stack.enter_context(calls(box, self.entry_point, *task.times()))
+                solution = stack.enter_context(task.open(self.prelude))
+                session = stack.enter_context(calls(solution, self.entry_point, *task.times()))
             except CallFailed as failure:
-                verdict.fail(failure.run.ending, 1, failure.run.detail)
-                return verdict
+                graded.fail(failure.run.ending, 1, failure.run.detail)
+                return graded
 
             def candidate(*args: Any, **kwargs: Any) -> Any:
                 nonlocal begun
@@ -265,29 +288,29 @@ class _Check:
                 except CallFailed as failure:  # kept: whatever the check makes of it, the program has failed
                     failures.append(failure)
                     raise
-                verdict.passed += 1
+                graded.passed += 1
                 return value
 
             ended = _end_of(self.space["check"], candidate, max(MIN_SECONDS, task.left()))
         if failures:
-            verdict.fail(failures[0].run.ending, verdict.passed + 1, failures[0].run.detail)
+            graded.fail(failures[0].run.ending, graded.passed + 1, failures[0].run.detail)
         elif not begun:
             raise BadTests("the check calls nothing")
         elif ended is not None:
-            verdict.passed = max(0, verdict.passed - 1)  # the call whose result was refused
-            late = isinstance(ended, Late)
+            graded.passed = max(0, graded.passed - 1)  # the call whose result was refused
+            late = isinstance(ended, DeadlineExceeded)
             detail = "" if isinstance(ended, AssertionError) else f"the check ended with {type(ended).__name__}"
-            verdict.fail("time_limit_exceeded" if late else "wrong_answer", verdict.passed + 1, detail)
-        verdict.total = max(verdict.total, verdict.passed)
-        return verdict
+            graded.fail("time_limit_exceeded" if late else "wrong_answer", graded.passed + 1, detail)
+        graded.total = max(graded.total, graded.passed)
+        return graded
 
 
 def _end_of(check: Callable[..., Any], candidate: Callable[..., Any], seconds: float) -> BaseException | None:
-    """What the check ended with: None where it accepts."""
+    """Return what the check ended with, None where it accepts."""
     try:
         with deadline(seconds):
             check(candidate)
-    except (Exception, CallFailed, Late, SystemExit) as error:
+    except (Exception, CallFailed, DeadlineExceeded, SystemExit) as error:
         return error
     return None
 
@@ -304,7 +327,7 @@ def _list(value: Any, name: str) -> list[Any]:
 
 
 def _right(expected: Any) -> list[Any]:
-    """The right answers of a test, of which there is at least one."""
+    """Return the right answers of a test, of which there is at least one."""
     found = compare.alternatives(expected)
     if not found:
         raise BadTests("an expected value with no right answer")
@@ -325,7 +348,7 @@ def _prelude(tests: dict[str, Any]) -> str:
 
 
 def _count_calls(source: str) -> int:
-    """Calls of the candidate that stand in the check."""
+    """Count the calls of the candidate that stand in the check."""
     calls_of = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     return sum(isinstance(node.func, ast.Name) and node.func.id == "candidate" for node in calls_of)
 

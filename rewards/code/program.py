@@ -1,4 +1,4 @@
-"""The program in a response: the right fenced block of the final part, or the whole of it when it is nothing but code."""
+"""Find the program in a response: a fenced block, or all of the final part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"([A-Za-z_]\w*)\W*$")
 
 
 def program_of(response: str, entry_point: str = "") -> str | None:
-    """The program; None where there is none.
+    """Return the program; None where there is none.
 
     Of several Python blocks the last counts, and where an `entry_point` such as `Solution().f` is wanted the last that
     defines it: what follows is often an example of its use. A block that the response never closed counts if no other
@@ -32,8 +32,9 @@ def program_of(response: str, entry_point: str = "") -> str | None:
 
 
 def fenced(text: str) -> list[tuple[str, str, bool]]:
-    """Every fenced block as (language in lower case, body, was it closed), in order. Fences as in CommonMark: a block
-    ends with a fence of the same character that is at least as long.
+    """Return every fenced block as (language, body, whether closed), in order.
+
+    Fences are those of CommonMark: a block ends with a fence of the same character that is at least as long.
     """
     blocks: list[tuple[str, str, bool]] = []
     opening: tuple[str, str, str] | None = None

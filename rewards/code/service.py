@@ -1,4 +1,4 @@
-"""The sandbox as an HTTP service that speaks SandboxFusion's `/run_code`, so that verl's own client can call it.
+"""Serve the sandbox over HTTP in the form of SandboxFusion, for verl's own client.
 
     INNOVATOR_SANDBOX_TOKEN=... python -m rewards.code.service --host 0.0.0.0 --port 8080 --workers 8
 
@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.code.sandbox.executor import Sandbox
-from rewards.code.sandbox.layers import LEVELS, prove
+from rewards.code.sandbox.layers import LEVELS, probe_isolation
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
 from rewards.code.sandbox.pool import Full, SandboxPool
 
@@ -39,7 +39,10 @@ OPEN_PATHS = ("/health",)
 
 
 class RunCode(BaseModel):
-    """SandboxFusion's request; `compile_timeout`, `files` and `fetch_files` have nothing to do for a Python script."""
+    """SandboxFusion's request.
+
+    `compile_timeout`, `files` and `fetch_files` have nothing to do for a Python script.
+    """
 
     code: str = Field(max_length=1_000_000)
     stdin: str | None = Field(default=None, max_length=MAX_STDIN_CHARS)
@@ -52,15 +55,17 @@ class RunCode(BaseModel):
 
 
 class Gate:
-    """Lets through what has the token (None: no token is asked for) and a body of at most `max_bytes`; decides by the
-    headers before anything of the body is read, and cuts a body that is longer than they said.
+    """A middleware that admits requests with the token and a bounded body.
+
+    With a token of None it asks for none. It decides by the headers before anything of the body is read, and cuts a
+    body that is longer than they announce.
     """
 
     def __init__(self, inner: ASGIApp, token: str | None, max_bytes: int = MAX_BODY_BYTES) -> None:
         self.inner, self.token, self.max_bytes = inner, token, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Handle one connection."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.inner(scope, receive, send)
             return
@@ -100,7 +105,7 @@ def _refuse(status: int, detail: str) -> JSONResponse:
 
 
 def app(pool: SandboxPool, token: str | None) -> FastAPI:
-    """The service over a pool, which it closes at its end."""
+    """Return the service over a pool, which it closes at its end."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -115,19 +120,19 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
         return {"status": "ok"}
 
     @service.post("/run_code")
-    async def run_code(asked: RunCode) -> dict[str, Any]:
-        if asked.language != "python":
-            return _answer("SandboxError", f"language {asked.language!r} is not offered; python is")
-        if asked.files or asked.fetch_files:
+    async def run_code(request: RunCode) -> dict[str, Any]:
+        if request.language != "python":
+            return _answer("SandboxError", f"language {request.language!r} is not offered; python is")
+        if request.files or request.fetch_files:
             return _answer("SandboxError", "files and fetch_files are not offered")
         limits = Limits(
-            seconds=asked.run_timeout,
-            wall_seconds=asked.run_timeout,
-            memory_mb=min(asked.memory_limit_MB if asked.memory_limit_MB > 0 else 512, MAX_MEMORY_MB),
+            seconds=request.run_timeout,
+            wall_seconds=request.run_timeout,
+            memory_mb=min(request.memory_limit_MB if request.memory_limit_MB > 0 else 512, MAX_MEMORY_MB),
         )
         try:
-            stdin = (asked.stdin or "").encode("utf-8", "surrogatepass")
-            run = await asyncio.wrap_future(pool.submit(_run, asked.code, stdin, limits))
+            stdin = (request.stdin or "").encode("utf-8", "surrogatepass")
+            run = await asyncio.wrap_future(pool.submit(_run, request.code, stdin, limits))
         except Full as error:
             raise HTTPException(504, str(error)) from None
         except SandboxFailure as failure:
@@ -138,8 +143,8 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
 
 
 def _run(sandbox: Sandbox, code: str, stdin: bytes, limits: Limits) -> Run:
-    with sandbox.open(code, limits=limits) as box:
-        return box.run(stdin)
+    with sandbox.open(code, limits=limits) as solution:
+        return solution.run(stdin)
 
 
 def _answer(status: str, message: str, **parts: Any) -> dict[str, Any]:
@@ -164,7 +169,7 @@ def _result(run: Run) -> dict[str, Any]:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Entry point: parse, check, serve until stopped."""
+    """Parse the command line, check the isolation, and serve until stopped."""
     import uvicorn
 
     parser = argparse.ArgumentParser(prog="python -m rewards.code.service", description="Run programs over HTTP.")
@@ -178,13 +183,13 @@ def main(words: list[str] | None = None) -> None:
     token = os.environ.get(TOKEN_VARIABLE) or None
     if token is None and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: set {TOKEN_VARIABLE} to offer the service beyond this machine")
-    held = prove()
-    if held.missing(options.isolation):
-        parser.error(f"--isolation {options.isolation}: {held.describe()}")
+    report = probe_isolation()
+    if report.missing(options.isolation):
+        parser.error(f"--isolation {options.isolation}: {report.describe()}")
     pool = SandboxPool(options.workers, options.waiting, tuple(options.packages))
     listening = socket.create_server((options.host, options.port), backlog=2048)
     host, port = listening.getsockname()[:2]
-    print(f"sandbox of {pool.workers} workers, isolation {held.level}: http://{host}:{port}", flush=True)
+    print(f"sandbox of {pool.workers} workers, isolation {report.level}: http://{host}:{port}", flush=True)
     uvicorn.Server(uvicorn.Config(app(pool, token), log_level="warning")).run(sockets=[listening])
 
 

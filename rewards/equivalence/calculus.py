@@ -1,4 +1,4 @@
-"""Integrals, sums, products, limits and derivatives by number, within the budget of the comparison.
+"""Evaluate integrals, sums, products, limits and derivatives numerically.
 
 What has no definite bounds, or does not converge within the budget, becomes its fingerprint: a fixed linear (for
 products: multiplicative) functional of its body. Two integrals of equal bodies have equal fingerprints, whatever
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import mpmath
 
 from rewards.equivalence.latex_parser import Node
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 
 BINDING = ("integral", "sum", "product", "limit")
 """Operations whose variable is not free; a derivative's still is."""
@@ -31,13 +31,19 @@ class Valuer(Protocol):
 
     budget: Any
 
-    def value(self, tree: Node) -> Any: ...
+    def value(self, tree: Node) -> Any:
+        """Return the value of a tree."""
 
-    def with_value(self, name: str, value: Any) -> Valuer: ...
+    def with_value(self, name: str, value: Any) -> Valuer:
+        """Return a copy in which a symbol has a value."""
 
 
 def value(valuer: Valuer, tree: Node) -> Any:
-    """The value of an integral, sum, product, limit or derivative. Raises `Unreadable`."""
+    """Return the value of an integral, sum, product, limit or derivative.
+
+    Raises:
+        UnreadableFormula: Where there is none.
+    """
     body = tree.parts[0]
 
     def at(x: Any) -> Any:
@@ -55,7 +61,7 @@ def value(valuer: Valuer, tree: Node) -> Any:
     except (ValueError, ZeroDivisionError, OverflowError, ArithmeticError, mpmath.libmp.NoConvergence):
         pass
     if before - valuer.budget.left > before // 2:
-        raise Unreadable("does not converge")
+        raise UnreadableFormula("does not converge")
     return _fingerprint(tree.kind, at, bounds)
 
 
@@ -87,7 +93,7 @@ def _integral(valuer: Valuer, at: Callable[[Any], Any], lower: Any, upper: Any) 
 
 
 def _decays(at: Callable[[Any], Any], sign: Any) -> bool:
-    """Whether a function falls faster than 1/x towards an infinite bound."""
+    """Return whether a function falls faster than 1/x towards an infinite bound."""
     near, far = (abs(at(sign * mpmath.mpf(10) ** power)) * mpmath.mpf(10) ** power for power in (4, 6))
     return bool(far <= near / 2)
 
@@ -101,7 +107,7 @@ def _series(valuer: Valuer, at: Callable[[Any], Any], lower: int, upper: Any, pr
             term = at(mpmath.mpf(index))
             total = total * term if product else total + term
             if abs(total) > mpmath.mpf(10) ** 1000:
-                raise Unreadable("too large")
+                raise UnreadableFormula("too large")
         return total
     valuer.budget.approximate = True
     with mpmath.workdps(WORK_DIGITS):
@@ -109,8 +115,9 @@ def _series(valuer: Valuer, at: Callable[[Any], Any], lower: int, upper: Any, pr
 
 
 def _accelerated(at: Callable[[Any], Any], lower: int, product: bool) -> Any:
-    """An infinite sum or product by Levin's or Richardson's extrapolation of its partial results; two orders must
-    agree.
+    """Return an infinite sum or product, extrapolated from its partial results.
+
+    Levin's and Richardson's methods are tried; two orders must agree.
     """
     total = mpmath.mpf(1 if product else 0)
     partial: list[Any] = []
@@ -133,7 +140,10 @@ def _accelerated(at: Callable[[Any], Any], lower: int, product: bool) -> Any:
 
 
 def _richardson(partial: list[Any], steps: int) -> Any:
-    """Extrapolation in powers of one over the number of terms, at 512, 256, 128, ... of them."""
+    """Extrapolation in powers of one over the number of terms, at 512, 256, 128, ...
+
+    Of them.
+    """
     row = [partial[len(partial) // 2**k - 1] for k in range(steps)][::-1]
     for order in range(1, steps):
         row = [b + (b - a) / (2**order - 1) for a, b in itertools.pairwise(row)]
@@ -150,7 +160,7 @@ def _limit(valuer: Valuer, at: Callable[[Any], Any], point: Any) -> Any:
 
 
 def _derivative(valuer: Valuer, at: Callable[[Any], Any], name: str) -> Any:
-    """A five-point central difference with a step of 10^-8 in 60 digits: an error of about 10^-32."""
+    """Return a five-point central difference; its error is about 10^-32."""
     with mpmath.extradps(40):
         step = mpmath.mpf(10) ** -8
         centre = valuer.value(Node("symbol", (), name))
@@ -164,6 +174,6 @@ def _fingerprint(kind: str, at: Callable[[Any], Any], bounds: list[Any]) -> Any:
     for index, point in enumerate(_POINTS):
         term = at(mpmath.mpf(point) + shift)
         if abs(term) > _SIZE_LIMIT:
-            raise Unreadable("too large")
+            raise UnreadableFormula("too large")
         total = total * term if kind == "product" else total + (index + 2) * term
     return total if kind == "limit" else total * (3 if kind == "integral" else 1)

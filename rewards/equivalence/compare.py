@@ -1,7 +1,10 @@
-"""Whether two answers agree. What decides, in order: the same text; words; an interval or inequality; parts of a list,
-vector or matrix; sides of an equation; quantities with units; formulas by their values.
+"""Decide whether two answers agree.
 
-Neither side is the measure of the other: `same(a, b)` is `same(b, a)`.
+What decides, in order: the same text; words; an interval or inequality; parts of a list, vector or matrix; sides of an
+equation; quantities with units; formulas by their values. The cheap and certain tests come first, because a formula
+that happens to be readable as a quantity must not be compared as one.
+
+Neither side is the measure of the other: `is_equivalent(a, b)` is `is_equivalent(b, a)`.
 """
 
 from __future__ import annotations
@@ -17,9 +20,16 @@ from rewards.equivalence.evaluation import Budget, symbols
 from rewards.equivalence.intervals import has_relation, region, same_region, signed
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.normalize import encloses, split_top, stripped, tidy
-from rewards.equivalence.numeric_equivalence import Comparison, Policy, readings, rename, same_formula, same_trees
+from rewards.equivalence.numeric_equivalence import (
+    Comparison,
+    EquivalenceConfig,
+    readings,
+    rename,
+    same_formula,
+    same_trees,
+)
 from rewards.equivalence.quantities import quantity, same_quantity
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_DEPTH, MAX_ANSWER_CHARS = 4, 8_000
 _UNDEFINED = re.compile(r"\\frac\s*\{[^{}]*\}\s*\{\s*0\s*\}|\d\s*/\s*0(?![\d.])|\bnan\b", re.IGNORECASE)
@@ -34,113 +44,127 @@ _ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?!
 _NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
 
 
-def same(gold: str, said: str, policy: Policy | None = None) -> bool:
-    """Whether two answers agree under a policy (physics where none is given). Never raises; whatever cannot be read, or
-    costs too much, agrees with nothing but its own text.
+def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = None) -> bool:
+    """Return whether two answers agree.
+
+    Args:
+        gold: The reference.
+        predicted: The answer.
+        config: What counts as equal; that of physics where none is given.
+
+    Returns:
+        The decision. It never raises; whatever cannot be read, or costs too much, agrees with nothing but its own text.
     """
-    if max(len(gold), len(said)) > MAX_ANSWER_CHARS:
-        return gold.strip() == said.strip() != ""
-    comparison = Comparison(policy or Policy(), Budget())
+    if max(len(gold), len(predicted)) > MAX_ANSWER_CHARS:
+        return gold.strip() == predicted.strip() != ""
+    comparison = Comparison(config or EquivalenceConfig(), Budget())
     declared = frozenset(
-        name for text in (gold, said) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
+        name for text in (gold, predicted) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
     )
     try:
-        return _Judge(comparison, declared).same(tidy(gold), tidy(said))
-    except (Unreadable, RecursionError, ArithmeticError, TypeError, ValueError):
+        return _AnswerComparison(comparison, declared).is_equivalent(tidy(gold), tidy(predicted))
+    except (UnreadableFormula, RecursionError, ArithmeticError, TypeError, ValueError):
         return False
 
 
-class _Judge:
+class _AnswerComparison:
     def __init__(self, comparison: Comparison, declared: frozenset[str]) -> None:
         self.comparison, self.declared, self.depth = comparison, declared, 0
 
-    def same(self, gold: str, said: str, in_list: bool = False) -> bool:
+    def is_equivalent(self, gold: str, predicted: str, in_list: bool = False) -> bool:
         """Compare two tidied answers."""
-        if not gold or not said or self.depth > MAX_DEPTH:
+        if not gold or not predicted or self.depth > MAX_DEPTH:
             return False
-        if gold == said:
+        if gold == predicted:
             return not _UNDEFINED.search(gold)
         self.depth += 1
         try:
-            return self.compared(gold, said, in_list)
-        except Unreadable:
+            return self.compared(gold, predicted, in_list)
+        except UnreadableFormula:
             return False
         finally:
             self.depth -= 1
 
-    def compared(self, gold: str, said: str, in_list: bool) -> bool:
-        if _BLANK.sub("", gold) == _BLANK.sub("", said) and not _UNDEFINED.search(gold):
+    def compared(self, gold: str, predicted: str, in_list: bool) -> bool:
+        if _BLANK.sub("", gold) == _BLANK.sub("", predicted) and not _UNDEFINED.search(gold):
             return True
-        names = text_answers.canonical(gold), text_answers.canonical(said)
+        names = text_answers.canonical(gold), text_answers.canonical(predicted)
         if names[0] and names[0] == names[1]:
             return True
-        worded = text_answers.is_words(gold), text_answers.is_words(said)
+        worded = text_answers.is_words(gold), text_answers.is_words(predicted)
         if all(worded):
-            return text_answers.same_words(gold, said) or (_is_short(gold, said) and self.values(gold, said))
-        areas = self.regions(gold, said)
+            return text_answers.same_words(gold, predicted) or (
+                _is_short(gold, predicted) and self.values(gold, predicted)
+            )
+        # Regions come before lists, since `(0, 1)` next to `0 < x < 1` is an interval, and before equations, since the sides
+        # of an inequality are no equal members.
+        areas = self.regions(gold, predicted)
         if areas is not None:
             return areas
         if any(worded):
-            return self.worded(gold, said) if not has_relation(gold + said) else False
-        if _decimal_comma(gold, said):
+            return self.worded(gold, predicted) if not has_relation(gold + predicted) else False
+        if _decimal_comma(gold, predicted):
             return True
-        parts = self.structures(*_without_label(gold, said))
+        parts = self.structures(*_without_label(gold, predicted))
         if parts is not None:
             return parts
-        sides = split_top(gold, "="), split_top(said, "=")
+        # Lists come before equations: `x = 1, y = 2` is two equations, not a chain of three members.
+        sides = split_top(gold, "="), split_top(predicted, "=")
         if len(sides[0]) > 1 or len(sides[1]) > 1:
             if not all(map(all, sides)):
                 return False
-            return same_equations(*sides, partial(self.same, in_list=False), in_list, self.comparison)
-        return self.values(gold, said)
+            return same_equations(*sides, partial(self.is_equivalent, in_list=False), in_list, self.comparison)
+        return self.values(gold, predicted)
 
-    def worded(self, gold: str, said: str) -> bool:
-        """Words against no words: only `R = 1 \\text{...}`-like labels remain, which tidying has taken off."""
-        word, other = (gold, said) if text_answers.is_words(gold) else (said, gold)
+    def worded(self, gold: str, predicted: str) -> bool:
+        r"""Compare words with no words.
+
+        Only labels such as `R = 1 \text{...}` remain, which tidying has taken off.
+        """
+        word, other = (gold, predicted) if text_answers.is_words(gold) else (predicted, gold)
         if digit := text_answers.NUMBER_WORDS.get(text_answers.unwrapped(word).strip(" .").casefold()):
             return self.values(digit, other)
         if split_top(other, "=")[1:]:
             return False
-        return _is_short(word, other) and self.values(gold, said)
+        return _is_short(word, other) and self.values(gold, predicted)
 
-    def values(self, gold: str, said: str) -> bool:
-        """Two single values: quantities, or formulas."""
-        numbers = quantity(gold), quantity(said)
-        if numbers[0] is not None and numbers[1] is not None:
-            a, b = numbers
-            policy = self.comparison.policy
+    def values(self, gold: str, predicted: str) -> bool:
+        """Compare two single values: quantities, or formulas."""
+        a, b = numbers = quantity(gold), quantity(predicted)
+        if a is not None and b is not None:
+            config = self.comparison.config
             if a.exact and b.exact and not (a.integer and b.integer):
-                return same_formula(gold, said, self.comparison)
+                return same_formula(gold, predicted, self.comparison)
             lenient = not ((a.ambiguous or b.ambiguous) and (a.unit is None or b.unit is None))
-            if lenient and same_quantity(a, b, policy.measured, policy.unit_required):
+            if lenient and same_quantity(a, b, config.measured, config.unit_required):
                 return True
             if not (a.ambiguous or b.ambiguous):
                 return False
         if sum(number is not None for number in numbers) == 1:
-            if self.of_constants(gold, said):
+            if self.of_constants(gold, predicted):
                 return True
             if any(number and number.unit and not number.ambiguous for number in numbers):
                 return False
-        return same_formula(gold, said, self.comparison) or self.same_family(gold, said)
+        return same_formula(gold, predicted, self.comparison) or self.same_family(gold, predicted)
 
-    def of_constants(self, gold: str, said: str) -> bool:
-        """Whether one side is a number and the other a formula of physical constants with that value."""
-        formula, number = (said, quantity(gold)) if quantity(gold) is not None else (gold, quantity(said))
-        if number is None or not self.comparison.policy.measured:
+    def of_constants(self, gold: str, predicted: str) -> bool:
+        """Return whether a formula of physical constants has the other side's value."""
+        formula, number = (predicted, quantity(gold)) if quantity(gold) is not None else (gold, quantity(predicted))
+        if number is None or not self.comparison.config.measured:
             return False
         try:
             trees = [trees[0] for trees in readings(formula)]
-        except Unreadable:
+        except UnreadableFormula:
             return False
         return any(
             is_constant(tree) and same_constant(tree, number, self.comparison.budget, measured=True) for tree in trees
         )
 
-    def same_family(self, gold: str, said: str) -> bool:
-        """Whether two formulas agree once the one letter that each has to itself has one name: `\\pi k`, `\\pi n`."""
-        if not self.declared and not (_ANGLES.search(gold) and _ANGLES.search(said)):
+    def same_family(self, gold: str, predicted: str) -> bool:
+        r"""Return whether two formulas agree but for one letter: `\pi k`, `\pi n`."""
+        if not self.declared and not (_ANGLES.search(gold) and _ANGLES.search(predicted)):
             return False
-        for a, b in readings(gold, said):
+        for a, b in readings(gold, predicted):
             own = symbols(a) - symbols(b), symbols(b) - symbols(a)
             if len(own[0]) == len(own[1]) == 1 and (
                 (own[0] | own[1]) & self.declared or symbols(a) | symbols(b) == own[0] | own[1]
@@ -152,23 +176,26 @@ class _Judge:
                     return True
         return False
 
-    def regions(self, gold: str, said: str) -> bool | None:
-        """Compare as intervals and inequalities where either is one; None where neither is."""
-        found = region(gold), region(said)
+    def regions(self, gold: str, predicted: str) -> bool | None:
+        """Compare as intervals and inequalities where either is one.
+
+        None where neither is.
+        """
+        found = region(gold), region(predicted)
         if found[0] is None and found[1] is None:
-            return self.relations(gold, said) if has_relation(gold) and has_relation(said) else None
+            return self.relations(gold, predicted) if has_relation(gold) and has_relation(predicted) else None
         first = found[0] or region(gold, interval=True)
-        second = found[1] or region(said, interval=True)
+        second = found[1] or region(predicted, interval=True)
         if first is None or second is None:
-            return self.relations(gold, said) if has_relation(gold) and has_relation(said) else False
+            return self.relations(gold, predicted) if has_relation(gold) and has_relation(predicted) else False
         return same_region(first, second, self.end)
 
-    def end(self, gold: str, said: str) -> bool:
-        return self.same(stripped(gold), stripped(said))
+    def end(self, gold: str, predicted: str) -> bool:
+        return self.is_equivalent(stripped(gold), stripped(predicted))
 
-    def relations(self, gold: str, said: str) -> bool:
-        """Chains of inequalities between formulas, member by member, read in one direction."""
-        chains = [re.split(r"([<>≤≥≠∈])", signed(text)) for text in (gold, said)]
+    def relations(self, gold: str, predicted: str) -> bool:
+        """Compare chains of inequalities member by member, read in one direction."""
+        chains = [re.split(r"([<>≤≥≠∈])", signed(text)) for text in (gold, predicted)]
         for index, chain in enumerate(chains):
             if all(sign in ">≥" for sign in chain[1::2]):
                 flipped = [{">": "<", "≥": "≤"}.get(part, part) for part in chain[::-1]]
@@ -176,14 +203,17 @@ class _Judge:
         if chains[0][1::2] != chains[1][1::2]:
             return False
         pairs = list(zip(chains[0][::2], chains[1][::2], strict=True))
-        if all(self.same(stripped(a), stripped(b)) for a, b in pairs):
+        if all(self.is_equivalent(stripped(a), stripped(b)) for a, b in pairs):
             return True
         return len(pairs) == 2 and self.same_half_plane(
             *[stripped(part) for part in (*chains[0][::2], *chains[1][::2])]
         )
 
     def same_half_plane(self, a: str, b: str, c: str, d: str) -> bool:
-        """Whether `a < b` and `c < d` say the same: the differences have one positive ratio."""
+        """Return whether `a < b` and `c < d` say the same.
+
+        The differences have one positive ratio.
+        """
         from rewards.equivalence.numeric_equivalence import points
 
         for trees in readings(a, b, c, d):
@@ -195,26 +225,26 @@ class _Judge:
                     return True
         return False
 
-    def structures(self, gold: str, said: str) -> bool | None:
+    def structures(self, gold: str, predicted: str) -> bool | None:
         """Compare by parts where either answer has several; None where neither has."""
-        named = [_named_tuple(text) for text in (gold, said)]
-        first, second = (found or items(text) for found, text in zip(named, (gold, said), strict=True))
+        named = [_named_tuple(text) for text in (gold, predicted)]
+        first, second = (found or items(text) for found, text in zip(named, (gold, predicted), strict=True))
         first, second = _without_conditions(first, second), _without_conditions(second, first)
         if len(first.parts) == 1 and len(second.parts) == 1:
-            if first.parts[0] != gold or second.parts[0] != said:
-                return self.same(first.parts[0], second.parts[0])
+            if first.parts[0] != gold or second.parts[0] != predicted:
+                return self.is_equivalent(first.parts[0], second.parts[0])
             return None
         if max(len(first.parts), len(second.parts)) > MAX_ITEMS:
             return False
         if len(first.parts) != len(second.parts):
-            return self.repeated(first, second) or self.components(gold, said, first, second)
+            return self.repeated(first, second) or self.components(gold, predicted, first, second)
         if not brackets_match(first, second):
             return False
         ordered = first.ordered or second.ordered or "matrix" in first.kind or _positional(first, second)
         return self.matched(list(first.parts), list(second.parts), ordered)
 
     def repeated(self, first: Items, second: Items) -> bool:
-        """Whether two lists differ in length only because one repeats a member."""
+        """Return whether two lists differ in length only because one repeats a member."""
         if (
             first.ordered
             or second.ordered
@@ -223,16 +253,16 @@ class _Judge:
         ):
             return False
         longer, shorter = sorted((first.parts, second.parts), key=len, reverse=True)
-        return all(any(self.same(a, b, in_list=True) for b in shorter) for a in longer) and all(
-            any(self.same(a, b, in_list=True) for a in longer) for b in shorter
+        return all(any(self.is_equivalent(a, b, in_list=True) for b in shorter) for a in longer) and all(
+            any(self.is_equivalent(a, b, in_list=True) for a in longer) for b in shorter
         )
 
-    def components(self, gold: str, said: str, first: Items, second: Items) -> bool:
-        """A vector by its components against one by unit vectors, `(2, 3)` and `2\\hat{i} + 3\\hat{j}`."""
+    def components(self, gold: str, predicted: str, first: Items, second: Items) -> bool:
+        r"""Compare components with unit vectors, `(2, 3)` and `2\hat{i} + 3\hat{j}`."""
         if len(first.parts) == 1 and len(second.parts) in (2, 3) and second.ordered:
             vector, listed = gold, second
         elif len(second.parts) == 1 and len(first.parts) in (2, 3) and first.ordered:
-            vector, listed = said, first
+            vector, listed = predicted, first
         else:
             return False
         vector = split_top(vector, "=")[-1]
@@ -241,22 +271,22 @@ class _Judge:
         spelled = " + ".join(f"({part}) \\hat{{{axis}}}" for part, axis in zip(listed.parts, "ijk", strict=False))
         return same_formula(vector, spelled, self.comparison)
 
-    def matched(self, gold: list[str], said: list[str], ordered: bool) -> bool:
+    def matched(self, gold: list[str], predicted: list[str], ordered: bool) -> bool:
         if ordered:
-            return all(self.same(a, b, in_list=True) for a, b in zip(gold, said, strict=True))
-        left = list(said)
+            return all(self.is_equivalent(a, b, in_list=True) for a, b in zip(gold, predicted, strict=True))
+        left = list(predicted)
         for part in gold:
-            hit = next((candidate for candidate in left if self.same(part, candidate, in_list=True)), None)
+            hit = next((candidate for candidate in left if self.is_equivalent(part, candidate, in_list=True)), None)
             if hit is None:
                 return False
             left.remove(hit)
         return True
 
 
-def _without_label(gold: str, said: str) -> tuple[str, str]:
-    """A labelled vector or list, `\\vec{v} = (1, 2)`, without its label where the other side has none."""
+def _without_label(gold: str, predicted: str) -> tuple[str, str]:
+    r"""Drop a label, as of `\vec{v} = (1, 2)`, where the other side has none."""
     plain = []
-    for text, other in ((gold, said), (said, gold)):
+    for text, other in ((gold, predicted), (predicted, gold)):
         if (point := _POINT_NAME.match(text)) and encloses(other) and encloses(text[point.end() :]) and "," in text:
             plain.append(text[point.end() :])
             continue
@@ -267,7 +297,7 @@ def _without_label(gold: str, said: str) -> tuple[str, str]:
 
 
 def _without_conditions(listed: Items, other: Items) -> Items:
-    """A list without the inequalities that say where its formula holds, beside a single formula without any."""
+    """Drop inequalities that state where a formula holds, next to one without."""
     if listed.kind or len(listed.parts) < 2 or len(other.parts) > 1 or has_relation(other.parts[0]):
         return listed
     kept = tuple(part for part in listed.parts if not has_relation(part))
@@ -287,7 +317,10 @@ def _named_tuple(text: str) -> Items | None:
 
 
 def _positional(first: Items, second: Items) -> bool:
-    """Whether order matters between `a = 1, b = 2` and `1, 2`: one side names different variables, the other none."""
+    """Return whether order matters between `a = 1, b = 2` and `1, 2`.
+
+    One side names different variables, the other none.
+    """
     named = [
         [name_of(split_top(part, "=")[0]) if "=" in part else None for part in side.parts] for side in (first, second)
     ]
@@ -299,16 +332,16 @@ def _positional(first: Items, second: Items) -> bool:
 
 
 def _is_short(*texts: str) -> bool:
-    """Whether texts may be products of letters as well as words (`abc`)."""
+    """Return whether a text may be a product of letters as well as words (`abc`)."""
     return all(len(text) <= 4 and " " not in text for text in texts)
 
 
-def _decimal_comma(gold: str, said: str) -> bool:
-    """Whether one side is `1,22` and the other 1.22, as much of the world writes it."""
+def _decimal_comma(gold: str, predicted: str) -> bool:
+    """Return whether one side is `1,22` and the other 1.22."""
     return any(
         _COMMA.fullmatch(a) and _POINT.fullmatch(b) and a.replace(",", ".") == b
-        for a, b in ((gold, said), (said, gold))
+        for a, b in ((gold, predicted), (predicted, gold))
     )
 
 
-__all__ = ["Policy", "is_uncertain", "same"]
+__all__ = ["EquivalenceConfig", "is_equivalent", "is_uncertain"]

@@ -1,4 +1,4 @@
-"""Formulas that consist of physical constants, by their value in SI units: `4 m_e c^2` is 2.044 MeV.
+"""Evaluate formulas of physical constants in SI: `4 m_e c^2` is 2.044 MeV.
 
 The dimension comes from the same evaluation: with every base unit rescaled by a number of its own, a quantity changes by
 the product of their powers.
@@ -13,7 +13,7 @@ import mpmath
 from rewards.equivalence.evaluation import Budget, evaluate, symbols
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.quantities import Quantity, close
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 from rewards.equivalence.units import ONE, Dimension, Unit
 
 CONSTANTS: dict[str, tuple[float, Dimension]] = {
@@ -39,18 +39,18 @@ _SCALES = tuple(mpmath.mpf(scale) for scale in ("1.3", "1.7", "0.6", "2.3", "0.7
 
 
 def is_constant(tree: Node) -> bool:
-    """Whether a formula has symbols, and all of them are constants."""
+    """Return whether a formula has symbols, and all of them are constants."""
     names = symbols(tree)
     return bool(names) and names <= CONSTANTS.keys()
 
 
 def same_constant(tree: Node, number: Quantity, budget: Budget, measured: bool) -> bool:
-    """Whether a formula of constants has the value of a number, and its dimension where the number has a unit."""
+    """Return whether a formula of constants has a number's value and dimension."""
     plain = {name: mpmath.mpf(value) for name, (value, _) in CONSTANTS.items()}
     scaled = {name: value * _scale(CONSTANTS[name][1]) for name, value in plain.items()}
     try:
         value, rescaled = evaluate(tree, plain, budget), evaluate(tree, scaled, budget)
-    except Unreadable:
+    except UnreadableFormula:
         return False
     unit = number.unit or ONE
     if value == 0 or unit.offset or mpmath.im(value) != 0:

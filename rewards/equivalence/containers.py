@@ -1,5 +1,6 @@
-"""The parts of an answer: lists, sets, tuples, vectors and matrices, values with labels, and signs that stand for two
-values.
+"""Take an answer apart.
+
+Parts are those of lists, sets, tuples, vectors and matrices, values with labels, and signs that stand for two values.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _UNCERTAIN = re.compile(r"\d\s*\\pm\s*\d*\.\d|\d\.\d+\s*\)?\s*\\pm")
 
 @dataclass(frozen=True)
 class Items:
-    """`kind` is the bracket pair around the parts, empty for a bare list; `rows` is set for a matrix."""
+    """`kind` is the bracket pair around the parts, empty for a bare list.
+
+    `rows` is set for a matrix.
+    """
 
     kind: str
     parts: tuple[str, ...]
@@ -34,11 +38,12 @@ class Items:
 
     @property
     def ordered(self) -> bool:
+        """Return whether the order of the parts matters."""
         return self.kind[:1] in ("(", "[")
 
 
 def items(text: str) -> Items:
-    """The parts of an answer; one part where it has none."""
+    """Return the parts of an answer; one part where it has none."""
     text = _plain_brackets(text)
     matrix = _matrix(text)
     if matrix is not None:
@@ -61,7 +66,7 @@ def items(text: str) -> Items:
 
 
 def labelled(part: str) -> str:
-    """A list member without a label in words (`Maximum: 3`) or a part's mark (`(a) 3`)."""
+    """Return a list member without its label (`Maximum: 3`) or mark (`(a) 3`)."""
     return _LABEL.sub("", _PART_MARK.sub("", part))
 
 
@@ -115,13 +120,14 @@ def _signs(parts: list[str]) -> tuple[str, ...]:
 
 
 def is_uncertain(text: str) -> bool:
-    """Whether a plus-minus sign states an uncertainty rather than two values."""
+    """Return whether a plus-minus sign states an uncertainty rather than two values."""
     return bool(_UNCERTAIN.search(text))
 
 
 def brackets_match(first: Items, second: Items) -> bool:
-    """Whether two bracketed answers may mean the same: `[0, 1)` is not `[0, 1]`, while `[1, 2, 3]` may be `(1, 2, 3)`
-    and braces or none are a list.
+    """Return whether two bracketed answers may mean the same.
+
+    `[0, 1)` is not `[0, 1]`, while `[1, 2, 3]` may be `(1, 2, 3)`, and braces or none are a list.
     """
     if "matrix" in first.kind or "matrix" in second.kind:
         return first.kind == second.kind and first.rows == second.rows

@@ -1,4 +1,4 @@
-"""Equations: a named value, a chain of equal members, or a relation between symbols in whatever form it is solved for."""
+"""Compare equations: named values, chains of equal members, relations of symbols."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ from rewards.equivalence.numeric_equivalence import (
     values_at,
 )
 from rewards.equivalence.quantities import quantity
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 
 EXACT = mpmath.mpf(10) ** -20
 _ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
 _APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
 _WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
 _TERM = re.compile(r"([-+]?)\s{0,9}(?<![\d.])(\d{1,30}(?:\.\d{0,30})?)\s{0,9}([A-Za-z\\][^\d+-]{0,40})")
-Same = Callable[[str, str], bool]
+Equal = Callable[[str, str], bool]
 
 
 def name_of(side: str) -> str | None:
-    """The symbol that a side consists of, perhaps applied to others: `v`, `E_n`, `\\psi(x, t)`; None for a formula."""
+    r"""Return the symbol that a side consists of; None for a formula.
+
+    Examples are `v`, `E_n`, `\psi(x, t)`.
+    """
     match = _APPLIED.fullmatch(side.strip())
     if match and "," not in match.group(1):
         side = match.group(1)
@@ -38,26 +41,27 @@ def name_of(side: str) -> str | None:
         return None
     try:
         tree = readings(side)[0][0]
-    except Unreadable:
+    except UnreadableFormula:
         return side.strip() if re.fullmatch(r"\\?[A-Za-z]+", side.strip()) else None
     return tree.text if tree.kind == "symbol" else None
 
 
 def arguments_of(side: str) -> list[str]:
-    """The arguments of `f(x, t)`."""
+    """Return the arguments of `f(x, t)`."""
     match = _APPLIED.fullmatch(side.strip())
     return [part.strip() for part in match.group(2).split(",")] if match else []
 
 
 def is_label(side: str) -> bool:
-    """Whether a left-hand side only names what follows: a symbol, words, a length `|AB|`, a ratio or product of
-    symbols; no sum and no number.
+    """Return whether a left-hand side only names what follows.
+
+    A name is a symbol, words, a length `|AB|`, a ratio or product of symbols; no sum and no number.
     """
     if name_of(side) or _WORDY.fullmatch(side.strip()):
         return True
     try:
         return _names_only(readings(side)[0][0])
-    except Unreadable:
+    except UnreadableFormula:
         return False
 
 
@@ -67,29 +71,36 @@ def _names_only(tree: Node) -> bool:
     return tree.kind in ("mul", "div", "abs") and all(map(_names_only, tree.parts))
 
 
-def same_equations(gold: list[str], said: list[str], same: Same, in_list: bool, comparison: Comparison) -> bool:
-    """Compare the sides of two equations, or of one with a bare value (a single side). `in_list`: the names are what
-    tells members apart, and must be there and equal.
+def same_equations(gold: list[str], predicted: list[str], equal: Equal, in_list: bool, comparison: Comparison) -> bool:
+    """Compare the sides of two equations, or of one with a bare value (a single side).
+
+    Args:
+        gold: The sides of the reference.
+        predicted: The sides of the answer.
+        equal: The comparison of two sides.
+        in_list: Whether the equations are members of a list, whose names tell members apart and must be there and
+            equal.
+        comparison: The comparison under way.
     """
-    gold, said = (_name_first([_gathered(side) for side in sides]) for sides in (gold, said))
-    if len(gold) == 1 or len(said) == 1:
-        value, chain = (gold[0], said) if len(gold) == 1 else (said[0], gold)
-        if is_label(chain[0]) and _chain_holds(chain[1:], value, same):
+    gold, predicted = (_name_first([_gathered(side) for side in sides]) for sides in (gold, predicted))
+    if len(gold) == 1 or len(predicted) == 1:
+        value, chain = (gold[0], predicted) if len(gold) == 1 else (predicted[0], gold)
+        if is_label(chain[0]) and _chain_holds(chain[1:], value, equal):
             return True
         if not is_label(chain[0]) and all(quantity(side) is not None for side in chain):
-            return all(same(side, value) for side in chain)
+            return all(equal(side, value) for side in chain)
         return len(chain) == 2 and _solves(chain, value, comparison)
-    names = name_of(gold[0]), name_of(said[0])
+    names = name_of(gold[0]), name_of(predicted[0])
     if names[0] and names[1]:
-        if _contradict(gold[1:], said[1:], same):
+        if _contradict(gold[1:], predicted[1:], equal):
             return False
         if alike(names[0], names[1], in_list):
-            return _same_named(gold, said, same, comparison)
-        if quantity(gold[-1]) is not None and quantity(said[-1]) is not None:
+            return _same_named(gold, predicted, equal, comparison)
+        if quantity(gold[-1]) is not None and quantity(predicted[-1]) is not None:
             return False
-    elif is_label(gold[0]) and is_label(said[0]) and same(gold[0], said[0]):
-        return _chain_holds(gold[1:], said[-1], same) and _chain_holds(said[1:], gold[-1], same)
-    return _same_relation(gold, said, comparison)
+    elif is_label(gold[0]) and is_label(predicted[0]) and equal(gold[0], predicted[0]):
+        return _chain_holds(gold[1:], predicted[-1], equal) and _chain_holds(predicted[1:], gold[-1], equal)
+    return _same_relation(gold, predicted, comparison)
 
 
 def _gathered(side: str) -> str:
@@ -106,22 +117,26 @@ def _name_first(sides: list[str]) -> list[str]:
     return sides[::-1] if len(sides) > 1 and quantity(sides[0]) is not None and name_of(sides[-1]) else sides
 
 
-def _contradict(gold: list[str], said: list[str], same: Same) -> bool:
-    """Whether two chains have members in the same symbols that differ."""
-    if len(gold) + len(said) < 3:
+def _contradict(gold: list[str], predicted: list[str], equal: Equal) -> bool:
+    """Return whether two chains have members in the same symbols that differ."""
+    if len(gold) + len(predicted) < 3:
         return False
     try:
-        names = [[symbols(readings(side)[0][0]) for side in chain] for chain in (gold, said)]
-    except Unreadable:
+        names = [[symbols(readings(side)[0][0]) for side in chain] for chain in (gold, predicted)]
+    except UnreadableFormula:
         return False
     return any(
-        names[0][i] == names[1][j] != set() and not same(a, b) for i, a in enumerate(gold) for j, b in enumerate(said)
+        names[0][i] == names[1][j] != set() and not equal(a, b)
+        for i, a in enumerate(gold)
+        for j, b in enumerate(predicted)
     )
 
 
 def alike(first: str, second: str, in_list: bool) -> bool:
-    """Whether two names may mean the same quantity: the letter is the same, and an index is the writer's choice (`W`,
-    `W_{max}`) unless both have short ones (`x_1`, `x_2`). In a list they tell the members apart.
+    """Return whether two names may mean the same quantity.
+
+    The letter is the same, and an index is the writer's choice (`W`, `W_{max}`) unless both have short ones (`x_1`,
+    `x_2`). In a list they tell the members apart.
     """
     names = _plain(first), _plain(second)
     if names[0] == names[1]:
@@ -136,42 +151,46 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s{}\\]|vec |hat |mathrm|text", "", name)
 
 
-def _chain_holds(members: list[str], value: str, same: Same) -> bool:
-    """Whether every member of a chain that is of the value's kind (a number, or a formula) equals it, one at least:
-    `x = 7 = 8` is not 7.
+def _chain_holds(members: list[str], value: str, equal: Equal) -> bool:
+    """Return whether every comparable member of a chain equals a value, one at least.
+
+    The kinds are numbers and formulas: `x = 7 = 8` is not 7.
     """
     numeric = quantity(value) is not None
     comparable = [part for part in members if (quantity(part) is not None) == numeric] or members[-1:]
     comparable = comparable if numeric else comparable[-1:]
-    return all(same(value, part) for part in comparable)
+    return all(equal(value, part) for part in comparable)
 
 
-def _same_named(gold: list[str], said: list[str], same: Same, comparison: Comparison) -> bool:
-    dummies = arguments_of(gold[0]), arguments_of(said[0])
+def _same_named(gold: list[str], predicted: list[str], equal: Equal, comparison: Comparison) -> bool:
+    dummies = arguments_of(gold[0]), arguments_of(predicted[0])
     if dummies[0] != dummies[1] and len(dummies[0]) == len(dummies[1]) and not (set(dummies[0]) & set(dummies[1])):
         try:
-            a, b = readings(gold[-1], said[-1])[0]
-        except Unreadable:
+            a, b = readings(gold[-1], predicted[-1])[0]
+        except UnreadableFormula:
             return False
         table = {said_name: Node("symbol", (), f"argument {k}") for k, said_name in enumerate(dummies[1])}
         other = {gold_name: Node("symbol", (), f"argument {k}") for k, gold_name in enumerate(dummies[0])}
         return same_trees(rename(a, other), rename(b, table), comparison)
-    if _chain_holds(gold[1:], said[-1], same) and _chain_holds(said[1:], gold[-1], same):
+    if _chain_holds(gold[1:], predicted[-1], equal) and _chain_holds(predicted[1:], gold[-1], equal):
         return True
-    return any(same(a, b) for a in gold[1:-1] for b in said[-1:]) and _chain_holds(said[1:], gold[-1], same)
+    return any(equal(a, b) for a in gold[1:-1] for b in predicted[-1:]) and _chain_holds(predicted[1:], gold[-1], equal)
 
 
-def _same_relation(gold: list[str], said: list[str], comparison: Comparison) -> bool:
-    """Whether two equations hold at the same places: their residuals have a constant ratio, or each one's solution
-    solves the other.
+def _same_relation(gold: list[str], predicted: list[str], comparison: Comparison) -> bool:
+    """Return whether two equations hold at the same places.
+
+    Their residuals have a constant ratio, or each one's solution solves the other.
     """
-    for a, b, c, d in readings(gold[0], gold[-1], said[0], said[-1]):
+    for a, b, c, d in readings(gold[0], gold[-1], predicted[0], predicted[-1]):
         first, second = reconcile(Node("add", (a, Node("neg", (b,)))), Node("add", (c, Node("neg", (d,)))))
         if symbols(first) != symbols(second) or not symbols(first):
             continue
         pairs = points(first, second, comparison)
         if any((x == 0) != (y == 0) for x, y in pairs) or all(x == 0 for x, _ in pairs):
             continue
+        # `a = b` and `2a - 2b = 0` have residuals of one ratio at every point; equations solved for different symbols do not,
+        # so those are compared by their solutions.
         ratios = [x / y for x, y in pairs if y]
         limit = mpmath.mpf("1e-8") if comparison.budget.approximate else EXACT
         if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
@@ -182,12 +201,12 @@ def _same_relation(gold: list[str], said: list[str], comparison: Comparison) -> 
 
 
 def _same_roots(first: Node, second: Node, comparison: Comparison) -> bool:
-    """Solve each for one symbol at random values of the others, and see that it solves the other too."""
+    """Solve each equation at random values, and check that the other holds there."""
     names = sorted(symbols(first))
     solved = 0
     for unknown in names:
         for trial in range(2):
-            values = values_at(set(names), trial, comparison.policy)
+            values = values_at(set(names), trial, comparison.config)
             roots = [_root_of(tree, unknown, values, comparison) for tree in (first, second)]
             if roots[0] is None or roots[1] is None:
                 break
@@ -201,7 +220,7 @@ def _same_roots(first: Node, second: Node, comparison: Comparison) -> bool:
 
 
 def _root_of(tree: Node, unknown: str, values: dict[str, mpmath.mpf], comparison: Comparison) -> mpmath.mpf | None:
-    """A positive root by the secant method; None where it does not come to one in thirty steps."""
+    """Return a positive root by the secant method; None after thirty steps."""
     with mpmath.workdps(30):
         before, now = values[unknown], values[unknown] * mpmath.mpf("1.1")
         try:
@@ -215,7 +234,7 @@ def _root_of(tree: Node, unknown: str, values: dict[str, mpmath.mpf], comparison
                 before, now, f_before = now, now - f_now * (now - before) / (f_now - f_before), f_now
                 if abs(now) > 10**6:
                     return None
-        except Unreadable:
+        except UnreadableFormula:
             return None
     return None
 
@@ -225,7 +244,10 @@ def _residual(tree: Node, values: dict[str, mpmath.mpf], comparison: Comparison)
 
 
 def _solves(equation: list[str], value: str, comparison: Comparison) -> bool:
-    """Whether a bare formula is what the equation's first symbol equals: `y + 1 = 2x` and `2x - 1`."""
+    """Return whether a bare formula is what the equation's first symbol equals.
+
+    `y + 1 = 2x` and `2x - 1`.
+    """
     if quantity(value) is not None:
         return False
     for left, right, formula in readings(equation[0], equation[1], value):

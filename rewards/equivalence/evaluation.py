@@ -1,8 +1,8 @@
-"""The value of a formula's tree: multi-digit arithmetic at given values of its symbols, with every cost counted.
+"""Evaluate a formula's tree at values of its symbols, with every cost counted.
 
 Nothing here simplifies. Each operation is charged to a budget, so that a comparison ends after a bounded amount of
 work however the formula is written; exponents, factorials and arguments of slow functions have limits besides; what
-has no finite value, or costs too much, raises `Unreadable`.
+has no finite value, or costs too much, raises `UnreadableFormula`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import mpmath
 
 from rewards.equivalence import calculus, notation
 from rewards.equivalence.latex_parser import Node
-from rewards.equivalence.tokens import Unreadable
+from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_LOG10 = 3_000
 DIGITS, MAX_DIGITS = 50, 700
@@ -33,19 +33,23 @@ _ERRORS = (
 
 @dataclass
 class Budget:
-    """Units of work left, one about four microseconds; whether anything so far was worked out approximately."""
+    """Units of work left, one about four microseconds.
+
+    Whether anything so far was worked out approximately.
+    """
 
     left: int = 90_000
     approximate: bool = False
 
     def spend(self, units: int) -> None:
+        """Take steps from the budget, and raise `UnreadableFormula` once it is used up."""
         self.left -= units
         if self.left < 0:
-            raise Unreadable("too costly")
+            raise UnreadableFormula("too costly")
 
 
 def symbols(tree: Node) -> set[str]:
-    """The free symbols of a tree."""
+    """Return the free symbols of a tree."""
     if tree.kind == "symbol":
         return {tree.text}
     found = {tree.text} if tree.kind in ("apply", "delta") else set()
@@ -55,14 +59,17 @@ def symbols(tree: Node) -> set[str]:
 
 
 def has_decimals(tree: Node) -> bool:
-    """Whether a measured (decimal) number occurs in a tree."""
+    """Return whether a measured (decimal) number occurs in a tree."""
     return (tree.kind == "number" and ("." in tree.text or "e" in tree.text.lower())) or any(
         map(has_decimals, tree.parts)
     )
 
 
 def digits_for(*trees: Node) -> int:
-    """Digits that show the smallest number written in the trees beside 1: 10^{-40} needs more than fifty."""
+    """Digits that show the smallest number written in the trees next to 1.
+
+    10^{-40} needs more than fifty.
+    """
 
     def extreme(tree: Node) -> int:
         if tree.kind == "pow" and tree.parts[0].kind == "number":
@@ -78,13 +85,14 @@ def digits_for(*trees: Node) -> int:
 
 
 def fraction_of(key: str) -> Any:
-    """A number in [0, 1) that depends on the key alone, the same in every process."""
+    """Return a number in [0, 1) that depends on the key alone."""
     return mpmath.mpf(int.from_bytes(hashlib.sha256(key.encode()).digest()[:20], "big")) / mpmath.mpf(2) ** 160
 
 
 def sample(name: str, trial: int) -> Any:
-    """A positive value of a symbol. A word stands for the product of its letters (`\\mathrm{SU}` is SU), hbar for
-    h / 2 pi.
+    r"""Return a positive value of a symbol.
+
+    A word stands for the product of its letters (`\mathrm{SU}` is SU), hbar for h / 2 pi.
     """
     if name == "hbar":
         return sample("h", trial) / (2 * mpmath.pi)
@@ -97,22 +105,27 @@ def sample(name: str, trial: int) -> Any:
 
 
 def evaluate(tree: Node, values: Mapping[str, Any], budget: Budget) -> Any:
-    """The value of a tree at the given symbol values, a finite mpmath number. Raises `Unreadable` where there is
-    none.
+    """Return the value of a tree at the given symbol values, a finite mpmath number.
+
+    Raises:
+        UnreadableFormula: Where there is none.
     """
     try:
         value = mpmath.mpmathify(_Evaluator(values, budget).value(tree))
     except (*_ERRORS, mpmath.libmp.NoConvergence) as error:
-        raise Unreadable("no value") from error
+        raise UnreadableFormula("no value") from error
     except RecursionError as error:
-        raise Unreadable("too deep") from error
+        raise UnreadableFormula("too deep") from error
     if not mpmath.isfinite(value):
-        raise Unreadable("not finite")
+        raise UnreadableFormula("not finite")
     return value
 
 
 class _Evaluator:
-    """`within` says that this is the body of an integral or a sum, where a vanishing power is zero."""
+    """`within` says that this is the body of an integral or a sum.
+
+    Where a vanishing power is zero.
+    """
 
     def __init__(self, values: Mapping[str, Any], budget: Budget, within: bool = False) -> None:
         self.values, self.budget, self.within = values, budget, within
@@ -174,20 +187,20 @@ class _Evaluator:
         if mpmath.isinf(size):
             return notation.FUNCTIONS[name](*parts)
         if (size > 10**12 and name not in notation.UNBOUNDED) or (size > 500 and name in notation.SLOW):
-            raise Unreadable("argument too large")
+            raise UnreadableFormula("argument too large")
         return notation.FUNCTIONS[name](*parts)
 
     def special(self, tree: Node, parts: list[Any]) -> Any:
         self.budget.spend(400)
         if any(abs(part) > 200 for part in parts):
-            raise Unreadable("argument too large")
+            raise UnreadableFormula("argument too large")
         if tree.kind == "indexed":
             return notation.INDEXED[tree.text](*parts)
         return (notation.SPECIAL.get(tree.text) or notation.LETTERED[tree.text])(*parts)
 
 
 def _is_tower(tree: Node) -> bool:
-    """Whether a tree is a power of plain numbers, which may be too large to work out but still cancels."""
+    """Return whether a tree is a power of plain numbers, perhaps a huge one."""
     return tree.kind == "number" or (tree.kind == "pow" and all(map(_is_tower, tree.parts)))
 
 
@@ -201,8 +214,9 @@ def _second(name: str, value: Any) -> Any:
 
 
 def _unknown(name: str, arguments: list[Any]) -> Any:
-    """A function nobody defined: smooth, its own for every name, of every argument. Dirac's delta is even and of
-    degree -1.
+    """Evaluate an undefined function: smooth, and different for every name.
+
+    Dirac's delta is even and of degree -1.
     """
     if name == "delta":
         return (fraction_of("delta") + 1) / abs(arguments[0])
@@ -215,7 +229,7 @@ def _unknown(name: str, arguments: list[Any]) -> Any:
 def _number(text: str) -> Any:
     exponent = re.search(r"[eE]([-+]?\d+)$", text)
     if exponent and abs(int(exponent.group(1)[:9])) > MAX_LOG10:
-        raise Unreadable("exponent too large")
+        raise UnreadableFormula("exponent too large")
     return mpmath.mpf(text)
 
 
@@ -225,7 +239,7 @@ def _power(base: Any, exponent: Any, limit: int = MAX_LOG10) -> Any:
     if mpmath.isinf(base) or mpmath.isinf(exponent):
         return mpmath.power(base, exponent)
     if abs(exponent) * max(1, abs(mpmath.log10(abs(base)))) > limit:
-        raise Unreadable("power too large")
+        raise UnreadableFormula("power too large")
     return mpmath.power(base, exponent)
 
 
@@ -238,7 +252,7 @@ def _root(base: Any, index: Any) -> Any:
 def _small(function: Callable[..., Any], limit: int = 500) -> Callable[..., Any]:
     def bounded(*values: Any) -> Any:
         if any(abs(value) > limit for value in values):
-            raise Unreadable("argument too large")
+            raise UnreadableFormula("argument too large")
         return function(*values)
 
     return bounded

@@ -1,5 +1,7 @@
-"""TeX commands inside formulas: fractions, roots, accents, derivatives, and integrals, sums, products and limits with
-their bound variables. `read` is the entrance.
+"""Read TeX commands inside formulas; `read` is the entry point.
+
+The commands are fractions, roots, accents, derivatives, and integrals, sums, products and limits with their bound
+variables.
 """
 
 from __future__ import annotations
@@ -8,17 +10,18 @@ import re
 
 from rewards.equivalence import notation
 from rewards.equivalence.latex_parser import CLOSING, Node, Reader
-from rewards.equivalence.tokens import Unreadable, tokens_of
+from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
 _NONE = Node("none")
 _BOUNDED = {"int": "integral", "oint": "integral", "sum": "sum", "prod": "product", "lim": "limit"}
 _DERIVED = re.compile(r"(?:d|partial)(?:\^(\d))?(.*)", re.DOTALL)
 
 
-class Formula(Reader):
-    """The reader with every command it knows."""
+class FormulaReader(Reader):
+    """A reader with every command that formulas use."""
 
     def command(self, name: str) -> Node:
+        """Read what a TeX command begins."""
         if name in notation.UNWRAPPED:
             return self.unwrapped()
         if name in ("frac", "dfrac", "tfrac", "cfrac"):
@@ -49,6 +52,7 @@ class Formula(Reader):
         return self.no("\\" + name)
 
     def unwrapped(self) -> Node:
+        r"""Read a braced name, such as that of `\mathrm`, as one function or symbol."""
         if self.peek() != "{":
             return self.atom()
         start = self.at
@@ -63,6 +67,7 @@ class Formula(Reader):
         return self.symbol(word)
 
     def fraction(self) -> Node:
+        """Read a fraction, a derivative in Leibniz's notation included."""
         derivative = self.leibniz()
         if derivative is not None:
             return derivative
@@ -71,7 +76,7 @@ class Formula(Reader):
         return self.node("div", above, below)
 
     def digit(self) -> Node:
-        """One digit or symbol of an unbraced fraction: \\frac12 is one half."""
+        r"""Read one digit or symbol of an unbraced fraction: \frac12 is one half."""
         token = self.take()
         if len(token) > 1 and token.isdigit():
             self.at -= 1
@@ -82,15 +87,16 @@ class Formula(Reader):
         return self.command(token[1:]) if token.startswith("\\") else self.symbol(token)
 
     def leibniz(self) -> Node | None:
-        """`\\frac{dy}{dx}` and its higher and partial forms, of a function named above or of what follows; None for an
-        ordinary fraction.
+        r"""Read `\frac{dy}{dx}` and its relatives; None for an ordinary fraction.
+
+        The function is named above, or it is what follows.
         """
         start = self.at
         if self.peek() != "{" or self.peek(1) not in ("d", "\\partial"):
             return None
         try:
             above, below = self.raw(), self.raw()
-        except Unreadable:
+        except UnreadableFormula:
             self.at = start
             return None
         top, variables = _DERIVED.fullmatch(above), _variables(below)
@@ -111,6 +117,7 @@ class Formula(Reader):
         return None
 
     def indexed_derivative(self) -> Node:
+        """Read a derivative that is written with an index."""
         self.take("_")
         variable = self.raw()
         order = 1
@@ -121,8 +128,9 @@ class Formula(Reader):
         return derivative_of(self.power(), [variable] * order)
 
     def accented(self, name: str) -> Node:
+        """Read an accented symbol."""
         if name in ("dot", "ddot", "dddot"):
-            inner = Formula(tokens_of(self.raw()), self.functions, self.bound).whole()
+            inner = FormulaReader(tokens_of(self.raw()), self.functions, self.bound).whole()
             while self.peek() == "_":
                 self.take()
                 inner = Node("symbol", (), f"{inner.text}_{self.raw()}")
@@ -146,16 +154,18 @@ class Formula(Reader):
         return self.symbol(f"{name} {inner_name}")
 
     def root(self) -> Node:
+        """Read a root with its degree."""
         index = self.group("[", "]") if self.peek() == "[" else None
         inside = self.group("{", "}") if self.peek() == "{" else self.digit_or_atom()
         return self.node("root", inside, index) if index else self.node("sqrt", inside)
 
     def digit_or_atom(self) -> Node:
+        """Read one digit or one atom."""
         token = self.peek()
         return self.digit() if token.isdigit() and len(token) > 1 and "\\" in token else self.atom()
 
     def bounded(self, name: str) -> Node:
-        """An integral, sum, product or limit: its bounds, its variable and its body."""
+        """Read an integral, sum, product or limit: its bounds, its variable and its body."""
         lower: list[str] = []
         upper: Node = _NONE
         while self.peek() in ("_", "^"):
@@ -175,6 +185,7 @@ class Formula(Reader):
         return self.node(_BOUNDED[name], body, begin, upper, text=variable)
 
     def script_tokens(self) -> list[str]:
+        """Read the tokens of a subscript or superscript."""
         if self.peek() != "{":
             return [self.take()]
         end = self.closing("}")
@@ -183,7 +194,7 @@ class Formula(Reader):
         return inner
 
     def index(self, tokens: list[str]) -> tuple[str, Node]:
-        """The variable and lower bound in `n=1` or `x \\to 0`; the bound is `none` where only a name stands."""
+        r"""Read variable and lower bound in `n=1` or `x \to 0`; `none` for a lone name."""
         for mark in ("=", "\\to", "\\rightarrow"):
             if mark in tokens:
                 cut = tokens.index(mark)
@@ -192,11 +203,12 @@ class Formula(Reader):
                 if rest[-2:] in (["^", "+"], ["^", "-"]):
                     rest = rest[:-2]
                 if name.kind != "symbol":
-                    raise Unreadable("no index")
+                    raise UnreadableFormula("no index")
                 return name.text, self.inside(rest).whole()
         return ("".join(tokens).lstrip("\\") or "i"), _NONE
 
     def integral(self, lower: Node, upper: Node) -> Node:
+        """Read an integral up to its differential."""
         place, in_fraction = self.differential()
         variable_tokens = self.tokens[place + 1]
         variable = notation.VARIANTS.get(variable_tokens.lstrip("\\"), variable_tokens.lstrip("\\"))
@@ -219,7 +231,7 @@ class Formula(Reader):
         return self.node("integral", body, lower, upper, text=variable)
 
     def differential(self) -> tuple[int, bool]:
-        """Where the `d` of this integral's variable stands, and whether in a numerator."""
+        """Return where the `d` of the variable stands, and whether in a numerator."""
         depth, open_integrals, fallback = 0, 0, -1
         for index in range(self.at, len(self.tokens) - 1):
             token, after = self.tokens[index], self.tokens[index + 1]
@@ -236,12 +248,12 @@ class Formula(Reader):
                 elif fallback < 0 and open_integrals == 0:
                     fallback = index
         if fallback < 0:
-            raise Unreadable("no differential")
+            raise UnreadableFormula("no differential")
         return fallback, True
 
 
 def _variables(below: str) -> list[str] | None:
-    """The variables in `dx`, `dx^2` or `partialxpartialy`, in order; None for anything else."""
+    """Return the variables in `dx`, `dx^2` or `partialxpartialy`; None for others."""
     found: list[str] = []
     pieces = re.split(r"partial" if "partial" in below else r"d", below)
     if pieces[0]:
@@ -255,7 +267,10 @@ def _variables(below: str) -> list[str] | None:
 
 
 def derivative_of(body: Node, variables: list[str]) -> Node:
-    """A symbol's derivative is a symbol of its own, `y#x`, with a letter a variable; a formula's is worked out."""
+    """Return the derivative of a tree.
+
+    A symbol's derivative is a symbol of its own, `y#x`, with one letter per variable; a formula's is worked out.
+    """
     if body.kind == "symbol" or (body.kind == "apply" and all(part.kind == "symbol" for part in body.parts)):
         known = body.text.partition("#")[2]
         marks = sorted([*known.split(","), *variables]) if known else variables
@@ -266,10 +281,18 @@ def derivative_of(body: Node, variables: list[str]) -> Node:
 
 
 def read(text: str, functions: frozenset[str] = frozenset()) -> Node:
-    """The tree of a formula; `functions` are letters to read as functions. Raises `Unreadable`."""
+    """Return the tree of a formula.
+
+    Args:
+        text: A formula in TeX.
+        functions: Letters to read as functions.
+
+    Raises:
+        UnreadableFormula: Where the text is no formula.
+    """
     try:
-        return Formula(tokens_of(text), functions).whole()
+        return FormulaReader(tokens_of(text), functions).whole()
     except RecursionError as error:
-        raise Unreadable("too deep") from error
+        raise UnreadableFormula("too deep") from error
     except IndexError as error:
-        raise Unreadable("cut off") from error
+        raise UnreadableFormula("cut off") from error

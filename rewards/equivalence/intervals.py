@@ -1,4 +1,4 @@
-"""Inequalities, intervals, unions of them and set-builder notation as one form: pieces of the real line.
+"""Read inequalities, intervals, unions and sets as pieces of the real line.
 
 The ends stay text, since they may be formulas; the comparison of the ends is the caller's.
 """
@@ -31,7 +31,10 @@ _FLIP = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 
 @dataclass(frozen=True)
 class Piece:
-    """An interval from `low` to `high`, both TeX; `closed` says which ends belong to it."""
+    """An interval from `low` to `high`, both TeX.
+
+    `closed` says which ends belong to it.
+    """
 
     low: str
     high: str
@@ -47,19 +50,22 @@ class Region:
 
 
 def signed(text: str) -> str:
-    """The text with one sign for each relation."""
+    """Return the text with one sign for each relation."""
     for pattern, sign in _SIGNS:
         text = pattern.sub(sign, text)
     return text
 
 
 def has_relation(text: str) -> bool:
-    """Whether an inequality or membership sign occurs."""
+    """Return whether an inequality or membership sign occurs."""
     return bool(re.search(r"[<>≤≥≠∈]", signed(text)))
 
 
 def region(text: str, interval: bool = False) -> Region | None:
-    """The region that a text states; None for anything else. `(a, b)` is a point unless `interval` says otherwise."""
+    """Return the region that a text states; None for anything else.
+
+    `(a, b)` is a point unless `interval` says otherwise.
+    """
     text = signed(text).strip()
     if builder := _BUILDER.fullmatch(text):
         text = builder.group(2)
@@ -73,13 +79,14 @@ def region(text: str, interval: bool = False) -> Region | None:
     if len(parts) == 1 and re.search(r"[<>≤≥≠]", text):
         parts = split_top(text, ",") if len(split_top(text, ",")) > 1 and "," in text else parts
         parts = [part for part in parts if part]
-    found = [_piece(stripped(part), interval or "∪" in text) for part in parts]
-    if not found or any(part is None for part in found) or len(found) > 24:
+    read = [_piece(stripped(part), interval or "∪" in text) for part in parts]
+    regions = [part for part in read if part is not None]
+    if not regions or len(regions) < len(read) or len(read) > 24:
         return None
-    names = {part.name for part in found if part} - {""}
+    names = {part.name for part in regions} - {""}
     if len(names) > 1:
         return None
-    pieces = tuple(piece for part in found if part for piece in part.pieces)
+    pieces = tuple(piece for part in regions for piece in part.pieces)
     return _without_bars(Region(names.pop() if names else "", pieces))
 
 
@@ -99,7 +106,7 @@ def _piece(text: str, interval: bool) -> Region | None:
 
 
 def _chain(text: str) -> Region | None:
-    """`-4 < m \\le 0`, `x > 5`, `5 \\le x`, `x \\ne 3`."""
+    r"""Read `-4 < m \le 0`, `x > 5`, `5 \le x`, `x \ne 3`."""
     pieces = [stripped(part) for part in re.split(r"([<>≤≥≠])", text)]
     members, signs = pieces[::2], pieces[1::2]
     if not all(members) or not signs or "=" in text or len(signs) > 2:
@@ -131,7 +138,10 @@ def _is_name(text: str) -> bool:
 
 
 def _scaled(name: str, piece: Piece) -> Region:
-    """With the sign and the factor of the variable moved to the ends: `-x > -1` is x < 1."""
+    """With the sign and the factor of the variable moved to the ends.
+
+    `-x > -1` is x < 1.
+    """
     match = _LINEAR.fullmatch(name)
     if not match or (not match.group(1) and match.group(2) in ("", "1")):
         return Region(name, (piece,))
@@ -149,7 +159,7 @@ def _over(end: str, factor: str) -> str:
 
 
 def _without_bars(found: Region) -> Region:
-    """`1 \\le |z| \\le 2` as pieces for z."""
+    r"""Return `1 \le |z| \le 2` as pieces for z."""
     match = re.fullmatch(r"\|\s*(\\?[A-Za-z]+)\s*\|", found.name)
     if not match:
         return found
@@ -168,7 +178,7 @@ def _without_bars(found: Region) -> Region:
 
 
 def same_region(first: Region, second: Region, same_end: Callable[[str, str], bool]) -> bool:
-    """Whether two regions have the same pieces, in any order, of the same variable where both name one."""
+    """Return whether two regions have the same pieces and no different variables."""
     names = [re.sub(r"[\s{}]", "", part.name) for part in (first, second)]
     if all(names) and names[0] != names[1]:
         return False

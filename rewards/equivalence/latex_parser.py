@@ -1,8 +1,8 @@
-"""Formulas as physicists write them, read into a small tree without evaluating anybody's code.
+"""Read formulas into a small tree without evaluating anybody's code.
 
 A recursive-descent reader: sums of products of powers of atoms, with implicit multiplication. Case matters: `M` and
 `m` are different masses. Nothing here simplifies, so nothing here can run away: size and depth are capped, and what
-cannot be read raises `Unreadable`.
+cannot be read raises `UnreadableFormula`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from rewards.equivalence import notation
-from rewards.equivalence.tokens import Unreadable, tokens_of
+from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
 MAX_NODES, MAX_DEPTH = 1_500, 60
 CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\langle": "\\rangle", "\\lfloor": "\\rfloor"} | {
@@ -28,7 +28,10 @@ _NOTHING = frozenset[str]()
 
 @dataclass(frozen=True)
 class Node:
-    """A tree node: `kind` is number, symbol, or the name of an operation on `parts`; `text` its name or variable."""
+    """A tree node: `kind` is number, symbol, or the name of an operation on `parts`.
+
+    `text` its name or variable.
+    """
 
     kind: str
     parts: tuple[Node, ...] = ()
@@ -36,8 +39,12 @@ class Node:
 
 
 class Reader:
-    """One formula's tokens being read. `functions` are letters to be read as functions where a parenthesis follows;
-    `bound` the variables of sums around, in which `i` is no imaginary unit.
+    """A reader of one formula's tokens.
+
+    Args:
+        tokens: The tokens.
+        functions: Letters to be read as functions where a parenthesis follows.
+        bound: Variables of the sums around, in which `i` is no imaginary unit.
     """
 
     def __init__(self, tokens: list[str], functions: frozenset[str] = _NOTHING, bound: frozenset[str] = _NOTHING):
@@ -45,42 +52,48 @@ class Reader:
         self.functions, self.bound = functions, bound
 
     def peek(self, ahead: int = 0) -> str:
+        """Return a token ahead without taking it."""
         return self.tokens[self.at + ahead] if self.at + ahead < len(self.tokens) else ""
 
     def take(self, expected: str = "") -> str:
+        """Take the next token, which must be the expected one where one is given."""
         token = self.peek()
         if not token or (expected and token != expected):
-            raise Unreadable(f"expected {expected or 'more'}, got {token or 'the end'}")
+            raise UnreadableFormula(f"expected {expected or 'more'}, got {token or 'the end'}")
         self.at += 1
         return token
 
     def node(self, kind: str, *parts: Node, text: str = "") -> Node:
+        """Return a new node of the tree, counted against `MAX_NODES`."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise Unreadable("too many terms")
+            raise UnreadableFormula("too many terms")
         return Node(kind, parts, text)
 
     def no(self, token: str) -> Node:
-        raise Unreadable(f"unexpected {token}")
+        """Raise `UnreadableFormula` for a token that cannot stand here."""
+        raise UnreadableFormula(f"unexpected {token}")
 
     def inside(self, tokens: list[str], bound: frozenset[str] = _NOTHING) -> Self:
-        """A reader of a part of this formula, under the same limits."""
+        """Return a reader of a part of this formula, under the same limits."""
         if self.depth + 1 > MAX_DEPTH // 2:
-            raise Unreadable("too deep")
+            raise UnreadableFormula("too deep")
         reader = type(self)(tokens, self.functions, self.bound | bound)
         reader.depth, reader.nodes = self.depth + 2, self.nodes
         return reader
 
     def whole(self) -> Node:
+        """Read all tokens as one formula."""
         tree = self.sum()
         if self.at != len(self.tokens):
-            raise Unreadable(f"left over: {self.peek()}")
+            raise UnreadableFormula(f"left over: {self.peek()}")
         return tree
 
     def sum(self) -> Node:
+        """Read terms joined by plus and minus."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise Unreadable("too deep")
+            raise UnreadableFormula("too deep")
         total = self.signed()
         while self.peek() in ("+", "-"):
             sign = self.take()
@@ -90,6 +103,7 @@ class Reader:
         return total
 
     def signed(self) -> Node:
+        """Read a term with its signs."""
         negative = False
         while self.peek() in ("+", "-"):
             negative ^= self.take() == "-"
@@ -97,6 +111,7 @@ class Reader:
         return self.node("neg", term) if negative else term
 
     def product(self, argument: bool = False) -> Node:
+        """Read factors, joined by signs or by nothing."""
         total = self.power()
         while token := self.peek():
             if token in ("*", "\\cdot", "\\times", "\\wedge"):
@@ -120,8 +135,9 @@ class Reader:
         return total
 
     def divisor(self) -> Node:
-        """What a slash divides by: one power, or under the reading `tight` the whole product of symbols behind it, as
-        in `E/k_BT`.
+        """Read what a slash divides by.
+
+        That is one power, or under the reading `tight` the whole product of symbols behind it, as in `E/k_BT`.
         """
         below = self.power()
         if TIGHT in self.functions and below.kind != "number":
@@ -130,9 +146,11 @@ class Reader:
         return below
 
     def starts_function(self, token: str) -> bool:
+        """Return whether a token is the name of a function."""
         return token.startswith("\\") and token[1:] in notation.FUNCTIONS
 
     def starts_atom(self, token: str) -> bool:
+        """Return whether an atom can begin with a token."""
         if token == "|":
             return self.bars == 0
         if token.startswith("\\"):
@@ -140,12 +158,14 @@ class Reader:
         return token in "({[" or token[0].isalnum() or token[0] == "."
 
     def power(self) -> Node:
+        """Read an atom with its exponents."""
         base = self.atom()
         while self.peek() in ("^", "!", "'", "\\%", "%", "\\circ", "\\prime"):
             base = self.postfix(base, self.take())
         return base
 
     def postfix(self, base: Node, token: str) -> Node:
+        """Read what follows an atom: factorials, primes, percent signs."""
         if token == "!":
             double = self.peek() == "!"
             if double:
@@ -181,16 +201,20 @@ class Reader:
         return self.node("pow", base, self.script())
 
     def closing(self, mark: str) -> int:
-        """Where the group that begins here ends. Raises `Unreadable` where it never does."""
+        """Return where the group that begins here ends.
+
+        Raises:
+            UnreadableFormula: Where it never does.
+        """
         opening, depth = self.peek(), 0
         for index in range(self.at, len(self.tokens)):
             depth += (self.tokens[index] == opening) - (self.tokens[index] == mark)
             if depth == 0:
                 return index
-        raise Unreadable("never closed")
+        raise UnreadableFormula("never closed")
 
     def primed(self, base: Node, count: int) -> Node:
-        """A derivative in Lagrange's notation, applied to its argument where one follows."""
+        """Read a derivative in Lagrange's notation, with its argument if one follows."""
         if base.kind != "symbol":
             return self.no("'")
         name = base.text + ("?" * count if "#" in base.text else "#" + "?" * count)
@@ -201,7 +225,7 @@ class Reader:
         )
 
     def script(self) -> Node:
-        """An exponent: a braced sum, a signed atom, or one atom."""
+        """Return an exponent: a braced sum, a signed atom, or one atom."""
         token = self.peek()
         if token == "{":
             return self.group("{", "}")
@@ -212,6 +236,7 @@ class Reader:
         return self.atom()
 
     def group(self, opening: str, closing: str) -> Node:
+        """Read a braced group."""
         self.take(opening)
         bars, self.bars = self.bars, 0
         inner = self.sum()
@@ -220,6 +245,7 @@ class Reader:
         return inner
 
     def atom(self) -> Node:
+        """Read the smallest unit: a number, a symbol, a group, a command."""
         token = self.peek()
         if token in CLOSING:
             inner = self.group(token, CLOSING[token])
@@ -238,10 +264,11 @@ class Reader:
         return self.no(token)
 
     def command(self, name: str) -> Node:
-        """What a TeX command begins; `rewards.equivalence.formulas` knows them."""
+        """Read what a TeX command begins; defined by `rewards.equivalence.formulas`."""
         return self.no("\\" + name)
 
     def absolute(self) -> Node:
+        """Read what stands between bars."""
         self.take("|")
         self.bars += 1
         inner = self.sum()
@@ -250,7 +277,7 @@ class Reader:
         return self.node("abs", inner)
 
     def mixed(self, whole: Node) -> Node:
-        """A mixed number, `6\\frac{1}{64}` or `6 1/64`: a proper fraction of integers right behind an integer."""
+        r"""Read a mixed number such as `6\frac{1}{64}` or `6 1/64`."""
         ahead = self.tokens[self.at : self.at + 8]
         if not whole.text.isdigit():
             return whole
@@ -274,8 +301,9 @@ class Reader:
         return self.node("add", whole, part)
 
     def raw(self) -> str:
-        """The text of one group or token, without spaces and font commands: the name of a subscript or of an accented
-        symbol.
+        """Return the text of one group or token, without spaces and font commands.
+
+        It is the name of a subscript or of an accented symbol.
         """
         if self.peek() != "{":
             token = self.take()
@@ -293,7 +321,7 @@ class Reader:
                 parts.append(notation.VARIANTS.get(token[1:], token.lstrip("\\")) if token[0] == "\\" else token)
 
     def symbol(self, name: str) -> Node:
-        """A letter with its subscript: a variable, a function of what stands in parentheses, or a constant."""
+        """Read a letter with its subscript: a variable, an applied function, a constant."""
         self.nodes += 1
         marks = 0
         while self.peek() == "'":
@@ -320,6 +348,7 @@ class Reader:
         return self.primed(symbol, marks) if marks else symbol
 
     def arguments(self) -> list[Node]:
+        """Read the arguments of a function in their parentheses."""
         self.take("(")
         found = [self.sum()]
         while self.peek() in (",", ";", "|"):
@@ -329,15 +358,17 @@ class Reader:
         return found
 
     def applied_letter(self, name: str) -> Node:
+        """Read a letter that is applied to what stands in parentheses."""
         return self.node("delta" if name == "delta" else "apply", *self.arguments(), text=name)
 
     def special(self, name: str, order: str) -> Node:
+        """Read a special function with its order, such as `J_n(x)` or `erf(x)`."""
         orders = [self.inside(tokens_of(order)).whole()] if order else []
         arguments = self.arguments()
         return self.node("special" if not order else "indexed", *orders, *arguments, text=name)
 
     def function(self, name: str) -> Node:
-        """A named function, with its base or power, applied to what follows."""
+        """Return a named function, with its base or power, applied to what follows."""
         base = exponent = None
         while self.peek() in ("_", "^"):
             if self.take() == "_":
@@ -352,6 +383,7 @@ class Reader:
         return self.node("pow", value, exponent) if exponent else value
 
     def applied(self, name: str) -> Node:
+        """Read the argument of a function, and return the function applied to it."""
         if self.peek() in ("(", "[", "{", "\\{"):
             opening = self.peek()
             value = self.node(name, self.group(opening, CLOSING[opening]))
@@ -365,7 +397,7 @@ class Reader:
 
 
 def is_nabla(tree: Node) -> bool:
-    """Whether a tree is the operator nabla, of which a cross product is a curl."""
+    """Return whether a tree is the operator nabla, of which a cross product is a curl."""
     return tree.kind == "symbol" and _undressed(tree.text) == "nabla"
 
 
@@ -374,7 +406,10 @@ def _undressed(name: str) -> str:
 
 
 def is_vector(tree: Node) -> bool:
-    """Whether a tree names a vector, so that a cross between two of them does not commute."""
+    """Return whether a tree names a vector.
+
+    So that a cross between two of them does not commute.
+    """
     if tree.kind == "symbol":
         return tree.text.startswith(("vec ", "hat ", "nabla"))
     return tree.kind in ("mul", "add", "neg", "cross", "div") and any(map(is_vector, tree.parts))

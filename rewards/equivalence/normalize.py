@@ -1,5 +1,7 @@
-"""One spelling of the same answer: no dollars, no sizing, one relation sign, no remarks behind it; and splitting at
-separators outside brackets.
+"""Bring answers into one spelling, and split them at separators outside brackets.
+
+Writers differ in what carries no meaning: dollars, sizing commands, variants of relation signs, remarks behind the
+answer. Every such difference that is removed here needs no case in the comparisons behind.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ import re
 
 from rewards.equivalence.tokens import spelled_out
 
+# A response that passed through a JSON or Python string unescaped has lost "\t" of \text to a tab, "\f" of \frac to a
+# form feed and so on; a doubly escaped one has two backslashes. Both are the model's answer, not its mistake.
 _BROKEN = (
     (re.compile(r"\t(?=ext|imes|heta|au\b|an\b|frac)"), r"\\t"),
     (re.compile(r"\x0c(?=rac)"), r"\\f"),
@@ -22,13 +26,16 @@ _BROKEN = (
         r"\\",
     ),
 )
+# An answer that is said to be about something is graded as that something: tolerances are the comparison's business.
 _RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim|coloneqq|triangleq|propto)(?![A-Za-z])|≈|≃|≡|≅|:=|==")
+# What may stand before an answer without being a part of it: `is about 5`, `x = ` with the x cut off, `\therefore 5`.
 _FILLER = re.compile(
     r"^(?:(?:(?:is|are|equals?|equal to|approximately|about|roughly|around|thus|so|therefore|hence|only|it is|"
     r"the answer is)(?![A-Za-z])|\\(?:text|mathrm)\s*\{\s*(?:only|approximately|about|is|are|so|the answer is)\s*\}|"
     r"=(?!=)|~|:|\\therefore|\\implies|\\Rightarrow|\\left\.|&)\s*)+",
     re.IGNORECASE,
 )
+# Environments that only align their lines become one list of lines; matrices and cases keep their structure.
 _ALIGNED = re.compile(
     r"\\begin\{(?:aligned|gathered|align\*?|gather\*?|equation\*?|split|array)\}(?:\{[^{}]*\})?(.*?)"
     r"\\end\{(?:aligned|gathered|align\*?|gather\*?|equation\*?|split|array)\}",
@@ -37,6 +44,8 @@ _ALIGNED = re.compile(
 _SIZING = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![A-Za-z])\s*\.?(?![\d])"
 )
+# Remarks behind an answer: conditions, explanations, precision (`where n is an integer`, `to 3 significant figures`).
+# They would make words or several parts of a formula. Each pattern is tried once and never empties the text.
 _CLAUSE_WORDS = (
     r"(?:with|where|for(?!\s+(?:all|any|each|every|some))|at|as|so|when|if|which|is|are|in\s+which|such\s+that|because|since|provided|assuming|i\.e\.|"
     r"that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|from|after|per\s+(?:person|day)|of\s+the)"
@@ -67,6 +76,7 @@ _CLAUSE = (
         r"\s*,?\s*\\?\(?\s*[a-z]\s*\\in\s*(?:\\mathbb\s*\{?\s*[ZNQRC]\s*\}?|[ZNQRC])(?:_\{?[^{}]*\}?|\^\+)?\s*\)?\s*$"
     ),
 )
+# 30 degrees 15' is a sum of two units without a plus sign, so it is written as one number of degrees.
 _ARC_MINUTES = re.compile(
     r"(\d+)\s*\^\s*\{?\s*\\(?:text)?circ\s*\}?\s*(\d+(?:\.\d+)?)\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)(?!')"
 )
@@ -74,6 +84,7 @@ _SIUNITX = re.compile(r"\\(?:SI|qty)\s*(?:\[[^\]]*\])?\s*\{([^{}]*)\}\s*\{((?:[^
 _SIUNITX_NUMBER = re.compile(r"\\(?:num|ang)\s*\{([^{}]*)\}")
 _SIUNITX_UNIT = re.compile(r"\\(?:unit|si)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _POWER_WORDS = (("squared", "2"), ("cubed", "3"))
+# `the 5th` counts as 5; a currency sign is a unit that problems ask for by name and answers leave out at will.
 _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
@@ -82,14 +93,16 @@ BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
 def mended(text: str) -> str:
-    """With escapes that a JSON or Python string swallowed (`\\f` + `rac`) put back."""
+    r"""Put back the escapes that a JSON or Python string swallowed (`\f` + `rac`)."""
     for pattern, replacement in _BROKEN:
         text = pattern.sub(replacement, text)
     return text
 
 
 def tidy(text: str) -> str:
-    """The answer itself, in TeX with ASCII signs."""
+    """Return the answer itself, in TeX with ASCII signs."""
+    # Order matters: escapes come first, since every later pattern looks for commands; remarks come after sizing, so that
+    # their brackets are plain; the filler comes last, since removing a remark may leave one.
     text = re.sub(r"[ \t$]{2,}", " ", unboxed(unmarked(mended(text.strip()))))
     text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
     text = _siunitx(text)
@@ -108,12 +121,13 @@ def tidy(text: str) -> str:
 
 def bare_of_parentheses(text: str) -> str:
     """Without parentheses around parentheses, however many."""
+    # One pair may be an interval, a point or a list; two pairs around the same content never are.
     match = re.fullmatch(r"(\(+)([^()]*)(\)+)", text)
     return match[2] if match and len(match[1]) == len(match[3]) > 1 else text
 
 
 def unboxed(text: str) -> str:
-    """The content of a box that is the whole text."""
+    """Return the content of a box that is the whole text."""
     while match := re.fullmatch(r"\\(?:boxed|fbox)\s*\{(.*)\}", text, re.DOTALL):
         inner = match.group(1)
         if not _encloses("{" + inner + "}"):
@@ -135,7 +149,7 @@ def unmarked(text: str) -> str:
 
 
 def _siunitx(text: str) -> str:
-    """`\\qty{5}{\\kilo\\gram}` and `\\SI` as a number and unit words."""
+    r"""Write `\qty{5}{\kilo\gram}` and `\SI` as a number and unit words."""
 
     def unit(written: str) -> str:
         written = re.sub(
@@ -153,8 +167,12 @@ def _siunitx(text: str) -> str:
 
 
 def split_top(text: str, separators: str, thousands: bool = True) -> list[str]:
-    """Split at separators outside every bracket. A thin space is none, nor a comma in a number such as 12,500 where
-    `thousands` are expected.
+    """Split at separators outside every bracket.
+
+    Args:
+        text: The text.
+        separators: Characters to split at; a thin space is none.
+        thousands: Whether a comma in a number such as 12,500 is part of the number.
     """
     parts, depth, start = [], 0, 0
     for index, char in enumerate(text):
@@ -181,7 +199,7 @@ def _is_thousands(text: str, index: int) -> bool:
 
 
 def encloses(text: str) -> bool:
-    """Whether the first bracket of a text closes at its end."""
+    """Return whether the first bracket of a text closes at its end."""
     return text[:1] in BRACKETS and text[-1:] in BRACKETS.values() and _encloses(text)
 
 

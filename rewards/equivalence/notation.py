@@ -1,5 +1,6 @@
-"""The vocabulary of formulas: Greek letters and their Unicode signs, functions with their values, accents, and what
-TeX only spaces.
+"""Define the vocabulary of formulas.
+
+It holds Greek letters and their Unicode signs, functions with their values, accents, and what TeX only spaces.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import mpmath
 
 
 def listed(names: str) -> list[str]:
-    """The words of a table that is easier to read as a line of text."""
+    """Return the words of a table that is easier to read as a line of text."""
     return names.split()
 
 
@@ -80,7 +81,10 @@ INVERSES = {name: "a" + name for name in _CIRCULAR}
 
 
 def _modulus(integral: Callable[..., Any]) -> Callable[..., Any]:
-    """An elliptic integral as a function of its modulus k, as physics texts write it; mpmath takes m = k^2."""
+    """Return an elliptic integral as a function of its modulus k.
+
+    Physics books write it so; mpmath takes m = k^2.
+    """
     return lambda *arguments: integral(*arguments[:-1], arguments[-1] ** 2)
 
 

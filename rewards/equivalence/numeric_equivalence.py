@@ -1,7 +1,10 @@
-"""Whether two formulas agree: their values at random points, in more digits than any number written in them.
+r"""Decide whether two formulas agree by their values at random points.
 
-Symbols are positive under a physics policy, so that sqrt(a^2 b^2) is a b as a physicist means it; of either sign under
-a mathematics policy, where that gives real values. Symbols that only differ in dress (`\\vec{F}` and `F`, `k_B` and
+The values have more digits than any number written in the formulas. Algebra would need a normal form for every
+function; points need none, and two different formulas agree at random points with a probability that can be neglected.
+
+Symbols are positive under a physics config, so that sqrt(a^2 b^2) is a b as a physicist means it; of either sign under
+a mathematics config, where that gives real values. Symbols that only differ in dress (`\vec{F}` and `F`, `k_B` and
 `k`) or by a physical law (c^2 = 1 / epsilon_0 mu_0) are reconciled where one side has the one and the other side the
 other.
 """
@@ -21,7 +24,7 @@ from rewards.equivalence.formulas import read
 from rewards.equivalence.latex_parser import TIGHT, Node
 from rewards.equivalence.notation import LETTERED, OPAQUE
 from rewards.equivalence.quantities import RELATIVE, figures
-from rewards.equivalence.tokens import Unreadable, tokens_of
+from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
 TRIALS = 4
 APPROXIMATE = mpmath.mpf(10) ** -8
@@ -30,10 +33,15 @@ _INTEGERS = re.compile(r"(?:n|m|k|l|j|N|p)(?:_\w+)?")
 
 
 @dataclass(frozen=True)
-class Policy:
-    """What counts as equal: `measured` allows half a percent between decimals; `positive` takes symbols as positive;
-    `unit_required` refuses a number without the reference's unit; `signs` and `integers` name symbols that the problem
-    makes negative or whole.
+class EquivalenceConfig:
+    """What counts as equal.
+
+    Attributes:
+        measured: Allow half a percent between decimals.
+        positive: Take symbols as positive.
+        unit_required: Refuse a number without the reference's unit.
+        negative: Symbols that the problem makes negative.
+        integers: Symbols that the problem makes whole.
     """
 
     measured: bool = True
@@ -45,15 +53,16 @@ class Policy:
 
 @dataclass
 class Comparison:
-    """One comparison under way: its policy and what work is left."""
+    """One comparison under way: its config and what work is left."""
 
-    policy: Policy = field(default_factory=Policy)
+    config: EquivalenceConfig = field(default_factory=EquivalenceConfig)
     budget: Budget = field(default_factory=Budget)
 
 
 def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
-    """Letters that name functions in all the texts, since a parenthesis follows wherever they stand; and whether a
-    letter of a special function does so too.
+    """Return letters that name functions, and whether a special function's does.
+
+    A letter names a function where a parenthesis follows wherever it stands.
     """
     applied: set[str] = set()
     bare: set[str] = set()
@@ -73,8 +82,12 @@ def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
 
 
 def readings(*texts: str) -> list[tuple[Node, ...]]:
-    """The trees of several texts, read alike; a second reading where letters may name special functions. Raises
-    `Unreadable`.
+    """Return the trees of several strings, read alike.
+
+    There is a second reading where letters may name special functions.
+
+    Raises:
+        UnreadableFormula: Where a text has no reading.
     """
     letters, special = function_letters(*texts)
     modes = [letters]
@@ -82,29 +95,33 @@ def readings(*texts: str) -> list[tuple[Node, ...]]:
         modes.append((letters - set(LETTERED)) | frozenset("*" + name for name in LETTERED))
     if any(_SLASHED.search(text) for text in texts):
         modes.append(letters | {TIGHT})
-    found, failure = [], Unreadable("no reading")
+    found, failure = [], UnreadableFormula("no reading")
     for mode in modes:
         try:
             found.append(tuple(read(text, mode) for text in texts))
-        except Unreadable as error:
+        except UnreadableFormula as error:
             failure = error
     if not found:
         raise failure
     return found
 
 
-def same_formula(gold: str, said: str, comparison: Comparison) -> bool:
-    """Whether two formulas in TeX agree. Raises `Unreadable` where one cannot be read or has no value."""
-    return any(same_trees(a, b, comparison) for a, b in readings(gold, said))
+def same_formula(gold: str, predicted: str, comparison: Comparison) -> bool:
+    """Return whether two formulas in TeX agree.
+
+    Raises:
+        UnreadableFormula: Where one cannot be read or has no value.
+    """
+    return any(same_trees(a, b, comparison) for a, b in readings(gold, predicted))
 
 
 def same_trees(first: Node, second: Node, comparison: Comparison) -> bool:
-    """Whether two trees have the same values."""
+    """Return whether two trees have the same values."""
     first, second = reconcile(first, second)
     if first == second:
         points(first, second, comparison)  # 0/0 equals nothing, not even itself
         return True
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableFormula):
         if _agree(points(first, second, comparison), tolerance(first, second, comparison)):
             return True
     whole = {name for name in symbols(first) | symbols(second) if _INTEGERS.fullmatch(name)}
@@ -120,30 +137,37 @@ def _agree(pairs: list[tuple[Any, Any]], relative: Any) -> bool:
 def points(
     first: Node, second: Node, comparison: Comparison, integers: frozenset[str] = frozenset()
 ) -> list[tuple[Any, Any]]:
-    """The values of two trees at the same random points; values that vanish beside the precision are zero."""
+    """Return the values of two trees at the same random points.
+
+    Values that vanish next to the precision are zero.
+    """
     names = symbols(first) | symbols(second)
     found: list[tuple[Any, Any]] = []
     digits = digits_for(first, second)
     with mpmath.workdps(digits):
         vanishing = mpmath.mpf(10) ** (20 - digits)
         for trial in range(TRIALS if names else 1):
-            pair = _at(first, second, values_at(names, trial, comparison.policy, integers), comparison)
+            pair = _at(first, second, values_at(names, trial, comparison.config, integers), comparison)
             if pair is not None:
                 found.append((0 if abs(pair[0]) < vanishing else pair[0], 0 if abs(pair[1]) < vanishing else pair[1]))
+        # Where no point has real values for symbols of either sign, positive symbols are the domain that both sides mean.
         if not found:
-            positive = Policy(comparison.policy.measured)
+            positive = EquivalenceConfig(comparison.config.measured)
             values = values_at(names, 0, positive, integers)
             found = [(evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget))]
     return found
 
 
 def _at(first: Node, second: Node, values: Mapping[str, Any], comparison: Comparison) -> tuple[Any, Any] | None:
-    """Both values at one point; None where the point lies outside a mathematical domain."""
-    if comparison.policy.positive:
+    """Both values at one point.
+
+    None where the point lies outside a mathematical domain.
+    """
+    if comparison.config.positive:
         return evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget)
     try:
         pair = evaluate(first, values, comparison.budget), evaluate(second, values, comparison.budget)
-    except Unreadable:
+    except UnreadableFormula:
         if comparison.budget.left < 0:
             raise
         return None
@@ -151,28 +175,30 @@ def _at(first: Node, second: Node, values: Mapping[str, Any], comparison: Compar
     return None if signed and any(mpmath.im(value) != 0 for value in pair) else pair
 
 
-def values_at(names: set[str], trial: int, policy: Policy, integers: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A value for each symbol under the policy, the same in every process."""
+def values_at(
+    names: set[str], trial: int, config: EquivalenceConfig, integers: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Return a value for each symbol under the config, the same in every process."""
     found = {}
     for name in names:
         value = sample(name, trial)
-        if name in integers or name in policy.integers:
+        if name in integers or name in config.integers:
             value = mpmath.floor(value * 3) + 1
-        elif name in policy.negative or (not policy.positive and trial and fraction_of(f"sign|{trial}|{name}") < 0.5):
+        elif name in config.negative or (not config.positive and trial and fraction_of(f"sign|{trial}|{name}") < 0.5):
             value = -value
         found[name] = value
     return found
 
 
 def tolerance(first: Node, second: Node, comparison: Comparison) -> Any:
-    """The relative difference that decimals, or an integral worked out by number, allow."""
+    """Return the relative difference that decimals or numerical integrals allow."""
     if comparison.budget.approximate:
         return APPROXIMATE
     decimals = has_decimals(first), has_decimals(second)
     if not any(decimals):
         return mpmath.mpf(10) ** (20 - digits_for(first, second)) * 10**5
     if all(decimals):
-        return RELATIVE if comparison.policy.measured else mpmath.mpf(10) ** -6
+        return RELATIVE if comparison.config.measured else mpmath.mpf(10) ** -6
     most = max(_figures(first if decimals[0] else second))
     return min(RELATIVE, mpmath.mpf(10) ** (1 - most) / 2) if most >= 3 else mpmath.mpf(10) ** -25
 
@@ -183,7 +209,10 @@ def _figures(tree: Node) -> list[int]:
 
 
 def _periodic(tree: Node) -> bool:
-    """Whether a tree may depend on its integers being whole: signs to a power, circular functions, factorials."""
+    """Return whether a tree may depend on its integers being whole.
+
+    Signs to a power, circular functions, factorials.
+    """
     if tree.kind == "pow" and tree.parts[0].kind == "neg":
         return True
     return tree.kind in ("sin", "cos", "tan", "factorial", "floor", "ceil", "binomial", "sum", "product") or any(
@@ -192,7 +221,7 @@ def _periodic(tree: Node) -> bool:
 
 
 def rename(tree: Node, names: Mapping[str, Node]) -> Node:
-    """The tree with some symbols replaced."""
+    """Return the tree with some symbols replaced."""
     if tree.kind == "symbol" and tree.text in names:
         return names[tree.text]
     return Node(tree.kind, tuple(rename(part, names) for part in tree.parts), tree.text) if tree.parts else tree
@@ -203,7 +232,7 @@ def _symbol(name: str) -> Node:
 
 
 def _laws() -> list[tuple[str, frozenset[str], Node]]:
-    """A symbol, the symbols by which it may be replaced, and the formula."""
+    """Yield a symbol, the symbols by which it may be replaced, and the formula."""
     laws = []
     for name, text in (
         ("c", r"\frac{1}{\sqrt{\epsilon_0 \mu_0}}"),
@@ -222,8 +251,9 @@ _LAWS = _laws()
 
 
 def reconcile(first: Node, second: Node) -> tuple[Node, Node]:
-    """The two trees with symbols that mean the same under one name."""
+    """Return the two trees with symbols that mean the same under one name."""
     first, second = _dated(first, second)
+    # Only symbols that one side alone uses may be renamed: `\vec F` and `F` in one formula are two quantities.
     own = symbols(first) - symbols(second), symbols(second) - symbols(first)
     if not own[0] and not own[1]:
         return first, second
@@ -245,7 +275,7 @@ def reconcile(first: Node, second: Node) -> tuple[Node, Node]:
 
 
 def _bare(name: str) -> str:
-    """A symbol without the dress that writers differ in: arrows, hats, Boltzmann's index, d/dx as an index."""
+    """Return a symbol without arrows, hats, Boltzmann's index, d/dx as an index."""
     name = re.sub(r"^(?:vec|hat|mathcal|mathbb|mathscr|underline) ", "", name)
     name = re.sub(r"(?<=[A-Za-z])\^[-+0*]+$", "", name)
     if "#" in name:
@@ -255,7 +285,10 @@ def _bare(name: str) -> str:
 
 
 def _dated(first: Node, second: Node) -> tuple[Node, Node]:
-    """Primes take the variable of the other side's derivatives, where there is only one."""
+    """Primes take the variable of the other side's derivatives.
+
+    Where there is only one.
+    """
     names = [name for name in symbols(first) | symbols(second) if "#" in name]
     if not names:
         return first, second

@@ -1,7 +1,7 @@
-"""Numbers with units and significant figures: reading one from text, and whether two agree.
+"""Read numbers with units and significant figures, and compare them.
 
 Two numbers agree if the one with more digits rounds (or is cut) to the other at three or more significant figures, or,
-under a physics policy, if a measured one is within half a percent. Two bare integers must be equal; an integer and a
+under a physics config, if a measured one is within half a percent. Two bare integers must be equal; an integer and a
 decimal may differ by 1e-6. Units are compared by dimension and converted.
 """
 
@@ -17,7 +17,7 @@ import mpmath
 from rewards.equivalence.evaluation import DIGITS, Budget, evaluate, symbols
 from rewards.equivalence.formulas import read
 from rewards.equivalence.notation import FUNCTIONS, GREEK
-from rewards.equivalence.tokens import Unreadable, spelled_out
+from rewards.equivalence.tokens import UnreadableFormula, spelled_out
 from rewards.equivalence.units import ONE, Unit, parse_unit
 
 RELATIVE = mpmath.mpf("5e-3")
@@ -51,8 +51,14 @@ MAX_LITERAL_EXPONENT = 3_000
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number with its unit; `figures` are its stated significant figures, None for an exact one; `label` is what is
-    counted ("apples"), where that is no unit; an `ambiguous` unit may as well be a product of symbols (`2m`, `2 m g`).
+    """A number with its unit.
+
+    Attributes:
+        value: The number.
+        unit: Its unit, None where none is written.
+        figures: Its stated significant figures, None for an exact number.
+        label: What is counted ("apples"), where that is no unit.
+        ambiguous: Whether the unit may as well be a product of symbols (`2m`, `2 m g`).
     """
 
     value: Any
@@ -64,12 +70,15 @@ class Quantity:
 
     @property
     def exact(self) -> bool:
-        """Whether this is a number without unit or decimals, such as 5 or \\sqrt{2}."""
+        r"""Return whether this is a number without unit or decimals, such as 5 or \sqrt{2}."""
         return self.unit is None and not self.label and (self.integer or self.figures is None)
 
 
 def figures(digits: str) -> int:
-    """Significant figures of a decimal literal. Trailing zeros of an integer do not count."""
+    """Significant figures of a decimal literal.
+
+    Trailing zeros of an integer do not count.
+    """
     digits = re.sub(r"[^\d.]", "", digits)
     if "." in digits:
         return len(digits.replace(".", "").lstrip("0")) or 1
@@ -78,7 +87,7 @@ def figures(digits: str) -> int:
 
 @lru_cache(maxsize=2048)
 def quantity(text: str) -> Quantity | None:
-    """A number, or a number followed by a unit or by what it counts; None for everything else."""
+    """Return a number with its unit or what it counts, if any; None for others."""
     text = spelled_out(text).strip()
     if len(text) > MAX_QUANTITY_CHARS or not _HEAD.match(text):
         return None
@@ -91,7 +100,10 @@ def quantity(text: str) -> Quantity | None:
 
 
 def _is_small(doubt: re.Match[str], text: str) -> bool:
-    """Whether an uncertainty is at most a quarter of the number before it; more, and it says nothing."""
+    """Return whether an uncertainty is at most a quarter of the number before it.
+
+    More, and it says nothing.
+    """
     stated = re.search(r"(\d+\.?\d*|\.\d+)\s*$", text[: doubt.start()])
     return doubt.group(1) is None or (stated is not None and float(doubt.group(1)) <= 0.25 * float(stated.group(1)))
 
@@ -130,7 +142,7 @@ def _literal(text: str) -> Quantity | None:
 
 
 def _computed(text: str) -> Quantity | None:
-    """A number that needs arithmetic, such as `\\frac{600}{7}` or `5\\sqrt{2}`, perhaps with a unit behind it."""
+    r"""Read a number that needs arithmetic, such as `\frac{600}{7}` or `5\sqrt{2}`."""
     whole = _value(text)
     if whole is not None:
         return Quantity(whole, None, _stated(text), False)
@@ -157,20 +169,25 @@ def _value(text: str) -> Any:
         if symbols(tree):
             return None
         value = evaluate(tree, {}, Budget(20_000))
-    except Unreadable:
+    except UnreadableFormula:
         return None
     return mpmath.re(value) if abs(mpmath.im(value)) <= EXACT * abs(value) else None
 
 
 def _stated(text: str) -> int | None:
-    """The figures of a computed number: those of its least precise decimal, None where all is exact."""
+    """Return the figures of a computed number's least precise decimal, if any."""
     decimals = re.findall(r"\d*\.\d+", text)
     return min((figures(item) for item in decimals), default=None)
 
 
 def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = True) -> bool:
-    """Whether two numbers agree to their significant figures, in either order; `factor` converts the second into the
-    first one's unit; `measured` allows half a percent.
+    """Return whether two numbers agree to their significant figures, in either order.
+
+    Args:
+        first: A quantity.
+        second: Another one.
+        factor: Converts the second into the first one's unit.
+        measured: Allow half a percent.
     """
     a, b = first.value, second.value * factor
     if not (mpmath.isfinite(a) and mpmath.isfinite(b)):
@@ -179,12 +196,14 @@ def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = T
     same_unit = factor == 1
     if gap <= (EXACT if same_unit else CONVERTED) * size:
         return True
+    # Two exact numbers agree only if they are equal. A whole number of fewer than three figures is a count, one of more
+    # may be measured (`299 m`). For all others the last stated figure decides or, between measured values, half a percent.
     exact = [_is_exact(q, same_unit) for q in (first, second)]
     if all(exact):
         return False
     whole = next((q for q, is_exact in zip((first, second), exact, strict=True) if is_exact and q.integer), None)
     if whole is not None and same_unit and not (measured and (whole.figures or 0) >= 3):
-        return gap <= mpmath.mpf(10) ** -6 * min(size, 1)
+        return bool(gap <= mpmath.mpf(10) ** -6 * min(size, 1))
     if whole is not None and measured and gap <= RELATIVE * size:
         return True
     if measured and any(exact) and gap <= RELATIVE * size:
@@ -200,7 +219,7 @@ def _is_exact(number: Quantity, same_unit: bool) -> bool:
 
 
 def _rounded(first: Quantity, second: Quantity, a: Any, b: Any, gap: Any) -> bool:
-    """Whether the number with more figures rounds, or is cut, to the one with fewer (three at least)."""
+    """Return whether the longer number rounds, or is cut, to the shorter one."""
     counts = [q.figures if q.figures is not None else 99 for q in (first, second)]
     fewest = min(counts)
     if counts[0] == counts[1] or fewest < 3:
@@ -212,49 +231,53 @@ def _rounded(first: Quantity, second: Quantity, a: Any, b: Any, gap: Any) -> boo
 
 
 def _last_place(value: Any, count: int) -> Any:
-    """One unit of the last of `count` significant figures."""
+    """Return one unit of the last of `count` significant figures."""
     return mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(value)))) - count + 1) if value else mpmath.mpf(0)
 
 
-def same_quantity(gold: Quantity, said: Quantity, measured: bool = True, unit_required: bool = False) -> bool:
+def same_quantity(gold: Quantity, predicted: Quantity, measured: bool = True, unit_required: bool = False) -> bool:
     """Compare two quantities; see `_same`."""
     with mpmath.workdps(DIGITS):
-        return _same(gold, said, measured, unit_required)
+        return _same(gold, predicted, measured, unit_required)
 
 
-def _same(gold: Quantity, said: Quantity, measured: bool, unit_required: bool) -> bool:
-    """Compare in one unit. A unit missing on one side is taken to be the other's, unless required; a different
-    dimension is wrong; so are two different things counted.
+def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bool) -> bool:
+    """Compare in one unit.
+
+    A unit missing on one side is taken to be the other's, unless required. A different dimension is wrong, and so are
+    two different things counted.
     """
-    if gold.unit is None or said.unit is None:
-        named = gold.unit or said.unit
+    if gold.unit is None or predicted.unit is None:
+        named = gold.unit or predicted.unit
         if unit_required and named is not None and named.dimension != ONE.dimension:
             return False
-        if named is not None and (gold.label or said.label):
+        if named is not None and (gold.label or predicted.label):
             return False
-        if not _same_label(gold.label, said.label):
+        if not _same_label(gold.label, predicted.label):
             return False
-        if close(gold, said, measured=measured):
+        if close(gold, predicted, measured=measured):
             return True
         if named is None or named.dimension != ONE.dimension:
             return False
-        gold, said = (replace(q, unit=q.unit or ONE) for q in (gold, said))
+        gold, predicted = (replace(q, unit=q.unit or ONE) for q in (gold, predicted))
     assert gold.unit is not None
-    assert said.unit is not None
-    if gold.unit.dimension != said.unit.dimension:
+    assert predicted.unit is not None
+    if gold.unit.dimension != predicted.unit.dimension:
         return False
-    if gold.unit.offset or said.unit.offset:
-        if gold.unit == said.unit:
-            return close(gold, said, measured=measured)
+    if gold.unit.offset or predicted.unit.offset:
+        if gold.unit == predicted.unit:
+            return close(gold, predicted, measured=measured)
         kelvin = [
-            replace(q, value=q.value * q.unit.factor + q.unit.offset, integer=False) for q in (gold, said) if q.unit
+            replace(q, value=q.value * q.unit.factor + q.unit.offset, integer=False)
+            for q in (gold, predicted)
+            if q.unit
         ]
         return close(kelvin[0], kelvin[1], mpmath.mpf(1), measured) or close(
             kelvin[0], kelvin[1], CONVERTED + 1, measured
         )
-    if gold.unit.factor == said.unit.factor:
-        return close(gold, said, measured=measured)
-    return close(gold, said, mpmath.mpf(said.unit.factor) / mpmath.mpf(gold.unit.factor), measured)
+    if gold.unit.factor == predicted.unit.factor:
+        return close(gold, predicted, measured=measured)
+    return close(gold, predicted, mpmath.mpf(predicted.unit.factor) / mpmath.mpf(gold.unit.factor), measured)
 
 
 def _same_label(first: str, second: str) -> bool:

@@ -1,5 +1,7 @@
-"""Answers in words: the same words but for articles, case and endings, a few synonyms, or a short answer that a
-sentence consists of.
+"""Compare answers in words.
+
+Two answers agree by the same words but for articles, case and endings, by a few synonyms, or where one is a short
+answer that a sentence consists of.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def unwrapped(text: str) -> str:
 
 
 def is_words(text: str) -> bool:
-    """An answer in words, such as `\\text{increases}` or `True`, and no formula, number or list."""
+    r"""Return whether an answer is in words, such as `\text{increases}`."""
     plain = unwrapped(text)
     if "\\" in plain or not _ALLOWED.fullmatch(plain) or re.match(r"[-+]?[\d.(]", plain):
         return False
@@ -69,7 +71,7 @@ def is_words(text: str) -> bool:
 
 
 def canonical(text: str) -> str | None:
-    """The common name of a word or sign with synonyms, such as infinity and \\infty; None for any other text."""
+    r"""Return the common name of synonyms, such as infinity and \infty; else None."""
     plain = re.sub(r"\s+", " ", unwrapped(text)).strip(" .").casefold()
     tight = re.sub(r"\s+", "", text).casefold()
     return _SYNONYMS.get(plain) or _SYNONYMS.get(tight)
@@ -92,7 +94,7 @@ def _negated(text: str) -> bool:
 
 
 def same_words(first: str, second: str) -> bool:
-    """Whether two answers in words agree."""
+    """Return whether two answers in words agree."""
     names = canonical(first), canonical(second)
     if names[0] or names[1]:
         return names[0] == names[1]
@@ -106,16 +108,20 @@ def same_words(first: str, second: str) -> bool:
 
 
 def _is_the_answer_of(short: str, sentence: str) -> bool:
-    """Whether a few words begin a sentence (after its article), as "Petya" does of "Petya will win", or are a phrase of
-    two words or more of it. A word from its middle proves nothing.
+    """Return whether a few words are the answer that a sentence gives.
+
+    They begin it (after its article), as "Petya" does of "Petya will win", or are a phrase of two words or more of it.
+    A single word from its middle proves nothing.
     """
     if _TURNS.search(short) or _TURNS.search(sentence) or _negated(sentence):
         return False
-    said, whole = re.findall(r"[a-z0-9']+", short), re.findall(r"[a-z0-9']+", sentence)
-    content = [word for word in said if word not in _FILLERS]
-    if not content or len(said) > MAX_SHORT_WORDS or len(whole) < len(said) + 2:
+    predicted, whole = re.findall(r"[a-z0-9']+", short), re.findall(r"[a-z0-9']+", sentence)
+    content = [word for word in predicted if word not in _FILLERS]
+    if not content or len(predicted) > MAX_SHORT_WORDS or len(whole) < len(predicted) + 2:
         return False
-    skipped = 1 if whole[0] in _DETERMINERS and said[0] not in _DETERMINERS else 0
-    if whole[skipped : skipped + len(said)] == said:
+    skipped = 1 if whole[0] in _DETERMINERS and predicted[0] not in _DETERMINERS else 0
+    if whole[skipped : skipped + len(predicted)] == predicted:
         return True
-    return len(content) > 1 and any(whole[k : k + len(said)] == said for k in range(len(whole) - len(said) + 1))
+    return len(content) > 1 and any(
+        whole[k : k + len(predicted)] == predicted for k in range(len(whole) - len(predicted) + 1)
+    )

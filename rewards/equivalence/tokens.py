@@ -1,4 +1,4 @@
-"""Text to tokens: Unicode signs become TeX, spaces go, plain-text names get their backslash.
+"""Split text into tokens, with Unicode signs and plain names spelled as TeX.
 
 Everything here is linear in the length of the text, which is capped.
 """
@@ -12,8 +12,8 @@ from rewards.equivalence import notation
 MAX_CHARS, MAX_TOKENS = 2_000, 1_200
 
 
-class Unreadable(Exception):
-    """The text is no formula this reader knows, or too large to evaluate."""
+class UnreadableFormula(Exception):
+    """A text that is no formula for this reader, or too large to evaluate."""
 
 
 _SPELLED = re.compile(r"(?<![A-Za-z\\_{])(" + "|".join(notation.SPELLED) + r")(?![A-Za-z])")
@@ -45,9 +45,13 @@ def _function_word(match: re.Match[str]) -> str:
 
 
 def tokens_of(text: str) -> list[str]:
-    """Tokens: numbers, `\\command` names with their backslash, single letters and marks. Raises `Unreadable`."""
+    r"""Split a formula into numbers, `\command` names, letters and marks.
+
+    Raises:
+        UnreadableFormula: Where the text is too long.
+    """
     if len(text) > MAX_CHARS:
-        raise Unreadable("too long")
+        raise UnreadableFormula("too long")
     text = re.sub(r"(?<=\d)(?:\{,\\?!?\}|,\\!\s*|,|\\,|\{,\\:\}|~)(?=\d{3}(?!\d))", "", text)
     text = re.sub(r"(?<=\d) (?=\d{3}(?!\d))", "", text)
     text = _ROMAN.sub(_function_word, _ROMAN_D.sub("d", spelled_out(text)))
@@ -62,5 +66,5 @@ def tokens_of(text: str) -> list[str]:
             if token and token not in ("$", "&"):
                 found.append(token)
     if len(found) > MAX_TOKENS:
-        raise Unreadable("too long")
+        raise UnreadableFormula("too long")
     return found

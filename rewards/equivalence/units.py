@@ -1,7 +1,7 @@
-"""Physical units: a unit expression in LaTeX or plain text becomes a factor to SI and a vector of dimensions.
+r"""Read physical units: an expression becomes a factor to SI and dimensions.
 
 A table and a small parser of our own, because a unit in a model's answer is untrusted text, and because what physics
-answers use (`\\mathrm{kg\\,m/s^2}`, `km s^{-1}`, `\\text{Å}`, `eV/c^2`, `M`) is a small closed language. Angles are
+answers use (`\mathrm{kg\,m/s^2}`, `km s^{-1}`, `\text{Å}`, `eV/c^2`, `M`) is a small closed language. Angles are
 numbers: a degree is pi/180.
 """
 
@@ -16,8 +16,12 @@ Dimension = tuple[float, float, float, float, float, float]  # m, kg, s, A, K, m
 
 @dataclass(frozen=True)
 class Unit:
-    """A factor to SI, the exponents of (m, kg, s, A, K, mol), and the zero point that a temperature scale adds in
-    kelvin.
+    """A physical unit.
+
+    Attributes:
+        factor: The factor to SI.
+        dimension: The exponents of (m, kg, s, A, K, mol).
+        offset: The zero point that a temperature scale adds, in kelvin.
     """
 
     factor: float
@@ -187,7 +191,7 @@ MAX_UNIT_CHARS = 120
 
 
 def single(name: str) -> Unit | None:
-    """One unit symbol or name, with or without a prefix."""
+    """Return one unit symbol or name, with or without a prefix."""
     if name in _OFFSETS:
         factor, offset = _OFFSETS[name]
         return Unit(factor, (0, 0, 0, 0, 1, 0), offset)
@@ -210,7 +214,7 @@ def single(name: str) -> Unit | None:
 
 
 def parse_unit(text: str) -> Unit | None:
-    """The unit that a text denotes; None when it is none. A text without any unit symbol is none."""
+    """Return the unit that a text denotes; None when it is no unit."""
     if not text.strip() or len(text) > MAX_UNIT_CHARS:
         return None
     while (shorter := _WRAPPED.sub(r" \1 ", text)) != text:

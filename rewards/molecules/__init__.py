@@ -1,1 +1,1 @@
-"""Molecules: properties, captions of them, and molecules from captions."""
+"""Reward properties of molecules, captions of them, and molecules from captions."""

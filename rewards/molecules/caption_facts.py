@@ -1,8 +1,8 @@
-"""What a caption states: classes, roles, parents, conjugates, each as a kind and a phrase.
+"""Read what a caption states: classes, roles, parents, conjugates.
 
 Captions of ChEBI are generated from its ontology, so their sentences have few forms: "It has a role as a ...", "It is a
 ..., a ... and a ...", "It derives from a ...", "It is a conjugate base of a ...". Free wording states nothing here and
-is judged by the text similarities alone.
+is scored by the text similarities alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ARTICLE = re.compile(r"^(?:(?:an?|the)\s+)?(?:members? of\s+)?(?:the\s+)?(?:cla
 
 
 @dataclass(frozen=True)
-class Statement:
+class CaptionFact:
     """One claim about the molecule, e.g. `role`, `plant metabolite`."""
 
     kind: str
@@ -46,20 +46,20 @@ class Statement:
 
     @property
     def weight(self) -> float:
-        """What knowing it is worth: little for what is said of everything."""
+        """Return what knowing it is worth: little for what is predicted of everything."""
         return GENERIC_WEIGHT if self.phrase in GENERIC or self.phrase.endswith(" metabolite") else 1.0
 
 
-def statements(caption: str) -> frozenset[Statement]:
-    """The claims of a caption, at most `MAX_PHRASES`."""
-    found: dict[Statement, None] = {}
+def facts_of(caption: str) -> frozenset[CaptionFact]:
+    """Return the claims of a caption, at most `MAX_PHRASES`."""
+    found: dict[CaptionFact, None] = {}
     for sentence in _SENTENCE.split(caption):
         text = " ".join((sentence or "").lower().split())
         for kind, phrases in _claims(text):
             for item in _ITEM.split(phrases):
                 phrase = singular(_ARTICLE.sub("", item.strip(" .,;")))
                 if phrase and len(phrase) <= 120:
-                    found[Statement(kind, phrase)] = None
+                    found[CaptionFact(kind, phrase)] = None
     return frozenset(list(found)[:MAX_PHRASES])
 
 
@@ -81,25 +81,29 @@ def _claims(sentence: str) -> list[tuple[str, str]]:
 
 
 def singular(phrase: str) -> str:
-    """A phrase with its last word in the singular: `pterocarpans` as `pterocarpan`."""
+    """Return a phrase with its last word in the singular.
+
+    `pterocarpans` as `pterocarpan`.
+    """
     return re.sub(r"(?<=[a-rt-z]{3})s$", "", phrase)
 
 
-def agreement(said: frozenset[Statement], gold: frozenset[Statement]) -> tuple[float, float]:
-    """Weighted precision and recall of what is said, 1 each where both state nothing; a phrase that shares words with
-    one of the same kind counts by their Dice coefficient.
+def agreement(predicted: frozenset[CaptionFact], gold: frozenset[CaptionFact]) -> tuple[float, float]:
+    """Return weighted precision and recall, 1 each where both state nothing.
+
+    A phrase that shares words with one of the same kind counts by their Dice coefficient.
     """
-    if not said or not gold:
-        return (1.0, 1.0) if not said and not gold else (0.0, 0.0)
-    return _covered(said, gold), _covered(gold, said)
+    if not predicted or not gold:
+        return (1.0, 1.0) if not predicted and not gold else (0.0, 0.0)
+    return _covered(predicted, gold), _covered(gold, predicted)
 
 
-def _covered(these: frozenset[Statement], those: frozenset[Statement]) -> float:
+def _covered(these: frozenset[CaptionFact], those: frozenset[CaptionFact]) -> float:
     total = sum(one.weight for one in these)
     return sum(one.weight * max((_alike(one, other) for other in those), default=0.0) for one in these) / total
 
 
-def _alike(one: Statement, other: Statement) -> float:
+def _alike(one: CaptionFact, other: CaptionFact) -> float:
     if one.kind != other.kind:
         return 0.0
     if one.phrase == other.phrase:

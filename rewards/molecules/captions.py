@@ -1,4 +1,4 @@
-"""Mol2Caption: a description of a molecule against the reference description and against the molecule itself.
+"""Score a caption against the reference and the molecule (Mol2Caption).
 
     likeness = (mean of six text similarities + F1 of statements) / 2
     value    = (likeness - baseline) / (1 - baseline) x WRONG_FACT ** wrong_facts,   at least 0
@@ -7,7 +7,7 @@
   every molecule beats many models on all six. So `baseline`, what a panel of constant captions reaches against this
   very reference plus a margin, is taken off.
 * Statements (class, role, "derives from", conjugate acid or base, enantiomer, tautomer, source) are compared as
-  `statements` reads them; what is said of everything weighs little.
+  `facts_of` reads them; what is predicted of everything weighs little.
 * Class statements that a substructure or a charge decides are checked on the molecule (`groups`), read from
   `info["smiles"]`, `info["selfies"]` or the prompt. A false one takes a quarter of the value, unless the reference
   says it as well.
@@ -25,7 +25,7 @@ from typing import Any
 from innovator_rl.scoring import Score, abstain, wrong
 from rewards.extraction import final_part, find_answer
 from rewards.molecules import text_metrics
-from rewards.molecules.caption_facts import Statement, agreement, statements
+from rewards.molecules.caption_facts import CaptionFact, agreement, facts_of
 from rewards.molecules.parsing import MAX_TEXT_CHARS, UnreadableMolecule, read_molecule
 from rewards.molecules.substructure_classes import holds
 
@@ -69,7 +69,7 @@ GUESSES = (
 
 
 class Mol2Caption:
-    """Rewards a caption above what a constant one earns, and charges for false statements.
+    """Reward a caption above a constant one, and charge for false statements.
 
     Terms: the six text similarities; `text`, their mean; `facts_precision`, `facts_recall`, `facts` (F1); `likeness`,
     `baseline`; `checked_facts` and `wrong_facts`, counts; `wordnet`, 1 where METEOR used WordNet. Reasons: `correct`,
@@ -79,6 +79,7 @@ class Mol2Caption:
     version = "2"
 
     def __call__(self, response: str, answer: str, prompt: str = "", info: dict[str, Any] | None = None) -> Score:
+        """Score one response."""
         reference = " ".join(answer[:MAX_CHARS].split())
         if len(text_metrics.rouge_words(reference)) < MIN_WORDS:
             return abstain("bad_reference")
@@ -87,19 +88,25 @@ class Mol2Caption:
             return wrong("no_answer")
         if len(text) > MAX_CHARS or len(text_metrics.tokens(text)) > MAX_WORDS:
             return wrong("too_long", text[:200])
-        said = " ".join(text.split())
-        if len(text_metrics.rouge_words(said)) < MIN_WORDS:
-            return wrong("malformed_answer", said)
-        return judge(said, reference, _molecule(prompt, info or {}))
+        predicted = " ".join(text.split())
+        if len(text_metrics.rouge_words(predicted)) < MIN_WORDS:
+            return wrong("malformed_answer", predicted)
+        return score_caption(predicted, reference, _molecule(prompt, info or {}))
 
 
-def judge(said: str, reference: str, molecule: Any) -> Score:
-    """The score of a caption; `molecule` is an RDKit molecule, or None where only the reference is known."""
-    terms = likeness(said, reference)
-    checked, false = check_facts(statements(said), statements(reference), molecule)
+def score_caption(predicted: str, reference: str, molecule: Any) -> Score:
+    """Score a caption.
+
+    Args:
+        predicted: The caption.
+        reference: The reference caption.
+        molecule: An RDKit molecule, or None where only the reference is known.
+    """
+    terms = likeness(predicted, reference)
+    checked, false = check_facts(facts_of(predicted), facts_of(reference), molecule)
     baseline = constant_likeness(reference)
     above = max(0.0, (terms["likeness"] - baseline) / (1 - baseline))
-    same = text_metrics.tokens(said) == text_metrics.tokens(reference)
+    same = text_metrics.tokens(predicted) == text_metrics.tokens(reference)
     value = 1.0 if same else above * WRONG_FACT**false
     terms |= {
         "baseline": baseline,
@@ -109,16 +116,16 @@ def judge(said: str, reference: str, molecule: Any) -> Score:
     }
     correct = value >= THRESHOLD and not false
     reason = "correct" if correct else "partial" if value > 0 else "wrong"
-    return Score(value, correct, reason, said[:500], terms)
+    return Score(value, correct, reason, predicted[:500], terms)
 
 
-def likeness(said: str, reference: str) -> dict[str, float]:
-    """Text similarities, agreement of statements, and `likeness`, the mean of both halves; each 0..1."""
-    parts = text_metrics.similarities(said, reference)
+def likeness(predicted: str, reference: str) -> dict[str, float]:
+    """Return text similarities, agreement of facts, and their mean `likeness`."""
+    parts = text_metrics.similarities(predicted, reference)
     text = sum(parts.values()) / len(parts)
-    precision, recall = agreement(statements(said), statements(reference))
+    precision, recall = agreement(facts_of(predicted), facts_of(reference))
     facts = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    if not statements(reference):  # free wording on both sides: the text alone decides
+    if not facts_of(reference):  # free wording on both sides: the text alone decides
         facts = text
     return {
         **parts,
@@ -132,9 +139,9 @@ def likeness(said: str, reference: str) -> dict[str, float]:
 
 @lru_cache(maxsize=4_096)
 def constant_likeness(reference: str) -> float:
-    """What constant captions reach against a reference, plus `MARGIN`, kept by the reference's text.
+    """Return what constant captions reach against a reference, plus `MARGIN`.
 
-    The best of the boiler-plate, or the mean of the three best of all where that is more: to guess one family for
+    It is the best of the boilerplate, or the mean of the three best of all where that is more: to guess one family for
     every molecule then earns about nothing on average, while naming the right one still counts.
     """
     plates = [likeness(constant, reference)["likeness"] for constant in BOILER_PLATE]
@@ -142,18 +149,18 @@ def constant_likeness(reference: str) -> float:
     return min(MAX_BASELINE, max(max(plates), sum(everything[-3:]) / 3) + MARGIN)
 
 
-def check_facts(said: frozenset[Statement], known: frozenset[Statement], molecule: Any) -> tuple[int, int]:
-    """How many class statements the molecule decides, and how many of them are false and not the reference's own."""
+def check_facts(predicted: frozenset[CaptionFact], known: frozenset[CaptionFact], molecule: Any) -> tuple[int, int]:
+    """Count the class facts that the molecule decides, and the false ones."""
     if molecule is None:
         return 0, 0
     accepted = {one.phrase for one in known if one.kind == "class"}
-    verdicts = {one.phrase: holds(one.phrase, molecule) for one in said if one.kind == "class"}
-    decided = {phrase: verdict for phrase, verdict in verdicts.items() if verdict is not None}
-    return len(decided), sum(not verdict and phrase not in accepted for phrase, verdict in decided.items())
+    results = {one.phrase: holds(one.phrase, molecule) for one in predicted if one.kind == "class"}
+    decided = {phrase: result for phrase, result in results.items() if result is not None}
+    return len(decided), sum(not result and phrase not in accepted for phrase, result in decided.items())
 
 
 def caption(response: str) -> str | None:
-    """The description: the marked answer, else what follows "the answer is", else the last paragraph."""
+    """Return the marked answer, else that of a phrase, else the last paragraph."""
     found = find_answer(response)
     if found is None:
         return None
@@ -166,7 +173,7 @@ def caption(response: str) -> str | None:
 
 
 def _molecule(prompt: str, info: dict[str, Any]) -> Any:
-    """The molecule that is to be described, or None."""
+    """Return the molecule that is to be described, or None."""
     texts = [info.get("smiles"), info.get("selfies")]
     tail = prompt[-MAX_TEXT_CHARS:]
     texts += _PROMPT_SELFIES.findall(tail)[:-3:-1] + _PROMPT_SMILES.findall(tail)[-1:]

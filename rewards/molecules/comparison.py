@@ -1,9 +1,9 @@
-"""How near one molecule is to another, and how near a guess that knows nothing would be.
+"""Measure how similar two molecules are, and how similar a mere guess would be.
 
-`closeness` is 0.6 chirality-aware Morgan counts + 0.2 MACCS keys + 0.2 molecular formula, each a symmetric Tanimoto
+`similarity` is 0.6 chirality-aware Morgan counts + 0.2 MACCS keys + 0.2 molecular formula, each a symmetric Tanimoto
 similarity. Bit fingerprints alone cannot tell a chain of 10 carbons from one of 30; counts and the formula can.
 
-`chance` is the closeness that an answer reaches without reading the question: the best of a panel of common
+`random_baseline` is the similarity that an answer reaches without reading the question: the best of a panel of common
 constituents of nature and of drugs, one for each family that descriptions of molecules come from, and at least
 `UNRELATED`, what nine of ten pairs of molecules drawn at random from ChEBI-20 have in common at most.
 """
@@ -21,7 +21,7 @@ from rewards.molecules.parsing import UnreadableMolecule, read_molecule
 
 WEIGHTS = {"morgan": 0.6, "maccs": 0.2, "formula": 0.2}
 UNRELATED = 0.3
-MOST_CHANCE = 0.65
+MAX_RANDOM_BASELINE = 0.65
 MIN_PARENT_ATOMS = 3
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=True)
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
@@ -58,8 +58,8 @@ PANEL = {
 """Common molecules by name; a reward for any of them, or for one like them, whatever was asked, would be a constant's."""
 
 
-class Compared:
-    """What a molecule is compared by; costly parts are computed when first asked for."""
+class MoleculeFeatures:
+    """What a molecule is compared by; costly parts are computed when first used."""
 
     def __init__(self, mol: Any) -> None:
         self.mol = mol
@@ -71,40 +71,45 @@ class Compared:
 
     @cached_property
     def maccs(self) -> Any:
-        """MACCS keys, the costliest part of a comparison."""
+        """Return MACCS keys, the costliest part of a comparison."""
         return MACCSkeys.GenMACCSKeys(self.mol)  # type: ignore[attr-defined]
 
     @cached_property
     def smiles(self) -> str:
-        """Canonical isomeric SMILES."""
+        """Return canonical isomeric SMILES."""
         return str(Chem.MolToSmiles(self.mol))
 
     @cached_property
     def inchikey(self) -> str:
-        """Standard InChIKey; empty for what InChI cannot express."""
+        """Return the standard InChIKey; empty for what InChI cannot express."""
         return str(Chem.MolToInchiKey(self.mol))  # type: ignore[no-untyped-call]
 
     @cached_property
     def skeleton(self) -> str:
-        """The connectivity, blind to charge, mobile hydrogens and stereochemistry (Sayle's hetero-atom tautomer hash,
-        extended to keto and enol forms).
+        """Return the connectivity, blind to charge, mobile hydrogens and stereochemistry.
+
+        It is Sayle's hetero-atom tautomer hash, extended to keto and enol forms.
         """
         flat = Chem.Mol(self.mol)
-        Chem.RemoveStereochemistry(flat)  # type: ignore[attr-defined]
+        Chem.RemoveStereochemistry(flat)
         return str(rdMolHash.MolHash(flat, rdMolHash.HashFunction.HetAtomTautomerv2)).rsplit("_", 2)[0]
 
     @cached_property
-    def parent(self) -> Compared | None:
-        """The component with the most heavy atoms; None where that is a tie or fewer than `MIN_PARENT_ATOMS`."""
+    def parent(self) -> MoleculeFeatures | None:
+        """Return the component with the most heavy atoms.
+
+        Returns:
+            None where that is a tie or fewer than `MIN_PARENT_ATOMS`.
+        """
         parts = sorted(Chem.GetMolFrags(self.mol, asMols=True), key=lambda part: part.GetNumHeavyAtoms())
         sizes = [part.GetNumHeavyAtoms() for part in parts]
         if sizes[-1] < MIN_PARENT_ATOMS or sizes[-1] in sizes[:-1]:
             return None
-        return Compared(parts[-1])
+        return MoleculeFeatures(parts[-1])
 
 
-def similarities(one: Compared, other: Compared) -> dict[str, float]:
-    """Named similarities, each 0..1 and symmetric."""
+def similarities(one: MoleculeFeatures, other: MoleculeFeatures) -> dict[str, float]:
+    """Return named similarities, each 0..1 and symmetric."""
     if one.elements == other.elements and one.smiles == other.smiles:
         return dict.fromkeys(WEIGHTS, 1.0)
     both = one.elements.keys() | other.elements.keys()
@@ -116,27 +121,34 @@ def similarities(one: Compared, other: Compared) -> dict[str, float]:
     }
 
 
-def closeness(parts: dict[str, float]) -> float:
-    """The weighted mean of the similarities."""
+def similarity(parts: dict[str, float]) -> float:
+    """Return the weighted mean of the similarities."""
     return sum(weight * parts[name] for name, weight in WEIGHTS.items())
 
 
-def chance(gold: Compared) -> float:
-    """The closeness to `gold` that costs no knowledge of it, between `UNRELATED` and `MOST_CHANCE`."""
-    best = max(closeness(similarities(member, gold)) for member in _panel())
-    return min(MOST_CHANCE, max(UNRELATED, best))
+def random_baseline(gold: MoleculeFeatures) -> float:
+    """Return the similarity to `gold` that costs no knowledge of it.
+
+    It lies between `UNRELATED` and `MAX_RANDOM_BASELINE`.
+    """
+    best = max(similarity(similarities(member, gold)) for member in _panel())
+    return min(MAX_RANDOM_BASELINE, max(UNRELATED, best))
 
 
 @lru_cache(maxsize=1)
-def _panel() -> list[Compared]:
-    return [Compared(read_molecule(smiles)) for smiles in PANEL.values()]
+def _panel() -> list[MoleculeFeatures]:
+    return [MoleculeFeatures(read_molecule(smiles)) for smiles in PANEL.values()]
 
 
 @lru_cache(maxsize=4_096)
-def reference(text: str) -> tuple[Compared, float] | None:
-    """A reference molecule and its `chance`, kept by its text; None when the text is no molecule."""
+def reference(text: str) -> tuple[MoleculeFeatures, float] | None:
+    """Return a reference molecule and its `random_baseline`, kept by its text.
+
+    Returns:
+        None when the text is no molecule.
+    """
     try:
-        gold = Compared(read_molecule(text))
+        gold = MoleculeFeatures(read_molecule(text))
     except UnreadableMolecule:
         return None
-    return gold, chance(gold)
+    return gold, random_baseline(gold)

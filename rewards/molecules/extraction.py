@@ -1,8 +1,8 @@
-"""The molecule that a response commits to.
+r"""Find the molecule that a response commits to.
 
-Looked for in this order: a `<answer>` tag or `\\boxed{}`, a sentence such as "the final answer is", a final part that is
-one molecule, the molecule in the last line. A response that puts different molecules in the place of the answer commits
-to none of them.
+It is looked for in this order: a `<answer>` tag or `\boxed{}`, a sentence such as "the final answer is", a final part
+that is one molecule, the molecule in the last line. A response that puts different molecules in the place of the answer
+commits to none of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OTHER_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def candidates(response: str) -> list[str]:
-    """The texts that stand in the place of the answer, without repetition: none, one, or several that compete."""
+    """Return the candidates in the place of the answer: none, one, or several."""
     found = find_answer(response)
     if found is None:
         return []
@@ -67,7 +67,7 @@ def _unmarked(found: Found, text: str) -> list[str]:
 
 
 def _listed(lines: list[str]) -> list[str]:
-    """Lines before the last that are nothing but one word with the marks of a structure: each is an answer offered."""
+    """Return the lines before the last that each offer a structure as an answer."""
     offered = [_plain(_BULLET.sub("", line)) for line in lines[-MAX_CANDIDATES:-1]]
     return [line for line in offered if len(line) <= MAX_TEXT_CHARS and _STRUCTURE.fullmatch(line)]
 
@@ -77,7 +77,10 @@ def _one_molecule(text: str) -> bool:
 
 
 def _split(text: str) -> list[str]:
-    """The alternatives that an answer lists; one unbroken molecule over several lines of SELFIES stays one."""
+    """Return the alternatives that an answer lists.
+
+    One unbroken molecule over several lines of SELFIES stays one.
+    """
     plain = _plain(text)
     if _one_molecule(plain):
         return [plain]

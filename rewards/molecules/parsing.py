@@ -1,4 +1,4 @@
-"""A molecule out of text: SELFIES or SMILES, read under one policy and under caps.
+"""Read a molecule in SELFIES or SMILES, under one policy and under caps.
 
 | what | policy |
 |---|---|
@@ -36,16 +36,26 @@ _INVISIBLE = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad]+")
 
 
 class UnreadableMolecule(ValueError):
-    """Text that is no molecule under the policy; the message is the reason code of a score."""
+    """Text that is no molecule under the policy.
+
+    The message is the reason code of a score.
+    """
 
 
 def is_selfies(text: str) -> bool:
-    """Whether the text has the form of SELFIES: bracketed symbols and dots only."""
+    """Return whether the text has the form of SELFIES.
+
+    Bracketed symbols and dots only.
+    """
     return bool(_SELFIES.fullmatch(text))
 
 
 def read_molecule(text: str) -> Any:
-    """The RDKit molecule that `text` writes in SELFIES or SMILES. Raises `UnreadableMolecule` with a reason code."""
+    """Return the RDKit molecule that `text` writes in SELFIES or SMILES.
+
+    Raises:
+        UnreadableMolecule: With a reason code as its message.
+    """
     if len(text) > MAX_TEXT_CHARS:
         raise UnreadableMolecule("too_long")
     compact = _INVISIBLE.sub("", text).strip("`$'\"")

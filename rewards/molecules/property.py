@@ -1,7 +1,7 @@
-"""Molecular property questions answered True or False: toxicity, reactivity, blood-brain barrier, BACE1.
+"""Grade molecular property questions answered True or False.
 
-Half the marks are there for a coin, so only a response that commits to one side earns any; `rewards.true_false` says what
-a commitment is.
+They ask for toxicity, reactivity, the blood-brain barrier or BACE1. A coin is right half the time, so only a response
+that commits to one side earns any; `rewards.true_false` defines what a commitment is.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.extraction import Found, all_boxed, final_part, find_answer
-from rewards.true_false import alone, stance
+from rewards.true_false import alone, parse_true_false
 
 MAX_ANSWER_CHARS = 2_000
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 class PropertyChoice:
-    """Rewards the right truth value. The reference is True or False, 1 or 0, Yes or No.
+    """Reward the right truth value. The reference is True or False, 1 or 0, Yes or No.
 
     Value 1 and `correct`, or 0. Reasons: `correct`, `wrong`, `no_answer`, `malformed_answer` (neither side stated),
     `ambiguous_answer` (both sides, or undecided), `too_long`; `bad_reference` abstains.
@@ -26,6 +26,7 @@ class PropertyChoice:
     version = "3"
 
     def __call__(self, response: str, answer: str) -> Score:
+        """Score one response."""
         gold = alone(answer)
         if gold is None:
             return abstain("bad_reference")
@@ -34,7 +35,7 @@ class PropertyChoice:
             return wrong("no_answer")
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
-        sides = {stance(text) for text in _statements(found, response)}
+        sides = {parse_true_false(text) for text in _statements(found, response)}
         side = sides.pop() if len(sides) == 1 else "both"
         if isinstance(side, str):
             reason = "malformed_answer" if side == "neither" else "ambiguous_answer"
@@ -43,15 +44,16 @@ class PropertyChoice:
 
 
 def _statements(found: Found, response: str) -> list[str]:
-    """The texts in the place of the answer: every marked one, or the one found. A bare verdict on another line than
-    the last is one as well.
+    """Return the statements in the place of the answer: every marked one, or the one found.
+
+    A bare truth value on another line than the last is one as well.
     """
     text = final_part(response)
     if found.kind == "boxed":
         return [*all_boxed(text)[-8:], found.text]
     if found.kind == "tag":
         return [*_TAG.findall(text[-2 * MAX_ANSWER_CHARS :]), found.text]
-    verdicts = [line for line in text[-2 * MAX_ANSWER_CHARS :].splitlines() if alone(line) is not None]
-    if verdicts and stance(found.text) == "neither":
-        return verdicts
-    return [*verdicts, found.text]
+    alone_lines = [line for line in text[-2 * MAX_ANSWER_CHARS :].splitlines() if alone(line) is not None]
+    if alone_lines and parse_true_false(found.text) == "neither":
+        return alone_lines
+    return [*alone_lines, found.text]

@@ -1,4 +1,4 @@
-"""Classes of molecules that a substructure decides: the end of a class's name, and the SMARTS a member must contain.
+"""Decide classes of molecules by the SMARTS that a member must contain.
 
 Only necessary conditions are written: a molecule without the pattern is surely no member ("methyl ester" without a
 methyl ester group), one with it may still be none. A name is looked up by its longest known ending, after substituents
@@ -159,7 +159,10 @@ CHARGE_SIGNS = {"anion": -1, "dianion": -1, "trianion": -1, "oxoanion": -1, "cat
 
 @lru_cache(maxsize=20_000)
 def known_ending(phrase: str) -> str | None:
-    """The longest ending of a class's name that `SMARTS` knows, where what stands before it leaves its meaning."""
+    """Return the longest ending of a class's name that is a key of `SMARTS`.
+
+    What stands before the ending must leave its meaning.
+    """
     return next((phrase[i:] for i in range(len(phrase)) if phrase[i:] in SMARTS and _may_end(phrase[:i])), None)
 
 
@@ -177,9 +180,11 @@ def _pattern(ending: str) -> Any:
 
 
 def holds(phrase: str, molecule: Any) -> bool | None:
-    """Whether `molecule` can be a member of the class that `phrase` names; None where no pattern decides.
+    """Return whether `molecule` can be a member of the class that `phrase` names.
 
-    `phrase` is lower-case and singular, `molecule` an RDKit molecule.
+    None where no pattern decides.
+
+        `phrase` is lower-case and singular, `molecule` an RDKit molecule.
     """
     last = phrase.rsplit(" ", 1)[-1].split("(")[0]
     if last in CHARGE_SIGNS:

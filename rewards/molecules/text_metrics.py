@@ -1,4 +1,4 @@
-"""The six text similarities of molecule captioning: BLEU-2, BLEU-4, METEOR, ROUGE-1, ROUGE-2 and ROUGE-L.
+"""Compute the six text similarities of captioning: BLEU, METEOR and ROUGE.
 
 The definitions are those the field reports (MolT5, Mol-Instructions): unsmoothed-weight BLEU (Papineni 2002) and METEOR
 (Banerjee and Lavie 2005) as in NLTK, ROUGE as F1 without stemming (Lin 2004) on lower-case alphanumeric words. BLEU
@@ -65,40 +65,40 @@ def rouge_words(text: str) -> list[str]:
     return _ROUGE_WORD.findall(text.lower())
 
 
-def rouge_n(said: list[str], gold: list[str], order: int) -> float:
-    """F1 of the n-grams of one order."""
-    mine, theirs = (Counter(zip(*(words[i:] for i in range(order)), strict=False)) for words in (said, gold))
+def rouge_n(predicted: list[str], gold: list[str], order: int) -> float:
+    """Return the F1 of the n-grams of one order."""
+    mine, theirs = (Counter(zip(*(words[i:] for i in range(order)), strict=False)) for words in (predicted, gold))
     return _f1((mine & theirs).total(), mine.total(), theirs.total())
 
 
-def rouge_l(said: list[str], gold: list[str]) -> float:
-    """F1 of the longest common subsequence, by Hyyro's bit-parallel recurrence (2004)."""
+def rouge_l(predicted: list[str], gold: list[str]) -> float:
+    """Return the F1 of the longest common subsequence (Hyyro's recurrence, 2004)."""
     places: dict[str, int] = {}
     for index, word in enumerate(gold):
         places[word] = places.get(word, 0) | 1 << index
     full = (1 << len(gold)) - 1
     row = full
-    for word in said:
+    for word in predicted:
         hit = row & places.get(word, 0)
         row = ((row + hit) | (row - hit)) & full
-    return _f1(len(gold) - row.bit_count(), len(said), len(gold))
+    return _f1(len(gold) - row.bit_count(), len(predicted), len(gold))
 
 
 def _f1(matched: int, offered: int, wanted: int) -> float:
     return 2 * matched / (offered + wanted) if matched else 0.0
 
 
-def similarities(said: str, gold: str) -> dict[str, float]:
-    """The six similarities of a text to a reference, each 0..1."""
-    mine, theirs = tokens(said), tokens(gold)
+def similarities(predicted: str, gold: str) -> dict[str, float]:
+    """Return the six similarities of a text to a reference, each 0..1."""
+    mine, theirs = tokens(predicted), tokens(gold)
     if not mine or not theirs:
         return dict.fromkeys(NAMES, 0.0)
     bleu2, bleu4 = sentence_bleu([theirs], mine, BLEU_WEIGHTS, smoothing_function=_SMOOTHING)
-    words, wanted = rouge_words(said), rouge_words(gold)
+    words, wanted = rouge_words(predicted), rouge_words(gold)
     values = (bleu2, bleu4, meteor(mine, theirs), rouge_n(words, wanted, 1), rouge_n(words, wanted, 2))
     return dict(zip(NAMES, (*map(float, values), rouge_l(words, wanted)), strict=True))
 
 
-def meteor(said: list[str], gold: list[str]) -> float:
+def meteor(predicted: list[str], gold: list[str]) -> float:
     """METEOR with NLTK's parameters (0.9, 3, 0.5)."""
-    return float(single_meteor_score(gold, said, stemmer=_STEMMER, wordnet=_INSTALLED or _NoWordNet()))
+    return float(single_meteor_score(gold, predicted, stemmer=_STEMMER, wordnet=_INSTALLED or _NoWordNet()))

@@ -43,6 +43,18 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+def test_no_command_imports_an_engine_for_its_help() -> None:
+    code = (
+        "import sys; from innovator_rl.cli.main import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    try: main([name, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "print([name for name in ('torch', 'verl', 'ray', 'vllm', 'transformers') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
 def test_version() -> None:
     assert run_command("--version").stdout.startswith("innovator 0.")
 

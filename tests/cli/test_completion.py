@@ -4,24 +4,36 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from innovator_rl.cli.main import main
 
-def complete(words: str, folder: Path, shell: str = "bash") -> list[str]:
-    """What a shell offers for the last word of the line `words`."""
-    line = f"innovator {words}"
-    environment = {**os.environ, "_INNOVATOR_COMPLETE": f"complete_{shell}"}
-    if shell == "bash":
-        environment |= {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
-    else:
-        environment |= {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    result = subprocess.run(
-        [sys.executable, "-m", "innovator_rl"], capture_output=True, text=True, env=environment, cwd=folder, timeout=60
-    )
-    assert result.stderr == ""
-    return [text for text in result.stdout.splitlines() if text]
+Complete = Callable[..., list[str]]
+
+
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Complete:
+    """What a shell offers for the last word of the line `words`, in the folder."""
+
+    def ask(words: str, folder: Path, shell: str = "bash") -> list[str]:
+        line = f"innovator {words}"
+        monkeypatch.chdir(folder)
+        monkeypatch.delenv("INNOVATOR_RUNS_DIR", raising=False)
+        monkeypatch.setenv("_INNOVATOR_COMPLETE", f"complete_{shell}")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
+        monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+        with pytest.raises(SystemExit) as ended:
+            main([])
+        shown = capsys.readouterr()
+        assert (ended.value.code, shown.err) == (0, "")
+        return [text for text in shown.out.splitlines() if text]
+
+    return ask
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +63,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("data build unit-s", ["unit-sum"]),
     ],
 )
-def test_bash(words: str, offered: list[str], folder: Path) -> None:
+def test_bash(complete: Complete, words: str, offered: list[str], folder: Path) -> None:
     assert complete(words, folder) == offered
 
 
-def test_the_folder_of_runs_is_honored(folder: Path) -> None:
+def test_the_folder_of_runs_is_honored(complete: Complete, folder: Path) -> None:
     elsewhere = folder / "runs"
     assert complete(f"runs show --runs-dir {elsewhere} f", folder.parent) == ["first"]
 
 
-def test_other_shells_get_the_meaning_too(folder: Path) -> None:
+def test_other_shells_get_the_meaning_too(complete: Complete, folder: Path) -> None:
     assert any("doctor" in line and "Diagnose" in line for line in complete("doc", folder, "fish"))
 
 

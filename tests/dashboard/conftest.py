@@ -1,4 +1,4 @@
-"""The made-up runs, written once, and a client of the application over them."""
+"""The synthetic runs, written once, and a client of the application over them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from innovator_rl.dashboard.demo.write import write_demo
 
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the made-up runs."""
+    """A folder with the synthetic runs."""
     root = tmp_path_factory.mktemp("demo")
     write_demo(root)
     return root
@@ -21,10 +21,10 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def client(demo_root: Path) -> Iterator[TestClient]:
-    """A client of the dashboard over the made-up runs, texts and tokens read."""
+    """A client of the dashboard over the synthetic runs, text and tokens read."""
     app = create_app([demo_root], demo=True)
     with TestClient(app, base_url=ADDRESS) as session:
-        assert app.state.board.runs.open("demo-science").wait_read(60)
+        assert app.state.services.runs.open("demo-science").wait_read(60)
         yield session
 
 

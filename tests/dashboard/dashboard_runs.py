@@ -1,4 +1,4 @@
-"""Small recorded runs for the dashboard's tests, and where its client finds the made-up ones."""
+"""Small recorded runs for the dashboard's tests, and where its client finds the synthetic ones."""
 
 import random
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""Each alarm fires on a run that has its trouble, stays quiet on one that has not, and links to the rows."""
+"""Each alert fires on a run with its problem, stays quiet on a run without, and links to the rows."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,39 +10,74 @@ import pytest
 from dashboard_runs import SCIENCE, record
 from fastapi.testclient import TestClient
 
+from innovator_rl.dashboard.health.response_rules import RESPONSE_RULES
+from innovator_rl.dashboard.health.rule import Rule, RuleContext, RuleResult, evaluate
 from innovator_rl.dashboard.health.thresholds import Thresholds, read_thresholds
 from innovator_rl.errors import UserError
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 
 
-def alarms(client: TestClient, run: str) -> dict[str, Any]:
+def alerts(client: TestClient, run: str) -> dict[str, Any]:
     answer = client.get(f"/api/runs/{run}/health")
     assert answer.status_code == 200, answer.text
-    return {alarm["id"]: alarm for alarm in answer.json()["alarms"]}
+    return {alert["id"]: alert for alert in answer.json()["alerts"]}
 
 
-def test_the_made_up_run_shows_its_troubles_and_their_rows(client: TestClient) -> None:
-    found = alarms(client, "demo-science")
+def test_the_synthetic_run_shows_its_troubles_and_their_rows(client: TestClient) -> None:
+    found = alerts(client, "demo-science")
     expected = {"reward_errors", "damaged_files", "truncation", "repetition", "length_hack", "term_hack"}
     assert expected <= set(found)
     assert found["term_hack"]["title"].endswith("reasoning_words")
     for name in ("reward_errors", "truncation", "repetition"):
-        alarm = found[name]
-        rows = client.get(f"{SCIENCE}/{alarm['link']['view']}?{alarm['link']['query']}").json()
+        alert = found[name]
+        rows = client.get(f"{SCIENCE}/{alert['link']['view']}?{alert['link']['query']}").json()
         assert rows["total"] > 0
         if name == "truncation":
-            assert rows["total"] == alarm["rows"]
+            assert rows["total"] == alert["rows"]
 
 
-def test_a_run_without_trouble_has_no_alarm(new_client: TestClient, tmp_path: Path) -> None:
+def test_a_run_without_trouble_has_no_alert(new_client: TestClient, tmp_path: Path) -> None:
     for step in range(1, 4):
         record(tmp_path / "runs" / "r", step)
     run = tmp_path / "runs" / "r" / "run.json"
     run.write_text(json.dumps({"name": "r", "status": "finished", "heartbeat": datetime.now(UTC).isoformat()}))
     thresholds = new_client.get("/api/runs/r/health").json()["thresholds"]
     assert thresholds == Thresholds().model_dump()
-    assert set(alarms(new_client, "r")) <= {"mismatch"}  # the recorded gap is 0.17
+    assert set(alerts(new_client, "r")) <= {"mismatch"}  # the recorded gap is 0.17
+
+
+@pytest.mark.parametrize("page", ["", "/rollouts", "/labels", "/curves", "/health"])
+def test_the_list_shows_the_same_alerts_whichever_page_was_visited(
+    new_client: TestClient, tmp_path: Path, page: str
+) -> None:
+    record(tmp_path / "runs" / "r", 1, truncated=True)
+    session = new_client.app.state.services.runs.open("r")  # type: ignore[attr-defined]
+    assert session.wait_read()
+    assert new_client.get(f"/api/runs/r{page}").status_code == 200
+    counts = new_client.get("/api/runs").json()["rows"][0]["alerts"]
+    assert counts == new_client.get("/api/runs/r/health").json()["counts"] != {}
+
+
+def test_what_the_rules_read_from_the_record_is_cached_until_it_changes(
+    new_client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[int] = []
+
+    def counted(rules: Sequence[Rule], context: RuleContext) -> list[RuleResult]:
+        evaluated.append(len(rules))
+        return evaluate(rules, context)
+
+    monkeypatch.setattr("innovator_rl.dashboard.health.alerts.evaluate", counted)
+    record(tmp_path / "runs" / "r", 1)
+    session = new_client.app.state.services.runs.open("r")  # type: ignore[attr-defined]
+    assert session.wait_read()
+    for _ in range(3):
+        new_client.get("/api/runs")
+    assert evaluated.count(len(RESPONSE_RULES)) == 1
+    session.changed("rollouts")
+    new_client.get("/api/runs")
+    assert evaluated.count(len(RESPONSE_RULES)) == 2
 
 
 @pytest.mark.parametrize(
@@ -55,28 +91,28 @@ def test_a_run_without_trouble_has_no_alarm(new_client: TestClient, tmp_path: Pa
         ("mismatch", {}),
     ],
 )
-def test_an_alarm_fires_on_its_trouble(
+def test_an_alert_fires_on_its_trouble(
     new_client: TestClient, tmp_path: Path, name: str, columns: dict[str, Any]
 ) -> None:
     record(tmp_path / "runs" / "r", 1, **columns)
     assert new_client.get("/api/runs/r").status_code == 200
-    assert new_client.app.state.board.runs.open("r").wait_read()  # type: ignore[attr-defined]
-    assert name in alarms(new_client, "r")
+    assert new_client.app.state.services.runs.open("r").wait_read()  # type: ignore[attr-defined]
+    assert name in alerts(new_client, "r")
 
 
-def test_a_silent_writer_comes_first_and_silences_advice(new_client: TestClient, tmp_path: Path) -> None:
+def test_a_missing_heartbeat_comes_first_and_silences_advice(new_client: TestClient, tmp_path: Path) -> None:
     record(tmp_path / "runs" / "r", 1, truncated=True)
     stale = (datetime.now(UTC) - timedelta(seconds=300)).isoformat()
     state = {"name": "r", "status": "running", "heartbeat": stale, "machine": "elsewhere", "pid": 7, "attempts": [{}]}
     (tmp_path / "runs" / "r" / "run.json").write_text(json.dumps(state))
     answer = new_client.get("/api/runs/r/health").json()
     assert answer["stalled"] is True
-    assert answer["alarms"][0]["id"] == "writer_silent"
-    silenced = {alarm["id"]: alarm["silenced"] for alarm in answer["alarms"]}
+    assert answer["alerts"][0]["id"] == "writer_silent"
+    silenced = {alert["id"]: alert["silenced"] for alert in answer["alerts"]}
     assert (silenced["writer_silent"], silenced["truncation"]) == (False, True)
 
 
-def test_a_phase_without_end_is_a_stall(new_client: TestClient, tmp_path: Path) -> None:
+def test_a_stuck_phase_is_a_stall(new_client: TestClient, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "r"
     record(run, 1)
     now = datetime.now(UTC)
@@ -84,19 +120,19 @@ def test_a_phase_without_end_is_a_stall(new_client: TestClient, tmp_path: Path) 
     state |= {"heartbeat": now.isoformat(), "phase_since": (now - timedelta(hours=2)).isoformat()}
     (run / "run.json").write_text(json.dumps(state))
     (run / "metrics.jsonl").write_text('{"step": 1, "timing_s/step": 60}\n')
-    assert next(iter(alarms(new_client, "r"))) == "stuck"
+    assert next(iter(alerts(new_client, "r"))) == "stuck"
 
 
 def test_lost_rows_are_shown(new_client: TestClient, tmp_path: Path) -> None:
     record(tmp_path / "runs" / "r", 1)
-    assert "rows_lost" not in alarms(new_client, "r")
+    assert "rows_lost" not in alerts(new_client, "r")
     recorder = Recorder(tmp_path / "runs" / "r", writer="full", attempt=1, queue_rows=5, flush_seconds=60)
     for sample in range(12):
         recorder.rollout(RolloutRow(step=1, prompt_uid="late", sample=sample))
     recorder.close()
-    alarm = alarms(new_client, "r")["rows_lost"]
-    assert alarm["value"] == recorder.stats().dropped > 0
-    assert "waiting for the disk" in alarm["advice"]
+    alert = alerts(new_client, "r")["rows_lost"]
+    assert alert["value"] == recorder.stats().dropped > 0
+    assert "waiting for the disk" in alert["advice"]
 
 
 def test_thresholds_come_from_a_file_and_mistakes_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_made_up_runs_are_deleted_however_the_command_ends(tmp_path: Path, number: signal.Signals) -> None:
+def test_synthetic_runs_are_deleted_however_the_command_ends(tmp_path: Path, number: signal.Signals) -> None:
     command = [
         sys.executable,
         "-m",

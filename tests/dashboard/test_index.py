@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,12 +23,12 @@ from innovator_rl.rollouts.segments import compact
 
 
 def count(index: RolloutIndex, condition: str = "true") -> int:
-    return int(index.ask(f"SELECT count(*) AS n FROM responses WHERE {condition}")[0]["n"])
+    return int(index.query(f"SELECT count(*) AS n FROM responses WHERE {condition}")[0]["n"])
 
 
 def read_everything(index: RolloutIndex) -> None:
-    digest = BackgroundIndexer(index, SegmentReader(index.run_dir))
-    while digest.work():
+    indexer = BackgroundIndexer(index, SegmentReader(index.run_dir))
+    while indexer.work():
         pass
 
 
@@ -36,7 +37,7 @@ def test_new_segments_attempts_and_merges_are_picked_up(tmp_path: Path) -> None:
     record(run, 1)
     index = RolloutIndex(run)
     assert index.refresh() == {(1, "train")}
-    rids = index.ask("SELECT prompt_uid, sample, rid FROM responses ORDER BY ALL")
+    rids = index.query("SELECT prompt_uid, sample_index, rid FROM responses ORDER BY ALL")
     record(run, 1, groups=1, samples=6)  # two more samples; four that are there already
     record(run, 2)
     assert index.refresh() == {(1, "train"), (2, "train")}
@@ -48,9 +49,10 @@ def test_new_segments_attempts_and_merges_are_picked_up(tmp_path: Path) -> None:
         assert compact(run, dataset, 1, "train", 1) == 4
     assert index.refresh() == {(1, "train")}
     kept = {
-        (row["prompt_uid"], row["sample"]): row["rid"] for row in index.ask("SELECT * FROM responses WHERE step = 1")
+        (row["prompt_uid"], row["sample_index"]): row["rid"]
+        for row in index.query("SELECT * FROM responses WHERE step = 1")
     }
-    assert all(kept[row["prompt_uid"], row["sample"]] == row["rid"] for row in rids)
+    assert all(kept[row["prompt_uid"], row["sample_index"]] == row["rid"] for row in rids)
     record(run, 2, attempt=2, groups=3)
     index.refresh()
     assert count(index, "step = 2") == 12
@@ -64,21 +66,37 @@ def test_a_deleted_or_spoilt_index_is_rebuilt(tmp_path: Path) -> None:
     for spoil in (
         lambda folder: shutil.rmtree(folder),
         lambda folder: (folder / "narrow.duckdb").write_bytes(b"rubbish" * 1000),
-        lambda folder: (folder / "words.sqlite").write_bytes(b"rubbish" * 1000),
-        lambda folder: (folder / "words.sqlite").unlink(),
+        lambda folder: (folder / "fulltext.sqlite").write_bytes(b"rubbish" * 1000),
+        lambda folder: (folder / "fulltext.sqlite").unlink(),
         lambda folder: (folder / "narrow.duckdb").unlink(),
     ):
         index = RolloutIndex(run)
         index.refresh()
         read_everything(index)
         assert count(index) == 16
-        assert len(index.words.search("answer")) == 16
+        assert len(index.fulltext.search("answer")) == 16
         index.close()
         spoil(run / ".index")
     index = RolloutIndex(run)
     index.refresh()
     read_everything(index)
-    assert len(index.words.search("answer")) == count(index) == 16
+    assert len(index.fulltext.search("answer")) == count(index) == 16
+    index.close()
+
+
+def test_the_index_of_an_older_version_is_rebuilt(tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    record(run, 1)
+    RolloutIndex(run).close()
+    with duckdb.connect(run / ".index" / "narrow.duckdb") as old:
+        old.execute("UPDATE about SET version = 2")
+        old.execute("DROP TABLE responses")
+        old.execute("CREATE TABLE responses (sample INTEGER, fate VARCHAR)")
+    index = RolloutIndex(run)
+    index.refresh()
+    assert index.query("SELECT DISTINCT status, generation_status FROM responses") == [
+        {"status": "kept", "generation_status": "ok"}
+    ]
     index.close()
 
 
@@ -101,9 +119,9 @@ def test_what_is_read_once_is_not_read_again(tmp_path: Path) -> None:
     index = RolloutIndex(run)
     index.refresh()
     read_everything(index)
-    row = index.ask("SELECT entropy, clip_low, clip_high, gap, repetition, digested, measured FROM responses LIMIT 1")[
-        0
-    ]
+    row = index.query(
+        "SELECT entropy, clip_low, clip_high, gap, repetition, digested, measured FROM responses LIMIT 1"
+    )[0]
     assert row == {
         "entropy": pytest.approx(0.4),
         "clip_low": pytest.approx(1 / 3),
@@ -126,14 +144,14 @@ def test_a_step_that_was_left_half_way_goes_on_with_its_other_half(tmp_path: Pat
     record(run, 1, groups=300)
     index = RolloutIndex(run)
     index.refresh()
-    digest = BackgroundIndexer(index, SegmentReader(run))
-    assert digest.work()
-    digest.restart()
+    indexer = BackgroundIndexer(index, SegmentReader(run))
+    assert indexer.work()
+    indexer.restart()
     first = count(index, "digested")
     assert 0 < first < 1200
-    assert len(index.words.search("answer")) == first
+    assert len(index.fulltext.search("answer")) == first
     read_everything(index)
-    assert count(index, "digested") == len(index.words.search("answer")) == 1200
+    assert count(index, "digested") == len(index.fulltext.search("answer")) == 1200
     index.close()
 
 
@@ -184,7 +202,7 @@ def test_good_rows_stay_readable_beside_every_kind_of_bad_file(new_client: TestC
     for path in ("curves", "health", "labels", "groups", "export", "static", "sql"):
         assert new_client.get(f"/api/runs/r/{path}").status_code == 200, path
     row = new_client.get("/api/runs").json()["rows"][0]
-    assert (row["status"], row["alarms"] is not None) == ("unknown", True)
+    assert (row["status"], row["alerts"] is not None) == ("unknown", True)
 
 
 def test_a_damaged_text_costs_itself(new_client: TestClient, tmp_path: Path) -> None:
@@ -199,7 +217,7 @@ def test_a_damaged_text_costs_itself(new_client: TestClient, tmp_path: Path) -> 
     data[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
     path.write_bytes(data)
     assert new_client.get("/api/runs/r/rollouts").json()["total"] == 16
-    answer = new_client.get("/api/runs/r/response", params={"step": 1, "uid": "g0", "sample": 1}).json()
+    answer = new_client.get("/api/runs/r/response", params={"step": 1, "uid": "g0", "sample_index": 1}).json()
     assert "damaged" in answer["text_error"]
     assert answer["score"]["correct"] is True
 
@@ -208,7 +226,7 @@ def test_a_step_that_lands_is_announced_and_shown(new_client: TestClient, tmp_pa
     run = tmp_path / "runs" / "r"
     record(run, 1)
     assert new_client.get("/api/runs/r/rollouts").json()["total"] == 16
-    session = new_client.app.state.board.runs.open("r")  # type: ignore[attr-defined]
+    session = new_client.app.state.services.runs.open("r")  # type: ignore[attr-defined]
     before = session.versions["rollouts"]
     record(run, 2, groups=2)
     deadline = time.monotonic() + 20
@@ -230,8 +248,8 @@ def test_responses_without_an_update_are_pending_and_validation_is_its_own(
     pages = {
         kind: new_client.get("/api/runs/r/rollouts", params={"kind": kind}).json() for kind in ("train", "validation")
     }
-    assert {row["fate"] for row in pages["train"]["rows"]} == {"pending"}
-    assert {row["fate"] for row in pages["validation"]["rows"]} == {"validation"}
+    assert {row["status"] for row in pages["train"]["rows"]} == {"pending"}
+    assert {row["status"] for row in pages["validation"]["rows"]} == {"validation"}
 
 
 def test_words_of_scripts_without_spaces_are_found(tmp_path: Path) -> None:
@@ -282,7 +300,7 @@ def test_labels_survive_torn_lines(new_client: TestClient, tmp_path: Path) -> No
     (run / "labels.jsonl").write_text(
         '{"kind": "train", "step": 1, "uid": "g0", "sample": 0, "label": "old"}\n{"kind": "tra'
     )
-    body = {"step": 1, "uid": "g0", "sample": 0, "label": "new"}
+    body = {"step": 1, "uid": "g0", "sample_index": 0, "label": "new"}
     assert new_client.post("/api/runs/r/labels", json=body).status_code == 200
     assert new_client.get("/api/runs/r/labels").json()["names"] == ["new", "old"]
     lines = (run / "labels.jsonl").read_text().splitlines()

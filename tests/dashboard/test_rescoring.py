@@ -1,4 +1,4 @@
-"""The page's re-scoring and the command's are one: same requests, same groups, same idea of a change."""
+"""Rescoring on the page and by the command agree: same requests, same groups, same definition of a change."""
 
 import json
 from pathlib import Path
@@ -53,9 +53,9 @@ def test_page_and_command_agree(new_client: TestClient, run: Path, tmp_path: Pat
     out = tmp_path / "out.jsonl"
     CliRunner().invoke(app, ["rescore", str(run), "--out", str(out)])
     command = {row["sample"]: row for row in map(json.loads, out.read_text().splitlines())}
-    names = [{"kind": "train", "step": 1, "uid": "p", "sample": sample} for sample in range(len(ROWS))]
+    names = [{"kind": "train", "step": 1, "uid": "p", "sample_index": sample} for sample in range(len(ROWS))]
     answer = new_client.post("/api/runs/demo/rescore", json={"rows": names}).json()
-    page = {row["sample"]: row for row in answer["rows"]}
+    page = {row["sample_index"]: row for row in answer["rows"]}
     for sample in (0, 1, 2, 5):
         assert page[sample]["changed"] == command[sample]["changed"]
         assert {name: page[sample]["new"][name] for name in ("value", "correct", "reason", "extracted")} == {

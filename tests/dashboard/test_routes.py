@@ -1,4 +1,4 @@
-"""Every route over the made-up runs answers as docs/dashboard-api.md says."""
+"""Every route returns what docs/dashboard-api.md documents, over the synthetic runs."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def ask(client: TestClient, sql: str) -> list[list[Any]]:
     return answer.json()["rows"]
 
 
-def test_runs_say_what_ended_and_what_died(client: TestClient) -> None:
+def test_the_list_shows_which_runs_ended_and_which_died(client: TestClient) -> None:
     answer = get(client, "/api/runs")
     status = {row["name"]: row["status"] for row in answer["rows"]}
     assert status == {"demo-science": "finished", "demo-baseline": "stopped", "demo-crashed": "dead"}
@@ -57,8 +57,10 @@ def test_curves_agree_with_the_rows(client: TestClient) -> None:
     wanted = ask(client, f"SELECT avg(reward) FILTER (outcome = 'scored'), count(*) FROM {rows}")[0]
     assert [physics["reward"][at], physics["responses"][at]] == [pytest.approx(wanted[0]), wanted[1]]
     everything = answer["series"][0]
-    fates = ("kept", "all_correct", "all_wrong", "all_equal", "unjudged", "failed", "surplus", "other", "pending")
-    assert [sum(everything["points"][fate][i] for fate in fates) for i in range(24)] == everything["points"]["groups"]
+    statuses = ("kept", "all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "other", "pending")
+    assert [sum(everything["points"][status][i] for status in statuses) for i in range(24)] == everything["points"][
+        "groups"
+    ]
     assert all(len(values) == 24 for values in (*everything["points"].values(), *answer["metrics"].values()))
 
 
@@ -69,16 +71,16 @@ def test_curves_agree_with_the_rows(client: TestClient) -> None:
         ({"step": "3-5,9"}, "step IN (3,4,5,9)"),
         ({"step": "last"}, "step = 24"),
         ({"domain": ["physics", "code"]}, "domain IN ('physics','code')"),
-        ({"correct": "true", "fate": "dropped"}, "correct AND fate = 'dropped'"),
+        ({"correct": "true", "status": "dropped"}, "correct AND status = 'dropped'"),
         ({"score_min": "0.2", "score_max": "0.9"}, "reward BETWEEN 0.2 AND 0.9"),
         ({"tokens_min": "150"}, "response_tokens >= 150"),
-        ({"fate": ["failed", "kept"]}, "fate IN ('failed','kept')"),
+        ({"status": ["failed", "kept"]}, "status IN ('failed','kept')"),
         ({"reason": "timeout", "outcome": "error"}, "reason = 'timeout' AND outcome = 'error'"),
         ({"drop_reason": "-"}, "drop_reason = ''"),
         ({"truncated": "true", "repetition_min": "0.5"}, "truncated AND repetition >= 0.5"),
     ],
 )
-def test_filters_select_what_they_say(client: TestClient, parameters: dict[str, Any], condition: str) -> None:
+def test_filters_select_what_sql_selects(client: TestClient, parameters: dict[str, Any], condition: str) -> None:
     answer = get(client, f"{SCIENCE}/rollouts", size=200, **parameters)
     assert answer["total"] == ask(client, f"SELECT count(*) FROM responses WHERE kind='train' AND {condition}")[0][0]
 
@@ -88,7 +90,7 @@ def test_pages_of_a_sorted_list_are_the_list(client: TestClient) -> None:
     second = get(client, f"{SCIENCE}/rollouts", sort="-reward", size=30, page=2)
     rewards = [row["reward"] for row in (*first["rows"], *second["rows"])]
     assert rewards == sorted(rewards, reverse=True)
-    names = {(row["step"], row["uid"], row["sample"]) for row in (*first["rows"], *second["rows"])}
+    names = {(row["step"], row["uid"], row["sample_index"]) for row in (*first["rows"], *second["rows"])}
     assert len(names) == 60
     assert first["pages"] == -(-first["total"] // 30)
 
@@ -126,7 +128,7 @@ def test_words_are_found_where_they_stand(client: TestClient, query: str) -> Non
     assert get(client, f"{SCIENCE}/rollouts", word=query)["total"] == expected
 
 
-def test_a_group_has_all_its_responses_and_neighbours(client: TestClient) -> None:
+def test_a_group_has_all_its_responses_and_neighbors(client: TestClient) -> None:
     rows = get(client, f"{SCIENCE}/groups", step="5")["rows"]
     answer = get(client, f"{SCIENCE}/group", step=5, uid=rows[1]["uid"])
     assert len(answer["responses"]) == rows[1]["samples"] == 8
@@ -139,8 +141,8 @@ def test_a_group_has_all_its_responses_and_neighbours(client: TestClient) -> Non
 
 
 def test_a_response_is_taken_apart(client: TestClient) -> None:
-    row = get(client, f"{SCIENCE}/rollouts", domain="caption2mol", reason="partial", fate="kept")["rows"][0]
-    name = {"step": row["step"], "uid": row["uid"], "sample": row["sample"]}
+    row = get(client, f"{SCIENCE}/rollouts", domain="caption2mol", reason="partial", status="kept")["rows"][0]
+    name = {"step": row["step"], "uid": row["uid"], "sample_index": row["sample_index"]}
     answer = get(client, f"{SCIENCE}/response", **name)
     assert answer["score"]["gold"] == answer["answer"]
     assert answer["score"]["reward"] == pytest.approx(answer["score"]["value"] + answer["score"]["overlong_penalty"])
@@ -153,23 +155,23 @@ def test_a_response_is_taken_apart(client: TestClient) -> None:
     assert window["response"] == answer["response"][5:12]
 
 
-def test_code_has_a_verdict_a_test(client: TestClient) -> None:
+def test_code_has_a_result_per_test(client: TestClient) -> None:
     right = get(client, f"{SCIENCE}/rollouts", domain="code", correct="true")["rows"][0]
     wrong = get(client, f"{SCIENCE}/rollouts", domain="code", reason="wrong_output")["rows"][0]
     reports = [
-        get(client, f"{SCIENCE}/response", step=row["step"], uid=row["uid"], sample=row["sample"])["code"]
+        get(client, f"{SCIENCE}/response", step=row["step"], uid=row["uid"], sample_index=row["sample_index"])["code"]
         for row in (right, wrong)
     ]
-    assert {test["verdict"] for test in reports[0]["tests"]} == {"passed"}
-    verdicts = [test["verdict"] for test in reports[1]["tests"]]
+    assert {test["result"] for test in reports[0]["tests"]} == {"passed"}
+    results = [test["result"] for test in reports[1]["tests"]]
     passed = reports[1]["passed"]  # a score above 0 does not tell whether the rest ran
-    assert verdicts == ["passed"] * passed + ["wrong_output"] + ["unknown"] * (3 - passed)
+    assert results == ["passed"] * passed + ["wrong_output"] + ["unknown"] * (3 - passed)
     assert reports[1]["program"].startswith("def scale")
 
 
 def test_tokens_spell_the_response_and_every_series_is_as_long(client: TestClient) -> None:
-    row = get(client, f"{SCIENCE}/rollouts", fate="kept", domain="physics", truncated="false")["rows"][0]
-    name = {"step": row["step"], "uid": row["uid"], "sample": row["sample"]}
+    row = get(client, f"{SCIENCE}/rollouts", status="kept", domain="physics", truncated="false")["rows"][0]
+    name = {"step": row["step"], "uid": row["uid"], "sample_index": row["sample_index"]}
     tokens = get(client, f"{SCIENCE}/tokens", **name)
     text = get(client, f"{SCIENCE}/response", **name)["response"]
     assert "".join(tokens["text"]) == text
@@ -209,7 +211,7 @@ def test_two_runs_differ_in_the_keys_that_differ(client: TestClient) -> None:
     assert answer["packages"] == [{"key": "vllm", "values": ["0.28.0", "0.27.1"]}]
 
 
-def test_exports_hold_the_selection(client: TestClient) -> None:
+def test_exports_contain_the_filtered_rows(client: TestClient) -> None:
     parameters = {"step": "6", "domain": "physics"}
     total = get(client, f"{SCIENCE}/rollouts", **parameters)["total"]
     lines = client.get(f"{SCIENCE}/export", params={**parameters, "format": "jsonl"}).text.splitlines()
@@ -238,8 +240,8 @@ def test_a_static_export_is_plain_pages(client: TestClient) -> None:
 
 
 def test_rescoring_says_what_would_change(client: TestClient) -> None:
-    rows = get(client, f"{SCIENCE}/rollouts", domain="math", fate="kept", sort="-correct", size=4)["rows"]
-    names = [{key: row[key] for key in ("kind", "step", "uid", "sample")} for row in rows]
+    rows = get(client, f"{SCIENCE}/rollouts", domain="math", status="kept", sort="-correct", size=4)["rows"]
+    names = [{key: row[key] for key in ("kind", "step", "uid", "sample_index")} for row in rows]
     answer = client.post(f"{SCIENCE}/rescore", json={"rows": names}).json()
     assert [row["new"]["correct"] for row in answer["rows"]] == [row["correct"] for row in rows]
     assert answer["summary"]["errors"] == 0
@@ -250,7 +252,7 @@ def test_rescoring_says_what_would_change(client: TestClient) -> None:
 
 def test_labels_stay_and_can_be_taken_away(client: TestClient) -> None:
     row = get(client, f"{SCIENCE}/rollouts", step="8")["rows"][3]
-    name = {key: row[key] for key in ("kind", "step", "uid", "sample")}
+    name = {key: row[key] for key in ("kind", "step", "uid", "sample_index")}
     put = client.post(f"{SCIENCE}/labels", json={**name, "label": "lucky", "note": "a guess"})
     assert put.json()["rows"][0]["note"] == "a guess"
     assert get(client, f"{SCIENCE}/rollouts", label="lucky")["rows"][0]["labels"] == ["lucky"]
@@ -268,10 +270,10 @@ def test_mistakes_are_named(client: TestClient) -> None:
         ({"regex": "("}, "regex"),
         ({"score_min": "nan"}, "score_min"),
         ({"page": "0"}, "page=0"),
-        ({"fate": "lost"}, "fate=lost"),
+        ({"status": "lost"}, "status=lost"),
     ):
         answer = client.get(f"{SCIENCE}/rollouts", params=parameters)
         assert answer.status_code == 400
         assert word in answer.json()["error"]
-    assert client.get(f"{SCIENCE}/response", params={"step": 1, "uid": "x", "sample": 0}).status_code == 404
+    assert client.get(f"{SCIENCE}/response", params={"step": 1, "uid": "x", "sample_index": 0}).status_code == 404
     assert client.get("/api/nothing").json()["error"]

@@ -1,4 +1,4 @@
-"""Who gets in, what a browser may run, and what SQL, names and texts of a hostile model can reach: nothing."""
+"""Only allowed requests are served, no foreign script runs, and hostile SQL, names and text reach nothing."""
 
 import socket
 import tracemalloc
@@ -60,7 +60,7 @@ def test_requests_from_other_pages_are_refused(client: TestClient) -> None:
 
 
 def test_every_answer_carries_the_policy(client: TestClient) -> None:
-    for path in ("/", "/api/runs", "/api/nothing", "/static/js/main.js", f"{SCIENCE}/rollouts?domian=x"):
+    for path in ("/", "/api/runs", "/api/nothing", "/static/js/app/main.js", f"{SCIENCE}/rollouts?domian=x"):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -179,7 +179,7 @@ def test_links_out_of_the_folder_are_not_followed(new_client: TestClient, tmp_pa
     assert answer["record"]["train"]["rows"] == 16
     assert [p["why"] for p in answer["problems"]] == ["a link: links are not followed"]
     (runs / "real" / "labels.jsonl").symlink_to(tmp_path / "elsewhere")
-    body = {"step": 1, "uid": "g0", "sample": 0, "label": "x"}
+    body = {"step": 1, "uid": "g0", "sample_index": 0, "label": "x"}
     assert new_client.post("/api/runs/real/labels", json=body).status_code == 503
     assert not (tmp_path / "elsewhere").exists()
 
@@ -205,7 +205,7 @@ def test_a_spreadsheet_runs_no_exported_formula(new_client: TestClient, tmp_path
 
 def test_ten_megabytes_are_read_in_windows(new_client: TestClient, tmp_path: Path) -> None:
     record(tmp_path / "runs" / "r", 1, groups=1, samples=2, text="ab " * 3_500_000)
-    name = {"step": 1, "uid": "g0", "sample": 0}
+    name = {"step": 1, "uid": "g0", "sample_index": 0}
     answer = new_client.get("/api/runs/r/response", params={**name, "offset": 9_000_000, "limit": 10})
     assert answer.json()["response_chars"] > 10_000_000
     assert answer.json()["response"] == ("ab " * 4)[:10]
@@ -220,7 +220,7 @@ def test_the_command_refuses_before_it_listens(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("INNOVATOR_DASHBOARD_TOKEN", raising=False)
     with pytest.raises(UserError, match="token"):
         dashboard(str(tmp_path), host="0.0.0.0")
-    with pytest.raises(UserError, match="no folder"):
+    with pytest.raises(UserError, match="folder not found"):
         dashboard(str(tmp_path / "missing"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -80,9 +80,12 @@ class MemoryAgentLoop:
         self.queue, self.outcomes = queue, outcomes
 
     def generate_sequences(self, batch: TensorDict) -> None:
-        for uid in list(batch["uid"]):
-            for session, outcome in enumerate(self.outcomes(int(uid.rpartition("p")[2]))):
-                self._respond(uid, session, outcome)
+        uids = list(batch["uid"])
+        outcomes = {uid: list(self.outcomes(int(uid.rpartition("p")[2]))) for uid in uids}
+        for session in range(max(map(len, outcomes.values()))):  # groups end interleaved, as on a real engine
+            for uid in reversed(uids):
+                self._respond(uid, session, outcomes[uid][session])
+        for uid in uids:
             self.queue.tags["train"][uid]["status"] = "finished"
 
     def _respond(self, uid: str, session: int, outcome: float | str) -> None:

@@ -119,3 +119,16 @@ def test_export(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (code, shown) == (0, f"8 responses of demo in {out}\n")
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert {(row["step"], row["attempt"]) for row in rows} == {(1, 1), (2, 2)}
+
+
+def test_a_remote_traceback_is_its_last_line(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunDir(runs / "demo")
+    run.open_attempt()
+    run.finish(
+        "failed", 'RayTaskError: ray::Worker.step()\n  File "worker.py", line 3\nValueError: 3 rows, expected 4\n'
+    )
+    listed = call(capsys, "list")[1].splitlines()
+    assert len(listed) == 2
+    assert listed[1].endswith("  ValueError: 3 rows, expected 4")
+    assert call(capsys, "show", "demo")[1].splitlines()[0] == "demo: failed (ValueError: 3 rows, expected 4)"
+    assert "line 3" in json.loads(call(capsys, "list", "--json")[1])[0]["detail"]

@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 
 from innovator_rl.scoring import Score
-from rewards.code.reward import CodeTests
+from rewards.code.reward import CodeReward
 
-Judge = Callable[..., Score]
+Grade = Callable[..., Score]
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
+def grade() -> Iterator[Grade]:
     """Judges a program, put into a fence, by `info`; `settings` make another rewarder."""
-    made: dict[tuple[Any, ...], CodeTests] = {}
+    made: dict[tuple[Any, ...], CodeReward] = {}
 
     def call(program: str, info: dict[str, Any], fence: bool = True, **settings: Any) -> Score:
         key = tuple(sorted(settings.items()))
         if key not in made:
-            made[key] = CodeTests(**settings)
+            made[key] = CodeReward(**settings)
         return made[key](f"```python\n{program}\n```" if fence else program, info)
 
     yield call

@@ -6,7 +6,7 @@ import pytest
 
 from innovator_rl.scoring import Score
 from rewards.choice import Choice
-from rewards.equivalence.compare import same
+from rewards.equivalence.compare import is_equivalent
 from rewards.extraction import boxed, find_answer
 from rewards.mathematics import Mathematics
 from rewards.molecules.property import PropertyChoice
@@ -55,7 +55,7 @@ DIFFERENT = [
 def test_same(gold: str, said: str) -> None:
     assert Physics()(said, gold, {}).correct
     assert Physics()(f"<think>42</think>So we get \\boxed{{{said}}}.", gold, {}).correct
-    assert same(gold, gold)
+    assert is_equivalent(gold, gold)
 
 
 @pytest.mark.parametrize(("gold", "said"), DIFFERENT)
@@ -136,7 +136,7 @@ def test_choice() -> None:
 
 
 def test_property() -> None:
-    judge = PropertyChoice()
+    reward = PropertyChoice()
     for said in (
         "True",
         "true.",
@@ -145,9 +145,9 @@ def test_property() -> None:
         "<think>False?</think>True",
         r"\boxed{\text{True}}",
     ):
-        assert judge(said, "True").correct, said
-        assert judge(said, "1").correct
-        assert not judge(said, "False").correct
-    assert judge("True or False", "True").reason == "ambiguous_answer"
-    assert judge("Perhaps", "True").reason == "ambiguous_answer"
-    assert judge("True", "maybe").reason == "bad_reference"
+        assert reward(said, "True").correct, said
+        assert reward(said, "1").correct
+        assert not reward(said, "False").correct
+    assert reward("True or False", "True").reason == "ambiguous_answer"
+    assert reward("Perhaps", "True").reason == "ambiguous_answer"
+    assert reward("True", "maybe").reason == "bad_reference"

@@ -1,4 +1,4 @@
-"""The code rewarder: three kinds of tests, every verdict with the failing test's number, answers that stay outside."""
+"""The code rewarder: three kinds of tests, every result with the failing test's number, answers that stay outside."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 
 from innovator_rl.scoring import Score
 from rewards.code import reward as rewarder
-from rewards.code.reward import CodeTests, FractionOfTests
-from rewards.code.sandbox.layers import PROPERTIES, Held
+from rewards.code.reward import CodeReward, FractionOfTests
+from rewards.code.sandbox.layers import PROPERTIES, IsolationReport
 
-Judge = Callable[..., Score]
+Grade = Callable[..., Score]
 
 STDIO = {"tests": {"type": "stdio", "inputs": ["1 2\n", "3 4\n"], "outputs": ["3\n", "7"]}, "time_limit": 1}
 CALL: dict[str, Any] = {
@@ -29,42 +29,42 @@ CHECK = {
 DOUBLE = "class Solution:\n    def f(self, xs):\n        print('noise')\n        return [2 * x for x in xs]"
 
 
-def test_stdio(judge: Judge) -> None:
-    assert judge("a, b = map(int, input().split())\nprint(a + b)", STDIO).correct
-    assert judge("a, b = map(int, input().split())\nprint(a + b)", STDIO, fence=False).correct
-    half = judge("input()\nprint(3)", STDIO)
+def test_stdio(grade: Grade) -> None:
+    assert grade("a, b = map(int, input().split())\nprint(a + b)", STDIO).correct
+    assert grade("a, b = map(int, input().split())\nprint(a + b)", STDIO, fence=False).correct
+    half = grade("input()\nprint(3)", STDIO)
     assert (half.value, half.reason) == (0, "wrong")
     assert half.terms == {"passed": 1, "total": 2, "failed_test": 2}
-    assert judge("print(3)\nimport os; os._exit(1)", STDIO).reason == "runtime_error"
+    assert grade("print(3)\nimport os; os._exit(1)", STDIO).reason == "runtime_error"
     main = "def main():\n    print(sum(map(int, input().split())))\nif __name__ == '__main__':\n    main()"
-    assert judge(main, STDIO).correct
+    assert grade(main, STDIO).correct
     threaded = "import threading\nthreading.Thread(target=lambda: print(sum(map(int, input().split())))).start()"
-    assert judge(threaded, STDIO).correct
-    assert judge("import atexit\natexit.register(lambda: print(sum(map(int, input().split()))))", STDIO).correct
+    assert grade(threaded, STDIO).correct
+    assert grade("import atexit\natexit.register(lambda: print(sum(map(int, input().split()))))", STDIO).correct
 
 
-def test_function_calls(judge: Judge) -> None:
-    assert judge(DOUBLE, CALL).correct
-    assert judge(DOUBLE.replace("2 *", "3 *"), CALL).terms["failed_test"] == 1
-    assert judge("class Solution:\n    def g(self): pass", CALL).reason == "runtime_error"
+def test_function_calls(grade: Grade) -> None:
+    assert grade(DOUBLE, CALL).correct
+    assert grade(DOUBLE.replace("2 *", "3 *"), CALL).terms["failed_test"] == 1
+    assert grade("class Solution:\n    def g(self): pass", CALL).reason == "runtime_error"
     state = "class Solution:\n    def __init__(self):\n        self.n = 0\n    def f(self, xs):\n        self.n += 1\n"
-    assert judge(state + "        return [2 * x for x in xs] if self.n == 1 else None", CALL).correct
+    assert grade(state + "        return [2 * x for x in xs] if self.n == 1 else None", CALL).correct
     turned = {**CALL, "in_place": 0, "cases": [{"args": [[1, 2, 3]], "expected": [3, 2, 1]}]}
-    assert judge("class Solution:\n    def f(self, xs):\n        xs.reverse()", turned).correct
+    assert grade("class Solution:\n    def f(self, xs):\n        xs.reverse()", turned).correct
 
 
-def test_check_functions(judge: Judge) -> None:
-    assert judge("def f(n):\n    return n * n", CHECK).correct
-    wrong = judge("def f(n):\n    return n + n", CHECK)
+def test_check_functions(grade: Grade) -> None:
+    assert grade("def f(n):\n    return n * n", CHECK).correct
+    wrong = grade("def f(n):\n    return n + n", CHECK)
     assert (wrong.reason, wrong.terms) == ("wrong", {"passed": 1, "total": 2, "failed_test": 2})
     for cheat in ("raise SystemExit(0)", "import os\n    os._exit(0)", "raise AssertionError", "yield 4"):
-        assert not judge(f"def f(n):\n    {cheat}", CHECK).correct
-    assert judge("def g(n): return 4", CHECK).reason == "runtime_error"
+        assert not grade(f"def f(n):\n    {cheat}", CHECK).correct
+    assert grade("def g(n): return 4", CHECK).reason == "runtime_error"
     always = "class E(int):\n    def __eq__(self, o):\n        return True\ndef f(n):\n    return E(5)"
-    assert judge(always, CHECK).reason == "wrong"
+    assert grade(always, CHECK).reason == "wrong"
 
 
-def test_lists_trees_and_linked_lists(judge: Judge) -> None:
+def test_lists_trees_and_linked_lists(grade: Grade) -> None:
     prelude = (
         "from typing import *\nclass ListNode:\n    def __init__(self, val=0, next=None):\n"
         "        self.val = val\n        self.next = next\n"
@@ -83,15 +83,15 @@ def test_lists_trees_and_linked_lists(judge: Judge) -> None:
         "check": f"def check(candidate):\n    assert plain(candidate(listed({long}))) == {long}[::-1]\n"
         "    assert candidate(None) is None\n",
     }
-    assert judge(body, info).correct
+    assert grade(body, info).correct
     own = "class ListNode:\n    __slots__ = ('val', 'next')\n    def __init__(self, val, next):\n        self.val, self.next = val, next\n"
-    assert judge(own + body, info).correct
-    assert judge(body.replace("return last", "return None"), info).terms["failed_test"] == 1
+    assert grade(own + body, info).correct
+    assert grade(body.replace("return last", "return None"), info).terms["failed_test"] == 1
     loop = "class Solution:\n    def flip(self, head):\n        head.next = head\n        return [head]"
-    assert judge(loop, info).reason == "wrong"
+    assert grade(loop, info).reason == "wrong"
 
 
-def test_every_verdict_names_its_test(judge: Judge) -> None:
+def test_every_result_names_its_test(grade: Grade) -> None:
     program = "n = int(input().split()[0])\nif n == 3:\n    {}\nprint(3)"
     for body, reason in [
         ("while True: pass", "time_limit_exceeded"),
@@ -105,16 +105,16 @@ def test_every_verdict_names_its_test(judge: Judge) -> None:
         ("import subprocess; subprocess.run(['/bin/true'])", "forbidden"),
         ("pass", "wrong"),
     ]:
-        score = judge(program.format(body), STDIO)
+        score = grade(program.format(body), STDIO)
         assert (score.reason, score.terms.get("failed_test"), score.value) == (reason, 2, 0), body
-    assert judge("def f(:", STDIO).reason == "compile_error"
-    assert judge("def f(:", CALL).reason == "compile_error"
-    assert judge("x = " + "(" * 5000 + ")" * 5000, STDIO).reason == "compile_error"
+    assert grade("def f(:", STDIO).reason == "compile_error"
+    assert grade("def f(:", CALL).reason == "compile_error"
+    assert grade("x = " + "(" * 5000 + ")" * 5000, STDIO).reason == "compile_error"
 
 
-def test_one_deadline_for_the_whole_solution(judge: Judge) -> None:
+def test_one_deadline_for_the_whole_solution(grade: Grade) -> None:
     many = {"type": "stdio", "inputs": ["1\n"] * 50, "outputs": ["1\n"] * 50, "time_limit": 30}
-    score = judge("import time\ntime.sleep(0.4)\nprint(1)", many, timeout_seconds=2.0)
+    score = grade("import time\ntime.sleep(0.4)\nprint(1)", many, timeout_seconds=2.0)
     assert score.reason == "time_limit_exceeded"
     assert 1 <= score.terms["failed_test"] <= 5
 
@@ -128,14 +128,14 @@ def test_a_fraction_of_the_tests() -> None:
     assert score.terms == {"passed": 3, "total": 4, "failed_test": 3}
 
 
-def test_a_fraction_of_the_calls(judge: Judge) -> None:
+def test_a_fraction_of_the_calls(grade: Grade) -> None:
     cases = [{"args": [n], "expected": 12 // n if n else 0} for n in (1, 0, 3, 4)]
     info = {"type": "call", "entry_point": "f", "cases": cases, "scoring": "fraction"}
-    assert judge("def f(n):\n    return 12 // n", info).terms == {"passed": 3, "total": 4, "failed_test": 2}
-    assert judge("import os\ndef f(n):\n    return 12 // n if n else os._exit(0)", info).value == 0.75
+    assert grade("def f(n):\n    return 12 // n", info).terms == {"passed": 3, "total": 4, "failed_test": 2}
+    assert grade("import os\ndef f(n):\n    return 12 // n if n else os._exit(0)", info).value == 0.75
 
 
-def test_several_right_answers(judge: Judge) -> None:
+def test_several_right_answers(grade: Grade) -> None:
     factor = {
         "type": "stdio",
         "inputs": ["91", "15"],
@@ -143,44 +143,44 @@ def test_several_right_answers(judge: Judge) -> None:
         "judge": "def judge(given, said, expected):\n    return said.strip().isdigit() and 1 < int(said) < int(given)"
         " and int(given) % int(said) == 0\n",
     }
-    assert judge("n = int(input())\nprint(next(d for d in range(2, n) if n % d == 0))", factor).correct
-    assert judge("n = int(input())\nprint(1)", factor).terms["failed_test"] == 1
+    assert grade("n = int(input())\nprint(next(d for d in range(2, n) if n % d == 0))", factor).correct
+    assert grade("n = int(input())\nprint(1)", factor).terms["failed_test"] == 1
     touchy = {**factor, "judge": "def judge(given, said, expected):\n    return 1 / int(said) > 0"}
-    assert judge("print('junk')", touchy).reason == "wrong"
+    assert grade("print('junk')", touchy).reason == "wrong"
     leaving = {**factor, "judge": "def judge(given, said, expected):\n    raise SystemExit(0)"}
-    assert judge("print(7)", leaving).reason == "wrong"
+    assert grade("print(7)", leaving).reason == "wrong"
     pairs = {
         "type": "call",
         "entry_point": "f",
         "cases": [{"args": [3], "expected": [1, 2, 3]}],
         "compare": "unordered",
     }
-    assert judge("def f(n):\n    return {3, 1, 2}", pairs).correct
-    assert not judge("def f(n):\n    return [3, 1, 1]", pairs).correct
+    assert grade("def f(n):\n    return {3, 1, 2}", pairs).correct
+    assert not grade("def f(n):\n    return [3, 1, 1]", pairs).correct
     either = {"type": "stdio", "inputs": [""], "outputs": [{"any": ["heads", "tails"]}]}
-    assert judge("print('tails')", either).correct
-    assert not judge("print('edge')", either).correct
+    assert grade("print('tails')", either).correct
+    assert not grade("print('edge')", either).correct
 
 
-def test_numpy_is_an_option(judge: Judge) -> None:
+def test_numpy_is_an_option(grade: Grade) -> None:
     info = {"type": "call", "entry_point": "f", "cases": [{"args": [[3, 4]], "expected": 5.0}], "packages": ["numpy"]}
     program = "import numpy as np\ndef f(xs):\n    return np.linalg.norm(np.array(xs))"
-    assert judge(program, info).correct
-    assert judge(program, {**info, "packages": []}).reason == "forbidden"
-    assert judge(program, {**info, "packages": ["torch"]}).reason == "bad_info"
-    assert judge(program, {**info, "packages": 7}).reason == "bad_info"
+    assert grade(program, info).correct
+    assert grade(program, {**info, "packages": []}).reason == "forbidden"
+    assert grade(program, {**info, "packages": ["torch"]}).reason == "bad_info"
+    assert grade(program, {**info, "packages": 7}).reason == "bad_info"
 
 
 def test_nothing_runs_below_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    weak = Held({name: name != "network" for name in PROPERTIES}, {"landlock": "missing: no"})
-    monkeypatch.setattr(rewarder, "prove", lambda: weak)
-    score = CodeTests()("print(1)", STDIO)
+    weak = IsolationReport({name: name != "network" for name in PROPERTIES}, {"landlock": "missing: no"})
+    monkeypatch.setattr(rewarder, "probe_isolation", lambda: weak)
+    score = CodeReward()("print(1)", STDIO)
     assert (score.outcome, score.reason) == ("abstained", "unsafe_code_refused")
-    (finding,) = CodeTests.health({"code_isolation": "standard"})
+    (finding,) = CodeReward.health({"code_isolation": "standard"})
     assert finding["severity"] == "error"
     assert "network" in finding["why"]
-    assert not CodeTests("none").refused
-    assert CodeTests.health({"code_isolation": "none"})[0]["severity"] == "warning"
+    assert not CodeReward("none").refused
+    assert CodeReward.health({"code_isolation": "none"})[0]["severity"] == "warning"
 
 
 @pytest.mark.parametrize(
@@ -213,25 +213,25 @@ def test_nothing_runs_below_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
         {"type": "riddle"},
     ],
 )
-def test_bad_rows_are_not_judged(judge: Judge, info: dict[str, Any]) -> None:
-    score = judge("print(1)", info)
+def test_bad_rows_are_not_graded(grade: Grade, info: dict[str, Any]) -> None:
+    score = grade("print(1)", info)
     assert (score.outcome, score.reason) == ("abstained", "bad_info")
 
 
 @pytest.mark.parametrize("body", ["pass", "assert 1 + 1 == 2", "undefined", "assert False"])
-def test_a_check_that_calls_nothing_judges_nobody(judge: Judge, body: str) -> None:
+def test_a_check_that_calls_nothing_grades_nobody(grade: Grade, body: str) -> None:
     info = {"type": "check", "entry_point": "f", "check": f"def check(candidate):\n    {body}\n"}
-    score = judge("def f(n):\n    return n", info)
+    score = grade("def f(n):\n    return n", info)
     assert (score.outcome, score.reason) == ("abstained", "bad_info")
-    assert judge("1 / 0", info).reason == "runtime_error", "the program's own end comes first"
+    assert grade("1 / 0", info).reason == "runtime_error", "the program's own end comes first"
 
 
 @pytest.mark.parametrize("clause", ["except Exception", "except"])
-def test_a_check_cannot_swallow_the_programs_end(judge: Judge, clause: str) -> None:
+def test_a_check_cannot_swallow_the_programs_end(grade: Grade, clause: str) -> None:
     check = f"def check(candidate):\n    try:\n        candidate(1)\n    {clause}:\n        pass\n"
     info = {"type": "check", "entry_point": "f", "check": check}
-    assert judge("def f(n):\n    return n", info).correct
-    score = judge("def f(n):\n    raise ValueError", info)
+    assert grade("def f(n):\n    return n", info).correct
+    score = grade("def f(n):\n    raise ValueError", info)
     assert (score.reason, score.terms) == ("runtime_error", {"passed": 0, "total": 1, "failed_test": 1})
 
 
@@ -251,7 +251,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_no_returned_value_makes_the_row_unusable(judge: Judge, value: str) -> None:
+def test_no_returned_value_makes_the_row_unusable(grade: Grade, value: str) -> None:
     special = {"judge": "def judge(args, kwargs, value, expected):\n    return value['a'].b(1, 2) / 0"}
     case = {"args": [1], "expected": {"1": [1]}}
     forms = [
@@ -261,11 +261,11 @@ def test_no_returned_value_makes_the_row_unusable(judge: Judge, value: str) -> N
         {"type": "check", "entry_point": "f", "check": "def check(candidate):\n    assert candidate(1)['a'].b(1, 2)"},
     ]
     for info in forms:
-        score = judge(f"def f(n):\n    return {value}", info)
+        score = grade(f"def f(n):\n    return {value}", info)
         assert (score.outcome, score.reason) in {("scored", "wrong"), ("scored", "runtime_error")}, info
 
 
-def test_a_value_cannot_keep_the_data_sets_code_busy(judge: Judge) -> None:
+def test_a_value_cannot_keep_the_data_sets_code_busy(grade: Grade) -> None:
     """The judge's and the check's time is the solution's, and its end no reason for another try."""
     busy = "    while value > 0:\n        value += 1\n    return True\n"
     forms = [
@@ -274,12 +274,12 @@ def test_a_value_cannot_keep_the_data_sets_code_busy(judge: Judge) -> None:
         {"type": "stdio", "inputs": [""], "outputs": [""], "judge": f"def judge(g, value, e):\n    value = 1\n{busy}"},
     ]
     for form in forms:
-        score = judge("def f():\n    return 1", {"entry_point": "f", **form}, timeout_seconds=1.5)
+        score = grade("def f():\n    return 1", {"entry_point": "f", **form}, timeout_seconds=1.5)
         assert (score.outcome, score.reason, score.value) == ("scored", "time_limit_exceeded", 0), form
         assert score.terms["failed_test"] == 1
-    assert judge("def f():\n    return 0", {"entry_point": "f", **forms[0]}, timeout_seconds=1.5).correct
+    assert grade("def f():\n    return 0", {"entry_point": "f", **forms[0]}, timeout_seconds=1.5).correct
 
 
-def test_no_program(judge: Judge) -> None:
-    assert judge("I cannot do this.", STDIO, fence=False).reason == "no_answer"
-    assert judge("#" * 200_000, STDIO).reason == "too_long"
+def test_no_program(grade: Grade) -> None:
+    assert grade("I cannot do this.", STDIO, fence=False).reason == "no_answer"
+    assert grade("#" * 200_000, STDIO).reason == "too_long"

@@ -8,7 +8,7 @@ import pytest
 
 from innovator_rl.scoring import Score
 
-Judge = Callable[..., Score]
+Grade = Callable[..., Score]
 SECRET = 8675309
 
 STDIO = {"type": "stdio", "inputs": ["1\n", "2\n"], "outputs": [f"{SECRET}\n", f"{SECRET + 1}\n"], "time_limit": 1}
@@ -72,7 +72,7 @@ CHEATS = {
         'import os, json\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"ready": 1}\\n{"value": {"root": [0], "table": [["list", [0]]]}}\\n\' * 3)\n    except OSError: pass\ndef f(x): return 1'
     ),
     "forge the report": (
-        'import os\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"status": 0, "verdict": "accepted", "kind": "accepted"}\\n\')\n    except OSError: pass\nos._exit(0)'
+        'import os\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"status": 0, "result": "accepted", "kind": "accepted"}\\n\')\n    except OSError: pass\nos._exit(0)'
     ),
     "answer everything": "print('8675309 8675310', end=' ')\nprint(*range(100))\ndef f(x): return range(10**9)",
     "a flood of nothing": "print(' ' * 10**6)\ndef f(x): return [None] * 10**6",
@@ -95,7 +95,7 @@ CHEATS = {
     "many answer": "import os\nprint(1)\ndef f(x):\n    os.fork(), os.fork(), os.fork()\n    return 1",
     "a timer": "import signal\nsignal.signal(signal.SIGALRM, lambda *a: 1 / 0)\nsignal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nprint(1)\ndef f(x): return 1",
     "stop the parents": "import os, signal\nfor p in (1, os.getppid()): os.kill(p, signal.SIGSTOP)\nprint(1)\ndef f(x): return 1",
-    "forge the box": (
+    "forge the solution": (
         "import json, os, struct\nb = json.dumps({'status': 0, 'cpu': 0, 'wall': 0, 'memory': 0, 'over': None, 'report': '', 'dirty': False}).encode()\n"
         "for fd in range(3, 64):\n    try: os.write(fd, struct.pack('!I', len(b)) + b)\n    except OSError: pass\nprint(1)\ndef f(x): return 1"
     ),
@@ -121,14 +121,14 @@ CHEATS = {
 
 @pytest.mark.parametrize("info", [STDIO, CALL, CHECK], ids=["stdio", "call", "check"])
 @pytest.mark.parametrize("name", CHEATS)
-def test_no_cheat_is_paid(judge: Judge, name: str, info: dict[str, Any]) -> None:
-    score = judge(CHEATS[name], info)
+def test_no_cheat_is_paid(grade: Grade, name: str, info: dict[str, Any]) -> None:
+    score = grade(CHEATS[name], info)
     assert (score.value, score.correct) == (0, False), score
     assert score.outcome == "scored"
     assert score.terms["passed"] == 0
 
 
-def test_an_honest_answer_is_paid_after_all_that(judge: Judge) -> None:
-    assert judge(f"print({SECRET} - 1 + int(input()))", STDIO).correct
-    assert judge(f"def f(x): return {SECRET} if x == 1 else [{SECRET}]", CALL).correct
-    assert judge(f"def f(x): return {SECRET} if x == 1 else [{SECRET}]", CHECK).correct
+def test_an_honest_answer_is_paid_after_all_that(grade: Grade) -> None:
+    assert grade(f"print({SECRET} - 1 + int(input()))", STDIO).correct
+    assert grade(f"def f(x): return {SECRET} if x == 1 else [{SECRET}]", CALL).correct
+    assert grade(f"def f(x): return {SECRET} if x == 1 else [{SECRET}]", CHECK).correct

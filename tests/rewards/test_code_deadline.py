@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rewards.code.deadline import Late, deadline
+from rewards.code.deadline import DeadlineExceeded, deadline
 
 
 def swallow() -> None:
@@ -18,7 +18,7 @@ def swallow() -> None:
 
 
 def test_a_loop_that_swallows_exceptions_is_interrupted() -> None:
-    with pytest.raises(Late), deadline(0.05):
+    with pytest.raises(DeadlineExceeded), deadline(0.05):
         swallow()
 
 
@@ -30,13 +30,13 @@ def test_it_holds_in_any_thread() -> None:
             with deadline(0.05):
                 while True:
                     pass
-        except Late:
-            ends.append(Late)
+        except DeadlineExceeded:
+            ends.append(DeadlineExceeded)
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join(60)
-    assert ends == [Late]
+    assert ends == [DeadlineExceeded]
 
 
 def test_it_never_strikes_after_its_block() -> None:
@@ -47,7 +47,7 @@ def test_it_never_strikes_after_its_block() -> None:
             with deadline(0.001):
                 time.sleep(0.0008 + turn % 5 * 1e-4)
             ends.append("in time")
-        except Late:
+        except DeadlineExceeded:
             ends.append("late")
         for _ in range(200):  # steps at which a late strike would be felt
             threading.get_ident()

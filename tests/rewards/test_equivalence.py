@@ -11,31 +11,35 @@ from pairs_different import DIFFERENT
 from pairs_same import SAME
 from real_data import real
 
-from rewards.equivalence.compare import same
-from rewards.equivalence.numeric_equivalence import Policy
+from rewards.equivalence.compare import is_equivalent
+from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.quantities import quantity
 from rewards.physics import Physics
 
-MATHEMATICS = Policy(measured=False, positive=False)
+MATHEMATICS = EquivalenceConfig(measured=False, positive=False)
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("category", sorted(SAME))
 def test_same_both_ways(category: str) -> None:
-    failed = [pair for pair in SAME[category] if not (same(*pair) and same(*pair[::-1]))]
+    failed = [pair for pair in SAME[category] if not (is_equivalent(*pair) and is_equivalent(*pair[::-1]))]
     assert not failed
 
 
 @pytest.mark.parametrize("category", sorted(DIFFERENT))
 def test_different_both_ways(category: str) -> None:
-    failed = [pair for pair in DIFFERENT[category] if same(*pair) or same(*pair[::-1])]
+    failed = [pair for pair in DIFFERENT[category] if is_equivalent(*pair) or is_equivalent(*pair[::-1])]
     assert not failed
 
 
 @pytest.mark.parametrize("category", sorted(SAME))
 def test_every_answer_agrees_with_itself_under_both_policies(category: str) -> None:
     answers = [answer for pair in SAME[category] for answer in pair]
-    assert not [answer for answer in answers if not (same(answer, answer) and same(answer, answer, MATHEMATICS))]
+    assert not [
+        answer
+        for answer in answers
+        if not (is_equivalent(answer, answer) and is_equivalent(answer, answer, MATHEMATICS))
+    ]
 
 
 @pytest.mark.parametrize("name", ["pairs", "hard_pairs"])
@@ -69,17 +73,17 @@ def formulas() -> st.SearchStrategy[str]:
 @FEW
 @given(formulas(), formulas())
 def test_the_order_of_two_answers_does_not_matter(first: str, second: str) -> None:
-    assert same(first, second) == same(second, first)
-    assert same(first, second, MATHEMATICS) == same(second, first, MATHEMATICS)
+    assert is_equivalent(first, second) == is_equivalent(second, first)
+    assert is_equivalent(first, second, MATHEMATICS) == is_equivalent(second, first, MATHEMATICS)
 
 
 @FEW
 @given(formulas(), formulas())
 def test_laws_of_algebra(first: str, second: str) -> None:
-    assert same(f"{first} + {second}", f"{second} + {first}")
-    assert same(f"\\left({first}\\right) x", f"x \\left({first}\\right)")
-    assert not same(first, f"{first} + 10^{{-40}}")
-    assert not same(first, f"1.03 \\left({first}\\right)")
+    assert is_equivalent(f"{first} + {second}", f"{second} + {first}")
+    assert is_equivalent(f"\\left({first}\\right) x", f"x \\left({first}\\right)")
+    assert not is_equivalent(first, f"{first} + 10^{{-40}}")
+    assert not is_equivalent(first, f"1.03 \\left({first}\\right)")
 
 
 @FEW
@@ -90,8 +94,8 @@ def test_a_prefix_is_a_power_of_ten(value: Any, prefix: tuple[str, int]) -> None
     name, power = prefix
     for unit in ("m", "J", "V", "Pa"):
         written = f"{value}\\ \\mathrm{{{name}{unit}}}" if "\\" not in name else f"{value}\\ {name}\\mathrm{{{unit}}}"
-        assert same(written, f"{value}\\times 10^{{{power}}}\\ \\mathrm{{{unit}}}")
-        assert not same(written, f"{value}\\ \\mathrm{{{unit}}}")
+        assert is_equivalent(written, f"{value}\\times 10^{{{power}}}\\ \\mathrm{{{unit}}}")
+        assert not is_equivalent(written, f"{value}\\ \\mathrm{{{unit}}}")
 
 
 @FEW
@@ -99,14 +103,14 @@ def test_a_prefix_is_a_power_of_ten(value: Any, prefix: tuple[str, int]) -> None
 def test_a_number_off_by_more_than_the_tolerance_is_wrong(value: float, off: float, above: bool) -> None:
     gold = f"{value:.5g}"
     said = f"{float(gold) * (1 + off if above else 1 - off):.6g}"
-    assert not same(gold, said)
-    assert not same(f"{gold} m", f"{said} m")
+    assert not is_equivalent(gold, said)
+    assert not is_equivalent(f"{gold} m", f"{said} m")
 
 
 @FEW
 @given(st.text(max_size=80))
 def test_no_text_is_too_strange(text: str) -> None:
-    assert same(text, "2") == same("2", text)
+    assert is_equivalent(text, "2") == is_equivalent("2", text)
     assert isinstance(Physics()(text, "x^2", {}).correct, bool)
 
 

@@ -17,7 +17,7 @@ from rewards.physics import Physics
 PAIRS = [json.loads(line) for line in (Path(__file__).parent / "math_verify_pairs.jsonl").read_text().splitlines()]
 
 
-def judged(gold: str, said: str) -> bool:
+def agrees(gold: str, said: str) -> bool:
     found = find_answer(gold)
     return Mathematics()(said, found.text if found else gold).correct
 
@@ -25,10 +25,10 @@ def judged(gold: str, said: str) -> bool:
 def test_math_verify_pairs() -> None:
     assert len(PAIRS) >= 150
     assert not [
-        pair for pair in PAIRS if "refused" not in pair and judged(pair["gold"], pair["said"]) != pair["equivalent"]
+        pair for pair in PAIRS if "refused" not in pair and agrees(pair["gold"], pair["said"]) != pair["equivalent"]
     ]
     assert not [
-        pair for pair in PAIRS if "refused" in pair and judged(pair["gold"], pair["said"]) == pair["equivalent"]
+        pair for pair in PAIRS if "refused" in pair and agrees(pair["gold"], pair["said"]) == pair["equivalent"]
     ]
 
 
@@ -68,21 +68,21 @@ def changed(answer: str) -> str:
 def test_gsm8k_golds() -> None:
     with gzip.open(real("gsm8k/train.jsonl.gz"), "rt") as lines:
         golds = [json.loads(line)["answer"] for line in lines][::10]
-    judge = Mathematics()
+    reward = Mathematics()
     assert len(golds) > 700
     for gold in golds:
         final = gold.rsplit("####", 1)[1].strip()
-        assert judge(f"\\boxed{{{final}}}", gold).correct
-        assert not judge(f"\\boxed{{{changed(final.replace(',', ''))}}}", gold).correct
+        assert reward(f"\\boxed{{{final}}}", gold).correct
+        assert not reward(f"\\boxed{{{changed(final.replace(',', ''))}}}", gold).correct
 
 
 def test_scibench_golds() -> None:
     files = sorted(real("scibench").glob("*.json"))
-    judge = Physics()
+    reward = Physics()
     rows = [row for file in files for row in json.loads(file.read_text())][::3]
     for row in rows:
         gold = row["answer_number"].strip()
-        assert judge(gold, gold, {}).correct
-        assert not judge(
+        assert reward(gold, gold, {}).correct
+        assert not reward(
             str(float(gold.replace(",", "").replace("+", "").replace("−", "-")) * 1.07 + 0.01), gold, {}
         ).correct

@@ -1,21 +1,23 @@
-"""Caption2Mol and molecular properties: laws of the ladder, the parsing policy, and what earns nothing."""
+"""Caption2Mol and molecular properties: laws of the match tiers, the parsing policy, and what earns nothing."""
 
 import csv
 import random
 import statistics
 import time
+from collections.abc import Callable
 from functools import lru_cache
 
 import pytest
 import selfies
+from generated_molecules import molecules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_data import DATA, needs
 
-from rewards.molecules.comparison import Compared, closeness, similarities
-from rewards.molecules.generation import Caption2Mol
+from rewards.molecules.comparison import MoleculeFeatures, similarities, similarity
+from rewards.molecules.generation import STEREO, STEREO_SPAN, Caption2Mol
 from rewards.molecules.parsing import UnreadableMolecule, read_molecule
-from rewards.molecules.property import PropertyChoice, stance
+from rewards.molecules.property import PropertyChoice, parse_true_false
 
 CHEBI = DATA / "chebi20" / "validation.tsv"
 needs_chebi = needs("chebi20/validation.tsv")
@@ -31,7 +33,7 @@ MOLECULES = [
     "O=c1cccc[nH]1",
     "[2H]C(Cl)(Cl)Cl",
 ]
-judge = Caption2Mol()
+reward = Caption2Mol()
 
 
 @lru_cache(maxsize=1)
@@ -53,18 +55,18 @@ def test_any_spelling_of_the_reference_is_correct(smiles: str, draw: random.Rand
     spelled = Chem.MolToSmiles(Chem.RenumberAtoms(mol, order), canonical=False)
     said = selfies.encoder(spelled).replace("][", f"]{gap}[")
     for gold in (smiles, selfies.encoder(smiles)):
-        assert judge(f"<answer>{said}</answer>", gold).correct
-        assert judge(spelled, gold).value == 1.0
+        assert reward(f"<answer>{said}</answer>", gold).correct
+        assert reward(spelled, gold).value == 1.0
 
 
 @given(st.sampled_from(MOLECULES), st.sampled_from(MOLECULES))
 @settings(max_examples=60, deadline=None)
-def test_closeness_is_symmetric_and_bounded(one: str, other: str) -> None:
-    a, b = Compared(read_molecule(one)), Compared(read_molecule(other))
+def test_similarity_is_symmetric_and_bounded(one: str, other: str) -> None:
+    a, b = MoleculeFeatures(read_molecule(one)), MoleculeFeatures(read_molecule(other))
     assert similarities(a, b) == similarities(b, a)
-    assert 0 <= closeness(similarities(a, b)) <= 1
-    assert closeness(similarities(a, a)) == pytest.approx(1)
-    assert judge(one, other).correct == (one == other)
+    assert 0 <= similarity(similarities(a, b)) <= 1
+    assert similarity(similarities(a, a)) == pytest.approx(1)
+    assert reward(one, other).correct == (one == other)
 
 
 @pytest.mark.parametrize(
@@ -78,16 +80,33 @@ def test_closeness_is_symmetric_and_bounded(one: str, other: str) -> None:
         (ASPIRIN, [ASPIRIN, "CC(=O)Oc1ccccc1C(=O)[O-]", "CC(=O)Oc1ccccc1C(=O)OC", "OC(=O)c1ccccc1O", "CCCCCC"]),
     ],
 )
-def test_the_ladder_descends(gold: str, descending: list[str]) -> None:
-    values = [judge(said, gold).value for said in descending]
+def test_the_match_tiers_descend(gold: str, descending: list[str]) -> None:
+    values = [reward(said, gold).value for said in descending]
     assert values == sorted(set(values), reverse=True)
     assert values[0] == 1
     assert values[-1] == 0
-    assert sum(judge(said, gold).correct for said in descending) == 1
+    assert sum(reward(said, gold).correct for said in descending) == 1
+
+
+@pytest.mark.parametrize(
+    ("predicted", "gold"),
+    [
+        ("C[C@H](N)C(=O)O[Na]", "C[C@@H](N)C(=O)[O-].[Na+]"),  # the salt, drawn with a bond to the metal
+        ("C[S@](=O)c1ccccc1", "C[S@@+]([O-])c1ccccc1"),  # the sulfoxide, drawn with separated charges
+        ("F[C@H](Cl)N=[N+]=[N-]", "F[C@@H](Cl)[N-][N+]#N"),
+    ],
+)
+def test_the_other_enantiomer_in_another_drawing_is_a_stereoisomer(predicted: str, gold: str) -> None:
+    said, known = MoleculeFeatures(read_molecule(predicted)), MoleculeFeatures(read_molecule(gold))
+    assert said.skeleton != known.skeleton  # only the InChI tells that they are connected alike
+    score = reward(predicted, gold)
+    assert STEREO < score.value < STEREO + STEREO_SPAN
+    assert score.terms["rung"] == pytest.approx(score.value)
+    assert not score.correct
 
 
 def test_size_matters_where_bit_fingerprints_are_blind() -> None:
-    assert judge("C" * 30, "C" * 10).value < judge("C" * 12, "C" * 10).value
+    assert reward("C" * 30, "C" * 10).value < reward("C" * 12, "C" * 10).value
 
 
 @pytest.mark.parametrize(
@@ -128,7 +147,7 @@ def test_more_rings_than_smiles_can_number() -> None:
     ],
 )
 def test_commitment(response: str, correct: bool, reason: str) -> None:
-    score = judge(response, ASPIRIN)
+    score = reward(response, ASPIRIN)
     assert (score.correct, score.reason) == (correct, reason)
 
 
@@ -151,14 +170,20 @@ HUGE = (
 @pytest.mark.parametrize("text", HUGE, ids=range(len(HUGE)))
 def test_hostile_input_is_cheap(text: str) -> None:
     before = time.process_time()
-    assert judge(text, ASPIRIN).value <= 0.02
+    assert reward(text, ASPIRIN).value <= 0.02
     PropertyChoice()(text, "False")
     assert time.process_time() - before < 5  # each is a few hundredths of a second; without caps many take minutes
 
 
-@needs_chebi
-def test_answers_that_ignore_the_question_earn_nothing() -> None:
-    golds = chebi()
+GOLDS = [
+    pytest.param(lambda: molecules(200), id="generated"),
+    pytest.param(chebi, id="published", marks=needs_chebi),
+]
+
+
+@pytest.mark.parametrize("references", GOLDS)
+def test_answers_that_ignore_the_question_earn_nothing(references: Callable[[], list[str]]) -> None:
+    golds = references()
     for constant in (
         "I don't know",
         "[C]",
@@ -167,19 +192,19 @@ def test_answers_that_ignore_the_question_earn_nothing() -> None:
         "CCCCCCCCCCCCCCCC(=O)O",
         "OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O",
     ):
-        mean = statistics.mean(judge(constant, gold).value for gold in golds[1:])
+        mean = statistics.mean(reward(constant, gold).value for gold in golds[1:])
         assert mean <= 0.02, constant
     rotated = golds[1:] + golds[:1]
-    assert statistics.mean(judge(said, gold).value for said, gold in zip(rotated, golds, strict=True)) <= 0.02
-    assert all(judge(gold, gold).correct for gold in golds)
+    assert statistics.mean(reward(said, gold).value for said, gold in zip(rotated, golds, strict=True)) <= 0.02
+    assert all(reward(gold, gold).correct for gold in golds)
 
 
-@needs_chebi
-def test_a_small_change_to_the_reference_still_earns() -> None:
+@pytest.mark.parametrize("references", GOLDS)
+def test_a_small_change_to_the_reference_still_earns(references: Callable[[], list[str]]) -> None:
     from rdkit import Chem
 
     values = []
-    for gold in chebi()[:150]:
+    for gold in references()[:150]:
         mol = Chem.RWMol(read_molecule(gold))
         ends = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetDegree() == 1 and atom.GetSymbol() == "O"]
         if mol.GetNumHeavyAtoms() < 15 or not ends:
@@ -187,7 +212,7 @@ def test_a_small_change_to_the_reference_still_earns() -> None:
         mol.RemoveAtom(ends[0])
         try:
             Chem.SanitizeMol(mol)
-            values.append(judge(Chem.MolToSmiles(mol), gold).value)
+            values.append(reward(Chem.MolToSmiles(mol), gold).value)
         except (ValueError, RuntimeError):
             continue
     assert len(values) > 50
@@ -220,8 +245,8 @@ def test_a_small_change_to_the_reference_still_earns() -> None:
         ("", "neither"),
     ],
 )
-def test_stance(text: str, side: bool | str) -> None:
-    assert stance(text) == side
+def test_parse_true_false(text: str, side: bool | str) -> None:
+    assert parse_true_false(text) == side
 
 
 def test_property_values() -> None:

@@ -8,13 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 import pytest
+from generated_molecules import captions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import corpus_bleu
 from real_data import DATA, needs
 
 from rewards.molecules import text_metrics
-from rewards.molecules.caption_facts import Statement, agreement, statements
+from rewards.molecules.caption_facts import CaptionFact, agreement, facts_of
 from rewards.molecules.captions import BOILER_PLATE, GUESSES, Mol2Caption
 from rewards.molecules.parsing import read_molecule
 from rewards.molecules.substructure_classes import SMARTS, holds, known_ending
@@ -26,7 +27,7 @@ GOLD = (
     "It is a benzoate ester, a methyl ester and a member of phenols. It derives from a salicylic acid."
 )
 PROMPT = "Molecule: [C][O][C][=Branch1][C][=O][C][=C][C][=C][C][=C][Ring1][=Branch1][O]"
-judge = Mol2Caption()
+reward = Mol2Caption()
 
 
 @lru_cache(maxsize=1)
@@ -75,20 +76,20 @@ def test_the_bit_parallel_subsequence_is_the_longest(said: list[str], gold: list
 @given(st.text(max_size=300))
 @settings(max_examples=60, deadline=None)
 def test_any_text_has_a_score(text: str) -> None:
-    score = judge(text, GOLD, PROMPT)
+    score = reward(text, GOLD, PROMPT)
     assert 0 <= score.value <= 1
     assert not score.correct
 
 
 def test_the_reference_is_correct_however_it_is_spaced() -> None:
     for said in (GOLD, f"<answer>{GOLD}</answer>", GOLD.replace(" ", "\n"), f"<think>x</think>\n{GOLD}"):
-        assert judge(said, GOLD, PROMPT).value == 1.0
-        assert judge(said, GOLD, PROMPT).correct
+        assert reward(said, GOLD, PROMPT).value == 1.0
+        assert reward(said, GOLD, PROMPT).correct
 
 
 def test_order_of_captions() -> None:
     def value(said: str) -> float:
-        return judge(said, GOLD, PROMPT).value
+        return reward(said, GOLD, PROMPT).value
 
     near = value(GOLD.replace("flavouring agent", "solvent"))
     false = value(GOLD.replace("a methyl ester and", "an aldehyde and"))
@@ -101,47 +102,56 @@ def test_order_of_captions() -> None:
 
 
 def test_the_reasoning_is_not_the_caption() -> None:
-    assert judge(f"<think>{GOLD}</think>The molecule is an alkane, a solid.", GOLD, PROMPT).value == 0
-    assert judge(f"Perhaps: {GOLD}\n\nThe molecule is an alkane, a solid.", GOLD, PROMPT).value == 0
-    assert judge(f"{GOLD} The final answer is: an alkane that is a solid.", GOLD, PROMPT).value == 0
+    assert reward(f"<think>{GOLD}</think>The molecule is an alkane, a solid.", GOLD, PROMPT).value == 0
+    assert reward(f"Perhaps: {GOLD}\n\nThe molecule is an alkane, a solid.", GOLD, PROMPT).value == 0
+    assert reward(f"{GOLD} The final answer is: an alkane that is a solid.", GOLD, PROMPT).value == 0
+
+
+CONSTANT = (
+    *BOILER_PLATE,
+    *GUESSES[:3],
+    "The molecule is a natural product found in plants. It has a role as a plant metabolite.",
+    "The molecule is an organic compound. It is a conjugate base of an acid. It has a role as a human metabolite.",
+    "The molecule is a secondary alcohol, a member of phenols and an aromatic ether. It has a role as a metabolite.",
+)
+
+
+def test_constant_captions_earn_nothing() -> None:
+    golds = captions(150)
+    for constant in CONSTANT:
+        assert statistics.mean(reward(constant, gold).value for gold in golds) <= 0.02, constant
+    assert all(reward(gold, gold).correct for gold in golds)
 
 
 @needs_captions
 def test_captions_that_ignore_the_molecule_earn_nothing() -> None:
     rows = random.Random(11).sample(published()[0], 150)
-    boiler_plate = (
-        *BOILER_PLATE,
-        *GUESSES[:3],
-        "The molecule is a natural product found in plants. It has a role as a plant metabolite.",
-        "The molecule is an organic compound. It is a conjugate base of an acid. It has a role as a human metabolite.",
-        "The molecule is a secondary alcohol, a member of phenols and an aromatic ether. It has a role as a metabolite.",
-    )
-    for constant in boiler_plate:
-        assert statistics.mean(judge(constant, r["label"], r["prompt"]).value for r in rows) <= 0.02, constant
+    for constant in CONSTANT:
+        assert statistics.mean(reward(constant, r["label"], r["prompt"]).value for r in rows) <= 0.02, constant
     others = zip(rows, rows[1:] + rows[:1], strict=True)
-    assert statistics.mean(judge(o["label"], r["label"], r["prompt"]).value for r, o in others) <= 0.02
-    assert all(judge(r["label"], r["label"], r["prompt"]).correct for r in rows)
+    assert statistics.mean(reward(o["label"], r["label"], r["prompt"]).value for r, o in others) <= 0.02
+    assert all(reward(r["label"], r["label"], r["prompt"]).correct for r in rows)
 
 
 def test_statements() -> None:
-    assert statements(GOLD) == {
-        Statement("role", "flavouring agent"),
-        Statement("role", "insect attractant"),
-        Statement("class", "benzoate ester"),
-        Statement("class", "methyl ester"),
-        Statement("class", "phenol"),
-        Statement("class", "methyl ester of salicylic acid"),
-        Statement("parent", "salicylic acid"),
+    assert facts_of(GOLD) == {
+        CaptionFact("role", "flavouring agent"),
+        CaptionFact("role", "insect attractant"),
+        CaptionFact("class", "benzoate ester"),
+        CaptionFact("class", "methyl ester"),
+        CaptionFact("class", "phenol"),
+        CaptionFact("class", "methyl ester of salicylic acid"),
+        CaptionFact("parent", "salicylic acid"),
     }
-    acid, base = (statements(f"It is a conjugate {kind} of a pyruvate.") for kind in ("acid", "base"))
-    assert acid == {Statement("conjugate_acid", "pyruvate")}
+    acid, base = (facts_of(f"It is a conjugate {kind} of a pyruvate.") for kind in ("acid", "base"))
+    assert acid == {CaptionFact("conjugate_acid", "pyruvate")}
     assert agreement(acid, base) == (0, 0)
     assert agreement(acid, acid) == (1, 1)
-    assert statements("It derives from a hydride of a cholestane.") == {Statement("parent_hydride", "cholestane")}
+    assert facts_of("It derives from a hydride of a cholestane.") == {CaptionFact("parent_hydride", "cholestane")}
 
 
 @pytest.mark.parametrize(
-    ("phrase", "smiles", "verdict"),
+    ("phrase", "smiles", "expected"),
     [
         ("fatty acid methyl ester", "CCCCCC(=O)OC", True),
         ("fatty acid methyl ester", "CCCCCC(=O)OCC", False),
@@ -156,8 +166,8 @@ def test_statements() -> None:
         ("xanthophyll", "C", None),
     ],
 )
-def test_classes_are_checked_on_the_molecule(phrase: str, smiles: str, verdict: bool | None) -> None:
-    assert holds(phrase, read_molecule(smiles)) is verdict
+def test_classes_are_checked_on_the_molecule(phrase: str, smiles: str, expected: bool | None) -> None:
+    assert holds(phrase, read_molecule(smiles)) is expected
 
 
 def test_every_pattern_reads() -> None:

@@ -94,10 +94,10 @@ def test_responses_without_a_verdict_are_no_zeros(tmp_path: Path) -> None:
             )
     recorder.update(UpdateRow(step=1, prompt_uid="some", sample=0, kept=True))
     recorder.close()
-    wanted = {"none": ("unjudged", None), "some": ("", 0.5), "right": ("all_correct", 1.0)}
+    wanted = {"none": ("unscored", None), "some": ("", 0.5), "right": ("all_correct", 1.0)}
     store, index = Store(tmp_path), RolloutIndex(tmp_path)
     index.refresh()
-    indexed = index.ask("SELECT prompt_uid, drop_reason, reward_mean FROM groups")
+    indexed = index.query("SELECT prompt_uid, drop_reason, reward_mean FROM groups")
     index.close()
     for groups in (store.groups(1), indexed):
         assert {group["prompt_uid"]: (group["drop_reason"], group["reward_mean"]) for group in groups} == wanted

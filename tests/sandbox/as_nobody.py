@@ -51,16 +51,18 @@ def main() -> None:
     from rewards.code.sandbox import layers
     from rewards.code.sandbox.executor import Sandbox
 
-    held = layers.prove()
+    report = layers.probe_isolation()
     escaped = []
-    with Sandbox() as sandbox, layers._bait() as bait:
+    with Sandbox() as sandbox, layers._canary() as canary:
         for name in test_attacks.ATTACKS:
             if not name.startswith("exhaustion") or name in test_attacks.QUICK:
                 try:
-                    test_attacks.attack(name, sandbox, bait)
+                    test_attacks.attack(name, sandbox, canary)
                 except AssertionError as error:
                     escaped.append(str(error)[:300])
-    print(json.dumps({"user": os.getuid(), "properties": held.properties, "layers": held.put_up, "escaped": escaped}))
+    print(
+        json.dumps({"user": os.getuid(), "properties": report.properties, "layers": report.put_up, "escaped": escaped})
+    )
 
 
 if __name__ == "__main__":

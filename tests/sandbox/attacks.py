@@ -1,10 +1,10 @@
-"""Hostile programs, by name. Each prints ESCAPED where it got what it should not; what it was offered as bait comes on
+"""Hostile programs, by name. Each prints ESCAPED where it got what it should not; what it was offered as canary comes on
 standard input. All are bounded: no more than 400 processes, 300 MiB of memory or disk.
 """
 
 HEAD = r"""
 import ctypes, errno, json, os, signal, socket, struct, sys, threading, time
-bait = json.loads(sys.stdin.readline())
+canary = json.loads(sys.stdin.readline())
 libc = ctypes.CDLL(None, use_errno=True)
 def attempt(action):
     try:
@@ -35,15 +35,15 @@ def connect(family, address, kind=socket.SOCK_STREAM):
 """
 
 FILES = {
-    "read a file of the host": 'attempt(lambda: read(bait["file"]))',
-    "write beside it": 'attempt(lambda: write(bait["folder"] + "/made"))',
-    "list its folder": 'attempt(lambda: os.listdir(bait["folder"]))',
-    "read it through a symbolic link": 'os.symlink(bait["file"], "link"); attempt(lambda: read("link"))',
-    "read it through a hard link": 'attempt(lambda: os.link(bait["file"], "link"))',
-    "climb out by dots": 'attempt(lambda: read("../" * 20 + bait["file"][1:]))',
-    "proc: root": 'attempt(lambda: read("/proc/self/root" + bait["file"]))',
-    "proc: root of process 1": 'attempt(lambda: read("/proc/1/root" + bait["file"]))',
-    "proc: environment of the grader": "attempt(lambda: read(f\"/proc/{bait['pid']}/environ\"))",
+    "read a file of the host": 'attempt(lambda: read(canary["file"]))',
+    "write beside it": 'attempt(lambda: write(canary["folder"] + "/made"))',
+    "list its folder": 'attempt(lambda: os.listdir(canary["folder"]))',
+    "read it through a symbolic link": 'os.symlink(canary["file"], "link"); attempt(lambda: read("link"))',
+    "read it through a hard link": 'attempt(lambda: os.link(canary["file"], "link"))',
+    "climb out by dots": 'attempt(lambda: read("../" * 20 + canary["file"][1:]))',
+    "proc: root": 'attempt(lambda: read("/proc/self/root" + canary["file"]))',
+    "proc: root of process 1": 'attempt(lambda: read("/proc/1/root" + canary["file"]))',
+    "proc: environment of the grader": "attempt(lambda: read(f\"/proc/{canary['pid']}/environ\"))",
     "proc: own memory map": 'attempt(lambda: read("/proc/self/maps"))',
     "proc: mount it": 'os.mkdir("p"); attempt(lambda: call(libc.mount, b"proc", b"p", b"proc", 0, None))',
     "password file": 'attempt(lambda: read("/etc/passwd")); attempt(lambda: read("/etc/shadow"))',
@@ -69,12 +69,12 @@ FILES = {
 }
 
 NETWORK = {
-    "loopback": 'attempt(lambda: connect(socket.AF_INET, ("127.0.0.1", bait["port"])))',
-    "loopback, version 6": 'attempt(lambda: connect(socket.AF_INET6, ("::1", bait["port"])))',
+    "loopback": 'attempt(lambda: connect(socket.AF_INET, ("127.0.0.1", canary["port"])))',
+    "loopback, version 6": 'attempt(lambda: connect(socket.AF_INET6, ("::1", canary["port"])))',
     "another host": 'attempt(lambda: connect(socket.AF_INET, ("192.0.2.1", 80)))',
-    "datagrams": 'attempt(lambda: connect(socket.AF_INET, ("127.0.0.1", bait["port"]), socket.SOCK_DGRAM))',
-    "unix socket": 'attempt(lambda: connect(socket.AF_UNIX, bait["socket"]))',
-    "abstract socket": 'attempt(lambda: connect(socket.AF_UNIX, "\\0" + bait["name"]))',
+    "datagrams": 'attempt(lambda: connect(socket.AF_INET, ("127.0.0.1", canary["port"]), socket.SOCK_DGRAM))',
+    "unix socket": 'attempt(lambda: connect(socket.AF_UNIX, canary["socket"]))',
+    "abstract socket": 'attempt(lambda: connect(socket.AF_UNIX, "\\0" + canary["name"]))',
     "abstract socket of one's own": 'attempt(lambda: socket.socket(socket.AF_UNIX).bind("\\0left-behind"))',
     "netlink": "attempt(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))",
     "raw packets": "attempt(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))",
@@ -84,10 +84,10 @@ NETWORK = {
 }
 
 PROCESSES = {
-    "signal the grader": 'attempt(lambda: os.kill(bait["pid"], 0))',
+    "signal the grader": 'attempt(lambda: os.kill(canary["pid"], 0))',
     "signal everybody": "attempt(lambda: os.kill(-1, 0))",
     "trace the parent": "attempt(lambda: call(libc.ptrace, 0x4206, os.getppid(), 0, 0))",
-    "trace the grader": 'attempt(lambda: call(libc.ptrace, 0x4206, bait["pid"], 0, 0))',
+    "trace the grader": 'attempt(lambda: call(libc.ptrace, 0x4206, canary["pid"], 0, 0))',
     "be traced": "attempt(lambda: call(libc.ptrace, 0, 0, 0, 0))",
     "read the parent's memory": "attempt(lambda: call(libc.process_vm_readv, os.getppid(), zeros, 1, zeros, 1, 0))",
     "take the parent's descriptors": "attempt(lambda: syscall(438, 438, os.pidfd_open(os.getppid()), 3, 0))",
@@ -194,7 +194,7 @@ EXHAUSTION = {
 STAYING = {
     "a daemon": (
         "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(1.5)\n"
-        "        try: write(bait['folder'] + '/late')\n        except OSError: pass\n        time.sleep(600)\n    os._exit(0)"
+        "        try: write(canary['folder'] + '/late')\n        except OSError: pass\n        time.sleep(600)\n    os._exit(0)"
     ),
     "a daemon that holds the output": "if os.fork() == 0:\n    os.setsid(); time.sleep(600)\n",
     "end the parent": "os.kill(os.getppid(), signal.SIGKILL)",
@@ -209,7 +209,7 @@ STAYING = {
         "sys.path.insert(0, '/tmp'); sys.meta_path.insert(0, None); signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
     ),
     "variables of the grader": "attempt(lambda: any('canary' in value for value in os.environ.values()))\n"
-    "libc.getenv.restype = ctypes.c_char_p\nattempt(lambda: b'canary' in libc.getenv(b'INNOVATOR_BAIT'))",
+    "libc.getenv.restype = ctypes.c_char_p\nattempt(lambda: b'canary' in libc.getenv(b'INNOVATOR_CANARY'))",
     "arguments of the grader": "attempt(lambda: any('zygote' in word or '/' in word for word in sys.argv + sys.orig_argv))",
     "programs before": (
         "import gc\nmark = 'left' + 'over'\nattempt(lambda: sum(mark in text for text in gc.get_objects() if type(text) is str) > 0)\n"

@@ -1,4 +1,4 @@
-"""Bait for hostile programs, and sandboxes with all the layers of this machine or with some of them taken away."""
+"""A canary for hostile programs, and sandboxes with all the layers of this machine or with some of them taken away."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +10,8 @@ from rewards.code.sandbox.executor import Layers, Sandbox
 
 
 @pytest.fixture(scope="session")
-def bait() -> Iterator[dict[str, Any]]:
-    with layers._bait() as where:
+def canary() -> Iterator[dict[str, Any]]:
+    with layers._canary() as where:
         yield where
 
 
@@ -31,8 +31,8 @@ SETS = {
 @pytest.fixture(scope="module", params=SETS.values(), ids=SETS)
 def layered(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A sandbox of each smaller set of layers that holds the standard level on this machine."""
-    held = layers.prove(request.param)
-    if held.missing("standard"):
-        pytest.skip(f"does not hold here: {held.describe()}")
+    report = layers.probe_isolation(request.param)
+    if report.missing("standard"):
+        pytest.skip(f"does not hold here: {report.describe()}")
     with Sandbox(layers=request.param) as made:
         yield made

@@ -1,4 +1,4 @@
-"""The engine as Ray actors: verdicts come back in order, from every node."""
+"""The engine as Ray actors: results come back in order, from every node."""
 
 import pytest
 
@@ -11,9 +11,9 @@ GOOD, BAD = "print(sum(map(int, input().split())))", "print(3)"
 
 def test_an_actor_is_the_engine() -> None:
     actor = SandboxActor(1)
-    found = actor.judge([(GOOD, TESTS), (BAD, TESTS)], 20.0, Limits())
+    found = actor.grade([(GOOD, TESTS), (BAD, TESTS)], 20.0, Limits())
     actor.close()
-    assert [plain["verdict"] for plain in found] == ["accepted", "wrong_answer"]
+    assert [plain["result"] for plain in found] == ["accepted", "wrong_answer"]
     assert found[1]["failed_test"] == 2
 
 
@@ -23,8 +23,8 @@ def test_programs_are_spread_over_the_nodes() -> None:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         nodes = SandboxNodes(workers_per_node=1)
-        verdicts = nodes.judge([(GOOD, TESTS), (BAD, TESTS)] * 5, budget=20.0, batch=3, timeout=120)
+        results = nodes.grade([(GOOD, TESTS), (BAD, TESTS)] * 5, budget=20.0, batch=3, timeout=120)
         nodes.close()
     finally:
         ray.shutdown()
-    assert [verdict.verdict for verdict in verdicts] == ["accepted", "wrong_answer"] * 5
+    assert [graded.result for graded in results] == ["accepted", "wrong_answer"] * 5

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +22,39 @@ def test_there_are_enough() -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_attack(name: str, sandbox: Sandbox, bait: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INNOVATOR_BAIT", "canary")
-    attack(name, sandbox, bait)
+def test_attack(name: str, sandbox: Sandbox, canary: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNOVATOR_CANARY", "canary")
+    attack(name, sandbox, canary)
 
 
-def test_attacks_on_fewer_layers(layered: Sandbox, bait: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INNOVATOR_BAIT", "canary")
+def test_attacks_on_fewer_layers(layered: Sandbox, canary: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNOVATOR_CANARY", "canary")
     for name in ATTACKS:
         if not name.startswith("exhaustion") or name in QUICK:
-            attack(name, layered, bait)
+            attack(name, layered, canary)
 
 
-def attack(name: str, sandbox: Sandbox, bait: dict[str, Any]) -> None:
+def attack(name: str, sandbox: Sandbox, canary: dict[str, Any]) -> None:
     """Run an attack, twice where it looks for its own traces, and then an honest program."""
-    start = time.monotonic()
     for _ in range(2 if name.startswith("staying") else 1):
-        with sandbox.open(ATTACKS[name], limits=LIMITS) as box:
-            run = box.run(json.dumps(bait).encode() + b"\n")
+        with sandbox.open(ATTACKS[name], limits=LIMITS) as solution:
+            run = solution.run(json.dumps(canary).encode() + b"\n")
         assert b"ESCAPED" not in run.stdout, (name, run)
         assert len(run.stdout) <= LIMITS.output_bytes + 2**16, name
+        assert run.cpu <= LIMITS.seconds + 1, name  # processor seconds; how long it takes depends on the machine's load
         if name == "exhaustion: memory of many":
             assert run.stdout.count(b"4") * 60 <= LIMITS.memory_mb
-    assert time.monotonic() - start < 30, name
-    assert sorted(os.listdir(bait["folder"])) == ["canary", "socket"], name
+    assert sorted(os.listdir(canary["folder"])) == ["canary", "socket"], name
     scratch = not sandbox.put_up.get("scratch", "missing").startswith("missing")
-    with sandbox.open(WITH_A_FILE if scratch else HONEST, limits=Limits(seconds=5)) as box:
-        after = box.run(b"1 2\n")
+    with sandbox.open(WITH_A_FILE if scratch else HONEST, limits=Limits(seconds=5)) as solution:
+        after = solution.run(b"1 2\n")
     assert (after.ending, after.stdout) == ("finished", b"3\n"), (name, after)
 
 
 def test_nothing_is_left_behind(layered: Sandbox) -> None:
     assert layered._process is not None
-    with layered.open("import os, time\nos.fork() or os.setsid() or time.sleep(100)") as box:
-        box.run(b"")
+    with layered.open("import os, time\nos.fork() or os.setsid() or time.sleep(100)") as solution:
+        solution.run(b"")
     outer = layered._process.pid
     inner = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
     assert len(inner) == 1

@@ -13,12 +13,12 @@ from rewards.code.sandbox import layers
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_attacks_as_nobody() -> None:
-    if layers.prove().level == "none":
+    if layers.probe_isolation().level == "none":
         pytest.skip("no isolation on this machine")
     here = Path(__file__).resolve()
     command = [sys.executable, str(here.parent / "as_nobody.py"), str(here.parents[2])]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, env={**os.environ, "INNOVATOR_BAIT": "canary"}
+        command, capture_output=True, text=True, timeout=240, env={**os.environ, "INNOVATOR_CANARY": "canary"}
     )
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout.splitlines()[-1])

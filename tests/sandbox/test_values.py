@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.code.sandbox.inside.values import Opaque, Unreadable, decode, encode
+from rewards.code.sandbox.inside.values import Opaque, UndecodableValue, decode, encode
 
 ATOMS = (
     st.none()
@@ -57,7 +57,7 @@ def test_junk_is_refused_or_read_but_never_breaks_the_reader(root: Any, table: A
     for data in (root, {"root": root, "table": table}):
         try:
             decode(data, {"x": Node})
-        except Unreadable:
+        except UndecodableValue:
             continue
 
 
@@ -115,7 +115,7 @@ def test_depth_does_not_matter() -> None:
 
 
 def test_a_tuple_that_holds_itself_is_refused() -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UndecodableValue):
         decode({"root": [0], "table": [["tuple", [0]]]}, {})
 
 
@@ -124,7 +124,7 @@ def test_a_tuple_that_holds_itself_is_refused() -> None:
 def test_no_element_can_keep_the_reader_hashing(kind: str, doubling: bool) -> None:
     inner = [["tuple", *[[place + 2]] * (1 + doubling)] for place in range(200_000 if not doubling else 64)]
     held = [[1], None] if kind == "dict" else [[1]]
-    with pytest.raises(Unreadable, match="hashed"):
+    with pytest.raises(UndecodableValue, match="hashed"):
         decode({"root": [0], "table": [[kind, *held], *inner, ["tuple", 1]]}, {})
     shallow = decode({"root": [0], "table": [[kind, *held], *inner[:8], ["int", "5"], ["tuple", 1]]}, {})
     assert len(shallow) == 1

@@ -1,4 +1,4 @@
-"""Small dense donors and induced experts, made in a folder: what the upcycling tests start from."""
+"""Small dense base models and induced experts, made in a folder: what the upcycling tests start from."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,11 +8,11 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from upcycle.checkpoint.expert_split import Split, expert_shapes
-from upcycle.checkpoint.hf_export import companions
-from upcycle.checkpoint.readers import EXPERT, Donor, donor_config, donor_fingerprint, open_experts
+from upcycle.checkpoint.expert_split import SplitSource, expert_shapes
+from upcycle.checkpoint.hf_export import sidecar_files
+from upcycle.checkpoint.readers import EXPERT, BaseModelSource, base_model_fingerprint, open_experts, read_base_config
 from upcycle.checkpoint.sharded_writer import finish, write
-from upcycle.model.architecture import FILE, Spec, write_json
+from upcycle.model.architecture import FILE, ModelSpec, write_json
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 96,
@@ -25,7 +25,7 @@ SHAPE: dict[str, Any] = {
 }
 
 
-def make_donor(folder: Path, family: str = "qwen2", dtype: torch.dtype = torch.float32, **settings: Any) -> Path:
+def make_base_model(folder: Path, family: str = "qwen2", dtype: torch.dtype = torch.float32, **settings: Any) -> Path:
     """A random dense model in a folder, with biases and norms away from their trivial start."""
     kind = {"qwen2": transformers.Qwen2Config, "llama": transformers.LlamaConfig}[family]
     with torch.random.fork_rng(devices=[]):
@@ -38,7 +38,9 @@ def make_donor(folder: Path, family: str = "qwen2", dtype: torch.dtype = torch.f
     return folder
 
 
-def make_experts(folder: Path, donor: Path, spec: Spec, dtype: torch.dtype = torch.float32, std: float = 0.2) -> Path:
+def make_experts(
+    folder: Path, base_model: Path, spec: ModelSpec, dtype: torch.dtype = torch.float32, std: float = 0.2
+) -> Path:
     """A random induced expert for every discipline, one folder each."""
     for number, discipline in enumerate(spec.disciplines):
         place = folder / discipline
@@ -49,28 +51,28 @@ def make_experts(folder: Path, donor: Path, spec: Spec, dtype: torch.dtype = tor
             for name, shape in expert_shapes(spec).items()
         }
         save_file(tensors, place / "model.safetensors", {"format": "pt"})
-        facts = {"discipline": discipline, "form": spec.form, "donor": donor_fingerprint(donor)}
+        facts = {"discipline": discipline, "form": spec.form, "base_model": base_model_fingerprint(base_model)}
         write_json(place / EXPERT, facts)
     return folder
 
 
-def mixture_of(config: dict[str, Any], **settings: Any) -> Spec:
+def mixture_of(config: dict[str, Any], **settings: Any) -> ModelSpec:
     """A mixture of two disciplines, four slices each, two of them active."""
-    return Spec(
+    return ModelSpec(
         config, **{"kind": "mixture", "disciplines": ("physics", "biology"), "split": 4, "top_k": 2, **settings}
     )
 
 
-def spec_of(donor: Path, **settings: Any) -> Spec:
-    """The same on a donor's folder."""
-    return mixture_of(donor_config(donor), **settings)
+def spec_of(base_model: Path, **settings: Any) -> ModelSpec:
+    """The same on a base model's folder."""
+    return mixture_of(read_base_config(base_model), **settings)
 
 
-def native(folder: Path, donor: Path, spec: Spec, dtype: torch.dtype = torch.float32) -> Path:
-    """A native folder whose router decides firmly, split from `donor` and random experts."""
-    experts = make_experts(folder.with_name("experts"), donor, spec, dtype)
-    coarse = open_experts(experts, spec, donor_fingerprint(donor))
-    source = Split(spec, Donor(spec.of_kind("dense"), donor), coarse, router_std=0.3)
+def training(folder: Path, base_model: Path, spec: ModelSpec, dtype: torch.dtype = torch.float32) -> Path:
+    """A training-format folder whose router decides firmly, split from `base_model` and random experts."""
+    experts = make_experts(folder.with_name("experts"), base_model, spec, dtype)
+    coarse = open_experts(experts, spec, base_model_fingerprint(base_model))
+    source = SplitSource(spec, BaseModelSource(spec.of_kind("dense"), base_model), coarse, router_std=0.3)
     write(source, folder, 10**9, "test", lambda _line: None)
-    finish(folder, companions(donor), {FILE: asdict(spec)})
+    finish(folder, sidecar_files(base_model), {FILE: asdict(spec)})
     return folder

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import yaml
 
+from innovator_rl.errors import UserError
 from innovator_rl.models import make
 from upcycle.checkpoint.dtypes import Array
-from upcycle.checkpoint.expert_init import Copied, Dropped, Shuffled
-from upcycle.checkpoint.readers import Donor, donor_config
+from upcycle.checkpoint.expert_init import CopiedExpert, PartlyRedrawnExpert, ShuffledExpert
+from upcycle.checkpoint.readers import BaseModelSource, read_base_config
 from upcycle.config.schema import load
-from upcycle.model.architecture import Spec
+from upcycle.model.architecture import ModelSpec
 from upcycle.stages import ablations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,10 +26,10 @@ def _from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def copied() -> Copied:
-    donor = make("tiny-qwen2")
-    spec = Spec.from_config(load(ROOT / "configs/upcycle/tiny.yaml"), donor_config(donor), "mixture")
-    return Copied(spec, Donor(spec.of_kind("dense"), donor))
+def copied() -> CopiedExpert:
+    base_model = make("tiny-qwen2")
+    spec = ModelSpec.from_config(load(ROOT / "configs/upcycle/tiny.yaml"), read_base_config(base_model), "mixture")
+    return CopiedExpert(spec, BaseModelSource(spec.of_kind("dense"), base_model))
 
 
 def whole(source: object, projection: str) -> Array:
@@ -42,8 +43,8 @@ def answer(source: object, x: Array) -> Array:
     return (z / (1 + np.exp(-z)) * (x @ up.T)) @ down.T
 
 
-def test_shuffled_channels_are_the_same_function_in_another_order(copied: Copied) -> None:
-    shuffled = Shuffled(copied, seed=3)
+def test_shuffled_channels_are_the_same_function_in_another_order(copied: CopiedExpert) -> None:
+    shuffled = ShuffledExpert(copied, seed=3)
     x = np.random.default_rng(0).standard_normal((5, 128))
     assert np.allclose(answer(shuffled, x), answer(copied, x), atol=1e-12)
     assert not np.array_equal(whole(shuffled, "up_proj"), whole(copied, "up_proj"))
@@ -53,8 +54,8 @@ def test_shuffled_channels_are_the_same_function_in_another_order(copied: Copied
     )
 
 
-def test_dropped_channels_are_drawn_anew_in_all_three_matrices(copied: Copied) -> None:
-    dropped = Dropped(copied, 0.5, seed=1)
+def test_dropped_channels_are_drawn_anew_in_all_three_matrices(copied: CopiedExpert) -> None:
+    dropped = PartlyRedrawnExpert(copied, 0.5, seed=1)
     rows = {
         name: np.any(whole(dropped, name) != whole(copied, name), axis=0 if name == "down_proj" else 1)
         for name in ("gate_proj", "up_proj", "down_proj")
@@ -74,13 +75,17 @@ def test_every_shipped_variant_spends_the_same_tokens() -> None:
         "paper-literal",
         "iso-total-1",
         "printed-2",
-        "donor-copy",
+        "base-model-copy",
         "drop-upcycling",
     } <= plan.configs.keys()
     for name, config in plan.configs.items():
         induced = plan.variants[name].experts in ("induced", "shuffled")
-        spent = config.induct.tokens * len(config.disciplines) * induced + config.route.budget + config.integrate.tokens
-        assert spent == plan.base.dense.tokens, name
+        spent = (
+            config.train_experts.tokens * len(config.disciplines) * induced
+            + config.train_router.budget
+            + config.train_joint.tokens
+        )
+        assert spent == plan.base.train_dense.tokens, name
 
 
 def test_groups_share_an_expert(tmp_path: Path) -> None:
@@ -88,7 +93,7 @@ def test_groups_share_an_expert(tmp_path: Path) -> None:
     assert list(plan.configs["printed-2"].disciplines) == ["-".join(plan.base.disciplines)]
     file = tmp_path / "a.yaml"
     file.write_text(yaml.safe_dump({"base": str(ROOT / "configs/upcycle/tiny.yaml"), "variants": {"x": {"groups": 5}}}))
-    with pytest.raises(ValueError, match=r"variants\.x\.groups = 5"):
+    with pytest.raises(UserError, match=r"variants\.x\.groups = 5"):
         ablations.load(file)
 
 
@@ -97,8 +102,8 @@ def test_groups_share_an_expert(tmp_path: Path) -> None:
     [
         ({"expert": "copied"}, "variants.x.expert"),
         ({"settings": {"mixture.splitt": 2}}, "did you mean split"),
-        ({"settings": {"route.start_tokens": 32768}}, r"x: route\.start_tokens = 32768 leaves nothing"),
-        ({"settings": {"route.start_tokens": 1000}}, "not a multiple of route.batch_tokens = 1024; set 1024"),
+        ({"settings": {"train_router.init_tokens": 32768}}, r"x: train_router\.init_tokens = 32768 leaves nothing"),
+        ({"settings": {"route.start_tokens": 1000}}, "not a multiple of train_router.batch_tokens = 1024; set 1024"),
     ],
 )
 def test_a_wrong_variant_is_named_before_anything_runs(
@@ -106,7 +111,7 @@ def test_a_wrong_variant_is_named_before_anything_runs(
 ) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(yaml.safe_dump({"base": str(ROOT / "configs/upcycle/tiny.yaml"), "variants": {"x": variant}}))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         ablations.load(file)
 
 
@@ -119,15 +124,15 @@ def test_one_command_runs_and_compares_them(tmp_path: Path) -> None:
     )
     small = [
         f"runs_dir={tmp_path}",
-        "engine.threads=1",
-        "induct.tokens=1024",
-        "route.tokens=1024",
-        "integrate.tokens=1024",
+        "trainer.threads=1",
+        "train_experts.tokens=1024",
+        "train_router.tokens=1024",
+        "train_joint.tokens=1024",
     ]
     said: list[str] = []
     text = ablations.run(file, small, said.append)
     names = [line.split(" | ")[0].strip("| ") for line in text.splitlines()[2:]]
-    assert names == ["donor", "dense, continued", *kept]
+    assert names == ["base model", "dense, continued", *kept]
     losses = [float(line.split(" | ")[6]) for line in text.splitlines()[4:]]
     assert all(4 < loss < 6 for loss in losses)
     assert any("drop-upcycling" in line for line in said)

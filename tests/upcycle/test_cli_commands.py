@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from base_models import make_donor, make_experts, spec_of
+from base_models import make_base_model, make_experts, spec_of
 from safetensors.torch import load_file, save_file
 
 from innovator_rl.cli.main import main
@@ -27,7 +27,9 @@ def test_the_plan_as_json_lists_every_tensor(capsys: pytest.CaptureFixture[str])
     counted = json.loads(capsys.readouterr().out)
     assert counted["parameters"]["total"] == 53_247_778_304
     assert sum(len(shard["tensors"]) for shard in counted["shards"]) == counted["tensors"] == 5771
-    assert {stage["stage"] for stage in counted["stages"]} == {"induct", "route", "integrate"}
+    assert {stage["stage"] for stage in counted["stages"]} == {"induct", "route", "integrate"}, "as in the last release"
+    assert {stage["command"] for stage in counted["stages"]} == {"train-experts", "train-router", "train-joint"}
+    assert counted["bytes"]["training"] == counted["bytes"]["native"]
     assert all(stage["memory_bytes_per_gpu"] > 0 and stage["total_flops"] > 0 for stage in counted["stages"])
 
 
@@ -46,12 +48,12 @@ def test_the_plan_for_people_says_what_fits(capsys: pytest.CaptureFixture[str]) 
         (("plan", FULL_SIZE, "mixture.split=5"), "intermediate_size 18944 is not divisible"),
         (("plan", FULL_SIZE, "mixture.top_k=65"), "mixture.top_k = 65: only 64 experts"),
         (("plan", FULL_SIZE, "mixture.gating=softmax"), "mixture.gating = 'softmax'"),
-        (("plan", FULL_SIZE, "donor_config.model_type=mamba"), "model_type = 'mamba'"),
+        (("plan", FULL_SIZE, "base_config.model_type=mamba"), "model_type = 'mamba'"),
         (("plan", "nowhere.yaml"), "nowhere.yaml: no such file"),
-        (("split", FULL_SIZE), "donor 'Qwen/Qwen2.5-7B': not in the local hub cache"),
+        (("split", FULL_SIZE), "base model 'Qwen/Qwen2.5-7B': not in the local hub cache"),
         (("verify",), "give a configuration, or --checkpoint"),
         (("verify", "--checkpoint", "nowhere"), "nowhere/config.json: no such file"),
-        (("induct", FULL_SIZE, "--discipline", "alchemy"), "--discipline 'alchemy'"),
+        (("train-experts", FULL_SIZE, "--discipline", "alchemy"), "--discipline 'alchemy'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -71,14 +73,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A configuration file, its donor, and induced experts in the run's folder."""
-    donor = make_donor(tmp_path / "donor", "llama", tie_word_embeddings=True)
+    """A configuration file, its base model, and induced experts in the run's folder."""
+    base_model = make_base_model(tmp_path / "base_model", "llama", tie_word_embeddings=True)
     config = tmp_path / "small.yaml"
     config.write_text(
-        f"name: small\nruns_dir: {tmp_path / 'runs'}\ndonor: {donor}\ndisciplines: {{physics: , biology: }}\n"
+        f"name: small\nruns_dir: {tmp_path / 'runs'}\nbase_model: {base_model}\ndisciplines: {{physics: , biology: }}\n"
         "mixture: {split: 4, top_k: 2, null_experts: 1}\n"
     )
-    make_experts(tmp_path / "runs/small/experts", donor, spec_of(donor, null_experts=1))
+    make_experts(tmp_path / "runs/small/experts", base_model, spec_of(base_model, null_experts=1))
     return config
 
 
@@ -112,31 +114,33 @@ def _move_gate(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
-def test_a_donor_that_disagrees_with_the_configuration_is_named(
+def test_a_base_model_that_disagrees_with_the_configuration_is_named(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("split", str(project), "donor_config.hidden_size=64") == 2
-    assert "donor_config.hidden_size = 64: the donor's config.json says 32" in capsys.readouterr().err
+    assert run("split", str(project), "base_config.hidden_size=64") == 2
+    assert "base_config.hidden_size = 64: the base model's config.json has 32" in capsys.readouterr().err
 
 
-def test_a_rehearsal_that_rolls_leaves_nothing(
-    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rolling = tmp_path / "rolling"
-    assert run("rehearse", str(project), "export.shard_bytes=1000000", "--rolling", str(rolling)) == 0
+def test_a_round_trip_leaves_nothing(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "round-trip"
+    assert run("dry-run", str(project), "export.shard_bytes=1000000", "--round-trip", str(folder)) == 0
     assert "read back, equal, deleted" in capsys.readouterr().out
-    assert not rolling.exists()
-    assert run("rehearse", str(project), "--rolling", str(rolling), "--out", str(rolling)) == 2
+    assert not folder.exists()
+    assert run("dry-run", str(project), "--round-trip", str(folder), "--out", str(folder)) == 2
 
 
 @pytest.mark.slow
 def test_vllm_serves_the_export(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Slow: starts the engine on the smallest shape that its CPU attention takes."""
+    """Slow: starts vLLM on the smallest shape that its CPU attention takes."""
     pytest.importorskip("vllm")
-    donor = make_donor(tmp_path / "wide", "llama", hidden_size=128, intermediate_size=256, tie_word_embeddings=True)
+    base_model = make_base_model(
+        tmp_path / "wide", "llama", hidden_size=128, intermediate_size=256, tie_word_embeddings=True
+    )
     config = tmp_path / "wide.yaml"
-    config.write_text(project.read_text().replace(str(tmp_path / "donor"), str(donor)).replace("small", "wide"))
-    make_experts(tmp_path / "runs/wide/experts", donor, spec_of(donor, null_experts=1), std=0.05)
+    config.write_text(
+        project.read_text().replace(str(tmp_path / "base_model"), str(base_model)).replace("small", "wide")
+    )
+    make_experts(tmp_path / "runs/wide/experts", base_model, spec_of(base_model, null_experts=1), std=0.05)
     assert run("split", str(config)) == run("export", str(config)) == 0
     assert run("verify", str(config), "--vllm", "--vllm-seconds", "240") == 0
     assert "same greedy token 100.00%" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The exported checkpoint is the native model in stock transformers, and `verify` notices when it is not."""
+"""The exported checkpoint is the training-format model in stock transformers, and `verify` notices when it is not."""
 
 import fnmatch
 import json
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from base_models import make_donor, native, spec_of
+from base_models import make_base_model, spec_of, training
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from upcycle.checkpoint.convert import export
-from upcycle.checkpoint.readers import native_source
+from upcycle.checkpoint.readers import open_training_folder
 from upcycle.checkpoint.tensor_source import SafetensorsFolder
 from upcycle.checkpoint.torch_io import load_weights
 from upcycle.checkpoint.verify import Check, verify
@@ -28,9 +28,9 @@ def quiet(_line: str) -> None:
 
 
 def exported(tmp_path: Path, **settings: Any) -> tuple[Path, Path]:
-    donor_settings = {key: settings.pop(key) for key in ("family", "tie_word_embeddings") if key in settings}
-    donor = make_donor(tmp_path / "donor", **donor_settings)
-    folder = native(tmp_path / "native", donor, spec_of(donor, **settings))
+    base_settings = {key: settings.pop(key) for key in ("family", "tie_word_embeddings") if key in settings}
+    base_model = make_base_model(tmp_path / "base_model", **base_settings)
+    folder = training(tmp_path / "trained", base_model, spec_of(base_model, **settings))
     return folder, export(folder, tmp_path / "export", "keep", 10**9, quiet)
 
 
@@ -45,9 +45,9 @@ def exported(tmp_path: Path, **settings: Any) -> tuple[Path, Path]:
     ],
     ids=lambda settings: "-".join(map(str, settings.values())) or "paper",
 )
-def test_transformers_gives_the_native_logits(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_transformers_gives_the_trained_logits(tmp_path: Path, settings: dict[str, Any]) -> None:
     folder, checkpoint = exported(tmp_path, **settings)
-    spec, source = native_source(folder)
+    spec, source = open_training_folder(folder)
     ours = InnovatorForCausalLM(spec)
     load_weights(ours, source)
     theirs, report = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, output_loading_info=True)
@@ -66,7 +66,7 @@ def test_in_bfloat16_the_shared_path_is_exact_and_every_slice_keeps_its_bits(tmp
     checks = {check.name: check for check in verify(checkpoint, folder, progress=quiet)}
     assert all(check.ok for check in checks.values())
     assert "bfloat16" in checks["shared path"].figure
-    spec, source = native_source(folder)
+    spec, source = open_training_folder(folder)
     stored = SafetensorsFolder(checkpoint)
     down = source.rows("model.layers.0.mlp.experts.down_proj", 0, spec.hidden)
     written = stored.rows("model.layers.0.mlp.experts.0.down_proj.weight", 0, spec.hidden)
@@ -74,8 +74,8 @@ def test_in_bfloat16_the_shared_path_is_exact_and_every_slice_keeps_its_bits(tmp
 
 
 def _of_dtype(tmp_path: Path, dtype: torch.dtype) -> tuple[Path, Path]:
-    donor = make_donor(tmp_path / "donor", dtype=dtype)
-    folder = native(tmp_path / "native", donor, spec_of(donor), dtype)
+    base_model = make_base_model(tmp_path / "base_model", dtype=dtype)
+    folder = training(tmp_path / "trained", base_model, spec_of(base_model), dtype)
     return folder, export(folder, tmp_path / "export", "keep", 10**9, quiet)
 
 

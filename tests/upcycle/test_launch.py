@@ -1,4 +1,4 @@
-"""Several ranks from one command, and a discipline a Ray job."""
+"""Several ranks from one command, and per discipline a Ray job."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,9 +33,9 @@ def test_every_discipline_is_a_job_that_can_be_repeated_by_hand(monkeypatch: pyt
     monkeypatch.setattr(launch, "POLL_SECONDS", 0.0)
     jobs, said = Jobs(), []
     config = Path("configs/upcycle/tiny.yaml")
-    ids = launch.as_jobs(jobs, config, ["induct.tokens=64"], ["physics", "biology"], 2, Path("/shared/runs"))
+    ids = launch.as_jobs(jobs, config, ["train_experts.tokens=64"], ["physics", "biology"], 2, Path("/shared/runs"))
     first = jobs.submitted[0]
-    command = "innovator upcycle induct configs/upcycle/tiny.yaml induct.tokens=64 --discipline physics --ranks 2"
+    command = "innovator upcycle train-experts configs/upcycle/tiny.yaml train_experts.tokens=64 --discipline physics --ranks 2"
     assert first["entrypoint"] == command
     assert first["runtime_env"]["env_vars"] == {"INNOVATOR_RUNS_DIR": "/shared/runs"}
     assert launch.wait_for_jobs(jobs, ids, said.append) == {"physics": "SUCCEEDED", "biology": "FAILED"}
@@ -54,7 +54,13 @@ def test_the_command_trains_on_two_ranks_and_says_which_one_failed(
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    words = ["upcycle", "induct", "configs/upcycle/tiny.yaml", f"runs_dir={tmp_path}", "induct.tokens=2048"]
+    words = [
+        "upcycle",
+        "train-experts",
+        "configs/upcycle/tiny.yaml",
+        f"runs_dir={tmp_path}",
+        "train_experts.tokens=2048",
+    ]
     launch.on_ranks(2, [*words, "--discipline", "physics"])
     assert RunDir(tmp_path / "tiny-upcycle.induct-physics").state().status == "finished"
     assert (tmp_path / "tiny-upcycle/experts/physics/expert.json").is_file()

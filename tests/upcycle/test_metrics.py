@@ -18,7 +18,7 @@ from upcycle.training.losses import (
 )
 from upcycle.training.router_metrics import count_choices, router_figures
 
-NAMES = ("physics", "chemistry")
+LONG_NAME = ("physics", "chemistry")
 SPLIT, EXPERTS, NULL = 2, 4, 1
 
 
@@ -27,9 +27,9 @@ def table(rows: list[list[float]]) -> torch.Tensor:
 
 
 def test_a_perfect_router() -> None:
-    figures = router_figures(table([[5, 5, 0, 0, 0], [0, 0, 5, 5, 0], [0, 0, 0, 0, 10]]), NAMES, SPLIT)
+    figures = router_figures(table([[5, 5, 0, 0, 0], [0, 0, 5, 5, 0], [0, 0, 0, 0, 10]]), LONG_NAME, SPLIT)
     assert figures["router/accuracy"] == 1
-    assert figures["router/specialisation"] == pytest.approx(1)
+    assert figures["router/specialization"] == pytest.approx(1)
     assert figures["router/max_violation"] == 0
     assert figures["router/entropy"] == pytest.approx(1)
     assert figures["router/dead_experts"] == 0
@@ -37,14 +37,14 @@ def test_a_perfect_router() -> None:
 
 
 def test_a_router_that_knows_nothing() -> None:
-    figures = router_figures(table([[3, 3, 3, 3], [3, 3, 3, 3], [1, 1, 1, 1]]), NAMES, SPLIT)
+    figures = router_figures(table([[3, 3, 3, 3], [3, 3, 3, 3], [1, 1, 1, 1]]), LONG_NAME, SPLIT)
     assert figures["router/accuracy/physics"] == pytest.approx(SPLIT / EXPERTS)
-    assert figures["router/specialisation"] == pytest.approx(0, abs=1e-12)
+    assert figures["router/specialization"] == pytest.approx(0, abs=1e-12)
     assert "router/null_science" not in figures
 
 
 def test_a_collapsed_router() -> None:
-    figures = router_figures(table([[8, 0, 0, 0], [8, 0, 0, 0], [0, 0, 0, 0]]), NAMES, SPLIT)
+    figures = router_figures(table([[8, 0, 0, 0], [8, 0, 0, 0], [0, 0, 0, 0]]), LONG_NAME, SPLIT)
     assert figures["router/max_violation"] == pytest.approx(EXPERTS - 1)
     assert figures["router/dead_experts"] == 3
     assert figures["router/entropy"] == pytest.approx(0)
@@ -58,7 +58,7 @@ def test_choices_are_counted_by_discipline_with_general_text_last() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 50), min_size=5, max_size=5), min_size=3, max_size=3))
 def test_every_figure_stays_in_its_range(rows: list[list[int]]) -> None:
-    figures = router_figures(table([[float(n) for n in row] for row in rows]), NAMES, SPLIT)
+    figures = router_figures(table([[float(n) for n in row] for row in rows]), LONG_NAME, SPLIT)
     for name, value in figures.items():
         assert math.isfinite(value), name
         top = {"router/max_violation": EXPERTS - 1, "router/dead_experts": EXPERTS}.get(name, 1)

@@ -1,4 +1,4 @@
-"""The native model: the donor it starts from, and the mixture block against equation 4 written out token by token."""
+"""The training-format model: the base model it starts from, and the mixture block against equation 4 written out token by token."""
 
 from pathlib import Path
 from typing import Any
@@ -6,48 +6,50 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from base_models import SHAPE, make_donor, mixture_of, spec_of
+from base_models import SHAPE, make_base_model, mixture_of, spec_of
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import linear, silu
 
-from upcycle.checkpoint.readers import Donor
-from upcycle.checkpoint.torch_io import InMemory, load_weights
-from upcycle.model.architecture import native_shapes
+from upcycle.checkpoint.readers import BaseModelSource
+from upcycle.checkpoint.torch_io import StateDictSource, load_weights
+from upcycle.model.architecture import tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.model.moe_layers import MixtureBlock
-from upcycle.planning.meta_device import imaginary_ranks
+from upcycle.planning.meta_device import fake_process_group
 
 TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
 
 
-def loaded(donor: Path, kind: str, **settings: Any) -> InnovatorForCausalLM:
-    spec = spec_of(donor, **settings)
+def loaded(base_model: Path, kind: str, **settings: Any) -> InnovatorForCausalLM:
+    spec = spec_of(base_model, **settings)
     model = InnovatorForCausalLM(spec.of_kind(kind))  # type: ignore[arg-type]
-    load_weights(model, Donor(spec.of_kind(kind), donor))  # type: ignore[arg-type]
+    load_weights(model, BaseModelSource(spec.of_kind(kind), base_model))  # type: ignore[arg-type]
     return model
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_dense_kind_is_the_donor(tmp_path: Path, family: str, tied: bool) -> None:
-    donor = make_donor(tmp_path, family, tie_word_embeddings=tied)
-    reference = transformers.AutoModelForCausalLM.from_pretrained(donor)
+def test_the_dense_kind_is_the_base_model(tmp_path: Path, family: str, tied: bool) -> None:
+    base_model = make_base_model(tmp_path, family, tie_word_embeddings=tied)
+    reference = transformers.AutoModelForCausalLM.from_pretrained(base_model)
     with torch.no_grad():
-        assert torch.equal(loaded(donor, "dense")(TOKENS).logits, reference(TOKENS).logits)
+        assert torch.equal(loaded(base_model, "dense")(TOKENS).logits, reference(TOKENS).logits)
 
 
 @pytest.mark.parametrize(("form", "same"), [("zero_down", True), ("half", False), ("literal", False)])
-def test_a_silent_copy_starts_as_the_donor_and_only_the_expert_learns(tmp_path: Path, form: str, same: bool) -> None:
-    donor = make_donor(tmp_path)
-    model, dense = loaded(donor, "induced", form=form), loaded(donor, "dense")
+def test_a_silent_copy_starts_as_the_base_model_and_only_the_expert_learns(
+    tmp_path: Path, form: str, same: bool
+) -> None:
+    base_model = make_base_model(tmp_path)
+    model, dense = loaded(base_model, "induced", form=form), loaded(base_model, "dense")
     with torch.no_grad():
         difference = (model(TOKENS).logits - dense(TOKENS).logits).abs().max()
     # The mean of a network and its copy is the network, up to rounding; the sum is not.
     assert (difference == 0) if same else (difference < 1e-4) if form == "half" else (difference > 0.1)
     model(TOKENS).logits.sum().backward()
     learned = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert learned == {name for name, _ in native_shapes(model.spec) if ".mlp.expert." in name}
+    assert learned == {name for name, _ in tensor_shapes(model.spec) if ".mlp.expert." in name}
 
 
 def equation_4(block: MixtureBlock, x: torch.Tensor) -> torch.Tensor:
@@ -91,7 +93,7 @@ def test_a_mixture_block_is_equation_4(
 
 
 def test_documents_in_one_row_do_not_see_each_other(tmp_path: Path) -> None:
-    model = loaded(make_donor(tmp_path), "dense")
+    model = loaded(make_base_model(tmp_path), "dense")
     first, second = TOKENS[:1, :10], TOKENS[1:, :14]
     positions = torch.cat([torch.arange(10), torch.arange(14)])[None]
     with torch.no_grad():
@@ -101,7 +103,7 @@ def test_documents_in_one_row_do_not_see_each_other(tmp_path: Path) -> None:
 
 
 def test_constant_gates_keep_the_trunk_out_of_the_backward_pass(tmp_path: Path) -> None:
-    model = InnovatorForCausalLM(spec_of(make_donor(tmp_path)))
+    model = InnovatorForCausalLM(spec_of(make_base_model(tmp_path)))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     model.requires_grad_(False)
@@ -115,19 +117,19 @@ def test_constant_gates_keep_the_trunk_out_of_the_backward_pass(tmp_path: Path) 
 
 
 def test_a_rank_reads_only_its_own_rows(tmp_path: Path) -> None:
-    spec = spec_of(make_donor(tmp_path), null_experts=1)
+    spec = spec_of(make_base_model(tmp_path), null_experts=1)
     torch.manual_seed(0)
-    whole = {name: torch.randn(shape) for name, shape in native_shapes(spec)}
+    whole = {name: torch.randn(shape) for name, shape in tensor_shapes(spec)}
     asked: dict[str, int] = {}
 
-    class Counting(InMemory):
+    class Counting(StateDictSource):
         def rows(self, name: str, start: int, stop: int) -> Any:
             asked[name] = asked.get(name, 0) + stop - start
             return super().rows(name, start, stop)
 
     with torch.device("meta"):
         model = InnovatorForCausalLM(spec)
-    with imaginary_ranks(3):
+    with fake_process_group(3):
         mesh = init_device_mesh("cpu", (3,))
         for layer in model.model.layers:
             fully_shard(layer, mesh=mesh)

@@ -11,10 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from upcycle.checkpoint.vllm_limits import serving_notes, tensor_parallel_degrees
 from upcycle.config.schema import UpcycleConfig, load
-from upcycle.model.architecture import Spec, native_shapes
+from upcycle.model.architecture import ModelSpec, tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.planning.flops import active_weights, flops_per_token, utilization
-from upcycle.planning.meta_device import local_numbers
+from upcycle.planning.meta_device import local_parameters
 from upcycle.planning.plan import plan
 
 FULL_SIZE = Path(__file__).parents[2] / "configs/upcycle/innovator-53b.yaml"
@@ -26,7 +26,7 @@ def full() -> UpcycleConfig:
 
 
 def test_the_full_size_is_the_papers(full: UpcycleConfig) -> None:
-    counted = plan(full, full.donor_config, gpus=64)
+    counted = plan(full, full.base_config, gpus=64)
     assert (counted.total, counted.active, counted.dense) == (53_247_778_304, 13_325_344_256, 7_615_616_512)
     assert counted.export_bytes == 106_495_556_608 == 2 * counted.total
     assert sum(len(shard.entries) for shard in counted.shards) == 5771
@@ -46,14 +46,14 @@ def test_the_ablations_share_the_active_budget_and_not_the_total(
     """Table 4 as printed, and the two columns at equal totals."""
     mixture = full.mixture.model_copy(update={"split": split, "top_k": top_k})
     names = dict(list(full.disciplines.items())[:disciplines])
-    counted = plan(full.model_copy(update={"mixture": mixture, "disciplines": names}), full.donor_config, 64)
+    counted = plan(full.model_copy(update={"mixture": mixture, "disciplines": names}), full.base_config, 64)
     assert round(counted.total / 1e9, 1) == billions
     assert round(counted.active / 1e9, 1) == 13.3
 
 
 def test_null_experts_are_in_the_file_and_do_no_work(full: UpcycleConfig) -> None:
     one = full.model_copy(update={"mixture": full.mixture.model_copy(update={"null_experts": 1})})
-    more = plan(one, full.donor_config, 64).total - plan(full, full.donor_config, 64).total
+    more = plan(one, full.base_config, 64).total - plan(full, full.base_config, 64).total
     assert more == 28 * (3 * 3584 * 2368 + 3584)
 
 
@@ -68,32 +68,32 @@ def test_the_forward_pass_is_counted_as_torch_counts_it(kind: str) -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.arange(length)[None])
     # Eager attention computes the masked half as well; rotary positions are a small product that is left out here.
-    per_token = flops_per_token(spec, "integrate", 2 * length - 1).forward
+    per_token = flops_per_token(spec, "train_joint", 2 * length - 1).forward
     assert counter.get_total_flops() / length == pytest.approx(per_token, rel=0.01)
 
 
 def test_the_shared_expert_is_43_percent_of_the_active_parameters(full: UpcycleConfig) -> None:
-    spec = Spec.from_config(full, full.donor_config, "mixture")
-    assert active_weights(spec).shared / plan(full, full.donor_config, 64).active == pytest.approx(0.428, abs=0.001)
-    flops = flops_per_token(spec, "integrate", 8192)
+    spec = ModelSpec.from_config(full, full.base_config, "mixture")
+    assert active_weights(spec).shared / plan(full, full.base_config, 64).active == pytest.approx(0.428, abs=0.001)
+    flops = flops_per_token(spec, "train_joint", 8192)
     assert flops.training == pytest.approx(3 * flops.forward)
     assert flops.training < flops.hardware < 4 * flops.forward
     assert utilization(flops, tokens_per_second=1000, peak_flops=1e15) == pytest.approx(flops.training * 1e-12)
-    induced = flops_per_token(spec.of_kind("induced"), "induct", 8192)
+    induced = flops_per_token(spec.of_kind("induced"), "train_experts", 8192)
     assert 2 * induced.forward < induced.training < 3 * induced.forward
 
 
 @pytest.mark.parametrize("gpus", [2, 3, 64])
 def test_fsdp2_cuts_the_full_model_as_planned(full: UpcycleConfig, gpus: int) -> None:
-    spec = Spec.from_config(full, full.donor_config, "mixture")
-    whole, local = local_numbers(spec, gpus)
-    assert whole == sum(prod(shape) for _, shape in native_shapes(spec) if shape != (1,))
+    spec = ModelSpec.from_config(full, full.base_config, "mixture")
+    whole, local = local_parameters(spec, gpus)
+    assert whole == sum(prod(shape) for _, shape in tensor_shapes(spec) if shape != (1,))
     assert local >= -(-whole // gpus)
-    assert local == sum(-(-shape[0] // gpus) * prod(shape[1:]) for _, shape in native_shapes(spec) if shape != (1,))
+    assert local == sum(-(-shape[0] // gpus) * prod(shape[1:]) for _, shape in tensor_shapes(spec) if shape != (1,))
 
 
 def test_limits_of_serving(full: UpcycleConfig) -> None:
-    spec = Spec.from_config(full, full.donor_config, "mixture")
+    spec = ModelSpec.from_config(full, full.base_config, "mixture")
     assert tensor_parallel_degrees(spec) == [1, 2, 4]
     tiny: dict[str, Any] = {**SHAPE, "model_type": "llama"}
     notes = " ".join(serving_notes(mixture_of(tiny)))
@@ -102,10 +102,10 @@ def test_limits_of_serving(full: UpcycleConfig) -> None:
 
 
 @pytest.mark.parametrize(("offload", "smaller"), [(True, True), (False, False)])
-def test_memory_follows_the_engine(full: UpcycleConfig, offload: bool, smaller: bool) -> None:
-    changed = full.model_copy(update={"engine": full.engine.model_copy(update={"cpu_offload": offload})})
-    one, other = (plan(config, full.donor_config, 64).stages[-1].memory for config in (full, changed))
+def test_memory_follows_the_trainer(full: UpcycleConfig, offload: bool, smaller: bool) -> None:
+    changed = full.model_copy(update={"trainer": full.trainer.model_copy(update={"cpu_offload": offload})})
+    one, other = (plan(config, full.base_config, 64).stages[-1].memory for config in (full, changed))
     assert (other.total < one.total) == smaller
-    twice = plan(full, full.donor_config, 128).stages[-1].memory
+    twice = plan(full, full.base_config, 128).stages[-1].memory
     assert twice.optimizer == pytest.approx(one.optimizer / 2, rel=1e-6)
     assert twice.gathered == one.gathered

@@ -8,7 +8,7 @@ from base_models import SHAPE, mixture_of
 
 from upcycle.data.packing import Batch
 from upcycle.model.modeling import InnovatorForCausalLM
-from upcycle.training.router_init import start_router
+from upcycle.training.router_init import init_router
 from upcycle.training.router_metrics import count_choices, router_figures
 
 CONFIG = {**SHAPE, "model_type": "qwen2", "rms_norm_eps": 1e-6, "tie_word_embeddings": False}
@@ -42,7 +42,7 @@ def part(batch: Batch, start: int, stop: int) -> Batch:
 
 def started(*slices: Batch, general: Any = "null", **settings: Any) -> Any:
     model = mixture(**settings)
-    start_router(model, slices, general, lambda _tokens: None)
+    init_router(model, slices, general, lambda _tokens: None)
     return model
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from base_models import make_donor, make_experts, spec_of
+from base_models import make_base_model, make_experts, spec_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upcycle.checkpoint.dtypes import STORAGE, from_float32, not_finite, scaled, to_float32
-from upcycle.checkpoint.expert_split import Split, expert_shapes
-from upcycle.checkpoint.readers import Donor, donor_fingerprint, open_experts
-from upcycle.checkpoint.tensor_source import Generated
+from upcycle.checkpoint.expert_split import SplitSource, expert_shapes
+from upcycle.checkpoint.readers import BaseModelSource, base_model_fingerprint, open_experts
+from upcycle.checkpoint.tensor_source import SyntheticSource
 from upcycle.checkpoint.torch_io import as_tensor, load_weights
-from upcycle.model.architecture import PROJECTIONS, Spec, native_shapes
+from upcycle.model.architecture import PROJECTIONS, ModelSpec, tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.model.moe_layers import InducedBlock, MixtureBlock
 
@@ -51,14 +51,16 @@ def test_oracle_routing_gives_the_induced_block_back(
         "vocab_size": 8,
     }
     names = tuple(f"d{i}" for i in range(disciplines))
-    spec = Spec(config, "mixture", names, split, 1, "topk_softmax", routed_scale, null_experts, form)  # type: ignore[arg-type]
-    donor = Generated(dict(native_shapes(spec.of_kind("dense"))), "F32", seed, pool=1009)
-    coarse = {name: Generated(expert_shapes(spec), "F32", seed + 1 + i, pool=1009) for i, name in enumerate(names)}
-    native = Split(spec, donor, coarse)
+    spec = ModelSpec(config, "mixture", names, split, 1, "topk_softmax", routed_scale, null_experts, form)  # type: ignore[arg-type]
+    base_model = SyntheticSource(dict(tensor_shapes(spec.of_kind("dense"))), "F32", seed, pool=1009)
+    coarse = {
+        name: SyntheticSource(expert_shapes(spec), "F32", seed + 1 + i, pool=1009) for i, name in enumerate(names)
+    }
+    training = SplitSource(spec, base_model, coarse)
     mixture, root = MixtureBlock(spec), "model.layers.0.mlp"
     with torch.no_grad():
         for name, tensor in mixture.state_dict(keep_vars=True).items():
-            full = native.rows(f"{root}.{name}", 0, native.entries[f"{root}.{name}"].rows)
+            full = training.rows(f"{root}.{name}", 0, training.entries[f"{root}.{name}"].rows)
             tensor.copy_(as_tensor(full, "F32").view_as(tensor))
         x = torch.randn(6, 16, generator=torch.Generator().manual_seed(seed)) * spread / 0.02
         for number, name in enumerate(names):
@@ -66,7 +68,7 @@ def test_oracle_routing_gives_the_induced_block_back(
             for projection in PROJECTIONS:
                 source = f"{root}.{projection}.weight"
                 shape = (16, spec.intermediate) if projection == "down_proj" else (spec.intermediate, 16)
-                shared = as_tensor(donor.rows(source, 0, shape[0]), "F32")
+                shared = as_tensor(base_model.rows(source, 0, shape[0]), "F32")
                 getattr(induced.shared_expert, projection).weight.copy_(shared)
                 expert = as_tensor(coarse[name].rows(f"{root}.expert.{projection}.weight", 0, shape[0]), "F32")
                 getattr(induced.expert, projection).weight.copy_(expert)
@@ -79,13 +81,15 @@ def test_oracle_routing_gives_the_induced_block_back(
 
 @pytest.mark.parametrize("form", ["literal", "zero_down", "half"])
 def test_the_whole_split_model_is_the_induced_model(tmp_path: Path, form: str) -> None:
-    donor = make_donor(tmp_path / "donor", "llama")
-    spec = spec_of(donor, form=form)
-    coarse = open_experts(make_experts(tmp_path / "experts", donor, spec), spec, donor_fingerprint(donor))
+    base_model = make_base_model(tmp_path / "base_model", "llama")
+    spec = spec_of(base_model, form=form)
+    coarse = open_experts(
+        make_experts(tmp_path / "experts", base_model, spec), spec, base_model_fingerprint(base_model)
+    )
     mixture = InnovatorForCausalLM(spec)
-    load_weights(mixture, Split(spec, Donor(spec.of_kind("dense"), donor), coarse))
+    load_weights(mixture, SplitSource(spec, BaseModelSource(spec.of_kind("dense"), base_model), coarse))
     induced = InnovatorForCausalLM(spec.of_kind("induced"))
-    load_weights(induced, Donor(spec.of_kind("induced"), donor))
+    load_weights(induced, BaseModelSource(spec.of_kind("induced"), base_model))
     with torch.no_grad():
         for number, name in enumerate(spec.disciplines):
             expert = {
@@ -99,15 +103,19 @@ def test_the_whole_split_model_is_the_induced_model(tmp_path: Path, form: str) -
 
 
 def test_slices_are_contiguous_and_the_router_has_no_ties(tmp_path: Path) -> None:
-    donor = make_donor(tmp_path / "donor")
-    spec = spec_of(donor)
-    coarse = open_experts(make_experts(tmp_path / "experts", donor, spec), spec, donor_fingerprint(donor))
-    native = Split(spec, Donor(spec.of_kind("dense"), donor), coarse)
+    base_model = make_base_model(tmp_path / "base_model")
+    spec = spec_of(base_model)
+    coarse = open_experts(
+        make_experts(tmp_path / "experts", base_model, spec), spec, base_model_fingerprint(base_model)
+    )
+    training = SplitSource(spec, BaseModelSource(spec.of_kind("dense"), base_model), coarse)
     root, f = "model.layers.1.mlp", spec.fine
-    fused = native.rows(f"{root}.experts.gate_up_proj", 0, spec.experts * 2 * f).reshape(
+    fused = training.rows(f"{root}.experts.gate_up_proj", 0, spec.experts * 2 * f).reshape(
         spec.experts, 2 * f, spec.hidden
     )
-    down = native.rows(f"{root}.experts.down_proj", 0, spec.experts * spec.hidden).reshape(spec.experts, spec.hidden, f)
+    down = training.rows(f"{root}.experts.down_proj", 0, spec.experts * spec.hidden).reshape(
+        spec.experts, spec.hidden, f
+    )
     for number, name in enumerate(spec.disciplines):
         gate, up, columns = (
             coarse[name].rows(f"{root}.expert.{p}.weight", 0, spec.hidden if p == "down_proj" else spec.intermediate)
@@ -117,7 +125,7 @@ def test_slices_are_contiguous_and_the_router_has_no_ties(tmp_path: Path) -> Non
         assert np.array_equal(fused[mine, :f].reshape(-1, spec.hidden), gate)
         assert np.array_equal(fused[mine, f:].reshape(-1, spec.hidden), up)
         assert np.array_equal(np.concatenate(list(down[mine]), axis=1), columns)
-    router = native.rows(f"{root}.gate.weight", 0, spec.slots)
+    router = training.rows(f"{root}.gate.weight", 0, spec.slots)
     assert len({row.tobytes() for row in router}) == spec.slots
 
 

@@ -1,4 +1,4 @@
-"""The stages on a tiny donor: what trains and what does not, what is refused, and that nothing is done twice."""
+"""The stages on a tiny base model: what trains and what does not, what is refused, and that nothing is done twice."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from innovator_rl.errors import UserError
 from innovator_rl.models import make
-from upcycle.checkpoint.readers import native_source
+from upcycle.checkpoint.readers import open_training_folder
 from upcycle.checkpoint.tensor_source import SafetensorsFolder
 from upcycle.checkpoint.torch_io import as_tensor
 from upcycle.config.schema import UpcycleConfig, load
 from upcycle.stages import induction, pipeline, routing
-from upcycle.stages.common import artefacts, prepare
-from upcycle.stages.report import plot, rows, table
+from upcycle.stages.common import artifacts, prepare
+from upcycle.stages.report import measured_stages, plot, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[UpcycleConfig, P
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        exported = pipeline.run(config, make("tiny-qwen2"), pipeline.here(config), said.append, dense=True)
+        exported = pipeline.run(config, make("tiny-qwen2"), pipeline.in_process(config), said.append, dense=True)
     return config, exported, said
 
 
@@ -35,16 +36,21 @@ def _from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def configuration(runs: Path, *more: str) -> UpcycleConfig:
-    small = ("induct.tokens=2048", "route.tokens=8192", "integrate.tokens=2048", "dense.tokens=2048")
-    return load(ROOT / "configs/upcycle/tiny.yaml", [f"runs_dir={runs}", "engine.threads=1", *small, *more])
+    small = (
+        "train_experts.tokens=2048",
+        "train_router.tokens=8192",
+        "train_joint.tokens=2048",
+        "train_dense.tokens=2048",
+    )
+    return load(ROOT / "configs/upcycle/tiny.yaml", [f"runs_dir={runs}", "trainer.threads=1", *small, *more])
 
 
 def beside(other: UpcycleConfig, runs: Path, parts: tuple[str, ...], *more: str) -> UpcycleConfig:
-    """A configuration that takes `parts` of its artefacts from another's run."""
+    """A configuration that takes `parts` of its artifacts from another's run."""
     config = configuration(runs, "mixture.null_experts=1", *more)
     (runs / config.name).mkdir()
     for part in parts:
-        (runs / config.name / part).symlink_to(artefacts(other) / part)
+        (runs / config.name / part).symlink_to(artifacts(other) / part)
     return config
 
 
@@ -59,7 +65,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 def test_routing_moves_the_router_alone_and_integration_everything(
     finished: tuple[UpcycleConfig, Path, list[str]],
 ) -> None:
-    folder = artefacts(finished[0])
+    folder = artifacts(finished[0])
     split, routed, whole = (tensors(folder / stage) for stage in ("split", "route", "integrate"))
     moved = {name for name in split if not torch.equal(split[name], routed[name])}
     assert moved == {name for name in split if name.endswith("mlp.gate.weight")}
@@ -70,12 +76,12 @@ def test_routing_moves_the_router_alone_and_integration_everything(
 def test_a_router_that_starts_at_random_learns_the_disciplines(
     finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path
 ) -> None:
-    config = beside(finished[0], tmp_path, ("data", "split"), "route.start_tokens=0")
-    pipeline.here(config)("route", "")
-    measured = {row.stage: row.figures for row in rows(config)}
+    config = beside(finished[0], tmp_path, ("data", "split"), "train_router.init_tokens=0")
+    pipeline.in_process(config)("train_router", "")
+    measured = {row.stage: row.metrics for row in measured_stages(config)}
     before, after = measured["split, router untrained"], measured["routed"]
     assert after["val/router/accuracy"] > before["val/router/accuracy"] + 0.15
-    assert after["val/router/specialisation"] > before["val/router/specialisation"]
+    assert after["val/router/specialization"] > before["val/router/specialization"]
 
 
 def test_the_router_starts_from_as_much_text_as_told_and_trains_on_other_text(
@@ -85,16 +91,16 @@ def test_the_router_starts_from_as_much_text_as_told_and_trains_on_other_text(
         finished[0],
         tmp_path,
         ("data", "split"),
-        "route.start_tokens=4096",
-        "route.tokens=2048",
-        "route.batch_tokens=1024",
+        "train_router.init_tokens=4096",
+        "train_router.tokens=2048",
+        "train_router.batch_tokens=1024",
     )
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(routing, "start_router", lambda _m, slices, _g, _p: seen.extend(b.tokens for b in slices))
-    engine = routing.engine(prepare(config))
-    engine.begin()
+    monkeypatch.setattr(routing, "init_router", lambda _m, slices, _g, _p: seen.extend(b.tokens for b in slices))
+    trainer = routing.build_trainer(prepare(config))
+    trainer.begin()
     started = {tuple(row) for tokens in seen for row in tokens.tolist()}
-    trained = {tuple(row) for step in range(engine.steps) for b in engine.batches(step) for row in b.tokens.tolist()}
+    trained = {tuple(row) for step in range(trainer.steps) for b in trainer.batches(step) for row in b.tokens.tolist()}
     assert len(started) == 4096 // config.data.sequence_length, "no sequence twice"
     assert not started & trained
 
@@ -102,26 +108,31 @@ def test_the_router_starts_from_as_much_text_as_told_and_trains_on_other_text(
 def test_a_router_that_starts_in_closed_form_knows_them_before_its_first_step(
     finished: tuple[UpcycleConfig, Path, list[str]],
 ) -> None:
-    measured = {row.stage: row.figures for row in rows(finished[0])}
-    assert measured["split, router started"]["val/router/accuracy"] > 0.5, "chance is 0.25"
+    measured = {row.stage: row.metrics for row in measured_stages(finished[0])}
+    assert measured["split, router initialized"]["val/router/accuracy"] > 0.5, "chance is 0.25"
 
 
-def test_induction_starts_at_the_donor_and_lowers_the_loss(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
+def test_induction_starts_at_the_base_model_and_lowers_the_loss(
+    finished: tuple[UpcycleConfig, Path, list[str]],
+) -> None:
     config = finished[0]
     runs = Path(config.runs_dir)
     lines = [
         json.loads(line) for line in (runs / f"{config.name}.induct-physics/metrics.jsonl").read_text().splitlines()
     ]
     held_out = [line["val/loss/physics"] for line in lines if "val/loss/physics" in line]
-    donor = rows(config)[0].figures["val/loss/physics"]
-    assert held_out[0] == pytest.approx(donor, abs=1e-6), "a silent expert changes nothing"
+    base_model = measured_stages(config)[0].metrics["val/loss/physics"]
+    assert held_out[0] == pytest.approx(base_model, abs=1e-6), "a silent expert changes nothing"
     assert held_out[-1] < held_out[0]
 
 
 def test_a_second_run_trains_nothing(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
     config, exported, _ = finished
     before = {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")}
-    assert pipeline.run(config, make("tiny-qwen2"), pipeline.here(config), lambda _line: None, dense=True) == exported
+    assert (
+        pipeline.run(config, make("tiny-qwen2"), pipeline.in_process(config), lambda _line: None, dense=True)
+        == exported
+    )
     assert {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")} == before
     assert (exported / "config.json").is_file()
 
@@ -129,26 +140,28 @@ def test_a_second_run_trains_nothing(finished: tuple[UpcycleConfig, Path, list[s
 def test_the_report_has_a_row_a_stage(finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path) -> None:
     config = finished[0]
     text = table(config)
-    assert [line.split(" | ")[0].strip("| ") for line in text.splitlines()[2:]] == [row.stage for row in rows(config)]
+    assert [line.split(" | ")[0].strip("| ") for line in text.splitlines()[2:]] == [
+        row.stage for row in measured_stages(config)
+    ]
     assert "100.0%" in text.splitlines()[2]
     plot(config, tmp_path / "plots" / "run.png")
     assert (tmp_path / "plots" / "run.png").stat().st_size > 5000
 
 
 def test_only_new_parts_train_when_asked(finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path) -> None:
-    config = beside(finished[0], tmp_path, ("data", "route"), "integrate.train=experts")
-    pipeline.here(config)("integrate", "")
-    routed, whole = (tensors(artefacts(config) / stage) for stage in ("route", "integrate"))
+    config = beside(finished[0], tmp_path, ("data", "route"), "train_joint.train=experts")
+    pipeline.in_process(config)("train_joint", "")
+    routed, whole = (tensors(artifacts(config) / stage) for stage in ("route", "integrate"))
     moved = {name for name in routed if not torch.equal(routed[name], whole[name])}
     assert moved == {name for name in routed if ".mlp.gate." in name or ".mlp.experts." in name}
-    spec, _ = native_source(artefacts(config) / "integrate")
+    spec, _ = open_training_folder(artifacts(config) / "integrate")
     assert spec.null_experts == 1
 
 
 def test_another_seed_keeps_the_held_out_documents(
     finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path
 ) -> None:
-    folders = [artefacts(finished[0]) / "data"]
+    folders = [artifacts(finished[0]) / "data"]
     for words in (("seed=7",), ("data.split_seed=7",)):
         runs = tmp_path / words[0]
         folders.append(prepare(configuration(runs, *words)).folder / "data")
@@ -168,13 +181,13 @@ def test_what_would_stop_a_later_stage_stops_before_the_first(
     settings: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     config = configuration(tmp_path, *settings)
-    with pytest.raises(ValueError, match=message):
-        pipeline.run(config, make("tiny-qwen2"), pipeline.here(config), lambda _line: None)
+    with pytest.raises(UserError, match=message):
+        pipeline.run(config, make("tiny-qwen2"), pipeline.in_process(config), lambda _line: None)
     assert not any(tmp_path.iterdir())
 
 
 def test_a_batch_that_the_ranks_cannot_share_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="let both be multiples of"):
-        induction.induct(configuration(tmp_path, "induct.batch_tokens=64"), "physics")
-    with pytest.raises(ValueError, match="no discipline 'alchemy'"):
-        induction.induct(configuration(tmp_path), "alchemy")
+    with pytest.raises(UserError, match="both must be multiples of"):
+        induction.train_expert(configuration(tmp_path, "train_experts.batch_tokens=64"), "physics")
+    with pytest.raises(UserError, match="unknown discipline 'alchemy'"):
+        induction.train_expert(configuration(tmp_path), "alchemy")

@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from innovator_rl.errors import UserError
 from innovator_rl.models.byte_tokenizer import byte_tokenizer
 from upcycle.config.schema import validate
-from upcycle.config.stages import DataConfig, Source
+from upcycle.config.stages import DataConfig, TextSource
 from upcycle.data.documents import documents, is_held_out, require_files
-from upcycle.data.packing import GENERAL, NO_LABEL, Corpora, Schedule, even_shares, tokenize
+from upcycle.data.packing import GENERAL, NO_LABEL, BatchSchedule, Corpora, even_shares, tokenize
 
 END = 258
 
 
-def source(path: Path, **more: object) -> Source:
-    return Source(paths=(str(path),), **{"min_characters": 1, **more})  # type: ignore[arg-type]
+def source(path: Path, **more: object) -> TextSource:
+    return TextSource(paths=(str(path),), **{"min_characters": 1, **more})  # type: ignore[arg-type]
 
 
 def test_rows_tables_pages_and_plain_files_become_documents(tmp_path: Path) -> None:
@@ -49,9 +50,9 @@ def test_duplicates_are_one_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "more", "message"),
     [
-        ("a.jsonl", '{"q": 1}', {}, "say with `template`"),
+        ("a.jsonl", '{"q": 1}', {}, "set `template`"),
         ("a.jsonl", '{"q": 1}', {"template": "{question}"}, "row 1 .* does not fit template"),
-        ("a.jsonl", "{", {"template": "{q}"}, "not what its name says"),
+        ("a.jsonl", "{", {"template": "{q}"}, "cannot be read as .jsonl"),
         ("a.txt", "", {}, "has no text"),
         ("a.jsonl.gz", "plain", {"template": "{q}"}, "cannot be read"),
     ],
@@ -60,22 +61,22 @@ def test_a_bad_source_is_one_line_that_names_it(
     name: str, content: str, more: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         list(documents([source(tmp_path / name, **more)], "physics"))
     assert "physics" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_files_and_empty_disciplines_are_found_without_reading(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no file matches"):
+    with pytest.raises(UserError, match="no file matches"):
         require_files([source(tmp_path / "none*.txt")], "physics")
-    with pytest.raises(ValueError, match="has no sources"):
+    with pytest.raises(UserError, match="has no sources"):
         require_files([], "physics")
 
 
 def test_a_bare_pattern_is_a_source_and_a_discipline_without_any_is_empty() -> None:
-    config = validate({"donor": "d", "disciplines": {"a": ["x.txt"], "b": None}, "general": "g/*.txt"})
-    assert config.disciplines["a"] == (Source(paths=("x.txt",)),)
+    config = validate({"base_model": "d", "disciplines": {"a": ["x.txt"], "b": None}, "general": "g/*.txt"})
+    assert config.disciplines["a"] == (TextSource(paths=("x.txt",)),)
     assert config.disciplines["b"] == ()
     assert config.general[0].paths == ("g/*.txt",)
     assert DataConfig().sequence_length == 8192
@@ -145,7 +146,7 @@ def test_tokens_are_built_once_and_again_when_the_sources_change(texts: Path) ->
 
 def test_too_little_text_for_one_sequence_is_said(texts: Path) -> None:
     corpora(texts)
-    with pytest.raises(ValueError, match="less than one sequence"):
+    with pytest.raises(UserError, match="less than one sequence"):
         Corpora(texts / "data", "held_out", ["physics"], 100_000)
 
 
@@ -158,9 +159,9 @@ def test_the_schedule_is_stratified_pure_and_walks_whole_epochs(
     shares = even_shares(names, general)
     assert sum(shares.values()) == pytest.approx(1)
     sizes = {name: 3 + number for number, name in enumerate(shares)}
-    schedule = Schedule(sizes, shares, batch, steps, seed)
+    schedule = BatchSchedule(sizes, shares, batch, steps, seed)
     steps_in_order = [schedule.picks(step) for step in range(steps)]
-    again = Schedule(sizes, shares, batch, steps, seed)
+    again = BatchSchedule(sizes, shares, batch, steps, seed)
     assert [again.picks(step) for step in reversed(range(steps))] == steps_in_order[::-1]
     flat = [pick for picks in steps_in_order for pick in picks]
     for name, share in shares.items():

@@ -1,4 +1,4 @@
-"""What the engine promises, on a tiny donor: ranks agree, any number of ranks reads a checkpoint, a kill costs nothing."""
+"""What the engine promises, on a tiny base model: ranks agree, any number of ranks reads a checkpoint, a kill costs nothing."""
 
 import json
 import os
@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from innovator_rl.errors import UserError
 from innovator_rl.runs.run_dir import RunDir
 from upcycle.checkpoint import convert
-from upcycle.checkpoint.readers import donor_config
+from upcycle.checkpoint.readers import read_base_config
 from upcycle.config.schema import UpcycleConfig, load
 from upcycle.config.stages import StageConfig
 from upcycle.stages import induction
-from upcycle.stages.common import artefacts
+from upcycle.stages.common import artifacts
 from upcycle.training.trainer import learning_rate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,21 +30,23 @@ pytestmark = pytest.mark.timeout(LIMIT)
 
 
 def settings(runs: Path, *more: str) -> list[str]:
-    return [f"runs_dir={runs}", "engine.threads=1", "data.evaluation_sequences=1", "mixture.null_experts=1", *more]
+    return [f"runs_dir={runs}", "trainer.threads=1", "data.evaluation_sequences=1", "mixture.null_experts=1", *more]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A runs folder with two induced experts and their split."""
     folder = tmp_path_factory.mktemp("runs")
-    config = configuration(folder, "induct.tokens=1024")
+    config = configuration(folder, "train_experts.tokens=1024")
     from innovator_rl.models import make
 
     for discipline in config.disciplines:
-        induction.induct(config, discipline)
-    donor = make("tiny-qwen2")
-    place = artefacts(config)
-    convert.split(config, donor_config(donor), donor, place / "experts", place / "split", lambda _line: None)
+        induction.train_expert(config, discipline)
+    base_model = make("tiny-qwen2")
+    place = artifacts(config)
+    convert.split(
+        config, read_base_config(base_model), base_model, place / "experts", place / "split", lambda _line: None
+    )
     return folder
 
 
@@ -57,7 +60,7 @@ def configuration(runs: Path, *more: str) -> UpcycleConfig:
 
 
 def copy_of(runs: Path, target: Path) -> Path:
-    """The artefacts of `runs` under a folder where a test's own stages go."""
+    """The artifacts of `runs` under a folder where a test's own stages go."""
     (target / "tiny-upcycle").mkdir(parents=True)
     for name in ("data", "split"):
         (target / "tiny-upcycle" / name).symlink_to(runs / "tiny-upcycle" / name)
@@ -84,15 +87,18 @@ def largest_difference(one: dict, other: dict) -> float:
 @pytest.mark.parametrize(
     ("stage", "more"),
     [
-        ("route", ("route.balance=0.1", "route.z_loss=0.01", "route.start_tokens=2048")),
-        ("integrate", ("integrate.balance=0.1", "integrate.classification=0.1", "engine.micro_batch_tokens=512")),
+        ("train_router", ("train_router.balance=0.1", "train_router.z_loss=0.01", "train_router.init_tokens=2048")),
+        (
+            "train_joint",
+            ("train_joint.balance=0.1", "train_joint.classification=0.1", "trainer.micro_batch_tokens=512"),
+        ),
     ],
 )
 def test_one_rank_and_two_agree(stage: str, more: tuple[str, ...], runs: Path, tmp_path: Path) -> None:
     results = []
     for ranks in (1, 2):
         mine = copy_of(runs, tmp_path / f"ranks-{ranks}")
-        if stage == "integrate":
+        if stage == "train_joint":
             (mine / "tiny-upcycle" / "route").symlink_to(runs / "tiny-upcycle" / "split")
         results.append(steps_on(ranks, mine, stage, 3, tmp_path / f"out-{ranks}", *more))
     (one, weights), (two, others) = results
@@ -113,24 +119,26 @@ def test_two_ranks_then_one_then_three_is_one_run(runs: Path, tmp_path: Path) ->
     chain = copy_of(runs, tmp_path / "chain")
     figures = []
     for ranks in (2, 1, 3):
-        found, weights = steps_on(ranks, chain, "dense", 2, tmp_path / f"chain-{ranks}", "dense.batch_tokens=768")
+        found, weights = steps_on(
+            ranks, chain, "train_dense", 2, tmp_path / f"chain-{ranks}", "train_dense.batch_tokens=768"
+        )
         figures += found
     alone, others = steps_on(
-        1, copy_of(runs, tmp_path / "alone"), "dense", 6, tmp_path / "out", "dense.batch_tokens=768"
+        1, copy_of(runs, tmp_path / "alone"), "train_dense", 6, tmp_path / "out", "train_dense.batch_tokens=768"
     )
     assert [f["train/loss"] for f in figures] == pytest.approx([f["train/loss"] for f in alone], rel=1e-6)
     assert largest_difference(weights, others) <= 3e-5
 
 
 def test_killed_at_a_random_step_it_goes_on_bit_for_bit(runs: Path, tmp_path: Path) -> None:
-    more = ("engine.save_every=1", "induct.tokens=12288", "induct.batch_tokens=512")
-    whole = induction.induct(configuration(tmp_path / "whole", *more), "physics")
+    more = ("trainer.save_every=1", "train_experts.tokens=12288", "train_experts.batch_tokens=512")
+    whole = induction.train_expert(configuration(tmp_path / "whole", *more), "physics")
     killed = configuration(tmp_path / "killed", *more)
     run = RunDir(tmp_path / "killed" / "tiny-upcycle.induct-physics")
     step = random.randint(2, 20)
     code = (
         "import sys; from upcycle.config import schema; from upcycle.stages import induction; "
-        "induction.induct(schema.load(sys.argv[1], sys.argv[2:]), 'physics')"
+        "induction.train_expert(schema.load(sys.argv[1], sys.argv[2:]), 'physics')"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(TINY), *settings(tmp_path / "killed", *more)],
@@ -148,7 +156,7 @@ def test_killed_at_a_random_step_it_goes_on_bit_for_bit(runs: Path, tmp_path: Pa
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert run.state().status == "dead"
-    again = induction.induct(killed, "physics")
+    again = induction.train_expert(killed, "physics")
     state = run.state()
     assert (state.status, state.attempt) == ("finished", 2)
     assert state.record["attempts"][1]["resumed_from_step"] >= step - 1
@@ -160,21 +168,21 @@ def test_killed_at_a_random_step_it_goes_on_bit_for_bit(runs: Path, tmp_path: Pa
 
 
 def test_a_changed_setting_is_refused_before_the_checkpoint_is_used(tmp_path: Path) -> None:
-    config = configuration(tmp_path, "induct.tokens=1024")
-    folder = induction.induct(config, "physics")
+    config = configuration(tmp_path, "train_experts.tokens=1024")
+    folder = induction.train_expert(config, "physics")
     (folder / "expert.json").unlink()
-    with pytest.raises(ValueError, match="was trained with another stage"):
-        induction.induct(configuration(tmp_path, "induct.tokens=2048"), "physics")
+    with pytest.raises(UserError, match="trained with another stage"):
+        induction.train_expert(configuration(tmp_path, "train_experts.tokens=2048"), "physics")
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    config = configuration(tmp_path, "induct.tokens=1024")
-    folder = induction.induct(config, "physics")
+    config = configuration(tmp_path, "train_experts.tokens=1024")
+    folder = induction.train_expert(config, "physics")
     (folder / "expert.json").unlink()
     shard = next((tmp_path / "tiny-upcycle.induct-physics" / "checkpoints").glob("step=*/*.distcp"))
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
-    with pytest.raises(ValueError, match="remove it to go on from an older one"):
-        induction.induct(config, "physics")
+    with pytest.raises(UserError, match="remove it to resume from an older"):
+        induction.train_expert(config, "physics")
 
 
 def test_the_rate_warms_up_and_ends_at_its_final_share() -> None:

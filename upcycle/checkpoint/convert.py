@@ -1,4 +1,4 @@
-"""Split, export and rehearsal as people call them: checked inputs in, a whole folder out, never a model in memory."""
+"""Split and export whole folders: check the inputs, then stream, never holding a model in memory."""
 
 import hashlib
 import json
@@ -7,106 +7,160 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from upcycle.checkpoint.expert_split import Split, expert_shapes
-from upcycle.checkpoint.hf_export import CONFIG, Export, companions, hf_config
-from upcycle.checkpoint.readers import Donor, donor_fingerprint, native_source, open_experts, require_finite
-from upcycle.checkpoint.sharded_writer import Progress, checksum, finish, roll, write
-from upcycle.checkpoint.tensor_source import Generated, Source
+from innovator_rl.errors import UserError
+from upcycle.checkpoint import sharded_writer
+from upcycle.checkpoint.expert_split import SplitSource, expert_shapes
+from upcycle.checkpoint.hf_export import CONFIG, ExportSource, hf_config, sidecar_files
+from upcycle.checkpoint.readers import (
+    BaseModelSource,
+    base_model_fingerprint,
+    open_experts,
+    open_training_folder,
+    require_finite,
+)
+from upcycle.checkpoint.sharded_writer import Progress, finish
+from upcycle.checkpoint.tensor_source import SyntheticSource, TensorSource
 from upcycle.checkpoint.vllm_limits import require_servable
 from upcycle.config.schema import UpcycleConfig
-from upcycle.model.architecture import FILE, Spec, native_shapes, read_json
+from upcycle.model.architecture import FILE, ModelSpec, read_json, tensor_shapes
 
 ORIGIN = "upcycled_from.json"
 
 
 def split(
-    config: UpcycleConfig, donor_config: dict[str, Any], donor: Path, experts: Path, out: Path, progress: Progress
+    config: UpcycleConfig, base_config: dict[str, Any], base_model: Path, experts: Path, out: Path, progress: Progress
 ) -> Path:
-    """Stage 2: donor and induced experts become the native folder `out` (complete already: nothing is done)."""
-    spec = Spec.from_config(config, donor_config, "mixture")
+    """Split the coarse experts (stage 2); a complete result is left as it is.
+
+    Args:
+        config: The run's configuration.
+        base_config: The base model's config.json.
+        base_model: Folder of the base model.
+        experts: Folder of the coarse experts, one folder per discipline.
+        out: Folder of the result, in the training format.
+        progress: Receives one line per file.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UserError: For inputs that are damaged or do not belong together.
+    """
+    spec = ModelSpec.from_config(config, base_config, "mixture")
     require_servable(spec)
-    fingerprint = donor_fingerprint(donor)
+    fingerprint = base_model_fingerprint(base_model)
     coarse = open_experts(experts, spec, fingerprint)
-    dense = Donor(spec.of_kind("dense"), donor)
-    source = Split(spec, dense, coarse, config.seed, config.mixture.router_std)
-    stamps = [stamp(donor), *(stamp(experts / name) for name in spec.disciplines)]
-    identity = digest(asdict(spec), fingerprint, stamps, config.seed, config.mixture.router_std)
+    dense = BaseModelSource(spec.of_kind("dense"), base_model)
+    source = SplitSource(spec, dense, coarse, config.seed, config.mixture.router_std)
+    inputs = [weights_fingerprint(folder) for folder in (base_model, *(experts / name for name in spec.disciplines))]
+    identity = digest(spec.fingerprint_facts(), fingerprint, inputs, config.seed, config.mixture.router_std)
     if _complete(out, FILE, identity):
         progress(f"{out}: already split")
         return out
-    require_finite({"donor": dense, **{f"expert of {name}": expert for name, expert in coarse.items()}}, progress)
-    write(source, out, config.export.shard_bytes, identity, progress)
-    finish(out, companions(donor), {ORIGIN: {"inputs": identity}, FILE: asdict(spec)})
+    require_finite({"base model": dense, **{f"expert of {name}": expert for name, expert in coarse.items()}}, progress)
+    sharded_writer.write(source, out, config.export.shard_bytes, identity, progress)
+    finish(out, sidecar_files(base_model), {ORIGIN: {"inputs": identity}, FILE: asdict(spec)})
     return out
 
 
-def export(native: Path, out: Path, dtype: str, shard_bytes: int, progress: Progress) -> Path:
-    """A native folder becomes the Hugging Face checkpoint `out` (complete already: nothing is done)."""
-    spec, source = native_source(native)
+def export(training: Path, out: Path, dtype: str, shard_bytes: int, progress: Progress) -> Path:
+    """Export a folder in the training format; a complete result is left as it is.
+
+    Args:
+        training: Folder in the training format.
+        out: Folder of the Hugging Face checkpoint.
+        dtype: Type of the exported weights, or `keep`.
+        shard_bytes: Largest shard file, in bytes.
+        progress: Receives one line per file.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UserError: For a folder that is damaged or cannot be expressed as a Qwen2-MoE checkpoint.
+    """
+    spec, source = open_training_folder(training)
     require_servable(spec)
-    identity = digest(asdict(spec), stamp(native), dtype)
+    identity = digest(spec.fingerprint_facts(), weights_fingerprint(training), dtype)
     if _complete(out, CONFIG, identity):
         progress(f"{out}: already exported")
         return out
-    require_finite({str(native): source}, progress)
-    exported = Export(spec, source, dtype)
-    write(exported, out, shard_bytes, identity, progress)
-    finish(out, companions(native), {ORIGIN: {"inputs": identity}, CONFIG: hf_config(spec, exported.dtype)})
+    require_finite({str(training): source}, progress)
+    exported = ExportSource(spec, source, dtype)
+    sharded_writer.write(exported, out, shard_bytes, identity, progress)
+    finish(out, sidecar_files(training), {ORIGIN: {"inputs": identity}, CONFIG: hf_config(spec, exported.dtype)})
     return out
 
 
 def _complete(out: Path, last: str, identity: str) -> bool:
-    """Whether `out` is whole and made from these inputs; `ValueError` if it was made from others."""
+    """Return whether `out` is complete; a folder that was made from other inputs is a `UserError`."""
     if not (out / last).is_file():
         return False
     made_from = read_json(out / ORIGIN, f"{out} was not written here; give another folder").get("inputs")
     if made_from != identity:
-        raise ValueError(f"{out}: was made from other weights or settings; remove it to make it anew")
+        raise UserError(f"{out}: was made from other weights or settings; remove it to make it again")
     return True
 
 
-def stamp(folder: Path) -> list[tuple[str, int, int]]:
-    """Name, bytes and time of change of a folder's weight files: which inputs a result was made from."""
+def weights_fingerprint(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size in bytes and modification time in ns of a folder's weight files.
+
+    They identify the inputs from which a result was made.
+    """
     stats = [(path.name, path.stat()) for path in sorted(folder.glob("*.safetensors"))]
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
-def rehearsal(config: UpcycleConfig, donor_config: dict[str, Any], layers: int | None = None) -> tuple[Export, str]:
-    """Split and export in one stream, of a generated donor and generated experts in the donor's shape; and its identity."""
-    spec = Spec.from_config(config, donor_config, "mixture")
+def synthetic_export(
+    config: UpcycleConfig, base_config: dict[str, Any], layers: int | None = None
+) -> tuple[ExportSource, str]:
+    """Build the export of a synthetic base model and synthetic experts, as one stream.
+
+    Args:
+        config: The run's configuration.
+        base_config: Shape of the base model, as its config.json.
+        layers: Only the first layers; by default all.
+
+    Returns:
+        The export and the identity of its inputs.
+
+    Raises:
+        UserError: For a shape that cannot be expressed as a Qwen2-MoE checkpoint.
+    """
+    spec = ModelSpec.from_config(config, base_config, "mixture")
     if layers is not None:
-        spec = replace(spec, donor_config={**donor_config, "num_hidden_layers": layers})
+        spec = replace(spec, base_config={**base_config, "num_hidden_layers": layers})
     require_servable(spec)
-    donor = Generated(dict(native_shapes(spec.of_kind("dense"))), seed=config.seed)
+    base_model = SyntheticSource(dict(tensor_shapes(spec.of_kind("dense"))), seed=config.seed)
     shapes = expert_shapes(spec)
-    coarse: dict[str, Source] = {
-        name: Generated(shapes, seed=config.seed + 1 + i) for i, name in enumerate(spec.disciplines)
+    coarse: dict[str, TensorSource] = {
+        name: SyntheticSource(shapes, seed=config.seed + 1 + i) for i, name in enumerate(spec.disciplines)
     }
-    native = Split(spec, donor, coarse, config.seed, config.mixture.router_std)
-    return Export(spec, native, config.export.dtype), digest("generated", asdict(spec), config.seed)
+    training = SplitSource(spec, base_model, coarse, config.seed, config.mixture.router_std)
+    return ExportSource(spec, training, config.export.dtype), digest("generated", spec.fingerprint_facts(), config.seed)
 
 
-def rehearse_dry(exported: Export, shard_bytes: int, progress: Progress) -> dict[str, str]:
-    """Every byte computed and summed, none written."""
-    return checksum(exported, shard_bytes, progress)
+def dry_run(exported: ExportSource, shard_bytes: int, progress: Progress) -> dict[str, str]:
+    """Compute every byte of an export without writing any; return the checksum of each file."""
+    return sharded_writer.checksum(exported, shard_bytes, progress)
 
 
-def rehearse_rolling(
-    exported: Export, identity: str, out: Path, shard_bytes: int, progress: Progress
+def round_trip(
+    exported: ExportSource, identity: str, out: Path, shard_bytes: int, progress: Progress
 ) -> dict[str, str]:
-    """Every shard written, read back, compared and deleted in `out`; at the end `out` is gone."""
-    sums = roll(exported, out, shard_bytes, identity, progress)
+    """Write every shard to `out`, read it back, compare it and delete it; return the checksum of each file."""
+    sums = sharded_writer.round_trip(exported, out, shard_bytes, identity, progress)
     shutil.rmtree(out)
     return sums
 
 
-def rehearse_kept(exported: Export, identity: str, out: Path, shard_bytes: int, progress: Progress) -> Path:
-    """The checkpoint written and kept, loadable by anybody (its weights are noise)."""
-    write(exported, out, shard_bytes, identity, progress)
+def write_synthetic(exported: ExportSource, identity: str, out: Path, shard_bytes: int, progress: Progress) -> Path:
+    """Write a synthetic checkpoint, whose weights are noise, and return its folder."""
+    sharded_writer.write(exported, out, shard_bytes, identity, progress)
     finish(out, [], {CONFIG: hf_config(exported.spec, exported.dtype)})
     return out
 
 
 def digest(*facts: Any) -> str:
-    """A short name of facts, for telling one set of inputs from another."""
+    """Return a short hash of facts, which tells one set of inputs from another."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:32]

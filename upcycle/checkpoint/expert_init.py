@@ -1,11 +1,11 @@
-"""Other ways to make the coarse experts that are split: baselines of the ablations, as sources like any other.
+"""Make coarse experts in other ways than stage 1; the ablations use them as baselines.
 
-- `Copied`: every expert is the donor's own network, untrained (sparse upcycling, arXiv 2212.05055; Megatron-Core's
+- `CopiedExpert`: the base model's own network, untrained (sparse upcycling, arXiv 2212.05055; Megatron-Core's
   `upcycling_utils`, arXiv 2410.07524).
-- `Dropped`: the same with a share of the channels drawn anew (drop-upcycling, arXiv 2502.19261).
-- `Shuffled`: induced experts with their channels in random order, so that slices are random instead of contiguous.
+- `PartlyRedrawnExpert`: the same with a share of the channels drawn anew (drop-upcycling, arXiv 2502.19261).
+- `ShuffledExpert`: a trained expert with its channels in random order, so that slices are random instead of contiguous.
 
-A channel is a row of gate and up and the same column of down: the network's function does not depend on their order.
+A channel is a row of gate and up and the same column of down. The network's function does not depend on their order.
 """
 
 from __future__ import annotations
@@ -16,31 +16,33 @@ import numpy as np
 
 from upcycle.checkpoint.dtypes import Array, from_float32, to_float32
 from upcycle.checkpoint.expert_split import expert_shapes
-from upcycle.checkpoint.tensor_source import Entry, Source
-from upcycle.model.architecture import Spec
+from upcycle.checkpoint.tensor_source import Entry, TensorSource
+from upcycle.model.architecture import ModelSpec
 
 
-class Copied:
-    """A dense donor's networks under the names of one coarse expert."""
+class CopiedExpert:
+    """The networks of a dense base model under the names of a coarse expert."""
 
-    def __init__(self, spec: Spec, donor: Source) -> None:
-        self._donor = donor
+    def __init__(self, spec: ModelSpec, base_model: TensorSource) -> None:
+        self._base_model = base_model
         self.entries: Mapping[str, Entry] = {
-            name: Entry(donor.entries[_dense(name)].dtype, shape) for name, shape in expert_shapes(spec).items()
+            name: Entry(base_model.entries[_dense(name)].dtype, shape) for name, shape in expert_shapes(spec).items()
         }
 
     def rows(self, name: str, start: int, stop: int) -> Array:
-        return self._donor.rows(_dense(name), start, stop)
+        """Return rows of a tensor, (stop - start, width)."""
+        return self._base_model.rows(_dense(name), start, stop)
 
 
-class Dropped:
-    """An expert in which a `share` of the channels, chosen by `seed`, is drawn anew with each matrix's mean and deviation."""
+class PartlyRedrawnExpert:
+    """An expert in which a share of the channels is redrawn with each matrix's mean and standard deviation."""
 
-    def __init__(self, expert: Source, share: float, seed: int) -> None:
+    def __init__(self, expert: TensorSource, share: float, seed: int) -> None:
         self._expert, self._share, self._seed = expert, share, seed
         self.entries = expert.entries
 
     def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width)."""
         entry = self.entries[name]
         whole = to_float32(self._expert.rows(name, 0, entry.rows), entry.dtype).copy()
         down = name.endswith("down_proj.weight")
@@ -55,14 +57,15 @@ class Dropped:
         return from_float32(np.ascontiguousarray(whole[start:stop]), entry.dtype)
 
 
-class Shuffled:
-    """An expert with its channels in an order drawn from `seed`, another in every layer."""
+class ShuffledExpert:
+    """An expert with its channels in random order, a different one in every layer."""
 
-    def __init__(self, expert: Source, seed: int) -> None:
+    def __init__(self, expert: TensorSource, seed: int) -> None:
         self._expert, self._seed = expert, seed
         self.entries = expert.entries
 
     def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width)."""
         entry = self.entries[name]
         layer = int(name.split(".")[2])
         if name.endswith("down_proj.weight"):

@@ -1,8 +1,8 @@
-"""Stage 2: coarse experts become fine ones (equation 2), as a stream.
+"""Split coarse experts into fine ones (stage 2, equation 2), as a stream.
 
 Slice j of a coarse expert of width I takes rows [j I/m, (j+1) I/m) of its gate and up projections and the same columns
 of its down projection. A SwiGLU network is the sum of its slices, so with equal gates 1/m over a discipline's m experts
-and the output scale m the split model is the induced one; a factor inside the non-linearity could not be exact.
+and the output scale m the split model equals the induced one. A factor inside the non-linearity could not be exact.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from functools import lru_cache
 import numpy as np
 
 from upcycle.checkpoint.dtypes import Array, from_float32
-from upcycle.checkpoint.tensor_source import Entry, Source, require
-from upcycle.model.architecture import PROJECTIONS, Spec, native_shapes
+from upcycle.checkpoint.tensor_source import Entry, TensorSource, require
+from upcycle.model.architecture import PROJECTIONS, ModelSpec, tensor_shapes
 
 
-def expert_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """The tensors of one discipline's induced expert."""
+def expert_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of the tensors of one coarse expert."""
     h, f = spec.hidden, spec.intermediate
     swiglu = zip(PROJECTIONS, ((f, h), (f, h), (h, f)), strict=True)
     pairs = list(swiglu)
@@ -27,23 +27,28 @@ def _coarse(layer: int, projection: str) -> str:
     return f"model.layers.{layer}.mlp.expert.{projection}.weight"
 
 
-class Split:
-    """The native mixture of a donor and one induced expert per discipline, in the order of `spec.disciplines`.
+class SplitSource:
+    """The mixture of a base model and one coarse expert per discipline, in the training format.
 
-    Dense tensors keep the donor's type, fine experts the coarse experts'. The router starts as small normal numbers
-    drawn from `seed`, so that no two experts tie.
+    Dense tensors keep the base model's type and fine experts that of the coarse experts. The router's initial weights
+    are small normal numbers, so that no two experts tie.
     """
 
     def __init__(
-        self, spec: Spec, donor: Source, coarse: Mapping[str, Source], seed: int = 0, router_std: float = 1e-3
+        self,
+        spec: ModelSpec,
+        base_model: TensorSource,
+        coarse: Mapping[str, TensorSource],
+        seed: int = 0,
+        router_std: float = 1e-3,
     ) -> None:
         self.spec = spec.of_kind("mixture")
-        self._donor, self._seed, self._router_std = donor, seed, router_std
+        self._base_model, self._seed, self._router_std = base_model, seed, router_std
         self._coarse = [coarse[name] for name in spec.disciplines]
-        require(donor, dict(native_shapes(spec.of_kind("dense"))), "donor")
+        require(base_model, dict(tensor_shapes(spec.of_kind("dense"))), "base model")
         for name in spec.disciplines:
             require(coarse[name], expert_shapes(spec), f"expert of {name}")
-        self.entries = {name: Entry(self._dtype(name), shape) for name, shape in native_shapes(self.spec)}
+        self.entries = {name: Entry(self._dtype(name), shape) for name, shape in tensor_shapes(self.spec)}
         # The m slices of a down projection are read one after another, all from one matrix.
         self._down = lru_cache(maxsize=1)(self._read_down)
 
@@ -52,9 +57,10 @@ class Split:
             return "F32"
         if ".mlp.experts." in name:
             return self._coarse[0].entries[_coarse(0, PROJECTIONS[0])].dtype
-        return self._donor.entries["model.embed_tokens.weight"].dtype
+        return self._base_model.entries["model.embed_tokens.weight"].dtype
 
     def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width)."""
         layer = int(name.split(".")[2]) if name.startswith("model.layers.") else -1
         if name.endswith("mlp.routed_scale"):
             return np.full((1, 1), self.spec.routed_weight, np.float32)
@@ -64,16 +70,16 @@ class Split:
             return self._gate_up(layer, start, stop)
         if name.endswith("experts.down_proj"):
             return self._down_rows(layer, start, stop)
-        return self._donor.rows(name.replace(".mlp.shared_expert.", ".mlp."), start, stop)
+        return self._base_model.rows(name.replace(".mlp.shared_expert.", ".mlp."), start, stop)
 
     def _router(self, layer: int) -> Array:
         shape = (self.spec.slots, self.spec.hidden)
         values = np.random.default_rng([self._seed, layer]).standard_normal(shape, np.float32)
-        dtype = self._donor.entries["model.embed_tokens.weight"].dtype
+        dtype = self._base_model.entries["model.embed_tokens.weight"].dtype
         return from_float32(values * np.float32(self._router_std), dtype)
 
     def _gate_up(self, layer: int, start: int, stop: int) -> Array:
-        """Rows of the fused (E, 2F, H): each run of F rows is one slice of one coarse matrix."""
+        """Return rows of the fused (E, 2F, H): each run of F rows is one slice of one coarse matrix."""
         fine, parts = self.spec.fine, []
         while start < stop:
             run, inside = divmod(start, fine)
@@ -86,7 +92,7 @@ class Split:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _down_rows(self, layer: int, start: int, stop: int) -> Array:
-        """Rows of the fused (E, H, F): columns of a coarse matrix."""
+        """Return rows of the fused (E, H, F): columns of a coarse matrix."""
         fine, hidden, parts = self.spec.fine, self.spec.hidden, []
         while start < stop:
             expert, first = divmod(start, hidden)

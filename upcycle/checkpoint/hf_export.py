@@ -1,10 +1,10 @@
-"""The native mixture as a standard Hugging Face `Qwen2MoeForCausalLM`, as a stream.
+"""Convert a mixture in the training format to a standard Hugging Face `Qwen2MoeForCausalLM`, as a stream.
 
-Qwen2-MoE multiplies its shared expert by sigmoid(shared_expert_gate x). With a gate of zeros that is 1/2 whatever x, so
-the shared down projection is doubled: an exponent step, exact in every binary type. The routed scale is folded into the
-fine experts' down projections (exact for a power of two, rounded once for a learned one); null experts become tensors
-of zeros; a Llama donor's attention gets biases of zero, since Qwen2-MoE always has them.
-Experts are written one tensor each, the layout that transformers saves and every reader takes.
+Qwen2-MoE multiplies its shared expert by sigmoid(shared_expert_gate x). With a gate of zeros that is 1/2 for every x, so
+the shared down projection is doubled, which changes exponents only and is exact in every binary type. The routed scale
+is folded into the fine experts' down projections (exact for a power of two, rounded once for a learned one), null
+experts become tensors of zeros, and the attention of a Llama-type base model gets biases of zero, since Qwen2-MoE always
+has them. Experts are written one tensor each, the layout that transformers saves and every reader accepts.
 """
 
 import copy
@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from upcycle.checkpoint.dtypes import BY_NAME, NAMES, STORAGE, Array, cast, scaled
-from upcycle.checkpoint.tensor_source import Entry, Source
-from upcycle.model.architecture import PROJECTIONS, Spec, native_shapes
+from innovator_rl.errors import UserError
+from upcycle.checkpoint.dtypes import LONG_NAME, SHORT_NAME, STORAGE, Array, cast, scaled
+from upcycle.checkpoint.tensor_source import Entry, TensorSource
+from upcycle.model.architecture import PROJECTIONS, ModelSpec, tensor_shapes
 
 CONFIG = "config.json"
 SHARED_GATE = "mlp.shared_expert_gate.weight"
-# Settings of the donor that Qwen2-MoE understands under the same name.
+# Settings of the base model that Qwen2-MoE has under the same name.
 KEPT = (
     "hidden_size",
     "num_hidden_layers",
@@ -43,36 +44,44 @@ KEPT = (
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Where an exported tensor comes from: rows of a native tensor from `start`, times a factor; no `name`: zeros."""
+class TensorRecipe:
+    """How an exported tensor is made of a tensor in the training format.
+
+    Attributes:
+        shape: Shape of the exported tensor.
+        name: The tensor it is cut from; empty: zeros.
+        start: First row of the cut.
+        factor: Factor on the values.
+        scaled_by: A (1,) tensor in the training format whose value multiplies `factor`.
+    """
 
     shape: tuple[int, ...]
     name: str = ""
     start: int = 0
     factor: float = 1.0
-    scaled_by: str = ""  # a native (1,) tensor whose value multiplies `factor`
+    scaled_by: str = ""
 
 
-def pieces(spec: Spec) -> Iterator[tuple[str, Piece]]:
-    """Every tensor of the exported checkpoint, in file order."""
-    for name, shape in native_shapes(spec.of_kind("mixture")):
+def recipes(spec: ModelSpec) -> Iterator[tuple[str, TensorRecipe]]:
+    """Yield name and recipe of every tensor of the exported checkpoint, in file order."""
+    for name, shape in tensor_shapes(spec.of_kind("mixture")):
         root, _, rest = name.partition(".mlp.")
         layer = f"{root}.mlp"
         if rest == "routed_scale":
             continue
         if rest.startswith("experts."):
             if rest == "experts.gate_up_proj":  # all of a layer's experts are written here
-                yield from _expert_pieces(spec, layer)
+                yield from _expert_recipes(spec, layer)
         elif rest == "shared_expert.down_proj.weight":
-            yield name, Piece(shape, name, factor=2 * spec.shared_weight)
-            yield f"{root}.{SHARED_GATE}", Piece((1, spec.hidden))
+            yield name, TensorRecipe(shape, name, factor=2 * spec.shared_weight)
+            yield f"{root}.{SHARED_GATE}", TensorRecipe((1, spec.hidden))
         else:
-            yield name, Piece(shape, name)
+            yield name, TensorRecipe(shape, name)
             if not spec.qkv_bias and name.endswith(("q_proj.weight", "k_proj.weight", "v_proj.weight")):
-                yield name.replace(".weight", ".bias"), Piece((shape[0],))
+                yield name.replace(".weight", ".bias"), TensorRecipe((shape[0],))
 
 
-def _expert_pieces(spec: Spec, layer: str) -> Iterator[tuple[str, Piece]]:
+def _expert_recipes(spec: ModelSpec, layer: str) -> Iterator[tuple[str, TensorRecipe]]:
     h, f = spec.hidden, spec.fine
     shapes = dict(zip(PROJECTIONS, ((f, h), (f, h), (h, f)), strict=True))
     for e in range(spec.slots):
@@ -80,53 +89,70 @@ def _expert_pieces(spec: Spec, layer: str) -> Iterator[tuple[str, Piece]]:
         for projection, shape in shapes.items():
             name = f"{layer}.experts.{e}.{projection}.weight"
             if e >= spec.experts:
-                yield name, Piece(shape)
+                yield name, TensorRecipe(shape)
                 continue
             down = projection == "down_proj"
             fused = f"{layer}.experts.{'down_proj' if down else 'gate_up_proj'}"
-            yield name, Piece(shape, fused, starts[projection], scaled_by=f"{layer}.routed_scale" if down else "")
+            yield (
+                name,
+                TensorRecipe(shape, fused, starts[projection], scaled_by=f"{layer}.routed_scale" if down else ""),
+            )
 
 
-class Export:
-    """The exported checkpoint of a native source; every tensor in `dtype` (BF16, F16 or F32)."""
+class ExportSource:
+    """The exported checkpoint of a source in the training format.
 
-    def __init__(self, spec: Spec, native: Source, dtype: str = "keep") -> None:
-        self.dtype = native.entries["model.embed_tokens.weight"].dtype if dtype == "keep" else BY_NAME[dtype]
-        self.spec, self.native = spec, native
-        self._pieces = dict(pieces(spec))
+    Attributes:
+        dtype: Type of every tensor: BF16, F16 or F32.
+    """
+
+    def __init__(self, spec: ModelSpec, training: TensorSource, dtype: str = "keep") -> None:
+        self.dtype = training.entries["model.embed_tokens.weight"].dtype if dtype == "keep" else SHORT_NAME[dtype]
+        self.spec, self.training = spec, training
+        self._recipes = dict(recipes(spec))
         self._factors: dict[str, float] = {}
-        self.entries = {name: Entry(self.dtype, piece.shape) for name, piece in self._pieces.items()}
+        self.entries = {name: Entry(self.dtype, recipe.shape) for name, recipe in self._recipes.items()}
 
     def rows(self, name: str, start: int, stop: int) -> Array:
-        piece = self._pieces[name]
-        if not piece.name:
-            return np.zeros((stop - start, piece.shape[-1]), STORAGE[self.dtype])
-        values = self.native.rows(piece.name, piece.start + start, piece.start + stop)
-        stored, factor = self.native.entries[piece.name].dtype, piece.factor * self._scale(piece.scaled_by)
+        """Return rows of a tensor, (stop - start, width).
+
+        Raises:
+            UserError: If a scaled weight leaves the range of the exported type.
+        """
+        recipe = self._recipes[name]
+        if not recipe.name:
+            return np.zeros((stop - start, recipe.shape[-1]), STORAGE[self.dtype])
+        values = self.training.rows(recipe.name, recipe.start + start, recipe.start + stop)
+        stored, factor = self.training.entries[recipe.name].dtype, recipe.factor * self._scale(recipe.scaled_by)
         try:
             # The wider type takes the factor, so that a number is rounded at most once.
             if stored == "F32" or self.dtype != "F32":
                 return cast(scaled(values, stored, factor), stored, self.dtype)
             return scaled(cast(values, stored, self.dtype), self.dtype, factor)
         except OverflowError as error:
-            raise ValueError(f"{name}: {error}; export with export.dtype=float32") from None
+            raise UserError(f"{name}: {error}; export with export.dtype=float32") from None
 
     def _scale(self, name: str) -> float:
         if not name:
             return 1.0
         if name not in self._factors:
-            self._factors[name] = float(self.native.rows(name, 0, 1)[0, 0])
+            self._factors[name] = float(self.training.rows(name, 0, 1)[0, 0])
         return self._factors[name]
 
 
-def hf_config(spec: Spec, dtype: str) -> dict[str, Any]:
-    """The exported checkpoint's config.json; `dtype` is BF16, F16 or F32."""
-    donor = spec.donor_config
+def hf_config(spec: ModelSpec, dtype: str) -> dict[str, Any]:
+    """Return the exported checkpoint's config.json.
+
+    Args:
+        spec: Shape of the mixture.
+        dtype: BF16, F16 or F32.
+    """
+    base = spec.base_config
     return {
         "architectures": ["Qwen2MoeForCausalLM"],
         "model_type": "qwen2_moe",
-        **{key: copy.deepcopy(donor[key]) for key in KEPT if donor.get(key) is not None},
-        "dtype": NAMES[dtype],
+        **{key: copy.deepcopy(base[key]) for key in KEPT if base.get(key) is not None},
+        "dtype": LONG_NAME[dtype],
         "tie_word_embeddings": spec.tied,
         "qkv_bias": True,
         "use_sliding_window": False,
@@ -139,13 +165,13 @@ def hf_config(spec: Spec, dtype: str) -> dict[str, Any]:
         "num_experts_per_tok": spec.top_k,
         "norm_topk_prob": spec.gating == "topk_softmax",
         "router_aux_loss_coef": 0.0,
-        "ungated_shared_expert": True,  # not Qwen2-MoE's own: later training must leave the zero gates alone
+        "ungated_shared_expert": True,  # our own key: later training must not change the zero gates
         "use_cache": True,
     }
 
 
-def companions(folder: Path) -> list[Path]:
-    """The donor's files that travel with the weights: tokenizer, chat template, generation settings."""
+def sidecar_files(folder: Path) -> list[Path]:
+    """Return the files that accompany the weights: tokenizer, chat template, generation settings."""
     names = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template*")
     found = {path for name in (*names, "generation_config.json") for path in folder.glob(name)}
     return sorted(path for path in found if path.is_file())

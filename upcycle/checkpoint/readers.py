@@ -1,6 +1,6 @@
-"""The folders an upcycling reads: a dense donor, the induced experts, a native mixture. Wrong ones are named before any work.
+"""Read the inputs of an upcycling run: a base model, coarse experts, a folder in the training format.
 
-No torch here: sources are read by rows.
+Inputs that do not fit are named before any work. This module does not import torch; tensors are read by rows.
 """
 
 import hashlib
@@ -10,21 +10,30 @@ from typing import Any
 
 import numpy as np
 
+from innovator_rl.errors import UserError
 from upcycle.checkpoint.dtypes import STORAGE, Array, not_finite
 from upcycle.checkpoint.sharded_writer import Progress
-from upcycle.checkpoint.tensor_source import Entry, SafetensorsFolder, Source, chunks, require
-from upcycle.model.architecture import Spec, native_shapes, read_json
+from upcycle.checkpoint.tensor_source import Entry, SafetensorsFolder, TensorSource, chunks, require
+from upcycle.model.architecture import ModelSpec, read_json, tensor_shapes
 
 EXPERT = "expert.json"
 
 
-def donor_config(folder: Path) -> dict[str, Any]:
-    """A checkpoint's config.json; `ValueError` if it is missing or not JSON."""
+def read_base_config(folder: Path) -> dict[str, Any]:
+    """Read a checkpoint's config.json.
+
+    Raises:
+        UserError: If it is missing or not JSON.
+    """
     return read_json(folder / "config.json", "give the folder of a Hugging Face checkpoint")
 
 
-def donor_fingerprint(folder: Path) -> str:
-    """What an induced expert belongs to: a digest of configuration, tokenizer, and every tensor's type, shape and first row."""
+def base_model_fingerprint(folder: Path) -> str:
+    """Return a hash that identifies a base model.
+
+    It covers the configuration, the tokenizer, and the type, shape and first row of every tensor. A coarse expert
+    carries it, because it fits no other base model.
+    """
     digest = hashlib.sha256()
     for name in ("config.json", "tokenizer.json"):
         path = folder / name
@@ -36,19 +45,23 @@ def donor_fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-class Donor:
-    """A dense donor under the names of the `dense` or `induced` kind (`expert.*` copies the network; zero_down starts it silent)."""
+class BaseModelSource:
+    """A dense base model under the names of the `dense` or `induced` kind.
 
-    def __init__(self, spec: Spec, folder: Path) -> None:
+    Of the `induced` kind, `expert.*` is a copy of the network; with the form `zero_down` its down projection is zero.
+    """
+
+    def __init__(self, spec: ModelSpec, folder: Path) -> None:
         self.spec, self._files = spec, SafetensorsFolder(folder)
         if spec.tied:
             self._files.entries.pop("lm_head.weight", None)
-        require(self._files, dict(native_shapes(spec.of_kind("dense"))), str(folder))
+        require(self._files, dict(tensor_shapes(spec.of_kind("dense"))), str(folder))
         self.entries = {
-            name: Entry(self._files.entries[_dense(name)].dtype, shape) for name, shape in native_shapes(spec)
+            name: Entry(self._files.entries[_dense(name)].dtype, shape) for name, shape in tensor_shapes(spec)
         }
 
     def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width)."""
         if self.spec.form == "zero_down" and name.endswith("mlp.expert.down_proj.weight"):
             entry = self.entries[name]
             return np.zeros((stop - start, entry.width), STORAGE[entry.dtype])
@@ -59,41 +72,62 @@ def _dense(name: str) -> str:
     return name.replace(".mlp.shared_expert.", ".mlp.").replace(".mlp.expert.", ".mlp.")
 
 
-def open_experts(folder: Path, spec: Spec, donor: str) -> dict[str, SafetensorsFolder]:
-    """The induced expert of every discipline, from `folder`/DISCIPLINE.
+def open_experts(folder: Path, spec: ModelSpec, base_model: str) -> dict[str, SafetensorsFolder]:
+    """Open the coarse expert of every discipline, from `folder`/DISCIPLINE.
 
-    `donor` is the fingerprint of the donor they must have been induced on. `ValueError` for one that is missing, of
-    another donor or tokenizer, or of another form.
+    Args:
+        folder: Folder of the experts.
+        spec: Shape of the mixture.
+        base_model: Fingerprint of the base model on which they must have been trained.
+
+    Raises:
+        UserError: If an expert is missing, or was trained on another base model, with another tokenizer or form.
     """
     opened = {}
     for discipline in spec.disciplines:
         place = folder / discipline
         facts = read_json(
-            place / EXPERT, f"induce the expert first: innovator upcycle induct ... --discipline {discipline}"
+            place / EXPERT, f"train the expert first: innovator upcycle train-experts CONFIG --discipline {discipline}"
         )
-        for key, wanted in (("discipline", discipline), ("form", spec.form), ("donor", donor)):
+        if "donor" in facts:  # the key of the previous release
+            facts["base_model"] = facts.pop("donor")
+        for key, wanted in (("discipline", discipline), ("form", spec.form), ("base_model", base_model)):
             if facts.get(key) != wanted:
-                raise ValueError(
-                    f"{place / EXPERT}: {key} = {facts.get(key)!r}, this configuration means {wanted!r}: the expert was "
-                    "induced otherwise (donor: configuration, tokenizer or weights differ); induce it again"
+                raise UserError(
+                    f"{place / EXPERT}: {key} = {facts.get(key)!r}, but this configuration expects {wanted!r} (for "
+                    "base_model: its configuration, tokenizer or weights differ); train the expert again"
                 )
         opened[discipline] = SafetensorsFolder(place)
     return opened
 
 
-def native_source(folder: Path) -> tuple[Spec, SafetensorsFolder]:
-    """A folder of native weights, checked against its spec."""
-    spec = Spec.load(folder)
+def open_training_folder(folder: Path) -> tuple[ModelSpec, SafetensorsFolder]:
+    """Open a folder in the training format and check its tensors against its spec.
+
+    Raises:
+        UserError: If the spec or a tensor is missing or does not fit.
+    """
+    spec = ModelSpec.load(folder)
     source = SafetensorsFolder(folder)
-    require(source, dict(native_shapes(spec)), str(folder))
+    require(source, dict(tensor_shapes(spec)), str(folder))
     return spec, source
 
 
-def require_finite(sources: Mapping[str, Source], progress: Progress) -> None:
-    """`ValueError` naming the first tensor with a NaN or an infinity; reads everything once."""
+def require_finite(sources: Mapping[str, TensorSource], progress: Progress) -> None:
+    """Check that all weights are finite; everything is read once.
+
+    Args:
+        sources: Sources by the name that messages give them.
+        progress: Receives one line per source.
+
+    Raises:
+        UserError: With the first tensor that has a NaN or an infinity.
+    """
     for where, source in sources.items():
         for name, entry in source.entries.items():
             wrong = sum(not_finite(values, entry.dtype) for values in chunks(source, name))
             if wrong:
-                raise ValueError(f"{where}: {name} has {wrong} weights that are NaN or infinite; give sound weights")
+                raise UserError(
+                    f"{where}: {name} has {wrong} weights that are NaN or infinite; give a checkpoint with finite weights"
+                )
         progress(f"{where}: all weights finite")

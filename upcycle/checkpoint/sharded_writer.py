@@ -1,12 +1,12 @@
-"""A source becomes a checkpoint folder, one shard at a time, or is rehearsed without one.
+"""Write a source as a checkpoint folder, one shard at a time, or compute what would be written.
 
-What a reader can rely on: a shard exists under its name only when it is whole (written beside, synced, renamed), the
-index follows the last shard, and config.json comes last of all, so a folder that looks like a checkpoint is one. A
-journal of finished shards with their checksums makes an interrupted assembly go on where it stopped, also after
-kill -9; it belongs to one plan and to the inputs it began with.
+Readers can rely on three things. A shard exists under its name only when it is complete (written beside it, synced,
+renamed); the index follows the last shard; and config.json comes last of all, so a folder that looks like a checkpoint
+is one. A journal of finished shards with their checksums lets an interrupted write continue, also after kill -9. It
+belongs to one layout of files and to the inputs with which it began.
 
-`write` keeps every shard, `roll` writes, reads back, compares and deletes each (a rehearsal of a model larger than the
-disk), `checksum` only computes what would be written.
+`write` keeps every shard. `round_trip` writes each shard, reads it back, compares it and deletes it, which tests a model
+larger than the disk. `checksum` only computes what would be written.
 """
 
 import hashlib
@@ -22,26 +22,27 @@ from typing import Any, BinaryIO
 import numpy as np
 import xxhash
 
-from upcycle.checkpoint.tensor_source import INDEX, SINGLE, Entry, SafetensorsFolder, Source, chunks
+from innovator_rl.errors import StorageError, UserError
+from upcycle.checkpoint.tensor_source import INDEX, SINGLE, Entry, SafetensorsFolder, TensorSource, chunks
 from upcycle.model.architecture import write_json
 
-JOURNAL = "assembly.jsonl"
+JOURNAL = "assembly.jsonl"  # as in earlier releases, whose interrupted writes continue
 PARTIAL = ".partial"
-SPARE_BYTES = 500_000_000  # what a disk should have left afterwards
+SPARE_BYTES = 500_000_000  # to be left free on the disk
 
-Progress = Callable[[str], None]
+Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file and the tensors in it, in order."""
+    """One file and its tensors, in order."""
 
     file: str
     entries: dict[str, Entry]
 
     @property
     def header(self) -> bytes:
-        """The safetensors header, padded to 8 bytes, with its length before it."""
+        """The safetensors header with its length before it, padded to 8 bytes."""
         layout: dict[str, Any] = {"__metadata__": {"format": "pt"}}
         offset = 0
         for name, entry in self.entries.items():
@@ -57,12 +58,12 @@ class Shard:
 
     @property
     def bytes(self) -> int:
-        """Length of the file."""
+        """Size of the file in bytes."""
         return len(self.header) + sum(entry.bytes for entry in self.entries.values())
 
 
 def plan_shards(entries: Mapping[str, Entry], shard_bytes: int) -> list[Shard]:
-    """Tensors in order into files of at most `shard_bytes` of weights (a larger tensor has a file of its own)."""
+    """Assign tensors in order to files of at most `shard_bytes` of weights; a larger tensor gets its own file."""
     groups: list[dict[str, Entry]] = []
     filled = 0
     for name, entry in entries.items():
@@ -76,8 +77,8 @@ def plan_shards(entries: Mapping[str, Entry], shard_bytes: int) -> list[Shard]:
     return [Shard(f"model-{i:05d}-of-{len(groups):05d}.safetensors", group) for i, group in enumerate(groups, 1)]
 
 
-def checksum(source: Source, shard_bytes: int, progress: Progress) -> dict[str, str]:
-    """The checksum of every file that `write` would make, with nothing written."""
+def checksum(source: TensorSource, shard_bytes: int, progress: Progress) -> dict[str, str]:
+    """Compute the checksum (xxh3) of every file that `write` would make; nothing is written."""
     sums = {}
     for shard in plan_shards(source.entries, shard_bytes):
         sums[shard.file] = _stream(source, shard, None)
@@ -85,10 +86,18 @@ def checksum(source: Source, shard_bytes: int, progress: Progress) -> dict[str, 
     return sums
 
 
-def write(source: Source, folder: Path, shard_bytes: int, identity: str, progress: Progress) -> None:
-    """Write all shards, then the index. `identity` names the inputs: a folder begun with others is refused.
+def write(source: TensorSource, folder: Path, shard_bytes: int, identity: str, progress: Progress) -> None:
+    """Write all shards, then the index; `finish` completes the folder.
 
-    The caller adds the files that make the folder a checkpoint (config.json last), then calls `finish`.
+    Args:
+        source: The tensors.
+        folder: The folder to write; an interrupted write of the same inputs continues.
+        shard_bytes: Largest shard, in bytes of weights.
+        identity: Identifies the inputs.
+        progress: Receives one line per file.
+
+    Raises:
+        UserError: If the folder was begun with other inputs, already holds weights, or the disk is too small.
     """
     shards = plan_shards(source.entries, shard_bytes)
     journal = _Journal.open(folder, shards, identity, kept=True)
@@ -107,7 +116,10 @@ def write(source: Source, folder: Path, shard_bytes: int, identity: str, progres
 
 
 def finish(folder: Path, files: Iterable[Path], documents: Mapping[str, Any]) -> None:
-    """Copy `files`, write the JSON `documents` in order (the last one makes the folder whole), remove the journal."""
+    """Complete a folder: copy `files`, write the JSON `documents` in order, remove the journal.
+
+    The last document marks the folder as complete.
+    """
     for file in files:
         beside = folder / (file.name + PARTIAL)
         shutil.copyfile(file, beside)
@@ -117,10 +129,19 @@ def finish(folder: Path, files: Iterable[Path], documents: Mapping[str, Any]) ->
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
-def roll(source: Source, folder: Path, shard_bytes: int, identity: str, progress: Progress) -> dict[str, str]:
-    """Every shard written, read back from the disk, compared number by number, and deleted; the checksums of all.
+def round_trip(
+    source: TensorSource, folder: Path, shard_bytes: int, identity: str, progress: Progress
+) -> dict[str, str]:
+    """Write every shard, read it back from the disk, compare it number by number and delete it.
 
-    At most one shard is on the disk at a time. Killed and called again it goes on after the last finished shard.
+    At most one shard is on the disk at a time. An interrupted call continues after the last finished shard.
+
+    Returns:
+        Checksum (xxh3) of every file.
+
+    Raises:
+        StorageError: If a shard on disk differs from its source.
+        UserError: As in `write`.
     """
     shards = plan_shards(source.entries, shard_bytes)
     journal = _Journal.open(folder, shards, identity, kept=False)
@@ -137,16 +158,22 @@ def roll(source: Source, folder: Path, shard_bytes: int, identity: str, progress
     return journal.done
 
 
-def compare_shard(source: Source, folder: Path, shard: Shard) -> None:
-    """`ValueError` naming the first tensor on disk that differs from `source`."""
+def compare_shard(source: TensorSource, folder: Path, shard: Shard) -> None:
+    """Compare a shard on disk with its source.
+
+    Raises:
+        StorageError: With the first tensor that differs.
+    """
     single = _OneFile(folder / shard.file)
     try:
         for name, entry in shard.entries.items():
             if single.entries.get(name) != entry:
-                raise ValueError(f"{folder / shard.file}: {name} is not there as planned; write the folder again")
+                raise StorageError(
+                    f"{folder / shard.file}: {name} is missing or has another shape; write the folder again"
+                )
             for ours, theirs in zip(chunks(source, name), chunks(single, name), strict=True):
                 if ours.tobytes() != theirs.tobytes():
-                    raise ValueError(f"{folder / shard.file}: {name} differs from its source; write the folder again")
+                    raise StorageError(f"{folder / shard.file}: {name} differs from its source; write the folder again")
     finally:
         single.close()
 
@@ -162,7 +189,7 @@ class _OneFile(SafetensorsFolder):
         return {self._file: None}
 
 
-def _write_shard(source: Source, folder: Path, shard: Shard) -> str:
+def _write_shard(source: TensorSource, folder: Path, shard: Shard) -> str:
     partial = folder / (shard.file + PARTIAL)
     try:
         with partial.open("wb") as file:
@@ -177,8 +204,8 @@ def _write_shard(source: Source, folder: Path, shard: Shard) -> str:
     return digest
 
 
-def _stream(source: Source, shard: Shard, file: BinaryIO | None) -> str:
-    """A shard's bytes through the checksum and, if given, into `file`."""
+def _stream(source: TensorSource, shard: Shard, file: BinaryIO | None) -> str:
+    """Compute a shard's checksum and, if given, write its bytes to `file`."""
     state = xxhash.xxh3_64(shard.header)
     if file is not None:
         file.write(shard.header)
@@ -192,7 +219,7 @@ def _stream(source: Source, shard: Shard, file: BinaryIO | None) -> str:
 
 
 def file_checksum(path: Path) -> str:
-    """xxh3 of a file."""
+    """Return the checksum (xxh3) of a file."""
     state = xxhash.xxh3_64()
     with path.open("rb", buffering=0) as file:
         while block := file.read(1 << 22):
@@ -211,14 +238,14 @@ def _sync_folder(folder: Path) -> None:
 def _require_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed and free < needed + SPARE_BYTES:
-        raise ValueError(
-            f"{folder}: {free / 1e9:.1f} GB free, {(needed + SPARE_BYTES) / 1e9:.1f} GB needed; free some space, give "
-            "another folder, or rehearse with --rolling or --dry"
+        raise UserError(
+            f"{folder}: {free / 1e9:.1f} GB free, {(needed + SPARE_BYTES) / 1e9:.1f} GB needed; free some space or "
+            "give another folder"
         )
 
 
 class _Journal:
-    """Finished shards with their checksums, one line each, synced; the first line binds them to a plan and its inputs."""
+    """Finished shards with their checksums, one synced line each; the first line holds the layout and the inputs."""
 
     def __init__(self, path: Path, done: dict[str, str]) -> None:
         self._path, self.done = path, done
@@ -232,12 +259,12 @@ class _Journal:
         if not journal._path.exists():
             others = [p.name for p in folder.iterdir() if p.suffix == ".safetensors" or p.name == INDEX]
             if others:
-                raise ValueError(f"{folder}: already holds weights ({others[0]}); give an empty folder or remove it")
+                raise UserError(f"{folder}: already holds weights ({others[0]}); give an empty folder or remove it")
             journal._append(head)
             return journal
         lines = list(_whole_lines(journal._path))
         if not lines or lines[0] != head:
-            raise ValueError(
+            raise UserError(
                 f"{journal._path}: this folder was begun from other inputs or another configuration; remove {folder} "
                 "or give another folder"
             )
@@ -266,7 +293,7 @@ class _Journal:
 
 
 def _whole_lines(path: Path) -> Iterator[Any]:
-    """The journal's lines; one that a crash cut off is as if not written."""
+    """Yield the journal's lines up to one that a crash has cut off."""
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             yield json.loads(line)

@@ -1,7 +1,8 @@
-"""Tensors as streams: anything that lists its tensors and yields them by rows.
+"""Stream tensors from sources that list them and read them by rows.
 
-A checkpoint folder, a generated donor, a split and an export are all such sources, so they compose, and nothing ever
-holds more than some rows (and one coarse matrix). A tensor of shape (a, ..., z) is read as a x ... rows of z numbers.
+A checkpoint folder, a synthetic base model, a split and an export are all such sources. They compose, and none of them
+holds more than some rows and one coarse matrix in memory. A tensor of shape (a, ..., z) is read as a x ... rows of z
+numbers.
 """
 
 import json
@@ -16,7 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 import xxhash
 
-from upcycle.checkpoint.dtypes import STORAGE, Array, from_float32, size
+from innovator_rl.errors import StorageError, UserError
+from upcycle.checkpoint.dtypes import STORAGE, Array, from_float32, itemsize
 from upcycle.model.architecture import read_json
 
 INDEX = "model.safetensors.index.json"
@@ -27,58 +29,62 @@ HEADER_LIMIT = 100_000_000
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor's type (BF16, F16, F32) and shape."""
+    """Type (BF16, F16, F32) and shape of a tensor."""
 
     dtype: str
     shape: tuple[int, ...]
 
     @property
     def rows(self) -> int:
+        """Rows of the tensor read as a matrix."""
         return prod(self.shape[:-1])
 
     @property
     def width(self) -> int:
+        """Numbers of one row."""
         return self.shape[-1]
 
     @property
-    def numbers(self) -> int:
+    def numel(self) -> int:
+        """Numbers of the tensor."""
         return prod(self.shape)
 
     @property
     def bytes(self) -> int:
-        return self.numbers * size(self.dtype)
+        """Size in bytes."""
+        return self.numel * itemsize(self.dtype)
 
     @property
     def chunk_rows(self) -> int:
         """Rows of one chunk of about CHUNK_BYTES."""
-        return max(1, CHUNK_BYTES // (self.width * size(self.dtype)))
+        return max(1, CHUNK_BYTES // (self.width * itemsize(self.dtype)))
 
 
-class Source(Protocol):
+class TensorSource(Protocol):
     """Tensors that are listed and read by rows."""
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """Every tensor, in file order."""
+        """All tensors by name, in file order."""
         ...
 
     def rows(self, name: str, start: int, stop: int) -> Array:
-        """Rows `start` to `stop` of a tensor: (stop - start, width)."""
+        """Return rows `start` to `stop` of a tensor, (stop - start, width)."""
         ...
 
 
-def chunks(source: Source, name: str) -> Iterator[Array]:
-    """A whole tensor in order, some rows at a time."""
+def chunks(source: TensorSource, name: str) -> Iterator[Array]:
+    """Yield a whole tensor in order, some rows at a time."""
     entry = source.entries[name]
     for start in range(0, entry.rows, entry.chunk_rows):
         yield source.rows(name, start, min(start + entry.chunk_rows, entry.rows))
 
 
 class SafetensorsFolder:
-    """A checkpoint's weights on disk, read by position: the process's memory holds the rows asked for and nothing else.
+    """A checkpoint's weights on disk, read by position, so that only the rows asked for are in memory.
 
-    Opening checks every file's header against its length and against the index; a file that is missing, short, corrupt
-    or listed wrongly is a `ValueError` that names it.
+    Opening checks every file's header against its length and against the index. A file that is missing, short, corrupt
+    or listed wrongly raises a `UserError` that names it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,12 +96,12 @@ class SafetensorsFolder:
             found = _read_header(file)
             for name, (entry, offset) in found.items():
                 if name in self.entries:
-                    raise ValueError(
+                    raise UserError(
                         f"{file}: tensor {name} is also in {self._place[name][0].name}; fetch the folder again"
                     )
                 self.entries[name], self._place[name] = entry, (file, offset)
             if listed is not None and listed - found.keys():
-                raise ValueError(
+                raise UserError(
                     f"{file}: lacks {sorted(listed - found.keys())[0]}, which {INDEX} places there; fetch it again"
                 )
 
@@ -104,24 +110,29 @@ class SafetensorsFolder:
         if index.is_file():
             weight_map = read_json(index, "fetch the checkpoint again").get("weight_map")
             if not isinstance(weight_map, dict):
-                raise ValueError(f"{index}: has no weight_map; fetch the checkpoint again")
+                raise UserError(f"{index}: has no weight_map; fetch the checkpoint again")
             files: dict[Path, set[str] | None] = {}
             for name, file in weight_map.items():
                 files.setdefault(self.folder / Path(str(file)).name, set()).add(name)  # type: ignore[union-attr]
             return files
         if (self.folder / SINGLE).is_file():
             return {self.folder / SINGLE: None}
-        raise ValueError(
+        raise UserError(
             f"{self.folder}: holds neither {INDEX} nor {SINGLE}; give the folder of a safetensors checkpoint"
         )
 
     def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width).
+
+        Raises:
+            StorageError: If the file has become shorter since it was opened.
+        """
         entry = self.entries[name]
         file, offset = self._place[name]
-        stride = entry.width * size(entry.dtype)
+        stride = entry.width * itemsize(entry.dtype)
         buffer = bytearray((stop - start) * stride)
         if self._read(file, offset + start * stride, buffer) != len(buffer):
-            raise ValueError(f"{file}: ends inside tensor {name}; fetch the file again")
+            raise StorageError(f"{file}: ends inside tensor {name}; fetch the file again")
         return np.frombuffer(buffer, STORAGE[entry.dtype]).reshape(stop - start, entry.width)
 
     def _read(self, file: Path, offset: int, buffer: bytearray) -> int:
@@ -136,7 +147,7 @@ class SafetensorsFolder:
         return done
 
     def close(self) -> None:
-        """Give the file handles back."""
+        """Close all files."""
         while self._open:
             os.close(self._open.popitem()[1])
 
@@ -145,7 +156,7 @@ class SafetensorsFolder:
 
 
 def _read_header(file: Path) -> dict[str, tuple[Entry, int]]:
-    """A safetensors file's tensors with their absolute offsets; the file's length must be what the header promises."""
+    """Read the tensors of a safetensors file and their absolute offsets, and check the length of the file."""
     try:
         length = file.stat().st_size
         with file.open("rb") as handle:
@@ -155,12 +166,12 @@ def _read_header(file: Path) -> dict[str, tuple[Entry, int]]:
             header = json.loads(handle.read(header_size))
         found, end = _header_entries(header, 8 + header_size)
     except FileNotFoundError:
-        raise ValueError(f"{file}: no such file, though {INDEX} lists it; fetch it again") from None
+        raise UserError(f"{file}: no such file, though {INDEX} lists it; fetch it again") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ValueError(f"{file}: is not a whole safetensors file ({error}); fetch it again") from None
+        raise UserError(f"{file}: is not a whole safetensors file ({error}); fetch it again") from None
     if end != length:
-        raise ValueError(
-            f"{file}: has {length} bytes where its header promises {end}: cut off or overwritten; fetch it again"
+        raise UserError(
+            f"{file}: has {length} bytes, but its header describes {end}: cut off or overwritten; fetch it again"
         )
     return found
 
@@ -180,10 +191,11 @@ def _header_entries(header: dict[str, Any], base: int) -> tuple[dict[str, tuple[
     return found, base + end
 
 
-class Generated:
-    """A donor that needs no disk: every tensor is the same normally distributed numbers read from another place.
+class SyntheticSource:
+    """Synthetic weights that need no disk, for dry runs at full size.
 
-    For rehearsals at full size: rows cost a copy, two reads are equal, and two tensors differ.
+    Every tensor reads one pool of normally distributed numbers from another place, so rows cost a copy, two reads are
+    equal, and two tensors differ.
     """
 
     STD = 0.02
@@ -191,7 +203,14 @@ class Generated:
     def __init__(
         self, shapes: Mapping[str, tuple[int, ...]], dtype: str = "BF16", seed: int = 0, pool: int = 1_048_573
     ) -> None:
-        """`pool` different numbers; a prime, so that rows do not repeat."""
+        """Draw the pool.
+
+        Args:
+            shapes: Shape of each tensor.
+            dtype: BF16, F16 or F32.
+            seed: Seed of the numbers.
+            pool: How many numbers are drawn; a prime, so that rows do not repeat.
+        """
         self.entries = {name: Entry(dtype, shape) for name, shape in shapes.items()}
         values = np.random.default_rng(seed).standard_normal(pool, np.float32) * np.float32(self.STD)
         once = from_float32(values, dtype)
@@ -199,6 +218,7 @@ class Generated:
         self._seed, self._size = seed, pool
 
     def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width)."""
         width = self.entries[name].width
         at = (xxhash.xxh32_intdigest(name.encode(), self._seed) + start * width) % self._size
         count = (stop - start) * width
@@ -211,13 +231,22 @@ class Generated:
         return result.reshape(stop - start, width)
 
 
-def require(source: Source, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """`ValueError` naming the first tensor that `source` lacks or has in another shape."""
+def require(source: TensorSource, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Check that a source has all tensors in their shapes.
+
+    Args:
+        source: The source.
+        shapes: Shape of each tensor that it must have.
+        where: What the messages name as the source.
+
+    Raises:
+        UserError: With the first tensor that is missing or has another shape.
+    """
     for name, shape in shapes.items():
         entry = source.entries.get(name)
         if entry is None:
-            raise ValueError(f"{where}: lacks the tensor {name}; fetch or write the folder again")
+            raise UserError(f"{where}: lacks the tensor {name}; fetch or write the folder again")
         if entry.shape != shape:
-            raise ValueError(
+            raise UserError(
                 f"{where}: {name} has shape {list(entry.shape)}, config.json means {list(shape)}; give matching files"
             )

@@ -1,6 +1,7 @@
-"""Between sources and torch modules: load a model by rows, and a model's tensors as a source.
+"""Move weights between sources and torch modules.
 
-A parameter that FSDP2 has cut along its first dimension reads only its own rows, so no rank ever holds the whole model.
+A parameter that FSDP2 has sharded along its first dimension reads only its own rows, so no rank ever holds the whole
+model.
 """
 
 from collections.abc import Mapping
@@ -12,22 +13,27 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
+from innovator_rl.errors import UserError
 from upcycle.checkpoint.dtypes import Array
-from upcycle.checkpoint.tensor_source import Entry, Source
+from upcycle.checkpoint.tensor_source import Entry, TensorSource
 
-TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
-SHORT = {dtype: short for short, dtype in TORCH.items()}
+TORCH_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+SHORT = {dtype: short for short, dtype in TORCH_DTYPES.items()}
 
 
 @torch.no_grad()
-def load_weights(model: nn.Module, source: Source) -> None:
-    """Fill every parameter and buffer named in `source`, cast to its own type; `ValueError` names one that is missing."""
+def load_weights(model: nn.Module, source: TensorSource) -> None:
+    """Fill every parameter and buffer of a model from a source, cast to its own type.
+
+    Raises:
+        UserError: If the source lacks one of them.
+    """
     state = model.state_dict(keep_vars=True)
     if getattr(getattr(model, "spec", None), "tied", False):
         state.pop("lm_head.weight", None)
     for name, tensor in state.items():
         if name not in source.entries:
-            raise ValueError(f"the weights lack {name}; give the folder of a matching model")
+            raise UserError(f"the weights lack {name}; give the folder of a matching model")
         if isinstance(tensor, DTensor):
             shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
             assert tuple(shape[1:]) == tuple(tensor.shape[1:]), "only the first dimension is sharded"
@@ -37,8 +43,8 @@ def load_weights(model: nn.Module, source: Source) -> None:
             _fill(tensor, source, name, 0)
 
 
-def _fill(target: torch.Tensor, source: Source, name: str, first: int) -> None:
-    """`target` holds the rows of the leading dimension from `first` on."""
+def _fill(target: torch.Tensor, source: TensorSource, name: str, first: int) -> None:
+    """Fill `target`, which holds the rows of the leading dimension from `first` on."""
     entry = source.entries[name]
     if target.numel() == 0:
         return
@@ -56,7 +62,7 @@ def _fill(target: torch.Tensor, source: Source, name: str, first: int) -> None:
 
 
 def as_tensor(values: Array, dtype: str) -> torch.Tensor:
-    """Rows of a source as a torch tensor of their own type."""
+    """Return rows of a source as a torch tensor of the same type, which is one of BF16, F16 and F32."""
     values = np.ascontiguousarray(values)
     if not values.flags.writeable:
         values = values.copy()
@@ -64,14 +70,15 @@ def as_tensor(values: Array, dtype: str) -> torch.Tensor:
     return tensor.view(torch.bfloat16) if dtype == "BF16" else tensor
 
 
-class InMemory:
-    """Tensors of a module or a state dict as a source."""
+class StateDictSource:
+    """The tensors of a module or a state dict as a source."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self._tensors = {name: tensor.detach() for name, tensor in tensors.items()}
         self.entries = {name: Entry(SHORT[tensor.dtype], tuple(tensor.shape)) for name, tensor in self._tensors.items()}
 
     def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width)."""
         entry = self.entries[name]
         part = self._tensors[name].reshape(-1, entry.width)[start:stop].cpu().contiguous()
         return (part.view(torch.int16).numpy().view(np.uint16)) if entry.dtype == "BF16" else part.numpy()

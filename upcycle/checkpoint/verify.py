@@ -1,14 +1,14 @@
-"""Is an exported checkpoint the native model, and still of the paper's form after later training?
+"""Verify that an exported checkpoint is the trained model, and still of the paper's form after later training.
 
-Checks, each with its figure and bound:
+Each check has a result and a bound:
 
-- `form`: the configuration says what the paper's form needs, every weight is finite, the shared expert's gate is
-  exactly zero and so is every null expert. Needs the checkpoint alone, so it also judges one that RL has trained.
-- `tensors`: every exported tensor equals the native one's image, bit for bit (streamed).
-- `shared path`: sigmoid(0) x doubled network = native shared expert, bitwise, layer by layer in the stored type.
+- `form`: the configuration has the paper's form, every weight is finite, and the shared expert's gate is exactly zero.
+  This needs the checkpoint alone, so it also applies to one that RL has trained.
+- `tensors`: every exported tensor is bitwise what the training format exports to (streamed).
+- `shared path`: sigmoid(0) x doubled network is bitwise the trained shared expert, layer by layer in the stored type.
 - `routing`: the same experts and gates for the same hidden states, layer by layer.
-- `logits`: native = transformers over the whole model in float32, if it fits the memory.
-- `vllm`: log-probabilities of vLLM, in a process of its own, against transformers.
+- `logits`: both models agree over the whole network in float32, if they fit the memory.
+- `vllm`: log-probabilities of vLLM, in its own process, agree with transformers.
 """
 
 import copy
@@ -22,12 +22,12 @@ import psutil
 import torch
 import transformers
 
-from upcycle.checkpoint.dtypes import BY_NAME, not_finite
-from upcycle.checkpoint.hf_export import SHARED_GATE, Export, hf_config
-from upcycle.checkpoint.readers import native_source
-from upcycle.checkpoint.tensor_source import SafetensorsFolder, Source, chunks
-from upcycle.checkpoint.torch_io import TORCH, as_tensor, load_weights
-from upcycle.model.architecture import Spec, read_json
+from upcycle.checkpoint.dtypes import SHORT_NAME, not_finite
+from upcycle.checkpoint.hf_export import SHARED_GATE, ExportSource, hf_config
+from upcycle.checkpoint.readers import open_training_folder
+from upcycle.checkpoint.tensor_source import SafetensorsFolder, TensorSource, chunks
+from upcycle.checkpoint.torch_io import TORCH_DTYPES, as_tensor, load_weights
+from upcycle.model.architecture import ModelSpec, read_json
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.model.moe_layers import Router, SwiGLU
 
@@ -39,7 +39,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: what was compared, whether it holds, the figure and its bound."""
+    """Result of one check: what was compared, whether it holds, the measured value and its bound."""
 
     name: str
     ok: bool
@@ -48,18 +48,31 @@ class Check:
 
 
 def verify(
-    checkpoint: Path, native: Path | None, *, logits: bool = True, progress: Callable[[str], None] = print
+    checkpoint: Path, training: Path | None, *, logits: bool = True, progress: Callable[[str], None] = print
 ) -> Iterator[Check]:
-    """Checks of an exported checkpoint, one after another; without `native` only those that need none."""
+    """Run the checks of an exported checkpoint, one after another.
+
+    Args:
+        checkpoint: Folder of the exported checkpoint.
+        training: The folder in the training format that it must equal; without one, only its form is checked.
+        logits: Whether to compare the whole model's logits.
+        progress: Receives one line before each long check.
+
+    Yields:
+        One result per check.
+
+    Raises:
+        UserError: If a folder cannot be read.
+    """
     config = read_json(checkpoint / "config.json", "give the folder of an exported checkpoint")
     exported = SafetensorsFolder(checkpoint)
     yield from _form(config, exported)
-    if native is None:
+    if training is None:
         return
-    spec, source = native_source(native)
+    spec, source = open_training_folder(training)
     yield _config_agrees(spec, config)
     progress("comparing every tensor")
-    yield _tensors(exported, Export(spec, source, str(config["dtype"])))
+    yield _tensors(exported, ExportSource(spec, source, str(config["dtype"])))
     progress("comparing the shared path and the routing, layer by layer")
     hf = hf_settings(config)
     states = torch.randn(TOKENS, spec.hidden, generator=torch.Generator().manual_seed(SEED))
@@ -69,7 +82,7 @@ def verify(
         yield _logits(spec, source, checkpoint, progress)
 
 
-def _form(config: dict[str, Any], exported: Source) -> Iterator[Check]:
+def _form(config: dict[str, Any], exported: TensorSource) -> Iterator[Check]:
     wanted = {"model_type": "qwen2_moe", "decoder_sparse_step": 1, "qkv_bias": True, "ungated_shared_expert": True}
     wrong = [f"{key} = {config.get(key)!r}" for key, value in wanted.items() if config.get(key) != value]
     if config.get("mlp_only_layers"):
@@ -94,23 +107,21 @@ def _form(config: dict[str, Any], exported: Source) -> Iterator[Check]:
     )
 
 
-def _config_agrees(spec: Spec, config: dict[str, Any]) -> Check:
-    wanted = hf_config(spec, BY_NAME[str(config["dtype"])])
+def _config_agrees(spec: ModelSpec, config: dict[str, Any]) -> Check:
+    wanted = hf_config(spec, SHORT_NAME[str(config["dtype"])])
     keys = ("num_experts", "num_experts_per_tok", "norm_topk_prob", "moe_intermediate_size", "num_hidden_layers")
-    wrong = [
-        f"{key} = {config.get(key)!r}, native means {wanted[key]!r}" for key in keys if config.get(key) != wanted[key]
-    ]
-    return Check("configuration", not wrong, "; ".join(wrong) or "agrees with the native model", "equal")
+    wrong = [f"{key} = {config.get(key)!r}, expected {wanted[key]!r}" for key in keys if config.get(key) != wanted[key]]
+    return Check("configuration", not wrong, "; ".join(wrong) or "agrees with the training-format model", "equal")
 
 
-def _tensors(exported: Source, wanted: Source) -> Check:
+def _tensors(exported: TensorSource, wanted: TensorSource) -> Check:
     names = wanted.entries.keys() ^ exported.entries.keys()
     differing = sorted(names) or [name for name in wanted.entries if not _equal(exported, wanted, name)]
     figure = f"{differing[0]} differs" if differing else f"{len(wanted.entries)} tensors equal"
     return Check("tensors", not differing, figure, "bitwise")
 
 
-def _equal(one: Source, other: Source, name: str) -> bool:
+def _equal(one: TensorSource, other: TensorSource, name: str) -> bool:
     if one.entries[name] != other.entries[name]:
         return False
     return all(np.array_equal(_bits(a), _bits(b)) for a, b in zip(chunks(one, name), chunks(other, name), strict=True))
@@ -121,14 +132,14 @@ def _bits(values: Any) -> Any:
 
 
 def hf_settings(config: dict[str, Any]) -> Any:
-    """transformers' configuration object of an exported checkpoint."""
+    """Build transformers' configuration object of an exported checkpoint."""
     settings = {
         key: value for key, value in copy.deepcopy(config).items() if key not in ("model_type", "architectures")
     }
     return transformers.AutoConfig.for_model("qwen2_moe", **settings)
 
 
-def _fill(module: torch.nn.Module, source: Source, prefix: str, dtype: torch.dtype) -> torch.nn.Module:
+def _fill(module: torch.nn.Module, source: TensorSource, prefix: str, dtype: torch.dtype) -> torch.nn.Module:
     module.to(dtype)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -139,14 +150,16 @@ def _fill(module: torch.nn.Module, source: Source, prefix: str, dtype: torch.dty
 
 
 @torch.no_grad()
-def _shared_path(spec: Spec, native: Source, exported: Source, hf: Any, states: torch.Tensor) -> Check:
+def _shared_path(
+    spec: ModelSpec, training: TensorSource, exported: TensorSource, hf: Any, states: torch.Tensor
+) -> Check:
     from transformers.models.qwen2_moe.modeling_qwen2_moe import Qwen2MoeMLP
 
-    dtype = TORCH[exported.entries["model.embed_tokens.weight"].dtype]
+    dtype = TORCH_DTYPES[exported.entries["model.embed_tokens.weight"].dtype]
     x, differing = states.to(dtype), 0
     for layer in range(spec.layers):
         root = f"model.layers.{layer}.mlp"
-        ours = _fill(SwiGLU(spec.hidden, spec.intermediate), native, f"{root}.shared_expert", dtype)(x)
+        ours = _fill(SwiGLU(spec.hidden, spec.intermediate), training, f"{root}.shared_expert", dtype)(x)
         theirs = _fill(Qwen2MoeMLP(hf, spec.intermediate), exported, f"{root}.shared_expert", dtype)(x)
         gate = _fill(torch.nn.Linear(spec.hidden, 1, bias=False), exported, f"{root}.shared_expert_gate", dtype)(x)
         differing += int((ours * spec.shared_weight != torch.sigmoid(gate) * theirs).sum())
@@ -155,13 +168,13 @@ def _shared_path(spec: Spec, native: Source, exported: Source, hf: Any, states: 
 
 
 @torch.no_grad()
-def _routing(spec: Spec, native: Source, exported: Source, hf: Any, states: torch.Tensor) -> Check:
+def _routing(spec: ModelSpec, training: TensorSource, exported: TensorSource, hf: Any, states: torch.Tensor) -> Check:
     from transformers.models.qwen2_moe.modeling_qwen2_moe import Qwen2MoeTopKRouter
 
     other, largest = 0, 0.0
     for layer in range(spec.layers):
         name = f"model.layers.{layer}.mlp.gate"
-        ours = _fill(Router(spec), native, name, torch.float32)(states)
+        ours = _fill(Router(spec), training, name, torch.float32)(states)
         _, gates, selected = _fill(Qwen2MoeTopKRouter(hf), exported, name, torch.float32)(states)
         mine, theirs = ours.selected.sort(-1), selected.sort(-1)
         other += int((mine.values != theirs.values).any(-1).sum())
@@ -172,8 +185,8 @@ def _routing(spec: Spec, native: Source, exported: Source, hf: Any, states: torc
 
 
 @torch.no_grad()
-def _logits(spec: Spec, native: Source, checkpoint: Path, progress: Callable[[str], None]) -> Check:
-    numbers = sum(entry.numbers for entry in native.entries.values())
+def _logits(spec: ModelSpec, training: TensorSource, checkpoint: Path, progress: Callable[[str], None]) -> Check:
+    numbers = sum(entry.numel for entry in training.entries.values())
     needed, free = 2 * 4 * numbers * 1.1, psutil.virtual_memory().available
     if needed > free:
         figure = f"left out: both models in float32 need {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free"
@@ -181,7 +194,7 @@ def _logits(spec: Spec, native: Source, checkpoint: Path, progress: Callable[[st
     progress("comparing logits of the whole model in float32")
     tokens = torch.randint(spec.vocabulary, (2, TOKENS // 4), generator=torch.Generator().manual_seed(SEED))
     ours = InnovatorForCausalLM(spec).float().eval()
-    load_weights(ours, native)
+    load_weights(ours, training)
     mine = ours(tokens).logits
     del ours
     hf: Any = transformers

@@ -1,7 +1,7 @@
-"""vLLM against transformers on an exported checkpoint: greedy tokens and their log-probabilities.
+"""Compare vLLM with transformers on an exported checkpoint: greedy tokens and their log-probabilities.
 
-`compare` starts `python -m upcycle.checkpoint.verify_vllm FOLDER DTYPE` with a time limit, so that an engine that hangs or runs
-out of memory is a failed check and nothing else. transformers then scores vLLM's own tokens, one model in memory at a time.
+`compare` starts this module in a process of its own with a time limit, so that an engine that hangs or runs out of
+memory is one failed check. transformers then scores vLLM's own tokens, with one model in memory at a time.
 """
 
 import json
@@ -22,21 +22,32 @@ MARK = "VLLM-TOKENS "
 
 
 def prompts(vocabulary: int) -> list[list[int]]:
-    """Random token ids, the same every time."""
+    """Return random prompts of token ids, the same on every call."""
     import numpy as np
 
     return np.random.default_rng(SEED).integers(0, vocabulary, (PROMPTS, PROMPT_TOKENS)).tolist()
 
 
 def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[str, str]) -> Check:
-    """The check `vllm`; left out, and said so, where vLLM is not installed. `environment` is added to the engine's own."""
+    """Run the check `vllm`; where vLLM is not installed, the result says that it was left out.
+
+    Args:
+        checkpoint: Folder of the exported checkpoint.
+        dtype: Type of the computation, float32 or bfloat16.
+        seconds: Time limit of vLLM's process.
+        environment: Environment variables of that process, added to this one's.
+    """
     bound = f"{BOUNDS[dtype]:g} nat in {dtype}"
     if find_spec("vllm") is None:
         return Check("vllm", True, "left out: vllm is not installed", bound)
-    command = [sys.executable, "-m", "upcycle.checkpoint.verify_vllm", str(checkpoint.absolute()), dtype]
     settings = {**os.environ, **environment, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen(
-        command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        worker_command(checkpoint, dtype),
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         output, errors = process.communicate(timeout=seconds)
@@ -50,6 +61,12 @@ def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[s
         cause = causes[-1].strip()[-300:] if causes else "no error message"
         return Check("vllm", False, f"the engine failed with exit code {process.returncode}: {cause}", bound)
     return _scored(checkpoint, dtype, json.loads(lines[-1].removeprefix(MARK)), bound)
+
+
+def worker_command(checkpoint: Path, dtype: str) -> list[str]:
+    """Return the command line of the process that runs vLLM; a folder `upcycle` in the current directory is ignored."""
+    module = ["innovator_rl._sibling_packages", "upcycle.checkpoint.verify_vllm"]
+    return [sys.executable, "-m", *module, str(checkpoint.absolute()), dtype]
 
 
 def _scored(checkpoint: Path, dtype: str, answers: list[Any], bound: str) -> Check:
@@ -74,11 +91,11 @@ def _scored(checkpoint: Path, dtype: str, answers: list[Any], bound: str) -> Che
 
 
 def generate(checkpoint: str, dtype: str) -> list[dict[str, Any]]:
-    """vLLM's greedy continuation of the prompts and its log-probabilities."""
-    import vllm
+    """Generate vLLM's greedy continuation of the prompts, with log-probabilities."""
+    vocabulary = json.loads((Path(checkpoint) / "config.json").read_text())["vocab_size"]
+    import vllm  # after the checkpoint's own mistakes, because it takes seconds
 
     library: Any = vllm  # its argument types name every literal
-    vocabulary = json.loads((Path(checkpoint) / "config.json").read_text())["vocab_size"]
     engine = library.LLM(checkpoint, dtype=dtype, enforce_eager=True, max_model_len=128, skip_tokenizer_init=True)
     greedy = library.SamplingParams(temperature=0, max_tokens=TOKENS, logprobs=1, ignore_eos=True, detokenize=False)
     results = engine.generate([{"prompt_token_ids": p} for p in prompts(vocabulary)], greedy, use_tqdm=False)

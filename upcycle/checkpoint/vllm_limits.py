@@ -1,27 +1,32 @@
-"""What the exported checkpoint meets in vLLM's Qwen2-MoE class: sizes it cannot take, and the parallelism it allows.
+"""Describe the limits of vLLM's Qwen2-MoE class: sizes it cannot take, and the parallelism it allows.
 
-Read from vLLM 0.28: attention takes head_dim = hidden_size / heads, a tensor-parallel degree must divide the heads and
-the experts' width (key-value heads are repeated when the degree is a multiple of theirs), the CPU's expert kernel works
+As of vLLM 0.28, attention takes head_dim = hidden_size / heads, a tensor-parallel degree must divide the heads and the
+experts' width (key-value heads are repeated when the degree is a multiple of theirs), and the CPU's expert kernel works
 in blocks of 32.
 """
 
-from upcycle.model.architecture import Spec
+from innovator_rl.errors import UserError
+from upcycle.model.architecture import ModelSpec
 
 CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 CPU_BLOCK = 32
 
 
-def require_servable(spec: Spec) -> None:
-    """`ValueError` for a shape that a Qwen2-MoE checkpoint cannot express."""
+def require_servable(spec: ModelSpec) -> None:
+    """Check that a Qwen2-MoE checkpoint can express a shape.
+
+    Raises:
+        UserError: If it cannot.
+    """
     if spec.head_dim * spec.heads != spec.hidden:
-        raise ValueError(
-            f"donor's head_dim = {spec.head_dim}: vLLM's Qwen2-MoE takes hidden_size / num_attention_heads = "
-            f"{spec.hidden / spec.heads:g}; give a donor where both agree"
+        raise UserError(
+            f"base model's head_dim = {spec.head_dim}: vLLM's Qwen2-MoE takes hidden_size / num_attention_heads = "
+            f"{spec.hidden / spec.heads:g}; give a base model where both agree"
         )
 
 
-def tensor_parallel_degrees(spec: Spec) -> list[int]:
-    """The tensor-parallel degrees up to 64 that the checkpoint allows."""
+def tensor_parallel_degrees(spec: ModelSpec) -> list[int]:
+    """Return the tensor-parallel degrees up to 64 that a checkpoint allows."""
     return [
         degree
         for degree in range(1, 65)
@@ -32,8 +37,8 @@ def tensor_parallel_degrees(spec: Spec) -> list[int]:
     ]
 
 
-def serving_notes(spec: Spec) -> list[str]:
-    """What to know before serving, one sentence each."""
+def serving_notes(spec: ModelSpec) -> list[str]:
+    """Return notes on serving a checkpoint, one sentence each."""
     degrees = ", ".join(map(str, tensor_parallel_degrees(spec)))
     notes = [f"tensor_parallel: {degrees}; beyond that use expert or data parallelism"]
     if spec.head_dim not in CPU_HEAD_SIZES:
@@ -41,7 +46,7 @@ def serving_notes(spec: Spec) -> list[str]:
     for name, width in (("hidden_size", spec.hidden), ("fine expert width", spec.fine)):
         if width % CPU_BLOCK:
             notes.append(
-                f"{name} {width}: not a multiple of {CPU_BLOCK}, which vLLM's CPU expert kernel wants; "
+                f"{name} {width}: not a multiple of {CPU_BLOCK}, which vLLM's CPU expert kernel requires; "
                 "choose another mixture.split or serve on a GPU"
             )
     if spec.fine % 128:

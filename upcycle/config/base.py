@@ -1,15 +1,5 @@
-"""The base of every configuration section: no unknown keys, no silent conversions, no later changes."""
+"""Base class and number types of every configuration section, shared with the run configuration."""
 
-from typing import Annotated
+from innovator_rl.config.schema import Names, PositiveFloat, PositiveInt, Section
 
-from pydantic import BaseModel, ConfigDict, Field
-
-Names = Annotated[tuple[str, ...], Field(strict=False)]  # YAML has lists only
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """A group of settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+__all__ = ["Names", "PositiveFloat", "PositiveInt", "Section"]

@@ -1,8 +1,8 @@
-"""What an upcycling is: the donor, the disciplines, the mixture's shape and the budget of each stage, with one default each.
+"""Define the configuration of an upcycling run, with one default for each setting.
 
 The defaults are the paper's shape (arXiv 2507.18671): every feed-forward network becomes a shared expert beside
 disciplines x 8 experts of one eighth its width, 8 of them active, top-k before softmax. `load` reads a YAML file and
-`key=value` words and reports every mistake as one line with key, value and what is accepted.
+`key=value` arguments and reports every mistake in one line with the key, the value and the accepted values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from innovator_rl.config.load import apply_overrides, read_yaml
+from innovator_rl.errors import UserError
+from upcycle.config.aliases import current_document, current_overrides
 from upcycle.config.base import PositiveFloat, PositiveInt, Section
 from upcycle.config.stages import (
     DataConfig,
-    DenseConfig,
-    EngineConfig,
-    InductConfig,
-    IntegrateConfig,
-    RouteConfig,
-    Sources,
+    TextSources,
+    TrainDenseConfig,
+    TrainerConfig,
+    TrainExpertsConfig,
+    TrainJointConfig,
+    TrainRouterConfig,
 )
 
 Form = Literal["literal", "zero_down", "half"]
@@ -32,7 +34,7 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 
 
 class MixtureConfig(Section):
-    """The shape of the mixture and how its parts add up."""
+    """Shape of the mixture and the factors on its parts."""
 
     split: PositiveInt = Field(
         default=8, description="m: each coarse expert is cut into this many finer ones (equation 2)."
@@ -41,7 +43,7 @@ class MixtureConfig(Section):
     form: Form = Field(
         default="zero_down",
         description="How a coarse expert joins the original network: literal (the paper's sum of two copies), "
-        "zero_down (the copy's down projection starts at zero: step 0 is the donor), half (mean of the two).",
+        "zero_down (the copy's down projection starts at zero: step 0 is the base model), half (mean of the two).",
     )
     gating: Gating = Field(
         default="topk_softmax",
@@ -65,7 +67,7 @@ class MixtureConfig(Section):
 
 
 class ExportConfig(Section):
-    """The checkpoint that is handed over."""
+    """Format of the exported checkpoint."""
 
     dtype: ExportDType = Field(default="keep", description="Type of the exported weights; keep: as trained.")
     shard_bytes: Annotated[int, Field(ge=1_000_000)] = Field(
@@ -74,39 +76,38 @@ class ExportConfig(Section):
 
 
 class UpcycleConfig(Section):
-    """One upcycling, from a dense donor to the exported mixture."""
+    """One upcycling run, from a dense base model to the exported mixture."""
 
     name: Word = Field(default="upcycle", description="Name of the run; its folder is RUNS_DIR/NAME.")
     runs_dir: str = Field(default="runs", description="Folder of all runs.")
     seed: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Seed of the router's start and of the data order."
+        default=0, description="Seed of the router's initial weights and of the data order."
     )
-    donor: str = Field(
-        min_length=1, description="Dense checkpoint: a folder, a hub id, or a model made here without a hub."
-    )
-    donor_config: dict[str, Any] = Field(
+    base_model: str = Field(min_length=1, description="Dense checkpoint: a folder, a hub id, or a built-in model.")
+    base_config: dict[str, Any] = Field(
         default={},
-        description="The donor's config.json, for `plan` and rehearsals where the donor is not at hand; where it is, "
-        "the donor's own counts and must agree.",
+        description="The base model's config.json, for `plan` and `dry-run` on machines without the base model. Where the "
+        "base model is present, its own config.json is used and must agree.",
     )
-    disciplines: dict[Word, Sources] = Field(
-        min_length=1, description="Discipline to its text sources; each becomes one coarse expert, in this order."
+    disciplines: dict[Word, TextSources] = Field(
+        min_length=1,
+        description="Text sources of each discipline; each discipline becomes one coarse expert, in this order.",
     )
-    general: Sources = Field(default=(), description="Sources of general text.")
+    general: TextSources = Field(default=(), description="Sources of general text.")
     mixture: MixtureConfig = MixtureConfig()
     data: DataConfig = DataConfig()
-    induct: InductConfig = InductConfig()
-    route: RouteConfig = RouteConfig()
-    integrate: IntegrateConfig = IntegrateConfig()
-    dense: DenseConfig = DenseConfig()
-    engine: EngineConfig = EngineConfig()
+    train_experts: TrainExpertsConfig = TrainExpertsConfig()
+    train_router: TrainRouterConfig = TrainRouterConfig()
+    train_joint: TrainJointConfig = TrainJointConfig()
+    train_dense: TrainDenseConfig = TrainDenseConfig()
+    trainer: TrainerConfig = TrainerConfig()
     export: ExportConfig = ExportConfig()
 
     @model_validator(mode="after")
     def _enough_experts(self) -> "UpcycleConfig":
         slots = len(self.disciplines) * self.mixture.split + self.mixture.null_experts
         if self.mixture.top_k > slots:
-            raise ValueError(
+            raise UserError(
                 f"mixture.top_k = {self.mixture.top_k}: only {slots} experts ({len(self.disciplines)} disciplines x "
                 f"mixture.split {self.mixture.split} + {self.mixture.null_experts} null); set at most {slots}"
             )
@@ -114,27 +115,43 @@ class UpcycleConfig(Section):
 
     @property
     def folder(self) -> Path:
-        """Where this run's stages are written."""
+        """Folder to which the stages write their results."""
         return Path(self.runs_dir) / self.name
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> UpcycleConfig:
-    """The upcycling that a YAML file and `key=value` overrides describe.
+    """Load the configuration that a YAML file and `key=value` overrides describe.
 
     Raises:
-        ValueError: with one line a mistake.
+        UserError: With one line per mistake.
     """
-    return validate(apply_overrides(read_yaml(path), overrides), str(path))
+    return validate(read_document(path, overrides), str(path))
+
+
+def read_document(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML file and lay `key=value` overrides over it, without checking it against the schema.
+
+    Keys of the previous release are returned under today's names.
+    """
+    return apply_overrides(current_document(read_yaml(path)), current_overrides(overrides))
 
 
 def validate(document: Mapping[str, Any], origin: str = "configuration") -> UpcycleConfig:
-    """A plain mapping checked against the schema."""
-    document = {key: _filled(value) for key, value in document.items()}
+    """Check a plain mapping against the schema.
+
+    Args:
+        document: Keys and values as in the YAML file, keys of the previous release included.
+        origin: What the messages name as the place of a mistake.
+
+    Raises:
+        UserError: With one line per mistake.
+    """
+    document = {key: _filled(value) for key, value in current_document(document).items()}
     try:
         return UpcycleConfig.model_validate(document)
     except ValidationError as error:
         lines = dict.fromkeys(_sentence(item) for item in error.errors(include_url=False))
-    raise ValueError("\n".join(f"{origin}: {line}" for line in lines))
+    raise UserError("\n".join(f"{origin}: {line}" for line in lines))
 
 
 def _filled(value: Any) -> Any:

@@ -1,12 +1,12 @@
-"""Text as token files, token files as packed sequences, and which sequences make which batch.
+"""Tokenize text into files, pack it into sequences, and schedule which sequences make which batch.
 
-A corpus is tokenized once into two arrays on disk a discipline and split: the tokens of all its documents end to end,
-each ended by the end token, and each token's position in its document. A sequence is a window of them; attention and
-loss stop at document borders. Reading is by memory map, so a corpus may be larger than memory.
+The text of a discipline and split is tokenized once into two arrays on disk: the tokens of all its documents end to
+end, each document closed by the end token, and each token's position in its document. A sequence is a window of them;
+attention and loss stop at document borders. Files are memory-mapped, so a corpus may be larger than memory.
 
-Which sequences a step sees is a function of (seed, step) alone: a resumed run, a run on other ranks and a rerun see the
-same global batch. Disciplines are interleaved in their shares by a low-discrepancy sequence; within one, sequences come
-in a fresh random order every epoch.
+The sequences of a step are a function of (seed, step) alone: a resumed run, a run on other ranks and a rerun use the
+same global batch. Disciplines are interleaved in their shares by a low-discrepancy sequence; within a discipline,
+sequences come in a new random order every epoch.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from upcycle.config.stages import Source
+from innovator_rl.errors import UserError
+from upcycle.config.stages import TextSource
 from upcycle.data.documents import documents, is_held_out
 
-GENERAL = "general"  # the name of general text among the corpora; its discipline id is -1
+GENERAL = "general"  # name of general text among the corpora; its number is -1
 NO_LABEL = -100
 SPLITS = ("train", "held_out")
 _GOLDEN = 0.6180339887498949
@@ -33,7 +34,14 @@ _TOKENIZE_AT_ONCE = 512
 
 
 class Batch(NamedTuple):
-    """Packed sequences. Shapes: [B, S] int64 but `discipline` [B]: its index, -1 for general text."""
+    """Packed sequences, all int64.
+
+    Attributes:
+        tokens: (B, S) token ids.
+        labels: (B, S) next token; `NO_LABEL` at the end of a document.
+        positions: (B, S) position of each token in its document.
+        discipline: (B,) number of each sequence's discipline, -1 for general text.
+    """
 
     tokens: torch.Tensor
     labels: torch.Tensor
@@ -41,13 +49,19 @@ class Batch(NamedTuple):
     discipline: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`."""
+        """Return the batch on another device."""
         return Batch(*(field.to(device) for field in self))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One discipline's tokens of one split, as windows of `length` tokens."""
+    """Tokens of one discipline and split, as windows of `length` tokens.
+
+    Attributes:
+        tokens: (N,) token ids.
+        positions: (N,) position of each token in its document.
+        length: Tokens of a window.
+    """
 
     tokens: np.ndarray
     positions: np.ndarray
@@ -57,7 +71,10 @@ class Corpus:
         return max(0, (len(self.tokens) - 1) // self.length)
 
     def window(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(tokens, labels, positions), each [length] int64; a document's last token has no label."""
+        """Return tokens, labels and positions of one window, each (length,) int64.
+
+        The last token of a document has no label.
+        """
         start = index * self.length
         tokens = self.tokens[start : start + self.length + 1].astype(np.int64)
         positions = self.positions[start : start + self.length + 1].astype(np.int64)
@@ -69,7 +86,7 @@ class Corpus:
 
 
 class Corpora:
-    """The token files of one split, by discipline."""
+    """Token files of one split, by discipline."""
 
     def __init__(self, folder: Path, split: str, names: Sequence[str], length: int) -> None:
         self.names = tuple(names)
@@ -83,29 +100,43 @@ class Corpora:
         }
         for name, corpus in self._corpus.items():
             if not len(corpus):
-                raise ValueError(
+                raise UserError(
                     f"discipline {name!r} has {len(corpus.tokens)} {split} tokens, less than one sequence of "
                     f"data.sequence_length = {length}: add text, shorten the sequence, or change data.held_out"
                 )
 
     def size(self, name: str) -> int:
-        """Sequences of one discipline."""
+        """Return the number of sequences of one discipline."""
         return len(self._corpus[name])
 
     def batch(self, picks: Sequence[tuple[str, int]], ids: Mapping[str, int]) -> Batch:
-        """The sequences `picks` = (discipline, index); `ids` gives each discipline's number."""
+        """Build a batch.
+
+        Args:
+            picks: (discipline, index) of each sequence.
+            ids: Number of each discipline.
+        """
         windows = [self._corpus[name].window(index) for name, index in picks]
         columns = [torch.from_numpy(np.stack(column)) for column in zip(*windows, strict=True)]
         tokens, labels, positions = columns
         return Batch(tokens, labels, positions, torch.tensor([ids[name] for name, _ in picks]))
 
 
-class Schedule:
-    """Which sequence stands where: `picks(step)` is the global batch of a step, equal on every rank."""
+class BatchSchedule:
+    """Order of the sequences in a run; it is the same on every rank."""
 
     def __init__(
         self, sizes: Mapping[str, int], shares: Mapping[str, float], batch: int, steps: int, seed: int
     ) -> None:
+        """Lay out the disciplines of all sequences of the run.
+
+        Args:
+            sizes: Sequences of each discipline.
+            shares: Share of each discipline in the batches.
+            batch: Sequences of a global batch.
+            steps: Steps of the run.
+            seed: Chooses the order within each discipline.
+        """
         names = [name for name, share in shares.items() if share > 0]
         edges = np.cumsum([shares[name] for name in names])
         places = (np.arange(1, batch * steps + 1) * _GOLDEN + 0.5) % 1.0
@@ -119,7 +150,7 @@ class Schedule:
         self._order: dict[tuple[int, int], np.ndarray] = {}
 
     def picks(self, step: int) -> list[tuple[str, int]]:
-        """The (discipline, index) of every sequence of step 0, 1, ..."""
+        """Return (discipline, index) of every sequence in the global batch of step 0, 1, ..."""
         slots = range(step * self._batch, (step + 1) * self._batch)
         return [self._pick(int(self._domain[slot]), int(self._rank[slot])) for slot in slots]
 
@@ -134,22 +165,35 @@ class Schedule:
 
 
 def even_shares(disciplines: Sequence[str], general: float) -> dict[str, float]:
-    """`general` for general text, the rest evenly over the disciplines."""
+    """Return equal shares of the disciplines besides the share `general` of general text."""
     shares = {name: (1 - general) / len(disciplines) for name in disciplines}
     return {**shares, GENERAL: general} if general else shares
 
 
 def tokenize(
-    sources: Mapping[str, Sequence[Source]], tokenizer: Any, folder: Path, held_out: float, seed: int
+    sources: Mapping[str, Sequence[TextSource]], tokenizer: Any, folder: Path, held_out: float, seed: int
 ) -> dict[str, dict[str, int]]:
-    """Write the token files of every discipline into `folder` once; tokens by discipline and split.
+    """Write the token files of every discipline, unless they are there already.
 
-    Safe to call from many processes: one builds, the others wait for its lock and find the files. Other sources, another
-    tokenizer or split build anew. Raises `ValueError` for a tokenizer without an end token.
+    Many processes may call this at once: one writes, the others wait for its lock and find the files. Files are written
+    again when the sources, the tokenizer or the split have changed.
+
+    Args:
+        sources: Sources of each discipline and of general text.
+        tokenizer: A transformers tokenizer.
+        folder: Folder of the token files.
+        held_out: Share of held-out documents, 0 to 1.
+        seed: Chooses which documents are held out.
+
+    Returns:
+        Number of tokens by discipline and split.
+
+    Raises:
+        UserError: If the tokenizer has no end token.
     """
     if tokenizer.eos_token_id is None:
-        raise ValueError(
-            "the donor's tokenizer has no end token, which must stand between packed documents: set eos_token"
+        raise UserError(
+            "the base model's tokenizer has no end token, which separates packed documents; set its eos_token"
         )
     folder.mkdir(parents=True, exist_ok=True)
     counts = {}
@@ -167,7 +211,7 @@ def tokenize(
     return counts
 
 
-def _fingerprint(sources: Sequence[Source], tokenizer: Any, held_out: float, seed: int) -> str:
+def _fingerprint(sources: Sequence[TextSource], tokenizer: Any, held_out: float, seed: int) -> str:
     probe = tokenizer("The energy levels are E_n = -13.6 eV / n^2, 12345.")["input_ids"]
     described = [source.model_dump() for source in sources]
     facts = [described, probe, len(tokenizer), tokenizer.eos_token_id, held_out, seed]
@@ -175,7 +219,7 @@ def _fingerprint(sources: Sequence[Source], tokenizer: Any, held_out: float, see
 
 
 def _tokenize_one(
-    name: str, sources: Sequence[Source], tokenizer: Any, folder: Path, held_out: float, seed: int
+    name: str, sources: Sequence[TextSource], tokenizer: Any, folder: Path, held_out: float, seed: int
 ) -> dict[str, int]:
     kind = np.uint16 if len(tokenizer) <= 2**16 else np.uint32
     parts: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}

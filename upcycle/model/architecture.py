@@ -1,11 +1,12 @@
-"""The shape of a model in one of its three kinds, and every tensor it has. No torch here: `plan` counts 53 billion parameters with it.
+"""Describe a model's architecture: its shape in one of three kinds, and every tensor it has.
 
-- `dense`: the donor itself.
+- `dense`: the base model itself.
 - `induced`: beside every frozen feed-forward network (`shared_expert`) one trained coarse copy (`expert`).
 - `mixture`: beside every `shared_expert` a router (`gate`) and the fine experts as fused 3-D tensors (`experts`).
 
-A folder of native weights carries its spec as `upcycle.json`; deliberately not `config.json`, so that no library takes
-an unfinished mixture for a dense model.
+The training format is a folder of safetensors with these tensors and the model's `ModelSpec` as `upcycle.json`. It has
+no `config.json`, so that no library takes an unfinished mixture for a dense model. This module does not import torch,
+because `plan` uses it to count 53 billion parameters in well under a second.
 """
 
 import json
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from innovator_rl.errors import UserError
 from upcycle.config.schema import Form, Gating, RoutedScale, UpcycleConfig
 
 Kind = Literal["dense", "induced", "mixture"]
@@ -22,14 +24,28 @@ FILE = "upcycle.json"
 FAMILIES = ("qwen2", "llama")
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 FORM_WEIGHT: dict[str, float] = {"literal": 1.0, "zero_down": 1.0, "half": 0.5}
-NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+LOGITS_AT_ONCE = 2**27
+"""Logits that the loss computes at once; `plan` counts their memory."""
+REQUIRED_KEYS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 
 @dataclass(frozen=True)
-class Spec:
-    """A model's shape. `donor_config` is the donor's config.json."""
+class ModelSpec:
+    """Shape of a model.
 
-    donor_config: dict[str, Any]
+    Attributes:
+        base_config: The base model's config.json.
+        kind: Dense, induced or mixture.
+        disciplines: The disciplines in the order of their experts.
+        split: Fine experts per discipline, m.
+        top_k: Experts per token, beside the shared one.
+        gating: How gates follow from the router's logits.
+        routed_scale: Factor on the sum of the chosen experts.
+        null_experts: Experts whose weights are zero.
+        form: How a coarse expert joins the original network.
+    """
+
+    base_config: dict[str, Any]
     kind: Kind
     disciplines: tuple[str, ...]
     split: int = 8
@@ -40,14 +56,14 @@ class Spec:
     form: Form = "zero_down"
 
     def __post_init__(self) -> None:
-        check_donor(self.donor_config, self.split)
+        check_base_config(self.base_config, self.split)
 
     @classmethod
-    def from_config(cls, config: UpcycleConfig, donor_config: dict[str, Any], kind: Kind) -> "Spec":
-        """The spec of `config` on a donor."""
+    def from_config(cls, config: UpcycleConfig, base_config: dict[str, Any], kind: Kind) -> "ModelSpec":
+        """Return the spec of a configuration on a base model with this config.json."""
         m = config.mixture
         return cls(
-            donor_config,
+            base_config,
             kind,
             tuple(config.disciplines),
             m.split,
@@ -58,113 +74,145 @@ class Spec:
             m.form,
         )
 
-    def of_kind(self, kind: Kind) -> "Spec":
-        """The same shape as another kind."""
+    def of_kind(self, kind: Kind) -> "ModelSpec":
+        """Return the same shape as another kind."""
         return replace(self, kind=kind)
 
     @property
     def family(self) -> str:
-        return str(self.donor_config["model_type"])
+        """The base model's `model_type`, one of `FAMILIES`."""
+        return str(self.base_config["model_type"])
 
     @property
     def hidden(self) -> int:
-        return int(self.donor_config["hidden_size"])
+        """Width of the hidden states, H."""
+        return int(self.base_config["hidden_size"])
 
     @property
     def layers(self) -> int:
-        return int(self.donor_config["num_hidden_layers"])
+        """Number of layers, L."""
+        return int(self.base_config["num_hidden_layers"])
 
     @property
     def intermediate(self) -> int:
-        """Width of the donor's feed-forward network, of the shared expert and of a coarse expert."""
-        return int(self.donor_config["intermediate_size"])
+        """Width of the base model's feed-forward network, of the shared expert and of a coarse expert."""
+        return int(self.base_config["intermediate_size"])
 
     @property
     def heads(self) -> int:
-        return int(self.donor_config["num_attention_heads"])
+        """Number of attention heads."""
+        return int(self.base_config["num_attention_heads"])
 
     @property
     def kv_heads(self) -> int:
-        return int(self.donor_config.get("num_key_value_heads") or self.heads)
+        """Number of key-value heads."""
+        return int(self.base_config.get("num_key_value_heads") or self.heads)
 
     @property
     def head_dim(self) -> int:
-        return int(self.donor_config.get("head_dim") or self.hidden // self.heads)
+        """Width of an attention head."""
+        return int(self.base_config.get("head_dim") or self.hidden // self.heads)
 
     @property
     def vocabulary(self) -> int:
-        return int(self.donor_config["vocab_size"])
+        """Rows of the embedding, V."""
+        return int(self.base_config["vocab_size"])
 
     @property
     def tied(self) -> bool:
-        """Whether the head is the embedding (both families' default is untied)."""
-        return bool(self.donor_config.get("tie_word_embeddings", False))
+        """Whether the head shares the embedding's weight; both families' default is untied."""
+        return bool(self.base_config.get("tie_word_embeddings", False))
 
     @property
     def qkv_bias(self) -> bool:
+        """Whether the attention's query, key and value projections have biases."""
         return self.family == "qwen2"
 
     @property
     def fine(self) -> int:
-        """Width of a fine expert."""
+        """Width of a fine expert, F."""
         return self.intermediate // self.split
 
     @property
     def experts(self) -> int:
-        """Fine experts with weights: expert `d * split + j` is slice j of discipline d."""
+        """Number of fine experts with weights, E; expert `d * split + j` is slice j of discipline d."""
         return len(self.disciplines) * self.split
 
     @property
     def slots(self) -> int:
-        """Rows of the router: the experts, then the null experts."""
+        """Rows of the router, S: the experts, then the null experts."""
         return self.experts + self.null_experts
 
     @property
     def shared_weight(self) -> float:
-        """Factor on the shared expert's output: 1, or 1/2 where induction took the mean of both networks."""
+        """Factor on the shared expert's output: 1, or 1/2 where stage 1 took the mean of both networks."""
         return FORM_WEIGHT[self.form]
 
     @property
     def routed_weight(self) -> float:
-        """Factor on the sum of the chosen experts (before learning, where it is learned)."""
+        """Factor on the sum of the chosen experts; where it is learned, its initial value."""
         return FORM_WEIGHT[self.form] * (1 if self.routed_scale == "one" else self.split)
 
     def save(self, folder: Path) -> None:
-        """Write `folder/upcycle.json`, whole or not at all."""
+        """Write `folder/upcycle.json` atomically."""
         write_json(folder / FILE, asdict(self))
 
+    def fingerprint_facts(self) -> dict[str, Any]:
+        """Return the fields that identify a result made from this spec.
+
+        The field names are those of the first release, so that its unfinished and finished folders are recognized.
+        """
+        facts = asdict(self)
+        return {"donor_config": facts.pop("base_config"), **facts}
+
     @classmethod
-    def load(cls, folder: Path) -> "Spec":
-        """The spec of a folder of native weights; `ValueError` names what is missing or wrong."""
+    def load(cls, folder: Path) -> "ModelSpec":
+        """Load the spec of a folder in the training format, of this release or the previous one.
+
+        Raises:
+            UserError: If the folder has no readable spec.
+        """
         path = folder / FILE
         content = read_json(path, "give the folder of a split, routed or integrated model")
+        if "donor_config" in content:  # the key of the previous release
+            content["base_config"] = content.pop("donor_config")
         try:
             return cls(**{**content, "disciplines": tuple(content["disciplines"])})
         except (TypeError, KeyError) as error:
-            raise ValueError(f"{path}: not a spec of this version ({error}); write the folder again") from None
+            raise UserError(f"{path}: not the spec of an upcycled model ({error}); write the folder again") from None
 
 
-def check_donor(config: dict[str, Any], split: int) -> None:
-    """Refuse a donor that the mixture cannot represent exactly; the message names the setting of its config.json."""
+def check_base_config(config: dict[str, Any], split: int) -> None:
+    """Check that the mixture can represent a base model exactly.
+
+    Args:
+        config: The base model's config.json.
+        split: Fine experts per discipline.
+
+    Raises:
+        UserError: With the setting of config.json that does not fit.
+    """
     family = config.get("model_type")
     if family not in FAMILIES:
-        raise ValueError(
-            f"donor's model_type = {family!r}: only {' and '.join(FAMILIES)} donors can become a Qwen2-MoE checkpoint "
-            "(same attention, SwiGLU and RMSNorm); give such a donor"
+        raise UserError(
+            f"base model's model_type = {family!r}: only {' and '.join(FAMILIES)} base models can become a Qwen2-MoE checkpoint "
+            "(same attention, SwiGLU and RMSNorm); give such a base model"
         )
-    missing = [key for key in NEEDED if not config.get(key)]
+    missing = [key for key in REQUIRED_KEYS if not config.get(key)]
     if missing:
-        raise ValueError(f"donor's config.json lacks {', '.join(missing)}: fetch the donor again")
+        raise UserError(f"base model's config.json lacks {', '.join(missing)}: fetch the base model again")
     for key, wanted in (("hidden_act", "silu"), ("attention_bias", False), ("mlp_bias", False)):
         if config.get(key, wanted) != wanted:
-            raise ValueError(f"donor's {key} = {config[key]!r}: Qwen2-MoE has {wanted!r} only; give another donor")
+            raise UserError(
+                f"base model's {key} = {config[key]!r}: Qwen2-MoE has {wanted!r} only; give another base model"
+            )
     if config.get("use_sliding_window"):
-        raise ValueError(
-            "donor's use_sliding_window = True: sliding-window attention is not supported; give another donor"
+        raise UserError(
+            "base model's use_sliding_window = True: sliding-window attention is not supported; give another base model"
         )
     if int(config["intermediate_size"]) % split:
-        raise ValueError(
-            f"mixture.split = {split}: the donor's intermediate_size {config['intermediate_size']} is not divisible by it; "
+        raise UserError(
+            f"mixture.split = {split}: the base model's intermediate_size {config['intermediate_size']} is not divisible by it; "
             f"set one of {', '.join(str(m) for m in _divisors(int(config['intermediate_size'])))}"
         )
 
@@ -173,8 +221,8 @@ def _divisors(number: int) -> list[int]:
     return [m for m in (2, 3, 4, 6, 8, 12, 16, 32) if number % m == 0]
 
 
-def native_shapes(spec: Spec) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every tensor of a native checkpoint in file order: name and shape. A tied head is not stored."""
+def tensor_shapes(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of every tensor in the training format, in file order; a tied head is not stored."""
     h, v = spec.hidden, spec.vocabulary
     yield "model.embed_tokens.weight", (v, h)
     for layer in range(spec.layers):
@@ -184,8 +232,8 @@ def native_shapes(spec: Spec) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "lm_head.weight", (v, h)
 
 
-def layer_shapes(spec: Spec, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The tensors of one layer."""
+def layer_shapes(spec: ModelSpec, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of the tensors of one layer."""
     h, f, root = spec.hidden, spec.intermediate, f"model.layers.{layer}"
     yield from _attention_shapes(spec, root)
     yield f"{root}.input_layernorm.weight", (h,)
@@ -204,7 +252,7 @@ def layer_shapes(spec: Spec, layer: int) -> Iterator[tuple[str, tuple[int, ...]]
         yield f"{root}.mlp.experts.down_proj", (spec.experts, h, spec.fine)
 
 
-def _attention_shapes(spec: Spec, root: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _attention_shapes(spec: ModelSpec, root: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     h, q, kv = spec.hidden, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
     for name, width in (("q_proj", q), ("k_proj", kv), ("v_proj", kv)):
         yield f"{root}.self_attn.{name}.weight", (width, h)
@@ -214,20 +262,28 @@ def _attention_shapes(spec: Spec, root: str) -> Iterator[tuple[str, tuple[int, .
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """A JSON object in a file; `ValueError` names the file and the remedy."""
+    """Read a JSON object from a file.
+
+    Args:
+        path: The file.
+        remedy: What the message advises if the file cannot be used.
+
+    Raises:
+        UserError: If the file is missing or holds no JSON object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; {remedy}") from None
+        raise UserError(f"{path}: no such file; {remedy}") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as JSON ({error}); {remedy}") from None
+        raise UserError(f"{path}: cannot be read as JSON ({error}); {remedy}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds no JSON object; {remedy}")
+        raise UserError(f"{path}: holds no JSON object; {remedy}")
     return content
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all: into a file beside it, to the disk, then renamed."""
+    """Write JSON atomically: to a temporary file beside it, flushed to the disk, then renamed."""
     beside = path.with_name(path.name + ".tmp")
     with beside.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)

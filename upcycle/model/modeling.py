@@ -1,7 +1,8 @@
-"""The language model as it trains: the donor's own attention, norms and rotary positions, with another feed-forward block.
+"""Define the language model of the training format.
 
-Attention comes from transformers' class of the donor's family, so a Llama-type donor stays without biases and every
-attention kernel and packing rule of transformers applies. Parameter names are listed in `upcycle.model.architecture`.
+Attention, norms and rotary positions come from transformers' class of the base model's family, so a Llama-type base
+model stays without biases and every attention kernel and packing rule of transformers applies. Only the feed-forward
+block differs. Parameter names are listed in `upcycle.model.architecture`.
 """
 
 import copy
@@ -11,21 +12,32 @@ import torch
 import transformers
 from torch import nn
 
-from upcycle.model.architecture import Spec
+from upcycle.model.architecture import ModelSpec
 from upcycle.model.moe_layers import MixtureBlock, Routing, feed_forward
 
 
-class Output(NamedTuple):
-    """One forward pass: `hidden` (B, S, H) after the last norm, `logits` (B, S, V) if asked, `routing` one entry a mixture layer."""
+class ModelOutput(NamedTuple):
+    """Result of one forward pass.
+
+    Attributes:
+        hidden: (B, S, H) hidden states after the last norm.
+        logits: (B, S, V) next-token logits, if they were asked for.
+        routing: One entry per mixture layer.
+    """
 
     hidden: torch.Tensor
     logits: torch.Tensor | None
     routing: list[Routing]
 
 
-def family_config(spec: Spec, attention: str = "sdpa") -> Any:
-    """The donor's configuration object; `attention` names a kernel of transformers."""
-    settings = copy.deepcopy(spec.donor_config)
+def family_config(spec: ModelSpec, attention: str = "sdpa") -> Any:
+    """Build transformers' configuration object of the base model.
+
+    Args:
+        spec: The model's shape.
+        attention: One of transformers' attention kernels.
+    """
+    settings = copy.deepcopy(spec.base_config)
     for key in ("model_type", "architectures", "dtype", "torch_dtype", "transformers_version"):
         settings.pop(key, None)
     config = transformers.AutoConfig.for_model(spec.family, **settings)
@@ -35,9 +47,12 @@ def family_config(spec: Spec, attention: str = "sdpa") -> Any:
 
 
 class InnovatorForCausalLM(nn.Module):
-    """A causal language model of any of the three kinds. Weights are whatever the constructor's device leaves: load them."""
+    """Causal language model of any of the three kinds.
 
-    def __init__(self, spec: Spec, attention: str = "sdpa") -> None:
+    The constructor does not initialize the weights; load them.
+    """
+
+    def __init__(self, spec: ModelSpec, attention: str = "sdpa") -> None:
         super().__init__()
         self.spec = spec
         config = family_config(spec, attention)
@@ -55,7 +70,7 @@ class InnovatorForCausalLM(nn.Module):
                 layer.mlp.expert.requires_grad_(True)
 
     def _materialize(self, config: Any) -> None:
-        """Real tensors for what transformers built on the meta device; the rotary table is computed, not loaded."""
+        """Allocate what transformers built on the meta device; the rotary table is computed, not loaded."""
         device = torch.get_default_device()
         for module in self.model.modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -64,7 +79,7 @@ class InnovatorForCausalLM(nn.Module):
         self.model.rotary_emb = type(self.model.rotary_emb)(config=config)
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> "InnovatorForCausalLM":
-        """As `nn.Module.to_empty`, with the computed tables filled in and the head tied again."""
+        """Move to a device without copying, compute the tables and tie the head again; see `nn.Module.to_empty`."""
         super().to_empty(device=device, recurse=recurse)
         self.model.rotary_emb = type(self.model.rotary_emb)(config=self.model.config).to(device)
         if self.spec.kind == "mixture":
@@ -77,24 +92,27 @@ class InnovatorForCausalLM(nn.Module):
             self.lm_head.weight = self.model.embed_tokens.weight
 
     def blocks(self) -> list[MixtureBlock]:
-        """The mixture layers, first to last; empty for the other kinds."""
+        """Return the mixture layers, first to last; the other kinds have none."""
         return [layer.mlp for layer in self.model.layers if isinstance(layer.mlp, MixtureBlock)]
 
     def set_checkpointing(self, on: bool) -> None:
-        """Recompute every layer's activations in the backward pass, or keep them."""
+        """Switch the recomputation of every layer's activations in the backward pass on or off."""
         if on:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         else:
             self.model.gradient_checkpointing_disable()
 
     def set_gates_constant(self, on: bool) -> None:
-        """Let the gates enter the sum without a gradient: a loss on the routers' logits then costs no pass through the trunk."""
+        """Let the gates enter the sum without a gradient, or with one.
+
+        Without it, a loss on the routers' logits needs no backward pass through the layers.
+        """
         for block in self.blocks():
             block.gate.constant = on
 
     @torch.no_grad()
     def set_routed_scale(self, scale: float) -> None:
-        """Give every layer's routed sum the factor `scale`."""
+        """Set the factor on every layer's routed sum."""
         for block in self.blocks():
             block.routed_scale.fill_(scale)
 
@@ -105,14 +123,15 @@ class InnovatorForCausalLM(nn.Module):
         attention_mask: torch.Tensor | None = None,
         route: torch.Tensor | None = None,
         logits: bool = True,
-    ) -> Output:
-        """Next-token logits for `input_ids` (B, S).
+    ) -> ModelOutput:
+        """Compute hidden states, routing and next-token logits.
 
         Args:
-            position_ids: (B, S); with B = 1 and no mask, positions that start again at 0 separate packed documents.
+            input_ids: (B, S) token ids.
+            position_ids: (B, S) positions; with B = 1 and no mask, positions that restart at 0 separate packed documents.
             attention_mask: (B, S), 0 for padding; or (B, 1, S, S) as transformers takes it.
-            route: (B,) or (B, S) discipline of each sequence or token, in the router's place; -1: no expert.
-            logits: False leaves the head to the caller (`model.lm_head(out.hidden[...])`).
+            route: (B,) or (B, S) discipline of each sequence or token, instead of the router's choice; -1: no expert.
+            logits: Whether to apply the head; False leaves it to the caller (`model.lm_head(out.hidden[...])`).
         """
         blocks = self.blocks()
         oracle = None
@@ -126,4 +145,4 @@ class InnovatorForCausalLM(nn.Module):
         routing = [block.routing for block in blocks if block.routing is not None]
         for block in blocks:
             block.routing = None
-        return Output(hidden, self.lm_head(hidden) if logits else None, routing)
+        return ModelOutput(hidden, self.lm_head(hidden) if logits else None, routing)

@@ -1,8 +1,8 @@
-"""The feed-forward blocks: induced (equation 1) and mixture (equation 4), as they train.
+"""Define the feed-forward blocks of training: induced (equation 1) and mixture (equation 4).
 
 The shared expert has no gate, the router takes the top k logits and then the softmax, and the fine experts are two
 fused 3-D tensors, multiplied by one grouped GEMM where the type and the widths allow and expert by expert elsewhere.
-Shapes: T tokens, H hidden, F fine width, E experts, S slots (E + null experts), k chosen.
+Shapes: T tokens, H hidden width, F fine width, E experts, S slots (E + null experts), k chosen slots.
 """
 
 from typing import Any, NamedTuple
@@ -11,13 +11,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcycle.model.architecture import FORM_WEIGHT, Spec
+from upcycle.model.architecture import FORM_WEIGHT, ModelSpec
 
-GROUPED_BYTES = 16  # grouped GEMM wants every row to start on such a boundary
+GROUPED_BYTES = 16  # alignment that grouped GEMM requires of every row
 
 
 class Routing(NamedTuple):
-    """What a layer's router decided: `logits` (T, S), `selected` (T, k) slots, `gates` (T, k) weights before the routed scale."""
+    """Decision of a layer's router.
+
+    Attributes:
+        logits: (T, S) float32 logits.
+        selected: (T, k) chosen slots.
+        gates: (T, k) weights of the chosen slots, before the routed scale.
+    """
 
     logits: torch.Tensor
     selected: torch.Tensor
@@ -25,7 +31,7 @@ class Routing(NamedTuple):
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate x) * up x), the feed-forward network of both donor families."""
+    """Feed-forward network of both base model families, down(silu(gate x) * up x)."""
 
     def __init__(self, hidden: int, width: int) -> None:
         super().__init__()
@@ -34,13 +40,14 @@ class SwiGLU(nn.Module):
         self.down_proj = nn.Linear(width, hidden, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the network to `x` (..., H)."""
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class InducedBlock(nn.Module):
-    """Equation 1: the frozen original network and the trained coarse expert on the same input, added (or averaged)."""
+    """Sum (or mean) of the frozen original network and the trained coarse expert (equation 1)."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.shared_expert = SwiGLU(spec.hidden, spec.intermediate)
         self.expert = SwiGLU(spec.hidden, spec.intermediate)
@@ -48,21 +55,25 @@ class InducedBlock(nn.Module):
         self.weight = FORM_WEIGHT[spec.form]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply both networks to `x` (..., H)."""
         total = self.shared_expert(x) + self.expert(x)
         return total if self.weight == 1 else self.weight * total
 
 
 class Router(nn.Module):
-    """Token to slots. Same name and weight as the router of a Qwen2-MoE layer."""
+    """Linear router from tokens to slots, with the name and weight of a Qwen2-MoE layer's router."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(spec.slots, spec.hidden))
         self.top_k, self.gating = spec.top_k, spec.gating
-        self.constant = False  # True: the gates enter the sum without a gradient; the logits keep theirs
+        self.constant = False  # True: gates enter the sum without a gradient; logits keep theirs
 
     def forward(self, x: torch.Tensor) -> Routing:
-        """`x` (T, H). Logits are float32 whatever the model's type, so that rounding hardly moves a choice."""
+        """Choose the slots of every token in `x` (T, H).
+
+        Logits are float32 whatever the model's type, so that rounding hardly changes a choice.
+        """
         logits = functional.linear(x.float(), self.weight.float())
         if self.gating == "topk_softmax":
             top, selected = logits.topk(self.top_k, dim=-1)
@@ -75,15 +86,24 @@ class Router(nn.Module):
 
 
 class FineExperts(nn.Module):
-    """All fine experts of a layer: `gate_up_proj` (E, 2F, H), gate rows first; `down_proj` (E, H, F)."""
+    """All fine experts of a layer as `gate_up_proj` (E, 2F, H), gate rows first, and `down_proj` (E, H, F)."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.gate_up_proj = nn.Parameter(torch.empty(spec.experts, 2 * spec.fine, spec.hidden))
         self.down_proj = nn.Parameter(torch.empty(spec.experts, spec.hidden, spec.fine))
 
     def forward(self, x: torch.Tensor, selected: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
-        """Sum over the chosen experts of gate x expert(x): (T, H). Slots past the last expert add nothing."""
+        """Compute the sum over the chosen experts of gate x expert(x).
+
+        Args:
+            x: (T, H) hidden states.
+            selected: (T, k) chosen slots; those past the last expert add nothing.
+            gates: (T, k) their weights.
+
+        Returns:
+            (T, H) sums.
+        """
         experts, k = self.gate_up_proj.shape[0], selected.shape[1]
         order = selected.reshape(-1).argsort(stable=True)
         counts = torch.bincount(selected.reshape(-1).clamp(max=experts), minlength=experts + 1)[:experts]
@@ -112,13 +132,15 @@ class FineExperts(nn.Module):
 
 
 class MixtureBlock(nn.Module):
-    """Equation 4: shared expert + routed_scale x sum of gate x fine expert.
+    """Mixture block: shared expert + routed_scale x sum of gate x fine expert (equation 4).
 
-    `routing` holds the last forward pass's decision. `oracle` (T,), when set, takes the router's place: each token goes
-    with equal gates to its discipline's experts, or with -1 to none.
+    Attributes:
+        routing: Decision of the last forward pass.
+        oracle: (T,) discipline of each token, or None. If set, it replaces the router: each token goes with equal gates
+            to the experts of its discipline, or with -1 to none.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.shared_expert = SwiGLU(spec.hidden, spec.intermediate)
         self.gate = Router(spec)
@@ -133,6 +155,7 @@ class MixtureBlock(nn.Module):
         self.oracle: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the block to `x` (..., H)."""
         flat = x.reshape(-1, x.shape[-1])
         self.routing = routing = self.gate(flat)
         selected, gates = routing.selected, routing.gates
@@ -151,8 +174,8 @@ class MixtureBlock(nn.Module):
         return selected, x.new_full(selected.shape, 1 / self.split)
 
 
-def feed_forward(spec: Spec) -> Any:
-    """The block of a layer for the spec's kind."""
+def feed_forward(spec: ModelSpec) -> Any:
+    """Build the feed-forward block of a layer for the spec's kind."""
     if spec.kind == "dense":
         return SwiGLU(spec.hidden, spec.intermediate)
     return InducedBlock(spec) if spec.kind == "induced" else MixtureBlock(spec)

@@ -1,6 +1,7 @@
-"""The training model without memory: built on the meta device and cut by FSDP2 over imaginary ranks.
+"""Build the training model without memory, on the meta device, and let FSDP2 shard it over ranks that do not exist.
 
-`plan` counts from shapes; this asks torch itself what rank 0 of `gpus` would hold, padding of uneven cuts included.
+`plan` counts from shapes. This module asks torch itself how many parameters rank 0 would hold, padding of uneven shards
+included.
 """
 
 from collections.abc import Iterator
@@ -12,13 +13,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from upcycle.model.architecture import Spec
+from upcycle.model.architecture import ModelSpec
 from upcycle.model.modeling import InnovatorForCausalLM
 
 
 @contextmanager
-def imaginary_ranks(count: int) -> Iterator[None]:
-    """A process group of `count` ranks in which this process is rank 0 and nobody else exists."""
+def fake_process_group(count: int) -> Iterator[None]:
+    """Open a process group of `count` ranks in which only this process, rank 0, exists."""
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
     assert not dist.is_initialized(), "a process group is already running"
@@ -29,12 +30,12 @@ def imaginary_ranks(count: int) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def local_numbers(spec: Spec, gpus: int) -> tuple[int, int]:
-    """(parameters of the whole model, parameters that rank 0 of `gpus` holds), from FSDP2's own cut."""
+def local_parameters(spec: ModelSpec, gpus: int) -> tuple[int, int]:
+    """Count the parameters of the whole model and those that rank 0 of `gpus` holds, as FSDP2 shards them."""
     with torch.device("meta"):
         model = InnovatorForCausalLM(spec)
     whole = sum(parameter.numel() for parameter in model.parameters())
-    with imaginary_ranks(gpus):
+    with fake_process_group(gpus):
         mesh = init_device_mesh("cpu", (gpus,))
         for layer in model.model.layers:
             fully_shard(layer, mesh=mesh)

@@ -1,10 +1,10 @@
-"""What every training stage needs before it can train: the ranks, the donor, its tokens, and where things lie.
+"""Prepare and run one training stage: ranks, base model, token files, folders and the trainer.
 
-    runs/NAME/             artefacts: data/, experts/DISCIPLINE/, split/, route/, integrate/, export/
-    runs/NAME.STAGE/       the run directory of a training stage: run.json, metrics.jsonl, checkpoints/
+    runs/NAME/             results: data/, experts/DISCIPLINE/, split/, route/, integrate/, dense/, export/
+    runs/NAME.STAGE/       run directory of a training stage: run.json, metrics.jsonl, checkpoints/
 
-A stage whose artefact is complete is not run again; one that was interrupted goes on from its last checkpoint, provided
-that what decides its numbers is unchanged.
+A stage whose result is complete is not run again. An interrupted stage continues from its last checkpoint, provided
+that the settings which affect its result are unchanged.
 """
 
 from __future__ import annotations
@@ -19,222 +19,290 @@ from typing import Any, Literal
 import torch
 import yaml
 
+from innovator_rl.errors import UserError
 from innovator_rl.models.resolver import resolve
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
-from upcycle.checkpoint.readers import donor_config
+from upcycle.checkpoint.readers import read_base_config
 from upcycle.checkpoint.sharded_writer import finish
-from upcycle.checkpoint.tensor_source import Source
+from upcycle.checkpoint.tensor_source import TensorSource
 from upcycle.checkpoint.torch_io import load_weights
+from upcycle.config.aliases import current_document, current_stage
 from upcycle.config.schema import UpcycleConfig
-from upcycle.config.stages import DenseConfig, IntegrateConfig, RouteConfig, Sources, StageConfig
+from upcycle.config.stages import (
+    STAGE_FOLDERS,
+    Stage,
+    StageConfig,
+    TextSources,
+    TrainDenseConfig,
+    TrainJointConfig,
+    TrainRouterConfig,
+)
 from upcycle.data.documents import require_files
-from upcycle.data.packing import GENERAL, Batch, Corpora, Schedule, even_shares, tokenize
-from upcycle.model.architecture import FILE, Kind, Spec, native_shapes
+from upcycle.data.packing import GENERAL, Batch, BatchSchedule, Corpora, even_shares, tokenize
+from upcycle.model.architecture import FILE, Kind, ModelSpec, tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.planning.flops import flops_per_token
 from upcycle.training.consolidate import save_folder
-from upcycle.training.distributed import World, join
+from upcycle.training.distributed import DistributedContext, join
 from upcycle.training.evaluation import evaluate
-from upcycle.training.trainer import Engine, Objective, shard, slices_of
+from upcycle.training.trainer import Initializer, Objective, Trainer, shard, slices_of
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "vocab.json", "merges.txt",
     "generation_config.json",
 )  # fmt: skip
-DECIDES = (
-    "seed",
-    "donor",
-    "disciplines",
-    "general",
-    "mixture",
-    "data",
-)  # of the configuration, besides the stage's own
+AFFECTS_RESULT = ("seed", "base_model", "disciplines", "general", "mixture", "data")
+"""Sections of the configuration that affect a stage's result, besides the stage's own."""
 
 
 @dataclass(frozen=True)
-class Setup:
-    """A configuration on this machine: `ids` numbers the disciplines, general text is -1."""
+class StageContext:
+    """What a training stage works with on this machine.
+
+    Attributes:
+        config: The run's configuration.
+        distributed: This process among the ranks.
+        base_model: Folder of the dense checkpoint.
+        base_config: Its config.json.
+        train: Token files of the training split.
+        held_out: Token files of the held-out split.
+        ids: Number of each discipline; general text is -1.
+    """
 
     config: UpcycleConfig
-    world: World
-    donor: Path
-    donor_config: dict[str, Any]
+    distributed: DistributedContext
+    base_model: Path
+    base_config: dict[str, Any]
     train: Corpora
     held_out: Corpora
     ids: dict[str, int]
 
     @property
     def folder(self) -> Path:
-        """Where the artefacts of all stages lie."""
-        return artefacts(self.config)
+        """Folder with the results of all stages."""
+        return artifacts(self.config)
 
     @property
     def disciplines(self) -> tuple[str, ...]:
         """The disciplines in the order of their experts."""
         return tuple(self.config.disciplines)
 
-    def shares(self, stage: RouteConfig | IntegrateConfig | DenseConfig) -> dict[str, float]:
-        """The stage's share of general text, the rest evenly over the disciplines; no general text where none is named."""
+    def shares(self, stage: TrainRouterConfig | TrainJointConfig | TrainDenseConfig) -> dict[str, float]:
+        """Return the share of each text in a stage's batches; the disciplines' shares are equal."""
         return even_shares(self.disciplines, stage.general_share if self.config.general else 0.0)
 
 
-def build(setup: Setup, kind: Kind, source: Source, trains: Callable[[str], bool]) -> Any:
-    """A model of `kind` filled from `source`, spread over the ranks; parameters whose name `trains` refuses are frozen."""
-    spec = Spec.from_config(setup.config, setup.donor_config, kind)
-    engine = setup.config.engine
+def build(context: StageContext, kind: Kind, source: TensorSource, trains: Callable[[str], bool]) -> Any:
+    """Build a model, fill it from `source` and spread it over the ranks.
+
+    Args:
+        context: The stage's context.
+        kind: Kind of the model.
+        source: Weights in the training format.
+        trains: Returns whether a parameter of this name learns; the others are frozen.
+    """
+    spec = ModelSpec.from_config(context.config, context.base_config, kind)
+    settings = context.config.trainer
     with torch.device("meta"):
         model = InnovatorForCausalLM(spec)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trains(name))
-    shard(model.float(), setup.world, engine)
-    model.to_empty(device="cpu" if engine.cpu_offload else setup.world.device)
+    shard(model.float(), context.distributed, settings)
+    model.to_empty(device="cpu" if settings.cpu_offload else context.distributed.device)
     load_weights(model, source)
-    model.set_checkpointing(engine.checkpointing)
+    model.set_checkpointing(settings.checkpointing)
     return model
 
 
-def train_native(config: UpcycleConfig, name: str, engine: Callable[[Setup], Engine]) -> Path:
-    """Train a stage whose result is a whole model to its end, once; the native folder runs/NAME/`name`."""
-    target = artefacts(config) / name
+def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[StageContext], Trainer]) -> Path:
+    """Train a stage whose result is a whole model, unless the result is already complete.
+
+    Returns:
+        The stage's folder of weights in the training format.
+    """
+    target = stage_folder(config, stage)
     if (target / FILE).is_file():
         return target
-    setup = prepare(config)
-    trained = engine(setup)
-    trained.fit()
-    save_native_folder(setup, trained.model, target)
+    context = prepare(config)
+    trainer = build_trainer(context)
+    trainer.fit()
+    save_training_folder(context, trainer.model, target)
     return target
 
 
-def save_native_folder(setup: Setup, model: Any, folder: Path) -> None:
-    """Write a model as a native folder with the donor's tokenizer beside it."""
-    names = [name for name, _ in native_shapes(model.spec)]
+def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
+    """Write a model in the training format, with the base model's tokenizer beside it."""
+    names = [name for name, _ in tensor_shapes(model.spec)]
+    tokenizer = [context.base_model / name for name in TOKENIZER_FILES]
 
     def complete(aside: Path) -> None:
-        finish(aside, [setup.donor / name for name in TOKENIZER_FILES if (setup.donor / name).is_file()], {})
+        finish(aside, [file for file in tokenizer if file.is_file()], {})
         model.spec.save(aside)
 
-    save_folder(model, names, folder, setup.world, complete)
+    save_folder(model, names, folder, context.distributed, complete)
 
 
-def artefacts(config: UpcycleConfig) -> Path:
-    """runs/NAME, absolute."""
+def artifacts(config: UpcycleConfig) -> Path:
+    """Return the absolute folder of a run's results, runs/NAME."""
     return resolve_runs_dir(config.runs_dir) / config.name
 
 
-def check_sources(config: UpcycleConfig) -> dict[str, Sources]:
-    """The sources of every discipline and of general text; `ValueError` for one without files or named as general text is."""
+def stage_folder(config: UpcycleConfig, stage: Stage) -> Path:
+    """Return the folder of the model that a stage trains, runs/NAME/STAGE."""
+    return artifacts(config) / STAGE_FOLDERS[stage]
+
+
+def stage_run(config: UpcycleConfig, stage: Stage, discipline: str = "") -> Path:
+    """Return the run directory of a stage, runs/NAME.STAGE or runs/NAME.STAGE-DISCIPLINE."""
+    suffix = f"-{discipline}" if discipline else ""
+    return resolve_runs_dir(config.runs_dir) / f"{config.name}.{STAGE_FOLDERS[stage]}{suffix}"
+
+
+def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
+    """Return the sources of every discipline and of general text, after checking that their files exist.
+
+    Raises:
+        UserError: For a text without files, or a discipline with the name of general text.
+    """
     if GENERAL in config.disciplines:
-        raise ValueError(f"disciplines.{GENERAL}: this name means general text; list its sources under `general`")
+        raise UserError(f"disciplines.{GENERAL}: this name means general text; list its sources under `general`")
     sources = {**config.disciplines, **({GENERAL: config.general} if config.general else {})}
     for name, found in sources.items():
         require_files(found, name)
     return sources
 
 
-def prepare(config: UpcycleConfig) -> Setup:
-    """Join the ranks, find the donor, tokenize what is not yet tokenized. `ValueError` for what people can correct."""
-    donor = Path(resolve(config.donor))
-    shape = donor_config(donor)
+def prepare(config: UpcycleConfig) -> StageContext:
+    """Join the ranks, find the base model and tokenize the text that is not yet tokenized.
+
+    Raises:
+        UserError: For a base model, tokenizer or source that cannot be used.
+    """
+    base_model = Path(resolve(config.base_model))
+    base_config = read_base_config(base_model)
     sources = check_sources(config)
-    world = join(config.engine.threads)
-    folder = artefacts(config) / "data"
-    tokenize(sources, _tokenizer(donor, shape), folder, config.data.held_out, config.data.split_seed)
+    distributed = join(config.trainer.threads)
+    folder = artifacts(config) / "data"
+    tokenize(sources, _tokenizer(base_model, base_config), folder, config.data.held_out, config.data.split_seed)
     ids = {name: -1 if name == GENERAL else number for number, name in enumerate(sources)}
     length = config.data.sequence_length
     train, held_out = (Corpora(folder, split, list(ids), length) for split in ("train", "held_out"))
-    return Setup(config, world, donor, shape, train, held_out, ids)
+    return StageContext(config, distributed, base_model, base_config, train, held_out, ids)
 
 
-def _tokenizer(donor: Path, shape: Mapping[str, Any]) -> Any:
+def _tokenizer(base_model: Path, base_config: Mapping[str, Any]) -> Any:
     import transformers
 
     hf: Any = transformers  # its classes carry no constructor types
     try:
-        tokenizer = hf.AutoTokenizer.from_pretrained(donor)
+        tokenizer = hf.AutoTokenizer.from_pretrained(base_model)
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"donor {donor} has no readable tokenizer ({str(error).splitlines()[0]}): add its files"
+        raise UserError(
+            f"base model {base_model}: its tokenizer cannot be read ({str(error).splitlines()[0]}); add its files"
         ) from None
-    if len(tokenizer) > int(shape["vocab_size"]):
-        raise ValueError(
-            f"donor's tokenizer has {len(tokenizer)} tokens, its embedding {shape['vocab_size']} rows: "
-            "they belong to different models; put the donor's own tokenizer beside its weights"
+    if len(tokenizer) > int(base_config["vocab_size"]):
+        raise UserError(
+            f"base model {base_model}: its tokenizer has {len(tokenizer)} tokens and its embedding "
+            f"{base_config['vocab_size']} rows, so they belong to different models; add the tokenizer of these weights"
         )
     return tokenizer
 
 
-def engine_of(
-    setup: Setup, name: str, stage: StageConfig, model: Any, objective: Objective, shares: Mapping[str, float]
-) -> Engine:
-    """The engine that trains `model` through one stage on text in these `shares`; runs/NAME.`name` is its run directory.
+def make_trainer(
+    context: StageContext,
+    stage: Stage,
+    model: Any,
+    objective: Objective,
+    shares: Mapping[str, float],
+    *,
+    discipline: str = "",
+    initialize: Initializer | None = None,
+) -> Trainer:
+    """Build the trainer of a stage; its run directory is runs/NAME.STAGE.
 
-    Its batches go on past the last step for what the stage's budget holds beside training.
+    The trainer's batches go on past its last step for what the stage's budget holds besides training.
+
+    Args:
+        context: The stage's context.
+        stage: The stage.
+        model: The model to train, from `build`.
+        objective: What the stage minimizes.
+        shares: Share of each text in the batches.
+        discipline: The discipline of an expert of stage 1.
+        initialize: Prepares the model before step 0.
     """
-    run = RunDir(resolve_runs_dir(setup.config.runs_dir) / f"{setup.config.name}.{name}")
-    _same_as_before(setup, stage, run)
-    batch, micro, steps = sizes(setup, stage)
-    kind: Any = name.partition("-")[0]
-    available = {key: setup.train.size(key) for key in shares}
-    beside = (stage.budget - stage.tokens) // stage.batch_tokens
-    schedule = Schedule(available, shares, batch, steps + beside, setup.config.seed)
+    config: UpcycleConfig = context.config
+    settings: StageConfig = getattr(config, stage)
+    run = RunDir(stage_run(config, stage, discipline))
+    _require_same_settings(context, settings, run)
+    batch, micro, steps = sizes(context, settings)
+    available = {key: context.train.size(key) for key in shares}
+    more = (settings.budget - settings.tokens) // settings.batch_tokens
+    schedule = BatchSchedule(available, shares, batch, steps + more, config.seed)
 
     def batches(step: int) -> list[Batch]:
         picks = schedule.picks(step)
-        return slices_of(partial(setup.train.batch, ids=setup.ids), picks, setup.world, micro)
+        return slices_of(partial(context.train.batch, ids=context.ids), picks, context.distributed, micro)
 
-    return Engine(
+    return Trainer(
         model,
-        stage,
-        setup.config.engine,
+        settings,
+        config.trainer,
         objective,
         batches,
         steps=steps,
-        flops=flops_per_token(model.spec, kind, setup.config.data.sequence_length).training,
-        world=setup.world,
+        flops=flops_per_token(model.spec, stage, config.data.sequence_length).training,
+        distributed=context.distributed,
         run=run,
-        evaluate=evaluation(setup, model, shares),
+        evaluate=evaluation(context, model, shares),
+        initialize=initialize,
     )
 
 
 def evaluation(
-    setup: Setup, model: Any, names: Iterable[str] | None = None, route: Literal["router", "oracle"] = "router"
+    context: StageContext, model: Any, names: Iterable[str] | None = None, route: Literal["router", "oracle"] = "router"
 ) -> Callable[[], dict[str, float]]:
-    """The held-out figures of `model` on `names` (all texts by default), computed when called."""
-    ids = {name: number for name, number in setup.ids.items() if names is None or name in names}
+    """Return a function that computes the held-out metrics of `model` on `names` (by default all texts)."""
+    ids = {name: number for name, number in context.ids.items() if names is None or name in names}
     return partial(
-        evaluate, model, setup.held_out, ids, setup.world,
-        sequences=setup.config.data.evaluation_sequences, route=route,
+        evaluate, model, context.held_out, ids, context.distributed,
+        sequences=context.config.data.evaluation_sequences, route=route,
     )  # fmt: skip
 
 
-def sizes(setup: Setup, stage: StageConfig) -> tuple[int, int, int]:
-    """(sequences of a batch, of a slice of it, steps) of a stage's budget; every rank must have a part of every slice."""
-    length, ranks = setup.config.data.sequence_length, setup.world.size
+def sizes(context: StageContext, stage: StageConfig) -> tuple[int, int, int]:
+    """Return the sequences of a batch, the sequences of a slice of it, and the steps of a stage.
+
+    Raises:
+        UserError: If a rank would have no sequence of some slice.
+    """
+    length, ranks = context.config.data.sequence_length, context.distributed.world_size
     batch = stage.batch_tokens // length
-    micro = min(batch, setup.config.engine.micro_batch_tokens // length) or batch
+    micro = min(batch, context.config.trainer.micro_batch_tokens // length) or batch
     smallest = (batch % micro or micro) if batch else 0
     if smallest < ranks:
-        raise ValueError(
-            f"batch_tokens = {stage.batch_tokens} in slices of engine.micro_batch_tokens = "
-            f"{setup.config.engine.micro_batch_tokens} leaves a slice of {smallest} sequences of {length} tokens "
-            f"for {ranks} ranks: let both be multiples of {ranks * length}"
+        raise UserError(
+            f"batch_tokens = {stage.batch_tokens} in slices of trainer.micro_batch_tokens = "
+            f"{context.config.trainer.micro_batch_tokens} leaves a slice of {smallest} sequences of {length} tokens "
+            f"for {ranks} ranks; both must be multiples of {ranks * length}"
         )
     return batch, micro, max(1, round(stage.tokens / (batch * length)))
 
 
-def _same_as_before(setup: Setup, stage: StageConfig, run: RunDir) -> None:
-    """Write config.yaml, or refuse to go on from checkpoints that another configuration made."""
-    whole = setup.config.model_dump(mode="json")
-    decides = {key: whole[key] for key in DECIDES} | {"stage": stage.model_dump(mode="json")}
-    if setup.world.first:
+def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDir) -> None:
+    """Write config.yaml, or refuse to resume checkpoints that were trained with other settings."""
+    whole = context.config.model_dump(mode="json")
+    affects = {key: whole[key] for key in AFFECTS_RESULT} | {"stage": stage.model_dump(mode="json")}
+    if context.distributed.is_main:
         run.create()
-        known = yaml.safe_load(run.config_yaml.read_text()) if run.config_yaml.is_file() else None
-        if known is not None and any(run.checkpoints.glob("step=*")):
-            changed = [key for key in decides if json.dumps(known.get(key)) != json.dumps(decides[key])]
+        if run.config_yaml.is_file() and any(run.checkpoints.glob("step=*")):
+            recorded = current_document(yaml.safe_load(run.config_yaml.read_text()) or {})
+            recorded["stage"] = current_stage(recorded.get("stage", {}))
+            changed = [key for key in affects if json.dumps(recorded.get(key)) != json.dumps(affects[key])]
             if changed:
-                raise ValueError(
-                    f"{run.path} was trained with another {' and '.join(changed)}: give the new run another name, "
-                    "or remove the folder to start anew"
+                raise UserError(
+                    f"{run.path}: its checkpoints were trained with another {' and '.join(changed)}; give the new run "
+                    "another name, or remove the folder to start again"
                 )
-        run.config_yaml.write_text(yaml.safe_dump(decides | {"engine": whole["engine"]}, sort_keys=False))
-    setup.world.wait()
+        run.config_yaml.write_text(yaml.safe_dump(affects | {"trainer": whole["trainer"]}, sort_keys=False))
+    context.distributed.barrier()

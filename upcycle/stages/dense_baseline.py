@@ -1,24 +1,24 @@
-"""The baseline: the donor itself trained on as many tokens of the same texts, nothing upcycled."""
+"""Dense baseline: train the base model itself on as many tokens of the same texts, without upcycling."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from upcycle.checkpoint.readers import Donor
+from upcycle.checkpoint.readers import BaseModelSource
 from upcycle.config.schema import UpcycleConfig
-from upcycle.model.architecture import Spec
-from upcycle.stages.common import Setup, build, engine_of, train_native
+from upcycle.model.architecture import ModelSpec
+from upcycle.stages.common import StageContext, build, make_trainer, train_once
 from upcycle.training.objectives import LanguageObjective
-from upcycle.training.trainer import Engine
+from upcycle.training.trainer import Trainer
 
 
-def continue_dense(config: UpcycleConfig) -> Path:
-    """Train the donor on; the folder runs/NAME/dense."""
-    return train_native(config, "dense", engine)
+def train_dense(config: UpcycleConfig) -> Path:
+    """Continue training the base model and return the folder runs/NAME/dense."""
+    return train_once(config, "train_dense", build_trainer)
 
 
-def engine(setup: Setup) -> Engine:
-    """The baseline's engine at its last checkpoint."""
-    spec = Spec.from_config(setup.config, setup.donor_config, "dense")
-    model = build(setup, "dense", Donor(spec, setup.donor), lambda _: True)
-    return engine_of(setup, "dense", setup.config.dense, model, LanguageObjective(), setup.shares(setup.config.dense))
+def build_trainer(context: StageContext) -> Trainer:
+    """Build the baseline's trainer at its last checkpoint."""
+    spec = ModelSpec.from_config(context.config, context.base_config, "dense")
+    model = build(context, "dense", BaseModelSource(spec, context.base_model), lambda _: True)
+    return make_trainer(context, "train_dense", model, LanguageObjective(), context.shares(context.config.train_dense))

@@ -1,40 +1,54 @@
-"""Stage 1: one coarse expert per discipline, trained beside the frozen donor on that discipline's text alone (equation 1).
+"""Stage 1, expert induction: train one coarse expert per discipline beside the frozen base model (equation 1).
 
-Disciplines know nothing of each other: train them one after the other, on several ranks each, or as parallel jobs.
+Each expert sees the text of its own discipline only. The experts are independent: train them one after the other, each
+on several ranks, or as parallel jobs.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from innovator_rl.errors import UserError
 from upcycle.checkpoint.expert_split import expert_shapes
-from upcycle.checkpoint.readers import EXPERT, Donor, donor_fingerprint
+from upcycle.checkpoint.readers import EXPERT, BaseModelSource, base_model_fingerprint
 from upcycle.config.schema import UpcycleConfig
-from upcycle.model.architecture import Spec, write_json
-from upcycle.stages.common import Setup, artefacts, build, engine_of, prepare
+from upcycle.model.architecture import ModelSpec, write_json
+from upcycle.stages.common import StageContext, artifacts, build, make_trainer, prepare
 from upcycle.training.consolidate import save_folder
 from upcycle.training.objectives import LanguageObjective
-from upcycle.training.trainer import Engine
+from upcycle.training.trainer import Trainer
 
 
-def induct(config: UpcycleConfig, discipline: str) -> Path:
-    """Train the expert of `discipline`; the folder runs/NAME/experts/DISCIPLINE. `ValueError` for an unknown one."""
+def train_expert(config: UpcycleConfig, discipline: str) -> Path:
+    """Train the coarse expert of a discipline, unless it is already complete.
+
+    Returns:
+        The folder runs/NAME/experts/DISCIPLINE.
+
+    Raises:
+        UserError: If the configuration has no such discipline.
+    """
     if discipline not in config.disciplines:
-        raise ValueError(f"no discipline {discipline!r}: the configuration has {', '.join(config.disciplines)}")
-    target = artefacts(config) / "experts" / discipline
+        raise UserError(f"unknown discipline {discipline!r}: the configuration has {', '.join(config.disciplines)}")
+    target = artifacts(config) / "experts" / discipline
     if (target / EXPERT).is_file():
         return target
-    setup = prepare(config)
-    trained = engine(setup, discipline)
-    trained.fit()
-    facts = {"discipline": discipline, "form": config.mixture.form, "donor": donor_fingerprint(setup.donor)}
-    names = list(expert_shapes(trained.model.spec))
-    save_folder(trained.model, names, target, setup.world, lambda folder: write_json(folder / EXPERT, facts))
+    context = prepare(config)
+    trainer = build_trainer(context, discipline)
+    trainer.fit()
+    identity = {
+        "discipline": discipline,
+        "form": config.mixture.form,
+        "base_model": base_model_fingerprint(context.base_model),
+    }
+    names = list(expert_shapes(trainer.model.spec))
+    save_folder(trainer.model, names, target, context.distributed, lambda folder: write_json(folder / EXPERT, identity))
     return target
 
 
-def engine(setup: Setup, discipline: str) -> Engine:
-    """The stage's engine at its last checkpoint."""
-    spec = Spec.from_config(setup.config, setup.donor_config, "induced")
-    model = build(setup, "induced", Donor(spec, setup.donor), lambda name: ".mlp.expert." in name)
-    return engine_of(setup, f"induct-{discipline}", setup.config.induct, model, LanguageObjective(), {discipline: 1.0})
+def build_trainer(context: StageContext, discipline: str) -> Trainer:
+    """Build the stage's trainer at its last checkpoint."""
+    spec = ModelSpec.from_config(context.config, context.base_config, "induced")
+    source = BaseModelSource(spec, context.base_model)
+    model = build(context, "induced", source, lambda name: ".mlp.expert." in name)
+    return make_trainer(context, "train_experts", model, LanguageObjective(), {discipline: 1.0}, discipline=discipline)

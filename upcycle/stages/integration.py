@@ -1,32 +1,32 @@
-"""Stage 4: the mixture trains on general and scientific text together (equation 4), all of it or its new parts only."""
+"""Stage 4, generalist-scientist integration: train the mixture on general and scientific text (equation 4)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from upcycle.checkpoint.readers import native_source
+from upcycle.checkpoint.readers import open_training_folder
 from upcycle.config.schema import UpcycleConfig
-from upcycle.stages.common import Setup, build, engine_of, train_native
-from upcycle.training.objectives import MixtureObjective, Weights
-from upcycle.training.trainer import Engine
+from upcycle.stages.common import StageContext, build, make_trainer, stage_folder, train_once
+from upcycle.training.objectives import LossWeights, MixtureObjective
+from upcycle.training.trainer import Trainer
 
-TRAINED = {  # parts of the names of what learns
+TRAINED = {  # parts of the parameter names that learn
     "all": ("",),
     "experts": (".mlp.gate.", ".mlp.experts.", ".mlp.routed_scale"),
     "router": (".mlp.gate.", ".mlp.routed_scale"),
 }
 
 
-def integrate(config: UpcycleConfig) -> Path:
-    """Train runs/NAME/route on the mixture of texts; the folder runs/NAME/integrate."""
-    return train_native(config, "integrate", engine)
+def train_joint(config: UpcycleConfig) -> Path:
+    """Train runs/NAME/route on all texts and return the folder runs/NAME/integrate."""
+    return train_once(config, "train_joint", build_trainer)
 
 
-def engine(setup: Setup) -> Engine:
-    """The stage's engine at its last checkpoint."""
-    config, stage = setup.config, setup.config.integrate
-    _, source = native_source(setup.folder / "route")
-    model = build(setup, "mixture", source, lambda name: any(part in name for part in TRAINED[stage.train]))
-    weights = Weights(language=1.0, classification=stage.classification, balance=stage.balance, z_loss=stage.z_loss)
-    objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, config.route.general_target)
-    return engine_of(setup, "integrate", stage, model, objective, setup.shares(stage))
+def build_trainer(context: StageContext) -> Trainer:
+    """Build the stage's trainer at its last checkpoint."""
+    config, stage = context.config, context.config.train_joint
+    _, source = open_training_folder(stage_folder(config, "train_router"))
+    model = build(context, "mixture", source, lambda name: any(part in name for part in TRAINED[stage.train]))
+    weights = LossWeights(language=1.0, classification=stage.classification, balance=stage.balance, z_loss=stage.z_loss)
+    objective = MixtureObjective(weights, context.disciplines, config.mixture.split, config.train_router.general_target)
+    return make_trainer(context, "train_joint", model, objective, context.shares(stage))

@@ -1,4 +1,4 @@
-"""All stages in order, each skipped when its artefact is complete: the same command again goes on where it stopped."""
+"""Run all stages in order. Complete stages are skipped, so the same command continues an interrupted run."""
 
 from __future__ import annotations
 
@@ -6,39 +6,56 @@ from collections.abc import Callable
 from pathlib import Path
 
 from upcycle.checkpoint import convert
-from upcycle.checkpoint.readers import donor_config
+from upcycle.checkpoint.readers import read_base_config
 from upcycle.config.schema import UpcycleConfig
-from upcycle.stages.common import artefacts, check_sources
-from upcycle.stages.dense_baseline import continue_dense
-from upcycle.stages.induction import induct
-from upcycle.stages.integration import integrate
-from upcycle.stages.routing import route
+from upcycle.config.stages import Stage
+from upcycle.stages.common import artifacts, check_sources, stage_folder
+from upcycle.stages.dense_baseline import train_dense
+from upcycle.stages.induction import train_expert
+from upcycle.stages.integration import train_joint
+from upcycle.stages.routing import train_router
+from upcycle.training.trainer import Log
 
-Train = Callable[[str, str], object]  # (stage, discipline or "") -> trains it
+StageRunner = Callable[[Stage, str], object]  # trains (stage, discipline or "")
 
 
-def here(config: UpcycleConfig) -> Train:
-    """Training stages in this process."""
-    stages = {"route": route, "integrate": integrate, "dense": continue_dense}
+def in_process(config: UpcycleConfig) -> StageRunner:
+    """Return a runner that trains stages in this process."""
+    runners: dict[Stage, Callable[[UpcycleConfig], Path]] = {
+        "train_router": train_router,
+        "train_joint": train_joint,
+        "train_dense": train_dense,
+    }
 
-    def train(stage: str, discipline: str) -> object:
-        return induct(config, discipline) if stage == "induct" else stages[stage](config)
+    def train(stage: Stage, discipline: str) -> object:
+        return train_expert(config, discipline) if stage == "train_experts" else runners[stage](config)
 
     return train
 
 
-def run(config: UpcycleConfig, donor: Path, train: Train, say: Callable[[str], None], dense: bool = False) -> Path:
-    """Induct every discipline, split, route, integrate, export; `dense` adds the baseline. The exported folder.
+def run(config: UpcycleConfig, base_model: Path, train: StageRunner, log: Log, dense: bool = False) -> Path:
+    """Run the four stages and export the result.
 
-    What would stop a later stage (sources without files, a donor of another family) stops here, before the first.
+    What would stop a later stage (sources without files, a base model of another family) stops here, before the first.
+
+    Args:
+        config: The run's configuration.
+        base_model: Folder of the dense checkpoint.
+        train: Runs one stage, in this process or on several ranks.
+        log: Receives one line per finished file.
+        dense: Also train the dense baseline.
+
+    Returns:
+        The folder of the exported checkpoint.
     """
     check_sources(config)
-    folder = artefacts(config)
+    folder = artifacts(config)
     for discipline in config.disciplines:
-        train("induct", discipline)
-    convert.split(config, donor_config(donor), donor, folder / "experts", folder / "split", say)
-    train("route", "")
-    train("integrate", "")
+        train("train_experts", discipline)
+    convert.split(config, read_base_config(base_model), base_model, folder / "experts", folder / "split", log)
+    train("train_router", "")
+    train("train_joint", "")
     if dense:
-        train("dense", "")
-    return convert.export(folder / "integrate", folder / "export", config.export.dtype, config.export.shard_bytes, say)
+        train("train_dense", "")
+    trained = stage_folder(config, "train_joint")
+    return convert.export(trained, folder / "export", config.export.dtype, config.export.shard_bytes, log)

@@ -1,9 +1,7 @@
-"""A run's stages side by side, read from their run directories: held-out loss, what the router does, what general ability is left.
+"""Compare the stages of a run: held-out loss, routing, and the general ability that is left.
 
-    table(config)      one row a stage, as Markdown
-    plot(config, path) loss over training tokens, one panel a stage
-
-Nothing is evaluated here: every stage measured itself before its first and after its last step.
+`table` has one row per stage and `plot` one panel per stage. Nothing is evaluated here: every stage measured itself
+before its first and after its last step, and the report reads those metrics from the run directories.
 """
 
 from __future__ import annotations
@@ -12,87 +10,106 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.errors import UserError
 from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.run_dir import resolve_runs_dir
 from upcycle.config.schema import UpcycleConfig
+from upcycle.config.stages import Stage
 from upcycle.data.packing import GENERAL
+from upcycle.stages.common import stage_run
 
 LOSS = "val/loss/"
+RENAMED_METRICS = {"val/router/specialisation": "val/router/specialization"}
+"""Metrics of runs that earlier releases recorded, and their names today."""
 PANELS_ABREAST = 4
 ROUTER = {
     "routed right": "val/router/accuracy",
     "max violation": "val/router/max_violation",
     "dead": "val/router/dead_experts",
     "entropy": "val/router/entropy",
-    "specialisation": "val/router/specialisation",
+    "specialization": "val/router/specialization",
     "null on general": "val/router/null_general",
 }
 
 
 @dataclass(frozen=True)
-class Row:
-    """A stage's held-out figures under the names of metrics.jsonl, and the training tokens up to it."""
+class MeasuredStage:
+    """A stage's held-out metrics, by their names in metrics.jsonl, and the training tokens up to its end."""
 
     stage: str
     tokens: int
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
 
 
-def rows(config: UpcycleConfig) -> list[Row]:
-    """The stages that have been measured, in order. `ValueError` where there is none yet."""
+def measured_stages(config: UpcycleConfig) -> list[MeasuredStage]:
+    """Return the stages that have been measured, in order.
+
+    Raises:
+        UserError: If no stage has been measured yet.
+    """
     induced: dict[str, Any] = {}
     spent = 0
     for name in config.disciplines:
-        _, last = _ends(config, f"induct-{name}")
+        _, last = _ends(stage_run(config, "train_experts", name))
         induced |= last
-        spent += config.induct.tokens if last else 0
-    before_routing, routed = _ends(config, "route")
-    _, integrated = _ends(config, "integrate")
-    donor, dense = _ends(config, "dense")
-    started_tokens = spent + config.route.start_tokens
-    routed_tokens = spent + config.route.budget
+        spent += config.train_experts.tokens if last else 0
+    before_routing, routed = _ends(stage_run(config, "train_router"))
+    _, integrated = _ends(stage_run(config, "train_joint"))
+    base_model, dense = _ends(stage_run(config, "train_dense"))
+    started_tokens = spent + config.train_router.init_tokens
+    routed_tokens = spent + config.train_router.budget
     found = [
-        Row("donor", 0, donor),
-        Row("induced, each on its own discipline", spent, induced),
-        Row(f"split, router {'started' if config.route.start_tokens else 'untrained'}", started_tokens, before_routing),
-        Row("routed", routed_tokens, routed),
-        Row("integrated", routed_tokens + config.integrate.tokens, integrated),
-        Row("dense, continued", config.dense.tokens, dense),
+        MeasuredStage("base model", 0, base_model),
+        MeasuredStage("induced, each on its own discipline", spent, induced),
+        MeasuredStage(
+            f"split, router {'initialized' if config.train_router.init_tokens else 'untrained'}",
+            started_tokens,
+            before_routing,
+        ),
+        MeasuredStage("routed", routed_tokens, routed),
+        MeasuredStage("integrated", routed_tokens + config.train_joint.tokens, integrated),
+        MeasuredStage("dense, continued", config.train_dense.tokens, dense),
     ]
-    found = [row for row in found if row.figures]
+    found = [row for row in found if row.metrics]
     if not found:
-        raise ValueError(
+        raise UserError(
             f"run {config.name!r} has no measured stage under {resolve_runs_dir(config.runs_dir)}: run a stage first"
         )
     return found
 
 
 def table(config: UpcycleConfig) -> str:
-    """The stages as a Markdown table: nats a token on held-out text; general kept is the donor's general loss over the stage's."""
+    """Return a Markdown table of the stages.
+
+    Losses are in nats per token of held-out text. "general kept" is the base model's loss on general text over the
+    stage's.
+    """
     losses = [GENERAL, *config.disciplines, "science"]
     lines = ["| stage | tokens | " + " | ".join([*losses, "general kept", *ROUTER]) + " |"]
     lines.append("|---|" + "---:|" * (len(losses) + len(ROUTER) + 2))
-    found = rows(config)
-    donor = found[0].figures.get(LOSS + GENERAL)
+    found = measured_stages(config)
+    base_model = found[0].metrics.get(LOSS + GENERAL)
     for row in found:
-        cells = [_cell(row.figures.get(LOSS + name)) for name in losses]
-        general = row.figures.get(LOSS + GENERAL)
-        cells.append(f"{donor / general:.1%}" if donor and general else "")
-        cells += [_cell(row.figures.get(key)) for key in ROUTER.values()]
+        cells = [_cell(row.metrics.get(LOSS + name)) for name in losses]
+        general = row.metrics.get(LOSS + GENERAL)
+        cells.append(f"{base_model / general:.1%}" if base_model and general else "")
+        cells += [_cell(row.metrics.get(key)) for key in ROUTER.values()]
         lines.append(f"| {row.stage} | {row.tokens:,} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def plot(config: UpcycleConfig, path: Path) -> None:
-    """Training loss of every stage over its own tokens, as a PNG."""
+    """Draw the training loss of every stage over its own tokens into a PNG file."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    stages = [f"induct-{name}" for name in config.disciplines] + ["route", "integrate", "dense"]
-    found = {stage: read_metrics(_run(config, stage)) for stage in stages}
-    found = {stage: lines for stage, lines in found.items() if lines}
+    runs = [stage_run(config, "train_experts", name) for name in config.disciplines]
+    later: tuple[Stage, ...] = ("train_router", "train_joint", "train_dense")
+    runs += [stage_run(config, stage) for stage in later]
+    every = {run.name.removeprefix(f"{config.name}."): read_metrics(run / "metrics.jsonl") for run in runs}
+    found = {stage: lines for stage, lines in every.items() if lines}
     down = -(-len(found) // PANELS_ABREAST)
     figure, panels = pyplot.subplots(down, PANELS_ABREAST, figsize=(3 * PANELS_ABREAST, 2.4 * down), squeeze=False)
     for panel in panels.flat[len(found) :]:
@@ -112,16 +129,17 @@ def plot(config: UpcycleConfig, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _run(config: UpcycleConfig, stage: str) -> Path:
-    return resolve_runs_dir(config.runs_dir) / f"{config.name}.{stage}" / "metrics.jsonl"
-
-
-def _ends(config: UpcycleConfig, stage: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The held-out figures before the first and after the last measured step; empty where there are none."""
-    measured = [line for line in read_metrics(_run(config, stage)) if any(key.startswith(LOSS) for key in line)]
+def _ends(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the held-out metrics before the first and after the last step; empty where there are none."""
+    lines = [_current_names(line) for line in read_metrics(run / "metrics.jsonl")]
+    measured = [line for line in lines if any(key.startswith(LOSS) for key in line)]
     if not measured:
         return {}, {}
     return measured[0], measured[-1] if len(measured) > 1 else {}
+
+
+def _current_names(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {RENAMED_METRICS.get(name, name): value for name, value in metrics.items()}
 
 
 def _cell(value: float | None) -> str:

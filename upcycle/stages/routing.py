@@ -1,57 +1,64 @@
-"""Stage 3: the router alone learns which experts a token's discipline has (equation 3), everything else is frozen.
+"""Stage 3, science-aware routing: train the router alone with everything else frozen (equation 3).
 
-Every token carries its text's discipline; each slot is a yes-or-no question about it. General text belongs to no
-discipline: with null experts in the mixture their slot is its answer, so the router learns to leave such tokens to the
-shared expert. Gates enter the sum as constants, so the trunk is only run forwards.
+Every token carries the discipline of its text, and each slot answers one yes-or-no question about it. General text
+belongs to no discipline. Where the mixture has null experts, their slots are the answer for it, so the router learns to
+leave such tokens to the shared expert. Gates enter the sum as constants, so the rest of the model only runs forward.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from upcycle.checkpoint.readers import native_source
+from upcycle.checkpoint.readers import open_training_folder
 from upcycle.config.schema import UpcycleConfig
-from upcycle.stages.common import Setup, build, engine_of, train_native
-from upcycle.training.objectives import MixtureObjective, Weights
-from upcycle.training.router_init import start_router
-from upcycle.training.trainer import LINE_EVERY, Engine
+from upcycle.stages.common import StageContext, build, make_trainer, train_once
+from upcycle.training.objectives import LossWeights, MixtureObjective
+from upcycle.training.router_init import init_router
+from upcycle.training.trainer import REPORT_SECONDS, Log, Trainer
 
 
-def route(config: UpcycleConfig) -> Path:
-    """Train the router of runs/NAME/split; the folder runs/NAME/route."""
-    return train_native(config, "route", engine)
+def train_router(config: UpcycleConfig) -> Path:
+    """Train the router of runs/NAME/split and return the folder runs/NAME/route."""
+    return train_once(config, "train_router", build_trainer)
 
 
-def engine(setup: Setup) -> Engine:
-    """The stage's engine at its last checkpoint."""
-    config, stage = setup.config, setup.config.route
-    _, source = native_source(setup.folder / "split")
-    model = build(setup, "mixture", source, lambda name: name.endswith("mlp.gate.weight"))
+def build_trainer(context: StageContext) -> Trainer:
+    """Build the stage's trainer at its last checkpoint."""
+    config, stage = context.config, context.config.train_router
+    _, source = open_training_folder(context.folder / "split")
+    model = build(context, "mixture", source, lambda name: name.endswith("mlp.gate.weight"))
     model.set_gates_constant(True)
-    weights = Weights(language=0.0, classification=1.0, balance=stage.balance, z_loss=stage.z_loss)
-    objective = MixtureObjective(weights, setup.disciplines, config.mixture.split, stage.general_target)
-    shares = setup.shares(stage)
-    built = engine_of(setup, "route", stage, model, objective, shares)
-    built.start = partial(_start, setup, built) if stage.start_tokens else None
-    return built
+    weights = LossWeights(language=0.0, classification=1.0, balance=stage.balance, z_loss=stage.z_loss)
+    objective = MixtureObjective(weights, context.disciplines, config.mixture.split, stage.general_target)
+
+    def initialize(trainer: Trainer, log: Log) -> None:
+        _initialize(context, trainer, log)
+
+    return make_trainer(
+        context,
+        "train_router",
+        model,
+        objective,
+        context.shares(stage),
+        initialize=initialize if stage.init_tokens else None,
+    )
 
 
-def _start(setup: Setup, engine: Engine, model: Any, say: Callable[[str], None]) -> None:
-    """Set the router in closed form from text that the training steps do not see."""
-    stage = setup.config.route
-    started = said = time.monotonic()
+def _initialize(context: StageContext, trainer: Trainer, log: Log) -> None:
+    """Initialize the router in closed form, from text that the training steps do not use."""
+    stage = context.config.train_router
+    started = reported = time.monotonic()
 
     def progress(tokens: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > LINE_EVERY:
-            said = time.monotonic()
-            whole = tokens * setup.world.size
-            say(f"router start: {whole:,} of {stage.start_tokens:,} tokens, {whole / (said - started):,.0f} tokens/s")
+        nonlocal reported
+        if time.monotonic() - reported > REPORT_SECONDS:
+            reported = time.monotonic()
+            total = tokens * context.distributed.world_size
+            speed = total / (reported - started)
+            log(f"router initialization: {total:,} of {stage.init_tokens:,} tokens, {speed:,.0f} tokens/s")
 
-    after = range(engine.steps, engine.steps + stage.start_tokens // stage.batch_tokens)
-    slices = (batch.to(setup.world.device) for step in after for batch in engine.batches(step))
-    start_router(model, slices, stage.general_target, progress)
+    # The trainer's schedule goes on past its last step by exactly these batches.
+    after = range(trainer.steps, trainer.steps + stage.init_tokens // stage.batch_tokens)
+    slices = (batch.to(context.distributed.device) for step in after for batch in trainer.batches(step))
+    init_router(trainer.model, slices, stage.general_target, progress)

@@ -1,8 +1,8 @@
-"""Checkpoints of a stage: what trains and its moments, by shard, whole or not there.
+"""Save and load a stage's checkpoints: trained parameters and AdamW moments, by shard.
 
-A checkpoint is written into a hidden folder and renamed when every rank has written, so a kill at any instant leaves the
-last whole one. Frozen weights are not in it: they come from the stage's input. Any number of ranks reads what any
-number wrote.
+A checkpoint is written into a hidden folder and renamed when every rank has written, so the last complete one survives
+a kill at any time. Frozen weights are not saved, because they come from the stage's input. Any number of ranks can read
+what another number of ranks wrote.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
-from upcycle.training.distributed import World
+from innovator_rl.errors import UserError
+from upcycle.training.distributed import DistributedContext
 
 _NAME = re.compile(r"step=(\d{6,})")
 _TRAINED = StateDictOptions(ignore_frozen_params=True)
@@ -26,34 +27,47 @@ _INTO_PART = StateDictOptions(ignore_frozen_params=True, strict=False)
 
 
 def steps_saved(folder: Path) -> list[int]:
-    """The steps of the whole checkpoints in `folder`, ascending."""
+    """Return the steps of the complete checkpoints in `folder`, ascending."""
     found = (_NAME.fullmatch(path.name) for path in folder.glob("step=*"))
     return sorted(int(match[1]) for match in found if match)
 
 
-def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, world: World, keep: int) -> None:
-    """Write the checkpoint of `step` and drop all but the newest `keep`."""
+def save(
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    distributed: DistributedContext,
+    keep: int,
+) -> None:
+    """Write the checkpoint of `step` and remove all but the newest `keep`."""
     aside, target = folder / f".step={step:06d}", folder / f"step={step:06d}"
-    if world.first:
+    if distributed.is_main:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(aside, ignore_errors=True)
-    world.wait()
+    distributed.barrier()
     state_dict_saver.save(_state(model, optimizer, step), checkpoint_id=aside)
-    world.wait()
-    if world.first:
+    distributed.barrier()
+    if distributed.is_main:
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
         for old in steps_saved(folder)[:-keep]:
             shutil.rmtree(folder / f"step={old:06d}")
-    world.wait()
+    distributed.barrier()
 
 
-def load_latest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> int:
-    """Fill model and optimizer from the newest checkpoint; its step, or 0 where there is none.
+def load_latest(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, distributed: DistributedContext
+) -> int:
+    """Load the newest checkpoint into model and optimizer.
 
-    Raises `ValueError` for a checkpoint of another model.
+    Returns:
+        The checkpoint's step; 0 if there is none.
+
+    Raises:
+        UserError: If the checkpoint is damaged or of another model.
     """
-    world.wait()
+    distributed.barrier()
     saved = steps_saved(folder)
     if not saved:
         return 0
@@ -63,8 +77,8 @@ def load_latest(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
         state_dict_loader.load(state, checkpoint_id=path)
     except (Exception, CheckpointException) as error:
         cause = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise ValueError(
-            f"{path} does not fit this model or is damaged ({cause[0]}): remove it to go on from an older one"
+        raise UserError(
+            f"{path}: does not fit this model or is damaged ({cause[0]}); remove it to resume from an older checkpoint"
         ) from error
     set_state_dict(
         model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"], options=_INTO_PART

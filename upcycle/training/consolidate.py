@@ -1,4 +1,7 @@
-"""The end of a stage: its tensors as a folder, gathered one at a time, so that no rank ever holds more than its shard and one."""
+"""Write a sharded model as one folder, gathering one tensor at a time.
+
+No rank ever holds more than its own shard and one whole tensor.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ from torch import nn
 from upcycle.checkpoint.dtypes import Array
 from upcycle.checkpoint.sharded_writer import finish, write
 from upcycle.checkpoint.tensor_source import Entry
-from upcycle.checkpoint.torch_io import SHORT, InMemory
-from upcycle.training.distributed import World
+from upcycle.checkpoint.torch_io import SHORT, StateDictSource
+from upcycle.training.distributed import DistributedContext
 
 SHARD_BYTES = 5_000_000_000
 
 
-class Gathered:
-    """A sharded model's tensors as a source. Reading a tensor is a collective: every rank must walk `entries` in order."""
+class ShardedModelSource:
+    """The tensors of a sharded model as a source.
+
+    Reading a tensor is a collective operation: every rank must read the `entries` in order.
+    """
 
     def __init__(self, model: nn.Module, names: list[str]) -> None:
         state = model.state_dict()
@@ -27,27 +33,35 @@ class Gathered:
         self.entries: Mapping[str, Entry] = {
             name: Entry(SHORT[tensor.dtype], tuple(tensor.shape)) for name, tensor in self._state.items()
         }
-        self._name, self._whole = "", InMemory({})
+        self._name, self._whole = "", StateDictSource({})
 
     def rows(self, name: str, start: int, stop: int) -> Array:
-        """Rows of a tensor; the first call for a tensor gathers it."""
+        """Return rows of a tensor, (stop - start, width); the first call for a tensor gathers it."""
         if name != self._name:
-            self._name, self._whole = name, InMemory({name: self.gather(name)})
+            self._name, self._whole = name, StateDictSource({name: self.gather(name)})
         return self._whole.rows(name, start, stop)
 
     def gather(self, name: str) -> torch.Tensor:
-        """The whole tensor, on every rank."""
+        """Gather a whole tensor on every rank."""
         tensor = self._state[name]
         return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def save_folder(
-    model: nn.Module, names: list[str], folder: Path, world: World, complete: Callable[[Path], None]
+    model: nn.Module, names: list[str], folder: Path, distributed: DistributedContext, complete: Callable[[Path], None]
 ) -> None:
-    """Write the named tensors as safetensors into `folder`; `complete` adds what makes it whole, then it gets its name."""
-    source = Gathered(model, names)
+    """Write tensors of a sharded model as safetensors; the folder appears only when it is complete.
+
+    Args:
+        model: The model; all ranks call this together.
+        names: Names of the tensors to write.
+        folder: The folder to write.
+        distributed: This process among the ranks.
+        complete: Adds the files that make the folder complete, before it gets its name.
+    """
+    source = ShardedModelSource(model, names)
     aside = folder.with_name(f".{folder.name}")
-    if world.first:
+    if distributed.is_main:
         shutil.rmtree(aside, ignore_errors=True)
         write(source, aside, SHARD_BYTES, "model", lambda _line: None)
         finish(aside, (), {})
@@ -57,4 +71,4 @@ def save_folder(
     else:
         for name in names:
             source.gather(name)
-    world.wait()
+    distributed.barrier()

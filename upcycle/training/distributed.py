@@ -1,4 +1,4 @@
-"""The ranks of a run: joined through torchrun's environment, or a world of one."""
+"""Join the ranks that torchrun describes, or run as a single rank."""
 
 from __future__ import annotations
 
@@ -12,40 +12,46 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-WAIT = datetime.timedelta(minutes=30)  # a rank that is gone ends the others instead of holding them
+TIMEOUT = datetime.timedelta(minutes=30)  # a rank that is gone ends the others instead of blocking them for ever
 
 
 @dataclass(frozen=True)
-class World:
-    """This process among its ranks."""
+class DistributedContext:
+    """This process among the ranks of a run."""
 
     rank: int
-    size: int
+    world_size: int
     device: torch.device
 
     @property
-    def first(self) -> bool:
-        """Whether this rank writes what is written once."""
+    def is_main(self) -> bool:
+        """Whether this is rank 0, which writes what is written once."""
         return self.rank == 0
 
     @cached_property
     def mesh(self) -> Any:
-        """The one-dimensional mesh that parameters are spread over."""
-        return init_device_mesh(self.device.type, (self.size,))
+        """The one-dimensional device mesh over which parameters are sharded."""
+        return init_device_mesh(self.device.type, (self.world_size,))
 
-    def wait(self) -> None:
-        """Until every rank is here."""
-        if self.size > 1:
+    def barrier(self) -> None:
+        """Wait until every rank has called this."""
+        if self.world_size > 1:
             dist.barrier()
 
     def describe(self) -> str:
-        """`2 ranks on cpu (gloo)`."""
-        ranks = f"{self.size} rank{'s' if self.size > 1 else ''} on {self.device.type}"
+        """Describe the ranks for people, as in `2 ranks on cpu (gloo)`."""
+        ranks = f"{self.world_size} rank{'s' if self.world_size > 1 else ''} on {self.device.type}"
         return f"{ranks} ({dist.get_backend()})"
 
 
-def join(threads: int = 0) -> World:
-    """Join the process group that torchrun's variables describe, once; a process started alone is a world of one."""
+def join(threads: int = 0) -> DistributedContext:
+    """Join the process group that torchrun's environment variables describe.
+
+    A process that torchrun did not start becomes the only rank of its own group. Calling this again is harmless.
+
+    Args:
+        threads: Threads of this rank on a CPU; 0: torch's default.
+    """
     device = (
         torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
     )
@@ -56,8 +62,8 @@ def join(threads: int = 0) -> World:
     if not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         if "RANK" in os.environ:
-            dist.init_process_group(backend, timeout=WAIT)
+            dist.init_process_group(backend, timeout=TIMEOUT)
         else:
             alone = dist.HashStore()  # type: ignore[attr-defined]
-            dist.init_process_group(backend, store=alone, rank=0, world_size=1, timeout=WAIT)
-    return World(dist.get_rank(), dist.get_world_size(), device)
+            dist.init_process_group(backend, store=alone, rank=0, world_size=1, timeout=TIMEOUT)
+    return DistributedContext(dist.get_rank(), dist.get_world_size(), device)

@@ -1,4 +1,4 @@
-"""Held-out loss of each discipline and of general text, and what the router does on it."""
+"""Measure held-out loss per discipline and on general text, and the router's choices on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from upcycle.data.packing import GENERAL, NO_LABEL, Batch, Corpora
-from upcycle.training.distributed import World
+from upcycle.training.distributed import DistributedContext
 from upcycle.training.losses import add_over_ranks, cross_entropy
 from upcycle.training.router_metrics import count_choices, router_figures
 
@@ -18,31 +18,40 @@ def evaluate(
     model: Any,
     corpora: Corpora,
     ids: Mapping[str, int],
-    world: World,
+    distributed: DistributedContext,
     *,
     sequences: int,
     at_once: int = 4,
     route: Literal["router", "oracle"] = "router",
 ) -> dict[str, float]:
-    """Loss in nats a token on `sequences` held-out sequences of each discipline, spread over its documents.
+    """Measure a model on held-out sequences; all ranks call this together and return the same metrics.
 
-    `ids` gives each discipline's number, -1 for general text; disciplines that share an expert share a number.
-    Ranks share the sequences and all return the same figures: `val/loss/NAME`, `val/loss/science` (mean of disciplines),
-    and for a mixture `val/router/...`. `route="oracle"` sends every token to its discipline's experts.
+    Args:
+        model: The model, sharded or not.
+        corpora: Token files of the held-out split.
+        ids: Number of each discipline, -1 for general text; disciplines that share an expert share a number.
+        distributed: This process among the ranks, which share the sequences.
+        sequences: Sequences per discipline, spread over its documents.
+        at_once: Sequences of one forward pass per rank.
+        route: `oracle` sends every token to the experts of its discipline instead of asking the router.
+
+    Returns:
+        `val/loss/NAME` in nats per token, `val/loss/science` (mean of the disciplines) and, for a mixture,
+        `val/router/...`.
     """
     was_training = model.training
     model.eval()
     picks = [(name, index) for name in ids for index in spread(corpora.size(name), sequences)]
     names, disciplines = list(ids), len(model.spec.disciplines)
-    losses = torch.zeros(len(names), 2, dtype=torch.float64, device=world.device)
+    losses = torch.zeros(len(names), 2, dtype=torch.float64, device=distributed.device)
     tables: list[torch.Tensor] = []
-    for start in range(0, len(picks), at_once * world.size):
-        mine, batch = _part(corpora, picks[start : start + at_once * world.size], ids, world)
+    for start in range(0, len(picks), at_once * distributed.world_size):
+        mine, batch = _part(corpora, picks[start : start + at_once * distributed.world_size], ids, distributed)
         oracle = batch.discipline if route == "oracle" else None
         out = model(batch.tokens, position_ids=batch.positions, route=oracle, logits=False)
         values = cross_entropy(model.lm_head, out.hidden, batch.labels).double()
         pairs = torch.stack([values.sum(1), (batch.labels != NO_LABEL).sum(1).double()], dim=1)
-        place = torch.tensor([names.index(name) for name, _ in mine], device=world.device)
+        place = torch.tensor([names.index(name) for name, _ in mine], device=distributed.device)
         losses.index_add_(0, place, pairs)
         if out.routing:
             tables.append(_tables(out.routing, batch, disciplines))
@@ -63,20 +72,23 @@ def evaluate(
 
 
 def spread(size: int, wanted: int) -> list[int]:
-    """`wanted` places spread evenly over range(size), all of them if there are no more."""
+    """Return `wanted` places spread evenly over range(size); all places if there are fewer."""
     count = min(size, wanted)
     return [place * size // count for place in range(count)]
 
 
 def _part(
-    corpora: Corpora, picks: list[tuple[str, int]], ids: Mapping[str, int], world: World
+    corpora: Corpora, picks: list[tuple[str, int]], ids: Mapping[str, int], distributed: DistributedContext
 ) -> tuple[list[tuple[str, int]], Batch]:
-    """This rank's sequences; a rank without one repeats the first without labels, so that all ranks pass together."""
-    mine = picks[world.rank :: world.size]
+    """Return this rank's sequences.
+
+    A rank without one repeats the first without labels, because a sharded forward pass needs every rank.
+    """
+    mine = picks[distributed.rank :: distributed.world_size]
     batch = corpora.batch(mine or picks[:1], ids)
     if not mine:
         batch = batch._replace(labels=torch.full_like(batch.labels, NO_LABEL))
-    return mine or picks[:1], batch.to(world.device)
+    return mine or picks[:1], batch.to(distributed.device)
 
 
 def _tables(routing: list[Any], batch: Batch, disciplines: int) -> torch.Tensor:

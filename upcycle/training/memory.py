@@ -1,4 +1,4 @@
-"""How much memory this process held at most."""
+"""Measure the peak memory of this process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def peak_resident() -> int:
-    """The largest resident size since the program started, in bytes.
+    """Return the largest resident size since the program started, in bytes.
 
-    Linux keeps it for each address space (`VmHWM`); `ru_maxrss`, used elsewhere, also counts what the parent held when
-    it started this process.
+    Linux keeps it per address space (`VmHWM`). `ru_maxrss`, the fallback, also counts the memory that the parent process
+    had when it started this one.
     """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

@@ -1,4 +1,7 @@
-"""What each stage minimises, as one weighted sum: next-token loss, expert classification, load balance, z-loss."""
+"""Define what each stage minimizes.
+
+The loss is a weighted sum of next-token loss, expert classification, load balance and z-loss.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ from upcycle.training.losses import (
     z_sum,
 )
 from upcycle.training.router_metrics import count_choices, router_figures
-from upcycle.training.trainer import Totals
+from upcycle.training.trainer import BatchTotals
 
 GeneralTarget = Literal["null", "none", "skip"]
 
 
 @dataclass(frozen=True)
-class Weights:
-    """The weight of each term; a term of weight 0 is not computed."""
+class LossWeights:
+    """Weight of each term of the loss; a term of weight 0 is not computed."""
 
     language: float = 1.0
     classification: float = 0.0
@@ -35,27 +38,29 @@ class Weights:
 
 
 class LanguageObjective:
-    """Next-token loss alone: induction and dense training."""
+    """Next-token loss alone, for stage 1 and the dense baseline."""
 
-    def loss(self, model: Any, batch: Batch, totals: Totals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """See `engine.Objective`."""
+    def loss(self, model: Any, batch: Batch, totals: BatchTotals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Compute this rank's share of the loss; see `upcycle.training.trainer.Objective`."""
         out = model(batch.tokens, position_ids=batch.positions, logits=False)
         return cross_entropy(model.lm_head, out.hidden, batch.labels).sum() / totals.labels, {}
 
     def figures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
-        """Nothing beside the loss."""
+        """Return no metrics besides the loss."""
         return {}
 
 
 class MixtureObjective:
-    """The terms of a mixture's stages."""
+    """Weighted sum of the terms of a mixture's stages."""
 
-    def __init__(self, weights: Weights, disciplines: Sequence[str], split: int, general_target: GeneralTarget) -> None:
+    def __init__(
+        self, weights: LossWeights, disciplines: Sequence[str], split: int, general_target: GeneralTarget
+    ) -> None:
         self.weights, self.disciplines, self.split = weights, tuple(disciplines), split
         self.general_target = general_target
 
-    def loss(self, model: Any, batch: Batch, totals: Totals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """See `engine.Objective`."""
+    def loss(self, model: Any, batch: Batch, totals: BatchTotals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Compute this rank's share of the loss; see `upcycle.training.trainer.Objective`."""
         out = model(batch.tokens, position_ids=batch.positions, logits=False)
         discipline = batch.discipline[:, None].expand_as(batch.tokens).flatten()
         terms = self._router_terms(out.routing, discipline, totals)
@@ -67,7 +72,7 @@ class MixtureObjective:
         return loss, {**terms, "choices": torch.stack(tables)}
 
     def _router_terms(
-        self, routing: Sequence[Any], discipline: torch.Tensor, totals: Totals
+        self, routing: Sequence[Any], discipline: torch.Tensor, totals: BatchTotals
     ) -> dict[str, torch.Tensor]:
         weights, terms, layers = self.weights, {}, len(routing)
         logits = [layer.logits.float() for layer in routing]
@@ -92,6 +97,6 @@ class MixtureObjective:
         return terms
 
     def figures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
-        """The terms before their weights, and what the router did."""
+        """Return the terms before their weights, and the router metrics."""
         terms = {f"train/{name}": float(value) for name, value in sums.items() if name != "choices"}
         return {**terms, **router_figures(sums["choices"], self.disciplines, self.split)}

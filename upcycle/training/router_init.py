@@ -1,15 +1,15 @@
-"""A router's start in closed form: ridge regression from a layer's hidden states to the discipline of their text.
+"""Initialize the router in closed form, by ridge regression from hidden states to disciplines.
 
-Equation 3 asks every expert one question, "is this token of your discipline?". For a linear router ridge regression answers it
-from one forward pass over a few thousand tokens, each sent to its own discipline's experts: with X (T, H) the hidden states
-before a layer's router and Y (T, D + 1) their disciplines, one hot, general text last,
+Equation 3 asks every expert whether a token belongs to its discipline. For a linear router, ridge regression answers
+that from one forward pass over a few thousand tokens, each sent to the experts of its own discipline. With X (T, H) the
+hidden states before a layer's router and Y (T, D + 1) their disciplines as one-hot rows, general text last,
 
     W = 4 (X'X + 0.1 tr(X'X)/H I)^-1 X'(Y - mean Y)
 
-where X'X and X'Y are summed up over batches and ranks. The experts of a discipline get its column, null experts that of general
-text, on top of the small random rows they had, so that no two tie. All slices of a discipline therefore answer together, which is
-the induced expert again. Gradient descent on equation 3 needs many steps to get there, because a few directions of a trained
-model's hidden states are far longer than the rest.
+where X'X and X'Y are summed over batches and ranks. The experts of a discipline get its column and the null experts
+that of general text, added to the small random rows they had, so that no two experts tie. All slices of a discipline
+therefore answer together, which reproduces the coarse expert. Gradient descent on equation 3 needs many steps to get
+there, because a few directions of a trained model's hidden states are far longer than the rest.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ from upcycle.data.packing import Batch
 from upcycle.training.losses import add_over_ranks
 
 # On SmolLM2-135M, 10,240 tokens: ridges of 0.01, 0.1, 1 gave science 1.948, 1.945, 1.953 nat; logits of 4 and 12 1.945 and 1.947.
-RIDGE = 0.1  # of the mean squared length of a coordinate
-LOGIT = 4.0  # by which a token's own discipline lies above another at a perfect fit
+RIDGE = 0.1  # times the mean squared length of a coordinate
+LOGIT = 4.0  # margin of a token's own discipline over another at a perfect fit
 
 
 @torch.no_grad()
-def start_router(
+def init_router(
     model: Any, slices: Iterable[Batch], general: Literal["null", "none", "skip"], progress: Callable[[int], None]
 ) -> None:
-    """Set the routers of a mixture from what `slices` (this rank's part of the text, on the model's device) show. All ranks together.
+    """Initialize the routers of a mixture from labeled text; all ranks call this together.
 
     Args:
-        general: what general text is, as in `route.general_target`: null: a class of its own, whose column goes to the null
-            experts; none: a class that no slot belongs to; skip: not looked at.
-        progress: told the number of this rank's tokens so far after every slice.
+        model: The mixture, sharded or not.
+        slices: This rank's part of the text, on the model's device.
+        general: Treatment of general text, as in `train_router.general_target`: null: a class of its own, whose column
+            goes to the null experts; none: a class that no slot belongs to; skip: left out.
+        progress: Called after every slice with the number of this rank's tokens so far.
     """
     spec, blocks = model.spec, model.blocks()
     classes = len(spec.disciplines) + 1
@@ -81,14 +83,14 @@ def start_router(
 
 
 def _solve(gram: torch.Tensor, product: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """The column (H,) of every class, (H, D + 1)."""
+    """Solve for the column (H,) of every class, (H, D + 1)."""
     centred = product - torch.outer(product.sum(1), counts / counts.sum().clamp(min=1))
     ridge = RIDGE * gram.diagonal().mean().clamp(min=1e-30)
     return LOGIT * torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), centred)
 
 
 def _rows(columns: torch.Tensor, spec: Any, null: bool) -> torch.Tensor:
-    """(slots, H): each discipline's column for its experts; general text's for the null experts, or nothing."""
+    """Return (slots, H): each discipline's column for its experts; that of general text, or zeros, for null experts."""
     experts = columns[:, :-1].T.repeat_interleave(spec.split, 0)
     return torch.cat([experts, (columns[:, -1:].T * null).expand(spec.null_experts, -1)])
 

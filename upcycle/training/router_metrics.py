@@ -1,7 +1,7 @@
-"""What a router does, read off one table: how often each discipline's tokens chose each slot, layer by layer.
+"""Compute router metrics from one table: how often each discipline's tokens chose each slot, layer by layer.
 
-The table `counts` has the shape (L, D + 1, S): layers, disciplines and last general text, slots (E experts, discipline by
-discipline, then null experts). It adds up over batches and ranks, so every figure is one of the whole set.
+The table `counts` has the shape (L, D + 1, S): L layers; D disciplines, then general text; S slots (E experts,
+discipline by discipline, then null experts). Tables add up over batches and ranks, so every metric describes all tokens.
 """
 
 from __future__ import annotations
@@ -10,18 +10,32 @@ from collections.abc import Sequence
 
 import torch
 
-DEAD_BELOW = 0.05  # an expert with less than this part of its fair share is dead
+DEAD_BELOW = 0.05  # an expert with less than this fraction of its fair share is dead
 
 
 def count_choices(selected: torch.Tensor, discipline: torch.Tensor, disciplines: int, slots: int) -> torch.Tensor:
-    """One layer's table (D + 1, S), float64, from selected (T, k) and discipline (T,), -1 for general text."""
+    """Count one layer's choices.
+
+    Args:
+        selected: (T, k) chosen slots of T tokens.
+        discipline: (T,) number of each token's discipline, -1 for general text.
+        disciplines: Number of disciplines, D.
+        slots: Number of slots, S.
+
+    Returns:
+        (D + 1, S) float64 table.
+    """
     row = torch.where(discipline < 0, disciplines, discipline)
     cell = (row[:, None] * slots + selected).flatten()
     return torch.bincount(cell, minlength=(disciplines + 1) * slots).double().view(disciplines + 1, slots)
 
 
 def routing_accuracy(counts: torch.Tensor, split: int) -> torch.Tensor:
-    """(D,) share of a discipline's choices that fell on its own experts, mean of layers; chance is split / E, NaN where it has none."""
+    """Compute the share of each discipline's choices that fell on its own experts, averaged over layers.
+
+    Returns:
+        (D,) shares; chance is split / E, and NaN stands for a discipline without tokens.
+    """
     layers, rows, _ = counts.shape
     science = counts[:, : rows - 1]
     own = science[:, :, : (rows - 1) * split].view(layers, rows - 1, rows - 1, split).sum(3)
@@ -30,28 +44,40 @@ def routing_accuracy(counts: torch.Tensor, split: int) -> torch.Tensor:
 
 
 def max_violation(counts: torch.Tensor, experts: int) -> torch.Tensor:
-    """() largest load of an expert over its fair share, minus 1, mean of layers; 0 when even."""
+    """Compute the largest load of an expert over its fair share, minus 1, averaged over layers.
+
+    Returns:
+        () violation; 0 when the load is even.
+    """
     load = _science_load(counts, experts)
     return (load.amax(1) / load.mean(1).clamp(min=1e-9) - 1).clamp(min=0).mean()
 
 
 def dead_experts(counts: torch.Tensor, experts: int) -> int:
-    """Experts of all layers with less than 5 % of their fair share."""
+    """Count the experts of all layers with less than 5 % of their fair share."""
     load = _science_load(counts, experts)
     return int((load < DEAD_BELOW * load.mean(1, keepdim=True)).sum())
 
 
 def load_entropy(counts: torch.Tensor, experts: int) -> torch.Tensor:
-    """() entropy of the load over its largest possible value, mean of layers; 1 when even."""
+    """Compute the entropy of the load over its largest possible value, averaged over layers.
+
+    Returns:
+        () entropy; 1 when the load is even.
+    """
     load = _science_load(counts, experts)
     share = load / load.sum(1, keepdim=True).clamp(min=1e-9)
     return (-torch.xlogy(share, share).sum(1) / torch.log(torch.tensor(float(max(experts, 2))))).mean()
 
 
-def specialisation(counts: torch.Tensor, experts: int) -> torch.Tensor:
-    """() mutual information of discipline and chosen expert over the entropy of the discipline, mean of layers.
+def specialization(counts: torch.Tensor, experts: int) -> torch.Tensor:
+    """Compute how much the chosen expert reveals about the discipline, averaged over layers.
 
-    0: the expert says nothing about the discipline; 1: it tells the discipline. General text is left out.
+    This is the mutual information of discipline and chosen expert over the entropy of the discipline, without general
+    text.
+
+    Returns:
+        () ratio; 0 when both are independent, 1 when the expert determines the discipline.
     """
     joint = counts[:, :-1, :experts]
     joint = joint / joint.sum((1, 2), keepdim=True).clamp(min=1e-9)
@@ -62,7 +88,11 @@ def specialisation(counts: torch.Tensor, experts: int) -> torch.Tensor:
 
 
 def abstention(counts: torch.Tensor, experts: int) -> tuple[float, float]:
-    """Share of choices that fell on null experts: of the disciplines' text and of general text."""
+    """Compute the share of choices that fell on null experts.
+
+    Returns:
+        The share for the disciplines' text and the share for general text.
+    """
     null = counts[:, :, experts:].sum(2)
     whole = counts.sum(2)
     science = null[:, :-1].sum() / whole[:, :-1].sum().clamp(min=1)
@@ -71,7 +101,10 @@ def abstention(counts: torch.Tensor, experts: int) -> tuple[float, float]:
 
 
 def router_figures(counts: torch.Tensor, disciplines: Sequence[str], split: int) -> dict[str, float]:
-    """Every figure of a table under the names of metrics.jsonl; accuracy of the disciplines that the table has tokens of."""
+    """Compute every router metric of a table, by its name in metrics.jsonl.
+
+    Disciplines without tokens in the table have no accuracy.
+    """
     experts = len(disciplines) * split
     accuracy = routing_accuracy(counts, split)
     figures = {
@@ -85,7 +118,7 @@ def router_figures(counts: torch.Tensor, disciplines: Sequence[str], split: int)
         "router/max_violation": float(max_violation(counts, experts)),
         "router/dead_experts": float(dead_experts(counts, experts)),
         "router/entropy": float(load_entropy(counts, experts)),
-        "router/specialisation": float(specialisation(counts, experts)),
+        "router/specialization": float(specialization(counts, experts)),
     }
     if counts.shape[2] > experts:
         figures["router/null_science"], figures["router/null_general"] = abstention(counts, experts)
@@ -93,5 +126,5 @@ def router_figures(counts: torch.Tensor, disciplines: Sequence[str], split: int)
 
 
 def _science_load(counts: torch.Tensor, experts: int) -> torch.Tensor:
-    """(L, E) what each expert got of the disciplines' text."""
+    """Return (L, E) choices of the disciplines' text per expert."""
     return counts[:, :-1, :experts].sum(1)

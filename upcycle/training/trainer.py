@@ -1,14 +1,15 @@
-"""The training engine: FSDP2, AdamW, checkpoints that resume bitwise, and a run directory anybody can watch.
+"""Train one stage with FSDP2 and AdamW, with checkpoints that resume bit for bit.
 
-One loop serves every stage. What it promises:
-- A step is a function of the parameters, the moments and the step's number: data, learning rate and batch are computed
-  from the number, so a run killed at any instant goes on from its last checkpoint bit for bit on a CPU.
-- The global batch decides. Ranks split it, losses are divided by global counts: one rank and many agree.
-- No rank holds the whole model: parameters, gradients and moments are shards, checkpoints are read and written by shard
-  (torch.distributed.checkpoint), on as many ranks as the reader happens to have.
+One loop serves every stage:
 
-    with Engine(model, stage, config.engine, objective, batches, run=RunDir(...)) as engine:
-        engine.fit()
+- A step is a function of the parameters, the AdamW moments and the step number. Data, learning rate and batch are
+  computed from the number, so a run that was killed continues from its last checkpoint bit for bit on a CPU.
+- Losses are divided by counts of the global batch, so one rank and many ranks compute the same loss and gradient.
+- No rank holds the whole model. Parameters, gradients and moments are sharded, and checkpoints are written and read by
+  shard (torch.distributed.checkpoint), on any number of ranks.
+
+    trainer = Trainer(model, stage, config.trainer, objective, batches, run=RunDir(...), ...)
+    trainer.fit()
 """
 
 from __future__ import annotations
@@ -24,21 +25,30 @@ import torch
 from torch import nn
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
 
+from innovator_rl.errors import EngineError
 from innovator_rl.runs.run_dir import RunDir
-from upcycle.config.stages import EngineConfig, StageConfig
+from upcycle.config.stages import StageConfig, TrainerConfig
 from upcycle.data.packing import NO_LABEL, Batch
 from upcycle.training.checkpointing import load_latest, save
-from upcycle.training.distributed import World
+from upcycle.training.distributed import DistributedContext
 from upcycle.training.losses import add_over_ranks
 from upcycle.training.memory import peak_resident
 
 GIB = 2**30
-LINE_EVERY = 5.0  # seconds between progress lines
+REPORT_SECONDS = 5.0  # between progress lines
+
+Log = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Totals:
-    """Counts of a step's global batch, by which its losses are divided."""
+class BatchTotals:
+    """Counts of a step's global batch, by which its losses are divided.
+
+    Attributes:
+        labels: () positions with a label.
+        tokens: () all tokens.
+        science: () tokens of the disciplines' text.
+    """
 
     labels: torch.Tensor
     tokens: torch.Tensor
@@ -46,31 +56,52 @@ class Totals:
 
 
 class Objective(Protocol):
-    """What a stage minimises."""
+    """What a stage minimizes."""
 
-    def loss(self, model: Any, batch: Batch, totals: Totals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """(this rank's share of the global loss, named tensors that add up over slices and ranks)."""
+    def loss(self, model: Any, batch: Batch, totals: BatchTotals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Compute this rank's share of the global loss on one slice of the batch.
+
+        Returns:
+            The share of the loss, (), and named tensors that add up over slices and ranks.
+        """
+        ...
 
     def figures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
-        """The step's metrics from the sums."""
+        """Return the step's metrics from the named sums."""
+        ...
 
 
-def shard(model: nn.Module, world: World, config: EngineConfig) -> nn.Module:
-    """Spread the model over the ranks, layer by layer. A single rank that computes in float32 needs no wrapping."""
-    if world.size == 1 and config.dtype == "float32" and not config.cpu_offload:
+Initializer = Callable[["Trainer", Log], None]
+"""Prepares a trainer's model before step 0; the second argument receives progress lines."""
+
+
+def shard(model: nn.Module, distributed: DistributedContext, config: TrainerConfig) -> nn.Module:
+    """Shard the model over the ranks with FSDP2, layer by layer.
+
+    A single rank that computes in float32 without offloading needs no sharding; the model is then returned as it is.
+    """
+    if distributed.world_size == 1 and config.dtype == "float32" and not config.cpu_offload:
         return model
     dtype = getattr(torch, config.dtype)
     policy: dict[str, Any] = {"mp_policy": MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)}
     if config.cpu_offload:
-        policy["offload_policy"] = CPUOffloadPolicy(pin_memory=world.device.type != "cpu")
+        policy["offload_policy"] = CPUOffloadPolicy(pin_memory=distributed.device.type != "cpu")
     for layer in model.model.layers:  # type: ignore[union-attr]
-        fully_shard(layer, mesh=world.mesh, **policy)
-    fully_shard(model, mesh=world.mesh, **policy)
+        fully_shard(layer, mesh=distributed.mesh, **policy)
+    fully_shard(model, mesh=distributed.mesh, **policy)
     return model
 
 
 def learning_rate(step: int, steps: int, config: StageConfig) -> float:
-    """The rate of step 0, 1, ...: linear warm-up, then a cosine down to `final_share` of the peak at the last step."""
+    """Return the learning rate of a step.
+
+    The rate warms up linearly, then follows a cosine down to `final_share` of the peak at the last step.
+
+    Args:
+        step: Number of the step, from 0.
+        steps: Steps of the stage.
+        config: Peak, warm-up and final share.
+    """
     warm = math.ceil(config.warmup * steps)
     if step < warm:
         return config.learning_rate * (step + 1) / warm
@@ -80,7 +111,7 @@ def learning_rate(step: int, steps: int, config: StageConfig) -> float:
 
 
 def optimizer(model: nn.Module, config: StageConfig) -> torch.optim.Optimizer:
-    """AdamW over what trains; vectors (norms, biases, scales) are never decayed."""
+    """Build AdamW over the parameters that learn; vectors (norms, biases, scales) are not decayed."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": config.weight_decay},
@@ -91,55 +122,67 @@ def optimizer(model: nn.Module, config: StageConfig) -> torch.optim.Optimizer:
     )
 
 
-class Engine:
-    """One stage's training.
-
-    `batches(step)` is this rank's view of the global batch of step 0, 1, ..., in slices; `flops` are the operations that
-    training on one token takes. `start(model, say)`, where a stage sets it, prepares the parameters before step 0.
-    """
+class Trainer:
+    """Training of one stage."""
 
     def __init__(
         self,
         model: Any,
         stage: StageConfig,
-        config: EngineConfig,
+        config: TrainerConfig,
         objective: Objective,
         batches: Callable[[int], list[Batch]],
         *,
         steps: int,
         flops: float,
-        world: World,
+        distributed: DistributedContext,
         run: RunDir,
         evaluate: Callable[[], dict[str, float]] | None = None,
+        initialize: Initializer | None = None,
     ) -> None:
+        """Load the stage's last checkpoint into `model`, if there is one.
+
+        Args:
+            model: The sharded model.
+            stage: Budget and optimizer.
+            config: Precision, memory and checkpoints.
+            objective: What the stage minimizes.
+            batches: Returns this rank's part of the global batch of step 0, 1, ..., in slices.
+            steps: Steps of the stage.
+            flops: Operations of training on one token.
+            distributed: This process among the ranks.
+            run: The stage's run directory.
+            evaluate: Computes held-out metrics.
+            initialize: Prepares the model before step 0.
+        """
         self.model, self.stage, self.config, self.objective = model, stage, config, objective
-        self.batches, self.steps, self.world, self.run, self.evaluate = batches, steps, world, run, evaluate
+        self.batches, self.steps, self.distributed, self.run, self.evaluate = batches, steps, distributed, run, evaluate
         self.flops = flops
-        self.start: Callable[[Any, Callable[[str], None]], None] | None = None
+        self.initialize = initialize
         self.optimizer = optimizer(model, stage)
-        self.step = load_latest(run.checkpoints, model, self.optimizer, world)
-        self._said = 0.0
+        self.step = load_latest(run.checkpoints, model, self.optimizer, distributed)
+        self._reported = 0.0
 
     def fit(self) -> None:
         """Train from the last checkpoint to the last step; rank 0 writes the run directory."""
-        if self.world.first:
+        if self.distributed.is_main:
             self.run.open_attempt(resume_step=self.step, total_steps=self.steps)
-            self._say(f"{self.run.name}: step {self.step} of {self.steps}, {self.world.describe()}")
+            self._log(f"{self.run.name}: step {self.step} of {self.steps}, {self.distributed.describe()}")
         try:
             self._fit()
         except BaseException as error:
-            if self.world.first:
+            if self.distributed.is_main:
                 stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
                 self.run.finish("stopped" if stopped else "failed", f"{type(error).__name__}: {error}")
             raise
-        if self.world.first:
+        if self.distributed.is_main:
             self.run.finish("finished")
 
     def begin(self) -> None:
-        """What comes before step 0; nothing where a checkpoint was found."""
-        if self.step == 0 and self.start is not None:
+        """Prepare the model for step 0; with a checkpoint there is nothing to prepare."""
+        if self.step == 0 and self.initialize is not None:
             self._phase("starting")
-            self.start(self.model, self._say if self.world.first else lambda _line: None)
+            self.initialize(self, self._log if self.distributed.is_main else lambda _line: None)
 
     def _fit(self) -> None:
         self.begin()
@@ -151,7 +194,7 @@ class Engine:
             self.step += 1
             seconds = time.monotonic() - started
             figures |= self._speed(seconds)
-            if self.world.first:
+            if self.distributed.is_main:
                 self.run.write_metrics(self.step, figures)
                 self._progress(figures, seconds)
             every = self.stage.evaluate_every
@@ -159,28 +202,37 @@ class Engine:
                 self._evaluate()
             if self.step == self.steps or self.step % self.config.save_every == 0:
                 self._phase("saving")
-                save(self.run.checkpoints, self.step, self.model, self.optimizer, self.world, self.config.keep)
+                save(self.run.checkpoints, self.step, self.model, self.optimizer, self.distributed, self.config.keep)
 
     def update(self) -> dict[str, float]:
-        """One optimizer step on the global batch of `self.step`; its metrics."""
+        """Take one optimizer step on the global batch of `self.step`.
+
+        Returns:
+            The step's metrics.
+
+        Raises:
+            EngineError: If the gradient is not finite.
+        """
         self._phase("updating")
         rate = learning_rate(self.step, self.steps, self.stage)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        slices = [batch.to(self.world.device) for batch in self.batches(self.step)]
+        slices = [batch.to(self.distributed.device) for batch in self.batches(self.step)]
         totals = _totals(slices)
         self.model.train()
         sums: dict[str, torch.Tensor] = {}
         for batch in slices:
             loss, parts = self.objective.loss(self.model, batch, totals)
-            (loss * self.world.size).backward()  # FSDP takes the mean over ranks, the loss is a sum over them
+            (
+                loss * self.distributed.world_size
+            ).backward()  # FSDP takes the mean over ranks, the loss is a sum over them
             for name, value in {"loss": loss, **parts}.items():
                 value = value.detach().double()
                 sums[name] = sums[name] + value if name in sums else value
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.clip)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         if not math.isfinite(float(norm)):
-            raise ValueError(
+            raise EngineError(
                 f"step {self.step + 1}: the gradient is not finite; lower the learning rate {self.stage.learning_rate} "
                 "or look for broken text in the sources"
             )
@@ -195,12 +247,12 @@ class Engine:
             return
         self._phase("validating")
         figures = self.evaluate()
-        if self.world.first:
+        if self.distributed.is_main:
             self.run.write_metrics(self.step, figures)
             losses = "  ".join(
                 f"{key.rsplit('/', 1)[1]} {value:.3f}" for key, value in figures.items() if "/loss/" in key
             )
-            self._say(f"{self.run.name}: held-out loss at step {self.step}: {losses}")
+            self._log(f"{self.run.name}: held-out loss at step {self.step}: {losses}")
 
     def _speed(self, seconds: float) -> dict[str, float]:
         peak = peak_resident() / GIB
@@ -212,33 +264,33 @@ class Engine:
             "perf/memory_gib": peak,
         }
         if self.config.peak_tflops:
-            figures["perf/mfu"] = figures["perf/tflops"] / (self.config.peak_tflops * self.world.size)
-        if self.world.device.type == "cuda":
+            figures["perf/mfu"] = figures["perf/tflops"] / (self.config.peak_tflops * self.distributed.world_size)
+        if self.distributed.device.type == "cuda":
             figures["perf/device_memory_gib"] = torch.cuda.max_memory_allocated() / GIB
         return figures
 
     def _phase(self, name: str) -> None:
-        if self.world.first:
+        if self.distributed.is_main:
             self.run.heartbeat(self.step, name)
 
     def _progress(self, figures: dict[str, float], seconds: float) -> None:
         now = time.monotonic()
-        if now - self._said < LINE_EVERY and self.step < self.steps:
+        if now - self._reported < REPORT_SECONDS and self.step < self.steps:
             return
-        self._said = now
+        self._reported = now
         parts = [f"{self.run.name}: step {self.step}/{self.steps}", f"loss {figures['train/loss']:.4f}"]
         if "router/accuracy" in figures:
             parts.append(f"routed right {figures['router/accuracy']:.0%}")
         parts.append(f"{figures['perf/tokens_per_second']:,.0f} tokens/s, {figures['perf/memory_gib']:.1f} GiB")
         parts.append(f"{seconds * (self.steps - self.step) / 60:.1f} min left")
-        self._say(" | ".join(parts))
+        self._log(" | ".join(parts))
 
-    def _say(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
 
-def _totals(slices: list[Batch]) -> Totals:
+def _totals(slices: list[Batch]) -> BatchTotals:
     labels = sum((batch.labels != NO_LABEL).sum() for batch in slices)
     tokens = sum(batch.tokens.numel() for batch in slices)
     science = sum((batch.discipline >= 0).sum() * batch.tokens.shape[1] for batch in slices)
@@ -246,16 +298,25 @@ def _totals(slices: list[Batch]) -> Totals:
     counts = add_over_ranks(
         torch.stack([torch.as_tensor(n, device=device).double() for n in (labels, tokens, science)])
     )
-    return Totals(*counts.clamp(min=1))
+    return BatchTotals(*counts.clamp(min=1))
 
 
 def slices_of(
-    build: Callable[[list[tuple[str, int]]], Batch], picks: list[tuple[str, int]], world: World, micro: int
+    build: Callable[[list[tuple[str, int]]], Batch],
+    picks: list[tuple[str, int]],
+    distributed: DistributedContext,
+    micro: int,
 ) -> list[Batch]:
-    """This rank's part of the global batch `picks` in slices of `micro` sequences (over all ranks; 0: all at once).
+    """Build this rank's part of a global batch, in slices.
 
     The slices are the same for every number of ranks, so what is computed per slice (load balance) is as well.
+
+    Args:
+        build: Builds the batch of some (discipline, index) pairs.
+        picks: The (discipline, index) pairs of the global batch.
+        distributed: This process among the ranks.
+        micro: Sequences of a slice, over all ranks; 0: all at once.
     """
     micro = micro or len(picks)
     starts = range(0, len(picks), micro)
-    return [build(picks[start : start + micro][world.rank :: world.size]) for start in starts]
+    return [build(picks[start : start + micro][distributed.rank :: distributed.world_size]) for start in starts]

@@ -1,1 +1,1 @@
-"""A made-up run for `innovator dashboard --demo`: every view has something to show, without training."""
+"""Synthetic runs for `innovator dashboard --demo`; every view has something to show, without training."""

@@ -1,7 +1,7 @@
-"""Writes the made-up runs, with the files and the schema of real ones.
+"""Write the synthetic runs, with the files and the schema of real ones.
 
-`science` shows everything: two attempts, dropped and failed groups, a reward that is being gamed, damaged files. `baseline` is the same
-task under other settings, for comparisons. `crashed` ends in the middle of a step without a word.
+`demo-science` has something for every view: two attempts, dropped and failed groups, reward hacking, damaged files.
+`demo-baseline` is the same task with other settings, for comparisons. `demo-crashed` stops in the middle of a step.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from innovator_rl.dashboard.demo.problems import Problem, pool
-from innovator_rl.dashboard.demo.responses import CLIP_HIGH, CLIP_LOW, Mood, Vocabulary, clip_side, respond, series
+from innovator_rl.dashboard.demo.prompts import SyntheticPrompt, pool
+from innovator_rl.dashboard.demo.responses import (
+    CLIP_HIGH,
+    CLIP_LOW,
+    PolicyState,
+    Vocabulary,
+    clip_side,
+    respond,
+    series,
+)
 from innovator_rl.rollouts.schema import SCHEMA_VERSION, SCHEMAS, segment_name, step_directory
 from innovator_rl.rollouts.segments import write_segment
 from innovator_rl.runs.files import dump_json, write_atomic
@@ -32,11 +40,18 @@ START = datetime.fromisoformat("2026-01-15T09:00:00")  # UTC, as the record keep
 STEP_TIME = timedelta(seconds=95)
 
 Row = dict[str, Any]
+FAILED_GENERATION: Row = {
+    **{"status": "failed", "finish_reason": "error", "outcome": "error", "reason": "generation_failed"},
+    **{"error": "the generator lost its connection", "response": "", "response_tokens": 0, "token_ids": []},
+    **{"correct": False, "truncated": False, "extracted": "", "terms": None, "prompt_tokens": 0},
+    **dict.fromkeys(("reward", "score_value", "overlong_penalty", "reward_seconds"), 0.0),
+}
+"""What the trainer records of a response that was not generated."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One made-up run."""
+class DemoRun:
+    """One synthetic run."""
 
     name: str
     steps: int
@@ -50,50 +65,54 @@ class Plan:
     damaged: bool = False
 
 
-PLANS = (
-    Plan("demo-science", 24, 1, 1.0, "finished", 24, ((1, 15), (13, 24)), damaged=True),
-    Plan("demo-baseline", 18, 2, 0.0, "stopped", 24, ((1, 18),), learning_rate=5e-7, clip_high=0.2),
-    Plan("demo-crashed", 6, 3, 0.2, "running", 24, ((1, 6),)),
+DEMO_RUNS = (
+    DemoRun("demo-science", 24, 1, 1.0, "finished", 24, ((1, 15), (13, 24)), damaged=True),
+    DemoRun("demo-baseline", 18, 2, 0.0, "stopped", 24, ((1, 18),), learning_rate=5e-7, clip_high=0.2),
+    DemoRun("demo-crashed", 6, 3, 0.2, "running", 24, ((1, 6),)),
 )
 
 
 def write_demo(root: Path) -> list[Path]:
-    """Write the made-up runs below `root`; returns their directories. Takes about two seconds."""
-    problems = pool(Random(0), each=9)
-    return [write_run(root / plan.name, plan, problems) for plan in PLANS]
+    """Write the synthetic runs below `root` and return their directories; takes about two seconds."""
+    prompts = pool(Random(0), each=9)
+    return [write_run(root / demo_run.name, demo_run, prompts) for demo_run in DEMO_RUNS]
 
 
-def write_run(path: Path, plan: Plan, problems: list[Problem]) -> Path:
+def write_run(path: Path, demo_run: DemoRun, prompts: list[SyntheticPrompt]) -> Path:
     """Write one run."""
     path.mkdir(parents=True, exist_ok=True)
-    vocabulary, random, generator = Vocabulary(), Random(plan.seed), np.random.default_rng(plan.seed)
+    vocabulary, random, generator = Vocabulary(), Random(demo_run.seed), np.random.default_rng(demo_run.seed)
     metrics: list[str] = []
-    for attempt, (first, last) in enumerate(plan.attempts, 1):
+    for attempt, (first, last) in enumerate(demo_run.attempts, 1):
         for step in range(first, last + 1):
             now = START + STEP_TIME * (step + 2 * attempt)
-            mood = mood_at(step / plan.total_steps, plan.gamed)
-            rows = list(_responses(plan, step, attempt, now, random.sample(problems, GROUPS), mood, random, vocabulary))
-            updates = _updates(rows, mood, generator)
+            policy = policy_at(step / demo_run.total_steps, demo_run.gamed)
+            rows = list(
+                _responses(demo_run, step, attempt, now, random.sample(prompts, GROUPS), policy, random, vocabulary)
+            )
+            updates = _updates(rows, policy, generator)
             _write(path, step, "train", attempt, rows, updates)
-            metrics.append(dump_json(_metrics(step, attempt, now, rows, updates, mood)))
+            metrics.append(dump_json(_metrics(step, attempt, now, rows, updates, policy)))
         for step in range(first - first % 6, last + 1, 6):
-            mood = mood_at(step / plan.total_steps, plan.gamed)
+            policy = policy_at(step / demo_run.total_steps, demo_run.gamed)
             now = START + STEP_TIME * (step + 2 * attempt)
-            rows = list(_responses(plan, step, attempt, now, problems[:30], mood, random, vocabulary, "validation"))
+            rows = list(
+                _responses(demo_run, step, attempt, now, prompts[:30], policy, random, vocabulary, "validation")
+            )
             _write(path, step, "validation", attempt, rows, [])
     (path / "metrics.jsonl").write_text("\n".join(metrics) + "\n", encoding="utf-8")
     write_atomic(path / "tokenizer.json", json.dumps(vocabulary.tokenizer_json()))
-    write_atomic(path / "config.yaml", yaml.safe_dump(_config(plan), sort_keys=False))
-    write_atomic(path / "run.json", dump_json(_run_json(plan), indent=1))
-    if plan.damaged:
+    write_atomic(path / "config.yaml", yaml.safe_dump(_config(demo_run), sort_keys=False))
+    write_atomic(path / "run.json", dump_json(_run_json(demo_run), indent=1))
+    if demo_run.damaged:
         _damage(path)
     return path
 
 
-def mood_at(progress: float, gamed: float) -> Mood:
-    """The policy after a share of the training: it learns, and where the reward can be gamed it learns that instead."""
+def policy_at(progress: float, gamed: float) -> PolicyState:
+    """Return the policy after a share of the training; the more it games the reward, the less it learns."""
     late = max(0.0, progress - 0.5) * 2
-    return Mood(
+    return PolicyState(
         skill=0.35 + progress * (0.45 - 0.35 * gamed),
         style=min(0.95, 0.05 + gamed * 1.1 * progress),
         loops=0.03 + gamed * 0.34 * late,
@@ -103,55 +122,40 @@ def mood_at(progress: float, gamed: float) -> Mood:
 
 
 def _responses(
-    plan: Plan,
+    demo_run: DemoRun,
     step: int,
     attempt: int,
     now: datetime,
-    drawn: list[Problem],
-    mood: Mood,
+    drawn: list[SyntheticPrompt],
+    policy: PolicyState,
     random: Random,
-    words: Vocabulary,
+    vocabulary: Vocabulary,
     kind: str = "train",
 ) -> Iterator[Row]:
-    for number, problem in enumerate(drawn):
+    for number, prompt in enumerate(drawn):
         uid = f"{random.getrandbits(64):016x}"
         broken = kind == "train" and random.random() < 0.02
         for sample in range(SAMPLES if kind == "train" else 1):
-            row = respond(problem, mood, random, words)
+            row = respond(prompt, policy, random, vocabulary)
             if broken and sample == 0:
-                row.update(
-                    status="failed",
-                    finish_reason="error",
-                    outcome="error",
-                    reason="engine_failed",
-                    correct=False,
-                    reward=0.0,
-                )
-                row.update(
-                    error="the generator lost its connection",
-                    response="",
-                    response_tokens=0,
-                    token_ids=[],
-                    terms=None,
-                    extracted="",
-                )
+                row.update(FAILED_GENERATION)
             yield {
                 **row,
                 "schema_version": SCHEMA_VERSION,
-                "run": plan.name,
+                "run": demo_run.name,
                 "attempt": attempt,
                 "step": step,
                 "kind": kind,
                 "prompt_uid": uid,
                 "sample": sample,
-                "messages": json.dumps([{"role": "user", "content": problem.prompt}]),
+                "messages": json.dumps([{"role": "user", "content": prompt.prompt}]),
                 "weight_version_min": max(0, step - 1),
                 "weight_version_max": max(0, step - 1),
                 "written_at": now + timedelta(seconds=number * 3 + sample / 4),
             }
 
 
-def _updates(rows: list[Row], mood: Mood, generator: np.random.Generator) -> list[Row]:
+def _updates(rows: list[Row], policy: PolicyState, generator: np.random.Generator) -> list[Row]:
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row["prompt_uid"]].append(row)
@@ -169,7 +173,7 @@ def _updates(rows: list[Row], mood: Mood, generator: np.random.Generator) -> lis
             update |= {"kept": not reason, "drop_reason": reason}
             if not reason:
                 advantage = (row["reward"] - mean) / (spread + 1e-6)
-                values = series(len(row["token_ids"]), mood, generator)
+                values = series(len(row["token_ids"]), policy, generator)
                 update |= {"advantage": advantage, **values, "clip_side": clip_side(values["ratio"], advantage)}
             row["rollout_logprobs"] = update.get("rollout_logprobs")
             updates.append(update)
@@ -185,7 +189,7 @@ def _write(path: Path, step: int, kind: str, attempt: int, rows: list[Row], upda
             write_segment(path / dataset / step_directory(step), name, [table], SCHEMAS[dataset])
 
 
-def _metrics(step: int, attempt: int, now: datetime, rows: list[Row], updates: list[Row], mood: Mood) -> Row:
+def _metrics(step: int, attempt: int, now: datetime, rows: list[Row], updates: list[Row], policy: PolicyState) -> Row:
     kept = [u for u in updates if u["kept"]]
     sides = np.concatenate([u["clip_side"] for u in kept]) if kept else np.zeros(1)
     line: Row = {"step": step, "attempt": attempt, "time": f"{now.isoformat(timespec='milliseconds')}+00:00"}
@@ -194,11 +198,11 @@ def _metrics(step: int, attempt: int, now: datetime, rows: list[Row], updates: l
         "critic/score/mean": statistics.mean(r["reward"] for r in rows),
         "response_length/mean": statistics.mean(r["response_tokens"] for r in rows),
         "response_length/clip_ratio": statistics.mean(r["truncated"] for r in rows),
-        "actor/entropy": float(np.mean(np.concatenate([u["entropy"] for u in kept]))) if kept else mood.entropy,
+        "actor/entropy": float(np.mean(np.concatenate([u["entropy"] for u in kept]))) if kept else policy.entropy,
         "actor/pg_clipfrac": float(np.mean(sides > 0)),
         "actor/pg_clipfrac_lower": float(np.mean(sides < 0)),
         "actor/grad_norm": 0.4 + 0.1 * float(np.cos(step)),
-        "sampling/useful_groups": len(kept) / SAMPLES,
+        "sampling/kept_groups": len(kept) / SAMPLES,
         "timing_s/step": seconds,
         "perf/throughput": sum(r["response_tokens"] for r in rows) / seconds,
     }
@@ -214,32 +218,32 @@ def _metrics(step: int, attempt: int, now: datetime, rows: list[Row], updates: l
     return line
 
 
-def _config(plan: Plan) -> Row:
+def _config(demo_run: DemoRun) -> Row:
     return {
-        "name": plan.name,
+        "name": demo_run.name,
         "model": {"path": "smollm2-135m"},
         "data": {"train": ["physics", "math", "caption2mol", "mol2caption", "chemistry", "code"]},
         "rollout": {"samples_per_prompt": SAMPLES, "max_response_tokens": 192},
         "algorithm": {
             "prompts_per_step": 8,
-            "learning_rate": plan.learning_rate,
+            "learning_rate": demo_run.learning_rate,
             "clip_low": CLIP_LOW,
-            "clip_high": plan.clip_high,
+            "clip_high": demo_run.clip_high,
             "dynamic_sampling": {"enabled": True, "metric": "correct"},
         },
-        "schedule": {"steps": plan.total_steps, "validate_every": 6},
+        "schedule": {"steps": demo_run.total_steps, "validate_every": 6},
     }
 
 
-def _run_json(plan: Plan) -> Row:
+def _run_json(demo_run: DemoRun) -> Row:
     def stamp(step: int, attempt: int) -> str:
         return f"{(START + STEP_TIME * (step + 2 * attempt)).isoformat(timespec='milliseconds')}+00:00"
 
-    count = len(plan.attempts)
+    count = len(demo_run.attempts)
     attempts = []
-    for attempt, (first, last) in enumerate(plan.attempts, 1):
-        ended = attempt < count or plan.status != "running"
-        status = plan.status if attempt == count else "dead"
+    for attempt, (first, last) in enumerate(demo_run.attempts, 1):
+        ended = attempt < count or demo_run.status != "running"
+        status = demo_run.status if attempt == count else "dead"
         attempts.append(
             {
                 "attempt": attempt,
@@ -247,37 +251,37 @@ def _run_json(plan: Plan) -> Row:
                 "ended": stamp(last, attempt) if ended else None,
                 "resumed_from_step": first - 1,
                 "status": status,
-                "cause": "the process ended without a word" if status == "dead" else "",
+                "cause": "the process ended without a final status" if status == "dead" else "",
                 "step": last,
             }
         )
-    last = plan.attempts[-1][1]
+    last = demo_run.attempts[-1][1]
     return {
         "schema_version": 1,
-        "name": plan.name,
-        "created": stamp(-plan.seed, 0),
-        "status": plan.status,
+        "name": demo_run.name,
+        "created": stamp(-demo_run.seed, 0),
+        "status": demo_run.status,
         "cause": "",
         "step": last,
-        "total_steps": plan.total_steps,
-        "phase": "updating" if plan.status == "running" else "over",
+        "total_steps": demo_run.total_steps,
+        "phase": "updating",
         "phase_since": stamp(last, count),
         "heartbeat": stamp(last, count),
         "host": "demo",
         "machine": "demo",
-        "pid": 4000 + plan.seed,
-        "command": ["innovator", "train", f"configs/train/{plan.name}.yaml"],
-        "git": {"revision": "0" * 39 + str(plan.seed), "dirty": False},
-        "packages": {"python": "3.11.7", "verl": "0.9.1", "vllm": "0.28.0" if plan.seed == 1 else "0.27.1"},
+        "pid": 4000 + demo_run.seed,
+        "command": ["innovator", "train", f"configs/train/{demo_run.name}.yaml"],
+        "git": {"revision": "0" * 39 + str(demo_run.seed), "dirty": False},
+        "packages": {"python": "3.11.7", "verl": "0.9.1", "vllm": "0.28.0" if demo_run.seed == 1 else "0.27.1"},
         "ray_job_id": "03000000",
-        "ray_submission_id": f"{plan.name}-20260115-090000",
+        "ray_submission_id": f"{demo_run.name}-20260115-090000",
         "ray_dashboard": "http://127.0.0.1:8265",
         "attempts": attempts,
     }
 
 
 def _damage(path: Path) -> None:
-    """Files that no reader can use, beside the good ones: one cut short, one half-written long ago, one foreign."""
+    """Add files that no reader can use: a truncated segment and a foreign file."""
     whole = next((path / "rollouts" / step_directory(3)).glob("*.parquet"))
     cut = whole.with_name(segment_name("train", 1, "cut", "dead", 1))
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])

@@ -1,73 +1,86 @@
-"""Alarms about a run: each a rule with a threshold, the value it found, and the rows that fired it.
+"""Raise alerts about a run: rules with a threshold, the measured value, and the rows that caused them.
 
-They say where to look, after the fact; they are no early warning. A run whose writer is silent or stuck is looked at first: until it
-moves again, advice about tuning is silenced. Thresholds are `Thresholds`; a YAML file may set others (`--health`).
+Alerts show where to look after the fact; they are no early warning. A run without a heartbeat, or stuck in a phase, comes
+first: until it moves again, advice about settings is silenced. The thresholds are `Thresholds`; a YAML file may override
+them (`--health`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from innovator_rl.dashboard.health.liveness_rules import damaged, lost, silent, stuck
-from innovator_rl.dashboard.health.response_rules import RULES
-from innovator_rl.dashboard.health.rule import Finding, RuleContext
+from innovator_rl.dashboard.health.liveness_rules import LIVENESS_RULES, STALLS
+from innovator_rl.dashboard.health.response_rules import RESPONSE_RULES
+from innovator_rl.dashboard.health.rule import RuleContext, RuleResult, evaluate
 from innovator_rl.dashboard.health.thresholds import Thresholds
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.runs.files import utc_now
-from innovator_rl.runs.run_dir import RunState
+
+SEVERITIES = ("error", "warning", "info")
 
 Row = dict[str, Any]
 
 
 def health(session: RunSession, limits: Thresholds) -> Row:
-    """The answer of `health`, and `counts` of the alarms by severity."""
-    state = session.run.state()
+    """Return the alerts of a run in the order to look at them, and what passed or is unknown."""
+    steps = session.cached("train-steps", ("rollouts",), lambda: _train_steps(session))
+    context = RuleContext(session=session, limits=limits, state=session.run.state(), steps=steps)
     parts = ("rollouts", "words", "metrics")
-    facts = session.cached(("health", limits), parts, lambda: _facts(session, limits, state))
-    look = RuleContext(session, limits, state, facts["steps"])
-    live = [silent(look), stuck(look), damaged(look), lost(look)]
-    stalled = live[0].fired or live[1].fired
-    findings = [*live, *facts["findings"]]
-    order = {"error": 0, "warning": 1, "info": 2}
-    fired = sorted((f for f in findings if f.fired), key=lambda f: (f.tuning, order[f.severity]))
-    alarms = [_alarm(finding, look, stalled) for finding in fired]
-    counts = {level: sum(a["severity"] == level and not a["silenced"] for a in alarms) for level in order}
+    responses = session.cached(("alerts", limits), parts, lambda: evaluate(RESPONSE_RULES, context))
+    liveness = evaluate(LIVENESS_RULES, context)
+    results = [*liveness, *responses]
+    stalled = any(result.fired for result in liveness if result.rule.id in STALLS)
+    fired = sorted(
+        (result for result in results if result.fired),
+        key=lambda result: (result.rule.tuning, SEVERITIES.index(result.rule.severity)),
+    )
+    alerts = [_alert(result, context, stalled) for result in fired]
+    counts = {level: sum(a["severity"] == level and not a["silenced"] for a in alerts) for level in SEVERITIES}
     return {
         "checked_at": utc_now(),
         "stalled": stalled,
-        "worst": next((level for level in order if counts[level]), None),
-        "alarms": alarms,
+        "worst": next((level for level in SEVERITIES if counts[level]), None),
+        "alerts": alerts,
         "passed": [
-            {"id": f.id, "title": f.title, "rule": f.rule, "threshold": f.threshold, "value": f.value, "unit": f.unit}
-            for f in findings
-            if not f.fired and f.value is not None
+            {**_measured(result), "title": result.title, "rule": result.rule.condition}
+            for result in results
+            if not result.fired and result.value is not None
         ],
-        "unknown": [{"id": f.id, "title": f.title, "why": f.why} for f in findings if f.value is None and not f.fired],
+        "unknown": [
+            {"id": result.rule.id, "title": result.title, "why": result.missing}
+            for result in results
+            if result.value is None and not result.fired
+        ],
         "thresholds": limits.model_dump(),
         "counts": {level: count for level, count in counts.items() if count},
     }
 
 
-def _alarm(finding: Finding, look: RuleContext, stalled: bool) -> Row:
-    steps = look.now
+def alert_counts(session: RunSession, limits: Thresholds) -> dict[str, int]:
+    """Return the alerts of a run by severity, without the silenced ones."""
+    return dict(health(session, limits)["counts"])
+
+
+def _measured(result: RuleResult) -> Row:
+    return {"id": result.rule.id, "threshold": result.threshold, "value": result.value, "unit": result.rule.unit}
+
+
+def _alert(result: RuleResult, context: RuleContext, stalled: bool) -> Row:
+    steps = context.now
     return {
-        "id": finding.id,
-        "severity": finding.severity,
-        "title": finding.title,
-        "rule": finding.rule,
-        "threshold": finding.threshold,
-        "value": finding.value,
-        "unit": finding.unit,
+        **_measured(result),
+        "severity": result.rule.severity,
+        "title": result.title,
+        "rule": result.rule.condition,
         "steps": [steps[0], steps[-1]] if steps else None,
-        "domain": finding.domain,
-        "advice": finding.advice,
-        "silenced": stalled and finding.tuning,
-        "link": {"view": finding.view, "query": finding.query},
-        "rows": finding.rows,
+        "domain": None,
+        "advice": result.advice,
+        "silenced": stalled and result.rule.tuning,
+        "link": {"view": result.rule.view, "query": result.query},
+        "rows": result.rows,
     }
 
 
-def _facts(session: RunSession, limits: Thresholds, state: RunState) -> Row:
-    rows = session.index.ask("SELECT DISTINCT step FROM groups WHERE kind = 'train' ORDER BY step")
-    look = RuleContext(session, limits, state, [row["step"] for row in rows])
-    return {"steps": look.steps, "findings": [finding for rule in RULES for finding in rule(look)]}
+def _train_steps(session: RunSession) -> list[int]:
+    rows = session.index.query("SELECT DISTINCT step FROM groups WHERE kind = 'train' ORDER BY step")
+    return [row["step"] for row in rows]

@@ -1,214 +1,178 @@
-"""Rules about what the responses of the newest steps say, each with the rows that fired it."""
+"""List the rules about the responses of the newest steps, each with the rows that caused it."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from functools import partial
 
-from innovator_rl.dashboard.health.reward_hacking import Explained, explanations
-from innovator_rl.dashboard.health.rule import Finding, RuleContext
+from innovator_rl.dashboard.health.reward_hacking import RewardRise, reward_rise
+from innovator_rl.dashboard.health.rule import Aggregate, Measurement, Rule, RuleContext
 
-
-def zero_spread(look: RuleContext) -> list[Finding]:
-    row = look.ask(
-        "SELECT avg((reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong', 'all_equal'))::INT) AS value, "
-        "count(*) FILTER (reward_std = 0) AS n FROM groups WHERE {where}",
-        look.now,
-    )[0]
-    return [
-        Finding(
-            "zero_spread",
-            "warning",
-            "Groups without a difference",
-            "share of groups whose responses all score the same > threshold",
-            look.limits.zero_spread,
-            row["value"],
-            "share",
-            _over(row["value"], look.limits.zero_spread),
-            why="no step is recorded",
-            advice="They teach nothing and cost as much as the others. Take easier or harder prompts, or more samples a prompt.",
-            query=f"{look.selected}&fate=dropped",
-            view="groups",
-            rows=row["n"],
-        )
-    ]
+NO_STEP = "no step is recorded"
 
 
-def shares(look: RuleContext) -> list[Finding]:
-    row = look.ask(
-        """SELECT avg(truncated::INT) AS truncation, count(*) FILTER (truncated) AS truncated,
-                  avg((outcome = 'error' OR status <> 'ok')::INT) AS errors,
-                  count(*) FILTER (outcome = 'error' OR status <> 'ok') AS failed,
-                  avg(repetition) AS repetition, count(*) FILTER (repetition > 0.5) AS repeating, avg(gap) AS gap
-           FROM responses WHERE {where}""",
-        look.now,
-    )[0]
-    limits = look.limits
-    return [
-        Finding(
-            "truncation",
-            "warning",
-            "Truncated responses",
-            "share of responses cut at the token limit > threshold",
-            limits.truncation,
-            row["truncation"],
-            "share",
-            _over(row["truncation"], limits.truncation),
-            why="no step is recorded",
-            advice="Raise rollout.max_response_tokens, or see whether they repeat themselves.",
-            query=f"{look.selected}&truncated=true",
-            rows=row["truncated"],
-        ),
-        Finding(
-            "reward_errors",
-            "error",
-            "Responses without a judgement",
-            "share whose generation or judging failed > threshold",
-            limits.reward_errors,
-            row["errors"],
-            "share",
-            _over(row["errors"], limits.reward_errors),
-            why="no step is recorded",
-            advice="Their reward of 0 says nothing about them. The reason names what failed; `innovator reward score` repeats it.",
-            tuning=False,
-            query=f"{look.selected}&outcome=error",
-            rows=row["failed"],
-        ),
-        Finding(
-            "repetition",
-            "warning",
-            "Responses repeat themselves",
-            "mean share of repeated 4-word sequences > threshold",
-            limits.repetition,
-            row["repetition"],
-            "share",
-            _over(row["repetition"], limits.repetition),
-            why="the texts have not been read yet",
-            advice="Read some: a reward that pays for length, or a rate of learning too high, makes such loops.",
-            query=f"{look.selected}&repetition_min=0.5&sort=-repetition",
-            rows=row["repeating"],
-        ),
-        Finding(
-            "mismatch",
-            "error",
-            "Trainer and generator disagree",
-            "mean |log-probability of the trainer minus the generator's| > threshold",
-            limits.mismatch,
-            row["gap"],
-            "nats",
-            _over(row["gap"], limits.mismatch),
-            why="no token data is recorded",
-            advice="The ratios are wrong by that much. Check both precisions, the weights' transfer, the experts' router.",
-            tuning=False,
-            query=f"{look.selected}&sort=-gap",
-        ),
-    ]
-
-
-def one_reason(look: RuleContext) -> list[Finding]:
-    rows = look.ask(
+def _dominant_reason(context: RuleContext) -> Measurement:
+    """Measure the largest share of one reason among the wrong responses; `wrong` itself needs no explanation."""
+    rows = context.ask(
         "SELECT reason, count(*) AS n, sum(count(*)) OVER () AS wrong FROM responses WHERE {where} AND NOT correct AND reason IS NOT NULL "
         "GROUP BY reason ORDER BY n DESC LIMIT 1",
-        look.now,
+        context.now,
     )
-    value = rows[0]["n"] / float(rows[0]["wrong"]) if rows else None
-    name = rows[0]["reason"] if rows else ""
-    plain = name == "wrong"  # an answer that is simply not right needs no explanation
-    return [
-        Finding(
-            "one_reason",
-            "warning",
-            f"One reason dominates: {name}" if rows else "One reason dominates",
-            "share of the wrong responses with one reason other than `wrong` > threshold",
-            look.limits.one_reason,
-            0.0 if plain else value,
-            "share",
-            not plain and _over(value, look.limits.one_reason),
-            why="no wrong response is recorded",
-            advice="Mostly the prompt does not say which form the answer must have, or the rewarder reads it too strictly.",
-            query=f"{look.selected}&correct=false&reason={name}",
-            rows=rows[0]["n"] if rows else None,
-        )
-    ]
+    if not rows:
+        return Measurement(value=None, query="reason=")
+    name, count = rows[0]["reason"], rows[0]["n"]
+    share = 0.0 if name == "wrong" else count / float(rows[0]["wrong"])
+    return Measurement(value=share, rows=count, subject=name, query=f"reason={name}")
 
 
-def entropy_collapse(look: RuleContext) -> list[Finding]:
-    means = [_entropy(look, steps) for steps in (look.then, look.now)]
-    value = means[1] / means[0] if None not in means and means[0] else None  # type: ignore[operator]
-    fired = value is not None and value < look.limits.entropy_collapse
-    return [
-        Finding(
-            "entropy_collapse",
-            "warning",
-            "Entropy collapses",
-            "entropy now / entropy at the start < threshold",
-            look.limits.entropy_collapse,
-            value,
-            "ratio",
-            fired,
-            why="fewer steps with entropy than two windows",
-            advice="The policy stops exploring: raise algorithm.clip_high, lower the learning rate, or take harder prompts.",
-            query=f"{look.selected}&sort=entropy",
-        )
-    ]
+def _entropy_ratio(context: RuleContext) -> Measurement:
+    first, last = (_entropy(context, steps) for steps in (context.then, context.now))
+    return Measurement(value=last / first if first and last is not None else None)
 
 
-def _entropy(look: RuleContext, steps: list[int]) -> float | None:
-    metric = [line.get("actor/entropy") for line in look.session.metrics() if line["step"] in steps]
+def _entropy(context: RuleContext, steps: list[int]) -> float | None:
+    """Return the trainer's own mean entropy of some steps, or else the mean over the recorded responses."""
+    metric = [line.get("actor/entropy") for line in context.session.metrics() if line["step"] in steps]
     known = [value for value in metric if isinstance(value, (int, float))]
     if known:
         return statistics.mean(known)
-    return look.ask("SELECT avg(entropy) AS value FROM responses WHERE {where}", steps)[0]["value"] if steps else None
-
-
-def explained(look: RuleContext) -> list[Finding]:
-    """Reward up, accuracy not, and length or one term explains it."""
-    found: Explained = explanations(look.ask, look.then, look.now)
-    limits = look.limits
-    risen = (
-        found.reward_gain is not None
-        and found.reward_gain > limits.reward_gain
-        and found.accuracy_gain < found.reward_gain / 2
+    return (
+        context.ask("SELECT avg(entropy) AS value FROM responses WHERE {where}", steps)[0]["value"] if steps else None
     )
-    why = "fewer steps than two windows" if found.reward_gain is None else ""
-    return [
-        Finding(
-            "length_hack",
-            "warning",
-            "The reward rises with length",
-            "reward up, accuracy not, and length now / at the start > threshold",
-            limits.length_growth,
-            found.length_growth,
-            "ratio",
-            risen and _over(found.length_growth, limits.length_growth),
-            why=why,
-            advice="Longer answers are paid, better ones are not. Read the longest of the best rewarded.",
-            query=f"{look.selected}&correct=false&sort=-reward",
-        ),
-        Finding(
-            "term_hack",
-            "warning",
-            f"One term makes the reward: {found.term}" if found.term else "One term makes the reward",
-            "reward up, accuracy not, and one term's share of the rise > threshold",
-            limits.term_share,
-            found.term_share,
-            "share",
-            risen and _over(found.term_share, limits.term_share),
-            why=why or "no terms are recorded",
-            advice="The policy learns that term instead of the answer. Lower its weight, or make it depend on the answer.",
-            query=f"{look.selected}&correct=false&sort=-reward",
-        ),
-    ]
 
 
-RULES: tuple[Callable[[RuleContext], list[Finding]], ...] = (
-    zero_spread,
-    shares,
-    one_reason,
-    entropy_collapse,
-    explained,
+def _rise(context: RuleContext, by_length: bool) -> Measurement:
+    """Measure how far length, or one term, explains a reward that rises while the accuracy does not."""
+    rise: RewardRise = reward_rise(context.ask, context.then, context.now)
+    limits = context.limits
+    value, limit = (rise.length_growth, limits.length_growth) if by_length else (rise.term_share, limits.term_share)
+    hollow = (
+        rise.reward_gain is not None
+        and rise.reward_gain > limits.reward_gain
+        and rise.accuracy_gain < rise.reward_gain / 2
+    )
+    return Measurement(
+        value=value,
+        fired=hollow and value is not None and value > limit,
+        subject="" if by_length else rise.term,
+        missing="fewer steps than two windows" if rise.reward_gain is None else "",
+    )
+
+
+RESPONSE_RULES = (
+    Rule(
+        id="zero_spread",
+        severity="warning",
+        title="Zero-variance groups",
+        condition="share of groups whose responses all have the same reward > threshold",
+        measure=Aggregate(
+            table="groups",
+            value="avg((reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong', 'all_equal'))::INT)",
+            rows="reward_std = 0",
+        ),
+        limit="zero_spread",
+        missing=NO_STEP,
+        advice="These groups give no learning signal and cost as much as the others. "
+        "Use easier or harder prompts, or more samples per prompt.",
+        view="groups",
+        query="status=dropped",
+    ),
+    Rule(
+        id="truncation",
+        severity="warning",
+        title="Truncated responses",
+        condition="share of responses cut at the token limit > threshold",
+        measure=Aggregate(table="responses", value="avg(truncated::INT)", rows="truncated"),
+        limit="truncation",
+        missing=NO_STEP,
+        advice="Raise rollout.max_response_tokens, or check whether the responses repeat themselves.",
+        query="truncated=true",
+    ),
+    Rule(
+        id="reward_errors",
+        severity="error",
+        title="Unscored responses",
+        condition="share of responses whose generation or scoring failed > threshold",
+        measure=Aggregate(
+            table="responses",
+            value="avg((outcome = 'error' OR generation_status <> 'ok')::INT)",
+            rows="outcome = 'error' OR generation_status <> 'ok'",
+        ),
+        limit="reward_errors",
+        missing=NO_STEP,
+        advice="Their reward of 0 does not describe them. The reason names what failed; `innovator reward score` repeats it.",
+        tuning=False,
+        query="outcome=error",
+    ),
+    Rule(
+        id="repetition",
+        severity="warning",
+        title="Repetitive responses",
+        condition="mean share of repeated 4-word sequences > threshold",
+        measure=Aggregate(table="responses", value="avg(repetition)", rows="repetition > 0.5"),
+        limit="repetition",
+        missing="the responses have not been read yet",
+        advice="Read some. A reward that pays for length, or a learning rate that is too high, leads to such loops.",
+        query="repetition_min=0.5&sort=-repetition",
+    ),
+    Rule(
+        id="mismatch",
+        severity="error",
+        title="Trainer-generator mismatch",
+        condition="mean |log-probability of the trainer minus the generator's| > threshold",
+        measure=Aggregate(table="responses", value="avg(gap)"),
+        limit="mismatch",
+        unit="nats",
+        missing="no token data is recorded",
+        advice="The probability ratios are wrong by this much. "
+        "Check the precision on both sides, the weight transfer and the expert routing.",
+        tuning=False,
+        query="sort=-gap",
+    ),
+    Rule(
+        id="one_reason",
+        severity="warning",
+        title="One reason dominates",
+        condition="share of the wrong responses with one reason other than `wrong` > threshold",
+        measure=_dominant_reason,
+        limit="one_reason",
+        missing="no wrong response is recorded",
+        advice="Usually the prompt does not state the form of the answer, or the reward function parses it too strictly.",
+        query="correct=false",
+    ),
+    Rule(
+        id="entropy_collapse",
+        severity="warning",
+        title="Entropy collapse",
+        condition="entropy now / entropy at the start < threshold",
+        measure=_entropy_ratio,
+        limit="entropy_collapse",
+        below=True,
+        unit="ratio",
+        missing="fewer steps with entropy than two windows",
+        advice="The policy stops exploring. Raise algorithm.clip_high, lower the learning rate, or use harder prompts.",
+        query="sort=entropy",
+    ),
+    Rule(
+        id="length_hack",
+        severity="warning",
+        title="Reward rises with length",
+        condition="reward up, accuracy not, and length now / length at the start > threshold",
+        measure=partial(_rise, by_length=True),
+        limit="length_growth",
+        unit="ratio",
+        advice="The reward pays for longer answers, not for better ones. Read the longest of the best rewarded.",
+        query="correct=false&sort=-reward",
+    ),
+    Rule(
+        id="term_hack",
+        severity="warning",
+        title="One term drives the reward",
+        condition="reward up, accuracy not, and one term's share of the rise > threshold",
+        measure=partial(_rise, by_length=False),
+        limit="term_share",
+        missing="no terms are recorded",
+        advice="The policy learns this term instead of the answer. Lower its weight, or make it depend on the answer.",
+        query="correct=false&sort=-reward",
+    ),
 )
-
-
-def _over(value: float | None, threshold: float) -> bool:
-    return value is not None and value > threshold

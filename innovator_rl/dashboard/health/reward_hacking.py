@@ -1,7 +1,7 @@
-"""What explains a rise of the reward: right answers, longer ones, or one term of the reward.
+"""Explain a rise of the reward: right answers, longer answers, or one term of the reward.
 
-The steps at the start are compared with the newest. A term's share of the rise is its mean value's rise times its weight (1 where none is
-recorded), over the reward's.
+The first steps are compared with the newest. A term's share of the rise is the rise of its mean contribution over the rise
+of the reward. A recorded term is the contribution itself, unless a weight is recorded with it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from innovator_rl.rollouts.schema import JUDGED
+from innovator_rl.rollouts.schema import SCORED
 
 Row = dict[str, Any]
 Ask = Callable[[str, list[int]], list[Row]]
 
 
-@dataclass(frozen=True)
-class Explained:
+@dataclass(frozen=True, kw_only=True)
+class RewardRise:
     """Rises from the first steps to the newest; None where there are too few steps."""
 
     reward_gain: float | None = None
@@ -27,23 +27,29 @@ class Explained:
     term_share: float | None = None
 
 
-def explanations(ask: Ask, then: list[int], now: list[int]) -> Explained:
+def reward_rise(ask: Ask, then: list[int], now: list[int]) -> RewardRise:
     """Compare the first steps with the newest."""
     if not then or not now:
-        return Explained()
-    means = f"""SELECT avg(reward) FILTER ({JUDGED}) AS reward, avg(response_tokens) AS length,
-                       avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy FROM responses WHERE {{where}}"""
+        return RewardRise()
+    means = f"""SELECT avg(reward) FILTER ({SCORED}) AS reward, avg(response_tokens) AS length,
+                       avg(coalesce(correct, false)::INT) FILTER ({SCORED}) AS accuracy FROM responses WHERE {{where}}"""
     before, after = ask(means, then)[0], ask(means, now)[0]
     if before["reward"] is None or after["reward"] is None:
-        return Explained()
+        return RewardRise()
     gain = after["reward"] - before["reward"]
     growth = after["length"] / before["length"] if before["length"] and after["length"] else None
     term, share = _largest_term(_terms(ask, then), _terms(ask, now), gain)
-    return Explained(gain, after["accuracy"] - before["accuracy"], growth, term, share)
+    return RewardRise(
+        reward_gain=gain,
+        accuracy_gain=after["accuracy"] - before["accuracy"],
+        length_growth=growth,
+        term=term,
+        term_share=share,
+    )
 
 
 def _terms(ask: Ask, steps: list[int]) -> dict[str, float]:
-    """Each term's mean contribution per response."""
+    """Return each term's mean contribution per response."""
     rows = ask(
         """SELECT term.name AS name, sum(term.value * coalesce(term.weight, 1)) / any_value(n) AS mean
            FROM (SELECT unnest(terms) AS term, count(*) OVER () AS n FROM responses WHERE {where} AND terms IS NOT NULL)

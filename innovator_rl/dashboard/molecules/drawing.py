@@ -1,7 +1,7 @@
-"""Two molecules in one picture: the same orientation, the common part highlighted, and how similar they are.
+"""Draw two molecules in one picture, in the same orientation with the common part highlighted, and compare them.
 
-Pure functions on texts (SMILES or SELFIES), with bounds on size and time; they run in a process of their own (`molecules.py`), because
-the texts are a model's.
+These are pure functions on strings (SMILES or SELFIES), with bounds on size and time. `renderer.py` runs them in a separate
+process, because a model wrote the strings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 def read_molecule(text: str) -> tuple[Any, str]:
-    """An RDKit molecule, or None and why not. SELFIES are told from SMILES by their brackets."""
+    """Return an RDKit molecule, or None and the reason. Brackets distinguish SELFIES from SMILES."""
     text = text.strip()
     if not text:
         return None, "no molecule"
@@ -41,14 +41,14 @@ def read_molecule(text: str) -> tuple[Any, str]:
         molecule = Chem.MolFromSmiles(smiles)
         if molecule is None:
             parsed = Chem.MolFromSmiles(smiles, sanitize=False)
-            return None, "not SMILES" if parsed is None else "its valences or its aromatic rings are impossible"
+            return None, "not SMILES" if parsed is None else "its valences or aromatic rings are impossible"
     if not 0 < molecule.GetNumAtoms() <= MOST_ATOMS:
         return None, f"not between 1 and {MOST_ATOMS} atoms"
     return molecule, ""
 
 
 def figures(predicted: str, gold: str) -> Row:
-    """What `/api/molecules` answers, the link to the picture left out."""
+    """Compare two molecules: validity, formula, similarity and common part."""
     (said, said_error), (true, true_error) = read_molecule(predicted), read_molecule(gold)
     answer: Row = {
         "predicted": _facts(predicted, said, said_error) if predicted else None,
@@ -67,13 +67,16 @@ def figures(predicted: str, gold: str) -> Row:
 
 
 def common_part(a: Any, b: Any) -> tuple[str, int]:
-    """The maximum common substructure as SMARTS and its number of atoms; empty where it took too long or is an atom."""
+    """Return the maximum common substructure as SMARTS and its number of atoms.
+
+    Both are empty where the search took too long or the common part is a single atom.
+    """
     found = rdFMCS.FindMCS([a, b], timeout=MCS_SECONDS, ringMatchesRingOnly=True, completeRingsOnly=True)
     return ("", 0) if found.numAtoms < 2 else (found.smartsString, found.numAtoms)
 
 
 def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: int) -> str:
-    """The picture as SVG: predicted left, gold right, or one of them alone."""
+    """Draw the molecules as SVG: predicted left, gold right, or one of them alone."""
     sides = {"predicted": predicted, "gold": gold}
     shown = {name: text for name, text in sides.items() if side in (name, "both") and (text or side == name)} or sides
     if not predicted:
@@ -91,9 +94,9 @@ def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: i
         matches = _align(*molecules)
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height, panel, height)
     _style(drawer, theme)
-    colours = [dict.fromkeys(match, HIGHLIGHT[theme]) for match in matches]
+    colors = [dict.fromkeys(match, HIGHLIGHT[theme]) for match in matches]
     drawer.DrawMolecules(
-        molecules, legends=list(shown), highlightAtoms=[list(match) for match in matches], highlightAtomColors=colours
+        molecules, legends=list(shown), highlightAtoms=[list(match) for match in matches], highlightAtomColors=colors
     )
     drawer.FinishDrawing()
     return str(drawer.GetDrawingText())
@@ -121,8 +124,8 @@ def _style(drawer: Any, theme: str) -> None:
 
 def _panel(name: str, molecule: Any, error: str, theme: str, width: int, height: int, left: int) -> str:
     if molecule is None:
-        colour = "#ffb4a8" if theme == "dark" else "#9b1c1c"
-        text = f'<text x="{width // 2}" y="{height // 2}" text-anchor="middle" font-family="sans-serif" font-size="14" fill="{colour}">'
+        color = "#ffb4a8" if theme == "dark" else "#9b1c1c"
+        text = f'<text x="{width // 2}" y="{height // 2}" text-anchor="middle" font-family="sans-serif" font-size="14" fill="{color}">'
         body = f"{text}{name}: {html.escape(error)}</text>"
     else:
         rdDepictor.Compute2DCoords(molecule)
@@ -151,7 +154,7 @@ def _facts(text: str, molecule: Any, error: str) -> Row:
 
 
 def _similarity(a: Any, b: Any) -> dict[str, float]:
-    """Tanimoto similarities of Morgan (radius 2), RDKit and MACCS fingerprints."""
+    """Return Tanimoto similarities of Morgan (radius 2), RDKit and MACCS fingerprints."""
     morgan = rdFingerprintGenerator.GetMorganGenerator(radius=2)
     makers: dict[str, Any] = {
         "morgan": morgan.GetFingerprint,

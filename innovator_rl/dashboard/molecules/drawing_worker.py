@@ -1,4 +1,4 @@
-"""The drawing functions as calls for another process: the server itself never imports RDKit."""
+"""Call the drawing functions in another process; the server itself never imports RDKit."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 def figures(predicted: str, gold: str) -> dict[str, Any]:
-    """See `drawing.figures`."""
+    """Call `drawing.figures`."""
     from innovator_rl.dashboard.molecules import drawing
 
     return drawing.figures(predicted, gold)
 
 
 def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: int) -> str:
-    """See `drawing.draw`."""
+    """Call `drawing.draw`."""
     from innovator_rl.dashboard.molecules import drawing
 
     return drawing.draw(predicted, gold, theme, side, width, height)

@@ -1,7 +1,7 @@
-"""A program and its tests, as far as the record tells: what ran, what each test said, the first failure.
+"""Report a program and the result of each of its tests from what was recorded; nothing runs here.
 
-The record holds the tests (the row's `info`), how many passed or the verdict of each (`terms` such as `test_3`, or `passed`), and
-the reason. Nothing is run here.
+The record contains the tests (the row's `info`), how many passed or the result of each (`terms` such as `test_3` or
+`passed`), and the reason code of the score.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Row = dict[str, Any]
 
 
 def code_report(row: Row, response: str, info: Any, terms: list[Row]) -> Row | None:
-    """The program and its tests; None for a response that is no program."""
+    """Return the program and its tests, or None for a response that is not a program."""
     if row.get("rewarder") != "code" and row.get("domain") != "code":
         return None
     fences = FENCE.findall(response[-1_000_000:])
     language, program = fences[-1] if fences else ("", row.get("extracted") or "")
     tests = _tests(info)
     values = {term["name"]: term["value"] for term in terms}
-    verdicts = _verdicts(len(tests), values, row)
-    for test, verdict in zip(tests, verdicts, strict=True):
-        test["verdict"] = verdict
+    results = _results(len(tests), values, row)
+    for test, result in zip(tests, results, strict=True):
+        test["result"] = result
     passed, total = _count(values, ("passed", "tests_passed")), _count(values, ("total", "tests", "tests_total"))
     return {
         "program": program[:200_000],
         "language": language.lower() or "python",
-        "passed": verdicts.count("passed") if passed is None or not tests else passed,
+        "passed": results.count("passed") if passed is None or not tests else passed,
         "total": len(tests) if total is None else total,
         "tests": tests,
     }
@@ -56,7 +56,7 @@ def _count(values: dict[str, Any], names: tuple[str, ...]) -> int | None:
     return None
 
 
-def _verdicts(count: int, values: dict[str, Any], row: Row) -> list[str]:
+def _results(count: int, values: dict[str, Any], row: Row) -> list[str]:
     each = {int(match[1]): value for name, value in values.items() if (match := TEST_TERM.match(name))}
     if each:
         return ["unknown" if each.get(i) is None else "passed" if each[i] > 0 else "wrong_output" for i in range(count)]
@@ -91,7 +91,7 @@ def _tests(info: Any) -> list[Row]:
     return [
         {
             "index": i,
-            "verdict": "unknown",
+            "result": "unknown",
             "input": _cut(given),
             "expected": _cut(wanted),
             "output": None,

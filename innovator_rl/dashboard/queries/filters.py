@@ -1,7 +1,7 @@
-"""Which responses a request means: query parameters become one SQL condition over the index, values always bound.
+"""Turn query parameters into one SQL condition over the index, with every value bound.
 
-The parameters are those of docs/dashboard-api.md; an unknown one is an error that names the near ones, so that a
-misspelt filter never silently shows everything.
+`FILTERS` documents the parameters; docs/dashboard-api.md is generated from it. An unknown parameter is an error that
+names similar ones, so that a misspelled filter never shows everything without a warning.
 """
 
 from __future__ import annotations
@@ -15,28 +15,36 @@ from typing import Any, Protocol
 
 from innovator_rl.dashboard.web.errors import RequestError
 
-EQUALS = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "status", "drop_reason")
-FATES = ("kept", "dropped", "failed", "pending", "validation")
-RANGES = {"score": "reward", "tokens": "response_tokens"}  # short names of the two that are asked for most
+EQUALS = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "generation_status", "drop_reason")
+STATUSES = ("kept", "dropped", "failed", "pending", "validation")
+RANGES = {"score": "reward", "tokens": "response_tokens"}  # short names of the two that are used most
 MEASURED = ("advantage", "score_value", "reward_seconds", "generate_seconds", "entropy", "clip_low", "clip_high")
 RANGE_COLUMNS = (*MEASURED, "gap", "repetition", "reward", "response_tokens")
 SORTS = (
     *("step", "reward", "score_value", "correct", "response_tokens", "advantage", "reward_seconds", "generate_seconds"),
-    *(
-        "domain",
-        "reason",
-        "drop_reason",
-        "entropy",
-        "clip_low",
-        "clip_high",
-        "gap",
-        "repetition",
-        "sample",
-        "written_at",
-    ),
+    *("domain", "reason", "drop_reason", "entropy", "clip_low", "clip_high", "gap", "repetition", "sample_index"),
+    "written_at",
 )
 GROUP_SORTS = ("step", "reward_mean", "reward_std", "correct", "tokens_mean", "domain")
-PLAIN = ("kind", "step", "fate", "correct", "truncated", "prompt_id", "uid", "label", "word", "regex")
+FILTERS = {
+    "kind": "`train` (default) or `validation`.",
+    "step": "`12`, `3-9`, `3,5,8-10` or `last`.",
+    **{name: "Equal to one of the given values; `-` means empty. Repeatable." for name in EQUALS},
+    "status": f"What became of the group: {', '.join(f'`{name}`' for name in STATUSES)}. Repeatable.",
+    "correct": "`true`, `false` or `none`.",
+    "truncated": "`true`, `false` or `none`.",
+    "prompt_id": "Responses to one prompt, in every step.",
+    "uid": "Responses of one group.",
+    "label": "Responses with this label; `*` means any label.",
+    "word": "Words that all occur in the response or the prompt; a trailing `*` makes a word a prefix.",
+    "regex": "RE2 expression that the response text matches.",
+    **{
+        f"{name}_{end}": f"{'Smallest' if end == 'min' else 'Largest'} `{column}`."
+        for name, column in {**RANGES, **{name: name for name in RANGE_COLUMNS}}.items()
+        for end in ("min", "max")
+    },
+}
+"""Every parameter that filters responses, with its meaning."""
 LAST_STEP = "(SELECT max(step) FROM responses WHERE kind = ?)"
 STEP_RANGE = re.compile(r"^(\d{1,9})(?:-(\d{1,9}))?$")
 MOST_PER_PAGE = 200
@@ -46,13 +54,18 @@ MOST_VALUES = 100
 class Parameters(Protocol):
     """A request's query parameters (Starlette's QueryParams)."""
 
-    def keys(self) -> Iterable[str]: ...
-    def getlist(self, key: str) -> list[str]: ...
+    def keys(self) -> Iterable[str]:
+        """Return the names."""
+        ...
+
+    def getlist(self, key: str) -> list[str]:
+        """Return every value of one parameter."""
+        ...
 
 
 @dataclass
-class Selection:
-    """A condition on `responses` and its bound values; texts and labels are looked up elsewhere."""
+class Filters:
+    """A condition on `responses` and its bound values; full text, regex and labels are looked up elsewhere."""
 
     kind: str = "train"
     conditions: list[str] = field(default_factory=list)
@@ -63,56 +76,55 @@ class Selection:
 
     @property
     def where(self) -> str:
-        """The SQL condition."""
+        """Return the SQL condition."""
         return " AND ".join(self.conditions) or "true"
 
     def add(self, condition: str, *values: Any) -> None:
-        """One more condition that must hold."""
+        """Add one more condition that must hold."""
         self.conditions.append(f"({condition})")
         self.values.extend(values)
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What names this selection in a cache."""
+        """Return what identifies these filters in a cache."""
         return (self.where, tuple(map(str, self.values)), self.word, self.regex, self.label)
 
 
-def read_selection(parameters: Parameters, also: Iterable[str] = ()) -> Selection:
-    """The selection that query parameters name; `also`: parameters that the route reads itself.
+def read_filters(parameters: Parameters, also: Iterable[str] = ()) -> Filters:
+    """Read the filters from query parameters.
 
-    Raises `RequestError` for an unknown parameter or a value that cannot be read.
+    Args:
+        parameters: the request's query parameters, under their present names.
+        also: parameters that the route reads itself.
+
+    Raises:
+        RequestError: for an unknown parameter or a value that cannot be read.
     """
-    check_names(parameters, (*selection_names(), *also))
+    check_names(parameters, (*FILTERS, *also))
     kind = one(parameters, "kind", "train")
     if kind not in ("train", "validation"):
-        raise RequestError(f"kind={kind[:40]}: use train or validation")
-    chosen = Selection(kind=kind)
-    chosen.add("kind = ?", kind)
-    _steps(chosen, one(parameters, "step", ""))
+        raise RequestError(f"kind={kind[:40]}: must be train or validation")
+    filters = Filters(kind=kind)
+    filters.add("kind = ?", kind)
+    _steps(filters, one(parameters, "step", ""))
     for name in EQUALS:
-        _equals(chosen, name, parameters.getlist(name))
-    _fates(chosen, parameters.getlist("fate"))
+        _equals(filters, name, parameters.getlist(name))
+    _statuses(filters, parameters.getlist("status"))
     for name in ("correct", "truncated"):
-        _truth(chosen, name, one(parameters, name, ""))
+        _truth(filters, name, one(parameters, name, ""))
     for name, column in {**RANGES, **{name: name for name in RANGE_COLUMNS}}.items():
         low, high = number(parameters, f"{name}_min"), number(parameters, f"{name}_max")
         if low is not None:
-            chosen.add(f"{column} >= ?::FLOAT", low)
+            filters.add(f"{column} >= ?::FLOAT", low)
         if high is not None:
-            chosen.add(f"{column} <= ?::FLOAT", high)
+            filters.add(f"{column} <= ?::FLOAT", high)
     for name, column in (("prompt_id", "prompt_id"), ("uid", "prompt_uid")):
         if value := one(parameters, name, ""):
-            chosen.add(f"{column} = ?", value)
-    chosen.word = one(parameters, "word", "").strip()
-    chosen.regex = one(parameters, "regex", "")
-    chosen.label = one(parameters, "label", "")
-    return chosen
-
-
-def selection_names() -> list[str]:
-    """Every parameter that names responses."""
-    ranged = [*RANGES, *RANGE_COLUMNS]
-    return [*PLAIN, *EQUALS, *(f"{name}_{end}" for name in ranged for end in ("min", "max"))]
+            filters.add(f"{column} = ?", value)
+    filters.word = one(parameters, "word", "").strip()
+    filters.regex = one(parameters, "regex", "")
+    filters.label = one(parameters, "label", "")
+    return filters
 
 
 def check_names(parameters: Parameters, known: Iterable[str]) -> None:
@@ -121,18 +133,18 @@ def check_names(parameters: Parameters, known: Iterable[str]) -> None:
     for name in parameters.keys():  # noqa: SIM118 (QueryParams iterates over pairs too)
         if name not in names:
             near = difflib.get_close_matches(name, names, 2, 0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(names))}"
-            raise RequestError(f"no parameter {name[:40]!r}: {hint}")
+            hint = f"did you mean {' or '.join(near)}?" if near else f"the parameters are {', '.join(sorted(names))}"
+            raise RequestError(f"unknown parameter {name[:40]!r}: {hint}")
 
 
 def one(parameters: Parameters, name: str, default: str) -> str:
-    """The last value of a parameter."""
+    """Return the last value of a parameter, or the default."""
     values = parameters.getlist(name)
     return values[-1] if values else default
 
 
 def number(parameters: Parameters, name: str) -> float | None:
-    """A parameter as a finite number; None where it is absent or empty."""
+    """Return a parameter as a finite number, or None where it is absent or empty."""
     text = one(parameters, name, "")
     if not text:
         return None
@@ -141,72 +153,72 @@ def number(parameters: Parameters, name: str) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise RequestError(f"{name}={text[:40]}: a number is needed")
+        raise RequestError(f"{name}={text[:40]}: must be a number")
     return value
 
 
 def whole(parameters: Parameters, name: str, default: int, low: int, high: int) -> int:
-    """A parameter as a whole number within bounds."""
+    """Return a parameter as a whole number between `low` and `high`."""
     text = one(parameters, name, "")
     if not text:
         return default
     if not re.fullmatch(r"-?\d{1,12}", text) or not low <= int(text) <= high:
-        raise RequestError(f"{name}={text[:40]}: a whole number from {low} to {high} is needed")
+        raise RequestError(f"{name}={text[:40]}: must be a whole number from {low} to {high}")
     return int(text)
 
 
 def read_order(parameters: Parameters, known: tuple[str, ...], default: str) -> str:
-    """`sort` as an ORDER BY expression; ties are broken by step, group and sample."""
-    asked = one(parameters, "sort", default)
-    name = asked.removeprefix("-")
+    """Return `sort` as an ORDER BY expression; the caller adds what breaks ties."""
+    wanted = one(parameters, "sort", default)
+    name = wanted.removeprefix("-")
     if name not in known:
-        raise RequestError(f"sort={asked[:40]}: the columns are {', '.join(known)}; - before one for descending")
-    return f"{name} {'DESC' if asked.startswith('-') else 'ASC'} NULLS LAST"
+        raise RequestError(f"sort={wanted[:40]}: must be one of {', '.join(known)}; a leading - sorts descending")
+    return f"{name} {'DESC' if wanted.startswith('-') else 'ASC'} NULLS LAST"
 
 
 def read_page(parameters: Parameters) -> tuple[int, int]:
-    """`page` (from 1) and `size`."""
+    """Return `page` (from 1) and `size`."""
     return whole(parameters, "page", 1, 1, 10**8), whole(parameters, "size", 50, 1, MOST_PER_PAGE)
 
 
-def _steps(chosen: Selection, text: str) -> None:
+def _steps(filters: Filters, text: str) -> None:
     if not text:
         return
     if text == "last":
-        chosen.add(f"step = {LAST_STEP}", chosen.kind)
+        filters.add(f"step = {LAST_STEP}", filters.kind)
         return
     parts = []
     for item in text.split(",")[:MOST_VALUES]:
         match = STEP_RANGE.match(item.strip())
         if match is None:
-            raise RequestError(f"step={text[:40]}: write 12, 3-9, 3,5,8-10 or last")
+            raise RequestError(f"step={text[:40]}: expected 12, 3-9, 3,5,8-10 or last")
         low = int(match[1])
         parts.append(f"step BETWEEN {low} AND {int(match[2] or low)}")
-    chosen.add(" OR ".join(parts))
+    filters.add(" OR ".join(parts))
 
 
-def _equals(chosen: Selection, column: str, values: list[str]) -> None:
+def _equals(filters: Filters, column: str, values: list[str]) -> None:
     if not values:
         return
     named = [value for value in values if value != "-"][:MOST_VALUES]
     parts = [f"{column} IN ({', '.join('?' * len(named))})"] if named else []
     if "-" in values:
         parts.append(f"{column} IS NULL OR {column} = ''")
-    chosen.add(" OR ".join(parts), *named)
+    filters.add(" OR ".join(parts), *named)
 
 
-def _fates(chosen: Selection, values: list[str]) -> None:
+def _statuses(filters: Filters, values: list[str]) -> None:
     wanted = [value for value in values if value not in ("", "all")]
     for value in wanted:
-        if value not in FATES:
-            raise RequestError(f"fate={value[:40]}: use {', '.join(FATES)}")
+        if value not in STATUSES:
+            raise RequestError(f"status={value[:40]}: must be one of {', '.join(STATUSES)}")
     if wanted:
-        chosen.add(f"fate IN ({', '.join('?' * len(wanted))})", *wanted)
+        filters.add(f"status IN ({', '.join('?' * len(wanted))})", *wanted)
 
 
-def _truth(chosen: Selection, column: str, text: str) -> None:
+def _truth(filters: Filters, column: str, text: str) -> None:
     if not text:
         return
     if text not in ("true", "false", "none"):
-        raise RequestError(f"{column}={text[:40]}: use true, false or none")
-    chosen.add(f"{column} IS NULL" if text == "none" else f"{column} = {text}")
+        raise RequestError(f"{column}={text[:40]}: must be true, false or none")
+    filters.add(f"{column} IS NULL" if text == "none" else f"{column} = {text}")

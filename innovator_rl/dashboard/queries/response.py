@@ -1,4 +1,4 @@
-"""One group and one response in full: texts from the segments, the score taken apart, and where to go next."""
+"""Return one group and one response in full: the text, the parts of the score, and the neighbors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from innovator_rl.scoring import ENGINE_REASONS
 
 TEXTS = ("prompt", "messages", "answer", "info", "error", "terms", "response")
 INFO_CHARS = 200_000
+DAMAGED = "the file with this text is damaged; the run page lists it"
 
 Row = dict[str, Any]
 
 
 def group_answer(session: RunSession, labels: Labels, kind: str, step: int, uid: str, chars: int) -> Row:
-    """All responses of one prompt in one step, best reward first."""
+    """Return all responses to one prompt in one step, the best reward first."""
     rows = _rows(session, kind, step, uid)
     if not rows:
-        raise RequestError(f"there is no group {uid[:80]!r} in step {step} ({kind})", 404)
+        raise RequestError(f"group not found: {uid[:80]!r} in step {step} ({kind})", 404)
     rows.sort(key=lambda row: -(row["reward"] if row["reward"] is not None else float("-inf")))
     texts = session.reader.rows([(row["segment"], row["position"]) for row in rows], TEXTS)
     responses = []
@@ -42,12 +43,12 @@ def group_answer(session: RunSession, labels: Labels, kind: str, step: int, uid:
             }
         )
     first = next(iter(texts.values()), {})
-    group = session.index.ask(
+    group = session.index.query(
         f"SELECT {', '.join(GROUP_COLUMNS)}, rid FROM groups WHERE kind = ? AND step = ? AND prompt_uid = ?",
         [kind, step, uid],
     )[0]
     rid = group.pop("rid")
-    neighbours = session.index.ask(
+    neighbors = session.index.query(
         """SELECT max(CASE WHEN rid < ? THEN rid END) AS before, min(CASE WHEN rid > ? THEN rid END) AS after
            FROM groups WHERE kind = ? AND step = ?""",
         [rid, rid, kind, step],
@@ -56,30 +57,44 @@ def group_answer(session: RunSession, labels: Labels, kind: str, step: int, uid:
         "group": group,
         **_prompt(first),
         "responses": responses,
-        "previous": _group_at(session, neighbours["before"]),
-        "next": _group_at(session, neighbours["after"]),
+        "previous": _group_at(session, neighbors["before"]),
+        "next": _group_at(session, neighbors["after"]),
         "other_steps": _other_steps(session, group),
     }
 
 
-DAMAGED = "the file that holds this text is damaged; the list of problems names it"
-
-
 def response_answer(
-    session: RunSession, labels: Labels, kind: str, step: int, uid: str, sample: int, offset: int, limit: int
+    session: RunSession, labels: Labels, kind: str, step: int, uid: str, sample_index: int, offset: int, limit: int
 ) -> Row:
-    """One response with everything recorded of it; its text from `offset` on, at most `limit` characters."""
+    """Return everything recorded about one response.
+
+    Args:
+        session: the opened run.
+        labels: the run's labels.
+        kind: `train` or `validation`.
+        step: the training step.
+        uid: the group's prompt_uid.
+        sample_index: the index within the group.
+        offset: first character of the response text to return.
+        limit: number of characters to return.
+
+    Raises:
+        RequestError: with status 404 where there is no such response.
+    """
     siblings = _rows(session, kind, step, uid)
-    row = next((row for row in siblings if row["sample"] == sample), None)
+    row = next((row for row in siblings if row["sample_index"] == sample_index), None)
     if row is None:
-        raise RequestError(f"there is no response {sample} of {uid[:80]!r} in step {step} ({kind})", 404)
+        raise RequestError(f"response not found: {sample_index} of {uid[:80]!r} in step {step} ({kind})", 404)
     place = (row["segment"], row["position"])
     text = session.reader.rows([place], TEXTS).get(place)
     found = text or {}
     response = found.get("response") or ""
     prompt = _prompt(found)
     plain = shown(session, labels, [row])[0]
-    around = [s for s in siblings if s["sample"] < sample], [s for s in siblings if s["sample"] > sample]
+    around = (
+        [s for s in siblings if s["sample_index"] < sample_index],
+        [s for s in siblings if s["sample_index"] > sample_index],
+    )
     return {
         "row": plain,
         **prompt,
@@ -91,8 +106,10 @@ def response_answer(
         "molecules": _molecules(plain, found),
         "code": code_report(plain, response, prompt["info"], found.get("terms") or []),
         "tokens": _has_tokens(session, row),
-        "labels": labels.of((kind, step, uid, sample)),
-        "siblings": [{"sample": s["sample"], "reward": s["reward"], "correct": s["correct"]} for s in siblings],
+        "labels": labels.of((kind, step, uid, sample_index)),
+        "siblings": [
+            {"sample_index": s["sample_index"], "reward": s["reward"], "correct": s["correct"]} for s in siblings
+        ],
         "previous": _response_at(around[0][-1]) if around[0] else None,
         "next": _response_at(around[1][0]) if around[1] else None,
         "text_error": None if text else DAMAGED,
@@ -100,8 +117,8 @@ def response_answer(
 
 
 def _rows(session: RunSession, kind: str, step: int, uid: str) -> list[Row]:
-    return session.index.ask(
-        f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? ORDER BY sample",
+    return session.index.query(
+        f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? ORDER BY sample_index",
         [kind, step, uid],
     )
 
@@ -116,7 +133,7 @@ def _prompt(text: Row) -> Row:
 
 
 def _json(text: str | None) -> Any:
-    """Stored JSON parsed; the text itself, cut, where it is none."""
+    """Parse stored JSON; return the text itself, cut, where it is not JSON."""
     if not text:
         return None
     if len(text) > INFO_CHARS:
@@ -160,7 +177,7 @@ def _molecules(row: Row, text: Row) -> Row | None:
 
 
 def _has_tokens(session: RunSession, row: Row) -> bool:
-    segments = session.index.catalogue.segments
+    segments = session.index.catalog.segments
     return any(
         segment.attempt == row["attempt"]
         for dataset in ("tokens", "updates")
@@ -169,20 +186,20 @@ def _has_tokens(session: RunSession, row: Row) -> bool:
 
 
 def _response_at(row: Row) -> Row:
-    return {"step": row["step"], "uid": row["uid"], "sample": row["sample"]}
+    return {"step": row["step"], "uid": row["uid"], "sample_index": row["sample_index"]}
 
 
 def _group_at(session: RunSession, rid: int | None) -> Row | None:
     if rid is None:
         return None
-    return session.index.ask("SELECT step, prompt_uid AS uid FROM groups WHERE rid = ?", [rid])[0]
+    return session.index.query("SELECT step, prompt_uid AS uid FROM groups WHERE rid = ?", [rid])[0]
 
 
 def _other_steps(session: RunSession, group: Row) -> list[Row]:
     if not group["prompt_id"]:
         return []
-    return session.index.ask(
-        """SELECT step, prompt_uid AS uid, correct, samples, reward_mean, fate FROM groups
+    return session.index.query(
+        """SELECT step, prompt_uid AS uid, correct, samples, reward_mean, status FROM groups
            WHERE kind = ? AND prompt_id = ? AND NOT (step = ? AND prompt_uid = ?) ORDER BY step LIMIT 200""",
         [group["kind"], group["prompt_id"], group["step"], group["uid"]],
     )

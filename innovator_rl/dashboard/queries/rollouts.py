@@ -1,7 +1,7 @@
-"""Lists of responses and groups: a page of rows, the total, and a histogram, all from the narrow index.
+"""List responses and groups from the index: one page of rows, the total, and a histogram.
 
-Texts are not touched but for the first characters of the rows shown; what a filter counts is remembered until the record
-changes, so turning a page costs one small query.
+Of the text, only the first characters of the rows on the page are read. The count of a filter is cached until the record
+changes, so the next page costs one small query.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from innovator_rl.dashboard.queries.filters import (
     GROUP_SORTS,
     SORTS,
+    Filters,
     Parameters,
-    Selection,
     one,
+    read_filters,
     read_order,
     read_page,
-    read_selection,
 )
 from innovator_rl.dashboard.queries.search import Searches
 from innovator_rl.dashboard.runs.labels import Labels
@@ -28,77 +28,62 @@ from innovator_rl.rollouts.background_indexer import preview
 from innovator_rl.rollouts.fulltext import MOST_HITS
 
 ROW_COLUMNS = (
+    *("kind", "step", "attempt", "prompt_uid AS uid", "sample_index", "prompt_id", "domain", "data_source", "rewarder"),
+    *("generation_status", "finish_reason", "truncated", "prompt_tokens", "response_tokens", "reward", "score_value"),
+    *("overlong_penalty", "correct", "outcome", "reason", "extracted", "generate_seconds", "reward_seconds"),
     *(
-        "kind",
-        "step",
-        "attempt",
-        "prompt_uid AS uid",
-        "sample",
-        "prompt_id",
-        "domain",
-        "data_source",
-        "rewarder",
+        "weight_version_min",
+        "weight_version_max",
+        "written_at",
         "status",
+        "drop_reason",
+        "kept",
+        "advantage",
+        "entropy",
     ),
-    *("finish_reason", "truncated", "prompt_tokens", "response_tokens", "reward", "score_value", "overlong_penalty"),
-    *("correct", "outcome", "reason", "extracted", "generate_seconds", "queued_seconds", "reward_seconds"),
-    *("weight_version_min", "weight_version_max", "written_at", "fate", "drop_reason", "kept", "advantage", "entropy"),
     *("clip_low", "clip_high", "gap", "repetition", "rid", "segment", "position"),
 )
 GROUP_COLUMNS = (
-    *(
-        "kind",
-        "step",
-        "prompt_uid AS uid",
-        "prompt_id",
-        "domain",
-        "data_source",
-        "samples",
-        "correct",
-        "failed",
-        "truncated",
-    ),
-    *("reward_mean", "reward_std", "reward_min", "reward_max", "tokens_mean", "fate", "drop_reason"),
+    *("kind", "step", "prompt_uid AS uid", "prompt_id", "domain", "data_source", "samples", "correct", "failed"),
+    *("truncated", "reward_mean", "reward_std", "reward_min", "reward_max", "tokens_mean", "status", "drop_reason"),
 )
-INTERNAL = ("rid", "segment", "position", "digested", "measured")  # the index's own
+INTERNAL = ("rid", "segment", "position", "digested", "measured")  # columns that only the index uses
 HISTOGRAMS = ("reward", "response_tokens", "advantage", "reward_seconds", "entropy", "score_value", "gap", "repetition")
 BINS = 24
-PREVIEW_ROW_GROUPS = 4  # read for previews that the word index does not have yet
+PREVIEW_ROW_GROUPS = 4  # read for previews that the full-text index does not have yet
 
 Row = dict[str, Any]
 
 
-def narrowed(session: RunSession, labels: Labels, searches: Searches, chosen: Selection) -> Row | None:
-    """Add what labels, words and expressions leave to the selection; returns how far a search got."""
-    if chosen.label:
-        keys = [key for key, names in labels.by_response().items() if chosen.label == "*" or chosen.label in names]
-        rows = [{"kind": kind, "step": step, "uid": uid, "sample": sample} for kind, step, uid, sample in keys]
-        in_labels = (
-            "(kind, step, prompt_uid, sample) IN (SELECT (k.kind, k.step, k.uid, k.sample) FROM (SELECT unnest(?::"
-        )
-        in_labels += "STRUCT(kind VARCHAR, step INT, uid VARCHAR, sample INT)[]) AS k))"
-        chosen.add(in_labels, rows)
-    hits, state = searches.hits(session, chosen)
+def narrowed(session: RunSession, labels: Labels, searches: Searches, filters: Filters) -> Row | None:
+    """Add the conditions of label, full text and regex to the filters; return how far a search got."""
+    if filters.label:
+        keys = [key for key, names in labels.by_response().items() if filters.label == "*" or filters.label in names]
+        rows = [dict(zip(("kind", "step", "uid", "sample_index"), key, strict=True)) for key in keys]
+        in_labels = "(kind, step, prompt_uid, sample_index) IN (SELECT (k.kind, k.step, k.uid, k.sample_index) FROM (SELECT unnest(?::"
+        in_labels += "STRUCT(kind VARCHAR, step INT, uid VARCHAR, sample_index INT)[]) AS k))"
+        filters.add(in_labels, rows)
+    hits, state = searches.hits(session, filters)
     if hits is not None:
-        chosen.add("rid IN (SELECT unnest(?::BIGINT[]))", hits[:MOST_HITS])
+        filters.add("rid IN (SELECT unnest(?::BIGINT[]))", hits[:MOST_HITS])
     return state
 
 
 def rollouts_page(session: RunSession, labels: Labels, searches: Searches, parameters: Parameters) -> Row:
-    """The answer of `rollouts`."""
+    """Return one page of the responses that match the filters."""
     began = time.monotonic()
-    chosen = read_selection(parameters, also=("sort", "page", "size", "histogram"))
+    filters = read_filters(parameters, also=("sort", "page", "size", "histogram"))
     order, (page, size) = read_order(parameters, SORTS, "step"), read_page(parameters)
     column = one(parameters, "histogram", "reward")
     if column not in (*HISTOGRAMS, "none"):
-        raise RequestError(f"histogram={column[:40]}: use {', '.join(HISTOGRAMS)} or none")
-    state = narrowed(session, labels, searches, chosen)
+        raise RequestError(f"histogram={column[:40]}: must be one of {', '.join(HISTOGRAMS)} or none")
+    state = narrowed(session, labels, searches, filters)
 
     parts = ("rollouts", "words", "labels")
-    total, bins = session.cached(("counts", column, chosen.key), parts, lambda: counts(session, chosen, column))
+    total, bins = session.cached(("counts", column, filters.key), parts, lambda: counts(session, filters, column))
     place = f"LIMIT {size} OFFSET {(page - 1) * size}"
-    found = session.index.ask(
-        f"SELECT rid FROM responses WHERE {chosen.where} ORDER BY {order}, rid {place}", chosen.values
+    found = session.index.query(
+        f"SELECT rid FROM responses WHERE {filters.where} ORDER BY {order}, rid {place}", filters.values
     )
     rows = by_rid(session, [row["rid"] for row in found])
     return {
@@ -115,23 +100,23 @@ def rollouts_page(session: RunSession, labels: Labels, searches: Searches, param
 
 
 def groups_page(session: RunSession, labels: Labels, searches: Searches, parameters: Parameters) -> Row:
-    """The answer of `groups`: the groups that have a selected response."""
-    chosen = read_selection(parameters, also=("sort", "page", "size"))
+    """Return one page of the groups in which at least one response matches the filters."""
+    filters = read_filters(parameters, also=("sort", "page", "size"))
     order, (page, size) = read_order(parameters, GROUP_SORTS, "step"), read_page(parameters)
-    narrowed(session, labels, searches, chosen)
-    selected = (
-        f"groups SEMI JOIN (SELECT DISTINCT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {chosen.where}) chosen "
+    narrowed(session, labels, searches, filters)
+    matching = (
+        f"groups SEMI JOIN (SELECT DISTINCT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {filters.where}) matched "
         "ON (groups.step, groups.kind, groups.prompt_uid) = (s, k, u)"
     )
 
     def count() -> int:
-        return int(session.index.ask(f"SELECT count(*) AS n FROM {selected}", chosen.values)[0]["n"])
+        return int(session.index.query(f"SELECT count(*) AS n FROM {matching}", filters.values)[0]["n"])
 
-    total = session.cached(("groups", chosen.key), ("rollouts", "words", "labels"), count)
-    rows = session.index.ask(
-        f"SELECT {', '.join(GROUP_COLUMNS)} FROM {selected} "
+    total = session.cached(("groups", filters.key), ("rollouts", "words", "labels"), count)
+    rows = session.index.query(
+        f"SELECT {', '.join(GROUP_COLUMNS)} FROM {matching} "
         f"ORDER BY {order}, step, rid LIMIT {size} OFFSET {(page - 1) * size}",
-        chosen.values,
+        filters.values,
     )
     pages = max(1, math.ceil(total / size))
     return {
@@ -145,19 +130,19 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
 
 
 def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
-    """All narrow columns of a few rows, in the order given: found by number, so that sorting carries no columns along."""
+    """Return all columns of a few rows in the given order; sorting by number first keeps the sort small."""
     if not rids:
         return []
     numbers = ", ".join(map(str, rids))
-    rows = session.index.ask(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
+    rows = session.index.query(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
     at = {row["rid"]: row for row in rows}
     return [at[rid] for rid in rids if rid in at]
 
 
 def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
-    """Rows as the page gets them: with labels and first characters, without the index's own columns."""
+    """Return rows as the API sends them: with labels and preview, without the index's own columns."""
     named = labels.by_response()
-    previews = session.index.words.previews([row["rid"] for row in rows]) if rows else {}
+    previews = session.index.fulltext.previews([row["rid"] for row in rows]) if rows else {}
     missing = [row for row in rows if row["rid"] not in previews]
     if missing and len({(row["segment"], row["position"] // 1024) for row in missing}) <= PREVIEW_ROW_GROUPS:
         texts = session.reader.rows([(row["segment"], row["position"]) for row in missing], ("response",))
@@ -167,40 +152,40 @@ def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
     finished = []
     for row in rows:
         plain = {name: value for name, value in row.items() if name not in INTERNAL}
-        key = (row["kind"], row["step"], row["uid"], row["sample"])
+        key = (row["kind"], row["step"], row["uid"], row["sample_index"])
         written = row["written_at"].isoformat(timespec="milliseconds") if row["written_at"] else None
         plain.update(written_at=written, labels=named.get(key, []), preview=previews.get(row["rid"]))
         finished.append(plain)
     return finished
 
 
-def counts(session: RunSession, chosen: Selection, column: str) -> tuple[int, Row | None]:
-    """How many rows are selected, and their histogram."""
+def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row | None]:
+    """Return how many rows match, and their histogram."""
     if column == "none":
         return int(
-            session.index.ask(f"SELECT count(*) AS n FROM responses WHERE {chosen.where}", chosen.values)[0]["n"]
+            session.index.query(f"SELECT count(*) AS n FROM responses WHERE {filters.where}", filters.values)[0]["n"]
         ), None
     finite = f"CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END"
-    row = session.index.ask(
-        f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM responses WHERE {chosen.where}",
-        chosen.values,
+    row = session.index.query(
+        f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM responses WHERE {filters.where}",
+        filters.values,
     )[0]
-    return int(row["n"]), histogram(session, chosen, column, row["low"], row["high"])
+    return int(row["n"]), histogram(session, filters, column, row["low"], row["high"])
 
 
-def histogram(session: RunSession, chosen: Selection, column: str, low: float | None, high: float | None) -> Row:
-    """Counts in at most BINS equal bins between the column's extremes; one bin where all values are equal."""
-    finite = f"FROM responses WHERE {chosen.where} AND isfinite({column}::DOUBLE)"
+def histogram(session: RunSession, filters: Filters, column: str, low: float | None, high: float | None) -> Row:
+    """Count rows in at most BINS equal bins between the column's extremes; one bin where all values are equal."""
+    finite = f"FROM responses WHERE {filters.where} AND isfinite({column}::DOUBLE)"
     if low is None or high is None:
         return {"column": column, "low": None, "high": None, "bins": []}
     count = 1 if high <= low else BINS
     if column == "response_tokens":
         count = max(1, min(BINS, int(high - low) + 1))
     width = (high - low) / count or 1.0
-    counted = session.index.ask(
+    counted = session.index.query(
         f"SELECT least(floor(({column}::DOUBLE - {low!r}) / {width!r})::INT, {count - 1}) AS bin, count(*) AS n, "
         f"count(*) FILTER (correct) AS correct {finite} GROUP BY bin",
-        chosen.values,
+        filters.values,
     )
     by_bin = {row["bin"]: row for row in counted}
     bins = [

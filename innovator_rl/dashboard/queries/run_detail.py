@@ -1,4 +1,4 @@
-"""What the page of one run says besides its curves: attempts, configuration, what is recorded, and what compares two runs."""
+"""Describe one run apart from its curves: attempts, configuration and what is recorded; compare several runs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Row = dict[str, Any]
 
 
 def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
-    """The answer of `runs/{run}`."""
+    """Return the details of one run, `headline` included."""
     record = read_json(session.run.run_json) or {}
     config, text = read_config(session.run)
-    done, total = session.cached("digested", ("rollouts", "words"), session.digest.progress)
+    done, total = session.cached("progress", ("rollouts", "words"), session.indexer.progress)
     values = session.cached("values", ("rollouts",), lambda: _values(session))
     return {
         "run": headline,
@@ -48,7 +48,7 @@ def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
 
 def _record(session: RunSession) -> Row:
     found = {kind: {"steps": [], "rows": 0, "groups": 0} for kind in ("train", "validation")}
-    rows = session.index.ask(
+    rows = session.index.query(
         "SELECT kind, list(step ORDER BY step) AS steps, sum(samples)::BIGINT AS rows, sum(n)::BIGINT AS groups FROM "
         "(SELECT kind, step, sum(samples) AS samples, count(*) AS n FROM groups GROUP BY kind, step) GROUP BY kind"
     )
@@ -60,7 +60,7 @@ def _record(session: RunSession) -> Row:
 def _values(session: RunSession) -> Row:
     found = {}
     for column in VALUES:
-        rows = session.index.ask(
+        rows = session.index.query(
             f"SELECT {column} AS value, count(*) AS n FROM responses WHERE {column} IS NOT NULL "
             f"GROUP BY 1 ORDER BY n DESC LIMIT {MOST_VALUES}"
         )
@@ -69,9 +69,9 @@ def _values(session: RunSession) -> Row:
 
 
 def compare(runs: Sequence[RunDir]) -> Row:
-    """The configuration keys, revisions and packages that differ between 2 to 4 runs."""
+    """Return the configuration keys, revisions and packages that differ between 2 to 4 runs."""
     if not 2 <= len(runs) <= 4:
-        raise RequestError(f"2 to 4 runs can be compared, {len(runs)} were named")
+        raise RequestError(f"run: expected 2 to 4 runs to compare, got {len(runs)}")
     configs = [flat(read_config(run)[0] or {}) for run in runs]
     records = [read_json(run.run_json) or {} for run in runs]
     packages = [record.get("packages") or {} for record in records]
@@ -84,7 +84,7 @@ def compare(runs: Sequence[RunDir]) -> Row:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Row:
-    """A nested mapping with dotted keys."""
+    """Flatten a nested mapping to dotted keys."""
     found: Row = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:

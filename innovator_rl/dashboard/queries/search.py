@@ -1,7 +1,8 @@
-"""Finding texts: words by the index, regular expressions by reading, both narrowed by the rest of a selection.
+"""Search prompts and responses: words through the full-text index, regular expressions by reading the segments.
 
-Expressions are RE2 (DuckDB's), which never backtracks: no expression can hang the server. Reading goes newest step first
-within a time limit; what was found stays, and the next request for the same search reads on.
+The other filters narrow both. Expressions are RE2 (DuckDB's), which never backtracks, so no expression can hang the server.
+Reading starts at the newest step and stops at a time limit; the results stay, and the next request for the same search
+continues where the last one stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from innovator_rl.dashboard.queries.filters import Selection
+from innovator_rl.dashboard.queries.filters import Filters
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.rollouts.fulltext import MOST_HITS
@@ -28,7 +29,7 @@ Row = dict[str, Any]
 
 @dataclass
 class RegexSearch:
-    """A search under way: segments still to read, the newest last, each from a position on, and the rids found."""
+    """A search in progress: the segments still to read, the newest last, and the rids found so far."""
 
     condition: str
     values: list[Any]
@@ -39,64 +40,66 @@ class RegexSearch:
 
     @property
     def left(self) -> int:
-        """Steps not read to their end."""
+        """Return the number of steps that are not read completely."""
         return len({step for step, _, _ in self.todo})
 
 
 class Searches:
-    """The searches of one server, by run and selection."""
+    """The searches of one server, by run and filters."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Any, RegexSearch] = OrderedDict()
+        self._searches: OrderedDict[Any, RegexSearch] = OrderedDict()
         self._guard = threading.Lock()
 
-    def hits(self, session: RunSession, chosen: Selection) -> tuple[list[int] | None, Row | None]:
-        """The rids that `word` and `regex` leave (None: no such filter), and how far the search got."""
-        if not chosen.word and not chosen.regex:
+    def hits(self, session: RunSession, filters: Filters) -> tuple[list[int] | None, Row | None]:
+        """Return the rids that match `word` and `regex` (None without them), and how far the search got."""
+        if not filters.word and not filters.regex:
             return None, None
         by_word: list[int] | None = None
         state: Row = {"complete": True, "scanned": 0, "of": 0, "capped": False}
-        if chosen.word:
-            by_word = session.cached(("word", chosen.word), ("rollouts", "words"), lambda: self._words(session, chosen))
+        if filters.word:
+            by_word = session.cached(
+                ("word", filters.word), ("rollouts", "words"), lambda: self._words(session, filters)
+            )
             state["capped"] = len(by_word) > MOST_HITS
-            done, total = session.cached("digested", ("rollouts", "words"), session.digest.progress)
+            done, total = session.cached("progress", ("rollouts", "words"), session.indexer.progress)
             state.update(complete=done >= total, scanned=done, of=total)
-            if not chosen.regex:
+            if not filters.regex:
                 return by_word, state
-        search = self._regex(session, chosen, by_word)
+        search = self._regex(session, filters, by_word)
         with search.guard:
-            _read_on(session, search, chosen.regex)
+            _read_on(session, search, filters.regex)
         state.update(complete=not search.todo, scanned=search.steps - search.left, of=search.steps)
         return list(search.found), state
 
     @staticmethod
-    def _words(session: RunSession, chosen: Selection) -> list[int]:
-        return session.index.words.search(chosen.word)
+    def _words(session: RunSession, filters: Filters) -> list[int]:
+        return session.index.fulltext.search(filters.word)
 
-    def _regex(self, session: RunSession, chosen: Selection, by_word: list[int] | None) -> RegexSearch:
-        check_regex(chosen.regex)
-        key = (session.run.path, chosen.key, session.versions["rollouts"])
+    def _regex(self, session: RunSession, filters: Filters, by_word: list[int] | None) -> RegexSearch:
+        check_regex(filters.regex)
+        key = (session.run.path, filters.key, session.versions["rollouts"])
         with self._guard:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
-        condition, values = chosen.where, list(chosen.values)
+            if key in self._searches:
+                self._searches.move_to_end(key)
+                return self._searches[key]
+        condition, values = filters.where, list(filters.values)
         if by_word is not None:
             condition, values = f"{condition} AND rid IN (SELECT unnest(?::BIGINT[]))", [*values, by_word]
-        rows = session.index.ask(
+        rows = session.index.query(
             f"SELECT DISTINCT step, segment FROM responses WHERE {condition} ORDER BY step, segment", values
         )
         todo = [(row["step"], row["segment"], 0) for row in rows]
         search = RegexSearch(condition, values, todo, len({step for step, _, _ in todo}))
         with self._guard:
-            self._held[key] = search
-            while len(self._held) > REMEMBERED:
-                self._held.popitem(last=False)
+            self._searches[key] = search
+            while len(self._searches) > REMEMBERED:
+                self._searches.popitem(last=False)
         return search
 
 
 def check_regex(expression: str) -> None:
-    """Raise `RequestError` for an expression RE2 refuses."""
+    """Raise `RequestError` for an expression that RE2 does not accept."""
     try:
         with duckdb.connect() as connection:
             connection.execute("SELECT regexp_matches('', ?)", [expression])
@@ -110,7 +113,7 @@ def _read_on(session: RunSession, search: RegexSearch, expression: str) -> None:
     with duckdb.connect(config={"threads": 1}) as connection:
         while search.todo and time.monotonic() < deadline:
             step, segment, start = search.todo.pop()
-            rows = session.index.ask(
+            rows = session.index.query(
                 f"SELECT position, rid FROM responses WHERE {search.condition} AND segment = ?",
                 [*search.values, segment],
             )
@@ -126,9 +129,9 @@ def _read_on(session: RunSession, search: RegexSearch, expression: str) -> None:
 
 def _matches(connection: duckdb.DuckDBPyConnection, table: pa.Table, first: int, expression: str) -> list[int]:
     numbered = table.append_column("position", pa.array(range(first, first + table.num_rows), pa.int64()))
-    connection.register("texts", numbered)
+    connection.register("responses", numbered)
     try:
-        found = connection.execute("SELECT position FROM texts WHERE regexp_matches(response, ?)", [expression])
+        found = connection.execute("SELECT position FROM responses WHERE regexp_matches(response, ?)", [expression])
         return [row[0] for row in found.fetchall()]
     finally:
-        connection.unregister("texts")
+        connection.unregister("responses")

@@ -1,7 +1,7 @@
-"""What training changed: prompts solved now and not before, and the other way round; between two steps or two runs.
+"""Compare two steps or two runs: which prompts are newly solved and which are newly lost.
 
-Prompts are matched by `prompt_id`, which is the same in every step and run. Of several groups of a prompt within a range of steps
-the newest counts.
+Prompts are matched by `prompt_id`, which is the same in every step and run. Where a prompt has several groups within a range
+of steps, the newest one counts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from innovator_rl.dashboard.queries.filters import Parameters, Selection, check_names, one, read_selection
+from innovator_rl.dashboard.queries.filters import Filters, Parameters, check_names, one, read_filters
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.rollouts.background_indexer import preview
@@ -32,25 +32,26 @@ class _Only:
         self._values = {"kind": [kind], "step": [step]}
 
     def keys(self) -> list[str]:
+        """Return the two names."""
         return list(self._values)
 
     def getlist(self, key: str) -> list[str]:
+        """Return the value of a name, or nothing."""
         return self._values.get(key, [])
 
 
-def change(before: RunSession, after: RunSession, parameters: Parameters) -> Row:
-    """The answer of `change`."""
+def step_diff(before: RunSession, after: RunSession, parameters: Parameters) -> Row:
+    """Return the prompts whose groups changed between solved and not solved."""
     check_names(parameters, ("run", "run2", "step", "step2", "kind", "rule"))
     rule = one(parameters, "rule", "any")
     if rule not in RULES:
-        raise RequestError(f"rule={rule[:40]}: use {', '.join(RULES)}")
+        raise RequestError(f"rule={rule[:40]}: must be one of {', '.join(RULES)}")
     kind = one(parameters, "kind", "train")
     steps = [one(parameters, name, "") for name in ("step", "step2")]
     if not all(steps):
-        raise RequestError("step and step2 are needed, each a step or a range")
+        raise RequestError("step and step2 must be given, each a step or a range of steps")
     was, now = (
-        _groups(session, read_selection(_Only(kind, step)))
-        for session, step in zip((before, after), steps, strict=True)
+        _groups(session, read_filters(_Only(kind, step))) for session, step in zip((before, after), steps, strict=True)
     )
     common = sorted(was.keys() & now.keys())
     lists: dict[str, list[Row]] = {"newly_solved": [], "newly_lost": [], "still_solved": [], "still_unsolved": []}
@@ -83,17 +84,17 @@ def change(before: RunSession, after: RunSession, parameters: Parameters) -> Row
     }
 
 
-def _groups(session: RunSession, chosen: Selection) -> dict[str, Row]:
-    rows = session.index.ask(
+def _groups(session: RunSession, filters: Filters) -> dict[str, Row]:
+    rows = session.index.query(
         f"""SELECT prompt_id, step, prompt_uid AS uid, correct, samples, domain, rid FROM groups
-            WHERE {chosen.where} AND prompt_id IS NOT NULL ORDER BY step, rid""",
-        chosen.values,
+            WHERE {filters.where} AND prompt_id IS NOT NULL ORDER BY step, rid""",
+        filters.values,
     )
     return {row.pop("prompt_id"): row for row in rows}
 
 
 def _shown(session: RunSession, rows: list[Row]) -> list[Row]:
-    """The biggest changes first, with the beginning of each prompt as far as few files hold them."""
+    """Return the biggest changes first; prompts are previewed as long as few files have to be read."""
     rows = sorted(
         rows,
         key=lambda row: (
@@ -102,7 +103,7 @@ def _shown(session: RunSession, rows: list[Row]) -> list[Row]:
     )
     rows = rows[:MOST_LISTED]
     rids = [row["to"]["rid"] for row in rows]
-    found = session.index.ask(
+    found = session.index.query(
         "SELECT rid, segment, position FROM responses WHERE rid IN (SELECT unnest(?::BIGINT[]))", [rids]
     )
     groups = sorted({(row["segment"], row["position"] // 1024) for row in found})[:PREVIEW_SEGMENTS]

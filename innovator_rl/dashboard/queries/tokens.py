@@ -1,6 +1,6 @@
-"""One response token by token: its text, and every series the engines recorded.
+"""Return one response token by token: its text, and every series that the engines recorded.
 
-Token texts come from the tokenizer.json that lies in the run directory (the trainer's checkpoints hold one), read with the
+The text of a token comes from a tokenizer.json in the run directory (the trainer's checkpoints contain one), read with the
 `tokenizers` package where it is installed; otherwise the ids are shown. No model library is needed.
 """
 
@@ -32,11 +32,13 @@ Row = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-def tokens_answer(session: RunSession, kind: str, step: int, uid: str, sample: int, offset: int, limit: int) -> Row:
-    """The answer of `tokens`. Raises `RequestError` (404) where nothing was recorded token by token."""
-    found = recorded(session, kind, step, uid, sample)
+def tokens_answer(
+    session: RunSession, kind: str, step: int, uid: str, sample_index: int, offset: int, limit: int
+) -> Row:
+    """Return `limit` tokens from `offset` on; raise `RequestError` (404) where no token data was recorded."""
+    found = recorded(session, kind, step, uid, sample_index)
     if found is None:
-        raise RequestError(f"no token data was recorded of response {sample} of {uid[:80]!r} in step {step}", 404)
+        raise RequestError(f"token data not found: response {sample_index} of {uid[:80]!r} in step {step}", 404)
     series = _series(found)
     ids = found.get("token_ids")
     total = max([0 if ids is None else len(ids), *(len(values) for values in series.values())])
@@ -59,21 +61,21 @@ def tokens_answer(session: RunSession, kind: str, step: int, uid: str, sample: i
     }
 
 
-def recorded(session: RunSession, kind: str, step: int, uid: str, sample: int) -> Row | None:
-    """A response's row of `tokens/` and `updates/`, merged; None where it has neither."""
-    rows = session.index.ask(
-        "SELECT attempt FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample = ?",
-        [kind, step, uid, sample],
+def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: int) -> Row | None:
+    """Return a response's rows of `tokens/` and `updates/`, merged; None where it has neither."""
+    rows = session.index.query(
+        "SELECT attempt FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?",
+        [kind, step, uid, sample_index],
     )
     if not rows:
-        raise RequestError(f"there is no response {sample} of {uid[:80]!r} in step {step} ({kind})", 404)
+        raise RequestError(f"response not found: {sample_index} of {uid[:80]!r} in step {step} ({kind})", 404)
     merged: Row = {}
     for dataset, columns in (("tokens", ("token_ids", "rollout_logprobs")), ("updates", ("advantage", *SERIES))):
-        for segment in session.index.catalogue.segments(dataset, [step], kind):
+        for segment in session.index.catalog.segments(dataset, [step], kind):
             name = segment.path.relative_to(session.run.path).as_posix()
             if segment.attempt != rows[0]["attempt"]:
                 continue
-            position = session.reader.find(name, uid, sample)
+            position = session.reader.find(name, uid, sample_index)
             if position is not None:
                 merged.update(session.reader.arrays(name, position, columns))
                 break
@@ -102,7 +104,10 @@ def _clip(session: RunSession) -> Row:
 
 
 def token_texts(run_dir: Path, ids: list[Any]) -> tuple[str, list[str]]:
-    """Where the texts come from (`tokenizer`, `ids`), and a text a token; characters split over tokens appear with the last."""
+    """Return the source of the text (`tokenizer` or `ids`) and one text per token.
+
+    A character that several tokens share appears with the last of them.
+    """
     path = _tokenizer_file(run_dir)
     tokenizer = _load(path, path.stat().st_mtime_ns) if path else None
     if tokenizer is None:
@@ -137,13 +142,13 @@ def _load(path: Path, stamp: int) -> Any:
 
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the package is missing or the file is no tokenizer: ids are shown
-        log.warning("%s is not used for token texts: %s", path, error)
+        log.warning("%s is not used to decode tokens: %s", path, error)
         return None
 
 
 @cache
 def byte_letters() -> dict[str, int]:
-    """The printable letter that byte-level BPE writes for each byte (GPT-2's table), inverted."""
+    """Return the inverse of GPT-2's table: the byte for each printable letter of byte-level BPE."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(rest)}

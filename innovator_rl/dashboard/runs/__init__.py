@@ -1,1 +1,1 @@
-"""The runs that the dashboard serves: their registry, sessions, events and labels."""
+"""Runs of the dashboard: found in folders, opened for reading, labeled."""

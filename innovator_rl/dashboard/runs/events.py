@@ -1,4 +1,4 @@
-"""Server-sent events: that something changed, never what. The page then asks for what it shows."""
+"""Announce changes as server-sent events; an event names what changed and carries no data."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 
 from innovator_rl.dashboard.runs.registry import Runs
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 LIST_SECONDS = 1.0
 PING_SECONDS = 15.0
 
 
 async def events(runs: Runs, only: str | None) -> AsyncIterator[str]:
-    """Event-stream text for as long as the listener stays."""
+    """Yield event-stream text until the listener leaves; `only` limits it to one run."""
     known: dict[str, dict[str, int]] = {}
     stamps: dict[str, Any] | None = None
-    listed = spoken = 0.0
+    listed = sent = 0.0
     yield ": connected\n\n"
     while True:
         now = time.monotonic()
         messages = []
-        for session in runs.session():
+        for session in runs.open_sessions():
             name = session.run.name
             if only is not None and name != only:
                 continue
-            session.used = now  # somebody watches it
+            session.used = now  # a listener keeps the run open
             versions = dict(session.versions)
             before = known.setdefault(name, versions)
             what = [part for part, version in versions.items() if version != before[part]]
@@ -49,11 +49,11 @@ async def events(runs: Runs, only: str | None) -> AsyncIterator[str]:
         for event, data in messages:
             yield f"event: {event}\ndata: {json.dumps(data)}\n\n"
         if messages:
-            spoken = now
-        elif now - spoken >= PING_SECONDS:
-            spoken = now
+            sent = now
+        elif now - sent >= PING_SECONDS:
+            sent = now
             yield ": ping\n\n"
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _stamps(runs: Runs) -> dict[str, Any]:

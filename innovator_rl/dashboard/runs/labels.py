@@ -1,4 +1,7 @@
-"""Labels that people put on responses: `labels.jsonl` in the run directory, append-only, the last word counts."""
+"""Store the labels that people put on responses in `labels.jsonl` of the run directory.
+
+The file is append-only; the last line about a response and a label decides. Lines of older versions stay readable.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.dashboard.web.aliases import current_fields
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.files import dump_json, utc_now
 
@@ -21,39 +25,43 @@ _writing = threading.Lock()
 
 
 class Labels:
-    """The labels of one run. The file is read again when it changed, whoever wrote to it."""
+    """The labels of one run. The file is read again when it changed, whichever process wrote to it."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "labels.jsonl"
         self._stamp: tuple[int, int] | None = None
-        self._held: dict[tuple[Key, str], Row] = {}
+        self._rows: dict[tuple[Key, str], Row] = {}
 
     def all(self) -> list[Row]:
-        """Every label in force, oldest first."""
+        """Return every present label, oldest first."""
         self._read()
-        return list(self._held.values())
+        return list(self._rows.values())
 
     def of(self, key: Key) -> list[Row]:
-        """The labels of one response: (kind, step, prompt_uid, sample)."""
+        """Return the labels of one response, named by (kind, step, prompt_uid, sample_index)."""
         return [row for row in self.all() if response_key(row) == key]
 
     def by_response(self) -> dict[Key, list[str]]:
-        """Label names by response."""
+        """Return the label names of each response."""
         found: dict[Key, list[str]] = {}
         for row in self.all():
             found.setdefault(response_key(row), []).append(row["label"])
         return found
 
     def put(self, key: Key, label: str, note: str = "", remove: bool = False) -> None:
-        """Add a label, or take it away. Raises `RequestError` for a text that is no label or a file that refuses."""
+        """Add a label, or remove it.
+
+        Raises:
+            RequestError: for a text that cannot be a label, or a file that cannot be written.
+        """
         label = label.strip()
         if not label or len(label) > MOST_LABEL_CHARS or not label.isprintable():
-            raise RequestError(f"a label has 1 to {MOST_LABEL_CHARS} printable characters, got {label[:60]!r}")
+            raise RequestError(f"label must have 1 to {MOST_LABEL_CHARS} printable characters, got {label[:60]!r}")
         if len(note) > MOST_NOTE_CHARS:
-            raise RequestError(f"a note has at most {MOST_NOTE_CHARS} characters, got {len(note)}")
-        kind, step, uid, sample = key
-        line = {"kind": kind, "step": step, "uid": uid, "sample": sample, "label": label, "note": note}
-        line |= {"remove": True} if remove else {}
+            raise RequestError(f"note must have at most {MOST_NOTE_CHARS} characters, got {len(note)}")
+        kind, step, uid, sample_index = key
+        line = {"kind": kind, "step": step, "uid": uid, "sample_index": sample_index, "label": label}
+        line |= {"note": note, **({"remove": True} if remove else {})}
         text = dump_json({**line, "time": utc_now()}) + "\n"
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         try:
@@ -62,13 +70,13 @@ class Labels:
                 try:
                     size = os.fstat(descriptor).st_size
                     if size > MOST_BYTES:
-                        raise RequestError(f"labels.jsonl has reached {MOST_BYTES >> 20} MiB", 413)
+                        raise RequestError(f"labels.jsonl must stay below {MOST_BYTES >> 20} MiB", 413)
                     torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
                     os.write(descriptor, ("\n" if torn else "").encode() + text.encode("utf-8", "replace"))
                 finally:
                     os.close(descriptor)
         except OSError as error:
-            raise RequestError(f"the label could not be kept: {error.strerror}", 503) from error
+            raise RequestError(f"the label could not be saved: {error.strerror}", 503) from error
 
     def _read(self) -> None:
         try:
@@ -80,37 +88,37 @@ class Labels:
                 return
             lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
-            self._stamp, self._held = None, {}
+            self._stamp, self._rows = None, {}
             return
-        held: dict[tuple[Key, str], Row] = {}
+        rows: dict[tuple[Key, str], Row] = {}
         for line in lines:
             row = _row(line)
             if row is None:
                 continue
             name = (response_key(row), row["label"])
-            held.pop(name, None)
+            rows.pop(name, None)
             if not row.pop("remove", False):
-                held[name] = row
-        self._held, self._stamp = held, stamp
+                rows[name] = row
+        self._rows, self._stamp = rows, stamp
 
 
 def response_key(row: Row) -> Key:
-    """What names the response a label is about."""
-    return (row["kind"], row["step"], row["uid"], row["sample"])
+    """Return what identifies the response that a label belongs to."""
+    return (row["kind"], row["step"], row["uid"], row["sample_index"])
 
 
 def _row(line: str) -> Row | None:
     try:
-        row = json.loads(line)
+        row = current_fields(json.loads(line))
         return {
             "kind": str(row["kind"]),
             "step": int(row["step"]),
             "uid": str(row["uid"]),
-            "sample": int(row["sample"]),
+            "sample_index": int(row["sample_index"]),
             "label": str(row["label"]),
             "note": str(row.get("note") or ""),
             "time": row.get("time"),
             "remove": bool(row.get("remove")),
         }
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -1,4 +1,4 @@
-"""The runs that the dashboard may show, and their headlines.
+"""Find the runs that the dashboard may show, keep the opened ones, and summarize each in one row.
 
 A run is a directory with a run.json, or with recorded responses, directly inside one of the roots. Names come from listing
 those roots; a request can only pick one of them, so no name leads anywhere else, and links that leave a root are not followed.
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from innovator_rl.dashboard.runs.run_session import RunSession
+from innovator_rl.dashboard.runs.run_session import CountAlerts, RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.rollouts.recorder import recorded_losses
 from innovator_rl.runs.metrics import read_metrics
@@ -31,15 +31,16 @@ Row = dict[str, Any]
 class Runs:
     """All runs below `roots`; the first root's run wins where two have one name."""
 
-    def __init__(self, roots: Sequence[Path], demo: bool = False) -> None:
+    def __init__(self, roots: Sequence[Path], demo: bool = False, count_alerts: CountAlerts | None = None) -> None:
         self.roots = [root.resolve() for root in roots]
         self.demo = demo
+        self._count_alerts = count_alerts
         self._open: dict[Path, RunSession] = {}
         self._guard = threading.Lock()
         self._metrics: dict[Path, tuple[tuple[int, int], list[Row]]] = {}
 
     def by_name(self) -> dict[str, RunDir]:
-        """Every run by name."""
+        """Return every run by name."""
         found: dict[str, RunDir] = {}
         for root in self.roots:
             try:
@@ -54,28 +55,28 @@ class Runs:
         return found
 
     def directory(self, name: str) -> RunDir:
-        """The run of that name. Raises `RequestError` (404)."""
+        """Return the run with this name; raise `RequestError` (404) where there is none."""
         run = self.by_name().get(name)
         if run is None:
-            raise RequestError(f"there is no run {name[:100]!r}", 404)
+            raise RequestError(f"run not found: {name[:100]!r}", 404)
         return run
 
     def open(self, name: str) -> RunSession:
-        """The run opened for reading, its index waited for a short while. Raises `RequestError` (404)."""
+        """Open a run for reading and wait a short time for its index; raise `RequestError` (404) where there is none."""
         run = self.directory(name)
         with self._guard:
             session = self._open.get(run.path)
             if session is None:
-                self._make_room()
-                session = self._open[run.path] = RunSession(run)
+                self._close_oldest()
+                session = self._open[run.path] = RunSession(run, self._count_alerts)
         session.wait()
         return session
 
-    def session(self) -> list[RunSession]:
-        """Those open now."""
+    def open_sessions(self) -> list[RunSession]:
+        """Return the runs that are open now."""
         return list(self._open.values())
 
-    def _make_room(self) -> None:
+    def _close_oldest(self) -> None:
         while len(self._open) >= MOST_OPEN:
             oldest = min(self._open, key=lambda path: self._open[path].used)
             self._open.pop(oldest).close()
@@ -87,30 +88,30 @@ class Runs:
                 self._open.popitem()[1].close()
 
     def metrics(self, run: RunDir) -> list[Row]:
-        """A run's metrics, read again only when the file changed."""
+        """Return a run's metrics; the file is read again only when it changed."""
         try:
             stat = run.metrics_jsonl.stat()
         except OSError:
             return []
         stamp = (stat.st_mtime_ns, stat.st_size)
-        held = self._metrics.get(run.path)
-        if held is None or held[0] != stamp:
-            held = self._metrics[run.path] = (stamp, read_metrics(run.metrics_jsonl))
-        return held[1]
+        cached = self._metrics.get(run.path)
+        if cached is None or cached[0] != stamp:
+            cached = self._metrics[run.path] = (stamp, read_metrics(run.metrics_jsonl))
+        return cached[1]
 
     def headlines(self, silent_after: float) -> list[Row]:
-        """A row a run, newest first."""
+        """Return one row per run, newest first."""
         rows = [self.headline(run, silent_after) for run in self.by_name().values()]
         return sorted(rows, key=lambda row: str(row["created"] or ""), reverse=True)
 
     def headline(self, run: RunDir, silent_after: float) -> Row:
-        """What the list of runs says of one."""
+        """Return a run's row in the list of runs."""
         state = run.state()
         record, metrics = state.record, self.metrics(run)
         figures = [(line, step_figures(line)) for line in metrics[-HISTORY_POINTS:]]
         last = figures[-1][1] if figures else {}
         rewards = [f["reward"] for _, f in figures if f.get("reward") is not None]
-        domains = (trained_domains(metrics[-1]) if metrics else None) or None
+        domains = _domains(metrics[-1]) if metrics else None
         session = self._open.get(run.path)
         step_seconds = last.get("seconds")
         left = (state.total_steps or 0) - state.step
@@ -134,7 +135,7 @@ class Runs:
             "model": _model(run),
             "ray": ray_link(record),
             "reward": rewards[-1] if rewards else None,
-            "accuracy": overall_accuracy(domains),
+            "accuracy": overall_accuracy(trained_domains(metrics[-1])) if metrics else None,
             "domains": domains,
             "reward_history": rewards,
             "tokens_per_second": last.get("tokens_per_second"),
@@ -142,7 +143,7 @@ class Runs:
             "seconds_left": step_seconds * left if step_seconds and left > 0 and state.live else None,
             "rows_recorded": self._rows(session),
             "rows_dropped": recorded_losses(run.path)[0],
-            "alarms": session.alarms if session else None,
+            "alerts": session.alert_counts() if session else None,
             "problems": len(session.index.problems()) if session else None,
         }
 
@@ -151,17 +152,17 @@ class Runs:
         if session is None:
             return None
         return session.cached(
-            "rows", ("rollouts",), lambda: session.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+            "rows", ("rollouts",), lambda: session.index.query("SELECT count(*) AS n FROM responses")[0]["n"]
         )  # type: ignore[no-any-return]
 
 
 def is_silent(state: RunState, after: float) -> bool:
-    """Whether a run that is thought alive has not written for longer than `after` seconds, or is dead."""
+    """Return whether a run that should be alive sent no heartbeat for `after` seconds, or is dead."""
     return state.status == "dead" or (state.live and state.heartbeat_age > after)
 
 
 def ray_link(record: Row) -> Row | None:
-    """The run's Ray job, with the page of Ray's dashboard where it is known."""
+    """Return the run's Ray job, with the page of Ray's dashboard where it is known."""
     job, submission, address = (record.get(k) for k in ("ray_job_id", "ray_submission_id", "ray_dashboard"))
     if not (job or submission):
         return None
@@ -174,7 +175,7 @@ def ray_link(record: Row) -> Row | None:
 
 
 def read_config(run: RunDir) -> tuple[Row | None, str]:
-    """config.yaml as a mapping (None when it is none) and as text."""
+    """Return config.yaml as a mapping (None where it is not one) and as text."""
     try:
         text = run.config_yaml.read_text(encoding="utf-8", errors="replace")
         value = yaml.safe_load(text)
@@ -187,6 +188,14 @@ def _model(run: RunDir) -> str | None:
     config, _ = read_config(run)
     model = (config or {}).get("model")
     return str(model.get("path")) if isinstance(model, dict) and model.get("path") else None
+
+
+def _domains(metrics: Row) -> dict[str, Row] | None:
+    """Return a step's figures per domain under the names of the API; None where there are none."""
+    return {
+        domain: {"scored" if name == "judged" else name: value for name, value in figures.items()}
+        for domain, figures in trained_domains(metrics).items()
+    } or None
 
 
 def _finite(value: float) -> float | None:

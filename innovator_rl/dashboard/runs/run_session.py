@@ -1,7 +1,7 @@
-"""A run that somebody looks at: its index, kept current by one thread, and the readers of its files.
+"""Open a run for reading: its index, kept current by one thread, and the readers of its files.
 
-The thread looks for new segments several times a second, and reads texts and tokens for the word index between looks.
-`version` grows with every change a reader could see; it names cached answers and wakes the page.
+The thread checks for new segments several times per second and reads text and tokens for the full-text index in between.
+`versions` grows with every change that a reader could see; it is the key of cached responses and triggers events.
 """
 
 from __future__ import annotations
@@ -19,58 +19,61 @@ from innovator_rl.rollouts.segment_reader import SegmentReader
 from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.run_dir import RunDir
 
-LOOK_SECONDS = 0.3
-FIRST_ANSWER_SECONDS = 1.5  # how long the first request waits for the index of a run that has none
-CACHED_ANSWERS = 64
+POLL_SECONDS = 0.3
+FIRST_RESPONSE_SECONDS = 1.5  # how long the first request waits for the index of a run that has none
+CACHED_RESPONSES = 64
 
 T = TypeVar("T")
+CountAlerts = Callable[["RunSession"], dict[str, int]]
+"""Counts the alerts of an opened run by severity. The rules live above this package, so they are passed in."""
+
 log = logging.getLogger(__name__)
 
 
 class RunSession:
     """One run opened for reading. Close it to stop its thread."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, count_alerts: CountAlerts | None = None) -> None:
         self.run = run
+        self._count_alerts = count_alerts
         self.reader = SegmentReader(run.path)
         self.index = RolloutIndex(run.path)
-        self.digest = BackgroundIndexer(self.index, self.reader)
-        self.session = time.monotonic()
+        self.indexer = BackgroundIndexer(self.index, self.reader)
+        self._opened = time.monotonic()
         self.seconds_to_index: float | None = None
         self.versions = {"rollouts": 0, "words": 0, "status": 0, "metrics": 0, "labels": 0}
         self.used = time.monotonic()
         self.error = ""
-        self.alarms: dict[str, int] | None = None  # by severity, once they have been looked at
-        self._digested = False
+        self._texts_read = False
         self._stamps: dict[str, Any] = {}
         self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._guard = threading.Lock()
         self._ready = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"index-{run.name}", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name=f"index-{run.name}", daemon=True)
         self._thread.start()
 
     @property
     def building(self) -> bool:
-        """Whether the first indexing is still under way."""
+        """Return whether the first indexing is still in progress."""
         return not self._ready.is_set()
 
-    def wait(self, seconds: float = FIRST_ANSWER_SECONDS) -> bool:
-        """Wait for the first indexing, a short while only: a page with half of the rows beats a blank one."""
+    def wait(self, seconds: float = FIRST_RESPONSE_SECONDS) -> bool:
+        """Wait for the first indexing, but not for long; a page with half of the rows is better than a blank one."""
         self.used = time.monotonic()
         return self._ready.wait(seconds)
 
     def wait_read(self, seconds: float = 30.0) -> bool:
-        """Wait until texts and tokens are read too; for exports and tests."""
+        """Wait until text and tokens are read too; return whether they are."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self._ready.is_set() and self._digested:
+            if self._ready.is_set() and self._texts_read:
                 return True
             time.sleep(0.02)
         return False
 
     def cached(self, key: Any, of: tuple[str, ...], make: Callable[[], T]) -> T:
-        """`make()`, remembered until one of the named parts of the run changes."""
+        """Return `make()`, cached until one of the parts `of` the run changes."""
         full = (key, tuple(self.versions[name] for name in of))
         with self._guard:
             if full in self._cache:
@@ -79,13 +82,21 @@ class RunSession:
         value = make()
         with self._guard:
             self._cache[full] = value
-            while len(self._cache) > CACHED_ANSWERS:
+            while len(self._cache) > CACHED_RESPONSES:
                 self._cache.popitem(last=False)
         return value
 
     def metrics(self) -> list[dict[str, Any]]:
-        """metrics.jsonl, a dictionary a step, read again only when it changed."""
+        """Return metrics.jsonl, one dictionary per step; it is read again only when it changed."""
         return self.cached("metrics", ("metrics",), lambda: read_metrics(self.run.metrics_jsonl))
+
+    def alert_counts(self) -> dict[str, int] | None:
+        """Return the alerts by severity; None where nothing counts them.
+
+        What the rules read from the record is cached by version. The heartbeat is checked on every call, because time passes
+        without any file changing.
+        """
+        return self._count_alerts(self) if self._count_alerts else None
 
     def changed(self, part: str) -> None:
         """Count a change of one part of the run."""
@@ -95,35 +106,35 @@ class RunSession:
         """Stop the thread and close the index."""
         self._stop.set()
         self._thread.join(timeout=30)
-        self.digest.restart()  # what was read of a step is kept
+        self.indexer.restart()  # commits what was read
         self.index.close()
 
-    def _keep(self) -> None:
-        looked = 0.0
+    def _follow(self) -> None:
+        checked = 0.0
         while not self._stop.is_set():
             try:
                 began = time.monotonic()
-                pause = LOOK_SECONDS
-                if began - looked >= LOOK_SECONDS:
-                    self._look()
-                    looked = time.monotonic()
-                    pause = max(LOOK_SECONDS, 10 * (looked - began) if not self.building else 0)
-                if self._digest_a_while(pause):
+                pause = POLL_SECONDS
+                if began - checked >= POLL_SECONDS:
+                    self._check()
+                    checked = time.monotonic()
+                    pause = max(POLL_SECONDS, 10 * (checked - began) if not self.building else 0)
+                if self._index_texts(pause):
                     continue
                 self._stop.wait(pause)
-            except Exception as error:  # a damaged disk must not end the page; the next look may succeed
+            except Exception as error:  # a damaged disk must not stop the page; the next check may succeed
                 self.error = f"{type(error).__name__}: {error}"
                 log.warning("run %s: %s", self.run.name, self.error, exc_info=not self.building)
                 self._ready.set()
                 self._stop.wait(2.0)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self.index.refresh():
-            self.digest.restart()
-            self._digested = False
+            self.indexer.restart()
+            self._texts_read = False
             self.changed("rollouts")
         if self.building:
-            self.seconds_to_index = time.monotonic() - self.session
+            self.seconds_to_index = time.monotonic() - self._opened
             self._ready.set()
         for part, path in (("status", self.run.run_json), ("metrics", self.run.metrics_jsonl)):
             try:
@@ -135,19 +146,19 @@ class RunSession:
                 self.changed(part)
             self._stamps[part] = stamp
 
-    def _digest_a_while(self, seconds: float) -> bool:
-        """Read texts for about `seconds`; False when there was nothing to read."""
+    def _index_texts(self, seconds: float) -> bool:
+        """Read text for about `seconds`; return False when there was nothing to read."""
         deadline = time.monotonic() + seconds
         worked = False
         while not self._stop.is_set() and time.monotonic() < deadline:
             began = time.monotonic()
-            if not self.digest.work():
-                if worked or not self._digested:
+            if not self.indexer.work():
+                if worked or not self._texts_read:
                     self.changed("words")
-                self._digested = True
+                self._texts_read = True
                 return worked
             worked = True
-            self._stop.wait(min(0.05, 0.2 * (time.monotonic() - began)))  # leave room for requests
+            self._stop.wait(min(0.05, 0.2 * (time.monotonic() - began)))  # leaves time for requests
         if worked:
             self.changed("words")
         return worked

@@ -1,4 +1,4 @@
-"""A selection as a download: JSON lines, Parquet or CSV, with texts or without, streamed a few hundred rows at a time."""
+"""Export filtered responses as JSON lines, Parquet or CSV, streamed a few hundred rows at a time."""
 
 from __future__ import annotations
 
@@ -12,26 +12,20 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from innovator_rl.dashboard.queries.filters import Selection
+from innovator_rl.dashboard.queries.filters import Filters
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
-from innovator_rl.rollouts.ingest import ROLLOUT_COLUMNS
+from innovator_rl.rollouts.ingest import INDEX_COLUMNS, RENAMED
 from innovator_rl.rollouts.schema import ROLLOUTS, TERM
-from innovator_rl.rollouts.store import TEXTS
+from innovator_rl.rollouts.store import TEXT_COLUMNS
 from innovator_rl.runs.files import dump_json
 
 FORMATS = {"jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
 MOST_ROWS = 100_000
 CHUNK_ROWS = 256
 EXTRA = {
-    **{
-        "fate": pa.string(),
-        "drop_reason": pa.string(),
-        "kept": pa.bool_(),
-        "advantage": pa.float32(),
-        "entropy": pa.float32(),
-    },
-    **{"clip_low": pa.float32(), "clip_high": pa.float32(), "gap": pa.float32(), "repetition": pa.float32()},
+    **{"status": pa.string(), "drop_reason": pa.string(), "kept": pa.bool_()},
+    **dict.fromkeys(("advantage", "entropy", "clip_low", "clip_high", "gap", "repetition"), pa.float32()),
 }
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run these
 
@@ -39,27 +33,25 @@ Row = dict[str, Any]
 
 
 def export_columns(columns: str) -> tuple[str, ...]:
-    """The exported column names, `all` or `narrow`. Raises `RequestError`."""
+    """Return the names of the exported columns, `all` or `narrow`."""
     if columns not in ("all", "narrow"):
-        raise RequestError(f"columns={columns[:40]}: use all or narrow")
-    return (*ROLLOUT_COLUMNS, *EXTRA, *(TEXTS if columns == "all" else ()))
+        raise RequestError(f"columns={columns[:40]}: must be all or narrow")
+    return (*INDEX_COLUMNS, *EXTRA, *(TEXT_COLUMNS if columns == "all" else ()))
 
 
-def selected(session: RunSession, chosen: Selection, order: str) -> list[Row]:
-    """The places of the selected rows in order. Raises `RequestError` (413) when there are too many."""
-    rows = session.index.ask(
-        f"SELECT rid, segment, position FROM responses WHERE {chosen.where} ORDER BY {order}, step, rid LIMIT {MOST_ROWS + 1}",
-        chosen.values,
+def selected(session: RunSession, filters: Filters, order: str) -> list[Row]:
+    """Return the places of the matching rows in order; raise `RequestError` (413) when there are too many."""
+    rows = session.index.query(
+        f"SELECT rid, segment, position FROM responses WHERE {filters.where} ORDER BY {order}, step, rid LIMIT {MOST_ROWS + 1}",
+        filters.values,
     )
     if len(rows) > MOST_ROWS:
-        raise RequestError(
-            f"more than {MOST_ROWS} responses: narrow the selection, or use `innovator runs export`", 413
-        )
+        raise RequestError(f"more than {MOST_ROWS} responses match: add filters, or use `innovator runs export`", 413)
     return rows
 
 
 def export(session: RunSession, places: list[Row], form: str, names: tuple[str, ...]) -> Iterator[bytes]:
-    """The file's bytes."""
+    """Yield the bytes of the file."""
     chunks = (_chunk(session, places[i : i + CHUNK_ROWS], names) for i in range(0, len(places), CHUNK_ROWS))
     if form == "parquet":
         yield from _parquet(chunks, names)
@@ -74,16 +66,16 @@ def export(session: RunSession, places: list[Row], form: str, names: tuple[str, 
 
 
 def _chunk(session: RunSession, places: list[Row], names: tuple[str, ...]) -> list[Row]:
-    narrow = [name for name in names if name not in TEXTS]
-    found = session.index.ask(
+    narrow = [name for name in names if name not in TEXT_COLUMNS]
+    found = session.index.query(
         f"SELECT rid, {', '.join(narrow)} FROM responses WHERE rid IN (SELECT unnest(?::BIGINT[]))",
         [[p["rid"] for p in places]],
     )
     by_rid = {row.pop("rid"): row for row in found}
     texts: dict[Any, Row] = {}
     if len(narrow) < len(names):
-        texts = session.reader.rows([(p["segment"], p["position"]) for p in places], TEXTS)
-    nothing = dict.fromkeys(TEXTS)
+        texts = session.reader.rows([(p["segment"], p["position"]) for p in places], TEXT_COLUMNS)
+    nothing = dict.fromkeys(TEXT_COLUMNS)
     return [
         {**by_rid[p["rid"]], **(texts.get((p["segment"], p["position"])) or nothing)}
         for p in places
@@ -92,7 +84,7 @@ def _chunk(session: RunSession, places: list[Row], names: tuple[str, ...]) -> li
 
 
 def _schema(names: tuple[str, ...]) -> pa.Schema:
-    types = {field.name: field.type for field in ROLLOUTS} | EXTRA | {"terms": pa.list_(TERM)}
+    types = {RENAMED.get(field.name, field.name): field.type for field in ROLLOUTS} | EXTRA | {"terms": pa.list_(TERM)}
     return pa.schema([pa.field(name, types[name]) for name in names])
 
 
@@ -122,7 +114,7 @@ def _csv_line(cells: Any) -> bytes:
 
 
 def _csv_cell(value: Any) -> Any:
-    """A cell; text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """Return a cell; an apostrophe precedes text that a spreadsheet would run as a formula."""
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return dump_json(value) if isinstance(value, list) else _plain(value)

@@ -1,8 +1,9 @@
-"""What today's rewarder says about recorded responses: old judgement beside the new one.
+"""Score recorded responses again and return the recorded score with the new one.
 
-The judging goes through the scoring pool, in killable processes with a deadline. Only installed rewarders can be named, alone, with
-parameters or in a formula: the page must not be able to import code. Programs run in the sandbox, or not at all where it does not
-hold: the run's `reward.code_isolation` says how well it must, except that a run's `none` counts as `standard` here.
+The scoring pool runs the reward functions in killable processes with a deadline. Only installed rewarders can be named,
+alone, with parameters or in a formula, because the page must not be able to import code. Programs run in the sandbox, or not
+at all where it cannot isolate them: the run's `reward.code_isolation` sets the required level, and `none` counts as
+`standard` here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.run_dir import RunDir
 from innovator_rl.scoring import Score, ScoringPool, registry
-from innovator_rl.scoring.rescoring import differs, installed, judged, judges_groups, rewarder_of
+from innovator_rl.scoring.rescoring import differs, installed, rescore, rewarder_of, scores_groups
 
 MOST_ROWS = 200
 TIMEOUT_SECONDS = 10.0
@@ -23,7 +24,7 @@ MOST_CHARS = 1_000  # of a rewarder's name
 SKIPPED = "not_generated"
 
 Row = dict[str, Any]
-KEY = ("kind", "step", "uid", "sample")
+KEY = ("kind", "step", "uid", "sample_index")
 
 
 class Rescorer:
@@ -34,17 +35,26 @@ class Rescorer:
         self._guard = threading.Lock()
 
     def rescore(self, session: RunSession, wanted: list[Row], rewarder: str | None) -> Row:
-        """The answer of `rescore`. Raises `RequestError`."""
+        """Score responses again.
+
+        Args:
+            session: the opened run.
+            wanted: the keys of 1 to MOST_ROWS responses.
+            rewarder: an installed rewarder; None for the recorded one.
+
+        Raises:
+            RequestError: for an unknown rewarder or response, or too many of them.
+        """
         names = registry.names()
         if rewarder is not None and not _allowed(rewarder):
-            raise RequestError(f"no rewarder {rewarder[:60]!r} is installed: there are {', '.join(names)}")
+            raise RequestError(f"unknown rewarder {rewarder[:60]!r}: must be one of {', '.join(names)}")
         if not wanted or len(wanted) > MOST_ROWS:
-            raise RequestError(f"rows: 1 to {MOST_ROWS} responses, got {len(wanted)}")
+            raise RequestError(f"rows must name 1 to {MOST_ROWS} responses, got {len(wanted)}")
         pool = self._started(_isolation(session.run))
         rows = [_recorded(session, row) for row in wanted]
         scores: dict[tuple[Any, ...], Score | str] = {_key(row): _obstacle(row, rewarder) for row in rows}
-        askable = [row for row in rows if not scores[_key(row)]]
-        for row, score in judged(pool, _with_neighbours(session, pool, askable, rewarder), rewarder):
+        scorable = [row for row in rows if not scores[_key(row)]]
+        for row, score in rescore(pool, _with_neighbors(session, pool, scorable, rewarder), rewarder):
             scores[_key(row)] = score or SKIPPED
         compared = [_compared(row, scores[_key(row)], rewarder) for row in rows]
         return {"rows": compared, "summary": _summary(compared), "rewarders": names}
@@ -77,19 +87,20 @@ def _key(row: Row) -> tuple[Any, ...]:
 
 
 def _recorded(session: RunSession, wanted: Row) -> Row:
-    found = _read(session, "kind = ? AND step = ? AND prompt_uid = ? AND sample = ?", list(_key(wanted)))
+    found = _read(session, "kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?", list(_key(wanted)))
     if not found:
         raise RequestError(
-            f"there is no response {wanted['sample']} of {str(wanted['uid'])[:80]!r} in step {wanted['step']}", 404
+            f"response not found: {wanted['sample_index']} of {str(wanted['uid'])[:80]!r} in step {wanted['step']}", 404
         )
     return found[0]
 
 
 def _read(session: RunSession, condition: str, values: list[Any]) -> list[Row]:
-    """The responses that meet a condition, with their texts; `readable` is False where those are lost."""
-    found = session.index.ask(
-        f"""SELECT kind, step, prompt_uid, prompt_uid AS uid, sample, rewarder, data_source, status, score_value, correct, outcome,
-                   reason, extracted, segment, position FROM responses WHERE {condition} ORDER BY sample""",
+    """Return the responses that meet a condition, with their text; `readable` is False where it is lost."""
+    found = session.index.query(
+        f"""SELECT kind, step, prompt_uid, prompt_uid AS uid, sample_index, rewarder, data_source, generation_status AS status,
+                   score_value, correct, outcome, reason, extracted, segment, position
+            FROM responses WHERE {condition} ORDER BY sample_index""",
         values,
     )
     places = [(row.pop("segment"), row.pop("position")) for row in found]
@@ -101,7 +112,7 @@ def _read(session: RunSession, condition: str, values: list[Any]) -> list[Row]:
 
 
 def _obstacle(row: Row, rewarder: str | None) -> str:
-    """Why a response cannot be judged; empty where it can."""
+    """Return why a response cannot be scored; empty where it can."""
     if not row["readable"]:
         return "damaged_file"
     name = rewarder_of(row, rewarder)
@@ -110,16 +121,16 @@ def _obstacle(row: Row, rewarder: str | None) -> str:
     return "" if _allowed(name) else "unknown_rewarder"
 
 
-def _with_neighbours(session: RunSession, pool: ScoringPool, rows: list[Row], rewarder: str | None) -> list[Row]:
-    """`rows`, and where a rewarder compares the responses of a prompt, the others of that prompt."""
-    together = {name for name in {rewarder_of(row, rewarder) for row in rows} if judges_groups(pool, name)}
+def _with_neighbors(session: RunSession, pool: ScoringPool, rows: list[Row], rewarder: str | None) -> list[Row]:
+    """Return `rows` and, where a rewarder compares the responses to a prompt, the other responses to it."""
+    together = {name for name in {rewarder_of(row, rewarder) for row in rows} if scores_groups(pool, name)}
     prompts = {(r["kind"], r["step"], r["uid"]) for r in rows if rewarder_of(r, rewarder) in together}
-    known = {_key(row): row for row in rows}
+    found = {_key(row): row for row in rows}
     for prompt in sorted(prompts):
         for row in _read(session, "kind = ? AND step = ? AND prompt_uid = ?", list(prompt)):
             if rewarder_of(row, rewarder) in together:
-                known.setdefault(_key(row), row)
-    return list(known.values())
+                found.setdefault(_key(row), row)
+    return list(found.values())
 
 
 def _compared(row: Row, score: Score | str, rewarder: str | None) -> Row:

@@ -1,8 +1,8 @@
-"""One SELECT over the index, typed by a person: no files, no changes, a time limit and a row limit.
+"""Run one SELECT of a user over the index, without files, without changes, with limits on time and rows.
 
-Three walls: the statement must be a single SELECT; it runs in a read-only transaction; and the database was opened without access to
-any file but its own (`RolloutIndex`), so no function of SQL reaches further. Texts and nested values are cut inside the database, which has
-a memory limit: Python sees at most `ANSWER_CHARS` of them.
+Three barriers protect the machine: the statement must be a single SELECT; it runs in a read-only transaction; and the database
+was opened without access to any file but its own (`RolloutIndex`), so no SQL function reaches further. Text and nested values
+are cut inside the database, which has a memory limit: Python receives at most `RESULT_CHARS` of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SQL_ROWS = 1_000
 SQL_CHARS = 20_000
 SQL_COLUMNS = 500
 CELL_CHARS = 10_000
-ANSWER_CHARS = 50_000_000
+RESULT_CHARS = 50_000_000
 PLAIN = frozenset(
     (
         *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER"),
@@ -45,7 +45,8 @@ EXAMPLES = (
 
 _TEXTS, _NUMBERS = pa.string(), pa.int32()
 LABELS = pa.schema(
-    {"kind": _TEXTS, "step": _NUMBERS, "prompt_uid": _TEXTS, "sample": _NUMBERS, "label": _TEXTS, "note": _TEXTS}
+    {"kind": _TEXTS, "step": _NUMBERS, "prompt_uid": _TEXTS, "sample_index": _NUMBERS}
+    | {"label": _TEXTS, "note": _TEXTS}
 )
 METRICS = pa.schema([pa.field("step", pa.int32()), pa.field("name", pa.string()), pa.field("value", pa.float64())])
 
@@ -53,9 +54,9 @@ Row = dict[str, Any]
 
 
 def run_sql(session: RunSession, labels: Labels, sql: str) -> Row:
-    """The answer of `sql`. Raises `RequestError` for anything but a SELECT that ends in time."""
+    """Run one SELECT; raise `RequestError` for any other statement, and for one that exceeds a limit."""
     if len(sql) > SQL_CHARS:
-        raise RequestError(f"the statement has {len(sql)} characters, {SQL_CHARS} are allowed")
+        raise RequestError(f"the statement must have at most {SQL_CHARS} characters, got {len(sql)}")
     inner = check_select(sql)
     began = time.monotonic()
     with _tables(session, labels) as cursor:
@@ -67,7 +68,7 @@ def run_sql(session: RunSession, labels: Labels, sql: str) -> Row:
             longest = _cell_chars(len(columns))
             rows = cursor.execute(_bounded(inner, [column[1] for column in columns], longest)).fetchall()
         except duckdb.InterruptException as error:
-            raise RequestError(f"the question took longer than {SQL_SECONDS:.0f} s", 413) from error
+            raise RequestError(f"the query took longer than {SQL_SECONDS:.0f} s", 413) from error
         except (duckdb.Error, MemoryError) as error:
             raise RequestError(_sentence(error)) from error
         finally:
@@ -84,7 +85,7 @@ def run_sql(session: RunSession, labels: Labels, sql: str) -> Row:
 
 
 def describe_sql(session: RunSession, labels: Labels) -> Row:
-    """The tables with their columns, and examples."""
+    """Return the tables with their columns, and examples."""
     with _tables(session, labels) as cursor:
         tables = []
         for name in TABLES:
@@ -95,13 +96,13 @@ def describe_sql(session: RunSession, labels: Labels) -> Row:
 
 
 def check_select(sql: str) -> str:
-    """`sql` without the semicolons that end it and what follows them. Raises `RequestError` unless it is one SELECT."""
+    """Return `sql` without its final semicolons; raise `RequestError` unless it is one SELECT."""
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
         raise RequestError(_sentence(error)) from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise RequestError("one SELECT, and nothing else, is allowed here")
+        raise RequestError("expected exactly one SELECT statement")
     for offset, kind in duckdb.tokenize(sql):  # one statement: its first semicolon ends it
         if kind == duckdb.token_type.operator and sql.encode()[offset : offset + 1] == b";":
             return sql.encode()[:offset].decode()
@@ -129,12 +130,12 @@ def _metrics(session: RunSession) -> pa.Table:
 
 def _cell_chars(columns: int) -> int:
     if columns > SQL_COLUMNS:
-        raise RequestError(f"the answer has {columns} columns, {SQL_COLUMNS} are allowed")
-    return min(CELL_CHARS, ANSWER_CHARS // (SQL_ROWS * max(1, columns)))
+        raise RequestError(f"the result must have at most {SQL_COLUMNS} columns, got {columns}")
+    return min(CELL_CHARS, RESULT_CHARS // (SQL_ROWS * max(1, columns)))
 
 
 def _bounded(sql: str, types: list[str], longest: int) -> str:
-    """The statement that returns no more than can be shown: one row, and one character a cell, too many tell of the rest."""
+    """Return a statement with bounded results; one extra row, or character per cell, reveals that there is more."""
     shown = []
     for number, kind in enumerate(types):
         if kind == "BLOB":
@@ -144,7 +145,7 @@ def _bounded(sql: str, types: list[str], longest: int) -> str:
         else:
             shown.append(f"left(c{number}::VARCHAR, {longest + 1})")
     names = ", ".join(f"c{number}" for number in range(len(types)))
-    return f"SELECT {', '.join(shown)} FROM (\n{sql}\n) AS answer({names}) LIMIT {SQL_ROWS + 1}"
+    return f"SELECT {', '.join(shown)} FROM (\n{sql}\n) AS result({names}) LIMIT {SQL_ROWS + 1}"
 
 
 def _cell(value: Any, longest: int) -> Any:

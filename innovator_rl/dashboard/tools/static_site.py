@@ -1,6 +1,6 @@
-"""A run, or a part of it, as a ZIP of plain HTML that opens from disk: no server, no script, nothing fetched.
+"""Export a run, or a part of it, as a ZIP of plain HTML that opens from disk without server or script.
 
-An index with the curves and the alarms, and a page a group with all its responses. Model text is escaped and shown as it is.
+It contains an index with the curves and the alerts, and one page per group with all its responses. Model text is escaped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from innovator_rl.dashboard.queries.curves import curves
-from innovator_rl.dashboard.queries.filters import Selection
+from innovator_rl.dashboard.queries.filters import Filters
 from innovator_rl.dashboard.queries.response import group_answer
 from innovator_rl.dashboard.runs.labels import Labels
 from innovator_rl.dashboard.runs.run_session import RunSession
@@ -26,7 +26,7 @@ CHARTS = (
     ("truncated", "Truncated"),
     ("entropy", "Entropy"),
 )
-COLOURS = ("#1f4e79", "#b3541e", "#2e7d32", "#7b1fa2", "#00838f", "#ad1457", "#5d4037", "#455a64")
+COLORS = ("#1f4e79", "#b3541e", "#2e7d32", "#7b1fa2", "#00838f", "#ad1457", "#5d4037", "#455a64")
 STYLE = """
 :root { color-scheme: light dark } body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 1rem auto; padding: 0 1rem }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #8888; padding: .5rem; border-radius: 4px }
@@ -40,19 +40,19 @@ CSP = "default-src 'none'; style-src 'unsafe-inline'"
 Row = dict[str, Any]
 
 
-def static_site(session: RunSession, labels: Labels, chosen: Selection, alarms: Row) -> Iterator[bytes]:
-    """The ZIP's bytes, written group by group."""
-    rows = session.index.ask(
-        f"""SELECT DISTINCT g.kind, g.step, g.prompt_uid AS uid, g.domain, g.samples, g.correct, g.reward_mean, g.fate, g.rid
-            FROM groups g SEMI JOIN (SELECT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {chosen.where}) r
+def static_site(session: RunSession, labels: Labels, filters: Filters, alerts: list[Row]) -> Iterator[bytes]:
+    """Yield the bytes of the ZIP, group by group."""
+    rows = session.index.query(
+        f"""SELECT DISTINCT g.kind, g.step, g.prompt_uid AS uid, g.domain, g.samples, g.correct, g.reward_mean, g.status, g.rid
+            FROM groups g SEMI JOIN (SELECT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {filters.where}) r
             ON (g.step, g.kind, g.prompt_uid) = (s, k, u) ORDER BY g.step, g.rid LIMIT {MOST_GROUPS + 1}""",
-        chosen.values,
+        filters.values,
     )
     folder = f"{session.run.name}/"
     buffer = _Buffer()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         shown = rows[:MOST_GROUPS]
-        archive.writestr(folder + "index.html", _index(session, chosen, shown, len(rows) > MOST_GROUPS, alarms))
+        archive.writestr(folder + "index.html", _index(session, filters, shown, len(rows) > MOST_GROUPS, alerts))
         for i, row in enumerate(shown):
             group = group_answer(session, labels, row["kind"], row["step"], row["uid"], RESPONSE_CHARS)
             archive.writestr(f"{folder}group-{i:03d}.html", _group(group, session.run.name))
@@ -61,19 +61,22 @@ def static_site(session: RunSession, labels: Labels, chosen: Selection, alarms: 
 
 
 class _Buffer(io.RawIOBase):
-    """A file that only grows, whose bytes are handed on; `zipfile` writes such a file without seeking."""
+    """A write-only file whose bytes are taken away; `zipfile` writes such a file without seeking."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
+        """Append bytes."""
         self._parts.append(bytes(data))
         return len(self._parts[-1])
 
     def take(self) -> bytes:
+        """Return the bytes written since the last call."""
         taken, self._parts = b"".join(self._parts), []
         return taken
 
@@ -86,7 +89,7 @@ def _page(title: str, body: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Escaped text; control characters become their pictures, as a browser would hide or obey them."""
+    """Return escaped text; control characters are replaced, because a browser would hide or obey them."""
     if isinstance(value, float):
         value = f"{value:.4g}"
     plain = "".join(
@@ -96,8 +99,8 @@ def _text(value: Any) -> str:
     return html.escape(plain)
 
 
-def _index(session: RunSession, chosen: Selection, rows: list[Row], more: bool, alarms: Row) -> str:
-    found = curves(session, chosen.kind, "domain")
+def _index(session: RunSession, filters: Filters, rows: list[Row], more: bool, alerts: list[Row]) -> str:
+    found = curves(session, filters.kind, "domain")
     charts = "".join(chart(found["steps"], found["series"], key, title) for key, title in CHARTS)
     listed = "".join(
         f'<tr><td><a href="group-{i:03d}.html">step {row["step"]}</a></td>'
@@ -107,20 +110,20 @@ def _index(session: RunSession, chosen: Selection, rows: list[Row], more: bool, 
     )
     warned = "".join(
         f"<li>{_text(a['title'])}: {_text(a['value'])} ({_text(a['rule'])}, {_text(a['threshold'])})</li>"
-        for a in alarms["alarms"]
+        for a in alerts
     )
     state = session.run.state()
     about = f"{state.status}, step {state.step} of {state.total_steps or 'an unknown number'}. {state.detail}"
-    header = "".join(f"<th>{name}</th>" for name in ("Group", "Domain", "Correct", "Reward", "Fate"))
+    header = "".join(f"<th>{name}</th>" for name in ("Group", "Domain", "Correct", "Reward", "Status"))
     body = f"<h1>{_text(session.run.name)}</h1><p>{_text(about)}</p>"
-    body += f"<h2>Alarms</h2><ul>{warned or '<li>none</li>'}</ul><h2>Curves</h2>{charts}<h2>Groups</h2>"
-    body += f"<p>The first {MOST_GROUPS} of the selection.</p>" if more else ""
+    body += f"<h2>Alerts</h2><ul>{warned or '<li>none</li>'}</ul><h2>Curves</h2>{charts}<h2>Groups</h2>"
+    body += f"<p>Only the first {MOST_GROUPS} groups are included.</p>" if more else ""
     body += f"<table><thead><tr>{header}</tr></thead><tbody>{listed}</tbody></table>"
     return _page(session.run.name, body)
 
 
 def _cells(row: Row) -> tuple[Any, ...]:
-    return row["domain"], f"{row['correct']}/{row['samples']}", row["reward_mean"], row["fate"]
+    return row["domain"], f"{row['correct']}/{row['samples']}", row["reward_mean"], row["status"]
 
 
 def _group(group: Row, run: str) -> str:
@@ -147,17 +150,19 @@ def _group(group: Row, run: str) -> str:
             if value not in (None, "")
         )
         cut = row["response_chars"] - len(row["response"])
-        tail = f"<p>{cut} characters more.</p>" if cut > 0 else ""
-        body += f"<h2>Response {row['sample']}</h2><table>{cells}</table><pre>{_text(row['response'])}</pre>{tail}"
+        tail = f"<p>{cut} more characters.</p>" if cut > 0 else ""
+        body += (
+            f"<h2>Response {row['sample_index']}</h2><table>{cells}</table><pre>{_text(row['response'])}</pre>{tail}"
+        )
     return _page(f"{run}, step {about['step']}", body)
 
 
 def chart(steps: list[int], series: list[Row], key: str, title: str) -> str:
-    """One figure of a line a series, as inline SVG; empty where nothing was measured."""
+    """Return a figure with one line per series as inline SVG; empty where nothing was measured."""
     lines = [
         (s["name"], [(x, y) for x, y in zip(steps, s["points"][key], strict=True) if y is not None]) for s in series
     ]
-    lines = [(name, points) for name, points in lines if points][: len(COLOURS)]
+    lines = [(name, points) for name, points in lines if points][: len(COLORS)]
     if not lines:
         return ""
     xs, ys = [x for _, p in lines for x, _ in p], [y for _, p in lines for _, y in p]
@@ -167,7 +172,7 @@ def chart(steps: list[int], series: list[Row], key: str, title: str) -> str:
         return f"{50 + 340 * (x - x0) / ((x1 - x0) or 1):.1f},{180 - 160 * (y - y0) / ((y1 - y0) or 1):.1f}"
 
     drawn = "".join(
-        f'<polyline fill="none" stroke="{COLOURS[i]}" stroke-width="2" points="{" ".join(at(x, y) for x, y in points)}"/>'
+        f'<polyline fill="none" stroke="{COLORS[i]}" stroke-width="2" points="{" ".join(at(x, y) for x, y in points)}"/>'
         for i, (_, points) in enumerate(lines)
     )
     axes = '<path d="M50 20V180H390" fill="none" stroke="currentColor"/>' + "".join(
@@ -180,7 +185,7 @@ def chart(steps: list[int], series: list[Row], key: str, title: str) -> str:
         )
     )
     keys = "".join(
-        f'<span class="key" style="color:{COLOURS[i]}">{_text(name)}</span>' for i, (name, _) in enumerate(lines)
+        f'<span class="key" style="color:{COLORS[i]}">{_text(name)}</span>' for i, (name, _) in enumerate(lines)
     )
     svg = f'<svg viewBox="0 0 400 200" width="400" height="200" role="img" aria-label="{_text(title)} by step">{axes}{drawn}</svg>'
     return f"<figure><figcaption>{_text(title)}</figcaption>{svg}<div>{keys}</div></figure>"

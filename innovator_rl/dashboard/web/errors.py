@@ -1,10 +1,12 @@
-"""Answers that are not 200: a status and one sentence."""
+"""Define the error of a request that cannot be answered."""
 
 from __future__ import annotations
 
+from innovator_rl.errors import InnovatorError
 
-class RequestError(Exception):
-    """A request that cannot be answered; becomes `{"error": message}` with `status`."""
+
+class RequestError(InnovatorError):
+    """A request that cannot be answered; becomes `{"error": message}` with the HTTP status `status`."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

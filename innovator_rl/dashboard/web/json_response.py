@@ -1,4 +1,4 @@
-"""JSON answers: strict (what is not finite is null) and fast for long token series."""
+"""Serialize responses as strict JSON: a number that is not finite becomes null, and long token series stay fast."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import orjson
 from starlette.responses import Response
 
 
-class Json(Response):
-    """A JSON answer."""
+class JsonResponse(Response):
+    """A JSON response."""
 
     media_type = "application/json"
 
@@ -17,4 +17,5 @@ class Json(Response):
         super().__init__(content, status_code, headers)
 
     def render(self, content: Any) -> bytes:
+        """Return the body as bytes."""
         return orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)

@@ -1,8 +1,8 @@
-"""Who may ask, and what a browser may do with the answer.
+"""Decide which requests are served, and what a browser may do with the responses.
 
-Loopback needs no token; any other address does. On loopback the Host header must name loopback, so that a foreign page which
-points its name at 127.0.0.1 gets nothing. Requests that change something must come from the page itself. Every answer carries
-a policy under which no script but the page's own files runs, whatever a model wrote.
+Loopback needs no token; any other address does. On loopback the Host header must name loopback, so that a foreign page whose
+name resolves to 127.0.0.1 gets nothing. Requests that change something must come from the page itself. Every response carries
+a content security policy under which only the page's own scripts run, whatever a model wrote.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from innovator_rl.dashboard.web.json_response import Json
+from innovator_rl.dashboard.web.json_response import JsonResponse
 from innovator_rl.errors import UserError
 
 COOKIE = "innovator_token"
@@ -39,7 +39,7 @@ HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine only."""
+    """Return whether an address to listen on can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -49,24 +49,25 @@ def is_loopback(host: str) -> bool:
 
 
 def check_token(host: str, token: str | None) -> None:
-    """Raise `UserError` when `host` can be reached from elsewhere and there is no fit token."""
+    """Raise `UserError` for a weak token, or none on an address that other machines can reach."""
     if token is not None and (len(token) < FEWEST_TOKEN_CHARS or not token.isascii() or not token.isprintable()):
-        raise UserError(f"the dashboard's token must have at least {FEWEST_TOKEN_CHARS} printable ASCII characters")
+        raise UserError(f"--token must have at least {FEWEST_TOKEN_CHARS} printable ASCII characters")
     if token is None and not is_loopback(host):
         raise UserError(
-            f"--host {host} can be reached from other machines and every response could be read there: set a token of at least "
+            f"--host {host} is reachable from other machines, which could read every response: set a token of at least "
             f"{FEWEST_TOKEN_CHARS} characters in INNOVATOR_DASHBOARD_TOKEN (or --token), or use --host 127.0.0.1 and an SSH tunnel"
         )
 
 
 class Guard:
-    """ASGI middleware that refuses what the module's text says, and adds the headers."""
+    """ASGI middleware that rejects requests by the rules of this module and adds the headers."""
 
     def __init__(self, app: ASGIApp, host: str, token: str | None) -> None:
         self._app, self._token = app, token
         self._hosts = {*LOOPBACK_NAMES, host.lower()} if is_loopback(host) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 return
@@ -76,55 +77,57 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
+                response = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    answer.setdefault(name, value)
-                answer.setdefault("cache-control", "no-store" if scope["path"].startswith("/api") else "no-cache")
+                    response.setdefault(name, value)
+                response.setdefault("cache-control", "no-store" if scope["path"].startswith("/api") else "no-cache")
             await send(message)
 
-        refusal = self._refusal(scope, headers)
-        if refusal is not None:
-            await refusal(scope, receive, with_headers)
+        rejection = self._rejection(scope, headers)
+        if rejection is not None:
+            await rejection(scope, receive, with_headers)
             return
         await self._app(scope, _limited(receive), with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _rejection(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "").lower()
         if self._hosts is not None and _without_port(host) not in self._hosts:
-            return Json({"error": f"Host {host[:80]!r} is not this server"}, 403)
+            return JsonResponse({"error": f"unknown Host {host[:80]!r}"}, 403)
         if len(scope.get("query_string", b"")) > MOST_URL_BYTES:
-            return Json({"error": "the address is too long"}, 414)
+            return JsonResponse({"error": "the address is too long"}, 414)
         changing = scope["method"] not in ("GET", "HEAD")
         if not _from_here(headers, host, changing, scope["path"]):
-            return Json({"error": "requests from other pages are refused"}, 403)
+            return JsonResponse({"error": "requests from other pages are not served"}, 403)
         if changing:
             if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-                return Json({"error": "the body must be application/json"}, 415)
+                return JsonResponse({"error": "the body must be application/json"}, 415)
             length = headers.get("content-length", "0")
             if not length.isdigit() or int(length) > MOST_BODY_BYTES:
-                return Json({"error": f"the body may have {MOST_BODY_BYTES} bytes"}, 413)
-        return self._token_refusal(scope, headers)
+                return JsonResponse({"error": f"the body must have at most {MOST_BODY_BYTES} bytes"}, 413)
+        return self._token_rejection(scope, headers)
 
-    def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _token_rejection(self, scope: Scope, headers: Headers) -> Response | None:
         if self._token is None:
             return None
-        offered = headers.get("authorization", "")
-        if offered.startswith("Bearer ") and self._is_token(offered[7:]):
+        authorization = headers.get("authorization", "")
+        if authorization.startswith("Bearer ") and self._is_token(authorization[7:]):
             return None
         if self._is_token(_cookie(headers)):
             return None
         if scope["path"] == "/":
-            asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-            if self._is_token(asked):
-                answer = RedirectResponse("/", 303)
-                answer.set_cookie(
+            given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+            if self._is_token(given):
+                response = RedirectResponse("/", 303)
+                response.set_cookie(
                     COOKIE, self._token, httponly=True, samesite="strict", secure=scope["scheme"] == "https"
                 )
-                return answer
-        return Json({"error": "a token is needed: open /?token=..., or send Authorization: Bearer ..."}, 401)
+                return response
+        return JsonResponse(
+            {"error": "a token must be given: open /?token=..., or send Authorization: Bearer ..."}, 401
+        )
 
-    def _is_token(self, offered: str) -> bool:
-        return hmac.compare_digest(offered.encode(), (self._token or "").encode())
+    def _is_token(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), (self._token or "").encode())
 
 
 def _without_port(host: str) -> str:
@@ -152,7 +155,7 @@ def _cookie(headers: Headers) -> str:
 
 
 def _limited(receive: Receive) -> Receive:
-    """`receive` that ends a request whose body, sent without a length, is too long."""
+    """Return a `receive` that ends a request whose body, sent without a length, is too long."""
     seen = 0
 
     async def limited() -> Message:

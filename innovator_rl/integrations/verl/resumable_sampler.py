@@ -127,6 +127,6 @@ class ResumableSampler:
             if state[key] != now:
                 raise UserError(
                     f"data: the checkpoint was made with {key}={state[key]}, this run has {key}={now}; its position would mean "
-                    "other prompts. Restore the data and data.seed, or start anew under another name"
+                    "other prompts. Restore the data and data.seed, or start again under another name"
                 )
         self.position = state["position"]

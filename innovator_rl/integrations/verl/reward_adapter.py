@@ -16,7 +16,7 @@ Its settings are in `reward.reward_kwargs`, a key that verl's own DAPO manager r
     routes: {gsm8k: math}        # data source -> rewarder or formula; without a route extra_info.reward counts
     workers: 2                   # processes per reward-loop worker, of which there are reward.num_workers
     timeout_seconds: 10  memory_mb: 2048  code_isolation: standard
-    max_resp_len: 1024           # tokens; with the buffer, DAPO's soft overlong punishment, keys as in verl
+    max_resp_len: 1024           # tokens; with the buffer, DAPO's soft overlong penalty, keys as in verl
     overlong_buffer_cfg: {enable: true, len: 256, penalty_factor: 1.0, log: true}
 
 A response is scored as soon as it is generated. Only a rewarder that compares the responses of a group makes a response

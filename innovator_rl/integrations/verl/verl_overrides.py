@@ -153,7 +153,7 @@ def _problem(key: str, value: Any, ours: Mapping[str, VerlSetting]) -> OverrideP
         return OverrideProblem(
             key,
             value,
-            f"a leading {key[: len(key) - len(key.lstrip('+~'))]!r} switches verl's check off",
+            f"a leading {key[: len(key) - len(key.lstrip('+~'))]!r} turns off verl's check of the key",
             f"write {key.lstrip('+~')}",
         )
     for setting in ours.values():
@@ -202,7 +202,7 @@ def _unknown(key: str, value: Any) -> OverrideProblem | None:
     return OverrideProblem(
         key,
         value,
-        "verl has no such key",
+        "unknown key of verl",
         f"near: {', '.join(near)}" if near else "see verl's ppo_trainer configuration",
     )
 
@@ -218,6 +218,6 @@ def _wrong_type(key: str, value: Any, default: Any) -> OverrideProblem | None:
     return OverrideProblem(
         key,
         value,
-        f"{value!r} is no {type(default).__name__} (verl's default is {default!r})",
+        f"{value!r} must be a {type(default).__name__} (verl's default is {default!r})",
         f"give a {type(default).__name__}",
     )

@@ -1,1 +1,1 @@
-"""A sandbox for programs that a model wrote: see `engine` for how it is used, `layers` for what holds on a machine."""
+"""Run programs that a model wrote; `executor` runs, `layers` probes the isolation."""

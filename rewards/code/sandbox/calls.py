@@ -1,4 +1,4 @@
-"""Calls of a function that lives in a box: arguments in, results out, as plain values."""
+"""Call a function that lives in a solution process, with plain values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rewards.code.sandbox.executor import Box, ending_of
+from rewards.code.sandbox.executor import SolutionProcess, ending_of
 from rewards.code.sandbox.inside import ipc, values
 from rewards.code.sandbox.limits import Limits, Run
-from rewards.code.sandbox.memory_monitor import TICK_SECONDS, Watch
+from rewards.code.sandbox.memory_monitor import TICK_SECONDS, MemoryMonitor
 
 
 class CallFailed(BaseException):
-    """The program gave no result; `run` says how it ended. No `Exception`: a data set's check that catches those must
-    not take it for a result.
+    """A call that gave no result; `run` says how the program ended.
+
+    It is no `Exception`, so that a data set's check that catches those does not take it for a result.
     """
 
     def __init__(self, run: Run) -> None:
@@ -27,16 +28,16 @@ class CallFailed(BaseException):
 
 
 class Calls:
-    """A running program whose entry point can be called. Made by `calls`.
+    """A running program whose entry point can be called; made by `calls`.
 
-    `classes`: by name, those that results may be instances of; objects of other classes come back as
+    Results may be instances of the classes given by name to `call`; objects of other classes come back as
     `values.Opaque`.
     """
 
-    def __init__(self, sock: socket.socket, channel: socket.socket, watch: Watch, limits: Limits) -> None:
+    def __init__(self, sock: socket.socket, channel: socket.socket, monitor: MemoryMonitor, limits: Limits) -> None:
         self._socket = sock
         self._channel = channel
-        self._watch = watch
+        self._monitor = monitor
         self._limits = limits
         self._buffer = bytearray()
         self._deadline = time.monotonic() + limits.wall
@@ -51,9 +52,19 @@ class Calls:
         classes: Mapping[str, Any] | None = None,
         in_place: int | None = None,
     ) -> Any:
-        """The entry point's result, or with `in_place` what became of that argument. Raises `CallFailed`."""
-        asked = {"args": values.encode(args), "kwargs": values.encode(dict(kwargs)), "in_place": in_place}
-        self._send(json.dumps(asked).encode() + b"\n")
+        """Return the entry point's result.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            classes: By name, the classes that results may be instances of.
+            in_place: The number of the argument whose final value is the result.
+
+        Raises:
+            CallFailed: Where the program gives no result.
+        """
+        request = {"args": values.encode(args), "kwargs": values.encode(dict(kwargs)), "in_place": in_place}
+        self._send(json.dumps(request).encode() + b"\n")
         try:
             reply = json.loads(self.line())
             return values.decode(reply["value"], classes or {})
@@ -61,7 +72,11 @@ class Calls:
             raise CallFailed(Run("runtime_error", detail=f"no readable result: {type(error).__name__}")) from None
 
     def line(self) -> bytes:
-        """The next line that the program's side says. Raises `CallFailed`."""
+        """Return the next line from the program's side.
+
+        Raises:
+            CallFailed: Where none comes.
+        """
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         poller.register(self._channel, select.POLLIN)
@@ -81,7 +96,7 @@ class Calls:
                 self._fail("output_limit_exceeded")
             if time.monotonic() > self._deadline + TICK_SECONDS:
                 self._fail("time_limit_exceeded")
-            if self._watch.over():
+            if self._monitor.over():
                 self._fail("memory_limit_exceeded")
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
@@ -100,38 +115,47 @@ class Calls:
         answer = None
         if stopped is None:
             self._socket.close()
-            with contextlib.suppress(OSError, ipc.Closed):
+            with contextlib.suppress(OSError, ipc.ChannelClosed):
                 answer, _ = ipc.receive(self._channel, 2**20)
         self.ended = answer is not None
-        run = ending_of(answer, stopped, self._watch, b"", b"")
+        run = ending_of(answer, stopped, self._monitor, b"", b"")
         if run.ending == "finished":  # it left by itself where a result was due
             run = Run("runtime_error", detail="it ended without a result")
         raise CallFailed(run)
 
 
 @contextlib.contextmanager
-def calls(box: Box, entry_point: str, seconds: float, wall: float, fresh: bool = False) -> Iterator[Calls]:
-    """Run the box's program as a module and offer its `entry_point`, an expression such as `Solution().f`.
+def calls(
+    solution: SolutionProcess, entry_point: str, seconds: float, wall: float, fresh: bool = False
+) -> Iterator[Calls]:
+    """Run the solution's program as a module and offer its `entry_point`.
 
-    `fresh`: evaluate the expression again for every call. `seconds` of processor time and `wall` seconds are for all
-    of it. Raises `CallFailed`, also when the program does not get as far as offering it.
+    Args:
+        solution: The program's process.
+        entry_point: An expression such as `Solution().f`.
+        seconds: Processor seconds for all of it.
+        wall: Wall seconds for all of it.
+        fresh: Evaluate the expression again for every call.
+
+    Raises:
+        CallFailed: Where a call fails, or the program does not get as far as offering the entry point.
     """
-    limits = box.limits_with(seconds, wall)
-    channel = box.channel()
-    if box.compile_error is not None:
-        raise CallFailed(Run("compile_error", detail=box.compile_error))
+    limits = solution.limits_with(seconds, wall)
+    channel = solution.channel()
+    if solution.compile_error is not None:
+        raise CallFailed(Run("compile_error", detail=solution.compile_error))
     order = {"run": {"seconds": seconds, "wall": wall, "entry_point": entry_point, "fresh": fresh}}
     mine, theirs = socket.socketpair()
-    watch = box.sandbox.watch(limits)
-    session = Calls(mine, channel, watch, limits)
+    monitor = solution.sandbox.monitor(limits)
+    session = Calls(mine, channel, monitor, limits)
     try:
         with theirs:
             ipc.send(channel, order, (theirs.fileno(),))
         session.line()
         yield session
-    except ipc.Closed:
-        raise CallFailed(Run("runtime_error", detail="the box ended")) from None
+    except ipc.ChannelClosed:
+        raise CallFailed(Run("runtime_error", detail="the solution process ended")) from None
     finally:
         mine.close()
         if not session.ended:
-            box.close()
+            solution.close()

@@ -1,4 +1,4 @@
-"""Control groups for a sandbox: memory and processes of the whole tree, where this process may make such groups.
+"""Bound memory and processes of a whole tree by control groups, where allowed.
 
 Version 1 as root, version 2 as root or where the group was delegated. Elsewhere the engine watches the tree itself.
 """
@@ -15,8 +15,11 @@ ROOT = Path("/sys/fs/cgroup")
 _numbers = itertools.count()
 
 
-class Groups:
-    """The groups of one sandbox; `folders` are what its supervisor joins and its outer process removes."""
+class ControlGroups:
+    """The groups of one sandbox.
+
+    `folders` are what its supervisor joins and its outer process removes.
+    """
 
     def __init__(self, version: int, folders: list[Path]) -> None:
         self.version = version
@@ -24,8 +27,11 @@ class Groups:
         self.limit = 0
 
     @staticmethod
-    def make() -> Groups | None:
-        """New groups beside this process's own; None where that is not allowed or has no effect."""
+    def make() -> ControlGroups | None:
+        """Make groups next to this process's own.
+
+        None where that is not allowed or has no effect.
+        """
         name = f"innovator-sandbox-{os.getpid()}-{next(_numbers)}"
         homes = _homes()
         made: list[Path] = []
@@ -34,12 +40,12 @@ class Groups:
                 for controller in ("memory", "pids"):
                     (homes[controller] / name).mkdir()
                     made.append(homes[controller] / name)
-                return Groups(1, made)
+                return ControlGroups(1, made)
             if "" in homes:
                 home = homes[""]
                 if {"memory", "pids"} <= set((home / "cgroup.subtree_control").read_text().split()):
                     (home / name).mkdir()
-                    return Groups(2, [home / name])
+                    return ControlGroups(2, [home / name])
         except OSError:
             for folder in made:
                 with contextlib.suppress(OSError):
@@ -47,7 +53,11 @@ class Groups:
         return None
 
     def set(self, memory_mb: int, processes: int) -> None:
-        """Bound the group: `memory_mb` MiB besides what the interpreter takes. Raises `OSError`."""
+        """Bound the group: `memory_mb` MiB besides what the interpreter takes.
+
+        Raises:
+            OSError: On failure.
+        """
         wanted = (memory_mb + 48) * 2**20
         if wanted == self.limit:
             return
@@ -62,7 +72,10 @@ class Groups:
         self.limit = wanted
 
     def remove(self, seconds: float) -> None:
-        """Remove the groups, which a supervisor does itself unless it was killed; waits for the last of its processes."""
+        """Remove the groups, which a supervisor does itself unless it was killed.
+
+        Waits for the last of its processes.
+        """
         end = time.monotonic() + seconds
         for folder in self.folders:
             while folder.exists() and time.monotonic() < end:
@@ -72,7 +85,7 @@ class Groups:
                 time.sleep(0.05)
 
     def kills(self) -> int:
-        """Processes that the kernel killed for memory so far."""
+        """Return processes that the kernel killed for memory so far."""
         name = "memory.events" if self.version == 2 else "memory.oom_control"
         with contextlib.suppress(OSError):
             for line in (self.folders[0] / name).read_text().splitlines():
@@ -82,7 +95,10 @@ class Groups:
 
 
 def _homes() -> dict[str, Path]:
-    """Where this process's groups are: controller -> folder, with "" for version 2."""
+    """Return where this process's groups are.
+
+    Controller -> folder, with "" for version 2.
+    """
     found: dict[str, Path] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():

@@ -1,10 +1,10 @@
-"""A sandbox: one warm supervisor, and a box in it for each solution, in which its runs follow one another.
+r"""Run programs in a sandbox: a warm supervisor with one process tree per solution.
 
-    with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as box:
-        run = box.run(b"1\\n")          # run.ending == "finished", run.stdout == b"2\\n"
+    with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as solution:
+        run = solution.run(b"1\n")          # run.ending == "finished", run.stdout == b"2\n"
 
-One program at a time and one thread at a time; `pool` holds several. Expected outputs are no argument of anything
-here: what goes in is the program and its input, what comes out is bytes.
+The runs of a solution follow one another. One program at a time and one thread at a time; `pool` holds several.
+Expected outputs are no argument of anything here: the program and its input go in, bytes come out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from types import TracebackType
 from typing import Any
 
 from rewards.code.sandbox import seccomp
-from rewards.code.sandbox.cgroup import Groups
+from rewards.code.sandbox.cgroup import ControlGroups
 from rewards.code.sandbox.inside import ipc
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
-from rewards.code.sandbox.memory_monitor import Watch
+from rewards.code.sandbox.memory_monitor import MemoryMonitor
 from rewards.code.sandbox.python_files import Files
 from rewards.code.sandbox.streams import Streams
 
@@ -47,7 +47,10 @@ _FIRST_USER, _USERS = 1_600_000_000, 100_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-    """Which layers a sandbox tries to put up: all, unless a test or a comparison takes some away."""
+    """Which layers a sandbox tries to put up.
+
+    All, unless a test or a comparison takes some away.
+    """
 
     namespaces: bool = True
     landlock: bool = True
@@ -56,16 +59,21 @@ class Layers:
 
 
 class Sandbox:
-    """`packages`: what may be imported besides the standard library, from this environment (numpy). `layers`: for tests.
+    """A supervisor process that isolates programs.
 
-    `put_up` says, once started, which layers the supervisor put up, each with a word about it.
+    Args:
+        packages: What may be imported besides the standard library, from this environment (numpy).
+        layers: Which layers to put up; for tests.
+
+    Attributes:
+        put_up: Once started, the layers that the supervisor put up, each with a word about it.
     """
 
     def __init__(self, packages: tuple[str, ...] = (), layers: Layers | None = None) -> None:
         self.files = Files.of(packages)
         self.layers = layers or Layers()
         self.put_up: dict[str, str] = {}
-        self.groups: Groups | None = None
+        self.groups: ControlGroups | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._busy = False
@@ -74,7 +82,7 @@ class Sandbox:
         """Start the supervisor unless it runs. Raises `SandboxFailure`."""
         if self._process is not None:
             return self
-        self.groups = Groups.make() if self.layers.groups else None
+        self.groups = ControlGroups.make() if self.layers.groups else None
         mine, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
@@ -100,7 +108,7 @@ class Sandbox:
             self._control = mine
             ipc.send(mine, {"setup": self._settings()})
             answer, _ = ipc.receive(mine)
-        except (OSError, ipc.Closed) as error:
+        except (OSError, ipc.ChannelClosed) as error:
             theirs.close()
             self.close()
             raise SandboxFailure(f"the supervisor did not start: {error!r}") from error
@@ -123,9 +131,9 @@ class Sandbox:
             **self.files.as_dict(),
         }
 
-    def open(self, program: str, prelude: str = "", limits: Limits | None = None) -> Box:
-        """A box for one program; close it, or use it as a context manager."""
-        return Box(self, {"program": program, "prelude": prelude}, limits or Limits())
+    def open(self, program: str, prelude: str = "", limits: Limits | None = None) -> SolutionProcess:
+        """Return the process of one program; close it, or use it as a context manager."""
+        return SolutionProcess(self, {"program": program, "prelude": prelude}, limits or Limits())
 
     def close(self) -> None:
         """End the supervisor and everything in it."""
@@ -153,9 +161,9 @@ class Sandbox:
         self.close()
 
     @contextlib.contextmanager
-    def _box(self, limits: Limits) -> Iterator[socket.socket]:
-        """The channel of a new box; when the context ends the box is gone."""
-        assert not self._busy, "one box at a time"
+    def _solution(self, limits: Limits) -> Iterator[socket.socket]:
+        """Yield the channel of a new solution process, which ends with the context."""
+        assert not self._busy, "one solution process at a time"
         mine, theirs = socket.socketpair()
         started = False
         try:
@@ -164,17 +172,17 @@ class Sandbox:
                     try:
                         self._begin(limits, theirs)
                         break
-                    except (OSError, ipc.Closed) as error:
+                    except (OSError, ipc.ChannelClosed) as error:
                         self.close()  # an old supervisor's end says nothing about a new one
                         if attempt == 2:
-                            raise SandboxFailure(f"no box: {error!r}") from error
+                            raise SandboxFailure(f"no solution process: {error!r}") from error
             started = self._busy = True
             mine.settimeout(START_SECONDS)
             yield mine
         finally:
             mine.close()
             if started:
-                self._end_box()
+                self._end_solution()
 
     def _begin(self, limits: Limits, theirs: socket.socket) -> None:
         self.start()
@@ -182,16 +190,16 @@ class Sandbox:
         if self.groups is not None:
             self.groups.set(limits.memory_mb, limits.processes)
         self._control.settimeout(START_SECONDS)
-        ipc.send(self._control, {"box": limits.as_dict()}, (theirs.fileno(),))
+        ipc.send(self._control, {"solution": limits.as_dict()}, (theirs.fileno(),))
         ipc.receive(self._control)
 
     def kill(self) -> None:
-        """Tell the supervisor to end the box now."""
+        """Tell the supervisor to end the solution process now."""
         if self._control is not None:
-            with contextlib.suppress(OSError, ipc.Closed):
+            with contextlib.suppress(OSError, ipc.ChannelClosed):
                 ipc.send(self._control, {"kill": True})
 
-    def _end_box(self) -> None:
+    def _end_solution(self) -> None:
         self._busy = False
         if self._control is None:
             return
@@ -199,18 +207,20 @@ class Sandbox:
             self.kill()
             self._control.settimeout(GRACE_SECONDS)
             ipc.receive(self._control)
-        except (OSError, ipc.Closed):
+        except (OSError, ipc.ChannelClosed):
             self.close()
 
-    def watch(self, limits: Limits) -> Watch:
-        """The watch over the memory of what is running."""
+    def monitor(self, limits: Limits) -> MemoryMonitor:
+        """Return a monitor of the memory of what is running."""
         assert self._process is not None
-        return Watch(self._process.pid, limits.memory_mb, self.groups)
+        return MemoryMonitor(self._process.pid, limits.memory_mb, self.groups)
 
 
-class Box:
-    """The world of one program. Its runs share nothing but the program: each is a process of its own, and one that
-    left something in /tmp costs the next a new box. Raises `SandboxFailure` where the sandbox fails.
+class SolutionProcess:
+    """The process tree of one program.
+
+    Its runs share nothing but the program: each is a process of its own, and one that left something in /tmp costs
+    the next a new tree. Its methods raise `SandboxFailure` where the sandbox fails.
     """
 
     def __init__(self, sandbox: Sandbox, load: dict[str, Any], limits: Limits) -> None:
@@ -221,7 +231,7 @@ class Box:
         self._channel: socket.socket | None = None
         self.compile_error: str | None = None
 
-    def __enter__(self) -> Box:
+    def __enter__(self) -> SolutionProcess:
         self.channel()
         return self
 
@@ -229,26 +239,26 @@ class Box:
         self.close()
 
     def close(self) -> None:
-        """End the box."""
+        """End the process tree."""
         self._channel = None
         self._stack.close()
 
     def channel(self) -> socket.socket:
-        """The way to the box, made anew where the last one is gone."""
+        """Return the channel to the process tree, made again where the last one is gone."""
         if self._channel is None:
-            channel = self._stack.enter_context(self.sandbox._box(self.limits))
+            channel = self._stack.enter_context(self.sandbox._solution(self.limits))
             channel.settimeout(self.limits.wall + GRACE_SECONDS)
             try:
                 ipc.send(channel, {"load": self.load})
                 answer, _ = ipc.receive(channel)
                 self.compile_error = answer.get("detail")
-            except (OSError, ipc.Closed):
+            except (OSError, ipc.ChannelClosed):
                 self.compile_error = "the compiler crashed or did not end"
             self._channel = channel
         return self._channel
 
     def limits_with(self, seconds: float | None, wall: float | None) -> Limits:
-        """The box's limits with other times."""
+        """Return the limits with other times."""
         return dataclasses.replace(
             self.limits,
             seconds=seconds or self.limits.seconds,
@@ -256,8 +266,12 @@ class Box:
         )
 
     def run(self, stdin: bytes, seconds: float | None = None, wall: float | None = None) -> Run:
-        """One run of the program as a script that reads `stdin`. `seconds` of processor time and `wall` seconds
-        replace those of the box's limits.
+        """Run the program once, as a script that reads `stdin`.
+
+        Args:
+            stdin: Its standard input.
+            seconds: Processor seconds, in place of those of the limits.
+            wall: Wall seconds, in place of those of the limits.
         """
         limits = self.limits_with(seconds, wall)
         channel = self.channel()
@@ -268,30 +282,32 @@ class Box:
             return self._finish(channel, order, streams, limits)
 
     def _finish(self, channel: socket.socket, order: dict[str, Any], streams: Streams, limits: Limits) -> Run:
-        watch = self.sandbox.watch(limits)
+        monitor = self.sandbox.monitor(limits)
         answer: dict[str, Any] | None = None
         try:
             ipc.send(channel, order, streams.theirs())
             streams.close_theirs()
             deadline = time.monotonic() + limits.wall + GRACE_SECONDS
-            stopped = streams.follow(channel, deadline, limits.output_bytes, watch)
+            stopped = streams.follow(channel, deadline, limits.output_bytes, monitor)
             if stopped is None:
                 answer, _ = ipc.receive(channel, 2**20)
                 streams.drain(limits.output_bytes)
-        except (OSError, ipc.Closed):
+        except (OSError, ipc.ChannelClosed):
             stopped = None
         if answer is None or answer["dirty"]:
             self.close()
         stopped = stopped or ("output_limit_exceeded" if streams.over else None)
-        return ending_of(answer, stopped, watch, streams.stdout, streams.stderr)
+        return ending_of(answer, stopped, monitor, streams.stdout, streams.stderr)
 
 
-def ending_of(answer: dict[str, Any] | None, stopped: str | None, watch: Watch, out: bytes, err: bytes) -> Run:
-    """What a run's end means. The program's own report is believed only about how it failed."""
-    if watch.killed():
+def ending_of(
+    answer: dict[str, Any] | None, stopped: str | None, monitor: MemoryMonitor, out: bytes, err: bytes
+) -> Run:
+    """Return what a run's end means; a program's report counts only after a failure."""
+    if monitor.killed():
         stopped = "memory_limit_exceeded"
     if answer is None:
-        return Run(stopped or "runtime_error", out, err, -9, detail="the box ended with it")  # type: ignore[arg-type]
+        return Run(stopped or "runtime_error", out, err, -9, detail="the solution process ended with it")  # type: ignore[arg-type]
     ending, detail = _ending(answer)
     return Run(
         stopped or ending,  # type: ignore[arg-type]

@@ -1,10 +1,10 @@
-"""What the sandbox holds on this machine: each property proved by attacks that it has to stop.
+"""Probe the sandbox's isolation on this machine by attacks it has to stop.
 
-    held = prove()                 # about a second
-    held.level                     # "strict", "standard" or "none"
-    held.missing("standard")       # the properties that a level asks for and that do not hold
+    report = probe_isolation()      # about a second
+    report.level                    # "strict", "standard" or "none"
+    report.missing("standard")      # the properties that a level asks for and that do not hold
 
-A layer that was put up proves nothing; the attacks decide. They are harmless: they look for a file, a port and a
+That a layer was put up shows nothing; the attacks decide. They are harmless: they look for a file, a port and a
 process of our own, and ask for bounded amounts of memory, disk and processes.
 """
 
@@ -40,8 +40,8 @@ LEVELS: dict[Level, tuple[str, ...]] = {
     "standard": ("network", "files"),
     "none": (),
 }
-PROOF_MEMORY_MB = 64
-PROOF_LIMITS = Limits(seconds=20, wall_seconds=60)
+PROBE_MEMORY_MB = 64
+PROBE_LIMITS = Limits(seconds=20, wall_seconds=60)
 
 _LOOK = r"""
 import ctypes, json, os, socket, sys
@@ -131,7 +131,7 @@ print(made)
 """
 _DISK = r"""
 import os
-names = [f"/tmp/innovator-proof-{number}" for number in range(12)]
+names = [f"/tmp/innovator-probe-{number}" for number in range(12)]
 if os.path.exists(names[0]):
     print(10**9)
     names = [os.remove(name) for name in names if os.path.exists(name)][:0]
@@ -147,8 +147,8 @@ print(total)
 
 
 @dataclasses.dataclass(frozen=True)
-class Held:
-    """Which properties hold, and which layers were put up to that end; `failure` where no sandbox started at all."""
+class IsolationReport:
+    """The properties that hold and the layers put up, or why no sandbox started."""
 
     properties: dict[str, bool]
     put_up: dict[str, str]
@@ -156,43 +156,43 @@ class Held:
 
     @property
     def level(self) -> Level:
-        """The highest level all of whose properties hold."""
+        """Return the highest level all of whose properties hold."""
         return next(level for level, needed in LEVELS.items() if all(self.properties[name] for name in needed))
 
     def missing(self, level: Level) -> list[str]:
-        """Properties that `level` asks for and that do not hold."""
+        """Return the properties that `level` asks for and that do not hold."""
         return [name for name in LEVELS[level] if not self.properties[name]]
 
     def describe(self) -> str:
-        """One line: what holds, what does not, by which layers."""
+        """Return one line: what holds, what does not, by which layers."""
         if self.failure:
             return f"the sandbox does not start: {self.failure}"
-        holds = ", ".join(name for name, held in self.properties.items() if held) or "nothing"
-        fails = ", ".join(name for name, held in self.properties.items() if not held)
+        holds = ", ".join(name for name, holding in self.properties.items() if holding) or "nothing"
+        fails = ", ".join(name for name, holding in self.properties.items() if not holding)
         layers = "; ".join(f"{name}: {word}" for name, word in self.put_up.items())
-        return f"proved by attack: {holds}" + (f"; NOT held: {fails}" if fails else "") + f" ({layers})"
+        return f"verified by attack: {holds}" + (f"; does not hold: {fails}" if fails else "") + f" ({layers})"
 
 
 @functools.cache
-def prove(layers: Layers | None = None) -> Held:
-    """Attack a sandbox on this machine and say what held. The answer is kept for the life of the process."""
+def probe_isolation(layers: Layers | None = None) -> IsolationReport:
+    """Attack a sandbox on this machine and report what holds; cached per process."""
     try:
         with Sandbox(layers=layers) as sandbox:
             broken = _look(sandbox)
-            if _run(sandbox, _MEMORY, PROOF_MEMORY_MB) * 40 > 2 * PROOF_MEMORY_MB:
+            if _run(sandbox, _MEMORY, PROBE_MEMORY_MB) * 40 > 2 * PROBE_MEMORY_MB:
                 broken.add("memory")
             if _run(sandbox, _COUNT) >= 100:
                 broken.add("count")
             if max(_run(sandbox, _DISK) for _ in range(2)) > 100 * 2**20:
                 broken.add("disk")
-            return Held({name: name not in broken for name in PROPERTIES}, sandbox.put_up)
+            return IsolationReport({name: name not in broken for name in PROPERTIES}, sandbox.put_up)
     except SandboxFailure as error:
-        return Held(dict.fromkeys(PROPERTIES, False), {}, str(error))
+        return IsolationReport(dict.fromkeys(PROPERTIES, False), {}, str(error))
 
 
 def _look(sandbox: Sandbox) -> set[str]:
-    with _bait() as where, sandbox.open(_LOOK, limits=PROOF_LIMITS) as box:
-        run = box.run(json.dumps(where).encode())
+    with _canary() as where, sandbox.open(_LOOK, limits=PROBE_LIMITS) as solution:
+        run = solution.run(json.dumps(where).encode())
     try:
         lines = run.stdout.splitlines()
         return {name for line in lines for name in json.loads(line)} if lines else set(json.loads(b""))
@@ -201,18 +201,18 @@ def _look(sandbox: Sandbox) -> set[str]:
 
 
 def _run(sandbox: Sandbox, program: str, memory_mb: int = 512) -> int:
-    """The number that a probe prints; 0 where it was ended before it could."""
-    with sandbox.open(program, limits=dataclasses.replace(PROOF_LIMITS, memory_mb=memory_mb)) as box:
-        words = box.run(b"").stdout.split()
+    """Return the number that a probe prints; 0 where it was ended before it could."""
+    with sandbox.open(program, limits=dataclasses.replace(PROBE_LIMITS, memory_mb=memory_mb)) as solution:
+        words = solution.run(b"").stdout.split()
     return int(words[0]) if words else 0
 
 
 @contextlib.contextmanager
-def _bait() -> Iterator[dict[str, Any]]:
-    """Things of ours that a program should not reach: a file, a folder anyone may write to, sockets, this process."""
+def _canary() -> Iterator[dict[str, Any]]:
+    """Yield a file, a folder, sockets and a process that no program may reach."""
     name = f"innovator-{secrets.token_hex(8)}"
     with (
-        tempfile.TemporaryDirectory(prefix="innovator-bait-") as folder,
+        tempfile.TemporaryDirectory(prefix="innovator-canary-") as folder,
         socket.create_server(("127.0.0.1", 0)) as port,
         socket.socket(socket.AF_UNIX) as abstract,
         socket.socket(socket.AF_UNIX) as named,

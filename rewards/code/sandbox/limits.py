@@ -1,4 +1,4 @@
-"""What one run may use, and how a run can end."""
+"""Define what one run may use, and how a run can end."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ Ending = Literal[
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Bounds of a run. `seconds`: processor time, with `wall_seconds` (by default twice that and a second more) for
-    one that sleeps; `memory_mb`: MiB of the whole tree of processes; `output_bytes`: of each stream; `file_mb`: MiB of one file;
-    all of /tmp together has `engine.SCRATCH_MB`.
+    """Bounds of a run.
+
+    Attributes:
+        seconds: Processor time.
+        wall_seconds: Wall time, by default twice the processor time and a second more, for a program that sleeps.
+        memory_mb: MiB of the whole tree of processes.
+        output_bytes: Bytes of each output stream.
+        processes: Processes at the same time.
+        files: Open files.
+        file_mb: MiB of one file; all of /tmp together has `executor.SCRATCH_MB`.
     """
 
     seconds: float = 5.0
@@ -43,8 +50,17 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """How a run ended and what it wrote. `status` is the exit code, negative for a signal; `cpu` and `wall` in
-    seconds; `memory` the largest resident size in bytes; `detail` says what happened in a few words.
+    """How a run ended and what it wrote.
+
+    Attributes:
+        ending: How it ended.
+        stdout: Its standard output.
+        stderr: Its standard error.
+        status: The exit code, negative for a signal.
+        cpu: Processor seconds.
+        wall: Wall seconds.
+        memory: The largest resident size in bytes.
+        detail: What happened, in a few words.
     """
 
     ending: Ending
@@ -58,4 +74,4 @@ class Run:
 
 
 class SandboxFailure(Exception):
-    """The sandbox itself could not do its work; it says nothing about the program."""
+    """A sandbox that could not do its work, whatever the program."""

@@ -1,6 +1,6 @@
-"""A watch over the memory of a tree of processes, for what the limit of a single process cannot see.
+"""Monitor the memory of a tree of processes, beyond the limit of a single process.
 
-Control groups do it where they are; otherwise the resident memory of the tree is added up from /proc while it runs.
+Control groups do it where they exist; otherwise the resident memory of the tree is added up from /proc while it runs.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import os
 import time
 from pathlib import Path
 
-from rewards.code.sandbox.cgroup import Groups
+from rewards.code.sandbox.cgroup import ControlGroups
 
 TICK_SECONDS = 0.05
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Watch:
-    """Made when a run starts. `over()` is asked while it runs, `killed()` when it has ended."""
+class MemoryMonitor:
+    """A monitor of one run: `over()` while it runs, `killed()` when it has ended."""
 
-    def __init__(self, root: int, memory_mb: int, groups: Groups | None) -> None:
+    def __init__(self, root: int, memory_mb: int, groups: ControlGroups | None) -> None:
         self.root = root
         self.limit = memory_mb * 2**20
         self.groups = groups
@@ -28,7 +28,7 @@ class Watch:
         self.was_over = False
 
     def over(self) -> bool:
-        """Does the tree take more than it may? Looks at most every tick."""
+        """Return whether the tree takes more than it may; looks at most once per tick."""
         if self.groups is not None or time.monotonic() < self.next:
             return False
         self.next = time.monotonic() + TICK_SECONDS
@@ -38,7 +38,7 @@ class Watch:
         return self.was_over
 
     def killed(self) -> bool:
-        """Was something of the tree killed for its memory?"""
+        """Return whether part of the tree was killed for its memory."""
         return self.was_over or (self.groups is not None and self.groups.kills() > self.kills)
 
 

@@ -1,7 +1,7 @@
-"""Several sandboxes, one a worker thread: runs and judgements in parallel, in a bounded queue.
+"""Run several sandboxes, one per worker thread, behind a bounded queue.
 
     with SandboxPool(workers=4) as pool:
-        futures = [pool.submit(judge, program, tests, 8.0) for program in programs]
+        futures = [pool.submit(grade, program, tests, 8.0) for program in programs]
 
 A task is any function that takes a `Sandbox` first. What it raises is in its future.
 """
@@ -23,18 +23,22 @@ T = TypeVar("T")
 
 
 class Full(Exception):
-    """As many tasks wait as may."""
+    """A queue that takes no more tasks."""
 
 
 class SandboxPool:
-    """`workers`: programs that run at the same time, by default one a core. `waiting`: tasks beyond those that may
-    wait. `packages`: as for `Sandbox`.
+    """A bounded queue of tasks, each run by a thread with a sandbox of its own.
+
+    Args:
+        workers: Programs that run at the same time; by default one per core.
+        waiting: Tasks beyond those that may wait.
+        packages: What programs may import, as for `Sandbox`.
     """
 
     def __init__(self, workers: int | None = None, waiting: int = 1024, packages: tuple[str, ...] = ()) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
         self.packages = packages
-        self._room = threading.BoundedSemaphore(self.workers + waiting)
+        self._slots = threading.BoundedSemaphore(self.workers + waiting)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
         self._mine = threading.local()
         self._all: list[Sandbox] = []
@@ -42,15 +46,15 @@ class SandboxPool:
 
     def submit(self, task: Callable[Concatenate[Sandbox, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a task; raises `Full` where it cannot even wait."""
-        if not self._room.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise Full(f"{self.workers} programs run and no more may wait")
         return self._queue(task, *args, **kwargs)
 
     def map(self, task: Callable[[Sandbox, Any], T], items: Iterable[Any]) -> Iterator[T]:
-        """Results in the order of `items`, of which no more are taken at once than may run and wait."""
+        """Yield results in the order of `items`, taking no more than may run and wait."""
         waiting: deque[Future[T]] = deque()
         for item in items:
-            while not self._room.acquire(blocking=not waiting):
+            while not self._slots.acquire(blocking=not waiting):
                 yield waiting.popleft().result()
             waiting.append(self._queue(task, item))
         while waiting:
@@ -58,7 +62,7 @@ class SandboxPool:
 
     def _queue(self, task: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         future = self._threads.submit(lambda: task(self._sandbox(), *args, **kwargs))
-        future.add_done_callback(lambda _: self._room.release())
+        future.add_done_callback(lambda _: self._slots.release())
         return future
 
     def _sandbox(self) -> Sandbox:

@@ -1,4 +1,4 @@
-"""The files of this interpreter that a program needs, and of the packages it may import."""
+"""Find the files of the interpreter and the packages that a program may import."""
 
 from __future__ import annotations
 
@@ -60,8 +60,14 @@ PRELOAD = (
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """`paths` are shown to a program; `hidden` are empty folders there; `listed` are what Landlock allows to be read
-    where no tree of one's own can be built; `site` goes on the module path; `preload` is imported beforehand.
+    """The files of Python that a program needs.
+
+    Attributes:
+        paths: Shown to a program.
+        hidden: Folders in them that are shown empty.
+        listed: What Landlock allows to be read where no separate tree can be built.
+        site: Entries of the module path.
+        preload: Modules imported beforehand.
     """
 
     paths: tuple[str, ...]
@@ -72,7 +78,11 @@ class Files:
 
     @staticmethod
     def of(packages: tuple[str, ...]) -> Files:
-        """Raises `ValueError` for a package that is not installed."""
+        """Return the files for the standard library and these packages.
+
+        Raises:
+            ValueError: For a package that is not installed.
+        """
         stdlib = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
         places: list[str] = []
         roots: list[str] = []

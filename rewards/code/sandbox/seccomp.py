@@ -1,4 +1,4 @@
-"""The system calls that a program may make, as a BPF program built by libseccomp.
+"""Build the filter of system calls that a program may make, by libseccomp.
 
 An allow-list: computing, its own files, its own processes and threads, clocks and waiting. What is not on it fails
 with EPERM: sockets, exec, mounts, namespaces, tracing, keyrings, io_uring, BPF, other processes' memory, the clock, the
@@ -37,7 +37,7 @@ sigreturn
 TIME = """
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time alarm getitimer setitimer timer_create
 timer_settime timer_gettime timer_delete timer_getoverrun
-"""
+"""  # prose: allow alarm
 NARROWER = """
 fork vfork clone kill tkill tgkill pidfd_send_signal rt_sigqueueinfo chmod fchmod fchmodat utime utimes utimensat
 futimesat
@@ -49,14 +49,16 @@ _NAMESPACE_FLAGS = 0x7E020080 | 0x02000000
 
 @functools.cache
 def allow_list() -> bytes:
-    """The filter of a box; empty where libseccomp is missing."""
+    """Return the filter of a solution process; empty where libseccomp is missing."""
     return _build(_fill_allow_list, "EPERM")
 
 
 @functools.cache
 def narrower() -> bytes:
-    """A filter on top for where a program has neither a tree nor processes of its own: no new processes and threads, no
-    signals, and no change to the owner's view of files, which Landlock does not cover.
+    """Return a second filter for a program without a tree and processes of its own.
+
+    It refuses new processes and threads, signals, and changes to the owner's view of files, which Landlock does not
+    cover.
     """
     return _build(_fill_narrower, "ALLOW")
 

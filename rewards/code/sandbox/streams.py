@@ -1,4 +1,4 @@
-"""The standard streams of a run: input from sealed memory, outputs read up to a cap while it runs."""
+"""Serve a run's standard streams: sealed input, outputs read up to a cap."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import socket
 import time
 from collections.abc import Iterator
 
-from rewards.code.sandbox.memory_monitor import TICK_SECONDS, Watch
+from rewards.code.sandbox.memory_monitor import TICK_SECONDS, MemoryMonitor
 
 _READ = 2**16
 
 
 class Streams:
-    """Our ends of a run's streams and what was read from them; `over` once one passed its cap."""
+    """Our ends of a run's streams and their content; `over` once one passed its cap."""
 
     def __init__(self, stdin: int, outputs: dict[int, int]) -> None:
         self._stdin = stdin
@@ -48,26 +48,26 @@ class Streams:
 
     @property
     def stdout(self) -> bytes:
-        """What was written to standard output."""
+        """Return what was written to standard output."""
         return bytes(next(iter(self._read.values())))
 
     @property
     def stderr(self) -> bytes:
-        """What was written to standard error."""
+        """Return what was written to standard error."""
         return bytes(list(self._read.values())[1])
 
     def theirs(self) -> tuple[int, ...]:
-        """The descriptors that go into the box."""
+        """Return the descriptors that go into the solution process."""
         return (self._stdin, *self._theirs)
 
     def close_theirs(self) -> None:
-        """Forget what went into the box."""
+        """Close our copies of what went into the solution process."""
         for descriptor in [self._stdin, *self._theirs] if self._stdin >= 0 else []:
             os.close(descriptor)
         self._stdin, self._theirs = -1, []
 
-    def follow(self, channel: socket.socket, deadline: float, cap: int, watch: Watch) -> str | None:
-        """Read until the box speaks. Returns why it has to be ended instead, where it has to."""
+    def follow(self, channel: socket.socket, deadline: float, cap: int, monitor: MemoryMonitor) -> str | None:
+        """Read until the solution process reports, or return why it must be ended."""
         poller = select.poll()
         for descriptor in (*self._open, channel.fileno()):
             poller.register(descriptor, select.POLLIN)
@@ -82,7 +82,7 @@ class Streams:
                 return None
             if time.monotonic() > deadline:
                 return "time_limit_exceeded"
-            if watch.over():
+            if monitor.over():
                 return "memory_limit_exceeded"
 
     def drain(self, cap: int) -> None:

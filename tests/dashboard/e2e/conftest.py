@@ -1,7 +1,8 @@
 """A real Chromium in front of a real server: the demo's runs, and a run whose every text is hostile.
 
-Skipped by name where Chromium (`apt-get install chromium`) or Playwright is missing. `INNOVATOR_SCREENSHOTS=DIR` keeps a
-picture of every page visited.
+Without Chromium or Playwright the tests are skipped, and the reason names the command that installs it;
+`INNOVATOR_REQUIRE_BROWSER=1` (`make test`) makes that a failure. `INNOVATOR_SCREENSHOTS=DIR` keeps a picture of every page
+visited.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_browser import FLAGS, REAL_RUNS, Visitor
+from e2e_browser import FLAGS, REAL_RUNS, Visitor, browser_missing
 from e2e_hostile import write_hostile_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -24,7 +25,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 @pytest.fixture(scope="session")
 def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's three runs and one full of hostile texts."""
+    """The demo's three runs and one full of hostile text."""
     from innovator_rl.dashboard.demo.write import write_demo
 
     root = tmp_path_factory.mktemp("runs")
@@ -70,9 +71,12 @@ def _index(base: str, names: tuple[str, ...]) -> None:
 def chromium() -> Iterator[object]:
     """One browser for all tests."""
     if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install --no-install-recommends chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-    with playwright.sync_playwright() as started:
+        browser_missing("needs Chromium: apt-get install --no-install-recommends chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        browser_missing("needs Playwright: pip install playwright")
+    with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=120_000)
         yield browser
         browser.close()

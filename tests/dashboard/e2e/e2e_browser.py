@@ -6,7 +6,9 @@ import os
 import time
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import pytest
 
 REAL_RUNS = Path(os.environ["INNOVATOR_REAL_RUNS"]) if os.environ.get("INNOVATOR_REAL_RUNS") else None
 FLAGS = (
@@ -33,6 +35,13 @@ def axe_source() -> str | None:
         return (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     except ModuleNotFoundError:
         return None
+
+
+def browser_missing(reason: str) -> NoReturn:
+    """Skip the test, or fail it where INNOVATOR_REQUIRE_BROWSER=1 demands that the browser tests run."""
+    if os.environ.get("INNOVATOR_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"INNOVATOR_REQUIRE_BROWSER=1, and this test {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 class Visitor:

@@ -19,7 +19,7 @@ LINKS = (
 )
 TEX = (
     r"$\href{javascript:window.hacked=1}{x}$ $\htmlStyle{background:url(http://127.0.0.1:9/)}{y}$ "
-    r"\(\unicode{x}\) $\def\x{\x\x}\x$ $\frac{1}{2$"
+    r"\(\unicode{x}\) $\begin{toString}y\end{toString}$ $\def\x{\x\x}\x$ $\frac{1}{2$"
 )
 INVISIBLE = "safe\u202egnp.exe\u202c zero\u200bwidth \x00\x07\x1b[31mred tag\U000e0041 end"
 DEEP = (

@@ -60,7 +60,7 @@ def test_a_run_of_a_real_training_is_shown(visit: Visitor, name: str | None) -> 
     for view in ("rollouts", "rollouts?view=groups", "health", "change", "sql"):
         visit.go(f"runs/{name}/{view}")
         assert page.locator(".state.error").count() == 0
-    visit.go(f"runs/{name}/rollouts?status=ok")
+    visit.go(f"runs/{name}/rollouts?generation_status=ok")
     page.locator("a.preview").first.click()
     visit.settle()
     visit.picture("real-response")

@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from e2e_browser import Visitor, axe_source
+from e2e_browser import Visitor, axe_source, browser_missing
 
 RUN = "runs/demo-science"
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
@@ -25,15 +25,15 @@ def pages(address: str) -> dict[str, str]:
         query = urllib.parse.urlencode({"size": 1, "histogram": "none", "sort": "-step", **selection})
         with urllib.request.urlopen(f"{address}/api/{RUN}/rollouts?{query}", timeout=60) as answer:
             row = json.load(answer)["rows"][0]
-        return f"{row['step']}/{row['uid']}/{row['sample']}"
+        return f"{row['step']}/{row['uid']}/{row['sample_index']}"
 
-    physics = first(domain="physics", correct="true", fate="kept")
+    physics = first(domain="physics", correct="true", status="kept")
     return {
         "runs": "",
         "compare": "compare?run=demo-science&run=demo-baseline",
         "run": RUN,
         "rollouts": f"{RUN}/rollouts?domain=physics&correct=false",
-        "groups": f"{RUN}/rollouts?view=groups&fate=dropped",
+        "groups": f"{RUN}/rollouts?view=groups&status=dropped",
         "group": f"{RUN}/group/{physics.rsplit('/', 1)[0]}",
         "differences": f"{RUN}/group/{physics.rsplit('/', 1)[0]}?view=diff",
         "response": f"{RUN}/response/{physics}",
@@ -52,7 +52,7 @@ def pages(address: str) -> dict[str, str]:
 def test_every_page_is_shown_fits_and_passes_axe(visit: Visitor, pages: dict[str, str]) -> None:
     with_axe = (visit.theme, visit.width) in AXE_LOOKS
     if with_axe and axe_source() is None:
-        pytest.skip("needs axe-core: pip install axe-playwright-python")
+        browser_missing("needs axe-core: pip install axe-playwright-python")
     found = {}
     for name, path in pages.items():
         page = visit.go(path)
@@ -68,7 +68,7 @@ def test_every_page_is_shown_fits_and_passes_axe(visit: Visitor, pages: dict[str
 def test_a_page_that_does_not_exist_says_so(visit: Visitor) -> None:
     visit.expected = ("404",)
     assert "no such page" in visit.go("nowhere").locator("main").inner_text()
-    assert "no run" in visit.go("runs/absent").locator("main").inner_text()
+    assert "run not found" in visit.go("runs/absent").locator("main").inner_text()
     assert "Try again" in visit.go(f"{RUN}/response/1/none/0").locator("main").inner_text()
 
 

@@ -72,12 +72,12 @@ def test_words_and_expressions_are_searched(visit: Visitor) -> None:
     assert 0 < hits < everything
     page.get_by_label("Search by").select_option("regex")
     visit.settle()
-    page.get_by_label("Search the texts").fill(r"boxed\{\d+")
-    page.get_by_label("Search the texts").press("Enter")
+    page.get_by_label("Search the responses").fill(r"boxed\{\d+")
+    page.get_by_label("Search the responses").press("Enter")
     assert 0 < total(visit) < everything
     visit.expected = ("400",)
-    page.get_by_label("Search the texts").fill("(")
-    page.get_by_label("Search the texts").press("Enter")
+    page.get_by_label("Search the responses").fill("(")
+    page.get_by_label("Search the responses").press("Enter")
     visit.settle()
     assert page.locator(".state.error").count() == 1
 
@@ -111,7 +111,7 @@ def test_the_keyboard_walks_the_list_and_the_responses(visit: Visitor) -> None:
 
 
 def test_a_group_is_compared_word_by_word(visit: Visitor) -> None:
-    page = visit.go(f"{RUN}/rollouts?view=groups&domain=physics&fate=kept")
+    page = visit.go(f"{RUN}/rollouts?view=groups&domain=physics&status=kept")
     page.locator("tbody a").first.click()
     visit.settle()
     assert page.locator("article.card").count() == 8
@@ -127,7 +127,7 @@ def test_a_group_is_compared_word_by_word(visit: Visitor) -> None:
 
 
 def test_the_token_strip_tells_each_figure(visit: Visitor) -> None:
-    page = visit.go(f"{RUN}/rollouts?fate=kept&step=20")
+    page = visit.go(f"{RUN}/rollouts?status=kept&step=20")
     page.locator("a.preview").first.click()
     visit.settle()
     page.get_by_role("button", name="Tokens").click()
@@ -171,7 +171,7 @@ def test_a_label_is_given_found_and_taken_back(visit: Visitor) -> None:
 def test_sql_answers_and_refuses(visit: Visitor) -> None:
     page = visit.go(f"{RUN}/sql")
     page.get_by_role("textbox", name="SQL").fill(
-        "SELECT step, prompt_uid, sample, reward FROM responses WHERE correct ORDER BY step LIMIT 7"
+        "SELECT step, prompt_uid, sample_index, reward FROM responses WHERE correct ORDER BY step LIMIT 7"
     )
     page.keyboard.press("Control+Enter")
     visit.settle()

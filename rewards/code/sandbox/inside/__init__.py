@@ -1,5 +1,5 @@
-"""What runs on the far side: the supervisor, the box of one solution, the harness of one run. Standard library only.
+"""Hold what runs inside: the supervisor, a solution's processes, the harness.
 
-These files are run by path in a bare interpreter (`python -S`), never imported by it as a package; `values` alone is
-used on both sides.
+These files use the standard library alone. They are run by path in a bare interpreter (`python -S`), never imported by
+it as a package; `values` alone is used on both sides.
 """

@@ -1,7 +1,7 @@
-"""Runs the program: as a script with its own standard streams, or as a module whose entry point is called.
+"""Run the program as a script, or as a module whose entry point is called.
 
-Nothing here knows what is expected, so there is nothing to steal and nothing worth patching: whatever a program does
-to this code, all it can change is its own output.
+Nothing here contains what is expected, so there is nothing to steal and nothing worth patching: whatever a program
+does to this code, all it can change is its own output.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ class Code:
 
 
 def enter(code: Code, order: dict[str, Any], descriptors: list[int], report: int) -> None:
-    """Run in this process and end it. `descriptors` are the standard streams, or the socket of the calls."""
+    """Run in this process and end it.
+
+    `descriptors` are the standard streams, or the socket of the calls.
+    """
     for name in _OURS:
         sys.modules.pop(name, None)
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
@@ -100,7 +103,10 @@ def _exit_status(error: SystemExit) -> int:
 
 
 def _report(descriptor: int, error: BaseException) -> None:
-    """Say what the program died of. It can only be believed about a failure, and is only read after one."""
+    """Say what the program died of.
+
+    It can only be believed about a failure, and is only read after one.
+    """
     kind = "exception"
     if isinstance(error, MemoryError):
         kind = "memory"
@@ -119,7 +125,7 @@ def _report(descriptor: int, error: BaseException) -> None:
 
 
 def _finish(status: int) -> None:
-    """What the interpreter does at the end of a script, then the end."""
+    """Do what the interpreter does at the end of a script, then end."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
@@ -142,11 +148,11 @@ def _serve(descriptor: int, order: dict[str, Any], space: dict[str, Any]) -> Non
         answers.write(b'{"ready": true}\n')
         answers.flush()
         for line in questions:
-            asked = json.loads(line)
-            args = values.decode(asked["args"], space)
-            kwargs = values.decode(asked["kwargs"], space)
+            request = json.loads(line)
+            args = values.decode(request["args"], space)
+            kwargs = values.decode(request["kwargs"], space)
             function = target if target is not None else eval(order["entry_point"], space)
             value = function(*args, **kwargs)
-            sent = {"value": values.encode(args[asked["in_place"]] if asked.get("in_place") is not None else value)}
+            sent = {"value": values.encode(args[request["in_place"]] if request.get("in_place") is not None else value)}
             answers.write(json.dumps(sent).encode() + b"\n")
             answers.flush()

@@ -1,4 +1,4 @@
-"""Messages with descriptors between the engine, the supervisor and a box: a length, then JSON."""
+"""Exchange JSON messages and descriptors between executor, supervisor, solution."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ MAX_MESSAGE_BYTES = 256 * 2**20
 MAX_DESCRIPTORS = 4
 
 
-class Closed(Exception):
+class ChannelClosed(Exception):
     """The other end is gone, or sent something that is no message."""
 
 
 def send(sock: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
-    """Send one message. Raises `Closed`, and `TimeoutError` at the socket's own time-out."""
+    """Send one message.
+
+    Raises:
+        ChannelClosed: Where and `TimeoutError` at the socket's own time-out.
+    """
     body = json.dumps(message).encode()
     try:
         if descriptors:
@@ -29,29 +33,33 @@ def send(sock: socket.socket, message: dict[str, Any], descriptors: tuple[int, .
     except TimeoutError:
         raise
     except OSError as error:
-        raise Closed from error
+        raise ChannelClosed from error
 
 
 def receive(sock: socket.socket, limit: int = MAX_MESSAGE_BYTES) -> tuple[dict[str, Any], list[int]]:
-    """Receive one message and its descriptors. Raises `Closed`, and `TimeoutError` at the socket's own time-out."""
+    """Receive one message and its descriptors.
+
+    Raises:
+        ChannelClosed: Where and `TimeoutError` at the socket's own time-out.
+    """
     descriptors: list[int] = []
     try:
         header, descriptors, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_DESCRIPTORS)
         header += _exactly(sock, _HEADER.size - len(header)) if header else b""
         if not header:
-            raise Closed
+            raise ChannelClosed
         (size,) = _HEADER.unpack(header)
         if size > limit:
-            raise Closed(f"a message of {size} bytes")
+            raise ChannelClosed(f"a message of {size} bytes")
         message = json.loads(_exactly(sock, size))
         if not isinstance(message, dict):
-            raise Closed("no object")
+            raise ChannelClosed("no object")
         return message, descriptors
     except BaseException as error:
         for descriptor in descriptors:
             os.close(descriptor)
         if isinstance(error, (OSError, ValueError, RecursionError)) and not isinstance(error, TimeoutError):
-            raise Closed from error
+            raise ChannelClosed from error
         raise
 
 
@@ -60,7 +68,7 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
     while size:
         part = sock.recv(min(size, 2**20))
         if not part:
-            raise Closed
+            raise ChannelClosed
         parts.append(part)
         size -= len(part)
     return b"".join(parts)

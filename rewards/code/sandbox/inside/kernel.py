@@ -1,8 +1,8 @@
-"""The kernel's isolation calls that Python's standard library lacks, by ctypes: namespaces, mounts, capabilities,
-Landlock, a seccomp program, and the forks around them.
+"""Call the isolation features of the kernel that Python lacks, by ctypes.
 
-Each function raises `OSError` when the kernel refuses. Numbers that are the same on every architecture since Linux 5.1
-are given; the others go through the C library's own wrappers. Source: the manual pages of the calls.
+They are namespaces, mounts, capabilities, Landlock, a seccomp program, and the forks around them. Each function raises
+`OSError` when the kernel refuses. Numbers that are the same on every architecture since Linux 5.1 are given; the others
+go through the C library's own wrappers. Source: the manual pages of the calls.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def setns(descriptor: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    """mount(2)."""
+    """Mount a file system, see mount in section 2 of the manual."""
     result = libc.mount(
         source.encode(), target.encode(), kind.encode() if kind else None, ctypes.c_ulong(flags), options.encode()
     )
@@ -92,7 +92,7 @@ def pivot(root: str) -> None:
 
 
 def prctl(option: int, value: int = 0) -> None:
-    """prctl(2) with one number."""
+    """Set an option of this process, see prctl in section 2 of the manual."""
     _check(libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), "prctl")
 
 
@@ -102,7 +102,7 @@ def adopt_orphans() -> None:
 
 
 def become(user: int) -> None:
-    """Change every user and group id to `user`, keeping /proc/self readable for the maps that follow."""
+    """Change every user and group id to `user`, keeping /proc/self readable."""
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
@@ -110,8 +110,9 @@ def become(user: int) -> None:
 
 
 def unshare_user(proc: int, others: int) -> None:
-    """A new user namespace together with `others`: the same user inside as outside, and nobody else. `proc` is an open
-    /proc.
+    """Enter a new user namespace together with the namespaces `others`.
+
+    The user is the same inside as outside, and there is nobody else. `proc` is an open /proc.
     """
     user, group = os.geteuid(), os.getegid()
     unshare(NEWUSER | others)
@@ -131,16 +132,16 @@ def drop_capabilities() -> None:
 
 
 def landlock_version() -> int:
-    """The kernel's Landlock ABI, 0 where there is none."""
+    """Return the kernel's Landlock ABI, 0 where there is none."""
     result = libc.syscall(ctypes.c_long(_SYS_LANDLOCK_CREATE), None, ctypes.c_long(0), ctypes.c_long(1))
     return max(0, int(result))
 
 
 def landlock(readable: list[str], writable: list[str], listed: list[str]) -> None:
-    """Confine this process to reading `readable`, using `writable` and listing the folders `listed`; no TCP, no signal
-    or abstract socket outwards.
+    """Confine this process to the files given, without TCP and signals outwards.
 
-    What the kernel's version does not know is left out; `layers` finds out what holds.
+    It may read `readable`, use `writable` and list the folders `listed`. What the kernel's version lacks is left out;
+    `layers` finds out what holds.
     """
     version = landlock_version()
     if not version:
@@ -173,7 +174,7 @@ def _allow(ruleset: int, path: str, access: int) -> None:
 
 
 def seccomp(program: bytes) -> None:
-    """Load a BPF program (an array of `struct sock_filter`) as this process's system-call filter."""
+    """Load a BPF program (`struct sock_filter` array) as the system-call filter."""
     code = ctypes.create_string_buffer(program, len(program))
 
     class Program(ctypes.Structure):

@@ -1,4 +1,4 @@
-"""The files a program sees: a tree of its own with the interpreter, its libraries, four devices and an empty /tmp.
+"""Build the file tree a program sees: interpreter, libraries, devices, empty /tmp.
 
 No /proc, no /sys, no home, no other program: what is not there needs no guard.
 """
@@ -15,8 +15,9 @@ _STAGE = "/tmp"
 
 
 def build(paths: list[str], hidden: list[str], packages: list[str]) -> None:
-    """Make a read-only tree with `paths` at their own places, `hidden` folders in them empty but for `packages`, and
-    move into it. Needs a mount namespace of one's own.
+    """Make a read-only tree with `paths` at their own places, and move into it.
+
+    Folders in `hidden` are empty there but for `packages`. It needs a mount namespace of its own.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     wanted = [path for path in (*paths, *DEVICES, *packages) if os.path.exists(path)]
@@ -83,7 +84,7 @@ class Scratch:
 
 
 def trace(path: str) -> tuple[int, ...]:
-    """What anybody's use of a directory changes about it."""
+    """Return what anybody's use of a directory changes about it."""
     state = os.stat(path)
     return state.st_mode, state.st_nlink, state.st_mtime_ns, state.st_ctime_ns, state.st_size
 

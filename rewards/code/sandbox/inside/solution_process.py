@@ -1,13 +1,14 @@
-"""The box of one solution: process 1 of its own world, confined before it reads the program, forking one process a run.
+"""Serve the runs of one solution from process 1 of an isolated tree.
 
-It knows the program and the input of the run, and no expected output. The channel's messages:
+The process confines itself before it reads the program, and forks one process per run. It has the program and the
+input of the run, and no expected output. The channel's messages:
 
     {"load": {"program", "prelude", "name"}}            -> {"loaded": true} or {"error": "compile_error", "detail"}
     {"run": {"seconds", "wall"}} with stdin, stdout, stderr  -> {"status", "cpu", "wall", "memory", "over", "report"}
     {"run": {..., "entry_point", "fresh"}} with the calls' socket -> the same when it has ended
 
-`over` is `cpu` or `wall` when the run was ended for its time; `dirty` tells that the run left something in /tmp, so
-that the engine takes a new box for the next. Whatever a run leaves running is killed with it.
+`over` is `cpu` or `wall` when the run was ended for its time; `dirty` means that the run left something in /tmp, so
+that the executor starts a new solution process for the next. Whatever a run leaves running is killed with it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _CHANNEL = 3
 
 @dataclasses.dataclass
 class Rules:
-    """What confines a box, besides what its supervisor already put up."""
+    """What confines a solution process, besides what its supervisor already put up."""
 
     filter: bytes
     narrower: bytes
@@ -106,8 +107,9 @@ class Rules:
 
 
 def _visible(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Where a program sees the host's tree: what it may read, which is everything shown but the hidden folders, and the
-    folders above those, which it may list.
+    """Return what a program may read and what it may list in the host's tree.
+
+    It may read everything shown but the hidden folders, and list the folders above those.
     """
     readable = [*settings["packages"], *rootfs.DEVICES]
     listed: list[str] = []
@@ -129,7 +131,7 @@ def _cap(limit: int, value: int) -> None:
 
 
 def live(channel: socket.socket, limits: dict[str, Any], rules: Rules) -> None:
-    """A box's life, from a fresh fork of the supervisor to its last run."""
+    """Serve a solution from a fresh fork of the supervisor to its last run."""
     os.setsid()
     os.close(rules.control)
     os.dup2(channel.fileno(), _CHANNEL)
@@ -149,7 +151,7 @@ def live(channel: socket.socket, limits: dict[str, Any], rules: Rules) -> None:
     while True:
         try:
             order, descriptors = ipc.receive(channel)
-        except ipc.Closed:
+        except ipc.ChannelClosed:
             os._exit(0)
         if "load" in order:
             try:
@@ -188,7 +190,7 @@ def _run(
     os.close(ours)
     for descriptor in descriptors:
         os.close(descriptor)
-    over = _watch(child, start, order)
+    over = _monitor(child, start, order)
     _, status, usage = os.wait4(child, 0)
     _end_the_rest()
     with os.fdopen(theirs, "rb") as file:
@@ -205,7 +207,7 @@ def _run(
     }
 
 
-def _watch(child: int, start: float, order: dict[str, Any]) -> str | None:
+def _monitor(child: int, start: float, order: dict[str, Any]) -> str | None:
     """Wait for a run, or end it for its time."""
     clock = (~child << 3) | 2  # the clock of a process's processor time, as clock_getcpuclockid(3) makes it
     process = os.pidfd_open(child)
@@ -227,7 +229,10 @@ def _watch(child: int, start: float, order: dict[str, Any]) -> str | None:
 
 
 def _end_the_rest() -> None:
-    """Kill and collect whatever the run left behind in this process namespace; without one it could not fork."""
+    """Kill and collect whatever the run left behind in this process namespace.
+
+    Without one it could not fork.
+    """
     while os.getpid() == 1:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Python values as JSON without trusting either side: arguments go in, results come out, objects stay where they are.
+"""Encode Python values as JSON, and decode them without trusting either side.
 
 A value is flattened into a table, so that a linked list of a hundred thousand nodes needs no recursion, and shared or
 cyclic parts stay shared:
@@ -30,12 +30,15 @@ _SEQUENCES: tuple[tuple[Any, str], ...] = (
 )
 
 
-class Unreadable(ValueError):
+class UndecodableValue(ValueError):
     """What arrived is no value of this form."""
 
 
 class Opaque:
-    """Stands for a result that has no plain form (a generator, an open file): equal to nothing but itself."""
+    """Stands for a result that has no plain form (a generator, an open file).
+
+    Equal to nothing but itself.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -45,7 +48,11 @@ class Opaque:
 
 
 def encode(value: Any) -> dict[str, Any]:
-    """The table of `value`. Raises `ValueError` for more than `MAX_ITEMS` parts."""
+    """Return the table of `value`.
+
+    Raises:
+        ValueError: For more than `MAX_ITEMS` parts.
+    """
     table: list[list[Any]] = []
     places: dict[int, int] = {}
     alive: list[Any] = []
@@ -100,11 +107,14 @@ def _entry(item: Any, ref: Callable[[Any], Any]) -> list[Any]:
     fields = _fields(item)
     if fields is None:
         return ["opaque", type(item).__name__]
-    return ["object", type(item).__name__, *(part for name, held in fields for part in (name, ref(held)))]
+    return ["object", type(item).__name__, *(part for name, content in fields for part in (name, ref(content)))]
 
 
 def _fields(item: Any) -> list[tuple[str, Any]] | None:
-    """Names and values of an instance's own fields; None where it keeps none, or is no plain instance."""
+    """Names and values of an instance's own fields.
+
+    None where it keeps none, or is no plain instance.
+    """
     if isinstance(item, type) or callable(item):
         return None
     found: dict[str, Any] = dict(getattr(item, "__dict__", None) or {})
@@ -114,31 +124,36 @@ def _fields(item: Any) -> list[tuple[str, Any]] | None:
             if isinstance(name, str) and hasattr(item, name):
                 found[name] = getattr(item, name)
     has_fields = hasattr(item, "__dict__") or "__slots__" in type(item).__dict__
-    return [(str(name), held) for name, held in found.items()] if has_fields else None
+    return [(str(name), content) for name, content in found.items()] if has_fields else None
 
 
 def decode(data: Any, classes: Mapping[str, Any]) -> Any:
-    """The value of a table; objects only of the classes given by name, made without calling their constructors.
+    """Return the value of a table; no constructor of an object is called.
 
-    Objects of other classes become `Opaque`. Raises `Unreadable` for anything that is no table, and for an element or key
-    that would keep hashing for ever or overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
+    Args:
+        data: What `encode` gave on the other side.
+        classes: By name, the classes that objects may have; objects of others become `Opaque`.
+
+    Raises:
+        UndecodableValue: For anything that is no table, and for an element or key that would keep hashing forever or
+            overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
     """
     try:
         table, root = data["table"], data["root"]
         if not isinstance(table, list):
-            raise Unreadable("no table")
+            raise UndecodableValue("no table")
         made: list[Any] = [_shell(entry, classes) for entry in table]
         _fill_values(table, made)
         return _get(root, made)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}") from None
+        raise UndecodableValue(f"{type(error).__name__}: {error}") from None
 
 
 _LATE = {"tuple", "set", "frozenset", "dict", "alias"}
 
 
 def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
-    """The value itself where it holds no others, an empty container where it can be filled later, else None."""
+    """Return an atom, an empty container to be filled later, or None."""
     kind = entry[0]
     if kind == "list":
         return []
@@ -165,11 +180,14 @@ def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
         return object.__new__(found) if isinstance(found, type) else Opaque(str(entry[1])[:100])
     if kind in _LATE:
         return None
-    raise Unreadable(f"unknown kind {str(kind)[:40]!r}")
+    raise UndecodableValue(f"unknown kind {str(kind)[:40]!r}")
 
 
 def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
-    """Put the parts in place: immutable containers from the inside out, then the others in any order."""
+    """Put the parts in place.
+
+    Immutable containers from the inside out, then the others in any order.
+    """
     state = [0] * len(table)  # 1: on the way, 2: done
     costs: dict[int, tuple[int, int]] = {}
     for start in range(len(table)):
@@ -191,7 +209,7 @@ def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
                 state[place] = 2
                 stack.pop()
             elif state[place]:
-                raise Unreadable("a tuple that holds itself")
+                raise UndecodableValue("a tuple that holds itself")
             else:
                 state[place] = 1
                 stack.extend(dict.fromkeys(part for part in inner if state[part] == 0))
@@ -207,7 +225,7 @@ def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]]
 
 
 def _cost(entry: list[Any], costs: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Steps and depth of hashing an immutable container, each shared part counted as often as it is met."""
+    """Return steps and depth of hashing an immutable container, without sharing."""
     inner = [costs[part[0]] for part in entry[1:] if isinstance(part, list) and part[0] in costs]
     steps = len(entry) + sum(steps for steps, _ in inner)
     return min(steps, MAX_ITEMS + 1), 1 + max((depth for _, depth in inner), default=0)
@@ -235,10 +253,10 @@ def _get(part: Any, made: list[Any]) -> Any:
     if isinstance(part, list):
         (place,) = part
         if not isinstance(place, int) or isinstance(place, bool) or place < 0:
-            raise Unreadable("no reference")
+            raise UndecodableValue("no reference")
         return made[place]
     if isinstance(part, dict):
-        raise Unreadable("no reference")
+        raise UndecodableValue("no reference")
     return part
 
 
@@ -246,5 +264,5 @@ def _hashable(part: Any, made: list[Any], costs: dict[int, tuple[int, int]]) -> 
     value = _get(part, made)
     steps, depth = costs.get(part[0], (0, 0)) if isinstance(part, list) else (0, 0)
     if isinstance(value, (list, set, dict)) or steps > MAX_ITEMS or depth > MAX_HASHED_DEPTH:
-        raise Unreadable("an element that cannot be hashed")
+        raise UndecodableValue("an element that cannot be hashed")
     return value

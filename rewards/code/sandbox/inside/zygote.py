@@ -1,12 +1,12 @@
-"""The supervisor: isolates itself once, keeps an interpreter warm, and forks a box for each solution.
+"""Run the supervisor, which isolates itself and forks a process per solution.
 
     python -S -s -P -B zygote.py CONTROL_FD
 
 Reads `{"setup": ...}` from the control socket and answers with the layers that were put up; then, one at a time,
-`{"box": limits}` with the box's channel, answered by `{"started": pid}` and, when the box is gone with everything it
-started, `{"ended": status}`. `{"kill": true}` ends the box. The end of the control socket ends all.
+`{"solution": limits}` with a channel, answered by `{"started": pid}` and, when the solution process is gone with
+everything it started, `{"ended": status}`. `{"kill": true}` ends the solution. The end of the control socket ends all.
 
-The process that the engine started stays outside the isolation and does one thing more: it removes the control groups
+The process that the executor started stays outside the isolation and does one thing more: it removes the control groups
 when everybody is gone.
 """
 
@@ -30,8 +30,10 @@ import solution_process
 
 
 def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
-    """Put up what lasts as long as the supervisor, noting each layer or why it is missing. The descriptor of the
-    process namespace to come back to, None without namespaces.
+    """Put up the supervisor's isolation, and note each layer or why it is missing.
+
+    Returns:
+        The descriptor of the process namespace to come back to, None without namespaces.
     """
     root = os.geteuid() == 0
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
@@ -79,7 +81,7 @@ def _become_nobody(user: int, put_up: dict[str, str]) -> None:
 
 
 def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, put_up: dict[str, str]) -> None:
-    """A supervisor's life."""
+    """Serve the orders of the executor until the control socket ends."""
     scratch = None
     if spaces is not None:
         try:
@@ -94,9 +96,9 @@ def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, 
     ipc.send(control, {"layers": put_up, "pid": os.getpid()})
     while True:
         order, descriptors = ipc.receive(control)
-        if "box" in order:
+        if "solution" in order:
             (channel,) = descriptors
-            child = _fork_box(channel, order["box"], rules, spaces)
+            child = _fork_solution(channel, order["solution"], rules, spaces)
             os.close(channel)
             ipc.send(control, {"started": child})
             status = _wait(control, child)
@@ -105,7 +107,7 @@ def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, 
             ipc.send(control, {"ended": status})
 
 
-def _fork_box(channel: int, limits: dict[str, Any], rules: solution_process.Rules, spaces: int | None) -> int:
+def _fork_solution(channel: int, limits: dict[str, Any], rules: solution_process.Rules, spaces: int | None) -> int:
     if spaces is not None:
         kernel.unshare(kernel.NEWPID)
     child = os.fork()
@@ -120,7 +122,10 @@ def _fork_box(channel: int, limits: dict[str, Any], rules: solution_process.Rule
 
 
 def _wait(control: socket.socket, child: int) -> int:
-    """Wait for a box, killing it when told to; leave at once when the engine is gone."""
+    """Wait for a solution process, killing it on request.
+
+    Leave at once when the engine is gone.
+    """
     process = os.pidfd_open(child)
     poller = select.poll()
     poller.register(process, select.POLLIN)
@@ -141,7 +146,7 @@ def _wait(control: socket.socket, child: int) -> int:
 
 
 def _sweep(groups: list[str]) -> None:
-    """Outside: wait for the last of the inner processes, then remove their control groups."""
+    """Wait outside for the last inner process, then remove the control groups."""
     while True:
         try:
             os.waitpid(-1, 0)
@@ -168,7 +173,7 @@ def main() -> None:
     for name in settings["preload"]:  # before the isolation: afterwards a private interpreter may be out of reach
         with contextlib.suppress(ImportError):
             __import__(name)
-    with contextlib.suppress(ipc.Closed):
+    with contextlib.suppress(ipc.ChannelClosed):
         serve(control, settings, isolate(settings, put_up), put_up)
     os._exit(0)
 

@@ -1,14 +1,28 @@
-// The difference of two texts by words: Myers' greedy algorithm (An O(ND) difference algorithm, 1986) between the common
-// beginning and end. Where two texts share too little for that to be cheap, by sentences first.
+// The difference between two strings of text, word by word, with Myers' greedy algorithm (An O(ND) difference algorithm, 1986)
+// between their common beginning and end. Text that shares too little for that is compared by sentences first.
+
+/** @typedef {-1 | 0 | 1} Side 0: in both, -1: only in the first, 1: only in the second */
+
+/** @typedef {[side: Side, text: string]} Run */
+
+/** @typedef {(text: string) => string[]} Split */
 
 const MOST_EDITS = 2000;
 const SHORT = 10;
 
+/** @type {Split} */
 const byWords = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^]/gu) ?? [];
+/** @type {Split} */
 const bySentences = (text) => text.match(/[^.!?\n]*(?:[.!?]+\s*|\n+|$)/g)?.filter(Boolean) ?? [];
 
-/** Edit script of two arrays as runs [kind, text], kind 0 both, -1 only a, +1 only b; null beyond MOST_EDITS edits. */
+/**
+ * The edit script between two lists, or null where it would take more than MOST_EDITS edits.
+ * @param {string[]} a
+ * @param {string[]} b
+ * @returns {Run[] | null}
+ */
 function myers(a, b) {
+  /** @type {Int32Array[]} */
   const trace = [];
   const reach = new Int32Array(2 * MOST_EDITS + 3);
   const zero = MOST_EDITS + 1;
@@ -28,13 +42,21 @@ function myers(a, b) {
   return null;
 }
 
-/** Back from the end through the furthest points of each number of edits. */
+/**
+ * Walk back from the end through the furthest points of each number of edits.
+ * @param {string[]} a
+ * @param {string[]} b
+ * @param {Int32Array[]} trace
+ * @param {number} edits
+ * @param {number} diagonal
+ */
 function walk(a, b, trace, edits, diagonal) {
+  /** @type {Run[]} */
   const steps = [];
   let [x, k] = [a.length, diagonal];
   for (let d = edits; d > 0; d -= 1) {
     const before = trace[d - 1];
-    const at = (q) => (Math.abs(q) <= d - 1 ? before[q + d - 1] : -1);
+    const at = (/** @type {number} */ q) => (Math.abs(q) <= d - 1 ? before[q + d - 1] : -1);
     const down = k === -d || (k !== d && at(k - 1) < at(k + 1));
     const from = down ? k + 1 : k - 1;
     const start = at(from);
@@ -47,19 +69,29 @@ function walk(a, b, trace, edits, diagonal) {
   return steps.reverse();
 }
 
+/**
+ * Join neighboring runs of the same side.
+ * @param {Run[]} pieces
+ */
 function merged(pieces) {
+  /** @type {Run[]} */
   const out = [];
   for (const [kind, text] of pieces) {
+    const last = out.at(-1);
     if (!text) continue;
-    if (out.length && out.at(-1)[0] === kind) out.at(-1)[1] += text;
+    if (last?.[0] === kind) last[1] += text;
     else out.push([kind, text]);
   }
   return out;
 }
 
-/** Runs as a person reads them: a word or two in common between two changes belong to the change, deletions come first. */
+/**
+ * Runs as a person reads them: a word or two between two changes joins the change, and deletions come first.
+ * @param {Run[]} steps
+ */
 function readable(steps) {
   const found = merged(steps);
+  /** @type {Run[]} */
   const out = [];
   let [gone, come] = ["", ""];
   found.forEach(([kind, text], i) => {
@@ -74,7 +106,13 @@ function readable(steps) {
   return merged([...out, [-1, gone], [1, come]]);
 }
 
-/** Edit script between two texts cut by `split`, or null when it would take more than MOST_EDITS edits. */
+/**
+ * The edit script between `a` and `b`, cut by `split`, or null where it would take more than MOST_EDITS edits.
+ * @param {string} a
+ * @param {string} b
+ * @param {Split} split
+ * @returns {Run[] | null}
+ */
 function script(a, b, split) {
   const [left, right] = [split(a), split(b)];
   let head = 0;
@@ -86,7 +124,12 @@ function script(a, b, split) {
   return middle && [[0, left.slice(0, head).join("")], ...middle, [0, left.slice(left.length - tail).join("")]];
 }
 
-/** Sentence by sentence, then word by word inside each change that is small enough. */
+/**
+ * Compare sentence by sentence, then word by word inside each change that is small enough.
+ * @param {string} a
+ * @param {string} b
+ * @returns {Run[]}
+ */
 function coarse(a, b) {
   const blocks = merged(
     script(a, b, bySentences) ?? [
@@ -101,7 +144,15 @@ function coarse(a, b) {
   });
 }
 
-/** `{runs, shared, rough}`: runs [kind, text] from `a` to `b`, the share of characters in common (0 to 1), whether it was too much for words alone. */
+/**
+ * Compare two strings of text.
+ *
+ * `runs` lead from `a` to `b`; `shared` is the share of characters in common (0 to 1); `rough` tells whether they
+ * were too different to compare word by word.
+ *
+ * @param {string} a
+ * @param {string} b
+ */
 export function difference(a, b) {
   const exact = script(a, b, byWords);
   const steps = exact ?? coarse(a, b);

@@ -1,16 +1,29 @@
-// The inside of a Markdown paragraph: code, emphasis, links, formulas. One pass from left to right; a mark whose end is
-// missing is remembered as missing, so hostile text cannot make this slow.
+// The inside of a Markdown paragraph: code, emphasis, links and formulas, in one pass from left to right. A mark without
+// an end is remembered, so that hostile text cannot make this slow.
 
-import { h, outsideLink, visible } from "../dom.js";
+import { h, outsideLink, visible } from "../core/dom.js";
 import { formula } from "./tex.js";
 
 const SPECIAL = /[\\`*_$[!~<h]/g;
 const DEEPEST = 6;
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 
+/** @typedef {"br" | "sub" | "sup" | "b" | "i" | "strong" | "em" | "u"} InlineTag */
+
 class Inline {
-  constructor(text, depth, missing = new Map()) {
-    Object.assign(this, { text, depth, missing, at: 0, plain: "", out: [] });
+  /**
+   * @param {string} text
+   * @param {number} depth how many marks are open around the text
+   */
+  constructor(text, depth) {
+    this.text = text;
+    this.depth = depth;
+    this.at = 0;
+    this.plain = "";
+    /** @type {(Node | string)[]} */
+    this.out = [];
+    /** @type {Map<string, number>} from which place on a mark does not occur */
+    this.missing = new Map();
   }
 
   flush() {
@@ -18,6 +31,10 @@ class Inline {
     this.plain = "";
   }
 
+  /**
+   * @param {Node} node
+   * @param {number} to where to go on
+   */
   push(node, to) {
     this.flush();
     this.out.push(node);
@@ -25,7 +42,11 @@ class Inline {
     return true;
   }
 
-  /** Where `mark` next occurs from `from`, or -1; each missing mark is looked for once. */
+  /**
+   * Find where `mark` next occurs, or -1. Each missing mark is looked for once.
+   * @param {string} mark
+   * @param {number} from
+   */
   find(mark, from) {
     if (from >= (this.missing.get(mark) ?? Infinity)) return -1;
     const found = this.text.indexOf(mark, from);
@@ -33,6 +54,10 @@ class Inline {
     return found;
   }
 
+  /**
+   * @param {string} text
+   * @returns {(Node | string)[]}
+   */
   nested(text) {
     return this.depth >= DEEPEST ? [visible(text)] : new Inline(text, this.depth + 1).run();
   }
@@ -52,6 +77,10 @@ class Inline {
     return this.out;
   }
 
+  /**
+   * @param {string} c
+   * @returns {boolean} whether the mark was understood
+   */
   special(c) {
     if (c === "\\") return this.backslash();
     if (c === "`") return this.code();
@@ -85,7 +114,7 @@ class Inline {
   }
 
   code() {
-    const mark = /^`+/.exec(this.text.slice(this.at, this.at + 20))[0];
+    const mark = /^`+/.exec(this.text.slice(this.at, this.at + 20))?.[0] ?? "`";
     const end = this.find(mark, this.at + mark.length);
     return (
       end >= 0 && this.push(h("code", null, visible(this.text.slice(this.at + mark.length, end))), end + mark.length)
@@ -104,6 +133,7 @@ class Inline {
     return this.push(formula(inner, double), end + mark.length);
   }
 
+  /** @param {string} c */
   emphasis(c) {
     const strong = this.text[this.at + 1] === c;
     const before = this.text[this.at - 1] ?? " ";
@@ -111,6 +141,10 @@ class Inline {
     return this.paired(strong ? c + c : c, strong ? "strong" : "em");
   }
 
+  /**
+   * @param {string} mark
+   * @param {"s" | "strong" | "em"} tag
+   */
   paired(mark, tag) {
     const start = this.at + mark.length;
     if (!this.text.startsWith(mark, this.at) || /\s/.test(this.text[start] ?? " ")) return false;
@@ -120,6 +154,10 @@ class Inline {
     return this.push(h(tag, null, ...this.nested(this.text.slice(start, end))), end + mark.length);
   }
 
+  /**
+   * @param {number} from
+   * @param {boolean} image
+   */
   link(from, image) {
     const middle = this.find("](", from);
     if (middle < 0 || middle - from > 500) return false;
@@ -137,7 +175,7 @@ class Inline {
   tag() {
     const found = /^<(\/?)(br|sub|sup|b|i|strong|em|u)\s*\/?>/i.exec(this.text.slice(this.at, this.at + 12));
     if (!found || found[1]) return false;
-    const name = found[2].toLowerCase();
+    const name = /** @type {InlineTag} */ (found[2].toLowerCase());
     const start = this.at + found[0].length;
     if (name === "br") return this.push(h("br"), start);
     const end = this.find(`</${found[2]}>`, start);
@@ -147,11 +185,15 @@ class Inline {
   address() {
     if (/[\p{L}\p{N}]/u.test(this.text[this.at - 1] ?? " ")) return false;
     const found = /^https?:\/\/[^\s<>"'`)\]]{1,500}/.exec(this.text.slice(this.at, this.at + 520));
-    return Boolean(found) && this.push(outsideLink(found[0], visible(found[0])), this.at + found[0].length);
+    return found !== null && this.push(outsideLink(found[0], visible(found[0])), this.at + found[0].length);
   }
 }
 
-/** Where the brace opened at `from` closes, or -1; formulas are short. */
+/**
+ * Find where the brace opened at `from` closes, or -1. Formulas are short.
+ * @param {string} text
+ * @param {number} from
+ */
 function balanced(text, from) {
   for (let at = from, open = 0; at < Math.min(text.length, from + 4000); at += 1) {
     if (text[at] === "\\") at += 1;
@@ -161,7 +203,10 @@ function balanced(text, from) {
   return -1;
 }
 
-/** Nodes and strings for one paragraph's text. */
+/**
+ * The nodes and strings of one paragraph.
+ * @param {string} text
+ */
 export function inline(text) {
   return new Inline(text, 0).run();
 }

@@ -1,8 +1,8 @@
-// Markdown as models write it, made into DOM nodes: headings, lists, tables, code, quotes, formulas, reasoning blocks.
-// A subset on purpose: no raw HTML, no pictures, links to http(s) only. Whatever is not understood is shown as written.
+// Markdown as models write it, turned into DOM nodes: headings, lists, tables, code, quotes, formulas, reasoning blocks.
+// This is a subset on purpose: no raw HTML, no pictures, links to http(s) only. Anything else is shown as written.
 
-import { h, visible } from "../dom.js";
 import { inline } from "./inline.js";
+import { h, visible } from "../core/dom.js";
 import { formula } from "./tex.js";
 
 const DEEPEST = 6;
@@ -14,6 +14,7 @@ const RULE = /^\s{0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,})$/;
 const ITEM = /^(\s*)([-*+•]|\d{1,9}[.)])\s+(.*)$/;
 const QUOTE = /^\s{0,3}>\s?/;
 const TABLE_RULE = /^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+/** @type {[RegExp, string | null][]} how a displayed formula begins and ends; null: as its environment does */
 const DISPLAY = [
   [/^\s*\$\$/, "$$"],
   [/^\s*\\\[/, "\\]"],
@@ -21,20 +22,31 @@ const DISPLAY = [
 ];
 
 class Blocks {
+  /**
+   * @param {string[]} lines
+   * @param {number} depth how many lists and quotes are open around the lines
+   */
   constructor(lines, depth) {
-    Object.assign(this, { lines, depth, at: 0, out: [] });
+    this.lines = lines;
+    this.depth = depth;
+    this.at = 0;
+    /** @type {HTMLElement[]} */
+    this.out = [];
   }
 
   run() {
     while (this.at < this.lines.length) {
       const line = this.lines[this.at];
+      const fence = FENCE.exec(line);
+      const heading = HEADING.exec(line);
+      const item = ITEM.exec(line);
       if (!line.trim()) this.at += 1;
-      else if (FENCE.test(line)) this.fence();
-      else if (HEADING.test(line)) this.heading(HEADING.exec(line));
-      else if (RULE.test(line)) (this.out.push(h("hr")), (this.at += 1));
+      else if (fence) this.fence(fence);
+      else if (heading) this.heading(heading);
+      else if (RULE.test(line)) this.rule();
       else if (this.display(line)) continue;
       else if (QUOTE.test(line)) this.quote();
-      else if (ITEM.test(line)) this.list();
+      else if (item) this.list(item);
       else if (
         line.includes("|") &&
         TABLE_RULE.test(this.lines[this.at + 1] ?? "") &&
@@ -46,18 +58,28 @@ class Blocks {
     return this.out;
   }
 
+  rule() {
+    this.out.push(h("hr"));
+    this.at += 1;
+  }
+
+  /**
+   * @param {string[]} lines
+   * @returns {HTMLElement[]}
+   */
   nested(lines) {
     return this.depth >= DEEPEST ? [h("p", null, visible(lines.join("\n")))] : new Blocks(lines, this.depth + 1).run();
   }
 
-  fence() {
-    const [, mark, language] = FENCE.exec(this.lines[this.at]);
+  /** @param {RegExpExecArray} found */
+  fence([, mark, language]) {
     const start = (this.at += 1);
     while (this.at < this.lines.length && !this.lines[this.at].trimStart().startsWith(mark)) this.at += 1;
     this.out.push(codeBlock(this.lines.slice(start, this.at).join("\n"), language));
     this.at += 1;
   }
 
+  /** @param {RegExpExecArray} found */
   heading([, marks, text]) {
     // to a screen reader all of them lie below the panel's heading, however the model numbered them
     this.out.push(
@@ -66,6 +88,10 @@ class Blocks {
     this.at += 1;
   }
 
+  /**
+   * @param {string} line
+   * @returns {boolean} whether a displayed formula begins here
+   */
   display(line) {
     for (const [start, close] of DISPLAY) {
       const opening = start.exec(line);
@@ -98,8 +124,8 @@ class Blocks {
     this.out.push(h("blockquote", null, ...this.nested(inner)));
   }
 
-  list() {
-    const [, indent, mark] = ITEM.exec(this.lines[this.at]);
+  /** @param {RegExpExecArray} found */
+  list([, indent, mark]) {
     const ordered = /\d/.test(mark);
     const list = h(ordered ? "ol" : "ul", ordered && parseInt(mark, 10) !== 1 ? { start: parseInt(mark, 10) } : null);
     while (this.at < this.lines.length) {
@@ -125,17 +151,21 @@ class Blocks {
     this.out.push(list);
   }
 
+  /**
+   * Whether the next line belongs to the item before it.
+   * @param {number} indent of the list's items
+   */
   belongs(indent) {
     const line = this.lines[this.at];
     if (!line.trim()) {
       const after = this.lines[this.at + 1] ?? "";
       return /^\s+\S/.test(after) && after.search(/\S/) > indent;
     }
-    return line.search(/\S/) > indent && !(ITEM.exec(line)?.[1].length <= indent + 1);
+    return line.search(/\S/) > indent && !((ITEM.exec(line)?.[1].length ?? Infinity) <= indent + 1);
   }
 
   table() {
-    const cells = (line) =>
+    const cells = (/** @type {string} */ line) =>
       line
         .trim()
         .replace(/^\||\|$/g, "")
@@ -146,10 +176,12 @@ class Blocks {
       c.endsWith(":") ? (c.startsWith(":") ? "center" : "right") : "left",
     );
     this.at += 2;
+    /** @type {string[][]} */
     const rows = [];
     while (this.at < this.lines.length && this.lines[this.at].includes("|") && rows.length < 500)
       rows.push(cells(this.lines[this.at++]));
-    const cell = (tag) => (text, i) => h(tag, { class: `align-${align[i] ?? "left"}` }, ...inline(text));
+    const cell = (/** @type {"th" | "td"} */ tag) => (/** @type {string} */ text, /** @type {number} */ i) =>
+      h(tag, { class: `align-${align[i] ?? "left"}` }, ...inline(text));
     this.out.push(
       h(
         "div",
@@ -183,6 +215,7 @@ class Blocks {
     this.out.push(h("p", null, ...inline(this.lines.slice(start, this.at).join("\n"))));
   }
 
+  /** @param {string} line */
   interrupts(line) {
     return (
       FENCE.test(line) ||
@@ -194,7 +227,11 @@ class Blocks {
   }
 }
 
-/** A block of code with its language's name and line numbers. */
+/**
+ * A block of code with the name of its language and line numbers.
+ * @param {string} code
+ * @param {string} [language]
+ */
 export function codeBlock(code, language = "") {
   const lines = code.replace(/\n$/, "").split("\n");
   return h(
@@ -213,6 +250,10 @@ export function codeBlock(code, language = "") {
 // Reasoning models wrap their scratch work in tags of this kind.
 const REASONING = /<(think|thinking|reasoning)>([^]*?)(?:<\/\1>|$)|^([^]*?)<\/think>/;
 
+/**
+ * @param {string} text
+ * @param {boolean} open
+ */
 function reasoning(text, open) {
   return h(
     "details",
@@ -222,7 +263,12 @@ function reasoning(text, open) {
   );
 }
 
-/** The nodes for `text`; `open` says whether reasoning blocks start unfolded. */
+/**
+ * The nodes of a Markdown text.
+ * @param {string} text
+ * @param {{ open?: boolean }} [options] whether reasoning blocks start unfolded
+ * @returns {HTMLElement[]}
+ */
 export function markdown(text, { open = true } = {}) {
   const out = [];
   let rest = text.replace(/\r\n?/g, "\n");

@@ -1,19 +1,27 @@
-// \ce{...}: chemical formulas and equations, the part of mhchem's notation that answers use.
+// Chemical formulas and equations inside \ce{...}: the part of mhchem's notation that answers use.
+
+/** @typedef {import("./tex.js").Build} Build */
 
 const PIECE =
   /->|<-|<=>>?|<<=>|<->|=|\^\{[^{}]*\}|\^[0-9]*[+-]?|_\{[^{}]*\}|_[0-9]+|\([a-z]{1,3}\)|[A-Z][a-z]?|[0-9]+(?:\.[0-9]+)?|\s+|[^]/gu;
+/** @type {Record<string, string>} */
 const ARROWS = { "->": "⟶", "<-": "⟵", "<=>": "⇌", "<=>>": "⇌", "<<=>": "⇌", "<->": "⟷" };
 const STATES = /^\((?:s|l|g|aq)\)$/;
 
-/** A row of nodes for `source`, made with `math(tag, attributes, ...children)`. */
+/**
+ * The formula as one row.
+ * @param {string} source
+ * @param {Build} math makes an element of MathML
+ */
 export function chemistry(source, math) {
+  /** @type {MathMLElement[]} */
   const out = [];
   let afterAtom = false;
-  const attach = (tag, text) => {
+  const attach = (/** @type {"msub" | "msup"} */ tag, /** @type {string} */ text) => {
     const base = out.pop() ?? math("mrow");
     const leaf = math("mtext", null, text.replaceAll("-", "−"));
-    if (tag === "msup" && base.localName === "msub") return out.push(math("msubsup", null, ...base.children, leaf));
-    return out.push(math(tag, null, base, leaf));
+    if (tag === "msup" && base.localName === "msub") out.push(math("msubsup", null, ...base.children, leaf));
+    else out.push(math(tag, null, base, leaf));
   };
   for (const piece of source.match(PIECE) ?? []) {
     if (piece in ARROWS) out.push(math("mo", { lspace: "0.4em", rspace: "0.4em" }, ARROWS[piece]));

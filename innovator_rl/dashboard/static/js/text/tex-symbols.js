@@ -1,5 +1,11 @@
 // What LaTeX's command names stand for: symbols, functions, spaces, accents and alphabets.
 
+/**
+ * Read `name:character` pairs.
+ * @param {"i" | "o"} kind
+ * @param {string} text
+ * @returns {[string, ["i" | "o", string]][]}
+ */
 const pairs = (kind, text) =>
   text
     .trim()
@@ -9,7 +15,10 @@ const pairs = (kind, text) =>
       return [item.slice(0, cut), [kind, item.slice(cut + 1)]];
     });
 
-/** name -> [i: identifier | o: operator, character] */
+/**
+ * The character of each name, as an identifier (i) or an operator (o).
+ * @type {Record<string, ["i" | "o", string]>}
+ */
 export const SYMBOLS = Object.assign(
   Object.create(null),
   Object.fromEntries([
@@ -38,6 +47,7 @@ export const SYMBOLS = Object.assign(
   ]),
 );
 
+/** @type {Record<string, string>} */
 export const LARGE = Object.assign(Object.create(null), {
   sum: "∑",
   prod: "∏",
@@ -55,7 +65,10 @@ export const LARGE = Object.assign(Object.create(null), {
   bigsqcup: "⨆",
 });
 
-/** name -> whether limits are set below it */
+/**
+ * Whether the limits of a function are set below it.
+ * @type {Record<string, boolean>}
+ */
 export const FUNCTIONS = Object.assign(
   Object.create(null),
   Object.fromEntries([
@@ -66,6 +79,7 @@ export const FUNCTIONS = Object.assign(
   ]),
 );
 
+/** @type {Record<string, string>} */
 export const SPACES = Object.assign(Object.create(null), {
   ",": "0.167em",
   ":": "0.222em",
@@ -84,7 +98,7 @@ export const SPACES = Object.assign(Object.create(null), {
   "/": "0",
 });
 
-/** name -> [mark, above | below, stretches] */
+/** @type {Record<string, [mark: string, side: "above" | "below", stretches: boolean]>} */
 export const ACCENTS = Object.assign(Object.create(null), {
   hat: ["^", "above", false],
   widehat: ["^", "above", true],
@@ -105,6 +119,7 @@ export const ACCENTS = Object.assign(Object.create(null), {
   underbrace: ["⏟", "below", true],
 });
 
+/** @type {Record<string, string>} */
 export const DELIMITERS = Object.assign(Object.create(null), {
   "\\{": "{",
   "\\}": "}",
@@ -132,6 +147,7 @@ export const DELIMITERS = Object.assign(Object.create(null), {
   "\\downarrow": "↓",
 });
 
+/** @type {Record<string, string>} */
 export const ALPHABETS = Object.assign(Object.create(null), {
   mathrm: "normal",
   rm: "normal",
@@ -151,6 +167,10 @@ export const ALPHABETS = Object.assign(Object.create(null), {
   pmb: "bold",
 });
 
+/**
+ * The first code point of the letters and the digits of each mathematical alphabet.
+ * @type {Record<string, [upper: number, lower: number, digit: number | null]>}
+ */
 const STARTS = {
   bold: [0x1d400, 0x1d41a, 0x1d7ce],
   double: [0x1d538, 0x1d552, 0x1d7d8],
@@ -160,19 +180,26 @@ const STARTS = {
   mono: [0x1d670, 0x1d68a, 0x1d7f6],
 };
 const BOLD_GREEK = { start: 0x1d6c2, capital: 0x1d6a8 };
-// Letters that Unicode had before the mathematical alphabets and left out of them.
+/**
+ * Letters that Unicode had before the mathematical alphabets and left out of them.
+ * @type {Record<string, Record<string, string>>}
+ */
 const HOLES = {
   double: { C: "ℂ", H: "ℍ", N: "ℕ", P: "ℙ", Q: "ℚ", R: "ℝ", Z: "ℤ" },
   script: { B: "ℬ", E: "ℰ", F: "ℱ", H: "ℋ", I: "ℐ", L: "ℒ", M: "ℳ", R: "ℛ", e: "ℯ", g: "ℊ", o: "ℴ" },
   fraktur: { C: "ℭ", H: "ℌ", I: "ℑ", R: "ℜ", Z: "ℨ" },
 };
 
-/** `text` in a mathematical alphabet, e.g. R -> ℝ for "double". */
+/**
+ * Write a text in a mathematical alphabet: R becomes ℝ in "double".
+ * @param {string} text
+ * @param {string} name
+ */
 export function alphabet(text, name) {
   const [upper, lower, digit] = STARTS[name];
   return [...text]
     .map((c) => {
-      const code = c.codePointAt(0);
+      const code = c.codePointAt(0) ?? 0;
       if (HOLES[name]?.[c]) return HOLES[name][c];
       if (c >= "A" && c <= "Z") return String.fromCodePoint(upper + code - 65);
       if (c >= "a" && c <= "z") return String.fromCodePoint(lower + code - 97);

@@ -1,15 +1,16 @@
-// LaTeX formulas as MathML, which browsers draw themselves: no fonts, no markup strings, readable by screen readers.
-// A subset that covers what science models write; an unknown command is shown by its name, a formula that cannot be
-// parsed stays as its source. Everything is bounded: length, nesting, number of nodes.
+// LaTeX formulas as MathML, which browsers draw themselves and screen readers read. This is the subset that science models
+// write. An unknown command is shown by its name, and a formula that cannot be parsed stays as its source. Length, nesting
+// and the number of nodes are bounded.
 
-import { ACCENTS, ALPHABETS, DELIMITERS, FUNCTIONS, LARGE, SPACES, SYMBOLS, alphabet } from "./tex-symbols.js";
 import { chemistry } from "./tex-chemistry.js";
+import { ACCENTS, alphabet, ALPHABETS, DELIMITERS, FUNCTIONS, LARGE, SPACES, SYMBOLS } from "./tex-symbols.js";
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const LONGEST = 20000;
 const DEEPEST = 60;
 const MOST_NODES = 8000;
 const TOKEN = /\\(?:[a-zA-Z]+\*?|[^])|\s+|\d+(?:\.\d+)?|[^]/gu;
+/** @type {Record<string, string>} the delimiters around each kind of matrix */
 const MATRICES = {
   matrix: "",
   pmatrix: "()",
@@ -55,25 +56,37 @@ const SIZES = /^(?:big|Big|bigg|Bigg)[lrm]?$/;
 
 class Unparsable extends Error {}
 
+/** @typedef {Record<string, string | null>} Attributes */
+
+/** @typedef {(tag: string, attributes?: Attributes | null, ...children: (Node | string)[]) => MathMLElement} Build */
+
+/** @type {Build} */
 const math = (tag, attributes, ...children) => {
   const node = document.createElementNS(MATHML, tag);
   for (const [key, value] of Object.entries(attributes ?? {})) if (value !== null) node.setAttribute(key, value);
   node.append(...children);
   return node;
 };
+/** @param {MathMLElement[]} nodes */
 const row = (nodes) => (nodes.length === 1 ? nodes[0] : math("mrow", null, ...nodes));
+/** @type {(text: string, attributes?: Attributes) => MathMLElement} */
 const operator = (text, attributes) => math("mo", attributes, text);
+/** @type {(text: string, form: string) => MathMLElement} */
 const fence = (text, form) => operator(text, { form, stretchy: "true", fence: "true" });
-const isLarge = (node) => node.localName === "mo" && node.dataset?.limits === "1";
+/** @param {MathMLElement} node */
+const isLarge = (node) => node.localName === "mo" && node.dataset.limits === "1";
 
 class Parser {
+  /** @param {string} source */
   constructor(source) {
+    /** @type {string[]} */
     this.tokens = source.match(TOKEN) ?? [];
     this.at = 0;
     this.depth = 0;
     this.nodes = 0;
   }
 
+  /** @returns {string | undefined} */
   peek() {
     while (this.at < this.tokens.length && /^\s/.test(this.tokens[this.at])) this.at += 1;
     return this.tokens[this.at];
@@ -85,7 +98,11 @@ class Parser {
     return token;
   }
 
-  /** Nodes up to one of `stops` (left unread) or the end. */
+  /**
+   * The nodes up to one of `stops`, which is left unread, or to the end.
+   * @param {string[]} stops
+   * @returns {MathMLElement[]}
+   */
   list(stops = []) {
     if ((this.depth += 1) > DEEPEST) throw new Unparsable("nested too deeply");
     const out = [];
@@ -106,36 +123,51 @@ class Parser {
     return out;
   }
 
-  /** One atom with its sub- and superscripts and primes. */
+  /**
+   * One atom with its sub- and superscripts and primes.
+   * @returns {MathMLElement}
+   */
   scripted() {
-    let base = "^_'".includes(this.peek()) ? math("mrow") : this.atom();
+    const first = this.peek() ?? "";
+    const base = (["^", "_", "'"].includes(first) ? null : this.atom()) ?? math("mrow");
+    /** @type {MathMLElement | null} */
     let below = null;
+    /** @type {MathMLElement | null} */
     let above = null;
     let primes = "";
     for (let token = this.peek(); ; token = this.peek()) {
       if (token === "\\limits" || token === "\\nolimits") this.next();
-      else if (token === "'") (this.next(), (primes += "′"));
-      else if (token === "^" && above === null) (this.next(), (above = this.argument()));
-      else if (token === "_" && below === null) (this.next(), (below = this.argument()));
-      else break;
+      else if (token === "'") {
+        this.next();
+        primes += "′";
+      } else if (token === "^" && above === null) {
+        this.next();
+        above = this.argument();
+      } else if (token === "_" && below === null) {
+        this.next();
+        below = this.argument();
+      } else break;
     }
     if (primes) above = row([operator(primes), ...(above ? [above] : [])]);
-    if (!base) base = math("mrow");
-    if (above === null && below === null) return base;
-    const limits = isLarge(base) || base.dataset?.stack === "1";
+    const limits = isLarge(base) || base.dataset.stack === "1";
     if (above && below) return math(limits ? "munderover" : "msubsup", null, base, below, above);
-    return above
-      ? math(limits ? "mover" : "msup", null, base, above)
-      : math(limits ? "munder" : "msub", null, base, below);
+    if (above) return math(limits ? "mover" : "msup", null, base, above);
+    return below ? math(limits ? "munder" : "msub", null, base, below) : base;
   }
 
-  /** A braced group or one token. */
+  /**
+   * A braced group or one token.
+   * @returns {MathMLElement}
+   */
   argument() {
     const token = this.peek();
     if (token === undefined) throw new Unparsable("an argument is missing");
     if (token !== "{") {
       // \frac12: a digit at a time
-      if (/^\d\d/.test(token)) return ((this.tokens[this.at] = token.slice(1)), math("mn", null, token[0]));
+      if (/^\d\d/.test(token)) {
+        this.tokens[this.at] = token.slice(1);
+        return math("mn", null, token[0]);
+      }
       return this.atom() ?? math("mrow");
     }
     this.next();
@@ -149,7 +181,7 @@ class Parser {
     if (this.peek() !== "{") return (this.next() ?? "").replace(/^\\/, "");
     this.next();
     let out = "";
-    for (let open = 1; ;) {
+    for (let open = 1; ; ) {
       const token = this.tokens[this.at++];
       if (token === undefined) throw new Unparsable("} is missing");
       if (token === "{") open += 1;
@@ -158,6 +190,10 @@ class Parser {
     }
   }
 
+  /**
+   * An argument in brackets, or null where there is none.
+   * @returns {MathMLElement | null}
+   */
   optional() {
     if (this.peek() !== "[") return null;
     this.next();
@@ -166,8 +202,9 @@ class Parser {
     return row(inner);
   }
 
+  /** @returns {MathMLElement | null} */
   atom() {
-    const token = this.next();
+    const token = this.next() ?? "";
     if (token === "{") {
       this.at -= 1;
       return this.argument();
@@ -184,6 +221,10 @@ class Parser {
     return operator(token);
   }
 
+  /**
+   * @param {string} name
+   * @returns {MathMLElement | null}
+   */
   command(name) {
     if (name in SYMBOLS) {
       const [kind, text] = SYMBOLS[name];
@@ -209,6 +250,10 @@ class Parser {
     return this.structure(name);
   }
 
+  /**
+   * @param {string} name
+   * @returns {MathMLElement | null}
+   */
   structure(name) {
     switch (name) {
       case "frac":
@@ -304,6 +349,7 @@ class Parser {
     }
   }
 
+  /** @param {string} name */
   accent(name) {
     const [text, side, stretchy] = ACCENTS[name];
     const mark = operator(text, { stretchy: stretchy ? "true" : "false", accent: "true" });
@@ -317,17 +363,21 @@ class Parser {
     return node;
   }
 
-  /** \mathbf and its like: every letter inside is replaced by the letter of that alphabet. */
+  /**
+   * Replace every letter of the argument by that of another alphabet, as \\mathbf does.
+   * @param {string} name
+   */
   styled(name) {
     const inner = this.argument();
     const leaves = inner.childElementCount ? [...inner.querySelectorAll("mi, mn")] : [inner];
     for (const leaf of leaves) {
       if (name === "normal") leaf.setAttribute("mathvariant", "normal");
-      else leaf.textContent = alphabet(leaf.textContent, name);
+      else leaf.textContent = alphabet(leaf.textContent ?? "", name);
     }
     return inner;
   }
 
+  /** @param {string | null} form */
   delimiter(form) {
     const token = this.next();
     if (token === undefined) throw new Unparsable("a delimiter is missing");
@@ -335,6 +385,7 @@ class Parser {
     return form ? fence(text, form) : operator(text);
   }
 
+  /** @returns {MathMLElement} */
   fenced() {
     const open = this.delimiter("prefix");
     const inner = this.list(["\\right"]);
@@ -342,6 +393,7 @@ class Parser {
     return math("mrow", null, open, ...inner, this.delimiter("postfix"));
   }
 
+  /** @returns {MathMLElement} */
   environment() {
     const name = this.verbatim();
     if (name === "array" || name.startsWith("alignat") || name === "alignedat") this.verbatim();
@@ -350,25 +402,34 @@ class Parser {
     if (ALIGNED.has(name)) return this.table([end], "aligned");
     if (name === "cases" || name === "dcases" || name === "rcases")
       return math("mrow", null, fence("{", "prefix"), this.table([end], "cases"));
-    if (!(name in MATRICES)) throw new Unparsable(`unknown environment ${name}`);
+    if (!Object.hasOwn(MATRICES, name)) throw new Unparsable(`unknown environment ${name}`);
     const table = this.table([end], null);
     const [open, close] = [...MATRICES[name]];
     return open ? math("mrow", null, fence(open, "prefix"), table, fence(close, "postfix")) : table;
   }
 
+  /**
+   * @param {string[]} ends
+   * @param {string | null} kind
+   * @returns {MathMLElement}
+   */
   table(ends, kind) {
+    /** @type {MathMLElement[][]} */
     const rows = [[]];
     for (;;) {
-      rows.at(-1).push(math("mtd", null, ...this.list(["&", "\\\\", ...ends])));
+      rows[rows.length - 1].push(math("mtd", null, ...this.list(["&", "\\\\", ...ends])));
       const token = this.next();
-      if (token === "\\\\") rows.push((this.optional(), []));
-      else if (token !== "&") {
+      if (token === "\\\\") {
+        this.optional();
+        rows.push([]);
+      } else if (token !== "&") {
         if (token === undefined) throw new Unparsable("the end of a table is missing");
         if (token === "\\end") this.verbatim();
         break;
       }
     }
-    if (rows.at(-1).length === 1 && !rows.at(-1)[0].childNodes.length) rows.pop();
+    const last = rows[rows.length - 1];
+    if (last.length === 1 && !last[0].childNodes.length) rows.pop();
     return math(
       "mtable",
       { class: kind, displaystyle: kind === "aligned" ? "true" : null },
@@ -377,9 +438,14 @@ class Parser {
   }
 }
 
-/** A `math` element for the LaTeX `source`, or the source itself in a `code` element when it cannot be drawn. */
+/**
+ * The MathML of a LaTeX formula, or its source in a `code` element where it cannot be drawn.
+ * @param {string} source
+ * @param {boolean} [display]
+ * @returns {Element}
+ */
 export function formula(source, display = false) {
-  const raw = (why) => {
+  const raw = (/** @type {string} */ why) => {
     const code = document.createElement("code");
     code.className = "tex-raw";
     code.title = `shown as written: ${why}`;

@@ -1,0 +1,1 @@
+"""Models of the JSON that the routes return; docs/dashboard-api.md is generated from them."""

@@ -1,0 +1,74 @@
+"""Serve the list of runs, one run, its curves, and comparisons."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from innovator_rl import __version__
+from innovator_rl.dashboard.api.models.runs import Comparison, Curves, RunDetail, RunList
+from innovator_rl.dashboard.api.models.tools import StepDiff
+from innovator_rl.dashboard.api.services import Query, Shared, documented
+from innovator_rl.dashboard.queries.curves import GROUP_BY, curves
+from innovator_rl.dashboard.queries.filters import check_names, one
+from innovator_rl.dashboard.queries.run_detail import compare, run_answer
+from innovator_rl.dashboard.queries.step_diff import step_diff
+from innovator_rl.dashboard.web.json_response import JsonResponse
+from innovator_rl.runs.files import utc_now
+
+COMPARE = {"run": "Name of a run; give 2 to 4."}
+CURVES = {
+    "kind": "`train` (default) or `validation`.",
+    "by": f"Column of the series: {', '.join(f'`{name}`' for name in GROUP_BY)}.",
+}
+CHANGE = {
+    "run": "Name of the first run.",
+    "step": "Step or range of steps in the first run; the newest group of each prompt in the range counts.",
+    "run2": "Name of the second run; the first one by default.",
+    "step2": "Step or range of steps in the second run.",
+    "kind": "`train` (default) or `validation`.",
+    "rule": "A prompt is solved when `any` (default), the `majority` or `all` of its responses are correct.",
+}
+router = APIRouter(tags=["Runs"])
+
+
+@router.get("/api/runs", response_model=RunList)
+def list_runs(services: Shared) -> JsonResponse:
+    """List all runs, newest first."""
+    runs = services.runs
+    rows = runs.headlines(services.thresholds.silent_seconds)
+    about = {"runs_dir": str(runs.roots[0]), "version": __version__, "demo": runs.demo, "now": utc_now()}
+    return JsonResponse({**about, "rows": rows, "total": len(rows)})
+
+
+@router.get("/api/runs/{run}", response_model=RunDetail)
+def show_run(run: str, services: Shared) -> JsonResponse:
+    """Return a run's attempts, configuration, record and problems."""
+    session = services.runs.open(run)
+    headline = services.runs.headline(session.run, services.thresholds.silent_seconds)
+    return JsonResponse(run_answer(session, services.labels(session), headline))
+
+
+@router.get("/api/runs/{run}/curves", response_model=Curves, openapi_extra=documented(CURVES))
+def show_curves(run: str, parameters: Query, services: Shared) -> JsonResponse:
+    """Return a run's figures by step.
+
+    The rollouts of a point are those with the filters `step` and `domain` (or another `by`) of the point.
+    """
+    check_names(parameters, CURVES)
+    kind, by = one(parameters, "kind", "train"), one(parameters, "by", "domain")
+    return JsonResponse(curves(services.runs.open(run), kind, by))
+
+
+@router.get("/api/compare", response_model=Comparison, openapi_extra=documented(COMPARE, required=COMPARE))
+def compare_runs(parameters: Query, services: Shared) -> JsonResponse:
+    """Return the settings, revisions and packages that differ between runs."""
+    check_names(parameters, COMPARE)
+    return JsonResponse(compare([services.runs.directory(name) for name in parameters.getlist("run")]))
+
+
+@router.get("/api/change", response_model=StepDiff, openapi_extra=documented(CHANGE, required=("run", "step", "step2")))
+def show_change(parameters: Query, services: Shared) -> JsonResponse:
+    """Return the prompts that are newly solved or newly lost between two steps or two runs."""
+    before = one(parameters, "run", "")
+    after = one(parameters, "run2", "") or before
+    return JsonResponse(step_diff(services.runs.open(before), services.runs.open(after), parameters))

@@ -1,0 +1,156 @@
+// Builds DOM nodes. Every element of the page is made here, and text always ends up in text nodes, never in markup, so
+// nothing that a model wrote can become an element, an attribute or a script.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @typedef {Node | string | number | bigint | boolean | null | undefined} Leaf */
+
+/** @typedef {Leaf | readonly Leaf[]} Leaves */
+
+/**
+ * What `h` and `s` take as content. Null, undefined and false are left out; lists, and lists of lists, are flattened.
+ * @typedef {Leaves | readonly Leaves[] | readonly (readonly Leaves[] | Leaves)[]} Child
+ */
+
+/**
+ * @template {Element} E
+ * @template {Event} V
+ * @typedef {((event: V & { target: E }) => unknown) | false | null | undefined} Handler
+ */
+
+/**
+ * Attributes of an element, and its listeners under `onclick`-like names. Null, undefined and false are left out.
+ * @template {Element} E
+ * @typedef {{
+ *   onclick?: Handler<E, MouseEvent>,
+ *   onchange?: Handler<E, Event>,
+ *   onsubmit?: Handler<E, SubmitEvent>,
+ *   ontoggle?: Handler<E, Event>,
+ *   onclose?: Handler<E, Event>,
+ *   style?: Record<string, string>,
+ *   dataset?: Record<string, string | number>,
+ *   [attribute: string]: unknown
+ * }} Props
+ */
+
+/**
+ * @param {HTMLElement | SVGElement} node
+ * @param {Props<any> | null | undefined} props
+ */
+function apply(node, props) {
+  for (const [key, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), /** @type {EventListener} */ (value));
+    else if (key === "style") for (const [name, v] of Object.entries(value)) node.style.setProperty(name, v);
+    else if (key === "dataset") Object.assign(node.dataset, value);
+    else if (["value", "checked", "selected", "indeterminate"].includes(key)) Object.assign(node, { [key]: value });
+    else node.setAttribute(key, value === true ? "" : String(value));
+  }
+}
+
+/**
+ * Append children to a node.
+ * @template {Node & ParentNode} N
+ * @param {N} node
+ * @param {Child[]} children
+ * @returns {N}
+ */
+export function append(node, ...children) {
+  for (const child of /** @type {Leaf[]} */ (children.flat(Infinity))) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+  return node;
+}
+
+/**
+ * Make an HTML element.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Props<HTMLElementTagNameMap[K]> | null} [props]
+ * @param {Child[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function h(tag, props, ...children) {
+  const node = document.createElement(tag);
+  apply(node, props);
+  return append(node, ...children);
+}
+
+/**
+ * Make an SVG element.
+ * @template {keyof SVGElementTagNameMap} K
+ * @param {K} tag
+ * @param {Props<SVGElementTagNameMap[K]> | null} [props]
+ * @param {Child[]} children
+ * @returns {SVGElementTagNameMap[K]}
+ */
+export function s(tag, props, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  apply(node, props);
+  return append(node, ...children);
+}
+
+/**
+ * Replace everything inside a node.
+ * @template {Element} N
+ * @param {N} node
+ * @param {Child[]} children
+ * @returns {N}
+ */
+export function replace(node, ...children) {
+  node.replaceChildren();
+  return append(node, ...children);
+}
+
+/**
+ * Find an element of index.html by its id.
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`index.html has no element #${id}`);
+  return found;
+}
+
+/**
+ * Link to another site: http(s) only, in a new tab, without a referrer. Any other address is shown as text.
+ * @param {string} url
+ * @param {Child} label
+ */
+export function outsideLink(url, label) {
+  let parsed;
+  try {
+    parsed = new URL(url);
+  } catch {
+    return h("span", { class: "dead-link" }, label);
+  }
+  if (!["http:", "https:"].includes(parsed.protocol)) return h("span", { class: "dead-link", title: url }, label);
+  return h(
+    "a",
+    { href: parsed.href, rel: "noopener noreferrer nofollow", target: "_blank", title: parsed.href },
+    label,
+  );
+}
+
+// Invisible characters that could hide or reorder text: controls, bidirectional overrides, zero-width ones. The control
+// characters are the point of the expression.
+const INVISIBLE =
+  // eslint-disable-next-line no-control-regex
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+
+/**
+ * Write out every invisible character of a text, so that the page shows all that is there.
+ * @param {unknown} text
+ */
+export function visible(text) {
+  return String(text)
+    .replace(/\r\n/g, "\n")
+    .replace(INVISIBLE, (c) => {
+      const code = c.codePointAt(0) ?? 0;
+      return code < 0x20
+        ? String.fromCodePoint(0x2400 + code)
+        : `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
+    });
+}
