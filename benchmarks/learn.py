@@ -62,7 +62,7 @@ def train(config: str, seed: int, steps: int, overrides: list[str]) -> RunDir:
 
 
 def draw(curves: dict[int, dict[str, dict[int, float]]], target: Path) -> None:
-    """One panel a task, one line a seed."""
+    """Draw one panel per task and one line per seed."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -66,7 +66,7 @@ def measure(model: str, name: str, repeats: int) -> dict[str, Any]:
         seed=None,
         logprobs=settings.get("logprobs"),
     )
-    batch = [{"prompt_token_ids": prompt} for prompt in prompts(settings.get("group", 1))]
+    batch: Any = [{"prompt_token_ids": prompt} for prompt in prompts(settings.get("group", 1))]
     engine.generate(batch, asked, use_tqdm=False)
     passes = []
     for _ in range(repeats):

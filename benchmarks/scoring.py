@@ -4,9 +4,9 @@ It scores 2,000 responses of which a tenth hang, crash, leak, raise or flood, an
 
     python benchmarks/scoring.py [--scores 2000] [--workers 2] [--timeout 2] [--steady 20000]
 
-Prints whether every healthy sample was scored right, the wall time that the faults added beside its bound (time-out x
+Prints whether every healthy sample was scored right, the wall time that the faults added next to its bound (time-out x
 ceil(bad / workers)), whether the workers are all alive, and the memory of the pool's processes along the steady run.
-Beside it, the same load on `concurrent.futures.ProcessPoolExecutor` with a time limit on the result, which is what
+Next to it, the same load on `concurrent.futures.ProcessPoolExecutor` with a time limit on the result, which is what
 verl's math_verify uses: how many healthy samples still get their score there. Exit code 1 when a promise is broken.
 """
 

@@ -1,4 +1,4 @@
-"""A training run beside stock verl and beside a bare engine, as ratios in one run.
+"""A training run next to stock verl and next to a bare engine, as ratios in one run.
 
 Trains the same model on the same data twice, one after the other: through `innovator train`, and through verl's own
 `main_ppo` (its sync trainer, replay buffer, agent loop and reward manager; only the CPU platform of this project,
@@ -37,7 +37,7 @@ from omegaconf import OmegaConf
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_actor", "update_weights", "save_checkpoint", "testing")
 WAIT_SECONDS = 1800
 
-STOCK_REWARD = '''"""Verdict of the stock run: is the reference in the response."""
+STOCK_REWARD = '''"""Score the stock run: 1 if the response contains the reference."""
 
 
 def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
@@ -53,7 +53,7 @@ class PeakMemory(threading.Thread):
         self.root, self.bytes, self._over = psutil.Process(root), 0, threading.Event()
 
     def run(self) -> None:
-        """Sample until the thread is told to end."""
+        """Sample until the thread is asked to end."""
         while not self._over.wait(2.0):
             total = 0
             try:
@@ -133,7 +133,7 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
         "unnamed_share": median(lambda row: max(0.0, 1 - named(row) / row["timing_s/step"])),
         "peak_gib": result["peak_gib"],
         "parts": {
-            part: median(lambda row, part=part: row.get(f"timing_s/{part}") or 0.0)
+            part: statistics.median(row.get(f"timing_s/{part}") or 0.0 for row in rows)
             for part in PARTS
             if any(f"timing_s/{part}" in row for row in rows)
         },
@@ -169,7 +169,7 @@ def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     samples = int(config.actor_rollout_ref.rollout.n)
     reward = folder / "stock_reward.py"
     reward.write_text(STOCK_REWARD)
-    for key, value in {
+    changes: dict[str, Any] = {
         "trainer.v1.trainer_mode": "sync",
         "trainer.v1.sampler.custom_sampler.path": None,
         "trainer.v1.sampler.custom_sampler.name": None,
@@ -187,7 +187,8 @@ def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "reward.custom_reward_function.path": str(reward),
         "reward.custom_reward_function.name": "compute_score",
         "algorithm.rollout_correction.bypass_mode": False,
-    }.items():
+    }
+    for key, value in changes.items():
         OmegaConf.update(config, key, value, merge=False, force_add=True)
     OmegaConf.save(config, folder / "stock.yaml")
     metrics = folder / "stock.jsonl"
@@ -209,7 +210,7 @@ def rollout_ratio(options: argparse.Namespace, folder: Path) -> dict[str, float]
     from innovator_rl.rollouts.store import Store
 
     step = int(jsonl(folder / "runs/ours/metrics.jsonl")[-1]["step"])
-    rows = Store(str(folder / "runs/ours")).rollouts(step, texts=True, limit=100_000)
+    rows = Store(str(folder / "runs/ours")).rollouts(step, with_text=True, limit=100_000)
     seconds = next(r["timing_s/gen"] for r in jsonl(folder / "runs/ours/metrics.jsonl") if int(r["step"]) == step)
     inside = sum(int(row["response_tokens"]) for row in rows) / seconds
     job = folder / "bare.json"

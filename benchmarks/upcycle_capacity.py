@@ -7,10 +7,10 @@ Both train on the same tokens, over several seeds.
 1. Pre-train a base model of 0.4 M parameters with its own tokenizer, first on general text, then on general and
    scientific text.
 2. For every seed (data order and router; base model and held-out documents stay the same), continue the base model as a
-   dense model, and upcycle it in the four stages, on as many tokens of the same texts. General text has the same share
+   dense model, and upcycle it in the four stages, on as many tokens of the same text. General text has the same share
    over all stages.
 
-The mixture has 3.1 times the weights and twice the feed-forward width per token, and its router learns from the texts'
+The mixture has 3.1 times the weights and twice the feed-forward width per token, and its router learns from the text's
 labels, which dense training cannot use. Learning rates are equal in the last stage and in dense training, and the best
 for neither; the difference depends on them (docs/results/upcycle.md).
 

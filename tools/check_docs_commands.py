@@ -171,7 +171,7 @@ def _innovator(words: list[str]) -> Iterator[str]:
     """Yield an unknown subcommand, option or file, or arguments that do not fit."""
     import typer
 
-    from innovator_rl.cli.main import app
+    from innovator_rl.cli.main import app, load_command
 
     command: Any = typer.main.get_command(app)
     context = command.context_class(command, info_name="innovator")
@@ -186,7 +186,8 @@ def _innovator(words: list[str]) -> Iterator[str]:
         if name not in known and command.get_command(context, name) is None:
             yield f"unknown command {name!r}: expected one of {', '.join(known)}"
             return
-        command = command.get_command(context, name)
+        top = context.parent is None  # the top level gives names only; its commands are imported when they run
+        command = load_command(name) if top else command.get_command(context, name)
         context = command.context_class(command, info_name=name, parent=context)
     yield from _arguments(command, context, rest)
 

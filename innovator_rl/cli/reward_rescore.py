@@ -70,7 +70,7 @@ def rescore_run(
     pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward] if reward else [])
     with pool, _sink(out) as sink:
         for number, chosen in enumerate(sorted(step or steps), 1):
-            for row, score in rescore(pool, store.rollouts(chosen, kind, texts=True), reward):
+            for row, score in rescore(pool, store.rollouts(chosen, kind, with_text=True), reward):
                 change = comparison.add(row, score)
                 if sink is not None:
                     sink.write(json.dumps(change) + "\n")

@@ -187,7 +187,7 @@ def _overview_lines(run: RunDir, store: Store, facts: dict[str, Any]) -> list[st
         lines += [f"           {name:<44} {value:.6g}" for name, value in sorted(metrics)]
     steps = store.steps()
     if steps:
-        sample = store.rollouts(steps[-1], texts=True, order_by="reward", descending=True, limit=1)
+        sample = store.rollouts(steps[-1], with_text=True, order_by="reward", descending=True, limit=1)
         lines += [
             "",
             f"a response of step {steps[-1]}, the best rewarded:",

@@ -76,7 +76,7 @@ def train_experts(
         str | None, typer.Option(help="Submit every discipline as a job to the Ray cluster at this address.")
     ] = None,
 ) -> None:
-    """Train one coarse expert per discipline beside the frozen base model (stage 1)."""
+    """Train one coarse expert per discipline next to the frozen base model (stage 1)."""
     loaded = load_config(config, settings)
     if discipline is not None and discipline not in loaded.disciplines:
         raise UserError(f"--discipline {discipline!r}: unknown; the configuration has {', '.join(loaded.disciplines)}")

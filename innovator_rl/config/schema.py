@@ -273,5 +273,5 @@ class RunConfig(Section):
 
     @property
     def prompts_per_update(self) -> int:
-        """Groups per optimiser update, the null default resolved."""
+        """Groups per optimizer update, the null default resolved."""
         return self.algorithm.prompts_per_update or self.algorithm.prompts_per_step

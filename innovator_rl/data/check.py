@@ -11,7 +11,7 @@ from innovator_rl.errors import UserError
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The findings about one file.
+    """Represent what a check found in one file.
 
     Attributes:
         path: The file.

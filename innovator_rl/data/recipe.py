@@ -2,7 +2,7 @@
 
 `datasets/NAME/dataset.yaml` and a file in `configs/data/` are the same thing, a recipe: the first describes a folder
 with a sample that ships, the second a build of the full set. A recipe draws its problems from a generated task
-(`task`), from files (`source`, read by `reader`), or, where no source is given, from the sample beside it.
+(`task`), from files (`source`, read by `reader`), or, where no source is given, from the sample next to it.
 """
 
 import difflib
@@ -37,7 +37,7 @@ class Recipe(BaseModel):
     title: str = ""
     domain: str
     reward: str = ""  # the domain's rewarder where empty
-    license: str = Field(validation_alias=AliasChoices("license", "licence"))  # the second: old name
+    license: str = Field(validation_alias=AliasChoices("license", "licence"))  # old name, codespell:ignore licence
     origin: str = ""  # where the full set is available
     style: Style = "full"
     reader: str | None = None

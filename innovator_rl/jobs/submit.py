@@ -102,9 +102,6 @@ def plan_job(
     return Job(config, address, f"{config.name}-{stamp}", entrypoint, runtime_env, package, run.path)
 
 
-plan = plan_job  # alias: old name
-
-
 def absolute_overrides(config: RunConfig, root: Path, package: Upload) -> list[str]:
     """Return `key=value` overrides for relative paths that exist but are not uploaded.
 

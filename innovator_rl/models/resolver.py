@@ -2,7 +2,7 @@
 
 Built-in models are built on first use and cached in `$INNOVATOR_HOME/models` (default `~/.cache/innovator_rl/models`).
 Several processes of one run ask for the same model at once, so a build holds a file lock, writes into a temporary
-folder beside the target and is renamed into place: a reader sees a whole checkpoint or none. A marker has the version
+folder next to the target and is renamed into place: a reader sees a whole checkpoint or none. A marker has the version
 of the builder; a folder of another version is built again.
 """
 

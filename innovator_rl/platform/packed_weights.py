@@ -10,8 +10,8 @@ checkpoint is loaded, and is not meant to be repeated:
   are scrambled.
 
 Both are corrected in the same way: packed copies are renewed at every weight sync instead of being the only copy. The
-parameter keeps the plain weights with its `weight_loader`, whatever multiplies keeps its packed copy beside it, and
-`process_weights_after_loading`, which vLLM calls after loading and verl after each sync, packs anew. The packing itself
+parameter keeps the plain weights with its `weight_loader`, whatever multiplies keeps its packed copy next to it, and
+`process_weights_after_loading`, which vLLM calls after loading and verl after each sync, packs again. The packing itself
 is vLLM's own code, whichever kernel it picks. The price is memory: one more copy of every packed weight.
 
 Embeddings are packed at their first product, because vLLM cannot know beforehand whether one is used as output layer:

@@ -45,7 +45,7 @@ def _mistake(name: str) -> str:
     Empty where it can be resolved.
     """
     try:
-        registry.check(name)
+        registry.require_known(name)
     except UserError as error:
         return str(error)
     return ""

@@ -2,7 +2,7 @@
 
 Full text, previews, repetition and means of the token series need every text and every token. They are read after the
 rollout index, newest step first, one row group at a time, so that a page can be served at once and is completed later.
-Each text is read once (`digested`); the token series are read when the update has been recorded (`measured`).
+Each text is read once (`indexed`); the token series are read when the update has been recorded (`measured`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class BackgroundIndexer:
 
     def progress(self) -> tuple[int, int]:
         """Return the number of responses whose text is indexed, and of all responses."""
-        row = self._index.query("SELECT count(*) FILTER (digested) AS done, count(*) AS total FROM responses")[0]
+        row = self._index.query("SELECT count(*) FILTER (indexed) AS done, count(*) AS total FROM responses")[0]
         return int(row["done"]), int(row["total"])
 
     def restart(self) -> None:
@@ -56,8 +56,8 @@ class BackgroundIndexer:
 
     def _all(self) -> Iterator[None]:
         todo = self._index.query(
-            """SELECT step, kind, attempt, bool_or(NOT digested) AS texts, coalesce(bool_or(kept AND NOT measured), false) AS tokens
-               FROM responses WHERE NOT digested OR (kept AND NOT measured) GROUP BY ALL ORDER BY step DESC"""
+            """SELECT step, kind, attempt, bool_or(NOT indexed) AS texts, coalesce(bool_or(kept AND NOT measured), false) AS tokens
+               FROM responses WHERE NOT indexed OR (kept AND NOT measured) GROUP BY ALL ORDER BY step DESC"""
         )
         for item in todo:
             if item["texts"]:
@@ -67,7 +67,7 @@ class BackgroundIndexer:
 
     def _read_texts(self, step: int, kind: str) -> Iterator[None]:
         rows = self._index.query(
-            "SELECT rid, segment, position FROM responses WHERE step = ? AND kind = ? AND NOT digested", [step, kind]
+            "SELECT rid, segment, position FROM responses WHERE step = ? AND kind = ? AND NOT indexed", [step, kind]
         )
         places = {(row["segment"], row["position"]): row["rid"] for row in rows}
         read: dict[int, float | None] = {}
@@ -85,7 +85,7 @@ class BackgroundIndexer:
         self._mark([row["rid"] for row in rows if row["rid"] not in read])  # damaged: nothing more to learn of them
 
     def _mark(self, rids: list[int], repetition: list[float | None] | None = None) -> None:
-        columns: dict[str, Any] = {"rid": pa.array(rids, pa.int64()), "digested": [True] * len(rids)}
+        columns: dict[str, Any] = {"rid": pa.array(rids, pa.int64()), "indexed": [True] * len(rids)}
         if repetition is not None:
             columns["repetition"] = pa.array(repetition, pa.float32())
         if rids:

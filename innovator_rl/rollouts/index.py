@@ -53,7 +53,7 @@ WITH updates AS (
 ), updated AS (SELECT DISTINCT step, kind FROM new_updates)
 SELECT coalesce(o.rid, {base} + n.number) AS rid, n.* EXCLUDE (number), u.kept, u.drop_reason, u.advantage,
        s.step IS NOT NULL AS updated, o.entropy, o.clip_low, o.clip_high, o.gap, o.repetition,
-       coalesce(o.digested, false) AS digested,
+       coalesce(o.indexed, false) AS indexed,
        coalesce(o.measured, false) AND (o.kept IS NOT DISTINCT FROM u.kept) AS measured
 FROM new_rollouts n
 LEFT JOIN updates u USING (step, kind, prompt_uid, sample_index)
@@ -78,7 +78,7 @@ FROM (
 )
 """
 STORE = """
-SELECT s.* EXCLUDE (drop_reason, updated, digested, measured), g.drop_reason, g.status, s.digested, s.measured
+SELECT s.* EXCLUDE (drop_reason, updated, indexed, measured), g.drop_reason, g.status, s.indexed, s.measured
 FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.step, s.kind, s.rid
 """
 
@@ -155,7 +155,7 @@ class RolloutIndex:
             raise StorageError(f"it has version {version}, expected {INDEX_VERSION}")
         self.fulltext = FullTextIndex(self.directory / "fulltext.sqlite", build)
         if self.fulltext.fresh:
-            cursor.execute("UPDATE responses SET digested = false WHERE digested")
+            cursor.execute("UPDATE responses SET indexed = false WHERE indexed")
 
     def _create_tables(self) -> None:
         cursor = self._connection
@@ -163,7 +163,7 @@ class RolloutIndex:
         self._register("new_rollouts", _numbered([ROLLOUT_SCHEMA.empty_table()]))
         self._register("new_updates", _renamed(UPDATE_SCHEMA.empty_table()))
         nothing = """(SELECT NULL::BIGINT AS rid, NULL::INT AS step, NULL AS kind, NULL::INT AS attempt, NULL AS prompt_uid,
-            NULL::INT AS sample_index, NULL::BOOL AS kept, NULL::BOOL AS digested, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
+            NULL::INT AS sample_index, NULL::BOOL AS kept, NULL::BOOL AS indexed, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
             NULL::FLOAT AS clip_low, NULL::FLOAT AS clip_high, NULL::FLOAT AS gap, NULL::FLOAT AS repetition WHERE false)"""
         cursor.execute(STAGE.format(base=0, old=nothing, once=""))
         cursor.execute(GROUPS)
@@ -280,7 +280,7 @@ class RolloutIndex:
 
         Args:
             table: The column `rid` and the values.
-            columns: The columns to set, of MEASURES or the flags `digested` and `measured`.
+            columns: The columns to set, of MEASURES or the flags `indexed` and `measured`.
         """
         with self._refreshing, self._transaction() as cursor:
             self._register("new_rollouts", table)

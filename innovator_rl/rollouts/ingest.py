@@ -76,7 +76,7 @@ def _read_segment(file: pq.ParquetFile, segment: Segment, name: str, schema: pa.
         found.tables += _shaped(table, 0, segment, name, schema, found)
     except (pa.ArrowException, OSError):
         first = 0
-        for group in range(file.num_row_groups):  # one damaged row group does not hide its neighbours
+        for group in range(file.num_row_groups):  # one damaged row group does not hide its neighbors
             rows = file.metadata.row_group(group).num_rows
             try:
                 table = file.read_row_group(group, columns=present, use_threads=False)

@@ -197,7 +197,7 @@ class Recorder:
                 break
             try:
                 self._enqueue(row, now)
-            except Exception as error:  # a row of the wrong shape is lost, its neighbours are not
+            except Exception as error:  # a row of the wrong shape is lost, its neighbors are not
                 self._count_rejected(error)
         excess = sum(map(len, self._pending.values())) - 3 * self._queue_rows
         for key in list(self._pending):

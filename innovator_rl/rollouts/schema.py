@@ -6,7 +6,7 @@ Three datasets share the key (step, prompt_uid, sample, attempt):
 - `tokens/`: token ids and the rollout engine's log-probabilities, kept apart because they are read one at a time;
 - `updates/`: what the update made of it: kept or dropped and why, advantage, per-token ratio and clipping.
 
-Columns are only ever added; readers fill what an older file lacks with null. A file's name tells which responses it
+Columns are only ever added; readers fill what an older file lacks with null. A file's name states which responses it
 contains, `KIND-aATTEMPT-WRITER-TOKEN-SEQ.parquet`, so a reader picks the newest attempt without opening anything.
 """
 
@@ -28,7 +28,7 @@ DROP_REASONS = ("all_correct", "all_wrong", "all_equal", "unscored", "failed", "
 """Why a group was not trained on; `all_equal`: one value for all, neither right nor wrong; `surplus`: more than the step needed."""
 SCORED = "coalesce(nullif(outcome, ''), 'scored') = 'scored'"
 """SQL: whether a response is scored. Averages are over the scored ones, as the trainer's are."""
-STORED_DROP_REASON = "CASE drop_reason WHEN 'unjudged' THEN 'unscored' ELSE drop_reason END"
+STORED_DROP_REASON = "CASE drop_reason WHEN 'unjudged' THEN 'unscored' ELSE drop_reason END"  # prose: allow unjudged
 """SQL: a recorded drop reason under its current name; earlier versions wrote `unjudged`."""
 DROP_REASON = f"""CASE
     WHEN bool_or(kept) THEN '' WHEN count(kept) > 0 THEN coalesce(max(nullif({STORED_DROP_REASON}, '')), '')

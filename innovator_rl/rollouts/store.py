@@ -2,11 +2,11 @@
 
 The run may be live, finished or crashed. Every result is about the newest attempt of each step, training and validation
 separately. Lists of responses leave out the text columns by default, because they are nearly all of the bytes; with
-`texts=True` they are fetched in a second pass for the rows that are returned.
+`with_text=True` they are fetched in a second pass for the rows that are returned.
 
     store = Store("runs/demo")
     store.groups(step=12)                       # one dictionary per prompt: rewards, kept or dropped and why
-    store.group(step=12, prompt_uid="...")      # its responses, texts included
+    store.group(step=12, prompt_uid="...")      # its responses, text included
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Store:
         self,
         steps: int | Iterable[int] | None = None,
         kind: str = "train",
-        texts: bool = False,
+        with_text: bool = False,
         order_by: str | Sequence[str] = KEY,
         descending: bool = False,
         limit: int | None = None,
@@ -65,7 +65,7 @@ class Store:
         Args:
             steps: A step, several, or None for all.
             kind: `train` or `validation`.
-            texts: Whether to include prompt, response and the other text columns.
+            with_text: Whether to include prompt, response and the other text columns.
             order_by: Columns to sort by.
             descending: Whether to sort in descending order.
             limit: The largest number of rows.
@@ -88,11 +88,11 @@ class Store:
             kind,
             list(where.values()),
         )
-        return self._with_texts(rows, kind) if texts else rows
+        return self._with_texts(rows, kind) if with_text else rows
 
     def group(self, step: int, prompt_uid: str, kind: str = "train") -> list[Row]:
         """Return one prompt's responses with text columns, best reward first."""
-        rows = self.rollouts(step, kind, texts=True, order_by="sample", prompt_uid=prompt_uid)
+        rows = self.rollouts(step, kind, with_text=True, order_by="sample", prompt_uid=prompt_uid)
         return sorted(rows, key=lambda row: -(row["reward"] if row["reward"] is not None else float("-inf")))
 
     def groups(self, steps: int | Iterable[int] | None = None, kind: str = "train") -> list[Row]:

@@ -151,7 +151,7 @@ class FairRequestQueue:
 def _cancel_pending(item: QueuedRequest) -> None:
     """End a wait for good.
 
-    A future that was tried once is running and cannot be cancelled.
+    A future that was tried once is running and cannot be canceled.
     """
     if not item.future.cancel():
         item.future.set_exception(CancelledError())

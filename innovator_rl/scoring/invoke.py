@@ -140,7 +140,7 @@ def normalize(result: object) -> Score:
     """Convert what a rewarder returned into a `Score`.
 
     A number is its own value and correct from 1 upwards; a bool is 1 or 0; None abstains. Anything else, NaN and
-    infinities are `bad_result`. Texts that are too long are cut here, so that no response can flood the pipe or the
+    infinities are `bad_result`. Text that is too long is cut here, so that no response can flood the pipe or the
     record.
     """
     if result is None:

@@ -15,7 +15,7 @@ and `ascore` waits.
 
 Why not a process-pool library: one dead worker breaks `concurrent.futures` for good. pebble kills and restarts workers,
 but it notices a worker that exits quietly only at the request's deadline, breaks when an idle worker dies, and imports
-the science libraries anew for each restart (seconds where a fork of a warm server takes milliseconds). It also pickles
+the science libraries again for each restart (seconds where a fork of a warm server takes milliseconds). It also pickles
 results, which a rewarder's SymPy object must never be.
 """
 
@@ -217,7 +217,7 @@ class ScoringPool:
         self._handles.append(handle)
         try:
             while (item := self._queue.take(handle, reserved_for)) is not None:
-                # A request that failed once is running already; only a new one can have been cancelled by its caller.
+                # A request that failed once is running already; only a new one can have been canceled by its caller.
                 if item.failed_worker is None and not item.future.set_running_or_notify_cancel():
                     self._queue.finish(item, reserved_for)
                     continue

@@ -120,9 +120,6 @@ def require_known(name: str) -> None:
         target(part)
 
 
-check = require_known  # alias: old name
-
-
 def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     """Import a rewarder and return it ready to be called.
 
@@ -239,7 +236,7 @@ def source(rewarder: Rewarder) -> Path | None:
 def version(rewarder: Rewarder) -> str:
     """Return a loaded rewarder's version.
 
-    It combines the rewarder's own attribute `version`, if any, with a digest of its package's source: two runs with the
+    It combines the rewarder's own attribute `version`, if any, with a hash of its package's source: two runs with the
     same version were scored by the same code.
     """
     if isinstance(rewarder, CompositeCallable):

@@ -110,6 +110,3 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Return whether two scores differ in value, correctness, outcome or reason."""
     same = all(old[name] == new[name] for name in ("correct", "outcome", "reason"))
     return not same or abs((old["value"] or 0.0) - new["value"]) > TOLERANCE * max(1.0, abs(new["value"]))
-
-
-judged = rescore  # alias: old name

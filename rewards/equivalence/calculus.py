@@ -163,8 +163,8 @@ def _derivative(valuer: Valuer, at: Callable[[Any], Any], name: str) -> Any:
     """Return a five-point central difference; its error is about 10^-32."""
     with mpmath.extradps(40):
         step = mpmath.mpf(10) ** -8
-        centre = valuer.value(Node("symbol", (), name))
-        near, far = at(centre + step) - at(centre - step), at(centre + 2 * step) - at(centre - 2 * step)
+        center = valuer.value(Node("symbol", (), name))
+        near, far = at(center + step) - at(center - step), at(center + 2 * step) - at(center - 2 * step)
         return (8 * near - far) / (12 * step)
 
 

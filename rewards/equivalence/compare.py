@@ -291,8 +291,8 @@ def _without_label(gold: str, predicted: str) -> tuple[str, str]:
             plain.append(text[point.end() :])
             continue
         sides = split_top(text, "=")
-        labelled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
-        plain.append(sides[1] if labelled else text)
+        labeled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
+        plain.append(sides[1] if labeled else text)
     return plain[0], plain[1]
 
 

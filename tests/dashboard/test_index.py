@@ -119,23 +119,23 @@ def test_what_is_read_once_is_not_read_again(tmp_path: Path) -> None:
     index = RolloutIndex(run)
     index.refresh()
     read_everything(index)
-    row = index.query(
-        "SELECT entropy, clip_low, clip_high, gap, repetition, digested, measured FROM responses LIMIT 1"
-    )[0]
+    row = index.query("SELECT entropy, clip_low, clip_high, gap, repetition, indexed, measured FROM responses LIMIT 1")[
+        0
+    ]
     assert row == {
         "entropy": pytest.approx(0.4),
         "clip_low": pytest.approx(1 / 3),
         "clip_high": pytest.approx(1 / 3),
         "gap": pytest.approx(0.5 / 3),
         "repetition": pytest.approx(0.0),
-        "digested": True,
+        "indexed": True,
         "measured": True,
     }
     record(run, 1, groups=1, samples=5)
     index.refresh()
-    assert count(index, "digested AND measured") == 16
+    assert count(index, "indexed AND measured") == 16
     read_everything(index)
-    assert count(index, "digested AND measured") == 17
+    assert count(index, "indexed AND measured") == 17
     index.close()
 
 
@@ -147,11 +147,11 @@ def test_a_step_that_was_left_half_way_goes_on_with_its_other_half(tmp_path: Pat
     indexer = BackgroundIndexer(index, SegmentReader(run))
     assert indexer.work()
     indexer.restart()
-    first = count(index, "digested")
+    first = count(index, "indexed")
     assert 0 < first < 1200
     assert len(index.fulltext.search("answer")) == first
     read_everything(index)
-    assert count(index, "digested") == len(index.fulltext.search("answer")) == 1200
+    assert count(index, "indexed") == len(index.fulltext.search("answer")) == 1200
     index.close()
 
 

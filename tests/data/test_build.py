@@ -64,7 +64,7 @@ def test_split_fills_both_sides_and_keeps_groups_together() -> None:
 def test_duplicates_and_contradictions_are_counted(tmp_path: Path) -> None:
     source = lines(
         tmp_path / "own.jsonl",
-        {"q": "1 + 1?", "a": "2"}, {"q": "1 + 1?", "a": "2"}, {"q": "x?", "a": "1"}, {"q": "x?", "a": "2"},
+        {"q": "1 + 1?", "a": "2"}, {"q": " 1  +\t1?\n", "a": "2"}, {"q": "x?", "a": "1"}, {"q": "x?", "a": "2"},
         {"q": "2 + 2?", "a": "4"}, {"q": "", "a": "4"},
     )  # fmt: skip
     recipe = Recipe(

@@ -159,6 +159,7 @@ def test_a_dead_engine_ends_the_step_with_its_error(monkeypatch: pytest.MonkeyPa
         run(Queue(lambda n: None, batch=8), monkeypatch)
 
 
+@pytest.mark.timeout(30)  # without its check it waits forever
 def test_a_group_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
     queue = Queue(lambda n: "never" if n == 5 else mixed(n), batch=8)

@@ -1,4 +1,4 @@
-"""Made models: reproducible files, safe parallel builds, and shapes that vLLM's CPU path accepts."""
+"""Built-in models: reproducible files, safe parallel builds, and shapes that vLLM's CPU path accepts."""
 
 import hashlib
 import json

@@ -266,7 +266,7 @@ def test_no_returned_value_makes_the_row_unusable(grade: Grade, value: str) -> N
 
 
 def test_a_value_cannot_keep_the_data_sets_code_busy(grade: Grade) -> None:
-    """The judge's and the check's time is the solution's, and its end no reason for another try."""
+    """The time of `judge` and of the check is the solution's, and its end no reason for another try."""
     busy = "    while value > 0:\n        value += 1\n    return True\n"
     forms = [
         {"type": "call", "cases": [{"args": [], "expected": 0}], "judge": f"def judge(a, k, value, e):\n{busy}"},

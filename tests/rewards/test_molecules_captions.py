@@ -32,7 +32,7 @@ reward = Mol2Caption()
 
 @lru_cache(maxsize=1)
 def published() -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """A model's captions beside the references, and the figures published for them."""
+    """A model's captions next to the references, and the figures published for them."""
     with gzip.open(FOLDER / "mol_instruct_predictions.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     text = (FOLDER / "mol_instruct_published_metrics.txt").read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ def test_the_store_reads_every_step(run: RunDir) -> None:
     store = Store(run.path)
     assert store.steps() == [1, 2, 3]
     assert all(row["attempt"] == 2 for row in store.rollouts([2, 3]))
-    row = store.rollouts(3, texts=True, prompt_uid="unscored")[0]
+    row = store.rollouts(3, with_text=True, prompt_uid="unscored")[0]
     assert (row["response"], row["kept"], row["drop_reason"]) == ("no score", False, "unscored")
     assert {row["drop_reason"]: row["groups"] for row in store.dropped(3)}["unscored"] == 1
     figures = domain_figures(store, 3)

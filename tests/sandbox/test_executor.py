@@ -1,4 +1,4 @@
-"""The engine: runs that share nothing, limits and how each is told, faults of the sandbox itself, many at once."""
+"""The engine: runs that share nothing, limits and how each is reported, faults of the sandbox itself, many at once."""
 
 import os
 import signal

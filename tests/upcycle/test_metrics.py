@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upcycle.data.packing import NO_LABEL
+from upcycle.model.moe_layers import Routing
 from upcycle.training.losses import (
     balance_loss,
     balance_terms,
@@ -16,7 +17,9 @@ from upcycle.training.losses import (
     expert_targets,
     z_sum,
 )
+from upcycle.training.objectives import LossWeights, MixtureObjective
 from upcycle.training.router_metrics import count_choices, router_figures
+from upcycle.training.trainer import BatchTotals
 
 LONG_NAME = ("physics", "chemistry")
 SPLIT, EXPERTS, NULL = 2, 4, 1
@@ -98,6 +101,24 @@ def test_parts_of_a_batch_add_up_to_its_balance_loss(cut: int, seed: int) -> Non
         for part in (slice(0, cut), slice(cut, 6))
     ]
     assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-5)
+
+
+def test_the_ranks_add_up_to_the_balance_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rank knows its own tokens; what sums over ranks is replaced by the counts of the whole batch."""
+    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(3))
+    selected, discipline = logits.topk(2).indices, torch.tensor([0, 1, 0, -1, 1, 1, 0, 0])
+    objective = MixtureObjective(LossWeights(balance=1.0), LONG_NAME, SPLIT, "null")
+    count = torch.tensor(8.0)
+    totals = BatchTotals(labels=count, tokens=count, science=torch.tensor(7.0))
+
+    def share(part: slice) -> float:
+        routing = [Routing(logits[part], selected[part], torch.zeros(0))]
+        return float(objective._router_terms(routing, discipline[part], totals)["balance"])
+
+    whole = share(slice(None))
+    counts = balance_terms(logits[discipline >= 0], selected[discipline >= 0], EXPERTS)[0][None]
+    monkeypatch.setattr("upcycle.training.objectives.add_over_ranks", lambda _own: counts)
+    assert share(slice(0, 3)) + share(slice(3, 8)) == pytest.approx(whole, rel=1e-5)
 
 
 def test_null_experts_carry_no_balance() -> None:

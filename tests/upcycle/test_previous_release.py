@@ -191,7 +191,8 @@ def test_the_report_reads_metrics_under_their_old_names(tmp_path: Path) -> None:
     config = load(tmp_path / "old.yaml", [f"runs_dir={tmp_path}"])
     folder = tmp_path / "small.route"
     folder.mkdir()
-    lines = [{"step": step, "val/loss/physics": 2.0, "val/router/specialisation": 0.25 + step / 4} for step in (0, 1)]
+    old = "val/router/specialisation"  # codespell:ignore specialisation
+    lines = [{"step": step, "val/loss/physics": 2.0, old: 0.25 + step / 4} for step in (0, 1)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert len(read_metrics(folder / "metrics.jsonl")) == 2
     before, after = report.measured_stages(config)

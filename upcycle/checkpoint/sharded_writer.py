@@ -1,6 +1,6 @@
 """Write a source as a checkpoint folder shard by shard, or only compute it.
 
-Readers can rely on three things. A shard exists under its name only when it is complete (written beside it, synced,
+Readers can rely on three things. A shard exists under its name only when it is complete (written next to it, synced,
 renamed); the index follows the last shard; and config.json comes last of all, so a folder that looks like a checkpoint
 is one. A journal of finished shards with their checksums lets an interrupted write continue, also after kill -9. It
 belongs to one layout of files and to the inputs with which it began.

@@ -1,8 +1,8 @@
 """Describe a model's architecture, its shape in one of three kinds and tensors.
 
 - `dense`: the base model itself.
-- `induced`: beside every frozen feed-forward network (`shared_expert`) one trained coarse copy (`expert`).
-- `mixture`: beside every `shared_expert` a router (`gate`) and the fine experts as fused 3-D tensors (`experts`).
+- `induced`: next to every frozen feed-forward network (`shared_expert`) one trained coarse copy (`expert`).
+- `mixture`: next to every `shared_expert` a router (`gate`) and the fine experts as fused 3-D tensors (`experts`).
 
 The training format is a folder of safetensors with these tensors and the model's `ModelSpec` as `upcycle.json`. It has
 no `config.json`, so that no library takes an unfinished mixture for a dense model. This module does not import torch,
@@ -38,7 +38,7 @@ class ModelSpec:
         kind: Dense, induced or mixture.
         disciplines: The disciplines in the order of their experts.
         split: Fine experts per discipline, m.
-        top_k: Experts per token, beside the shared one.
+        top_k: Experts per token, in addition to the shared one.
         gating: How gates follow from the router's logits.
         routed_scale: Factor on the sum of the chosen experts.
         null_experts: Experts whose weights are zero.
@@ -275,12 +275,12 @@ def _attention_shapes(spec: ModelSpec, root: str) -> Iterator[tuple[str, tuple[i
     yield f"{root}.self_attn.o_proj.weight", (h, q)
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
+def read_json(path: Path, fix: str) -> dict[str, Any]:
     """Read a JSON object from a file.
 
     Args:
         path: The file.
-        remedy: What the message advises if the file cannot be used.
+        fix: What the message advises if the file cannot be used.
 
     Raises:
         UserError: If the file is missing or holds no JSON object.
@@ -288,11 +288,11 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {remedy}") from None
+        raise UserError(f"{path}: no such file; {fix}") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error}); {remedy}") from None
+        raise UserError(f"{path}: cannot be read as JSON ({error}); {fix}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no JSON object; {remedy}")
+        raise UserError(f"{path}: holds no JSON object; {fix}")
     return content
 
 

@@ -2,7 +2,7 @@
 
 One file names the variants, and one command trains them all on the same token budget.
 
-    base: tiny.yaml                 # an upcycling configuration, beside this file
+    base: tiny.yaml                 # an upcycling configuration, next to this file
     variants:
       innovator: {}
       coarse-2: {groups: 2, settings: {mixture.split: 2, mixture.top_k: 2}}
@@ -77,7 +77,7 @@ class AblationVariant(Section):
 class AblationConfig(Section):
     """Contents of a file of variants."""
 
-    base: str = Field(min_length=1, description="Upcycling configuration that the variants change, beside this file.")
+    base: str = Field(min_length=1, description="Upcycling configuration that the variants change, next to this file.")
     variants: dict[str, AblationVariant] = Field(min_length=1, description="Variants by name.")
 
 

@@ -136,7 +136,7 @@ def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[Sta
 
 
 def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
-    """Write a model in the training format, with the base model's tokenizer beside it."""
+    """Write a model in the training format, with the base model's tokenizer next to it."""
     names = [name for name, _ in tensor_shapes(model.spec)]
     tokenizer = [context.base_model / name for name in TOKENIZER_FILES]
 
@@ -271,7 +271,7 @@ def evaluation(
 ) -> Callable[[], dict[str, float]]:
     """Return a function that computes held-out metrics of `model` on `names`.
 
-    By default these are all text.
+    By default it covers all disciplines and general text.
     """
     ids = {name: number for name, number in context.ids.items() if names is None or name in names}
     return partial(

@@ -21,7 +21,7 @@ TRAINED = {  # parts of the parameter names that learn
 
 
 def train_joint(config: UpcycleConfig) -> Path:
-    """Train runs/NAME/route on all texts and return the folder runs/NAME/integrate."""
+    """Train runs/NAME/route on all text and return the folder runs/NAME/integrate."""
     return train_once(config, "train_joint", build_trainer)
 
 

@@ -19,7 +19,7 @@ from upcycle.data.packing import GENERAL
 from upcycle.stages.common import stage_run
 
 LOSS = "val/loss/"
-RENAMED_METRICS = {"val/router/specialisation": "val/router/specialization"}
+RENAMED_METRICS = {"val/router/specialisation": "val/router/specialization"}  # codespell:ignore specialisation
 """Metrics of runs that earlier releases recorded, and their names today."""
 PANELS_ABREAST = 4
 ROUTER = {

@@ -97,7 +97,7 @@ def _part(
 
 
 def _tables(routing: list[Any], batch: Batch, disciplines: int) -> torch.Tensor:
-    labelled = (batch.labels != NO_LABEL).flatten()
-    discipline = batch.discipline[:, None].expand_as(batch.tokens).flatten()[labelled]
+    labeled = (batch.labels != NO_LABEL).flatten()
+    discipline = batch.discipline[:, None].expand_as(batch.tokens).flatten()[labeled]
     slots = routing[0].logits.shape[1]
-    return torch.stack([count_choices(r.selected[labelled], discipline, disciplines, slots) for r in routing])
+    return torch.stack([count_choices(r.selected[labeled], discipline, disciplines, slots) for r in routing])

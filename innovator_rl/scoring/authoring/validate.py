@@ -133,7 +133,7 @@ def _beside(name: str, source: str) -> Path | None:
 def _cases(report: Report, file: Path | None) -> list[Case]:
     if file is None:
         report.problem(
-            "golden", "no golden cases", "write golden.jsonl beside the rewarder: full, zero and malformed cases"
+            "golden", "no golden cases", "write golden.jsonl next to the rewarder: full, zero and malformed cases"
         )
         return []
     cases = read(file)
@@ -177,12 +177,12 @@ def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe], content:
         if score.seconds > report.slowest_probe[1]:
             report.slowest_probe = (trick.name, score.seconds)
         if score.outcome == "error":
-            report.problem(part, score.reason, f"never fail on a response: {trick.remedy}")
+            report.problem(part, score.reason, f"never fail on a response: {trick.fix}")
         elif score.correct or score.value > NOTHING:
             earned[trick.name].add(_meaning(trick.request.answer))
             if content and (not trick.blind or len(earned[trick.name]) > 1):
                 seen = f"{trick.request.response[-80:]!r} earned {score.value:g} ({score.reason}, read {score.extracted!r})"
-                report.problem(part, seen, trick.remedy)
+                report.problem(part, seen, trick.fix)
         elif score.seconds > SLOW_SECONDS:
             seen = f"took {score.seconds:.1f} s"
             report.problem(part, seen, "cap sizes, nesting, exponents before parsing", "warn")

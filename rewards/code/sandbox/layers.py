@@ -29,7 +29,7 @@ Level = Literal["strict", "standard", "none"]
 PROPERTIES: dict[str, str] = {
     "network": "no connection to anything: loopback, other hosts, sockets of this machine",
     "files": "no file of this machine read or written, but the interpreter's own",
-    "processes": "no other process seen, signalled or traced",
+    "processes": "no other process seen, signaled or traced",
     "calls": "no new namespaces, mounts, tracing, keyrings, io_uring or foreign programs",
     "memory": "one bound on the memory of all of a program's processes together",
     "count": "a bound on the number of its processes",
