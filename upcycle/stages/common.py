@@ -136,7 +136,7 @@ def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[Sta
 
 
 def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
-    """Write a model in the training format, with the base model's tokenizer next to it."""
+    """Write a model in the training format, next to the base model's tokenizer."""
     names = [name for name, _ in tensor_shapes(model.spec)]
     tokenizer = [context.base_model / name for name in TOKENIZER_FILES]
 
