@@ -135,7 +135,7 @@ def usage_message(error: Any) -> str:
     if option is not None and context is not None and hasattr(error, "possibilities"):
         options = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
         return unknown("option", option, [*options, "--help"])
-    text = " ".join(error.format_message().split()).rstrip(".")
+    text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     where = f"; see `{context.command_path} --help`" if context is not None else ""
     return f"{text[:1].lower()}{text[1:]}{where}"
 

@@ -32,7 +32,7 @@ SHUTDOWN_SECONDS = 3
 
 
 def dashboard(
-    runs_dir: Annotated[str, typer.Argument(metavar="[RUNS_DIR]", help="Folder of run directories.")] = "runs",
+    runs_dir: Annotated[str, typer.Argument(metavar="RUNS_DIR", help="Folder of run directories.")] = "runs",
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: any free one.")] = 8000,
     demo: Annotated[bool, typer.Option("--demo", help="Include synthetic demo runs.")] = False,

@@ -18,7 +18,12 @@ app = make_app("Build, inspect and validate training data.")
 @app.command("build")
 def build_command(
     recipe: Annotated[
-        str, typer.Argument(help="The name of a dataset, or a recipe file (.yaml).", autocompletion=completion.datasets)
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="The name of a dataset, or a recipe file (.yaml).",
+            autocompletion=completion.datasets,
+        ),
     ],
     source: Annotated[
         Path | None, typer.Option(help="File or folder of the full set; the shipped sample if absent.")
@@ -61,6 +66,7 @@ def show_command(
     what: Annotated[
         str | None,
         typer.Argument(
+            metavar="DATA",
             help="A Parquet file, a built corpus or the name of a dataset; without it, the datasets are listed.",
             autocompletion=completion.datasets,
         ),
@@ -110,7 +116,7 @@ def show_command(
 
 @app.command("check")
 def check_command(
-    file: Annotated[Path, typer.Argument(help="A Parquet file or a built corpus.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A Parquet file or a built corpus.")],
     model: Annotated[str | None, typer.Option(help="Measure prompts with the tokenizer of this model.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Report prompts longer than this.")] = None,
     against: Annotated[Path | None, typer.Option(help="Report prompts that are also in this file.")] = None,
@@ -144,7 +150,9 @@ def check_command(
 
 @app.command("layout")
 def layout_command(
-    file: Annotated[Path, typer.Argument(help="JSON: {name, pages, blocks: [{page, bbox, type, text}]}.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON: {name, pages, blocks: [{page, bbox, type, text}]}.")
+    ],
     out: Annotated[Path, typer.Option(help="File for the document with its blocks in order.")],
 ) -> None:
     """Put the blocks of a document's pages in reading order."""

@@ -43,7 +43,7 @@ def list_rewarders() -> None:
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the reward: a-z, 0-9 and _.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the reward: a-z, 0-9 and _.")],
     directory: Annotated[Path, typer.Option("--dir", help="Folder in which the package is written.")] = Path("."),
 ) -> None:
     """Write a package with a rewarder, golden cases and a test, which passes `check`."""
@@ -61,6 +61,7 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
+            metavar="NAME",
             help="An installed name, module:attribute, path.py:attribute, or the folder of a package.",
             autocompletion=completion.rewarders,
         ),

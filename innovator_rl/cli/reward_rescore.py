@@ -25,6 +25,7 @@ from innovator_rl.cli.parameters import (
     Timeout,
     Workers,
 )
+from innovator_rl.cli.reward_score import open_for_writing
 from innovator_rl.errors import UserError
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.run_dir import resolve_runs_dir
@@ -188,7 +189,7 @@ class _sink:
         self.file: IO[str] | None = None
 
     def __enter__(self) -> IO[str] | None:
-        self.file = self.path.open("w", encoding="utf-8") if self.path else None
+        self.file = open_for_writing(self.path) if self.path else None
         return self.file
 
     def __exit__(self, *_: object) -> None:

@@ -20,7 +20,9 @@ PROGRESS_ROWS = 200
 def score_file(
     file: Annotated[
         Path,
-        typer.Argument(help="JSON lines with `response` and `answer`; `prompt`, `info`, `data_source` where used."),
+        typer.Argument(
+            metavar="FILE", help="JSON lines with `response` and `answer`; `prompt`, `info`, `data_source` where used."
+        ),
     ],
     reward: Rewarder,
     out: Annotated[Path | None, typer.Option("--out", help="File for the scores; standard output if absent.")] = None,
@@ -35,7 +37,7 @@ def score_file(
     requests = [score_request(row, reward) for row in rows]
     pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward])
     errors = 0
-    with pool, out.open("w", encoding="utf-8") if out else _stdout() as sink:
+    with pool, open_for_writing(out) if out else _stdout() as sink:
         for done, (row, score) in enumerate(zip(rows, pool.map(requests), strict=True), 1):
             sink.write(json.dumps(_result(row, score)) + "\n")
             errors += score.outcome == "error"
@@ -44,6 +46,19 @@ def score_file(
     if errors:
         typer.echo(f"{errors} of {len(rows)} rows ended as errors; each row has its reason", err=True)
         raise typer.Exit(3)
+
+
+def open_for_writing(path: Path) -> IO[str]:
+    """Open a text file for writing, and make its folder.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be written: {error.strerror}; choose another file") from error
 
 
 class _stdout:

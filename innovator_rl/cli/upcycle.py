@@ -118,7 +118,10 @@ app.command("dry-run")(dry_run_export)
 
 @app.command("ablation")
 def run_ablation(
-    config: Annotated[Path, typer.Argument(help="A file of variants (.yaml), such as configs/upcycle/ablations.yaml.")],
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG", help="A file of variants (.yaml), such as configs/upcycle/ablations.yaml."),
+    ],
     settings: Settings = None,
 ) -> None:
     """Train every variant of a file on the same token budget and print the table."""

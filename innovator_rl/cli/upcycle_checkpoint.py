@@ -94,7 +94,9 @@ def dry_run_export(
 
 
 def verify_checkpoint(
-    config: Annotated[Path | None, typer.Argument(help="The configuration whose export is verified.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="The configuration whose export is verified.")
+    ] = None,
     settings: Settings = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint folder; without a configuration only its form is checked.")

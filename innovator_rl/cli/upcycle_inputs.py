@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from innovator_rl.cli import completion
 from innovator_rl.errors import UserError
 
 if TYPE_CHECKING:
     from upcycle.checkpoint.verify import Check
     from upcycle.config.schema import UpcycleConfig
 
-Config = Annotated[Path, typer.Argument(help="A YAML file, or the name of one in configs/upcycle.")]
-Settings = Annotated[list[str] | None, typer.Argument(help="Settings to change: key=value ...")]
+Config = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A YAML file, or the name of one in configs/upcycle.",
+        autocompletion=completion.configurations("upcycle"),
+    ),
+]
+Settings = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings to change, as key=value.")]
 Ranks = Annotated[int, typer.Option(min=1, help="Processes on this machine, started with torchrun.")]
 FAILED_CHECK = 3  # exit code
 

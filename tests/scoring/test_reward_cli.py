@@ -82,3 +82,11 @@ def test_every_rewarder_survives_odd_text(name: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["score", write(tmp_path / "in.jsonl", rows), "--reward", name])
     assert result.exit_code == 0, result.output
     assert not any(json.loads(line)["correct"] for line in result.stdout.splitlines())
+
+
+def test_an_output_file_that_cannot_be_written_is_a_users_mistake(tmp_path: Path) -> None:
+    rows = write(tmp_path / "in.jsonl", [{"response": "1", "answer": "1"}])
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(app, ["score", rows, "--reward", "math", "--out", str(tmp_path / "file" / "out.jsonl")])
+    assert isinstance(result.exception, UserError)
+    assert "cannot be written" in str(result.exception)
