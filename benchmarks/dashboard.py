@@ -1,4 +1,6 @@
-"""Measure the dashboard on runs of 10,000, 100,000 and 1,000,000 responses, and the Parquet files without an index.
+"""Measure the dashboard on runs of 10,000, 100,000 and 1,000,000 responses.
+
+The same queries on the Parquet files without an index are measured next to it.
 
     python -m benchmarks.dashboard                        all three, in a temporary folder (2 GB free), deleted afterwards
     python -m benchmarks.dashboard --sizes 10000 --word-seconds 30
@@ -35,7 +37,10 @@ REPEATS = 40
 
 
 def write_run(run: Path, rows: int, each: int) -> None:
-    """Write a run of `rows` responses of `each` paragraphs, 8,000 per step; the last step has 8,000-token series."""
+    """Write a run of `rows` responses of `each` paragraphs, 8,000 per step.
+
+    The last step has 8,000-token series.
+    """
     generator = random.Random(0)
     words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(2, 9))) for _ in range(20_000)]
     weights = [1 / (rank + 1) for rank in range(len(words))]
@@ -123,7 +128,10 @@ def timed(into: dict[str, Any], name: str) -> Iterator[None]:
 
 
 def repeated(call: Callable[[int], object], repeats: int = REPEATS) -> dict[str, float]:
-    """Return median and 95th percentile of the wall time, and the mean CPU time, in milliseconds."""
+    """Return median, 95th percentile and mean CPU time of a call in ms.
+
+    The first two are of the wall time.
+    """
     walls, cpu = [], time.process_time()
     for i in range(repeats):
         began = time.monotonic()

@@ -1,4 +1,6 @@
-"""How fast vLLM generates on this machine's CPU, and what the choices of dtype, packing and sampling cost: tokens per second in one run.
+"""Measure how fast vLLM generates on this machine's CPU, in tokens per second.
+
+One run compares the choices of dtype, packing and sampling.
 
 Each configuration is an engine in a process of its own, one after another: the same model, 32 prompts of about 40
 tokens, 48 tokens each, no compilation, as in a training run. `float32` uses the project's plugin, which keeps packed
@@ -40,7 +42,10 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 
 
 def prompts(group: int) -> list[list[int]]:
-    """Token ids, `group` equal prompts in a row, as GRPO asks for them; the same for every configuration."""
+    """Token ids, `group` equal prompts in a row, as GRPO asks for them.
+
+    The same for every configuration.
+    """
     return [[(7 * place + 131 * (number // group)) % 20000 + 100 for place in range(40)] for number in range(PROMPTS)]
 
 
@@ -77,7 +82,10 @@ def measure(model: str, name: str, repeats: int) -> dict[str, Any]:
 
 
 def in_a_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Run one configuration in a fresh process: an engine's plugins and threads are settled once per process."""
+    """Run one configuration in a fresh process.
+
+    An engine's plugins and threads are settled once per process.
+    """
     settings = CONFIGURATIONS[name]
     environment = {
         **os.environ,

@@ -1,4 +1,6 @@
-"""The scoring engine under faults: 2,000 scores of which a tenth hang, crash, leak, raise or flood; then 20,000 more.
+"""Measure the scoring engine under faults.
+
+It scores 2,000 responses of which a tenth hang, crash, leak, raise or flood, and then 20,000 more.
 
     python benchmarks/scoring.py [--scores 2000] [--workers 2] [--timeout 2] [--steady 20000]
 
@@ -53,7 +55,10 @@ FAULTS = {  # what each may be scored with: on a busy machine 10 GB and 100 MB c
 
 
 def workload(scores: int, seed: int = 0) -> list[str]:
-    """Responses, one in ten a fault, each kind equally often, in random order; the right answer is always `yes`."""
+    """Responses, one in ten a fault, each kind equally often, in random order.
+
+    The right answer is always `yes`.
+    """
     kinds = list(FAULTS)
     responses = [kinds[i // 10 % len(kinds)] if i % 10 == 0 else ("yes", "no")[i % 2] for i in range(scores)]
     random.Random(seed).shuffle(responses)
@@ -103,7 +108,10 @@ def with_faults(pool: ScoringPool, rewarder: str, scores: int, timeout: float, w
 
 
 def steady(pool: ScoringPool, rewarder: str, scores: int) -> bool:
-    """Memory along a long run of healthy samples: the second half must not stand above the first."""
+    """Measure memory along a long run of healthy samples.
+
+    The second half must not stand above the first.
+    """
     seen: list[float] = []
     chunk = max(1, scores // 10)
     for _ in range(10):

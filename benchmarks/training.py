@@ -73,7 +73,10 @@ class PeakMemory(threading.Thread):
 
 
 def run(command: list[str], log: Path, environment: dict[str, str], rows: Callable[[], list[dict[str, Any]]]) -> dict:
-    """Run a training command to its end; seconds to the end of step 1, its metrics by step, its peak memory."""
+    """Run a training command to its end.
+
+    Seconds to the end of step 1, its metrics by step, its peak memory.
+    """
     started, first = time.monotonic(), None
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment})
@@ -200,7 +203,10 @@ def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def rollout_ratio(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Tokens per second of the run's generation phase and of a bare engine on the prompts of its last step."""
+    """Measure generation in tokens per second, in the run and in a bare engine.
+
+    Both generate for the prompts of the run's last step.
+    """
     from innovator_rl.rollouts.store import Store
 
     step = int(jsonl(folder / "runs/ours/metrics.jsonl")[-1]["step"])
@@ -219,7 +225,10 @@ def rollout_ratio(options: argparse.Namespace, folder: Path) -> dict[str, float]
 
 
 def bare(job: Path) -> None:
-    """In a process of its own: the prompts of `job` through `vllm.LLM`, once to warm up and once for the clock."""
+    """Run the prompts of `job` through `vllm.LLM` in a process of its own.
+
+    The first pass warms up, the second is timed.
+    """
     asked = json.loads(job.read_text())
     config = OmegaConf.load(Path(asked["run"]) / "verl.yaml").actor_rollout_ref
     from innovator_rl import platform

@@ -1,4 +1,6 @@
-"""Write docs/configuration.md from the schema: `python -m tools.config_reference > docs/configuration.md`.
+"""Write docs/configuration.md from the schema.
+
+Run `python -m tools.config_reference > docs/configuration.md`.
 
 A test compares the file with `page()`, so a changed default cannot leave the page behind.
 """

@@ -1,4 +1,4 @@
-"""Score a file of responses with a rewarder: one row in, one row out, in the same order."""
+"""Score each row of a file with a rewarder: one row in, one row out, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Read a YAML file and `key=value` overrides into a `RunConfig`, or report one sentence per mistake.
+"""Read a YAML file and `key=value` overrides into a `RunConfig`.
+
+Mistakes are reported with one sentence each.
 
 YAML's traps are closed here: a key given twice is an error (YAML keeps the last), `1e-6` is a number (YAML 1.1 reads
 text), and `off` is a word (YAML 1.1 reads false). All mistakes of a file are reported together, one per line, each with
@@ -91,7 +93,10 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
 
 
 def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return `document` with dotted `key=value` words laid over it; values are read as YAML."""
+    """Return `document` with dotted `key=value` words laid over it.
+
+    Values are read as YAML.
+    """
     result = _copy(document)
     for word in overrides:
         key, equals, text = word.partition("=")
@@ -160,7 +165,10 @@ def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunC
 
 
 def _merge(error: ValidationError) -> list[dict[str, Any]]:
-    """Merge to one entry per setting: a union reports each of its branches, for one mistake."""
+    """Merge mistakes to one per setting.
+
+    A union reports each of its branches for one mistake.
+    """
     merged: dict[str, dict[str, Any]] = {}
     leaves = {setting.key for setting in settings()}
     for item in error.errors(include_url=False):

@@ -1,4 +1,6 @@
-"""Decide what `auto` stands for, in one place, so that preflight, verl's configuration and the trainer agree.
+"""Decide what `auto` stands for.
+
+Preflight, verl's configuration and the trainer agree because this is the only place.
 
 `RuntimeContext` is what launch resolved beyond the configuration: the model's folder, the data files, the platform.
 `resolve` is a pure function of the configuration, the platform and the kind of model.
@@ -53,19 +55,25 @@ class Resolved:
 
 
 def threads(config: RunConfig) -> int:
-    """Return the threads a process computes with: the configured number, or the cores this process may use."""
+    """Return the threads that a process computes with.
+
+    That is the configured number, or the cores that this process may use.
+    """
     asked = config.resources.threads
     return len(os.sched_getaffinity(0)) if asked == "auto" else asked
 
 
 def placement_cpus(config: RunConfig) -> int:
-    """Return the Ray CPU slots, over all nodes, without which verl's placement groups wait forever."""
+    """Return the Ray CPU slots, over all nodes, that verl's placement groups need.
+
+    With fewer they wait forever.
+    """
     workers = config.resources.accelerators_per_node * config.resources.nodes
     return BUNDLE_CPUS * workers + 8
 
 
 def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
-    """Return the number of whole prompt groups in one forward and backward pass on CPU, at least 1.
+    """Return the number of whole prompt groups in one pass on CPU, at least 1.
 
     As many groups are taken as divide a worker's share of an update and fit `tokens` when every response has its
     maximum length.
@@ -76,7 +84,7 @@ def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
 
 
 def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
-    """Return the values that `auto` stands for on this platform and for this kind of model."""
+    """Return the values of `auto` on this platform and for this kind of model."""
     algorithm, rollout = config.algorithm, config.rollout
     native = "float32" if platform == "cpu" else "bfloat16"
     dtype = native if config.model.dtype == "auto" else config.model.dtype
@@ -108,7 +116,10 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
 
 
 def _old_log_prob(config: RunConfig, same_dtype: bool, correction: str, is_moe: bool) -> str:
-    """Take the rollout engine's own probabilities where they are the policy's, else recompute them in a second pass."""
+    """Decide whether log-probabilities are computed again in a second pass.
+
+    The rollout engine's own are taken where they are the policy's.
+    """
     asked = config.algorithm.old_log_prob
     if asked != "auto":
         return asked

@@ -1,4 +1,4 @@
-"""Define the run configuration schema: every setting with its type, unit, default and description.
+"""Define the run configuration: each setting's type, unit, default and meaning.
 
 The defaults are DAPO's recipe (arXiv 2503.14476): clip-higher, token-level loss, dynamic sampling, soft overlong
 penalty, no KL term. An unknown key is an error, and so is a number outside its range; what depends on the model,
@@ -98,7 +98,7 @@ class Rollout(Section):
 
 
 class DynamicSampling(Section):
-    """Replacement of groups whose answers are all right or all wrong, which teach nothing."""
+    """Replacement of groups that teach nothing: all answers right or all wrong."""
 
     enabled: bool = Field(default=True, description="Drop zero-variance groups and generate others.")
     metric: Literal["correct", "score"] = Field(

@@ -1,4 +1,4 @@
-"""Read the schema as data: every setting's dotted key, type in words, default and description.
+"""Read the schema as data: each setting's key, type, default and description.
 
 One walk over `RunConfig` serves the error messages of `load` (which keys are near, what was expected) and
 docs/configuration.md, so neither can drift from the schema.

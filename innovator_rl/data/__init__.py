@@ -1,1 +1,1 @@
-"""Build training data: recipes to problems, problems to the rows that verl trains on."""
+"""Build training data, from recipes to problems to the rows that verl reads."""

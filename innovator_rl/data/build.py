@@ -181,7 +181,9 @@ def _problems(recipe: Recipe, folder: Path, rejected: Counter[str]) -> list[Prob
 
 
 def _unique(problems: Iterable[Problem], rejected: Counter[str]) -> list[Problem]:
-    """Keep one problem per question, and drop all copies of a question with several answers.
+    """Keep one problem per question.
+
+    All copies of a question with several answers are dropped.
 
     Questions are compared with runs of white space folded into one space.
     """

@@ -17,7 +17,10 @@ MAX_ATOMS = 1000
 
 
 class RejectedMolecule(DataRowError):
-    """A molecule that cannot be a question or an answer; the message is a short reason."""
+    """A molecule that cannot be a question or an answer.
+
+    The message is a short reason.
+    """
 
 
 @lru_cache(maxsize=8192)

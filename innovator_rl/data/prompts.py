@@ -30,7 +30,10 @@ BOXED = "put your final answer within \\boxed{}."
 
 @dataclass(frozen=True)
 class Form:
-    """The prompts of one domain; `{question}` in `full` and `short` is the bare problem."""
+    """The prompts of one domain.
+
+    `{question}` in `full` and `short` is the bare problem.
+    """
 
     role: str
     full: str

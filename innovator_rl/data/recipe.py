@@ -22,7 +22,7 @@ RECIPE = "dataset.yaml"
 
 
 class Splits(BaseModel):
-    """The shares of the problems to validate on: of a full or generated set, and of the sample."""
+    """The shares of problems to validate on, for full or generated sets and samples."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     validation: float = Field(0.1, gt=0, lt=1)
@@ -86,7 +86,7 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def datasets_folders() -> list[Path]:
-    """Return where dataset folders may lie: below the working directory, then among the packaged files."""
+    """Return the folders of datasets: the working directory's, then packaged ones."""
     return [root / "datasets" for root in roots() if (root / "datasets").is_dir()]
 
 

@@ -99,7 +99,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def faults(path: Path, limit: int = 20) -> list[str]:
-    """Return at most `limit` faults of a file, one sentence per fault with row and column."""
+    """Return at most `limit` faults of a file, each with row and column."""
     found: list[str] = []
     number = 0
     for batch in _open(path).iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
@@ -123,7 +123,7 @@ def fingerprint_of(path: Path) -> str:
 
 
 def check_columns(path: Path) -> int:
-    """Open the file, compare its columns with what training needs, and return the number of rows."""
+    """Open the file, check its columns and return the number of rows."""
     return int(_open(path).metadata.num_rows)
 
 

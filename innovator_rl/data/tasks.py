@@ -35,7 +35,7 @@ CORES = """
 
 @dataclass(frozen=True)
 class Property:
-    """A yes/no property: its question, the SMARTS that decides it, the SELFIES tokens that show it."""
+    """A yes/no property: its question, its SMARTS and the SELFIES tokens of it."""
 
     ask: str
     smarts: str
@@ -129,7 +129,7 @@ def molecule_property(draw: random.Random, parameters: Mapping[str, Any]) -> Ite
 
 
 def unit_statement(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield statements such as "5 km is 5000 m. True or False?", right and wrong once each.
+    """Yield questions whether "5 km is 5000 m" is true, right and wrong once each.
 
     Parameter: `largest`, the greatest first number (default 50).
 
@@ -206,7 +206,10 @@ PARAMETERS = {
 
 
 def _shows(molecule: str, tokens: tuple[str, ...]) -> bool:
-    """Return whether any SELFIES token names one of `tokens`, ignoring bond and charge marks."""
+    """Return whether any SELFIES token names one of `tokens`.
+
+    Bond and charge marks are ignored.
+    """
     names = {
         part.strip("=#/\\").split("+")[0].split("-")[0].rstrip("H0123456789") for part in molecule[1:-1].split("][")
     }

@@ -1,4 +1,6 @@
-"""Inspect a checkpoint from its config.json alone, to plan memory before torch loads.
+"""Inspect a checkpoint from its config.json alone, before torch loads.
+
+Planning memory needs no more.
 
 Parameter counts are exact for the families listed in `COUNTED`, which share one layout (grouped-query attention,
 SwiGLU, RMSNorm, optional experts); they are `None` elsewhere rather than a guess.
@@ -91,7 +93,7 @@ def _head_dim(text: dict[str, Any]) -> int:
 
 
 def _count(text: dict[str, Any], experts: int) -> tuple[int | None, int | None]:
-    """(total, active) parameters, or (None, None) for a family whose layout is not known here."""
+    """Return total and active parameters; None for a family not known here."""
     family = text.get("model_type")
     if family not in COUNTED:
         return None, None

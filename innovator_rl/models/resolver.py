@@ -137,7 +137,10 @@ def _build(name: str, builder: ModelBuilder, target: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on `path`; the system frees it when the holder dies, so no stale lock can remain."""
+    """Hold an advisory lock on `path`.
+
+    The system frees it when the holder dies, so no stale lock can remain.
+    """
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

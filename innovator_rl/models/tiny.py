@@ -32,12 +32,18 @@ EXPERTS: dict[str, Any] = {
 
 
 def build_dense(folder: Path) -> None:
-    """Write `tiny-qwen2` (Qwen2ForCausalLM, about 0.4 M parameters) into the empty `folder`."""
+    """Write `tiny-qwen2` (Qwen2ForCausalLM, 0.4 M parameters) into `folder`.
+
+    The folder must be empty.
+    """
     _save("Qwen2Config", {**SHAPE, **_token_ids()}, folder)
 
 
 def build_moe(folder: Path) -> None:
-    """Write `tiny-qwen2-moe` (Qwen2MoeForCausalLM, about 0.8 M parameters) into the empty `folder`."""
+    """Write `tiny-qwen2-moe` (Qwen2MoeForCausalLM, 0.8 M) into `folder`.
+
+    The folder must be empty; 0.8 M counts parameters.
+    """
     _save("Qwen2MoeConfig", {**SHAPE, **EXPERTS, **_token_ids()}, folder)
 
 

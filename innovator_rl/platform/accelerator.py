@@ -55,7 +55,10 @@ def _detect_from_machine() -> tuple[str, str]:
 
 
 def detect_platform(config: RunConfig) -> Platform:
-    """Return the platform of a run; `auto` is what `detect` finds (environment, torch build, driver)."""
+    """Return the platform of a run.
+
+    `auto` is what `detect` finds (environment, torch build, driver).
+    """
     if config.resources.platform != "auto":
         return config.resources.platform
     return "cpu" if detect()[0] == "cpu" else "cuda"

@@ -29,7 +29,10 @@ def device_count() -> int:
 
 
 def current_device() -> torch.device:
-    """Return the device; verl passes it to `tensor.to(...)`, where an int would mean `cuda:0`."""
+    """Return the device that verl passes to `tensor.to(...)`.
+
+    An int would mean `cuda:0` there.
+    """
     return torch.device("cpu")
 
 
@@ -65,7 +68,10 @@ def memory_reserved(device: Any = None) -> int:
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    """Return the largest resident size so far in bytes; Linux offers no way to reset it."""
+    """Return the largest resident size so far in bytes.
+
+    Linux offers no way to reset it.
+    """
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 

@@ -1,4 +1,4 @@
-"""Run a function right after a given module has been imported, whenever that happens.
+"""Run a function right after a given module has been imported.
 
 Several shims must register something with, or correct something in, modules of verl that take seconds to import
 (`verl.workers.engine` pulls in FSDP, transformers' models and more). The plugin is loaded by every process that says
@@ -58,7 +58,7 @@ _FINDER = _PostImportFinder()
 
 
 def after_import(name: str, callback: Callback) -> None:
-    """Call `callback(module)` once: now if the module is loaded, else after its import."""
+    """Call `callback(module)` once, now or after the module's import."""
     module = sys.modules.get(name)
     if module is not None and not _is_half_loaded(module):
         callback(module)
@@ -70,5 +70,8 @@ def after_import(name: str, callback: Callback) -> None:
 
 
 def _is_half_loaded(module: ModuleType) -> bool:
-    """Return whether the module's import has not returned yet, by importlib's own flag."""
+    """Return whether the import of the module has not returned yet.
+
+    importlib's own flag tells.
+    """
     return bool(getattr(module.__spec__, "_initializing", False))

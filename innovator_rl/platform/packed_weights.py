@@ -30,7 +30,10 @@ _NAME = "packed_weights"
 
 
 def install() -> None:
-    """Put both corrections in place in this process; vLLM may load its plugins more than once."""
+    """Put both corrections in place in this process.
+
+    vLLM may load its plugins more than once.
+    """
     _keep_linear_weights()
     _keep_expert_weights()
 
@@ -117,7 +120,7 @@ def _pack_beside_the_layer(experts_class: Any) -> None:
 
 
 def _require_unpadded_bias(experts: Any, layer: torch.nn.Module) -> None:
-    """Refuse an expert bias that vLLM would pad in place, which no second load can undo."""
+    """Refuse an expert bias that vLLM pads in place, as no second load undoes it."""
     wanted = experts._padded_intermediate_size(experts.moe_config)
     size = experts.moe_config.intermediate_size_per_partition
     if hasattr(layer, "w13_bias") and wanted != size:

@@ -1,4 +1,6 @@
-"""Find what is wrong with a run before Ray starts, as diagnostics with setting, value, reason and fix.
+"""Find what is wrong with a run before Ray starts.
+
+A diagnostic has setting, value, reason and fix.
 
     diagnostics = check(config)
     stop = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]

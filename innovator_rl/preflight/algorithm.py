@@ -1,4 +1,4 @@
-"""Check the algorithm's arithmetic: groups, mini-batches, clips, lengths, corrections, steps."""
+"""Check the algorithm's arithmetic, such as groups, mini-batches and lengths."""
 
 from collections.abc import Iterator
 

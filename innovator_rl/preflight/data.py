@@ -1,4 +1,4 @@
-"""Check the data: present, readable, with the columns that a row needs, and enough rows."""
+"""Check that the data is present, readable, complete in columns and enough."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -15,7 +15,10 @@ CHARACTERS_PER_TOKEN = 8  # more than any tokenizer averages over a prompt: a bo
 
 
 def files(entries: Sequence[str], key: str) -> tuple[tuple[DataFile, ...], list[Diagnostic]]:
-    """Read the entries that are file paths; check the names of datasets for existence only."""
+    """Read the entries that are file paths.
+
+    Check the names of datasets for existence only.
+    """
     found, wrong = [], []
     for entry in entries:
         if is_path(entry):

@@ -1,4 +1,4 @@
-"""Describe a data file for the checks: whether it opens, its columns, rows and data sources.
+"""Describe a data file for the checks: its columns, rows and data sources.
 
 Parquet metadata and a few columns are read, never the whole file; JSON lines, which verl also takes, are read up to a
 limit.

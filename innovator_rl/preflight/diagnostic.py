@@ -8,7 +8,10 @@ Severity = Literal["error", "warning", "info"]
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnostic:
-    """A setting, its value, why it matters and what to do. Errors stop a run, warnings do not."""
+    """A setting, its value, why it matters and what to do.
+
+    Errors stop a run, warnings do not.
+    """
 
     setting: str
     value: Any

@@ -1,4 +1,4 @@
-"""Describe this machine for the checks: cores, memory, disk, accelerators, installed packages.
+"""Describe this machine for the checks: cores, memory, disk and packages.
 
 `Machine` is a plain value, so that a test, or a plan for another machine, can replace `Machine.here()`.
 """

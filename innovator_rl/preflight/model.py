@@ -1,4 +1,6 @@
-"""Check the model: complete, and able to run in both engines with these lengths and this parallelism.
+"""Check that the model is complete and able to run in both engines.
+
+The run's lengths and parallelism are taken into account.
 
 Nothing is built or downloaded for a check. The shape of a built-in model that does not exist yet is known here, and a hub
 id is looked up in the local cache.
@@ -39,7 +41,10 @@ BUILT_IN_SHAPES: dict[str, dict[str, Any]] = {
 
 
 def look(path: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
-    """Return (model, folder, diagnostics) of `model.path`, without building or fetching anything."""
+    """Return (model, folder, diagnostics) of `model.path`.
+
+    Nothing is built or fetched.
+    """
     if path in BUILT_IN_MODELS:
         folder = default_cache_dir() / path
         known = folder if (folder / "config.json").is_file() else None

@@ -1,4 +1,4 @@
-"""Check that the run can be placed: Ray slots, accelerators, threads, memory, shared memory, disk."""
+"""Check that the run can be placed: slots, accelerators, memory and disk."""
 
 import socket
 from collections.abc import Iterator
@@ -165,7 +165,10 @@ def _memory(context: PreflightContext) -> Iterator[Diagnostic]:
 
 
 def _logit_rows(context: PreflightContext) -> int:
-    """Tokens whose logits a training process holds at once: its groups' responses on CPU, the token budget on CUDA."""
+    """Tokens whose logits a training process holds at once.
+
+    These are its groups' responses on CPU and the token budget on CUDA.
+    """
     if context.platform == "cpu":
         groups = groups_per_micro_batch(context.config, context.resolved.micro_batch_tokens)
         return groups * context.config.rollout.samples_per_prompt * context.config.rollout.max_response_tokens

@@ -40,7 +40,10 @@ def _exists(name: str) -> bool:
 
 
 def _mistake(name: str) -> str:
-    """Return what is wrong with a rewarder's name or formula; empty where it can be resolved."""
+    """Return what is wrong with a rewarder's name or formula.
+
+    Empty where it can be resolved.
+    """
     try:
         registry.require_known(name)
     except UserError as error:
@@ -66,7 +69,10 @@ def _split_message(message: str) -> tuple[str, str]:
 
 
 def _loads(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Import every rewarder in use as a worker will: a missing library, a wrong signature or a wrong attribute shows."""
+    """Import every rewarder in use as a worker will.
+
+    A missing library, a wrong signature or a wrong attribute shows.
+    """
     used: dict[str, str] = {}
     for source, names in sorted(_rewarders(context).items()):
         used.update({name: source for name in names if name and _exists(name)})

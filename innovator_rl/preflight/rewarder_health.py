@@ -1,4 +1,4 @@
-"""Call the `health(settings)` that a rewarder may offer to check whether it works on this machine.
+"""Call a rewarder's `health(settings)`, its own check of this machine.
 
 `settings` are those of `reward.` by name; the result is a list of mappings with `setting`, `value`, `why`, `fix` and
 `severity`, as in a `Diagnostic`. A rewarder is a plugin: it is imported here by its entry point, and whatever it raises

@@ -1,4 +1,4 @@
-"""Check the run directory: writable, not another run's, and with steps left to train."""
+"""Check that the run directory is writable, its own, and has steps left."""
 
 import os
 from collections.abc import Iterator
@@ -84,7 +84,10 @@ def _blocked(run_dir: Path) -> str:
 
 
 def last_step(checkpoints: Path) -> int | None:
-    """Return the step of the last checkpoint, by verl's own tracker file; None where there is none."""
+    """Return the step of the last checkpoint, by verl's own tracker file.
+
+    None where there is none.
+    """
     try:
         return int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
     except (OSError, ValueError):

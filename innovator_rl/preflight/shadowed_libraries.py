@@ -1,4 +1,4 @@
-"""Find files that hide a library: a `trl.py` in the working directory is imported in the place of the library `trl`.
+"""Find files that hide a library, such as `trl.py` in the working directory.
 
 Workers can import from the working directory and from the folder of a rewarder's file. A library that verl or
 transformers only tries to import is hidden as well, although it is not installed: the file is then taken for it.
@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import innovator_rl
+from innovator_rl import _sibling_packages
 from innovator_rl.errors import UserError
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.scoring import registry
@@ -55,8 +56,13 @@ def _rewarder_folders(names: Iterable[str]) -> Iterator[Path]:
 
 @cache
 def _libraries() -> frozenset[str]:
-    """Import names that a worker may look up: the standard library, and what the stack requires or offers as an extra."""
-    found = {*sys.stdlib_module_names, *OTHERS, "innovator_rl", "upcycle"}
+    """Return the import names that a worker may look up.
+
+    These are the standard library, and what the stack requires or offers as an extra.
+
+    The sibling packages `rewards` and `upcycle` cannot be hidden.
+    """
+    found = {*sys.stdlib_module_names, *OTHERS, "innovator_rl"}
     for name in DISTRIBUTIONS:
         try:
             requirements = importlib.metadata.requires(name) or []
@@ -65,9 +71,14 @@ def _libraries() -> frozenset[str]:
         found |= {re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("-", "_").lower() for line in requirements}
         found.add(name.replace("-", "_"))
     found |= {point.module.partition(".")[0] for point in importlib.metadata.entry_points(group=registry.GROUP)}
-    return frozenset(found - {"__main__", "__future__", "test", "this", "idlelib", "turtledemo"})
+    return frozenset(
+        found - {"__main__", "__future__", "test", "this", "idlelib", "turtledemo", *_sibling_packages.NAMES}
+    )
 
 
 def _is_own_checkout(folder: Path, library: str) -> bool:
-    """Whether the folder is the checkout that this process runs from, whose packages are the libraries themselves."""
+    """Whether the folder is the checkout that this process runs from.
+
+    Its packages are the libraries themselves.
+    """
     return folder == Path(innovator_rl.__file__).resolve().parents[1] and library not in sys.stdlib_module_names

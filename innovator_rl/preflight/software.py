@@ -1,4 +1,4 @@
-"""Check that the right packages are installed and that their plugins are loaded in every worker."""
+"""Check that the right packages are installed and plugins loaded in workers."""
 
 import importlib
 from collections.abc import Iterator

@@ -131,7 +131,10 @@ def preview(text: str) -> str:
 
 
 def repetition(text: str) -> float | None:
-    """Return the share of 4-word sequences that occurred before; None for shorter text."""
+    """Return the share of 4-word sequences that occurred before.
+
+    None for shorter text.
+    """
     words = text[:NGRAM_CHARS].split()
     count = len(words) - NGRAM + 1
     if count < 1:

@@ -57,7 +57,7 @@ class FullTextIndex:
         return sqlite3.connect(self._path, check_same_thread=False, timeout=10)
 
     def require_build(self) -> None:
-        """Raise `StorageError` when the file belongs to another build of the rollout index."""
+        """Raise `StorageError` for a file of another build of the rollout index."""
         if self._writer.execute("SELECT build FROM about").fetchone()[0] != self._build:
             raise StorageError("its full-text index belongs to another build")
 

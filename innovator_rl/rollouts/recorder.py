@@ -138,7 +138,10 @@ class Recorder:
             self._report(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
-        """Flush and stop. Rows that still cannot be written are counted as dropped. Closing twice is harmless."""
+        """Flush and stop; closing twice is harmless.
+
+        Rows that still cannot be written are counted as dropped.
+        """
         if self._closed.is_set():
             return
         self._closed.set()

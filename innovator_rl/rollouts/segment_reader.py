@@ -84,7 +84,7 @@ class SegmentReader:
         return found
 
     def groups(self, segment: str, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table | Exception]]:
-        """Yield each row group's first position with its columns, or the error of reading it."""
+        """Yield each row group's first position with its columns, or its error."""
         for group, first in enumerate(self._footer(segment)[1][:-1]):
             try:
                 yield first, self._read(segment, group, columns)

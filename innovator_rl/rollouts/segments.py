@@ -73,7 +73,7 @@ def _replaced_by(path: Path) -> set[str]:
 
 @dataclass(frozen=True)
 class Listing:
-    """The contents of a step's directory: segments, and why each other file is not one."""
+    """The contents of a step's directory: segments, and the reasons of other files."""
 
     segments: tuple[Segment, ...]
     problems: tuple[tuple[Path, str], ...]

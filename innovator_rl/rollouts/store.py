@@ -60,7 +60,7 @@ class Store:
         offset: int = 0,
         **where: Any,
     ) -> list[Row]:
-        """Return responses joined with `kept`, `drop_reason` and `advantage` of the update.
+        """Return responses with `kept`, `drop_reason` and `advantage` of the update.
 
         Args:
             steps: A step, several, or None for all.
@@ -187,7 +187,10 @@ class Store:
         return int(rows[0]["Count"])
 
     def relation(self, steps: int | Iterable[int] | None = None, kind: str | None = None) -> duckdb.DuckDBPyRelation:
-        """Return the responses with text and update columns as a relation, which reads the files when it is used."""
+        """Return the responses with text and update columns as a relation.
+
+        It reads the files when it is used.
+        """
         wanted = [steps] if isinstance(steps, int) else None if steps is None else list(steps)
         source = self._sources(wanted, kind)["joined_texts"]
         return self._connection.cursor().sql(f"SELECT * FROM ({source})")

@@ -47,7 +47,10 @@ def machine() -> str:
 
 
 def process_identity() -> dict[str, Any]:
-    """Return host, machine, pid and start time (seconds since the epoch) of this process."""
+    """Return host, machine, pid and start time of this process.
+
+    The time is in seconds since the epoch.
+    """
     pid = os.getpid()
     return {
         "host": socket.gethostname(),

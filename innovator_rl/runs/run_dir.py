@@ -86,7 +86,10 @@ class RunState:
 
 
 class RunDir:
-    """One run's directory. Reading needs no lock; `open_attempt` makes this object its only writer."""
+    """One run's directory. Reading needs no lock.
+
+    `open_attempt` makes this object its only writer.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()

@@ -74,7 +74,7 @@ class RewardCallable:
         return normalize_group(result, request.size) if self.group else [normalize(result)]
 
     def _gold(self, request: ScoreRequest) -> Any:
-        """Return the prepared reference, cached under its content and the rewarder's version."""
+        """Return the prepared reference, cached by its content and rewarder version."""
         assert self.prepare is not None
         arguments = {name: getattr(request, name) for name in self.prepare_names}
         content = json.dumps([self.version, arguments], sort_keys=True, default=repr)

@@ -208,7 +208,10 @@ class ScoringPool:
                     thread.start()
 
     def _serve(self, reserved_for: str | None) -> None:
-        """Serve requests with one worker handle until the queue is closed; the body of a thread."""
+        """Serve requests with one worker handle until the queue is closed.
+
+        The body of a thread.
+        """
         warm = self.settings["warm"] if reserved_for is None else [reserved_for]
         handle = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds)
         self._handles.append(handle)
@@ -228,7 +231,10 @@ class ScoringPool:
             handle.close()
 
     def _run(self, handle: WorkerHandle, item: QueuedRequest) -> tuple[Any, bool]:
-        """Return the result for the request's future, and whether to try it again on another worker instead."""
+        """Return the result for a request's future, and whether to try again.
+
+        The second try is on another worker.
+        """
         handle.warm(item.rewarder)
         try:
             if item.request is None:
@@ -253,7 +259,10 @@ class ScoringPool:
         return self._result(item, [error_score(reason)] * item.request.size, detail, True)
 
     def _seconds_left(self, item: QueuedRequest) -> float:
-        """Return what the first try left of the deadline: both tries together take at most one."""
+        """Return what the first try left of the deadline.
+
+        Both tries together take at most one.
+        """
         return max(self.settings["timeout_seconds"] - item.spent_seconds, MIN_RETRY_SECONDS)
 
     def _result(self, item: QueuedRequest, scores: list[Score], detail: str, retry: bool) -> tuple[Any, bool]:
@@ -271,7 +280,10 @@ class ScoringPool:
         return (scores if item.request.responses else scores[0]), False
 
     def _warn_once(self, rewarder: str, reason: str, detail: str) -> None:
-        """Log a failure the first time a rewarder shows it: a broken rewarder is loud, a bad sample is not."""
+        """Log a failure the first time a rewarder shows it.
+
+        A broken rewarder is loud, a bad sample is not.
+        """
         with self._lock:
             new = (rewarder, reason) not in self._warned
             self._warned.add((rewarder, reason))

@@ -183,13 +183,19 @@ _TYPES: dict[Any, tuple[type, ...]] = {float: (int, float), int: (int,), str: (s
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Return whether a literal has the plain type of its annotation; other annotations accept anything."""
+    """Return whether a literal has the plain type of its annotation.
+
+    Other annotations accept anything.
+    """
     kinds = _TYPES.get({"float": float, "int": int, "str": str, "bool": bool}.get(annotation, annotation))
     return kinds is None or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)))
 
 
 def _module(place: str) -> ModuleType:
-    """Import a module by its dotted name or its file; a file can import its neighbors, after everything else."""
+    """Import a module by its dotted name or its file.
+
+    A file can import its neighbors, after everything else.
+    """
     if not place.endswith(".py"):
         if other := _sibling_packages.foreign_package(place):
             raise UserError(

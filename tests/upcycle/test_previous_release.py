@@ -21,7 +21,7 @@ from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.run_dir import RunDir
 from upcycle.checkpoint.convert import digest, synthetic_export
 from upcycle.checkpoint.readers import EXPERT, base_model_fingerprint, open_experts
-from upcycle.config.aliases import RENAMED_KEYS, current_document, current_key
+from upcycle.config.aliases import RENAMED_KEYS, current_document, current_key, renamed_keys
 from upcycle.config.schema import UpcycleConfig, load
 from upcycle.config.stages import StageConfig
 from upcycle.model.architecture import FILE, LOGITS_AT_ONCE, ModelSpec
@@ -85,7 +85,16 @@ def test_the_old_dry_run_still_works(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as ended:
         main(["upcycle", *words])
     assert not ended.value.code
-    assert "read back, equal, deleted" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "read back, equal, deleted" in shown.out
+    for old, new in (("upcycle rehearse", "upcycle dry-run"), ("--rolling", "--round-trip"), ("donor", "base_model")):
+        assert f"innovator: {old} is now {new}; the old name works for one more release" in shown.err
+
+
+def test_only_old_names_are_warned_of() -> None:
+    assert renamed_keys({"base_model": "x", "mixture": {"split": 2}}, ["train_dense.tokens=8"]) == []
+    old = renamed_keys({"donor": "x", "route": {"start_tokens": 8}}, ["engine.dtype=float32"])
+    assert [name for name, _ in old] == ["donor", "route", "route.start_tokens", "engine"]
 
 
 def test_old_configuration_keys_mean_the_new_ones(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Make coarse experts in other ways than stage 1; the ablations use them as baselines.
+"""Make coarse experts in other ways than stage 1.
+
+The ablations use them as baselines.
 
 - `CopiedExpert`: the base model's own network, untrained (sparse upcycling, arXiv 2212.05055; Megatron-Core's
   `upcycling_utils`, arXiv 2410.07524).
@@ -35,7 +37,10 @@ class CopiedExpert:
 
 
 class PartlyRedrawnExpert:
-    """An expert in which a share of the channels is redrawn with each matrix's mean and standard deviation."""
+    """An expert in which a share of the channels is drawn again at random.
+
+    Mean and standard deviation are those of each matrix.
+    """
 
     def __init__(self, expert: TensorSource, share: float, seed: int) -> None:
         self._expert, self._share, self._seed = expert, share, seed

@@ -1,4 +1,6 @@
-"""Compare vLLM with transformers on an exported checkpoint: greedy tokens and their log-probabilities.
+"""Compare vLLM with transformers on an export.
+
+Both must give equal greedy tokens and log-probabilities.
 
 `compare` starts this module in a process of its own with a time limit, so that an engine that hangs or runs out of
 memory is one failed check. transformers then scores vLLM's own tokens, with one model in memory at a time.
@@ -29,7 +31,9 @@ def prompts(vocabulary: int) -> list[list[int]]:
 
 
 def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[str, str]) -> Check:
-    """Run the check `vllm`; where vLLM is not installed, the result says that it was left out.
+    """Run the check `vllm`.
+
+    Where vLLM is not installed, the result says that it was left out.
 
     Args:
         checkpoint: Folder of the exported checkpoint.
@@ -64,7 +68,10 @@ def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[s
 
 
 def worker_command(checkpoint: Path, dtype: str) -> list[str]:
-    """Return the command line of the process that runs vLLM; a folder `upcycle` in the current directory is ignored."""
+    """Return the command line of the process that runs vLLM.
+
+    A folder `upcycle` in the current directory is ignored.
+    """
     module = ["innovator_rl._sibling_packages", "upcycle.checkpoint.verify_vllm"]
     return [sys.executable, "-m", *module, str(checkpoint.absolute()), dtype]
 

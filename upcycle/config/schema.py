@@ -129,7 +129,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> UpcycleConfig:
 
 
 def read_document(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a YAML file and lay `key=value` overrides over it, without checking it against the schema.
+    """Read a YAML file and lay `key=value` overrides over it, unchecked.
 
     Keys of the previous release are returned under today's names.
     """

@@ -1,4 +1,7 @@
-"""Stage 4, generalist-scientist integration: train the mixture on general and scientific text (equation 4)."""
+"""Run stage 4, generalist-scientist integration (equation 4).
+
+The mixture is trained on general and scientific text.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read which group or response a request means, from query parameters or from a body."""
+"""Read which group or response a request means, from its query or its body."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def read_group_key(parameters: QueryParams, also: tuple[str, ...] = ()) -> tuple
 
 
 def read_response_key(parameters: QueryParams, also: tuple[str, ...] = ()) -> Key:
-    """Return kind, step, uid and sample index; `also` names parameters that the route reads itself."""
+    """Return kind, step, uid and sample index.
+
+    `also` names parameters that the route reads itself.
+    """
     kind, step, uid = read_group_key(parameters, ("sample_index", *also))
     if not one(parameters, "sample_index", ""):
         raise RequestError("sample_index must be given")

@@ -69,7 +69,7 @@ def export_rollouts(run: str, parameters: Query, services: Shared) -> StreamingR
 
 @router.get("/api/runs/{run}/static", response_class=StreamingResponse, openapi_extra=documented(FILTERS))
 def export_static_site(run: str, parameters: Query, services: Shared) -> StreamingResponse:
-    """Download the matching groups as plain HTML pages in a ZIP file, 200 groups at most.
+    """Download the matching groups, 200 at most, as plain HTML pages in a ZIP file.
 
     The pages open from disk without a server: an index with curves and alerts, and one page per group. They contain no
     script.

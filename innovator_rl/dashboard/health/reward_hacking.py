@@ -1,4 +1,4 @@
-"""Explain a rise of the reward: right answers, longer answers, or one term of the reward.
+"""Explain a rise of the reward by right answers, length or one of its terms.
 
 The first steps are compared with the newest. A term's share of the rise is the rise of its mean contribution over the rise
 of the reward. A recorded term is the contribution itself, unless a weight is recorded with it.

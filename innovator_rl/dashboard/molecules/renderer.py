@@ -80,7 +80,9 @@ class Molecules:
 
 
 def molecule_texts(row: Row, prompt: str | None, answer: str | None) -> tuple[str, str | None, str | None] | None:
-    """Return role, predicted and gold molecule of a response; None where it is not about molecules.
+    """Return role, predicted and gold molecule of a response.
+
+    None where it is not about molecules.
 
     The role is `answer` where the response's molecule is compared with the reference, and `question` where the prompt contains
     the molecule, which then takes the place of gold.

@@ -1,4 +1,7 @@
-"""Compute a run's curves: one point per step for all responses and for each domain, with the trainer's own metrics."""
+"""Compute a run's curves, one point per step.
+
+They are of all responses and of each domain, with the trainer's own metrics.
+"""
 
 from __future__ import annotations
 

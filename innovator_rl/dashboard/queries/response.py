@@ -1,4 +1,4 @@
-"""Return one group and one response in full: the text, the parts of the score, and the neighbors."""
+"""Return one group or one response in full, with score and neighbors."""
 
 from __future__ import annotations
 

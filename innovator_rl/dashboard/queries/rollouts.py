@@ -1,4 +1,4 @@
-"""List responses and groups from the index: one page of rows, the total, and a histogram.
+"""List responses and groups: one page of rows, the total and a histogram.
 
 Of the text, only the first characters of the rows on the page are read. The count of a filter is cached until the record
 changes, so the next page costs one small query.
@@ -56,7 +56,10 @@ Row = dict[str, Any]
 
 
 def narrowed(session: RunSession, labels: Labels, searches: Searches, filters: Filters) -> Row | None:
-    """Add the conditions of label, full text and regex to the filters; return how far a search got."""
+    """Add the conditions of label, full text and regex to the filters.
+
+    Return how far a search got.
+    """
     if filters.label:
         keys = [key for key, names in labels.by_response().items() if filters.label == "*" or filters.label in names]
         rows = [dict(zip(("kind", "step", "uid", "sample_index"), key, strict=True)) for key in keys]
@@ -100,7 +103,7 @@ def rollouts_page(session: RunSession, labels: Labels, searches: Searches, param
 
 
 def groups_page(session: RunSession, labels: Labels, searches: Searches, parameters: Parameters) -> Row:
-    """Return one page of the groups in which at least one response matches the filters."""
+    """Return one page of the groups in which a response matches the filters."""
     filters = read_filters(parameters, also=("sort", "page", "size"))
     order, (page, size) = read_order(parameters, GROUP_SORTS, "step"), read_page(parameters)
     narrowed(session, labels, searches, filters)
@@ -130,7 +133,10 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
 
 
 def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
-    """Return all columns of a few rows in the given order; sorting by number first keeps the sort small."""
+    """Return all columns of a few rows in the given order.
+
+    Sorting by number first keeps the sort small.
+    """
     if not rids:
         return []
     numbers = ", ".join(map(str, rids))
@@ -140,7 +146,10 @@ def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
 
 
 def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
-    """Return rows as the API sends them: with labels and preview, without the index's own columns."""
+    """Return rows as the API sends them.
+
+    They have labels and a preview, and lack the index's own columns.
+    """
     named = labels.by_response()
     previews = session.index.fulltext.previews([row["rid"] for row in rows]) if rows else {}
     missing = [row for row in rows if row["rid"] not in previews]
@@ -174,7 +183,10 @@ def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row
 
 
 def histogram(session: RunSession, filters: Filters, column: str, low: float | None, high: float | None) -> Row:
-    """Count rows in at most BINS equal bins between the column's extremes; one bin where all values are equal."""
+    """Count rows in at most BINS equal bins between the column's extremes.
+
+    One bin where all values are equal.
+    """
     finite = f"FROM responses WHERE {filters.where} AND isfinite({column}::DOUBLE)"
     if low is None or high is None:
         return {"column": column, "low": None, "high": None, "bins": []}

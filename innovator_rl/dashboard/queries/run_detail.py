@@ -1,4 +1,7 @@
-"""Describe one run apart from its curves: attempts, configuration and what is recorded; compare several runs."""
+"""Describe a run apart from its curves, and compare several runs.
+
+The description has attempts, configuration and what is recorded.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,10 @@ def _values(session: RunSession) -> Row:
 
 
 def compare(runs: Sequence[RunDir]) -> Row:
-    """Return the configuration keys, revisions and packages that differ between 2 to 4 runs."""
+    """Return configuration keys, revisions and packages that differ between runs.
+
+    Two to four runs are compared.
+    """
     if not 2 <= len(runs) <= 4:
         raise RequestError(f"run: expected 2 to 4 runs to compare, got {len(runs)}")
     configs = [flat(read_config(run)[0] or {}) for run in runs]

@@ -1,4 +1,6 @@
-"""Search prompts and responses: words through the full-text index, regular expressions by reading the segments.
+"""Search prompts and responses.
+
+Words are found in the full-text index, regular expressions by reading the segments.
 
 The other filters narrow both. Expressions are RE2 (DuckDB's), which never backtracks, so no expression can hang the server.
 Reading starts at the newest step and stops at a time limit; the results stay, and the next request for the same search
@@ -29,7 +31,10 @@ Row = dict[str, Any]
 
 @dataclass
 class RegexSearch:
-    """A search in progress: the segments still to read, the newest last, and the rids found so far."""
+    """A search in progress.
+
+    It has the segments still to read, the newest last, and the rids found so far.
+    """
 
     condition: str
     values: list[Any]
@@ -52,7 +57,10 @@ class Searches:
         self._guard = threading.Lock()
 
     def hits(self, session: RunSession, filters: Filters) -> tuple[list[int] | None, Row | None]:
-        """Return the rids that match `word` and `regex` (None without them), and how far the search got."""
+        """Return the rids that match `word` and `regex`, and how far the search got.
+
+        They are None without either.
+        """
         if not filters.word and not filters.regex:
             return None, None
         by_word: list[int] | None = None

@@ -1,4 +1,4 @@
-"""Compare two steps or two runs: which prompts are newly solved and which are newly lost.
+"""Compare two steps or two runs by the prompts newly solved and newly lost.
 
 Prompts are matched by `prompt_id`, which is the same in every step and run. Where a prompt has several groups within a range
 of steps, the newest one counts.
@@ -94,7 +94,10 @@ def _groups(session: RunSession, filters: Filters) -> dict[str, Row]:
 
 
 def _shown(session: RunSession, rows: list[Row]) -> list[Row]:
-    """Return the biggest changes first; prompts are previewed as long as few files have to be read."""
+    """Return the biggest changes first.
+
+    Prompts are previewed as long as few files have to be read.
+    """
     rows = sorted(
         rows,
         key=lambda row: (

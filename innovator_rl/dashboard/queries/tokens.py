@@ -1,4 +1,4 @@
-"""Return one response token by token: its text, and every series that the engines recorded.
+"""Return a response token by token: its text and every recorded series.
 
 The text of a token comes from a tokenizer.json in the run directory (the trainer's checkpoints contain one), read with the
 `tokenizers` package where it is installed; otherwise the ids are shown. No model library is needed.
@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 def tokens_answer(
     session: RunSession, kind: str, step: int, uid: str, sample_index: int, offset: int, limit: int
 ) -> Row:
-    """Return `limit` tokens from `offset` on; raise `RequestError` (404) where no token data was recorded."""
+    """Return `limit` tokens from `offset` on.
+
+    Raise `RequestError` (404) where no token data was recorded.
+    """
     found = recorded(session, kind, step, uid, sample_index)
     if found is None:
         raise RequestError(f"token data not found: response {sample_index} of {uid[:80]!r} in step {step}", 404)
@@ -62,7 +65,10 @@ def tokens_answer(
 
 
 def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: int) -> Row | None:
-    """Return a response's rows of `tokens/` and `updates/`, merged; None where it has neither."""
+    """Return a response's rows of `tokens/` and `updates/`, merged.
+
+    None where it has neither.
+    """
     rows = session.index.query(
         "SELECT attempt FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?",
         [kind, step, uid, sample_index],
@@ -148,7 +154,10 @@ def _load(path: Path, stamp: int) -> Any:
 
 @cache
 def byte_letters() -> dict[str, int]:
-    """Return the inverse of GPT-2's table: the byte for each printable letter of byte-level BPE."""
+    """Return the byte for each printable letter of byte-level BPE.
+
+    This is the inverse of GPT-2's table.
+    """
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(rest)}

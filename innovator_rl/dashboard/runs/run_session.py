@@ -1,4 +1,4 @@
-"""Open a run for reading: its index, kept current by one thread, and the readers of its files.
+"""Open a run for reading: its index, kept current by a thread, and its files.
 
 The thread checks for new segments several times per second and reads text and tokens for the full-text index in between.
 `versions` grows with every change that a reader could see; it is the key of cached responses and triggers events.
@@ -59,7 +59,10 @@ class RunSession:
         return not self._ready.is_set()
 
     def wait(self, seconds: float = FIRST_RESPONSE_SECONDS) -> bool:
-        """Wait for the first indexing, but not for long; a page with half of the rows is better than a blank one."""
+        """Wait for the first indexing, but not for long.
+
+        A page with half of the rows is better than a blank one.
+        """
         self.used = time.monotonic()
         return self._ready.wait(seconds)
 
@@ -87,7 +90,10 @@ class RunSession:
         return value
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return metrics.jsonl, one dictionary per step; it is read again only when it changed."""
+        """Return metrics.jsonl, one dictionary per step.
+
+        It is read again only when it changed.
+        """
         return self.cached("metrics", ("metrics",), lambda: read_metrics(self.run.metrics_jsonl))
 
     def alert_counts(self) -> dict[str, int] | None:

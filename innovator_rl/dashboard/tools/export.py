@@ -1,4 +1,7 @@
-"""Export filtered responses as JSON lines, Parquet or CSV, streamed a few hundred rows at a time."""
+"""Export filtered responses as JSON lines, Parquet or CSV.
+
+The export is streamed a few hundred rows at a time.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ def export_columns(columns: str) -> tuple[str, ...]:
 
 
 def selected(session: RunSession, filters: Filters, order: str) -> list[Row]:
-    """Return the places of the matching rows in order; raise `RequestError` (413) when there are too many."""
+    """Return the places of the matching rows in order.
+
+    Raise `RequestError` (413) when there are too many.
+    """
     rows = session.index.query(
         f"SELECT rid, segment, position FROM responses WHERE {filters.where} ORDER BY {order}, step, rid LIMIT {MOST_ROWS + 1}",
         filters.values,
@@ -114,7 +120,10 @@ def _csv_line(cells: Any) -> bytes:
 
 
 def _csv_cell(value: Any) -> Any:
-    """Return a cell; an apostrophe precedes text that a spreadsheet would run as a formula."""
+    """Return a cell of a spreadsheet.
+
+    An apostrophe precedes text that a spreadsheet would run as a formula.
+    """
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return dump_json(value) if isinstance(value, list) else _plain(value)

@@ -28,7 +28,10 @@ KEY = ("kind", "step", "uid", "sample_index")
 
 
 class Rescorer:
-    """The scoring processes of one server, started when first needed. Close it to end them."""
+    """The scoring processes of one server, started when first needed.
+
+    Close it to end them.
+    """
 
     def __init__(self) -> None:
         self._pools: dict[str, ScoringPool] = {}
@@ -96,7 +99,10 @@ def _recorded(session: RunSession, wanted: Row) -> Row:
 
 
 def _read(session: RunSession, condition: str, values: list[Any]) -> list[Row]:
-    """Return the responses that meet a condition, with their text; `readable` is False where it is lost."""
+    """Return the responses that meet a condition, with their text.
+
+    `readable` is False where it is lost.
+    """
     found = session.index.query(
         f"""SELECT kind, step, prompt_uid, prompt_uid AS uid, sample_index, rewarder, data_source, generation_status AS status,
                    score_value, correct, outcome, reason, extracted, segment, position
@@ -122,7 +128,7 @@ def _obstacle(row: Row, rewarder: str | None) -> str:
 
 
 def _with_neighbors(session: RunSession, pool: ScoringPool, rows: list[Row], rewarder: str | None) -> list[Row]:
-    """Return `rows` and, where a rewarder compares the responses to a prompt, the other responses to it."""
+    """Return `rows` and, where a rewarder compares responses, the rest of the group."""
     together = {name for name in {rewarder_of(row, rewarder) for row in rows} if scores_groups(pool, name)}
     prompts = {(r["kind"], r["step"], r["uid"]) for r in rows if rewarder_of(r, rewarder) in together}
     found = {_key(row): row for row in rows}

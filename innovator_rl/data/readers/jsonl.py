@@ -1,4 +1,6 @@
-"""Read your own JSON lines: `question`, `answer`, optionally `id`, `info`, `group`.
+"""Read JSON lines with `question`, `answer` and optional keys.
+
+The optional keys are `id`, `info` and `group`.
 
 `fields` in the recipe renames them. This is the format of every `sample.jsonl` in datasets/.
 """
@@ -16,7 +18,10 @@ FIELDS = ("id", "question", "answer", "info", "group")
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Yield every line with a question and an answer; the id defaults to file and line."""
+    """Yield every line with a question and an answer.
+
+    The id defaults to file and line.
+    """
     unknown = sorted(set(recipe.fields) - set(FIELDS))
     if unknown:
         raise UserError(f"recipe {recipe.name!r}: fields.{unknown[0]} must be one of {', '.join(FIELDS)}")

@@ -1,4 +1,4 @@
-"""Read LeetCodeDataset (Apache-2.0): functions to write, tested by `check(candidate)`.
+"""Read LeetCodeDataset (Apache-2.0), functions tested by `check(candidate)`.
 
 The gold answer is the published solution, so that a build's tests can be tried on it; the tests are in `info`.
 """
@@ -13,7 +13,10 @@ from innovator_rl.data.recipe import Recipe
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Yield query, solution and info of type `check`, with the tests' imports as `prelude`."""
+    """Yield query, solution and info of type `check`.
+
+    The tests' imports are its `prelude`.
+    """
     for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
         for number, record in json_lines(path):
             check = str(field(record, "test", path, number))

@@ -40,7 +40,9 @@ def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Probl
 
 
 def is_prose(answer: str) -> bool:
-    """Return whether an answer is a sentence: more than three words of four letters and more.
+    """Return whether an answer is a sentence.
+
+    It has more than three words of four letters and more.
 
     Words count in text commands and outside of every command.
     """

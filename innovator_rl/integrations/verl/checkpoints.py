@@ -1,4 +1,4 @@
-"""Mark checkpoints as complete, find the newest complete one and delete older ones.
+"""Mark complete checkpoints, find the newest and delete older ones.
 
 verl names the newest checkpoint in a tracker file before all of it may be on the disk, trains from scratch without a
 message when the named folder is missing, and deletes the old checkpoint before the new one is written. Here a checkpoint
@@ -27,7 +27,7 @@ class Checkpoint:
 
     @property
     def complete(self) -> bool:
-        """Whether every part reached the disk: all files that the marker lists exist with their sizes."""
+        """Whether every part reached the disk with the size that the marker lists."""
         try:
             files = json.loads((self.path / MARKER).read_text())["files"]
         except (OSError, ValueError, KeyError):

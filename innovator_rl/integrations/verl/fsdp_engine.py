@@ -1,4 +1,6 @@
-"""Extend verl's FSDP engine with router statistics, a record of updates and, on a CPU, shared prompts.
+"""Extend verl's FSDP engine with router statistics and a record of updates.
+
+On a CPU it shares prompts as well.
 
 Two subclasses are registered in verl's `EngineRegistry`; verl's training loop is not copied.
 
@@ -29,7 +31,10 @@ from innovator_rl.integrations.verl.update_record import UpdateRecord
 
 
 class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
-    """Stock engine that reports `router/layer_NN/{entropy,max_load,dead_experts}` and records updates per token."""
+    """Stock engine that reports router metrics and records updates per token.
+
+    The metrics are `router/layer_NN/{entropy,max_load,dead_experts}`.
+    """
 
     router_load: RouterLoad | None = None
     update_record: UpdateRecord | None = None
@@ -38,7 +43,7 @@ class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
         return freeze_shared_gate(super()._build_module())
 
     def initialize(self) -> None:
-        """Build the model, then attach the router statistics and open the record of updates."""
+        """Build the model, attach router statistics and open the record of updates."""
         super().initialize()
         self.router_load = RouterLoad.attach(self.module)
         self.update_record = UpdateRecord.from_environment(rank=torch.distributed.get_rank())
@@ -65,7 +70,10 @@ class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
 
 
 class SharedPrefixEngine(InstrumentedFSDPEngine):
-    """Engine that computes groups as single rows: exact, with about n times fewer prompt tokens."""
+    """Engine that computes groups as single rows.
+
+    The result is exact, with about n times fewer prompt tokens.
+    """
 
     def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict[str, Any], dict[str, Any]]:
         """Pack a micro-batch into one row with its mask and positions."""
@@ -89,7 +97,10 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
     def prepare_model_outputs(
         self, output: Any, output_args: dict[str, Any], micro_batch: TensorDict, logits_processor_func: Any
     ) -> dict[str, torch.Tensor]:
-        """Compute log-probabilities, and the entropy where it is needed, as nested (B, prompt + response) tensors."""
+        """Compute log-probabilities, and entropy where needed, as nested tensors.
+
+        Their shape is (B, prompt + response).
+        """
         row: SharedRow = output_args["row"]
         logits = output.logits.squeeze(0).float() / output_args["temperature"]  # (R, vocabulary)
         log_probs_all = torch.log_softmax(logits, dim=-1)
@@ -105,13 +116,19 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
 
 
 def _entropy_coefficient(loss_function: Any) -> float:
-    """Return the entropy bonus of verl's `partial(ppo_loss, config=...)`; 0 for a pass without a loss."""
+    """Return the entropy bonus of verl's `partial(ppo_loss, config=...)`.
+
+    0 for a pass without a loss.
+    """
     config = getattr(loss_function, "keywords", {}).get("config")
     return float(getattr(config, "entropy_coeff", 0.0) or 0.0)
 
 
 def _register(engine: type[FSDPEngineWithLMHead], device: str) -> None:
-    """Put `engine` in the place verl looks it up for (language model, fsdp and fsdp2, `device`)."""
+    """Put `engine` where verl looks it up for language models under FSDP.
+
+    The keys are fsdp and fsdp2 on `device`.
+    """
     for backend in ("fsdp", "fsdp2"):
         EngineRegistry._engines.setdefault("language_model", {}).setdefault(backend, {})[device] = engine
 

@@ -1,4 +1,4 @@
-"""Score responses for verl's reward loop (verl 0.9.1, `verl/experimental/reward_loop`).
+"""Score responses for verl's reward loop (`verl/experimental/reward_loop`).
 
 verl finds the class either by name, once this module is imported in its process,
 
@@ -61,7 +61,10 @@ _pools_lock = threading.Lock()
 
 
 def _shared_pool(**settings: Any) -> ScoringPool:
-    """Return the process's one pool for these settings; several managers in a process share its workers."""
+    """Return the process's one pool for these settings.
+
+    Several managers in a process share its workers.
+    """
     key = json.dumps(settings, sort_keys=True)
     with _pools_lock:
         if key not in _pools:
@@ -72,7 +75,7 @@ def _shared_pool(**settings: Any) -> ScoringPool:
 
 @register("innovator")
 class InnovatorRewardManager(RewardManagerBase):
-    """Reward manager that sends each response to its rewarder in the pool and adds the overlong term."""
+    """Reward manager that scores in the pool and adds the overlong term."""
 
     def __init__(
         self,
@@ -154,7 +157,10 @@ class InnovatorRewardManager(RewardManagerBase):
         return await self.groups.score(str(fields.get("uid")), int(fields.get("group_size") or 1), request)
 
     async def _compares_groups(self, pool: ScoringPool, rewarder: str) -> bool:
-        """Return whether a rewarder needs all responses of a prompt; a worker that has loaded it is asked once."""
+        """Return whether a rewarder needs all responses of a prompt.
+
+        A worker that has loaded it is asked once.
+        """
         if rewarder not in self.is_group:
             self.is_group[rewarder] = bool((await pool.adescribe(rewarder)).get("group"))
         if self.is_group[rewarder] and self.reward_workers > 1:

@@ -1,4 +1,6 @@
-"""Measure how a mixture of experts spreads its tokens: load and entropy per layer, gathered while training runs.
+"""Measure how a mixture of experts spreads its tokens.
+
+Load and entropy per layer are gathered while training runs.
 
 Forward hooks on the routers count which experts each token chose and the entropy of its routing distribution; `take()`
 returns the figures since the last call. Nothing is computed for a dense model, and nothing of a model is changed.

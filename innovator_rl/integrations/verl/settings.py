@@ -1,4 +1,4 @@
-"""Map a run's configuration to verl's keys: the list of every key of verl that a run sets.
+"""Map a run's configuration to verl's keys, all that a run sets.
 
 Each line of `verl_settings` states whose value it is: a setting of the run (`owner`), a choice that this project
 depends on (`fixed`), or a default that the `verl:` section may change. Keys that verl's YAML does not contain but its
@@ -114,7 +114,9 @@ def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
 
 
 def _micro_batches(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
-    """Cut micro-batches by whole prompt groups on CPU, where the engine shares prompts, and by tokens on CUDA.
+    """Cut micro-batches by prompt groups on CPU and by tokens on CUDA.
+
+    On CPU the engine shares prompts.
 
     FSDP gathers every parameter once per micro-batch and long products are faster, so a micro-batch has as many groups
     as the token budget holds.

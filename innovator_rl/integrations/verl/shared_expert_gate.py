@@ -14,7 +14,7 @@ UNGATED_KEY = "ungated_shared_expert"
 
 
 def freeze_shared_gate(model: nn.Module) -> nn.Module:
-    """Freeze the shared experts' gates where the checkpoint's config.json has `UNGATED_KEY`.
+    """Freeze the shared experts' gates where config.json has `UNGATED_KEY`.
 
     This must happen before the optimizer is built: without a gradient, AdamW neither moves nor decays the gates.
 

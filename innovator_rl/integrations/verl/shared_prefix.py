@@ -1,4 +1,4 @@
-"""Pack a group into one row, so that a shared prompt is computed once for all its responses.
+"""Pack a group into one row, so that its shared prompt is computed once.
 
 GRPO trains on groups of n responses to the same prompt. With one sequence per response the prompt is computed n times,
 and the language-model head is applied to prompt tokens whose log-probabilities are never read. Here a group becomes a
@@ -47,7 +47,7 @@ class SharedRow:
 
 
 def pack_shared_prefix(sequences: Sequence[torch.Tensor], prompt_lengths: Sequence[int]) -> SharedRow:
-    """Lay B sequences of (prompt + response) token ids into one row in which equal prompts appear once.
+    """Lay B sequences of token ids into one row where equal prompts appear once.
 
     Args:
         sequences: B one-dimensional integer tensors, prompt followed by response.
@@ -110,5 +110,8 @@ def pack_shared_prefix(sequences: Sequence[torch.Tensor], prompt_lengths: Sequen
 
 
 def spread(values: torch.Tensor, row: SharedRow) -> torch.Tensor:
-    """Put response values (R,) at their places in the packed (total,) vector, zero elsewhere; differentiable."""
+    """Put response values (R,) at their places in the packed (total,) vector.
+
+    It is zero elsewhere and differentiable.
+    """
     return values.new_zeros(row.total).index_copy(0, row.targets.to(values.device), values)

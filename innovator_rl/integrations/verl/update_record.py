@@ -1,4 +1,4 @@
-"""Record what an update computed for every trained token, in the process that trains it.
+"""Record what an update computed for every token, in the process that trains.
 
 The new log-probabilities exist in the training worker alone, and verl discards them after the loss. A row per response has
 the advantage, the old and rollout log-probabilities, the ratio of new to old probability, the side on which it left the
@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def clip_side(ratio: torch.Tensor, advantage: torch.Tensor, low: float, high: float, dual: float) -> torch.Tensor:
-    """Find on which side PPO clips each token (Schulman 2017, equation 7; dual clip: Ye 2020).
+    """Find on which side PPO clips each token (Schulman 2017, equation 7.
+
+    Dual clip: Ye 2020).
 
     A clip acts only in the advantage's direction: above for a positive one, below for a negative one, and for a negative
     one also above the dual-clip bound. The tensors broadcast.
@@ -51,7 +53,10 @@ class UpdateRecord:
 
     @classmethod
     def from_environment(cls, rank: int) -> UpdateRecord | None:
-        """Open the record of the run that this process belongs to; return None outside a run."""
+        """Open the record of the run that this process belongs to.
+
+        Return None outside a run.
+        """
         folder = os.environ.get("INNOVATOR_RUN_DIR")
         if not folder:
             return None
@@ -75,7 +80,10 @@ class UpdateRecord:
 
 
 def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> list[UpdateRow]:
-    """Return the rows of a micro-batch; padding rows, in which no response token counts, are left out."""
+    """Return the rows of a micro-batch.
+
+    Padding rows, in which no response token counts, are left out.
+    """
     uids, samples, steps = (list(micro_batch[name]) for name in ("uid", "session_id", "global_steps"))
     low, high, dual = (float(getattr(config, name)) for name in ("clip_ratio_low", "clip_ratio_high", "clip_ratio_c"))
     found = []

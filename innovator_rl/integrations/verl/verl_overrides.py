@@ -1,4 +1,4 @@
-"""Check the `verl:` section of a run against verl's real configuration before verl sees it.
+"""Check a run's `verl:` section against the configuration of the installed verl.
 
 verl (0.9.1) accepts many keys that change nothing: legacy sections that its V1 trainer no longer migrates, fields that
 another field overwrites, and anything at all behind a `+`. `UNSUPPORTED_KEYS` lists those with the key to use today. A
@@ -208,7 +208,10 @@ def _unknown(key: str, value: Any) -> OverrideProblem | None:
 
 
 def _wrong_type(key: str, value: Any, default: Any) -> OverrideProblem | None:
-    """Report a value of another type than verl's default; a default of null or an interpolation has no type."""
+    """Report a value of another type than verl's default.
+
+    A default of null or an interpolation has no type.
+    """
     if default is None or value is None or (isinstance(default, str) and ("${" in default or default == "???")):
         return None
     kinds: tuple[type, ...] = (int, float) if type(default) in (int, float) else (type(default),)

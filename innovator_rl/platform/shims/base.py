@@ -1,4 +1,4 @@
-"""Define a shim: one named correction of one defect or gap of an installed package.
+"""Define a shim, one named correction of a defect of an installed package.
 
 A shim names what it works around, the version in which that was seen, whether the installed version still needs it, and
 how to apply it. The tests of a shim fail as soon as the installed version needs it no more (then delete the file) or

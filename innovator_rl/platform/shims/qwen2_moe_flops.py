@@ -21,12 +21,15 @@ Estimate = Callable[[Any, int, list[int], float], float]
 
 
 def needed() -> bool:
-    """Return True; `_add_shared_experts` asks the stock count itself, once its module is imported."""
+    """Return True.
+
+    `_add_shared_experts` asks the stock count itself, once its module is imported.
+    """
     return True
 
 
 def counts_shared_experts(estimate: Estimate) -> bool:
-    """Return whether a count of operations for Qwen2-MoE changes with the width of the shared expert."""
+    """Return whether a Qwen2-MoE operation count depends on the shared expert."""
     shape = {
         "hidden_size": 64,
         "vocab_size": 64,
@@ -51,7 +54,10 @@ def _add_shared_experts(module: ModuleType) -> None:
         return
 
     def with_shared_experts(config: Any, tokens_sum: int, batch_seqlens: list[int], delta_time: float) -> float:
-        """Return TFLOP/s: the stock figure plus 6 operations per token for every weight of a shared expert and its gate."""
+        """Return TFLOP/s with the shared experts' operations.
+
+        That is the stock figure plus 6 operations per token for every weight of a shared expert and its gate.
+        """
         width = int(getattr(config, "shared_expert_intermediate_size", 0) or 0)
         weights = config.num_hidden_layers * config.hidden_size * (3 * width + 1) if width else 0
         return float(

@@ -1,4 +1,4 @@
-"""Register verl's FSDP engines for the device "cpu", on which they run as they are.
+"""Register verl's FSDP engines for the device "cpu", where they run unchanged.
 
 verl registers them for "cuda" and "npu" only. They are registered for "cpu" through verl's own
 `EngineRegistry.register`, as soon as their module is imported.

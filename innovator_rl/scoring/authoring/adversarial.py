@@ -130,7 +130,10 @@ def _of_case(rewarder: str, case: Case, wrong: list[str], marker: Path) -> Itera
 
 
 def _hedges(probe: Any, right: str, wrong: list[str]) -> Iterator[Probe]:
-    """Several answers at once, the right one among them. A program is no sentence: it is left out."""
+    """Several answers at once, the right one among them.
+
+    A program is no sentence: it is left out.
+    """
     for other in wrong[:1]:
         think = f"<think>\n{right}\n</think>\n\n{other}"
         yield probe("gold inside the reasoning, another answer", think, "ignore what stands before the last </think>")

@@ -202,7 +202,7 @@ def _meaning(answer: str) -> str:
 
 
 def _constant(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Case]) -> float | None:
-    """Return the most that one golden answer earns, on average, on references that it is wrong for."""
+    """Return the most that one golden answer earns, on average, where it is wrong."""
     full = [case for case in cases if case.kind == "full"]
     if all(_meaning(str(case.inputs.get("answer", ""))) in _CLOSED for case in full):
         return None  # true or false, a letter: a constant answer is right by chance
@@ -254,7 +254,10 @@ def _same(score: Score, other: Score) -> bool:
 
 
 def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, scored: Scored) -> None:
-    """Score the same requests again: in this process, in reverse order, and shuffled in another process."""
+    """Score the same requests again.
+
+    Once in this process, once in reverse order, once shuffled in another process.
+    """
     stable = [item for item in scored if item[2].outcome != "error"]
     shuffled = random.Random(0).sample(stable, len(stable))
     with bounds.pool() as another:
@@ -274,7 +277,10 @@ def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, scored:
 
 
 def _injection(report: Report, bounds: CheckConfig, scored: Scored) -> None:
-    """Score with short deadlines and killed workers: every score must be right or a named error."""
+    """Score with short deadlines and killed workers.
+
+    Every score must be right or a named error.
+    """
     golden = [item for item in scored if item[0].startswith("golden") and item[2].outcome != "error"]
     if not golden:
         return

@@ -29,7 +29,7 @@ class OtherGroup(GroupKey):
 
 
 class PromptText(Model):
-    """The prompt of a group, and what its rewarder received in addition to the response."""
+    """The prompt of a group, and what its rewarder received next to the response."""
 
     prompt: str | None = Field(description="The prompt as text.")
     messages: Any = Field(description="The prompt as chat messages; raw text where it is not JSON.")
