@@ -112,7 +112,7 @@ def layout(file: Path, out: Path) -> None:
         raise UserError(f"{str(file)!r}: {error}") from None
     except ModuleNotFoundError as error:
         raise UserError(
-            f"reading order needs {error.name}, which is not found: pip install 'innovator-rl[documents]'"
+            f"reading order needs {error.name}, which is not found: pip install 'innovator-rl[data]'"
         ) from None
     try:
         publish_text(out, json.dumps(ordered, ensure_ascii=False, indent=1) + "\n")

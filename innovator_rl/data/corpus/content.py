@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import inspect
 import json
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -32,8 +33,9 @@ def hash_code(modules: tuple[str, ...]) -> str:
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the installed version of each package; `missing` where there is none."""
-    return {name: _version(name) for name in sorted(set(packages))}
+    """Return the version of Python and of each package; `missing` where there is none."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"  # it decides the Unicode tables
+    return {"python": python} | {name: _version(name) for name in sorted(set(packages))}
 
 
 @cache
