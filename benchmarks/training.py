@@ -1,4 +1,4 @@
-"""A training run next to stock verl and next to a bare engine, as ratios in one run.
+"""Measure a training run next to stock verl and a bare engine, in one run.
 
 Trains the same model on the same data twice, one after the other: through `innovator train`, and through verl's own
 `main_ppo` (its sync trainer, replay buffer, agent loop and reward manager; only the CPU platform of this project,
