@@ -5,9 +5,9 @@
 #
 # On a CUDA machine, build with a CUDA base image and verl's own GPU pins (this variant is not built in CI):
 #
-#   docker build --build-arg BASE=nvidia/cuda:12.8.1-devel-ubuntu24.04 --build-arg EXTRA=gpu -t innovator-rl:gpu .
+#   docker build --build-arg BASE=IMAGE --build-arg EXTRA=gpu -t innovator-rl:gpu .
 #
-# The GPU base must provide Python 3.11 as python3, with venv.
+# IMAGE must provide the CUDA toolkit and Python 3.11 as python3, with venv; NVIDIA's own images have another Python.
 ARG BASE=python:3.11-slim
 FROM ${BASE}
 ARG EXTRA=cpu
