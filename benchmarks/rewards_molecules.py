@@ -109,7 +109,7 @@ def mirrored(gold: str) -> str:
 
 
 def line(name: str, *values: float | str) -> None:
-    """Return one row of a Markdown table."""
+    """Print one row of a Markdown table."""
     print(f"| {name} | " + " | ".join(v if isinstance(v, str) else f"{v:.4f}" for v in values) + " |", flush=True)
 
 
@@ -187,9 +187,9 @@ def compare_captions(shared: Path, rows: int, draw: random.Random) -> None:
 
 
 def word_search(response: str, gold: str) -> bool:
-    """Return the usual True/False grader.
+    """Return whether the first word that names a truth value is the right one.
 
-    The first of the words that occurs decides.
+    This is the usual True/False grader.
     """
     words = [word.strip(".,:;*{}()").lower() for word in response.replace("{", " ").split()]
     found = [word for word in words if word in ("true", "false", "yes", "no")]

@@ -78,7 +78,15 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """Parse the mapping in YAML `text`; `origin` is its name in messages."""
+    """Parse YAML text that holds a mapping.
+
+    Args:
+        text: The YAML text; an empty one is an empty mapping.
+        origin: Name of the text in messages.
+
+    Raises:
+        UserError: The text is not YAML or no mapping, with line and column.
+    """
     try:
         document = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
@@ -95,7 +103,12 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
 def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return `document` with dotted `key=value` words laid over it.
 
-    Values are read as YAML.
+    Args:
+        document: The mapping to start from; it is not changed.
+        overrides: Words such as `schedule.steps=40`; values are read as YAML.
+
+    Raises:
+        UserError: A word is not `key=value`, or its key goes through a value that is no section.
     """
     result = _copy(document)
     for word in overrides:

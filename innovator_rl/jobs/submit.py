@@ -61,6 +61,12 @@ def plan_job(
 ) -> Job:
     """Describe the job that trains a configuration; start nothing.
 
+    Args:
+        config_path: A YAML file inside the working directory.
+        overrides: Settings to change, as `key=value`.
+        address: Ray dashboard of the cluster.
+        working_dir: Folder to upload; by default the current one.
+
     Raises:
         UserError: for mistakes in the configuration, one outside the working directory, a run of the same name that is
             being written, or an upload that is too large.
@@ -182,6 +188,11 @@ def submit(job: Job) -> str:
 
 def follow(address: str, submission_id: str, write: Callable[[str], object]) -> str:
     """Pass a job's output to `write` until it ends.
+
+    Args:
+        address: Ray dashboard of the cluster.
+        submission_id: Name of the job.
+        write: Called with each piece of output.
 
     Returns:
         SUCCEEDED, FAILED or STOPPED.

@@ -185,6 +185,12 @@ class SegmentCatalog:
 def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
     """Write tables as one segment that appears whole or not at all.
 
+    Args:
+        directory: Folder of the step, made if absent.
+        name: File name of the segment.
+        tables: Its rows, in order.
+        schema: The columns of every table.
+
     Returns:
         The size of the segment in bytes.
 
@@ -218,6 +224,13 @@ def _row_group_rows(table: pa.Table) -> int:
 
 def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> int:
     """Merge one step's segments of one kind and attempt into one.
+
+    Args:
+        run_dir: The run directory.
+        dataset: `rollouts`, `tokens` or `updates`.
+        step: Training step.
+        kind: `train` or `validation`.
+        attempt: Number of the attempt, from 1.
 
     Returns:
         The number of segments that were merged; 0 when there are too few to merge.

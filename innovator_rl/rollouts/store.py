@@ -123,12 +123,16 @@ class Store:
         steps: int | Iterable[int] | None = None,
         kind: str = "train",
     ) -> list[Row]:
-        """Count and average responses by the given columns of COUNT_BY.
+        """Count and average responses by columns.
 
-        Averages are over the scored responses.
+        Args:
+            by: Columns of `COUNT_BY`.
+            steps: One step or several; None means all.
+            kind: `train` or `validation`.
 
         Returns:
             Rows with `responses`, `scored`, `correct`, `accuracy`, `reward_mean`, `truncated`, `failed` and more.
+            Averages are over the scored responses.
         """
         _known(by, COUNT_BY, "count by")
         columns = ", ".join(by)
@@ -159,7 +163,17 @@ class Store:
         return [{"step": step, "drop_reason": reason, "groups": count} for (step, reason), count in counts.items()]
 
     def tokens(self, step: int, prompt_uid: str, sample: int, kind: str = "train") -> Row | None:
-        """Return one response's token ids and per-token series; None if none is recorded."""
+        """Return one response's token ids and per-token series.
+
+        Args:
+            step: Training step.
+            prompt_uid: Group of the response.
+            sample: Number of the response in its group, from 0.
+            kind: `train` or `validation`.
+
+        Returns:
+            Column -> value, series with one number per token; None if nothing is recorded.
+        """
         found: Row = {}
         for dataset in ("tokens", "updates"):
             rows = self._query(

@@ -13,8 +13,11 @@ JUDGE = "judge"
 def same_output(expected: str, actual: str, tolerance: float = TOLERANCE) -> bool:
     """Compare two outputs line by line, up to spaces at the ends of lines.
 
-    Where the lines differ, tokens are compared one by one, and decimal numbers may differ by `tolerance`, relative or
-    absolute.
+    Args:
+        expected: The right output.
+        actual: The output of the program.
+        tolerance: Where the lines differ, tokens are compared one by one, and decimal numbers may differ by this,
+            relative or absolute.
     """
     wanted, given = ([line.rstrip() for line in text.strip().splitlines()] for text in (expected, actual))
     if wanted == given:
@@ -35,7 +38,7 @@ def _close(expected: str, actual: str, tolerance: float) -> bool:
 
 
 def unordered_output(expected: str, actual: str) -> bool:
-    """Return the same lines in any order, each up to spaces."""
+    """Return whether two outputs have the same lines in any order, up to spaces."""
     return sorted(" ".join(line.split()) for line in expected.strip().splitlines()) == sorted(
         " ".join(line.split()) for line in actual.strip().splitlines()
     )
@@ -75,7 +78,13 @@ def _same_atom(wanted: Any, given: Any, tolerance: float) -> bool:
 
 
 def close_numbers(wanted: float, given: float, tolerance: float) -> bool:
-    """`math.isclose` for numbers of any size; nan agrees with nan."""
+    """Return whether two numbers of any size agree; nan agrees with nan.
+
+    Args:
+        wanted: The expected number.
+        given: The number to compare.
+        tolerance: Allowed difference, relative or absolute.
+    """
     try:
         return math.isclose(wanted, given, rel_tol=tolerance, abs_tol=tolerance) or (
             wanted != wanted and given != given
@@ -85,9 +94,9 @@ def close_numbers(wanted: float, given: float, tolerance: float) -> bool:
 
 
 def unordered_value(expected: Any, actual: Any) -> bool:
-    """Return the same elements in any order, at the outer level.
+    """Return whether two collections have the same elements in any order.
 
-    Each as `same_value` sees it.
+    The order is free at the outer level; elements are compared by `same_value`.
     """
     if not isinstance(expected, (list, tuple, set)) or not isinstance(actual, (list, tuple, set)):
         return same_value(expected, actual)

@@ -72,7 +72,13 @@ class _AnswerComparison:
         self.comparison, self.declared, self.depth = comparison, declared, 0
 
     def is_equivalent(self, gold: str, predicted: str, in_list: bool = False) -> bool:
-        """Compare two tidied answers."""
+        """Return whether two tidied answers are equivalent.
+
+        Args:
+            gold: The reference, normalized.
+            predicted: The extracted answer, normalized.
+            in_list: Whether both are members of a list, where the name on the left of an equation must agree.
+        """
         if not gold or not predicted or self.depth > MAX_DEPTH:
             return False
         if gold == predicted:
@@ -210,9 +216,9 @@ class _AnswerComparison:
         )
 
     def same_half_plane(self, a: str, b: str, c: str, d: str) -> bool:
-        """Return whether `a < b` and `c < d` say the same.
+        """Return whether `a < b` and `c < d` are the same condition.
 
-        The differences have one positive ratio.
+        They are where `b - a` and `d - c` have one positive ratio at all points.
         """
         from rewards.equivalence.numeric_equivalence import points
 

@@ -109,6 +109,11 @@ def readings(*texts: str) -> list[tuple[Node, ...]]:
 def same_formula(gold: str, predicted: str, comparison: Comparison) -> bool:
     """Return whether two formulas in TeX agree.
 
+    Args:
+        gold: The reference.
+        predicted: The extracted answer.
+        comparison: The settings and the budget that is left; the call spends from it.
+
     Raises:
         UnreadableFormula: Where one cannot be read or has no value.
     """
@@ -140,6 +145,18 @@ def points(
     """Return the values of two trees at the same random points.
 
     Values that vanish next to the precision are zero.
+
+    Args:
+        first: Tree of the reference.
+        second: Tree of the answer.
+        comparison: The settings and the budget that is left; the call spends from it.
+        integers: Symbols that stand for whole numbers in this comparison.
+
+    Returns:
+        One pair of values (mpmath numbers) per point.
+
+    Raises:
+        UnreadableFormula: A tree has no value at the points.
     """
     names = symbols(first) | symbols(second)
     found: list[tuple[Any, Any]] = []
@@ -178,7 +195,14 @@ def _at(first: Node, second: Node, values: Mapping[str, Any], comparison: Compar
 def values_at(
     names: set[str], trial: int, config: EquivalenceConfig, integers: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """Return a value for each symbol under the config, the same in every process."""
+    """Return a value for each symbol under the config, the same in every process.
+
+    Args:
+        names: The symbols.
+        trial: Number of the point; trial 0 is positive wherever a sign is free.
+        config: Which symbols are whole, positive or negative numbers.
+        integers: Further symbols that stand for whole numbers.
+    """
     found = {}
     for name in names:
         value = sample(name, trial)
@@ -232,7 +256,7 @@ def _symbol(name: str) -> Node:
 
 
 def _laws() -> list[tuple[str, frozenset[str], Node]]:
-    """Yield a symbol, the symbols by which it may be replaced, and the formula."""
+    """Return symbols, the symbols by which it may be replaced, and the formula."""
     laws = []
     for name, text in (
         ("c", r"\frac{1}{\sqrt{\epsilon_0 \mu_0}}"),

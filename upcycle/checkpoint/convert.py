@@ -146,7 +146,8 @@ def synthetic_export(
 def dry_run(exported: ExportSource, shard_bytes: int, progress: Progress) -> dict[str, str]:
     """Compute every byte of an export without writing any.
 
-    Return the checksum of each file.
+    Returns:
+        File name -> checksum (xxh3, hexadecimal).
     """
     return sharded_writer.checksum(exported, shard_bytes, progress)
 
@@ -156,7 +157,18 @@ def round_trip(
 ) -> dict[str, str]:
     """Write every shard to `out`, read it back, compare it and delete it.
 
-    Return the checksum of each file.
+    Args:
+        exported: The checkpoint to write.
+        identity: Hash of its inputs; a folder that was begun from others is refused.
+        out: Folder of the shards; it is removed at the end.
+        shard_bytes: Largest size of the weights in one file.
+        progress: Called with a line of text after each file.
+
+    Returns:
+        File name -> checksum (xxh3, hexadecimal).
+
+    Raises:
+        StorageError: A shard on disk differs from its source.
     """
     sums = sharded_writer.round_trip(exported, out, shard_bytes, identity, progress)
     shutil.rmtree(out)

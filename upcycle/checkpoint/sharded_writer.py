@@ -81,9 +81,15 @@ def plan_shards(entries: Mapping[str, Entry], shard_bytes: int) -> list[Shard]:
 
 
 def checksum(source: TensorSource, shard_bytes: int, progress: Progress) -> dict[str, str]:
-    """Compute the checksum (xxh3) of every file that `write` would make.
+    """Compute the checksums of the files that `write` would make; write nothing.
 
-    Nothing is written.
+    Args:
+        source: Tensors in the order of the files.
+        shard_bytes: Largest size of the weights in one file.
+        progress: Called with a line of text after each file.
+
+    Returns:
+        File name -> checksum (xxh3, hexadecimal).
     """
     sums = {}
     for shard in plan_shards(source.entries, shard_bytes):
@@ -124,9 +130,10 @@ def write(source: TensorSource, folder: Path, shard_bytes: int, identity: str, p
 def finish(folder: Path, files: Iterable[Path], documents: Mapping[str, Any]) -> None:
     """Complete a folder: copy `files`, write `documents`, remove the journal.
 
-    The JSON documents are written in order.
-
-    The last document marks the folder as complete.
+    Args:
+        folder: Folder of the finished shards.
+        files: Files to copy into it, such as those of the tokenizer.
+        documents: File name -> content written as JSON, in order; the last one marks the folder as complete.
     """
     for file in files:
         beside = folder / (file.name + PARTIAL)
@@ -144,8 +151,15 @@ def round_trip(
 
     At most one shard is on the disk at a time. An interrupted call continues after the last finished shard.
 
+    Args:
+        source: Tensors in the order of the files.
+        folder: Folder of the shards and the journal.
+        shard_bytes: Largest size of the weights in one file.
+        identity: Hash of the inputs; a folder that was begun from others is refused.
+        progress: Called with a line of text after each file.
+
     Returns:
-        Checksum (xxh3) of every file.
+        File name -> checksum (xxh3, hexadecimal).
 
     Raises:
         StorageError: If a shard on disk differs from its source.

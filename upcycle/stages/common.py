@@ -122,6 +122,11 @@ def build(context: StageContext, kind: Kind, source: TensorSource, trains: Calla
 def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[StageContext], Trainer]) -> Path:
     """Train a stage whose result is a whole model, unless it is complete.
 
+    Args:
+        config: The configuration of the run.
+        stage: The stage to train.
+        build_trainer: Builds the stage's trainer from the joined ranks and the tokenized text.
+
     Returns:
         The stage's folder of weights in the training format.
     """

@@ -147,7 +147,11 @@ def one(parameters: Parameters, name: str, default: str) -> str:
 
 
 def number(parameters: Parameters, name: str) -> float | None:
-    """Return a parameter as a finite number, or None where it is absent or empty."""
+    """Return a parameter as a finite number, or None where it is absent or empty.
+
+    Raises:
+        RequestError: It is not a finite number.
+    """
     text = one(parameters, name, "")
     if not text:
         return None
@@ -161,7 +165,11 @@ def number(parameters: Parameters, name: str) -> float | None:
 
 
 def whole(parameters: Parameters, name: str, default: int, low: int, high: int) -> int:
-    """Return a parameter as a whole number between `low` and `high`."""
+    """Return a parameter as a whole number between `low` and `high`, both included.
+
+    Raises:
+        RequestError: It is not a whole number in this range.
+    """
     text = one(parameters, name, "")
     if not text:
         return default
@@ -171,7 +179,16 @@ def whole(parameters: Parameters, name: str, default: int, low: int, high: int) 
 
 
 def read_order(parameters: Parameters, known: tuple[str, ...], default: str) -> str:
-    """Return `sort` as an ORDER BY expression; the caller adds what breaks ties."""
+    """Return `sort` as an ORDER BY expression; the caller adds what breaks ties.
+
+    Args:
+        parameters: Parameters of the request; a leading `-` of `sort` sorts descending.
+        known: Columns that may be named.
+        default: Column where `sort` is absent.
+
+    Raises:
+        RequestError: `sort` names another column.
+    """
     wanted = one(parameters, "sort", default)
     name = wanted.removeprefix("-")
     if name not in known:

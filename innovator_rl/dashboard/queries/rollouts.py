@@ -58,7 +58,14 @@ Row = dict[str, Any]
 def narrowed(session: RunSession, labels: Labels, searches: Searches, filters: Filters) -> Row | None:
     """Add the conditions of label, full text and regex to the filters.
 
-    Return how far a search got.
+    Args:
+        session: The opened run.
+        labels: The labels of its responses.
+        searches: The searches in progress, which are continued.
+        filters: The filters of a request; conditions are added in place.
+
+    Returns:
+        How far a search got; None without a search.
     """
     if filters.label:
         keys = [key for key, names in labels.by_response().items() if filters.label == "*" or filters.label in names]
@@ -169,7 +176,13 @@ def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
 
 
 def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row | None]:
-    """Return how many rows match, and their histogram."""
+    """Return how many rows match, and their histogram.
+
+    Args:
+        session: The opened run.
+        filters: The condition of the rows.
+        column: Numeric column of the histogram, or `none` for the count alone.
+    """
     if column == "none":
         return int(
             session.index.query(f"SELECT count(*) AS n FROM responses WHERE {filters.where}", filters.values)[0]["n"]
@@ -185,7 +198,15 @@ def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row
 def histogram(session: RunSession, filters: Filters, column: str, low: float | None, high: float | None) -> Row:
     """Count rows in at most BINS equal bins between the column's extremes.
 
-    One bin where all values are equal.
+    Args:
+        session: The opened run.
+        filters: The condition of the rows.
+        column: Numeric column.
+        low: Its least finite value; None where there is none.
+        high: Its greatest finite value; equal to `low`, it makes one bin.
+
+    Returns:
+        `column`, `low`, `high`, and `bins` with the numbers of rows and of correct responses.
     """
     finite = f"FROM responses WHERE {filters.where} AND isfinite({column}::DOUBLE)"
     if low is None or high is None:

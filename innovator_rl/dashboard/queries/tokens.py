@@ -35,9 +35,19 @@ log = logging.getLogger(__name__)
 def tokens_answer(
     session: RunSession, kind: str, step: int, uid: str, sample_index: int, offset: int, limit: int
 ) -> Row:
-    """Return `limit` tokens from `offset` on.
+    """Return a part of one response, token by token.
 
-    Raise `RequestError` (404) where no token data was recorded.
+    Args:
+        session: The opened run.
+        kind: `train` or `validation`.
+        step: Training step.
+        uid: Group of the response.
+        sample_index: Number of the response in its group, from 0.
+        offset: First token, from 0.
+        limit: Greatest number of tokens.
+
+    Raises:
+        RequestError: No token data was recorded (404).
     """
     found = recorded(session, kind, step, uid, sample_index)
     if found is None:

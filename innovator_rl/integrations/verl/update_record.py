@@ -80,9 +80,12 @@ class UpdateRecord:
 
 
 def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> list[UpdateRow]:
-    """Return the rows of a micro-batch.
+    """Return the rows of a micro-batch; padding rows are left out.
 
-    Padding rows, in which no response token counts, are left out.
+    Args:
+        micro_batch: verl's batch of B sequences, with nested `responses` and `response_mask`.
+        outputs: Series of the forward pass, nested (B, prompt + response).
+        config: verl's actor configuration, for the clip ratios.
     """
     uids, samples, steps = (list(micro_batch[name]) for name in ("uid", "session_id", "global_steps"))
     low, high, dual = (float(getattr(config, name)) for name in ("clip_ratio_low", "clip_ratio_high", "clip_ratio_c"))
