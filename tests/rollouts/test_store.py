@@ -149,7 +149,7 @@ def test_filters_order_pages_and_texts(tmp_path: Path) -> None:
     best = store.group(1, "mixed-1")
     assert [row["reward"] for row in best] == [1.0, 1.0, 0.0, 0.0]
     assert best[0]["advantage"] == 0.5
-    with pytest.raises(ValueError, match="cannot filter by 'colour'"):
+    with pytest.raises(ValueError, match="cannot filter by 'color'"):
         store.rollouts(1, color="red")
     with pytest.raises(ValueError, match="cannot order by 'random"):
         store.rollouts(1, order_by="random()")
