@@ -1,4 +1,6 @@
-"""Copy datasets/ and configs/ into the wheel as `innovator_rl/_share/`; pyproject.toml has everything else.
+"""Copy datasets/ and configs/ into the wheel as `innovator_rl/_share/`.
+
+`pyproject.toml` has everything else.
 
 The folders stay at the top of the repository, where people edit them, and must not become packages: an importable
 `datasets` would hide the library of Hugging Face.
@@ -17,7 +19,10 @@ class BuildWithSharedFiles(build_py):
     """Build the packages, and add the shared files."""
 
     def run(self) -> None:
-        """Copy the shared files, unless the install is editable and finds them in the repository."""
+        """Copy the shared files into a build that is not editable.
+
+        An editable install finds them in the repository.
+        """
         super().run()
         if self.editable_mode:
             return

@@ -1,4 +1,6 @@
-"""Measure the dashboard on runs of 10,000, 100,000 and 1,000,000 responses, and the Parquet files without an index.
+"""Measure the dashboard on runs of 10,000, 100,000 and 1,000,000 responses.
+
+The same queries on the Parquet files without an index are measured next to it.
 
     python -m benchmarks.dashboard                        all three, in a temporary folder (2 GB free), deleted afterwards
     python -m benchmarks.dashboard --sizes 10000 --word-seconds 30
@@ -35,7 +37,10 @@ REPEATS = 40
 
 
 def write_run(run: Path, rows: int, each: int) -> None:
-    """Write a run of `rows` responses of `each` paragraphs, 8,000 per step; the last step has 8,000-token series."""
+    """Write a run of `rows` responses of `each` paragraphs, 8,000 per step.
+
+    The last step has 8,000-token series.
+    """
     generator = random.Random(0)
     words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(2, 9))) for _ in range(20_000)]
     weights = [1 / (rank + 1) for rank in range(len(words))]
@@ -123,7 +128,10 @@ def timed(into: dict[str, Any], name: str) -> Iterator[None]:
 
 
 def repeated(call: Callable[[int], object], repeats: int = REPEATS) -> dict[str, float]:
-    """Return median and 95th percentile of the wall time, and the mean CPU time, in milliseconds."""
+    """Return median, 95th percentile and mean CPU time of a call in ms.
+
+    The first two are of the wall time.
+    """
     walls, cpu = [], time.process_time()
     for i in range(repeats):
         began = time.monotonic()
@@ -149,7 +157,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         with timed(found, "index_build"):
             session: RunSession = runs.open(run.name)
             session.wait(600)
-        found["rows"] = session.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+        found["rows"] = session.index.query("SELECT count(*) AS n FROM responses")[0]["n"]
         began, cpu = time.monotonic(), time.process_time()
         complete = session.wait_read(word_seconds)
         done, _ = session.indexer.progress()
@@ -173,7 +181,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
             total = get("/rollouts")["total"]
         assert total == found["rows"]
         session = app.state.services.runs.open(run.name)
-        last = session.index.ask("SELECT max(step) AS s FROM responses")[0]["s"]
+        last = session.index.query("SELECT max(step) AS s FROM responses")[0]["s"]
         session.indexer.work = lambda: False  # type: ignore[method-assign]  # requests alone are measured from here on
         found["page"] = repeated(
             lambda i: get("/rollouts", page=1 + 7 * i, sort=("step", "-reward", "response_tokens")[i % 3])
@@ -183,7 +191,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         )
         uids = [
             r["u"]
-            for r in session.index.ask(
+            for r in session.index.query(
                 "SELECT DISTINCT prompt_uid AS u FROM responses WHERE step = ? ORDER BY u", [last]
             )
         ]
@@ -198,8 +206,8 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
             return get("/curves")
 
         found["words_rare"] = repeated(lambda i: get("/rollouts", word=f"answer{last}x{i}"))
-        common = session.index.ask("SELECT rid FROM responses LIMIT 1")[0]["rid"]
-        text = session.index.words.previews([common]).get(common, "answer word").split()[1]
+        common = session.index.query("SELECT rid FROM responses LIMIT 1")[0]["rid"]
+        text = session.index.fulltext.previews([common]).get(common, "answer word").split()[1]
         found["words_common"] = repeated(lambda i: get("/rollouts", word=text, page=1 + i))
         found["curves_first"] = repeated(new_curves, 5)
         found["new_step"] = _new_step(session, run, last + 1)
@@ -215,7 +223,7 @@ def _new_step(session: Any, run: Path, step: int) -> dict[str, float]:
     landed = float(subprocess.run(writer, check=True, capture_output=True, text=True, timeout=300).stdout)
     deadline = time.time() + 30
     while time.time() < deadline:
-        if session.index.ask("SELECT count(*) AS n FROM responses WHERE step = ?", [step])[0]["n"]:
+        if session.index.query("SELECT count(*) AS n FROM responses WHERE step = ?", [step])[0]["n"]:
             return {"visible_s": round(time.time() - landed, 3)}
         time.sleep(0.01)
     return {"visible_s": float("inf")}
@@ -254,7 +262,7 @@ def main() -> None:
     """Measure every size and print one JSON line per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the word index")
+    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the full-text index")
     parser.add_argument(
         "--paragraphs", type=int, default=PARAGRAPHS_EACH, help="length of a response, about 380 characters each"
     )

@@ -1,9 +1,10 @@
-"""Does it learn? Held-out accuracy over training steps, several seeds, with the curve: `make learn`.
+"""Measure held-out accuracy over training steps for several seeds (`make learn`).
 
     python -m benchmarks.learn [--seeds 0,1,2] [--config configs/train/learn.yaml] [--out docs/results] [key=value ...]
 
-Each seed is a run of its own (`runs/learn-seedN`), started one after the other through the `innovator` command; a run that is done is
-taken as it is, one that was interrupted goes on. Writes `learning.json` (the figures) and `learning.png` (the curve).
+Each seed is a run of its own (`runs/learn-seedN`), started one after the other through the `innovator` command; a run
+that is done is taken as it is, one that was interrupted goes on. Writes `learning.json` (the figures) and
+`learning.png` (the curve).
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ ACCURACY = re.compile(r"val-core/(?P<source>[^/]+)/acc/mean@1")
 
 
 def curve(run: RunDir, steps: int) -> dict[str, dict[int, float]]:
-    """{data source: {step: share of validation questions answered right}}, to `steps`."""
+    """Return the share of right validation answers by source and step.
+
+    Steps after `steps` are left out.
+    """
     found: dict[str, dict[int, float]] = {}
     for row in run.metrics():
         if int(row["step"]) > steps:
@@ -35,7 +39,10 @@ def curve(run: RunDir, steps: int) -> dict[str, dict[int, float]]:
 
 
 def train(config: str, seed: int, steps: int, overrides: list[str]) -> RunDir:
-    """Run or finish one seed; one that has been validated at the last step is taken as it is."""
+    """Run or finish one seed.
+
+    One that has been validated at the last step is taken as it is.
+    """
     name = f"learn-seed{seed}"
     run = RunDir(resolve_runs_dir() / name)
     if any(steps in points for points in curve(run, steps).values()):
@@ -55,7 +62,7 @@ def train(config: str, seed: int, steps: int, overrides: list[str]) -> RunDir:
 
 
 def draw(curves: dict[int, dict[str, dict[int, float]]], target: Path) -> None:
-    """One panel a task, one line a seed."""
+    """Draw one panel per task and one line per seed."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,8 +1,8 @@
-"""Accuracy and speed of the answer rewarders beside what one would otherwise call, in one run.
+"""Compare accuracy and speed of the answer rewards with the usual graders.
 
     python benchmarks/rewards.py [--data DIR] [--only accuracy|speed|growth]
 
-`--data` holds `verify/*.jsonl` and `gsm8k/train.jsonl.gz` (default: `shared/data` beside the checkout). Three graders
+`--data` holds `verify/*.jsonl` and `gsm8k/train.jsonl.gz` (default: `shared/data` next to the checkout). Three graders
 answer the same rows: ours, math-verify as verl calls it, and verl's MATH grader by string. Each runs in a process of
 its own that is killed after 12 s on one row, which then counts as wrong and slow. Times are processor seconds.
 """
@@ -99,7 +99,7 @@ def _serve(pipe: Connection, name: str) -> None:
 
 
 class Child:
-    """A grader in a process of its own, killed and begun again when a row takes too long."""
+    """A grader in its own process, replaced when a row takes too long."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -132,7 +132,7 @@ class Child:
 
 
 def accuracy(rows: list[dict[str, Any]], name: str) -> None:
-    """Print accuracy by category, false results, and the median and longest time of each grader."""
+    """Print accuracy by category, false results, and the times of each grader."""
     by_category = sorted({row["cat"] for row in rows})
     print(f"\n{name}: {len(rows)} pairs")
     print("grader        accuracy  wrong refused/accepted   median ms  longest s   " + "  ".join(by_category))

@@ -1,4 +1,4 @@
-"""Compare the molecule rewards with the published reward formula of the nearest work, in one run.
+"""Compare the molecule rewards with the published formula of the nearest work.
 
     python -m benchmarks.rewards_molecules [--data ../shared/data] [--rows 300] [--seed 0]
 
@@ -46,7 +46,7 @@ def _inchi(mol: Any) -> str:
 
 
 def published_molecule(said: str, gold: str) -> float:
-    """Return the published formula for a SELFIES answer, as a part of its maximum of 2."""
+    """Return the published reward of a SELFIES answer, as a part of its maximum 2."""
     try:
         smiles = selfies.decoder(said)
     except selfies.DecoderError:

@@ -1,12 +1,15 @@
-"""How fast vLLM generates on this machine's CPU, and what the choices of dtype, packing and sampling cost: tokens per second in one run.
+"""Measure how fast vLLM generates on this machine's CPU, in tokens per second.
 
-Each configuration is an engine in a process of its own, one after another: the same model, 32 prompts of about 40 tokens,
-48 tokens each, no compilation, as in a training run. `float32` uses the project's plugin, which keeps packed weights loadable;
-"stock" is vLLM without it (the weights of its packed layers can be loaded once only). Every figure is the best of `--repeats` passes
-after a warm-up pass. "cores" is the processor time the engine got per second: below `--threads`, something else was
-running on the machine and the figure is too low.
+One run compares the choices of dtype, packing and sampling.
 
-    python benchmarks/rollout_engine.py [--model smollm2-135m] [--threads 2] [--repeats 2] [--only float32,bfloat16-stock] [--json FILE]
+Each configuration is an engine in a process of its own, one after another: the same model, 32 prompts of about 40
+tokens, 48 tokens each, no compilation, as in a training run. `float32` uses the project's plugin, which keeps packed
+weights loadable; "stock" is vLLM without it (the weights of its packed layers can be loaded once only). Every figure is
+the best of `--repeats` passes after a warm-up pass. "cores" is the processor time the engine got per second: below
+`--threads`, something else was running on the machine and the figure is too low.
+
+    python benchmarks/rollout_engine.py [--model smollm2-135m] [--threads 2] [--repeats 2] [--only
+    float32,bfloat16-stock] [--json FILE]
 """
 
 import argparse
@@ -39,7 +42,10 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 
 
 def prompts(group: int) -> list[list[int]]:
-    """Token ids, `group` equal prompts in a row, as GRPO asks for them; the same for every configuration."""
+    """Token ids, `group` equal prompts in a row, as GRPO asks for them.
+
+    The same for every configuration.
+    """
     return [[(7 * place + 131 * (number // group)) % 20000 + 100 for place in range(40)] for number in range(PROMPTS)]
 
 
@@ -60,7 +66,7 @@ def measure(model: str, name: str, repeats: int) -> dict[str, Any]:
         seed=None,
         logprobs=settings.get("logprobs"),
     )
-    batch = [{"prompt_token_ids": prompt} for prompt in prompts(settings.get("group", 1))]
+    batch: Any = [{"prompt_token_ids": prompt} for prompt in prompts(settings.get("group", 1))]
     engine.generate(batch, asked, use_tqdm=False)
     passes = []
     for _ in range(repeats):
@@ -76,7 +82,10 @@ def measure(model: str, name: str, repeats: int) -> dict[str, Any]:
 
 
 def in_a_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Run one configuration in a fresh process: an engine's plugins and threads are settled once per process."""
+    """Run one configuration in a fresh process.
+
+    An engine's plugins and threads are settled once per process.
+    """
     settings = CONFIGURATIONS[name]
     environment = {
         **os.environ,
@@ -96,6 +105,7 @@ def in_a_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure each configuration in a process of its own and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=2)

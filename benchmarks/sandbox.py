@@ -1,11 +1,11 @@
-"""The code sandbox beside a plain subprocess and verl's prime_code, in one run: speed, tail, leaks, and who is paid.
+"""Compare the sandbox with a plain subprocess and prime_code: speed, tail, leaks.
 
     python -m benchmarks.sandbox                              about two minutes
     python -m benchmarks.sandbox --runs 100000 --only tail    p99, zombies and memory over 100,000 isolated runs
     python -m benchmarks.sandbox --only agree --leetcode train.jsonl.gz [--every 10]
 
 Speed is counted in processor seconds of this process and all its children, so that a busy machine does not distort it;
-wall times are given beside it. `agree` runs every published solution and a mutant of it, plainly and in the sandbox, and
+wall times are given next to it. `agree` runs every published solution and a mutant of it, plainly and in the sandbox, and
 lists where the two differ.
 """
 
@@ -52,7 +52,7 @@ CANDIDATES = {
 
 
 def cpu() -> float:
-    """Processor seconds of this process and its ended children."""
+    """Return the processor seconds of this process and its ended children."""
     uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(use.ru_utime + use.ru_stime for use in uses)
 
@@ -80,7 +80,7 @@ def plain(program: str, text: str) -> str:
 
 
 def starting_cost() -> float:
-    """Processor seconds of starting and ending a sandbox, which its runs do not pay again."""
+    """Return the processor seconds of starting and ending a sandbox."""
     before = cpu()
     with Sandbox():
         pass
@@ -135,7 +135,7 @@ def prime_code(program: str, tests: dict[str, Any]) -> float:
 
 
 def paid() -> dict[str, Any]:
-    """Print what each candidate is paid for three tests of a + b, and how long that takes."""
+    """Print what each candidate earns for three tests of a + b, and the time."""
     tests = {"inputs": ["1 2\n", "3 4\n", "5 6\n"], "outputs": ["3\n", "7\n", "11\n"]}
     rows: dict[str, Any] = {}
     print(f"{'candidate':<24} {'sandbox':>32}  {'prime_code':>20}")
@@ -153,7 +153,7 @@ def paid() -> dict[str, Any]:
 
 
 def tail(runs: int) -> dict[str, float]:
-    """Print latency, leftovers and memory over many isolated runs, a new process tree for each."""
+    """Print latency, leftovers and memory over many isolated runs."""
     times: list[float] = []
     with Sandbox() as sandbox:
         assert sandbox._process is not None
@@ -230,7 +230,7 @@ def mutant(program: str, seed: int) -> str:
 
 
 def passes_plainly(row: dict[str, Any], program: str, seconds: float) -> bool:
-    """Return whether the program passes its check in an ordinary interpreter, within `seconds`."""
+    """Return whether the program passes its check in an ordinary interpreter."""
     parts = (row["prompt"], program, row["test"], f"check({row['entry_point']})", "print('passed')")
     with contextlib.suppress(subprocess.TimeoutExpired):
         command = [sys.executable, "-s", "-P", "-c", "\n".join(parts)]

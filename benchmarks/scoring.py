@@ -1,10 +1,12 @@
-"""The scoring engine under faults: 2,000 scores of which a tenth hang, crash, leak, raise or flood; then 20,000 more.
+"""Measure the scoring engine under faults.
+
+It scores 2,000 responses of which a tenth hang, crash, leak, raise or flood, and then 20,000 more.
 
     python benchmarks/scoring.py [--scores 2000] [--workers 2] [--timeout 2] [--steady 20000]
 
-Prints whether every healthy sample was scored right, the wall time that the faults added beside its bound (time-out x
+Prints whether every healthy sample was scored right, the wall time that the faults added next to its bound (time-out x
 ceil(bad / workers)), whether the workers are all alive, and the memory of the pool's processes along the steady run.
-Beside it, the same load on `concurrent.futures.ProcessPoolExecutor` with a time limit on the result, which is what
+Next to it, the same load on `concurrent.futures.ProcessPoolExecutor` with a time limit on the result, which is what
 verl's math_verify uses: how many healthy samples still get their score there. Exit code 1 when a promise is broken.
 """
 
@@ -53,7 +55,10 @@ FAULTS = {  # what each may be scored with: on a busy machine 10 GB and 100 MB c
 
 
 def workload(scores: int, seed: int = 0) -> list[str]:
-    """Responses, one in ten a fault, each kind equally often, in random order; the right answer is always `yes`."""
+    """Responses, one in ten a fault, each kind equally often, in random order.
+
+    The right answer is always `yes`.
+    """
     kinds = list(FAULTS)
     responses = [kinds[i // 10 % len(kinds)] if i % 10 == 0 else ("yes", "no")[i % 2] for i in range(scores)]
     random.Random(seed).shuffle(responses)
@@ -61,7 +66,7 @@ def workload(scores: int, seed: int = 0) -> list[str]:
 
 
 def expected(response: str) -> tuple[str, ...]:
-    """The reasons that a response may be scored with."""
+    """Return the reasons that a response may be scored with."""
     return FAULTS.get(response, ("correct",) if response == "yes" else ("wrong",))
 
 
@@ -84,14 +89,14 @@ def timed(pool: ScoringPool, rewarder: str, responses: list[str]) -> tuple[list[
 
 
 def with_faults(pool: ScoringPool, rewarder: str, scores: int, timeout: float, workers: int) -> bool:
-    """The same healthy samples without and with the faults among them."""
+    """Score the same healthy samples without and with faults among them."""
     responses = workload(scores)
     healthy = [response for response in responses if response not in FAULTS]
     _, alone = timed(pool, rewarder, healthy)
-    scores, together = timed(pool, rewarder, responses)
+    results, together = timed(pool, rewarder, responses)
     bad = len(responses) - len(healthy)
     bound = timeout * math.ceil(bad / workers)
-    wrong = [(r, s.reason) for r, s in zip(responses, scores, strict=True) if s.reason not in expected(r)]
+    wrong = [(r, s.reason) for r, s in zip(responses, results, strict=True) if s.reason not in expected(r)]
     alive = len(psutil.Process().children(recursive=True))
     print(f"healthy samples scored right  {len(healthy) - sum(r not in FAULTS for r, _ in wrong)} of {len(healthy)}")
     print(f"faults with their reason  {bad - sum(r in FAULTS for r, _ in wrong)} of {bad}  {wrong[:3] or ''}")
@@ -103,7 +108,10 @@ def with_faults(pool: ScoringPool, rewarder: str, scores: int, timeout: float, w
 
 
 def steady(pool: ScoringPool, rewarder: str, scores: int) -> bool:
-    """Memory along a long run of healthy samples: the second half must not stand above the first."""
+    """Measure memory along a long run of healthy samples.
+
+    The second half must not stand above the first.
+    """
     seen: list[float] = []
     chunk = max(1, scores // 10)
     for _ in range(10):
@@ -120,7 +128,7 @@ def _library(response: str) -> bool:
 
 
 def library(responses: list[str], timeout: float, workers: int) -> None:
-    """The same load, without leaks and floods (which it cannot bound), on the standard library's pool."""
+    """Run the load, without leaks and floods, on the standard library's pool."""
     tame = [response for response in responses if response not in ("leak", "flood")]
     right = 0
     pool = ProcessPoolExecutor(workers)

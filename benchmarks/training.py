@@ -1,8 +1,8 @@
-"""A training run beside stock verl and beside a bare engine, as ratios in one run.
+"""A training run next to stock verl and next to a bare engine, as ratios in one run.
 
-Trains the same model on the same data twice, one after the other: through `innovator train`, and through verl's own `main_ppo` (its
-sync trainer, replay buffer, agent loop and reward manager; only the CPU platform of this project, without which it does not start).
-Then a bare `vllm.LLM` answers the prompts of one recorded step. Prints:
+Trains the same model on the same data twice, one after the other: through `innovator train`, and through verl's own
+`main_ppo` (its sync trainer, replay buffer, agent loop and reward manager; only the CPU platform of this project,
+without which it does not start). Then a bare `vllm.LLM` answers the prompts of one recorded step. Prints:
 
     start          command to the end of step 1, ours / stock
     step           a warm step, ours / stock
@@ -10,7 +10,8 @@ Then a bare `vllm.LLM` answers the prompts of one recorded step. Prints:
     rollout        tokens/s inside the run / tokens/s of the bare engine, same prompts, sampling and machine
     peak memory    of all processes of a run together, ours and stock (proportional set size: shared pages count once)
 
-    python -m benchmarks.training [--config configs/train/demo.yaml] [--steps 5] [--only ours,stock,bare] [--json FILE] [key=value ...]
+    python -m benchmarks.training [--config configs/train/demo.yaml] [--steps 5] [--only ours,stock,bare] [--json FILE]
+    [key=value ...]
 
 Figures of a busy machine are wrong: the load average is printed with them.
 """
@@ -36,7 +37,7 @@ from omegaconf import OmegaConf
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_actor", "update_weights", "save_checkpoint", "testing")
 WAIT_SECONDS = 1800
 
-STOCK_REWARD = '''"""Verdict of the stock run: is the reference in the response."""
+STOCK_REWARD = '''"""Score the stock run: 1 if the response contains the reference."""
 
 
 def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
@@ -45,13 +46,14 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kw
 
 
 class PeakMemory(threading.Thread):
-    """Samples the proportional set size of a process and all its descendants every two seconds."""
+    """A thread that samples the memory of a process and its descendants every 2 s."""
 
     def __init__(self, root: int) -> None:
         super().__init__(daemon=True)
         self.root, self.bytes, self._over = psutil.Process(root), 0, threading.Event()
 
     def run(self) -> None:
+        """Sample until the thread is asked to end."""
         while not self._over.wait(2.0):
             total = 0
             try:
@@ -71,7 +73,10 @@ class PeakMemory(threading.Thread):
 
 
 def run(command: list[str], log: Path, environment: dict[str, str], rows: Callable[[], list[dict[str, Any]]]) -> dict:
-    """Run a training command to its end; seconds to the end of step 1, its metrics by step, its peak memory."""
+    """Run a training command to its end.
+
+    Seconds to the end of step 1, its metrics by step, its peak memory.
+    """
     started, first = time.monotonic(), None
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment})
@@ -106,7 +111,7 @@ def jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def warm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Steps after the first, without those that validate or save."""
+    """Return the steps after the first that neither validate nor save."""
     rows = [row for row in rows if int(row["step"]) >= 2 and "timing_s/step" in row]
     quiet = [row for row in rows if "timing_s/testing" not in row and "timing_s/save_checkpoint" not in row]
     return quiet or rows
@@ -128,7 +133,7 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
         "unnamed_share": median(lambda row: max(0.0, 1 - named(row) / row["timing_s/step"])),
         "peak_gib": result["peak_gib"],
         "parts": {
-            part: median(lambda row, part=part: row.get(f"timing_s/{part}") or 0.0)
+            part: statistics.median(row.get(f"timing_s/{part}") or 0.0 for row in rows)
             for part in PARTS
             if any(f"timing_s/{part}" in row for row in rows)
         },
@@ -143,7 +148,7 @@ def ours(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def settings(options: argparse.Namespace, folder: Path) -> list[str]:
-    """What both runs change in the configuration."""
+    """Return what both runs change in the configuration."""
     return [
         "name=ours",
         f"logging.runs_dir={folder / 'runs'}",
@@ -164,7 +169,7 @@ def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     samples = int(config.actor_rollout_ref.rollout.n)
     reward = folder / "stock_reward.py"
     reward.write_text(STOCK_REWARD)
-    for key, value in {
+    changes: dict[str, Any] = {
         "trainer.v1.trainer_mode": "sync",
         "trainer.v1.sampler.custom_sampler.path": None,
         "trainer.v1.sampler.custom_sampler.name": None,
@@ -182,7 +187,8 @@ def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "reward.custom_reward_function.path": str(reward),
         "reward.custom_reward_function.name": "compute_score",
         "algorithm.rollout_correction.bypass_mode": False,
-    }.items():
+    }
+    for key, value in changes.items():
         OmegaConf.update(config, key, value, merge=False, force_add=True)
     OmegaConf.save(config, folder / "stock.yaml")
     metrics = folder / "stock.jsonl"
@@ -197,11 +203,14 @@ def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def rollout_ratio(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Tokens per second of the run's generation phase and of a bare engine on the prompts of its last step."""
+    """Measure generation in tokens per second, in the run and in a bare engine.
+
+    Both generate for the prompts of the run's last step.
+    """
     from innovator_rl.rollouts.store import Store
 
     step = int(jsonl(folder / "runs/ours/metrics.jsonl")[-1]["step"])
-    rows = Store(str(folder / "runs/ours")).rollouts(step, texts=True, limit=100_000)
+    rows = Store(str(folder / "runs/ours")).rollouts(step, with_text=True, limit=100_000)
     seconds = next(r["timing_s/gen"] for r in jsonl(folder / "runs/ours/metrics.jsonl") if int(r["step"]) == step)
     inside = sum(int(row["response_tokens"]) for row in rows) / seconds
     job = folder / "bare.json"
@@ -216,7 +225,10 @@ def rollout_ratio(options: argparse.Namespace, folder: Path) -> dict[str, float]
 
 
 def bare(job: Path) -> None:
-    """In a process of its own: the prompts of `job` through `vllm.LLM`, once to warm up and once for the clock."""
+    """Run the prompts of `job` through `vllm.LLM` in a process of its own.
+
+    The first pass warms up, the second is timed.
+    """
     asked = json.loads(job.read_text())
     config = OmegaConf.load(Path(asked["run"]) / "verl.yaml").actor_rollout_ref
     from innovator_rl import platform
@@ -246,7 +258,7 @@ def bare(job: Path) -> None:
 
 
 def report(found: dict[str, Any]) -> list[str]:
-    """The figures as lines."""
+    """Format the figures as lines."""
     lines = [f"load average {os.getloadavg()[0]:.1f} at the end"]
     for who in ("ours", "stock"):
         if who in found:

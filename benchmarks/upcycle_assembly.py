@@ -1,4 +1,6 @@
-"""Export the 53-billion-parameter checkpoint on a small machine, and read its first layers with both libraries.
+"""Export the 53-billion-parameter checkpoint on a small machine.
+
+Its first layers are read with both libraries.
 
 Processes run one after another, each with its own figures:
 

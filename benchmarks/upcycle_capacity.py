@@ -1,14 +1,16 @@
-"""Compare upcycling with dense training of a small base model, on the same tokens and over several seeds.
+"""Compare upcycling with dense training of a small base model.
+
+Both train on the same tokens, over several seeds.
 
     python -m benchmarks.upcycle_capacity [--seeds 0,1,2] [--config configs/upcycle/capacity.yaml] [--out docs/results] [key=value ...]
 
 1. Pre-train a base model of 0.4 M parameters with its own tokenizer, first on general text, then on general and
    scientific text.
 2. For every seed (data order and router; base model and held-out documents stay the same), continue the base model as a
-   dense model, and upcycle it in the four stages, on as many tokens of the same texts. General text has the same share
+   dense model, and upcycle it in the four stages, on as many tokens of the same text. General text has the same share
    over all stages.
 
-The mixture has 3.1 times the weights and twice the feed-forward width per token, and its router learns from the texts'
+The mixture has 3.1 times the weights and twice the feed-forward width per token, and its router learns from the text's
 labels, which dense training cannot use. Learning rates are equal in the last stage and in dense training, and the best
 for neither; the difference depends on them (docs/results/upcycle.md).
 
@@ -79,7 +81,10 @@ def make_base_model(config: UpcycleConfig) -> Path:
 
 
 def _random(config: UpcycleConfig, folder: Path) -> None:
-    """Write a random Qwen2 of the shape above, with a byte-pair tokenizer learned from the configuration's texts."""
+    """Write a random Qwen2 of the shape above with a byte-pair tokenizer.
+
+    The tokenizer is learned from the configuration's text.
+    """
     import torch
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -108,7 +113,10 @@ def _random(config: UpcycleConfig, folder: Path) -> None:
 
 
 def _checkpoint(trained: Path, before: Path, folder: Path) -> Path:
-    """The weights of a native dense folder, which have Hugging Face's names, with the configuration they started from."""
+    """Write a dense folder of the training format as a checkpoint.
+
+    Its tensors already have Hugging Face's names.
+    """
     aside = folder.with_name(f".{folder.name}")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(before, aside, ignore=shutil.ignore_patterns("*.safetensors*"))
@@ -118,7 +126,10 @@ def _checkpoint(trained: Path, before: Path, folder: Path) -> Path:
 
 
 def run_seed(config: UpcycleConfig) -> dict[str, Any]:
-    """Train both models for one seed; return the held-out metrics of the base model and both curves."""
+    """Train both models for one seed.
+
+    Return the held-out metrics of the base model and both curves.
+    """
     base_model, folder, train = Path(config.base_model), artifacts(config), in_process(config)
     train("train_dense", "")
     for discipline in config.disciplines:
@@ -144,7 +155,10 @@ def _curve(config: UpcycleConfig, stage: Stage, batch: int, before: int) -> list
 
 
 def table(results: dict[int, dict[str, Any]]) -> str:
-    """Return a table with one row per seed: the final losses, and whether each aim was met."""
+    """Return a table of the final losses, one row per seed.
+
+    A column tells whether each aim was met.
+    """
     lines = [
         "| seed | base model general | base model science | dense general | dense science | mixture general | mixture science "
         "| science, better than dense by | general, worse than the base model by | routed right |",

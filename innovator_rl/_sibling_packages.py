@@ -1,4 +1,4 @@
-"""Resolve `rewards` and `upcycle` to the packages installed beside `innovator_rl`.
+"""Resolve `rewards` and `upcycle` to the packages next to `innovator_rl`.
 
 Both are top-level packages with common names, and Python looks for top-level names along `sys.path`, where the working
 directory often stands first: `python -m` puts it there, the reward workers and Ray's workers inherit it. A project
@@ -28,11 +28,14 @@ _PARENT = Path(__file__).resolve().parent.parent
 
 
 class SiblingFinder:
-    """Find the packages of `NAMES` in the folder that holds `innovator_rl`, and nothing else."""
+    """Find the packages of `NAMES` next to `innovator_rl`, and nothing else."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return the spec of a sibling package; None leaves a name to the finders of `sys.meta_path` behind this one."""
+        """Return the spec of a sibling package.
+
+        None leaves a name to the finders of `sys.meta_path` behind this one.
+        """
         return PathFinder.find_spec(name, [str(_PARENT)], target) if name in NAMES else None
 
 
@@ -43,7 +46,7 @@ def install() -> None:
 
 
 def hidden_file(module: str) -> Path | None:
-    """Return the file of the user's own that the module name would mean without the finder.
+    """Return the user's file that the module name would mean without the finder.
 
     Args:
         module: A dotted name such as `rewards.mine`.
@@ -65,7 +68,9 @@ def hidden_file(module: str) -> Path | None:
 
 
 def foreign_package(module: str) -> Path | None:
-    """Return the folder of another package that holds the module's top-level name in this process.
+    """Return the folder of another package that holds the module's top-level name.
+
+    Only modules that this process has imported count.
 
     This happens where a program imports its own `rewards` before `innovator_rl`.
     """

@@ -1,4 +1,4 @@
-"""Use the project from Python: train, score, upcycle, and open what a run recorded.
+"""Use the project from Python: train, score, upcycle, and open recorded runs.
 
     import innovator_rl as ir
 
@@ -67,7 +67,7 @@ def train(config: str | Path | RunConfig, **overrides: Any) -> Run:
 
 
 def configure(config: str | Path | RunConfig, **overrides: Any) -> RunConfig:
-    """Return the configuration that a file, a shipped name or another configuration describes, with changes.
+    """Return a configuration given by file, shipped name or object, with changes.
 
     Args:
         config: As in `train`.
@@ -111,7 +111,10 @@ def prepare(config: RunConfig) -> PreparedRun:
 
 
 def write_dry_run(prepared: PreparedRun) -> dict[str, Any]:
-    """Write config.yaml and verl.yaml into the run directory and return a summary for people and scripts."""
+    """Write config.yaml and verl.yaml into the run directory.
+
+    Returns a summary for people and scripts.
+    """
     from innovator_rl.training.launch import plan, write_plan
 
     run = prepared.directory
@@ -136,7 +139,9 @@ def score(
     memory_mb: int = 2048,
     code_isolation: str = "standard",
 ) -> list[Score]:
-    """Score responses with a rewarder, each in a process that can be killed; one score per row, in order.
+    """Score responses with a rewarder, each in a process that can be killed.
+
+    One score per row, in order.
 
     Args:
         rows: Mappings with `response`, and what the rewarder uses of `answer`, `prompt`, `info` and `data_source`.
@@ -153,7 +158,7 @@ def score(
     from innovator_rl.scoring import ScoringPool, registry
 
     name = reward if isinstance(reward, str) else _address(reward)
-    registry.check(name)
+    registry.require_known(name)
     requests = [score_request(row, name) for row in rows]
     with ScoringPool(workers, timeout_seconds, memory_mb, code_isolation=code_isolation, warm=[name]) as pool:
         return list(pool.map(requests))
@@ -231,7 +236,9 @@ def _raise_errors(found: Iterable[Diagnostic]) -> None:
 
 
 def _words(overrides: Mapping[str, Any], sections: Container[str] | None = None, prefix: str = "") -> Iterator[str]:
-    """Yield `key=value` words: the settings of a section one by one, any other mapping whole.
+    """Yield `key=value` words for a mapping.
+
+    The settings of a section come one by one, any other mapping comes whole.
 
     Args:
         overrides: Values by key; a section's value is a mapping.
@@ -247,7 +254,7 @@ def _words(overrides: Mapping[str, Any], sections: Container[str] | None = None,
 
 
 def _address(reward: Callable[..., Any]) -> str:
-    """Return `path.py:attribute` of a function or class, which a worker process can import."""
+    """Return `path.py:attribute` of a function or class that a worker can import."""
     try:
         file = inspect.getsourcefile(reward)
     except TypeError:  # written in C

@@ -33,7 +33,10 @@ class UserError(InnovatorError, ValueError):
 
 
 class DataRowError(InnovatorError, ValueError):
-    """One data row that cannot be used; its message is the reason under which the row is counted."""
+    """One data row that cannot be used.
+
+    Its message is the reason under which the row is counted.
+    """
 
 
 class RewardError(InnovatorError):

@@ -1,4 +1,4 @@
-"""Find the datasets and configurations that come with the project, installed or in a checkout.
+"""Find the datasets and configurations of the project, installed or not.
 
 A name is looked up as an explicit path, then below the working directory (a submitted job's copy of it too), then
 among the files that the package brings: `innovator_rl/_share/` in a wheel, the repository's top level in a checkout.
@@ -23,7 +23,7 @@ def packaged_root() -> Path:
 
 
 def roots() -> list[Path]:
-    """Return the folders below which `datasets/` and `configs/` may lie, in the order of the search."""
+    """Return the folders that may hold `datasets/` and `configs/`, in order."""
     return list(dict.fromkeys([Path.cwd(), packaged_root()]))
 
 

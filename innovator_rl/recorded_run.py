@@ -1,4 +1,4 @@
-"""Read what a run recorded: its facts, its metrics and every response, from the files alone.
+"""Read what a run recorded, from its files alone: facts, metrics, responses.
 
 A run can be opened while it trains, after it ended and after it crashed. Nothing is written.
 """
@@ -76,7 +76,9 @@ class Run:
         return self.store.steps(kind)
 
     def rollouts(self, steps: int | Iterable[int] | None = None, kind: str | None = None) -> duckdb.DuckDBPyRelation:
-        """Return the recorded responses as a DuckDB relation, which reads the Parquet files when it is asked.
+        """Return the recorded responses as a DuckDB relation.
+
+        It reads the Parquet files when it is used.
 
         One row per response, with prompt, response, answer, score, reason, and what the update made of it
         (`kept`, `drop_reason`, `advantage`). `.to_arrow_table()`, `.df()` and `.fetchall()` read all of it;

@@ -34,7 +34,7 @@ def several(answer: str) -> bool:
 
 
 def _option(label: str, text: str) -> Score:
-    """Judge an answer against the label of an option, `(b)`."""
+    """Grade an answer against the label of an option, `(b)`."""
     plain = re.sub(r"\\(?:text|mathrm|textbf|mathbf)|[{}$*]", "", text)
     places = list(_LABELS.finditer(plain))
     labels = {place.group(place.lastindex or 1) for place in places}
@@ -44,7 +44,7 @@ def _option(label: str, text: str) -> Score:
 
 
 def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = "") -> Score:
-    """Judge a found answer against a reference.
+    """Grade a found answer against a reference.
 
     `prompt` is what an answer may not merely repeat.
     """

@@ -1,4 +1,4 @@
-"""Multiple choice, true or false, and numeric answers: the `stem` domain (WebInstruct-verified).
+"""Score multiple choice, true or false, and numeric answers (the `stem` domain).
 
 The form of the reference decides: a letter is compared with the one letter the response commits to, a truth value
 with the one it states, anything else as a quantity. "A or B" commits to nothing and is `ambiguous_answer`: hedging
@@ -30,7 +30,7 @@ NUMERIC = EquivalenceConfig()
 
 
 def options(prompt: str) -> dict[str, str]:
-    """Return the labelled options that a prompt lists, label to text."""
+    """Return the labeled options that a prompt lists, label to text."""
     found = {label: text.strip().rstrip(".").lower() for label, text in _OPTION.findall(prompt[-20_000:])}
     return found if len(found) >= 2 else {}
 
@@ -69,7 +69,7 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
 
 
 def offers_all(response: str) -> bool:
-    """Return whether a final part ends with a list of labelled options, and so leaves the choice to the reader."""
+    """Return whether a final part ends with a list of labeled options, choosing none."""
     lines = [line for line in final_part(response)[-MAX_ANSWER_CHARS:].splitlines() if line.strip()][-2:]
     leads = {lead.group(1) for line in lines if (lead := _LETTER_LEAD.match(line))}
     return len(leads) > 1

@@ -1,4 +1,4 @@
-"""Find texts that agree with a reference without being an answer.
+"""Find text that agrees with a reference without being an answer.
 
 They are the question repeated (`echo`), and arithmetic that is left to the reader (`unevaluated`). A chain such as
 `4 J + 3 J = 7 J` is neither, for one of its members is the answer.
@@ -32,14 +32,14 @@ _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π"
 
 
 def degenerate_reason(text: str, gold: str, prompt: str = "") -> str | None:
-    """Return `echo` or `unevaluated` where a text that agrees with a reference is no answer, else None."""
+    """Return `echo` or `unevaluated` where an agreeing text is no answer, else None."""
     if echoes(text, gold, prompt):
         return "echo"
     return "unevaluated" if unevaluated(text, gold) else None
 
 
 def echoes(text: str, gold: str, prompt: str) -> bool:
-    """Return whether a text repeats a piece of the prompt that differs from the reference.
+    """Return whether a text repeats a piece of the prompt, not the reference.
 
     A bare number may be repeated. The comparison goes token by token, without white space, dollars, brackets and
     punctuation.
@@ -52,7 +52,7 @@ def echoes(text: str, gold: str, prompt: str) -> bool:
 
 
 def unevaluated(text: str, gold: str) -> bool:
-    r"""Return whether a text leaves the arithmetic of a plain number or quantity to the reader.
+    r"""Return whether a text leaves the arithmetic of a number to the reader.
 
     That is numbers joined by + - or a product sign, a sum, product or integral. Fractions, roots, powers, signs and
     powers of ten are numbers; an exact form such as `(\sqrt{5}-1)/2` may stand for a decimal.
@@ -85,7 +85,7 @@ def _repeats(member: str, question: str) -> bool:
 
 
 def _alike(member: str, gold: str) -> bool:
-    """Return whether two texts state the same thing alike, another spelling of the unit aside."""
+    """Return whether two strings are the same but for the spelling of the unit."""
     if _tokens(member) == _tokens(gold):
         return True
     if quantity(member) is None or quantity(gold) is None or _arithmetic(member):

@@ -74,7 +74,7 @@ def final_part(response: str, limit: int = MAX_FINAL_CHARS) -> str:
 
 
 def box_at(text: str, start: int) -> tuple[str, int] | None:
-    """Return the content of the box that begins at `start`, and where it ends; None if never closed."""
+    """Return the content and the end of the box at `start`; None if never closed."""
     opening = start + len("\\boxed" if text.startswith("\\boxed", start) else "\\fbox")
     while text[opening : opening + 1].isspace():
         opening += 1
@@ -97,7 +97,7 @@ def box_at(text: str, start: int) -> tuple[str, int] | None:
 
 
 def boxed(text: str) -> str | None:
-    r"""Return the content of the last `\boxed{...}` or `\fbox{...}`; None where it is never closed."""
+    r"""Return the content of the last `\boxed{...}` or `\fbox{...}`; None if cut off."""
     start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
     found = box_at(text, start) if start >= 0 else None
     return found[0] if found else None
@@ -120,7 +120,7 @@ def _boxes(text: str) -> list[tuple[str, int, int]]:
 
 
 def last_boxes(text: str) -> tuple[str, int] | None:
-    """Return the last box with those joined to it, as one answer, and how many they are.
+    """Return the last box with those joined to it as one answer, and their number.
 
     "And", "or" or a comma join boxes.
     """

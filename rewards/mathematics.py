@@ -1,4 +1,4 @@
-"""Mathematics with a closed-form answer: plain numbers exactly and fast, everything else by `rewards.equivalence`.
+"""Score closed-form answers: numbers exactly, others by `rewards.equivalence`.
 
 The config is a mathematician's: symbols may be negative, 2.999 is not 3, and a decimal agrees with an exact value only
 if that rounds to it at three figures or more. Hedged answers ("2 or 3") are turned away, and so is `8 = 7`.
@@ -23,7 +23,7 @@ MAX_DIGITS = 400
 
 
 def number(text: str) -> Fraction | None:
-    """Return the exact value of a plain number, with currency signs and separators; None for others."""
+    """Return the exact value of a plain number; None for others."""
     plain = _DRESSING.sub("", text).replace("{,}", ",").replace("−", "-").strip()
     if fraction := _LATEX_FRACTION.fullmatch(plain):
         sign, above, below = fraction.groups()

@@ -24,7 +24,7 @@ _INTEGER = re.compile(r"integers?\s+" + _NAME + r"|" + _NAME + r"\s+is\s+an?\s+(
 
 
 def config_for(prompt: str, info: dict[str, Any]) -> EquivalenceConfig:
-    """Return the physics config with the symbols that the problem makes negative or whole."""
+    """Return the physics config with the problem's negative and whole symbols."""
     negative = {match.group(1) for match in _NEGATIVE.finditer(prompt[-20_000:])}
     integers = {match.group(1) or match.group(2) for match in _INTEGER.finditer(prompt[-20_000:])}
     return EquivalenceConfig(

@@ -1,4 +1,4 @@
-"""Answers to a problem in several parts: which statement of a response answers which reference.
+"""Match the statements of a response to the parts of a problem.
 
 The parts of a response are its last boxes, or the lines of its last box, gathered under their marks `(a)`, `(b)`. The
 references are met in order. A part may state more than is asked, but not two values for one thing: `x = 1, x = 2`
@@ -99,7 +99,7 @@ def met(golds: list[str], stated: list[PartStatement], config: EquivalenceConfig
 
 
 def _is_only(statement: PartStatement, stated: list[PartStatement]) -> bool:
-    """Return whether a part states nothing else under the same name, or two values without one."""
+    """Return whether a part states nothing else under the same name."""
     rivals = [
         other
         for other in stated

@@ -49,7 +49,7 @@ _TAKEN_BACK = re.compile(
 
 
 def takes_back(before: str, after: str) -> bool:
-    """Return whether a statement denies or leaves open what stands between two texts.
+    """Return whether a statement denies or leaves open the text between two strings.
 
     Examples are `not C`, `all except C`, `C is wrong`. Another sentence, a conclusion's premises and a reason given
     for it do not count.

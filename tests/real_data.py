@@ -1,4 +1,4 @@
-"""The published data sets that some tests read: the folder `INNOVATOR_DATA`, by default `shared/data` beside the checkout.
+"""The published data sets that some tests read: the folder `INNOVATOR_DATA`, by default `shared/data` next to the checkout.
 
 It holds captions/, chebi20/, gsm8k/, scibench/, verify/. Where a part is missing, its tests are skipped by name.
 """

@@ -1,1 +1,1 @@
-"""Maintenance commands of the project: reference pages, prose checks, mutation runs."""
+"""Provide the project's maintenance commands: pages, prose checks, mutants."""

@@ -56,7 +56,10 @@ class Command:
 
     @property
     def covered(self) -> str:
-        """Say how the command is covered, for example by `run` or `needs gpu (...)`; empty if it is not."""
+        """Say how the command is covered, for example by `run` or `needs gpu (...)`.
+
+        Empty if it is not.
+        """
         if self.inline:
             return "parsed"
         if self.needs:
@@ -71,7 +74,10 @@ class Command:
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """Return the pages of the documentation, without the changelog, which names commands of the past."""
+    """Return the documentation's pages.
+
+    The changelog, which names commands of the past, is left out.
+    """
     names = [path for path in root.glob("*.md") if path.name != "CHANGELOG.md"]
     return sorted([*names, *root.glob("docs/**/*.md"), *root.glob("datasets/*/README.md")])
 
@@ -94,7 +100,10 @@ def commands(path: str, text: str) -> Iterator[Command]:
 
 
 def _block(path: str, first: int, body: str, console: bool, needs: str) -> Iterator[Command]:
-    """Yield the commands of one block; a backslash continues a line, and a `#` starts a comment."""
+    """Yield the commands of one block.
+
+    A backslash continues a line, and a `#` starts a comment.
+    """
     lines = body.split("\n")
     number = 0
     while number < len(lines):
@@ -115,7 +124,7 @@ def _folded(text: str) -> str:
 
 
 def faults(command: Command) -> Iterator[str]:
-    """Yield what is wrong with a command: not covered, or something that it names does not exist."""
+    """Yield what is wrong with a command: no coverage, or a name that is unknown."""
     if not command.covered:
         yield "is neither run by a test nor marked with <!-- needs: ... -->"
     if command.needs and not re.fullmatch(rf"({'|'.join(NEEDS)}) \(.+\)", command.needs):
@@ -159,10 +168,10 @@ def _python(words: list[str]) -> Iterator[str]:
 
 
 def _innovator(words: list[str]) -> Iterator[str]:
-    """Yield an unknown subcommand, option or file of the repository, or arguments that do not fit."""
+    """Yield an unknown subcommand, option or file, or arguments that do not fit."""
     import typer
 
-    from innovator_rl.cli.main import app
+    from innovator_rl.cli.main import app, load_command
 
     command: Any = typer.main.get_command(app)
     context = command.context_class(command, info_name="innovator")
@@ -177,13 +186,17 @@ def _innovator(words: list[str]) -> Iterator[str]:
         if name not in known and command.get_command(context, name) is None:
             yield f"unknown command {name!r}: expected one of {', '.join(known)}"
             return
-        command = command.get_command(context, name)
+        top = context.parent is None  # the top level gives names only; its commands are imported when they run
+        command = load_command(name) if top else command.get_command(context, name)
         context = command.context_class(command, info_name=name, parent=context)
     yield from _arguments(command, context, rest)
 
 
 def _arguments(command: Any, context: Any, words: list[str]) -> Iterator[str]:
-    """Yield what does not fit the signature of a command. Placeholders such as CONFIG count as values."""
+    """Yield what does not fit the signature of a command.
+
+    Placeholders such as CONFIG count as values.
+    """
     words = [word for word in (re.sub(r"[\[\]]", "", word) for word in words) if word not in ("", "...", "…")]
     for word in words:
         if re.match(r"(configs|datasets)/", word) and not (ROOT / word).exists():
@@ -216,7 +229,7 @@ def page_faults(path: str, text: str) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print every fault, or with `--list` every command, and return 1 if there is a fault."""
+    """Print every fault, or all commands with `--list`; return 1 at a fault."""
     parser = argparse.ArgumentParser(prog="check_docs_commands", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--list", action="store_true", help="print every command and how it is covered")
     options = parser.parse_args(arguments)

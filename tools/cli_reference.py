@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands: `python -m tools.cli_reference > docs/cli.md`.
+"""Write docs/cli.md: `python -m tools.cli_reference > docs/cli.md`.
 
 A test compares the file with `page()`, so a changed option cannot leave the page behind.
 """

@@ -1,4 +1,6 @@
-"""docs/configuration.md from the schema: `python -m tools.config_reference > docs/configuration.md`.
+"""Write docs/configuration.md from the schema.
+
+Run `python -m tools.config_reference > docs/configuration.md`.
 
 A test compares the file with `page()`, so a changed default cannot leave the page behind.
 """
@@ -14,7 +16,7 @@ HEAD = """# Configuration of a run
 Every setting of `innovator train CONFIG`, generated from `innovator_rl/config/schema.py` by
 `python -m tools.config_reference`; do not edit it by hand.
 
-A run is a YAML file with the sections below; what it leaves out has the default. Words behind the file change single
+A run is a YAML file with the sections below; what it leaves out has the default. Words after the file change single
 settings: `innovator train configs/train/demo.yaml schedule.steps=5 algorithm.learning_rate=1e-5`. An unknown key, a
 value of the wrong type and a key given twice are errors; `innovator doctor CONFIG` shows what else is wrong, without
 starting anything. `auto` is decided by `innovator_rl/config/resolve.py`.
@@ -22,7 +24,7 @@ starting anything. `auto` is decided by `innovator_rl/config/resolve.py`.
 
 VERL = """## `verl`: everything else
 
-Any key of verl's own `ppo_trainer` configuration, nested or dotted, e.g.
+Any key of verl's own `ppo_trainer` configuration, nested or dotted, for example
 
 ```yaml
 verl:
@@ -30,9 +32,9 @@ verl:
   trainer: {balance_batch: false}
 ```
 
-Each key is checked against the installed verl: one that verl does not have is an error with the near ones, one that a
-setting above decides is an error naming that setting, and so is a `+`. These keys look alive in verl 0.9.1 and do
-nothing in a run:
+Each key is checked against the installed verl. A key that verl does not have is an error with the near ones, a key that
+a setting above decides is an error that names the setting, and a `+` is an error too. verl 0.9.1 accepts these keys, and
+they do nothing in a run:
 
 | verl key | why it does nothing here | use |
 |---|---|---|

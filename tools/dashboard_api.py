@@ -1,4 +1,6 @@
-"""Write docs/dashboard-api.md from the dashboard's routes and response models: `python -m tools.dashboard_api`.
+"""Write docs/dashboard-api.md: `python -m tools.dashboard_api`.
+
+It is made from the dashboard's routes and response models.
 
 A test compares the file with `page()`, so a changed route cannot leave the page behind.
 """

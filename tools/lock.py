@@ -1,4 +1,6 @@
-"""Write requirements/cpu.lock: every package of requirements/cpu.in with the hashes of its files.
+"""Write requirements/cpu.lock with the hashes of every package's files.
+
+The packages are those of requirements/cpu.in.
 
     pip install uv
     python -m tools.lock

@@ -135,7 +135,10 @@ def run_tests(tree: Path, tests: Sequence[str], seconds: float = SECONDS) -> tup
 
 
 def killer(tree: Path, mutant: Mutant) -> str:
-    """Return the first test that fails with the mutant's line, or why the tests ended; empty where all pass."""
+    """Return the first test that fails with the mutant's line; empty if none does.
+
+    Where the tests ended otherwise, the reason is returned.
+    """
     path = tree / mutant.file
     right = path.read_text(encoding="utf-8")
     path.write_text(right.replace(mutant.old, mutant.new), encoding="utf-8")
@@ -148,7 +151,7 @@ def killer(tree: Path, mutant: Mutant) -> str:
 
 
 def baseline_failure(tree: Path, mutants: Sequence[Mutant]) -> str:
-    """Run all tests on the right text, those selected by node ids alone in one session.
+    """Run all tests on the right text; node ids are selected alone in one session.
 
     Returns:
         The end of what the first failing session printed; empty where all pass.
@@ -191,7 +194,7 @@ def main() -> int:
 
 
 def report(trees: Sequence[Path], mutants: Sequence[Mutant]) -> int:
-    """Run every mutant, one at a time per tree, and print a line for each and the score.
+    """Run every mutant, one at a time per tree, and print each result and the score.
 
     Returns:
         0 when every mutant that is not marked `equivalent` is killed, 1 otherwise.

@@ -96,7 +96,10 @@ def is_test(path: str) -> bool:
 
 
 def allowed(lines: list[str], line: int, phrase: str) -> bool:
-    """Return whether a comment on the line, or at the end of the string that it is part of, allows the phrase."""
+    """Return whether a comment allows the phrase.
+
+    It stands on the line, or at the end of the string that the line is part of.
+    """
     text = lines[line - 1]
     ends = (number for number in range(line + 1, len(lines) + 1) if '"""' in lines[number - 1])
     end = line if text.count('"""') == 2 else next(ends, line)
@@ -108,7 +111,10 @@ def allowed(lines: list[str], line: int, phrase: str) -> bool:
 
 
 def tracked(paths: Iterable[str]) -> list[str]:
-    """Return the files below the paths that git knows or would add, relative to the current directory."""
+    """Return the files below the paths that git knows or would add.
+
+    They are relative to the current directory.
+    """
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *paths]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
     return sorted(name for name in set(listed) if Path(name).suffix in EXTRACTORS and Path(name).is_file())

@@ -23,7 +23,7 @@ def masked(text: str) -> str:
 
 
 def markdown(source: str, _: bool = False) -> str:
-    """Return Markdown without code, links' targets and the parts between `prose: off` and `prose: on`."""
+    """Return Markdown without code, link targets and `prose: off` parts."""
     hide = re.compile(
         r"<!-- prose: off -->.*?<!-- prose: on -->|^ *(```|~~~).*?^ *\1 *$|<!--.*?-->", re.DOTALL | re.MULTILINE
     )
@@ -53,7 +53,7 @@ def python(source: str, docstrings_only: bool = False) -> str:
 
 
 def _is_message(literal: str) -> bool:
-    """Return whether a string literal is text for people: two words, or one that starts like a title."""
+    """Return whether a literal is text for people: two words, or like a title."""
     prefix, quote, body = re.split("([\"'])", literal, maxsplit=1)
     if "r" in prefix.lower() or SQL.match(body):
         return False
@@ -61,7 +61,7 @@ def _is_message(literal: str) -> bool:
 
 
 def _unquoted(literal: str) -> str:
-    """Blank a literal's prefix and quotes, its escapes, and the expressions of an f-string."""
+    """Blank a literal's prefix, quotes, escapes and f-string expressions."""
     text = re.sub(r"^\w*(\"\"\"|'''|\"|')|(\"\"\"|'''|\"|')$", lambda found: " " * len(found.group()), literal)
     text = re.sub(r"\\[nt]", "  ", text)
     return re.sub(r"\{[^{}\n]*\}", lambda found: MASK * len(found.group()), text)

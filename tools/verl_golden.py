@@ -1,4 +1,6 @@
-"""Write the expected verl configuration of a default run on each platform: `python -m tools.verl_golden`.
+"""Write the expected verl configurations: `python -m tools.verl_golden`.
+
+There is one of a default run on each platform.
 
 tests/integrations/golden/verl-cpu.yaml and verl-cuda.yaml are what a run with default settings becomes: a dense model
 on a CPU, a mixture of experts on GPUs. A test compares them with what is composed today. A changed line there is a
@@ -24,7 +26,7 @@ def path(platform: Platform) -> Path:
 
 
 def text(platform: Platform) -> str:
-    """Compose the configuration of a default run as YAML that does not depend on the machine."""
+    """Compose the configuration of a default run as machine-independent YAML."""
     context = RuntimeContext(
         model_path="models/base",
         is_moe=platform == "cuda",

@@ -1,6 +1,8 @@
-"""A dense language model becomes a mixture of experts in the four stages of Innovator (arXiv 2507.18671).
+"""Turn a dense language model into a mixture of experts in four stages.
 
-Induction trains one coarse expert per discipline beside the frozen feed-forward network, split cuts each into finer
-ones, routing trains the router alone, integration trains everything. `export` hands over a standard Hugging Face
+They are those of Innovator (arXiv 2507.18671).
+
+Induction trains one coarse expert per discipline next to the frozen feed-forward network, split cuts each into finer
+ones, routing trains the router alone, integration trains everything. `export` writes a standard Hugging Face
 `Qwen2MoeForCausalLM` checkpoint, `verify` proves that it is the same function, and `plan` counts all of it beforehand.
 """

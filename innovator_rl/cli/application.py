@@ -1,4 +1,6 @@
-"""Build the command-line applications: one style of help, of mistakes and of suggestions at every level.
+"""Build the command-line applications.
+
+Help, mistakes and suggestions have one style at every level.
 
 `make_app` is how every command group of `innovator` is constructed. `run` executes the whole command line and turns
 its outcome into an exit code: 0 done, 1 a defect or a failed job, 2 a user's mistake, 3 some rows ended as errors,
@@ -35,7 +37,7 @@ UsageError: type[Any] = typer.BadParameter.__bases__[0]  # typer exports this on
 
 
 class CommandGroup(TyperGroup):
-    """Commands that answer an unknown name with the near ones, and no name with their help."""
+    """Answer an unknown command with the near ones, and no command with the help."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the group's own options; without any word, show the help as a mistake."""
@@ -62,7 +64,10 @@ class CommandGroup(TyperGroup):
             formatter.write_dl([(name, (command.help or "").split("\n\n")[0]) for name, command in found])
 
     def visible(self, ctx: Any) -> list[str]:
-        """Return the names that the help shows; renamed commands keep their old name hidden."""
+        """Return the names that the help shows.
+
+        Renamed commands keep their old name hidden.
+        """
         found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
         return [name for name, command in found if command is not None and not command.hidden]
 
@@ -86,7 +91,7 @@ def make_app(summary: str = "", *, group: type[CommandGroup] = CommandGroup, **o
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
-    """Return the sentence about a word that is not `known`, with the near ones or all of them."""
+    """Return the sentence about an unknown word, with the near ones or all of them."""
     names = list(known)
     near = get_close_matches(word, names, 2, 0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(names)}"
@@ -116,7 +121,10 @@ def run(app: typer.Typer, arguments: Sequence[str], name: str = "innovator") -> 
 
 
 def debugging() -> bool:
-    """Return whether tracebacks of mistakes are wanted: `--debug`, or INNOVATOR_DEBUG in the environment."""
+    """Return whether tracebacks of mistakes are wanted.
+
+    `--debug` asks for them, or INNOVATOR_DEBUG in the environment.
+    """
     return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
 
 

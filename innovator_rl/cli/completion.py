@@ -1,4 +1,4 @@
-"""Complete what a shell cannot know: runs, configurations, configuration keys and rewarders.
+"""Complete what a shell cannot know: runs, configurations, keys and rewarders.
 
 Each function is the `autocompletion` of a typer parameter. It returns candidates and never raises, because a shell
 has nowhere to show an error; where it returns nothing, the shell completes file names.
@@ -27,7 +27,10 @@ def run_names(context: typer.Context, incomplete: str) -> Candidates:
 
 
 def configurations(kind: str) -> Callable[[str], Candidates]:
-    """Return the completion of a configuration: shipped names, and YAML files and folders of the working directory."""
+    """Return the completion of a configuration.
+
+    It offers shipped names, and YAML files and folders of the working directory.
+    """
 
     def complete(incomplete: str) -> Candidates:
         from innovator_rl.packaged_files import SUFFIXES, config_names

@@ -60,7 +60,10 @@ def dashboard(
 
 @contextlib.contextmanager
 def _terminated_in_order() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that synthetic runs are deleted; uvicorn raises it again after closing."""
+    """Turn SIGTERM into an exception, so that synthetic runs are deleted.
+
+    Uvicorn raises it again after closing.
+    """
     before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         yield

@@ -29,12 +29,20 @@ def build_command(
     rows: Annotated[int | None, typer.Option(min=2, help="Number of problems to draw.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw; the split does not depend on it.")] = None,
     style: PromptStyle = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that build a corpus.")] = 1,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where a corpus is built.")] = "local",
 ) -> None:
-    """Write the training and validation files of a dataset."""
+    """Write the training files of a dataset, or a corpus from a recipe with `steps`."""
     from rich.console import Console
 
+    from innovator_rl.cli import data_corpus
     from innovator_rl.data.build import build, open_recipe, overridden
 
+    if data_corpus.is_recipe(recipe):
+        if any(option is not None for option in (source, rows, seed, style)):
+            raise UserError(f"{recipe!r} is a corpus recipe: --source, --rows, --seed and --style do not apply to it")
+        data_corpus.build(Path(recipe), out, workers, executor)
+        return
     opened, folder = open_recipe(recipe)
     if source is not None and opened.task:
         raise UserError(f"dataset {opened.name!r} is generated (task {opened.task}): leave --source out, use --rows")
@@ -53,7 +61,7 @@ def show_command(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="A Parquet file or the name of a dataset; without it, the datasets are listed.",
+            help="A Parquet file, a built corpus or the name of a dataset; without it, the datasets are listed.",
             autocompletion=completion.datasets,
         ),
     ] = None,
@@ -68,11 +76,16 @@ def show_command(
     from rich.console import Console
     from rich.table import Table
 
+    from innovator_rl.cli import data_corpus
     from innovator_rl.data.build import materialize
     from innovator_rl.data.rows import check_columns, read_rows
 
     if what is None:
         _list_datasets()
+        return
+    corpus = data_corpus.corpus_folder(what)
+    if corpus is not None:
+        data_corpus.show(corpus, n)
         return
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory() as work:
@@ -97,7 +110,7 @@ def show_command(
 
 @app.command("check")
 def check_command(
-    file: Annotated[Path, typer.Argument(help="A Parquet file.")],
+    file: Annotated[Path, typer.Argument(help="A Parquet file or a built corpus.")],
     model: Annotated[str | None, typer.Option(help="Measure prompts with the tokenizer of this model.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Report prompts longer than this.")] = None,
     against: Annotated[Path | None, typer.Option(help="Report prompts that are also in this file.")] = None,
@@ -105,8 +118,13 @@ def check_command(
     """Validate a training file; exit with 2 if it has an error."""
     from rich.console import Console
 
+    from innovator_rl.cli import data_corpus
     from innovator_rl.data.check import check_file
 
+    corpus = data_corpus.corpus_folder(str(file))
+    if corpus is not None:
+        data_corpus.check(corpus)
+        return
     if max_prompt_tokens and model is None:
         raise UserError("--max-prompt-tokens needs --model, whose tokenizer measures the prompts")
     report = check_file(file, _tokenizer(model) if model else None, max_prompt_tokens, against)
@@ -122,6 +140,17 @@ def check_command(
         more = [f"… and {len(report.problems) - 20} more"] if len(report.problems) > 20 else []
         raise UserError("\n".join(f"{file}: {problem}" for problem in shown + more))
     console.print("nothing wrong found")
+
+
+@app.command("layout")
+def layout_command(
+    file: Annotated[Path, typer.Argument(help="JSON: {name, pages, blocks: [{page, bbox, type, text}]}.")],
+    out: Annotated[Path, typer.Option(help="File for the document with its blocks in order.")],
+) -> None:
+    """Put the blocks of a document's pages in reading order."""
+    from innovator_rl.cli import data_corpus
+
+    data_corpus.layout(file, out)
 
 
 def _list_datasets() -> None:

@@ -37,7 +37,10 @@ def doctor(
     as_json: AsJson = False,
     quick: Annotated[bool, typer.Option("--quick", help="Skip the import of verl and the start of rewarders.")] = False,
 ) -> None:
-    """Diagnose this machine and a configuration; each diagnostic names a setting and a fix."""
+    """Diagnose this machine and a configuration.
+
+    Each diagnostic names a setting and a fix.
+    """
     machine = Machine.here()
     words = list(overrides or [])
     if config is not None and "=" in config:

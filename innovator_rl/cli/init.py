@@ -1,4 +1,4 @@
-"""Write a small project: a configuration, questions, a rewarder and its golden cases.
+"""Write a small project: configuration, questions, a rewarder, golden cases.
 
 innovator init my-project
 cd my-project

@@ -1,4 +1,6 @@
-"""Define `innovator`, the one command: each of its commands is a module of this package.
+"""Define `innovator`, the one command.
+
+Each of its commands is a module of this package.
 
 A command NAME is the module `innovator_rl.cli.NAME` with either `app` (a typer application with commands of its own)
 or a function `NAME`, whose signature is its options. The module is imported when its command runs: `innovator --help`
@@ -31,7 +33,7 @@ class Commands(CommandGroup):
         return [name for name in COMMANDS if _file(name).is_file()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command's name and summary, which is enough for help and completion, or None."""
+        """Return a command's name and summary, or None; help needs no more."""
         return TyperCommand(cmd_name, help=summary(cmd_name)) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -50,7 +52,7 @@ def _file(name: str) -> Path:
 
 
 def summary(name: str) -> str:
-    """Return what a command is for: the first sentence of its module, read without importing it."""
+    """Return what a command is for, read from its module without importing it."""
     text = ast.get_docstring(ast.parse(_file(name).read_text(encoding="utf-8"))) or ""
     sentence = text.split("\n\n")[0].replace("\n", " ").removeprefix(f"`innovator {name}`: ")
     return sentence[:1].upper() + sentence[1:]
@@ -85,7 +87,7 @@ def innovator(
         bool, typer.Option("--debug", help=f"Show the traceback of mistakes too; {DEBUG_VARIABLE}=1 does the same.")
     ] = False,
 ) -> None:
-    """Train science language models on answers that can be checked, and read every rollout."""
+    """Train science language models on checkable answers, and read every rollout."""
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
 

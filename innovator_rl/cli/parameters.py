@@ -1,4 +1,7 @@
-"""Define the parameters that several commands share, each with one name, one help text and one completion."""
+"""Define the parameters that several commands share.
+
+Each has one name, one help text and one completion.
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,10 @@ app.command("rescore")(rescore_run)
 
 
 def _resolve(name: str) -> tuple[str, str | None]:
-    """Return a rewarder's name and the one its golden file has; a folder means the reward its package offers."""
+    """Return a rewarder's name and the one its golden file has.
+
+    A folder means the reward its package offers.
+    """
     folder = Path(name)
     installed = name in registry.names()
     offered = scaffold.entry_point(folder) if not installed and (folder / "pyproject.toml").is_file() else None
@@ -113,7 +116,7 @@ def _progress(quiet: bool) -> Callable[[str], None]:
 
 
 def _tolerant(once: Callable[[], None]) -> Callable[[], None]:
-    """Return a check that prints the mistakes of a file that is being edited, for `--watch`."""
+    """Return a check that prints the mistakes of an edited file, for `--watch`."""
 
     def run() -> None:
         try:

@@ -29,7 +29,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.run_dir import resolve_runs_dir
 from innovator_rl.scoring import Score, ScoringPool, registry
-from innovator_rl.scoring.rescoring import Row, differs, judged
+from innovator_rl.scoring.rescoring import Row, differs, rescore
 
 SHOWN = 120
 KEY = ("step", "kind", "attempt", "prompt_uid", "sample", "prompt_id", "data_source", "rewarder")
@@ -58,7 +58,7 @@ def rescore_run(
 ) -> None:
     """Score the responses of a run again and compare with the recorded scores."""
     if reward is not None:
-        registry.check(reward)
+        registry.require_known(reward)
     path = _find(run, runs_dir)
     store = Store(path)
     steps = store.steps(kind)
@@ -70,7 +70,7 @@ def rescore_run(
     pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward] if reward else [])
     with pool, _sink(out) as sink:
         for number, chosen in enumerate(sorted(step or steps), 1):
-            for row, score in judged(pool, store.rollouts(chosen, kind, texts=True), reward):
+            for row, score in rescore(pool, store.rollouts(chosen, kind, with_text=True), reward):
                 change = comparison.add(row, score)
                 if sink is not None:
                     sink.write(json.dumps(change) + "\n")

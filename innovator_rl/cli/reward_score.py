@@ -1,4 +1,4 @@
-"""Score a file of responses with a rewarder: one row in, one row out, in the same order."""
+"""Score each row of a file with a rewarder: one row in, one row out, in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def score_file(
     code_isolation: CodeIsolation = "standard",
 ) -> None:
     """Score each row of a file: one row in, one row out, in the same order."""
-    registry.check(reward)
+    registry.require_known(reward)
     rows = _rows(file)
     requests = [score_request(row, reward) for row in rows]
     pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward])

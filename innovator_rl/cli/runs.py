@@ -187,7 +187,7 @@ def _overview_lines(run: RunDir, store: Store, facts: dict[str, Any]) -> list[st
         lines += [f"           {name:<44} {value:.6g}" for name, value in sorted(metrics)]
     steps = store.steps()
     if steps:
-        sample = store.rollouts(steps[-1], texts=True, order_by="reward", descending=True, limit=1)
+        sample = store.rollouts(steps[-1], with_text=True, order_by="reward", descending=True, limit=1)
         lines += [
             "",
             f"a response of step {steps[-1]}, the best rewarded:",
@@ -251,12 +251,18 @@ def _response_lines(row: dict[str, Any], with_prompt: bool = False) -> list[str]
 
 
 def _last_line(cause: str) -> str:
-    """Return the last line of a cause: that of a remote traceback is the exception itself."""
+    """Return the last line of a cause.
+
+    The last line of a remote traceback is the exception itself.
+    """
     return (cause.strip().splitlines() or [""])[-1].strip()
 
 
 def _short(text: str | None) -> str:
-    """Return model output that is safe for a terminal: cut, and without control characters."""
+    """Return model output that is safe for a terminal.
+
+    It is cut and has no control characters.
+    """
     plain = "".join(
         char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text or ""
     )

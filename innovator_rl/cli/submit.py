@@ -16,7 +16,7 @@ import typer
 from innovator_rl.cli import completion
 from innovator_rl.cli.parameters import Overrides
 from innovator_rl.jobs.package import megabytes
-from innovator_rl.jobs.submit import DEFAULT_ADDRESS, follow, plan
+from innovator_rl.jobs.submit import DEFAULT_ADDRESS, follow, plan_job
 from innovator_rl.jobs.submit import submit as submit_job
 
 
@@ -39,7 +39,7 @@ def submit(
     ] = False,
 ) -> None:
     """Upload the code and the configuration, and start `innovator train` on a cluster."""
-    job = plan(config, overrides or [], address)
+    job = plan_job(config, overrides or [], address)
     typer.echo(f"upload: {len(job.package.files)} files, {megabytes(job.package.size)} from {job.package.root}")
     typer.echo(f"run:    {job.run_path}")
     typer.echo(f"equals: {job.command_line}")

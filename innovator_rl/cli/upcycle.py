@@ -13,6 +13,7 @@ Complete stages are skipped, and interrupted ones continue. `run` and `verify` e
 """
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ from innovator_rl.cli.upcycle_inputs import (
     print_checks,
     print_progress,
     results_folder,
+    warn_renamed,
 )
 from innovator_rl.cli.upcycle_plan import plan_run
 from innovator_rl.errors import UserError
@@ -74,7 +76,7 @@ def train_experts(
         str | None, typer.Option(help="Submit every discipline as a job to the Ray cluster at this address.")
     ] = None,
 ) -> None:
-    """Train one coarse expert per discipline beside the frozen base model (stage 1)."""
+    """Train one coarse expert per discipline next to the frozen base model (stage 1)."""
     loaded = load_config(config, settings)
     if discipline is not None and discipline not in loaded.disciplines:
         raise UserError(f"--discipline {discipline!r}: unknown; the configuration has {', '.join(loaded.disciplines)}")
@@ -120,9 +122,10 @@ def run_ablation(
     settings: Settings = None,
 ) -> None:
     """Train every variant of a file on the same token budget and print the table."""
+    from innovator_rl.packaged_files import find_config
     from upcycle.stages import ablations
 
-    typer.echo(ablations.run(config, settings or [], print_progress))
+    typer.echo(ablations.run(find_config(str(config), "upcycle"), settings or [], print_progress))
 
 
 @app.command("report")
@@ -140,18 +143,30 @@ def show_report(
         report.plot(loaded, plot)
 
 
-RENAMED_COMMANDS: dict[str, Callable[..., Any]] = {
-    "induct": train_experts,
-    "route": train_router,
-    "integrate": train_joint,
-    "dense": train_dense,
-    "ablate": run_ablation,
-    "rehearse": dry_run_export,
+RENAMED_COMMANDS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "induct": ("train-experts", train_experts),
+    "route": ("train-router", train_router),
+    "integrate": ("train-joint", train_joint),
+    "dense": ("train-dense", train_dense),
+    "ablate": ("ablation", run_ablation),
+    "rehearse": ("dry-run", dry_run_export),
 }
-"""Commands of the previous release; they still work, but are not listed."""
+"""Command of the previous release -> its name and function today; it works, warns and is not listed."""
 
-for _old_name, _command in RENAMED_COMMANDS.items():
-    app.command(_old_name, hidden=True)(_command)
+
+def _warning(old: str, new: str, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the command with a warning that it was renamed."""
+
+    @wraps(command)
+    def run(**parameters: Any) -> Any:
+        warn_renamed(f"upcycle {old}", f"upcycle {new}")
+        return command(**parameters)
+
+    return run
+
+
+for _old_name, (_name, _command) in RENAMED_COMMANDS.items():
+    app.command(_old_name, hidden=True)(_warning(_old_name, _name, _command))
 
 
 def _train(stage: "Stage", config: Path, settings: list[str] | None, ranks: int) -> None:
@@ -163,7 +178,10 @@ def _train(stage: "Stage", config: Path, settings: list[str] | None, ranks: int)
 
 
 def _runner(config: Path, settings: list[str] | None, ranks: int) -> "StageRunner":
-    """Return what trains a stage: this process, or the same command under torchrun on several ranks."""
+    """Return what trains a stage.
+
+    That is this process, or the same command under torchrun on several ranks.
+    """
     if ranks == 1:
         from upcycle.stages import pipeline
 

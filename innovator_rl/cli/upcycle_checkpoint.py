@@ -16,6 +16,7 @@ from innovator_rl.cli.upcycle_inputs import (
     print_checks,
     print_progress,
     results_folder,
+    warn_renamed,
 )
 from innovator_rl.errors import UserError
 
@@ -69,7 +70,9 @@ def dry_run_export(
     from upcycle.checkpoint import convert
     from upcycle.training.memory import peak_resident
 
-    round_trip = round_trip or rolling  # --rolling is the name of the previous release
+    if rolling:
+        warn_renamed("--rolling", "--round-trip")
+        round_trip = round_trip or rolling
     if round_trip and out:
         raise UserError("--round-trip deletes what it wrote and --out keeps it; give only one of them")
     loaded = load_config(config, settings)

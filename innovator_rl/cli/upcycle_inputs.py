@@ -1,4 +1,4 @@
-"""Define the parameters of the `innovator upcycle` commands and find a run's inputs."""
+"""Define the parameters of `innovator upcycle` and find a run's inputs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,21 +12,33 @@ if TYPE_CHECKING:
     from upcycle.checkpoint.verify import Check
     from upcycle.config.schema import UpcycleConfig
 
-Config = Annotated[Path, typer.Argument(help="An upcycling configuration (.yaml).")]
+Config = Annotated[Path, typer.Argument(help="A YAML file, or the name of one in configs/upcycle.")]
 Settings = Annotated[list[str] | None, typer.Argument(help="Settings to change: key=value ...")]
 Ranks = Annotated[int, typer.Option(min=1, help="Processes on this machine, started with torchrun.")]
 FAILED_CHECK = 3  # exit code
 
 
 def load_config(path: Path, settings: list[str] | None) -> "UpcycleConfig":
-    """Load an upcycling configuration.
+    """Load an upcycling configuration; warn of keys of the previous release.
 
     Raises:
         UserError: With one line per mistake.
     """
+    from innovator_rl.config.load import read_yaml
+    from innovator_rl.packaged_files import find_config
+    from upcycle.config.aliases import renamed_keys
     from upcycle.config.schema import load
 
-    return load(path, settings or [])
+    file = find_config(str(path), "upcycle")
+    loaded = load(file, settings or [])
+    for old, new in renamed_keys(read_yaml(file), settings or []):
+        warn_renamed(old, new)
+    return loaded
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warn on standard error that a command, an option or a key was renamed."""
+    typer.echo(f"innovator: {old} is now {new}; the old name works for one more release", err=True)
 
 
 def base_model_folder(config: "UpcycleConfig") -> Path:
@@ -52,7 +64,9 @@ def base_model_folder(config: "UpcycleConfig") -> Path:
 
 
 def base_model_config(config: "UpcycleConfig") -> dict[str, Any]:
-    """Return the base model's config.json, or `base_config` on a machine without the base model.
+    """Return the base model's config.json.
+
+    On a machine without the base model it is `base_config`.
 
     Raises:
         UserError: If there is neither, or both and they disagree.

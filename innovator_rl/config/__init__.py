@@ -1,5 +1,6 @@
-"""The run's configuration: what may be asked (`schema`), how it is read (`load`), what verl gets (`verl`), and what is
-wrong before anything starts (`preflight`).
+"""Define and load the configuration of a run.
+
+`schema` declares every setting, `load` reads a YAML file and overrides, and `resolve` decides what `auto` stands for.
 
     from innovator_rl.config import load
 

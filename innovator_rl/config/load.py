@@ -1,8 +1,10 @@
-"""A YAML file and `key=value` words become a `RunConfig`, or one sentence a mistake.
+"""Read a YAML file and `key=value` overrides into a `RunConfig`.
+
+Mistakes are reported with one sentence each.
 
 YAML's traps are closed here: a key given twice is an error (YAML keeps the last), `1e-6` is a number (YAML 1.1 reads
-text), and `off` is a word (YAML 1.1 reads false). All mistakes of a file are reported together, one a line, each with
-its key, its value and what is accepted instead.
+text), and `off` is a word (YAML 1.1 reads false). All mistakes of a file are reported together, one per line, each with
+its key, its value and what is expected instead.
 """
 
 import re
@@ -57,7 +59,11 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; `UserError` names the file and the line of a mistake."""
+    """Read the mapping in a YAML file.
+
+    Raises:
+        UserError: the file is not found or not valid; the message has the file and the line.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -72,7 +78,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """The mapping in YAML `text`; `origin` names it in messages."""
+    """Parse the mapping in YAML `text`; `origin` is its name in messages."""
     try:
         document = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
@@ -82,19 +88,24 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise UserError(f"{origin}: a run is a mapping of sections, found {type(document).__name__}: {document!r:.80}")
+        raise UserError(f"{origin}: expected a mapping of sections, found {type(document).__name__}: {document!r:.80}")
     return document
 
 
 def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`document` with dotted `key=value` words laid over it; values are read as YAML."""
+    """Return `document` with dotted `key=value` words laid over it.
+
+    Values are read as YAML.
+    """
     result = _copy(document)
     for word in overrides:
         key, equals, text = word.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"{word!r} is no setting: write key=value, e.g. algorithm.learning_rate=1e-6")
+            raise UserError(f"{word!r}: expected key=value, for example algorithm.learning_rate=1e-6")
         if key.startswith(("+", "~")):
-            raise UserError(f"{word!r}: no {key[0]!r} here; write {key.lstrip('+~')}=... and the key is checked")
+            raise UserError(
+                f"{word!r} must not begin with {key[0]!r}; write {key.lstrip('+~')}=... and the key is checked"
+            )
         value = parse_yaml(f"value: {text}" if text.strip() else "value: ''", f"{key}={text}").get("value")
         parts = key.strip().split(".")
         if parts[0] == "verl" and len(parts) > 1:
@@ -120,17 +131,29 @@ def _set(target: dict[str, Any], parts: Sequence[str], value: Any, word: str) ->
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
-    """The run that a YAML file (or, with None, the defaults) and `key=value` overrides describe.
+    """Load a run.
+
+    Args:
+        path: YAML file; None starts from the defaults.
+        overrides: dotted `key=value` words.
 
     Raises:
-        UserError: with one line a mistake.
+        UserError: one line per mistake.
     """
     document = {} if path is None else read_yaml(path)
     return validate(apply_overrides(document, overrides), str(path) if path is not None else "configuration")
 
 
 def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunConfig:
-    """A plain mapping checked against the schema."""
+    """Check a plain mapping against the schema.
+
+    Args:
+        document: nested sections and settings.
+        origin: name of the document in messages.
+
+    Raises:
+        UserError: one line per mistake.
+    """
     document = {
         key: ({} if value is None and key in (*known_keys(), "verl") else value) for key, value in document.items()
     }
@@ -142,7 +165,10 @@ def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunC
 
 
 def _merge(error: ValidationError) -> list[dict[str, Any]]:
-    """One entry a setting: a union reports each of its branches, people made one mistake."""
+    """Merge mistakes to one per setting.
+
+    A union reports each of its branches for one mistake.
+    """
     merged: dict[str, dict[str, Any]] = {}
     leaves = {setting.key for setting in settings()}
     for item in error.errors(include_url=False):
@@ -183,7 +209,7 @@ def _is_mapping(words: str) -> bool:
 
 
 def _unknown(key: str) -> str:
-    """'unknown key' with the near ones, and what its section knows."""
+    """Say that a key is unknown, with the near ones and the names of its section."""
     if key in RENAMED:
         return f"{key}: this setting is now {RENAMED[key]} ({_described(RENAMED[key])})"
     section, _, name = key.rpartition(".")
@@ -197,7 +223,7 @@ def _unknown(key: str) -> str:
     ]
     suggestions = [f"{section}.{n}" if section else n for n in near] + elsewhere
     hint = f"; did you mean {' or '.join(dict.fromkeys(suggestions))}?" if suggestions else ""
-    return f"{key}: unknown key{hint} ({section or 'a run'} knows {', '.join(names)})"
+    return f"{key}: unknown key{hint} ({section or 'a run'} has {', '.join(names)})"
 
 
 def _described(key: str) -> str:

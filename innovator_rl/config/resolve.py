@@ -1,7 +1,9 @@
-"""`auto` becomes a value: the one place that decides it, so that preflight, verl's configuration and the trainer agree.
+"""Decide what `auto` stands for.
 
-`RuntimeContext` is what launch knows beyond the configuration (which folder the model is in, which files, which platform);
-`resolve` is a pure function of both.
+Preflight, verl's configuration and the trainer agree because this is the only place.
+
+`RuntimeContext` is what launch resolved beyond the configuration: the model's folder, the data files, the platform.
+`resolve` is a pure function of the configuration, the platform and the kind of model.
 """
 
 import os
@@ -53,20 +55,28 @@ class Resolved:
 
 
 def threads(config: RunConfig) -> int:
-    """Threads a process computes with: the asked number, or the cores this process may use."""
+    """Return the threads that a process computes with.
+
+    That is the configured number, or the cores that this process may use.
+    """
     asked = config.resources.threads
     return len(os.sched_getaffinity(0)) if asked == "auto" else asked
 
 
 def placement_cpus(config: RunConfig) -> int:
-    """Ray CPU slots without which verl's placement groups wait for ever, over all nodes."""
+    """Return the Ray CPU slots, over all nodes, that verl's placement groups need.
+
+    With fewer they wait forever.
+    """
     workers = config.resources.accelerators_per_node * config.resources.nodes
     return BUNDLE_CPUS * workers + 8
 
 
 def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
-    """Whole prompt groups in one forward and backward pass on CPU: as many as divide a worker's share of an update and fit
-    `tokens` when every response is as long as it may be; at least one.
+    """Return the number of whole prompt groups in one pass on CPU, at least 1.
+
+    As many groups are taken as divide a worker's share of an update and fit `tokens` when every response has its
+    maximum length.
     """
     share = max(1, config.prompts_per_update // (config.resources.nodes * config.resources.accelerators_per_node))
     longest = config.data.max_prompt_tokens + config.rollout.samples_per_prompt * config.rollout.max_response_tokens
@@ -74,7 +84,7 @@ def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
 
 
 def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
-    """The values that `auto` stands for on this platform and for this kind of model."""
+    """Return the values of `auto` on this platform and for this kind of model."""
     algorithm, rollout = config.algorithm, config.rollout
     native = "float32" if platform == "cpu" else "bfloat16"
     dtype = native if config.model.dtype == "auto" else config.model.dtype
@@ -106,7 +116,10 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
 
 
 def _old_log_prob(config: RunConfig, same_dtype: bool, correction: str, is_moe: bool) -> str:
-    """The rollout engine's own probabilities where they are the policy's; elsewhere a second pass computes them."""
+    """Decide whether log-probabilities are computed again in a second pass.
+
+    The rollout engine's own are taken where they are the policy's.
+    """
     asked = config.algorithm.old_log_prob
     if asked != "auto":
         return asked

@@ -1,8 +1,8 @@
-"""What a run is: every setting with its type, unit, one default and one sentence.
+"""Define the run configuration: each setting's type, unit, default and meaning.
 
 The defaults are DAPO's recipe (arXiv 2503.14476): clip-higher, token-level loss, dynamic sampling, soft overlong
-punishment, no KL term. An unknown key is an error, and so is a number outside its range; what depends on the model,
-the data or the machine is judged by `innovator_rl.preflight`. `auto` values become numbers in
+penalty, no KL term. An unknown key is an error, and so is a number outside its range; what depends on the model,
+the data or the machine is checked by `innovator_rl.preflight`. `auto` values become numbers in
 `innovator_rl.config.resolve`. docs/configuration.md is generated from this file.
 """
 
@@ -18,7 +18,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """A group of settings: no unknown keys, no silent conversions, no later changes."""
+    """Base of every section: no unknown keys, no silent conversions, no later changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
@@ -29,7 +29,7 @@ class Model(Section):
     path: str = Field(
         default="smollm2-135m",
         min_length=1,
-        description="A local folder, a hub id, or a model made here without a hub: smollm2-135m, tiny-qwen2, "
+        description="A local folder, a hub id, or a built-in model that needs no hub: smollm2-135m, tiny-qwen2, "
         "tiny-qwen2-moe.",
     )
     dtype: DType = Field(
@@ -43,7 +43,7 @@ class Model(Section):
 
 
 class Data(Section):
-    """What is asked."""
+    """Training and validation prompts."""
 
     train: Names = Field(
         default=(),
@@ -55,11 +55,12 @@ class Data(Section):
     )
     validation_rows: int = Field(default=-1, ge=-1, description="Rows per validation; -1: all.")
     seed: int = Field(
-        default=0, ge=0, description="Seed of the data order, of sampling and of the optimiser's batches."
+        default=0, ge=0, description="Seed of the data order, of sampling and of the optimizer's batches."
     )
     shuffle: bool = Field(default=True, description="Draw prompts in a new random order each epoch.")
     mixture: dict[str, PositiveFloat] = Field(
-        default={}, description="Weight per data_source, e.g. {gsm8k: 1.0, physics: 2.0}; empty: as the files are."
+        default={},
+        description="Weight per data_source, for example {gsm8k: 1.0, physics: 2.0}; empty: as the files are.",
     )
 
 
@@ -67,16 +68,18 @@ class ValidationSampling(Section):
     """How validation samples."""
 
     samples_per_prompt: PositiveInt = Field(
-        default=1, description="Responses a validation prompt (pass@k needs k or more)."
+        default=1, description="Responses per validation prompt (pass@k needs k or more)."
     )
     temperature: float = Field(default=0.0, ge=0, le=10, description="0: greedy.")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling bound.")
 
 
 class Rollout(Section):
-    """How the policy answers while it learns."""
+    """How responses are generated during training."""
 
-    samples_per_prompt: PositiveInt = Field(default=8, description="Responses a prompt: the group that GRPO compares.")
+    samples_per_prompt: PositiveInt = Field(
+        default=8, description="Responses per prompt: the group that GRPO compares."
+    )
     max_response_tokens: PositiveInt = Field(default=1024, description="A response is cut here (tokens).")
     temperature: float = Field(default=1.0, ge=0, le=10, description="Sampling temperature of training rollouts.")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling bound of training rollouts.")
@@ -95,16 +98,16 @@ class Rollout(Section):
 
 
 class DynamicSampling(Section):
-    """Groups whose answers are all right or all wrong teach nothing: replace them by fresh prompts."""
+    """Replacement of groups that teach nothing: all answers right or all wrong."""
 
-    enabled: bool = Field(default=True, description="Drop groups without a difference and refill.")
+    enabled: bool = Field(default=True, description="Drop zero-variance groups and generate others.")
     metric: Literal["correct", "score"] = Field(
         default="correct",
         description="What must differ inside a group: correct, or the score before the overlong penalty.",
     )
     max_rounds: PositiveInt = Field(
         default=10,
-        description="Generate at most this many times prompts_per_step prompts a step, then stop with the reason.",
+        description="Generate at most this many times prompts_per_step prompts per step, then stop with the reason.",
     )
     stall_seconds: PositiveFloat = Field(
         default=600.0, description="Stop with the reason when no response arrives for this long (seconds)."
@@ -112,9 +115,9 @@ class DynamicSampling(Section):
 
 
 class Overlong(Section):
-    """Soft overlong punishment (DAPO, equation 13)."""
+    """Soft overlong penalty (DAPO, equation 13)."""
 
-    enabled: bool = Field(default=True, description="Penalise the last tokens before the cut.")
+    enabled: bool = Field(default=True, description="Penalize the last tokens before the cut.")
     buffer_tokens: PositiveInt | Auto = Field(
         default="auto",
         description="Length of the zone before max_response_tokens in which the penalty grows (tokens); auto: a "
@@ -135,9 +138,9 @@ class RolloutCorrection(Section):
 class Algorithm(Section):
     """GRPO with DAPO's changes."""
 
-    prompts_per_step: PositiveInt = Field(default=64, description="Groups a training step.")
+    prompts_per_step: PositiveInt = Field(default=64, description="Groups per training step.")
     prompts_per_update: PositiveInt | None = Field(
-        default=None, description="Groups an optimiser update; null: prompts_per_step (strictly on-policy)."
+        default=None, description="Groups per optimizer update; null: prompts_per_step (strictly on-policy)."
     )
     learning_rate: PositiveFloat = Field(default=1e-6, description="AdamW's learning rate.")
     warmup_steps: int = Field(default=0, ge=0, description="Steps until the learning rate is reached.")
@@ -184,14 +187,14 @@ class Algorithm(Section):
 
 
 class Reward(Section):
-    """Who judges, and within which bounds."""
+    """Which reward function scores a response, and within which limits."""
 
     routes: dict[str, str] = Field(
         default={},
         description="Rewarder per data_source, over the one a row names in extra_info.reward: an installed name, "
         "module:attribute, path.py:attribute, or a formula such as format >> physics + 0.1 * language [-1, 1].",
     )
-    workers: PositiveInt = Field(default=2, description="Processes that score at the same time, a node.")
+    workers: PositiveInt = Field(default=2, description="Processes that score at the same time, per node.")
     timeout_seconds: PositiveFloat = Field(
         default=10.0, description="A rewarder that takes longer is killed and the row is an error (seconds)."
     )
@@ -204,11 +207,11 @@ class Reward(Section):
 
 
 class Schedule(Section):
-    """When things happen, in training steps."""
+    """Length of the run, validation and checkpoints, in training steps."""
 
     steps: PositiveInt = Field(default=100, description="Training steps.")
     validate_every: int = Field(default=10, ge=0, description="Steps between validations; 0: never.")
-    validate_before: bool = Field(default=True, description="Validate the model as it comes.")
+    validate_before: bool = Field(default=True, description="Validate before the first step.")
     save_every: int = Field(default=20, ge=0, description="Steps between checkpoints; 0: never.")
     keep_checkpoints: PositiveInt = Field(default=2, description="Checkpoints kept; older ones are deleted.")
     resume: Literal["auto", "never"] = Field(
@@ -217,27 +220,27 @@ class Schedule(Section):
 
 
 class Resources(Section):
-    """What the run may use."""
+    """Platform, machines and Ray."""
 
     platform: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto: CUDA where a device is present, else CPU."
     )
     nodes: PositiveInt = Field(default=1, description="Machines.")
-    accelerators_per_node: PositiveInt = Field(default=1, description="GPUs a node; on CPU, worker processes.")
+    accelerators_per_node: PositiveInt = Field(default=1, description="GPUs per node; on CPU, worker processes.")
     threads: PositiveInt | Auto = Field(
-        default="auto", description="Threads a process computes with on CPU; auto: the cores this process may use."
+        default="auto", description="Threads per process on CPU; auto: the cores this process may use."
     )
     kv_cache_gb: int = Field(default=1, ge=1, description="Key-value cache of the rollout engine on CPU (GiB).")
     ray_cpus: PositiveInt | Auto = Field(
         default="auto", description="CPU slots a local Ray offers (slots, not cores); auto: what the placement needs."
     )
     ray_address: str | None = Field(
-        default=None, description="An existing Ray cluster, e.g. auto or 10.0.0.1:6379; null: start one here."
+        default=None, description="An existing Ray cluster, for example auto or 10.0.0.1:6379; null: start one here."
     )
 
 
 class Logging(Section):
-    """Where the record goes."""
+    """Run directory and sinks."""
 
     runs_dir: str = Field(default="runs", min_length=1, description="Folder of run directories.")
     tensorboard: bool = Field(default=True, description="Also write TensorBoard events into the run directory.")
@@ -270,5 +273,5 @@ class RunConfig(Section):
 
     @property
     def prompts_per_update(self) -> int:
-        """Groups per optimiser update, the null default resolved."""
+        """Groups per optimizer update, the null default resolved."""
         return self.algorithm.prompts_per_update or self.algorithm.prompts_per_step

@@ -1,4 +1,4 @@
-"""The schema, read as data: every setting's dotted key, type in words, default and sentence.
+"""Read the schema as data: each setting's key, type, default and description.
 
 One walk over `RunConfig` serves the error messages of `load` (which keys are near, what was expected) and
 docs/configuration.md, so neither can drift from the schema.
@@ -31,11 +31,12 @@ class Setting:
 
     @property
     def section(self) -> str:
+        """The dotted key of the setting's section; empty for a setting of the run itself."""
         return self.key.rpartition(".")[0]
 
 
 def bounds(metadata: typing.Sequence[Any]) -> str:
-    """The numeric bounds among a field's metadata, e.g. ' ≥ 1'."""
+    """Format the numeric bounds among a field's metadata, for example ' ≥ 1'."""
     found = [
         (sign, getattr(item, name))
         for item in metadata
@@ -56,7 +57,7 @@ def _pairs(info: FieldInfo) -> list[tuple[str, Any]]:
 
 
 def in_words(annotation: Any, metadata: typing.Sequence[Any] = ()) -> str:
-    """A type as people read it: 'whole number ≥ 1, or auto'."""
+    """Describe a type in words: 'whole number ≥ 1, or auto'."""
     origin = get_origin(annotation)
     if origin is typing.Annotated:
         inner, *more = get_args(annotation)
@@ -76,7 +77,7 @@ def in_words(annotation: Any, metadata: typing.Sequence[Any] = ()) -> str:
 
 
 def sections(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every section with its dotted key, the root ('') first, depth first."""
+    """Yield every section with its dotted key, the root ('') first, depth first."""
     yield prefix, model
     for name, info in model.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
@@ -85,7 +86,7 @@ def sections(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[t
 
 @cache
 def settings() -> tuple[Setting, ...]:
-    """Every leaf setting in schema order."""
+    """List every leaf setting in schema order."""
     found = []
     for prefix, model in sections():
         for name, info in model.model_fields.items():
@@ -99,5 +100,5 @@ def settings() -> tuple[Setting, ...]:
 
 @cache
 def known_keys() -> dict[str, tuple[str, ...]]:
-    """Section key -> the names it knows (leaf settings and sub-sections)."""
+    """Return section key -> its names (leaf settings and sub-sections)."""
     return {prefix: tuple(model.model_fields) for prefix, model in sections()}

@@ -1,1 +1,1 @@
-"""The dashboard: reads run directories, live or not, and serves the page that shows them."""
+"""Serve the web UI that shows run directories, live or finished."""

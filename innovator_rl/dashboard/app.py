@@ -1,4 +1,4 @@
-"""Assemble the HTTP application: the page, its files, and the routes of docs/dashboard-api.md.
+"""Assemble the HTTP application: the page, its files and the API's routes.
 
     app = create_app([Path("runs")])
 

@@ -1,1 +1,1 @@
-"""Training data: recipes, readers and generated tasks become problems, problems become the rows that verl trains on."""
+"""Build training data, from recipes to problems to the rows that verl reads."""

@@ -1,8 +1,8 @@
-"""Recipes into training files: read, clean, split, put into prompts, write.
+"""Build training files from recipes: read, clean, split, render prompts, write.
 
-Which side of the split a problem lies on depends on its content alone (a hash of its group), never on a seed, a row count or
-the order of a file. So a larger build, another seed or the other direction of a molecule task cannot move a validation
-problem into training.
+The side of the split on which a problem is depends on its content alone (a hash of its group), never on a seed, a row
+count or the order of a file. So a larger build, another seed or the other direction of a molecule task cannot move a
+validation problem into training.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
 
 SPLITS = ("train", "validation")
-BUILT = Path("data")  # where `innovator data build` writes: data/NAME/SPLIT.parquet
+BUILT = Path("data")  # `innovator data build` writes data/NAME/SPLIT.parquet
 TASK_ROWS = 2000
 FORMAT_VERSION = 1  # raise when the same recipe would give other files
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build wrote and what it left out, by reason."""
+    """What a build wrote, and how many problems it left out by reason."""
 
     name: str
     files: dict[str, Path]
@@ -39,7 +39,7 @@ class BuildReport:
 
 
 def open_recipe(name_or_file: str) -> tuple[Recipe, Path]:
-    """A recipe by dataset name or recipe file, and the folder it stands in."""
+    """Load a recipe by dataset name or file, and return it with its folder."""
     if name_or_file.endswith((".yaml", ".yml")):
         path = Path(name_or_file)
         return load_recipe(path), path.parent
@@ -48,7 +48,19 @@ def open_recipe(name_or_file: str) -> tuple[Recipe, Path]:
 
 
 def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT, only: str | None = None) -> BuildReport:
-    """Write `out_dir/NAME/{train,validation}.parquet`, or one of them. The same recipe and source give the same rows."""
+    """Write `out_dir/NAME/{train,validation}.parquet`, or one of them.
+
+    The same recipe and source give the same rows.
+
+    Args:
+        recipe: The recipe.
+        folder: The folder of the recipe, with its sample.
+        out_dir: Where to write.
+        only: `train` or `validation`; None for both.
+
+    Raises:
+        UserError: There are too few problems to split.
+    """
     started = time.monotonic()
     rejected: Counter[str] = Counter()
     problems = _draw(_unique(_problems(recipe, folder, rejected), rejected), recipe)
@@ -66,19 +78,29 @@ def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT, only: str | None 
 def materialize(
     entry: str | Path, out_dir: Path, split: str, seed: int | None = None, style: Style | None = None
 ) -> Path:
-    """The Parquet file that an entry of `data.train` or `data.validation` stands for.
+    """Return the Parquet file for an entry of `data.train` or `data.validation`.
 
-    A `.parquet` path is itself. A dataset's name is `data/NAME/SPLIT.parquet` where that was built; else the dataset's
-    generated task or shipped sample is written to `out_dir/NAME/`, and reused while the recipe stays the same. `seed`
-    and `style` override the recipe's there; a built file stays as it was built. Validation keeps the recipe's own seed:
-    runs with different seeds are compared on the same questions. Raises `UserError` with path and remedy.
+    A `.parquet` path is returned as it is. A dataset's name means `data/NAME/SPLIT.parquet` where that was built.
+    Otherwise the dataset's generated task or shipped sample is written to `out_dir/NAME/`, and reused while the recipe
+    stays the same. Validation uses the recipe's own seed, so that runs with different seeds are compared on the same
+    questions.
+
+    Args:
+        entry: A path or the name of a dataset.
+        out_dir: Where to write generated files.
+        split: `train` or `validation`.
+        seed: Overrides the recipe's seed in a generated file for training.
+        style: Overrides the recipe's prompt style in a generated file.
+
+    Raises:
+        UserError: The file cannot be used; the message has the path and the fix.
     """
     assert split in SPLITS, split
     text = str(entry)
     if text.endswith((".yaml", ".yml", ".jsonl", ".json", ".csv", ".tsv", ".gz")):
         command = text if text.endswith((".yaml", ".yml")) else f"RECIPE --source {text}"
         raise UserError(
-            f"data entry {text!r} is not a training file: run `innovator data build {command}` and give the file it writes"
+            f"data entry {text!r} must be a .parquet file: run `innovator data build {command}` and give the file it writes"
         )
     if text.endswith(".parquet") or "/" in text:
         _check_file(Path(text))
@@ -96,19 +118,30 @@ def materialize(
 
 
 def overridden(recipe: Recipe, **changes: object) -> Recipe:
-    """The recipe with every change that is not None, validated again."""
+    """Return the recipe with every change that is not None, validated again."""
     given = {key: value for key, value in changes.items() if value is not None}
     return Recipe(**{**recipe.model_dump(exclude_unset=True), **given}) if given else recipe
 
 
 def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Problem]]:
-    """Problems into train and validation by a hash of their group; neither side is empty for two groups or more."""
+    """Split problems into train and validation by a hash of their group.
+
+    Args:
+        problems: The problems.
+        validation: The share to validate on, in (0, 1).
+
+    Returns:
+        The problems of each split; neither is empty.
+
+    Raises:
+        UserError: All problems belong to one group.
+    """
     parts: dict[str, list[Problem]] = {name: [] for name in SPLITS}
     ordered = list(problems)
     for problem in ordered:
         parts["validation" if _position(problem.split_key) < validation else "train"].append(problem)
     empty = next((name for name in SPLITS if not parts[name]), None)
-    if empty:  # a handful of problems can all fall on one side; the group nearest the border crosses over
+    if empty:  # a few problems can all be on one side; the group nearest the border is moved
         nearest = min(ordered, key=lambda problem: abs(_position(problem.split_key) - validation)).split_key
         other = "train" if empty == "validation" else "validation"
         parts[empty] = [problem for problem in ordered if problem.split_key == nearest]
@@ -119,7 +152,7 @@ def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Prob
 
 
 def to_rows(problems: Iterable[Problem], recipe: Recipe, split_name: str) -> Iterable[Row]:
-    """Problems into rows with the recipe's prompt style."""
+    """Convert problems into rows with the recipe's prompt style."""
     for index, problem in enumerate(problems):
         yield Row(
             data_source=recipe.name,
@@ -142,13 +175,18 @@ def _problems(recipe: Recipe, folder: Path, rejected: Counter[str]) -> list[Prob
         return list(reader(recipe.reader)(recipe.source.expanduser(), recipe, rejected))
     sample = folder / SAMPLE
     if not sample.is_file():
-        raise UserError(f"recipe {recipe.name!r} names no source: give --source PATH{_origin(recipe)}")
+        raise UserError(f"recipe {recipe.name!r} has no source: give --source PATH{_origin(recipe)}")
     plain = recipe.model_copy(update={"fields": {}})
     return list(reader("jsonl")(sample, plain, rejected))
 
 
 def _unique(problems: Iterable[Problem], rejected: Counter[str]) -> list[Problem]:
-    """One problem a question; a question with two answers is no question, so all its copies go."""
+    """Keep one problem per question.
+
+    All copies of a question with several answers are dropped.
+
+    Questions are compared with runs of white space folded into one space.
+    """
     first: dict[str, Problem] = {}
     contradicted: set[str] = set()
     for problem in problems:
@@ -164,7 +202,7 @@ def _unique(problems: Iterable[Problem], rejected: Counter[str]) -> list[Problem
 
 
 def _draw(problems: list[Problem], recipe: Recipe) -> list[Problem]:
-    """The recipe's number of rows, drawn by its seed, in the order of the source."""
+    """Draw the recipe's number of rows by its seed, in the order of the source."""
     if recipe.rows is None or recipe.rows >= len(problems):
         return problems
     order = sorted(range(len(problems)), key=lambda i: _position(f"{recipe.seed}\n{problems[i].split_key}"))
@@ -172,7 +210,7 @@ def _draw(problems: list[Problem], recipe: Recipe) -> list[Problem]:
 
 
 def _position(text: str) -> float:
-    """A place in [0, 1) that depends on the text alone."""
+    """Map a text to a position in [0, 1)."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
@@ -188,13 +226,13 @@ def _check_file(path: Path) -> None:
     if not path.is_file() and folder.is_dir():
         near = sorted(p.name for p in folder.glob("*.parquet"))
         if near:
-            what = "is a folder" if path.is_dir() else "does not exist"
+            what = "is a folder" if path.is_dir() else "not found"
             raise UserError(
-                f"data file {str(path)!r} {what}; {str(folder)!r} holds {', '.join(near)}: name one of them"
+                f"data file {str(path)!r} {what}; {str(folder)!r} has {', '.join(near)}: choose one of them"
             )
     if check_columns(path) == 0:
         raise UserError(f"data file {str(path)!r} has no rows: build it again with a source that has some")
 
 
 def _origin(recipe: Recipe) -> str:
-    return f" (to be had from: {recipe.origin.strip()})" if recipe.origin else ""
+    return f" (available from: {recipe.origin.strip()})" if recipe.origin else ""

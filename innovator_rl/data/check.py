@@ -1,4 +1,4 @@
-"""What is in a training file, and what would go wrong with it: faulty rows, duplicates, leaks, prompts too long."""
+"""Check a training file for faulty rows, duplicates, leaks and long prompts."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,7 +11,16 @@ from innovator_rl.errors import UserError
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Findings about one file. `problems` is empty for a file that is safe to train on."""
+    """Represent what a check found in one file.
+
+    Attributes:
+        path: The file.
+        rows: The number of rows.
+        problems: Sentences; none for a file that is safe to train on.
+        sources: The number of rows by data source.
+        rewarders: The number of rows by rewarder.
+        token_lengths: `median`, `p99` and `max` of the prompt lengths in tokens.
+    """
 
     path: Path
     rows: int
@@ -24,7 +33,17 @@ class CheckReport:
 def check_file(
     path: Path, tokenizer: Any = None, max_prompt_tokens: int | None = None, against: Path | None = None
 ) -> CheckReport:
-    """Check `path`; with a tokenizer also prompt lengths (chat template included), with `against` also shared prompts."""
+    """Check a training file.
+
+    Args:
+        path: The file.
+        tokenizer: A tokenizer for prompt lengths, chat template included.
+        max_prompt_tokens: The length beyond which a prompt is a problem.
+        against: Another file that must share no prompt.
+
+    Raises:
+        UserError: The file is not a training file.
+    """
     rows = check_columns(path)
     problems = faults(path)
     if problems or not rows:
@@ -47,7 +66,7 @@ def check_file(
         problems.append(f"{longer} of {rows} prompts are longer than {max_prompt_tokens} tokens and would be left out")
     if against is not None:
         shared = sum(" ".join(row.prompt_text.split()) in answers for row in read_rows(against))
-        problems += [f"{shared} prompts also stand in {against}"] if shared else []
+        problems += [f"{shared} prompts are also in {against}"] if shared else []
     problems += _unknown_rewarders(rewarders)
     return CheckReport(path, rows, problems, dict(sources), dict(rewarders), _quantiles(lengths))
 
@@ -70,7 +89,7 @@ def _unknown_rewarders(rewarders: Counter[str]) -> list[str]:
     found = []
     for name, count in rewarders.items():
         try:
-            registry.check(name)
+            registry.require_known(name)
         except UserError as error:
             found.append(f"the rewarder of {count} rows: {error} (installed: {', '.join(registry.names())})")
     return found

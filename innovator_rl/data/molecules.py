@@ -1,8 +1,8 @@
-"""SMILES into SELFIES, with nothing lost: a molecule that does not come back the same is rejected with its reason.
+"""Convert SMILES to SELFIES without loss, or reject the molecule with a reason.
 
 "Every SELFIES is valid" holds for the grammar, not for every molecule: hypervalent atoms cannot be written, the decoder
-gives up some stereo marks, and rings beyond 99 open closures cannot be read by RDKit. A gold answer that does not decode to
-its own molecule could never be matched, so the round trip is checked for each.
+drops some stereo marks, and rings beyond 99 open closures cannot be read by RDKit. A gold answer that does not decode
+to its own molecule could never be matched, so the round trip is checked for each.
 """
 
 from functools import lru_cache
@@ -10,17 +10,26 @@ from functools import lru_cache
 import selfies
 from rdkit import Chem, rdBase
 
+from innovator_rl.errors import DataRowError
+
 MAX_TOKENS = 1500
 MAX_ATOMS = 1000
 
 
-class RejectedMolecule(ValueError):
-    """A molecule that cannot be a question or an answer; the message is a short reason that is counted."""
+class RejectedMolecule(DataRowError):
+    """A molecule that cannot be a question or an answer.
+
+    The message is a short reason.
+    """
 
 
 @lru_cache(maxsize=8192)
 def canonical_smiles(smiles: str) -> str:
-    """RDKit's canonical isomeric SMILES. Raises `RejectedMolecule` for unreadable, empty or huge input."""
+    """Return RDKit's canonical isomeric SMILES.
+
+    Raises:
+        RejectedMolecule: The input is unreadable, empty or huge.
+    """
     with rdBase.BlockLogs():
         molecule = Chem.MolFromSmiles(smiles) if len(smiles) <= 10 * MAX_ATOMS else None
     if molecule is None:
@@ -32,7 +41,11 @@ def canonical_smiles(smiles: str) -> str:
 
 @lru_cache(maxsize=8192)
 def to_selfies(smiles: str) -> str:
-    """The molecule in SELFIES, checked to decode to the same canonical SMILES."""
+    """Return the molecule in SELFIES.
+
+    Raises:
+        RejectedMolecule: The SELFIES does not decode to the same canonical SMILES.
+    """
     canonical = canonical_smiles(smiles)
     try:
         text = selfies.encoder(canonical)

@@ -1,10 +1,10 @@
-"""A problem: what every source of data is turned into before it gets a prompt and becomes a training row."""
+"""Define a problem, the form of every data source before it gets a prompt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The seven domains of the paper's reinforcement-learning data and the rewarder that judges each.
+#: The seven domains of the paper's reinforcement-learning data and the rewarder that scores each.
 DOMAINS: dict[str, str] = {
     "physics": "physics",
     "chemistry": "chemistry",
@@ -20,9 +20,12 @@ DOMAINS: dict[str, str] = {
 class Problem:
     """One question with a checkable answer.
 
-    `question` is the bare problem: for mol2caption a molecule in SELFIES, for caption2mol a caption. `answer` is the gold
-    answer as the rewarder reads it; for code a reference solution. `info` goes to the rewarder (for code: the tests).
-    Problems with the same `group` never come to lie on both sides of a split; it defaults to the question.
+    Attributes:
+        id: A name that is unique within the data set.
+        question: The bare problem; for mol2caption a molecule in SELFIES, for caption2mol a caption.
+        answer: The gold answer in the rewarder's form; for code a reference solution.
+        info: What the rewarder gets besides; for code the tests.
+        group: Problems of one group are never on both sides of a split; the question by default.
     """
 
     id: str
@@ -33,5 +36,5 @@ class Problem:
 
     @property
     def split_key(self) -> str:
-        """What the split hashes: white space and case do not make a question another one."""
+        """Return what the split hashes, with white space and case folded."""
         return " ".join((self.group or self.question).split()).casefold()

@@ -1,18 +1,20 @@
-"""Prompts in the form of the paper's appendix: role, task, example, problem, "step by step".
+r"""Render prompts in the form of the paper's appendix.
 
-Each domain has exactly one way to give the final answer, told in the prompt and read by its rewarder:
+A full prompt has a role, the task, an example, the problem and "step by step".
+
+Each domain has exactly one form of the final answer, stated in the prompt and read by its rewarder:
 
 | domain | final answer |
 |---|---|
-| physics, math, stem | `\\boxed{...}` |
+| physics, math, stem | `\boxed{...}` |
 | chemistry | a last line `Answer: True` or `Answer: False` |
 | mol2caption, caption2mol | between `<answer>` and `</answer>` |
 | code | one Python code block |
 
-`full` is the appendix's form, with the role as system message. `short` is one user message with one line of instruction,
-and asks for the bare answer where one line is enough: a model of 135 M parameters loses the question in a long prompt
-and does not put a marker around its answer; the rewarders read a bare answer as well. `bare` is the question alone, for
-questions that say themselves how to answer.
+`full` is the appendix's form, with the role as system message. `short` is one user message with one line of
+instruction, and asks for the bare answer where one line is enough: a model of 135 M parameters loses the question in a
+long prompt and does not put a marker around its answer; the rewarders read a bare answer as well. `bare` is the
+question alone, for questions that state themselves how to answer.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,10 @@ BOXED = "put your final answer within \\boxed{}."
 
 @dataclass(frozen=True)
 class Form:
-    """How one domain asks. `{question}` in `full` and `short` is the bare problem."""
+    """The prompts of one domain.
+
+    `{question}` in `full` and `short` is the bare problem.
+    """
 
     role: str
     full: str
@@ -85,7 +90,7 @@ FORMS: dict[str, Form] = {
 
 
 def render(domain: str, style: Style, question: str) -> tuple[Message, ...]:
-    """The messages that put `question` to a model."""
+    """Return the messages that ask a model a question."""
     form = FORMS[domain]
     if style == "bare":
         return ({"role": "user", "content": question},)

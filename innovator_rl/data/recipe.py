@@ -1,8 +1,8 @@
 """Recipes: what a dataset is and how its training files come about.
 
-`datasets/NAME/dataset.yaml` and a file in `configs/data/` are the same thing, a recipe: the first describes a folder with
-a sample that ships, the second a build of the full set. A recipe draws its problems from a generated task (`task`), from
-files (`source`, read by `reader`), or, where no source is given, from the sample beside it.
+`datasets/NAME/dataset.yaml` and a file in `configs/data/` are the same thing, a recipe: the first describes a folder
+with a sample that ships, the second a build of the full set. A recipe draws its problems from a generated task
+(`task`), from files (`source`, read by `reader`), or, where no source is given, from the sample next to it.
 """
 
 import difflib
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from innovator_rl.data.problem import DOMAINS
 from innovator_rl.data.prompts import Style
@@ -22,7 +22,7 @@ RECIPE = "dataset.yaml"
 
 
 class Splits(BaseModel):
-    """Which share of the problems validates, of a full or generated set and of the shipped sample. The rest trains."""
+    """The shares of problems to validate on, for full or generated sets and samples."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     validation: float = Field(0.1, gt=0, lt=1)
@@ -30,15 +30,15 @@ class Splits(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A dataset's identity, its source, and how it is asked. Unknown keys are errors."""
+    """The recipe of a data set; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     title: str = ""
     domain: str
     reward: str = ""  # the domain's rewarder where empty
-    licence: str
-    origin: str = ""  # where the full set is to be had, for people
+    license: str = Field(validation_alias=AliasChoices("license", "licence"))  # old name, codespell:ignore licence
+    origin: str = ""  # where the full set is available
     style: Style = "full"
     reader: str | None = None
     source: Path | None = None
@@ -52,20 +52,25 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
         if self.domain not in DOMAINS:
-            raise ValueError(f"domain {self.domain!r} is not one of {', '.join(DOMAINS)}")
+            raise ValueError(f"domain {self.domain!r} must be one of {', '.join(DOMAINS)}")
         if self.task and (self.reader or self.source):
             raise ValueError("a generated `task` has neither `reader` nor `source`: leave those out")
         if self.source and not self.reader:
-            raise ValueError("`source` needs a `reader`, e.g. `reader: jsonl`")
+            raise ValueError("`source` requires a `reader`, e.g. `reader: jsonl`")
         return self
 
     @property
     def rewarder(self) -> str:
+        """Return the rewarder, by default the domain's."""
         return self.reward or DOMAINS[self.domain]
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe file. Raises `UserError` with file, key and remedy."""
+    """Read a recipe file.
+
+    Raises:
+        UserError: The file cannot be used; the message has file, key and fix.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -73,7 +78,7 @@ def load_recipe(path: Path) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise UserError(f"recipe {str(path)!r} holds no mapping: see datasets/physics/{RECIPE} for one")
+        raise UserError(f"recipe {str(path)!r} must be a mapping: see datasets/physics/{RECIPE} for one")
     try:
         return Recipe(**content)
     except (ValidationError, TypeError) as error:
@@ -81,17 +86,21 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def datasets_folders() -> list[Path]:
-    """Return where dataset folders may lie: below the working directory, then among the packaged files."""
+    """Return the folders of datasets: the working directory's, then packaged ones."""
     return [root / "datasets" for root in roots() if (root / "datasets").is_dir()]
 
 
 def dataset_names() -> list[str]:
-    """The names of all dataset folders, sorted."""
+    """Return the sorted names of all dataset folders."""
     return sorted({path.parent.name for folder in datasets_folders() for path in folder.glob(f"*/{RECIPE}")})
 
 
 def find_dataset(name: str) -> Path:
-    """The folder of the dataset `name`. Raises `UserError` with the near names."""
+    """Return the folder of a dataset.
+
+    Raises:
+        UserError: The name is unknown; the message has similar names.
+    """
     for folder in datasets_folders():
         if (folder / name / RECIPE).is_file():
             return folder / name
@@ -99,7 +108,7 @@ def find_dataset(name: str) -> Path:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     known = f"Datasets here: {', '.join(names)}" if names else "There is no datasets/ folder in the working directory"
-    raise UserError(f"no dataset is called {name!r}; {guess}{known}")
+    raise UserError(f"unknown dataset {name!r}; {guess}{known}")
 
 
 def _explain(error: ValidationError | TypeError) -> str:

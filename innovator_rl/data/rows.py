@@ -1,7 +1,7 @@
-"""Training rows: the typed row, and the Parquet files that verl's dataset reads.
+"""Define training rows and the Parquet files that verl's dataset reads.
 
-verl wants `data_source, prompt, ability, reward_model, extra_info` and concatenates files, so every file is written with
-one explicit schema; a type inferred from the rows would differ between a file with and one without `info`.
+verl requires `data_source, prompt, ability, reward_model, extra_info` and concatenates files, so every file is written
+with one explicit schema; a type inferred from the rows would differ between a file with and one without `info`.
 """
 
 import json
@@ -46,7 +46,7 @@ BATCH_ROWS = 2048
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt to train or validate on. `info` is JSON-able and goes to the rewarder unread."""
+    """One prompt to train or validate on; `info` is JSON data for the rewarder."""
 
     data_source: str
     prompt: tuple[Message, ...]
@@ -60,12 +60,12 @@ class Row:
 
     @property
     def prompt_text(self) -> str:
-        """The contents of all messages, in order."""
+        """Return the contents of all messages, in order."""
         return "\n\n".join(message["content"] for message in self.prompt)
 
 
 def write_rows(path: Path, rows: Iterable[Row], fingerprint: str = "") -> int:
-    """Write `rows` to the Parquet file `path` and return their number; a reader sees the whole file or the former one."""
+    """Write rows to a Parquet file atomically and return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist([_to_record(row) for row in rows], schema=SCHEMA)
     if fingerprint:
@@ -82,7 +82,11 @@ def write_rows(path: Path, rows: Iterable[Row], fingerprint: str = "") -> int:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file in order. Raises `UserError` naming file, row and column at the first fault."""
+    """Yield the rows of a file in order.
+
+    Raises:
+        UserError: A row is faulty; the message has file, row and column.
+    """
     file = _open(path)
     number = 0
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
@@ -95,7 +99,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def faults(path: Path, limit: int = 20) -> list[str]:
-    """What is wrong with a file, one sentence a fault with row and column, at most `limit`."""
+    """Return at most `limit` faults of a file, each with row and column."""
     found: list[str] = []
     number = 0
     for batch in _open(path).iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
@@ -110,7 +114,7 @@ def faults(path: Path, limit: int = 20) -> list[str]:
 
 
 def fingerprint_of(path: Path) -> str:
-    """The fingerprint a file was written with; empty for a missing, foreign or unreadable file."""
+    """Return the fingerprint of a file; empty for a missing or unrelated file."""
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowException):
@@ -119,7 +123,7 @@ def fingerprint_of(path: Path) -> str:
 
 
 def check_columns(path: Path) -> int:
-    """Open the file, compare its columns with what training needs, and return the number of rows."""
+    """Open the file, check its columns and return the number of rows."""
     return int(_open(path).metadata.num_rows)
 
 
@@ -195,7 +199,7 @@ def _from_record(record: dict[str, Any]) -> Row:
 
 
 def _fault(record: dict[str, Any]) -> str:
-    """The first thing wrong with a record, as "column 'x': …", or an empty string."""
+    """Return the first fault of a record, as "column 'x': …", or an empty string."""
     extra = record["extra_info"] or {}
     if not record["data_source"]:
         return "column 'data_source': empty, so no rewarder can be chosen for it"

@@ -1,11 +1,12 @@
-"""Generated tasks: as many checkable problems as asked for, the same ones for the same seed.
+"""Generate tasks: any number of problems with known answers, fixed by a seed.
 
-They prove that a training set-up learns before it meets data that takes days. `molecule-property` asks about molecules
-assembled from common cores and substituents; RDKit decides the truth, and only molecules are kept whose SELFIES shows it.
-`unit-statement` says that two quantities are equal, rightly or not. Both are True or False, in equal numbers so that a
-constant answer is right half the time. `unit-sum` adds two quantities of one unit: a model of 135 M parameters finds the
-number often enough to learn from it, and no constant answer does. `unit-arithmetic` wants conversions and laws; a model
-that small is right in one answer of a hundred, too seldom to learn from, so it is meant for larger ones.
+They show that a training setup learns before it is used on data that takes days. `molecule-property` asks about
+molecules assembled from common cores and substituents; RDKit decides the truth, and only molecules are kept whose
+SELFIES shows it. `unit-statement` says that two quantities are equal, rightly or not. Both are True or False, in equal
+numbers so that a constant answer is right half the time. `unit-sum` adds two quantities of one unit: a model of 135 M
+parameters finds the number often enough to learn from it, and no constant answer does. `unit-arithmetic` wants
+conversions and laws; a model that small is right in one answer of a hundred, too seldom to learn from, so it is meant
+for larger ones.
 """
 
 import difflib
@@ -34,7 +35,7 @@ CORES = """
 
 @dataclass(frozen=True)
 class Property:
-    """A yes/no property: how it is asked, the SMARTS that decides it, and the SELFIES tokens that show it."""
+    """A yes/no property: its question, its SMARTS and the SELFIES tokens of it."""
 
     ask: str
     smarts: str
@@ -72,11 +73,21 @@ LAWS = {
 
 
 def generate(task: str, count: int, seed: int, parameters: Mapping[str, Any]) -> list[Problem]:
-    """`count` different problems of `task`. Raises `UserError` for unknown tasks and parameters, or too many rows."""
+    """Return `count` different problems of a task.
+
+    Args:
+        task: A name in `TASKS`.
+        count: The number of problems.
+        seed: The seed that fixes them.
+        parameters: The task's parameters.
+
+    Raises:
+        UserError: The task or a parameter is unknown, or the task has fewer problems.
+    """
     if task not in TASKS:
         close = difflib.get_close_matches(task, TASKS, n=1)
         guess = f"did you mean {close[0]!r}? " if close else ""
-        raise UserError(f"task {task!r} does not exist; {guess}Tasks: {', '.join(TASKS)}")
+        raise UserError(f"unknown task {task!r}; {guess}Tasks: {', '.join(TASKS)}")
     made: dict[str, Problem] = {}
     idle = 0
     for problem in TASKS[task](random.Random(f"{task}:{seed}"), parameters):
@@ -92,7 +103,10 @@ def generate(task: str, count: int, seed: int, parameters: Mapping[str, Any]) ->
 
 
 def molecule_property(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
-    """Endless True/False questions. Parameters: `properties`, names in `PROPERTIES` (default: nitrogen)."""
+    """Yield True/False questions about molecules without end.
+
+    Parameters: `properties`, names in `PROPERTIES` (default: nitrogen).
+    """
     from rdkit import Chem
 
     from innovator_rl.data.molecules import canonical_smiles, to_selfies
@@ -115,7 +129,9 @@ def molecule_property(draw: random.Random, parameters: Mapping[str, Any]) -> Ite
 
 
 def unit_statement(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
-    """ "5 km is 5000 m. True or False?", right and wrong once each. Parameter: `largest` (of the first number, default 50).
+    """Yield questions whether "5 km is 5000 m" is true, right and wrong once each.
+
+    Parameter: `largest`, the greatest first number (default 50).
 
     A wrong statement is off by a factor that another conversion has, so the number alone does not give it away. Both
     statements about a quantity are one group: the right one in training would answer the wrong one in validation.
@@ -137,7 +153,9 @@ def unit_statement(draw: random.Random, parameters: Mapping[str, Any]) -> Iterat
 
 
 def unit_sum(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
-    """ "What is 4 J + 3 J? Answer with a number." Parameter: `largest` (of the numbers, default 12).
+    """Yield sums such as "What is 4 J + 3 J? Answer with a number.".
+
+    Parameter: `largest`, the greatest number (default 12).
 
     All questions about one pair of numbers are one group, in either order and whatever the unit: validation asks for
     sums that were never trained.
@@ -152,7 +170,10 @@ def unit_sum(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Pro
 
 
 def unit_arithmetic(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
-    """Endless quantities. Parameters: `kinds` ("convert" and names in `LAWS`), `largest` (of the numbers, default 50)."""
+    """Yield conversions and applications of physical laws without end.
+
+    Parameters: `kinds` ("convert" and names in `LAWS`), `largest` (of the numbers, default 50).
+    """
     kinds = _chosen("unit-arithmetic", parameters, "kinds", ["convert", *LAWS], ["convert", *LAWS])
     largest = _largest("unit-arithmetic", parameters)
     while True:
@@ -185,7 +206,10 @@ PARAMETERS = {
 
 
 def _shows(molecule: str, tokens: tuple[str, ...]) -> bool:
-    """Whether any SELFIES token names one of `tokens`, bond and charge marks aside: `[=N]`, `[N+1]`."""
+    """Return whether any SELFIES token names one of `tokens`.
+
+    Bond and charge marks are ignored.
+    """
     names = {
         part.strip("=#/\\").split("+")[0].split("-")[0].rstrip("H0123456789") for part in molecule[1:-1].split("][")
     }
@@ -198,7 +222,7 @@ def _chosen(task: str, parameters: Mapping[str, Any], key: str, known: list[str]
     values = [values] if isinstance(values, str) else list(values)
     for value in values:
         if value not in known:
-            raise UserError(f"task {task!r}: {key} {value!r} is not one of {', '.join(known)}")
+            raise UserError(f"task {task!r}: {key} {value!r} must be one of {', '.join(known)}")
     if not values:
         raise UserError(f"task {task!r}: {key} is empty; choose from {', '.join(known)}")
     return values
@@ -213,5 +237,5 @@ def _known(task: str, parameters: Mapping[str, Any]) -> None:
 def _largest(task: str, parameters: Mapping[str, Any], default: int = 50) -> int:
     value = parameters.get("largest", default)
     if not isinstance(value, int) or value < 2:
-        raise UserError(f"task {task!r}: largest is {value!r}, it must be a whole number of at least 2")
+        raise UserError(f"task {task!r}: largest must be a whole number of at least 2, got {value!r}")
     return value

@@ -1,8 +1,8 @@
-"""What a Ray job would upload from a directory, before anything is uploaded.
+"""Measure what a Ray job would upload from a directory.
 
 Ray zips the working directory, leaving out what `.gitignore`, `.rayignore` and the runtime environment's `excludes`
 name, and refuses half a gigabyte with an HTTP error; a checkpoint left in the wrong place is found out after minutes.
-Here the same walk is done first, with Ray's own functions, and the answer names the files.
+Here the same walk is done first, with Ray's own functions, and an error names the files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXCLUDES = (
 
 
 @dataclass(frozen=True)
-class Package:
+class Upload:
     """The files of an upload, relative to `root`, with their sizes in bytes."""
 
     root: Path
@@ -34,23 +34,23 @@ class Package:
 
     @property
     def size(self) -> int:
-        """Bytes before compression."""
+        """Return the number of bytes before compression."""
         return sum(self.files.values())
 
     def biggest(self, count: int = NAMED_FILES) -> list[tuple[str, int]]:
-        """The largest files, largest first."""
+        """Return the largest files, largest first."""
         return sorted(self.files.items(), key=lambda item: -item[1])[:count]
 
-    def holds(self, path: Path) -> bool:
-        """Whether a file, or anything inside a directory, is part of the upload."""
+    def includes(self, path: Path) -> bool:
+        """Return whether a file, or anything inside a directory, is uploaded."""
         try:
             relative = path.absolute().relative_to(self.root).as_posix()
         except ValueError:
             return False
         return relative in self.files or any(name.startswith(f"{relative}/") for name in self.files)
 
-    def check(self, limit: int = LIMIT_BYTES) -> None:
-        """Raise `UserError` naming the biggest files when the upload is larger than `limit` bytes."""
+    def require_size(self, limit: int = LIMIT_BYTES) -> None:
+        """Raise `UserError` with the largest files if the upload exceeds `limit` bytes."""
         if self.size <= limit:
             return
         named = "\n".join(f"  {megabytes(size)}  {name}" for name, size in self.biggest())
@@ -61,12 +61,12 @@ class Package:
 
 
 def megabytes(size: float) -> str:
-    """`12.3 MB`."""
+    """Format a number of bytes: `12.3 MB`."""
     return f"{size / 1e6:.1f} MB"
 
 
-def measure(root: Path, excludes: Sequence[str] = EXCLUDES) -> Package:
-    """What Ray would upload from `root` with these extra excludes; nothing is read but names and sizes."""
+def measure(root: Path, excludes: Sequence[str] = EXCLUDES) -> Upload:
+    """List what Ray would upload from `root`; only names and sizes are read."""
     from ray._private import ray_constants
     from ray._private.runtime_env import packaging
 
@@ -85,4 +85,4 @@ def measure(root: Path, excludes: Sequence[str] = EXCLUDES) -> Package:
     packaging._dir_travel(
         root, [packaging._get_excludes(root, patterns)], note, include_gitignore=respect, logger=quiet
     )
-    return Package(root, files)
+    return Upload(root, files)

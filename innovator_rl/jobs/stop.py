@@ -1,7 +1,7 @@
-"""Ending a run the way its trainer expects: it finishes the step, writes a checkpoint and says so in run.json.
+"""Stop a run gracefully: it finishes the step and writes a checkpoint.
 
-On the machine of the trainer that is SIGINT to the process run.json describes, after making sure that it is that process.
-Elsewhere it takes Ray, for runs that are Ray jobs.
+On the machine of the trainer that is SIGINT to the process in run.json, after making sure that it is that process.
+Elsewhere it requires Ray, for runs that are Ray jobs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from innovator_rl.runs.run_dir import RunDir, RunState
 
 
 def stop_run(run: RunDir, address: str | None = None) -> str:
-    """Ask a run to end; returns a sentence saying who was asked. Raises `UserError` when there is nobody to ask."""
+    """Request the end of a run.
+
+    Returns:
+        A sentence about where the request went.
+
+    Raises:
+        UserError: The run is not running, or cannot be reached from here.
+    """
     state = run.state()
     if not state.live:
         raise UserError(
@@ -24,7 +31,7 @@ def stop_run(run: RunDir, address: str | None = None) -> str:
     process = find_process(state.record)
     if process is not None:
         process.send_signal(signal.SIGINT)
-        return f"asked process {process.pid} to stop after this step"
+        return f"process {process.pid} will stop after this step"
     submission, dashboard = state.record.get("ray_submission_id"), address or state.record.get("ray_dashboard")
     host = state.record.get("host")
     if not submission:
@@ -36,12 +43,12 @@ def stop_run(run: RunDir, address: str | None = None) -> str:
     from innovator_rl.jobs.submit import stop
 
     if not stop(dashboard, submission):
-        raise UserError(f"Ray at {dashboard} says that job {submission} was not running")
-    return f"asked Ray at {dashboard} to stop job {submission}"
+        raise UserError(f"Ray at {dashboard} reports that job {submission} was not running")
+    return f"Ray at {dashboard} will stop job {submission}"
 
 
 def wait_until_over(run: RunDir, seconds: float, poll_seconds: float = 0.5) -> RunState:
-    """The run's state when it is no longer live, or after `seconds`."""
+    """Return the run's state when it is no longer live, or after `seconds`."""
     deadline = time.monotonic() + seconds
     while (state := run.state()).live and time.monotonic() < deadline:
         time.sleep(poll_seconds)

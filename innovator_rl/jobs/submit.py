@@ -1,6 +1,6 @@
-"""One run as a Ray job: plan it, submit it, follow it, stop it.
+"""Run a training as a Ray job: plan, submit, follow and stop it.
 
-`plan` needs no cluster: it checks the configuration, measures the upload and writes down the job. What a job reads
+`plan_job` needs no cluster: it checks the configuration, measures the upload and describes the job. What a job reads
 relative to the checkout but does not upload (built data, converted models) is passed as an absolute path, and so is the
 directory of runs, because Ray deletes the uploaded copy.
 """
@@ -20,7 +20,7 @@ import yaml
 
 from innovator_rl.config import RunConfig, load
 from innovator_rl.errors import UserError
-from innovator_rl.jobs.package import EXCLUDES, Package, measure
+from innovator_rl.jobs.package import EXCLUDES, Upload, measure
 from innovator_rl.runs.files import dump_json
 from innovator_rl.runs.provenance import git_state
 from innovator_rl.runs.run_dir import RUNS_DIR_VARIABLE, RunDir, page_link, resolve_runs_dir
@@ -34,32 +34,32 @@ AGENT_SECONDS, NO_AGENT = 90, "No available agent"
 
 @dataclass(frozen=True)
 class Job:
-    """A run as Ray's job API takes it."""
+    """A run in the form of Ray's job API."""
 
     config: RunConfig
     address: str
     submission_id: str
     entrypoint: str
     runtime_env: dict[str, Any]
-    package: Package = field(repr=False)
+    package: Upload = field(repr=False)
     run_path: Path = Path()
 
     @property
     def command_line(self) -> str:
-        """The `ray job submit` line that does the same."""
+        """Return the `ray job submit` line that does the same."""
         environment = {name: value for name, value in self.runtime_env.items() if name != "working_dir"}
         words = ["ray", "job", "submit", "--address", self.address, "--submission-id", self.submission_id]
         words += ["--working-dir", self.runtime_env["working_dir"], "--runtime-env-json", dump_json(environment)]
         return f"{shlex.join([*words, '--no-wait'])} -- {self.entrypoint}"
 
 
-def plan(
+def plan_job(
     config_path: str | Path,
     overrides: Sequence[str] = (),
     address: str = DEFAULT_ADDRESS,
     working_dir: Path | None = None,
 ) -> Job:
-    """The job that trains `config_path` with `key=value` overrides. Nothing is started.
+    """Describe the job that trains a configuration; start nothing.
 
     Raises:
         UserError: for mistakes in the configuration, one outside the working directory, a run of the same name that is
@@ -80,8 +80,8 @@ def plan(
     if runs_dir.is_relative_to(root) and runs_dir != root:
         excludes.append(f"/{runs_dir.relative_to(root).as_posix()}")
     package = measure(root, excludes)
-    package.check()
-    if not package.holds(path):
+    package.require_size()
+    if not package.includes(path):
         raise UserError(
             f"{path} is not among the files uploaded from {root}: put the configuration into that directory "
             "(configs/train/ is the place), where no ignore file leaves it out"
@@ -102,12 +102,15 @@ def plan(
     return Job(config, address, f"{config.name}-{stamp}", entrypoint, runtime_env, package, run.path)
 
 
-def absolute_overrides(config: RunConfig, root: Path, package: Package) -> list[str]:
-    """`key=value` words for relative paths that exist here and are not uploaded: jobs read them in place."""
+def absolute_overrides(config: RunConfig, root: Path, package: Upload) -> list[str]:
+    """Return `key=value` overrides for relative paths that exist but are not uploaded.
+
+    A job reads them in place, under their absolute path.
+    """
 
     def in_place(entry: str) -> str:
         there = root / entry
-        return str(there) if not Path(entry).is_absolute() and there.exists() and not package.holds(there) else entry
+        return str(there) if not Path(entry).is_absolute() and there.exists() and not package.includes(there) else entry
 
     def built(entry: str, split: str) -> str:
         # A dataset's name means its built file where there is one; data/ is not uploaded, so the name alone would
@@ -129,7 +132,11 @@ def absolute_overrides(config: RunConfig, root: Path, package: Package) -> list[
 
 
 def client(address: str) -> Any:
-    """Ray's job client; `UserError` when nothing answers at the address."""
+    """Return Ray's job client.
+
+    Raises:
+        UserError: Nothing answers at the address.
+    """
     from ray.job_submission import JobSubmissionClient
 
     try:
@@ -143,7 +150,11 @@ def client(address: str) -> Any:
 
 
 def submit(job: Job) -> str:
-    """Upload and start; returns the submission id. `UserError` when the cluster cannot start jobs."""
+    """Upload and start a job, and return its submission id.
+
+    Raises:
+        UserError: The cluster cannot start jobs.
+    """
     page = page_link(RunDir(job.run_path))
     metadata = {"run": job.config.name, "run_dir": str(job.run_path), "dashboard": page}
     jobs = client(job.address)
@@ -170,7 +181,11 @@ def submit(job: Job) -> str:
 
 
 def follow(address: str, submission_id: str, write: Callable[[str], object]) -> str:
-    """Pass the job's output to `write` until it ends; returns SUCCEEDED, FAILED or STOPPED."""
+    """Pass a job's output to `write` until it ends.
+
+    Returns:
+        SUCCEEDED, FAILED or STOPPED.
+    """
     jobs = client(address)
 
     async def copy() -> None:
@@ -182,5 +197,9 @@ def follow(address: str, submission_id: str, write: Callable[[str], object]) -> 
 
 
 def stop(address: str, submission_id: str) -> bool:
-    """Ask Ray to stop a job: SIGINT, and a kill after STOP_SECONDS. False when it was not running."""
+    """Stop a job: SIGINT, and a kill after STOP_SECONDS.
+
+    Returns:
+        False when it was not running.
+    """
     return bool(client(address).stop_job(submission_id))

@@ -1,6 +1,7 @@
-"""Models: the ones this project makes without a hub, where a model path leads, and what a checkpoint is.
+"""Resolve model paths, build the built-in models and inspect checkpoints.
 
-Importing this room costs nothing: torch and transformers are imported inside the functions that build a checkpoint.
+Built-in models need no model hub. Importing this package is cheap: torch and transformers are imported inside the
+functions that build a checkpoint.
 """
 
 from innovator_rl.models.inspect import ModelInfo, inspect_model

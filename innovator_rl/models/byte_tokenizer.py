@@ -1,4 +1,4 @@
-"""The tokenizer of the tiny models: one token a byte, three ChatML tokens, reserved tokens up to the padded width.
+"""Build the tokenizer of the tiny models: one token per byte, and ChatML tokens.
 
 Token id b is byte b, so any text round-trips and nothing has to be trained or downloaded. The reserved tokens fill the
 vocabulary to a multiple of 32: a random model samples every id, and an id without a token could not be decoded.
@@ -16,7 +16,7 @@ CHATML = (
 
 
 def byte_symbols() -> list[str]:
-    """The printable character that stands for each byte in byte-level BPE (GPT-2's table), in order of the byte.
+    """Return the printable character of each byte in byte-level BPE (GPT-2's table).
 
     Printable Latin-1 characters stand for themselves; the others take the code points from 256 on.
     """
@@ -26,7 +26,7 @@ def byte_symbols() -> list[str]:
 
 
 def byte_tokenizer() -> Any:
-    """A `PreTrainedTokenizerFast` of 288 tokens with a ChatML template."""
+    """Return a `PreTrainedTokenizerFast` of 288 tokens with a ChatML template."""
     import transformers
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 

@@ -1,4 +1,6 @@
-"""What a checkpoint is, read from its config.json alone: enough to plan memory before torch loads.
+"""Inspect a checkpoint from its config.json alone, before torch loads.
+
+Planning memory needs no more.
 
 Parameter counts are exact for the families listed in `COUNTED`, which share one layout (grouped-query attention,
 SwiGLU, RMSNorm, optional experts); they are `None` elsewhere rather than a guess.
@@ -18,7 +20,10 @@ EXPERT_KEYS = ("num_experts", "num_local_experts", "n_routed_experts")
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A checkpoint's shape. `params_active` are those one token passes through; sizes in elements, not bytes."""
+    """The shape of a checkpoint; sizes in elements, not bytes.
+
+    `params_active` is the number of parameters that one token uses.
+    """
 
     path: str
     architecture: str
@@ -40,16 +45,19 @@ class ModelInfo:
 
 
 def inspect_model(path: str | Path) -> ModelInfo:
-    """The facts of a made model's name, a checkpoint folder or a hub id.
+    """Inspect a built-in model, a checkpoint folder or a hub id.
 
-    A made model is built first. Raises `UserError` where there is no readable config.json.
+    A built-in model is built first.
+
+    Raises:
+        UserError: There is no readable config.json.
     """
     place = resolve(path)
     return from_config(_hub_config(place) if isinstance(place, str) else _read(place / "config.json"), str(place))
 
 
 def from_config(config: dict[str, Any], path: str = "") -> ModelInfo:
-    """The facts of a config.json's content; multimodal configs are read at their `text_config`."""
+    """Read the content of a config.json; multimodal configs at their `text_config`."""
     text = {**config, **config.get("text_config", {})}
     try:
         heads, hidden = int(text["num_attention_heads"]), int(text["hidden_size"])
@@ -85,7 +93,7 @@ def _head_dim(text: dict[str, Any]) -> int:
 
 
 def _count(text: dict[str, Any], experts: int) -> tuple[int | None, int | None]:
-    """(total, active) parameters, or (None, None) for a family whose layout is not known here."""
+    """Return total and active parameters; None for a family not known here."""
     family = text.get("model_type")
     if family not in COUNTED:
         return None, None

@@ -1,9 +1,9 @@
-"""Where a model path leads: a model made on this machine, a local folder, or a hub id.
+"""Resolve a model path to a built-in model, a local folder or a hub id.
 
-Made models are cached in `$INNOVATOR_HOME/models` (default `~/.cache/innovator_rl/models`). Several processes of one
-run ask for the same model at once, so a build holds a file lock, writes into a temporary folder beside the target and
-is renamed into place: a reader sees a whole checkpoint or none. A marker with the recipe's version makes a folder left
-by an older recipe stale, and stale folders are made again.
+Built-in models are built on first use and cached in `$INNOVATOR_HOME/models` (default `~/.cache/innovator_rl/models`).
+Several processes of one run ask for the same model at once, so a build holds a file lock, writes into a temporary
+folder next to the target and is renamed into place: a reader sees a whole checkpoint or none. A marker has the version
+of the builder; a folder of another version is built again.
 """
 
 import difflib
@@ -26,50 +26,60 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one made model comes about. Raise `version` whenever `build` would write different files."""
+class ModelBuilder:
+    """The builder of a built-in model.
+
+    Increase `version` whenever `build` would write different files.
+    """
 
     version: int
     build: Callable[[Path], None]
 
 
-BUILT_IN_MODELS: dict[str, Recipe] = {
-    "smollm2-135m": Recipe(1, smollm2.build),
-    "tiny-qwen2": Recipe(1, tiny.build_dense),
-    "tiny-qwen2-moe": Recipe(1, tiny.build_moe),
+BUILT_IN_MODELS: dict[str, ModelBuilder] = {
+    "smollm2-135m": ModelBuilder(1, smollm2.build),
+    "tiny-qwen2": ModelBuilder(1, tiny.build_dense),
+    "tiny-qwen2-moe": ModelBuilder(1, tiny.build_moe),
 }
 
 
 def default_cache_dir() -> Path:
-    """`$INNOVATOR_HOME/models`, or `~/.cache/innovator_rl/models` where the variable is not set."""
+    """Return `$INNOVATOR_HOME/models`, or `~/.cache/innovator_rl/models` by default."""
     home = os.environ.get("INNOVATOR_HOME")
     return (Path(home) if home else Path.home() / ".cache" / "innovator_rl") / "models"
 
 
 def make(name: str, cache_dir: Path | None = None) -> Path:
-    """The folder of the made model `name`, built on first use; safe to call from many processes at once.
+    """Return the folder of a built-in model, which is built on first use.
 
     The folder is a Hugging Face checkpoint: config, float32 safetensors, tokenizer with chat template, generation
-    config. Raises `UserError` for a name that no recipe has.
+    config. The function may be called from many processes at once.
+
+    Raises:
+        UserError: The name is not that of a built-in model.
     """
     if name not in BUILT_IN_MODELS:
-        raise UserError(f"model {name!r} is not one this project makes; {_near(name, BUILT_IN_MODELS)}")
-    recipe = BUILT_IN_MODELS[name]
+        raise UserError(f"unknown built-in model {name!r}; {_near(name, BUILT_IN_MODELS)}")
+    builder = BUILT_IN_MODELS[name]
     root = (cache_dir or default_cache_dir()).absolute()
     target = root / name
-    if _is_current(target, recipe):
+    if _is_current(target, builder):
         return target
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root / f".{name}.lock"):
-        if not _is_current(target, recipe):  # another process may have built it while this one waited
-            _build(name, recipe, target)
+        if not _is_current(target, builder):  # another process may have built it while this one waited
+            _build(name, builder, target)
     return target
 
 
 def resolve(path: str | Path) -> Path | str:
-    """Turn a configuration's model path into a folder (made or local), or hand a hub id (`org/name`) through.
+    """Resolve a configuration's model path.
 
-    Raises `UserError` for a folder without `config.json` and for a name that leads nowhere.
+    Returns:
+        The folder of a built-in or local model, or the hub id (`org/name`) as it is.
+
+    Raises:
+        UserError: The folder has no `config.json`, or there is no such model.
     """
     text = str(path)
     if text in BUILT_IN_MODELS:
@@ -78,22 +88,24 @@ def resolve(path: str | Path) -> Path | str:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(
-                f"model.path {text!r} holds no config.json: give the folder of a Hugging Face checkpoint"
+                f"model.path {text!r} has no config.json: give the folder of a Hugging Face checkpoint"
                 f"{_nested_hint(folder)}"
             )
         return folder
     if folder.is_file():
-        raise UserError(f"model.path {text!r} is a file: give the folder that holds its config.json")
+        raise UserError(f"model.path {text!r} is a file: give the folder that contains its config.json")
     # `runs/x/checkpoint` has the shape of a hub id; a first part that exists here says a local folder was meant.
     if HUB_ID.fullmatch(text) and Path(text).parts[0] not in {p.name for p in Path.cwd().iterdir() if p.is_dir()}:
         return text
-    raise UserError(f"model.path {text!r} is no folder and no hub id (org/name); {_near(text, BUILT_IN_MODELS)}")
+    raise UserError(
+        f"model.path {text!r} must be a folder, a hub id (org/name) or a built-in model; {_near(text, BUILT_IN_MODELS)}"
+    )
 
 
-def _near(name: str, known: dict[str, Recipe]) -> str:
+def _near(name: str, known: dict[str, ModelBuilder]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}Made without a hub: {', '.join(sorted(known))}"
+    return f"{guess}Built-in models: {', '.join(sorted(known))}"
 
 
 def _nested_hint(folder: Path) -> str:
@@ -101,18 +113,18 @@ def _nested_hint(folder: Path) -> str:
     return f", perhaps {str(inner)!r}" if inner else ""
 
 
-def _is_current(target: Path, recipe: Recipe) -> bool:
+def _is_current(target: Path, builder: ModelBuilder) -> bool:
     try:
-        return json.loads((target / MARKER).read_text())["version"] == recipe.version
+        return json.loads((target / MARKER).read_text())["version"] == builder.version
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _build(name: str, recipe: Recipe, target: Path) -> None:
+def _build(name: str, builder: ModelBuilder, target: Path) -> None:
     work = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
     try:
-        recipe.build(work)
-        (work / MARKER).write_text(json.dumps({"name": name, "version": recipe.version}) + "\n")
+        builder.build(work)
+        (work / MARKER).write_text(json.dumps({"name": name, "version": builder.version}) + "\n")
         for file in work.iterdir():
             file.chmod(0o644)
         work.chmod(0o755)
@@ -125,7 +137,10 @@ def _build(name: str, recipe: Recipe, target: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on `path`; the system frees it when the holder dies, so no stale lock can remain."""
+    """Hold an advisory lock on `path`.
+
+    The system frees it when the holder dies, so no stale lock can remain.
+    """
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

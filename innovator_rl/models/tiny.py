@@ -1,7 +1,8 @@
-"""Two random models small enough to train in seconds: `tiny-qwen2` and the mixture `tiny-qwen2-moe`.
+"""Build two tiny random models: `tiny-qwen2` and the mixture `tiny-qwen2-moe`.
 
-They have the shapes of the real families in small: grouped-query attention with biases, untied embeddings, and for the
-mixture a gated shared expert beside 8 routed experts of which 2 answer. head_dim is 32, the smallest that vLLM's
+They train in seconds.
+They have the layout of the real families in small: grouped-query attention with biases, untied embeddings, and for the
+mixture a gated shared expert and 8 routed experts of which 2 are active. head_dim is 32, the smallest that vLLM's
 CPU attention takes, and every width is a multiple of 32. The seed fixes every weight: two builds are equal bit for bit.
 """
 
@@ -31,12 +32,18 @@ EXPERTS: dict[str, Any] = {
 
 
 def build_dense(folder: Path) -> None:
-    """Write `tiny-qwen2` (Qwen2ForCausalLM, about 0.4 M parameters) into the empty `folder`."""
+    """Write `tiny-qwen2` (Qwen2ForCausalLM, 0.4 M parameters) into `folder`.
+
+    The folder must be empty.
+    """
     _save("Qwen2Config", {**SHAPE, **_token_ids()}, folder)
 
 
 def build_moe(folder: Path) -> None:
-    """Write `tiny-qwen2-moe` (Qwen2MoeForCausalLM, about 0.8 M parameters) into the empty `folder`."""
+    """Write `tiny-qwen2-moe` (Qwen2MoeForCausalLM, 0.8 M) into `folder`.
+
+    The folder must be empty; 0.8 M counts parameters.
+    """
     _save("Qwen2MoeConfig", {**SHAPE, **EXPERTS, **_token_ids()}, folder)
 
 

@@ -1,9 +1,10 @@
-"""Lets stock verl and stock vLLM run without an accelerator, through the registries they offer and a few named shims.
+"""Run stock verl and stock vLLM without an accelerator.
 
-Every process that imports verl loads this module (entry-point group `verl.plugins`). On a machine with an accelerator
-it steps aside, except for shims that hold there too. The order of imports does not matter: loaded before verl, it
-waits for verl; loaded by verl, it acts at once. verl logs a plugin's failure at DEBUG only, so nothing may be lost
-here: a failure is kept in `status()`, and `require_loaded()` turns it into an error before a run starts.
+This uses the registries that they offer and a few named shims. Every process that imports verl loads this module
+(entry-point group `verl.plugins`). On a machine with an accelerator it does nothing, except for shims that apply there
+too. The order of imports does not matter: loaded before verl, it waits for verl; loaded by verl, it acts at once. verl
+logs a plugin's failure at DEBUG only, so a failure must not be lost here: is kept in `status()`, and `require_loaded()`
+turns it into an error before a run starts.
 
 Nothing heavy is imported until verl itself has been: `innovator_rl.platform.environment(...)` and `status()` cost
 milliseconds.
@@ -32,7 +33,7 @@ class AppliedShim:
 
 @dataclass(frozen=True)
 class Status:
-    """What this process runs on. `name` is "cpu", "cuda", or "" as long as verl has not been imported."""
+    """The platform of a process; `name` is "" as long as verl has not been imported."""
 
     name: str = ""
     reason: str = "verl has not been imported"
@@ -49,12 +50,16 @@ _status = Status()
 
 
 def status() -> Status:
-    """The platform of this process with the shims in force and the versions they met."""
+    """Return the platform of this process with active shims and package versions."""
     return replace(_status, versions=_versions())
 
 
 def require_loaded() -> Status:
-    """Import verl and return the status; `UserError` if the plugin did not load or did not do its work."""
+    """Import verl and return the status.
+
+    Raises:
+        UserError: The plugin did not load or did not do its work.
+    """
     import verl  # noqa: F401
 
     if not ACTIVE and not _allowed():
@@ -70,10 +75,14 @@ def require_loaded() -> Status:
 
 
 def environment(threads: int, kv_cache_gb: int) -> dict[str, str]:
-    """The environment that every Ray worker of a run needs on this platform (empty on a machine with an accelerator).
+    """Return the environment for every Ray worker of a run on this platform.
 
-    `nobind` because two workers of one run that both bind to core 0 would share it; the operating system places
-    threads better.
+    It is empty on a machine with an accelerator. `nobind` because two workers of one run that both bind to core 0 would
+    share it; the operating system places threads better.
+
+    Args:
+        threads: The number of threads per worker.
+        kv_cache_gb: The size of vLLM's key-value cache in GB.
     """
     from innovator_rl.platform.accelerator import detect
 
@@ -90,11 +99,11 @@ def environment(threads: int, kv_cache_gb: int) -> dict[str, str]:
         # short spin (under a millisecond) has neither fault.
         "GOMP_SPINCOUNT": "20000",
         "KMP_BLOCKTIME": "1",
-        # A training pass frees and takes gigabytes; given back to the system, each page of them is faulted in anew.
+        # A training pass frees and takes gigabytes; given back to the system, each page of them is faulted in again.
         "MALLOC_MMAP_THRESHOLD_": str(2**31),
         "MALLOC_TRIM_THRESHOLD_": str(2**33),
         # vLLM's engine polls for its worker's answer for a second before it sleeps: two processes decoding on the cores of one. In
-        # one process ("uni", see config/verl.py) there is nothing to poll; vLLM allows that on a CPU with this setting only.
+        # one process ("uni", see integrations/verl/settings.py) there is nothing to poll; vLLM allows that on a CPU with this setting only.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "MKL_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
@@ -112,13 +121,13 @@ def _versions() -> dict[str, str]:
 
 
 def _allowed() -> bool:
-    """verl's own rule for plugins, which also holds when this module was imported first."""
+    """Apply verl's own rule for plugins, also when this module was imported first."""
     policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
     return policy == "auto" or _PLUGIN in {name.strip() for name in policy.split(",")}
 
 
 def _require_entry_point() -> None:
-    """Without the entry point this process would be fine and every Ray worker would not be."""
+    """Raise unless the entry point is installed, which every Ray worker needs."""
     if not any(point.name == _PLUGIN for point in importlib.metadata.entry_points(group="verl.plugins")):
         raise UserError(
             "the entry point verl.plugins/innovator_rl is not installed, so workers would run without it; "

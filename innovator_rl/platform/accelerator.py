@@ -1,8 +1,9 @@
-"""Which platform this process belongs to: "cpu" or "cuda" (any accelerator that verl supports by itself).
+"""Detect the platform of a process: "cpu" or "cuda".
 
-Asked at `import verl` in every process of a run, so it starts nothing and initialises no driver. A Ray actor without
-a GPU of its own sees no device even on a GPU machine (Ray empties CUDA_VISIBLE_DEVICES), so "no visible device" alone
-must not switch the whole platform over: the build of torch, the driver's device files and the environment decide.
+"cuda" is any accelerator that verl supports by itself. The detection runs at `import verl` in every process of a run,
+so it starts nothing and initializes no driver. A Ray actor without a GPU of its own sees no device even on a GPU
+machine (Ray empties CUDA_VISIBLE_DEVICES), so "no visible device" alone must not switch the whole platform over: the
+build of torch, the driver's device files and the environment decide.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ _DEVICE_FILES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/davinci_man
 
 
 def detect() -> tuple[str, str]:
-    """The platform's name, and the reason in words: `INNOVATOR_PLATFORM`, then `VERL_PLATFORM`, then the machine."""
-    asked = os.environ.get("INNOVATOR_PLATFORM", "").strip().lower()
-    if asked in ("cpu", "cuda"):
-        return asked, f"INNOVATOR_PLATFORM={asked}"
-    if asked not in ("", "auto"):
-        raise UserError(f"INNOVATOR_PLATFORM={asked}: not a platform; set it to cpu, cuda or auto")
+    """Return the name of the platform and the reason.
+
+    `INNOVATOR_PLATFORM` decides, then `VERL_PLATFORM`, then the machine.
+
+    Raises:
+        UserError: `INNOVATOR_PLATFORM` has another value.
+    """
+    requested = os.environ.get("INNOVATOR_PLATFORM", "").strip().lower()
+    if requested in ("cpu", "cuda"):
+        return requested, f"INNOVATOR_PLATFORM={requested}"
+    if requested not in ("", "auto"):
+        raise UserError(f"INNOVATOR_PLATFORM={requested}: must be cpu, cuda or auto")
     chosen = os.environ.get("VERL_PLATFORM", "").strip().lower()
     if chosen:
         return ("cpu" if chosen == "cpu" else "cuda"), f"VERL_PLATFORM={chosen}"
@@ -48,7 +55,10 @@ def _detect_from_machine() -> tuple[str, str]:
 
 
 def detect_platform(config: RunConfig) -> Platform:
-    """Return the platform of a run; `auto` is what `detect` finds (environment, torch build, driver)."""
+    """Return the platform of a run.
+
+    `auto` is what `detect` finds (environment, torch build, driver).
+    """
     if config.resources.platform != "auto":
         return config.resources.platform
     return "cpu" if detect()[0] == "cpu" else "cuda"

@@ -1,4 +1,4 @@
-"""Run a function right after a given module has been imported, whenever that happens.
+"""Run a function right after a given module has been imported.
 
 Several shims must register something with, or correct something in, modules of verl that take seconds to import
 (`verl.workers.engine` pulls in FSDP, transformers' models and more). The plugin is loaded by every process that says
@@ -20,7 +20,7 @@ Callback = Callable[[ModuleType], None]
 
 
 class _PostImportFinder(MetaPathFinder):
-    """Finds nothing itself: it asks the other finders and wraps the loader they return."""
+    """A finder that finds nothing itself: it wraps the loader of the other finders."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[Callback]] = {}
@@ -29,6 +29,7 @@ class _PostImportFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Return the spec of a module that is waited for, with a wrapped loader."""
         if fullname not in self.waiting or fullname in self._searching:
             return None
         self._searching.add(fullname)  # the search below comes back through this finder
@@ -57,7 +58,7 @@ _FINDER = _PostImportFinder()
 
 
 def after_import(name: str, callback: Callback) -> None:
-    """Call `callback(module)` once: now if the module is loaded, otherwise right after its import."""
+    """Call `callback(module)` once, now or after the module's import."""
     module = sys.modules.get(name)
     if module is not None and not _is_half_loaded(module):
         callback(module)
@@ -69,5 +70,8 @@ def after_import(name: str, callback: Callback) -> None:
 
 
 def _is_half_loaded(module: ModuleType) -> bool:
-    """Whether the module's own import statement has not returned yet (the flag importlib keeps on the spec)."""
+    """Return whether the import of the module has not returned yet.
+
+    importlib's own flag tells.
+    """
     return bool(getattr(module.__spec__, "_initializing", False))

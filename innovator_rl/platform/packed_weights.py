@@ -1,5 +1,4 @@
-"""Keeps a CPU engine's weights loadable: vLLM's packed copies are renewed at every weight sync instead of being the
-only copy.
+"""Keep the weights of vLLM's CPU engine loadable after they were packed.
 
 vLLM's CPU build multiplies with packed weights where it can (oneDNN for float32, and for bfloat16 with AVX-512 or
 AMX; the SGL kernels for small AMX layers; a grouped layout for experts on every CPU). Packing happens once, after the
@@ -7,13 +6,13 @@ checkpoint is loaded, and is not meant to be repeated:
 
 - a linear layer's `weight` is dropped after packing, so the next `load_weights` fails ("no attribute 'weight_loader'");
 - an expert layer's `w13_weight` and `w2_weight` are replaced by the packed tensors, of the same shape: the next
-`load_weights` writes plain rows into them, which the kernel then reads as packed ones. Nothing fails; the experts are
-simply scrambled.
+  `load_weights` writes plain rows into them, which the kernel then reads as packed ones. Nothing fails, but the experts
+  are scrambled.
 
-Both are put right in the same way. The parameter keeps the plain weights with its `weight_loader`, whatever
-multiplies keeps its packed copy beside it, and `process_weights_after_loading`, which vLLM calls after loading and
-verl after each sync, packs anew. The packing itself is vLLM's own code, whichever kernel it picks. The price is
-memory: one more copy of every packed weight.
+Both are corrected in the same way: packed copies are renewed at every weight sync instead of being the only copy. The
+parameter keeps the plain weights with its `weight_loader`, whatever multiplies keeps its packed copy next to it, and
+`process_weights_after_loading`, which vLLM calls after loading and verl after each sync, packs again. The packing itself
+is vLLM's own code, whichever kernel it picks. The price is memory: one more copy of every packed weight.
 
 Embeddings are packed at their first product, because vLLM cannot know beforehand whether one is used as output layer:
 an input embedding tied to `lm_head` is then packed once and not twice, and an untied one not at all.
@@ -31,7 +30,10 @@ _NAME = "packed_weights"
 
 
 def install() -> None:
-    """Put both corrections in place in this process; vLLM may load its plugins more than once."""
+    """Put both corrections in place in this process.
+
+    vLLM may load its plugins more than once.
+    """
     _keep_linear_weights()
     _keep_expert_weights()
 
@@ -46,7 +48,7 @@ def _mark_installed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _keep_linear_weights() -> None:
-    """Linear layers and embeddings: pack on request of vLLM, never give up `weight`."""
+    """Pack linear layers and embeddings when vLLM requests it, and keep `weight`."""
     from vllm.model_executor.layers import utils
     from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
 
@@ -71,11 +73,14 @@ def _keep_linear_weights() -> None:
 
 
 class _StagedExperts(torch.nn.Module):
-    """An expert layer as vLLM's packing sees it: it may replace these two parameters, and the layer keeps its own."""
+    """A stand-in for an expert layer during packing.
+
+    vLLM's packing may replace its two parameters; the layer keeps its own.
+    """
 
     def __init__(self, layer: torch.nn.Module) -> None:
         super().__init__()
-        self.__dict__["_layer"] = layer  # not a submodule: the layer is only looked at
+        self.__dict__["_layer"] = layer  # not a submodule: the layer is only read
         for name in ("w13_weight", "w2_weight"):
             plain = getattr(layer, name).data
             # Not `register_parameter`: it would find the name taken, by the layer behind `__getattr__`.
@@ -89,7 +94,7 @@ class _StagedExperts(torch.nn.Module):
 
 
 def _keep_expert_weights() -> None:
-    """Mixture-of-experts layers: the packed tensors live in the experts' kernel object, the plain ones in the layer."""
+    """Store packed tensors in the experts' kernel object and plain ones in the layer."""
     from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedExperts
     from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import UnquantizedFusedMoEMethod
 
@@ -115,7 +120,7 @@ def _pack_beside_the_layer(experts_class: Any) -> None:
 
 
 def _require_unpadded_bias(experts: Any, layer: torch.nn.Module) -> None:
-    """vLLM pads an expert bias in place, which no second load can undo."""
+    """Refuse an expert bias that vLLM pads in place, as no second load undoes it."""
     wanted = experts._padded_intermediate_size(experts.moe_config)
     size = experts.moe_config.intermediate_size_per_partition
     if hasattr(layer, "w13_bias") and wanted != size:
@@ -140,7 +145,7 @@ def _multiply_with_the_packed(experts_class: Any) -> None:
 
 
 def _pack_again_after_an_update(method_class: Any) -> None:
-    """vLLM hands the layer to the experts at the first load only; here also after every later one."""
+    """Pack after every load; vLLM itself packs experts at the first load only."""
     process = method_class.process_weights_after_loading
     require_parameters(_NAME, process, ("layer",))
 

@@ -1,13 +1,13 @@
-"""Loaded by vLLM in each of its processes (entry-point group `vllm.general_plugins`), before any model is built.
+"""Correct vLLM's CPU engine in each of its processes, before any model is built.
 
-On a CPU it keeps packed weights loadable (`packed_weights`); on any other platform it does nothing. An exception here
-stops the engine with its traceback, which is right: without the correction the first weight sync fails, or scrambles
-the experts.
+vLLM loads this module through the entry-point group `vllm.general_plugins`. On a CPU it keeps packed weights loadable
+(`packed_weights`); on any other platform it does nothing. An exception here stops the engine with its traceback, as it
+should: without the correction the first weight sync fails, or scrambles the experts.
 """
 
 
 def register() -> None:
-    """vLLM's hook. It may be called more than once in a process."""
+    """Install the corrections; vLLM may call this more than once in a process."""
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():

@@ -1,11 +1,12 @@
-"""What is wrong with a run before Ray starts: every silent trap as a diagnostic with its setting, its reason and its
-remedy.
+"""Find what is wrong with a run before Ray starts.
+
+A diagnostic has setting, value, reason and fix.
 
     diagnostics = check(config)
     stop = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
 
 A check reads files and this machine; it starts nothing, downloads nothing and builds nothing. Errors are what would
-end, hang or silently spoil the run; warnings are what people regret later.
+end, hang or silently spoil the run; warnings are what users regret later.
 """
 
 from collections.abc import Sequence
@@ -36,12 +37,16 @@ def check(
     validation_files: Sequence[str | Path] | None = None,
     deep: bool = False,
 ) -> list[Diagnostic]:
-    """Every diagnostic about `config`, errors first.
+    """Check a run; errors come first.
 
-    `train_files` and `validation_files` are the files that the entries of `data.train` and `data.validation` stand
-    for, where the caller resolved them; otherwise entries that are paths are looked at and names are checked for
-    existence. `machine` and `platform` replace this machine. `deep` imports verl to prove that its plugin works, and the rewarders in
-    use, in a process apart.
+    Args:
+        config: the run.
+        machine: replaces this machine.
+        platform: replaces the platform that the run would use here.
+        train_files: the files of `data.train` where the caller resolved its entries; otherwise entries that are paths
+            are read, and names are checked for existence.
+        validation_files: the same for `data.validation`.
+        deep: import verl to prove that its plugin works, and import the rewarders in use in a process of their own.
     """
     context, found = describe(
         config, machine=machine, platform=platform, train_files=train_files, validation_files=validation_files
@@ -67,7 +72,7 @@ def describe(
     train_files: Sequence[str | Path] | None = None,
     validation_files: Sequence[str | Path] | None = None,
 ) -> tuple[PreflightContext, list[Diagnostic]]:
-    """The context that the checks look at, and what was found while describing it."""
+    """Return the context that the checks read, and what was found while describing it."""
     platform = platform or detect_platform(config)
     facts, folder, found = model.look(config.model.path)
     groups = []
@@ -96,7 +101,7 @@ def describe(
 
 
 def errors(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Those that stop a run."""
+    """Return the diagnostics that stop a run."""
     return [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
 
 

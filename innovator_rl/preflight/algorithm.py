@@ -1,4 +1,4 @@
-"""Does the algorithm's arithmetic hold: groups, mini-batches, clips, lengths, corrections, steps."""
+"""Check the algorithm's arithmetic, such as groups, mini-batches and lengths."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from innovator_rl.preflight.diagnostic import Diagnostic
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Diagnostics that need nothing but the run and the kind of its model."""
+    """Check what needs nothing but the run and the kind of its model."""
     yield from _groups(context)
     yield from _sampling(context)
     yield from _clipping(context)
@@ -129,7 +129,7 @@ def _overlong(context: PreflightContext) -> Iterator[Diagnostic]:
             setting="algorithm.overlong.buffer_tokens",
             value=context.resolved.overlong_buffer,
             why=f"the whole response (rollout.max_response_tokens = {limit}) would be penalized",
-            fix=f"set less than {limit}, e.g. {max(1, limit // 4)}",
+            fix=f"set less than {limit}, for example {max(1, limit // 4)}",
         )
     if overlong.penalty == 0:
         yield Diagnostic(
@@ -155,7 +155,7 @@ def _clipping(context: PreflightContext) -> Iterator[Diagnostic]:
             setting="algorithm.dual_clip",
             value=algorithm.dual_clip,
             why=f"inside the clip range, which ends at {1 + algorithm.clip_high}",
-            fix=f"set well above {1 + algorithm.clip_high}, e.g. 10",
+            fix=f"set well above {1 + algorithm.clip_high}, for example 10",
         )
 
 

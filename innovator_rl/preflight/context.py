@@ -1,4 +1,4 @@
-"""What every check looks at: the run, the machine, the model, the data, and the values that `auto` stands for."""
+"""Describe what every check reads: run, machine, model, data and `auto` values."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,10 @@ from innovator_rl.preflight.machine import Machine
 
 @dataclass(frozen=True)
 class PreflightContext:
-    """A run about to be checked. `model` is None where its config.json could not be read without the network."""
+    """A run that is about to be checked.
+
+    `model` is None where its config.json could not be read without the network.
+    """
 
     config: RunConfig
     machine: Machine
@@ -31,11 +34,14 @@ class PreflightContext:
 
     @property
     def cluster(self) -> str | None:
-        """The address of an existing Ray cluster that the run will join, as launch decides it."""
+        """The address of an existing Ray cluster that the run will join.
+
+        Launch decides it by the same function.
+        """
         return self.config.resources.ray_address or self.machine.environment.get("RAY_ADDRESS") or None
 
     def runtime_context(self) -> RuntimeContext:
-        """The facts with which verl's configuration can be written for judging."""
+        """Return the context with which verl's configuration can be composed for a check."""
         return RuntimeContext(
             model_path=str(self.model_folder or self.config.model.path),
             is_moe=bool(self.model and self.model.is_moe),

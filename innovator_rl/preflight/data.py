@@ -1,4 +1,4 @@
-"""Are the data there, readable, with the columns that a row needs, enough of them, and does somebody judge each row."""
+"""Check that the data is present, readable, complete in columns and enough."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -15,7 +15,10 @@ CHARACTERS_PER_TOKEN = 8  # more than any tokenizer averages over a prompt: a bo
 
 
 def files(entries: Sequence[str], key: str) -> tuple[tuple[DataFile, ...], list[Diagnostic]]:
-    """The entries that are file paths, looked at; a dataset's name is checked for existence only."""
+    """Read the entries that are file paths.
+
+    Check the names of datasets for existence only.
+    """
     found, wrong = [], []
     for entry in entries:
         if is_path(entry):
@@ -50,7 +53,7 @@ def _dataset_names() -> list[str]:
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Diagnostics about the rows."""
+    """Check the rows."""
     yield from _presence(context)
     for key, group in (("data.train", context.train), ("data.validation", context.validation)):
         for file in group:
@@ -127,7 +130,7 @@ def _amount(context: PreflightContext) -> Iterator[Diagnostic]:
         yield Diagnostic(
             setting="algorithm.prompts_per_step",
             value=step,
-            why=f"data.train has {rows} rows, so a step would ask the same prompt twice",
+            why=f"data.train has {rows} rows, so a step would draw the same prompt twice",
             fix=f"set at most {rows}, or add data",
         )
 
@@ -151,7 +154,7 @@ def _mixture(context: PreflightContext) -> Iterator[Diagnostic]:
         yield Diagnostic(
             setting="data.mixture",
             value=dict(mixture),
-            why=f"no weight for {', '.join(left_out[:8])}: these rows are never asked",
+            why=f"no weight for {', '.join(left_out[:8])}: these rows are never drawn",
             fix="add a weight or remove the data",
             severity="warning",
         )

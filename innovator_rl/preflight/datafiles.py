@@ -1,4 +1,4 @@
-"""A data file as the checks see it: does it open, which columns, how many rows, whose rows.
+"""Describe a data file for the checks: its columns, rows and data sources.
 
 Parquet metadata and a few columns are read, never the whole file; JSON lines, which verl also takes, are read up to a
 limit.
@@ -15,8 +15,10 @@ PROMPTS_LOOKED_AT = 2_000
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of rows. `problem` is set where it cannot be read; `sources` and `rewarders` come from the rows looked
-    at."""
+    """One file of rows.
+
+    `problem` is set where it cannot be read; `sources` and `rewarders` come from the rows that were read.
+    """
 
     path: Path
     problem: str = ""
@@ -29,13 +31,15 @@ class DataFile:
 
 
 def read(path: Path) -> DataFile:
-    """Look at one file; never raises for what is wrong with it."""
+    """Read one file; what is wrong with it is in `problem`, not raised."""
     if not path.exists():
         return DataFile(path, problem="no such file")
     if path.is_dir():
         return DataFile(path, problem="a folder, not a file")
     if path.suffix not in (".parquet", ".json", ".jsonl"):
-        return DataFile(path, problem=f"{path.suffix or 'no suffix'} is no format of verl's: .parquet, .jsonl or .json")
+        return DataFile(
+            path, problem=f"{path.suffix or 'no suffix'} is an unknown format: expected .parquet, .jsonl or .json"
+        )
     try:
         return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
     except Exception as error:  # pyarrow and json raise many kinds; each means the file cannot be read
@@ -67,7 +71,7 @@ def _json_lines(path: Path) -> DataFile:
     with path.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines if line.strip()]
     if rows and not all(isinstance(row, dict) for row in rows):
-        return DataFile(path, problem="cannot be read: a line is no object")
+        return DataFile(path, problem="cannot be read: every line must be an object")
     columns = frozenset(rows[0]) if rows else frozenset()
     return _describe(path, len(rows), columns, rows[:ROWS_LOOKED_AT])
 
@@ -79,7 +83,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
     for row in rows:
         source = row.get("data_source")
         if not isinstance(source, str) or not source:
-            wrong.add("data_source: a name, e.g. gsm8k")
+            wrong.add("data_source: a name, for example gsm8k")
             continue
         extra = row.get("extra_info")
         name = extra.get("reward") if isinstance(extra, dict) else None
@@ -105,7 +109,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
 
 
 def _prompt_size(prompt: Any) -> int | None:
-    """Characters of a chat prompt, None where it is no chat prompt."""
+    """Return the characters of a chat prompt; None where it is not one."""
     if not isinstance(prompt, list) or not prompt:
         return None
     if not all(

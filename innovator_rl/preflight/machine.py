@@ -1,6 +1,6 @@
-"""What this machine is, as far as a run cares: cores, memory, disk, accelerators, installed packages.
+"""Describe this machine for the checks: cores, memory, disk and packages.
 
-A plain value, so that a test (or a plan for another machine) can put its own in the place of `Machine.here()`.
+`Machine` is a plain value, so that a test, or a plan for another machine, can replace `Machine.here()`.
 """
 
 import contextlib
@@ -20,8 +20,10 @@ PACKAGES = ("verl", "TransferQueue", "torch", "ray", "transformers", "vllm", "vl
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine. Sizes in bytes; `accelerator_memory` has one entry an accelerator; `memory_available` is what other processes
-    leave (None: unknown); `free_ports` is how many TCP ports could be bound at once, counted up to PORTS.
+    """One machine; sizes are in bytes.
+
+    `accelerator_memory` has one entry per accelerator. `memory_available` is what other processes leave (None: unknown).
+    `free_ports` is how many TCP ports could be bound at once, counted up to PORTS.
     """
 
     cores: int
@@ -38,7 +40,7 @@ class Machine:
 
     @staticmethod
     def here() -> "Machine":
-        """This machine, without importing torch and without starting anything."""
+        """Describe this machine, without importing torch and without starting anything."""
         shm = Path("/dev/shm")
         return Machine(
             cores=len(os.sched_getaffinity(0)),
@@ -56,7 +58,7 @@ class Machine:
 
 
 def installed() -> dict[str, str]:
-    """Name -> version of the packages that decide whether a run can start."""
+    """Return name -> version of the packages that decide whether a run can start."""
     found = {}
     for name in PACKAGES:
         try:
@@ -70,7 +72,7 @@ def installed() -> dict[str, str]:
 
 
 def free_disk(folder: Path) -> int:
-    """Free bytes where `folder` is or will be."""
+    """Return the free bytes where `folder` is or will be."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
@@ -78,9 +80,9 @@ def free_disk(folder: Path) -> int:
 
 def _free_ports() -> int:
     """TCP ports that can be bound at the same time right now, at most PORTS."""
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as listeners:
         for count in range(PORTS):
-            listener = held.enter_context(socket.socket())
+            listener = listeners.enter_context(socket.socket())
             try:
                 listener.bind(("", 0))
             except OSError:

@@ -1,7 +1,9 @@
-"""Does the model exist, is it whole, and can both engines run it with these lengths and this parallelism.
+"""Check that the model is complete and able to run in both engines.
 
-Nothing is built or downloaded for a check: a built-in model that does not exist yet is known by its shape, a hub id by the
-local cache.
+The run's lengths and parallelism are taken into account.
+
+Nothing is built or downloaded for a check. The shape of a built-in model that does not exist yet is known here, and a hub
+id is looked up in the local cache.
 """
 
 import json
@@ -39,7 +41,10 @@ BUILT_IN_SHAPES: dict[str, dict[str, Any]] = {
 
 
 def look(path: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
-    """(facts, folder, diagnostics) of `model.path`, without building or fetching anything."""
+    """Return (model, folder, diagnostics) of `model.path`.
+
+    Nothing is built or fetched.
+    """
     if path in BUILT_IN_MODELS:
         folder = default_cache_dir() / path
         known = folder if (folder / "config.json").is_file() else None
@@ -96,7 +101,7 @@ def _hub(hub_id: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Diagnostics about the model and the engines that run it."""
+    """Check the model and the engines that run it."""
     if context.model_folder is not None:
         yield from _folder(context, context.model_folder)
     if context.model is not None:
@@ -122,7 +127,7 @@ def _folder(context: PreflightContext, folder: Path) -> Iterator[Diagnostic]:
             setting="model.path",
             value=path,
             why="the folder has no tokenizer",
-            fix="copy tokenizer.json and tokenizer_config.json beside the weights",
+            fix="copy tokenizer.json and tokenizer_config.json next to the weights",
         )
     elif not _has_chat_template(folder):
         why = "the tokenizer has no chat template: verl would find every prompt too long and train on nothing"

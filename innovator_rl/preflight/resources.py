@@ -1,4 +1,4 @@
-"""Can the run be placed: Ray slots, accelerators, threads, memory, shared memory, disk."""
+"""Check that the run can be placed: slots, accelerators, memory and disk."""
 
 import socket
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ PROCESSES_BYTES = 3 * GIB  # Ray, driver, rollout server, interpreters with torc
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Diagnostics about the machine or cluster."""
+    """Check the machine or cluster."""
     yield from _ray(context)
     yield from _accelerators(context)
     yield from _threads(context)
@@ -34,7 +34,7 @@ def _ray(context: PreflightContext) -> Iterator[Diagnostic]:
     if context.cluster is None:
         if resources.ray_cpus != "auto" and resources.ray_cpus < needed:
             why = (
-                f"verl asks for {BUNDLE_CPUS} CPU slots a worker and some for its services: with fewer the run "
+                f"verl asks for {BUNDLE_CPUS} CPU slots per worker and some for its services: with fewer the run "
                 "waits forever, silently"
             )
             yield Diagnostic(
@@ -165,7 +165,10 @@ def _memory(context: PreflightContext) -> Iterator[Diagnostic]:
 
 
 def _logit_rows(context: PreflightContext) -> int:
-    """Tokens whose logits a training process holds at once: its groups' responses on CPU, the token budget on CUDA."""
+    """Tokens whose logits a training process holds at once.
+
+    These are its groups' responses on CPU and the token budget on CUDA.
+    """
     if context.platform == "cpu":
         groups = groups_per_micro_batch(context.config, context.resolved.micro_batch_tokens)
         return groups * context.config.rollout.samples_per_prompt * context.config.rollout.max_response_tokens

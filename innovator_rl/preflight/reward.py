@@ -1,4 +1,4 @@
-"""Is there a rewarder forevery row, and can it do its work on this machine."""
+"""Check that every row has a rewarder, and that it works on this machine."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -14,7 +14,12 @@ LOAD_SECONDS = 60.0
 
 
 def check(context: PreflightContext, deep: bool = False) -> Iterator[Diagnostic]:
-    """Diagnostics about routes, rewarders and the pool that runs them; `deep` loads every rewarder in a process apart."""
+    """Check routes, rewarders and the pool that runs them.
+
+    Args:
+        context: the run.
+        deep: import every rewarder in use, in a process of its own.
+    """
     try:
         known = registry.names()
     except UserError as error:
@@ -35,9 +40,12 @@ def _exists(name: str) -> bool:
 
 
 def _mistake(name: str) -> str:
-    """What is wrong with a rewarder's name or formula; empty where it leads somewhere."""
+    """Return what is wrong with a rewarder's name or formula.
+
+    Empty where it can be resolved.
+    """
     try:
-        registry.check(name)
+        registry.require_known(name)
     except UserError as error:
         return str(error)
     return ""
@@ -55,13 +63,16 @@ def _hint(name: str, known: list[str]) -> str:
 
 
 def _split_message(message: str) -> tuple[str, str]:
-    """A sentence of the form `what is wrong; what to do` in its two parts."""
+    """Split a sentence of the form `what is wrong; what to do` into its two parts."""
     why, _, fix = message.rpartition("; ")
     return (why, fix) if why else (message, "correct it")
 
 
 def _loads(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Import every rewarder in use as a worker will: a missing library, a wrong signature or a wrong attribute shows."""
+    """Import every rewarder in use as a worker will.
+
+    A missing library, a wrong signature or a wrong attribute shows.
+    """
     used: dict[str, str] = {}
     for source, names in sorted(_rewarders(context).items()):
         used.update({name: source for name in names if name and _exists(name)})
@@ -105,7 +116,7 @@ def _routes(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]
     for source, name in context.config.reward.routes.items():
         key = f"reward.routes.{source}"
         if not _exists(name):
-            yield Diagnostic(setting=key, value=name, why="no rewarder has this name", fix=_hint(name, known))
+            yield Diagnostic(setting=key, value=name, why="unknown rewarder", fix=_hint(name, known))
         if sources and complete and source not in sources:
             near = get_close_matches(source, sorted(sources), 3, 0.5) or sorted(sources)
             yield Diagnostic(
@@ -117,7 +128,7 @@ def _routes(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]
 
 
 def _rewarders(context: PreflightContext) -> dict[str, set[str]]:
-    """data_source -> rewarder names in force, routes before rows."""
+    """Return data_source -> rewarders in use; a route goes before the rows."""
     found: dict[str, set[str]] = {}
     for file in (*context.train, *context.validation):
         for source, names in file.rewarders.items():

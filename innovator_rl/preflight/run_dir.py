@@ -1,4 +1,4 @@
-"""May this run use its directory: writable, not another run's, and something left to do."""
+"""Check that the run directory is writable, its own, and has steps left."""
 
 import os
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ FREE = (
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
-    """Diagnostics about the run directory."""
+    """Check the run directory."""
     blocked = _blocked(context.run_dir)
     if blocked:
         yield Diagnostic(
@@ -84,7 +84,10 @@ def _blocked(run_dir: Path) -> str:
 
 
 def last_step(checkpoints: Path) -> int | None:
-    """The step of the last complete checkpoint, by verl's own marker."""
+    """Return the step of the last checkpoint, by verl's own tracker file.
+
+    None where there is none.
+    """
     try:
         return int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
     except (OSError, ValueError):

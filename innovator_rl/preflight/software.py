@@ -1,4 +1,4 @@
-"""Are the right packages installed, and will their plugins be loaded in every worker."""
+"""Check that the right packages are installed and plugins loaded in workers."""
 
 import importlib
 from collections.abc import Iterator
@@ -13,7 +13,12 @@ VERL = "0.9."  # the hooks and keys this project uses are those of verl 0.9
 
 
 def check(context: PreflightContext, deep: bool = False) -> Iterator[Diagnostic]:
-    """Diagnostics about packages; `deep` imports verl (seconds) to see its plugin at work."""
+    """Check the packages.
+
+    Args:
+        context: the run.
+        deep: import verl, which takes seconds, to prove that its plugin works.
+    """
     packages = context.machine.packages
     version = packages.get("verl")
     if version is None:
@@ -151,7 +156,7 @@ def _sinks(context: PreflightContext) -> Iterator[Diagnostic]:
 
 
 def _at_work() -> Iterator[Diagnostic]:
-    """verl logs a plugin's failure at DEBUG only; here it is an error."""
+    """Report a plugin that failed, which verl itself logs at DEBUG only."""
     try:
         importlib.import_module("innovator_rl.platform").require_loaded()
     except UserError as error:

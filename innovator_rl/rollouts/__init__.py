@@ -1,6 +1,6 @@
-"""The run directory and the rollout record: what a run writes, and how anything else reads it.
+"""Write and read the rollout record of a run.
 
-A trainer writes, any number of readers look on, and neither waits for the other: files are complete when they
-appear and are never changed afterwards. The layout is described in docs/run-directory.md. This room knows neither
-the trainer nor the engine, so a page or a script can read a run on a machine that has none of them.
+A trainer writes and any number of processes read, and neither waits for the other: files are complete when they appear
+and are never changed afterwards. The layout is described in docs/run-directory.md. This package depends neither on the
+trainer nor on the engine, so that the dashboard or a script can read a run on a machine that has none of them.
 """

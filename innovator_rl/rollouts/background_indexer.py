@@ -1,7 +1,8 @@
-"""What has to read every text and every token: words, first characters, repetition, and means of the token series.
+"""Index text and token series in the background.
 
-It runs behind the narrow index, newest step first, a row group at a time, so that a page is served at once and gets
-richer. A row is digested once; when its update is recorded later, its token series are measured then.
+Full text, previews, repetition and means of the token series need every text and every token. They are read after the
+rollout index, newest step first, one row group at a time, so that a page can be served at once and is completed later.
+Each text is read once (`indexed`); the token series are read when the update has been recorded (`measured`).
 """
 
 from __future__ import annotations
@@ -22,23 +23,26 @@ SERIES = ("entropy", "clip_side", "old_logprobs", "rollout_logprobs")
 
 
 class BackgroundIndexer:
-    """The background reading of one run. `work` does a small piece and says whether there was one."""
+    """The background reading of one run, in small pieces of `work`."""
 
     def __init__(self, index: RolloutIndex, reader: SegmentReader) -> None:
         self._index, self._reader = index, reader
         self._pieces: Iterator[None] | None = None
 
     def progress(self) -> tuple[int, int]:
-        """Responses whose words are known, of all."""
-        row = self._index.ask("SELECT count(*) FILTER (digested) AS done, count(*) AS total FROM responses")[0]
+        """Return the number of responses whose text is indexed, and of all responses."""
+        row = self._index.query("SELECT count(*) FILTER (indexed) AS done, count(*) AS total FROM responses")[0]
         return int(row["done"]), int(row["total"])
 
     def restart(self) -> None:
-        """Keep what was read and look for the newest work again: the index changed, or is about to close."""
+        """Look for the newest work again, after the index changed or before it closes.
+
+        What was read is kept.
+        """
         self._pieces = None
 
     def work(self) -> bool:
-        """Read one row group; False when everything is read."""
+        """Read one row group; return False when everything is read."""
         if self._pieces is None:
             self._pieces = self._all()
         try:
@@ -46,24 +50,24 @@ class BackgroundIndexer:
         except StopIteration:
             self._pieces = None
             return False
-        except FileNotFoundError:  # merged away: the next refresh says where the rows are
+        except FileNotFoundError:  # merged away: the next refresh locates the rows
             self._pieces = None
         return True
 
     def _all(self) -> Iterator[None]:
-        todo = self._index.ask(
-            """SELECT step, kind, attempt, bool_or(NOT digested) AS texts, coalesce(bool_or(kept AND NOT measured), false) AS tokens
-               FROM responses WHERE NOT digested OR (kept AND NOT measured) GROUP BY ALL ORDER BY step DESC"""
+        todo = self._index.query(
+            """SELECT step, kind, attempt, bool_or(NOT indexed) AS texts, coalesce(bool_or(kept AND NOT measured), false) AS tokens
+               FROM responses WHERE NOT indexed OR (kept AND NOT measured) GROUP BY ALL ORDER BY step DESC"""
         )
         for item in todo:
             if item["texts"]:
-                yield from self._texts(item["step"], item["kind"])
+                yield from self._read_texts(item["step"], item["kind"])
             if item["tokens"]:
-                yield from self._tokens(item["step"], item["kind"], item["attempt"])
+                yield from self._read_tokens(item["step"], item["kind"], item["attempt"])
 
-    def _texts(self, step: int, kind: str) -> Iterator[None]:
-        rows = self._index.ask(
-            "SELECT rid, segment, position FROM responses WHERE step = ? AND kind = ? AND NOT digested", [step, kind]
+    def _read_texts(self, step: int, kind: str) -> Iterator[None]:
+        rows = self._index.query(
+            "SELECT rid, segment, position FROM responses WHERE step = ? AND kind = ? AND NOT indexed", [step, kind]
         )
         places = {(row["segment"], row["position"]): row["rid"] for row in rows}
         read: dict[int, float | None] = {}
@@ -71,34 +75,36 @@ class BackgroundIndexer:
             for segment in sorted({row["segment"] for row in rows}):
                 for first, table in self._reader.groups(segment, ("prompt", "response")):
                     if not isinstance(table, Exception):
-                        read.update(self._words(table, [places.get((segment, first + i)) for i in range(len(table))]))
+                        read.update(
+                            self._index_text(table, [places.get((segment, first + i)) for i in range(len(table))])
+                        )
                         yield
         finally:  # a step is one write; one that is left half-way, because the index changed, keeps what was read
-            self._index.words.commit()
+            self._index.fulltext.commit()
             self._mark(list(read), repetition=list(read.values()))
         self._mark([row["rid"] for row in rows if row["rid"] not in read])  # damaged: nothing more to learn of them
 
     def _mark(self, rids: list[int], repetition: list[float | None] | None = None) -> None:
-        columns: dict[str, Any] = {"rid": pa.array(rids, pa.int64()), "digested": [True] * len(rids)}
+        columns: dict[str, Any] = {"rid": pa.array(rids, pa.int64()), "indexed": [True] * len(rids)}
         if repetition is not None:
             columns["repetition"] = pa.array(repetition, pa.float32())
         if rids:
             self._index.measure(pa.table(columns), [name for name in columns if name != "rid"])
 
-    def _words(self, table: pa.Table, rids: list[int | None]) -> dict[int, float | None]:
-        """Index a row group's words; the repetition of each of its rows that has a number."""
+    def _index_text(self, table: pa.Table, rids: list[int | None]) -> dict[int, float | None]:
+        """Index a row group's text and return the repetition of each row that has a rid."""
         texts = zip(rids, table["prompt"].to_pylist(), table["response"].to_pylist(), strict=True)
         found = [(rid, prompt or "", response or "") for rid, prompt, response in texts if rid is not None]
-        self._index.words.add([(rid, f"{prompt}\n{response}", preview(response)) for rid, prompt, response in found])
+        self._index.fulltext.add([(rid, f"{prompt}\n{response}", preview(response)) for rid, prompt, response in found])
         return {rid: repetition(response) for rid, _, response in found}
 
-    def _tokens(self, step: int, kind: str, attempt: int) -> Iterator[None]:
-        rows = self._index.ask(
+    def _read_tokens(self, step: int, kind: str, attempt: int) -> Iterator[None]:
+        rows = self._index.query(
             "SELECT rid, prompt_uid, sample_index FROM responses WHERE step = ? AND kind = ? AND kept AND NOT measured",
             [step, kind],
         )
         rids = {(row["prompt_uid"], row["sample_index"]): row["rid"] for row in rows}
-        for segment in self._index.catalogue.segments("updates", [step], kind):
+        for segment in self._index.catalog.segments("updates", [step], kind):
             if segment.attempt != attempt:
                 continue
             name = segment.path.relative_to(self._index.run_dir).as_posix()
@@ -120,12 +126,15 @@ class BackgroundIndexer:
 
 
 def preview(text: str) -> str:
-    """The first characters of a response, on one line."""
+    """Return the first characters of a response, on one line."""
     return " ".join(text[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
 
 
 def repetition(text: str) -> float | None:
-    """Share of 4-word sequences that occurred before; None for texts with fewer words than that."""
+    """Return the share of 4-word sequences that occurred before.
+
+    None for shorter text.
+    """
     words = text[:NGRAM_CHARS].split()
     count = len(words) - NGRAM + 1
     if count < 1:
@@ -134,7 +143,12 @@ def repetition(text: str) -> float | None:
 
 
 def token_means(table: pa.Table) -> dict[str, np.ndarray]:
-    """Per row: mean entropy, share of tokens clipped below and above, mean |old - rollout log-probability|; NaN: unknown."""
+    """Reduce the token series of each row; NaN where a value is unknown.
+
+    Returns:
+        Arrays of one value per row, those that the table has columns for: `entropy` (mean, nats), `clip_low` and
+        `clip_high` (shares of clipped tokens), `gap` (mean |old - rollout log-probability|).
+    """
     found: dict[str, np.ndarray] = {}
     if "entropy" in table.column_names:
         found["entropy"] = _means(table["entropy"])
@@ -149,7 +163,10 @@ def token_means(table: pa.Table) -> dict[str, np.ndarray]:
 
 
 def _lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """A list column as offsets (rows + 1,) and flat values; empty and null lists alike have no values."""
+    """Return a list column as offsets of shape (rows + 1,) and flat values.
+
+    Empty and null lists alike have no values.
+    """
     array = column.combine_chunks()
     array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
     lengths = np.asarray(array.value_lengths().fill_null(0))

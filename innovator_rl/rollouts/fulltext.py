@@ -1,8 +1,8 @@
-"""The words of a run's responses in SQLite's full-text index, and each response's first characters.
+"""Index the full text of a run's responses in SQLite, with a preview of each.
 
-The index holds no text of its own (contentless, without positions): it answers which responses contain all the given
-words, in milliseconds, at about a tenth of the text's size. Rows are numbered as in the narrow index. CJK characters,
-which stand without spaces, count as a word each.
+The index stores no text of its own (contentless, without positions). It finds the responses that contain all given
+words in milliseconds, at about a tenth of the text's size. Rows have the same numbers as in the rollout index. CJK
+characters, which are written without spaces, count as a word each.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from innovator_rl.errors import StorageError
+
 PREVIEW_CHARS = 240
-INDEXED_CHARS = 200_000  # the words after this are not found; a response this long is a defect, not an answer
+INDEXED_CHARS = 200_000  # words after this are not found; a response this long is a defect, not an answer
 MOST_HITS = 100_000
 PAGE_BYTES = 8_192
-HASH_BYTES = 8 << 20  # of words held in memory before a part of the index is written
+HASH_BYTES = 8 << 20  # of words in memory before a part of the index is written
 CJK = re.compile(r"([\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff])")
 WORD = re.compile(r"[^\W_]+\*?")
 
 
 class FullTextIndex:
-    """One run's word index. One thread writes; any thread asks. Raises `sqlite3.Error` when the file is damaged."""
+    """One run's full-text index: one thread writes, any thread queries.
+
+    Raises:
+        sqlite3.Error: The file is damaged.
+    """
 
     def __init__(self, path: Path, build: str) -> None:
         self._path, self._build = path, build
@@ -36,13 +42,13 @@ class FullTextIndex:
             PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
             CREATE TABLE IF NOT EXISTS about (build TEXT);
             CREATE TABLE IF NOT EXISTS previews (rid INTEGER PRIMARY KEY, preview TEXT);
-            CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='', detail=none);
+            CREATE VIRTUAL TABLE IF NOT EXISTS fulltext USING fts5(text, content='', detail=none);
             """
         )
         self.fresh = self._writer.execute("SELECT count(*) FROM about").fetchone()[0] == 0
         if self.fresh:  # a step is one write; written parts are merged sixteen at a time, not again and again
-            self._writer.execute("INSERT INTO words (words, rank) VALUES ('automerge', 0)")
-            self._writer.execute("INSERT INTO words (words, rank) VALUES ('hashsize', ?)", (HASH_BYTES,))
+            self._writer.execute("INSERT INTO fulltext (fulltext, rank) VALUES ('automerge', 0)")
+            self._writer.execute("INSERT INTO fulltext (fulltext, rank) VALUES ('hashsize', ?)", (HASH_BYTES,))
             self._writer.execute("INSERT INTO about VALUES (?)", (build,))
             self._writer.commit()
         self._reader = self._connect()
@@ -50,42 +56,50 @@ class FullTextIndex:
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, check_same_thread=False, timeout=10)
 
-    def check(self) -> None:
-        """Raise `ValueError` when the file belongs to another narrow index than the one beside it."""
+    def require_build(self) -> None:
+        """Raise `StorageError` for a file of another build of the rollout index."""
         if self._writer.execute("SELECT build FROM about").fetchone()[0] != self._build:
-            raise ValueError("its word index belongs to another build")
+            raise StorageError("its full-text index belongs to another build")
 
     def add(self, rows: Sequence[tuple[int, str, str]]) -> None:
-        """Index `(rid, text, preview)` rows; a row that is known already is left as it is. Found after `commit`."""
+        """Index `(rid, text, preview)` rows; they are found after `commit`.
+
+        A row that has been indexed before is left as it is.
+        """
         with self._writing:
-            asked = json.dumps([row[0] for row in rows])
+            wanted = json.dumps([row[0] for row in rows])
             chosen = "SELECT rid FROM previews WHERE rid IN (SELECT value FROM json_each(?))"
-            known = {rid for (rid,) in self._writer.execute(chosen, [asked])}
+            known = {rid for (rid,) in self._writer.execute(chosen, [wanted])}
             new = [row for row in rows if row[0] not in known] if known else rows
             self._writer.executemany("INSERT INTO previews VALUES (?, ?)", ((rid, preview) for rid, _, preview in new))
             texts = ((rid, spaced(text)) for rid, text, _ in new)
-            self._writer.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", texts)
+            self._writer.executemany("INSERT INTO fulltext (rowid, text) VALUES (?, ?)", texts)
 
     def commit(self) -> None:
-        """Let the rows added so far be found."""
+        """Make the rows added so far visible to searches."""
         with self._writing:
             self._writer.commit()
 
     def previews(self, rids: Sequence[int]) -> dict[int, str]:
-        """The first characters of the responses that have been read."""
+        """Return the first characters of the responses that have been indexed."""
         marks = ", ".join("?" * len(rids))
         with self._reading:
             return dict(self._reader.execute(f"SELECT rid, preview FROM previews WHERE rid IN ({marks})", tuple(rids)))
 
     def search(self, query: str, most: int = MOST_HITS) -> list[int]:
-        """The rids whose text has every word of `query` (`word*`: a prefix), newest first, at most `most` + 1."""
+        """Return the rids whose text has every word of a query, newest first.
+
+        Args:
+            query: Words; `word*` is a prefix.
+            most: Up to one more than this number is returned, so that a caller notices a cut.
+        """
         words = WORD.findall(spaced(query[:1000]))
         if not words:
             return []
         match = " AND ".join(f'"{word[:-1]}"*' if word.endswith("*") else f'"{word}"' for word in words[:32])
         with self._reading:
             found = self._reader.execute(
-                "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?", (match, most + 1)
+                "SELECT rowid FROM fulltext WHERE fulltext MATCH ? ORDER BY rowid DESC LIMIT ?", (match, most + 1)
             )
             return [row[0] for row in found]
 
@@ -97,6 +111,6 @@ class FullTextIndex:
 
 
 def spaced(text: str) -> str:
-    """The text, cut to INDEXED_CHARS, with spaces around CJK characters."""
+    """Return the text, cut to INDEXED_CHARS, with spaces around CJK characters."""
     text = text[:INDEXED_CHARS]
     return text if text.isascii() or not CJK.search(text) else CJK.sub(r" \1 ", text)

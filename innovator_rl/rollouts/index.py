@@ -1,12 +1,13 @@
-"""A disposable index of one run's record: every narrow column in a DuckDB file, kept up with the segments.
+"""Index one run's record in a disposable DuckDB file.
 
-The Parquet segments are the truth; deleting `.index/` costs a rebuild of seconds. A step whose files changed is read
-again whole (8,000 responses take tens of milliseconds), so merging, late updates and new attempts need no special case.
-Rows keep their number `rid` across that. Its database cannot open any other file, whatever is asked of it in SQL.
+The index has every narrow column and follows the Parquet segments, which are the only source of truth: deleting
+`.index/` costs a rebuild of seconds. A step whose files changed is read again whole (8,000 responses take tens of
+milliseconds), so merging, late updates and new attempts need no special case. Rows keep their number `rid`. The
+database cannot open any other file, whatever SQL is executed.
 
-    index = Index(Path("runs/demo"))
+    index = RolloutIndex(Path("runs/demo"))
     index.refresh()
-    index.ask("SELECT domain, avg(reward) AS reward FROM responses WHERE step = ? GROUP BY ALL", [12])
+    index.query("SELECT domain, avg(reward) AS reward FROM responses WHERE step = ? GROUP BY ALL", [12])
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from innovator_rl.errors import StorageError
 from innovator_rl.rollouts.fulltext import FullTextIndex
-from innovator_rl.rollouts.ingest import RENAMED, ROLLOUT_SCHEMA, UPDATE_SCHEMA, Problem, read_narrow
-from innovator_rl.rollouts.schema import DROP_REASON, JUDGED
+from innovator_rl.rollouts.ingest import RENAMED, ROLLOUT_SCHEMA, UPDATE_SCHEMA, SegmentProblem, read_narrow
+from innovator_rl.rollouts.schema import DROP_REASON, SCORED
 from innovator_rl.rollouts.segments import Segment, SegmentCatalog
 
 INDEX_VERSION = 3
@@ -51,7 +53,7 @@ WITH updates AS (
 ), updated AS (SELECT DISTINCT step, kind FROM new_updates)
 SELECT coalesce(o.rid, {base} + n.number) AS rid, n.* EXCLUDE (number), u.kept, u.drop_reason, u.advantage,
        s.step IS NOT NULL AS updated, o.entropy, o.clip_low, o.clip_high, o.gap, o.repetition,
-       coalesce(o.digested, false) AS digested,
+       coalesce(o.indexed, false) AS indexed,
        coalesce(o.measured, false) AND (o.kept IS NOT DISTINCT FROM u.kept) AS measured
 FROM new_rollouts n
 LEFT JOIN updates u USING (step, kind, prompt_uid, sample_index)
@@ -62,36 +64,35 @@ LEFT JOIN {old} o ON (o.step, o.kind, o.attempt, o.prompt_uid, o.sample_index)
 """
 GROUPS = f"""
 CREATE OR REPLACE TEMP TABLE staged_groups AS
-SELECT * REPLACE (CASE drop_reason WHEN 'unjudged' THEN 'unscored' ELSE drop_reason END AS drop_reason),
-       CASE WHEN kind <> 'train' THEN 'validation' WHEN drop_reason IS NULL THEN 'pending' WHEN drop_reason = '' THEN 'kept'
-            WHEN drop_reason = 'failed' THEN 'failed' ELSE 'dropped' END AS status
+SELECT *, CASE WHEN kind <> 'train' THEN 'validation' WHEN drop_reason IS NULL THEN 'pending' WHEN drop_reason = '' THEN 'kept'
+               WHEN drop_reason = 'failed' THEN 'failed' ELSE 'dropped' END AS status
 FROM (
     SELECT step, kind, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
            any_value(data_source) AS data_source, count(*)::INT AS samples, (count(*) FILTER (correct))::INT AS correct,
            (count(*) FILTER (status <> 'ok'))::INT AS failed, (count(*) FILTER (truncated))::INT AS truncated,
-           avg(reward) FILTER ({JUDGED}) AS reward_mean, stddev_pop(reward) FILTER ({JUDGED}) AS reward_std,
-           min(reward) FILTER ({JUDGED}) AS reward_min, max(reward) FILTER ({JUDGED}) AS reward_max,
+           avg(reward) FILTER ({SCORED}) AS reward_mean, stddev_pop(reward) FILTER ({SCORED}) AS reward_std,
+           min(reward) FILTER ({SCORED}) AS reward_min, max(reward) FILTER ({SCORED}) AS reward_max,
            avg(response_tokens) AS tokens_mean, min(rid) AS rid,
            {DROP_REASON} AS drop_reason
     FROM (SELECT *, generation_status AS status FROM staged) GROUP BY step, kind, attempt, prompt_uid
 )
 """
 STORE = """
-SELECT s.* EXCLUDE (drop_reason, updated, digested, measured), g.drop_reason, g.status, s.digested, s.measured
+SELECT s.* EXCLUDE (drop_reason, updated, indexed, measured), g.drop_reason, g.status, s.indexed, s.measured
 FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.step, s.kind, s.rid
 """
 
 
 class RolloutIndex:
-    """One run's index. `refresh` is for one thread at a time and takes its turn; questions come from any thread."""
+    """One run's index; refreshes take turns, queries come from any thread."""
 
     def __init__(self, run_dir: Path, threads: int = 2, memory_mb: int = 144) -> None:
         self.run_dir = run_dir
-        self.catalogue = SegmentCatalog(run_dir)
+        self.catalog = SegmentCatalog(run_dir)
         self._config: dict[str, Any] = {
             "threads": threads,
             "memory_limit": f"{memory_mb}MB",
-            "enable_external_access": "false",  # SQL may come from the page: no file but this one
+            "enable_external_access": "false",  # SQL may come from a browser: it may open no other file
             "python_enable_replacements": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
@@ -103,7 +104,7 @@ class RolloutIndex:
         self.directory = self._take_directory()
         self._open()
 
-    # Opening: in the run directory, or aside when that cannot be written or another process has it.
+    # Opening: in the run directory, or in a temporary one when that cannot be written or another process uses it.
 
     def _take_directory(self) -> Path:
         wanted = self.run_dir / INDEX_DIRECTORY
@@ -124,8 +125,8 @@ class RolloutIndex:
     def _open(self) -> None:
         try:
             self._connect()
-            self.words.check()
-        except Exception as error:  # whatever is wrong with a disposable file, it is made anew
+            self.fulltext.require_build()
+        except Exception as error:  # whatever is wrong with a disposable file, it is built again
             log.warning("the index of %s is rebuilt: %s", self.run_dir.name, error)
             with contextlib.suppress(Exception):
                 self._connection.close()
@@ -136,8 +137,9 @@ class RolloutIndex:
         cursor = self._connection.cursor()
         found = cursor.execute("SELECT step, kind, signature, problems FROM steps").fetchall()
         self._signatures: dict[StepKey, str] = {(step, kind): signature for step, kind, signature, _ in found}
-        self._problems: dict[StepKey, list[Problem]] = {
-            (step, kind): [Problem(*problem) for problem in json.loads(problems)] for step, kind, _, problems in found
+        self._problems: dict[StepKey, list[SegmentProblem]] = {
+            (step, kind): [SegmentProblem(*problem) for problem in json.loads(problems)]
+            for step, kind, _, problems in found
         }
 
     def _connect(self) -> None:
@@ -150,10 +152,10 @@ class RolloutIndex:
             self._create_tables()
         version, build = cursor.execute("SELECT version, build FROM about").fetchall()[0]
         if version != INDEX_VERSION:
-            raise ValueError(f"it has version {version}, this program writes version {INDEX_VERSION}")
-        self.words = FullTextIndex(self.directory / "words.sqlite", build)
-        if self.words.fresh:
-            cursor.execute("UPDATE responses SET digested = false WHERE digested")
+            raise StorageError(f"it has version {version}, expected {INDEX_VERSION}")
+        self.fulltext = FullTextIndex(self.directory / "fulltext.sqlite", build)
+        if self.fulltext.fresh:
+            cursor.execute("UPDATE responses SET indexed = false WHERE indexed")
 
     def _create_tables(self) -> None:
         cursor = self._connection
@@ -161,7 +163,7 @@ class RolloutIndex:
         self._register("new_rollouts", _numbered([ROLLOUT_SCHEMA.empty_table()]))
         self._register("new_updates", _renamed(UPDATE_SCHEMA.empty_table()))
         nothing = """(SELECT NULL::BIGINT AS rid, NULL::INT AS step, NULL AS kind, NULL::INT AS attempt, NULL AS prompt_uid,
-            NULL::INT AS sample_index, NULL::BOOL AS kept, NULL::BOOL AS digested, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
+            NULL::INT AS sample_index, NULL::BOOL AS kept, NULL::BOOL AS indexed, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
             NULL::FLOAT AS clip_low, NULL::FLOAT AS clip_high, NULL::FLOAT AS gap, NULL::FLOAT AS repetition WHERE false)"""
         cursor.execute(STAGE.format(base=0, old=nothing, once=""))
         cursor.execute(GROUPS)
@@ -171,10 +173,10 @@ class RolloutIndex:
     def _register(self, name: str, table: pa.Table) -> None:
         self._connection.register(name, table)
 
-    # Keeping up.
+    # Following the segments.
 
     def refresh(self) -> set[StepKey]:
-        """Read the steps whose files changed; returns them. Cheap when nothing did."""
+        """Read the steps whose files changed and return them; cheap when nothing did."""
         with self._refreshing:
             wanted = self._listed()
             stale = [key for key, (signature, _, _) in wanted.items() if self._signatures.get(key) != signature]
@@ -193,9 +195,9 @@ class RolloutIndex:
 
     def _listed(self) -> dict[StepKey, tuple[str, list[Segment], list[Segment]]]:
         rollouts, updates = defaultdict(list), defaultdict(list)
-        for segment in self.catalogue.segments("rollouts"):
+        for segment in self.catalog.segments("rollouts"):
             rollouts[segment.step, segment.kind].append(segment)
-        for segment in self.catalogue.segments("updates"):
+        for segment in self.catalog.segments("updates"):
             updates[segment.step, segment.kind].append(segment)
         listed = {}
         for key, segments in rollouts.items():
@@ -206,14 +208,14 @@ class RolloutIndex:
 
     def _ingest(self, chunk: dict[StepKey, tuple[str, list[Segment], list[Segment]]]) -> int:
         tables: dict[str, list[pa.Table]] = {"rollouts": [], "updates": []}
-        problems: dict[StepKey, list[Problem]] = {}
+        problems: dict[StepKey, list[SegmentProblem]] = {}
         several = False
         for key, (_, rollouts, updates) in chunk.items():
             try:
                 read = read_narrow(self.run_dir, rollouts, ROLLOUT_SCHEMA)
                 joined = read_narrow(self.run_dir, updates, UPDATE_SCHEMA)
             except FileNotFoundError:  # merged away between listing and reading: the next refresh sees the merged file
-                self.catalogue.forget()
+                self.catalog.forget()
                 continue
             tables["rollouts"] += read.tables
             tables["updates"] += joined.tables
@@ -274,39 +276,44 @@ class RolloutIndex:
             self._connection.execute("DROP TABLE IF EXISTS staged_groups")
 
     def measure(self, table: pa.Table, columns: Sequence[str]) -> None:
-        """Set `columns` (of MEASURES, or the marks digested and measured) of the rows `rid`, as `table` holds them."""
+        """Set columns of existing rows.
+
+        Args:
+            table: The column `rid` and the values.
+            columns: The columns to set, of MEASURES or the flags `indexed` and `measured`.
+        """
         with self._refreshing, self._transaction() as cursor:
             self._register("new_rollouts", table)
             assignments = ", ".join(f"{name} = n.{name}" for name in columns)
             cursor.execute(f"UPDATE responses SET {assignments} FROM new_rollouts n WHERE responses.rid = n.rid")
 
-    # Asking.
+    # Queries.
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own for one thread's questions."""
+        """Return a separate connection for one thread's queries."""
         return self._connection.cursor()
 
-    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """The rows of a question as dictionaries."""
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query as dictionaries."""
         with self.cursor() as cursor:
             cursor.execute(sql, list(values))
             names = [column[0] for column in cursor.description or []]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-    def problems(self) -> list[Problem]:
-        """Every file, or part of one, that is not shown, and why."""
+    def problems(self) -> list[SegmentProblem]:
+        """Return every file, or part of one, that cannot be shown, with the reason."""
         found = [
-            Problem(path.relative_to(self.run_dir).as_posix(), why)
+            SegmentProblem(path.relative_to(self.run_dir).as_posix(), why)
             for dataset in ("rollouts", "tokens", "updates")
-            for path, why in self.catalogue.problems(dataset)
+            for path, why in self.catalog.problems(dataset)
         ]
         return found + [problem for problems in list(self._problems.values()) for problem in problems]
 
     def close(self) -> None:
-        """Close the files; a temporary index is deleted."""
+        """Close the files and delete a temporary index."""
         with self._refreshing:
             self._connection.close()
-            self.words.close()
+            self.fulltext.close()
             if self._lock_file >= 0:
                 os.close(self._lock_file)
                 self._lock_file = -1

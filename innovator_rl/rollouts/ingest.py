@@ -1,7 +1,7 @@
-"""Turns one step's segments into narrow Arrow tables for the index, whatever state the files are in.
+"""Convert one step's segments into narrow Arrow tables for the index.
 
-A segment may be damaged in one row group, lack columns of a newer schema, or be a stranger with a fitting name. What can
-be read is read; what cannot is reported, file by file, with the number of rows that are lost where it is known.
+A segment may be damaged in one row group, lack columns of a newer schema, or be an unrelated file with a matching name.
+What can be read is read. What cannot be read is reported, file by file, with the number of lost rows where it is known.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ INDEX_COLUMNS = tuple(RENAMED.get(name, name) for name in ROLLOUT_COLUMNS)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A file, or a part of one, that is not shown."""
+class SegmentProblem:
+    """A file, or a part of one, that cannot be shown."""
 
     file: str
     why: str
@@ -44,11 +44,11 @@ class Narrow:
     """The narrow columns of some segments, and what could not be read of them."""
 
     tables: list[pa.Table] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[SegmentProblem] = field(default_factory=list)
 
 
 def read_narrow(run_dir: Path, segments: list[Segment], schema: pa.Schema) -> Narrow:
-    """The columns of `schema` (PLACE first) of every readable row group of `segments`."""
+    """Read the columns of `schema` (PLACE first) of every readable row group."""
     found = Narrow()
     for segment in segments:
         name = segment.path.relative_to(run_dir).as_posix()
@@ -58,7 +58,7 @@ def read_narrow(run_dir: Path, segments: list[Segment], schema: pa.Schema) -> Na
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, ValueError) as error:
-            found.problems.append(Problem(name, _sentence(error)))
+            found.problems.append(SegmentProblem(name, _sentence(error)))
     return found
 
 
@@ -67,21 +67,23 @@ def _read_segment(file: pq.ParquetFile, segment: Segment, name: str, schema: pa.
     present = [column for column in wanted if column in file.schema_arrow.names]
     missing = [column for column in KEY_COLUMNS if column not in present]
     if missing:
-        found.problems.append(Problem(name, f"not a record of responses: no column {', '.join(missing)}", _rows(file)))
+        found.problems.append(
+            SegmentProblem(name, f"not a record of responses: no column {', '.join(missing)}", _rows(file))
+        )
         return
     try:
         table = file.read(columns=present, use_threads=False)
         found.tables += _shaped(table, 0, segment, name, schema, found)
     except (pa.ArrowException, OSError):
         first = 0
-        for group in range(file.num_row_groups):  # one damaged row group does not hide its neighbours
+        for group in range(file.num_row_groups):  # one damaged row group does not hide its neighbors
             rows = file.metadata.row_group(group).num_rows
             try:
                 table = file.read_row_group(group, columns=present, use_threads=False)
                 found.tables += _shaped(table, first, segment, name, schema, found)
             except (pa.ArrowException, OSError) as error:
                 found.problems.append(
-                    Problem(name, f"rows {first} to {first + rows - 1} are damaged: {_sentence(error)}", rows)
+                    SegmentProblem(name, f"rows {first} to {first + rows - 1} are damaged: {_sentence(error)}", rows)
                 )
             first += rows
 
@@ -105,7 +107,9 @@ def _shaped(
     kept = shaped if pc.all(own, min_count=0).as_py() and not own.null_count else shaped.filter(own)
     if kept.num_rows < shaped.num_rows:
         lost = shaped.num_rows - kept.num_rows
-        found.problems.append(Problem(name, "rows whose key is empty or is not the one the file's name says", lost))
+        found.problems.append(
+            SegmentProblem(name, "rows whose key is empty or is not the one in the file's name", lost)
+        )
     return [kept]
 
 

@@ -1,9 +1,8 @@
-"""Writes the rollout record beside a running training step, and never costs it more than a queue's append.
+"""Write the rollout record during training at the cost of a queue append.
 
 Rows go through a bounded queue to one background thread, which turns them into immutable Parquet segments (zstd,
-written under a temporary name, synced, renamed). What cannot be written is kept and tried again, and when memory runs
-out it is dropped and counted; nothing here raises into the caller. A killed process loses what it was given in the
-last `flush_seconds`.
+written under a temporary name, synced, renamed). What cannot be written is kept and tried again; beyond a bound it is
+dropped and counted. Nothing here raises into the caller. A killed process loses the rows of the last `flush_seconds`.
 
     recorder = Recorder(run.path, writer="reward-3", attempt=1)
     recorder.rollout(RolloutRow(step=12, prompt_uid="u1", sample=0, reward=1.0, response="..."))
@@ -43,7 +42,7 @@ from innovator_rl.rollouts.segments import compact, write_segment
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 QUEUE_ROWS = 20_000
-LOSSES = "losses"  # a file for each writer that lost rows, so that a reader can say so
+LOSSES = "losses"  # a file for each writer that lost rows, so that readers can report it
 WARN_EVERY_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
@@ -51,7 +50,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class RecorderStats:
-    """Counts since the recorder opened, in rows: `dropped` for lack of room, `rejected` for values no column takes."""
+    """Row counts since the recorder opened.
+
+    `dropped` rows found the queue full or the disk refusing; `rejected` rows have values that no column takes.
+    """
 
     accepted: int = 0
     written: int = 0
@@ -65,7 +67,7 @@ class RecorderStats:
 
 
 class Recorder:
-    """One process's writer of `rollouts/`, `tokens/` and `updates/`. Safe to call from any thread."""
+    """One process's writer of `rollouts/`, `tokens/` and `updates/`, for any thread."""
 
     def __init__(
         self,
@@ -76,6 +78,16 @@ class Recorder:
         flush_seconds: float = 1.0,
         queue_rows: int = QUEUE_ROWS,
     ) -> None:
+        """Start the background thread.
+
+        Args:
+            run_dir: The run directory.
+            writer: The name of this process in segment names.
+            attempt: The number of the run's attempt.
+            flush_rows: The number of waiting rows after which a segment is written at once.
+            flush_seconds: The time after which a segment is written in any case.
+            queue_rows: The number of rows that may wait.
+        """
         self.path = Path(run_dir)
         self.writer = writer
         self.attempt = attempt
@@ -90,7 +102,7 @@ class Recorder:
         self._writing = threading.Lock()  # the segments: the thread and an explicit flush take turns
         self._closed = threading.Event()
         self._warned = -WARN_EVERY_SECONDS
-        self._losses_told = 0
+        self._losses_reported = 0
         self._thread = threading.Thread(target=self._run, name=f"recorder-{writer}", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -98,7 +110,7 @@ class Recorder:
     # The caller's side: never blocks on the disk, never raises.
 
     def rollout(self, row: RolloutRow) -> None:
-        """Record one judged response."""
+        """Record one response with its score."""
         self._offer(row)
 
     def update(self, row: UpdateRow) -> None:
@@ -106,11 +118,11 @@ class Recorder:
         self._offer(row)
 
     def compact(self, step: int) -> None:
-        """Merge the step's segments, every writer's, in the background. Call it when a step is over."""
+        """Merge the step's segments of all writers in the background, when a step is over."""
         self._to_compact.put(step)
 
     def stats(self) -> RecorderStats:
-        """The counts so far, a copy."""
+        """Return a copy of the counts so far."""
         with self._guard:
             waiting = sum(len(rows) for rows in list(self._pending.values()))
             return RecorderStats(**{**asdict(self._stats), "pending": self._queue.qsize() + waiting})
@@ -121,12 +133,15 @@ class Recorder:
             with self._writing:
                 self._drain()
                 self._write_pending()
-                self._tell_losses()
-        except Exception as error:  # whatever a row can do to a library must not reach a training step
+                self._report_losses()
+        except Exception as error:  # no row may make a library raise into a training step
             self._report(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
-        """Flush and stop. Rows that still cannot be written are counted as dropped. Closing twice is harmless."""
+        """Flush and stop; closing twice is harmless.
+
+        Rows that still cannot be written are counted as dropped.
+        """
         if self._closed.is_set():
             return
         self._closed.set()
@@ -136,7 +151,7 @@ class Recorder:
         with self._writing:
             for key in list(self._pending):
                 self._count_dropped(len(self._pending.pop(key)), "closed before the disk took them")
-            self._tell_losses()
+            self._report_losses()
         atexit.unregister(self.close)
 
     def _offer(self, row: RolloutRow | UpdateRow) -> None:
@@ -181,18 +196,18 @@ class Recorder:
             except queue.Empty:
                 break
             try:
-                self._sort_in(row, now)
-            except Exception as error:  # a row of the wrong shape is lost, its neighbours are not
+                self._enqueue(row, now)
+            except Exception as error:  # a row of the wrong shape is lost, its neighbors are not
                 self._count_rejected(error)
         excess = sum(map(len, self._pending.values())) - 3 * self._queue_rows
         for key in list(self._pending):
             if excess <= 0:
                 break
-            gone = self._pending.pop(key)
-            excess -= len(gone)
-            self._count_dropped(len(gone), "the disk has refused them for too long")
+            lost = self._pending.pop(key)
+            excess -= len(lost)
+            self._count_dropped(len(lost), "the disk has refused them for too long")
 
-    def _sort_in(self, row: RolloutRow | UpdateRow, now: datetime) -> None:
+    def _enqueue(self, row: RolloutRow | UpdateRow, now: datetime) -> None:
         record = as_record(row)
         assert row.kind in KINDS, f"kind {row.kind!r} is none of {KINDS}"
         step = int(row.step)
@@ -263,9 +278,9 @@ class Recorder:
             self._stats.rejected += 1
         self._report(f"a row of the rollout record rejected: {type(error).__name__}: {error}")
 
-    def _tell_losses(self) -> None:
+    def _report_losses(self) -> None:
         stats = self.stats()
-        if stats.dropped + stats.rejected == self._losses_told:
+        if stats.dropped + stats.rejected == self._losses_reported:
             return
         path = self.path / LOSSES / f"{self.writer}-{self._token}.json"
         with contextlib.suppress(OSError):  # the disk is why they were lost; the next flush tries again
@@ -273,7 +288,7 @@ class Recorder:
             write_atomic(
                 path, dump_json({"dropped": stats.dropped, "rejected": stats.rejected, "why": stats.last_error})
             )
-            self._losses_told = stats.dropped + stats.rejected
+            self._losses_reported = stats.dropped + stats.rejected
 
     def _report(self, message: str) -> None:
         with self._guard:
@@ -287,7 +302,7 @@ class Recorder:
 
 
 def recorded_losses(run_dir: Path) -> tuple[int, str]:
-    """How many rows of a run's record its writers lost, and the latest reason."""
+    """Return how many rows of a run's record were lost, and the latest reason."""
     found = [read_json(path) or {} for path in sorted((run_dir / LOSSES).glob("*.json"))]
     rows = sum(int(part.get("dropped") or 0) + int(part.get("rejected") or 0) for part in found)
     return rows, next((str(part["why"]) for part in reversed(found) if part.get("why")), "")

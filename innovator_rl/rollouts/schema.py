@@ -1,13 +1,13 @@
-"""What is recorded of a response: the columns, their types, their meaning. One place for writer and readers.
+"""Define the columns of the rollout record, for writer and readers.
 
 Three datasets share the key (step, prompt_uid, sample, attempt):
 
-- `rollouts/`: one row a response, written when its reward is known, whether or not it is trained on;
-- `tokens/`: token ids and the rollout engine's log-probabilities, kept apart: read one at a time;
+- `rollouts/`: one row per response, written when its reward is known, whether or not it is trained on;
+- `tokens/`: token ids and the rollout engine's log-probabilities, kept apart because they are read one at a time;
 - `updates/`: what the update made of it: kept or dropped and why, advantage, per-token ratio and clipping.
 
-Columns are only ever added; readers fill what an older file lacks with null. A file's name says which responses it can
-hold, `KIND-aATTEMPT-WRITER-TOKEN-SEQ.parquet`, so a reader picks the newest attempt without opening anything.
+Columns are only ever added; readers fill what an older file lacks with null. A file's name states which responses it
+contains, `KIND-aATTEMPT-WRITER-TOKEN-SEQ.parquet`, so a reader picks the newest attempt without opening anything.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ import pyarrow as pa
 SCHEMA_VERSION = 1
 DATASETS = ("rollouts", "tokens", "updates")
 KINDS = ("train", "validation")
-DROP_REASONS = ("all_correct", "all_wrong", "all_equal", "unjudged", "failed", "surplus", "")
+DROP_REASONS = ("all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "")
 """Why a group was not trained on; `all_equal`: one value for all, neither right nor wrong; `surplus`: more than the step needed."""
-JUDGED = "coalesce(nullif(outcome, ''), 'scored') = 'scored'"
-"""SQL: whether a response has a verdict. Averages are over those that do, as the trainer's are."""
+SCORED = "coalesce(nullif(outcome, ''), 'scored') = 'scored'"
+"""SQL: whether a response is scored. Averages are over the scored ones, as the trainer's are."""
+STORED_DROP_REASON = "CASE drop_reason WHEN 'unjudged' THEN 'unscored' ELSE drop_reason END"  # prose: allow unjudged
+"""SQL: a recorded drop reason under its current name; earlier versions wrote `unjudged`."""
 DROP_REASON = f"""CASE
-    WHEN bool_or(kept) THEN '' WHEN count(kept) > 0 THEN coalesce(max(nullif(drop_reason, '')), '')
+    WHEN bool_or(kept) THEN '' WHEN count(kept) > 0 THEN coalesce(max(nullif({STORED_DROP_REASON}, '')), '')
     WHEN NOT bool_or(updated) THEN NULL WHEN bool_or(status <> 'ok') THEN 'failed'
-    WHEN NOT bool_or({JUDGED}) THEN 'unjudged'
-    WHEN bool_and(coalesce(correct, false)) FILTER ({JUDGED}) THEN 'all_correct'
-    WHEN NOT bool_or(coalesce(correct, false)) FILTER ({JUDGED}) THEN 'all_wrong' ELSE 'surplus' END"""
-"""SQL over a group's responses: '' kept, why it was dropped, NULL while the step's update is not recorded. A group that the update
-never saw was dropped before it, and the responses themselves say why.
+    WHEN NOT bool_or({SCORED}) THEN 'unscored'
+    WHEN bool_and(coalesce(correct, false)) FILTER ({SCORED}) THEN 'all_correct'
+    WHEN NOT bool_or(coalesce(correct, false)) FILTER ({SCORED}) THEN 'all_wrong' ELSE 'surplus' END"""
+"""SQL over a group's responses: '' for kept, else why it was dropped; NULL while the step's update is not recorded. A group
+that is not part of the update was dropped before it, and the reason follows from its responses.
 """
 SEGMENT_NAME = re.compile(
     r"^(?P<kind>train|validation)-a(?P<attempt>\d+)-(?P<writer>[\w.]+)-(?P<token>[0-9a-f]+)-(?P<seq>\d+)\.parquet$"
@@ -118,12 +120,16 @@ SCHEMAS: dict[str, pa.Schema] = {"rollouts": ROLLOUTS, "tokens": TOKENS, "update
 
 @dataclass(slots=True, kw_only=True)
 class RolloutRow:
-    """One response, judged. Only the key is required: what a writer does not know stays null.
+    """One response with its score; fields that a writer leaves out stay null.
+
+    Only the key is required.
 
     `prompt_uid` names the group (one drawing of a prompt in one step), `prompt_id` the prompt itself, the same in every
     step, run and attempt. `reward` is what training uses, `score_value` the rewarder's value before `overlong_penalty`.
-    `terms` maps a part's name to its value, or to (value, weight). Lengths are in tokens, times in seconds; `token_ids`
-    and `rollout_logprobs` cover the response only and are cheapest as NumPy arrays.
+    `terms` maps a part's name to its value, or to (value, weight). The weight is optional: the trainer records shares
+    of the value with the weight already in them, and leaves it null. `queued_seconds`, the time in a worker queue
+    before the call of the rewarder, is optional as well. Lengths are in tokens, times in seconds; `token_ids` and
+    `rollout_logprobs` cover the response only and are cheapest as NumPy arrays.
     """
 
     step: int
@@ -164,8 +170,9 @@ class RolloutRow:
 
 @dataclass(slots=True, kw_only=True)
 class UpdateRow:
-    """What the update made of one response. The lists have one entry per response token;
-    NumPy arrays are taken as they are and cost a fifth of Python lists.
+    """What the update made of one response.
+
+    The lists have one entry per response token; NumPy arrays are stored as they are and cost a fifth of Python lists.
 
     `ratio` is the new over the old probability; `clip_side` is -1 where the lower bound clipped the token, +1 where the
     upper did, 0 elsewhere. A dropped response has `kept=False`, a `drop_reason` of DROP_REASONS and no lists.
@@ -190,7 +197,7 @@ UPDATE_FIELDS = tuple(item.name for item in fields(UpdateRow))
 
 
 def as_record(row: RolloutRow | UpdateRow) -> dict[str, Any]:
-    """The row as a dictionary of column values, `terms` and `messages` in their stored form."""
+    """Convert a row into column values, `terms` and `messages` in their stored form."""
     names = ROLLOUT_FIELDS if isinstance(row, RolloutRow) else UPDATE_FIELDS
     record = {name: getattr(row, name) for name in names}
     if isinstance(row, RolloutRow):
@@ -213,11 +220,17 @@ def _terms(terms: Mapping[str, Any] | str | None) -> list[dict[str, Any]] | None
 
 
 def step_directory(step: int) -> str:
-    """The name of a step's directory, `step=000012`: sorts as text, and query engines read it as a partition."""
+    """Return the name of a step's directory, `step=000012`.
+
+    It sorts as text, and query engines read it as a partition.
+    """
     return f"step={step:06d}"
 
 
 def segment_name(kind: str, attempt: int, writer: str, token: str, sequence: int) -> str:
-    """A segment's file name; `writer` is reduced to letters, digits, dots and underscores."""
+    """Return a segment's file name.
+
+    `writer` is reduced to letters, digits, dots and underscores.
+    """
     plain = re.sub(r"[^\w.]", "_", writer, flags=re.ASCII) or "w"
     return f"{kind}-a{attempt:03d}-{plain}-{token}-{sequence:06d}.parquet"

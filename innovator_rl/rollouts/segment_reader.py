@@ -1,7 +1,8 @@
-"""Reads single rows out of segments: the second phase of every look-up, after the index has said where they are.
+"""Read single rows of segments.
 
-A row lies in a segment (a path relative to the run directory) at a position. Its row group alone is decoded, and of
-that the wanted columns only. Files are read with memory bounded by one row group; nothing is kept but footers.
+This is the second phase of every query, after the index has located the rows. A row is at a position in a segment (a
+path relative to the run directory). Only its row group is decoded, and only the wanted columns of it. Memory is bounded
+by one row group; nothing is cached but footers and the keys of a few segments.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from innovator_rl.errors import StorageError
+
 OPEN_FOOTERS = 64
 KEPT_KEYS = 6  # segments
 
@@ -23,12 +26,12 @@ Row = dict[str, Any]
 Place = tuple[str, int]  # segment path relative to the run directory, position in it
 
 
-class UnreadableRow(ValueError):
-    """A row whose bytes are damaged; the message says where."""
+class UnreadableRow(StorageError, ValueError):
+    """A row that is damaged or absent; the message names the segment."""
 
 
 class SegmentReader:
-    """Random access to a run's segments. Methods may be called from several threads at once."""
+    """Random access to a run's segments, from several threads at once."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
@@ -37,9 +40,12 @@ class SegmentReader:
         self._guard = threading.Lock()
 
     def rows(self, places: Iterable[Place], columns: Sequence[str]) -> dict[Place, Row]:
-        """The given columns at each place; columns a segment lacks are None, damaged places are missing.
+        """Return the given columns at each place.
 
-        Raises `FileNotFoundError` when a segment was merged away: look the places up again.
+        Columns that a segment lacks are None; damaged places are missing.
+
+        Raises:
+            FileNotFoundError: A segment was merged away; look the places up again.
         """
         wanted: dict[tuple[str, int], list[int]] = defaultdict(list)
         for segment, position in places:
@@ -59,7 +65,13 @@ class SegmentReader:
         return found
 
     def arrays(self, segment: str, position: int, columns: Sequence[str]) -> Row:
-        """One row's columns that are not null, list columns as NumPy arrays (null entries become NaN)."""
+        """Return one row's columns that are not null.
+
+        List columns become NumPy arrays, null entries in them NaN.
+
+        Raises:
+            UnreadableRow: The segment has no such row.
+        """
         group = self._row_group(segment, position)
         table = self._read(segment, group, columns).slice(position - self._footer(segment)[1][group], 1)
         found: Row = {}
@@ -72,7 +84,7 @@ class SegmentReader:
         return found
 
     def groups(self, segment: str, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table | Exception]]:
-        """Each row group's first position with its columns, or with the error that reading it raised."""
+        """Yield each row group's first position with its columns, or its error."""
         for group, first in enumerate(self._footer(segment)[1][:-1]):
             try:
                 yield first, self._read(segment, group, columns)
@@ -82,7 +94,7 @@ class SegmentReader:
                 yield first, error
 
     def find(self, segment: str, prompt_uid: str, sample: int) -> int | None:
-        """The position of a response in a segment that the index does not cover; the keys of a few segments are kept."""
+        """Return the position of a response in a segment that the index does not cover."""
         with self._guard:
             places = self._keys.get(segment)
         if places is None:

@@ -1,8 +1,9 @@
-"""Which Parquet segments make up a run's record now, found by their names alone; and making few files of many.
+"""List, write and merge the Parquet segments of a run's record.
 
-A writer lands a segment about every second, so a step of minutes leaves dozens. `compact` merges a finished step's
-segments into one whose footer lists what it replaces, then deletes those. Killed in between, both are there: the
-listing leaves out what a merged segment replaces, so a row is never seen twice.
+The segments that make up the record are found by their names alone. A writer adds a segment about every second, so that
+a step of minutes leaves dozens. `compact` merges a finished step's segments into one whose footer lists what it
+replaces, and then deletes those. If it is killed in between, both exist: the listing leaves out what a merged segment
+replaces, so that no row is read twice.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ SETTLED_NANOSECONDS = 2_000_000_000  # two files can land within one tick of a d
 
 @dataclass(frozen=True, order=True)
 class Segment:
-    """One file of the record: what its name says."""
+    """One file of the record, as described by its name."""
 
     step: int
     kind: str
@@ -45,12 +46,15 @@ class Segment:
 
     @property
     def compacted(self) -> bool:
-        """Whether it was merged from others."""
+        """Return whether it was merged from others."""
         return f"-{COMPACTED}-" in self.path.name
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the file ends as Parquet does: a power failure can leave a renamed file without its contents."""
+    """Return whether the file begins and ends as Parquet does.
+
+    A power failure can leave a renamed file without its contents.
+    """
     try:
         with path.open("rb") as handle:
             head = handle.read(4)
@@ -69,7 +73,7 @@ def _replaced_by(path: Path) -> set[str]:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a step's directory holds: its segments, and why each other file is none."""
+    """The contents of a step's directory: segments, and the reasons of other files."""
 
     segments: tuple[Segment, ...]
     problems: tuple[tuple[Path, str], ...]
@@ -84,6 +88,8 @@ def _list_directory(directory: Path, step: int) -> Listing:
             found.append(Segment(step, match["kind"], int(match["attempt"]), path))
         elif why:
             problems.append((path, why))
+    # A merged segment next to others: `compact` was killed before it deleted them, or newer segments have been added.
+    # Footers are read in this case alone; otherwise names are enough.
     merged = [segment for segment in found if segment.compacted]
     if merged and len(found) > len(merged):
         replaced = set().union(*(_replaced_by(segment.path) for segment in merged))
@@ -92,7 +98,7 @@ def _list_directory(directory: Path, step: int) -> Listing:
 
 
 def _not_a_segment(path: Path, named_like_one: bool) -> str:
-    """Why a file of a step's directory is not read; empty for a segment and for what a writer is just writing."""
+    """Return why a file is not read; empty for a segment and for one being written."""
     if path.is_symlink():
         return "a link: links are not followed"
     if named_like_one:
@@ -103,11 +109,11 @@ def _not_a_segment(path: Path, named_like_one: bool) -> str:
         except OSError:
             return ""
         return "half-written: its writer was killed" if old else ""
-    return "not part of the record: its name says neither kind nor attempt"
+    return "not part of the record: its name has neither kind nor attempt"
 
 
 class SegmentCatalog:
-    """Lists a run's segments; a step's directory is read again only after it has changed."""
+    """A run's segments; a step's directory is listed again only after it has changed."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
@@ -115,7 +121,7 @@ class SegmentCatalog:
         self._guard = threading.Lock()
 
     def steps(self, dataset: str) -> list[int]:
-        """The steps that have a directory in `dataset`, ascending."""
+        """Return the steps that have a directory in `dataset`, ascending."""
         try:
             with os.scandir(self.run_dir / dataset) as entries:
                 names = [entry.name for entry in entries]
@@ -126,7 +132,14 @@ class SegmentCatalog:
     def segments(
         self, dataset: str, steps: Iterable[int] | None = None, kind: str | None = None, all_attempts: bool = False
     ) -> list[Segment]:
-        """The segments of the given steps (None: all) and kind; of each step and kind the newest attempt, or all."""
+        """Return the segments of the given steps and kind.
+
+        Args:
+            dataset: One of `DATASETS`.
+            steps: The steps; None for all.
+            kind: `train` or `validation`; None for both.
+            all_attempts: Whether to return all attempts of each step and kind, or the newest only.
+        """
         listed: list[Segment] = []
         for step in self.steps(dataset) if steps is None else sorted(set(steps)):
             listed.extend(s for s in self._directory(dataset, step).segments if kind is None or s.kind == kind)
@@ -139,7 +152,7 @@ class SegmentCatalog:
         return [segment for segment in listed if segment.attempt == newest[segment.step, segment.kind]]
 
     def problems(self, dataset: str) -> list[tuple[Path, str]]:
-        """The files in `dataset` that are not read, each with the reason in words."""
+        """Return the files in `dataset` that are not read, each with the reason."""
         return [found for step in self.steps(dataset) for found in self._directory(dataset, step).problems]
 
     def forget(self) -> None:
@@ -161,6 +174,8 @@ class SegmentCatalog:
             found = _list_directory(directory, step)
         except OSError:
             return Listing((), ())
+        # Cache a listing only once its directory has been still for a while: a file added within the clock tick of this
+        # time stamp would never change it, and would stay unseen.
         if time.time_ns() - stamp > SETTLED_NANOSECONDS:
             with self._guard:
                 self._seen[directory] = (stamp, found)
@@ -168,7 +183,14 @@ class SegmentCatalog:
 
 
 def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
-    """Write `tables` as one segment that appears whole or not at all; returns its size in bytes. Raises `OSError`."""
+    """Write tables as one segment that appears whole or not at all.
+
+    Returns:
+        The size of the segment in bytes.
+
+    Raises:
+        OSError: The disk refused; no temporary file is left.
+    """
     temporary = directory / f".{name}.tmp"
     repeating = [column for column in REPEATING if column in schema.names]
     try:
@@ -188,14 +210,21 @@ def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema
 
 
 def _row_group_rows(table: pa.Table) -> int:
-    """How many rows of `table` make a row group: fewer where each carries thousands of tokens."""
+    """Return the rows per row group: fewer where each row has thousands of tokens."""
     lengths = [pc.list_value_length(table[field.name]) for field in table.schema if pa.types.is_list(field.type)]
     per_row = max((pc.mean(n.filter(pc.greater(n, 0))).as_py() or 1 for n in lengths), default=1)
     return max(FEWEST_ROW_GROUP_ROWS, min(ROW_GROUP_ROWS, int(ROW_GROUP_TOKENS // per_row)))
 
 
 def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> int:
-    """Merge one step's segments of one kind and attempt into one; returns how many were merged. Raises `OSError`."""
+    """Merge one step's segments of one kind and attempt into one.
+
+    Returns:
+        The number of segments that were merged; 0 when there are too few to merge.
+
+    Raises:
+        OSError: The disk refused.
+    """
     listed = SegmentCatalog(run_dir).segments(dataset, [step], kind, all_attempts=True)
     parts = [segment.path for segment in listed if segment.attempt == attempt]
     if len(parts) < FEWEST_TO_COMPACT:
@@ -204,6 +233,7 @@ def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> 
     names = json.dumps([path.name for path in parts]).encode()
     merged = schema.with_metadata({**(schema.metadata or {}), REPLACES: names})
     name = segment_name(kind, attempt, COMPACTED, secrets.token_hex(4), 0)
+    # The merged segment is complete, and lists what it replaces, before the first of those disappears.
     write_segment(parts[0].parent, name, _in_row_groups(parts, merged), merged)
     for path in parts:
         path.unlink(missing_ok=True)
@@ -211,11 +241,11 @@ def compact(run_dir: Path, dataset: str, step: int, kind: str, attempt: int) -> 
 
 
 def _in_row_groups(paths: list[Path], schema: pa.Schema) -> Iterable[pa.Table]:
-    held: list[pa.Table] = []
+    waiting: list[pa.Table] = []
     for path in paths:
-        held.append(pq.read_table(path, partitioning=None, schema=schema.remove_metadata()).cast(schema))
-        if sum(table.num_rows for table in held) >= ROW_GROUP_ROWS:
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
+        waiting.append(pq.read_table(path, partitioning=None, schema=schema.remove_metadata()).cast(schema))
+        if sum(table.num_rows for table in waiting) >= ROW_GROUP_ROWS:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)

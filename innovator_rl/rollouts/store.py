@@ -1,12 +1,12 @@
-"""Reads a run's rollout record with DuckDB, from the files alone: a live run's, a finished one's, a crashed one's.
+"""Read a run's rollout record with DuckDB, from the files alone.
 
-Every answer is about the newest attempt of each step, training and validation apart. Lists of responses leave the texts
-out unless asked, because texts are nearly all of the bytes; asked for, they are fetched in a second pass for the rows
-that are shown.
+The run may be live, finished or crashed. Every result is about the newest attempt of each step, training and validation
+separately. Lists of responses leave out the text columns by default, because they are nearly all of the bytes; with
+`with_text=True` they are fetched in a second pass for the rows that are returned.
 
     store = Store("runs/demo")
-    store.groups(step=12)                       # one dictionary a prompt: rewards, kept or dropped and why
-    store.group(step=12, prompt_uid="...")      # its responses, texts included
+    store.groups(step=12)                       # one dictionary per prompt: rewards, kept or dropped and why
+    store.group(step=12, prompt_uid="...")      # its responses, text included
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import duckdb
 
-from innovator_rl.rollouts.schema import DATASETS, DROP_REASON, JUDGED, ROLLOUTS, SCHEMAS
+from innovator_rl.rollouts.schema import DATASETS, DROP_REASON, ROLLOUTS, SCHEMAS, SCORED, STORED_DROP_REASON
 from innovator_rl.rollouts.segments import SegmentCatalog
 
-TEXTS = ("prompt", "messages", "response", "answer", "info", "error")
-NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXTS)
+TEXT_COLUMNS = ("prompt", "messages", "response", "answer", "info", "error")
+NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXT_COLUMNS)
 KEY = ("step", "kind", "attempt", "prompt_uid", "sample")
 PER_TOKEN = ("old_logprobs", "rollout_logprobs", "entropy", "ratio", "clip_side")
 FILTERS = ("domain", "data_source", "rewarder", "reason", "outcome", "status", "finish_reason", "correct", "truncated")
@@ -30,14 +30,15 @@ ORDERS = (*NARROW, "advantage", "kept", "drop_reason")
 COUNT_BY = ("step", "domain", "data_source", "rewarder", "reason", "outcome", "status", "finish_reason", "drop_reason")
 
 Row = dict[str, Any]
+DROPPED = STORED_DROP_REASON.replace("drop_reason", "u.drop_reason")
 
 
 class Store:
-    """A reader of one run. Methods may be called from several threads at once."""
+    """A reader of one run, for several threads at once."""
 
     def __init__(self, run_dir: str | Path, threads: int = 2) -> None:
         self.path = Path(run_dir)
-        self._catalogue = SegmentCatalog(self.path)
+        self._catalog = SegmentCatalog(self.path)
         self._connection = duckdb.connect(config={"threads": threads})
         for dataset, schema in SCHEMAS.items():
             self._connection.register("empty", schema.empty_table())
@@ -45,24 +46,34 @@ class Store:
             self._connection.unregister("empty")
 
     def steps(self, kind: str = "train") -> list[int]:
-        """The steps with recorded responses of this kind, ascending."""
-        return sorted({segment.step for segment in self._catalogue.segments("rollouts", kind=kind)})
+        """Return the steps with recorded responses of this kind, ascending."""
+        return sorted({segment.step for segment in self._catalog.segments("rollouts", kind=kind)})
 
     def rollouts(
         self,
         steps: int | Iterable[int] | None = None,
         kind: str = "train",
-        texts: bool = False,
+        with_text: bool = False,
         order_by: str | Sequence[str] = KEY,
         descending: bool = False,
         limit: int | None = None,
         offset: int = 0,
         **where: Any,
     ) -> list[Row]:
-        """Responses joined with what the update made of them (`kept`, `drop_reason`, `advantage`).
+        """Return responses with `kept`, `drop_reason` and `advantage` of the update.
 
-        `where` takes equalities on the columns of FILTERS and FILTERS_BY_ID: `rollouts(12, domain="physics",
-        correct=False)`. Raises `ValueError` for a column that cannot be filtered or ordered by.
+        Args:
+            steps: A step, several, or None for all.
+            kind: `train` or `validation`.
+            with_text: Whether to include prompt, response and the other text columns.
+            order_by: Columns to sort by.
+            descending: Whether to sort in descending order.
+            limit: The largest number of rows.
+            offset: The number of rows to skip.
+            **where: Equalities on the columns of FILTERS and FILTERS_BY_ID: `domain="physics", correct=False`.
+
+        Raises:
+            ValueError: A column cannot be filtered or ordered by.
         """
         order = (order_by,) if isinstance(order_by, str) else tuple(order_by)
         _known(where, (*FILTERS, *FILTERS_BY_ID), "filter by")
@@ -71,32 +82,32 @@ class Store:
         direction = "DESC NULLS LAST" if descending else "ASC NULLS LAST"
         tail = ", ".join(f"{name} {direction}" for name in order)
         page = f"LIMIT {int(limit)}" if limit is not None else ""
-        rows = self._ask(
+        rows = self._query(
             f"SELECT * FROM ({{joined}}) WHERE {condition} ORDER BY {tail} {page} OFFSET {int(offset)}",
             steps,
             kind,
             list(where.values()),
         )
-        return self._with_texts(rows, kind) if texts else rows
+        return self._with_texts(rows, kind) if with_text else rows
 
     def group(self, step: int, prompt_uid: str, kind: str = "train") -> list[Row]:
-        """One prompt's responses, texts included, best reward first."""
-        rows = self.rollouts(step, kind, texts=True, order_by="sample", prompt_uid=prompt_uid)
+        """Return one prompt's responses with text columns, best reward first."""
+        rows = self.rollouts(step, kind, with_text=True, order_by="sample", prompt_uid=prompt_uid)
         return sorted(rows, key=lambda row: -(row["reward"] if row["reward"] is not None else float("-inf")))
 
     def groups(self, steps: int | Iterable[int] | None = None, kind: str = "train") -> list[Row]:
-        """One dictionary a prompt and step: counts, rewards, lengths, and whether it was kept or why it was dropped.
+        """Return one dictionary per prompt and step: counts, rewards, lengths, status.
 
         `drop_reason` is "" for a group that was kept, None while the step's update has not been recorded.
         """
-        return self._ask(
+        return self._query(
             f"""
             SELECT step, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
                    any_value(data_source) AS data_source, count(*) AS samples,
                    count(*) FILTER (correct) AS correct, count(*) FILTER (status <> 'ok') AS failed,
-                   count(*) FILTER (truncated) AS truncated, avg(reward) FILTER ({JUDGED}) AS reward_mean,
-                   stddev_pop(reward) FILTER ({JUDGED}) AS reward_std, min(reward) FILTER ({JUDGED}) AS reward_min,
-                   max(reward) FILTER ({JUDGED}) AS reward_max,
+                   count(*) FILTER (truncated) AS truncated, avg(reward) FILTER ({SCORED}) AS reward_mean,
+                   stddev_pop(reward) FILTER ({SCORED}) AS reward_std, min(reward) FILTER ({SCORED}) AS reward_min,
+                   max(reward) FILTER ({SCORED}) AS reward_max,
                    avg(response_tokens) AS response_tokens_mean,
                    CASE WHEN any_value(updated) THEN coalesce(bool_or(kept), false) END AS kept,
                    {DROP_REASON} AS drop_reason
@@ -112,19 +123,22 @@ class Store:
         steps: int | Iterable[int] | None = None,
         kind: str = "train",
     ) -> list[Row]:
-        """Responses counted and averaged by the given columns of COUNT_BY: `responses`, `judged`, `correct`, `accuracy`, ...
+        """Count and average responses by the given columns of COUNT_BY.
 
-        Averages are over the judged responses.
+        Averages are over the scored responses.
+
+        Returns:
+            Rows with `responses`, `scored`, `correct`, `accuracy`, `reward_mean`, `truncated`, `failed` and more.
         """
         _known(by, COUNT_BY, "count by")
         columns = ", ".join(by)
         source = "({joined})" if "drop_reason" in by else "{rollouts}"  # the join is most of the cost
-        return self._ask(
+        return self._query(
             f"""
-            SELECT {columns}, count(*) AS responses, count(*) FILTER ({JUDGED}) AS judged,
+            SELECT {columns}, count(*) AS responses, count(*) FILTER ({SCORED}) AS scored,
                    count(*) FILTER (correct) AS correct,
-                   avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy,
-                   avg(reward) FILTER ({JUDGED}) AS reward_mean,
+                   avg(coalesce(correct, false)::INT) FILTER ({SCORED}) AS accuracy,
+                   avg(reward) FILTER ({SCORED}) AS reward_mean,
                    avg(response_tokens) AS response_tokens_mean, count(*) FILTER (truncated) AS truncated,
                    count(*) FILTER (status <> 'ok') AS failed
             FROM {source} GROUP BY {columns} ORDER BY {columns}
@@ -134,7 +148,10 @@ class Store:
         )
 
     def dropped(self, steps: int | Iterable[int] | None = None) -> list[Row]:
-        """Groups counted by step and drop reason; "" counts the kept ones, None those whose update is to come."""
+        """Count groups by step and drop reason.
+
+        The reason is "" for kept groups, and None while the step's update is not recorded.
+        """
         counts: dict[tuple[int, str | None], int] = {}
         for group in self.groups(steps):
             key = (group["step"], group["drop_reason"])
@@ -142,10 +159,10 @@ class Store:
         return [{"step": step, "drop_reason": reason, "groups": count} for (step, reason), count in counts.items()]
 
     def tokens(self, step: int, prompt_uid: str, sample: int, kind: str = "train") -> Row | None:
-        """One response's token ids and every per-token series that was recorded; None if there is none of them."""
+        """Return one response's token ids and per-token series; None if none is recorded."""
         found: Row = {}
         for dataset in ("tokens", "updates"):
-            rows = self._ask(
+            rows = self._query(
                 f"SELECT * FROM {{{dataset}}} WHERE prompt_uid = ? AND sample = ?", step, kind, [prompt_uid, sample]
             )
             for row in rows[:1]:
@@ -153,17 +170,27 @@ class Store:
         return found or None
 
     def export(self, out: Path, steps: int | Iterable[int] | None = None, kind: str | None = None) -> int:
-        """Write the responses with texts and update columns to OUT.parquet or OUT.jsonl; returns the number of rows."""
+        """Write the responses with text and update columns to OUT.parquet or OUT.jsonl.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            ValueError: The name of the file has another ending.
+        """
         form = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".jsonl": "FORMAT json"}.get(out.suffix)
         if form is None:
             raise ValueError(f"cannot export to {str(out)!r}: the name must end in .parquet or .jsonl")
         out.parent.mkdir(parents=True, exist_ok=True)
         target = str(out).replace("'", "''")
-        rows = self._ask(f"COPY (SELECT * FROM ({{joined_texts}}) ORDER BY ALL) TO '{target}' ({form})", steps, kind)
+        rows = self._query(f"COPY (SELECT * FROM ({{joined_texts}}) ORDER BY ALL) TO '{target}' ({form})", steps, kind)
         return int(rows[0]["Count"])
 
     def relation(self, steps: int | Iterable[int] | None = None, kind: str | None = None) -> duckdb.DuckDBPyRelation:
-        """Return the responses with texts and update columns as a relation, which reads the files when it is used."""
+        """Return the responses with text and update columns as a relation.
+
+        It reads the files when it is used.
+        """
         wanted = [steps] if isinstance(steps, int) else None if steps is None else list(steps)
         source = self._sources(wanted, kind)["joined_texts"]
         return self._connection.cursor().sql(f"SELECT * FROM ({source})")
@@ -173,8 +200,8 @@ class Store:
             return rows
         wanted = sorted({row["prompt_uid"] for row in rows})
         marks = ", ".join("?" * len(wanted))
-        texts = self._ask(
-            f"SELECT {', '.join((*KEY, *TEXTS))} FROM {{rollouts}} WHERE prompt_uid IN ({marks})",
+        texts = self._query(
+            f"SELECT {', '.join((*KEY, *TEXT_COLUMNS))} FROM {{rollouts}} WHERE prompt_uid IN ({marks})",
             {row["step"] for row in rows},
             kind,
             wanted,
@@ -182,7 +209,7 @@ class Store:
         by_key = {tuple(row[name] for name in KEY): row for row in texts}
         return [{**row, **by_key.get(tuple(row[name] for name in KEY), {})} for row in rows]
 
-    def _ask(
+    def _query(
         self, sql: str, steps: int | Iterable[int] | None, kind: str | None, values: Sequence[Any] = ()
     ) -> list[Row]:
         wanted = [steps] if isinstance(steps, int) else None if steps is None else list(steps)
@@ -196,20 +223,20 @@ class Store:
             except duckdb.IOException:  # a segment was merged away between listing and reading
                 if last_try:
                     raise
-                self._catalogue.forget()
+                self._catalog.forget()
         raise AssertionError("unreachable")
 
     def _sources(self, steps: list[int] | None, kind: str | None) -> dict[str, str]:
         sources = {}
         for dataset in DATASETS:
-            files = [str(s.path).replace("'", "''") for s in self._catalogue.segments(dataset, steps, kind)]
+            files = [str(s.path).replace("'", "''") for s in self._catalog.segments(dataset, steps, kind)]
             listed = ", ".join(f"'{name}'" for name in files)
             sources[dataset] = (
                 f"read_parquet([{listed}], hive_partitioning=false, union_by_name=true)" if files else f"no_{dataset}"
             )
         for name, columns in (("joined", NARROW), ("joined_texts", tuple(ROLLOUTS.names))):
             sources[name] = f"""
-                SELECT {", ".join(f"r.{column}" for column in columns)}, u.kept, u.drop_reason, u.advantage,
+                SELECT {", ".join(f"r.{column}" for column in columns)}, u.kept, {DROPPED} AS drop_reason, u.advantage,
                        s.step IS NOT NULL AS updated
                 FROM {sources["rollouts"]} r
                 LEFT JOIN {sources["updates"]} u
@@ -220,7 +247,7 @@ class Store:
         return sources
 
 
-def _known(names: Iterable[str], allowed: Sequence[str], verb: str) -> None:
+def _known(names: Iterable[str], allowed: Sequence[str], action: str) -> None:
     for name in names:
         if name not in allowed:
-            raise ValueError(f"cannot {verb} {name!r}: the columns are {', '.join(allowed)}")
+            raise ValueError(f"cannot {action} {name!r}: expected one of {', '.join(allowed)}")

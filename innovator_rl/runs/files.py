@@ -17,7 +17,10 @@ from typing import Any
 
 
 def utc_now() -> str:
-    """Return the time in UTC as ISO 8601 with milliseconds: `2026-01-31T09:15:02.123+00:00`."""
+    """Return the time in UTC as ISO 8601 with milliseconds.
+
+    Example: `2026-01-31T09:15:02.123+00:00`.
+    """
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

@@ -1,8 +1,8 @@
 """Allow one trainer per run with an advisory lock.
 
 The kernel drops the lock when its holder dies, however it dies. That is why it is `flock` and not a marker file: a
-killed trainer leaves nothing behind to clean up. The lock is bound to the open file, which a forked child (a data-loader
-worker) would share and keep alive, so children close it at once.
+killed trainer leaves nothing behind to clean up. The lock is bound to the open file, which a forked child (a
+data-loader worker) would share and keep alive, so children close it at once.
 """
 
 from __future__ import annotations

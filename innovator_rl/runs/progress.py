@@ -1,7 +1,7 @@
 """Show the progress of a run: a live panel on a terminal, else one line per step.
 
-The trainer reports plain values. The state, the texts made of it and the printing are three layers, so that what is shown
-can be tested as text.
+The trainer reports plain values. The state, the text made of it and the printing are three layers, so that what is
+shown can be tested as text.
 
     with Progress("demo", total_steps=100) as progress:
         progress.phase("starting", detail="Ray and 2 workers")

@@ -1,8 +1,8 @@
 """Identify machine, process, code revision and package versions.
 
-They are recorded once per attempt in run.json. A process id alone identifies nothing: ids are reused, and two containers
-can share a host name. A process is therefore identified by its id, its start time and its machine (boot id and process
-namespace).
+They are recorded once per attempt in run.json. A process id alone identifies nothing: ids are reused, and two
+containers can share a host name. A process is therefore identified by its id, its start time and its machine (boot id
+and process namespace).
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def machine() -> str:
 
 
 def process_identity() -> dict[str, Any]:
-    """Return host, machine, pid and start time (seconds since the epoch) of this process."""
+    """Return host, machine, pid and start time of this process.
+
+    The time is in seconds since the epoch.
+    """
     pid = os.getpid()
     return {
         "host": socket.gethostname(),

@@ -1,7 +1,7 @@
 """Manage a run directory: its paths, run.json, heartbeat and status.
 
-run.json describes a run and its last report. It cannot record that its writer was killed, so readers use `RunDir.state`,
-which turns "running" into "dead" when the heartbeat is older than a minute or the process is gone.
+run.json describes a run and its last report. It cannot record that its writer was killed, so readers use
+`RunDir.state`, which turns "running" into "dead" when the heartbeat is older than a minute or the process is gone.
 
     run = RunDir(resolve_runs_dir("runs") / "demo")
     attempt = run.open_attempt(resume_step=0)      # takes the lock, starts the heartbeat
@@ -86,7 +86,10 @@ class RunState:
 
 
 class RunDir:
-    """One run's directory. Reading needs no lock; `open_attempt` makes this object its only writer."""
+    """One run's directory. Reading needs no lock.
+
+    `open_attempt` makes this object its only writer.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()

@@ -1,8 +1,8 @@
 """Summarize the metrics of a step or a validation.
 
 The summary has the names that `Progress` shows. The flat metrics of a step contain figures per domain as
-`domain/NAME/...`; `innovator_rl.rollouts.domain_figures` reads the same figures from the recorded rollouts. Metrics with
-the names of earlier versions are accepted.
+`domain/NAME/...`; `innovator_rl.rollouts.domain_figures` reads the same figures from the recorded rollouts. Metrics
+with the names of earlier versions are accepted.
 """
 
 from __future__ import annotations

@@ -47,7 +47,10 @@ class TensorBoardWriter:
             self._writer.add_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=restart))
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Add one point per number in `metrics`; texts, nulls and non-finite numbers are left out."""
+        """Add one point per number in `metrics`.
+
+        Text, nulls and non-finite numbers are left out.
+        """
         values = []
         for name, raw in metrics.items():
             value = json_safe(raw)

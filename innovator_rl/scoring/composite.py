@@ -8,8 +8,8 @@ A composite reward is an expression that may stand wherever the name of a reward
 
 A gate passes where its score is `correct`. Where it does not, the response is worth 0 with the gate's reason, and no
 later rewarder is called. `correct`, `reason` and `extracted` are those of the first summand, so that a bonus for form
-never makes an answer right. Each summand's share of the value, weight included, is a term under its name, and its
-own terms follow as `name.term`. Where any part abstains or fails the whole is unscored: a missing part is not a part of 0.
+never makes an answer right. Each summand's share of the value, weight included, is a term under its name, and its own
+terms follow as `name.term`. Where any part abstains or fails the whole is unscored: a missing part is not a part of 0.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ class PoolClosed(WorkerError):
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A request with the future of its result; `request=None` asks for a description of the rewarder.
+    """A request with the future of its result.
+
+    `request=None` asks for a description of the rewarder.
 
     `failed_worker` is the worker that failed at it, which gets it again only where there is no other worker;
     `spent_seconds` is how long the failed call took, `failure` its reason.
@@ -124,7 +126,7 @@ class FairRequestQueue:
         return self._queues[min(eligible, key=lambda name: self._in_flight[name])] if eligible else None
 
     def _starved(self, name: str) -> deque[QueuedRequest] | None:
-        """Return a rewarder's queue if no shared worker is idle and none serves this rewarder."""
+        """Return a rewarder's queue that no idle shared worker and no worker serves."""
         return self._queues.get(name) if self._idle <= 0 and not self._in_flight[name] else None
 
     def _position(self, queue: deque[QueuedRequest], worker: object) -> int | None:
@@ -147,6 +149,9 @@ class FairRequestQueue:
 
 
 def _cancel_pending(item: QueuedRequest) -> None:
-    """End a wait for good; a future that was tried once is running and cannot be cancelled."""
+    """End a wait for good.
+
+    A future that was tried once is running and cannot be canceled.
+    """
     if not item.future.cancel():
         item.future.set_exception(CancelledError())

@@ -1,8 +1,8 @@
 """Collect the responses of a prompt for a rewarder that scores them together.
 
-`GroupBatcher.score` waits until all `size` responses under a key have arrived, one by one, submits them to the pool once, and
-returns to each caller its own score. A response that never arrives (its generation failed) must not hold up the others:
-`patience` seconds after the latest arrival, the responses that did arrive are scored.
+`GroupBatcher.score` waits until all `size` responses under a key have arrived, one by one, submits them to the pool
+once, and returns to each caller its own score. A response that never arrives (its generation failed) must not hold up
+the others: `patience` seconds after the latest arrival, the responses that did arrive are scored.
 """
 
 from __future__ import annotations

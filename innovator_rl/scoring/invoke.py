@@ -74,7 +74,7 @@ class RewardCallable:
         return normalize_group(result, request.size) if self.group else [normalize(result)]
 
     def _gold(self, request: ScoreRequest) -> Any:
-        """Return the prepared reference, cached under its content and the rewarder's version."""
+        """Return the prepared reference, cached by its content and rewarder version."""
         assert self.prepare is not None
         arguments = {name: getattr(request, name) for name in self.prepare_names}
         content = json.dumps([self.version, arguments], sort_keys=True, default=repr)
@@ -140,7 +140,7 @@ def normalize(result: object) -> Score:
     """Convert what a rewarder returned into a `Score`.
 
     A number is its own value and correct from 1 upwards; a bool is 1 or 0; None abstains. Anything else, NaN and
-    infinities are `bad_result`. Texts that are too long are cut here, so that no response can flood the pipe or the
+    infinities are `bad_result`. Text that is too long is cut here, so that no response can flood the pipe or the
     record.
     """
     if result is None:

@@ -1,9 +1,10 @@
 """Score responses in worker processes that can be killed.
 
-Each of `workers` handles owns one warm fork server and one disposable worker process (see `worker.py`), with one request
-in flight and its own socket. A worker that hangs, dies or writes rubbish costs its own response and no other. Nothing
-that a response does raises an exception. A failure that says nothing about the response (a crash, an exception, memory)
-is tried once more on another worker, within what is left of its deadline; then the score is an `error` with its reason.
+Each of `workers` handles owns one warm fork server and one disposable worker process (see `worker.py`), with one
+request in flight and its own socket. A worker that hangs, dies or writes rubbish costs its own response and no other.
+Nothing that a response does raises an exception. A failure that says nothing about the response (a crash, an exception,
+memory) is tried once more on another worker, within what is left of its deadline; then the score is an `error` with its
+reason.
 
     with ScoringPool(workers=2, timeout_seconds=10, memory_mb=2048) as pool:
         score = pool.score(ScoreRequest(rewarder="math", response="4", answer="4"))
@@ -14,7 +15,7 @@ and `ascore` waits.
 
 Why not a process-pool library: one dead worker breaks `concurrent.futures` for good. pebble kills and restarts workers,
 but it notices a worker that exits quietly only at the request's deadline, breaks when an idle worker dies, and imports
-the science libraries anew for each restart (seconds where a fork of a warm server takes milliseconds). It also pickles
+the science libraries again for each restart (seconds where a fork of a warm server takes milliseconds). It also pickles
 results, which a rewarder's SymPy object must never be.
 """
 
@@ -207,13 +208,16 @@ class ScoringPool:
                     thread.start()
 
     def _serve(self, reserved_for: str | None) -> None:
-        """Serve requests with one worker handle until the queue is closed; the body of a thread."""
+        """Serve requests with one worker handle until the queue is closed.
+
+        The body of a thread.
+        """
         warm = self.settings["warm"] if reserved_for is None else [reserved_for]
         handle = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds)
         self._handles.append(handle)
         try:
             while (item := self._queue.take(handle, reserved_for)) is not None:
-                # A request that failed once is running already; only a new one can have been cancelled by its caller.
+                # A request that failed once is running already; only a new one can have been canceled by its caller.
                 if item.failed_worker is None and not item.future.set_running_or_notify_cancel():
                     self._queue.finish(item, reserved_for)
                     continue
@@ -227,7 +231,10 @@ class ScoringPool:
             handle.close()
 
     def _run(self, handle: WorkerHandle, item: QueuedRequest) -> tuple[Any, bool]:
-        """Return the result for the request's future, and whether to try it again on another worker instead."""
+        """Return the result for a request's future, and whether to try again.
+
+        The second try is on another worker.
+        """
         handle.warm(item.rewarder)
         try:
             if item.request is None:
@@ -252,7 +259,10 @@ class ScoringPool:
         return self._result(item, [error_score(reason)] * item.request.size, detail, True)
 
     def _seconds_left(self, item: QueuedRequest) -> float:
-        """Return what the first try left of the deadline: both tries together take at most one."""
+        """Return what the first try left of the deadline.
+
+        Both tries together take at most one.
+        """
         return max(self.settings["timeout_seconds"] - item.spent_seconds, MIN_RETRY_SECONDS)
 
     def _result(self, item: QueuedRequest, scores: list[Score], detail: str, retry: bool) -> tuple[Any, bool]:
@@ -270,7 +280,10 @@ class ScoringPool:
         return (scores if item.request.responses else scores[0]), False
 
     def _warn_once(self, rewarder: str, reason: str, detail: str) -> None:
-        """Log a failure the first time a rewarder shows it: a broken rewarder is loud, a bad sample is not."""
+        """Log a failure the first time a rewarder shows it.
+
+        A broken rewarder is loud, a bad sample is not.
+        """
         with self._lock:
             new = (rewarder, reason) not in self._warned
             self._warned.add((rewarder, reason))

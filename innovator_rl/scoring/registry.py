@@ -120,9 +120,6 @@ def require_known(name: str) -> None:
         target(part)
 
 
-check = require_known  # alias: old name
-
-
 def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     """Import a rewarder and return it ready to be called.
 
@@ -186,13 +183,19 @@ _TYPES: dict[Any, tuple[type, ...]] = {float: (int, float), int: (int,), str: (s
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Return whether a literal has the plain type of its annotation; other annotations accept anything."""
+    """Return whether a literal has the plain type of its annotation.
+
+    Other annotations accept anything.
+    """
     kinds = _TYPES.get({"float": float, "int": int, "str": str, "bool": bool}.get(annotation, annotation))
     return kinds is None or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)))
 
 
 def _module(place: str) -> ModuleType:
-    """Import a module by its dotted name or its file; a file can import its neighbors, after everything else."""
+    """Import a module by its dotted name or its file.
+
+    A file can import its neighbors, after everything else.
+    """
     if not place.endswith(".py"):
         if other := _sibling_packages.foreign_package(place):
             raise UserError(
@@ -233,7 +236,7 @@ def source(rewarder: Rewarder) -> Path | None:
 def version(rewarder: Rewarder) -> str:
     """Return a loaded rewarder's version.
 
-    It combines the rewarder's own attribute `version`, if any, with a digest of its package's source: two runs with the
+    It combines the rewarder's own attribute `version`, if any, with a hash of its package's source: two runs with the
     same version were scored by the same code.
     """
     if isinstance(rewarder, CompositeCallable):

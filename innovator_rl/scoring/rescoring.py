@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def installed(name: str) -> bool:
-    """Return whether every rewarder in a name is installed and keeps the pool's limits.
+    """Return whether every rewarder in a name is installed and keeps the limits.
 
     Scoring with such a name imports no file of the name's choosing, and runs no program with less isolation than the
     pool requires.
@@ -73,7 +73,9 @@ def scores_groups(pool: ScoringPool, rewarder: str) -> bool:
 
 
 def rescore(pool: ScoringPool, rows: Sequence[Row], reward: str | None) -> Iterator[tuple[Row, Score | None]]:
-    """Score recorded rows again; a group rewarder gets all rows of one prompt and step together.
+    """Score recorded rows again.
+
+    A group rewarder gets all rows of one prompt and step together.
 
     Args:
         pool: The pool that scores.
@@ -108,6 +110,3 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Return whether two scores differ in value, correctness, outcome or reason."""
     same = all(old[name] == new[name] for name in ("correct", "outcome", "reason"))
     return not same or abs((old["value"] or 0.0) - new["value"]) > TOLERANCE * max(1.0, abs(new["value"]))
-
-
-judged, judges_groups = rescore, scores_groups  # alias: old names

@@ -5,8 +5,8 @@ A message is its length and its JSON text, over a local socket.
 JSON rather than pickle, because the sender may be a process that has just read a model's text.
 
 The sandbox has a protocol of the same form in `rewards/code/sandbox/inside/ipc.py`. The two stay apart on purpose: the
-sandbox's side runs inside an empty root file system with nothing but the standard library, so it can import no module of
-this package, and it also passes file descriptors, where this side has deadlines instead.
+sandbox's side runs inside an empty root file system with nothing but the standard library, so it can import no module
+of this package, and it also passes file descriptors, where this side has deadlines instead.
 """
 
 from __future__ import annotations

@@ -109,8 +109,8 @@ def _describe(error: BaseException) -> str:
 def serve(sock: socket.socket, worker: RewardWorker, max_tasks: int) -> None:
     """Answer requests until `max_tasks` were served or memory ran out.
 
-    Each request is answered twice: with `started` once the rewarder is loaded, when the pool's deadline begins, and with
-    the scores.
+    Each request is answered twice: with `started` once the rewarder is loaded, when the pool's deadline begins, and
+    with the scores.
     """
     memory_mb = int(worker.settings.get("memory_mb") or 0)
     if memory_mb:

@@ -94,7 +94,9 @@ class WorkerHandle:
             return {"problem": str(error) or "loading it took too long"}
 
     def _call(self, message: bytes, seconds: float) -> dict[str, Any]:
-        """Send a message and wait for the reply; the deadline counts from the moment the call starts.
+        """Send a message and wait for the reply.
+
+        The deadline counts from the moment the call starts.
 
         Raises:
             RewarderNotLoaded: The rewarder was not imported in time; the worker has been killed.

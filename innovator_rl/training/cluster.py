@@ -1,4 +1,6 @@
-"""Provide Ray for one run: a private local instance that is removed at the end, or an existing cluster.
+"""Provide Ray for one run.
+
+It is a private local instance that is removed at the end, or an existing cluster.
 
 A Ray job finds its cluster in RAY_ADDRESS; `resources.ray_address` names another. Otherwise Ray starts here with as many
 CPU *slots* as verl's placement needs. Slots are bookkeeping: two cores run sixty of them. Its files are in a temporary
@@ -67,7 +69,7 @@ def ray_cluster(
 
 
 def _require_room(resources: dict[str, float], cpus: int, accelerators: int, address: str) -> None:
-    """Raise `UserError` where the whole cluster has fewer slots than the run will ask for."""
+    """Raise `UserError` where the cluster has fewer slots than the run needs."""
     for name, need, flag in (("CPU", cpus, "--num-cpus"), ("GPU", accelerators, "--num-gpus")):
         have = resources.get(name, 0.0)
         if have < need:

@@ -1,4 +1,4 @@
-"""Launch a training run, and clean up Ray, the lock and temporary files when it ends.
+"""Launch a training run, and clean up Ray, the lock and temporary files.
 
 The trainer runs in this process and not in a Ray actor of its own: Ctrl-C reaches it, its display is this terminal, and
 a start saves the imports of one interpreter. Whatever verl, vLLM and Ray print goes to `logs/driver.log` in the run
@@ -59,7 +59,9 @@ def run_directory(config: RunConfig) -> RunDir:
 def plan(
     config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = ""
 ) -> tuple[RuntimeContext, Any]:
-    """Resolve what a run is made of; a built-in model that does not exist yet is built.
+    """Resolve what a run is made of.
+
+    A built-in model that does not exist yet is built.
 
     Args:
         config: the run.
@@ -90,7 +92,10 @@ def plan(
 
 
 def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
-    """Write `config.yaml` (the run as resolved) and `verl.yaml` (the verl configuration it became)."""
+    """Write `config.yaml` and `verl.yaml`.
+
+    They hold the run as resolved and the verl configuration it became.
+    """
     import yaml
     from omegaconf import OmegaConf
 
@@ -209,7 +214,10 @@ def _note_job(config: RunConfig, run: RunDir) -> None:
 
 @contextlib.contextmanager
 def _stop_signals(request_stop: Callable[[], bool]) -> Iterator[None]:
-    """End after the current step with a checkpoint at the first SIGINT or SIGTERM, at once at the second."""
+    """End after the current step with a checkpoint at the first signal.
+
+    The second SIGINT or SIGTERM ends at once.
+    """
 
     def handle(_number: int, _frame: Any) -> None:
         if not request_stop():
@@ -225,7 +233,7 @@ def _stop_signals(request_stop: Callable[[], bool]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminal() -> Iterator[TextIO]:
-    """Keep the terminal's own stream for the display while standard output and error go to a file."""
+    """Keep the terminal for the display while the output goes to a file."""
     with os.fdopen(os.dup(2), "w", buffering=1) as stream:
         yield stream
 

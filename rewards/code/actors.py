@@ -1,4 +1,4 @@
-"""Spread programs over the sandboxes of many nodes, as Ray actors that each hold a pool.
+"""Spread programs over the sandboxes of many nodes, one Ray actor per node.
 
     nodes = SandboxNodes(workers_per_node=8)           # one actor on every node of the cluster
     results = nodes.grade([(program, tests), ...], budget=8.0)
@@ -9,6 +9,7 @@ An actor grades exactly as this process would; Ray carries programs and tests th
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,31 @@ class SandboxActor:
         self.pool.close()
 
 
+def _node_actor() -> type:
+    """Return the class of an actor that imports `innovator_rl` before `rewards`.
+
+    Ray sends a class that is defined in a function by value, and any other by its module's name. A worker would look
+    for that module along its path, where the working directory may hold a `rewards/` of the user's own.
+    """
+
+    class NodeActor:
+        def __init__(self, workers: int | None, packages: tuple[str, ...]) -> None:
+            importlib.import_module("innovator_rl")  # makes `rewards` the package installed next to it
+            from rewards.code.actors import SandboxActor as Actor
+
+            self.actor = Actor(workers, packages)
+
+        def grade(self, tasks: Any, budget: float, limits: dict[str, Any]) -> list[dict[str, Any]]:
+            from rewards.code.sandbox.limits import Limits as Bounds
+
+            return self.actor.grade(tasks, budget, Bounds(**limits))
+
+        def close(self) -> None:
+            self.actor.close()
+
+    return NodeActor
+
+
 class SandboxNodes:
     """Sandboxes on every node of the Ray cluster that this process is connected to.
 
@@ -56,7 +82,7 @@ class SandboxNodes:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._ray: Any = ray
-        remote = self._ray.remote(SandboxActor)
+        remote = self._ray.remote(_node_actor())
         nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
         self.actors: list[Any] = [
             remote.options(
@@ -96,7 +122,8 @@ class SandboxNodes:
         while waiting or running:
             while waiting and free:
                 start, actor = waiting.pop(0), free.pop(0)
-                running[actor.judge.remote(batches[start], budget, limits or Limits())] = start, actor
+                bounds = (limits or Limits()).as_dict()
+                running[actor.grade.remote(batches[start], budget, bounds)] = start, actor
             ready, _ = self._ray.wait(list(running), timeout=timeout)
             if not ready:
                 raise self._ray.exceptions.GetTimeoutError(f"no batch of programs came back within {timeout} s")

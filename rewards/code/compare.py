@@ -1,4 +1,4 @@
-"""Compare what a program gave with the expected answer, as plain data outside the sandbox."""
+"""Compare a program's results with the expected ones, as plain data."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def unordered_value(expected: Any, actual: Any) -> bool:
     return True
 
 
-def special_judge_of(tests: dict[str, Any]) -> Callable[..., Any] | None:
-    """Return the special judge of the tests: the function `judge` of their source text.
+def custom_checker_of(tests: dict[str, Any]) -> Callable[..., Any] | None:
+    """Return the custom checker of the tests, the function `judge` of their source.
 
     It belongs to the data set, not to the model, and runs here. What compiling or running the text raises passes
     through.

@@ -1,8 +1,8 @@
-"""Give a deadline to the data set's own code, a judge or a check.
+"""Give a deadline to the data set's own code, a checker or a check.
 
     try:
         with deadline(2.0):
-            special_judge(...)
+            custom_checker(...)
     except DeadlineExceeded:
         ...
 
@@ -28,7 +28,7 @@ class DeadlineExceeded(BaseException):
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raise `DeadlineExceeded` in the block's thread once `seconds` of wall time are over; never after the block."""
+    """Raise `DeadlineExceeded` in the block after `seconds` of wall time, never later."""
     thread = ctypes.c_ulong(threading.get_ident())
     lock, over = threading.Lock(), threading.Event()
 

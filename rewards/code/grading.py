@@ -139,7 +139,7 @@ def grade(
 
 
 def _read(tests: dict[str, Any]) -> _Tests:
-    """Return the tests ready to be used; whatever goes wrong here is the data set's fault."""
+    """Return the tests ready to be used; any fault here is the data set's."""
     kind = tests.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadTests(f"tests of type {str(kind)[:60]!r}; known: {', '.join(_KINDS)}")
@@ -162,7 +162,7 @@ class _Stdio:
         if len(inputs) != len(outputs) or not inputs:
             raise BadTests(f"{len(inputs)} inputs and {len(outputs)} outputs")
         cases = [(_text(i), [_text(right) for right in _right(o)]) for i, o in zip(inputs, outputs, strict=True)]
-        equal, special = compare.comparison(tests, True), compare.special_judge_of(tests)
+        equal, special = compare.comparison(tests, True), compare.custom_checker_of(tests)
         if special is not None:
             return cls(cases, lambda text, actual, wanted: special(text, actual, wanted[0]))
         return cls(cases, lambda _, actual, wanted: any(equal(right, actual) for right in wanted))
@@ -203,7 +203,7 @@ class _Call:
             raise BadTests(f"{len(cases)} cases, in_place {str(in_place)[:60]!r}")
         for args, kwargs, _ in cases:
             values.encode([args, kwargs])
-        equal, special = compare.comparison(tests, False), compare.special_judge_of(tests)
+        equal, special = compare.comparison(tests, False), compare.custom_checker_of(tests)
         common = _entry_point(tests), _prelude(tests), in_place, cases
         if special is not None:
             return cls(*common, lambda args, kwargs, value, wanted: special(args, kwargs, value, wanted[0]))

@@ -1,4 +1,4 @@
-"""The program in a response: the right fenced block of the final part, or the whole of it when it is nothing but code."""
+"""Find the program in a response: a fenced block, or all of the final part."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def program_of(response: str, entry_point: str = "") -> str | None:
 
 
 def fenced(text: str) -> list[tuple[str, str, bool]]:
-    """Return every fenced block as (language in lower case, body, was it closed), in order.
+    """Return every fenced block as (language, body, whether closed), in order.
 
     Fences are those of CommonMark: a block ends with a fence of the same character that is at least as long.
     """

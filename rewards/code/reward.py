@@ -10,8 +10,8 @@ with, all optional: `time_limit` (seconds of processor time, of one test of stdi
 `memory_limit` (MiB), `packages` (`numpy` and `sortedcontainers` may be imported if listed), `scoring` (`all`, or
 `fraction` for the share of tests passed); for stdio and call `compare` (`exact`, `unordered`), `tolerance` for floats,
 `{"any": [...]}` as an expected value with several right ones, `judge` (source of `judge(input, output, expected)` or
-`judge(args, kwargs, value, expected)` for a special judge); for call `in_place` (the number of the argument that is the
-result). A check and a special judge belong to the data set, not to the model: they run here and see plain values.
+`judge(args, kwargs, value, expected)` for a custom checker); for call `in_place` (the number of the argument that is the
+result). A check and a custom checker belong to the data set, not to the model: they run here and see plain values.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class CodeReward:
         return Limits(seconds=min(seconds, self.budget), memory_mb=min(memory_mb, self.memory_mb))
 
     def _sandbox(self, packages: tuple[str, ...]) -> Sandbox:
-        """Return this process's sandbox; one that an ancestor started is not ours to talk to."""
+        """Return this process's sandbox, never one that an ancestor started."""
         if self._owner != os.getpid():
             self._sandboxes, self._owner = {}, os.getpid()
         if packages not in self._sandboxes:
@@ -138,7 +138,7 @@ def _level(name: str) -> Any:
 
 
 def score_of(graded: GradingResult, extracted: str, fraction: bool) -> Score:
-    """Return the score of a result: all tests or nothing, or the fraction of tests passed."""
+    """Return the score of a result: all or nothing, or the fraction of tests passed."""
     terms = {"passed": float(graded.passed), "total": float(graded.total)}
     if graded.result == "accepted":
         return Score(1.0, True, "correct", extracted, terms)
@@ -148,3 +148,7 @@ def score_of(graded: GradingResult, extracted: str, fraction: bool) -> Score:
 
 
 _REASONS = {"wrong_answer": "wrong"}
+
+
+CodeTests = CodeReward
+"""The former name, for configurations that give the class by module."""

@@ -1,4 +1,4 @@
-"""The sandbox as an HTTP service that speaks SandboxFusion's `/run_code`, so that verl's own client can call it.
+"""Serve the sandbox over HTTP in the form of SandboxFusion, for verl's own client.
 
     INNOVATOR_SANDBOX_TOKEN=... python -m rewards.code.service --host 0.0.0.0 --port 8080 --workers 8
 
@@ -55,7 +55,7 @@ class RunCode(BaseModel):
 
 
 class Gate:
-    """A middleware that admits requests with the token and a body of at most `max_bytes`.
+    """A middleware that admits requests with the token and a bounded body.
 
     With a token of None it asks for none. It decides by the headers before anything of the body is read, and cuts a
     body that is longer than they announce.

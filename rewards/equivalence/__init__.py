@@ -1,4 +1,4 @@
-"""Decide whether two written answers mean the same; physics, mathematics and choice share this.
+"""Decide whether two written answers mean the same.
 
 `rewards.equivalence.compare.is_equivalent` is the entry point. Text becomes small trees (`tokens`, `latex_parser`,
 `formulas`, `calculus`), trees become numbers (`evaluation`), numbers with units become quantities (`units`,

@@ -1,4 +1,4 @@
-"""Integrals, sums, products, limits and derivatives by number, within the budget of the comparison.
+"""Evaluate integrals, sums, products, limits and derivatives numerically.
 
 What has no definite bounds, or does not converge within the budget, becomes its fingerprint: a fixed linear (for
 products: multiplicative) functional of its body. Two integrals of equal bodies have equal fingerprints, whatever
@@ -160,11 +160,11 @@ def _limit(valuer: Valuer, at: Callable[[Any], Any], point: Any) -> Any:
 
 
 def _derivative(valuer: Valuer, at: Callable[[Any], Any], name: str) -> Any:
-    """Return a five-point central difference; step 10^-8 in 60 digits, an error of about 10^-32."""
+    """Return a five-point central difference; its error is about 10^-32."""
     with mpmath.extradps(40):
         step = mpmath.mpf(10) ** -8
-        centre = valuer.value(Node("symbol", (), name))
-        near, far = at(centre + step) - at(centre - step), at(centre + 2 * step) - at(centre - 2 * step)
+        center = valuer.value(Node("symbol", (), name))
+        near, far = at(center + step) - at(center - step), at(center + 2 * step) - at(center - 2 * step)
         return (8 * near - far) / (12 * step)
 
 

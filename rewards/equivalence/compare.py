@@ -96,6 +96,8 @@ class _AnswerComparison:
             return text_answers.same_words(gold, predicted) or (
                 _is_short(gold, predicted) and self.values(gold, predicted)
             )
+        # Regions come before lists, since `(0, 1)` next to `0 < x < 1` is an interval, and before equations, since the sides
+        # of an inequality are no equal members.
         areas = self.regions(gold, predicted)
         if areas is not None:
             return areas
@@ -106,6 +108,7 @@ class _AnswerComparison:
         parts = self.structures(*_without_label(gold, predicted))
         if parts is not None:
             return parts
+        # Lists come before equations: `x = 1, y = 2` is two equations, not a chain of three members.
         sides = split_top(gold, "="), split_top(predicted, "=")
         if len(sides[0]) > 1 or len(sides[1]) > 1:
             if not all(map(all, sides)):
@@ -145,7 +148,7 @@ class _AnswerComparison:
         return same_formula(gold, predicted, self.comparison) or self.same_family(gold, predicted)
 
     def of_constants(self, gold: str, predicted: str) -> bool:
-        """Return whether one side is a number and the other a formula of physical constants with that value."""
+        """Return whether a formula of physical constants has the other side's value."""
         formula, number = (predicted, quantity(gold)) if quantity(gold) is not None else (gold, quantity(predicted))
         if number is None or not self.comparison.config.measured:
             return False
@@ -158,7 +161,7 @@ class _AnswerComparison:
         )
 
     def same_family(self, gold: str, predicted: str) -> bool:
-        r"""Return whether two formulas agree once their one private letter has one name: `\pi k`, `\pi n`."""
+        r"""Return whether two formulas agree but for one letter: `\pi k`, `\pi n`."""
         if not self.declared and not (_ANGLES.search(gold) and _ANGLES.search(predicted)):
             return False
         for a, b in readings(gold, predicted):
@@ -191,7 +194,7 @@ class _AnswerComparison:
         return self.is_equivalent(stripped(gold), stripped(predicted))
 
     def relations(self, gold: str, predicted: str) -> bool:
-        """Chains of inequalities between formulas, member by member, read in one direction."""
+        """Compare chains of inequalities member by member, read in one direction."""
         chains = [re.split(r"([<>≤≥≠∈])", signed(text)) for text in (gold, predicted)]
         for index, chain in enumerate(chains):
             if all(sign in ">≥" for sign in chain[1::2]):
@@ -255,7 +258,7 @@ class _AnswerComparison:
         )
 
     def components(self, gold: str, predicted: str, first: Items, second: Items) -> bool:
-        r"""Compare a vector by components with one by unit vectors, `(2, 3)` and `2\hat{i} + 3\hat{j}`."""
+        r"""Compare components with unit vectors, `(2, 3)` and `2\hat{i} + 3\hat{j}`."""
         if len(first.parts) == 1 and len(second.parts) in (2, 3) and second.ordered:
             vector, listed = gold, second
         elif len(second.parts) == 1 and len(first.parts) in (2, 3) and first.ordered:
@@ -281,20 +284,20 @@ class _AnswerComparison:
 
 
 def _without_label(gold: str, predicted: str) -> tuple[str, str]:
-    r"""Drop the label of a vector or list, `\vec{v} = (1, 2)`, where the other side has none."""
+    r"""Drop a label, as of `\vec{v} = (1, 2)`, where the other side has none."""
     plain = []
     for text, other in ((gold, predicted), (predicted, gold)):
         if (point := _POINT_NAME.match(text)) and encloses(other) and encloses(text[point.end() :]) and "," in text:
             plain.append(text[point.end() :])
             continue
         sides = split_top(text, "=")
-        labelled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
-        plain.append(sides[1] if labelled else text)
+        labeled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
+        plain.append(sides[1] if labeled else text)
     return plain[0], plain[1]
 
 
 def _without_conditions(listed: Items, other: Items) -> Items:
-    """Drop from a list the inequalities that state where its formula holds, beside a formula without."""
+    """Drop inequalities that state where a formula holds, next to one without."""
     if listed.kind or len(listed.parts) < 2 or len(other.parts) > 1 or has_relation(other.parts[0]):
         return listed
     kept = tuple(part for part in listed.parts if not has_relation(part))
@@ -329,12 +332,12 @@ def _positional(first: Items, second: Items) -> bool:
 
 
 def _is_short(*texts: str) -> bool:
-    """Return whether texts may be products of letters as well as words (`abc`)."""
+    """Return whether a text may be a product of letters as well as words (`abc`)."""
     return all(len(text) <= 4 and " " not in text for text in texts)
 
 
 def _decimal_comma(gold: str, predicted: str) -> bool:
-    """Return whether one side is `1,22` and the other 1.22, as much of the world writes it."""
+    """Return whether one side is `1,22` and the other 1.22."""
     return any(
         _COMMA.fullmatch(a) and _POINT.fullmatch(b) and a.replace(",", ".") == b
         for a, b in ((gold, predicted), (predicted, gold))

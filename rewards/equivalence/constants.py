@@ -1,4 +1,4 @@
-"""Formulas that consist of physical constants, by their value in SI units: `4 m_e c^2` is 2.044 MeV.
+"""Evaluate formulas of physical constants in SI: `4 m_e c^2` is 2.044 MeV.
 
 The dimension comes from the same evaluation: with every base unit rescaled by a number of its own, a quantity changes by
 the product of their powers.
@@ -45,7 +45,7 @@ def is_constant(tree: Node) -> bool:
 
 
 def same_constant(tree: Node, number: Quantity, budget: Budget, measured: bool) -> bool:
-    """Return whether a formula of constants has the value of a number, and its dimension where the number has a unit."""
+    """Return whether a formula of constants has a number's value and dimension."""
     plain = {name: mpmath.mpf(value) for name, (value, _) in CONSTANTS.items()}
     scaled = {name: value * _scale(CONSTANTS[name][1]) for name, value in plain.items()}
     try:

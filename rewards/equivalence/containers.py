@@ -62,11 +62,11 @@ def items(text: str) -> Items:
         if len(groups) > 1 and all(len(split_top(group, ",")) > 1 and not encloses(group) for group in groups):
             return Items("", tuple(f"({_values_only(group)})" for group in groups if group))
     parts = [part for part in split_top(_JOIN.sub(",", text), ",;") if part]
-    return Items("", _signs([labelled(part) for part in parts] if len(parts) > 1 else parts or [text]))
+    return Items("", _signs([labeled(part) for part in parts] if len(parts) > 1 else parts or [text]))
 
 
-def labelled(part: str) -> str:
-    """Return a list member without its label in words (`Maximum: 3`) or a part's mark (`(a) 3`)."""
+def labeled(part: str) -> str:
+    """Return a list member without its label (`Maximum: 3`) or mark (`(a) 3`)."""
     return _LABEL.sub("", _PART_MARK.sub("", part))
 
 

@@ -1,4 +1,4 @@
-"""Equations: a named value, a chain of equal members, or a relation between symbols in whatever form it is solved for."""
+"""Compare equations: named values, chains of equal members, relations of symbols."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Equal = Callable[[str, str], bool]
 
 
 def name_of(side: str) -> str | None:
-    r"""Return the symbol that a side consists of, perhaps applied to others; None for a formula.
+    r"""Return the symbol that a side consists of; None for a formula.
 
     Examples are `v`, `E_n`, `\psi(x, t)`.
     """
@@ -152,7 +152,7 @@ def _plain(name: str) -> str:
 
 
 def _chain_holds(members: list[str], value: str, equal: Equal) -> bool:
-    """Return whether every member of a chain that is of the value's kind equals it, one at least.
+    """Return whether every comparable member of a chain equals a value, one at least.
 
     The kinds are numbers and formulas: `x = 7 = 8` is not 7.
     """
@@ -189,6 +189,8 @@ def _same_relation(gold: list[str], predicted: list[str], comparison: Comparison
         pairs = points(first, second, comparison)
         if any((x == 0) != (y == 0) for x, y in pairs) or all(x == 0 for x, _ in pairs):
             continue
+        # `a = b` and `2a - 2b = 0` have residuals of one ratio at every point; equations solved for different symbols do not,
+        # so those are compared by their solutions.
         ratios = [x / y for x, y in pairs if y]
         limit = mpmath.mpf("1e-8") if comparison.budget.approximate else EXACT
         if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
@@ -199,7 +201,7 @@ def _same_relation(gold: list[str], predicted: list[str], comparison: Comparison
 
 
 def _same_roots(first: Node, second: Node, comparison: Comparison) -> bool:
-    """Solve each for one symbol at random values of the others, and see that it solves the other too."""
+    """Solve each equation at random values, and check that the other holds there."""
     names = sorted(symbols(first))
     solved = 0
     for unknown in names:
@@ -218,7 +220,7 @@ def _same_roots(first: Node, second: Node, comparison: Comparison) -> bool:
 
 
 def _root_of(tree: Node, unknown: str, values: dict[str, mpmath.mpf], comparison: Comparison) -> mpmath.mpf | None:
-    """Return a positive root by the secant method; None where it needs more than thirty steps."""
+    """Return a positive root by the secant method; None after thirty steps."""
     with mpmath.workdps(30):
         before, now = values[unknown], values[unknown] * mpmath.mpf("1.1")
         try:

@@ -1,4 +1,4 @@
-"""The value of a formula's tree: multi-digit arithmetic at given values of its symbols, with every cost counted.
+"""Evaluate a formula's tree at values of its symbols, with every cost counted.
 
 Nothing here simplifies. Each operation is charged to a budget, so that a comparison ends after a bounded amount of
 work however the formula is written; exponents, factorials and arguments of slow functions have limits besides; what
@@ -66,7 +66,7 @@ def has_decimals(tree: Node) -> bool:
 
 
 def digits_for(*trees: Node) -> int:
-    """Digits that show the smallest number written in the trees beside 1.
+    """Digits that show the smallest number written in the trees next to 1.
 
     10^{-40} needs more than fifty.
     """
@@ -85,7 +85,7 @@ def digits_for(*trees: Node) -> int:
 
 
 def fraction_of(key: str) -> Any:
-    """Return a number in [0, 1) that depends on the key alone, the same in every process."""
+    """Return a number in [0, 1) that depends on the key alone."""
     return mpmath.mpf(int.from_bytes(hashlib.sha256(key.encode()).digest()[:20], "big")) / mpmath.mpf(2) ** 160
 
 
@@ -200,7 +200,7 @@ class _Evaluator:
 
 
 def _is_tower(tree: Node) -> bool:
-    """Return whether a tree is a power of plain numbers, which may be too large to work out but still cancels."""
+    """Return whether a tree is a power of plain numbers, perhaps a huge one."""
     return tree.kind == "number" or (tree.kind == "pow" and all(map(_is_tower, tree.parts)))
 
 
@@ -214,7 +214,7 @@ def _second(name: str, value: Any) -> Any:
 
 
 def _unknown(name: str, arguments: list[Any]) -> Any:
-    """Evaluate a function nobody defined: smooth, its own for every name, of every argument.
+    """Evaluate an undefined function: smooth, and different for every name.
 
     Dirac's delta is even and of degree -1.
     """

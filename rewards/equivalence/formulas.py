@@ -87,7 +87,7 @@ class FormulaReader(Reader):
         return self.command(token[1:]) if token.startswith("\\") else self.symbol(token)
 
     def leibniz(self) -> Node | None:
-        r"""Read `\frac{dy}{dx}` and its higher and partial forms; None for an ordinary fraction.
+        r"""Read `\frac{dy}{dx}` and its relatives; None for an ordinary fraction.
 
         The function is named above, or it is what follows.
         """
@@ -194,7 +194,7 @@ class FormulaReader(Reader):
         return inner
 
     def index(self, tokens: list[str]) -> tuple[str, Node]:
-        r"""Read the variable and lower bound in `n=1` or `x \to 0`; the bound is `none` for a lone name."""
+        r"""Read variable and lower bound in `n=1` or `x \to 0`; `none` for a lone name."""
         for mark in ("=", "\\to", "\\rightarrow"):
             if mark in tokens:
                 cut = tokens.index(mark)
@@ -231,7 +231,7 @@ class FormulaReader(Reader):
         return self.node("integral", body, lower, upper, text=variable)
 
     def differential(self) -> tuple[int, bool]:
-        """Return where the `d` of this integral's variable stands, and whether in a numerator."""
+        """Return where the `d` of the variable stands, and whether in a numerator."""
         depth, open_integrals, fallback = 0, 0, -1
         for index in range(self.at, len(self.tokens) - 1):
             token, after = self.tokens[index], self.tokens[index + 1]
@@ -253,7 +253,7 @@ class FormulaReader(Reader):
 
 
 def _variables(below: str) -> list[str] | None:
-    """Return the variables in `dx`, `dx^2` or `partialxpartialy`, in order; None for others."""
+    """Return the variables in `dx`, `dx^2` or `partialxpartialy`; None for others."""
     found: list[str] = []
     pieces = re.split(r"partial" if "partial" in below else r"d", below)
     if pieces[0]:

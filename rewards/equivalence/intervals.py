@@ -1,4 +1,4 @@
-"""Inequalities, intervals, unions of them and set-builder notation as one form: pieces of the real line.
+"""Read inequalities, intervals, unions and sets as pieces of the real line.
 
 The ends stay text, since they may be formulas; the comparison of the ends is the caller's.
 """
@@ -178,7 +178,7 @@ def _without_bars(found: Region) -> Region:
 
 
 def same_region(first: Region, second: Region, same_end: Callable[[str, str], bool]) -> bool:
-    """Return whether two regions have the same pieces, in any order, of the same variable where both name one."""
+    """Return whether two regions have the same pieces and no different variables."""
     names = [re.sub(r"[\s{}]", "", part.name) for part in (first, second)]
     if all(names) and names[0] != names[1]:
         return False

@@ -1,4 +1,4 @@
-"""Formulas as physicists write them, read into a small tree without evaluating anybody's code.
+"""Read formulas into a small tree without evaluating anybody's code.
 
 A recursive-descent reader: sums of products of powers of atoms, with implicit multiplication. Case matters: `M` and
 `m` are different masses. Nothing here simplifies, so nothing here can run away: size and depth are capped, and what
@@ -214,7 +214,7 @@ class Reader:
         raise UnreadableFormula("never closed")
 
     def primed(self, base: Node, count: int) -> Node:
-        """Return a derivative in Lagrange's notation, applied to its argument where one follows."""
+        """Read a derivative in Lagrange's notation, with its argument if one follows."""
         if base.kind != "symbol":
             return self.no("'")
         name = base.text + ("?" * count if "#" in base.text else "#" + "?" * count)
@@ -277,7 +277,7 @@ class Reader:
         return self.node("abs", inner)
 
     def mixed(self, whole: Node) -> Node:
-        r"""Read a mixed number, `6\frac{1}{64}` or `6 1/64`: a proper fraction behind an integer."""
+        r"""Read a mixed number such as `6\frac{1}{64}` or `6 1/64`."""
         ahead = self.tokens[self.at : self.at + 8]
         if not whole.text.isdigit():
             return whole
@@ -321,7 +321,7 @@ class Reader:
                 parts.append(notation.VARIANTS.get(token[1:], token.lstrip("\\")) if token[0] == "\\" else token)
 
     def symbol(self, name: str) -> Node:
-        """Read a letter with its subscript: a variable, a function of its parentheses, or a constant."""
+        """Read a letter with its subscript: a variable, an applied function, a constant."""
         self.nodes += 1
         marks = 0
         while self.peek() == "'":
@@ -362,7 +362,7 @@ class Reader:
         return self.node("delta" if name == "delta" else "apply", *self.arguments(), text=name)
 
     def special(self, name: str, order: str) -> Node:
-        """Read a special function with its order and arguments, such as `J_n(x)` or `erf(x)`."""
+        """Read a special function with its order, such as `J_n(x)` or `erf(x)`."""
         orders = [self.inside(tokens_of(order)).whole()] if order else []
         arguments = self.arguments()
         return self.node("special" if not order else "indexed", *orders, *arguments, text=name)

@@ -10,6 +10,8 @@ import re
 
 from rewards.equivalence.tokens import spelled_out
 
+# A response that passed through a JSON or Python string unescaped has lost "\t" of \text to a tab, "\f" of \frac to a
+# form feed and so on; a doubly escaped one has two backslashes. Both are the model's answer, not its mistake.
 _BROKEN = (
     (re.compile(r"\t(?=ext|imes|heta|au\b|an\b|frac)"), r"\\t"),
     (re.compile(r"\x0c(?=rac)"), r"\\f"),
@@ -24,13 +26,16 @@ _BROKEN = (
         r"\\",
     ),
 )
+# An answer that is said to be about something is graded as that something: tolerances are the comparison's business.
 _RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim|coloneqq|triangleq|propto)(?![A-Za-z])|≈|≃|≡|≅|:=|==")
+# What may stand before an answer without being a part of it: `is about 5`, `x = ` with the x cut off, `\therefore 5`.
 _FILLER = re.compile(
     r"^(?:(?:(?:is|are|equals?|equal to|approximately|about|roughly|around|thus|so|therefore|hence|only|it is|"
     r"the answer is)(?![A-Za-z])|\\(?:text|mathrm)\s*\{\s*(?:only|approximately|about|is|are|so|the answer is)\s*\}|"
     r"=(?!=)|~|:|\\therefore|\\implies|\\Rightarrow|\\left\.|&)\s*)+",
     re.IGNORECASE,
 )
+# Environments that only align their lines become one list of lines; matrices and cases keep their structure.
 _ALIGNED = re.compile(
     r"\\begin\{(?:aligned|gathered|align\*?|gather\*?|equation\*?|split|array)\}(?:\{[^{}]*\})?(.*?)"
     r"\\end\{(?:aligned|gathered|align\*?|gather\*?|equation\*?|split|array)\}",
@@ -39,6 +44,8 @@ _ALIGNED = re.compile(
 _SIZING = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![A-Za-z])\s*\.?(?![\d])"
 )
+# Remarks behind an answer: conditions, explanations, precision (`where n is an integer`, `to 3 significant figures`).
+# They would make words or several parts of a formula. Each pattern is tried once and never empties the text.
 _CLAUSE_WORDS = (
     r"(?:with|where|for(?!\s+(?:all|any|each|every|some))|at|as|so|when|if|which|is|are|in\s+which|such\s+that|because|since|provided|assuming|i\.e\.|"
     r"that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|from|after|per\s+(?:person|day)|of\s+the)"
@@ -69,6 +76,7 @@ _CLAUSE = (
         r"\s*,?\s*\\?\(?\s*[a-z]\s*\\in\s*(?:\\mathbb\s*\{?\s*[ZNQRC]\s*\}?|[ZNQRC])(?:_\{?[^{}]*\}?|\^\+)?\s*\)?\s*$"
     ),
 )
+# 30 degrees 15' is a sum of two units without a plus sign, so it is written as one number of degrees.
 _ARC_MINUTES = re.compile(
     r"(\d+)\s*\^\s*\{?\s*\\(?:text)?circ\s*\}?\s*(\d+(?:\.\d+)?)\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)(?!')"
 )
@@ -76,6 +84,7 @@ _SIUNITX = re.compile(r"\\(?:SI|qty)\s*(?:\[[^\]]*\])?\s*\{([^{}]*)\}\s*\{((?:[^
 _SIUNITX_NUMBER = re.compile(r"\\(?:num|ang)\s*\{([^{}]*)\}")
 _SIUNITX_UNIT = re.compile(r"\\(?:unit|si)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _POWER_WORDS = (("squared", "2"), ("cubed", "3"))
+# `the 5th` counts as 5; a currency sign is a unit that problems ask for by name and answers leave out at will.
 _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
@@ -92,6 +101,8 @@ def mended(text: str) -> str:
 
 def tidy(text: str) -> str:
     """Return the answer itself, in TeX with ASCII signs."""
+    # Order matters: escapes come first, since every later pattern looks for commands; remarks come after sizing, so that
+    # their brackets are plain; the filler comes last, since removing a remark may leave one.
     text = re.sub(r"[ \t$]{2,}", " ", unboxed(unmarked(mended(text.strip()))))
     text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
     text = _siunitx(text)
@@ -110,6 +121,7 @@ def tidy(text: str) -> str:
 
 def bare_of_parentheses(text: str) -> str:
     """Without parentheses around parentheses, however many."""
+    # One pair may be an interval, a point or a list; two pairs around the same content never are.
     match = re.fullmatch(r"(\(+)([^()]*)(\)+)", text)
     return match[2] if match and len(match[1]) == len(match[3]) > 1 else text
 

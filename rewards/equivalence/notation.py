@@ -1,4 +1,4 @@
-"""The vocabulary of formulas.
+"""Define the vocabulary of formulas.
 
 It holds Greek letters and their Unicode signs, functions with their values, accents, and what TeX only spaces.
 """
@@ -83,7 +83,7 @@ INVERSES = {name: "a" + name for name in _CIRCULAR}
 def _modulus(integral: Callable[..., Any]) -> Callable[..., Any]:
     """Return an elliptic integral as a function of its modulus k.
 
-    Physics texts write it so; mpmath takes m = k^2.
+    Physics books write it so; mpmath takes m = k^2.
     """
     return lambda *arguments: integral(*arguments[:-1], arguments[-1] ** 2)
 

@@ -60,7 +60,7 @@ class Comparison:
 
 
 def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
-    """Return letters that name functions in all the texts, and whether a special function's does.
+    """Return letters that name functions, and whether a special function's does.
 
     A letter names a function where a parenthesis follows wherever it stands.
     """
@@ -82,7 +82,7 @@ def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
 
 
 def readings(*texts: str) -> list[tuple[Node, ...]]:
-    """Return the trees of several texts, read alike.
+    """Return the trees of several strings, read alike.
 
     There is a second reading where letters may name special functions.
 
@@ -139,7 +139,7 @@ def points(
 ) -> list[tuple[Any, Any]]:
     """Return the values of two trees at the same random points.
 
-    Values that vanish beside the precision are zero.
+    Values that vanish next to the precision are zero.
     """
     names = symbols(first) | symbols(second)
     found: list[tuple[Any, Any]] = []
@@ -150,6 +150,7 @@ def points(
             pair = _at(first, second, values_at(names, trial, comparison.config, integers), comparison)
             if pair is not None:
                 found.append((0 if abs(pair[0]) < vanishing else pair[0], 0 if abs(pair[1]) < vanishing else pair[1]))
+        # Where no point has real values for symbols of either sign, positive symbols are the domain that both sides mean.
         if not found:
             positive = EquivalenceConfig(comparison.config.measured)
             values = values_at(names, 0, positive, integers)
@@ -190,7 +191,7 @@ def values_at(
 
 
 def tolerance(first: Node, second: Node, comparison: Comparison) -> Any:
-    """Return the relative difference that decimals, or a numerically computed integral, allow."""
+    """Return the relative difference that decimals or numerical integrals allow."""
     if comparison.budget.approximate:
         return APPROXIMATE
     decimals = has_decimals(first), has_decimals(second)
@@ -252,6 +253,7 @@ _LAWS = _laws()
 def reconcile(first: Node, second: Node) -> tuple[Node, Node]:
     """Return the two trees with symbols that mean the same under one name."""
     first, second = _dated(first, second)
+    # Only symbols that one side alone uses may be renamed: `\vec F` and `F` in one formula are two quantities.
     own = symbols(first) - symbols(second), symbols(second) - symbols(first)
     if not own[0] and not own[1]:
         return first, second
@@ -273,7 +275,7 @@ def reconcile(first: Node, second: Node) -> tuple[Node, Node]:
 
 
 def _bare(name: str) -> str:
-    """Return a symbol without what writers differ in: arrows, hats, Boltzmann's index, d/dx as an index."""
+    """Return a symbol without arrows, hats, Boltzmann's index, d/dx as an index."""
     name = re.sub(r"^(?:vec|hat|mathcal|mathbb|mathscr|underline) ", "", name)
     name = re.sub(r"(?<=[A-Za-z])\^[-+0*]+$", "", name)
     if "#" in name:

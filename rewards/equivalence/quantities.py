@@ -1,4 +1,4 @@
-"""Numbers with units and significant figures: reading one from text, and whether two agree.
+"""Read numbers with units and significant figures, and compare them.
 
 Two numbers agree if the one with more digits rounds (or is cut) to the other at three or more significant figures, or,
 under a physics config, if a measured one is within half a percent. Two bare integers must be equal; an integer and a
@@ -87,7 +87,7 @@ def figures(digits: str) -> int:
 
 @lru_cache(maxsize=2048)
 def quantity(text: str) -> Quantity | None:
-    """Return a number, or a number followed by a unit or by what it counts; None for others."""
+    """Return a number with its unit or what it counts, if any; None for others."""
     text = spelled_out(text).strip()
     if len(text) > MAX_QUANTITY_CHARS or not _HEAD.match(text):
         return None
@@ -142,7 +142,7 @@ def _literal(text: str) -> Quantity | None:
 
 
 def _computed(text: str) -> Quantity | None:
-    r"""Read a number that needs arithmetic, such as `\frac{600}{7}` or `5\sqrt{2}`, perhaps with a unit."""
+    r"""Read a number that needs arithmetic, such as `\frac{600}{7}` or `5\sqrt{2}`."""
     whole = _value(text)
     if whole is not None:
         return Quantity(whole, None, _stated(text), False)
@@ -175,7 +175,7 @@ def _value(text: str) -> Any:
 
 
 def _stated(text: str) -> int | None:
-    """Return the figures of a computed number: those of its least precise decimal, None where exact."""
+    """Return the figures of a computed number's least precise decimal, if any."""
     decimals = re.findall(r"\d*\.\d+", text)
     return min((figures(item) for item in decimals), default=None)
 
@@ -196,6 +196,8 @@ def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = T
     same_unit = factor == 1
     if gap <= (EXACT if same_unit else CONVERTED) * size:
         return True
+    # Two exact numbers agree only if they are equal. A whole number of fewer than three figures is a count, one of more
+    # may be measured (`299 m`). For all others the last stated figure decides or, between measured values, half a percent.
     exact = [_is_exact(q, same_unit) for q in (first, second)]
     if all(exact):
         return False
@@ -217,7 +219,7 @@ def _is_exact(number: Quantity, same_unit: bool) -> bool:
 
 
 def _rounded(first: Quantity, second: Quantity, a: Any, b: Any, gap: Any) -> bool:
-    """Return whether the number with more figures rounds, or is cut, to the one with fewer (three at least)."""
+    """Return whether the longer number rounds, or is cut, to the shorter one."""
     counts = [q.figures if q.figures is not None else 99 for q in (first, second)]
     fewest = min(counts)
     if counts[0] == counts[1] or fewest < 3:

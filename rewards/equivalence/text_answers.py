@@ -62,7 +62,7 @@ def unwrapped(text: str) -> str:
 
 
 def is_words(text: str) -> bool:
-    r"""Return whether an answer is in words, such as `\text{increases}`, and no formula, number or list."""
+    r"""Return whether an answer is in words, such as `\text{increases}`."""
     plain = unwrapped(text)
     if "\\" in plain or not _ALLOWED.fullmatch(plain) or re.match(r"[-+]?[\d.(]", plain):
         return False
@@ -71,7 +71,7 @@ def is_words(text: str) -> bool:
 
 
 def canonical(text: str) -> str | None:
-    r"""Return the common name of a word or sign with synonyms, such as infinity and \infty; else None."""
+    r"""Return the common name of synonyms, such as infinity and \infty; else None."""
     plain = re.sub(r"\s+", " ", unwrapped(text)).strip(" .").casefold()
     tight = re.sub(r"\s+", "", text).casefold()
     return _SYNONYMS.get(plain) or _SYNONYMS.get(tight)

@@ -1,4 +1,4 @@
-"""Text to tokens: Unicode signs become TeX, spaces go, plain-text names get their backslash.
+"""Split text into tokens, with Unicode signs and plain names spelled as TeX.
 
 Everything here is linear in the length of the text, which is capped.
 """
@@ -45,7 +45,7 @@ def _function_word(match: re.Match[str]) -> str:
 
 
 def tokens_of(text: str) -> list[str]:
-    r"""Split a formula into numbers, `\command` names with their backslash, letters and marks.
+    r"""Split a formula into numbers, `\command` names, letters and marks.
 
     Raises:
         UnreadableFormula: Where the text is too long.

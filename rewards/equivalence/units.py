@@ -1,4 +1,4 @@
-r"""Read physical units: an expression in LaTeX or plain text becomes a factor to SI and dimensions.
+r"""Read physical units: an expression becomes a factor to SI and dimensions.
 
 A table and a small parser of our own, because a unit in a model's answer is untrusted text, and because what physics
 answers use (`\mathrm{kg\,m/s^2}`, `km s^{-1}`, `\text{Å}`, `eV/c^2`, `M`) is a small closed language. Angles are
@@ -214,7 +214,7 @@ def single(name: str) -> Unit | None:
 
 
 def parse_unit(text: str) -> Unit | None:
-    """Return the unit that a text denotes; None without any unit symbol or when it is none."""
+    """Return the unit that a text denotes; None when it is no unit."""
     if not text.strip() or len(text) > MAX_UNIT_CHARS:
         return None
     while (shorter := _WRAPPED.sub(r" \1 ", text)) != text:

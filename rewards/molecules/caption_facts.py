@@ -1,8 +1,8 @@
-"""What a caption states: classes, roles, parents, conjugates, each as a kind and a phrase.
+"""Read what a caption states: classes, roles, parents, conjugates.
 
 Captions of ChEBI are generated from its ontology, so their sentences have few forms: "It has a role as a ...", "It is a
 ..., a ... and a ...", "It derives from a ...", "It is a conjugate base of a ...". Free wording states nothing here and
-is judged by the text similarities alone.
+is scored by the text similarities alone.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def singular(phrase: str) -> str:
 
 
 def agreement(predicted: frozenset[CaptionFact], gold: frozenset[CaptionFact]) -> tuple[float, float]:
-    """Return weighted precision and recall of what is predicted, 1 each where both state nothing.
+    """Return weighted precision and recall, 1 each where both state nothing.
 
     A phrase that shares words with one of the same kind counts by their Dice coefficient.
     """

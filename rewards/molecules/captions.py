@@ -1,4 +1,4 @@
-"""Mol2Caption: a description of a molecule against the reference description and against the molecule itself.
+"""Score a caption against the reference and the molecule (Mol2Caption).
 
     likeness = (mean of six text similarities + F1 of statements) / 2
     value    = (likeness - baseline) / (1 - baseline) x WRONG_FACT ** wrong_facts,   at least 0
@@ -69,7 +69,7 @@ GUESSES = (
 
 
 class Mol2Caption:
-    """Reward a caption above what a constant one earns, and charge for false statements.
+    """Reward a caption above a constant one, and charge for false statements.
 
     Terms: the six text similarities; `text`, their mean; `facts_precision`, `facts_recall`, `facts` (F1); `likeness`,
     `baseline`; `checked_facts` and `wrong_facts`, counts; `wordnet`, 1 where METEOR used WordNet. Reasons: `correct`,
@@ -120,7 +120,7 @@ def score_caption(predicted: str, reference: str, molecule: Any) -> Score:
 
 
 def likeness(predicted: str, reference: str) -> dict[str, float]:
-    """Return text similarities, agreement of facts, and `likeness`, the mean of both halves; each 0..1."""
+    """Return text similarities, agreement of facts, and their mean `likeness`."""
     parts = text_metrics.similarities(predicted, reference)
     text = sum(parts.values()) / len(parts)
     precision, recall = agreement(facts_of(predicted), facts_of(reference))
@@ -150,7 +150,7 @@ def constant_likeness(reference: str) -> float:
 
 
 def check_facts(predicted: frozenset[CaptionFact], known: frozenset[CaptionFact], molecule: Any) -> tuple[int, int]:
-    """Count the class facts that the molecule decides, and the false ones the reference does not state."""
+    """Count the class facts that the molecule decides, and the false ones."""
     if molecule is None:
         return 0, 0
     accepted = {one.phrase for one in known if one.kind == "class"}
@@ -160,7 +160,7 @@ def check_facts(predicted: frozenset[CaptionFact], known: frozenset[CaptionFact]
 
 
 def caption(response: str) -> str | None:
-    """Return the marked answer, else what follows "the answer is", else the last paragraph."""
+    """Return the marked answer, else that of a phrase, else the last paragraph."""
     found = find_answer(response)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Measure how similar two molecules are, and how similar an uninformed guess would be.
+"""Measure how similar two molecules are, and how similar a mere guess would be.
 
 `similarity` is 0.6 chirality-aware Morgan counts + 0.2 MACCS keys + 0.2 molecular formula, each a symmetric Tanimoto
 similarity. Bit fingerprints alone cannot tell a chain of 10 carbons from one of 30; counts and the formula can.

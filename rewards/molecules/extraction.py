@@ -29,7 +29,7 @@ _OTHER_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def candidates(response: str) -> list[str]:
-    """Return the texts that stand in the place of the answer: none, one, or several that compete."""
+    """Return the candidates in the place of the answer: none, one, or several."""
     found = find_answer(response)
     if found is None:
         return []
@@ -67,7 +67,7 @@ def _unmarked(found: Found, text: str) -> list[str]:
 
 
 def _listed(lines: list[str]) -> list[str]:
-    """Lines before the last that are nothing but one word with the marks of a structure: each is an answer offered."""
+    """Return the lines before the last that each offer a structure as an answer."""
     offered = [_plain(_BULLET.sub("", line)) for line in lines[-MAX_CANDIDATES:-1]]
     return [line for line in offered if len(line) <= MAX_TEXT_CHARS and _STRUCTURE.fullmatch(line)]
 

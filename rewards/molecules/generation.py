@@ -1,4 +1,4 @@
-"""Score a molecule, written as SELFIES or SMILES, against the reference molecule (Caption2Mol).
+"""Score a molecule in SELFIES or SMILES against the reference (Caption2Mol).
 
 The first tier that holds decides:
 
@@ -33,7 +33,7 @@ NEAR = 0.6
 
 
 class Caption2Mol:
-    """Reward the reference molecule, and nearness to it in part. The reference is SELFIES or SMILES.
+    """Reward the reference molecule (SELFIES or SMILES), and nearness to it in part.
 
     Terms: `morgan`, `maccs`, `formula` (similarities, 0..1), `chance` (the random baseline that is taken off) and
     `rung` (the value of the match tier, 0 for `near`). Reasons: `correct`, `partial`, `wrong`, `no_answer`,
@@ -59,7 +59,7 @@ class Caption2Mol:
 
 
 def _only(texts: list[str]) -> Any:
-    """Return the one molecule that all readable texts write.
+    """Return the one molecule that all readable candidates write.
 
     Raises:
         UnreadableMolecule: Where they differ or none is one.
@@ -114,7 +114,7 @@ def _has_stereo(one: MoleculeFeatures) -> bool:
 
 
 def _same_parent(predicted: MoleculeFeatures, gold: MoleculeFeatures) -> bool:
-    """Return whether the largest components are the same, where one or both are mixtures."""
+    """Return whether the largest components of mixtures are the same."""
     if "." not in predicted.smiles and "." not in gold.smiles:
         return False
     mine, theirs = predicted.parent, gold.parent

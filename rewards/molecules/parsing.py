@@ -1,6 +1,6 @@
-"""A molecule out of text: SELFIES or SMILES, read under one config and under caps.
+"""Read a molecule in SELFIES or SMILES, under one policy and under caps.
 
-| what | config |
+| what | policy |
 |---|---|
 | white space, zero-width characters, Markdown and TeX marks around | dropped |
 | unknown SELFIES symbols, stray brackets, prose | `malformed_answer` (the decoder makes prose an empty molecule) |
@@ -36,7 +36,7 @@ _INVISIBLE = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad]+")
 
 
 class UnreadableMolecule(ValueError):
-    """Text that is no molecule under the config.
+    """Text that is no molecule under the policy.
 
     The message is the reason code of a score.
     """

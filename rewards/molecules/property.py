@@ -44,7 +44,7 @@ class PropertyChoice:
 
 
 def _statements(found: Found, response: str) -> list[str]:
-    """Return the texts in the place of the answer: every marked one, or the one found.
+    """Return the statements in the answer's place, every marked one or the one found.
 
     A bare truth value on another line than the last is one as well.
     """

@@ -1,4 +1,4 @@
-"""Classes of molecules that a substructure decides: the end of a class's name, and the SMARTS a member must contain.
+"""Decide classes of molecules by the SMARTS that a member must contain.
 
 Only necessary conditions are written: a molecule without the pattern is surely no member ("methyl ester" without a
 methyl ester group), one with it may still be none. A name is looked up by its longest known ending, after substituents

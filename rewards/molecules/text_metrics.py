@@ -1,4 +1,4 @@
-"""The six text similarities of molecule captioning: BLEU-2, BLEU-4, METEOR, ROUGE-1, ROUGE-2 and ROUGE-L.
+"""Compute the six text similarities of captioning: BLEU, METEOR and ROUGE.
 
 The definitions are those the field reports (MolT5, Mol-Instructions): unsmoothed-weight BLEU (Papineni 2002) and METEOR
 (Banerjee and Lavie 2005) as in NLTK, ROUGE as F1 without stemming (Lin 2004) on lower-case alphanumeric words. BLEU
@@ -66,13 +66,13 @@ def rouge_words(text: str) -> list[str]:
 
 
 def rouge_n(predicted: list[str], gold: list[str], order: int) -> float:
-    """F1 of the n-grams of one order."""
+    """Return the F1 of the n-grams of one order."""
     mine, theirs = (Counter(zip(*(words[i:] for i in range(order)), strict=False)) for words in (predicted, gold))
     return _f1((mine & theirs).total(), mine.total(), theirs.total())
 
 
 def rouge_l(predicted: list[str], gold: list[str]) -> float:
-    """F1 of the longest common subsequence, by Hyyro's bit-parallel recurrence (2004)."""
+    """Return the F1 of the longest common subsequence (Hyyro's recurrence, 2004)."""
     places: dict[str, int] = {}
     for index, word in enumerate(gold):
         places[word] = places.get(word, 0) | 1 << index

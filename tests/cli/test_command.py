@@ -63,7 +63,7 @@ def test_version() -> None:
     ("words", "message"),
     [
         ("docter", "unknown command 'docter': did you mean doctor?"),
-        ("runs shwo", "unknown command 'shwo': did you mean show?"),
+        ("runs show", "unknown command 'show': did you mean show?"),
         ("upcycle pln", "unknown command 'pln': did you mean plan?"),
         ("runs show demo --stpe 3", "unknown option '--stpe': did you mean --step?"),
         ("doctor --jsno", "unknown option '--jsno': did you mean --json?"),

@@ -48,7 +48,7 @@ def test_overrides_win_and_reach_mappings(tmp_path: Path) -> None:
         ("- a\n- b\n", ["mapping"]),
         ("rollout: 3\n", ["rollout = 3", "samples_per_prompt"]),
         ("reward: {allow_unsafe_code: true}\n", ["reward.allow_unsafe_code", "reward.code_isolation", "standard"]),
-        ("rollout: {top_k: 3}\n", ["rollout.top_k", "rollout.top_p", "rollout knows"]),
+        ("rollout: {top_k: 3}\n", ["rollout.top_k", "rollout.top_p", "rollout has"]),
         ("data: {train: a.parquet}\n", ["data.train", "list of text"]),
         ("schedule: {steps: many}\n", ["schedule.steps", "'many'", "whole number"]),
     ],
@@ -75,7 +75,7 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["steps", "=3", "+schedule.steps=3", "~schedule"])
 def test_an_override_is_key_equals_value(word: str) -> None:
-    with pytest.raises(UserError, match=r"key=value|no '\+'|no '~'"):
+    with pytest.raises(UserError, match=r"expected key=value|must not begin with"):
         load(None, [word])
 
 

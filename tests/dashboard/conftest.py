@@ -21,7 +21,7 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def client(demo_root: Path) -> Iterator[TestClient]:
-    """A client of the dashboard over the synthetic runs, texts and tokens read."""
+    """A client of the dashboard over the synthetic runs, text and tokens read."""
     app = create_app([demo_root], demo=True)
     with TestClient(app, base_url=ADDRESS) as session:
         assert app.state.services.runs.open("demo-science").wait_read(60)

@@ -1,6 +1,7 @@
 """Each alert fires on a run with its problem, stays quiet on a run without, and links to the rows."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from dashboard_runs import SCIENCE, record
 from fastapi.testclient import TestClient
 
+from innovator_rl.dashboard.health.response_rules import RESPONSE_RULES
+from innovator_rl.dashboard.health.rule import Rule, RuleContext, RuleResult, evaluate
 from innovator_rl.dashboard.health.thresholds import Thresholds, read_thresholds
 from innovator_rl.errors import UserError
 from innovator_rl.rollouts.recorder import Recorder
@@ -42,6 +45,39 @@ def test_a_run_without_trouble_has_no_alert(new_client: TestClient, tmp_path: Pa
     thresholds = new_client.get("/api/runs/r/health").json()["thresholds"]
     assert thresholds == Thresholds().model_dump()
     assert set(alerts(new_client, "r")) <= {"mismatch"}  # the recorded gap is 0.17
+
+
+@pytest.mark.parametrize("page", ["", "/rollouts", "/labels", "/curves", "/health"])
+def test_the_list_shows_the_same_alerts_whichever_page_was_visited(
+    new_client: TestClient, tmp_path: Path, page: str
+) -> None:
+    record(tmp_path / "runs" / "r", 1, truncated=True)
+    session = new_client.app.state.services.runs.open("r")  # type: ignore[attr-defined]
+    assert session.wait_read()
+    assert new_client.get(f"/api/runs/r{page}").status_code == 200
+    counts = new_client.get("/api/runs").json()["rows"][0]["alerts"]
+    assert counts == new_client.get("/api/runs/r/health").json()["counts"] != {}
+
+
+def test_what_the_rules_read_from_the_record_is_cached_until_it_changes(
+    new_client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[int] = []
+
+    def counted(rules: Sequence[Rule], context: RuleContext) -> list[RuleResult]:
+        evaluated.append(len(rules))
+        return evaluate(rules, context)
+
+    monkeypatch.setattr("innovator_rl.dashboard.health.alerts.evaluate", counted)
+    record(tmp_path / "runs" / "r", 1)
+    session = new_client.app.state.services.runs.open("r")  # type: ignore[attr-defined]
+    assert session.wait_read()
+    for _ in range(3):
+        new_client.get("/api/runs")
+    assert evaluated.count(len(RESPONSE_RULES)) == 1
+    session.changed("rollouts")
+    new_client.get("/api/runs")
+    assert evaluated.count(len(RESPONSE_RULES)) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +23,7 @@ from innovator_rl.rollouts.segments import compact
 
 
 def count(index: RolloutIndex, condition: str = "true") -> int:
-    return int(index.ask(f"SELECT count(*) AS n FROM responses WHERE {condition}")[0]["n"])
+    return int(index.query(f"SELECT count(*) AS n FROM responses WHERE {condition}")[0]["n"])
 
 
 def read_everything(index: RolloutIndex) -> None:
@@ -36,7 +37,7 @@ def test_new_segments_attempts_and_merges_are_picked_up(tmp_path: Path) -> None:
     record(run, 1)
     index = RolloutIndex(run)
     assert index.refresh() == {(1, "train")}
-    rids = index.ask("SELECT prompt_uid, sample_index, rid FROM responses ORDER BY ALL")
+    rids = index.query("SELECT prompt_uid, sample_index, rid FROM responses ORDER BY ALL")
     record(run, 1, groups=1, samples=6)  # two more samples; four that are there already
     record(run, 2)
     assert index.refresh() == {(1, "train"), (2, "train")}
@@ -49,7 +50,7 @@ def test_new_segments_attempts_and_merges_are_picked_up(tmp_path: Path) -> None:
     assert index.refresh() == {(1, "train")}
     kept = {
         (row["prompt_uid"], row["sample_index"]): row["rid"]
-        for row in index.ask("SELECT * FROM responses WHERE step = 1")
+        for row in index.query("SELECT * FROM responses WHERE step = 1")
     }
     assert all(kept[row["prompt_uid"], row["sample_index"]] == row["rid"] for row in rids)
     record(run, 2, attempt=2, groups=3)
@@ -65,21 +66,37 @@ def test_a_deleted_or_spoilt_index_is_rebuilt(tmp_path: Path) -> None:
     for spoil in (
         lambda folder: shutil.rmtree(folder),
         lambda folder: (folder / "narrow.duckdb").write_bytes(b"rubbish" * 1000),
-        lambda folder: (folder / "words.sqlite").write_bytes(b"rubbish" * 1000),
-        lambda folder: (folder / "words.sqlite").unlink(),
+        lambda folder: (folder / "fulltext.sqlite").write_bytes(b"rubbish" * 1000),
+        lambda folder: (folder / "fulltext.sqlite").unlink(),
         lambda folder: (folder / "narrow.duckdb").unlink(),
     ):
         index = RolloutIndex(run)
         index.refresh()
         read_everything(index)
         assert count(index) == 16
-        assert len(index.words.search("answer")) == 16
+        assert len(index.fulltext.search("answer")) == 16
         index.close()
         spoil(run / ".index")
     index = RolloutIndex(run)
     index.refresh()
     read_everything(index)
-    assert len(index.words.search("answer")) == count(index) == 16
+    assert len(index.fulltext.search("answer")) == count(index) == 16
+    index.close()
+
+
+def test_the_index_of_an_older_version_is_rebuilt(tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    record(run, 1)
+    RolloutIndex(run).close()
+    with duckdb.connect(run / ".index" / "narrow.duckdb") as old:
+        old.execute("UPDATE about SET version = 2")
+        old.execute("DROP TABLE responses")
+        old.execute("CREATE TABLE responses (sample INTEGER, fate VARCHAR)")
+    index = RolloutIndex(run)
+    index.refresh()
+    assert index.query("SELECT DISTINCT status, generation_status FROM responses") == [
+        {"status": "kept", "generation_status": "ok"}
+    ]
     index.close()
 
 
@@ -102,7 +119,7 @@ def test_what_is_read_once_is_not_read_again(tmp_path: Path) -> None:
     index = RolloutIndex(run)
     index.refresh()
     read_everything(index)
-    row = index.ask("SELECT entropy, clip_low, clip_high, gap, repetition, digested, measured FROM responses LIMIT 1")[
+    row = index.query("SELECT entropy, clip_low, clip_high, gap, repetition, indexed, measured FROM responses LIMIT 1")[
         0
     ]
     assert row == {
@@ -111,14 +128,14 @@ def test_what_is_read_once_is_not_read_again(tmp_path: Path) -> None:
         "clip_high": pytest.approx(1 / 3),
         "gap": pytest.approx(0.5 / 3),
         "repetition": pytest.approx(0.0),
-        "digested": True,
+        "indexed": True,
         "measured": True,
     }
     record(run, 1, groups=1, samples=5)
     index.refresh()
-    assert count(index, "digested AND measured") == 16
+    assert count(index, "indexed AND measured") == 16
     read_everything(index)
-    assert count(index, "digested AND measured") == 17
+    assert count(index, "indexed AND measured") == 17
     index.close()
 
 
@@ -130,11 +147,11 @@ def test_a_step_that_was_left_half_way_goes_on_with_its_other_half(tmp_path: Pat
     indexer = BackgroundIndexer(index, SegmentReader(run))
     assert indexer.work()
     indexer.restart()
-    first = count(index, "digested")
+    first = count(index, "indexed")
     assert 0 < first < 1200
-    assert len(index.words.search("answer")) == first
+    assert len(index.fulltext.search("answer")) == first
     read_everything(index)
-    assert count(index, "digested") == len(index.words.search("answer")) == 1200
+    assert count(index, "indexed") == len(index.fulltext.search("answer")) == 1200
     index.close()
 
 

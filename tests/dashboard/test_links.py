@@ -1,4 +1,4 @@
-"""A run says where it can be read: in the job's metadata, and beside its tokenizer."""
+"""A job's metadata links to the page of its run, and token text comes from the run's tokenizer."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who gets in, what a browser may run, and what SQL, names and texts of a hostile model can reach: nothing."""
+"""Only allowed requests are served, no foreign script runs, and hostile SQL, names and text reach nothing."""
 
 import socket
 import tracemalloc

@@ -68,13 +68,34 @@ def test_duplicates_and_contradictions_are_counted(tmp_path: Path) -> None:
         {"q": "2 + 2?", "a": "4"}, {"q": "", "a": "4"},
     )  # fmt: skip
     recipe = Recipe(
-        name="own", domain="math", licence="-", reader="jsonl", source=source, fields={"question": "q", "answer": "a"}
+        name="own", domain="math", license="-", reader="jsonl", source=source, fields={"question": "q", "answer": "a"}
     )
     report = build(recipe, tmp_path, tmp_path / "out")
     assert sum(report.rows.values()) == 2
     assert report.rejected == {
         "duplicate question": 2, "one question, several answers": 1, "empty question or answer": 1,
     }  # fmt: skip
+
+
+def test_white_space_makes_no_other_question(tmp_path: Path) -> None:
+    """The copies differ in line breaks, tabs and the number of spaces alone: one is kept, and none can leak into validation."""
+    source = lines(
+        tmp_path / "own.jsonl",
+        {"question": "What is  2 +\n2?", "answer": "4"}, {"question": "What is 2 + 2?", "answer": "4"},
+        {"question": " What\tis 2 + 2? ", "answer": "4"}, {"question": "What is 3 + 3?", "answer": "6"},
+        {"question": "Is\u00a0it?", "answer": "yes"}, {"question": "Is it?", "answer": "no"}, {"question": "x", "answer": "1"},
+    )  # fmt: skip
+    recipe = Recipe(name="own", domain="math", license="-", reader="jsonl", source=source)
+    report = build(recipe, tmp_path, tmp_path / "out")
+    assert report.rejected == {"duplicate question": 3, "one question, several answers": 1}
+    assert sum(report.rows.values()) == 3
+
+
+def test_recipes_with_the_old_spelling_are_read(tmp_path: Path) -> None:
+    recipe, _ = open_recipe("math")
+    text = f"name: own\ndomain: math\nlicence: {recipe.license!r}\n"
+    (tmp_path / "own.yaml").write_text(text)
+    assert open_recipe(str(tmp_path / "own.yaml"))[0].license == recipe.license
 
 
 def test_materialize_takes_files_names_and_built_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,18 +138,18 @@ def test_a_wrong_entry_names_the_remedy(entry: str, message: str, tmp_path: Path
 
 def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
     made = materialize("math", tmp_path, "train")
-    with pytest.raises(UserError, match=r"holds train\.parquet: name one"):
+    with pytest.raises(UserError, match=r"has train\.parquet: choose one"):
         materialize(made.with_name("trian.parquet"), tmp_path, "train")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: x\ndomain: math\nlicence: y\nreder: gsm8k\n", "unknown key 'reder', did you mean 'reader'"),
-        ("name: x\ndomain: biology\nlicence: y\n", "'biology' is not one of physics"),
-        ("name: x\nlicence: y\n", "domain: Field required"),
-        ("name: x\ndomain: math\nlicence: y\nsource: a.jsonl\n", "needs a `reader`"),
-        ("- a\n", "no mapping"),
+        ("name: x\ndomain: math\nlicense: y\nreder: gsm8k\n", "unknown key 'reder', did you mean 'reader'"),
+        ("name: x\ndomain: biology\nlicense: y\n", "'biology' must be one of physics"),
+        ("name: x\nlicense: y\n", "domain: Field required"),
+        ("name: x\ndomain: math\nlicense: y\nsource: a.jsonl\n", "requires a `reader`"),
+        ("- a\n", "must be a mapping"),
         ("name: [\n", "not YAML"),
     ],
 )

@@ -38,7 +38,7 @@ def test_check_reports_long_prompts_duplicates_and_leaks(tmp_path: Path) -> None
     result = run(app, ["check", str(train), "--model", model, "--max-prompt-tokens", "20", "--against", str(train)])
     assert isinstance(result.exception, UserError)
     assert "longer than 20 tokens" in str(result.exception)
-    assert "also stand in" in str(result.exception)
+    assert "are also in" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from innovator_rl.errors import UserError
 
 def problems(name: str, domain: str, path: Path, **parameters: object) -> tuple[list[Problem], Counter[str]]:
     rejected: Counter[str] = Counter()
-    recipe = Recipe(name="test", domain=domain, licence="-", reader=name, source=path, parameters=parameters)
+    recipe = Recipe(name="test", domain=domain, license="-", reader=name, source=path, parameters=parameters)
     found = list(reader(name)(path, recipe, rejected))
     assert len({problem.id for problem in found}) == len(found)
     assert all(problem.question and problem.answer for problem in found)
@@ -103,7 +103,7 @@ def test_reader_faults_name_file_line_and_field(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"Question": "x"}\n')
     with pytest.raises(UserError, match="no field 'question'; it has Question"):
         problems("jsonl", "math", tmp_path / "b.jsonl")
-    with pytest.raises(UserError, match="does not exist: give the file"):
+    with pytest.raises(UserError, match="not found: give the file"):
         problems("jsonl", "math", tmp_path / "none")
     (tmp_path / "c.jsonl.gz").write_bytes(b"\x1f\x8b cut short")
     with pytest.raises(UserError, match="cannot be read"):

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 from faulty_plugin_fixture import plugin
+from hypothesis import HealthCheck, settings
 
 __all__ = ["plugin"]
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

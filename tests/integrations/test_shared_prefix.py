@@ -38,7 +38,7 @@ def sequences() -> tuple[list[torch.Tensor], list[int]]:
         for size in responses:
             rows.append(torch.cat([prompt, torch.randint(0, 64, (size,), generator=generator)]))
             lengths.append(len(prompt))
-    order = torch.randperm(len(rows), generator=generator).tolist()  # members of a group need not be neighbours
+    order = torch.randperm(len(rows), generator=generator).tolist()  # members of a group need not be neighbors
     return [rows[i] for i in order], [lengths[i] for i in order]
 
 

@@ -5,12 +5,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ray._private.runtime_env import packaging
 
 from innovator_rl.errors import UserError
 from innovator_rl.jobs.package import EXCLUDES, measure
 
 ROOT = Path(__file__).resolve().parents[2]
-packaging = pytest.importorskip("ray._private.runtime_env.packaging")
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_submit_uploads_code_only_even_without_ignore_files(checkout: Path, tmp_
     assert set(package.files) == KEPT
     assert package.size == 400
     assert zipped(checkout, tmp_path / "p.zip", list(EXCLUDES)) == KEPT
-    assert package.holds(checkout / "innovator_rl/data")
-    assert not package.holds(checkout / "data")
-    assert not package.holds(tmp_path / "other")
+    assert package.includes(checkout / "innovator_rl/data")
+    assert not package.includes(checkout / "data")
+    assert not package.includes(tmp_path / "other")
 
 
 def test_plain_ray_job_submit_uploads_the_same(checkout: Path, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_ignore_file_and_the_excludes_are_one_list() -> None:
 
 def test_this_checkout_uploads_a_few_megabytes_of_code() -> None:
     package = measure(ROOT)
-    package.check()
+    package.require_size()
     assert "innovator_rl/runs/run_dir.py" in package.files
     assert not [
         name
@@ -95,4 +95,4 @@ def test_an_upload_that_is_too_large_names_its_files(checkout: Path) -> None:
     (checkout / "docs").mkdir()
     (checkout / "docs/film.mp4").write_bytes(b"x" * 5000)
     with pytest.raises(UserError, match=r"(?s)in 5 files.*docs/film\.mp4.*\.rayignore"):
-        measure(checkout).check(limit=1000)
+        measure(checkout).require_size(limit=1000)

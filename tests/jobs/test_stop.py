@@ -32,7 +32,7 @@ def test_a_run_on_this_machine_ends_after_its_step(tmp_path: Path) -> None:
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     run = RunDir(tmp_path / "demo")
-    assert stop_run(run) == f"asked process {child.pid} to stop after this step"
+    assert stop_run(run) == f"process {child.pid} will stop after this step"
     state = wait_until_over(run, seconds=60, poll_seconds=0.05)
     assert (state.status, state.detail) == ("stopped", "stopped on request after step 2")
     child.wait()

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ray")
-
 from innovator_rl.config import load
 from innovator_rl.errors import UserError
 from innovator_rl.jobs import submit
-from innovator_rl.jobs.submit import plan
+from innovator_rl.jobs.submit import plan_job
 from innovator_rl.runs.run_dir import RunDir
 
 
@@ -32,7 +30,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_plan_equals_a_ray_job_submit_line(root: Path) -> None:
-    job = plan("configs/train/demo.yaml", ["schedule.steps=5"], address="http://head:8265")
+    job = plan_job("configs/train/demo.yaml", ["schedule.steps=5"], address="http://head:8265")
     assert job.entrypoint == "innovator train configs/train/demo.yaml schedule.steps=5"
     assert job.run_path == root / "runs" / "demo"
     assert job.runtime_env["env_vars"]["INNOVATOR_RUNS_DIR"] == str(root / "runs")
@@ -45,7 +43,7 @@ def test_a_plan_equals_a_ray_job_submit_line(root: Path) -> None:
 
 def test_what_is_not_uploaded_is_named_by_its_absolute_path(root: Path) -> None:
     words = ["data.train=[gsm8k, physics]", "model.path=models/moe"]
-    job = plan("configs/train/demo.yaml", words)
+    job = plan_job("configs/train/demo.yaml", words)
     config = load("configs/train/demo.yaml", shlex.split(job.entrypoint)[3:])
     assert config.data.train == (str(root / "data/gsm8k/train.parquet"), "physics")
     assert config.data.validation == ("physics",)
@@ -55,7 +53,7 @@ def test_what_is_not_uploaded_is_named_by_its_absolute_path(root: Path) -> None:
 def test_a_runs_directory_inside_the_checkout_is_not_uploaded(root: Path) -> None:
     (root / "experiments/old").mkdir(parents=True)
     (root / "experiments/old/run.json").write_text("{}")
-    job = plan("configs/train/demo.yaml", ["logging.runs_dir=experiments"])
+    job = plan_job("configs/train/demo.yaml", ["logging.runs_dir=experiments"])
     assert not [name for name in job.package.files if name.startswith("experiments")]
     assert "/experiments" in job.runtime_env["excludes"]
 
@@ -63,11 +61,11 @@ def test_a_runs_directory_inside_the_checkout_is_not_uploaded(root: Path) -> Non
 def test_a_configuration_outside_the_upload_is_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     with pytest.raises(UserError, match=r"mine\.yaml is not among the files uploaded"):
-        plan(tmp_path / "mine.yaml")
+        plan_job(tmp_path / "mine.yaml")
     (root / "runs").mkdir()
     (root / "runs/mine.yaml").write_text("name: mine\n")
     with pytest.raises(UserError, match="not among the files uploaded"):
-        plan("runs/mine.yaml")
+        plan_job("runs/mine.yaml")
 
 
 def test_a_run_that_is_alive_is_not_submitted_again(root: Path) -> None:
@@ -75,10 +73,10 @@ def test_a_run_that_is_alive_is_not_submitted_again(root: Path) -> None:
     run.open_attempt()
     try:
         with pytest.raises(UserError, match="innovator runs stop demo"):
-            plan("configs/train/demo.yaml")
+            plan_job("configs/train/demo.yaml")
     finally:
         run.finish("finished")
-    plan("configs/train/demo.yaml")
+    plan_job("configs/train/demo.yaml")
 
 
 def test_no_cluster_is_one_sentence(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Made models: reproducible files, safe parallel builds, and shapes that vLLM's CPU path accepts."""
+"""Built-in models: reproducible files, safe parallel builds, and shapes that vLLM's CPU path accepts."""
 
 import hashlib
 import json
@@ -96,7 +96,7 @@ def test_parallel_callers_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         threading.Event().wait(0.2)
         (folder / "config.json").write_text("{}")
 
-    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "slow", resolver.Recipe(1, slow_build))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "slow", resolver.ModelBuilder(1, slow_build))
     threads = [threading.Thread(target=make, args=("slow", tmp_path)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -118,14 +118,14 @@ def test_a_stale_recipe_is_made_again_and_a_failed_build_leaves_nothing(
         write(folder)
         raise OSError("disk full")
 
-    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.Recipe(1, write))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.ModelBuilder(1, write))
     folder = make("model", tmp_path)
     (folder / "left-over").write_text("old")
-    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.Recipe(2, fail))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.ModelBuilder(2, fail))
     with pytest.raises(OSError, match="disk full"):
         make("model", tmp_path)
     assert (folder / "left-over").exists()
-    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.Recipe(2, write))
+    monkeypatch.setitem(resolver.BUILT_IN_MODELS, "model", resolver.ModelBuilder(2, write))
     assert sorted(p.name for p in make("model", tmp_path).iterdir()) == ["config.json", MARKER]
 
 
@@ -137,7 +137,7 @@ def test_resolve_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "runs" / "inner").mkdir(parents=True)
     with pytest.raises(UserError, match=r"no config\.json"):
         resolve(tmp_path / "runs")
-    with pytest.raises(UserError, match="no folder"):
+    with pytest.raises(UserError, match="must be a folder"):
         resolve("runs/missing")  # the shape of a hub id, but `runs` is a folder here
     (tmp_path / "runs" / "inner" / "config.json").write_text(json.dumps(QWEN25_7B))
     with pytest.raises(UserError, match="perhaps"):

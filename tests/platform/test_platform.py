@@ -21,7 +21,7 @@ def run_python(program: str, **variables: str) -> str:
     return done.stdout
 
 
-def test_importing_the_room_loads_neither_verl_nor_torch() -> None:
+def test_importing_the_package_loads_neither_verl_nor_torch() -> None:
     program = "import sys, innovator_rl.platform as p; p.status(); print('torch' in sys.modules, 'verl' in sys.modules)"
     assert run_python(program).split() == ["False", "False"]
 
@@ -50,7 +50,7 @@ from verl.plugin.platform import PlatformRegistry
 print(json.dumps([p.status().name, [s.name for s in p.status().shims], PlatformRegistry.get("cpu") is None, p.environment(2, 1)]))
 """
     found = json.loads(run_python(program, INNOVATOR_PLATFORM="cuda").splitlines()[-1])
-    assert found == ["cuda", ["weight_sync_timeout"], True, {}]
+    assert found == ["cuda", ["weight_sync_timeout", "qwen2_moe_flops"], True, {}]
 
 
 def test_a_failure_to_load_is_reported_and_not_lost() -> None:

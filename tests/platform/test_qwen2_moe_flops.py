@@ -1,10 +1,15 @@
-"""An upcycled mixture keeps its ungated shared expert through training, and its operations are counted."""
+"""An upcycled mixture keeps its ungated shared expert through training, and its operations are counted once."""
 
+import pytest
 import torch
 import transformers
+from test_platform import run_python
 from verl.utils import flops_counter
 
-from innovator_rl.platform.shims.qwen2_moe_flops import MARK, SHARED_GATE, count_shared_experts, freeze_shared_gate
+from innovator_rl.integrations.verl.shared_expert_gate import SHARED_GATE, UNGATED_KEY, freeze_shared_gate
+from innovator_rl.platform.shims.qwen2_moe_flops import apply, counts_shared_experts
+
+pytestmark = pytest.mark.xdist_group("verl")
 
 
 def mixture(**settings: object) -> torch.nn.Module:
@@ -39,7 +44,7 @@ def trained(model: torch.nn.Module) -> list[torch.Tensor]:
 
 
 def test_the_gate_stays_exactly_zero_where_the_checkpoint_asks_for_it() -> None:
-    gates = trained(freeze_shared_gate(mixture(**{MARK: True})))
+    gates = trained(freeze_shared_gate(mixture(**{UNGATED_KEY: True})))
     assert len(gates) == 2
     assert not any(gate.any() for gate in gates)
 
@@ -50,9 +55,27 @@ def test_a_gated_shared_expert_goes_on_learning() -> None:
 
 def test_verls_counter_sees_the_shared_expert_once() -> None:
     config = mixture().config
-    count_shared_experts()
-    count_shared_experts()
+    apply()
+    apply()
     counted = flops_counter.ESTIMATE_FUNC["qwen2_moe"](config, 100, [60, 40], 2.0)
     stock = flops_counter._estimate_qwen2_moe_flops(config, 100, [60, 40], 2.0)
     weights = 2 * (3 * 32 * 32 + 32)
     assert abs((counted - stock) - 6 * weights * 100 / 2.0 / 1e12) < 1e-18
+
+
+COUNTER = """
+from verl.utils import flops_counter
+from innovator_rl.platform.shims.qwen2_moe_flops import counts_shared_experts
+print("counted", counts_shared_experts(flops_counter.ESTIMATE_FUNC["qwen2_moe"]))
+"""
+
+
+def test_verl_still_leaves_the_shared_experts_out() -> None:
+    stock = flops_counter._estimate_qwen2_moe_flops
+    assert not counts_shared_experts(stock), "verl counts shared experts now: delete shims/qwen2_moe_flops.py"
+    out = run_python(COUNTER, VERL_USE_EXTERNAL_PLUGINS="none", VERL_PLATFORM="cpu", INNOVATOR_PLATFORM="none")
+    assert "counted False" in out
+
+
+def test_the_platform_applies_the_count() -> None:
+    assert "counted True" in run_python("import verl\n" + COUNTER, INNOVATOR_PLATFORM="cpu")

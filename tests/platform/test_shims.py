@@ -1,6 +1,6 @@
 """Each shim is still needed, and still fits. A failure of a "still needed" test means: the installed version is right, delete the shim.
 
-"Still needed" is stock behaviour, seen in a process whose verl loads no plugin; "fits" is the same question with the shim in force.
+"Still needed" is stock behavior, seen in a process whose verl loads no plugin; "fits" is the same question with the shim in force.
 """
 
 import pytest

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("verl")]
 
 ENDS = Path(__file__).with_name("sync_ends.py")
 
@@ -92,11 +91,10 @@ def test_the_receivers_exception_is_raised_in_the_sender(transfer: Any, handle: 
         raise KeyError("no parameter named w0")
 
     call = receive(transfer, handle, load)
-    started = time.monotonic()
     with pytest.raises(WeightSyncError, match="no parameter named w0") as raised:
         send(transfer, handle)
 
-    assert time.monotonic() - started < 100
+    assert call.done(), "the sender raised because the receiver had failed"
     assert isinstance(raised.value.__cause__, KeyError)
     assert isinstance(call.exception(), KeyError), "verl's clean-up would have made it a BufferError"
 
@@ -104,15 +102,14 @@ def test_the_receivers_exception_is_raised_in_the_sender(transfer: Any, handle: 
 def test_a_killed_receiver_ends_the_sender(
     transfer: Any, handle: str, other_end: Callable[[str], subprocess.Popen]
 ) -> None:
+    from innovator_rl.platform.shims import weight_sync_timeout as shim
     from innovator_rl.platform.shims.weight_sync_timeout import WeightSyncError
 
     process = other_end("receive")
-    died: list[float] = []
-    threading.Thread(target=lambda: (process.wait(), died.append(time.monotonic())), daemon=True).start()
     with pytest.raises(WeightSyncError, match="closed its end"):
         send(transfer, handle)
 
-    assert time.monotonic() - died[0] < 30
+    assert process.wait(timeout=shim.GRACE_SECONDS) != 0, "the sender raised because the receiver had been killed"
 
 
 def test_a_killed_sender_ends_the_receiver(
@@ -121,11 +118,9 @@ def test_a_killed_sender_ends_the_receiver(
     process = other_end("send")
     call = receive(transfer, handle, lambda bucket, is_last: None)
     process.wait(timeout=120)
-    died = time.monotonic()
 
-    error = call.exception(timeout=30)
+    error = call.exception(timeout=120)  # a wait without end is what this bounds, not the speed of the machine
     assert "the training actor closed its end" in str(error)
-    assert time.monotonic() - died < 30
 
 
 def test_a_receiver_that_never_comes_is_not_waited_for_without_end(

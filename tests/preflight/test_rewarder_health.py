@@ -17,8 +17,8 @@ PLUGIN = """
 class Ill:
     @staticmethod
     def health(settings):
-        why = f"no licence within {settings['timeout_seconds']} s"
-        return [{"setting": "LICENCE", "value": None, "why": why, "fix": "set LICENCE", "severity": "error"}]
+        why = f"no license within {settings['timeout_seconds']} s"
+        return [{"setting": "LICENSE", "value": None, "why": why, "fix": "set LICENSE", "severity": "error"}]
 class Broken:
     @staticmethod
     def health(settings):
@@ -43,9 +43,9 @@ def test_rewarders_are_asked(plugin: None) -> None:
     assert [(finding.setting, finding.severity) for finding in found] == [
         ("rewarder broken", "warning"),
         ("rewarder gone", "warning"),
-        ("LICENCE", "error"),
+        ("LICENSE", "error"),
     ]
-    assert found[2].why == "no licence within 3.0 s"
+    assert found[2].why == "no license within 3.0 s"
     assert "ZeroDivisionError" in found[0].why
 
 
@@ -56,6 +56,6 @@ def test_a_run_asks_its_own_rewarders_only(
     write_rows(tmp_path / "validation.parquet", [row(i, reward="well") for i in range(8)])
     document = good()
     settings = {finding.setting for finding in check(validate(document), machine=machine)}
-    assert not settings & {"LICENCE", "rewarder broken", "rewarder gone"}
+    assert not settings & {"LICENSE", "rewarder broken", "rewarder gone"}
     document["reward"] = {"routes": {"gsm8k": "ill"}}
-    assert "LICENCE" in {finding.setting for finding in check(validate(document), machine=machine)}
+    assert "LICENSE" in {finding.setting for finding in check(validate(document), machine=machine)}

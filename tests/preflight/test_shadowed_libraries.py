@@ -35,6 +35,13 @@ def test_other_files_and_folders_hide_nothing(tmp_path: Path) -> None:
     assert list(check([f"{tmp_path}/my_reward.py:score"], tmp_path)) == []
 
 
+def test_rewards_and_upcycle_of_the_users_own_hide_nothing(tmp_path: Path) -> None:
+    for name in ("rewards", "upcycle"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    assert list(check([], tmp_path)) == []
+
+
 def test_the_checkout_hides_nothing() -> None:
     assert list(check(["math"], Path(__file__).resolve().parents[2])) == []
 

@@ -13,7 +13,7 @@ Grade = Callable[..., Score]
 
 @pytest.fixture(scope="module")
 def grade() -> Iterator[Grade]:
-    """Judges a program, put into a fence, by `info`; `settings` make another rewarder."""
+    """Score a program, put into a fence, by `info`; `settings` make another rewarder."""
     made: dict[tuple[Any, ...], CodeReward] = {}
 
     def call(program: str, info: dict[str, Any], fence: bool = True, **settings: Any) -> Score:

@@ -213,13 +213,13 @@ def test_nothing_runs_below_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
         {"type": "riddle"},
     ],
 )
-def test_bad_rows_are_not_judged(grade: Grade, info: dict[str, Any]) -> None:
+def test_bad_rows_are_not_graded(grade: Grade, info: dict[str, Any]) -> None:
     score = grade("print(1)", info)
     assert (score.outcome, score.reason) == ("abstained", "bad_info")
 
 
 @pytest.mark.parametrize("body", ["pass", "assert 1 + 1 == 2", "undefined", "assert False"])
-def test_a_check_that_calls_nothing_judges_nobody(grade: Grade, body: str) -> None:
+def test_a_check_that_calls_nothing_grades_nobody(grade: Grade, body: str) -> None:
     info = {"type": "check", "entry_point": "f", "check": f"def check(candidate):\n    {body}\n"}
     score = grade("def f(n):\n    return n", info)
     assert (score.outcome, score.reason) == ("abstained", "bad_info")
@@ -266,7 +266,7 @@ def test_no_returned_value_makes_the_row_unusable(grade: Grade, value: str) -> N
 
 
 def test_a_value_cannot_keep_the_data_sets_code_busy(grade: Grade) -> None:
-    """The judge's and the check's time is the solution's, and its end no reason for another try."""
+    """The time of `judge` and of the check is the solution's, and its end no reason for another try."""
     busy = "    while value > 0:\n        value += 1\n    return True\n"
     forms = [
         {"type": "call", "cases": [{"args": [], "expected": 0}], "judge": f"def judge(a, k, value, e):\n{busy}"},

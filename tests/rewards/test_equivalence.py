@@ -1,4 +1,4 @@
-"""The equivalence of answers: labelled pairs, and laws that hold for every pair."""
+"""The equivalence of answers: labeled pairs, and laws that hold for every pair."""
 
 import json
 from pathlib import Path

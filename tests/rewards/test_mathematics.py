@@ -17,7 +17,7 @@ from rewards.physics import Physics
 PAIRS = [json.loads(line) for line in (Path(__file__).parent / "math_verify_pairs.jsonl").read_text().splitlines()]
 
 
-def judged(gold: str, said: str) -> bool:
+def agrees(gold: str, said: str) -> bool:
     found = find_answer(gold)
     return Mathematics()(said, found.text if found else gold).correct
 
@@ -25,10 +25,10 @@ def judged(gold: str, said: str) -> bool:
 def test_math_verify_pairs() -> None:
     assert len(PAIRS) >= 150
     assert not [
-        pair for pair in PAIRS if "refused" not in pair and judged(pair["gold"], pair["said"]) != pair["equivalent"]
+        pair for pair in PAIRS if "refused" not in pair and agrees(pair["gold"], pair["said"]) != pair["equivalent"]
     ]
     assert not [
-        pair for pair in PAIRS if "refused" in pair and judged(pair["gold"], pair["said"]) == pair["equivalent"]
+        pair for pair in PAIRS if "refused" in pair and agrees(pair["gold"], pair["said"]) == pair["equivalent"]
     ]
 
 

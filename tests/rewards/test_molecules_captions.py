@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import pytest
+from generated_molecules import captions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import corpus_bleu
@@ -31,7 +32,7 @@ reward = Mol2Caption()
 
 @lru_cache(maxsize=1)
 def published() -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """A model's captions beside the references, and the figures published for them."""
+    """A model's captions next to the references, and the figures published for them."""
     with gzip.open(FOLDER / "mol_instruct_predictions.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     text = (FOLDER / "mol_instruct_published_metrics.txt").read_text(encoding="utf-8")
@@ -106,17 +107,26 @@ def test_the_reasoning_is_not_the_caption() -> None:
     assert reward(f"{GOLD} The final answer is: an alkane that is a solid.", GOLD, PROMPT).value == 0
 
 
+CONSTANT = (
+    *BOILER_PLATE,
+    *GUESSES[:3],
+    "The molecule is a natural product found in plants. It has a role as a plant metabolite.",
+    "The molecule is an organic compound. It is a conjugate base of an acid. It has a role as a human metabolite.",
+    "The molecule is a secondary alcohol, a member of phenols and an aromatic ether. It has a role as a metabolite.",
+)
+
+
+def test_constant_captions_earn_nothing() -> None:
+    golds = captions(150)
+    for constant in CONSTANT:
+        assert statistics.mean(reward(constant, gold).value for gold in golds) <= 0.02, constant
+    assert all(reward(gold, gold).correct for gold in golds)
+
+
 @needs_captions
 def test_captions_that_ignore_the_molecule_earn_nothing() -> None:
     rows = random.Random(11).sample(published()[0], 150)
-    boiler_plate = (
-        *BOILER_PLATE,
-        *GUESSES[:3],
-        "The molecule is a natural product found in plants. It has a role as a plant metabolite.",
-        "The molecule is an organic compound. It is a conjugate base of an acid. It has a role as a human metabolite.",
-        "The molecule is a secondary alcohol, a member of phenols and an aromatic ether. It has a role as a metabolite.",
-    )
-    for constant in boiler_plate:
+    for constant in CONSTANT:
         assert statistics.mean(reward(constant, r["label"], r["prompt"]).value for r in rows) <= 0.02, constant
     others = zip(rows, rows[1:] + rows[:1], strict=True)
     assert statistics.mean(reward(o["label"], r["label"], r["prompt"]).value for r, o in others) <= 0.02

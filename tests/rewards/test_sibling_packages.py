@@ -15,6 +15,7 @@ ROWS = [
 ]
 OWN_REWARD = "def score(response, answer):\n    return 0.25\n"
 LIMIT = 240
+PACKAGES = ("innovator_rl", "rewards", "upcycle", "datasets", "configs", "LICENSES", "docs", "examples")
 
 
 @pytest.fixture
@@ -91,9 +92,9 @@ def test_a_module_of_a_sibling_package_runs_as_a_program(folder: Path) -> None:
 def test_an_installed_wheel_has_every_built_in_rewarder(folder: Path) -> None:
     source, target = folder / "source", folder / "site"
     source.mkdir()
-    for name in ("innovator_rl", "rewards", "upcycle", "datasets", "configs", "pyproject.toml", "README.md", "LICENSE"):
-        if (ROOT / name).exists():  # a copy, because setuptools builds in the source folder
-            subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
+    for path in ROOT.iterdir():  # a copy, because setuptools builds in the source folder
+        if path.name in PACKAGES or path.is_file():
+            subprocess.run(["cp", "-r", str(path), str(source)], check=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-index"]
     subprocess.run(

@@ -1,4 +1,4 @@
-"""The store answers from the files alone: newest attempt, kept join, groups, texts, merged segments."""
+"""The store answers from the files alone: newest attempt, kept join, groups, text, merged segments."""
 
 import json
 import shutil
@@ -94,10 +94,10 @@ def test_responses_without_a_verdict_are_no_zeros(tmp_path: Path) -> None:
             )
     recorder.update(UpdateRow(step=1, prompt_uid="some", sample=0, kept=True))
     recorder.close()
-    wanted = {"none": ("unjudged", None), "some": ("", 0.5), "right": ("all_correct", 1.0)}
+    wanted = {"none": ("unscored", None), "some": ("", 0.5), "right": ("all_correct", 1.0)}
     store, index = Store(tmp_path), RolloutIndex(tmp_path)
     index.refresh()
-    indexed = index.ask("SELECT prompt_uid, drop_reason, reward_mean FROM groups")
+    indexed = index.query("SELECT prompt_uid, drop_reason, reward_mean FROM groups")
     index.close()
     for groups in (store.groups(1), indexed):
         assert {group["prompt_uid"]: (group["drop_reason"], group["reward_mean"]) for group in groups} == wanted
@@ -144,13 +144,13 @@ def test_filters_order_pages_and_texts(tmp_path: Path) -> None:
     assert [row["response_tokens"] for row in wrong] == sorted((row["response_tokens"] for row in wrong), reverse=True)
     assert len(wrong) == 7
     assert "response" not in wrong[0]
-    page = store.rollouts(1, texts=True, limit=3, offset=2, order_by=("prompt_uid", "sample"))
+    page = store.rollouts(1, with_text=True, limit=3, offset=2, order_by=("prompt_uid", "sample"))
     assert [row["response"] for row in page] == [f"broken {n} of attempt 1" for n in (2, 3)] + ["easy 0 of attempt 1"]
     best = store.group(1, "mixed-1")
     assert [row["reward"] for row in best] == [1.0, 1.0, 0.0, 0.0]
     assert best[0]["advantage"] == 0.5
     with pytest.raises(ValueError, match="cannot filter by 'colour'"):
-        store.rollouts(1, colour="red")
+        store.rollouts(1, color="red")
     with pytest.raises(ValueError, match="cannot order by 'random"):
         store.rollouts(1, order_by="random()")
 
@@ -196,12 +196,12 @@ def test_merging_keeps_every_row_even_when_it_is_cut_short(tmp_path: Path, monke
         recorder.rollout(RolloutRow(step=1, prompt_uid="u", sample=sample, response=f"r{sample}"))
         recorder.close()
     store = Store(tmp_path)
-    before = store.rollouts(texts=True)
+    before = store.rollouts(with_text=True)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda self, missing_ok=False: None)  # killed before the originals are deleted
         assert segments.compact(tmp_path, "rollouts", 1, "train", 1) == 6
     assert len(list((tmp_path / "rollouts/step=000001").glob("*.parquet"))) == 7
-    assert Store(tmp_path).rollouts(texts=True) == before
+    assert Store(tmp_path).rollouts(with_text=True) == before
     recorder = Recorder(tmp_path, writer="late", attempt=1)
     recorder.compact(1)
     recorder.rollout(RolloutRow(step=1, prompt_uid="u", sample=6))

@@ -1,4 +1,4 @@
-"""A run directory tells the truth about its run: alive, ended, killed, resumed."""
+"""A run directory states what its run does: alive, ended, killed, resumed."""
 
 import json
 import os

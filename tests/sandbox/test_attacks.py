@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +36,14 @@ def test_attacks_on_fewer_layers(layered: Sandbox, canary: dict[str, Any], monke
 
 def attack(name: str, sandbox: Sandbox, canary: dict[str, Any]) -> None:
     """Run an attack, twice where it looks for its own traces, and then an honest program."""
-    start = time.monotonic()
     for _ in range(2 if name.startswith("staying") else 1):
         with sandbox.open(ATTACKS[name], limits=LIMITS) as solution:
             run = solution.run(json.dumps(canary).encode() + b"\n")
         assert b"ESCAPED" not in run.stdout, (name, run)
         assert len(run.stdout) <= LIMITS.output_bytes + 2**16, name
+        assert run.cpu <= LIMITS.seconds + 1, name  # processor seconds; how long it takes depends on the machine's load
         if name == "exhaustion: memory of many":
             assert run.stdout.count(b"4") * 60 <= LIMITS.memory_mb
-    assert time.monotonic() - start < 30, name
     assert sorted(os.listdir(canary["folder"])) == ["canary", "socket"], name
     scratch = not sandbox.put_up.get("scratch", "missing").startswith("missing")
     with sandbox.open(WITH_A_FILE if scratch else HONEST, limits=Limits(seconds=5)) as solution:

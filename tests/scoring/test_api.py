@@ -1,4 +1,4 @@
-"""Scores are validated, results normalised, rewarders found by name unimported, long responses punished softly."""
+"""Scores are validated, results normalized, rewarders found by name unimported, long responses earn a soft penalty."""
 
 import subprocess
 import sys

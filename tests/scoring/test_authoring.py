@@ -1,4 +1,4 @@
-"""The plugin kit: what it writes passes its own check, and each way a reward can be wrong is found with its remedy."""
+"""The plugin kit: what it writes passes its own check, and each way a reward can be wrong is found with its fix."""
 
 import json
 import subprocess

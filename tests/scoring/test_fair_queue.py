@@ -91,7 +91,7 @@ def test_the_queue_is_bounded_and_closes() -> None:
     queue, items = queue_of("a", "a", limit=2)
     assert not queue.put(QueuedRequest("a", None), 0.01)
     queue.close()
-    assert all(item.future.cancelled() for item in items)
+    assert all(item.future.canceled() for item in items)
     assert queue.take(WORKER) is None
     with pytest.raises(WorkerError, match="closed"):
         queue.put(QueuedRequest("a", None))

@@ -1,4 +1,4 @@
-"""Split and export whole folders: check the inputs, then stream, never holding a model in memory."""
+"""Split and export whole folders as streams, never a model in memory."""
 
 import hashlib
 import json
@@ -93,7 +93,10 @@ def export(training: Path, out: Path, dtype: str, shard_bytes: int, progress: Pr
 
 
 def _complete(out: Path, last: str, identity: str) -> bool:
-    """Return whether `out` is complete; a folder that was made from other inputs is a `UserError`."""
+    """Return whether `out` is complete.
+
+    A folder that was made from other inputs is a `UserError`.
+    """
     if not (out / last).is_file():
         return False
     made_from = read_json(out / ORIGIN, f"{out} was not written here; give another folder").get("inputs")
@@ -103,7 +106,7 @@ def _complete(out: Path, last: str, identity: str) -> bool:
 
 
 def weights_fingerprint(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size in bytes and modification time in ns of a folder's weight files.
+    """Return name, bytes and modification time in ns of a folder's weight files.
 
     They identify the inputs from which a result was made.
     """
@@ -141,14 +144,20 @@ def synthetic_export(
 
 
 def dry_run(exported: ExportSource, shard_bytes: int, progress: Progress) -> dict[str, str]:
-    """Compute every byte of an export without writing any; return the checksum of each file."""
+    """Compute every byte of an export without writing any.
+
+    Return the checksum of each file.
+    """
     return sharded_writer.checksum(exported, shard_bytes, progress)
 
 
 def round_trip(
     exported: ExportSource, identity: str, out: Path, shard_bytes: int, progress: Progress
 ) -> dict[str, str]:
-    """Write every shard to `out`, read it back, compare it and delete it; return the checksum of each file."""
+    """Write every shard to `out`, read it back, compare it and delete it.
+
+    Return the checksum of each file.
+    """
     sums = sharded_writer.round_trip(exported, out, shard_bytes, identity, progress)
     shutil.rmtree(out)
     return sums

@@ -44,7 +44,9 @@ def cast(array: Array, old: str, new: str) -> Array:
 
 
 def scaled(array: Array, dtype: str, factor: float) -> Array:
-    """Multiply weights by a factor: exactly for a power of two, otherwise rounded once.
+    """Multiply weights by a factor.
+
+    The product is exact for a power of two, otherwise rounded once.
 
     Raises:
         OverflowError: If a finite weight leaves the range of its type.

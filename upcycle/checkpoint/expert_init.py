@@ -1,8 +1,10 @@
-"""Make coarse experts in other ways than stage 1; the ablations use them as baselines.
+"""Make coarse experts in other ways than stage 1.
+
+The ablations use them as baselines.
 
 - `CopiedExpert`: the base model's own network, untrained (sparse upcycling, arXiv 2212.05055; Megatron-Core's
   `upcycling_utils`, arXiv 2410.07524).
-- `PartlyRedrawnExpert`: the same with a share of the channels drawn anew (drop-upcycling, arXiv 2502.19261).
+- `PartlyRedrawnExpert`: the same with a share of the channels drawn again (drop-upcycling, arXiv 2502.19261).
 - `ShuffledExpert`: a trained expert with its channels in random order, so that slices are random instead of contiguous.
 
 A channel is a row of gate and up and the same column of down. The network's function does not depend on their order.
@@ -35,7 +37,10 @@ class CopiedExpert:
 
 
 class PartlyRedrawnExpert:
-    """An expert in which a share of the channels is redrawn with each matrix's mean and standard deviation."""
+    """An expert in which a share of the channels is drawn again at random.
+
+    Mean and standard deviation are those of each matrix.
+    """
 
     def __init__(self, expert: TensorSource, share: float, seed: int) -> None:
         self._expert, self._share, self._seed = expert, share, seed

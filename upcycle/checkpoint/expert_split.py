@@ -28,7 +28,9 @@ def _coarse(layer: int, projection: str) -> str:
 
 
 class SplitSource:
-    """The mixture of a base model and one coarse expert per discipline, in the training format.
+    """The mixture of a base model and one coarse expert per discipline.
+
+    It has the training format.
 
     Dense tensors keep the base model's type and fine experts that of the coarse experts. The router's initial weights
     are small normal numbers, so that no two experts tie.
@@ -79,7 +81,10 @@ class SplitSource:
         return from_float32(values * np.float32(self._router_std), dtype)
 
     def _gate_up(self, layer: int, start: int, stop: int) -> Array:
-        """Return rows of the fused (E, 2F, H): each run of F rows is one slice of one coarse matrix."""
+        """Return rows of the fused (E, 2F, H).
+
+        Each run of F rows is one slice of one coarse matrix.
+        """
         fine, parts = self.spec.fine, []
         while start < stop:
             run, inside = divmod(start, fine)

@@ -1,4 +1,6 @@
-"""Convert a mixture in the training format to a standard Hugging Face `Qwen2MoeForCausalLM`, as a stream.
+"""Convert a mixture to a Hugging Face `Qwen2MoeForCausalLM`, as a stream.
+
+The mixture has the training format.
 
 Qwen2-MoE multiplies its shared expert by sigmoid(shared_expert_gate x). With a gate of zeros that is 1/2 for every x, so
 the shared down projection is doubled, which changes exponents only and is exact in every binary type. The routed scale
@@ -171,7 +173,7 @@ def hf_config(spec: ModelSpec, dtype: str) -> dict[str, Any]:
 
 
 def sidecar_files(folder: Path) -> list[Path]:
-    """Return the files that accompany the weights: tokenizer, chat template, generation settings."""
+    """Return the files next to the weights, such as tokenizer and chat template."""
     names = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template*")
     found = {path for name in (*names, "generation_config.json") for path in folder.glob(name)}
     return sorted(path for path in found if path.is_file())

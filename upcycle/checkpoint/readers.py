@@ -1,4 +1,4 @@
-"""Read the inputs of an upcycling run: a base model, coarse experts, a folder in the training format.
+"""Read the inputs of a run: base model, coarse experts, training format.
 
 Inputs that do not fit are named before any work. This module does not import torch; tensors are read by rows.
 """

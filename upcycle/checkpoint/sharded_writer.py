@@ -1,6 +1,6 @@
-"""Write a source as a checkpoint folder, one shard at a time, or compute what would be written.
+"""Write a source as a checkpoint folder shard by shard, or only compute it.
 
-Readers can rely on three things. A shard exists under its name only when it is complete (written beside it, synced,
+Readers can rely on three things. A shard exists under its name only when it is complete (written next to it, synced,
 renamed); the index follows the last shard; and config.json comes last of all, so a folder that looks like a checkpoint
 is one. A journal of finished shards with their checksums lets an interrupted write continue, also after kill -9. It
 belongs to one layout of files and to the inputs with which it began.
@@ -63,7 +63,10 @@ class Shard:
 
 
 def plan_shards(entries: Mapping[str, Entry], shard_bytes: int) -> list[Shard]:
-    """Assign tensors in order to files of at most `shard_bytes` of weights; a larger tensor gets its own file."""
+    """Assign tensors in order to files of at most `shard_bytes` of weights.
+
+    A larger tensor gets its own file.
+    """
     groups: list[dict[str, Entry]] = []
     filled = 0
     for name, entry in entries.items():
@@ -78,7 +81,10 @@ def plan_shards(entries: Mapping[str, Entry], shard_bytes: int) -> list[Shard]:
 
 
 def checksum(source: TensorSource, shard_bytes: int, progress: Progress) -> dict[str, str]:
-    """Compute the checksum (xxh3) of every file that `write` would make; nothing is written."""
+    """Compute the checksum (xxh3) of every file that `write` would make.
+
+    Nothing is written.
+    """
     sums = {}
     for shard in plan_shards(source.entries, shard_bytes):
         sums[shard.file] = _stream(source, shard, None)
@@ -116,7 +122,9 @@ def write(source: TensorSource, folder: Path, shard_bytes: int, identity: str, p
 
 
 def finish(folder: Path, files: Iterable[Path], documents: Mapping[str, Any]) -> None:
-    """Complete a folder: copy `files`, write the JSON `documents` in order, remove the journal.
+    """Complete a folder: copy `files`, write `documents`, remove the journal.
+
+    The JSON documents are written in order.
 
     The last document marks the folder as complete.
     """
@@ -132,7 +140,7 @@ def finish(folder: Path, files: Iterable[Path], documents: Mapping[str, Any]) ->
 def round_trip(
     source: TensorSource, folder: Path, shard_bytes: int, identity: str, progress: Progress
 ) -> dict[str, str]:
-    """Write every shard, read it back from the disk, compare it number by number and delete it.
+    """Write every shard, read it back, compare every number and delete it.
 
     At most one shard is on the disk at a time. An interrupted call continues after the last finished shard.
 
@@ -245,7 +253,10 @@ def _require_disk(folder: Path, needed: int) -> None:
 
 
 class _Journal:
-    """Finished shards with their checksums, one synced line each; the first line holds the layout and the inputs."""
+    """Finished shards with their checksums, one synced line each.
+
+    The first line holds the layout and the inputs.
+    """
 
     def __init__(self, path: Path, done: dict[str, str]) -> None:
         self._path, self.done = path, done

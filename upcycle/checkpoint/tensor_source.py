@@ -81,7 +81,9 @@ def chunks(source: TensorSource, name: str) -> Iterator[Array]:
 
 
 class SafetensorsFolder:
-    """A checkpoint's weights on disk, read by position, so that only the rows asked for are in memory.
+    """A checkpoint's weights on disk, read by position.
+
+    Only the rows asked for are in memory.
 
     Opening checks every file's header against its length and against the index. A file that is missing, short, corrupt
     or listed wrongly raises a `UserError` that names it.
@@ -156,7 +158,10 @@ class SafetensorsFolder:
 
 
 def _read_header(file: Path) -> dict[str, tuple[Entry, int]]:
-    """Read the tensors of a safetensors file and their absolute offsets, and check the length of the file."""
+    """Read the tensors of a safetensors file and their absolute offsets.
+
+    The length of the file is checked.
+    """
     try:
         length = file.stat().st_size
         with file.open("rb") as handle:

@@ -62,7 +62,10 @@ def _fill(target: torch.Tensor, source: TensorSource, name: str, first: int) -> 
 
 
 def as_tensor(values: Array, dtype: str) -> torch.Tensor:
-    """Return rows of a source as a torch tensor of the same type, which is one of BF16, F16 and F32."""
+    """Return rows of a source as a torch tensor of the same type.
+
+    The type is one of BF16, F16 and F32.
+    """
     values = np.ascontiguousarray(values)
     if not values.flags.writeable:
         values = values.copy()

@@ -1,4 +1,6 @@
-"""Verify that an exported checkpoint is the trained model, and still of the paper's form after later training.
+"""Verify that an export is the trained model, and still of the paper's form.
+
+It must keep the form after later training.
 
 Each check has a result and a bound:
 
@@ -39,7 +41,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Check:
-    """Result of one check: what was compared, whether it holds, the measured value and its bound."""
+    """Result of one check: what was compared, whether it holds, value and bound."""
 
     name: str
     ok: bool

@@ -1,4 +1,6 @@
-"""Compare vLLM with transformers on an exported checkpoint: greedy tokens and their log-probabilities.
+"""Compare vLLM with transformers on an export.
+
+Both must give equal greedy tokens and log-probabilities.
 
 `compare` starts this module in a process of its own with a time limit, so that an engine that hangs or runs out of
 memory is one failed check. transformers then scores vLLM's own tokens, with one model in memory at a time.
@@ -19,7 +21,6 @@ from upcycle.checkpoint.verify import SEED, Check
 PROMPTS, PROMPT_TOKENS, TOKENS = 8, 24, 16
 BOUNDS = {"float32": 1e-4, "bfloat16": 0.1}  # largest |difference| of a chosen token's log-probability, in nats
 MARK = "VLLM-TOKENS "
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def prompts(vocabulary: int) -> list[list[int]]:
@@ -30,7 +31,9 @@ def prompts(vocabulary: int) -> list[list[int]]:
 
 
 def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[str, str]) -> Check:
-    """Run the check `vllm`; where vLLM is not installed, the result says that it was left out.
+    """Run the check `vllm`.
+
+    Where vLLM is not installed, the result says that it was left out.
 
     Args:
         checkpoint: Folder of the exported checkpoint.
@@ -41,18 +44,14 @@ def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[s
     bound = f"{BOUNDS[dtype]:g} nat in {dtype}"
     if find_spec("vllm") is None:
         return Check("vllm", True, "left out: vllm is not installed", bound)
-    # -P and PYTHONPATH: a folder `upcycle` in the current directory must not hide this package.
-    command = [sys.executable, "-P", "-m", "upcycle.checkpoint.verify_vllm", str(checkpoint.absolute()), dtype]
-    paths = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    settings = {
-        **os.environ,
-        **environment,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "HF_HUB_OFFLINE": "1",
-    }
+    settings = {**os.environ, **environment, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen(
-        command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        worker_command(checkpoint, dtype),
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         output, errors = process.communicate(timeout=seconds)
@@ -66,6 +65,15 @@ def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[s
         cause = causes[-1].strip()[-300:] if causes else "no error message"
         return Check("vllm", False, f"the engine failed with exit code {process.returncode}: {cause}", bound)
     return _scored(checkpoint, dtype, json.loads(lines[-1].removeprefix(MARK)), bound)
+
+
+def worker_command(checkpoint: Path, dtype: str) -> list[str]:
+    """Return the command line of the process that runs vLLM.
+
+    A folder `upcycle` in the current directory is ignored.
+    """
+    module = ["innovator_rl._sibling_packages", "upcycle.checkpoint.verify_vllm"]
+    return [sys.executable, "-m", *module, str(checkpoint.absolute()), dtype]
 
 
 def _scored(checkpoint: Path, dtype: str, answers: list[Any], bound: str) -> Check:
@@ -91,10 +99,10 @@ def _scored(checkpoint: Path, dtype: str, answers: list[Any], bound: str) -> Che
 
 def generate(checkpoint: str, dtype: str) -> list[dict[str, Any]]:
     """Generate vLLM's greedy continuation of the prompts, with log-probabilities."""
-    import vllm
+    vocabulary = json.loads((Path(checkpoint) / "config.json").read_text())["vocab_size"]
+    import vllm  # after the checkpoint's own mistakes, because it takes seconds
 
     library: Any = vllm  # its argument types name every literal
-    vocabulary = json.loads((Path(checkpoint) / "config.json").read_text())["vocab_size"]
     engine = library.LLM(checkpoint, dtype=dtype, enforce_eager=True, max_model_len=128, skip_tokenizer_init=True)
     greedy = library.SamplingParams(temperature=0, max_tokens=TOKENS, logprobs=1, ignore_eos=True, detokenize=False)
     results = engine.generate([{"prompt_token_ids": p} for p in prompts(vocabulary)], greedy, use_tqdm=False)

@@ -1,4 +1,4 @@
-"""Describe the limits of vLLM's Qwen2-MoE class: sizes it cannot take, and the parallelism it allows.
+"""Describe vLLM's limits for Qwen2-MoE: possible sizes and parallelism.
 
 As of vLLM 0.28, attention takes head_dim = hidden_size / heads, a tensor-parallel degree must divide the heads and the
 experts' width (key-value heads are repeated when the degree is a multiple of theirs), and the CPU's expert kernel works

@@ -23,7 +23,10 @@ RENAMED_KEYS = {
 
 
 def current_key(key: str) -> str:
-    """Return today's name of a dotted key; keys that were not renamed stay as they are."""
+    """Return today's name of a dotted key.
+
+    Keys that were not renamed stay as they are.
+    """
     whole = RENAMED_KEYS.get(key)
     if whole is not None:
         return whole
@@ -52,6 +55,16 @@ def current_overrides(overrides: Sequence[str]) -> list[str]:
     """Return `key=value` arguments with today's keys."""
     pairs = (word.partition("=") for word in overrides)
     return [current_key(key.strip()) + equals + value for key, equals, value in pairs]
+
+
+def renamed_keys(document: Mapping[str, Any], overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the old and the new name of every key of the previous release in use."""
+    keys = [str(key) for key in document]
+    keys += [f"{key}.{inner}" for key, value in document.items() if isinstance(value, Mapping) for inner in value]
+    keys += [word.partition("=")[0].strip() for word in overrides]
+    return [
+        (old, new) for old, new in RENAMED_KEYS.items() if any(key == old or key.startswith(f"{old}.") for key in keys)
+    ]
 
 
 def current_stage(stage: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Base class and number types of every configuration section, shared with the run configuration."""
+"""Define the base class and number types of every configuration section.
+
+They are shared with the run configuration.
+"""
 
 from innovator_rl.config.schema import Names, PositiveFloat, PositiveInt, Section
 

@@ -1,6 +1,6 @@
 """Define the configuration of an upcycling run, with one default for each setting.
 
-The defaults are the paper's shape (arXiv 2507.18671): every feed-forward network becomes a shared expert beside
+The defaults are the paper's shape (arXiv 2507.18671): every feed-forward network becomes a shared expert next to
 disciplines x 8 experts of one eighth its width, 8 of them active, top-k before softmax. `load` reads a YAML file and
 `key=value` arguments and reports every mistake in one line with the key, the value and the accepted values.
 """
@@ -39,7 +39,7 @@ class MixtureConfig(Section):
     split: PositiveInt = Field(
         default=8, description="m: each coarse expert is cut into this many finer ones (equation 2)."
     )
-    top_k: PositiveInt = Field(default=8, description="Experts that answer a token, beside the shared one.")
+    top_k: PositiveInt = Field(default=8, description="Experts that answer a token, in addition to the shared one.")
     form: Form = Field(
         default="zero_down",
         description="How a coarse expert joins the original network: literal (the paper's sum of two copies), "
@@ -129,7 +129,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> UpcycleConfig:
 
 
 def read_document(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a YAML file and lay `key=value` overrides over it, without checking it against the schema.
+    """Read a YAML file and lay `key=value` overrides over it, unchecked.
 
     Keys of the previous release are returned under today's names.
     """

@@ -1,4 +1,4 @@
-"""Define the settings of the training stages: data, budgets, learning rates, losses and the trainer.
+"""Define the training stages' settings: data, budgets, rates, losses, trainer.
 
 Defaults are those of the full-size run; batch, token and sequence sizes are per optimizer step over all ranks, so a
 configuration means the same on one rank and on a thousand.

@@ -60,7 +60,9 @@ def documents(sources: Iterable[TextSource], discipline: str, base: Path | None 
 
 
 def require_files(sources: Sequence[TextSource], discipline: str, base: Path | None = None) -> None:
-    """Check that a discipline has sources and that every pattern matches a file; no file is read.
+    """Check that a discipline has sources and that every pattern matches a file.
+
+    No file is read.
 
     Raises:
         UserError: If it has none.
@@ -139,7 +141,10 @@ def _rows(content: str, name: str, path: Path, discipline: str) -> Iterator[dict
 
 
 def _with_selfies(row: dict[str, Any], column: str) -> dict[str, Any] | None:
-    """Return the row with the molecule of `column` (SMILES) as `SELFIES`; None if it has no SELFIES."""
+    """Return the row with the molecule of `column` (SMILES) as `SELFIES`.
+
+    None if it has no SELFIES.
+    """
     import selfies
 
     try:

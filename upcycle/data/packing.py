@@ -1,4 +1,4 @@
-"""Tokenize text into files, pack it into sequences, and schedule which sequences make which batch.
+"""Tokenize text into files, pack it into sequences and schedule the batches.
 
 The text of a discipline and split is tokenized once into two arrays on disk: the tokens of all its documents end to
 end, each document closed by the end token, and each token's position in its document. A sequence is a window of them;
@@ -150,7 +150,7 @@ class BatchSchedule:
         self._order: dict[tuple[int, int], np.ndarray] = {}
 
     def picks(self, step: int) -> list[tuple[str, int]]:
-        """Return (discipline, index) of every sequence in the global batch of step 0, 1, ..."""
+        """Return (discipline, index) of every sequence of the global batches in order."""
         slots = range(step * self._batch, (step + 1) * self._batch)
         return [self._pick(int(self._domain[slot]), int(self._rank[slot])) for slot in slots]
 
@@ -165,7 +165,10 @@ class BatchSchedule:
 
 
 def even_shares(disciplines: Sequence[str], general: float) -> dict[str, float]:
-    """Return equal shares of the disciplines besides the share `general` of general text."""
+    """Return equal shares of the disciplines next to the share `general`.
+
+    That share is of general text.
+    """
     shares = {name: (1 - general) / len(disciplines) for name in disciplines}
     return {**shares, GENERAL: general} if general else shares
 

@@ -1,8 +1,8 @@
-"""Describe a model's architecture: its shape in one of three kinds, and every tensor it has.
+"""Describe a model's architecture, its shape in one of three kinds and tensors.
 
 - `dense`: the base model itself.
-- `induced`: beside every frozen feed-forward network (`shared_expert`) one trained coarse copy (`expert`).
-- `mixture`: beside every `shared_expert` a router (`gate`) and the fine experts as fused 3-D tensors (`experts`).
+- `induced`: next to every frozen feed-forward network (`shared_expert`) one trained coarse copy (`expert`).
+- `mixture`: next to every `shared_expert` a router (`gate`) and the fine experts as fused 3-D tensors (`experts`).
 
 The training format is a folder of safetensors with these tensors and the model's `ModelSpec` as `upcycle.json`. It has
 no `config.json`, so that no library takes an unfinished mixture for a dense model. This module does not import torch,
@@ -38,7 +38,7 @@ class ModelSpec:
         kind: Dense, induced or mixture.
         disciplines: The disciplines in the order of their experts.
         split: Fine experts per discipline, m.
-        top_k: Experts per token, beside the shared one.
+        top_k: Experts per token, in addition to the shared one.
         gating: How gates follow from the router's logits.
         routed_scale: Factor on the sum of the chosen experts.
         null_experts: Experts whose weights are zero.
@@ -95,7 +95,7 @@ class ModelSpec:
 
     @property
     def intermediate(self) -> int:
-        """Width of the base model's feed-forward network, of the shared expert and of a coarse expert."""
+        """Width of the dense feed-forward network, shared expert and coarse expert."""
         return int(self.base_config["intermediate_size"])
 
     @property
@@ -120,7 +120,10 @@ class ModelSpec:
 
     @property
     def tied(self) -> bool:
-        """Whether the head shares the embedding's weight; both families' default is untied."""
+        """Whether the head shares the embedding's weight.
+
+        Both families' default is untied.
+        """
         return bool(self.base_config.get("tie_word_embeddings", False))
 
     @property
@@ -135,7 +138,10 @@ class ModelSpec:
 
     @property
     def experts(self) -> int:
-        """Number of fine experts with weights, E; expert `d * split + j` is slice j of discipline d."""
+        """Number of fine experts with weights, E.
+
+        Expert `d * split + j` is slice j of discipline d.
+        """
         return len(self.disciplines) * self.split
 
     @property
@@ -145,7 +151,10 @@ class ModelSpec:
 
     @property
     def shared_weight(self) -> float:
-        """Factor on the shared expert's output: 1, or 1/2 where stage 1 took the mean of both networks."""
+        """Factor on the shared expert's output.
+
+        It is 1, or 1/2 where stage 1 took the mean of both networks.
+        """
         return FORM_WEIGHT[self.form]
 
     @property
@@ -167,7 +176,9 @@ class ModelSpec:
 
     @classmethod
     def load(cls, folder: Path) -> "ModelSpec":
-        """Load the spec of a folder in the training format, of this release or the previous one.
+        """Load the spec of a folder in the training format.
+
+        The folder is of this release or the previous one.
 
         Raises:
             UserError: If the folder has no readable spec.
@@ -222,7 +233,10 @@ def _divisors(number: int) -> list[int]:
 
 
 def tensor_shapes(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield name and shape of every tensor in the training format, in file order; a tied head is not stored."""
+    """Yield name and shape of every tensor in the training format, in file order.
+
+    A tied head is not stored.
+    """
     h, v = spec.hidden, spec.vocabulary
     yield "model.embed_tokens.weight", (v, h)
     for layer in range(spec.layers):
@@ -261,12 +275,12 @@ def _attention_shapes(spec: ModelSpec, root: str) -> Iterator[tuple[str, tuple[i
     yield f"{root}.self_attn.o_proj.weight", (h, q)
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
+def read_json(path: Path, fix: str) -> dict[str, Any]:
     """Read a JSON object from a file.
 
     Args:
         path: The file.
-        remedy: What the message advises if the file cannot be used.
+        fix: What the message advises if the file cannot be used.
 
     Raises:
         UserError: If the file is missing or holds no JSON object.
@@ -274,16 +288,19 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {remedy}") from None
+        raise UserError(f"{path}: no such file; {fix}") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error}); {remedy}") from None
+        raise UserError(f"{path}: cannot be read as JSON ({error}); {fix}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no JSON object; {remedy}")
+        raise UserError(f"{path}: holds no JSON object; {fix}")
     return content
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically: to a temporary file beside it, flushed to the disk, then renamed."""
+    """Write JSON atomically.
+
+    It goes to a temporary file next to it, is flushed to the disk, and then renamed.
+    """
     beside = path.with_name(path.name + ".tmp")
     with beside.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)

@@ -70,7 +70,10 @@ class InnovatorForCausalLM(nn.Module):
                 layer.mlp.expert.requires_grad_(True)
 
     def _materialize(self, config: Any) -> None:
-        """Allocate what transformers built on the meta device; the rotary table is computed, not loaded."""
+        """Allocate what transformers built on the meta device.
+
+        The rotary table is computed, not loaded.
+        """
         device = torch.get_default_device()
         for module in self.model.modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -79,7 +82,10 @@ class InnovatorForCausalLM(nn.Module):
         self.model.rotary_emb = type(self.model.rotary_emb)(config=config)
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> "InnovatorForCausalLM":
-        """Move to a device without copying, compute the tables and tie the head again; see `nn.Module.to_empty`."""
+        """Move to a device without copying, compute the tables and tie the head again.
+
+        See `nn.Module.to_empty`.
+        """
         super().to_empty(device=device, recurse=recurse)
         self.model.rotary_emb = type(self.model.rotary_emb)(config=self.model.config).to(device)
         if self.spec.kind == "mixture":
@@ -96,7 +102,7 @@ class InnovatorForCausalLM(nn.Module):
         return [layer.mlp for layer in self.model.layers if isinstance(layer.mlp, MixtureBlock)]
 
     def set_checkpointing(self, on: bool) -> None:
-        """Switch the recomputation of every layer's activations in the backward pass on or off."""
+        """Switch activation recomputation in the backward pass on or off."""
         if on:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         else:

@@ -1,4 +1,4 @@
-"""Define the feed-forward blocks of training: induced (equation 1) and mixture (equation 4).
+"""Define the feed-forward blocks: induced (equation 1), mixture (equation 4).
 
 The shared expert has no gate, the router takes the top k logits and then the softmax, and the fine experts are two
 fused 3-D tensors, multiplied by one grouped GEMM where the type and the widths allow and expert by expert elsewhere.
@@ -45,7 +45,7 @@ class SwiGLU(nn.Module):
 
 
 class InducedBlock(nn.Module):
-    """Sum (or mean) of the frozen original network and the trained coarse expert (equation 1)."""
+    """Sum or mean of the frozen network and the coarse expert (equation 1)."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class InducedBlock(nn.Module):
 
 
 class Router(nn.Module):
-    """Linear router from tokens to slots, with the name and weight of a Qwen2-MoE layer's router."""
+    """Linear router from tokens to slots, named as in a Qwen2-MoE layer."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -86,7 +86,10 @@ class Router(nn.Module):
 
 
 class FineExperts(nn.Module):
-    """All fine experts of a layer as `gate_up_proj` (E, 2F, H), gate rows first, and `down_proj` (E, H, F)."""
+    """All fine experts of a layer, fused into two parameters.
+
+    `gate_up_proj` is (E, 2F, H) with the gate rows first, `down_proj` is (E, H, F).
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -132,7 +135,9 @@ class FineExperts(nn.Module):
 
 
 class MixtureBlock(nn.Module):
-    """Mixture block: shared expert + routed_scale x sum of gate x fine expert (equation 4).
+    """Mixture block of the shared expert and fine experts (equation 4).
+
+    Its output is shared expert + routed_scale x sum of gate x fine expert.
 
     Attributes:
         routing: Decision of the last forward pass.

@@ -1,4 +1,4 @@
-"""Count the floating-point operations of a stage and the share of the hardware's peak they use.
+"""Count a stage's floating-point operations and the share of peak they use.
 
 A product of (a, b) by (b, c) is 2abc operations. The forward pass takes 2 per weight that multiplies a token, plus
 attention's two products over half the sequence (causal). The backward pass takes as much again for the gradient of the
@@ -46,7 +46,10 @@ class WeightCounts:
 
 
 def active_weights(spec: ModelSpec) -> WeightCounts:
-    """Count the weights that multiply one token; an embedding is looked up and multiplies nothing."""
+    """Count the weights that multiply one token.
+
+    An embedding is looked up and multiplies nothing.
+    """
     h, layers = spec.hidden, spec.layers
     attention = 2 * h * (spec.heads + spec.kv_heads) * spec.head_dim
     swiglu = 3 * h * spec.intermediate
@@ -82,7 +85,9 @@ def flops_per_token(spec: ModelSpec, stage: Stage, sequence_length: int) -> Flop
 
 
 def utilization(flops: Flops, tokens_per_second: float, peak_flops: float) -> float:
-    """Return the model FLOPs utilization (MFU): training operations as a share of the hardware's peak.
+    """Return the model FLOPs utilization (MFU).
+
+    It is the training operations as a share of the hardware's peak.
 
     Args:
         flops: Operations per token.

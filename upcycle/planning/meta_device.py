@@ -1,4 +1,6 @@
-"""Build the training model without memory, on the meta device, and let FSDP2 shard it over ranks that do not exist.
+"""Build the training model without memory, on the meta device.
+
+FSDP2 shards it over ranks that do not exist.
 
 `plan` counts from shapes. This module asks torch itself how many parameters rank 0 would hold, padding of uneven shards
 included.
@@ -19,7 +21,7 @@ from upcycle.model.modeling import InnovatorForCausalLM
 
 @contextmanager
 def fake_process_group(count: int) -> Iterator[None]:
-    """Open a process group of `count` ranks in which only this process, rank 0, exists."""
+    """Open a process group of `count` ranks of which only this one, 0, exists."""
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
     assert not dist.is_initialized(), "a process group is already running"
@@ -31,7 +33,10 @@ def fake_process_group(count: int) -> Iterator[None]:
 
 
 def local_parameters(spec: ModelSpec, gpus: int) -> tuple[int, int]:
-    """Count the parameters of the whole model and those that rank 0 of `gpus` holds, as FSDP2 shards them."""
+    """Count the parameters of the model and of rank 0 of `gpus`.
+
+    FSDP2 decides what rank 0 holds.
+    """
     with torch.device("meta"):
         model = InnovatorForCausalLM(spec)
     whole = sum(parameter.numel() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""Count what an upcycling run needs: parameters, tensors, files, operations and memory per GPU.
+"""Count what a run needs: parameters, tensors, files, operations and memory.
 
 Everything follows from the base model's config.json and the configuration in well under a second; nothing is loaded.
 The memory estimate describes FSDP2 as the trainer uses it: float32 parameters, gradients and AdamW moments sharded over

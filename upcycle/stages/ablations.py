@@ -1,6 +1,8 @@
-"""Run ablations: one file names the variants, one command trains them all on the same token budget.
+"""Run ablations.
 
-    base: tiny.yaml                 # an upcycling configuration, beside this file
+One file names the variants, and one command trains them all on the same token budget.
+
+    base: tiny.yaml                 # an upcycling configuration, next to this file
     variants:
       innovator: {}
       coarse-2: {groups: 2, settings: {mixture.split: 2, mixture.top_k: 2}}
@@ -75,7 +77,7 @@ class AblationVariant(Section):
 class AblationConfig(Section):
     """Contents of a file of variants."""
 
-    base: str = Field(min_length=1, description="Upcycling configuration that the variants change, beside this file.")
+    base: str = Field(min_length=1, description="Upcycling configuration that the variants change, next to this file.")
     variants: dict[str, AblationVariant] = Field(min_length=1, description="Variants by name.")
 
 
@@ -111,7 +113,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> AblationPlan:
 def _configuration(
     base: UpcycleConfig, plain: dict[str, Any], name: str, variant: AblationVariant, origin: str
 ) -> UpcycleConfig:
-    """Return the base with the variant's settings, experts and split of the token budget."""
+    """Return the base with a variant's settings, experts and token budget."""
     changes = [f"{key}={value}" for key, value in variant.settings.items()]
     document = apply_overrides(plain, current_overrides(changes))
     groups = grouped(base, variant, f"{origin}: variants.{name}")
@@ -239,7 +241,10 @@ def _coarse(
 
 
 def _measure(plan: AblationPlan, name: str) -> dict[str, float]:
-    """Measure a variant on the held-out text of the base's disciplines, or read what was measured before."""
+    """Measure a variant on the held-out text of the base's disciplines.
+
+    What was measured before is read.
+    """
     config = plan.configs[name]
     kept = artifacts(config) / "ablation.json"
     if kept.is_file():
@@ -257,7 +262,10 @@ def _measure(plan: AblationPlan, name: str) -> dict[str, float]:
 
 
 def table(plan: AblationPlan) -> str:
-    """Return a Markdown table with the losses of every variant, the base model and the dense baseline."""
+    """Return a Markdown table with the losses of all variants and baselines.
+
+    The baselines are the base model and the dense baseline.
+    """
     lines = [
         "| variant | width of an expert | experts | active | million weights | general | science | routed right | dead |",
         "|---|" + "---:|" * 8,

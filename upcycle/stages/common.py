@@ -1,4 +1,6 @@
-"""Prepare and run one training stage: ranks, base model, token files, folders and the trainer.
+"""Prepare and run one training stage.
+
+Ranks, base model, token files, folders and the trainer are prepared.
 
     runs/NAME/             results: data/, experts/DISCIPLINE/, split/, route/, integrate/, dense/, export/
     runs/NAME.STAGE/       run directory of a training stage: run.json, metrics.jsonl, checkpoints/
@@ -88,7 +90,10 @@ class StageContext:
         return tuple(self.config.disciplines)
 
     def shares(self, stage: TrainRouterConfig | TrainJointConfig | TrainDenseConfig) -> dict[str, float]:
-        """Return the share of each text in a stage's batches; the disciplines' shares are equal."""
+        """Return the share of each text in a stage's batches.
+
+        The disciplines' shares are equal.
+        """
         return even_shares(self.disciplines, stage.general_share if self.config.general else 0.0)
 
 
@@ -115,7 +120,7 @@ def build(context: StageContext, kind: Kind, source: TensorSource, trains: Calla
 
 
 def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[StageContext], Trainer]) -> Path:
-    """Train a stage whose result is a whole model, unless the result is already complete.
+    """Train a stage whose result is a whole model, unless it is complete.
 
     Returns:
         The stage's folder of weights in the training format.
@@ -131,7 +136,7 @@ def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[Sta
 
 
 def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
-    """Write a model in the training format, with the base model's tokenizer beside it."""
+    """Write a model in the training format, next to the base model's tokenizer."""
     names = [name for name, _ in tensor_shapes(model.spec)]
     tokenizer = [context.base_model / name for name in TOKENIZER_FILES]
 
@@ -153,13 +158,15 @@ def stage_folder(config: UpcycleConfig, stage: Stage) -> Path:
 
 
 def stage_run(config: UpcycleConfig, stage: Stage, discipline: str = "") -> Path:
-    """Return the run directory of a stage, runs/NAME.STAGE or runs/NAME.STAGE-DISCIPLINE."""
+    """Return a stage's run directory, runs/NAME.STAGE[-DISCIPLINE]."""
     suffix = f"-{discipline}" if discipline else ""
     return resolve_runs_dir(config.runs_dir) / f"{config.name}.{STAGE_FOLDERS[stage]}{suffix}"
 
 
 def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
-    """Return the sources of every discipline and of general text, after checking that their files exist.
+    """Return the sources of all disciplines and general text.
+
+    Their files are checked to exist.
 
     Raises:
         UserError: For a text without files, or a discipline with the name of general text.
@@ -173,7 +180,7 @@ def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
 
 
 def prepare(config: UpcycleConfig) -> StageContext:
-    """Join the ranks, find the base model and tokenize the text that is not yet tokenized.
+    """Join the ranks, find the base model and tokenize new text.
 
     Raises:
         UserError: For a base model, tokenizer or source that cannot be used.
@@ -262,7 +269,10 @@ def make_trainer(
 def evaluation(
     context: StageContext, model: Any, names: Iterable[str] | None = None, route: Literal["router", "oracle"] = "router"
 ) -> Callable[[], dict[str, float]]:
-    """Return a function that computes the held-out metrics of `model` on `names` (by default all texts)."""
+    """Return a function that computes held-out metrics of `model` on `names`.
+
+    By default it covers all disciplines and general text.
+    """
     ids = {name: number for name, number in context.ids.items() if names is None or name in names}
     return partial(
         evaluate, model, context.held_out, ids, context.distributed,
@@ -271,7 +281,7 @@ def evaluation(
 
 
 def sizes(context: StageContext, stage: StageConfig) -> tuple[int, int, int]:
-    """Return the sequences of a batch, the sequences of a slice of it, and the steps of a stage.
+    """Return the sequences of a batch and of a slice, and the steps of a stage.
 
     Raises:
         UserError: If a rank would have no sequence of some slice.
@@ -290,7 +300,7 @@ def sizes(context: StageContext, stage: StageConfig) -> tuple[int, int, int]:
 
 
 def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDir) -> None:
-    """Write config.yaml, or refuse to resume checkpoints that were trained with other settings."""
+    """Write config.yaml, or refuse to resume with other settings."""
     whole = context.config.model_dump(mode="json")
     affects = {key: whole[key] for key in AFFECTS_RESULT} | {"stage": stage.model_dump(mode="json")}
     if context.distributed.is_main:

@@ -1,4 +1,7 @@
-"""Dense baseline: train the base model itself on as many tokens of the same texts, without upcycling."""
+"""Train the dense baseline, the base model itself without upcycling.
+
+It trains on as many tokens of the same text.
+"""
 
 from __future__ import annotations
 

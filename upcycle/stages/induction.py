@@ -1,4 +1,6 @@
-"""Stage 1, expert induction: train one coarse expert per discipline beside the frozen base model (equation 1).
+"""Run stage 1, expert induction (equation 1).
+
+One coarse expert per discipline is trained next to the frozen base model.
 
 Each expert sees the text of its own discipline only. The experts are independent: train them one after the other, each
 on several ranks, or as parallel jobs.

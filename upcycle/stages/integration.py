@@ -1,4 +1,7 @@
-"""Stage 4, generalist-scientist integration: train the mixture on general and scientific text (equation 4)."""
+"""Run stage 4, generalist-scientist integration (equation 4).
+
+The mixture is trained on general and scientific text.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ TRAINED = {  # parts of the parameter names that learn
 
 
 def train_joint(config: UpcycleConfig) -> Path:
-    """Train runs/NAME/route on all texts and return the folder runs/NAME/integrate."""
+    """Train runs/NAME/route on all text and return the folder runs/NAME/integrate."""
     return train_once(config, "train_joint", build_trainer)
 
 

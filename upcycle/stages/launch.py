@@ -21,7 +21,9 @@ ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
 def on_ranks(ranks: int, arguments: Sequence[str]) -> None:
-    """Run `innovator ARGUMENTS` on `ranks` processes of this machine and wait for all of them.
+    """Run `innovator ARGUMENTS` on `ranks` processes of this machine.
+
+    Returns when all have ended.
 
     Raises:
         WorkerError: With the cause of the first rank that failed; the other ranks are ended.

@@ -1,4 +1,7 @@
-"""Run all stages in order. Complete stages are skipped, so the same command continues an interrupted run."""
+"""Run all stages in order.
+
+Complete stages are skipped, so the same command continues an interrupted run.
+"""
 
 from __future__ import annotations
 

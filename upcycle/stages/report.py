@@ -1,4 +1,4 @@
-"""Compare the stages of a run: held-out loss, routing, and the general ability that is left.
+"""Compare a run's stages: held-out loss, routing, general ability.
 
 `table` has one row per stage and `plot` one panel per stage. Nothing is evaluated here: every stage measured itself
 before its first and after its last step, and the report reads those metrics from the run directories.
@@ -19,7 +19,7 @@ from upcycle.data.packing import GENERAL
 from upcycle.stages.common import stage_run
 
 LOSS = "val/loss/"
-RENAMED_METRICS = {"val/router/specialisation": "val/router/specialization"}
+RENAMED_METRICS = {"val/router/specialisation": "val/router/specialization"}  # codespell:ignore specialisation
 """Metrics of runs that earlier releases recorded, and their names today."""
 PANELS_ABREAST = 4
 ROUTER = {
@@ -34,7 +34,10 @@ ROUTER = {
 
 @dataclass(frozen=True)
 class MeasuredStage:
-    """A stage's held-out metrics, by their names in metrics.jsonl, and the training tokens up to its end."""
+    """A stage's held-out metrics and the training tokens up to its end.
+
+    The metrics have their names in metrics.jsonl.
+    """
 
     stage: str
     tokens: int
@@ -130,7 +133,10 @@ def plot(config: UpcycleConfig, path: Path) -> None:
 
 
 def _ends(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the held-out metrics before the first and after the last step; empty where there are none."""
+    """Return the held-out metrics before the first and after the last step.
+
+    Empty where there are none.
+    """
     lines = [_current_names(line) for line in read_metrics(run / "metrics.jsonl")]
     measured = [line for line in lines if any(key.startswith(LOSS) for key in line)]
     if not measured:

@@ -1,4 +1,6 @@
-"""Stage 3, science-aware routing: train the router alone with everything else frozen (equation 3).
+"""Run stage 3, science-aware routing (equation 3).
+
+The router alone is trained, with everything else frozen.
 
 Every token carries the discipline of its text, and each slot answers one yes-or-no question about it. General text
 belongs to no discipline. Where the mixture has null experts, their slots are the answer for it, so the router learns to
@@ -46,7 +48,10 @@ def build_trainer(context: StageContext) -> Trainer:
 
 
 def _initialize(context: StageContext, trainer: Trainer, log: Log) -> None:
-    """Initialize the router in closed form, from text that the training steps do not use."""
+    """Initialize the router in closed form.
+
+    Its text is not used by the training steps.
+    """
     stage = context.config.train_router
     started = reported = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Save and load a stage's checkpoints: trained parameters and AdamW moments, by shard.
+"""Save and load checkpoints: trained parameters and AdamW moments, by shard.
 
 A checkpoint is written into a hidden folder and renamed when every rank has written, so the last complete one survives
 a kill at any time. Frozen weights are not saved, because they come from the stage's input. Any number of ranks can read

@@ -36,7 +36,10 @@ class ShardedModelSource:
         self._name, self._whole = "", StateDictSource({})
 
     def rows(self, name: str, start: int, stop: int) -> Array:
-        """Return rows of a tensor, (stop - start, width); the first call for a tensor gathers it."""
+        """Return rows of a tensor, (stop - start, width).
+
+        The first call for a tensor gathers it.
+        """
         if name != self._name:
             self._name, self._whole = name, StateDictSource({name: self.gather(name)})
         return self._whole.rows(name, start, stop)
@@ -50,7 +53,9 @@ class ShardedModelSource:
 def save_folder(
     model: nn.Module, names: list[str], folder: Path, distributed: DistributedContext, complete: Callable[[Path], None]
 ) -> None:
-    """Write tensors of a sharded model as safetensors; the folder appears only when it is complete.
+    """Write tensors of a sharded model as safetensors.
+
+    The folder appears only when it is complete.
 
     Args:
         model: The model; all ranks call this together.

@@ -1,4 +1,4 @@
-"""Measure held-out loss per discipline and on general text, and the router's choices on it."""
+"""Measure held-out loss per discipline and on general text, and routing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def evaluate(
     at_once: int = 4,
     route: Literal["router", "oracle"] = "router",
 ) -> dict[str, float]:
-    """Measure a model on held-out sequences; all ranks call this together and return the same metrics.
+    """Measure a model on held-out sequences.
+
+    All ranks call this together and return the same metrics.
 
     Args:
         model: The model, sharded or not.
@@ -72,7 +74,10 @@ def evaluate(
 
 
 def spread(size: int, wanted: int) -> list[int]:
-    """Return `wanted` places spread evenly over range(size); all places if there are fewer."""
+    """Return `wanted` places spread evenly over range(size).
+
+    All places if there are fewer.
+    """
     count = min(size, wanted)
     return [place * size // count for place in range(count)]
 
@@ -92,7 +97,7 @@ def _part(
 
 
 def _tables(routing: list[Any], batch: Batch, disciplines: int) -> torch.Tensor:
-    labelled = (batch.labels != NO_LABEL).flatten()
-    discipline = batch.discipline[:, None].expand_as(batch.tokens).flatten()[labelled]
+    labeled = (batch.labels != NO_LABEL).flatten()
+    discipline = batch.discipline[:, None].expand_as(batch.tokens).flatten()[labeled]
     slots = routing[0].logits.shape[1]
-    return torch.stack([count_choices(r.selected[labelled], discipline, disciplines, slots) for r in routing])
+    return torch.stack([count_choices(r.selected[labeled], discipline, disciplines, slots) for r in routing])

@@ -1,4 +1,6 @@
-"""Compute the stages' losses as sums that add up over ranks and slices to the loss of the global batch.
+"""Compute the losses as sums over ranks and slices.
+
+They add up to the loss of the global batch.
 
 Every term is divided by a count of the global batch, never of the rank's part, so one rank and many compute the same
 loss and gradient. This includes load balance, where the fraction of tokens per expert (f) must be global before it is
@@ -67,7 +69,7 @@ def expert_targets(discipline: torch.Tensor, slots: int, disciplines: int, split
 
 
 def classification_sum(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Compute binary cross-entropy, averaged over slots and summed over tokens (equation 3).
+    """Compute binary cross-entropy, mean over slots, sum over tokens (equation 3).
 
     Args:
         logits: (T, S) router logits.
@@ -80,7 +82,10 @@ def classification_sum(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
 
 
 def z_sum(logits: torch.Tensor) -> torch.Tensor:
-    """Sum the squared log-sum-exp of router logits (T, S) over tokens (ST-MoE, equation 5)."""
+    """Sum the squared log-sum-exp of router logits (T, S) over tokens.
+
+    ST-MoE, equation 5.
+    """
     return logits.logsumexp(1).square().sum()
 
 
@@ -103,7 +108,9 @@ def balance_terms(logits: torch.Tensor, selected: torch.Tensor, experts: int) ->
 
 
 def balance_loss(counts: torch.Tensor, probability: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Compute this rank's share of the load-balance loss, E x sum(f x P) (Switch Transformer, equation 4).
+    """Compute this rank's share of the load-balance loss, E x sum(f x P).
+
+    Switch Transformer, equation 4.
 
     Args:
         counts: (L, E) tokens per expert, over all ranks; no gradient flows through it.

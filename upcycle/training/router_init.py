@@ -1,4 +1,4 @@
-"""Initialize the router in closed form, by ridge regression from hidden states to disciplines.
+"""Initialize the router by ridge regression from hidden states to disciplines.
 
 Equation 3 asks every expert whether a token belongs to its discipline. For a linear router, ridge regression answers
 that from one forward pass over a few thousand tokens, each sent to the experts of its own discipline. With X (T, H) the
@@ -33,7 +33,9 @@ LOGIT = 4.0  # margin of a token's own discipline over another at a perfect fit
 def init_router(
     model: Any, slices: Iterable[Batch], general: Literal["null", "none", "skip"], progress: Callable[[int], None]
 ) -> None:
-    """Initialize the routers of a mixture from labeled text; all ranks call this together.
+    """Initialize the routers of a mixture from labeled text.
+
+    All ranks call this together.
 
     Args:
         model: The mixture, sharded or not.
@@ -84,13 +86,16 @@ def init_router(
 
 def _solve(gram: torch.Tensor, product: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     """Solve for the column (H,) of every class, (H, D + 1)."""
-    centred = product - torch.outer(product.sum(1), counts / counts.sum().clamp(min=1))
+    centered = product - torch.outer(product.sum(1), counts / counts.sum().clamp(min=1))
     ridge = RIDGE * gram.diagonal().mean().clamp(min=1e-30)
-    return LOGIT * torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), centred)
+    return LOGIT * torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), centered)
 
 
 def _rows(columns: torch.Tensor, spec: Any, null: bool) -> torch.Tensor:
-    """Return (slots, H): each discipline's column for its experts; that of general text, or zeros, for null experts."""
+    """Return (slots, H): each discipline's column for its experts.
+
+    That of general text, or zeros, for null experts.
+    """
     experts = columns[:, :-1].T.repeat_interleave(spec.split, 0)
     return torch.cat([experts, (columns[:, -1:].T * null).expand(spec.null_experts, -1)])
 

@@ -1,4 +1,6 @@
-"""Compute router metrics from one table: how often each discipline's tokens chose each slot, layer by layer.
+"""Compute router metrics from one table.
+
+It counts how often each discipline's tokens chose each slot, layer by layer.
 
 The table `counts` has the shape (L, D + 1, S): L layers; D disciplines, then general text; S slots (E experts,
 discipline by discipline, then null experts). Tables add up over batches and ranks, so every metric describes all tokens.
@@ -31,7 +33,9 @@ def count_choices(selected: torch.Tensor, discipline: torch.Tensor, disciplines:
 
 
 def routing_accuracy(counts: torch.Tensor, split: int) -> torch.Tensor:
-    """Compute the share of each discipline's choices that fell on its own experts, averaged over layers.
+    """Compute the share of choices that fell on the discipline's own experts.
+
+    It is averaged over layers.
 
     Returns:
         (D,) shares; chance is split / E, and NaN stands for a discipline without tokens.
@@ -44,7 +48,9 @@ def routing_accuracy(counts: torch.Tensor, split: int) -> torch.Tensor:
 
 
 def max_violation(counts: torch.Tensor, experts: int) -> torch.Tensor:
-    """Compute the largest load of an expert over its fair share, minus 1, averaged over layers.
+    """Compute the largest load of an expert over its fair share, minus 1.
+
+    It is averaged over layers.
 
     Returns:
         () violation; 0 when the load is even.
@@ -60,7 +66,9 @@ def dead_experts(counts: torch.Tensor, experts: int) -> int:
 
 
 def load_entropy(counts: torch.Tensor, experts: int) -> torch.Tensor:
-    """Compute the entropy of the load over its largest possible value, averaged over layers.
+    """Compute the entropy of the load over its largest possible value.
+
+    It is averaged over layers.
 
     Returns:
         () entropy; 1 when the load is even.
@@ -71,7 +79,9 @@ def load_entropy(counts: torch.Tensor, experts: int) -> torch.Tensor:
 
 
 def specialization(counts: torch.Tensor, experts: int) -> torch.Tensor:
-    """Compute how much the chosen expert reveals about the discipline, averaged over layers.
+    """Compute how much the chosen expert reveals about the discipline.
+
+    It is averaged over layers.
 
     This is the mutual information of discipline and chosen expert over the entropy of the discipline, without general
     text.

@@ -111,7 +111,10 @@ def learning_rate(step: int, steps: int, config: StageConfig) -> float:
 
 
 def optimizer(model: nn.Module, config: StageConfig) -> torch.optim.Optimizer:
-    """Build AdamW over the parameters that learn; vectors (norms, biases, scales) are not decayed."""
+    """Build AdamW over the parameters that learn.
+
+    Vectors (norms, biases, scales) are not decayed.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": config.weight_decay},
@@ -164,7 +167,10 @@ class Trainer:
         self._reported = 0.0
 
     def fit(self) -> None:
-        """Train from the last checkpoint to the last step; rank 0 writes the run directory."""
+        """Train from the last checkpoint to the last step.
+
+        Rank 0 writes the run directory.
+        """
         if self.distributed.is_main:
             self.run.open_attempt(resume_step=self.step, total_steps=self.steps)
             self._log(f"{self.run.name}: step {self.step} of {self.steps}, {self.distributed.describe()}")

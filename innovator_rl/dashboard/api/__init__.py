@@ -1,1 +1,1 @@
-"""HTTP routes of the dashboard, one module per group, with models of what they return."""
+"""Define the dashboard's HTTP routes, one module per group, and their results."""

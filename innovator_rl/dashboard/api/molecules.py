@@ -36,7 +36,9 @@ def compare_molecules(request: Request, parameters: Query, services: Shared) -> 
 
 @router.get("/api/molecules.svg", response_class=Response, openapi_extra=documented(PICTURE))
 def draw_molecules(parameters: Query, services: Shared) -> Response:
-    """Draw two molecules as `image/svg+xml`, in the same orientation, with the common part highlighted.
+    """Draw two molecules as `image/svg+xml` with the common part highlighted.
+
+    Both have the same orientation.
 
     A molecule that cannot be read is drawn as its error.
     """

@@ -41,7 +41,10 @@ def show_group(run: str, parameters: Query, services: Shared) -> JsonResponse:
     openapi_extra=documented(SHOW_RESPONSE, ("step", "uid", "sample_index")),
 )
 def show_response(run: str, parameters: Query, services: Shared) -> JsonResponse:
-    """Return everything recorded about one response: texts, score, molecules, tests, labels, neighbors."""
+    """Return everything recorded about one response.
+
+    That is its text, score, molecules, tests, labels and neighbors.
+    """
     session, key = services.runs.open(run), read_response_key(parameters, ("offset", "limit"))
     offset = whole(parameters, "offset", 0, 0, 10**10)
     limit, labels = whole(parameters, "limit", 200_000, 0, MOST_CHARS), services.labels(session)

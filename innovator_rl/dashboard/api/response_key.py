@@ -1,4 +1,4 @@
-"""Read which group or response a request means, from query parameters or from a body."""
+"""Read which group or response a request means, from its query or its body."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def read_group_key(parameters: QueryParams, also: tuple[str, ...] = ()) -> tuple
 
 
 def read_response_key(parameters: QueryParams, also: tuple[str, ...] = ()) -> Key:
-    """Return kind, step, uid and sample index; `also` names parameters that the route reads itself."""
+    """Return kind, step, uid and sample index.
+
+    `also` names parameters that the route reads itself.
+    """
     kind, step, uid = read_group_key(parameters, ("sample_index", *also))
     if not one(parameters, "sample_index", ""):
         raise RequestError("sample_index must be given")
@@ -61,5 +64,5 @@ def read_response_key(parameters: QueryParams, also: tuple[str, ...] = ()) -> Ke
 def check_recorded(session: RunSession, key: Key) -> None:
     """Raise `RequestError` (404) unless the response is recorded."""
     sql = "SELECT 1 FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?"
-    if not session.index.ask(sql, key):
+    if not session.index.query(sql, key):
         raise RequestError(f"response not found: {key[3]} of {key[2][:80]!r} in step {key[1]} ({key[0]})", 404)

@@ -35,7 +35,7 @@ EXPORT = {
     **FILTERS,
     "sort": "Column, as above.",
     "format": f"{', '.join(f'`{name}`' for name in FORMATS)}; `jsonl` by default.",
-    "columns": "`all` (default), or `narrow` without the texts.",
+    "columns": "`all` (default), or `narrow` without prompt and response.",
 }
 router = APIRouter(tags=["Rollouts"])
 
@@ -69,7 +69,7 @@ def export_rollouts(run: str, parameters: Query, services: Shared) -> StreamingR
 
 @router.get("/api/runs/{run}/static", response_class=StreamingResponse, openapi_extra=documented(FILTERS))
 def export_static_site(run: str, parameters: Query, services: Shared) -> StreamingResponse:
-    """Download the matching groups as plain HTML pages in a ZIP file, 200 groups at most.
+    """Download the matching groups, 200 at most, as plain HTML pages in a ZIP file.
 
     The pages open from disk without a server: an index with curves and alerts, and one page per group. They contain no
     script.

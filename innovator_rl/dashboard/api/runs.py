@@ -68,7 +68,7 @@ def compare_runs(parameters: Query, services: Shared) -> JsonResponse:
 
 @router.get("/api/change", response_model=StepDiff, openapi_extra=documented(CHANGE, required=("run", "step", "step2")))
 def show_change(parameters: Query, services: Shared) -> JsonResponse:
-    """Return the prompts that are newly solved or newly lost between two steps or two runs."""
+    """Return the prompts newly solved or newly lost between two steps or two runs."""
     before = one(parameters, "run", "")
     after = one(parameters, "run2", "") or before
     return JsonResponse(step_diff(services.runs.open(before), services.runs.open(after), parameters))

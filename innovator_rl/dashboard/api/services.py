@@ -77,11 +77,14 @@ def documented(parameters: dict[str, str], required: Iterable[str] = ()) -> dict
 
 
 def read_again(session: RunSession, read: Callable[[], T]) -> T:
-    """Return `read()`; repeat it after a refresh when a file was merged away meanwhile."""
+    """Return `read()`.
+
+    It is repeated after a refresh when a file was merged away meanwhile.
+    """
     try:
         return read()
     except FileNotFoundError:
-        session.index.catalogue.forget()
+        session.index.catalog.forget()
         session.index.refresh()
         return read()
 

@@ -1,1 +1,4 @@
-"""Synthetic runs for `innovator dashboard --demo`; every view has something to show, without training."""
+"""Synthetic runs for `innovator dashboard --demo`.
+
+Every view has something to show, without training.
+"""

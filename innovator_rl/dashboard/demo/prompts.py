@@ -1,4 +1,6 @@
-"""Generate synthetic prompts of six domains with answers that are right, wrong in typical ways, looping or hostile.
+"""Generate synthetic prompts of six domains with right and wrong answers.
+
+Wrong ones are wrong in typical ways, looping or hostile.
 
 Everything is drawn from the generator that is passed in, so a seed determines every letter.
 """
@@ -206,6 +208,9 @@ MAKERS: tuple[Callable[[Random, int], SyntheticPrompt], ...] = (
 
 
 def pool(random: Random, each: int) -> list[SyntheticPrompt]:
-    """Return `each` prompts per domain, the domains in turn, each with its own difficulty."""
+    """Return `each` prompts per domain, the domains in turn.
+
+    Every prompt has its own difficulty.
+    """
     prompts = [make(random, number) for number in range(each) for make in MAKERS]
     return [SyntheticPrompt(**{**vars(prompt), "difficulty": random.betavariate(1.2, 1.2)}) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""Generate one synthetic response to a prompt: text, score, tokens, and the token series of an update.
+"""Generate one synthetic response: text, score, tokens and token series.
 
 The columns are those that the trainer records; what it leaves empty stays empty here.
 """
@@ -34,7 +34,10 @@ class PolicyState:
 
 
 class Vocabulary:
-    """Maps pieces of text to token ids; its tokenizer.json is word level, in the notation of byte-level BPE."""
+    """Maps pieces of text to token ids.
+
+    Its tokenizer.json is word level, in the notation of byte-level BPE.
+    """
 
     def __init__(self) -> None:
         self._ids: dict[str, int] = {}
@@ -136,6 +139,9 @@ def series(count: int, policy: PolicyState, generator: np.random.Generator) -> d
 
 
 def clip_side(ratio: np.ndarray, advantage: float) -> np.ndarray:
-    """Return where the clip range cut a token: +1 above for a positive advantage, -1 below for a negative one."""
+    """Return where the clip range cut a token.
+
+    +1 is above for a positive advantage, -1 below for a negative one.
+    """
     above, below = (advantage > 0) & (ratio > 1 + CLIP_HIGH), (advantage < 0) & (ratio < 1 - CLIP_LOW)
     return above.astype(np.int8) - below.astype(np.int8)

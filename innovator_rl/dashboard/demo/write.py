@@ -73,7 +73,10 @@ DEMO_RUNS = (
 
 
 def write_demo(root: Path) -> list[Path]:
-    """Write the synthetic runs below `root` and return their directories; takes about two seconds."""
+    """Write the synthetic runs below `root` and return their directories.
+
+    Takes about two seconds.
+    """
     prompts = pool(Random(0), each=9)
     return [write_run(root / demo_run.name, demo_run, prompts) for demo_run in DEMO_RUNS]
 
@@ -110,7 +113,10 @@ def write_run(path: Path, demo_run: DemoRun, prompts: list[SyntheticPrompt]) -> 
 
 
 def policy_at(progress: float, gamed: float) -> PolicyState:
-    """Return the policy after a share of the training; the more it games the reward, the less it learns."""
+    """Return the policy after a share of the training.
+
+    The more it games the reward, the less it learns.
+    """
     late = max(0.0, progress - 0.5) * 2
     return PolicyState(
         skill=0.35 + progress * (0.45 - 0.35 * gamed),

@@ -1,4 +1,6 @@
-"""Raise alerts about a run: rules with a threshold, the measured value, and the rows that caused them.
+"""Raise alerts about a run.
+
+An alert has a threshold, the measured value and the rows that caused it.
 
 Alerts show where to look after the fact; they are no early warning. A run without a heartbeat, or stuck in a phase, comes
 first: until it moves again, advice about settings is silenced. The thresholds are `Thresholds`; a YAML file may override
@@ -22,7 +24,10 @@ Row = dict[str, Any]
 
 
 def health(session: RunSession, limits: Thresholds) -> Row:
-    """Return the alerts of a run in the order to look at them, and what passed or is unknown."""
+    """Return a run's alerts in the order to look at them, and the other rules.
+
+    Those passed, or are unknown.
+    """
     steps = session.cached("train-steps", ("rollouts",), lambda: _train_steps(session))
     context = RuleContext(session=session, limits=limits, state=session.run.state(), steps=steps)
     parts = ("rollouts", "words", "metrics")
@@ -82,5 +87,5 @@ def _alert(result: RuleResult, context: RuleContext, stalled: bool) -> Row:
 
 
 def _train_steps(session: RunSession) -> list[int]:
-    rows = session.index.ask("SELECT DISTINCT step FROM groups WHERE kind = 'train' ORDER BY step")
+    rows = session.index.query("SELECT DISTINCT step FROM groups WHERE kind = 'train' ORDER BY step")
     return [row["step"] for row in rows]

@@ -1,4 +1,4 @@
-"""List the rules about the run itself: whether it sends heartbeats, makes progress, and its record is complete.
+"""List the rules about the run itself: heartbeats, progress, complete records.
 
 They are evaluated on every request, because time passes without any file changing.
 """

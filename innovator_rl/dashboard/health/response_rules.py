@@ -1,4 +1,4 @@
-"""List the rules about the responses of the newest steps, each with the rows that caused it."""
+"""List the rules about the newest responses, each with the rows that caused it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ NO_STEP = "no step is recorded"
 
 
 def _dominant_reason(context: RuleContext) -> Measurement:
-    """Measure the largest share of one reason among the wrong responses; `wrong` itself needs no explanation."""
+    """Measure the largest share of one reason among the wrong responses.
+
+    `wrong` itself needs no explanation.
+    """
     rows = context.ask(
         "SELECT reason, count(*) AS n, sum(count(*)) OVER () AS wrong FROM responses WHERE {where} AND NOT correct AND reason IS NOT NULL "
         "GROUP BY reason ORDER BY n DESC LIMIT 1",
@@ -31,7 +34,10 @@ def _entropy_ratio(context: RuleContext) -> Measurement:
 
 
 def _entropy(context: RuleContext, steps: list[int]) -> float | None:
-    """Return the trainer's own mean entropy of some steps, or else the mean over the recorded responses."""
+    """Return the mean entropy of some steps.
+
+    It is the trainer's own, or else the mean over the recorded responses.
+    """
     metric = [line.get("actor/entropy") for line in context.session.metrics() if line["step"] in steps]
     known = [value for value in metric if isinstance(value, (int, float))]
     if known:
@@ -42,7 +48,10 @@ def _entropy(context: RuleContext, steps: list[int]) -> float | None:
 
 
 def _rise(context: RuleContext, by_length: bool) -> Measurement:
-    """Measure how far length, or one term, explains a reward that rises while the accuracy does not."""
+    """Measure how far length or one term explains a rising reward.
+
+    The rule is about rewards that rise while the accuracy does not.
+    """
     rise: RewardRise = reward_rise(context.ask, context.then, context.now)
     limits = context.limits
     value, limit = (rise.length_growth, limits.length_growth) if by_length else (rise.term_share, limits.term_share)
@@ -111,7 +120,7 @@ RESPONSE_RULES = (
         condition="mean share of repeated 4-word sequences > threshold",
         measure=Aggregate(table="responses", value="avg(repetition)", rows="repetition > 0.5"),
         limit="repetition",
-        missing="the texts have not been read yet",
+        missing="the responses have not been read yet",
         advice="Read some. A reward that pays for length, or a learning rate that is too high, leads to such loops.",
         query="repetition_min=0.5&sort=-repetition",
     ),

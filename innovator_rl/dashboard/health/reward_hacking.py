@@ -1,7 +1,7 @@
-"""Explain a rise of the reward: right answers, longer answers, or one term of the reward.
+"""Explain a rise of the reward by right answers, length or one of its terms.
 
 The first steps are compared with the newest. A term's share of the rise is the rise of its mean contribution over the rise
-of the reward. A recorded term is the contribution itself, unless a weight is recorded beside it.
+of the reward. A recorded term is the contribution itself, unless a weight is recorded with it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from innovator_rl.rollouts.schema import JUDGED
+from innovator_rl.rollouts.schema import SCORED
 
 Row = dict[str, Any]
 Ask = Callable[[str, list[int]], list[Row]]
@@ -31,8 +31,8 @@ def reward_rise(ask: Ask, then: list[int], now: list[int]) -> RewardRise:
     """Compare the first steps with the newest."""
     if not then or not now:
         return RewardRise()
-    means = f"""SELECT avg(reward) FILTER ({JUDGED}) AS reward, avg(response_tokens) AS length,
-                       avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy FROM responses WHERE {{where}}"""
+    means = f"""SELECT avg(reward) FILTER ({SCORED}) AS reward, avg(response_tokens) AS length,
+                       avg(coalesce(correct, false)::INT) FILTER ({SCORED}) AS accuracy FROM responses WHERE {{where}}"""
     before, after = ask(means, then)[0], ask(means, now)[0]
     if before["reward"] is None or after["reward"] is None:
         return RewardRise()

@@ -42,9 +42,12 @@ class RuleContext:
         return f"step={self.now[0]}-{self.now[-1]}" if self.now else ""
 
     def ask(self, sql: str, steps: list[int]) -> list[Row]:
-        """Query the training responses (or groups) of some steps; `{where}` stands for the condition."""
+        """Query the training responses (or groups) of some steps.
+
+        `{where}` stands for the condition.
+        """
         low, high = (steps[0], steps[-1]) if steps else (1, 0)
-        return self.session.index.ask(sql.format(where=f"kind = 'train' AND step BETWEEN {low} AND {high}"))
+        return self.session.index.query(sql.format(where=f"kind = 'train' AND step BETWEEN {low} AND {high}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,10 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
-    """A SQL aggregate over the newest steps of `responses` or `groups`, and the condition of the rows to look at."""
+    """A SQL aggregate over the newest steps, and the rows to look at.
+
+    It reads `responses` or `groups`; a condition selects the rows.
+    """
 
     table: str
     value: str
@@ -98,7 +104,7 @@ class Rule:
         advice: what to do when the alert fires.
         tuning: whether the advice concerns settings; such alerts are silenced while the run does not move.
         view: the page with the rows: `rollouts`, `groups` or `run`.
-        query: query parameters of that page, besides the newest steps.
+        query: query parameters of that page, in addition to the newest steps.
     """
 
     id: str

@@ -11,7 +11,10 @@ from innovator_rl.errors import UserError
 
 
 class Thresholds(BaseModel):
-    """Thresholds of the alerts. Shares are of responses unless stated otherwise; windows are in steps."""
+    """Thresholds of the alerts. Shares are of responses unless stated otherwise.
+
+    Windows are in steps.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

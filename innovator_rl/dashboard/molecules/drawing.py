@@ -1,7 +1,9 @@
-"""Draw two molecules in one picture, in the same orientation with the common part highlighted, and compare them.
+"""Draw two molecules in one picture and compare them.
 
-These are pure functions on texts (SMILES or SELFIES), with bounds on size and time. `renderer.py` runs them in a separate
-process, because a model wrote the texts.
+They have the same orientation, and the common part is highlighted.
+
+These are pure functions on strings (SMILES or SELFIES), with bounds on size and time. `renderer.py` runs them in a separate
+process, because a model wrote the strings.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ Row = dict[str, Any]
 
 
 def read_molecule(text: str) -> tuple[Any, str]:
-    """Return an RDKit molecule, or None and the reason. Brackets distinguish SELFIES from SMILES."""
+    """Return an RDKit molecule, or None and the reason.
+
+    Brackets distinguish SELFIES from SMILES.
+    """
     text = text.strip()
     if not text:
         return None, "no molecule"

@@ -1,4 +1,7 @@
-"""Call the drawing functions in another process; the server itself never imports RDKit."""
+"""Call the drawing functions in another process.
+
+The server itself never imports RDKit.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Draw and compare molecules in a separate process and cache the results.
 
-A model wrote the texts. A parser that crashes or never ends costs its process and one error, not the server.
+A model wrote the molecules. A parser that crashes or never ends costs its process and one error, not the server.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class Molecules:
 
 
 def molecule_texts(row: Row, prompt: str | None, answer: str | None) -> tuple[str, str | None, str | None] | None:
-    """Return role, predicted and gold molecule of a response; None where it is not about molecules.
+    """Return role, predicted and gold molecule of a response.
+
+    None where it is not about molecules.
 
     The role is `answer` where the response's molecule is compared with the reference, and `question` where the prompt contains
     the molecule, which then takes the place of gold.
@@ -90,5 +92,5 @@ def molecule_texts(row: Row, prompt: str | None, answer: str | None) -> tuple[st
         return None
     if rewarder == "caption2mol":
         return "answer", row.get("extracted"), answer
-    asked = SELFIES.search((prompt or "")[:PROMPT_CHARS])
-    return ("question", None, asked[0]) if asked else None
+    found = SELFIES.search((prompt or "")[:PROMPT_CHARS])
+    return ("question", None, found[0]) if found else None

@@ -1,4 +1,6 @@
-"""Report a program and the result of each of its tests from what was recorded; nothing runs here.
+"""Report a program and the result of each of its tests from what was recorded.
+
+Nothing runs here.
 
 The record contains the tests (the row's `info`), how many passed or the result of each (`terms` such as `test_3` or
 `passed`), and the reason code of the score.

@@ -1,4 +1,7 @@
-"""Compute a run's curves: one point per step for all responses and for each domain, with the trainer's own metrics."""
+"""Compute a run's curves, one point per step.
+
+They are of all responses and of each domain, with the trainer's own metrics.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.aliases import current
 from innovator_rl.dashboard.web.errors import RequestError
-from innovator_rl.rollouts.schema import DROP_REASONS, JUDGED
+from innovator_rl.rollouts.schema import DROP_REASONS, SCORED
 
 GROUP_BY = ("domain", "data_source", "rewarder")
 MOST_SERIES = 40
@@ -19,9 +22,9 @@ STATUSES = ("kept", *DROPPED, "other", "pending")
 Row = dict[str, Any]
 
 RESPONSES = f"""
-SELECT step, {{by}} AS series, count(*) AS responses, avg(reward) FILTER ({JUDGED}) AS reward,
-       quantile_cont(reward, 0.1) FILTER ({JUDGED}) AS reward_p10, quantile_cont(reward, 0.9) FILTER ({JUDGED}) AS reward_p90,
-       avg(coalesce(correct, false)::INT) FILTER ({JUDGED}) AS accuracy,
+SELECT step, {{by}} AS series, count(*) AS responses, avg(reward) FILTER ({SCORED}) AS reward,
+       quantile_cont(reward, 0.1) FILTER ({SCORED}) AS reward_p10, quantile_cont(reward, 0.9) FILTER ({SCORED}) AS reward_p90,
+       avg(coalesce(correct, false)::INT) FILTER ({SCORED}) AS accuracy,
        avg(response_tokens) AS length, quantile_cont(response_tokens, 0.9) AS length_p90,
        avg(coalesce(truncated, false)::INT) AS truncated, avg(entropy) AS entropy, avg(clip_low) AS clip_low,
        avg(clip_high) AS clip_high, avg(gap) AS gap, avg(reward_seconds) AS reward_seconds,
@@ -58,7 +61,7 @@ def _curves(session: RunSession, kind: str, by: str) -> Row:
         whole = column == "'all'"
         queries = [RESPONSES, GROUPS] if by != "rewarder" or whole else [RESPONSES]
         for query in queries:
-            for row in session.index.ask(query.format(by=column), [kind]):
+            for row in session.index.query(query.format(by=column), [kind]):
                 name = "all" if whole else (row["series"] or "none")
                 found.setdefault(name, {}).setdefault(row["step"], {}).update(row)
     metrics = {line["step"]: line for line in session.metrics()} if kind == "train" else {}

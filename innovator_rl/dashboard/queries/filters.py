@@ -1,4 +1,4 @@
-"""Turn query parameters into one SQL condition over the index, with every value bound.
+"""Turn query parameters into one SQL condition with every value bound.
 
 `FILTERS` documents the parameters; docs/dashboard-api.md is generated from it. An unknown parameter is an error that
 names similar ones, so that a misspelled filter never shows everything without a warning.
@@ -65,7 +65,10 @@ class Parameters(Protocol):
 
 @dataclass
 class Filters:
-    """A condition on `responses` and its bound values; full text, regex and labels are looked up elsewhere."""
+    """A condition on `responses` and its bound values.
+
+    Full text, regex and labels are looked up elsewhere.
+    """
 
     kind: str = "train"
     conditions: list[str] = field(default_factory=list)

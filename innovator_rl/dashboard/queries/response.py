@@ -1,4 +1,4 @@
-"""Return one group and one response in full: their texts, the parts of the score, and the neighbors."""
+"""Return one group or one response in full, with score and neighbors."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def group_answer(session: RunSession, labels: Labels, kind: str, step: int, uid:
             }
         )
     first = next(iter(texts.values()), {})
-    group = session.index.ask(
+    group = session.index.query(
         f"SELECT {', '.join(GROUP_COLUMNS)}, rid FROM groups WHERE kind = ? AND step = ? AND prompt_uid = ?",
         [kind, step, uid],
     )[0]
     rid = group.pop("rid")
-    neighbors = session.index.ask(
+    neighbors = session.index.query(
         """SELECT max(CASE WHEN rid < ? THEN rid END) AS before, min(CASE WHEN rid > ? THEN rid END) AS after
            FROM groups WHERE kind = ? AND step = ?""",
         [rid, rid, kind, step],
@@ -117,7 +117,7 @@ def response_answer(
 
 
 def _rows(session: RunSession, kind: str, step: int, uid: str) -> list[Row]:
-    return session.index.ask(
+    return session.index.query(
         f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? ORDER BY sample_index",
         [kind, step, uid],
     )
@@ -177,7 +177,7 @@ def _molecules(row: Row, text: Row) -> Row | None:
 
 
 def _has_tokens(session: RunSession, row: Row) -> bool:
-    segments = session.index.catalogue.segments
+    segments = session.index.catalog.segments
     return any(
         segment.attempt == row["attempt"]
         for dataset in ("tokens", "updates")
@@ -192,13 +192,13 @@ def _response_at(row: Row) -> Row:
 def _group_at(session: RunSession, rid: int | None) -> Row | None:
     if rid is None:
         return None
-    return session.index.ask("SELECT step, prompt_uid AS uid FROM groups WHERE rid = ?", [rid])[0]
+    return session.index.query("SELECT step, prompt_uid AS uid FROM groups WHERE rid = ?", [rid])[0]
 
 
 def _other_steps(session: RunSession, group: Row) -> list[Row]:
     if not group["prompt_id"]:
         return []
-    return session.index.ask(
+    return session.index.query(
         """SELECT step, prompt_uid AS uid, correct, samples, reward_mean, status FROM groups
            WHERE kind = ? AND prompt_id = ? AND NOT (step = ? AND prompt_uid = ?) ORDER BY step LIMIT 200""",
         [group["kind"], group["prompt_id"], group["step"], group["uid"]],

@@ -1,6 +1,6 @@
-"""List responses and groups from the index: one page of rows, the total, and a histogram.
+"""List responses and groups: one page of rows, the total and a histogram.
 
-Of the texts, only the first characters of the rows on the page are read. The count of a filter is cached until the record
+Of the text, only the first characters of the rows on the page are read. The count of a filter is cached until the record
 changes, so the next page costs one small query.
 """
 
@@ -47,7 +47,7 @@ GROUP_COLUMNS = (
     *("kind", "step", "prompt_uid AS uid", "prompt_id", "domain", "data_source", "samples", "correct", "failed"),
     *("truncated", "reward_mean", "reward_std", "reward_min", "reward_max", "tokens_mean", "status", "drop_reason"),
 )
-INTERNAL = ("rid", "segment", "position", "digested", "measured")  # columns that only the index uses
+INTERNAL = ("rid", "segment", "position", "indexed", "measured")  # columns that only the index uses
 HISTOGRAMS = ("reward", "response_tokens", "advantage", "reward_seconds", "entropy", "score_value", "gap", "repetition")
 BINS = 24
 PREVIEW_ROW_GROUPS = 4  # read for previews that the full-text index does not have yet
@@ -56,7 +56,10 @@ Row = dict[str, Any]
 
 
 def narrowed(session: RunSession, labels: Labels, searches: Searches, filters: Filters) -> Row | None:
-    """Add the conditions of label, full text and regex to the filters; return how far a search got."""
+    """Add the conditions of label, full text and regex to the filters.
+
+    Return how far a search got.
+    """
     if filters.label:
         keys = [key for key, names in labels.by_response().items() if filters.label == "*" or filters.label in names]
         rows = [dict(zip(("kind", "step", "uid", "sample_index"), key, strict=True)) for key in keys]
@@ -82,7 +85,7 @@ def rollouts_page(session: RunSession, labels: Labels, searches: Searches, param
     parts = ("rollouts", "words", "labels")
     total, bins = session.cached(("counts", column, filters.key), parts, lambda: counts(session, filters, column))
     place = f"LIMIT {size} OFFSET {(page - 1) * size}"
-    found = session.index.ask(
+    found = session.index.query(
         f"SELECT rid FROM responses WHERE {filters.where} ORDER BY {order}, rid {place}", filters.values
     )
     rows = by_rid(session, [row["rid"] for row in found])
@@ -100,7 +103,7 @@ def rollouts_page(session: RunSession, labels: Labels, searches: Searches, param
 
 
 def groups_page(session: RunSession, labels: Labels, searches: Searches, parameters: Parameters) -> Row:
-    """Return one page of the groups in which at least one response matches the filters."""
+    """Return one page of the groups in which a response matches the filters."""
     filters = read_filters(parameters, also=("sort", "page", "size"))
     order, (page, size) = read_order(parameters, GROUP_SORTS, "step"), read_page(parameters)
     narrowed(session, labels, searches, filters)
@@ -110,10 +113,10 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
     )
 
     def count() -> int:
-        return int(session.index.ask(f"SELECT count(*) AS n FROM {matching}", filters.values)[0]["n"])
+        return int(session.index.query(f"SELECT count(*) AS n FROM {matching}", filters.values)[0]["n"])
 
     total = session.cached(("groups", filters.key), ("rollouts", "words", "labels"), count)
-    rows = session.index.ask(
+    rows = session.index.query(
         f"SELECT {', '.join(GROUP_COLUMNS)} FROM {matching} "
         f"ORDER BY {order}, step, rid LIMIT {size} OFFSET {(page - 1) * size}",
         filters.values,
@@ -130,19 +133,25 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
 
 
 def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
-    """Return all columns of a few rows in the given order; sorting by number first keeps the sort small."""
+    """Return all columns of a few rows in the given order.
+
+    Sorting by number first keeps the sort small.
+    """
     if not rids:
         return []
     numbers = ", ".join(map(str, rids))
-    rows = session.index.ask(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
+    rows = session.index.query(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
     at = {row["rid"]: row for row in rows}
     return [at[rid] for rid in rids if rid in at]
 
 
 def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
-    """Return rows as the API sends them: with labels and preview, without the index's own columns."""
+    """Return rows as the API sends them.
+
+    They have labels and a preview, and lack the index's own columns.
+    """
     named = labels.by_response()
-    previews = session.index.words.previews([row["rid"] for row in rows]) if rows else {}
+    previews = session.index.fulltext.previews([row["rid"] for row in rows]) if rows else {}
     missing = [row for row in rows if row["rid"] not in previews]
     if missing and len({(row["segment"], row["position"] // 1024) for row in missing}) <= PREVIEW_ROW_GROUPS:
         texts = session.reader.rows([(row["segment"], row["position"]) for row in missing], ("response",))
@@ -163,10 +172,10 @@ def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row
     """Return how many rows match, and their histogram."""
     if column == "none":
         return int(
-            session.index.ask(f"SELECT count(*) AS n FROM responses WHERE {filters.where}", filters.values)[0]["n"]
+            session.index.query(f"SELECT count(*) AS n FROM responses WHERE {filters.where}", filters.values)[0]["n"]
         ), None
     finite = f"CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END"
-    row = session.index.ask(
+    row = session.index.query(
         f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM responses WHERE {filters.where}",
         filters.values,
     )[0]
@@ -174,7 +183,10 @@ def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row
 
 
 def histogram(session: RunSession, filters: Filters, column: str, low: float | None, high: float | None) -> Row:
-    """Count rows in at most BINS equal bins between the column's extremes; one bin where all values are equal."""
+    """Count rows in at most BINS equal bins between the column's extremes.
+
+    One bin where all values are equal.
+    """
     finite = f"FROM responses WHERE {filters.where} AND isfinite({column}::DOUBLE)"
     if low is None or high is None:
         return {"column": column, "low": None, "high": None, "bins": []}
@@ -182,7 +194,7 @@ def histogram(session: RunSession, filters: Filters, column: str, low: float | N
     if column == "response_tokens":
         count = max(1, min(BINS, int(high - low) + 1))
     width = (high - low) / count or 1.0
-    counted = session.index.ask(
+    counted = session.index.query(
         f"SELECT least(floor(({column}::DOUBLE - {low!r}) / {width!r})::INT, {count - 1}) AS bin, count(*) AS n, "
         f"count(*) FILTER (correct) AS correct {finite} GROUP BY bin",
         filters.values,

@@ -1,4 +1,7 @@
-"""Describe one run apart from its curves: attempts, configuration and what is recorded; compare several runs."""
+"""Describe a run apart from its curves, and compare several runs.
+
+The description has attempts, configuration and what is recorded.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
 
 def _record(session: RunSession) -> Row:
     found = {kind: {"steps": [], "rows": 0, "groups": 0} for kind in ("train", "validation")}
-    rows = session.index.ask(
+    rows = session.index.query(
         "SELECT kind, list(step ORDER BY step) AS steps, sum(samples)::BIGINT AS rows, sum(n)::BIGINT AS groups FROM "
         "(SELECT kind, step, sum(samples) AS samples, count(*) AS n FROM groups GROUP BY kind, step) GROUP BY kind"
     )
@@ -60,7 +63,7 @@ def _record(session: RunSession) -> Row:
 def _values(session: RunSession) -> Row:
     found = {}
     for column in VALUES:
-        rows = session.index.ask(
+        rows = session.index.query(
             f"SELECT {column} AS value, count(*) AS n FROM responses WHERE {column} IS NOT NULL "
             f"GROUP BY 1 ORDER BY n DESC LIMIT {MOST_VALUES}"
         )
@@ -69,7 +72,10 @@ def _values(session: RunSession) -> Row:
 
 
 def compare(runs: Sequence[RunDir]) -> Row:
-    """Return the configuration keys, revisions and packages that differ between 2 to 4 runs."""
+    """Return configuration keys, revisions and packages that differ between runs.
+
+    Two to four runs are compared.
+    """
     if not 2 <= len(runs) <= 4:
         raise RequestError(f"run: expected 2 to 4 runs to compare, got {len(runs)}")
     configs = [flat(read_config(run)[0] or {}) for run in runs]

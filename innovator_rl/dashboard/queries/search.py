@@ -1,4 +1,6 @@
-"""Search the texts: words through the full-text index, regular expressions by reading the segments.
+"""Search prompts and responses.
+
+Words are found in the full-text index, regular expressions by reading the segments.
 
 The other filters narrow both. Expressions are RE2 (DuckDB's), which never backtracks, so no expression can hang the server.
 Reading starts at the newest step and stops at a time limit; the results stay, and the next request for the same search
@@ -29,7 +31,10 @@ Row = dict[str, Any]
 
 @dataclass
 class RegexSearch:
-    """A search in progress: the segments still to read, the newest last, and the rids found so far."""
+    """A search in progress.
+
+    It has the segments still to read, the newest last, and the rids found so far.
+    """
 
     condition: str
     values: list[Any]
@@ -52,7 +57,10 @@ class Searches:
         self._guard = threading.Lock()
 
     def hits(self, session: RunSession, filters: Filters) -> tuple[list[int] | None, Row | None]:
-        """Return the rids that match `word` and `regex` (None without them), and how far the search got."""
+        """Return the rids that match `word` and `regex`, and how far the search got.
+
+        They are None without either.
+        """
         if not filters.word and not filters.regex:
             return None, None
         by_word: list[int] | None = None
@@ -74,7 +82,7 @@ class Searches:
 
     @staticmethod
     def _words(session: RunSession, filters: Filters) -> list[int]:
-        return session.index.words.search(filters.word)
+        return session.index.fulltext.search(filters.word)
 
     def _regex(self, session: RunSession, filters: Filters, by_word: list[int] | None) -> RegexSearch:
         check_regex(filters.regex)
@@ -86,7 +94,7 @@ class Searches:
         condition, values = filters.where, list(filters.values)
         if by_word is not None:
             condition, values = f"{condition} AND rid IN (SELECT unnest(?::BIGINT[]))", [*values, by_word]
-        rows = session.index.ask(
+        rows = session.index.query(
             f"SELECT DISTINCT step, segment FROM responses WHERE {condition} ORDER BY step, segment", values
         )
         todo = [(row["step"], row["segment"], 0) for row in rows]
@@ -113,7 +121,7 @@ def _read_on(session: RunSession, search: RegexSearch, expression: str) -> None:
     with duckdb.connect(config={"threads": 1}) as connection:
         while search.todo and time.monotonic() < deadline:
             step, segment, start = search.todo.pop()
-            rows = session.index.ask(
+            rows = session.index.query(
                 f"SELECT position, rid FROM responses WHERE {search.condition} AND segment = ?",
                 [*search.values, segment],
             )
@@ -129,9 +137,9 @@ def _read_on(session: RunSession, search: RegexSearch, expression: str) -> None:
 
 def _matches(connection: duckdb.DuckDBPyConnection, table: pa.Table, first: int, expression: str) -> list[int]:
     numbered = table.append_column("position", pa.array(range(first, first + table.num_rows), pa.int64()))
-    connection.register("texts", numbered)
+    connection.register("responses", numbered)
     try:
-        found = connection.execute("SELECT position FROM texts WHERE regexp_matches(response, ?)", [expression])
+        found = connection.execute("SELECT position FROM responses WHERE regexp_matches(response, ?)", [expression])
         return [row[0] for row in found.fetchall()]
     finally:
-        connection.unregister("texts")
+        connection.unregister("responses")

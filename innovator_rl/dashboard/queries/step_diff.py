@@ -1,4 +1,4 @@
-"""Compare two steps or two runs: which prompts are newly solved and which are newly lost.
+"""Compare two steps or two runs by the prompts newly solved and newly lost.
 
 Prompts are matched by `prompt_id`, which is the same in every step and run. Where a prompt has several groups within a range
 of steps, the newest one counts.
@@ -85,7 +85,7 @@ def step_diff(before: RunSession, after: RunSession, parameters: Parameters) -> 
 
 
 def _groups(session: RunSession, filters: Filters) -> dict[str, Row]:
-    rows = session.index.ask(
+    rows = session.index.query(
         f"""SELECT prompt_id, step, prompt_uid AS uid, correct, samples, domain, rid FROM groups
             WHERE {filters.where} AND prompt_id IS NOT NULL ORDER BY step, rid""",
         filters.values,
@@ -94,7 +94,10 @@ def _groups(session: RunSession, filters: Filters) -> dict[str, Row]:
 
 
 def _shown(session: RunSession, rows: list[Row]) -> list[Row]:
-    """Return the biggest changes first; prompts are previewed as long as few files have to be read."""
+    """Return the biggest changes first.
+
+    Prompts are previewed as long as few files have to be read.
+    """
     rows = sorted(
         rows,
         key=lambda row: (
@@ -103,7 +106,7 @@ def _shown(session: RunSession, rows: list[Row]) -> list[Row]:
     )
     rows = rows[:MOST_LISTED]
     rids = [row["to"]["rid"] for row in rows]
-    found = session.index.ask(
+    found = session.index.query(
         "SELECT rid, segment, position FROM responses WHERE rid IN (SELECT unnest(?::BIGINT[]))", [rids]
     )
     groups = sorted({(row["segment"], row["position"] // 1024) for row in found})[:PREVIEW_SEGMENTS]

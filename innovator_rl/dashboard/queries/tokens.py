@@ -1,6 +1,6 @@
-"""Return one response token by token: its text, and every series that the engines recorded.
+"""Return a response token by token: its text and every recorded series.
 
-Token texts come from a tokenizer.json in the run directory (the trainer's checkpoints contain one), read with the
+The text of a token comes from a tokenizer.json in the run directory (the trainer's checkpoints contain one), read with the
 `tokenizers` package where it is installed; otherwise the ids are shown. No model library is needed.
 """
 
@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 def tokens_answer(
     session: RunSession, kind: str, step: int, uid: str, sample_index: int, offset: int, limit: int
 ) -> Row:
-    """Return `limit` tokens from `offset` on; raise `RequestError` (404) where no token data was recorded."""
+    """Return `limit` tokens from `offset` on.
+
+    Raise `RequestError` (404) where no token data was recorded.
+    """
     found = recorded(session, kind, step, uid, sample_index)
     if found is None:
         raise RequestError(f"token data not found: response {sample_index} of {uid[:80]!r} in step {step}", 404)
@@ -62,8 +65,11 @@ def tokens_answer(
 
 
 def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: int) -> Row | None:
-    """Return a response's rows of `tokens/` and `updates/`, merged; None where it has neither."""
-    rows = session.index.ask(
+    """Return a response's rows of `tokens/` and `updates/`, merged.
+
+    None where it has neither.
+    """
+    rows = session.index.query(
         "SELECT attempt FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?",
         [kind, step, uid, sample_index],
     )
@@ -71,7 +77,7 @@ def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: 
         raise RequestError(f"response not found: {sample_index} of {uid[:80]!r} in step {step} ({kind})", 404)
     merged: Row = {}
     for dataset, columns in (("tokens", ("token_ids", "rollout_logprobs")), ("updates", ("advantage", *SERIES))):
-        for segment in session.index.catalogue.segments(dataset, [step], kind):
+        for segment in session.index.catalog.segments(dataset, [step], kind):
             name = segment.path.relative_to(session.run.path).as_posix()
             if segment.attempt != rows[0]["attempt"]:
                 continue
@@ -104,7 +110,7 @@ def _clip(session: RunSession) -> Row:
 
 
 def token_texts(run_dir: Path, ids: list[Any]) -> tuple[str, list[str]]:
-    """Return the source of the texts (`tokenizer` or `ids`) and one text per token.
+    """Return the source of the text (`tokenizer` or `ids`) and one text per token.
 
     A character that several tokens share appears with the last of them.
     """
@@ -142,13 +148,16 @@ def _load(path: Path, stamp: int) -> Any:
 
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the package is missing or the file is no tokenizer: ids are shown
-        log.warning("%s is not used for token texts: %s", path, error)
+        log.warning("%s is not used to decode tokens: %s", path, error)
         return None
 
 
 @cache
 def byte_letters() -> dict[str, int]:
-    """Return the inverse of GPT-2's table: the byte for each printable letter of byte-level BPE."""
+    """Return the byte for each printable letter of byte-level BPE.
+
+    This is the inverse of GPT-2's table.
+    """
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(rest)}

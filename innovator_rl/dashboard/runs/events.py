@@ -1,4 +1,7 @@
-"""Announce changes as server-sent events; an event names what changed and carries no data."""
+"""Announce changes as server-sent events.
+
+An event names what changed and carries no data.
+"""
 
 from __future__ import annotations
 

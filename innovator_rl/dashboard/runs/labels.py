@@ -1,4 +1,4 @@
-"""Store the labels that people put on responses in `labels.jsonl` of the run directory.
+"""Store the labels of responses in `labels.jsonl` of the run directory.
 
 The file is append-only; the last line about a response and a label decides. Lines of older versions stay readable.
 """
@@ -25,7 +25,10 @@ _writing = threading.Lock()
 
 
 class Labels:
-    """The labels of one run. The file is read again when it changed, whichever process wrote to it."""
+    """The labels of one run.
+
+    The file is read again when it changed, whichever process wrote to it.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "labels.jsonl"
@@ -38,7 +41,7 @@ class Labels:
         return list(self._rows.values())
 
     def of(self, key: Key) -> list[Row]:
-        """Return the labels of one response, named by (kind, step, prompt_uid, sample_index)."""
+        """Return the labels of a response given by kind, step, uid and sample index."""
         return [row for row in self.all() if response_key(row) == key]
 
     def by_response(self) -> dict[Key, list[str]]:

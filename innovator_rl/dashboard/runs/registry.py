@@ -1,4 +1,4 @@
-"""Find the runs that the dashboard may show, keep the opened ones, and summarize each in one row.
+"""Find the runs to show, keep the opened ones and summarize each in one row.
 
 A run is a directory with a run.json, or with recorded responses, directly inside one of the roots. Names come from listing
 those roots; a request can only pick one of them, so no name leads anywhere else, and links that leave a root are not followed.
@@ -62,7 +62,10 @@ class Runs:
         return run
 
     def open(self, name: str) -> RunSession:
-        """Open a run for reading and wait a short time for its index; raise `RequestError` (404) where there is none."""
+        """Open a run for reading and wait a short time for its index.
+
+        Raise `RequestError` (404) where there is none.
+        """
         run = self.directory(name)
         with self._guard:
             session = self._open.get(run.path)
@@ -152,12 +155,15 @@ class Runs:
         if session is None:
             return None
         return session.cached(
-            "rows", ("rollouts",), lambda: session.index.ask("SELECT count(*) AS n FROM responses")[0]["n"]
+            "rows", ("rollouts",), lambda: session.index.query("SELECT count(*) AS n FROM responses")[0]["n"]
         )  # type: ignore[no-any-return]
 
 
 def is_silent(state: RunState, after: float) -> bool:
-    """Return whether a run that should be alive sent no heartbeat for `after` seconds, or is dead."""
+    """Return whether a run is dead or sent no heartbeat for `after` seconds.
+
+    Only a run that should be alive counts.
+    """
     return state.status == "dead" or (state.live and state.heartbeat_age > after)
 
 
@@ -191,7 +197,10 @@ def _model(run: RunDir) -> str | None:
 
 
 def _domains(metrics: Row) -> dict[str, Row] | None:
-    """Return a step's figures per domain under the names of the API; None where there are none."""
+    """Return a step's figures per domain under the names of the API.
+
+    None where there are none.
+    """
     return {
         domain: {"scored" if name == "judged" else name: value for name, value in figures.items()}
         for domain, figures in trained_domains(metrics).items()

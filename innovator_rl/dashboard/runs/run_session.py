@@ -1,6 +1,6 @@
-"""Open a run for reading: its index, kept current by one thread, and the readers of its files.
+"""Open a run for reading: its index, kept current by a thread, and its files.
 
-The thread checks for new segments several times per second and reads texts and tokens for the full-text index in between.
+The thread checks for new segments several times per second and reads text and tokens for the full-text index in between.
 `versions` grows with every change that a reader could see; it is the key of cached responses and triggers events.
 """
 
@@ -59,12 +59,15 @@ class RunSession:
         return not self._ready.is_set()
 
     def wait(self, seconds: float = FIRST_RESPONSE_SECONDS) -> bool:
-        """Wait for the first indexing, but not for long; a page with half of the rows is better than a blank one."""
+        """Wait for the first indexing, but not for long.
+
+        A page with half of the rows is better than a blank one.
+        """
         self.used = time.monotonic()
         return self._ready.wait(seconds)
 
     def wait_read(self, seconds: float = 30.0) -> bool:
-        """Wait until texts and tokens are read too; return whether they are."""
+        """Wait until text and tokens are read too; return whether they are."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._ready.is_set() and self._texts_read:
@@ -87,7 +90,10 @@ class RunSession:
         return value
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return metrics.jsonl, one dictionary per step; it is read again only when it changed."""
+        """Return metrics.jsonl, one dictionary per step.
+
+        It is read again only when it changed.
+        """
         return self.cached("metrics", ("metrics",), lambda: read_metrics(self.run.metrics_jsonl))
 
     def alert_counts(self) -> dict[str, int] | None:
@@ -147,7 +153,7 @@ class RunSession:
             self._stamps[part] = stamp
 
     def _index_texts(self, seconds: float) -> bool:
-        """Read texts for about `seconds`; return False when there was nothing to read."""
+        """Read text for about `seconds`; return False when there was nothing to read."""
         deadline = time.monotonic() + seconds
         worked = False
         while not self._stop.is_set() and time.monotonic() < deadline:

@@ -1,4 +1,7 @@
-"""Export filtered responses as JSON lines, Parquet or CSV, streamed a few hundred rows at a time."""
+"""Export filtered responses as JSON lines, Parquet or CSV.
+
+The export is streamed a few hundred rows at a time.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.rollouts.ingest import INDEX_COLUMNS, RENAMED
 from innovator_rl.rollouts.schema import ROLLOUTS, TERM
-from innovator_rl.rollouts.store import TEXTS
+from innovator_rl.rollouts.store import TEXT_COLUMNS
 from innovator_rl.runs.files import dump_json
 
 FORMATS = {"jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
@@ -36,12 +39,15 @@ def export_columns(columns: str) -> tuple[str, ...]:
     """Return the names of the exported columns, `all` or `narrow`."""
     if columns not in ("all", "narrow"):
         raise RequestError(f"columns={columns[:40]}: must be all or narrow")
-    return (*INDEX_COLUMNS, *EXTRA, *(TEXTS if columns == "all" else ()))
+    return (*INDEX_COLUMNS, *EXTRA, *(TEXT_COLUMNS if columns == "all" else ()))
 
 
 def selected(session: RunSession, filters: Filters, order: str) -> list[Row]:
-    """Return the places of the matching rows in order; raise `RequestError` (413) when there are too many."""
-    rows = session.index.ask(
+    """Return the places of the matching rows in order.
+
+    Raise `RequestError` (413) when there are too many.
+    """
+    rows = session.index.query(
         f"SELECT rid, segment, position FROM responses WHERE {filters.where} ORDER BY {order}, step, rid LIMIT {MOST_ROWS + 1}",
         filters.values,
     )
@@ -66,16 +72,16 @@ def export(session: RunSession, places: list[Row], form: str, names: tuple[str, 
 
 
 def _chunk(session: RunSession, places: list[Row], names: tuple[str, ...]) -> list[Row]:
-    narrow = [name for name in names if name not in TEXTS]
-    found = session.index.ask(
+    narrow = [name for name in names if name not in TEXT_COLUMNS]
+    found = session.index.query(
         f"SELECT rid, {', '.join(narrow)} FROM responses WHERE rid IN (SELECT unnest(?::BIGINT[]))",
         [[p["rid"] for p in places]],
     )
     by_rid = {row.pop("rid"): row for row in found}
     texts: dict[Any, Row] = {}
     if len(narrow) < len(names):
-        texts = session.reader.rows([(p["segment"], p["position"]) for p in places], TEXTS)
-    nothing = dict.fromkeys(TEXTS)
+        texts = session.reader.rows([(p["segment"], p["position"]) for p in places], TEXT_COLUMNS)
+    nothing = dict.fromkeys(TEXT_COLUMNS)
     return [
         {**by_rid[p["rid"]], **(texts.get((p["segment"], p["position"])) or nothing)}
         for p in places
@@ -114,7 +120,10 @@ def _csv_line(cells: Any) -> bytes:
 
 
 def _csv_cell(value: Any) -> Any:
-    """Return a cell; an apostrophe precedes text that a spreadsheet would run as a formula."""
+    """Return a cell of a spreadsheet.
+
+    An apostrophe precedes text that a spreadsheet would run as a formula.
+    """
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return dump_json(value) if isinstance(value, list) else _plain(value)

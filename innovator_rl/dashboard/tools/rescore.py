@@ -16,7 +16,7 @@ from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.run_dir import RunDir
 from innovator_rl.scoring import Score, ScoringPool, registry
-from innovator_rl.scoring.rescoring import differs, installed, judged, judges_groups, rewarder_of
+from innovator_rl.scoring.rescoring import differs, installed, rescore, rewarder_of, scores_groups
 
 MOST_ROWS = 200
 TIMEOUT_SECONDS = 10.0
@@ -28,7 +28,10 @@ KEY = ("kind", "step", "uid", "sample_index")
 
 
 class Rescorer:
-    """The scoring processes of one server, started when first needed. Close it to end them."""
+    """The scoring processes of one server, started when first needed.
+
+    Close it to end them.
+    """
 
     def __init__(self) -> None:
         self._pools: dict[str, ScoringPool] = {}
@@ -54,7 +57,7 @@ class Rescorer:
         rows = [_recorded(session, row) for row in wanted]
         scores: dict[tuple[Any, ...], Score | str] = {_key(row): _obstacle(row, rewarder) for row in rows}
         scorable = [row for row in rows if not scores[_key(row)]]
-        for row, score in judged(pool, _with_neighbors(session, pool, scorable, rewarder), rewarder):
+        for row, score in rescore(pool, _with_neighbors(session, pool, scorable, rewarder), rewarder):
             scores[_key(row)] = score or SKIPPED
         compared = [_compared(row, scores[_key(row)], rewarder) for row in rows]
         return {"rows": compared, "summary": _summary(compared), "rewarders": names}
@@ -96,8 +99,11 @@ def _recorded(session: RunSession, wanted: Row) -> Row:
 
 
 def _read(session: RunSession, condition: str, values: list[Any]) -> list[Row]:
-    """Return the responses that meet a condition, with their texts; `readable` is False where those are lost."""
-    found = session.index.ask(
+    """Return the responses that meet a condition, with their text.
+
+    `readable` is False where it is lost.
+    """
+    found = session.index.query(
         f"""SELECT kind, step, prompt_uid, prompt_uid AS uid, sample_index, rewarder, data_source, generation_status AS status,
                    score_value, correct, outcome, reason, extracted, segment, position
             FROM responses WHERE {condition} ORDER BY sample_index""",
@@ -122,8 +128,8 @@ def _obstacle(row: Row, rewarder: str | None) -> str:
 
 
 def _with_neighbors(session: RunSession, pool: ScoringPool, rows: list[Row], rewarder: str | None) -> list[Row]:
-    """Return `rows` and, where a rewarder compares the responses to a prompt, the other responses to it."""
-    together = {name for name in {rewarder_of(row, rewarder) for row in rows} if judges_groups(pool, name)}
+    """Return `rows` and, where a rewarder compares responses, the rest of the group."""
+    together = {name for name in {rewarder_of(row, rewarder) for row in rows} if scores_groups(pool, name)}
     prompts = {(r["kind"], r["step"], r["uid"]) for r in rows if rewarder_of(r, rewarder) in together}
     found = {_key(row): row for row in rows}
     for prompt in sorted(prompts):

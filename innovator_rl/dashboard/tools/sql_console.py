@@ -1,7 +1,9 @@
-"""Run one SELECT of a user over the index, without files, without changes, with limits on time and rows.
+"""Run one SELECT of a user over the index.
+
+It reads no files, changes nothing, and has limits on time and rows.
 
 Three barriers protect the machine: the statement must be a single SELECT; it runs in a read-only transaction; and the database
-was opened without access to any file but its own (`RolloutIndex`), so no SQL function reaches further. Texts and nested values
+was opened without access to any file but its own (`RolloutIndex`), so no SQL function reaches further. Text and nested values
 are cut inside the database, which has a memory limit: Python receives at most `RESULT_CHARS` of them.
 """
 
@@ -54,7 +56,10 @@ Row = dict[str, Any]
 
 
 def run_sql(session: RunSession, labels: Labels, sql: str) -> Row:
-    """Run one SELECT; raise `RequestError` for any other statement, and for one that exceeds a limit."""
+    """Run one SELECT.
+
+    Raise `RequestError` for any other statement, and for one that exceeds a limit.
+    """
     if len(sql) > SQL_CHARS:
         raise RequestError(f"the statement must have at most {SQL_CHARS} characters, got {len(sql)}")
     inner = check_select(sql)
@@ -96,7 +101,10 @@ def describe_sql(session: RunSession, labels: Labels) -> Row:
 
 
 def check_select(sql: str) -> str:
-    """Return `sql` without its final semicolons; raise `RequestError` unless it is one SELECT."""
+    """Return `sql` without its final semicolons.
+
+    Raise `RequestError` unless it is one SELECT.
+    """
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
@@ -135,7 +143,10 @@ def _cell_chars(columns: int) -> int:
 
 
 def _bounded(sql: str, types: list[str], longest: int) -> str:
-    """Return a statement with bounded results; one extra row, or character per cell, reveals that there is more."""
+    """Return a statement with bounded results.
+
+    One extra row, or character per cell, reveals that there is more.
+    """
     shown = []
     for number, kind in enumerate(types):
         if kind == "BLOB":

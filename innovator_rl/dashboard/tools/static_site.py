@@ -1,4 +1,6 @@
-"""Export a run, or a part of it, as a ZIP of plain HTML that opens from disk without server or script.
+"""Export a run, or a part of it, as a ZIP of plain HTML.
+
+It opens from disk without server or script.
 
 It contains an index with the curves and the alerts, and one page per group with all its responses. Model text is escaped.
 """
@@ -42,7 +44,7 @@ Row = dict[str, Any]
 
 def static_site(session: RunSession, labels: Labels, filters: Filters, alerts: list[Row]) -> Iterator[bytes]:
     """Yield the bytes of the ZIP, group by group."""
-    rows = session.index.ask(
+    rows = session.index.query(
         f"""SELECT DISTINCT g.kind, g.step, g.prompt_uid AS uid, g.domain, g.samples, g.correct, g.reward_mean, g.status, g.rid
             FROM groups g SEMI JOIN (SELECT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {filters.where}) r
             ON (g.step, g.kind, g.prompt_uid) = (s, k, u) ORDER BY g.step, g.rid LIMIT {MOST_GROUPS + 1}""",
@@ -61,7 +63,10 @@ def static_site(session: RunSession, labels: Labels, filters: Filters, alerts: l
 
 
 class _Buffer(io.RawIOBase):
-    """A write-only file whose bytes are taken away; `zipfile` writes such a file without seeking."""
+    """A write-only file whose bytes are taken away.
+
+    `zipfile` writes such a file without seeking.
+    """
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -89,7 +94,10 @@ def _page(title: str, body: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return escaped text; control characters are replaced, because a browser would hide or obey them."""
+    """Return escaped text.
+
+    Control characters are replaced, because a browser would hide or obey them.
+    """
     if isinstance(value, float):
         value = f"{value:.4g}"
     plain = "".join(
@@ -158,7 +166,10 @@ def _group(group: Row, run: str) -> str:
 
 
 def chart(steps: list[int], series: list[Row], key: str, title: str) -> str:
-    """Return a figure with one line per series as inline SVG; empty where nothing was measured."""
+    """Return a figure with one line per series as inline SVG.
+
+    Empty where nothing was measured.
+    """
     lines = [
         (s["name"], [(x, y) for x, y in zip(steps, s["points"][key], strict=True) if y is not None]) for s in series
     ]

@@ -1,4 +1,4 @@
-"""Accept the names that parameters, fields and values had before they were renamed.
+"""Accept the former names of parameters, fields and values.
 
 Bookmarks, scripts and recorded labels keep working for one release: `fate=kept` is read as `status=kept`, a body with
 `sample` as one with `sample_index`. This table is the only place that lists old names.
@@ -34,6 +34,9 @@ def current_parameters(parameters: QueryParams) -> QueryParams:
 
 
 def current_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a body or a recorded line under their present names; a present name wins over an old one."""
+    """Return the fields of a body or a recorded line under their present names.
+
+    A present name wins over an old one.
+    """
     renamed = {RENAMED.get((name, None), (name, None))[0]: value for name, value in fields.items()}
     return {**renamed, **{name: value for name, value in fields.items() if (name, None) not in RENAMED}}

@@ -6,7 +6,10 @@ from innovator_rl.errors import InnovatorError
 
 
 class RequestError(InnovatorError):
-    """A request that cannot be answered; becomes `{"error": message}` with the HTTP status `status`."""
+    """A request that cannot be answered.
+
+    Becomes `{"error": message}` with the HTTP status `status`.
+    """
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

@@ -1,4 +1,7 @@
-"""Serialize responses as strict JSON: a number that is not finite becomes null, and long token series stay fast."""
+"""Serialize responses as strict JSON.
+
+A number that is not finite becomes null, and long token series stay fast.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_token(host: str, token: str | None) -> None:
-    """Raise `UserError` for a weak token, or none on an address that other machines can reach."""
+    """Raise `UserError` for a weak token, or a public address without one."""
     if token is not None and (len(token) < FEWEST_TOKEN_CHARS or not token.isascii() or not token.isprintable()):
         raise UserError(f"--token must have at least {FEWEST_TOKEN_CHARS} printable ASCII characters")
     if token is None and not is_loopback(host):
@@ -60,7 +60,7 @@ def check_token(host: str, token: str | None) -> None:
 
 
 class Guard:
-    """ASGI middleware that rejects requests by the rules of this module and adds the headers."""
+    """ASGI middleware that applies the rules of this module and adds headers."""
 
     def __init__(self, app: ASGIApp, host: str, token: str | None) -> None:
         self._app, self._token = app, token
@@ -155,7 +155,10 @@ def _cookie(headers: Headers) -> str:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Return a `receive` that ends a request whose body, sent without a length, is too long."""
+    """Return a `receive` that ends a request whose body is too long.
+
+    It is for bodies that are sent without a length.
+    """
     seen = 0
 
     async def limited() -> Message:

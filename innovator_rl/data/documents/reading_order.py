@@ -134,7 +134,7 @@ def predict_order(blocks: Sequence[Block], pages: Mapping[str, Any]) -> list[int
 
 
 def _place(block: Block, numbers: Mapping[str, int]) -> tuple[Any, ...]:
-    """Return a key under which equal blocks in any order enter the predictor in one order."""
+    """Return a key under which equal blocks enter the predictor in one order."""
     return (numbers[str(block["page"])], *block["bbox"], str(block.get("text") or ""), str(block.get("type") or ""))
 
 
@@ -143,7 +143,7 @@ def _page_key(number: str) -> tuple[int, str]:
 
 
 def rejoin_paragraphs(blocks: Sequence[Block]) -> list[Block]:
-    """Move the second half of a paragraph that a float or a page end cuts to its first half.
+    """Join the halves of a paragraph that a float or a page end cuts.
 
     Args:
         blocks: Blocks in the order of the page geometry.
@@ -163,7 +163,10 @@ def rejoin_paragraphs(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _second_half(first: Block, rest: Sequence[Block]) -> int | None:
-    """Return where the rest of a cut paragraph stands in `rest`; None when the paragraph is whole or goes on at once."""
+    """Return where the rest of a cut paragraph stands in `rest`.
+
+    None when the paragraph is whole or goes on at once.
+    """
     crossed = False
     for place, block in enumerate(rest[:REACH]):
         if is_furniture(block) or block.get("type") in FLOATS:
@@ -197,7 +200,9 @@ def continues(first: str, second: str) -> bool:
 
 
 def neighbor_share(ordered: Sequence[Block], gold: Sequence[Block]) -> float:
-    """Return the share of gold neighbor pairs that are neighbors, in that order, in `ordered`.
+    """Return the share of gold neighbor pairs that are neighbors in `ordered`.
+
+    The pair must have the same order.
 
     Args:
         ordered: The blocks to measure, the same objects as in `gold`.

@@ -1,7 +1,8 @@
-"""Readers: published files as their authors publish them, turned into problems.
+"""Read published files, in their authors' formats, into problems.
 
-A reader is a function `(source, recipe, rejected) -> Iterator[Problem]`. What it cannot use it counts in `rejected` under a
-short reason, so that a build says how much of a file was left out and why. Each format has one small file here.
+A reader is a function `(source, recipe, rejected) -> Iterator[Problem]`. What it cannot use it counts in `rejected`
+under a short reason, so that a build reports how much of a file was left out and why. Each format has one small module
+here.
 """
 
 import difflib
@@ -16,7 +17,7 @@ from innovator_rl.errors import UserError
 
 Reader = Callable[[Path, Recipe, Counter[str]], Iterator[Problem]]
 
-#: Name in a recipe -> "module:function"; modules load on use, since some bring RDKit with them.
+#: Name in a recipe -> "module:function"; modules are imported on use, because some import RDKit.
 READERS: dict[str, str] = {
     "chebi20": "chebi20:read",
     "gsm8k": "gsm8k:read",
@@ -29,11 +30,15 @@ READERS: dict[str, str] = {
 
 
 def reader(name: str) -> Reader:
-    """The reader `name`. Raises `UserError` with the near names."""
+    """Return a reader by name.
+
+    Raises:
+        UserError: The name is unknown; the message has similar names.
+    """
     if name not in READERS:
         close = difflib.get_close_matches(name, READERS, n=1)
         guess = f", did you mean {close[0]!r}?" if close else ""
-        raise UserError(f"reader {name!r} does not exist{guess} Readers: {', '.join(READERS)}")
+        raise UserError(f"unknown reader {name!r}{guess} Readers: {', '.join(READERS)}")
     module, function = READERS[name].split(":")
     found: Reader = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     return found

@@ -1,7 +1,8 @@
-"""ChEBI-20 (text CC BY 4.0): CID, SMILES and description, tab-separated; both molecule-caption tasks come from it.
+"""Read ChEBI-20 (text CC BY 4.0): CID, SMILES and description, tab-separated.
 
-The domain of the recipe says which way round it is asked. Problems are grouped by molecule, so a molecule that validates in
-one direction never trains the other (with the same seed). A molecule listed twice keeps its first description.
+Both molecule-caption tasks come from it; the domain of the recipe selects the direction. Problems are grouped by
+molecule, so a molecule that validates in one direction never trains the other (with the same seed). A molecule listed
+twice keeps its first description.
 """
 
 import csv
@@ -17,7 +18,7 @@ from innovator_rl.errors import UserError
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Molecule -> caption (`mol2caption`) or caption -> molecule (`caption2mol`), molecules in SELFIES."""
+    """Yield problems from molecule to caption or from caption to molecule, in SELFIES."""
     if recipe.domain not in ("mol2caption", "caption2mol"):
         raise UserError(f"reader 'chebi20' serves mol2caption and caption2mol, not domain {recipe.domain!r}")
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Opening source files: plain or gzip, one file or a folder of them, faults named with file and line."""
+"""Open source files: plain or gzip, one file or a folder of them."""
 
 import gzip
 import json
@@ -17,19 +17,27 @@ def open_text(path: Path) -> IO[str]:
 
 
 def source_files(source: Path, *patterns: str) -> list[Path]:
-    """The file itself, or the files in the folder that match any pattern, sorted."""
+    """Return the file itself, or the sorted files of a folder that match any pattern.
+
+    Raises:
+        UserError: There is no such file.
+    """
     if source.is_file():
         return [source]
     if not source.is_dir():
-        raise UserError(f"source {str(source)!r} does not exist: give the file or folder with --source")
+        raise UserError(f"source {str(source)!r} not found: give the file or folder with --source")
     files = sorted({file for pattern in patterns for file in source.glob(pattern)})
     if not files:
-        raise UserError(f"source folder {str(source)!r} holds no {' or '.join(patterns)} file")
+        raise UserError(f"source folder {str(source)!r} has no {' or '.join(patterns)} file")
     return files
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for each line that is not blank."""
+    """Yield line number and object for each line that is not blank.
+
+    Raises:
+        UserError: A line is not a JSON object; the message has file and line.
+    """
     try:
         with open_text(path) as lines:
             for number, line in enumerate(lines, start=1):
@@ -38,7 +46,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     record = json.loads(line)
                 except ValueError as error:
-                    raise UserError(f"{path}, line {number} is not JSON ({error}): mend or remove it") from None
+                    raise UserError(f"{path}, line {number} is not JSON ({error}): correct or remove it") from None
                 if not isinstance(record, dict):
                     raise UserError(f"{path}, line {number} is not a JSON object")
                 yield number, record
@@ -47,7 +55,11 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def field(record: dict[str, Any], column: str, path: Path, number: int) -> Any:
-    """`record[column]`, or a `UserError` that names the columns there are."""
+    """Return `record[column]`.
+
+    Raises:
+        UserError: There is no such column; the message has those that exist.
+    """
     if column not in record:
         raise UserError(f"{path}, line {number} has no field {column!r}; it has {', '.join(record)}")
     return record[column]

@@ -1,4 +1,4 @@
-"""GSM8K (MIT): grade-school word problems; the gold answer stands after `####` at the end of the worked solution."""
+"""Read GSM8K (MIT): grade-school word problems with the answer after `####`."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from innovator_rl.data.recipe import Recipe
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Question and final number, thousands separators removed."""
+    """Yield each question with its final number, thousands separators removed."""
     for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
         for number, record in json_lines(path):
             solution = str(field(record, "answer", path, number))

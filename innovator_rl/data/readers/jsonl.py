@@ -1,6 +1,8 @@
-"""JSON lines of one's own: `question` and `answer`, optionally `id`, `info`, `group`; `fields` in the recipe renames them.
+"""Read JSON lines with `question`, `answer` and optional keys.
 
-This is the format of every `sample.jsonl` in datasets/.
+The optional keys are `id`, `info` and `group`.
+
+`fields` in the recipe renames them. This is the format of every `sample.jsonl` in datasets/.
 """
 
 from collections import Counter
@@ -16,10 +18,13 @@ FIELDS = ("id", "question", "answer", "info", "group")
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Every line with a question and an answer; the id defaults to file and line."""
+    """Yield every line with a question and an answer.
+
+    The id defaults to file and line.
+    """
     unknown = sorted(set(recipe.fields) - set(FIELDS))
     if unknown:
-        raise UserError(f"recipe {recipe.name!r}: fields.{unknown[0]} is not one of {', '.join(FIELDS)}")
+        raise UserError(f"recipe {recipe.name!r}: fields.{unknown[0]} must be one of {', '.join(FIELDS)}")
     column = {name: recipe.fields.get(name, name) for name in FIELDS}
     for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
         for number, record in json_lines(path):

@@ -1,6 +1,6 @@
-"""LeetCodeDataset (Apache-2.0): a function to write, and `check(candidate)` that calls it.
+"""Read LeetCodeDataset (Apache-2.0), functions tested by `check(candidate)`.
 
-The gold answer is the published solution, so that a build's tests can be tried on it; the tests travel in `info`.
+The gold answer is the published solution, so that a build's tests can be tried on it; the tests are in `info`.
 """
 
 from collections import Counter
@@ -13,7 +13,10 @@ from innovator_rl.data.recipe import Recipe
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Query, solution, and info of type `check` with the imports the tests rely on as `prelude`."""
+    """Yield query, solution and info of type `check`.
+
+    The tests' imports are its `prelude`.
+    """
     for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
         for number, record in json_lines(path):
             check = str(field(record, "test", path, number))

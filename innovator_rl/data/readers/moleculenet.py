@@ -1,6 +1,7 @@
-"""MoleculeNet property tables (MIT): SMILES and a 0/1 label, asked as True/False.
+"""Read MoleculeNet property tables (MIT): SMILES and a 0/1 label.
 
-`parameters.ask` in the recipe is the question put before the molecule. The same molecule with both labels is dropped.
+`parameters.ask` in the recipe is the True/False question before the molecule. The same molecule with both labels is
+dropped.
 """
 
 import csv
@@ -18,10 +19,10 @@ LABELS = {"0": "False", "1": "True"}
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """`ask` and the molecule in SELFIES; the answer is True for label 1."""
+    """Yield `ask` with each molecule in SELFIES; the answer is True for label 1."""
     ask = str(recipe.parameters.get("ask", "")).strip()
     if not ask:
-        raise UserError(f"recipe {recipe.name!r}: reader 'moleculenet' needs parameters.ask, the question to put")
+        raise UserError(f"recipe {recipe.name!r}: reader 'moleculenet' requires parameters.ask, the question")
     found: dict[str, tuple[str, str, str]] = {}
     contradicted: set[str] = set()
     for path in source_files(source, "*.csv"):

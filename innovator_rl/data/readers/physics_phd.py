@@ -1,7 +1,8 @@
-"""PHYSICS (Yale NLP): PhD qualifying problems with `questions`, `solutions` and a list of `final_answers`.
+"""Read PHYSICS (Yale NLP): PhD qualifying problems.
 
-A rewarder compares formulas and values, so a problem stays only where it has one final answer and that answer is not prose.
-`parameters: {several: true}` keeps problems with several answers, joined by "; " in the order of the parts asked.
+A record has `questions`, `solutions` and a list of `final_answers`. A rewarder compares formulas and values, so a
+problem stays only where it has one final answer and that answer is not prose. `parameters: {several: true}` keeps
+problems with several answers, joined by "; " in the order of the parts asked.
 """
 
 import re
@@ -19,7 +20,7 @@ MAX_WORDS = 3
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Problems without a figure whose final answer can be compared."""
+    """Yield problems without a figure whose final answer can be compared."""
     several = bool(recipe.parameters.get("several", False))
     for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
         for number, record in json_lines(path):
@@ -39,7 +40,12 @@ def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Probl
 
 
 def is_prose(answer: str) -> bool:
-    """More than three words of four letters and more, in \\text{} or outside every command: a sentence, not a formula."""
+    """Return whether an answer is a sentence.
+
+    It has more than three words of four letters and more.
+
+    Words count in text commands and outside of every command.
+    """
     spoken = " ".join(TEXT.findall(answer)) + " " + re.sub(r"\\[A-Za-z]+", " ", TEXT.sub(" ", answer))
     return len(WORD.findall(spoken)) > MAX_WORDS
 

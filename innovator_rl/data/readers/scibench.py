@@ -1,7 +1,8 @@
-"""SciBench (MIT): college problems with a number and a unit, one JSON array a textbook.
+"""Read SciBench (MIT): college problems with a number and a unit.
 
-The published answer number is in the published unit, which may hold a power of ten (`10^{-19} J`); without being told the
-unit a right answer would look wrong, so the question names it, as the benchmark's own prompts do.
+There is one JSON array per textbook. The published number is in the published unit, which may include a power of ten
+(`10^{-19} J`). Without the unit a right answer would look wrong, so the question names it, as the benchmark's own
+prompts do.
 """
 
 import json
@@ -19,7 +20,7 @@ NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
-    """Problem with "Give the answer in UNIT." and the gold value with that unit in LaTeX."""
+    """Yield each problem with "Give the answer in UNIT." and its value with that unit."""
     for path in source_files(source, "*.json"):
         with open_text(path) as stream:
             try:

@@ -20,7 +20,7 @@ class WorkerDied(WorkerError):
 
 
 class ActorHealth:
-    """Monitor of actors by the name of their role (`vLLM server 0`, `reward worker 1`, ...)."""
+    """Monitor of actors by role (`vLLM server 0`, `reward worker 1`, ...)."""
 
     def __init__(self, actors: Mapping[str, Any]) -> None:
         self._actors = dict(actors)

@@ -25,7 +25,10 @@ _Worker: Any = _actor.__ray_metadata__.modified_class  # the class behind the Ra
 
 
 class RecordingWorker(_Worker):
-    """Agent-loop worker of verl with a recorder; the section `innovator` of verl's configuration has its settings."""
+    """Agent-loop worker of verl with a recorder.
+
+    The section `innovator` of verl's configuration has its settings.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -129,7 +132,10 @@ class RecordingAgentLoopManager(AgentLoopManagerTQ):
         self.agent_loop_workers_class = ray.remote(RecordingWorker)
 
     def flush(self) -> None:
-        """Let every worker write what it has buffered; a dead worker has written all but its last second."""
+        """Let every worker write what it has buffered.
+
+        A dead worker has written all but its last second.
+        """
         with contextlib.suppress(ray.exceptions.RayError):
             workers: list[Any] = self.agent_loop_workers
             ray.get([worker.flush.remote() for worker in workers], timeout=30)

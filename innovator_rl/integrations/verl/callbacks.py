@@ -1,4 +1,4 @@
-"""Write what a run reports: metrics.jsonl, heartbeat, TensorBoard events, dropped groups and the progress display.
+"""Write metrics.jsonl, heartbeat, events, dropped groups and progress.
 
 One object is between the trainer and everything that observes it. A sink that fails is reported once and never stops a
 step.
@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class StopRequested(InnovatorError):
-    """A user's request that the run end (Ctrl-C, `innovator runs stop`), raised between two steps, after a checkpoint."""
+    """A user's request that the run end, raised between two steps.
+
+    It comes from Ctrl-C or `innovator runs stop`, after a checkpoint.
+    """
 
 
 class RunCallbacks:
@@ -38,7 +41,10 @@ class RunCallbacks:
         self._failed: set[str] = set()
 
     def request_stop(self) -> bool:
-        """Request an end after the current step; return False if that was requested before."""
+        """Request an end after the current step.
+
+        Return False if that was requested before.
+        """
         if self.stop_requested:
             return False
         self.stop_requested = True
@@ -56,10 +62,15 @@ class RunCallbacks:
 
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         """Show how far dynamic sampling is."""
-        self._guard("progress", lambda: self.progress.sampling(kept=kept, wanted=wanted, in_flight=in_flight, dropped=dropped))
+        self._guard(
+            "progress", lambda: self.progress.sampling(kept=kept, wanted=wanted, in_flight=in_flight, dropped=dropped)
+        )
 
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
-        """Record dropped groups, one row per sample; the engine that trains a sample records it."""
+        """Record dropped groups, one row per sample.
+
+        The engine that trains a sample records it.
+        """
         rows = (
             UpdateRow(step=step, prompt_uid=uid, sample=sample, kept=False, drop_reason=reason)
             for uid, reason in reasons.items()

@@ -1,8 +1,9 @@
-"""Checkpoints that are either whole or ignored.
+"""Mark complete checkpoints, find the newest and delete older ones.
 
-verl names the newest checkpoint in a tracker file before all of it may be on the disk, trains from scratch without a word when the
-named folder is missing, and deletes the old checkpoint before the new one is written. Here a checkpoint counts once its marker
-`complete.json` is there (written last, atomically), the newest such one is resumed from, and older ones go only after that.
+verl names the newest checkpoint in a tracker file before all of it may be on the disk, trains from scratch without a
+message when the named folder is missing, and deletes the old checkpoint before the new one is written. Here a checkpoint
+counts once its marker `complete.json` exists, which is written last and atomically. A run resumes from the newest
+complete checkpoint, and older ones are deleted only after a newer one is complete.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Checkpoint:
 
     @property
     def complete(self) -> bool:
-        """Whether every part reached the disk: the marker lists the files and they have the sizes it says."""
+        """Whether every part reached the disk with the size that the marker lists."""
         try:
             files = json.loads((self.path / MARKER).read_text())["files"]
         except (OSError, ValueError, KeyError):
@@ -37,7 +38,7 @@ class Checkpoint:
 
 
 def checkpoints(folder: Path) -> list[Checkpoint]:
-    """All checkpoints under `folder`, oldest first, whole or not."""
+    """List all checkpoints under `folder`, oldest first, complete or not."""
     if not folder.is_dir():
         return []
     found = [(FOLDER.fullmatch(entry.name), entry) for entry in folder.iterdir() if entry.is_dir()]
@@ -45,12 +46,12 @@ def checkpoints(folder: Path) -> list[Checkpoint]:
 
 
 def latest_complete(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint; None if there is none."""
+    """Return the newest complete checkpoint; None if there is none."""
     return next((c for c in reversed(checkpoints(folder)) if c.complete), None)
 
 
 def mark_complete(checkpoint: Path) -> None:
-    """Write the marker: names and sizes of all files, in one atomic step."""
+    """Write the marker with names and sizes of all files, in one atomic step."""
     files = {
         str(path.relative_to(checkpoint)): path.stat().st_size
         for path in sorted(checkpoint.rglob("*"))
@@ -62,9 +63,17 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def prune(folder: Path, keep: int) -> list[Path]:
-    """Delete all but the newest `keep` whole checkpoints, and broken ones older than the newest whole one.
+    """Delete old checkpoints.
 
-    Returns the folders deleted. Never touches a broken checkpoint newer than every whole one: it may be in the writing.
+    All but the newest `keep` complete ones go, and incomplete ones older than the newest complete one. An incomplete
+    checkpoint that is newer than every complete one stays: it may still be being written.
+
+    Args:
+        folder: the run's checkpoint folder.
+        keep: number of complete checkpoints to keep, at least 1.
+
+    Returns:
+        The deleted folders.
     """
     every = checkpoints(folder)
     whole = [c for c in every if c.complete]

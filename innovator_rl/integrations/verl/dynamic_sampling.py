@@ -1,4 +1,6 @@
-"""Replace prompt groups that teach nothing by fresh ones: DAPO's dynamic sampling on verl's replay buffer.
+"""Replace prompt groups that teach nothing by fresh ones.
+
+This is DAPO's dynamic sampling on verl's replay buffer.
 
 A group whose samples are all right or all wrong has advantage zero. verl's sampler replaces every dropped group by two,
 waits for all of them and discards the surplus; it polls every two seconds, and on data without any signal it never
@@ -49,7 +51,7 @@ class RolloutStalled(EngineError):
 
 @dataclass(frozen=True)
 class Group:
-    """A finished prompt group: the metric of its scored samples and the number of unscored ones."""
+    """A finished group: the metric of scored samples and the number of others."""
 
     uid: str
     values: tuple[float, ...]
@@ -94,7 +96,10 @@ class SamplingState:
         return len(self.kept) - self.fallback_used + len(self.reasons)
 
     def metrics(self) -> dict[str, float]:
-        """Return `sampling/*` (groups) and `domain/*`, `reward/*` (their samples, those of dropped groups too)."""
+        """Return the metrics `sampling/*` of groups and `domain/*`, `reward/*` of samples.
+
+        The samples of dropped groups count too.
+        """
         figures = {f"sampling/dropped_{reason}": float(count) for reason, count in sorted(self.dropped.items())}
         figures["sampling/generated_groups"] = float(self.completed)
         figures["sampling/kept_groups"] = float(len(self.kept) - self.fallback_used)
@@ -209,13 +214,19 @@ class DynamicSampler(ReplayBuffer):
             time.sleep(min(2.0, max(0.02, 4 * (time.monotonic() - started))))
 
     def _sort_validation(self, state: SamplingState, partition_id: str) -> int:
-        """Keep every terminal group, failed ones too (verl pads their missing samples), and replace nothing."""
+        """Keep every terminal group and replace nothing.
+
+        Failed ones are kept too, because verl pads their missing samples.
+        """
         for uid in sorted(self.finished_keys[partition_id] | self.failure_keys[partition_id]):
             state.kept.setdefault(uid, Group(uid, ()))
         return 0
 
     def _sort(self, state: SamplingState, partition_id: str) -> int:
-        """Sort newly terminal groups into kept and dropped; return how many replacements are missing."""
+        """Sort newly terminal groups into kept and dropped.
+
+        Return how many replacements are missing.
+        """
         known = state.kept.keys() | state.fallback.keys()
         failed = self.failure_keys[partition_id] - known
         for uid in failed:
@@ -263,7 +274,10 @@ class DynamicSampler(ReplayBuffer):
         return [Group(uid, tuple(values[uid]), unscored[uid]) for uid in sorted(values.keys() | unscored.keys())]
 
     def _complete_with_fallback(self, state: SamplingState) -> None:
-        """Complete the step with groups without signal once the bound is reached, or raise where none could be kept."""
+        """Complete the step with groups without signal once the bound is reached.
+
+        Raises where none could be kept.
+        """
         if not state.kept:
             counts = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(state.dropped.items()))
             raise NoLearningSignal(

@@ -1,12 +1,15 @@
-"""verl's FSDP engine with what a post-training run wants to know and, on a CPU, without repeated work.
+"""Extend verl's FSDP engine with router statistics and a record of updates.
 
-Two subclasses, registered through verl's `EngineRegistry` (no copy of verl's loop):
+On a CPU it shares prompts as well.
 
-- `InstrumentedFSDPEngine` (CUDA): the stock engine plus router statistics of mixture-of-experts layers among the metrics, a row in
-  `updates/` for every trained response, and an upcycled mixture kept in its form (see `mixture`).
-- `SharedPrefixEngine` (CPU): also lays a group's responses into one row (see `prompt_sharing`), so a prompt is computed once and the
-  head is applied to response tokens alone. Stock verl on a CPU pads every sequence to the longest instead (its padding-free path
-  wants flash-attention).
+Two subclasses are registered in verl's `EngineRegistry`; verl's training loop is not copied.
+
+- `InstrumentedFSDPEngine` (CUDA) adds router statistics of mixture-of-experts layers to the metrics, writes a row in
+  `updates/` for every trained response, and keeps the form of an upcycled mixture of experts
+  (shared_expert_gate.py).
+- `SharedPrefixEngine` (CPU) also packs a group's responses into one row (shared_prefix.py), so that a prompt is computed
+  once and the head is applied to response tokens alone. Stock verl on a CPU pads every sequence to the longest instead:
+  its padding-free path needs flash-attention.
 
 verl imports this module in every training process through `actor_rollout_ref.model.external_lib`.
 """
@@ -22,13 +25,16 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from innovator_rl.integrations.verl.router_load import RouterLoad
+from innovator_rl.integrations.verl.shared_expert_gate import freeze_shared_gate
 from innovator_rl.integrations.verl.shared_prefix import SharedRow, pack_shared_prefix, spread
 from innovator_rl.integrations.verl.update_record import UpdateRecord
-from innovator_rl.platform.shims.qwen2_moe_flops import count_shared_experts, freeze_shared_gate
 
 
 class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
-    """The stock engine; reports `router/layer_NN/{entropy,max_load,dead_experts}` and records what an update saw of each token."""
+    """Stock engine that reports router metrics and records updates per token.
+
+    The metrics are `router/layer_NN/{entropy,max_load,dead_experts}`.
+    """
 
     router_load: RouterLoad | None = None
     update_record: UpdateRecord | None = None
@@ -37,11 +43,13 @@ class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
         return freeze_shared_gate(super()._build_module())
 
     def initialize(self) -> None:
+        """Build the model, attach router statistics and open the record of updates."""
         super().initialize()
         self.router_load = RouterLoad.attach(self.module)
         self.update_record = UpdateRecord.from_environment(rank=torch.distributed.get_rank())
 
     def forward_step(self, micro_batch: TensorDict, loss_function: Any, forward_only: bool) -> Any:
+        """Run one micro-batch and record it where it is trained on."""
         loss, output = super().forward_step(micro_batch, loss_function, forward_only)
         if self.update_record is not None and not forward_only:
             self.update_record.add(
@@ -50,18 +58,25 @@ class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
         return loss, output
 
     def forward_backward_batch(self, data: TensorDict, loss_function: Any, forward_only: bool = False) -> Any:
+        """Run a mini-batch and add the router statistics to its metrics."""
         output = super().forward_backward_batch(data, loss_function, forward_only=forward_only)
         if self.router_load is not None:
             load = self.router_load.take()
             if not forward_only and isinstance(output, dict) and "metrics" in output:
-                output["metrics"].update({name: [value] for name, value in load.items()})  # verl flattens a list a rank
+                output["metrics"].update(
+                    {name: [value] for name, value in load.items()}
+                )  # verl flattens one list per rank
         return output
 
 
 class SharedPrefixEngine(InstrumentedFSDPEngine):
-    """Groups as single rows; exact, and about n times fewer prompt tokens."""
+    """Engine that computes groups as single rows.
+
+    The result is exact, with about n times fewer prompt tokens.
+    """
 
     def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Pack a micro-batch into one row with its mask and positions."""
         input_ids = micro_batch["input_ids"]
         prompt_lengths = micro_batch["prompts"].offsets().diff().tolist()
         row = pack_shared_prefix(input_ids.unbind(), prompt_lengths)
@@ -82,6 +97,10 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
     def prepare_model_outputs(
         self, output: Any, output_args: dict[str, Any], micro_batch: TensorDict, logits_processor_func: Any
     ) -> dict[str, torch.Tensor]:
+        """Compute log-probabilities, and entropy where needed, as nested tensors.
+
+        Their shape is (B, prompt + response).
+        """
         row: SharedRow = output_args["row"]
         logits = output.logits.squeeze(0).float() / output_args["temperature"]  # (R, vocabulary)
         log_probs_all = torch.log_softmax(logits, dim=-1)
@@ -97,17 +116,22 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
 
 
 def _entropy_coefficient(loss_function: Any) -> float:
-    """The entropy bonus of verl's `partial(ppo_loss, config=...)`; 0 for a pass without a loss."""
+    """Return the entropy bonus of verl's `partial(ppo_loss, config=...)`.
+
+    0 for a pass without a loss.
+    """
     config = getattr(loss_function, "keywords", {}).get("config")
     return float(getattr(config, "entropy_coeff", 0.0) or 0.0)
 
 
 def _register(engine: type[FSDPEngineWithLMHead], device: str) -> None:
-    """Put `engine` in the place verl looks it up for (language model, fsdp and fsdp2, `device`)."""
+    """Put `engine` where verl looks it up for language models under FSDP.
+
+    The keys are fsdp and fsdp2 on `device`.
+    """
     for backend in ("fsdp", "fsdp2"):
         EngineRegistry._engines.setdefault("language_model", {}).setdefault(backend, {})[device] = engine
 
 
-count_shared_experts()
 _register(InstrumentedFSDPEngine, "cuda")
 _register(SharedPrefixEngine, "cpu")

@@ -1,4 +1,6 @@
-"""List every name of verl, TransferQueue and vLLM that this project overrides or uses without their promise to keep it.
+"""List every private name of verl, TransferQueue and vLLM that is used here.
+
+These packages promise to keep none of them.
 
 Upgrading one of them means reading this list and the changes of those names in the new version. `missing()` compares
 the list with the installed packages by parsing their source, so it imports none of them and takes a second; a test
@@ -58,7 +60,10 @@ def missing(package: str) -> list[str]:
 
 @cache
 def _tree(module: str) -> ast.Module | None:
-    """Parse a module's source without importing it; None where the file does not exist."""
+    """Parse a module's source without importing it.
+
+    None where the file does not exist.
+    """
     package, *rest = module.split(".")
     spec = find_spec(package)
     if spec is None or spec.origin is None:
@@ -78,7 +83,7 @@ def _definition(module: str, name: str) -> ast.AST | None:
 
 
 def _find(place: ast.AST, name: str) -> ast.AST | None:
-    """Find a definition, an assignment, or an attribute that a method of the class assigns to `self`."""
+    """Find a definition, an assignment, or an attribute assigned to `self`."""
     for node in _statements(place):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == name:
             return node

@@ -1,4 +1,4 @@
-"""Order the prompts of a run: endless, shuffled again in every epoch, and resumed from one integer.
+"""Order a run's prompts: endless, shuffled per epoch, resumed from one integer.
 
 Stock verl checkpoints a dataloader whose iterator is rebuilt at the end of every epoch. A resume at that border exits
 having trained nothing, or shuffles differently from the run it continues. Here prompt number k of a run is a pure
@@ -18,7 +18,10 @@ from innovator_rl.integrations.verl.sample_key import prompt_uid
 
 
 def allot(slots: int, weights: Mapping[str, float]) -> dict[str, int]:
-    """Share out `slots` in proportion to `weights`, at least one each, by largest remainder."""
+    """Share out `slots` in proportion to `weights`, at least one each.
+
+    The rest goes by largest remainder.
+    """
     total = sum(weights.values())
     exact = {name: slots * weight / total for name, weight in weights.items()}
     shares = {name: max(1, int(value)) for name, value in exact.items()}
@@ -37,7 +40,7 @@ class Rows(Protocol):
 
 
 class ResumableSampler:
-    """An endless iterator of collated single-row batches, in the place of verl's train dataloader.
+    """An endless iterator of single-row batches in the place of verl's dataloader.
 
     Args:
         rows: the training rows, N > 0.
@@ -90,7 +93,10 @@ class ResumableSampler:
         return np.random.default_rng((self.seed, *key)).permutation(size) if self.shuffle else np.arange(size)
 
     def _mixed(self, epoch: int) -> np.ndarray:
-        """Order the row numbers of a mixture's epoch; each source continues where it was at the end of the last epoch."""
+        """Order the row numbers of a mixture's epoch.
+
+        Each source continues where it was at the end of the last epoch.
+        """
         chosen = []
         for number, (name, share) in enumerate(self._shares.items()):
             members = self._members[name]
@@ -127,6 +133,6 @@ class ResumableSampler:
             if state[key] != now:
                 raise UserError(
                     f"data: the checkpoint was made with {key}={state[key]}, this run has {key}={now}; its position would mean "
-                    "other prompts. Restore the data and data.seed, or start anew under another name"
+                    "other prompts. Restore the data and data.seed, or start again under another name"
                 )
         self.position = state["position"]

@@ -1,4 +1,4 @@
-"""Score responses for verl's reward loop (verl 0.9.1, `verl/experimental/reward_loop`).
+"""Score responses for verl's reward loop (`verl/experimental/reward_loop`).
 
 verl finds the class either by name, once this module is imported in its process,
 
@@ -16,7 +16,7 @@ Its settings are in `reward.reward_kwargs`, a key that verl's own DAPO manager r
     routes: {gsm8k: math}        # data source -> rewarder or formula; without a route extra_info.reward counts
     workers: 2                   # processes per reward-loop worker, of which there are reward.num_workers
     timeout_seconds: 10  memory_mb: 2048  code_isolation: standard
-    max_resp_len: 1024           # tokens; with the buffer, DAPO's soft overlong punishment, keys as in verl
+    max_resp_len: 1024           # tokens; with the buffer, DAPO's soft overlong penalty, keys as in verl
     overlong_buffer_cfg: {enable: true, len: 256, penalty_factor: 1.0, log: true}
 
 A response is scored as soon as it is generated. Only a rewarder that compares the responses of a group makes a response
@@ -61,7 +61,10 @@ _pools_lock = threading.Lock()
 
 
 def _shared_pool(**settings: Any) -> ScoringPool:
-    """Return the process's one pool for these settings; several managers in a process share its workers."""
+    """Return the process's one pool for these settings.
+
+    Several managers in a process share its workers.
+    """
     key = json.dumps(settings, sort_keys=True)
     with _pools_lock:
         if key not in _pools:
@@ -72,7 +75,7 @@ def _shared_pool(**settings: Any) -> ScoringPool:
 
 @register("innovator")
 class InnovatorRewardManager(RewardManagerBase):
-    """Reward manager that sends each response to its rewarder in the pool and adds the overlong term."""
+    """Reward manager that scores in the pool and adds the overlong term."""
 
     def __init__(
         self,
@@ -91,7 +94,7 @@ class InnovatorRewardManager(RewardManagerBase):
             raise UserError(f"reward.reward_kwargs has unknown keys {unknown}; known: {sorted(_KEYS)}")
         self.routes: dict[str, str] = dict(settings.get("routes") or {})
         for name in self.routes.values():
-            registry.check(name)
+            registry.require_known(name)
         self.max_tokens: int | None = settings.get("max_resp_len")
         self.overlong = _overlong(settings)
         self.pool_settings = {
@@ -154,7 +157,10 @@ class InnovatorRewardManager(RewardManagerBase):
         return await self.groups.score(str(fields.get("uid")), int(fields.get("group_size") or 1), request)
 
     async def _compares_groups(self, pool: ScoringPool, rewarder: str) -> bool:
-        """Return whether a rewarder needs all responses of a prompt; a worker that has loaded it is asked once."""
+        """Return whether a rewarder needs all responses of a prompt.
+
+        A worker that has loaded it is asked once.
+        """
         if rewarder not in self.is_group:
             self.is_group[rewarder] = bool((await pool.adescribe(rewarder)).get("group"))
         if self.is_group[rewarder] and self.reward_workers > 1:

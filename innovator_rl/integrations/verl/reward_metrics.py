@@ -1,4 +1,7 @@
-"""Summarize the rewards of a step per domain, per reason and per term; verl itself keeps the sum alone."""
+"""Summarize the rewards of a step per domain, per reason and per term.
+
+verl itself keeps the sum alone.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ MAX_NAMES = 64
 
 @dataclass
 class DomainCounts:
-    """Samples of one domain by outcome; `correct` and `score` are sums over the scored ones."""
+    """Samples of one domain by outcome.
+
+    `correct` and `score` are sums over the scored ones.
+    """
 
     responses: int = 0
     scored: int = 0
@@ -32,7 +38,10 @@ class DomainCounts:
         self.score += record.value
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """Return counts, shares, and means over the scored samples (0 where there was none)."""
+        """Return counts, shares, and means over the scored samples.
+
+        A mean is 0 where there was none.
+        """
         return {
             f"{prefix}/responses": float(self.responses),
             f"{prefix}/correct": self.correct / max(1, self.scored),

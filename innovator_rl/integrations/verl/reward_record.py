@@ -73,14 +73,20 @@ class RewardRecord:
 
     @property
     def scored(self) -> bool:
-        """Whether the sample has a score; an abstention and an infrastructure error are none."""
+        """Whether the sample has a score.
+
+        An abstention and an infrastructure error are none.
+        """
         return self.outcome == "scored"
 
     @classmethod
     def from_score(
         cls, score: Score, *, overlong_penalty: float, domain: str, rewarder: str, truncated: bool
     ) -> RewardRecord:
-        """Make the record of a score; the extracted answer is cut at `MAX_EXTRACTED_CHARS`."""
+        """Make the record of a score.
+
+        The extracted answer is cut at `MAX_EXTRACTED_CHARS`.
+        """
         return cls(
             value=float(score.value),
             correct=score.correct,
@@ -96,7 +102,10 @@ class RewardRecord:
         )
 
     def to_verl(self) -> dict[str, Any]:
-        """Return the `reward_extra_info`: numbers and text, with the same keys for every sample, as verl's collation needs."""
+        """Return the `reward_extra_info` as numbers and text.
+
+        Every sample has the same keys, as verl's collation needs.
+        """
         plain = {
             "value": self.value,
             "correct": float(self.correct),
@@ -140,7 +149,9 @@ class RewardRecord:
 
 
 def reward_info(extra_fields: Any) -> Mapping[str, Any]:
-    """Return the `reward_extra_info` among a sample's `extra_fields` from the queue; empty where there is none.
+    """Return the `reward_extra_info` among a sample's `extra_fields` from the queue.
+
+    Empty where there is none.
 
     The queue returns the fields of a sample as a dictionary or wrapped in tensordict's `NonTensorData`.
     """

@@ -1,7 +1,9 @@
-"""How a mixture of experts spreads its tokens: load and entropy per layer, gathered while training runs.
+"""Measure how a mixture of experts spreads its tokens.
 
-Forward hooks on the routers count which experts each token chose and the entropy of its routing distribution; `take()` returns the
-figures since the last call. Nothing is computed for a dense model, and nothing of a model is changed.
+Load and entropy per layer are gathered while training runs.
+
+Forward hooks on the routers count which experts each token chose and the entropy of its routing distribution; `take()`
+returns the figures since the last call. Nothing is computed for a dense model, and nothing of a model is changed.
 
 A router is a module named `gate` or `router` whose output is a tuple (logits, scores, indices), as in transformers' Qwen2-MoE, or
 the logits alone together with a `top_k` on itself or its parent.
@@ -26,7 +28,7 @@ class RouterLoad:
 
     @classmethod
     def attach(cls, model: nn.Module) -> RouterLoad | None:
-        """Hook every router of `model`; None for a dense model."""
+        """Attach hooks to every router of `model`; return None for a dense model."""
         load = cls()
         found = False
         for name, module in model.named_modules():
@@ -53,10 +55,11 @@ class RouterLoad:
         return count
 
     def take(self) -> dict[str, float]:
-        """Metrics since the last call, then start anew.
+        """Return the metrics since the last call and reset the counts.
 
-        Returns, for each layer: `entropy` (nats, mean over tokens), `max_load` (busiest expert's tokens over the mean: 1 is perfect
-        balance), `dead_experts` (experts without a token). Empty if nothing ran.
+        Returns:
+            For each layer: `entropy` (nats, mean over tokens), `max_load` (the busiest expert's tokens over the mean; 1
+            is perfect balance), `dead_experts` (experts without a token). Empty if nothing ran.
         """
         metrics: dict[str, float] = {}
         for layer, counts in sorted(self.load.items()):

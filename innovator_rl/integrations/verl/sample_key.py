@@ -1,4 +1,4 @@
-"""Build and parse the keys under which verl's queue stores prompt groups and samples.
+"""Build and parse the keys of prompt groups and samples in verl's queue.
 
 A prompt group has the key `UID`, a sample of it `UID_SESSION_OUTPUT`: SESSION numbers the responses of the group and
 OUTPUT the turns of an agent loop that returns several. verl finds the group of a sample by splitting its key at the
@@ -38,7 +38,7 @@ class SampleKey(NamedTuple):
 
 
 def group_uid(key: str) -> str:
-    """Return the uid of the group that a sample's key, or the group's own key, belongs to."""
+    """Return the uid of the group of a sample's key, or of the group's own key."""
     return key.partition(SEPARATOR)[0]
 
 

@@ -1,4 +1,6 @@
-"""Run verl's trainer inside a connected Ray: the one entrance through which `innovator_rl.training` reaches verl.
+"""Run verl's trainer inside a connected Ray.
+
+`innovator_rl.training` reaches verl through this module alone.
 
 Importing this module imports verl, which reads environment variables at import; `innovator_rl.training.launch` sets
 those first.
@@ -30,7 +32,7 @@ def validate(verl_config: DictConfig) -> None:
 
 
 def worker_runtime_env(environment: dict[str, str]) -> dict[str, Any]:
-    """Return Ray's runtime environment of every worker: verl's own with `environment` laid over it."""
+    """Return the runtime environment of workers: verl's with `environment` over it."""
     runtime_env = get_ppo_ray_runtime_env()
     runtime_env["env_vars"] = {**runtime_env.get("env_vars", {}), "TRANSFER_QUEUE_ENABLE": "1", **environment}
     return dict(runtime_env)

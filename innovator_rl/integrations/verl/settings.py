@@ -1,4 +1,4 @@
-"""Map a run's configuration to verl's keys: the list of every key of verl that a run sets.
+"""Map a run's configuration to verl's keys, all that a run sets.
 
 Each line of `verl_settings` states whose value it is: a setting of the run (`owner`), a choice that this project
 depends on (`fixed`), or a default that the `verl:` section may change. Keys that verl's YAML does not contain but its
@@ -38,7 +38,7 @@ ADDITIONS: dict[str, str] = {
     "(innovator_rl.integrations.verl.dynamic_sampling)",
     "ray_kwargs.ray_init.num_gpus": "ray.init argument: virtual accelerator slots on CPU",
     "ray_kwargs.ray_init.address": "ray.init argument: an existing cluster",
-    "innovator": "what our trainer and recorder need to know of the run",
+    "innovator": "what our trainer and recorder need of the run",
 }
 """Keys outside verl's YAML that verl or our hooks read, each with the reason it may be set."""
 
@@ -48,7 +48,7 @@ class VerlSetting(NamedTuple):
 
     key: str
     value: Any
-    owner: str = ""  # our setting that decides it; empty: a default that `verl:` may change
+    owner: str = ""  # the setting of the run that decides it; empty: a default that `verl:` may change
     fixed: str = ""  # why `verl:` may not change it
 
 
@@ -114,7 +114,9 @@ def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
 
 
 def _micro_batches(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
-    """Cut micro-batches by whole prompt groups on CPU, where the engine shares prompts, and by tokens on CUDA.
+    """Cut micro-batches by prompt groups on CPU and by tokens on CUDA.
+
+    On CPU the engine shares prompts.
 
     FSDP gathers every parameter once per micro-batch and long products are faster, so a micro-batch has as many groups
     as the token budget holds.
@@ -280,7 +282,7 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
     # metrics.jsonl and TensorBoard's events are written by the run's own observer, which survives a resume.
     sinks = ["wandb"] if logging.wandb else []
     return [
-        VerlSetting("trainer.use_v1", True, fixed="verl's V0 trainer knows nothing of these hooks"),
+        VerlSetting("trainer.use_v1", True, fixed="verl's V0 trainer has none of these hooks"),
         VerlSetting("trainer.project_name", logging.project, "logging.project"),
         VerlSetting("trainer.experiment_name", config.name, "name"),
         VerlSetting("trainer.logger", sinks, "logging.wandb"),

@@ -1,15 +1,17 @@
-"""One row a prompt: the layout that computes a shared prompt once for all the responses sampled from it.
+"""Pack a group into one row, so that its shared prompt is computed once.
 
-GRPO trains on groups of n responses to the same prompt. A sequence a response repeats the prompt n times, and the language-model
-head is applied to prompt tokens whose log-probabilities nobody reads. Here a group becomes a single row
+GRPO trains on groups of n responses to the same prompt. With one sequence per response the prompt is computed n times,
+and the language-model head is applied to prompt tokens whose log-probabilities are never read. Here a group becomes a
+single row
 
     prompt | response 1 | response 2 | ... | response n
 
-with an attention mask in which each response sees the prompt and itself, and with positions that restart after the prompt in every
-response. The computation is exact: the same attention as one sequence a response, in another order of summation. Logits are taken
-for response tokens alone.
+with an attention mask in which each response sees the prompt and itself, and with positions that restart after the
+prompt in every response. The computation is exact: the same attention as with one sequence per response, in another order
+of summation. Logits are computed for response tokens alone.
 
-Pure tensor functions, no verl: `tests/integrations/test_shared_prefix.py` holds them against one sequence a response.
+These are pure tensor functions without verl; `tests/integrations/test_shared_prefix.py` compares them with one sequence
+per response.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class SharedRow:
 
 
 def pack_shared_prefix(sequences: Sequence[torch.Tensor], prompt_lengths: Sequence[int]) -> SharedRow:
-    """Lay B sequences of (prompt + response) token ids into one row in which equal prompts appear once.
+    """Lay B sequences of token ids into one row where equal prompts appear once.
 
     Args:
         sequences: B one-dimensional integer tensors, prompt followed by response.
@@ -58,9 +60,8 @@ def pack_shared_prefix(sequences: Sequence[torch.Tensor], prompt_lengths: Sequen
     positions: list[torch.Tensor] = []
     owner: list[torch.Tensor] = []  # prompt number of every row token
     branch: list[torch.Tensor] = []  # 0 for a prompt token, 1 + sequence number for a response token
-    prompt_end: dict[
-        tuple[int, ...], tuple[int, int]
-    ] = {}  # prompt tokens -> (prompt number, row position of its last token)
+    # prompt tokens -> (prompt number, row position of its last token)
+    prompt_end: dict[tuple[int, ...], tuple[int, int]] = {}
     keep: list[torch.Tensor] = []
     labels: list[torch.Tensor] = []
     targets: list[torch.Tensor] = []
@@ -109,5 +110,8 @@ def pack_shared_prefix(sequences: Sequence[torch.Tensor], prompt_lengths: Sequen
 
 
 def spread(values: torch.Tensor, row: SharedRow) -> torch.Tensor:
-    """Response values (R,) at their places in the packed (total,) vector, zero elsewhere; differentiable."""
+    """Put response values (R,) at their places in the packed (total,) vector.
+
+    It is zero elsewhere and differentiable.
+    """
     return values.new_zeros(row.total).index_copy(0, row.targets.to(values.device), values)

@@ -1,4 +1,4 @@
-"""Describe what the installed verl declares: its keys, their defaults and its open dictionaries.
+"""Describe what the installed verl declares: keys, defaults, open dictionaries.
 
 Everything here is read from verl's own files, so that a key that verl renamed is noticed at the start of a run. The
 YAML files are found and composed without importing verl; only `dataclass_fields` imports it.
@@ -57,12 +57,17 @@ def _composed() -> DictConfig:
 
 
 def stock() -> DictConfig:
-    """Compose verl's `ppo_trainer` configuration: unresolved, writable, the caller's own copy."""
+    """Compose verl's `ppo_trainer` configuration, unresolved and writable.
+
+    It is the caller's own copy.
+    """
     return copy.deepcopy(_composed())
 
 
 def stock_node(key: str) -> Any:
-    """Return the value or section at a dotted key of verl's own configuration; None where there is none.
+    """Return the value or section at a dotted key of verl's own configuration.
+
+    None where there is none.
 
     The result is shared between callers and must not be changed.
     """
@@ -71,7 +76,7 @@ def stock_node(key: str) -> Any:
 
 @cache
 def stock_keys() -> dict[str, Any]:
-    """Return verl's own leaf keys with their unresolved defaults, and its empty mappings."""
+    """Return verl's leaf keys with unresolved defaults, and its empty mappings."""
     container = OmegaConf.to_container(_composed(), resolve=False)
     assert isinstance(container, dict)
     return flatten(container)
@@ -98,6 +103,9 @@ def flatten(section: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def dataclass_fields(target: str) -> dict[str, Any]:
-    """Return name -> default of the dataclass that verl builds from a node with this `_target_` (imports verl)."""
+    """Return the defaults of the dataclass that verl builds for a `_target_`.
+
+    This imports verl.
+    """
     module, _, name = target.rpartition(".")
     return {field.name: field.default for field in dataclasses.fields(getattr(import_module(module), name))}

@@ -56,7 +56,10 @@ class Observer(Protocol):
         """Receive the name of the phase that begins."""
 
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
-        """Receive counts of prompt groups while a step's groups are generated; `dropped` is by reason."""
+        """Receive counts of prompt groups while a step's groups are generated.
+
+        `dropped` is by reason.
+        """
 
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
         """Receive the reason of every dropped group of a step, by uid."""
@@ -70,7 +73,9 @@ class Observer(Protocol):
 
 @register_trainer(NAME)
 class InnovatorTrainer(PPOTrainerSync):
-    """verl's sync trainer with this project's prompt order, sampling, record and checkpoints.
+    """verl's sync trainer with this project's order, sampling and record.
+
+    Checkpoints are marked as complete and pruned.
 
     It is the `SamplingHooks` of its own sampler.
     """
@@ -124,7 +129,10 @@ class InnovatorTrainer(PPOTrainerSync):
             self._health.check()
 
     def last_error(self) -> str:
-        """Return the latest error of a generation among all workers; empty where there was none."""
+        """Return the latest error of a generation among all workers.
+
+        Empty where there was none.
+        """
         workers: list[Any] = self.agent_loop_manager.agent_loop_workers
         errors = ray.get([worker.last_error.remote() for worker in workers], timeout=10)
         return next((error for error in errors if error), "")
@@ -206,7 +214,10 @@ class InnovatorTrainer(PPOTrainerSync):
     # ---- batches and checkpoints
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> KVBatchMeta:
-        """Balance sequences over data-parallel ranks; with one rank, keep groups together for the shared prefix."""
+        """Balance sequences over data-parallel ranks.
+
+        With one rank, keep groups together for the shared prefix.
+        """
         batch = super()._balance_batch(batch, metrics, *args, **kwargs)
         if max(self.actor_rollout_wg._dispatch_info["actor"]) == 0:
             batch.reorder(sorted(range(len(batch.keys)), key=lambda i: batch.keys[i]))

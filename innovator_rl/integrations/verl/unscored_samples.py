@@ -1,4 +1,4 @@
-"""Give an unscored sample the mean reward of its group, so that it teaches nothing.
+"""Give an unscored sample its group's mean reward, so that it teaches nothing.
 
 An abstention or an infrastructure error carries the value 0, which GRPO would read as a wrong answer. With the mean
 reward of the scored samples of its group, the sample has advantage 0 and the group's mean stays that of the scored

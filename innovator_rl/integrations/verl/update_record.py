@@ -1,8 +1,9 @@
-"""What an update saw of every trained token, written by the process that trains it.
+"""Record what an update computed for every token, in the process that trains.
 
-The new log-probabilities exist in the training worker alone and verl throws them away after the loss. One row a response: advantage,
-old and rollout log-probabilities, the ratio of new to old, which side of the clip range it left, and the entropy where it was computed.
-The run directory and the attempt come through the environment (`INNOVATOR_RUN_DIR`, `INNOVATOR_ATTEMPT`).
+The new log-probabilities exist in the training worker alone, and verl discards them after the loss. A row per response has
+the advantage, the old and rollout log-probabilities, the ratio of new to old probability, the side on which it left the
+clip range, and the entropy where it was computed. The run directory and the attempt come through the environment
+(`INNOVATOR_RUN_DIR`, `INNOVATOR_ATTEMPT`).
 """
 
 from __future__ import annotations
@@ -21,10 +22,22 @@ log = logging.getLogger(__name__)
 
 
 def clip_side(ratio: torch.Tensor, advantage: torch.Tensor, low: float, high: float, dual: float) -> torch.Tensor:
-    """-1 where PPO's clip cuts a token below, +1 above, 0 where its gradient flows (Schulman 2017, equation 7; dual clip: Ye 2020).
+    """Find on which side PPO clips each token (Schulman 2017, equation 7.
 
-    A clip cuts only against the advantage's direction: above for a positive one, below for a negative one, and for a negative one
-    also above the dual-clip bound. All arguments broadcast; the result has integers.
+    Dual clip: Ye 2020).
+
+    A clip acts only in the advantage's direction: above for a positive one, below for a negative one, and for a negative
+    one also above the dual-clip bound. The tensors broadcast.
+
+    Args:
+        ratio: new over old probability of each token.
+        advantage: advantage of each token.
+        low: a ratio below 1 - low is clipped.
+        high: a ratio above 1 + high is clipped.
+        dual: a ratio above it is clipped where the advantage is negative.
+
+    Returns:
+        Integers: -1 where the lower bound clips, +1 where an upper one does, 0 where the gradient flows.
     """
     above = ((advantage > 0) & (ratio > 1 + high)) | ((advantage < 0) & (ratio > dual))
     below = (advantage < 0) & (ratio < 1 - low)
@@ -32,7 +45,7 @@ def clip_side(ratio: torch.Tensor, advantage: torch.Tensor, low: float, high: fl
 
 
 class UpdateRecord:
-    """Writes `updates/` rows from micro-batches."""
+    """Writer of `updates/` rows from micro-batches."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -40,14 +53,23 @@ class UpdateRecord:
 
     @classmethod
     def from_environment(cls, rank: int) -> UpdateRecord | None:
-        """The record of the run this process belongs to; None outside a run."""
+        """Open the record of the run that this process belongs to.
+
+        Return None outside a run.
+        """
         folder = os.environ.get("INNOVATOR_RUN_DIR")
         if not folder:
             return None
         return cls(Recorder(folder, writer=f"update-{rank}", attempt=int(os.environ.get("INNOVATOR_ATTEMPT", "1"))))
 
     def add(self, micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> None:
-        """Record one micro-batch after its forward pass. `outputs`: nested (B, prompt + response) log_probs, maybe entropy."""
+        """Record one micro-batch after its forward pass.
+
+        Args:
+            micro_batch: verl's micro-batch of B sequences.
+            outputs: nested (B, prompt + response) `log_probs`, and `entropy` where it was computed.
+            config: verl's actor configuration, with the clip range.
+        """
         try:
             for row in rows(micro_batch, outputs, config):
                 self._recorder.update(row)
@@ -58,7 +80,10 @@ class UpdateRecord:
 
 
 def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> list[UpdateRow]:
-    """The rows of a micro-batch; padding rows (no response token counts) are left out."""
+    """Return the rows of a micro-batch.
+
+    Padding rows, in which no response token counts, are left out.
+    """
     uids, samples, steps = (list(micro_batch[name]) for name in ("uid", "session_id", "global_steps"))
     low, high, dual = (float(getattr(config, name)) for name in ("clip_ratio_low", "clip_ratio_high", "clip_ratio_c"))
     found = []

@@ -1,4 +1,4 @@
-"""Check the `verl:` section of a run against verl's real configuration before verl sees it.
+"""Check a run's `verl:` section against the configuration of the installed verl.
 
 verl (0.9.1) accepts many keys that change nothing: legacy sections that its V1 trainer no longer migrates, fields that
 another field overwrites, and anything at all behind a `+`. `UNSUPPORTED_KEYS` lists those with the key to use today. A
@@ -153,7 +153,7 @@ def _problem(key: str, value: Any, ours: Mapping[str, VerlSetting]) -> OverrideP
         return OverrideProblem(
             key,
             value,
-            f"a leading {key[: len(key) - len(key.lstrip('+~'))]!r} switches verl's check off",
+            f"a leading {key[: len(key) - len(key.lstrip('+~'))]!r} turns off verl's check of the key",
             f"write {key.lstrip('+~')}",
         )
     for setting in ours.values():
@@ -202,13 +202,16 @@ def _unknown(key: str, value: Any) -> OverrideProblem | None:
     return OverrideProblem(
         key,
         value,
-        "verl has no such key",
+        "unknown key of verl",
         f"near: {', '.join(near)}" if near else "see verl's ppo_trainer configuration",
     )
 
 
 def _wrong_type(key: str, value: Any, default: Any) -> OverrideProblem | None:
-    """Report a value of another type than verl's default; a default of null or an interpolation has no type."""
+    """Report a value of another type than verl's default.
+
+    A default of null or an interpolation has no type.
+    """
     if default is None or value is None or (isinstance(default, str) and ("${" in default or default == "???")):
         return None
     kinds: tuple[type, ...] = (int, float) if type(default) in (int, float) else (type(default),)
@@ -218,6 +221,6 @@ def _wrong_type(key: str, value: Any, default: Any) -> OverrideProblem | None:
     return OverrideProblem(
         key,
         value,
-        f"{value!r} is no {type(default).__name__} (verl's default is {default!r})",
+        f"{value!r} must be a {type(default).__name__} (verl's default is {default!r})",
         f"give a {type(default).__name__}",
     )

@@ -1,7 +1,8 @@
-"""The shims, one file each, named after what it works around; `ALL` is the order in which they are applied."""
+"""List the shims, one module each, in the order in which they are applied."""
 
 from innovator_rl.platform.shims import (
     duplicate_gloo_backend,
+    qwen2_moe_flops,
     register_fsdp_engine_cpu,
     vllm_distribution_name,
     weight_sync_timeout,
@@ -13,4 +14,5 @@ ALL: tuple[Shim, ...] = (
     duplicate_gloo_backend.SHIM,
     register_fsdp_engine_cpu.SHIM,
     weight_sync_timeout.SHIM,
+    qwen2_moe_flops.SHIM,
 )

@@ -1,6 +1,6 @@
-"""What a shim is: one named correction of one defect or gap of an installed package, with the version it was seen in.
+"""Define a shim, one named correction of a defect of an installed package.
 
-A shim says what it works around, in which version that was seen, whether the installed version still needs it, and
+A shim names what it works around, the version in which that was seen, whether the installed version still needs it, and
 how to apply it. The tests of a shim fail as soon as the installed version needs it no more (then delete the file) or
 does not fit it any more.
 """
@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from innovator_rl.errors import EngineError
 
-class ShimMisfit(RuntimeError):
-    """The installed version no longer has the shape a shim was written for."""
+
+class ShimMisfit(EngineError):
+    """The installed version no longer has the form that a shim was written for."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,16 @@ class Shim:
 
 
 def require_parameters(shim: str, function: Callable[..., Any], names: tuple[str, ...]) -> None:
-    """Refuse to replace a function whose parameters are not those the replacement was written for."""
+    """Raise unless a function has the parameters that its replacement was written for.
+
+    Args:
+        shim: The name of the shim.
+        function: The function to be replaced.
+        names: Its first parameters.
+
+    Raises:
+        ShimMisfit: The parameters differ.
+    """
     found = tuple(name for name in inspect.signature(function).parameters if name != "self")
     if found[: len(names)] != names:
         where = f"{function.__module__}.{function.__qualname__}"

@@ -1,4 +1,4 @@
-"""verl names gloo twice when the device is the CPU: `cpu:gloo,cpu:gloo`, which torch refuses ("duplicate device type").
+"""Correct verl's backend string `cpu:gloo,cpu:gloo`, which torch refuses.
 
 `initialize_global_process_group_ray` builds its default backend string as `cpu:gloo,{device}:{backend}`. It takes the
 backend as an argument, so the correction is another default: `cpu:gloo`.
@@ -14,7 +14,7 @@ NAME = "duplicate_gloo_backend"
 
 
 def needed() -> bool:
-    """Whether the default still starts with `cpu:gloo` whatever the device is: torch refuses a device named twice."""
+    """Return True: the default starts with `cpu:gloo` for every device."""
     return True
 
 
@@ -30,6 +30,7 @@ def _default_to_gloo_alone(module: ModuleType) -> None:
 
 
 def apply() -> None:
+    """Correct the default after verl's module has been imported."""
     after_import("verl.utils.distributed", _default_to_gloo_alone)
 
 

@@ -1,46 +1,82 @@
-"""What an upcycled mixture of experts needs from a training engine that knows Qwen2-MoE only.
+"""verl's count of operations for Qwen2-MoE leaves the shared experts out.
 
-Its shared expert has no gate. In a Qwen2-MoE checkpoint that is a gate of exactly zero before a doubled network, which
-training must leave alone: the first step of an optimizer would turn it into a gate. And verl's count of operations for
-this family leaves the shared expert out, 43 % of what works on a token at full size.
+In an upcycled model of full size the shared experts are 43 % of the weights that multiply a token, so the stock count
+reports about half of the real utilization. The shim adds them to the entry for this family in
+`verl.utils.flops_counter.ESTIMATE_FUNC`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from torch import nn
+from innovator_rl.platform.import_hooks import after_import
+from innovator_rl.platform.shims.base import Shim, require_parameters
 
-SHARED_GATE = "shared_expert_gate"
-MARK = "ungated_shared_expert"  # written into config.json by the upcycling's export
+NAME = "qwen2_moe_flops"
+FAMILY = "qwen2_moe"
+
+Estimate = Callable[[Any, int, list[int], float], float]
 
 
-def freeze_shared_gate(model: nn.Module) -> nn.Module:
-    """Take the shared experts' gates out of training where the checkpoint says that they stand for none.
+def needed() -> bool:
+    """Return True.
 
-    Frozen before the optimizer is made: without a gradient AdamW neither moves nor decays them. Other models are returned untouched.
+    `_add_shared_experts` asks the stock count itself, once its module is imported.
     """
-    if getattr(getattr(model, "config", None), MARK, False):
-        for name, module in model.named_modules():
-            if name.rpartition(".")[2] == SHARED_GATE:
-                module.requires_grad_(False)
-    return model
+    return True
 
 
-def count_shared_experts() -> None:
-    """Let verl's counter of operations see Qwen2-MoE's shared experts (`verl.utils.flops_counter`); calling it twice is once."""
-    from verl.utils import flops_counter
+def counts_shared_experts(estimate: Estimate) -> bool:
+    """Return whether a Qwen2-MoE operation count depends on the shared expert."""
+    shape = {
+        "hidden_size": 64,
+        "vocab_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "moe_intermediate_size": 16,
+        "num_experts_per_tok": 2,
+        "num_experts": 4,
+    }
+    narrow, wide = (
+        estimate(SimpleNamespace(**shape, shared_expert_intermediate_size=width), 64, [64], 1.0) for width in (16, 64)
+    )
+    return narrow != wide
 
-    counted = flops_counter.ESTIMATE_FUNC["qwen2_moe"]
-    if getattr(counted, "counts_shared_experts", False):
+
+def _add_shared_experts(module: ModuleType) -> None:
+    stock: Estimate = module.ESTIMATE_FUNC[FAMILY]
+    require_parameters(NAME, stock, ("config", "tokens_sum", "batch_seqlens", "delta_time"))
+    if counts_shared_experts(stock):
         return
 
     def with_shared_experts(config: Any, tokens_sum: int, batch_seqlens: list[int], delta_time: float) -> float:
-        """Achieved TFLOP/s: verl's own figure plus 6 operations a token for every weight of a shared expert and its gate."""
+        """Return TFLOP/s with the shared experts' operations.
+
+        That is the stock figure plus 6 operations per token for every weight of a shared expert and its gate.
+        """
         width = int(getattr(config, "shared_expert_intermediate_size", 0) or 0)
         weights = config.num_hidden_layers * config.hidden_size * (3 * width + 1) if width else 0
-        stock = counted(config, tokens_sum, batch_seqlens, delta_time)
-        return float(stock + 6 * weights * tokens_sum / delta_time / 1e12)
+        return float(
+            stock(config, tokens_sum, batch_seqlens, delta_time) + 6 * weights * tokens_sum / delta_time / 1e12
+        )
 
-    with_shared_experts.counts_shared_experts = True  # type: ignore[attr-defined]
-    flops_counter.ESTIMATE_FUNC["qwen2_moe"] = with_shared_experts
+    module.ESTIMATE_FUNC[FAMILY] = with_shared_experts
+
+
+def apply() -> None:
+    """Count the shared experts as soon as verl's counter is imported."""
+    after_import("verl.utils.flops_counter", _add_shared_experts)
+
+
+SHIM = Shim(
+    name=NAME,
+    works_around="verl's count of operations for Qwen2-MoE leaves the shared experts out",
+    seen_in="verl 0.9.1",
+    platforms=("cpu", "cuda"),
+    needed=needed,
+    apply=apply,
+)

@@ -1,6 +1,7 @@
-"""verl registers its FSDP engines for the devices "cuda" and "npu" only, though they run on a CPU as they are.
+"""Register verl's FSDP engines for the device "cpu", where they run unchanged.
 
-They are registered for "cpu" through verl's own `EngineRegistry.register`, as soon as their module is imported.
+verl registers them for "cuda" and "npu" only. They are registered for "cpu" through verl's own
+`EngineRegistry.register`, as soon as their module is imported.
 """
 
 from types import ModuleType
@@ -14,7 +15,8 @@ BACKENDS = ("fsdp", "fsdp2")
 
 
 def needed() -> bool:
-    return True  # asked of the registry itself, in `_register_for_cpu`, once the engines exist
+    """Return True: the registry decides once the engines exist."""
+    return True  # the registry itself is checked in `_register_for_cpu`, once the engines exist
 
 
 def _register_for_cpu(module: ModuleType) -> None:
@@ -28,6 +30,7 @@ def _register_for_cpu(module: ModuleType) -> None:
 
 
 def apply() -> None:
+    """Register the engines after verl's module has been imported."""
     after_import("verl.workers.engine.fsdp.transformer_impl", _register_for_cpu)
 
 

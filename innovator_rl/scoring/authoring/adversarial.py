@@ -57,13 +57,13 @@ class Probe:
     Attributes:
         name: What it tries.
         request: The request to score.
-        remedy: What to do where it earns something.
+        fix: What to do where it earns something.
         blind: Whether it was made without the reference.
     """
 
     name: str
     request: ScoreRequest
-    remedy: str
+    fix: str
     blind: bool = False
 
 
@@ -95,8 +95,8 @@ def _of_case(rewarder: str, case: Case, wrong: list[str], marker: Path) -> Itera
     base = case.request(rewarder)
     right = base.response
 
-    def probe(name: str, response: str, remedy: str, blind: bool = False, **changes: Any) -> Probe:
-        return Probe(name, dataclasses.replace(base, response=response, **changes), remedy, blind)
+    def probe(name: str, response: str, fix: str, blind: bool = False, **changes: Any) -> Probe:
+        return Probe(name, dataclasses.replace(base, response=response, **changes), fix, blind)
 
     for name, text in UNREADABLE.items():
         yield probe(name, text, _CAP if len(text) > 1000 else "give nothing for a response without an answer", True)
@@ -130,7 +130,10 @@ def _of_case(rewarder: str, case: Case, wrong: list[str], marker: Path) -> Itera
 
 
 def _hedges(probe: Any, right: str, wrong: list[str]) -> Iterator[Probe]:
-    """Several answers at once, the right one among them. A program is no sentence: it is left out."""
+    """Several answers at once, the right one among them.
+
+    A program is no sentence: it is left out.
+    """
     for other in wrong[:1]:
         think = f"<think>\n{right}\n</think>\n\n{other}"
         yield probe("gold inside the reasoning, another answer", think, "ignore what stands before the last </think>")

@@ -1,4 +1,4 @@
-"""Read golden cases: responses whose score is known, stored next to their rewarder.
+"""Read golden cases, responses with a known score next to their rewarder.
 
 The file has one JSON object per line. `case` names what must hold, the other fields are the arguments of the rewarder:
 

@@ -30,7 +30,7 @@ class CheckProblem:
 
 @dataclasses.dataclass
 class Report:
-    """The result of `innovator reward check`: latency in ms, memory in MiB, counts by part."""
+    """The result of `innovator reward check`: latency in ms, memory in MiB, counts."""
 
     rewarder: str
     version: str = ""

@@ -133,7 +133,7 @@ def _beside(name: str, source: str) -> Path | None:
 def _cases(report: Report, file: Path | None) -> list[Case]:
     if file is None:
         report.problem(
-            "golden", "no golden cases", "write golden.jsonl beside the rewarder: full, zero and malformed cases"
+            "golden", "no golden cases", "write golden.jsonl next to the rewarder: full, zero and malformed cases"
         )
         return []
     cases = read(file)
@@ -177,12 +177,12 @@ def _probes(report: Report, pool: ScoringPool, tricks: Sequence[Probe], content:
         if score.seconds > report.slowest_probe[1]:
             report.slowest_probe = (trick.name, score.seconds)
         if score.outcome == "error":
-            report.problem(part, score.reason, f"never fail on a response: {trick.remedy}")
+            report.problem(part, score.reason, f"never fail on a response: {trick.fix}")
         elif score.correct or score.value > NOTHING:
             earned[trick.name].add(_meaning(trick.request.answer))
             if content and (not trick.blind or len(earned[trick.name]) > 1):
                 seen = f"{trick.request.response[-80:]!r} earned {score.value:g} ({score.reason}, read {score.extracted!r})"
-                report.problem(part, seen, trick.remedy)
+                report.problem(part, seen, trick.fix)
         elif score.seconds > SLOW_SECONDS:
             seen = f"took {score.seconds:.1f} s"
             report.problem(part, seen, "cap sizes, nesting, exponents before parsing", "warn")
@@ -202,7 +202,7 @@ def _meaning(answer: str) -> str:
 
 
 def _constant(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[Case]) -> float | None:
-    """Return the most that one golden answer earns, on average, on references that it is wrong for."""
+    """Return the most that one golden answer earns, on average, where it is wrong."""
     full = [case for case in cases if case.kind == "full"]
     if all(_meaning(str(case.inputs.get("answer", ""))) in _CLOSED for case in full):
         return None  # true or false, a letter: a constant answer is right by chance
@@ -254,7 +254,10 @@ def _same(score: Score, other: Score) -> bool:
 
 
 def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, scored: Scored) -> None:
-    """Score the same requests again: in this process, in reverse order, and shuffled in another process."""
+    """Score the same requests again.
+
+    Once in this process, once in reverse order, once shuffled in another process.
+    """
     stable = [item for item in scored if item[2].outcome != "error"]
     shuffled = random.Random(0).sample(stable, len(stable))
     with bounds.pool() as another:
@@ -274,7 +277,10 @@ def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, scored:
 
 
 def _injection(report: Report, bounds: CheckConfig, scored: Scored) -> None:
-    """Score with short deadlines and killed workers: every score must be right or a named error."""
+    """Score with short deadlines and killed workers.
+
+    Every score must be right or a named error.
+    """
     golden = [item for item in scored if item[0].startswith("golden") and item[2].outcome != "error"]
     if not golden:
         return

@@ -1,1 +1,1 @@
-"""Run programs that a model wrote: see `executor` for the use, `layers` for what holds on a machine."""
+"""Run programs that a model wrote; `executor` runs, `layers` probes the isolation."""

@@ -1,4 +1,4 @@
-"""Call a function that lives in a solution process: arguments in, results out, as plain values."""
+"""Call a function that lives in a solution process, with plain values."""
 
 from __future__ import annotations
 

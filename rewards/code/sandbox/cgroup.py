@@ -1,4 +1,4 @@
-"""Control groups for a sandbox: memory and processes of the whole tree, where this process may make such groups.
+"""Bound memory and processes of a whole tree by control groups, where allowed.
 
 Version 1 as root, version 2 as root or where the group was delegated. Elsewhere the engine watches the tree itself.
 """
@@ -28,7 +28,7 @@ class ControlGroups:
 
     @staticmethod
     def make() -> ControlGroups | None:
-        """Make groups beside this process's own.
+        """Make groups next to this process's own.
 
         None where that is not allowed or has no effect.
         """

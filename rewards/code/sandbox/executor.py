@@ -1,4 +1,4 @@
-r"""Run programs in a sandbox: one warm supervisor, and in it one process tree per solution.
+r"""Run programs in a sandbox: a warm supervisor with one process tree per solution.
 
     with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as solution:
         run = solution.run(b"1\n")          # run.ending == "finished", run.stdout == b"2\n"
@@ -303,7 +303,7 @@ class SolutionProcess:
 def ending_of(
     answer: dict[str, Any] | None, stopped: str | None, monitor: MemoryMonitor, out: bytes, err: bytes
 ) -> Run:
-    """Return what a run's end means; the program's own report counts only for how it failed."""
+    """Return what a run's end means; a program's report counts only after a failure."""
     if monitor.killed():
         stopped = "memory_limit_exceeded"
     if answer is None:

@@ -1,4 +1,4 @@
-"""Probe what the sandbox isolates on this machine, each property by attacks that it has to stop.
+"""Probe the sandbox's isolation on this machine by attacks it has to stop.
 
     report = probe_isolation()      # about a second
     report.level                    # "strict", "standard" or "none"
@@ -29,7 +29,7 @@ Level = Literal["strict", "standard", "none"]
 PROPERTIES: dict[str, str] = {
     "network": "no connection to anything: loopback, other hosts, sockets of this machine",
     "files": "no file of this machine read or written, but the interpreter's own",
-    "processes": "no other process seen, signalled or traced",
+    "processes": "no other process seen, signaled or traced",
     "calls": "no new namespaces, mounts, tracing, keyrings, io_uring or foreign programs",
     "memory": "one bound on the memory of all of a program's processes together",
     "count": "a bound on the number of its processes",
@@ -148,7 +148,7 @@ print(total)
 
 @dataclasses.dataclass(frozen=True)
 class IsolationReport:
-    """Which properties hold and which layers were put up; `failure` where no sandbox started."""
+    """The properties that hold and the layers put up, or why no sandbox started."""
 
     properties: dict[str, bool]
     put_up: dict[str, str]
@@ -175,7 +175,7 @@ class IsolationReport:
 
 @functools.cache
 def probe_isolation(layers: Layers | None = None) -> IsolationReport:
-    """Attack a sandbox on this machine and report what holds; kept for the life of the process."""
+    """Attack a sandbox on this machine and report what holds; cached per process."""
     try:
         with Sandbox(layers=layers) as sandbox:
             broken = _look(sandbox)
@@ -209,7 +209,7 @@ def _run(sandbox: Sandbox, program: str, memory_mb: int = 512) -> int:
 
 @contextlib.contextmanager
 def _canary() -> Iterator[dict[str, Any]]:
-    """Yield things of ours out of a program's reach: a file, an open folder, sockets, this process."""
+    """Yield a file, a folder, sockets and a process that no program may reach."""
     name = f"innovator-{secrets.token_hex(8)}"
     with (
         tempfile.TemporaryDirectory(prefix="innovator-canary-") as folder,

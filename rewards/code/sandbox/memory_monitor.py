@@ -17,7 +17,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class MemoryMonitor:
-    """A monitor of one run: `over()` is called while it runs, `killed()` when it has ended."""
+    """A monitor of one run: `over()` while it runs, `killed()` when it has ended."""
 
     def __init__(self, root: int, memory_mb: int, groups: ControlGroups | None) -> None:
         self.root = root

@@ -51,7 +51,7 @@ class SandboxPool:
         return self._queue(task, *args, **kwargs)
 
     def map(self, task: Callable[[Sandbox, Any], T], items: Iterable[Any]) -> Iterator[T]:
-        """Results in the order of `items`, of which no more are taken at once than may run and wait."""
+        """Yield results in the order of `items`, taking no more than may run and wait."""
         waiting: deque[Future[T]] = deque()
         for item in items:
             while not self._slots.acquire(blocking=not waiting):

@@ -1,4 +1,4 @@
-"""The files of this interpreter that a program needs, and of the packages it may import."""
+"""Find the files of the interpreter and the packages that a program may import."""
 
 from __future__ import annotations
 

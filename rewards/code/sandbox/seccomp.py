@@ -1,4 +1,4 @@
-"""The system calls that a program may make, as a BPF program built by libseccomp.
+"""Build the filter of system calls that a program may make, by libseccomp.
 
 An allow-list: computing, its own files, its own processes and threads, clocks and waiting. What is not on it fails
 with EPERM: sockets, exec, mounts, namespaces, tracing, keyrings, io_uring, BPF, other processes' memory, the clock, the
@@ -37,7 +37,7 @@ sigreturn
 TIME = """
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time alarm getitimer setitimer timer_create
 timer_settime timer_gettime timer_delete timer_getoverrun
-"""
+"""  # prose: allow alarm
 NARROWER = """
 fork vfork clone kill tkill tgkill pidfd_send_signal rt_sigqueueinfo chmod fchmod fchmodat utime utimes utimensat
 futimesat

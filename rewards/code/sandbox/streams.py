@@ -1,4 +1,4 @@
-"""The standard streams of a run: input from sealed memory, outputs read up to a cap while it runs."""
+"""Serve a run's standard streams: sealed input, outputs read up to a cap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _READ = 2**16
 
 
 class Streams:
-    """Our ends of a run's streams and what was read from them; `over` once one passed its cap."""
+    """Our ends of a run's streams and their content; `over` once one passed its cap."""
 
     def __init__(self, stdin: int, outputs: dict[int, int]) -> None:
         self._stdin = stdin
@@ -67,7 +67,7 @@ class Streams:
         self._stdin, self._theirs = -1, []
 
     def follow(self, channel: socket.socket, deadline: float, cap: int, monitor: MemoryMonitor) -> str | None:
-        """Read until the solution process reports; return why it must be ended instead, if so."""
+        """Read until the solution process reports, or return why it must be ended."""
         poller = select.poll()
         for descriptor in (*self._open, channel.fileno()):
             poller.register(descriptor, select.POLLIN)

@@ -25,7 +25,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 @pytest.fixture(scope="session")
 def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's three runs and one full of hostile texts."""
+    """The demo's three runs and one full of hostile text."""
     from innovator_rl.dashboard.demo.write import write_demo
 
     root = tmp_path_factory.mktemp("runs")

@@ -40,7 +40,7 @@ UID = "../<b>uid</b>?x=1&y#z"
 
 
 def write_hostile_run(path: Path) -> None:
-    """One step with one group: a response for each of TEXTS."""
+    """One step with one group: one response per hostile text."""
     run = RunDir(path)
     attempt = run.open_attempt(total_steps=2)
     recorder = Recorder(path, writer="w", attempt=attempt)

@@ -156,7 +156,7 @@ def test_a_label_is_given_found_and_taken_back(visit: Visitor) -> None:
     address = page.url.split("?")[0]
     visit.go(f"{RUN}/labels")
     assert "<b>why?</b>" in page.locator("main").inner_text()
-    visit.picture("labelled")
+    visit.picture("labeled")
     visit.go(f"{RUN}/rollouts?label=suspicious")
     assert total(visit) == 1
     page.locator("a.preview").first.click()

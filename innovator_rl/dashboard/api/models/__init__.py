@@ -1,1 +1,4 @@
-"""Models of the JSON that the routes return; docs/dashboard-api.md is generated from them."""
+"""Models of the JSON that the routes return.
+
+`docs/dashboard-api.md` is generated from them.
+"""

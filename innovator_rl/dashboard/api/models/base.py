@@ -36,5 +36,5 @@ class ResponseKey(GroupKey):
 class Error(Model):
     """Every response with a status of 400 or above."""
 
-    error: str = Field(description="One sentence that says what is wrong.")
+    error: str = Field(description="What is wrong, in one sentence.")
     detail: list[dict[str, Any]] | None = Field(default=None, description="Each invalid field of a body.")

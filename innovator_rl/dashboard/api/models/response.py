@@ -29,7 +29,7 @@ class OtherGroup(GroupKey):
 
 
 class PromptText(Model):
-    """The prompt of a group, and what its rewarder received besides the response."""
+    """The prompt of a group, and what its rewarder received next to the response."""
 
     prompt: str | None = Field(description="The prompt as text.")
     messages: Any = Field(description="The prompt as chat messages; raw text where it is not JSON.")
@@ -78,7 +78,7 @@ class MoleculeLinks(Model):
     """The molecules that a response is about."""
 
     role: Literal["answer", "question"] = Field(
-        description="`answer`: predicted beside reference; `question`: the prompt's molecule, in `gold`."
+        description="`answer`: predicted and reference; `question`: the prompt's molecule, in `gold`."
     )
     predicted: str | None = Field(description="The predicted molecule.")
     gold: str | None = Field(description="The reference molecule, or the prompt's.")
@@ -133,7 +133,7 @@ class ResponseDetail(PromptText):
     siblings: list[Sibling] = Field(description="All responses of the group.")
     previous: ResponseKey | None = Field(description="The response before it in the group.")
     next: ResponseKey | None = Field(description="The response after it in the group.")
-    text_error: str | None = Field(description="Why the texts cannot be read.")
+    text_error: str | None = Field(description="Why the text cannot be read.")
 
 
 class ClipRange(Model):

@@ -11,7 +11,10 @@ DROP_REASON = "Why the group was dropped; empty for a kept group, null while its
 
 
 class ResponseRow(ResponseKey):
-    """One response in a list. A figure is null where it was not recorded or is not computed yet."""
+    """One response in a list.
+
+    A figure is null where it was not recorded or is not computed yet.
+    """
 
     kind: Kind = Field(description="`train` or `validation`.")
     attempt: int = Field(description="Attempt that recorded it.")
@@ -68,7 +71,10 @@ class Histogram(Model):
 
 
 class SearchState(Model):
-    """How far a text search got. It reads the newest step first, at most 2 seconds per request."""
+    """How far a text search got.
+
+    It reads the newest step first, at most 2 seconds per request.
+    """
 
     complete: bool = Field(description="Whether everything was searched; while false, send the same request again.")
     scanned: int = Field(description="Steps that are searched.")

@@ -10,7 +10,10 @@ from innovator_rl.dashboard.api.models.base import Model, Number
 
 
 class AlertCounts(Model):
-    """Alerts by severity, without the silenced ones. A severity without alerts is absent."""
+    """Alerts by severity, without the silenced ones.
+
+    A severity without alerts is absent.
+    """
 
     error: int = Field(default=0, description="Alerts that make figures or the run wrong.")
     warning: int = Field(default=0, description="Alerts that deserve a look.")

@@ -1,4 +1,4 @@
-"""Model the routes of the tools: molecules, step differences, rescoring, labels, SQL."""
+"""Model the routes of molecules, step differences, rescoring, labels and SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the program as a script with its own streams, or as a module whose entry point is called.
+"""Run the program as a script, or as a module whose entry point is called.
 
 Nothing here contains what is expected, so there is nothing to steal and nothing worth patching: whatever a program
 does to this code, all it can change is its own output.

@@ -1,4 +1,4 @@
-"""Exchange messages with descriptors between executor, supervisor and solution: a length, then JSON."""
+"""Exchange JSON messages and descriptors between executor, supervisor, solution."""
 
 from __future__ import annotations
 

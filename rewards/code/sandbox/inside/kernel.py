@@ -1,4 +1,4 @@
-"""Call the kernel's isolation features that Python's standard library lacks, by ctypes.
+"""Call the isolation features of the kernel that Python lacks, by ctypes.
 
 They are namespaces, mounts, capabilities, Landlock, a seccomp program, and the forks around them. Each function raises
 `OSError` when the kernel refuses. Numbers that are the same on every architecture since Linux 5.1 are given; the others
@@ -102,7 +102,7 @@ def adopt_orphans() -> None:
 
 
 def become(user: int) -> None:
-    """Change every user and group id to `user`, keeping /proc/self readable for the maps that follow."""
+    """Change every user and group id to `user`, keeping /proc/self readable."""
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
@@ -138,7 +138,7 @@ def landlock_version() -> int:
 
 
 def landlock(readable: list[str], writable: list[str], listed: list[str]) -> None:
-    """Confine this process to the files given, and to no TCP, signal or abstract socket outwards.
+    """Confine this process to the files given, without TCP and signals outwards.
 
     It may read `readable`, use `writable` and list the folders `listed`. What the kernel's version lacks is left out;
     `layers` finds out what holds.
@@ -174,7 +174,7 @@ def _allow(ruleset: int, path: str, access: int) -> None:
 
 
 def seccomp(program: bytes) -> None:
-    """Load a BPF program (an array of `struct sock_filter`) as this process's system-call filter."""
+    """Load a BPF program (`struct sock_filter` array) as the system-call filter."""
     code = ctypes.create_string_buffer(program, len(program))
 
     class Program(ctypes.Structure):

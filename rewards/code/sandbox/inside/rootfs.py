@@ -1,4 +1,4 @@
-"""The files a program sees: a tree of its own with the interpreter, its libraries, four devices and an empty /tmp.
+"""Build the file tree a program sees: interpreter, libraries, devices, empty /tmp.
 
 No /proc, no /sys, no home, no other program: what is not there needs no guard.
 """

@@ -107,7 +107,7 @@ class Rules:
 
 
 def _visible(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Return where a program sees the host's tree: (what it may read, what it may list).
+    """Return what a program may read and what it may list in the host's tree.
 
     It may read everything shown but the hidden folders, and list the folders above those.
     """

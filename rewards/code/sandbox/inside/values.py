@@ -1,4 +1,4 @@
-"""Python values as JSON without trusting either side: arguments go in, results come out, objects stay where they are.
+"""Encode Python values as JSON, and decode them without trusting either side.
 
 A value is flattened into a table, so that a linked list of a hundred thousand nodes needs no recursion, and shared or
 cyclic parts stay shared:
@@ -128,7 +128,7 @@ def _fields(item: Any) -> list[tuple[str, Any]] | None:
 
 
 def decode(data: Any, classes: Mapping[str, Any]) -> Any:
-    """Return the value of a table, with objects made without calling their constructors.
+    """Return the value of a table; no constructor of an object is called.
 
     Args:
         data: What `encode` gave on the other side.
@@ -153,7 +153,7 @@ _LATE = {"tuple", "set", "frozenset", "dict", "alias"}
 
 
 def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
-    """Return the value where it holds no others, an empty container to be filled later, else None."""
+    """Return an atom, an empty container to be filled later, or None."""
     kind = entry[0]
     if kind == "list":
         return []
@@ -225,7 +225,7 @@ def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]]
 
 
 def _cost(entry: list[Any], costs: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Return steps and depth of hashing an immutable container, shared parts counted as often as met."""
+    """Return steps and depth of hashing an immutable container, without sharing."""
     inner = [costs[part[0]] for part in entry[1:] if isinstance(part, list) and part[0] in costs]
     steps = len(entry) + sum(steps for steps, _ in inner)
     return min(steps, MAX_ITEMS + 1), 1 + max((depth for _, depth in inner), default=0)

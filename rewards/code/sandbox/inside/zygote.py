@@ -1,4 +1,4 @@
-"""Run the supervisor, which isolates itself once and forks a warm interpreter per solution.
+"""Run the supervisor, which isolates itself and forks a process per solution.
 
     python -S -s -P -B zygote.py CONTROL_FD
 
@@ -30,7 +30,7 @@ import solution_process
 
 
 def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
-    """Put up what lasts as long as the supervisor, and note each layer or why it is missing.
+    """Put up the supervisor's isolation, and note each layer or why it is missing.
 
     Returns:
         The descriptor of the process namespace to come back to, None without namespaces.
@@ -146,7 +146,7 @@ def _wait(control: socket.socket, child: int) -> int:
 
 
 def _sweep(groups: list[str]) -> None:
-    """Outside: wait for the last of the inner processes, then remove their control groups."""
+    """Wait outside for the last inner process, then remove the control groups."""
     while True:
         try:
             os.waitpid(-1, 0)

@@ -1,0 +1,103 @@
+"""Readers of a corpus: from an input file to documents and to errors with file and row.
+
+A file's format is the reader that its source names, or what its suffix stands for. Compression (`.gz`, `.xz`, `.zst`,
+`.bz2`) and archives (`.tar`) are undone first.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import tarfile
+from collections.abc import Callable, Iterable
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from innovator_rl.data.corpus.manifest import RowError
+from innovator_rl.data.corpus.readers.cnxml import read_cnxml
+from innovator_rl.data.corpus.readers.mathml import convert_pending
+from innovator_rl.data.corpus.readers.opening import BROKEN, InputFile, decompressed, open_input
+from innovator_rl.data.corpus.readers.rows import Read, read_json, read_json_lines, read_parquet, read_text
+from innovator_rl.errors import UserError
+
+if TYPE_CHECKING:
+    from innovator_rl.data.corpus.recipe import Source
+
+READERS: dict[str, Callable[[IO[bytes], str, Source], Read]] = {
+    "jsonl": read_json_lines,
+    "json": read_json,
+    "parquet": read_parquet,
+    "text": read_text,
+    "cnxml": read_cnxml,
+}
+SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".txt": "text",
+    ".md": "text",
+    ".markdown": "text",
+    ".cnxml": "cnxml",
+}
+MODULES = tuple(
+    f"innovator_rl.data.corpus.{name}"
+    for name in ("document", "readers", "readers.opening", "readers.rows", "readers.cnxml", "readers.mathml")
+)
+"""Modules whose source decides what a reader gives."""
+
+PACKAGES = ("pyarrow", "lxml", "pypandoc-binary", "zstandard")
+
+
+def check_reader(source: Source) -> None:
+    """Check that a source's reader exists.
+
+    Raises:
+        UserError: with the known readers.
+    """
+    if source.reader is not None and source.reader not in READERS:
+        raise UserError(
+            f"source {source.name!r}: unknown reader {source.reader!r}; expected one of {', '.join(READERS)}"
+        )
+
+
+def read_files(files: Iterable[InputFile], source: Source) -> Read:
+    """Yield the documents of input files, and an error for everything in them that cannot be read."""
+    yield from convert_pending(item for file in files for item in _read_file(file, source))
+
+
+def _read_file(file: InputFile, source: Source) -> Read:
+    with open_input(file) as stream:
+        yield from _read_stream(stream, file.name, file.name, source)
+
+
+def _read_stream(stream: IO[bytes], name: str, shown: str, source: Source) -> Read:
+    row = 0
+    try:
+        with decompressed(stream, name) as (plain, inner):
+            suffix = PurePosixPath(inner).suffix.lower()
+            if suffix == ".tar" or name.endswith((".tgz", ".txz")):
+                yield from _read_archive(plain, shown, source)
+                return
+            reader = source.reader or SUFFIXES.get(suffix)
+            if reader is None:
+                yield RowError(file=shown, row=0, reason="unknown format", detail=f"suffix {suffix or 'missing'}")
+                return
+            for item in READERS[reader](plain, shown, source):
+                row = item.row
+                yield item
+    except BROKEN as error:
+        yield RowError(file=shown, row=row + 1, reason="broken file", detail=str(error)[:200] or type(error).__name__)
+
+
+def _read_archive(stream: IO[bytes], shown: str, source: Source) -> Read:
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                if not member.isfile() or (source.members and not fnmatch.fnmatch(name, source.members)):
+                    continue
+                content = archive.extractfile(member)
+                assert content is not None, name
+                yield from _read_stream(content, name, f"{shown}!{name}", source)
+    except tarfile.TarError as error:
+        yield RowError(file=shown, row=0, reason="broken file", detail=str(error))
