@@ -9,6 +9,7 @@ from dashboard_runs import ADDRESS, SCIENCE, record
 from fastapi.testclient import TestClient
 
 from innovator_rl.dashboard.app import create_app
+from innovator_rl.dashboard.tools import sql_console
 from innovator_rl.dashboard.web.security import check_token
 from innovator_rl.errors import UserError
 
@@ -104,9 +105,17 @@ def test_sql_reads_the_index_and_nothing_else(client: TestClient, sql: str) -> N
     assert still["rows"][0][0] > 2000
 
 
+def test_a_statement_past_the_check_still_changes_nothing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read-only transaction is a barrier of its own: here the statement that is run is not the one that was checked."""
+    monkeypatch.setattr(sql_console, "_bounded", lambda *_: "CREATE TABLE left_behind AS SELECT 1")
+    answer = client.post(f"{SCIENCE}/sql", json={"sql": "SELECT 1"})
+    assert answer.status_code == 400
+    assert "read-only" in answer.json()["error"]
+
+
 def test_sql_ends_in_time_and_in_rows(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("innovator_rl.dashboard.tools.sql_console.SQL_SECONDS", 0.3)
-    seconds = "SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(1000) b(i)"  # not hours, should the limit fail
+    seconds = "SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(200) b(i)"  # not hours, should the limit fail
     assert client.post(f"{SCIENCE}/sql", json={"sql": seconds}).status_code == 413
     many = client.post(f"{SCIENCE}/sql", json={"sql": "SELECT * FROM range(5000)"}).json()
     assert (len(many["rows"]), many["truncated"]) == (1000, True)

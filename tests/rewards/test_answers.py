@@ -90,6 +90,8 @@ MATH = [
     ("18", "<think>19</think>#### 18", True),
     ("18", "She has 3 bags of 6.\nSo 3*6 = 18", True),
     ("18", "It is 18 or 19", False),
+    ("18", "It is either 17 or 18", False),
+    ("18", "The answer is perhaps 18", False),
     ("18", "17", False),
     (r"\frac{1}{2}", r"\boxed{0.5}", True),
     (r"2\sqrt{3}", r"\boxed{\sqrt{12}}", True),
