@@ -267,7 +267,8 @@ def _run(run: Build, entry: StageEntry, tasks: list[Task], phase: str = "") -> l
         done = finished(task)
         if done is not None:
             reports[index] = done
-    missing = [index for index in range(len(tasks)) if index not in reports]
+    # The largest first, so that no worker is left with a large one at the end.
+    missing = sorted((i for i in range(len(tasks)) if i not in reports), key=lambda i: -tasks[i].size)
     run.progress.start(
         f"{entry.name} {phase}".rstrip(), len(tasks), sum(tasks[i].size for i in missing), len(tasks) - len(missing)
     )

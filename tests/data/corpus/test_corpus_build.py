@@ -20,6 +20,7 @@ from innovator_rl.data.corpus.executor import LocalExecutor, RayExecutor
 from innovator_rl.data.corpus.manifest import CorpusManifest
 from innovator_rl.data.corpus.optional import require
 from innovator_rl.data.corpus.progress import Progress
+from innovator_rl.data.corpus.publish import publish_file
 from innovator_rl.data.corpus.recipe import CorpusRecipe
 from innovator_rl.data.corpus.shards import TokenCorpus
 from innovator_rl.errors import UserError
@@ -250,7 +251,7 @@ def test_two_builds_of_one_corpus_at_a_time_are_refused(raw: Path) -> None:
     folder.mkdir(parents=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another build of .* is running"):
+        with pytest.raises(UserError, match=r"another build of .* is running"):
             build_corpus(recipe(raw), raw / "out")
 
 
@@ -266,7 +267,7 @@ def test_a_missing_tokenizer_stops_the_build_at_once(raw: Path) -> None:
 
 
 def test_missing_packages_name_the_installation_command() -> None:
-    with pytest.raises(UserError, match="tea needs the package tea-kettle, which is not found: pip install tea-kettle"):
+    with pytest.raises(UserError, match="tea needs the package tea-kettle, which is not found"):
         require("no_such_kettle.spout", "tea-kettle", "tea")
 
 
@@ -280,3 +281,25 @@ def test_progress_has_a_rate_and_the_time_left() -> None:
     assert progress.line() == "read: 1/4 tasks, 2.0 of 8.0 MB, 0.10 MB/s, 1:00 left"
     progress.finish("3 of 4 documents")
     assert stream.getvalue().splitlines() == [progress.line(), "read: 3 of 4 documents (20.0 s, 1 of 4 tasks reused)"]
+
+
+def test_an_interrupted_publication_leaves_the_last_corpus_whole(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = raw / "out" / "small"
+    build_corpus(recipe(raw), raw / "out")
+    write_rows(raw / "a" / "1.jsonl", [sentence(100 + i) for i in range(8)])
+    published_files = []
+
+    def fail_at_the_second(source: Path, final: Path) -> None:
+        if published_files:
+            raise KeyboardInterrupt
+        published_files.append(final)
+        publish_file(source, final)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("innovator_rl.data.corpus.build.publish_file", fail_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            build_corpus(recipe(raw), raw / "out")
+    assert check_corpus(folder)[1] == []
+    build_corpus(recipe(raw), raw / "out")
+    build_corpus(recipe(raw), raw / "fresh")
+    assert published(folder) == published(raw / "fresh" / "small")
