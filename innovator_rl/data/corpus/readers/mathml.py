@@ -29,7 +29,7 @@ OPEN, CLOSE = "\ue010", "\ue011"
 PENDING = "pending_formulas"
 """Key in `Document.info` of the formulas that wait for conversion."""
 
-BATCH_FORMULAS = 20_000
+BATCH_FORMULAS = 4_000
 BATCH_CHARACTERS = 2**25
 CACHED_FORMULAS = 200_000
 
