@@ -44,6 +44,7 @@ from innovator_rl.errors import UserError
 
 STORE = ".store"
 ERRORS = "errors.jsonl"
+REJECTED = "errors-over-budget.jsonl"
 _CODE = ("innovator_rl.data.corpus.work", "innovator_rl.data.corpus.document")
 
 
@@ -97,7 +98,7 @@ def build_corpus(
             unreadable rows is above the recipe's error budget.
     """
     started = time.monotonic()
-    folder = out / recipe.name
+    folder = (out / recipe.name).absolute()
     settings = recipe.model_dump(mode="json", exclude_defaults=True)
     manifest = CorpusManifest(
         name=recipe.name,
@@ -109,8 +110,9 @@ def build_corpus(
     for source in recipe.sources:
         check_reader(source)
     files = [find_files(source.name, expand_path(source.path)) for source in recipe.sources]
-    # Missing evaluation sets stop the build before it begins.
+    # A missing evaluation set or tokenizer stops the build before it begins.
     side_files = [[hash_file(path) for path in _side_files(step)] for step in recipe.steps]
+    tokenizer = tokenizing.resolve_tokenizer(recipe.outputs.tokens) if recipe.outputs.tokens else None
     with _locked(folder):
         run = Build(recipe, folder, executor or LocalExecutor(), progress or Progress(), manifest)
         run.store.mkdir(parents=True, exist_ok=True)
@@ -119,7 +121,7 @@ def build_corpus(
             _check_budget(run)
             for step, side in zip(recipe.steps, side_files, strict=True):
                 parts = _apply(run, step, parts, side)
-            _publish(run, parts)
+            _publish(run, parts, tokenizer)
         finally:
             run.executor.close()
         manifest.seconds = round(time.monotonic() - started, 3)
@@ -204,16 +206,21 @@ def _grouped(files: Sequence[InputFile], limit: int) -> Iterator[tuple[InputFile
         yield tuple(group)
 
 
+def _error_lines(run: Build) -> str:
+    return "".join(error.model_dump_json() + "\n" for error in run.errors)
+
+
 def _check_budget(run: Build) -> None:
-    publish_text(run.folder / ERRORS, "".join(error.model_dump_json() + "\n" for error in run.errors))
     manifest = run.manifest
     rows = manifest.stages[0].tally.documents_in
     share = manifest.errors / rows if rows else 0.0
     if share > run.recipe.error_budget:
+        # The errors of the build that is published stay as they are.
+        publish_text(run.folder / REJECTED, _error_lines(run))
         shown = "; ".join(f"{e.file} row {e.row}: {e.reason} ({e.detail})" for e in run.errors[:3])
         raise UserError(
             f"{manifest.errors} of {rows} input rows cannot be read, error_budget allows a share of "
-            f"{run.recipe.error_budget:g}: {shown}; all are in {run.folder / ERRORS}"
+            f"{run.recipe.error_budget:g}: {shown}; all are in {run.folder / REJECTED}"
         )
     if manifest.stages[0].tally.documents_out == 0:
         raise UserError(f"recipe {run.recipe.name!r} gives no documents: check its sources and readers")
@@ -260,7 +267,8 @@ def _run(run: Build, entry: StageEntry, tasks: list[Task], phase: str = "") -> l
         done = finished(task)
         if done is not None:
             reports[index] = done
-    missing = [index for index in range(len(tasks)) if index not in reports]
+    # The largest first, so that no worker is left with a large one at the end.
+    missing = sorted((i for i in range(len(tasks)) if i not in reports), key=lambda i: -tasks[i].size)
     run.progress.start(
         f"{entry.name} {phase}".rstrip(), len(tasks), sum(tasks[i].size for i in missing), len(tasks) - len(missing)
     )
@@ -287,7 +295,7 @@ def _parts(sources: Sequence[Source], tasks: Sequence[Task], reports: Sequence[T
     ]
 
 
-def _publish(run: Build, parts: list[Part]) -> None:
+def _publish(run: Build, parts: list[Part], tokenizer: tokenizing.ResolvedTokenizer | None) -> None:
     """Put the documents, and the tokens where the recipe wants some, under names that contain their hash."""
     manifest = run.manifest
     totals = {entry.name: entry for entry in manifest.sources}
@@ -300,24 +308,24 @@ def _publish(run: Build, parts: list[Part]) -> None:
         manifest.documents.append(name)
         manifest.files[name] = FileEntry(bytes=part.path.stat().st_size, sha256=part.sha256)
     errors = run.folder / ERRORS
+    publish_text(errors, _error_lines(run))
     manifest.files[ERRORS] = FileEntry(bytes=errors.stat().st_size, sha256=hash_file(errors))
     wanted = run.recipe.outputs.tokens
-    if wanted is None:
+    if wanted is None or tokenizer is None:
         return
-    resolved = tokenizing.resolve_tokenizer(wanted)
     entry = StageEntry(
         name="tokens",
         settings=wanted.model_dump(mode="json"),
         code=hash_code(tokenizing.MODULES),
         versions=package_versions(tokenizing.PACKAGES),
     )
-    identity = [hash_file(resolved.file), resolved.end_token, wanted.shard_bytes]
+    identity = [hash_file(tokenizer.file), tokenizer.end_token, wanted.shard_bytes]
     tasks = [
-        _task(run, entry, [*identity, p.sha256], tokenizing.Tokenize(resolved, wanted.shard_bytes, p.path), p.size)
+        _task(run, entry, [*identity, p.sha256], tokenizing.Tokenize(tokenizer, wanted.shard_bytes, p.path), p.size)
         for p in parts
     ]
     reports = _run(run, entry, tasks)
-    manifest.tokens = tokenizing.publish_tokens(run.folder, manifest, wanted, resolved, tasks, reports)
+    manifest.tokens = tokenizing.publish_tokens(run.folder, manifest, wanted, tokenizer, tasks, reports)
 
 
 def _remove_unnamed(run: Build) -> None:

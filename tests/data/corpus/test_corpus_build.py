@@ -1,6 +1,8 @@
 """A corpus is built once, rebuilt only where something changed, and survives a kill at any moment."""
 
+import fcntl
 import gzip
+import io
 import json
 import os
 import signal
@@ -16,6 +18,9 @@ from innovator_rl.data.corpus.check import check_corpus
 from innovator_rl.data.corpus.document import read_part
 from innovator_rl.data.corpus.executor import LocalExecutor, RayExecutor
 from innovator_rl.data.corpus.manifest import CorpusManifest
+from innovator_rl.data.corpus.optional import require
+from innovator_rl.data.corpus.progress import Progress
+from innovator_rl.data.corpus.publish import publish_file
 from innovator_rl.data.corpus.recipe import CorpusRecipe
 from innovator_rl.data.corpus.shards import TokenCorpus
 from innovator_rl.errors import UserError
@@ -204,7 +209,9 @@ def test_unreadable_rows_count_against_the_budget(raw: Path) -> None:
     )
     with pytest.raises(UserError, match=r"2 of 30 input rows cannot be read.*1.jsonl row 2: not JSON"):
         build_corpus(recipe(raw), raw / "out")
-    errors = [json.loads(line) for line in (raw / "out" / "small" / "errors.jsonl").read_text().splitlines()]
+    errors = [
+        json.loads(line) for line in (raw / "out" / "small" / "errors-over-budget.jsonl").read_text().splitlines()
+    ]
     assert [(e["file"], e["row"], e["reason"]) for e in errors] == [
         ("1.jsonl", 2, "not JSON"),
         ("1.jsonl", 3, "not UTF-8"),
@@ -237,3 +244,62 @@ def test_damage_to_a_built_corpus_is_found(raw: Path) -> None:
         f"{manifest.documents[0]} has another content than the build wrote",
         f"{manifest.documents[1]} is not found",
     ]
+
+
+def test_two_builds_of_one_corpus_at_a_time_are_refused(raw: Path) -> None:
+    folder = raw / "out" / "small"
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=r"another build of .* is running"):
+            build_corpus(recipe(raw), raw / "out")
+
+
+def test_a_missing_tokenizer_stops_the_build_at_once(raw: Path) -> None:
+    path = raw / "tokenizer"
+    path.mkdir()
+    with pytest.raises(UserError, match=r"tokenizer.json' is not found"):
+        build_corpus(recipe(raw, outputs={"tokens": {"tokenizer": str(path)}}), raw / "out")
+    outputs = {"tokens": {"tokenizer": "tiny-qwen2", "end_token": "<nothing>"}}
+    with pytest.raises(UserError, match="has no token '<nothing>'"):
+        build_corpus(recipe(raw, outputs=outputs), raw / "out")
+    assert not (raw / "out").exists()
+
+
+def test_missing_packages_name_the_installation_command() -> None:
+    with pytest.raises(UserError, match="tea needs the package tea-kettle, which is not found"):
+        require("no_such_kettle.spout", "tea-kettle", "tea")
+
+
+def test_progress_has_a_rate_and_the_time_left() -> None:
+    now = [0.0]
+    stream = io.StringIO()
+    progress = Progress(stream, clock=lambda: now[0])
+    progress.start("read", tasks=4, size=8_000_000, cached=1)
+    now[0] = 20.0
+    progress.advance(2_000_000)
+    assert progress.line() == "read: 1/4 tasks, 2.0 of 8.0 MB, 0.10 MB/s, 1:00 left"
+    progress.finish("3 of 4 documents")
+    assert stream.getvalue().splitlines() == [progress.line(), "read: 3 of 4 documents (20.0 s, 1 of 4 tasks reused)"]
+
+
+def test_an_interrupted_publication_leaves_the_last_corpus_whole(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = raw / "out" / "small"
+    build_corpus(recipe(raw), raw / "out")
+    write_rows(raw / "a" / "1.jsonl", [sentence(100 + i) for i in range(8)])
+    published_files = []
+
+    def fail_at_the_second(source: Path, final: Path) -> None:
+        if published_files:
+            raise KeyboardInterrupt
+        published_files.append(final)
+        publish_file(source, final)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("innovator_rl.data.corpus.build.publish_file", fail_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            build_corpus(recipe(raw), raw / "out")
+    assert check_corpus(folder)[1] == []
+    build_corpus(recipe(raw), raw / "out")
+    build_corpus(recipe(raw), raw / "fresh")
+    assert published(folder) == published(raw / "fresh" / "small")

@@ -29,8 +29,8 @@ OPEN, CLOSE = "\ue010", "\ue011"
 PENDING = "pending_formulas"
 """Key in `Document.info` of the formulas that wait for conversion."""
 
-BATCH_FORMULAS = 20_000
-BATCH_DOCUMENTS = 1_000
+BATCH_FORMULAS = 4_000
+BATCH_CHARACTERS = 2**25
 CACHED_FORMULAS = 200_000
 
 _PLACE = re.compile(rf"(\$+){OPEN}(\d+){CLOSE}\$+")
@@ -44,14 +44,15 @@ _BARS = ("|", "∣", "‖")
 def convert_pending(items: Iterable[Document | RowError]) -> Iterator[Document | RowError]:
     """Replace the formulas of documents by LaTeX, in batches; order is kept and other items pass unchanged."""
     waiting: list[Document | RowError] = []
-    formulas, cache = 0, dict[str, str]()
+    formulas, characters, cache = 0, 0, dict[str, str]()
     for item in items:
         waiting.append(item)
         if isinstance(item, Document):
             formulas += len(item.info.get(PENDING, ()))
-        if formulas == 0 or formulas >= BATCH_FORMULAS or len(waiting) >= BATCH_DOCUMENTS:
+            characters += len(item.text)
+        if formulas == 0 or formulas >= BATCH_FORMULAS or characters >= BATCH_CHARACTERS:
             yield from _convert(waiting, cache)
-            waiting, formulas = [], 0
+            waiting, formulas, characters = [], 0, 0
     yield from _convert(waiting, cache)
 
 
