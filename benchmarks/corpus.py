@@ -104,7 +104,7 @@ def growth(sizes: list[int]) -> None:
 
 def planted(copies: int = 400) -> None:
     """Print recall and precision on copies whose exact similarity is known."""
-    step = DropNearDuplicates(threshold=0.8)
+    step = DropNearDuplicates.model_validate({"threshold": 0.8})
     source = random.Random(1)
     originals = [[f"w{source.randrange(8000)}" for _ in range(300)] for _ in range(copies)]
     changed = [[w if source.random() > 0.012 else f"x{source.randrange(10**6)}" for w in words] for words in originals]

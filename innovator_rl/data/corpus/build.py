@@ -31,11 +31,12 @@ from innovator_rl.data.corpus.manifest import (
     StageEntry,
     TaskReport,
 )
+from innovator_rl.data.corpus.paths import expand_path
 from innovator_rl.data.corpus.progress import Progress
 from innovator_rl.data.corpus.publish import publish_file, publish_json, publish_text
 from innovator_rl.data.corpus.readers import MODULES, PACKAGES, check_reader
 from innovator_rl.data.corpus.readers.opening import InputFile, find_files, identify
-from innovator_rl.data.corpus.recipe import CorpusRecipe, Source, expand_path
+from innovator_rl.data.corpus.recipe import CorpusRecipe, Source
 from innovator_rl.data.corpus.steps import GlobalStep, MapStep, Step
 from innovator_rl.data.corpus.steps.base import decision_name
 from innovator_rl.data.corpus.tasks import REPORT, Task, Work, finished

@@ -17,8 +17,6 @@ the near ones. `${NAME}` in a path is an environment variable.
 from __future__ import annotations
 
 import difflib
-import os
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,24 +121,6 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
         return CorpusRecipe.model_validate(content)
     except ValidationError as error:
         raise UserError(f"recipe {str(path)!r}: {'; '.join(map(_explain, error.errors()))}") from None
-
-
-def expand_path(path: str) -> str:
-    """Return a path with environment variables and `~` replaced.
-
-    Raises:
-        UserError: when a variable is not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in os.environ:
-            raise UserError(f"path {path!r}: the environment variable {name} is not set: export {name}=FOLDER")
-        return os.environ[name]
-
-    return (
-        str(Path(expanded).expanduser()) if "://" not in (expanded := re.sub(r"\$\{(\w+)\}", value, path)) else expanded
-    )
 
 
 def _explain(error: Any) -> str:

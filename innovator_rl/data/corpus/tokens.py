@@ -17,8 +17,9 @@ import numpy as np
 
 from innovator_rl.data.corpus.document import Document, read_part
 from innovator_rl.data.corpus.manifest import CorpusManifest, TaskReport, TokenSet, TokenShard
+from innovator_rl.data.corpus.paths import expand_path
 from innovator_rl.data.corpus.publish import publish_file
-from innovator_rl.data.corpus.recipe import Tokens, expand_path
+from innovator_rl.data.corpus.recipe import Tokens
 from innovator_rl.data.corpus.tasks import Task
 from innovator_rl.errors import UserError
 

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from innovator_rl.data.corpus.document import Document
+from innovator_rl.data.corpus.paths import expand_path
 from innovator_rl.data.corpus.readers.opening import BROKEN, decompressed
 from innovator_rl.data.corpus.steps.base import MapStep, Result, Transform
 from innovator_rl.data.corpus.steps.exact import paragraphs
@@ -65,8 +66,6 @@ class Decontaminate(MapStep):
         return [self._path(item) for item in self.against]
 
     def _path(self, item: EvaluationSet) -> Path:
-        from innovator_rl.data.corpus.recipe import expand_path
-
         path = Path(expand_path(item.path))
         if not path.is_file():
             raise UserError(
