@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.data.corpus.build import build_corpus
-from innovator_rl.data.corpus.recipe import expand_path, is_corpus_recipe, load_corpus_recipe
+from innovator_rl.data.corpus.paths import expand_path
+from innovator_rl.data.corpus.recipe import is_corpus_recipe, load_corpus_recipe
 from innovator_rl.errors import UserError
 
 GOOD = """
