@@ -68,6 +68,8 @@ def generated(source: random.Random, depth: int = 0) -> str:
             f"<mroot>{a}{b}</mroot>",
             f"<mover>{a}<mo>→</mo></mover>",
             f"<mo>(</mo>{a}<mo>,</mo>{b}<mo>)</mo>",
+            f"<mfenced>{a}{b}</mfenced>",
+            f"<mfenced open='[' close='|' separators=';'>{a}{b}{c}</mfenced>",
             f"<munderover><mo>∑</mo>{a}{b}</munderover>{c}",
             f"<mtable><mtr><mtd>{a}</mtd><mtd>{b}</mtd></mtr><mtr><mtd>{c}</mtd><mtd>{a}</mtd></mtr></mtable>",
         ]

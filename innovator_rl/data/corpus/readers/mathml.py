@@ -219,9 +219,24 @@ _ALIKE = str.maketrans(
 def leaves(xml: str) -> str:
     """Return the visible characters of a formula in order, with characters that look alike made equal."""
     root = etree.fromstring(xml)
-    text = "".join(e.text or "" for e in root.iter(etree.Element) if len(e) == 0)
+    text = "".join(_leaf_text(root))
     flat = unicodedata.normalize("NFKD", text.translate(_ALIKE)).translate(_ALIKE)
     return "".join(c for c in flat if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc") and c != "\u0338")
+
+
+def _leaf_text(element: Any) -> Iterator[str]:
+    if not len(element):
+        yield element.text or ""
+        return
+    fenced = etree.QName(element).localname == "mfenced"
+    children = [child for child in element if isinstance(child.tag, str)]
+    separators = "".join(element.get("separators", ",").split()) if fenced else ""
+    yield element.get("open", "(") if fenced else ""
+    for place, child in enumerate(children):
+        if place and separators:
+            yield separators[min(place, len(separators)) - 1]
+        yield from _leaf_text(child)
+    yield element.get("close", ")") if fenced else ""
 
 
 def round_trip(formulas: Sequence[str]) -> list[tuple[str, str, str]]:

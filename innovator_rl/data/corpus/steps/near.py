@@ -28,6 +28,9 @@ PAIRS = "pairs.npy"
 MAX_BUCKET = 64
 """In a larger bucket each document is compared with the first ones only: all pairs of it would be too many."""
 
+_BLOCK = 2**14
+"""Hash values that are computed at once: few enough to stay in the processor's cache."""
+
 
 class DropNearDuplicates(GlobalStep):
     """Drop documents whose runs of `ngram` words have a Jaccard similarity of at least `threshold` with an earlier one.
@@ -74,11 +77,12 @@ class DropNearDuplicates(GlobalStep):
             return np.zeros(self.bands, np.uint64)
         multipliers, offsets = self._functions
         lowest = np.empty(len(multipliers), np.uint64)
-        hashed = np.empty_like(shingles)  # one function at a time: the array of all functions leaves the cache
-        for i, (multiplier, offset) in enumerate(zip(multipliers, offsets, strict=True)):
-            np.multiply(shingles, multiplier, out=hashed)
-            hashed += offset
-            lowest[i] = hashed.min()
+        block = max(1, _BLOCK // len(shingles))
+        for start in range(0, len(multipliers), block):
+            chosen = slice(start, start + block)
+            hashed = multipliers[chosen, None] * shingles
+            hashed += offsets[chosen, None]
+            lowest[chosen] = hashed.min(axis=1)
         rows = lowest.reshape(self.bands, self.rows)
         total: Hashes = np.zeros(self.bands, np.uint64)
         for row in range(self.rows):
