@@ -19,7 +19,7 @@ steps: [{step: drop_short, min_words: 5}]
     ("old", "new", "message"),
     [
         ("name: small", "nam: small", "unknown key 'nam', did you mean 'name'"),  # codespell:ignore nam
-        ("path: a.jsonl", "path: a.jsonl, licence: x", "'licence', did you mean"),  # codespell:ignore licence
+        ("path: a.jsonl", "path: a.jsonl, licence: x", "licence', did you mean 'l"),  # codespell:ignore licence
         ("min_words: 5", "minwords: 5", "'steps.0.minwords', did you mean 'min_words'"),
         ("drop_short", "drop_shrt", "unknown step 'drop_shrt', did you mean 'drop_short'"),
         ("step: drop_short, ", "", "steps.0: expected a mapping with the key 'step'"),
