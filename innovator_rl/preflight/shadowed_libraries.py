@@ -33,7 +33,7 @@ def check(names: Iterable[str], working_directory: Path) -> Iterator[Diagnostic]
     for folder in dict.fromkeys([working_directory.resolve(), *_rewarder_folders(names)]):
         for place in sorted(folder.iterdir()) if folder.is_dir() else ():
             library = place.stem if place.suffix == ".py" else place.name if (place / "__init__.py").is_file() else ""
-            if library in _libraries() and not _is_own_checkout(folder, library):
+            if library in _libraries() and not _is_own_checkout(place.resolve().parent, library):
                 yield Diagnostic(
                     setting="working directory" if folder == working_directory.resolve() else "reward.routes",
                     value=str(place),

@@ -15,7 +15,7 @@ import ray
 from innovator_rl.errors import WorkerError
 
 
-class WorkerDied(WorkerError):
+class ActorDied(WorkerError):
     """A dead actor of the run; the message has its role and Ray's cause."""
 
 
@@ -27,7 +27,7 @@ class ActorHealth:
         self._calls = {name: actor.__ray_ready__.remote() for name, actor in self._actors.items()}
 
     def check(self) -> None:
-        """Raise `WorkerDied` for the first dead actor; returns at once otherwise."""
+        """Raise `ActorDied` for the first dead actor; returns at once otherwise."""
         names = {call: name for name, call in self._calls.items()}
         done, _ = ray.wait(list(names), num_returns=len(names), timeout=0)
         for call in done:
@@ -35,5 +35,5 @@ class ActorHealth:
             try:
                 ray.get(call)
             except ray.exceptions.RayError as error:
-                raise WorkerDied(f"{name} died: {str(error).strip().splitlines()[0]}") from error
+                raise ActorDied(f"{name} died: {str(error).strip().splitlines()[0]}") from error
             self._calls[name] = self._actors[name].__ray_ready__.remote()

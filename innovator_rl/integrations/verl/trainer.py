@@ -124,7 +124,7 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.sampled(self.global_steps, dict(state.reasons))
 
     def check_health(self) -> None:
-        """Raise `WorkerDied` where an actor of the run is dead."""
+        """Raise `ActorDied` where an actor of the run is dead."""
         if self._health is not None:
             self._health.check()
 

@@ -158,6 +158,7 @@ def test_ray_gives_the_same_files(raw: Path) -> None:
         build_corpus(recipe(raw), raw / "two", RayExecutor())
     finally:
         ray.shutdown()
+        os.environ.pop("RAY_AUTH_MODE", None)  # set by ray.init for this process and its children
     assert published(raw / "one" / "small") == published(raw / "two" / "small")
 
 

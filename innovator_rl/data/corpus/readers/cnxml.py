@@ -11,10 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from lxml import etree
-
 from innovator_rl.data.corpus.manifest import RowError
-from innovator_rl.data.corpus.readers.mathml import CLOSE, OPEN, PENDING
+from innovator_rl.data.corpus.readers.mathml import CLOSE, OPEN, PENDING, etree
 from innovator_rl.data.corpus.readers.rows import Read, make_document
 
 if TYPE_CHECKING:
@@ -49,8 +47,8 @@ def read_cnxml(stream: IO[bytes], name: str, source: Source) -> Read:
         yield RowError(file=name, row=1, reason="too long", detail=f"over {source.max_document_bytes} bytes")
         return
     try:
-        root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True))
-    except etree.XMLSyntaxError as error:
+        root = etree().fromstring(content, etree().XMLParser(resolve_entities=False, no_network=True))
+    except etree().XMLSyntaxError as error:
         yield RowError(file=name, row=1, reason="not XML", detail=str(error)[:200])
         return
     walker = _Walker(root)
@@ -63,7 +61,7 @@ def read_cnxml(stream: IO[bytes], name: str, source: Source) -> Read:
 
 
 def _name(element: Any) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return etree().QName(element).localname if isinstance(element.tag, str) else ""
 
 
 def _child(element: Any, name: str) -> Any:
@@ -76,7 +74,9 @@ class _Walker:
     def __init__(self, root: Any) -> None:
         self.formulas: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._targets = {element.get("id"): _name(element) for element in root.iter(etree.Element) if element.get("id")}
+        self._targets = {
+            element.get("id"): _name(element) for element in root.iter(etree().Element) if element.get("id")
+        }
         self._blocks: dict[str, Callable[[Any, int], Iterator[str]]] = {
             "section": self._section,
             "note": self._titled,
@@ -250,7 +250,7 @@ class _Walker:
         return f"the {TARGETS.get(target, 'section')}"
 
     def _formula(self, math: Any, mark: str) -> str:
-        xml = etree.tostring(math, encoding="unicode", with_tail=False)
+        xml = etree().tostring(math, encoding="unicode", with_tail=False)
         number = self._numbers.setdefault(xml, len(self.formulas))
         if number == len(self.formulas):
             self.formulas.append(xml)

@@ -14,9 +14,8 @@ import subprocess
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
-
-from lxml import etree
 
 from innovator_rl.data.corpus.document import Document
 from innovator_rl.data.corpus.manifest import RowError
@@ -39,6 +38,12 @@ _EDGES = re.compile(r"\A(?:\s|\\[ ,])+|(?:\s|(?<!\\)\\[ ,])+\Z")
 """Spaces at both ends; a backslash and its space go together."""
 
 _BARS = ("|", "∣", "‖")
+
+
+@cache
+def etree() -> Any:
+    """Return `lxml.etree`, which only CNXML and MathML need."""
+    return require("lxml.etree", "lxml", "CNXML")
 
 
 def convert_pending(items: Iterable[Document | RowError]) -> Iterator[Document | RowError]:
@@ -123,17 +128,17 @@ def _tidied(latex: str) -> str:
 
 def _prepared(xml: str) -> str:
     """Return a formula without namespace prefixes, and with the constructs that pandoc gets wrong rewritten."""
-    root = etree.fromstring(xml)
-    for element in root.iter(etree.Element):
-        element.tag = etree.QName(element).localname
+    root = etree().fromstring(xml)
+    for element in root.iter(etree().Element):
+        element.tag = etree().QName(element).localname
         if element.tag == "menclose":
             strike = "strike" in element.get("notation", "") and "diagonal" not in element.get("notation", "")
             if strike:
                 element.set("notation", "updiagonalstrike")
     for script in [e for e in root.iter("msup", "msub", "msubsup") if _is_bar(e[0] if len(e) else None)]:
         _fence(script)
-    etree.cleanup_namespaces(root)
-    return etree.tostring(root, encoding="unicode", with_tail=False)
+    etree().cleanup_namespaces(root)
+    return etree().tostring(root, encoding="unicode", with_tail=False)
 
 
 def _is_bar(element: Any) -> bool:
@@ -150,7 +155,7 @@ def _fence(script: Any) -> None:
     opening = next((i for i, e in enumerate(before) if _is_bar(e) and (e.text or "").strip() == bar), None)
     if not opening:  # none before, or nothing between the bars
         return
-    row = etree.Element("mrow")
+    row = etree().Element("mrow")
     closing = script[0]
     script.replace(closing, row)
     for element in reversed(before[: opening + 1]):
@@ -178,12 +183,12 @@ def to_mathml(formulas: Sequence[str]) -> list[str | None]:
     tree = {"pandoc-api-version": version, "meta": {}, "blocks": blocks}
     page = _pandoc(("-f", "json", "-t", "html", "--mathml"), json.dumps(tree))
     found: list[str | None] = [None] * len(formulas)
-    for block in etree.fromstring(b"<html>" + page + b"</html>").iter("div"):
+    for block in etree().fromstring(b"<html>" + page + b"</html>").iter("div"):
         math = block.find(".//{*}math")
         if math is not None:
             for annotation in math.findall(".//{*}annotation"):
                 annotation.getparent().remove(annotation)
-            found[int(block.get("id")[1:])] = etree.tostring(math, encoding="unicode", with_tail=False)
+            found[int(block.get("id")[1:])] = etree().tostring(math, encoding="unicode", with_tail=False)
     return found
 
 
@@ -218,7 +223,7 @@ _ALIKE = str.maketrans(
 
 def leaves(xml: str) -> str:
     """Return the visible characters of a formula in order, with characters that look alike made equal."""
-    root = etree.fromstring(xml)
+    root = etree().fromstring(xml)
     text = "".join(_leaf_text(root))
     flat = unicodedata.normalize("NFKD", text.translate(_ALIKE)).translate(_ALIKE)
     return "".join(c for c in flat if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc") and c != "\u0338")
@@ -228,7 +233,7 @@ def _leaf_text(element: Any) -> Iterator[str]:
     if not len(element):
         yield element.text or ""
         return
-    fenced = etree.QName(element).localname == "mfenced"
+    fenced = etree().QName(element).localname == "mfenced"
     children = [child for child in element if isinstance(child.tag, str)]
     separators = "".join(element.get("separators", ",").split()) if fenced else ""
     yield element.get("open", "(") if fenced else ""
