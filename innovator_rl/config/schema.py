@@ -114,7 +114,7 @@ class DynamicSampling(Section):
     )
 
 
-class Overlong(Section):
+class OverlongPenalty(Section):
     """Soft overlong penalty (DAPO, equation 13)."""
 
     enabled: bool = Field(default=True, description="Penalize the last tokens before the cut.")
@@ -170,7 +170,7 @@ class Algorithm(Section):
         description="KL penalty against the first policy; above 0 a reference model is loaded.",
     )
     dynamic_sampling: DynamicSampling = DynamicSampling()
-    overlong: Overlong = Overlong()
+    overlong: OverlongPenalty = OverlongPenalty()
     rollout_correction: RolloutCorrection = RolloutCorrection()
     old_log_prob: Literal["auto", "recompute", "rollout"] = Field(
         default="auto",

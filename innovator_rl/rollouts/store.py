@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from innovator_rl.errors import UserError
 from innovator_rl.rollouts.schema import DATASETS, DROP_REASON, ROLLOUTS, SCHEMAS, SCORED, STORED_DROP_REASON
 from innovator_rl.rollouts.segments import SegmentCatalog
 
@@ -194,7 +195,7 @@ class Store:
         """
         form = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".jsonl": "FORMAT json"}.get(out.suffix)
         if form is None:
-            raise ValueError(f"cannot export to {str(out)!r}: the name must end in .parquet or .jsonl")
+            raise UserError(f"cannot export to {str(out)!r}: the name must end in .parquet or .jsonl")
         out.parent.mkdir(parents=True, exist_ok=True)
         target = str(out).replace("'", "''")
         rows = self._query(f"COPY (SELECT * FROM ({{joined_texts}}) ORDER BY ALL) TO '{target}' ({form})", steps, kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -60,8 +59,3 @@ class Progress:
             clear = "\r\x1b[K" if self._terminal else ""
             self._stream.write(clear + line + end)
             self._stream.flush()
-
-
-def to_stderr() -> Progress:
-    """Return progress on standard error."""
-    return Progress(sys.stderr)
