@@ -7,6 +7,7 @@ not parallel, and only the parts whose decision changed are written again.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class Step(BaseModel):
         return self.settings()
 
 
-class MapStep(Step):
+class MapStep(Step, ABC):
     """A step that looks at one document at a time."""
 
     def side_files(self) -> Sequence[Path]:
@@ -74,18 +75,19 @@ class MapStep(Step):
         """
         return ()
 
+    @abstractmethod
     def open(self) -> Transform:
         """Return the function that is applied to every document."""
-        raise NotImplementedError
 
 
-class GlobalStep(Step):
+class GlobalStep(Step, ABC):
     """A step that compares documents with each other."""
 
+    @abstractmethod
     def scan(self, documents: Iterable[Document], folder: Path) -> None:
         """Write what the decision needs to know about the documents of one part into `folder`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decide(self, scans: Sequence[Path], folder: Path) -> dict[str, int | float | str]:
         """Write a decision file for each part.
 
@@ -96,11 +98,10 @@ class GlobalStep(Step):
         Returns:
             Figures for the manifest.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, documents: Iterable[Document], decision: Path) -> Iterator[tuple[Document, Result]]:
         """Yield each document with its result."""
-        raise NotImplementedError
 
 
 def decision_name(part: int) -> str:
