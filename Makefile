@@ -67,7 +67,7 @@ check-docs: $(STAMP)  ## check spelling, wording, licenses and the documentation
 docs: $(STAMP)  ## serve the documentation site on http://127.0.0.1:8001
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
-mutants: $(STAMP)  ## run the listed mutants and print how many the tests kill (about 7 minutes on two cores)
+mutants: $(STAMP)  ## run the listed mutants and print how many the tests kill (about 5 minutes on two cores)
 	$(BIN)/python -m tools.mutants
 
 learn: $(STAMP)  ## train three seeds and plot the curve (about 25 minutes)

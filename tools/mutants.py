@@ -3,7 +3,7 @@
 A mutant is one deliberately wrong line. `tests/mutants.yaml` lists each with the file, the right text, the wrong text and the
 tests that must notice it. Every mutant runs in a copy of the working tree, so that the checkout is never touched.
 
-    python -m tools.mutants                     every mutant (about 7 minutes on two cores)
+    python -m tools.mutants                     every mutant (about 5 minutes on two cores)
     python -m tools.mutants --only verl,sql     those whose id contains one of the words
     python -m tools.mutants --fast              without first running the tests on the right text
     python -m tools.mutants --check             only whether each text is found once (seconds; part of `make check`)
