@@ -18,7 +18,7 @@ EXPECTED = {
 """Regular expression of a skip's reason -> why it is allowed."""
 
 BROWSER = r"needs Chromium"
-"""Allowed where INNOVATOR_REQUIRE_BROWSER is not 1, and announced; `make test` and continuous integration set it."""
+"""Allowed where INNOVATOR_REQUIRE_BROWSER is not 1, and announced; continuous integration sets it."""
 
 
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -298,7 +298,7 @@ def page_link(run: RunDir) -> str:
     The dashboard is at INNOVATOR_DASHBOARD_URL, or on this machine at its default port.
     """
     base = os.environ.get("INNOVATOR_DASHBOARD_URL", "http://127.0.0.1:8000").rstrip("/")
-    return f"{base}/#/run/{run.name}"
+    return f"{base}/#/runs/{run.name}"
 
 
 def list_runs(runs_dir: Path) -> list[RunDir]:

@@ -25,9 +25,9 @@ def test_a_job_carries_the_link_to_its_page(monkeypatch: pytest.MonkeyPatch, tmp
     config = jobs.RunConfig(name="faster")
     job = jobs.Job(config, "http://127.0.0.1:8265", "id", "innovator train x", {}, None, tmp_path / "faster")  # type: ignore[arg-type]
     assert jobs.submit(job) == "id"
-    assert submitted["metadata"]["dashboard"] == "https://runs.example.org/#/run/faster"
+    assert submitted["metadata"]["dashboard"] == "https://runs.example.org/#/runs/faster"
     monkeypatch.delenv("INNOVATOR_DASHBOARD_URL")
-    assert page_link(RunDir(tmp_path / "x")) == "http://127.0.0.1:8000/#/run/x"
+    assert page_link(RunDir(tmp_path / "x")) == "http://127.0.0.1:8000/#/runs/x"
 
 
 def test_token_texts_of_a_byte_level_tokenizer_join_to_the_text(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A real Chromium in front of a real server: the demo's runs, and a run whose every text is hostile.
 
 Without Chromium or Playwright the tests are skipped, and the reason names the command that installs it;
-`INNOVATOR_REQUIRE_BROWSER=1` (`make test`) makes that a failure. `INNOVATOR_SCREENSHOTS=DIR` keeps a picture of every page
+`INNOVATOR_REQUIRE_BROWSER=1` (`.ci/run`) makes that a failure. `INNOVATOR_SCREENSHOTS=DIR` keeps a picture of every page
 visited.
 """
 
