@@ -26,6 +26,7 @@ class Problem:
         answer: The gold answer in the rewarder's form; for code a reference solution.
         info: What the rewarder gets besides; for code the tests.
         group: Problems of one group are never on both sides of a split; the question by default.
+        solution: A worked response that ends with the answer, for supervised fine-tuning; empty where there is none.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Problem:
     answer: str
     info: Mapping[str, Any] = field(default_factory=dict)
     group: str = ""
+    solution: str = ""
 
     @property
     def split_key(self) -> str:
