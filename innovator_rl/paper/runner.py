@@ -23,7 +23,7 @@ from innovator_rl.paper.stage import (
     Stage,
     StageRecord,
     changed_parts,
-    content_digest,
+    content_checksum,
     file_states,
     fingerprint_parts,
     read_record,
@@ -53,14 +53,14 @@ class Decision:
         runs: Whether its command has to run.
         reason: Why, a phrase for people.
         seconds: How long it took last time, if it ran before.
-        digest: Digest of its result where it is complete.
+        checksum: Checksum of its result where it is complete.
     """
 
     stage: Stage
     runs: bool
     reason: str
     seconds: float | None = None
-    digest: str = ""
+    checksum: str = ""
 
 
 class Runner:
@@ -86,7 +86,7 @@ class Runner:
         decisions = []
         for stage in self.stages:
             decision = self._decide(stage, results)
-            results[stage.name] = decision.digest or f"of a new run of {stage.name}"
+            results[stage.name] = decision.checksum or f"of a new run of {stage.name}"
             decisions.append(decision)
         return decisions
 
@@ -132,7 +132,7 @@ class Runner:
                 self.say(f"{place}: complete, {decision.reason}")
             record = read_record(self.record_path(stage))
             assert record is not None, f"stage {stage.name} has no record after it ran"
-            results[stage.name] = record.digest
+            results[stage.name] = record.checksum
             records.append(record)
         self.run.heartbeat(len(self.stages), "complete")
         return records
@@ -147,14 +147,14 @@ class Runner:
         states = file_states(stage.result, record.files)
         if not states:
             return Decision(stage, True, f"result not found: {stage.result}", record.seconds)
-        if content_digest(states) != record.digest:
+        if content_checksum(states) != record.checksum:
             names = [
                 name
                 for name in {**record.files, **states}
-                if _digest_of(record.files, name) != _digest_of(states, name)
+                if _checksum_of(record.files, name) != _checksum_of(states, name)
             ]
             return Decision(stage, True, f"result changed since: {', '.join(sorted(names)[:3])}", record.seconds)
-        return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.digest)
+        return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum)
 
     def _seconds_left(self, number: int) -> float | None:
         """Estimate the time of this stage and the later ones from their last runs; None where one has none."""
@@ -250,8 +250,8 @@ def _require_order(stages: Sequence[Stage]) -> None:
         known.add(stage.name)
 
 
-def _digest_of(states: Mapping[str, object], name: str) -> str:
-    return str(getattr(states.get(name), "digest", ""))
+def _checksum_of(states: Mapping[str, object], name: str) -> str:
+    return str(getattr(states.get(name), "checksum", ""))
 
 
 def _remove(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 A stage is one command with inputs and one result, a file or folder. Its fingerprint covers the command, the content of
 the input files and the content of the results of the stages that it needs. The record of a complete stage holds the
-fingerprint and the digest of the result, so a second run repeats a stage only if something that it depends on changed,
+fingerprint and the checksum of the result, so a second run repeats a stage only if something that it depends on changed,
 and can say what.
 """
 
@@ -47,11 +47,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class FileState:
-    """Size, time and digest of one file of a result; an unchanged size and time spare the digest."""
+    """Size, time and checksum of one file of a result; an unchanged size and time spare the checksum."""
 
     size: int
     modified_ns: int
-    digest: str
+    checksum: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class StageRecord:
 
     Attributes:
         name: The stage.
-        parts: What the fingerprint covers: part -> digest.
+        parts: What the fingerprint covers: part -> checksum.
         files: Every file of the result, by its path below the result.
         seconds: How long the command took.
         finished: When it ended, UTC.
@@ -75,14 +75,14 @@ class StageRecord:
     command: tuple[str, ...] = field(default=())
 
     @property
-    def digest(self) -> str:
-        """Return one digest of the result's content."""
-        return content_digest(self.files)
+    def checksum(self) -> str:
+        """Return one checksum of the result's content."""
+        return content_checksum(self.files)
 
 
-def content_digest(files: Mapping[str, FileState]) -> str:
-    """Return one digest of the names and contents of files."""
-    lines = [f"{name} {state.digest}" for name, state in sorted(files.items())]
+def content_checksum(files: Mapping[str, FileState]) -> str:
+    """Return one checksum of the names and contents of files."""
+    lines = [f"{name} {state.checksum}" for name, state in sorted(files.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -91,7 +91,7 @@ def file_states(result: Path, known: Mapping[str, FileState] | None = None) -> d
 
     Args:
         result: A file or a folder; one that is not there has no files.
-        known: States recorded earlier; a file of the same size and time keeps its recorded digest.
+        known: States recorded earlier; a file of the same size and time keeps its recorded checksum.
     """
     known = known or {}
     states = {}
@@ -102,7 +102,7 @@ def file_states(result: Path, known: Mapping[str, FileState] | None = None) -> d
         if before and (before.size, before.modified_ns) == (found.st_size, found.st_mtime_ns):
             states[name] = before
         else:
-            states[name] = FileState(found.st_size, found.st_mtime_ns, _digest(path))
+            states[name] = FileState(found.st_size, found.st_mtime_ns, _checksum(path))
     return states
 
 
@@ -111,12 +111,12 @@ def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str) ->
 
     Args:
         stage: The stage.
-        results: Digest of the result of each stage that it needs.
+        results: Checksum of the result of each stage that it needs.
         version: Version of the software; a new one repeats every stage.
     """
     parts = {"command": hashlib.sha256(json.dumps(stage.command).encode()).hexdigest(), "version": version}
     for path in stage.inputs:
-        parts[f"file {path}"] = _digest(path) if path.is_file() else "not found"
+        parts[f"file {path}"] = _checksum(path) if path.is_file() else "not found"
     return parts | {f"result of {name}": results[name] for name in stage.needs}
 
 
@@ -151,9 +151,9 @@ def _files(result: Path) -> Iterable[Path]:
     return sorted(path for path in result.rglob("*") if path.is_file()) if result.is_dir() else []
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
+def _checksum(path: Path) -> str:
+    checksum = hashlib.sha256()
     with path.open("rb") as handle:
         while block := handle.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+            checksum.update(block)
+    return checksum.hexdigest()
