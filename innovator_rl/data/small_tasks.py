@@ -101,7 +101,7 @@ def one_step_law(draw: random.Random, parameters: Parameters) -> Iterator[Proble
         left, value = (first, first * second) if operation == "x" else (first * second, first)
         yield Problem(
             f"{name}/{left}-{second}",
-            text.format(left, second),
+            f"{text.format(left, second)} Answer with a number and its unit.",
             f"{value} {unit}",
             group=f"{min(first, second)} {max(first, second)}",
             solution=f"{law} = {left} {operation} {second} = {value}. Answer: {value} {unit}",
@@ -118,7 +118,11 @@ def linear_equation(draw: random.Random, parameters: Parameters) -> Iterator[Pro
         right, product = a * x + sign * b, a * x
         solution = f"{a}x = {right} {back} {b} = {product}. x = {product} / {a} = {x}. Answer: {x}"
         yield Problem(
-            f"{left} = {right}", f"Solve for x: {left} = {right}", str(x), group=f"{a} {x}", solution=solution
+            f"{left} = {right}",
+            f"Solve for x: {left} = {right}. Answer with a number.",
+            str(x),
+            group=f"{a} {x}",
+            solution=solution,
         )
 
 
@@ -130,7 +134,11 @@ def product(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     for a, b in cases:
         solution = f"{a} x {b} = {a * b}. Answer: {a * b}"
         yield Problem(
-            f"{a}x{b}", f"What is {a} x {b}?", str(a * b), group=f"{min(a, b)} {max(a, b)}", solution=solution
+            f"{a}x{b}",
+            f"What is {a} x {b}? Answer with a number.",
+            str(a * b),
+            group=f"{min(a, b)} {max(a, b)}",
+            solution=solution,
         )
 
 
@@ -166,7 +174,7 @@ def formula_count(draw: random.Random, parameters: Parameters) -> Iterator[Probl
     for formula, element, n in cases:
         each = FORMULAS[formula][element]
         name = ELEMENT_NAMES[element]
-        question = f"How many {name} atoms are in {n} molecules of {formula}?"
+        question = f"How many {name} atoms are in {n} molecules of {formula}? Answer with a number."
         solution = f"{formula} has {each} {element}. {n} x {each} = {n * each}. Answer: {n * each}"
         yield Problem(f"{formula}/{element}-{n}", question, str(n * each), group=f"{formula} {n}", solution=solution)
 
@@ -178,7 +186,7 @@ def unit_step(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     draw.shuffle(cases)
     for n, (source, target, factor) in cases:
         solution = f"1 {source} = {factor} {target}. {n} x {factor} = {n * factor}. Answer: {n * factor} {target}"
-        question = f"Convert {n} {source} to {target}."
+        question = f"Convert {n} {source} to {target}. Answer with a number and its unit."
         yield Problem(f"{n}-{source}", question, f"{n * factor} {target}", group=f"{n}", solution=solution)
 
 
