@@ -1,0 +1,140 @@
+"""Define the configuration of a whole path: corpus, four stages, fine-tuning, reinforcement learning, evaluation.
+
+A file in `configs/paper/` names the configuration of each part and the settings laid over it. Models have short names:
+`base` is the base model, `mixture` the upcycled one, `dense` the base model trained on as many tokens of the same text,
+`sft-X` the fine-tuned X, and each arm of reinforcement learning gives one model per seed, `ARM-SEED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from innovator_rl.config.load import apply_overrides, read_yaml
+from innovator_rl.errors import UserError
+
+Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Starting = Literal["base", "mixture", "dense"]
+
+
+class Section(BaseModel):
+    """A part of the configuration; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(Section):
+    """One part of the path: a configuration file and the settings laid over it."""
+
+    config: Path = Field(description="The part's own configuration file.")
+    settings: tuple[str, ...] = Field(default=(), description="`key=value` words laid over that file.")
+    disk_gb: float = Field(default=0.0, ge=0, description="Free disk that the part needs, in GB.")
+
+
+class Corpus(Section):
+    """The text for upcycling."""
+
+    config: Path = Field(description="Recipe of a corpus with token shards.")
+
+
+class Upcycle(Part):
+    """The four stages."""
+
+    dense: bool = Field(default=True, description="Also train the base model itself on as many tokens.")
+
+
+class FineTuning(Part):
+    """Supervised fine-tuning."""
+
+    models: tuple[Starting, ...] = Field(default=("base",), description="Models to fine-tune.")
+
+
+class Arm(Section):
+    """One arm of reinforcement learning."""
+
+    name: Word = Field(description="Name of the arm.")
+    model: str = Field(description="The model it starts from, such as base or sft-base.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1, description="One run per seed.")
+    settings: tuple[str, ...] = Field(default=(), description="`key=value` words for this arm alone.")
+
+
+class Learning(Part):
+    """Reinforcement learning, in arms that differ in the model they start from."""
+
+    arms: tuple[Arm, ...] = Field(default=(), description="The arms.")
+
+
+class Evaluation(Section):
+    """A suite on models of the path."""
+
+    suite: str = Field(description="Name of a suite in configs/eval, or a file.")
+    models: tuple[str, ...] = Field(description="Names of models; an arm's name stands for all of its seeds.")
+    limit: int | None = Field(default=None, gt=0, description="Most rows per task; None for all.")
+    samples: int = Field(default=1, gt=0, description="Samples per question.")
+
+
+class PaperConfig(Section):
+    """One run of the whole path."""
+
+    name: Word = Field(description="Name of the run; its directory is runs_dir/NAME, its parts are runs_dir/NAME-*.")
+    runs_dir: Path = Field(default=Path("runs"), description="Folder of all runs.")
+    base_model: str = Field(description="The dense model: a folder, a hub id, or a built-in model.")
+    corpus: Corpus | None = Field(default=None, description="The text; None if the upcycling file names its own.")
+    tasks: tuple[str, ...] = Field(default=(), description="Recipes whose training files are built first.")
+    upcycle: Upcycle | None = None
+    sft: FineTuning | None = None
+    learning: Learning | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    limit_hours: float = Field(default=24.0, gt=0, description="Longest time of one stage, in hours.")
+
+    @model_validator(mode="after")
+    def _models_exist(self) -> PaperConfig:
+        known = self.model_names()
+        for where, name in self._named_models():
+            if name not in known:
+                raise UserError(f"{where} = {name!r}: unknown model; expected one of {', '.join(known)}")
+        arms = [arm.name for arm in self.learning.arms] if self.learning else []
+        if len(set(arms)) != len(arms):
+            raise UserError(f"learning.arms: two arms are named {max(arms, key=arms.count)!r}; rename one")
+        return self
+
+    def model_names(self) -> list[str]:
+        """Return the names that stand for models, those of arms included."""
+        names = ["base"]
+        if self.upcycle:
+            names += ["mixture", *(["dense"] if self.upcycle.dense else [])]
+        names += [f"sft-{name}" for name in (self.sft.models if self.sft else ())]
+        for arm in self.learning.arms if self.learning else ():
+            names += [arm.name, *(f"{arm.name}-{seed}" for seed in arm.seeds)]
+        return names
+
+    def _named_models(self) -> list[tuple[str, str]]:
+        found = [("sft.models", name) for name in (self.sft.models if self.sft else ())]
+        found += [("learning.arms.model", arm.model) for arm in (self.learning.arms if self.learning else ())]
+        return found + [("evaluations.models", name) for part in self.evaluations for name in part.models]
+
+
+def load_paper(path: Path, overrides: Sequence[str] = ()) -> PaperConfig:
+    """Load the configuration of a path.
+
+    Args:
+        path: YAML file.
+        overrides: dotted `key=value` words.
+
+    Raises:
+        UserError: One line per mistake.
+    """
+    document = apply_overrides(read_yaml(path), overrides)
+    try:
+        return PaperConfig.model_validate(document)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False):
+            key = ".".join(str(part) for part in item["loc"])
+            known = f"; keys are {', '.join(PaperConfig.model_fields)}" if item["type"] == "extra_forbidden" else ""
+            message = "unknown key" if known else item["msg"].removeprefix("Value error, ")
+            lines.append(f"{path}: {key}: {message}{known}" if key else f"{path}: {message}")
+        raise UserError("\n".join(lines)) from None

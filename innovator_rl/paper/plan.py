@@ -1,0 +1,223 @@
+"""Turn the configuration of a path into stages, each one `innovator` command.
+
+Everything a stage writes is below the run directory or in a run of its own named `NAME-STAGE`, so that two paths never
+share a file, and the dashboard lists each part of a path beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from innovator_rl.errors import UserError
+from innovator_rl.packaged_files import find_config
+from innovator_rl.paper.config import Arm, Evaluation, PaperConfig, Part
+from innovator_rl.paper.stage import Stage
+
+
+class Models:
+    """Where each model of a path is, and which stage makes it."""
+
+    def __init__(self, config: PaperConfig) -> None:
+        self._places: dict[str, tuple[str, str]] = {"base": (config.base_model, "")}
+
+    def add(self, name: str, place: Path, stage: str) -> None:
+        """Note the folder of a model and the stage that leaves it."""
+        self._places[name] = (str(place), stage)
+
+    def place(self, name: str) -> str:
+        """Return the folder or name of a model."""
+        return self._places[name][0]
+
+    def needs(self, *names: str) -> tuple[str, ...]:
+        """Return the stages that make models; the base model needs none."""
+        return tuple(stage for name in names if (stage := self._places[name][1]))
+
+
+def stages_of(config: PaperConfig) -> list[Stage]:
+    """Return the stages of a path, in order.
+
+    Raises:
+        UserError: A configuration file is not found.
+    """
+    models = Models(config)
+    return [
+        *_data(config),
+        *_upcycling(config, models),
+        *_fine_tuning(config, models),
+        *_learning(config, models),
+        *_evaluations(config, models),
+    ]
+
+
+def run_name(config: PaperConfig, part: str) -> str:
+    """Return the name of the run of one part."""
+    return f"{config.name}-{part}"
+
+
+def evaluated_models(config: PaperConfig, part: Evaluation) -> list[str]:
+    """Return the models of an evaluation, with each arm replaced by its seeds."""
+    arms = {arm.name: arm for arm in (config.learning.arms if config.learning else ())}
+    names: list[str] = []
+    for name in part.models:
+        names += [f"{name}-{seed}" for seed in arms[name].seeds] if name in arms else [name]
+    return names
+
+
+def _data(config: PaperConfig) -> Iterator[Stage]:
+    out = config.runs_dir / config.name / "data"
+    if config.corpus:
+        path = _file(config.corpus.config, "data")
+        yield Stage(
+            "corpus",
+            "clean, deduplicate and tokenize the text",
+            ("data", "build", str(path), "--out", str(out)),
+            out / corpus_name(path),
+            inputs=(path,),
+        )
+    for task in config.tasks:
+        recipe = Path(task) if task.endswith((".yaml", ".yml")) else None
+        name = recipe.stem if recipe else task
+        yield Stage(
+            f"rows-{name}",
+            "build training rows and check every gold answer",
+            ("data", "build", task, "--out", str(out)),
+            out / name,
+            inputs=(recipe,) if recipe else (),
+        )
+
+
+def corpus_name(recipe: Path) -> str:
+    """Return the name of a recipe, which is the folder that its build leaves."""
+    from innovator_rl.config.load import read_yaml
+
+    name = read_yaml(recipe).get("name")
+    if not isinstance(name, str):
+        raise UserError(f"{recipe}: name = {name!r}: expected the name of the corpus")
+    return name
+
+
+def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
+    part = config.upcycle
+    if part is None:
+        return
+    path, name = _file(part.config, "upcycle"), run_name(config, "upcycle")
+    folder = config.runs_dir / name
+    corpus = config.runs_dir / config.name / "data" / corpus_name(config.corpus.config) if config.corpus else None
+    words = [f"name={name}", f"runs_dir={config.runs_dir}", f"base_model={config.base_model}"]
+    words += [f"data.corpus={corpus}"] if corpus else []
+    yield Stage(
+        "upcycle",
+        "train, split, route and integrate the experts" + (", and the dense baseline" if part.dense else ""),
+        ("upcycle", "run", str(path), *words, *part.settings, *(["--dense"] if part.dense else [])),
+        folder / "export",
+        needs=("corpus",) if corpus else (),
+        inputs=(path,),
+        disk_bytes=_bytes(part),
+        clean=(folder,),
+    )
+    models.add("mixture", folder / "export", "upcycle")
+    models.add("dense", folder / "export-dense", "upcycle")
+
+
+def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
+    part = config.sft
+    if part is None:
+        return
+    path = _file(part.config, "sft")
+    for model in part.models:
+        name = run_name(config, f"sft-{model}")
+        folder = config.runs_dir / name
+        words = (f"name={name}", f"logging.runs_dir={config.runs_dir}", f"model.path={models.place(model)}")
+        yield Stage(
+            f"sft-{model}",
+            f"fine-tune {model} on worked solutions",
+            ("sft", str(path), *words, *part.settings),
+            folder / "model",
+            needs=(*models.needs(model), *_rows(config)),
+            inputs=(path,),
+            disk_bytes=_bytes(part),
+            clean=(folder,),
+        )
+        models.add(f"sft-{model}", folder / "model", f"sft-{model}")
+
+
+def _learning(config: PaperConfig, models: Models) -> Iterator[Stage]:
+    part = config.learning
+    for arm in part.arms if part else ():
+        for seed in arm.seeds:
+            assert part is not None
+            yield from _arm(config, part, arm, seed, models)
+
+
+def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -> Iterator[Stage]:
+    path, label = _file(part.config, "train"), f"{arm.name}-{seed}"
+    name = run_name(config, label)
+    folder = config.runs_dir / name
+    model = config.runs_dir / config.name / "models" / label
+    words = (
+        f"name={name}",
+        f"logging.runs_dir={config.runs_dir}",
+        f"model.path={models.place(arm.model)}",
+        f"data.seed={seed}",
+    )
+    yield Stage(
+        f"train-{label}",
+        f"train {arm.model} with GRPO, seed {seed}",
+        ("train", str(path), *words, *part.settings, *arm.settings),
+        folder / "metrics.jsonl",
+        needs=(*models.needs(arm.model), *_rows(config)),
+        inputs=(path,),
+        disk_bytes=_bytes(part),
+        clean=(folder,),
+    )
+    yield Stage(
+        f"export-{label}",
+        f"write the trained model of {label}",
+        ("runs", "export-model", name, str(model), "--runs-dir", str(config.runs_dir)),
+        model,
+        needs=(f"train-{label}",),
+        clean=(model,),
+    )
+    models.add(label, model, f"export-{label}")
+
+
+def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
+    for part in config.evaluations:
+        label = Path(part.suite).stem
+        file = (Path(part.suite),) if part.suite.endswith((".yaml", ".yml")) else ()
+        for model in evaluated_models(config, part):
+            name = run_name(config, f"eval-{label}-{model}")
+            out = evaluation_folder(config, label, model)
+            words = ["--name", name, "--runs-dir", str(config.runs_dir), "--out", str(out)]
+            words += ["--limit", str(part.limit)] if part.limit else []
+            yield Stage(
+                f"eval-{label}-{model}",
+                f"evaluate {model} on {label}",
+                ("eval", part.suite, "--model", models.place(model), *words),
+                out / "report.json",
+                needs=models.needs(model),
+                inputs=file,
+            )
+
+
+def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:
+    """Return the folder with the report of one model on one suite."""
+    return config.runs_dir / config.name / "evaluations" / suite / model
+
+
+def _rows(config: PaperConfig) -> tuple[str, ...]:
+    return tuple(f"rows-{Path(task).stem if task.endswith(('.yaml', '.yml')) else task}" for task in config.tasks)
+
+
+def _file(path: Path, kind: str) -> Path:
+    return find_config(str(path), kind)
+
+
+def _bytes(part: Part) -> int:
+    return int(part.disk_gb * 1e9)
+
+
+def required(stages: Iterable[Stage]) -> int:
+    """Return the largest free space that a stage needs, in bytes."""
+    return max((stage.disk_bytes for stage in stages), default=0)
