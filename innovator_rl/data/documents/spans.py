@@ -64,6 +64,12 @@ class Span(NamedTuple):
     inner_end: int
     environment: str = ""
 
+    def moved(self, by: int) -> Span:
+        """Return the span in a text that begins `-by` characters later."""
+        return Span(
+            self.start + by, self.end + by, self.kind, self.inner_start + by, self.inner_end + by, self.environment
+        )
+
 
 def protected_spans(text: str) -> Iterator[Span]:
     """Yield the formulas, code and tables of a text in order; they do not overlap."""
