@@ -161,9 +161,14 @@ class TokenShard(_Record):
 
 
 class TokenSet(_Record):
-    """The token shards of a corpus."""
+    """The token shards of a corpus.
+
+    Attributes:
+        tokenizer_sha256: Hash of the tokenizer.json; empty in manifests of earlier builds.
+    """
 
     tokenizer: str
+    tokenizer_sha256: str = ""
     dtype: str
     end_token: int
     shards: list[TokenShard] = Field(default_factory=list)
