@@ -16,7 +16,7 @@ async def map_bounded(
     """Yield the results of `work` as they complete; the next item is taken when one is done.
 
     Args:
-        work: Called once per item. An exception ends the iteration, and what is in flight is cancelled.
+        work: Called once per item. An exception ends the iteration, and what is in flight is canceled.
         items: Taken one at a time.
         limit: Items in flight, at least 1.
     """
