@@ -19,7 +19,8 @@ from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import Budget, symbols
 from rewards.equivalence.intervals import has_relation, region, same_region, signed
 from rewards.equivalence.latex_parser import Node
-from rewards.equivalence.normalize import encloses, split_top, stripped, tidy
+from rewards.equivalence.normalize import encloses, parted, split_top, stripped
+from rewards.equivalence.numbers import based, exact_decimals, spelled_number
 from rewards.equivalence.numeric_equivalence import (
     Comparison,
     EquivalenceConfig,
@@ -29,6 +30,7 @@ from rewards.equivalence.numeric_equivalence import (
     same_trees,
 )
 from rewards.equivalence.quantities import quantity, same_quantity
+from rewards.equivalence.remarks import compatible
 from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_DEPTH, MAX_ANSWER_CHARS = 4, 8_000
@@ -38,7 +40,7 @@ _DECLARED = re.compile(
     r"\b([a-z])\b[\s}$]*(?:\\text\s*\{)?\s*(?:is|are)\s+(?:any\s+|an?\s+|arbitrary\s+)*integers?"
 )
 _BLANK = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # a blank between digits is one between two numbers
-_COMMA, _POINT = re.compile(r"-?\d+,\d+"), re.compile(r"-?\d+\.\d+")
+_COMMA, _POINT = re.compile(r"-?(?:\d+,(?!\d{3}$)|0,)\d+"), re.compile(r"-?\d+\.\d+")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
 _ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])")
 _NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
@@ -62,7 +64,11 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
         name for text in (gold, predicted) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
     )
     try:
-        return _AnswerComparison(comparison, declared).is_equivalent(tidy(gold), tidy(predicted))
+        (first, remark), (second, other_remark) = parted(gold), parted(predicted)
+        periodic = not comparison.config.measured
+        first, second = exact_decimals(first, periodic), exact_decimals(second, periodic)
+        compared = _AnswerComparison(comparison, declared)
+        return compared.is_equivalent(first, second) and compatible(remark, other_remark, compared.is_equivalent)
     except (UnreadableFormula, RecursionError, ArithmeticError, TypeError, ValueError):
         return False
 
@@ -104,6 +110,9 @@ class _AnswerComparison:
             )
         # Regions come before lists, since `(0, 1)` next to `0 < x < 1` is an interval, and before equations, since the sides
         # of an inequality are no equal members.
+        bases = based(gold), based(predicted)
+        if bases[0] or bases[1]:
+            return bases[0] == bases[1]
         areas = self.regions(gold, predicted)
         if areas is not None:
             return areas
@@ -128,8 +137,9 @@ class _AnswerComparison:
         Only labels such as `R = 1 \text{...}` remain, which tidying has taken off.
         """
         word, other = (gold, predicted) if text_answers.is_words(gold) else (predicted, gold)
-        if digit := text_answers.NUMBER_WORDS.get(text_answers.unwrapped(word).strip(" .").casefold()):
-            return self.values(digit, other)
+        number = spelled_number(text_answers.unwrapped(word).strip(" ."))
+        if number is not None:
+            return self.values(str(number), other)
         if split_top(other, "=")[1:]:
             return False
         return _is_short(word, other) and self.values(gold, predicted)

@@ -115,6 +115,8 @@ class Reader:
         total = self.power()
         while token := self.peek():
             if token in ("*", "\\cdot", "\\times", "\\wedge"):
+                if argument:
+                    break  # a written product sign ends the argument: a sine of x times y is no sine of xy
                 self.take()
                 negative = self.take() if self.peek() in ("-", "+") else ""
                 factor = self.power()
