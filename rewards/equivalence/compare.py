@@ -13,6 +13,7 @@ import re
 from functools import partial
 
 from rewards.equivalence import text_answers
+from rewards.equivalence.chemistry import same_chemistry
 from rewards.equivalence.constants import is_constant, same_constant
 from rewards.equivalence.containers import MAX_ITEMS, Items, brackets_match, is_uncertain, items
 from rewards.equivalence.equations import is_label, name_of, same_equations
@@ -103,6 +104,9 @@ class _AnswerComparison:
         names = text_answers.canonical(gold), text_answers.canonical(predicted)
         if names[0] and names[0] == names[1]:
             return True
+        chemical = same_chemistry(gold, predicted)
+        if chemical is not None:
+            return chemical
         worded = text_answers.is_words(gold), text_answers.is_words(predicted)
         if all(worded):
             return text_answers.same_words(gold, predicted) or (
@@ -120,6 +124,8 @@ class _AnswerComparison:
             return self.worded(gold, predicted) if not has_relation(gold + predicted) else False
         if _decimal_comma(gold, predicted):
             return True
+        if _as_many_matrices(gold, predicted) and self.same_matrices(gold, predicted):
+            return True
         parts = self.structures(*_without_label(gold, predicted))
         if parts is not None:
             return parts
@@ -130,6 +136,13 @@ class _AnswerComparison:
                 return False
             return same_equations(*sides, partial(self.is_equivalent, in_list=False), in_list, self.comparison)
         return self.values(gold, predicted)
+
+    def same_matrices(self, gold: str, predicted: str) -> bool:
+        """Return whether two formulas with matrices agree, as scaled, added or multiplied out."""
+        try:
+            return same_formula(gold, predicted, self.comparison)
+        except UnreadableFormula:
+            return False
 
     def worded(self, gold: str, predicted: str) -> bool:
         r"""Compare words with no words.
@@ -297,6 +310,11 @@ class _AnswerComparison:
                 return False
             left.remove(hit)
         return True
+
+
+def _as_many_matrices(gold: str, predicted: str) -> bool:
+    """Return whether both sides hold as many matrices and inverses, so that none is left to be worked out."""
+    return all(gold.count(mark) == predicted.count(mark) for mark in ("\\begin{", "}^{-1}")) and "\\begin{" in gold
 
 
 def _without_label(gold: str, predicted: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ _BROKEN = (
     (re.compile(r"(?<![A-Za-z\\])ext(?=\s*\{)"), r"\\text"),
     (
         re.compile(
-            r"\\\\(?=(?:[dt]?frac|pi|sqrt|left|right|[bB]igg?[lrm]?|text|theta|alpha|le|ge|in|infty|cup)(?![A-Za-z]))"
+            r"(?<!\\)\\\\(?=(?:[dt]?frac|pi|sqrt|left|right|[bB]igg?[lrm]?|text|theta|alpha|le|ge|in|infty|cup)(?![A-Za-z]))"
         ),
         r"\\",
     ),
@@ -34,7 +34,7 @@ _RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim|coloneqq|triangl
 # What may stand before an answer without being a part of it: `is about 5`, `x = ` with the x cut off, `\therefore 5`.
 _FILLER = re.compile(
     r"^(?:(?:(?:is|are|equals?|equal to|approximately|exactly|about|roughly|around|thus|so|therefore|hence|only|it is|"
-    r"the answer is)(?![A-Za-z])|\\(?:text|mathrm)\s*\{\s*(?:only|exactly|approximately|about|is|are|so|the answer is)\s*\}|"
+    r"the answer is)(?=[\s:,\\]|$)|\\(?:text|mathrm)\s*\{\s*(?:only|exactly|approximately|about|is|are|so|the answer is)\s*\}|"
     r"=(?!=)|~|:|\\therefore|\\implies|\\Rightarrow|\\left\.|&)\s*)+",
     re.IGNORECASE,
 )
@@ -60,6 +60,11 @@ _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
 _CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
+_BAR = re.compile(r"\\(?:vert|mid|lvert|rvert)(?![A-Za-z])")
+_STATE = r"((?:[^|<>{}\\]|\\(?!rangle|langle)[A-Za-z]+|\\[,;:! ]|\{[^{}|]*\}){1,60}?)"
+_KET = re.compile(rf"\|\s*{_STATE}\s*\\rangle(?![a-z])")
+_ASCII_KET = re.compile(r"\|([A-Za-z0-9+-]{1,8})>(?!=)")
+_BRA = re.compile(rf"(?:\\langle(?![a-z])|<)\s*{_STATE}\s*(?:\||(?=\\ket))")
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -86,7 +91,7 @@ def parted(text: str) -> tuple[str, str]:
     text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
     text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
     text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
-    text, remark = split_remark(text)
+    text, remark = split_remark(_kets(text))
     return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip(), remark
 
 
@@ -122,6 +127,16 @@ def unmarked(text: str) -> str:
                 text = inner.strip()
                 break
     return text[:-1].strip() if text.endswith(".") and not text.endswith("..") else text
+
+
+def _kets(text: str) -> str:
+    r"""Write Dirac's brackets as `\bra{a}` and `\ket{b}`, so that no bar or comma of theirs splits a text."""
+    if "rangle" not in text and "langle" not in text and ">" not in text:
+        return text
+    if "\\rangle" in text or "\\langle" in text:
+        text = _BAR.sub("|", text)
+    text = _ASCII_KET.sub(r"\\ket{\1}", _KET.sub(r"\\ket{\1}", text))
+    return _BRA.sub(r"\\bra{\1}", text)
 
 
 def _siunitx(text: str) -> str:
