@@ -11,14 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.config.schema_introspection import known_keys, settings
 from innovator_rl.errors import UserError
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 RENAMED = {"reward.allow_unsafe_code": "reward.code_isolation"}
 """Keys of earlier versions and what stands in their place."""
@@ -153,12 +155,27 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
     Raises:
         UserError: one line per mistake.
     """
+    return load_as(RunConfig, path, overrides)
+
+
+def load_as(schema: type[Schema], path: str | Path | None, overrides: Sequence[str] = ()) -> Schema:
+    """Load a configuration of any schema, as `load` does for a run.
+
+    Args:
+        schema: a pydantic model of nested sections.
+        path: YAML file; None starts from the defaults.
+        overrides: dotted `key=value` words.
+
+    Raises:
+        UserError: one line per mistake.
+    """
     document = {} if path is None else read_yaml(path)
-    return validate(apply_overrides(document, overrides), str(path) if path is not None else "configuration")
+    origin = str(path) if path is not None else "configuration"
+    return validate_as(schema, apply_overrides(document, overrides), origin)
 
 
 def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunConfig:
-    """Check a plain mapping against the schema.
+    """Check a plain mapping against the schema of a run.
 
     Args:
         document: nested sections and settings.
@@ -167,23 +184,38 @@ def validate(document: Mapping[str, Any], origin: str = "configuration") -> RunC
     Raises:
         UserError: one line per mistake.
     """
+    return validate_as(RunConfig, document, origin)
+
+
+def validate_as(schema: type[Schema], document: Mapping[str, Any], origin: str = "configuration") -> Schema:
+    """Check a plain mapping against a schema.
+
+    Args:
+        schema: a pydantic model of nested sections.
+        document: nested sections and settings.
+        origin: name of the document in messages.
+
+    Raises:
+        UserError: one line per mistake.
+    """
     document = {
-        key: ({} if value is None and key in (*known_keys(), "verl") else value) for key, value in document.items()
+        key: ({} if value is None and key in (*known_keys(schema), "verl") else value)
+        for key, value in document.items()
     }
     try:
-        return RunConfig.model_validate(document)
+        return schema.model_validate(document)
     except ValidationError as error:
-        lines = dict.fromkeys(_sentence(problem) for problem in _merge(error))
+        lines = dict.fromkeys(_sentence(problem, schema) for problem in _merge(error, schema))
         raise UserError("\n".join(f"{origin}: {line}" for line in lines)) from None
 
 
-def _merge(error: ValidationError) -> list[dict[str, Any]]:
+def _merge(error: ValidationError, schema: type[BaseModel]) -> list[dict[str, Any]]:
     """Merge mistakes to one per setting.
 
     A union reports each of its branches for one mistake.
     """
     merged: dict[str, dict[str, Any]] = {}
-    leaves = {setting.key for setting in settings()}
+    leaves = {setting.key for setting in settings(schema)}
     for item in error.errors(include_url=False):
         parts = [str(part) for part in item["loc"]]
         key = ".".join(parts)
@@ -202,11 +234,11 @@ def _merge(error: ValidationError) -> list[dict[str, Any]]:
     return list(merged.values())
 
 
-def _sentence(problem: dict[str, Any]) -> str:
+def _sentence(problem: dict[str, Any], schema: type[BaseModel]) -> str:
     key = str(problem["key"])
     if problem["kind"] == "extra_forbidden":
-        return _unknown(key)
-    by_key = {setting.key: setting for setting in settings()}
+        return _unknown(key, schema)
+    by_key = {setting.key: setting for setting in settings(schema)}
     if key in by_key:
         inside = (
             f" (at {problem['path']})"
@@ -214,24 +246,24 @@ def _sentence(problem: dict[str, Any]) -> str:
             else ""
         )
         return f"{key} = {problem['value']!r:.120}{inside}: expected {by_key[key].type}"
-    return f"{key} = {problem['value']!r:.120}: expected a section with {', '.join(known_keys().get(key, ()))}"
+    return f"{key} = {problem['value']!r:.120}: expected a section with {', '.join(known_keys(schema).get(key, ()))}"
 
 
 def _is_mapping(words: str) -> bool:
     return words.startswith(("mapping", "list"))
 
 
-def _unknown(key: str) -> str:
+def _unknown(key: str, schema: type[BaseModel]) -> str:
     """Say that a key is unknown, with the near ones and the names of its section."""
-    if key in RENAMED:
+    if schema is RunConfig and key in RENAMED:
         return f"{key}: this setting is now {RENAMED[key]} ({_described(RENAMED[key])})"
     section, _, name = key.rpartition(".")
-    names = known_keys().get(section, ())
+    names = known_keys(schema).get(section, ())
     near = get_close_matches(name, names, 3, 0.6)
-    elsewhere = [setting.key for setting in settings() if setting.key.rpartition(".")[2] == name]
+    elsewhere = [setting.key for setting in settings(schema) if setting.key.rpartition(".")[2] == name]
     elsewhere += [
         s.key
-        for s in settings()
+        for s in settings(schema)
         if s.key not in elsewhere and get_close_matches(name, [s.key.rpartition(".")[2]], 1, 0.8)
     ]
     suggestions = [f"{section}.{n}" if section else n for n in near] + elsewhere

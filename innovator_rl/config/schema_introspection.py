@@ -1,6 +1,6 @@
 """Read the schema as data: each setting's key, type, default and description.
 
-One walk over `RunConfig` serves the error messages of `load` (which keys are near, what was expected) and
+One walk over a schema, by default `RunConfig`, serves the error messages of `load` (which keys are near, what was expected) and
 docs/configuration.md, so neither can drift from the schema.
 """
 
@@ -85,10 +85,10 @@ def sections(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[t
 
 
 @cache
-def settings() -> tuple[Setting, ...]:
+def settings(schema: type[BaseModel] = RunConfig) -> tuple[Setting, ...]:
     """List every leaf setting in schema order."""
     found = []
-    for prefix, model in sections():
+    for prefix, model in sections(schema):
         for name, info in model.model_fields.items():
             if not (isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)):
                 key = f"{prefix}.{name}" if prefix else name
@@ -99,6 +99,6 @@ def settings() -> tuple[Setting, ...]:
 
 
 @cache
-def known_keys() -> dict[str, tuple[str, ...]]:
+def known_keys(schema: type[BaseModel] = RunConfig) -> dict[str, tuple[str, ...]]:
     """Return section key -> its names (leaf settings and sub-sections)."""
-    return {prefix: tuple(model.model_fields) for prefix, model in sections()}
+    return {prefix: tuple(model.model_fields) for prefix, model in sections(schema)}
