@@ -112,7 +112,7 @@ class PaperConfig(Section):
         return names
 
     def _named_models(self) -> list[tuple[str, str]]:
-        found = [("sft.models", name) for name in (self.sft.models if self.sft else ())]
+        found: list[tuple[str, str]] = [("sft.models", name) for name in (self.sft.models if self.sft else ())]
         found += [("learning.arms.model", arm.model) for arm in (self.learning.arms if self.learning else ())]
         return found + [("evaluations.models", name) for part in self.evaluations for name in part.models]
 

@@ -1,0 +1,115 @@
+"""Run the whole path of the paper with one command, from raw textbooks to the tables.
+
+    innovator paper run configs/paper/quick.yaml            # ten minutes on two cores
+    innovator paper run configs/paper/small.yaml --dry-run  # what would run, and why
+    innovator paper report configs/paper/small.yaml         # the report of what has run so far
+
+Complete stages are skipped, and a stage whose inputs changed runs again with what depends on it. A stage that fails is
+named with its log, and the same command continues there.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from innovator_rl.cli import completion
+from innovator_rl.cli.application import make_app
+from innovator_rl.cli.parameters import AsJson, Overrides
+
+if TYPE_CHECKING:
+    from innovator_rl.paper.config import PaperConfig
+    from innovator_rl.paper.runner import Runner
+
+app = make_app("Run the whole path of the paper with one command, from raw textbooks to the tables.")
+
+PaperFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A YAML file, or the name of one in configs/paper.",
+        autocompletion=completion.configurations("paper"),
+    ),
+]
+
+
+@app.command("run")
+def run_path(
+    config: PaperFile,
+    settings: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run every stage that is not complete, and write the report."""
+    from innovator_rl.paper.report.write import write_report
+    from innovator_rl.paper.runner import StageFailed
+
+    loaded, runner = _open(config, settings)
+    if dry_run:
+        _print_plan(runner, as_json)
+        return
+    try:
+        records = runner.execute()
+    except StageFailed as error:
+        typer.echo(f"innovator: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(write_report(loaded, runner.run, runner.stages, records))
+
+
+@app.command("report")
+def show_report(config: PaperFile, settings: Overrides = None) -> None:
+    """Write the report of the stages that are complete."""
+    from innovator_rl.paper.report.write import write_report
+    from innovator_rl.paper.stage import read_record
+
+    loaded, runner = _open(config, settings)
+    found = [record for stage in runner.stages if (record := read_record(runner.record_path(stage)))]
+    runner.run.create()
+    typer.echo(write_report(loaded, runner.run, runner.stages, found))
+
+
+def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runner"]:
+    from innovator_rl.packaged_files import find_config
+    from innovator_rl.paper.config import load_paper
+    from innovator_rl.paper.plan import stages_of
+    from innovator_rl.paper.runner import Runner
+    from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
+
+    loaded = load_paper(Path(find_config(config, "paper")), settings or [])
+    loaded = loaded.model_copy(update={"runs_dir": resolve_runs_dir(loaded.runs_dir)})
+    run = RunDir(loaded.runs_dir / loaded.name)
+    return loaded, Runner(run, stages_of(loaded), _say, loaded.limit_hours * 3600)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _print_plan(runner: "Runner", as_json: bool) -> None:
+    import json
+
+    from innovator_rl.runs.files import duration
+
+    decisions = runner.decide()
+    if as_json:
+        found = [
+            {
+                "stage": decision.stage.name,
+                "runs": decision.runs,
+                "reason": decision.reason,
+                "seconds": decision.seconds,
+                "disk_bytes": decision.stage.disk_bytes,
+                "command": ["innovator", *decision.stage.command],
+            }
+            for decision in decisions
+        ]
+        typer.echo(json.dumps({"stages": found}))
+        return
+    for decision in decisions:
+        stage = decision.stage
+        took = f", took {duration(decision.seconds)} last time" if decision.runs and decision.seconds else ""
+        disk = f", needs {stage.disk_bytes / 1e9:.1f} GB of disk" if stage.disk_bytes else ""
+        typer.echo(
+            f"{'run ' if decision.runs else 'skip'}  {stage.name}: {stage.title} ({decision.reason}{took}{disk})"
+        )
+        typer.echo(f"        innovator {' '.join(stage.command)}")

@@ -1,0 +1,191 @@
+"""Read the results of a path and describe each part in Markdown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from innovator_rl.paper.config import PaperConfig
+from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name
+from innovator_rl.paper.report.markdown import link, number, percent, table
+from innovator_rl.paper.stage import Stage, StageRecord
+from innovator_rl.runs.files import duration, read_json
+from innovator_rl.runs.metrics import read_metrics
+from innovator_rl.runs.run_dir import RunDir, page_link
+from innovator_rl.runs.summary import VALIDATION_ACCURACY
+
+LOSS = "val/loss/"
+STAGE_RUNS = (
+    ("routed", "route"),
+    ("integrated", "integrate"),
+    ("dense, continued", "dense"),
+)
+"""Row of the table of losses -> ending of the run that measured it."""
+
+DEVIATIONS = (
+    "Base model and tokens: the paper upcycles Qwen2.5-7B with 300 B tokens; this run uses the base model and the "
+    "tokens of the tables below.",
+    "Training: FSDP2 on the machine of this run instead of Megatron-LM with expert parallelism.",
+    "Initialization: the coarse expert's down projection starts at zero, so that step 0 is the base model; the paper's "
+    "literal sum of two copies is `configs/upcycle/innovator-53b-literal.yaml`.",
+    "Classifier of disciplines: the router's multi-label loss uses the discipline of each document's source.",
+    "Tasks of reinforcement learning: generated one-step tasks with checkable answers instead of the paper's sets, "
+    "which a model of this size answers at the level of a constant.",
+)
+
+
+def stages(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records: Sequence[StageRecord]) -> list[str]:
+    """Describe what ran, in order, with times and links."""
+    by_name = {record.name: record for record in records}
+    rows = []
+    for stage in planned:
+        record = by_name.get(stage.name)
+        took = duration(record.seconds) if record else "not run"
+        rows.append(
+            (
+                stage.name,
+                stage.title,
+                took,
+                link("log", f"logs/{stage.name}.log"),
+                f"`innovator {' '.join(stage.command)}`",
+            )
+        )
+    total = sum(record.seconds for record in records)
+    cores = len(os.sched_getaffinity(0))
+    cost = (
+        f"{len(records)} of {len(planned)} stages ran in {duration(total)} on a machine with {cores} cores: at most "
+        f"{total * cores / 3600:.2f} core-hours."
+    )
+    return ["## What ran", "", cost, "", *table(("stage", "what", "time", "log", "command"), rows)]
+
+
+def text(config: PaperConfig) -> list[str]:
+    """Describe the corpus: documents, tokens per discipline, what was dropped."""
+    if config.corpus is None:
+        return []
+    from innovator_rl.data.corpus.manifest import load_manifest
+    from innovator_rl.paper.plan import corpus_name
+
+    folder = config.runs_dir / config.name / "data" / corpus_name(config.corpus.config)
+    if not (folder / "manifest.json").is_file():
+        return ["## Text", "", "The corpus was not built.", ""]
+    manifest = load_manifest(folder)
+    steps = []
+    for step in manifest.stages:
+        dropped = ", ".join(
+            f"{reason} {count.documents or count.passages:,}" for reason, count in step.tally.dropped.items()
+        )
+        steps.append((step.name, f"{step.tally.documents_in:,}", f"{step.tally.documents_out:,}", dropped or "none"))
+    tokens = manifest.tokens.by_discipline() if manifest.tokens else {}
+    return [
+        "## Text",
+        "",
+        *table(("step", "documents in", "documents out", "dropped"), steps),
+        *table(("discipline", "tokens"), [(name, f"{count:,}") for name, count in tokens.items()]),
+    ]
+
+
+def upcycling(config: PaperConfig) -> list[str]:
+    """Compare held-out losses of the base model, the stages and the dense baseline."""
+    if config.upcycle is None:
+        return []
+    name = run_name(config, "upcycle")
+    measured: list[tuple[str, dict[str, Any]]] = []
+    for label, ending in STAGE_RUNS:
+        rows = read_metrics(config.runs_dir / f"{name}.{ending}" / "metrics.jsonl")
+        with_loss = [row for row in rows if any(key.startswith(LOSS) for key in row)]
+        if with_loss and label == "dense, continued":
+            measured.insert(0, ("base model", with_loss[0]))
+        if with_loss:
+            measured.append((label, with_loss[-1]))
+    domains = sorted({key.removeprefix(LOSS) for _, row in measured for key in row if key.startswith(LOSS)})
+    rows_of_table = [(label, *(number(row.get(LOSS + domain)) for domain in domains)) for label, row in measured]
+    note = "Loss on held-out text, in nats per token; lower is better. The base model is the dense baseline before its first step."
+    return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table)]
+
+
+def learning(config: PaperConfig) -> list[str]:
+    """Compare held-out accuracy before and after reinforcement learning, per arm and seed."""
+    if config.learning is None:
+        return []
+    rows = []
+    for arm in config.learning.arms:
+        for seed in arm.seeds:
+            run = RunDir(config.runs_dir / run_name(config, f"{arm.name}-{seed}"))
+            for source, values in sorted(_validations(run.metrics()).items()):
+                (first_step, first), (last_step, last) = values[0], values[-1]
+                change = f"{100 * (last - first):+.1f}" if last_step > first_step else "-"
+                name = link(f"{arm.name}, seed {seed}", page_link(run))
+                rows.append(
+                    (
+                        name,
+                        arm.model,
+                        source,
+                        f"{percent(first)} (step {first_step})",
+                        f"{percent(last)} (step {last_step})",
+                        change,
+                    )
+                )
+    note = "Accuracy on held-out questions of the run's own validation, in percent."
+    header = ("arm", "starts from", "task", "before", "after", "points")
+    return ["## Reinforcement learning", "", note, "", *table(header, rows)]
+
+
+def evaluations(config: PaperConfig) -> list[str]:
+    """Return one table per suite: tasks by models, with the paper's columns and skipped tasks by name."""
+    lines: list[str] = []
+    for part in config.evaluations:
+        suite = Path(part.suite).stem
+        names = evaluated_models(config, part)
+        documents = {name: read_json(evaluation_folder(config, suite, name) / "report.json") for name in names}
+        found = {name: document for name, document in documents.items() if document}
+        lines += [f"## Evaluation: {suite}", ""]
+        if not found:
+            lines += ["No model was evaluated.", ""]
+            continue
+        limit = f" At most {part.limit} rows per task." if part.limit else ""
+        lines += [f"Scores with 95 % intervals; n is the number of rows.{limit}", "", *_suite_table(found)]
+    return lines
+
+
+def limits() -> list[str]:
+    """List how the path differs from the paper."""
+    return ["## Deviations from the paper", "", *(f"- {item}" for item in DEVIATIONS), ""]
+
+
+def _validations(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in metrics:
+        for key, value in row.items():
+            match = VALIDATION_ACCURACY.match(key)
+            if match and isinstance(value, (int, float)):
+                found.setdefault(match["source"], []).append((int(row["step"]), float(value)))
+    return found
+
+
+def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    tasks: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for model, document in documents.items():
+        for row in document["rows"]:
+            if row.get("main", True) or row["skipped"] is not None:
+                tasks.setdefault(f"{row['task']} ({row['metric']})" if row["metric"] else row["task"], {})[model] = row
+    rows, skipped = [], []
+    for task, by_model in tasks.items():
+        reasons = {str(row["skipped"]) for row in by_model.values() if row["skipped"] is not None}
+        if reasons:
+            skipped.append(f"- {task}: skipped, {'; '.join(sorted(reasons))}")
+            continue
+        n = max((int(row["n"] or 0) for row in by_model.values()), default=0)
+        rows.append((task, n, *(_score(by_model.get(model)) for model in documents)))
+    names = [link(model, page_link(RunDir(str(document["run"])))) for model, document in documents.items()]
+    return [*table(("task", "n", *names), rows), *skipped, *([""] if skipped else [])]
+
+
+def _score(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["score"] is None:
+        return "-"
+    if row.get("share", True):
+        return percent(row["score"], row["interval"])
+    return number(row["score"])

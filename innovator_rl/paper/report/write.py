@@ -1,0 +1,117 @@
+"""Write the report as Markdown, HTML and PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from innovator_rl.errors import UserError
+from innovator_rl.paper.config import PaperConfig
+from innovator_rl.paper.report import sections
+from innovator_rl.paper.stage import Stage, StageRecord
+from innovator_rl.runs.files import utc_now, write_atomic
+from innovator_rl.runs.run_dir import RunDir
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; }
+th, td { border-bottom: 1px solid #d8d8d8; padding: .3rem .7rem; text-align: left; vertical-align: top; }
+th { background: #f4f4f4; }
+code { font-size: .85em; }
+@media (prefers-color-scheme: dark) {
+  body { background: #16181c; color: #e6e6e6; } th { background: #24272d; } th, td { border-color: #3a3e46; } a { color: #8ab4f8; }
+}
+"""
+
+
+def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records: Sequence[StageRecord]) -> str:
+    """Return the report of a path as Markdown.
+
+    Args:
+        config: The path.
+        run: Its run directory.
+        planned: All stages.
+        records: The stages that are complete.
+    """
+    lines = [
+        f"# {config.name}: from text to tables",
+        "",
+        f"Base model `{config.base_model}`. Written {utc_now()[:16].replace('T', ' ')} UTC by `innovator paper run`.",
+        "",
+        *sections.stages(config, run, planned, records),
+        *sections.text(config),
+        *sections.upcycling(config),
+        *sections.learning(config),
+        *sections.evaluations(config),
+        *sections.limits(),
+    ]
+    return "\n".join(lines)
+
+
+def write_report(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records: Sequence[StageRecord]) -> Path:
+    """Write `report.md`, `report.html` and `report.pdf` into the run directory and return the first.
+
+    Raises:
+        UserError: The files cannot be written.
+    """
+    text = markdown(config, run, planned, records)
+    body = _html_body(text)
+    title = f"{config.name}: from text to tables"
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{body}</body></html>\n'
+    )
+    target = run.path / "report.md"
+    try:
+        write_atomic(run.path / "report.html", page)
+        write_atomic(run.path / "report.pdf", pdf(text))
+        write_atomic(target, text)
+    except OSError as error:
+        raise UserError(f"the report cannot be written to {run.path} ({error.strerror}): free some space") from None
+    return target
+
+
+def _html_body(text: str) -> str:
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark").enable("table").render(text))
+
+
+def pdf(text: str) -> bytes:
+    """Return a PDF of a report's headings, paragraphs and tables.
+
+    The column of commands is left out: it does not fit a page, and `report.md` has it.
+    """
+    from fpdf import FPDF
+    from fpdf.fonts import FontFace
+
+    document = FPDF(orientation="landscape", format="A4")
+    document.set_auto_page_break(True, margin=12)
+    document.add_page()
+    rows: list[list[str]] = []
+    for line in [*text.split("\n"), ""]:
+        if line.startswith("|"):
+            rows.append([_plain(cell.strip()) for cell in line.strip("|").replace("\\|", "/").split("|")])
+            continue
+        if rows:
+            document.set_font("Helvetica", size=8)
+            header, *body = [row for row in rows if set("".join(row)) - set("-")]
+            keep = [index for index, name in enumerate(header) if name not in ("command", "log")]
+            with document.table(headings_style=FontFace(emphasis="BOLD"), line_height=4.5) as drawn:
+                for row in (header, *body):
+                    drawn.row([row[index] for index in keep])
+            document.ln(3)
+            rows = []
+        level = len(line) - len(line.lstrip("#"))
+        if line.strip():
+            document.set_font("Helvetica", style="B" if level else "", size={0: 9, 1: 16}.get(level, 12))
+            document.multi_cell(0, 7 if level else 5, _plain(line.lstrip("# ")), new_x="LMARGIN", new_y="NEXT")
+    return bytes(document.output())
+
+
+def _plain(text: str) -> str:
+    """Return text without Markdown's marks, in the characters that the PDF's built-in font has."""
+    import re
+
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("`", "").replace("**", "")
+    return text.encode("latin-1", "replace").decode("latin-1")
