@@ -1,0 +1,138 @@
+"""The configuration of a path and the stages that it becomes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from innovator_rl.cli.application import run
+from innovator_rl.cli.paper import app
+from innovator_rl.errors import UserError
+from innovator_rl.packaged_files import config_names, find_config
+from innovator_rl.paper.config import PaperConfig, load_paper
+from innovator_rl.paper.plan import evaluated_models, stages_of
+from innovator_rl.paper.report.markdown import percent, table
+from innovator_rl.paper.report.write import markdown, pdf, write_report
+from innovator_rl.paper.stage import FileState, StageRecord
+from innovator_rl.runs.run_dir import RunDir
+
+
+def small(**changes) -> PaperConfig:
+    document = {
+        "name": "t",
+        "base_model": "tiny-qwen2",
+        "tasks": ["product"],
+        "upcycle": {"config": "configs/upcycle/tiny.yaml"},
+        "learning": {
+            "config": "configs/train/moe.yaml",
+            "disk_gb": 2,
+            "arms": [{"name": "a", "model": "mixture", "seeds": [0, 3]}],
+        },
+        "evaluations": [{"suite": "smoke", "models": ["base", "dense", "a"], "limit": 4}],
+    }
+    return PaperConfig.model_validate({**document, **changes})
+
+
+def test_each_stage_follows_what_it_needs_and_reads_its_model():
+    stages = {stage.name: stage for stage in stages_of(small())}
+    assert list(stages) == [
+        "rows-product", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
+        "eval-smoke-base", "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
+    ]  # fmt: skip
+    assert stages["train-a-3"].needs == ("upcycle", "rows-product")
+    assert stages["train-a-3"].disk_bytes == 2 * 10**9
+    assert "data.seed=3" in stages["train-a-3"].command
+    assert f"model.path={stages['upcycle'].result}" in stages["train-a-3"].command
+    assert stages["eval-smoke-a-3"].needs == ("export-a-3",)
+    assert str(stages["export-a-3"].result) in stages["eval-smoke-a-3"].command
+    assert stages["eval-smoke-base"].needs == ()
+    assert "tiny-qwen2" in stages["eval-smoke-base"].command
+
+
+def test_an_arm_stands_for_its_seeds():
+    config = small()
+    assert evaluated_models(config, config.evaluations[0]) == ["base", "dense", "a-0", "a-3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluations": [{"suite": "smoke", "models": ["sft-base"]}]}, "'sft-base': unknown model; expected one of base, mixture"),
+        ({"upcycle": None}, "learning.arms.model = 'mixture': unknown model"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base"}] * 2}}, "two arms are named 'a'"),
+    ],
+)  # fmt: skip
+def test_models_that_no_stage_makes_are_mistakes(changes, message):
+    with pytest.raises(ValueError, match="Value error") as caught:
+        small(**changes)
+    assert message in str(caught.value)
+
+
+def test_a_wrong_file_is_explained_in_lines(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("name: p\nbase_model: x\nbase_modle: y\nlimit_hours: 0\n")
+    with pytest.raises(UserError) as caught:
+        load_paper(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert any("base_modle: unknown key; keys are name" in line for line in lines)
+    assert any("limit_hours" in line and "greater than 0" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", config_names("paper"))
+def test_every_shipped_path_plans(name):
+    stages = stages_of(load_paper(find_config(name, "paper")))
+    assert len(stages) > 5
+    for stage in stages:
+        assert all(path.is_file() for path in stage.inputs), stage
+
+
+def test_the_dry_run_starts_nothing_and_prints_json(tmp_path, capsys):
+    code = run(app, ["run", "quick", f"runs_dir={tmp_path}", "--dry-run", "--json"])
+    found = json.loads(capsys.readouterr().out)["stages"]
+    assert code == 0
+    assert all(stage["runs"] and stage["reason"] == "not run yet" for stage in found)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
+    config = small(runs_dir=tmp_path)
+    stages = stages_of(config)
+    directory = RunDir(tmp_path / "t").create()
+    document = {
+        "run": str(tmp_path / "t-eval-smoke-base"),
+        "rows": [
+            {"task": "sums", "metric": "acc", "score": 0.25, "interval": [0.1, 0.5], "n": 4, "skipped": None, "main": True},
+            {"task": "mmlu", "metric": "acc", "score": None, "interval": None, "n": 0, "skipped": "no network: cais/mmlu"},
+        ],
+    }  # fmt: skip
+    folder = tmp_path / "t" / "evaluations" / "smoke" / "base"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps(document))
+    record = StageRecord("upcycle", {}, {"x": FileState(1, 1, "c")}, 61.0, "2026-01-01T00:00:00+00:00", ("upcycle",))
+    path = write_report(config, directory, stages, [record])
+    text = path.read_text()
+    assert "1 of 10 stages ran in 1 min 01 s" in text
+    assert "| train-a-0 | train mixture with GRPO, seed 0 | not run |" in text
+    assert "| sums (acc) | 4 | 25.0 [10.0, 50.0] |" in text
+    assert "mmlu (acc): skipped, no network: cais/mmlu" in text
+    assert (directory.path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert "<table>" in (directory.path / "report.html").read_text()
+    assert markdown(config, directory, stages, [record]).splitlines()[4:] == text.splitlines()[4:]
+
+
+def test_tables_escape_their_cells():
+    assert table(("a",), [("x|y\nz",)]) == ["| a |", "| --- |", "| x\\|y z |", ""]
+    assert table(("a",), []) == []
+    assert percent(None) == "-"
+    assert percent(0.5, (0.4, 0.6)) == "50.0 [40.0, 60.0]"
+
+
+def test_a_pdf_takes_any_text():
+    text = "# Größe \N{GREEK SMALL LETTER ALPHA}\n\n| a | command |\n| --- | --- |\n| 数 | x |\n\n- item `code` [text](address)\n"
+    assert pdf(text).startswith(b"%PDF")
+
+
+def test_paths_are_below_the_runs_folder(tmp_path):
+    for stage in stages_of(small(runs_dir=tmp_path)):
+        assert Path(stage.result).is_relative_to(tmp_path)
