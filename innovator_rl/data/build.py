@@ -167,6 +167,16 @@ def to_rows(problems: Iterable[Problem], recipe: Recipe, split_name: str) -> Ite
         )
 
 
+def problems_to_evaluate(recipe: Recipe, folder: Path) -> list[Problem]:
+    """Return the problems of a recipe that an evaluation may ask.
+
+    Of a generated task these are the ones that training never sees; files and samples are taken whole.
+    """
+    rejected: Counter[str] = Counter()
+    problems = _unique(_problems(recipe, folder, rejected), rejected)
+    return split(problems, recipe.splits.validation)["validation"] if recipe.task else problems
+
+
 def _problems(recipe: Recipe, folder: Path, rejected: Counter[str]) -> list[Problem]:
     if recipe.task:
         return generate(recipe.task, recipe.rows or TASK_ROWS, recipe.seed, recipe.parameters)
