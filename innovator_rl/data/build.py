@@ -286,6 +286,16 @@ def rewarder_of(problem: Problem, recipe: Recipe) -> str:
     return problem.reward or (DOMAINS.get(problem.domain, "") if problem.domain else "") or recipe.rewarder
 
 
+def problems_to_evaluate(recipe: Recipe, folder: Path) -> list[Problem]:
+    """Return the problems of a recipe that an evaluation may ask.
+
+    Of a generated task these are the ones that training never sees; files and samples are taken whole.
+    """
+    rejected = Rejections(recipe.error_budget)
+    problems = unique(read_problems(recipe, folder, rejected), recipe, rejected)
+    return _split_parts(problems, recipe, rejected)["validation"] if recipe.task else problems
+
+
 def read_problems(recipe: Recipe, folder: Path, rejected: Rejections) -> list[Problem]:
     """Read all problems of a recipe's task, source or sample."""
     if recipe.task:

@@ -1,0 +1,95 @@
+"""`innovator eval`: measure a checkpoint on the paper's tables, or on a suite of your own.
+
+    innovator eval smoke --model smollm2-135m --limit 20
+    innovator eval general --model runs/first/export --data my-data --json
+
+The same command again goes on from the responses that are stored, whatever ended the first one. Exit code 0 means that
+every task that could run has run; what was skipped, and what to supply, is in the report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from innovator_rl.cli import completion
+from innovator_rl.cli.parameters import AsJson, RunsDir
+from innovator_rl.errors import UserError
+
+
+def eval(
+    suite: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUITE",
+            help="general, science, reasoning, smoke, or a YAML file.",
+            autocompletion=completion.configurations("eval"),
+        ),
+    ],
+    model: Annotated[str, typer.Option("--model", help="A checkpoint folder, a built-in model or a hub id.")],
+    limit: Annotated[int | None, typer.Option("--limit", help="Rows per task, drawn at random by the seed.")] = None,
+    tasks: Annotated[str, typer.Option("--tasks", help="Only these tasks of the suite, separated by commas.")] = "",
+    data: Annotated[
+        str | None, typer.Option("--data", help="Folder of the evaluation sets; INNOVATOR_DATA by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for report.md, report.html and report.json.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run directory.")] = None,
+    runs_dir: RunsDir = "runs",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the drawing of rows and of sampling.")] = 0,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="Number format; float32 on a CPU, else bfloat16.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", help="Longest response in tokens, in place of the suite's.")
+    ] = None,
+    context: Annotated[int | None, typer.Option("--context", help="Longest sequence in tokens.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Threads on a CPU; all cores by default.")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Responses scored at the same time.")] = 2,
+    backend: Annotated[str, typer.Option("--backend", help="auto, vllm or hf, for log-probabilities.")] = "auto",
+    tensor_parallel: Annotated[int, typer.Option("--tensor-parallel", help="Accelerators that share the model.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a checkpoint on a suite and write a report."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from innovator_rl.evaluation import report
+    from innovator_rl.evaluation.run import EvalOptions, document, evaluate
+
+    options = EvalOptions(
+        model=model,
+        limit=limit,
+        tasks=tuple(part.strip() for part in tasks.split(",") if part.strip()),
+        data=data,
+        runs_dir=runs_dir,
+        name=name,
+        seed=seed,
+        dtype=dtype,
+        max_new_tokens=max_new_tokens,
+        context=context,
+        threads=threads,
+        workers=workers,
+        backend=backend,
+        tensor_parallel=tensor_parallel,
+    )
+    found = document(evaluate(suite, options, lambda line: typer.echo(line, err=True)))
+    folder = out or Path(found["run"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "report.md").write_text(report.markdown(found), encoding="utf-8")
+        (folder / "report.html").write_text(report.html_page(found), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"the report cannot be written to {folder} ({error.strerror}); choose another --out") from None
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        typer.echo(report.markdown(found))
+    typer.echo(
+        f"report: {folder / 'report.html'}\nresponses: innovator dashboard {Path(found['run']).parent}", err=True
+    )

@@ -1,0 +1,105 @@
+"""Build the tasks of a suite, and name what is wrong with it before anything starts."""
+
+from __future__ import annotations
+
+import functools
+from difflib import get_close_matches
+from pathlib import Path
+
+from innovator_rl.data.recipe import Recipe
+from innovator_rl.errors import UserError
+from innovator_rl.evaluation.harness import HarnessTask, require_task
+from innovator_rl.evaluation.local_data import hub_copy
+from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.scored import Sampling, ScoredTask
+from innovator_rl.evaluation.sets import recipes
+from innovator_rl.evaluation.sets.mathematics import MATH_SETS
+from innovator_rl.evaluation.suite import Suite, SuiteRow
+from innovator_rl.evaluation.task import EvalTask
+from innovator_rl.scoring import ScoringPool, registry
+
+MAX_NEW_TOKENS = 2048
+"""The bound of Qwen2.5-Math's evaluation, where a row gives none."""
+
+
+def check_suite(suite: Suite) -> None:
+    """Check every name in a suite: tasks, sets, recipes, rewarders.
+
+    Raises:
+        UserError: One line per unknown name, with the near ones.
+    """
+    mistakes = []
+    for row in suite.rows:
+        try:
+            _check_row(row)
+        except UserError as error:
+            mistakes.append(f"suite {suite.name}, row {row.name}: {error}")
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
+def _check_row(row: SuiteRow) -> None:
+    if row.task:
+        require_task(row.task)
+    if row.set and row.set not in MATH_SETS:
+        near = get_close_matches(row.set, MATH_SETS, 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(sorted(MATH_SETS))}"
+        raise UserError(f"unknown set {row.set!r}: {hint}")
+    if row.recipe:
+        recipes.load(row.recipe, row.style)
+    if row.rewarder:
+        registry.require_known(row.rewarder)
+
+
+def build_task(
+    row: SuiteRow, root: Path, prompter: Prompter, pool: ScoringPool, max_new_tokens: int | None
+) -> EvalTask:
+    """Build the task of a row.
+
+    Args:
+        row: The row.
+        root: The data root.
+        prompter: The checkpoint's tokenizer; it decides what `format: auto` means.
+        pool: The worker pool for tasks with a rewarder.
+        max_new_tokens: Bound on every response, in place of the row's.
+    """
+    if row.task:
+        return HarnessTask(
+            name=row.name,
+            task=row.task,
+            metric=row.metric,
+            filter=row.filter,
+            shots=row.shots,
+            chat=row.format == "chat",  # the harness's default is raw text
+            max_new_tokens=max_new_tokens or row.max_new_tokens,
+            local=functools.partial(hub_copy, root),
+        )
+    sampling = Sampling(
+        samples=row.samples,
+        temperature=row.temperature,
+        top_p=row.top_p,
+        max_new_tokens=max_new_tokens or row.max_new_tokens or MAX_NEW_TOKENS,
+        stop=row.stop,
+    )
+    if row.set:
+        rewarder, read = MATH_SETS[row.set]
+        load = functools.partial(read, root)
+        domain = "math"
+    else:
+        recipe, folder = recipes.load(row.recipe, row.style)
+        rewarder, domain = recipe.rewarder, recipe.domain
+        load = functools.partial(recipes.recipe_questions, root, recipe, folder, row.source, _published(row, recipe))
+    return ScoredTask(
+        name=row.name,
+        load=load,
+        rewarder=row.rewarder or rewarder,
+        domain=domain,
+        form=row.format,
+        sampling=sampling,
+        pool=pool,
+        headline=row.metric,
+    )
+
+
+def _published(row: SuiteRow, recipe: Recipe) -> str:
+    return row.hub or recipe.origin or recipe.name

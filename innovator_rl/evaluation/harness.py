@@ -1,0 +1,453 @@
+"""Run a task of lm-evaluation-harness: its prompts, filters and metrics, with our driver.
+
+Only what a suite names is built. The harness's own index of all tasks takes 8 seconds; here the names are found with a
+search for lines of text, and the folder of the wanted task alone is indexed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from innovator_rl.errors import UserError
+from innovator_rl.evaluation.driver import Driver
+from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
+from innovator_rl.evaluation.statistics import Estimate, bootstrap, mean_estimate
+from innovator_rl.evaluation.task import (
+    Drawing,
+    MetricResult,
+    PreparedTask,
+    TaskOutcome,
+    TaskUnavailable,
+    document_id,
+    sample_seed,
+)
+from innovator_rl.rollouts.schema import RolloutRow
+
+FEWSHOT_SEED = 1234  # the harness's default
+NAME_LINE = re.compile(rb"^(?:task|group|tag):[ \t]*[\"']?([\w@.\-/+]+)", re.MULTILINE)
+MAX_NEW_TOKENS = 256  # the harness's default
+
+OWN_TASKS = Path(__file__).with_name("tasks")
+"""Tasks in the harness's form for sets that it lacks."""
+
+LocalCopy = Callable[[str, str | None], Any]
+"""Returns the local copy of a hub data set (id, configuration) as a mapping of splits, or None."""
+
+
+def _tasks_folder() -> Path:
+    os.environ.setdefault("LMEVAL_LOG_LEVEL", "ERROR")
+    import lm_eval
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    return Path(lm_eval.__file__).parent / "tasks"
+
+
+@functools.cache
+def task_files() -> dict[str, Path]:
+    """Return the file of every task and group of the harness, by name."""
+    found: dict[str, Path] = {}
+    for path in [*sorted(OWN_TASKS.glob("*.yaml")), *sorted(_tasks_folder().glob("**/*.yaml"))]:
+        for match in NAME_LINE.finditer(path.read_bytes()):
+            found.setdefault(match[1].decode(), path)
+    return found
+
+
+def require_task(name: str) -> Path:
+    """Return the file that defines a task or group.
+
+    Raises:
+        UserError: The harness has no such task; the message has the near names.
+    """
+    files = task_files()
+    if name in files:
+        return files[name]
+    near = get_close_matches(name, files, 4, 0.6) or sorted(known for known in files if name in known)[:4]
+    hint = f"did you mean {' or '.join(near)}?" if near else "expected a task of lm-evaluation-harness 0.4.13"
+    raise UserError(f"unknown task {name!r}: {hint}")
+
+
+@dataclass
+class HarnessTask:
+    """A task or group of the harness.
+
+    Attributes:
+        name: The name in reports.
+        task: The name in the harness.
+        metric: The metric to report first.
+        filter: The filter that it is computed after.
+        shots: The number of examples; None for the task's own.
+        chat: Whether the chat template is applied.
+        local: Finds local copies of data sets.
+    """
+
+    name: str
+    task: str
+    metric: str
+    filter: str = "none"
+    shots: int | None = None
+    chat: bool = False
+    max_new_tokens: int | None = None
+    local: LocalCopy = lambda hub_id, name: None
+    _leaves: list[_Leaf] = field(default_factory=list, init=False)
+    _missing: list[str] = field(default_factory=list, init=False)
+
+    def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
+        """Load the data, draw rows and render prompts."""
+        names = _leaf_names(self.task)
+        limit = drawing.limit
+        self._leaves, self._missing = [], []
+        reasons: dict[str, str] = {}
+        # A limited group takes its rows from as many of its parts as it has rows, so that one subject is not the whole.
+        shares = _shares(limit, len(names), drawing.seed)
+        for leaf_name, share in zip(names, shares, strict=True):
+            if share == 0:
+                continue
+            try:
+                task = _build(leaf_name, self.task, self.shots, self.local)
+            except TaskUnavailable as error:
+                reasons[leaf_name] = str(error)
+                continue
+            leaf = _Leaf(leaf_name, task, self.chat, self.max_new_tokens)
+            leaf.prepare(prompter, Drawing(share, drawing.seed))
+            self._leaves.append(leaf)
+        self._missing = sorted(reasons)
+        if not self._leaves:
+            raise TaskUnavailable(next(iter(reasons.values()), "no rows drawn"))
+        return PreparedTask(
+            rows=sum(leaf.rows for leaf in self._leaves),
+            prompts=sum(len(leaf.requests) for leaf in self._leaves),
+            longest=max((leaf.longest for leaf in self._leaves), key=sum),
+            first_prompt=self._leaves[0].first_prompt,
+            first_tokens=self._leaves[0].first_tokens,
+        )
+
+    def run(self, driver: Driver) -> TaskOutcome:
+        """Answer all parts and merge their metrics over rows, which is the harness's weighting by size."""
+        answers = self._answers(driver)
+        parts = [
+            leaf.grade(self.name, own, self.metric, self.filter)
+            for leaf, own in zip(self._leaves, answers, strict=True)
+        ]
+        merged: dict[str, list[Any]] = defaultdict(list)
+        for part in parts:
+            for key, values in part.values.items():
+                merged[key].extend(values)
+        aggregate = parts[0].aggregations
+        wanted = self.metric if self.filter == "none" else f"{self.metric},{self.filter}"
+        if wanted not in merged:
+            raise UserError(f"task {self.task}: unknown metric {wanted!r}; expected {', '.join(sorted(merged))}")
+        metrics = [MetricResult(key, _estimate(values, aggregate[key])) for key, values in merged.items()]
+        metrics.sort(key=lambda metric: metric.name != wanted)
+        facts: dict[str, Any] = {
+            "format": "chat" if self.chat else "raw",
+            "shots": self._leaves[0].shots,
+            "truncated": sum(part.truncated for part in parts),
+            "responses": sum(len(part.rows) for part in parts),
+        }
+        if self._missing:
+            facts["missing_subsets"] = self._missing
+        if len(parts) > 1:
+            facts["subsets"] = {
+                leaf.name: mean_estimate([float(v) for v in part.values[wanted]]).score
+                for leaf, part in zip(self._leaves, parts, strict=True)
+                if all(isinstance(v, (int, float)) for v in part.values[wanted])
+            }
+        ids = [identity for part in parts for identity in part.ids]
+        rows = [row for part in parts for row in part.rows]
+        numeric = all(isinstance(value, (int, float)) for value in merged[wanted])
+        values = dict(zip(ids, map(float, merged[wanted]), strict=True)) if numeric else {}
+        return TaskOutcome(metrics, rows, values, facts)
+
+    def _answers(self, driver: Driver) -> list[list[Generation] | list[OptionScore]]:
+        """Ask for all parts at once: an engine is fastest with a full queue."""
+        found: dict[int, Any] = {}
+        for kind in (GenerateRequest, OptionRequest):
+            leaves = [
+                (i, leaf) for i, leaf in enumerate(self._leaves) if leaf.requests and isinstance(leaf.requests[0], kind)
+            ]
+            requests: list[Any] = [request for _, leaf in leaves for request in leaf.requests]
+            if not requests:
+                continue
+            answers: Sequence[Any] = (
+                driver.generate(requests, self.name)
+                if kind is GenerateRequest
+                else driver.score_options(requests, self.name)
+            )
+            start = 0
+            for index, leaf in leaves:
+                found[index] = list(answers[start : start + len(leaf.requests)])
+                start += len(leaf.requests)
+        return [found.get(index, []) for index in range(len(self._leaves))]
+
+
+def _shares(limit: int | None, parts: int, seed: int) -> list[int | None]:
+    """Return how many rows each part of a group gives."""
+    if limit is None:
+        return [None] * parts
+    base, rest = divmod(limit, parts)
+    extra = set(Drawing(rest, seed).indices(parts)) if rest else set()
+    return [base + (index in extra) for index in range(parts)]
+
+
+def _estimate(values: list[Any], aggregate: Callable[[list[Any]], float]) -> Estimate:
+    if all(isinstance(value, (int, float, np.number)) for value in values) and aggregate.__name__ == "mean":
+        return mean_estimate([float(value) for value in values])
+    score = float(aggregate(values))
+    interval = bootstrap(len(values), lambda rows: float(aggregate([values[i] for i in rows])), resamples=200)
+    return Estimate(score, len(values), interval)
+
+
+def _leaf_names(name: str) -> list[str]:
+    """Return the tasks of a group in order, or the task itself."""
+    index = _index(require_task(name).parent)
+    entry = index.get(name)
+    if entry is None:
+        raise UserError(f"unknown task {name!r}: the harness names it in {require_task(name)} but does not define it")
+    found: list[str] = []
+    _collect(name, index, found)
+    return found
+
+
+def _collect(name: str, index: dict[str, Any], found: list[str]) -> None:
+    entry = index.get(name)
+    if entry is None:
+        raise UserError(f"unknown task {name!r} in a group of lm-evaluation-harness")
+    kind = entry.kind.name
+    if kind == "TAG":
+        for child in sorted(entry.tags):
+            _collect(child, index, found)
+    elif kind == "GROUP":
+        for child in entry.cfg["task"]:
+            _collect(child if isinstance(child, str) else str(child.get("group") or child["task"]), index, found)
+    elif name not in found:
+        found.append(name)
+
+
+@functools.cache
+def _index(folder: Path) -> dict[str, Any]:
+    from lm_eval.tasks import TaskManager
+
+    return dict(TaskManager(include_path=str(folder), include_defaults=False).task_index)
+
+
+def _build(name: str, group: str, shots: int | None, local: LocalCopy) -> Any:
+    """Build one task of the harness with the local copy of its data where there is one."""
+    from lm_eval.tasks._factory import TaskFactory
+
+    index = _index(require_task(group).parent)
+    entry = index[name]
+    config = dict(entry.cfg or {})
+    hub_id, subset = str(config.get("dataset_path") or ""), config.get("dataset_name")
+    overrides: dict[str, Any] = {} if shots is None else {"num_fewshot": shots}
+    copy = local(hub_id, subset)
+    if copy is not None:
+        overrides["custom_dataset"] = lambda **_: copy
+    try:
+        return TaskFactory(meta=None).build(entry, overrides=overrides or None, registry=index)
+    except UserError:
+        raise
+    except Exception as error:  # data sets raise every kind where the network or a file is missing
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise TaskUnavailable(
+            f"{hub_id}{f' ({subset})' if subset else ''} is not here ({type(error).__name__}: {reason[:160]}); "
+            f"put a copy of the hub data set below DATA/hub/{hub_id}, or allow the network"
+        ) from None
+
+
+@dataclass
+class _Part:
+    """The grades of one leaf: values of each metric by row, ids, records."""
+
+    values: dict[str, list[Any]]
+    aggregations: dict[str, Callable[[list[Any]], float]]
+    ids: list[str]
+    rows: list[RolloutRow]
+    truncated: int
+
+
+class _Leaf:
+    """One task of the harness, prepared."""
+
+    def __init__(self, name: str, task: Any, chat: bool, max_new_tokens: int | None) -> None:
+        self.name, self.task, self.chat, self.max_new_tokens = name, task, chat, max_new_tokens
+        self.requests: list[Any] = []
+        self.rows = 0
+        self.longest = (0, 0)
+        self.first_prompt = ""
+        self.first_tokens: tuple[int, ...] = ()
+        self.shots = int(task.config.num_fewshot or 0)
+
+    def prepare(self, prompter: Prompter, drawing: Drawing) -> None:
+        """Render the prompts of the drawn rows."""
+        task = self.task
+        task.set_fewshot_seed(seed=FEWSHOT_SEED)
+        indices = drawing.indices(len(task.eval_docs))
+        self.rows = len(indices)
+        task.build_all_requests(
+            limit=None,
+            samples=indices,
+            apply_chat_template=self.chat,
+            fewshot_as_multiturn=self.chat,
+            chat_template=prompter.chat if self.chat else None,
+            tokenizer_name=prompter.name,
+        )
+        self._ids = [document_id(self.name, _plain(doc)) for doc in self._documents()]
+        instances = task.instances
+        kinds = {instance.request_type for instance in instances}
+        if kinds == {"loglikelihood"}:
+            pairs = prompter.encode_options([instance.args for instance in instances])
+            self.requests = [OptionRequest(context, option) for context, option in pairs]
+            longest = max(self.requests, key=lambda request: len(request.tokens) + len(request.option))
+            self.longest = (len(longest.tokens), len(longest.option))
+        elif kinds == {"generate_until"}:
+            tokens = prompter.encode([instance.args[0] for instance in instances])
+            self.requests = [
+                self._generation(ids, instance.args[1], prompter.end_text, drawing.seed, place)
+                for place, (ids, instance) in enumerate(zip(tokens, instances, strict=True))
+            ]
+            longest = max(self.requests, key=lambda request: len(request.tokens) + request.max_new_tokens)
+            self.longest = (len(longest.tokens), longest.max_new_tokens)
+        else:
+            raise UserError(f"task {self.name}: requests of kind {', '.join(sorted(kinds))} are not supported")
+        self.first_prompt = str(instances[0].args[0])
+        self.first_tokens = self.requests[0].tokens[:8]
+
+    def grade(
+        self, task_name: str, answers: Sequence[Generation] | Sequence[OptionScore], metric: str, chosen: str
+    ) -> _Part:
+        """Apply the task's filters and metrics."""
+        task = self.task
+        for instance, answer in zip(task.instances, answers, strict=True):
+            if isinstance(answer, OptionScore):
+                instance.resps = [(answer.logprob, answer.greedy)]
+            else:
+                instance.resps = [_without_thinking(answer.text, instance.args[1].get("until") or [])]
+        task.apply_filters()
+        by_document: dict[int, list[Any]] = defaultdict(list)
+        for instance, answer in zip(task.instances, answers, strict=True):
+            by_document[instance.doc_id].append((instance, answer))
+        values: dict[str, list[Any]] = defaultdict(list)
+        aggregations: dict[str, Callable[[list[Any]], float]] = {}
+        graded: list[float | None] = []
+        for members in by_document.values():
+            members.sort(key=lambda member: member[0].idx)
+            instances = [instance for instance, _ in members]
+            shown: float | None = None
+            for key in instances[0].filtered_resps:
+                found = task.process_results(instances[0].doc, [i.filtered_resps[key] for i in instances])
+                for name, value in found.items():
+                    full = name if key == "none" else f"{name},{key}"
+                    values[full].append(value)
+                    aggregations[full] = task.aggregation().get(name, _mean)
+                    if name == metric and key == chosen and isinstance(value, (int, float, np.number)):
+                        shown = float(value)
+            graded.append(shown)
+        rows = [
+            self._row(task_name, identity, members, value)
+            for identity, members, value in zip(self._ids, by_document.values(), graded, strict=True)
+        ]
+        truncated = sum(isinstance(answer, Generation) and answer.finish_reason == "length" for answer in answers)
+        return _Part(dict(values), aggregations, self._ids, rows, truncated)
+
+    def _documents(self) -> list[dict[str, Any]]:
+        return list({instance.doc_id: instance.doc for instance in self.task.instances}.values())
+
+    def _generation(
+        self, tokens: tuple[int, ...], options: dict[str, Any], end: str, seed: int, place: int
+    ) -> GenerateRequest:
+        until = options.get("until") or []
+        stops = [until] if isinstance(until, str) else list(until)
+        sampled = options.get("do_sample", True) and float(options.get("temperature") or 0.0) > 0
+        asked = next((options[key] for key in ("max_gen_toks", "max_new_tokens", "max_tokens") if key in options), None)
+        return GenerateRequest(
+            tokens=tokens,
+            max_new_tokens=int(self.max_new_tokens or asked or MAX_NEW_TOKENS),
+            stop=tuple(dict.fromkeys([*stops, end] if end else stops)),
+            temperature=float(options["temperature"]) if sampled else 0.0,
+            top_p=float(options.get("top_p") or 1.0) if sampled else 1.0,
+            seed=sample_seed(seed, f"{self.name}/{place}", 0),
+        )
+
+    def _row(self, task_name: str, identity: str, members: list[Any], value: float | None) -> RolloutRow:
+        instance, answer = members[0]
+        shared: dict[str, Any] = {
+            "step": 0,
+            "kind": "validation",
+            "prompt_uid": identity,
+            "prompt_id": identity,
+            "sample": 0,
+            "data_source": task_name,
+            "domain": self.name if self.name != task_name else task_name,
+            "rewarder": "lm-evaluation-harness",
+            "prompt": str(instance.args[0]),
+            "reward": value,
+            "score_value": value,
+            "correct": None if value is None else value >= 1.0,
+            "outcome": "scored" if value is not None else "abstained",
+            "reason": "" if value is None else "correct" if value >= 1.0 else "partial" if value > 0 else "wrong",
+            "answer": _target(self.task, instance.doc),
+        }
+        if isinstance(answer, Generation):
+            return RolloutRow(
+                **shared,
+                response=answer.text,
+                extracted=str(next(iter(instance.filtered_resps.values()), "")),
+                prompt_tokens=len(self.requests[0].tokens),
+                response_tokens=len(answer.token_ids),
+                finish_reason=answer.finish_reason,
+                truncated=answer.finish_reason == "length",
+                generate_seconds=answer.seconds,
+                token_ids=answer.token_ids,
+            )
+        best = max(members, key=lambda member: member[1].logprob)
+        scores = {str(member[0].args[1]).strip(): round(member[1].logprob, 5) for member in members}
+        return RolloutRow(
+            **shared,
+            response=str(best[0].args[1]).strip(),
+            extracted=str(best[0].args[1]).strip(),
+            finish_reason="stop",
+            info=json.dumps({"option_logprobs": scores}, ensure_ascii=False),
+        )
+
+
+def _mean(values: list[Any]) -> float:
+    return float(np.mean(values))
+
+
+_mean.__name__ = "mean"
+
+
+def _plain(document: Any) -> dict[str, Any]:
+    return {
+        key: value for key, value in dict(document).items() if isinstance(value, (str, int, float, list, type(None)))
+    }
+
+
+def _target(task: Any, document: Any) -> str:
+    """Return the reference of a row as text."""
+    target = task.doc_to_target(document)
+    if isinstance(target, int) and task.config.doc_to_choice is not None:
+        choices = task.doc_to_choice(document)
+        return str(choices[target]) if 0 <= target < len(choices) else str(target)
+    return target if isinstance(target, str) else json.dumps(target, ensure_ascii=False, default=str)
+
+
+def _without_thinking(text: str, until: str | list[str]) -> str:
+    """Return what the task grades: the text behind the thinking, up to the first stop text."""
+    kept = text.rpartition("</think>")[2].lstrip() if "</think>" in text else text
+    for stop in [until] if isinstance(until, str) else until:
+        kept = kept.split(stop)[0] if stop else kept
+    return kept

@@ -1,0 +1,207 @@
+"""Run a task whose responses a rewarder scores: the same function as in training, in the same worker pool.
+
+An unscored response (abstained, or an error of the infrastructure) leaves the averages, as it does in training, and
+the report counts it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from innovator_rl.errors import UserError
+from innovator_rl.evaluation.driver import Driver
+from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.questions import RAW_STOPS, Format, Question, rendered
+from innovator_rl.evaluation.requests import GenerateRequest, Generation
+from innovator_rl.evaluation.statistics import majority, mean_estimate, pass_at_k
+from innovator_rl.evaluation.task import Drawing, MetricResult, PreparedTask, TaskOutcome, drawn, sample_seed
+from innovator_rl.rollouts.schema import RolloutRow
+from innovator_rl.scoring import Score, ScoreRequest, ScoringPool
+from innovator_rl.scoring.api import TURN_ENDS
+
+Extra = Callable[[Sequence[Question], Sequence[str]], list[MetricResult]]
+"""Further metrics of a task, from its questions and the responses to them."""
+
+
+def without_turn_end(response: str) -> str:
+    """Return a response without the tokens that end a turn, as the trainer scores it."""
+    while ends := [end for end in TURN_ENDS if response.endswith(end)]:
+        response = response[: -len(ends[0])]
+    return response
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How responses are drawn.
+
+    Attributes:
+        samples: Responses per question.
+        temperature: 0 for greedy decoding.
+        top_p: Nucleus of the sampling.
+        max_new_tokens: The largest length of a response.
+        stop: Texts that end a response, besides the end of the turn.
+    """
+
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int = 2048
+    stop: tuple[str, ...] = ()
+
+
+@dataclass
+class ScoredTask:
+    """A set of questions with a rewarder.
+
+    Attributes:
+        name: The name of the task.
+        load: Reads the questions; raises `TaskUnavailable` where the data are not here.
+        rewarder: The name of the rewarder.
+        domain: The domain in the record.
+        form: Raw text or the chat template.
+        sampling: How responses are drawn.
+        pool: The worker pool that scores.
+        extra: Further metrics, computed from the first sample of each question.
+        headline: The metric to report first.
+    """
+
+    name: str
+    load: Callable[[], Sequence[Question]]
+    rewarder: str
+    domain: str
+    form: Format
+    sampling: Sampling
+    pool: ScoringPool
+    extra: Extra | None = None
+    headline: str = ""
+    _questions: list[Question] = field(default_factory=list, init=False)
+    _requests: list[GenerateRequest] = field(default_factory=list, init=False)
+    _texts: list[str] = field(default_factory=list, init=False)
+    _chat: bool = field(default=False, init=False)
+
+    def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
+        """Draw questions and render their prompts."""
+        self._questions = drawn(list(self.load()), drawing)
+        repeated = [identity for identity, count in Counter(q.id for q in self._questions).items() if count > 1]
+        if repeated:
+            raise UserError(f"task {self.name}: the id {repeated[0]!r} is given to several rows; ids must be unique")
+        self._texts, self._chat = rendered(self._questions, prompter, self.form)
+        stops = (*self.sampling.stop, *(() if self._chat else RAW_STOPS), prompter.end_text)
+        self._requests = [
+            GenerateRequest(
+                tokens=tokens,
+                max_new_tokens=self.sampling.max_new_tokens,
+                stop=tuple(stop for stop in dict.fromkeys(stops) if stop),
+                temperature=self.sampling.temperature,
+                top_p=self.sampling.top_p,
+                seed=sample_seed(drawing.seed, question.id, number),
+            )
+            for question, tokens in zip(self._questions, prompter.encode(self._texts), strict=True)
+            for number in range(self.sampling.samples)
+        ]
+        longest = max((len(request.tokens) for request in self._requests), default=0)
+        return PreparedTask(
+            rows=len(self._questions),
+            prompts=len(self._requests),
+            longest=(longest, self.sampling.max_new_tokens),
+            first_prompt=self._texts[0] if self._texts else "",
+            first_tokens=self._requests[0].tokens[:8] if self._requests else (),
+        )
+
+    def run(self, driver: Driver) -> TaskOutcome:
+        """Generate and score."""
+        count = self.sampling.samples
+        generations = driver.generate(self._requests, self.name, count)
+        asked = [question for question in self._questions for _ in range(count)]
+        texts = [without_turn_end(generation.text) for generation in generations]
+        scores = list(self.pool.map(self._score_requests(asked, texts)))
+        rows = [
+            self._row(index, question, generation, score)
+            for index, (question, generation, score) in enumerate(zip(asked, generations, scores, strict=True))
+        ]
+        groups = {q.id: scores[i * count : (i + 1) * count] for i, q in enumerate(self._questions)}
+        metrics, values = self._metrics(groups)
+        if self.extra is not None:
+            metrics += self.extra(self._questions, texts[::count])
+        metrics.sort(key=lambda metric: metric.name != self.headline)
+        return TaskOutcome(metrics, rows, values, self._facts(generations, scores))
+
+    def _score_requests(self, asked: list[Question], texts: list[str]) -> list[ScoreRequest]:
+        return [
+            ScoreRequest(
+                rewarder=self.rewarder,
+                response=text,
+                answer=question.answer,
+                prompt=question.text,
+                info=dict(question.info),
+                data_source=self.name,
+            )
+            for question, text in zip(asked, texts, strict=True)
+        ]
+
+    def _metrics(self, groups: dict[str, list[Score]]) -> tuple[list[MetricResult], dict[str, float]]:
+        scored = {key: [s for s in scores if s.scored] for key, scores in groups.items()}
+        known = {key: scores for key, scores in scored.items() if scores}
+        accuracy = {key: sum(s.correct for s in scores) / len(scores) for key, scores in known.items()}
+        reward = [sum(s.value for s in scores) / len(scores) for scores in known.values()]
+        count = self.sampling.samples
+        name = "acc" if count == 1 else f"avg@{count}"
+        found = [MetricResult(name, mean_estimate(list(accuracy.values())))]
+        if any(value not in (0.0, 1.0) for value in reward) and count == 1:
+            found.append(MetricResult("reward", mean_estimate(reward)))
+        if count > 1:
+            whole = [scores for scores in known.values() if len(scores) == count]
+            for k in sorted({k for k in (1, 2, 4, 8, 16, 32, 64) if k < count} | {count}):
+                passed = [pass_at_k(count, sum(s.correct for s in scores), k) for scores in whole]
+                found.append(MetricResult(f"pass@{k}", mean_estimate(passed)))
+            votes = [float(majority([s.extracted for s in g], [s.correct for s in g])) for g in known.values()]
+            found.append(MetricResult(f"maj@{count}", mean_estimate(votes)))
+        return found, accuracy
+
+    def _facts(self, generations: list[Generation], scores: list[Score]) -> dict[str, Any]:
+        outcomes = Counter(score.outcome for score in scores)
+        return {
+            "truncated": sum(generation.finish_reason == "length" for generation in generations),
+            "responses": len(generations),
+            "abstained": outcomes["abstained"],
+            "errors": outcomes["error"],
+            "reasons": dict(Counter(score.reason for score in scores).most_common()),
+            "format": "chat" if self._chat else "raw",
+            "rewarder": self.rewarder,
+        }
+
+    def _row(self, index: int, question: Question, generation: Generation, score: Score) -> RolloutRow:
+        place, sample = divmod(index, self.sampling.samples)
+        return RolloutRow(
+            step=0,
+            kind="validation",
+            prompt_uid=question.id,
+            prompt_id=question.id,
+            sample=sample,
+            data_source=self.name,
+            domain=self.domain,
+            rewarder=self.rewarder,
+            messages=[dict(message) for message in question.messages],
+            prompt=self._texts[place],
+            response=generation.text,
+            answer=question.answer,
+            prompt_tokens=len(self._requests[index].tokens),
+            response_tokens=len(generation.token_ids),
+            finish_reason=generation.finish_reason,
+            truncated=generation.finish_reason == "length",
+            reward=score.value,
+            score_value=score.value,
+            correct=score.correct,
+            outcome=score.outcome,
+            reason=score.reason,
+            extracted=score.extracted,
+            terms=score.terms or None,
+            generate_seconds=generation.seconds,
+            reward_seconds=score.seconds,
+            info=json.dumps(dict(question.info), ensure_ascii=False, default=str),
+            token_ids=generation.token_ids,
+        )

@@ -1,0 +1,49 @@
+"""Read questions through the recipes of training data, with the prompts of training.
+
+A generated task gives its validation side; a file that a suite names (`source`) is taken whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from innovator_rl.data.build import open_recipe, overridden, problems_to_evaluate
+from innovator_rl.data.prompts import Style, render
+from innovator_rl.data.recipe import Recipe
+from innovator_rl.evaluation.local_data import find
+from innovator_rl.evaluation.questions import Question
+
+
+def recipe_questions(root: Path, recipe: Recipe, folder: Path, source: str, hub: str) -> list[Question]:
+    """Return the questions of a recipe.
+
+    Args:
+        root: The data root.
+        recipe: The recipe.
+        folder: The folder of the recipe, with its sample.
+        source: The place of its file below the data root; empty for a generated task or the shipped sample.
+        hub: Where the file is published.
+
+    Raises:
+        TaskUnavailable: The file is not here.
+    """
+    used = overridden(recipe, source=find(root, (source,), hub)) if source else recipe
+    return [
+        Question(
+            id=problem.id,
+            messages=tuple(dict(message) for message in render(used.domain, used.style, problem.question)),
+            answer=problem.answer,
+            info=problem.info,
+        )
+        for problem in problems_to_evaluate(used, folder)
+    ]
+
+
+def load(name: str, style: Style | None) -> tuple[Recipe, Path]:
+    """Open a recipe by the name of its dataset or its file.
+
+    Raises:
+        UserError: There is none.
+    """
+    recipe, folder = open_recipe(name)
+    return overridden(recipe, style=style), folder

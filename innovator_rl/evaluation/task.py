@@ -1,0 +1,127 @@
+"""Define a task of an evaluation, and what it returns.
+
+A task is prepared first (rows drawn, prompts rendered and tokenized), so that everything that is wrong with it shows
+before a model is loaded. Then it runs: it asks the driver and grades the responses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from innovator_rl.errors import InnovatorError
+from innovator_rl.evaluation.driver import Driver
+from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.statistics import Estimate
+from innovator_rl.rollouts.schema import RolloutRow
+
+Item = TypeVar("Item")
+
+
+class TaskUnavailable(InnovatorError):
+    """A task that cannot run here; its message says what to supply, and the report prints it."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Which rows a task takes.
+
+    Attributes:
+        limit: The number of rows; None for all.
+        seed: The seed of the drawing and of sampling.
+    """
+
+    limit: int | None = None
+    seed: int = 0
+
+    def indices(self, rows: int) -> list[int]:
+        """Return the drawn positions in order.
+
+        Many sets are sorted by difficulty, so the first rows would be the easy ones.
+        """
+        if self.limit is None or self.limit >= rows:
+            return list(range(rows))
+        return sorted(random.Random(self.seed).sample(range(rows), self.limit))
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One number of a task; a share of rows is printed as a percentage, other units as they are."""
+
+    name: str
+    estimate: Estimate
+    share: bool = True
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """What a task will ask.
+
+    Attributes:
+        rows: The number of questions.
+        prompts: The number of requests.
+        longest: The longest prompt in tokens, and the new tokens allowed after it.
+        first_prompt: The first rendered prompt.
+        first_tokens: Its first token ids.
+    """
+
+    rows: int
+    prompts: int
+    longest: tuple[int, int]
+    first_prompt: str
+    first_tokens: tuple[int, ...]
+
+
+@dataclass
+class TaskOutcome:
+    """What a task returns.
+
+    Attributes:
+        metrics: Its numbers, the one to report first.
+        rows: The record of each response.
+        values: The value of each row by its id, for comparisons between checkpoints.
+        facts: What the report says beside the numbers: truncated responses, unscored rows, subsets.
+    """
+
+    metrics: list[MetricResult]
+    rows: list[RolloutRow]
+    values: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class EvalTask(Protocol):
+    """A task that can be prepared and run."""
+
+    @property
+    def name(self) -> str:
+        """Return the name in reports, records and `--tasks`."""
+
+    def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
+        """Draw rows and render prompts.
+
+        Raises:
+            TaskUnavailable: The task's data are not here.
+        """
+
+    def run(self, driver: Driver) -> TaskOutcome:
+        """Ask the driver and grade the responses."""
+
+
+def sample_seed(seed: int, row: str, sample: int) -> int:
+    """Return the seed of one sample; it depends on the row's own id and not on its place in the file."""
+    digest = hashlib.sha256(f"{seed}\n{row}\n{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def document_id(task: str, document: Mapping[str, Any]) -> str:
+    """Return an id of a row that has none, from its content."""
+    text = repr(sorted((str(key), repr(value)) for key, value in document.items()))
+    return f"{task}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def drawn(items: Sequence[Item], drawing: Drawing) -> list[Item]:
+    """Return the drawn items in order."""
+    return [items[index] for index in drawing.indices(len(items))]

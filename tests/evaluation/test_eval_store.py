@@ -1,0 +1,75 @@
+"""The response store: what was stored is found, by exactly the request that asked for it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from innovator_rl.errors import UserError
+from innovator_rl.evaluation.requests import (
+    GenerateRequest,
+    Generation,
+    OptionRequest,
+    OptionScore,
+    request_from_wire,
+    request_key,
+    to_wire,
+)
+from innovator_rl.evaluation.store import ResponseStore
+
+ASKED = GenerateRequest(tokens=(1, 2, 3), max_new_tokens=8, stop=("\n",), temperature=0.7, top_p=0.9, seed=5)
+
+
+def test_responses_survive_another_process(tmp_path: Path) -> None:
+    stored = {"a": Generation("text\ud83d", (1, 2), "length", 0.5), "b": OptionScore(-1.5, True)}
+    with ResponseStore(tmp_path / "s.sqlite") as store:
+        store.put(stored)
+    with ResponseStore(tmp_path / "s.sqlite") as store:
+        assert store.get(["a", "b", "c"]) == stored
+        assert len(store) == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(ASKED, tokens=(1, 2)),
+        replace(ASKED, max_new_tokens=9),
+        replace(ASKED, stop=()),
+        replace(ASKED, temperature=0.8),
+        replace(ASKED, top_p=1.0),
+        replace(ASKED, seed=6),
+        OptionRequest(tokens=(1, 2), option=(3,)),
+    ],
+)
+def test_another_request_has_another_key(changed: GenerateRequest | OptionRequest) -> None:
+    assert request_key(changed, "model") != request_key(ASKED, "model")
+
+
+def test_checkpoint_and_sample_are_part_of_the_key_and_greedy_samples_are_one() -> None:
+    assert request_key(ASKED, "one") != request_key(ASKED, "other")
+    assert request_key(ASKED, "one", 0) != request_key(ASKED, "one", 1)
+    greedy = replace(ASKED, temperature=0.0)
+    assert request_key(greedy, "one", 0) == request_key(greedy, "one", 1)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1), st.lists(st.integers(0, 9), min_size=1))
+def test_requests_cross_the_process_border_unchanged(tokens: list[int], option: list[int]) -> None:
+    asked = OptionRequest(tuple(tokens), tuple(option))
+    assert request_from_wire(to_wire(asked)) == asked
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.sqlite").write_text("this is not a database, and long enough to be read as one " * 40)
+    with pytest.raises(UserError, match="cannot be used as response store"):
+        ResponseStore(tmp_path / "s.sqlite")
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_stored(tmp_path: Path) -> None:
+    with ResponseStore(tmp_path / "s.sqlite") as store:
+        store.put({"kept": OptionScore(-1.0, False)})
+        store._database.execute("PRAGMA max_page_count=1")  # SQLite reports this as it reports a full disk
+        with pytest.raises(UserError, match="free the disk and start the same command again"):
+            store.put({f"k{i}": Generation("x" * 4000, (1,), "stop") for i in range(50)})
+        assert "kept" in store.get(["kept"])
