@@ -14,8 +14,12 @@ from typing import IO, TYPE_CHECKING
 
 from innovator_rl.data.corpus.manifest import RowError
 from innovator_rl.data.corpus.readers.cnxml import read_cnxml
+from innovator_rl.data.corpus.readers.html import read_html
+from innovator_rl.data.corpus.readers.hub import SCHEME, read_hub
+from innovator_rl.data.corpus.readers.latex import read_latex
 from innovator_rl.data.corpus.readers.mathml import convert_pending
 from innovator_rl.data.corpus.readers.opening import BROKEN, InputFile, decompressed, open_input
+from innovator_rl.data.corpus.readers.pdf import read_pdf
 from innovator_rl.data.corpus.readers.rows import Read, read_json, read_json_lines, read_parquet, read_text
 from innovator_rl.errors import UserError
 
@@ -28,6 +32,9 @@ READERS: dict[str, Callable[[IO[bytes], str, Source], Read]] = {
     "parquet": read_parquet,
     "text": read_text,
     "cnxml": read_cnxml,
+    "html": read_html,
+    "latex": read_latex,
+    "pdf": read_pdf,
 }
 SUFFIXES = {
     ".jsonl": "jsonl",
@@ -38,14 +45,24 @@ SUFFIXES = {
     ".md": "text",
     ".markdown": "text",
     ".cnxml": "cnxml",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".tex": "latex",
+    ".ltx": "latex",
+    ".pdf": "pdf",
 }
-MODULES = tuple(
-    f"innovator_rl.data.corpus.{name}"
-    for name in ("document", "readers", "readers.opening", "readers.rows", "readers.cnxml", "readers.mathml")
+_READERS = ("opening", "rows", "cnxml", "mathml", "html", "latex", "pdf", "hub")
+_DOCUMENTS = ("reading_order", "furniture", "pages", "pdf", "vocabulary")
+MODULES = (
+    "innovator_rl.data.corpus.document",
+    "innovator_rl.data.corpus.readers",
+    *(f"innovator_rl.data.corpus.readers.{name}" for name in _READERS),
+    *(f"innovator_rl.data.documents.{name}" for name in _DOCUMENTS),
 )
 """Modules whose source decides what a reader gives."""
 
-PACKAGES = ("pyarrow", "lxml", "pypandoc-binary", "zstandard")
+PACKAGES = ("pyarrow", "lxml", "pypandoc-binary", "zstandard", "trafilatura", "pypdfium2", "docling-slim", "wordfreq")
 
 
 def check_reader(source: Source) -> None:
@@ -66,6 +83,9 @@ def read_files(files: Iterable[InputFile], source: Source) -> Read:
 
 
 def _read_file(file: InputFile, source: Source) -> Read:
+    if file.url.startswith(SCHEME):
+        yield from read_hub(file, source)
+        return
     with open_input(file) as stream:
         yield from _read_stream(stream, file.name, file.name, source)
 
