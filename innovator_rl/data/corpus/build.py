@@ -35,6 +35,7 @@ from innovator_rl.data.corpus.paths import expand_path
 from innovator_rl.data.corpus.progress import Progress
 from innovator_rl.data.corpus.publish import publish_file, publish_json, publish_text
 from innovator_rl.data.corpus.readers import MODULES, PACKAGES, check_reader
+from innovator_rl.data.corpus.readers.hub import SCHEME, find_hub
 from innovator_rl.data.corpus.readers.opening import InputFile, find_files, identify
 from innovator_rl.data.corpus.recipe import CorpusRecipe, Source
 from innovator_rl.data.corpus.steps import GlobalStep, MapStep, Step
@@ -110,7 +111,7 @@ def build_corpus(
     )
     for source in recipe.sources:
         check_reader(source)
-    files = [find_files(source.name, expand_path(source.path)) for source in recipe.sources]
+    files = [_find(source) for source in recipe.sources]
     # A missing evaluation set or tokenizer stops the build before it begins.
     side_files = [[hash_file(path) for path in _side_files(step)] for step in recipe.steps]
     tokenizer = tokenizing.resolve_tokenizer(recipe.outputs.tokens) if recipe.outputs.tokens else None
@@ -130,6 +131,11 @@ def build_corpus(
         manifest.save(folder)
         _remove_unnamed(run)
     return manifest
+
+
+def _find(source: Source) -> list[InputFile]:
+    path = expand_path(source.path)
+    return find_hub(source.name, path) if path.startswith(SCHEME) else find_files(source.name, path)
 
 
 def _side_files(step: Step) -> Sequence[Path]:

@@ -46,7 +46,10 @@ def render_card(folder: Path, manifest: CorpusManifest) -> str:
             ],
         ),
         "## Steps",
-        _table(("stage", "documents in", "documents out", "MB in", "MB out", "dropped by reason", "changed"), _stages(manifest)),
+        _table(
+            ("stage", "documents in", "documents out", "MB in", "MB out", "dropped by reason", "changed"),
+            _stages(manifest),
+        ),
     ]
     if manifest.errors:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(manifest.error_reasons.items()))

@@ -15,8 +15,12 @@ from typing import IO, TYPE_CHECKING
 from innovator_rl.data.corpus.manifest import RowError
 from innovator_rl.data.corpus.readers.cnxml import read_cnxml
 from innovator_rl.data.corpus.readers.html import read_html
+from innovator_rl.data.corpus.readers.html_text import read_html_text
+from innovator_rl.data.corpus.readers.hub import SCHEME, read_hub
+from innovator_rl.data.corpus.readers.latex import read_latex
 from innovator_rl.data.corpus.readers.mathml import convert_pending
 from innovator_rl.data.corpus.readers.opening import BROKEN, InputFile, decompressed, open_input
+from innovator_rl.data.corpus.readers.pdf import read_pdf
 from innovator_rl.data.corpus.readers.rows import (
     Read,
     read_csv,
@@ -37,9 +41,12 @@ READERS: dict[str, Callable[[IO[bytes], str, Source], Read]] = {
     "csv": read_csv,
     "tsv": read_tsv,
     "parquet": read_parquet,
-    "html": read_html,
     "text": read_text,
     "cnxml": read_cnxml,
+    "html": read_html,
+    "html-text": read_html_text,
+    "latex": read_latex,
+    "pdf": read_pdf,
 }
 SUFFIXES = {
     ".jsonl": "jsonl",
@@ -48,23 +55,29 @@ SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
     ".txt": "text",
     ".md": "text",
     ".markdown": "text",
     ".rst": "text",
-    ".tex": "text",
     ".cnxml": "cnxml",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".tex": "latex",
+    ".ltx": "latex",
+    ".pdf": "pdf",
 }
-MODULES = tuple(
-    f"innovator_rl.data.corpus.{name}"
-    for name in ("document", "readers", "readers.opening", "readers.rows", "readers.html", "readers.cnxml", "readers.mathml")
+_READERS = ("opening", "rows", "cnxml", "mathml", "html", "html_text", "latex", "pdf", "hub")
+_DOCUMENTS = ("reading_order", "furniture", "pages", "pdf", "vocabulary")
+MODULES = (
+    "innovator_rl.data.corpus.document",
+    "innovator_rl.data.corpus.readers",
+    *(f"innovator_rl.data.corpus.readers.{name}" for name in _READERS),
+    *(f"innovator_rl.data.documents.{name}" for name in _DOCUMENTS),
 )
 """Modules whose source decides what a reader gives."""
 
-PACKAGES = ("pyarrow", "lxml", "pypandoc-binary", "zstandard")
+PACKAGES = ("pyarrow", "lxml", "pypandoc-binary", "zstandard", "trafilatura", "pypdfium2", "docling-slim", "wordfreq")
 
 
 def check_reader(source: Source) -> None:
@@ -85,6 +98,9 @@ def read_files(files: Iterable[InputFile], source: Source) -> Read:
 
 
 def _read_file(file: InputFile, source: Source) -> Read:
+    if file.url.startswith(SCHEME):
+        yield from read_hub(file, source)
+        return
     with open_input(file) as stream:
         yield from _read_stream(stream, file.name, file.name, source)
 

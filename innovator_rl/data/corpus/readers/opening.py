@@ -87,6 +87,8 @@ def identify(file: InputFile, known: dict[str, list[Any]]) -> str:
         file: What to identify.
         known: Cache from URL to [size, time of change, hash]; the entry of a local file is updated.
     """
+    if file.url.startswith("hub://"):
+        return hash_json(file.url)  # it names the commit
     if not file.url.startswith("file://"):
         system, path = fsspec.url_to_fs(file.url)
         return hash_json([file.url, str(system.ukey(path))])

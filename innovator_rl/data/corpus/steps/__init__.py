@@ -5,9 +5,28 @@ from innovator_rl.data.corpus.steps.decontaminate import Decontaminate
 from innovator_rl.data.corpus.steps.exact import DropDuplicateParagraphs, DropDuplicates
 from innovator_rl.data.corpus.steps.label import LabelDiscipline
 from innovator_rl.data.corpus.steps.near import DropNearDuplicates
+from innovator_rl.data.corpus.steps.repair import (
+    CutDocuments,
+    RemoveIrrelevant,
+    RepairFormulas,
+    RepairPages,
+    RepairText,
+)
 from innovator_rl.data.corpus.steps.short import DropShort
 
-AnyStep = DropShort | DropDuplicates | DropDuplicateParagraphs | DropNearDuplicates | Decontaminate | LabelDiscipline
+AnyStep = (
+    DropShort
+    | DropDuplicates
+    | DropDuplicateParagraphs
+    | DropNearDuplicates
+    | Decontaminate
+    | LabelDiscipline
+    | RepairPages
+    | RepairText
+    | RepairFormulas
+    | RemoveIrrelevant
+    | CutDocuments
+)
 
 STEPS: dict[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in AnyStep.__args__}
 
