@@ -165,7 +165,7 @@ def test_another_seed_keeps_the_held_out_documents(
     for words in (("seed=7",), ("data.split_seed=7",)):
         runs = tmp_path / words[0]
         folders.append(prepare(configuration(runs, *words)).folder / "data")
-    kept, same, other = ((folder / "physics.held_out.tokens.npy").read_bytes() for folder in folders)
+    kept, same, other = ((folder / "physics.held_out-0000.bin").read_bytes() for folder in folders)
     assert kept == same != other
 
 

@@ -39,8 +39,10 @@ from upcycle.config.stages import (
     TrainJointConfig,
     TrainRouterConfig,
 )
-from upcycle.data.documents import require_files
-from upcycle.data.packing import GENERAL, Batch, BatchSchedule, Corpora, even_shares, tokenize
+from upcycle.data.loading import Ahead
+from upcycle.data.order import GENERAL, BatchSchedule, shares_of
+from upcycle.data.packing import Batch, Corpora, open_corpora
+from upcycle.data.tokens import check_text, tokenize
 from upcycle.model.architecture import FILE, Kind, ModelSpec, tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.planning.flops import flops_per_token
@@ -92,9 +94,9 @@ class StageContext:
     def shares(self, stage: TrainRouterConfig | TrainJointConfig | TrainDenseConfig) -> dict[str, float]:
         """Return the share of each text in a stage's batches.
 
-        The disciplines' shares are equal.
+        The disciplines' shares are equal unless `data.weights` says otherwise.
         """
-        return even_shares(self.disciplines, stage.general_share if self.config.general else 0.0)
+        return shares_of(self.disciplines, stage.general_share, self.config.data.weights)
 
 
 def build(context: StageContext, kind: Kind, source: TensorSource, trains: Callable[[str], bool]) -> Any:
@@ -180,7 +182,7 @@ def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
         raise UserError(f"disciplines.{GENERAL}: this name means general text; list its sources under `general`")
     sources = {**config.disciplines, **({GENERAL: config.general} if config.general else {})}
     for name, found in sources.items():
-        require_files(found, name)
+        check_text(name, found)
     return sources
 
 
@@ -195,11 +197,13 @@ def prepare(config: UpcycleConfig) -> StageContext:
     sources = check_sources(config)
     distributed = join(config.trainer.threads)
     folder = artifacts(config) / "data"
-    tokenize(sources, _tokenizer(base_model, base_config), folder, config.data.held_out, config.data.split_seed)
+    tokenizer = _tokenizer(base_model, base_config)
+    if distributed.is_main:
+        tokenize(sources, tokenizer, folder, config.data.held_out, config.data.split_seed, print)
+    distributed.barrier()
     ids = {name: -1 if name == GENERAL else number for number, name in enumerate(sources)}
-    length = config.data.sequence_length
-    train, held_out = (Corpora(folder, split, list(ids), length) for split in ("train", "held_out"))
-    return StageContext(config, distributed, base_model, base_config, train, held_out, ids)
+    corpora = open_corpora(sources, tokenizer, folder, config.data)
+    return StageContext(config, distributed, base_model, base_config, corpora["train"], corpora["held_out"], ids)
 
 
 def _tokenizer(base_model: Path, base_config: Mapping[str, Any]) -> Any:
@@ -232,7 +236,7 @@ def make_trainer(
 ) -> Trainer:
     """Build the trainer of a stage; its run directory is runs/NAME.STAGE.
 
-    The trainer's batches go on past its last step for what the stage's budget holds besides training.
+    The trainer's batches go on past its last step, for what the stage's budget holds besides training.
 
     Args:
         context: The stage's context.
@@ -249,8 +253,7 @@ def make_trainer(
     _require_same_settings(context, settings, run)
     batch, micro, steps = sizes(context, settings)
     available = {key: context.train.size(key) for key in shares}
-    more = (settings.budget - settings.tokens) // settings.batch_tokens
-    schedule = BatchSchedule(available, shares, batch, steps + more, config.seed)
+    schedule = BatchSchedule(available, shares, batch, config.seed)
 
     def batches(step: int) -> list[Batch]:
         picks = schedule.picks(step)
@@ -261,7 +264,7 @@ def make_trainer(
         settings,
         config.trainer,
         objective,
-        batches,
+        Ahead(batches, steps),
         steps=steps,
         flops=flops_per_token(model.spec, stage, config.data.sequence_length).training,
         distributed=context.distributed,

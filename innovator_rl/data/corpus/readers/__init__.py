@@ -60,7 +60,15 @@ SUFFIXES = {
 }
 MODULES = tuple(
     f"innovator_rl.data.corpus.{name}"
-    for name in ("document", "readers", "readers.opening", "readers.rows", "readers.html", "readers.cnxml", "readers.mathml")
+    for name in (
+        "document",
+        "readers",
+        "readers.opening",
+        "readers.rows",
+        "readers.html",
+        "readers.cnxml",
+        "readers.mathml",
+    )
 )
 """Modules whose source decides what a reader gives."""
 

@@ -18,18 +18,27 @@ from innovator_rl.data.corpus.readers.rows import make_document, read_text
 if TYPE_CHECKING:
     from innovator_rl.data.corpus.recipe import Source
 
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 DROPPED = frozenset({"script", "style", "nav", "head", "template", "noscript"})
-BLOCKS = frozenset(
+BLOCKS = _names(
     "address article aside blockquote br caption dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr li main "
-    "ol p pre section table tbody tfoot thead tr ul".split()
+    "ol p pre section table tbody tfoot thead tr ul"
 )
-KNOWN = DROPPED | BLOCKS | frozenset(
-    "a abbr area audio b base bdi bdo body button canvas center cite code col colgroup data datalist del details dfn dialog em "
-    "embed fieldset font hgroup html i iframe img input ins kbd label legend link map mark math menu meta meter object optgroup "
-    "option output param picture progress q rp rt ruby s samp search select slot small source span strike strong sub summary sup "
-    "svg td textarea th time title track tt u var video wbr "
-    "mi mn mo ms mtext mrow mfrac msqrt mroot msub msup msubsup munder mover munderover mtable mtr mtd mstyle mspace semantics "
-    "annotation g path rect circle line use defs".split()
+KNOWN = (
+    DROPPED
+    | BLOCKS
+    | _names(
+        "a abbr area audio b base bdi bdo body button canvas center cite code col colgroup data datalist del details dfn dialog "
+        "em embed fieldset font hgroup html i iframe img input ins kbd label legend link map mark math menu meta meter object "
+        "optgroup option output param picture progress q rp rt ruby s samp search select slot small source span strike strong "
+        "sub summary sup svg td textarea th time title track tt u var video wbr "
+        "mi mn mo ms mtext mrow mfrac msqrt mroot msub msup msubsup munder mover munderover mtable mtr mtd mstyle mspace "
+        "semantics annotation g path rect circle line use defs"
+    )
 )
 CELLS = frozenset({"td", "th"})
 _LESS_THAN = re.compile(r"<(?=[A-Za-z][^<>\"']*<)")
