@@ -109,7 +109,7 @@ class ExportSource:
     """
 
     def __init__(self, spec: ModelSpec, training: TensorSource, dtype: str = "keep") -> None:
-        self.dtype = training.entries["model.embed_tokens.weight"].dtype if dtype == "keep" else SHORT_NAME[dtype]
+        self.dtype = base_dtype(spec, training) if dtype == "keep" else SHORT_NAME[dtype]
         self.spec, self.training = spec, training
         self._recipes = dict(recipes(spec))
         self._factors: dict[str, float] = {}
@@ -140,6 +140,12 @@ class ExportSource:
         if name not in self._factors:
             self._factors[name] = float(self.training.rows(name, 0, 1)[0, 0])
         return self._factors[name]
+
+
+def base_dtype(spec: ModelSpec, training: TensorSource) -> str:
+    """Return the type of the base model's weights, or of the trained ones where its config.json names none."""
+    named = spec.base_config.get("dtype") or spec.base_config.get("torch_dtype")
+    return SHORT_NAME.get(str(named), training.entries["model.embed_tokens.weight"].dtype)
 
 
 def hf_config(spec: ModelSpec, dtype: str) -> dict[str, Any]:
