@@ -26,6 +26,7 @@ from innovator_rl.cli.upcycle_inputs import (
     Config,
     Ranks,
     Settings,
+    base_model_config,
     base_model_folder,
     latest_mixture,
     load_config,
@@ -52,14 +53,26 @@ def run_all(
     settings: Settings = None,
     ranks: Ranks = 1,
     dense: Annotated[bool, typer.Option("--dense", help="Also train the dense baseline on the same text.")] = False,
+    stages_only: Annotated[
+        bool, typer.Option("--stages-only", hidden=True, help="What each rank of `--ranks` runs.")
+    ] = False,
 ) -> None:
     """Run all stages in order, then export and verify; complete stages are skipped."""
     from upcycle.checkpoint.verify import verify
-    from upcycle.stages import pipeline
+    from upcycle.stages import launch, pipeline
 
     loaded = load_config(config, settings)
-    runner = _runner(config, settings, ranks)
-    target = pipeline.run(loaded, base_model_folder(loaded), runner, typer.echo, dense)
+    base_model = base_model_folder(loaded)
+    if stages_only:
+        pipeline.train(loaded, base_model, typer.echo, dense)
+        return
+    pipeline.check(loaded, base_model_config(loaded), ranks, dense)
+    if ranks == 1:
+        pipeline.train(loaded, base_model, typer.echo, dense)
+    else:  # one launch for all stages, so that every rank imports its libraries once
+        chosen = ["--dense"] if dense else []
+        launch.on_ranks(ranks, ["upcycle", "run", str(config), *(settings or []), *chosen, "--stages-only"])
+    target = pipeline.export(loaded, typer.echo, dense)
     checks = print_checks(verify(target, latest_mixture(loaded), progress=print_progress))
     typer.echo(target)
     if not all(check.ok for check in checks):

@@ -57,7 +57,7 @@ def base_model_folder(config: "UpcycleConfig") -> Path:
     """
     from innovator_rl.models import resolve
 
-    place = resolve(config.base_model)
+    place = resolve(config.base_model, "base_model")
     if isinstance(place, Path):
         return place
     from huggingface_hub import snapshot_download

@@ -72,8 +72,12 @@ def make(name: str, cache_dir: Path | None = None) -> Path:
     return target
 
 
-def resolve(path: str | Path) -> Path | str:
+def resolve(path: str | Path, key: str = "model.path") -> Path | str:
     """Resolve a configuration's model path.
+
+    Args:
+        path: The path, hub id or name.
+        key: The configuration's key, for messages.
 
     Returns:
         The folder of a built-in or local model, or the hub id (`org/name`) as it is.
@@ -88,17 +92,16 @@ def resolve(path: str | Path) -> Path | str:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(
-                f"model.path {text!r} has no config.json: give the folder of a Hugging Face checkpoint"
-                f"{_nested_hint(folder)}"
+                f"{key} {text!r} has no config.json: give the folder of a Hugging Face checkpoint{_nested_hint(folder)}"
             )
         return folder
     if folder.is_file():
-        raise UserError(f"model.path {text!r} is a file: give the folder that contains its config.json")
+        raise UserError(f"{key} {text!r} is a file: give the folder that contains its config.json")
     # `runs/x/checkpoint` has the shape of a hub id; a first part that exists here says a local folder was meant.
     if HUB_ID.fullmatch(text) and Path(text).parts[0] not in {p.name for p in Path.cwd().iterdir() if p.is_dir()}:
         return text
     raise UserError(
-        f"model.path {text!r} must be a folder, a hub id (org/name) or a built-in model; {_near(text, BUILT_IN_MODELS)}"
+        f"{key} {text!r} must be a folder, a hub id (org/name) or a built-in model; {_near(text, BUILT_IN_MODELS)}"
     )
 
 

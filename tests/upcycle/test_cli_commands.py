@@ -27,8 +27,11 @@ def test_the_plan_as_json_lists_every_tensor(capsys: pytest.CaptureFixture[str])
     counted = json.loads(capsys.readouterr().out)
     assert counted["parameters"]["total"] == 53_247_778_304
     assert sum(len(shard["tensors"]) for shard in counted["shards"]) == counted["tensors"] == 5771
-    assert {stage["stage"] for stage in counted["stages"]} == {"induct", "route", "integrate"}, "as in the last release"
-    assert {stage["command"] for stage in counted["stages"]} == {"train-experts", "train-router", "train-joint"}
+    assert {stage["stage"] for stage in counted["stages"]} == {"train-experts", "train-router", "train-joint"}
+    assert {stage["folder"] for stage in counted["stages"]} == {"induct", "route", "integrate"}, (
+        "as in the last release"
+    )
+    assert all(stage["stage"] == stage["command"] for stage in counted["stages"])
     assert counted["bytes"]["training"] == counted["bytes"]["native"]
     assert all(stage["memory_bytes_per_gpu"] > 0 and stage["total_flops"] > 0 for stage in counted["stages"])
 
@@ -49,6 +52,8 @@ def test_the_plan_for_people_says_what_fits(capsys: pytest.CaptureFixture[str]) 
         (("plan", FULL_SIZE, "mixture.top_k=65"), "mixture.top_k = 65: only 64 experts"),
         (("plan", FULL_SIZE, "mixture.gating=softmax"), "mixture.gating = 'softmax'"),
         (("plan", FULL_SIZE, "base_config.model_type=mamba"), "model_type = 'mamba'"),
+        (("plan", FULL_SIZE, "base_config.head_dim=64"), "head_dim = 64: vLLM's Qwen2-MoE takes"),
+        (("plan", FULL_SIZE, "base_model=/nowhere/base", "base_config={}"), "base_model '/nowhere/base' must be a folder"),
         (("plan", "nowhere.yaml"), "nowhere.yaml: no such file"),
         (("split", FULL_SIZE), "base model 'Qwen/Qwen2.5-7B': not in the local hub cache"),
         (("verify",), "give a configuration, or --checkpoint"),

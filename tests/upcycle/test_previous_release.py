@@ -25,7 +25,7 @@ from upcycle.config.aliases import RENAMED_KEYS, current_document, current_key, 
 from upcycle.config.schema import UpcycleConfig, load
 from upcycle.config.stages import StageConfig
 from upcycle.model.architecture import FILE, LOGITS_AT_ONCE, ModelSpec
-from upcycle.planning import plan
+from upcycle.planning import memory
 from upcycle.stages import common, report
 from upcycle.stages.common import StageContext
 from upcycle.training import losses
@@ -201,7 +201,7 @@ def test_the_report_reads_metrics_under_their_old_names(tmp_path: Path) -> None:
 
 
 def test_the_plan_counts_the_logits_that_the_loss_computes_at_once() -> None:
-    assert plan.LOGITS_AT_ONCE is losses.LOGITS_AT_ONCE is LOGITS_AT_ONCE
+    assert memory.LOGITS_AT_ONCE is losses.LOGITS_AT_ONCE is LOGITS_AT_ONCE
 
 
 @pytest.mark.parametrize("module", ["innovator_rl.cli.main", "upcycle.checkpoint.verify_vllm"])

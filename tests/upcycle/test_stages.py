@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[UpcycleConfig, P
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        exported = pipeline.run(config, make("tiny-qwen2"), pipeline.in_process(config), said.append, dense=True)
+        exported = pipeline.run(config, make("tiny-qwen2"), said.append, dense=True)
     return config, exported, said
 
 
@@ -129,10 +129,7 @@ def test_induction_starts_at_the_base_model_and_lowers_the_loss(
 def test_a_second_run_trains_nothing(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
     config, exported, _ = finished
     before = {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")}
-    assert (
-        pipeline.run(config, make("tiny-qwen2"), pipeline.in_process(config), lambda _line: None, dense=True)
-        == exported
-    )
+    assert pipeline.run(config, make("tiny-qwen2"), lambda _line: None, dense=True) == exported
     assert {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")} == before
     assert (exported / "config.json").is_file()
     baseline = json.loads((exported.with_name("export-dense") / "config.json").read_text())
@@ -167,7 +164,7 @@ def test_another_seed_keeps_the_held_out_documents(
     for words in (("seed=7",), ("data.split_seed=7",)):
         runs = tmp_path / words[0]
         folders.append(prepare(configuration(runs, *words)).folder / "data")
-    kept, same, other = ((folder / "physics.held_out.tokens.npy").read_bytes() for folder in folders)
+    kept, same, other = ((folder / "physics.held_out-0000.bin").read_bytes() for folder in folders)
     assert kept == same != other
 
 
@@ -177,6 +174,10 @@ def test_another_seed_keeps_the_held_out_documents(
         (("disciplines.astronomy=[]",), "discipline 'astronomy' has no sources"),
         (("disciplines.general=[README.md]",), "means general text"),
         (("general=[no/such/*.txt]",), "no file matches"),
+        (("general=[]",), "general_share = 0.2, but `general` lists no text"),
+        (("general=[setup.py]",), "unknown format"),
+        (("general=[{corpus: no/such/corpus}]",), "is not found: build the corpus"),
+        (("train_joint.batch_tokens=64",), "both must be multiples of"),
     ],
 )
 def test_what_would_stop_a_later_stage_stops_before_the_first(
@@ -184,7 +185,7 @@ def test_what_would_stop_a_later_stage_stops_before_the_first(
 ) -> None:
     config = configuration(tmp_path, *settings)
     with pytest.raises(UserError, match=message):
-        pipeline.run(config, make("tiny-qwen2"), pipeline.in_process(config), lambda _line: None)
+        pipeline.run(config, make("tiny-qwen2"), lambda _line: None)
     assert not any(tmp_path.iterdir())
 
 

@@ -16,6 +16,7 @@ from upcycle.checkpoint.readers import (
     base_model_fingerprint,
     open_experts,
     open_training_folder,
+    quick_fingerprint,
     require_finite,
 )
 from upcycle.checkpoint.sharded_writer import Progress, finish
@@ -48,8 +49,8 @@ def split(
     """
     spec = ModelSpec.from_config(config, base_config, "mixture")
     require_servable(spec)
-    fingerprint = base_model_fingerprint(base_model)
-    coarse = open_experts(experts, spec, fingerprint)
+    fingerprint = quick_fingerprint(base_model)
+    coarse = open_experts(experts, spec, (base_model_fingerprint(base_model), fingerprint))
     dense = BaseModelSource(spec.of_kind("dense"), base_model)
     source = SplitSource(spec, dense, coarse, config.seed, config.mixture.router_std)
     inputs = [weights_fingerprint(folder) for folder in (base_model, *(experts / name for name in spec.disciplines))]
@@ -87,7 +88,7 @@ def export(training: Path, out: Path, dtype: str, shard_bytes: int, progress: Pr
         progress(f"{out}: already exported")
         return out
     require_finite({str(training): source}, progress)
-    exported = DenseExportSource(source, dtype) if spec.kind == "dense" else ExportSource(spec, source, dtype)
+    exported = (DenseExportSource if spec.kind == "dense" else ExportSource)(spec, source, dtype)
     sharded_writer.write(exported, out, shard_bytes, identity, progress)
     finish(out, sidecar_files(training), {ORIGIN: {"inputs": identity}, CONFIG: hf_config(spec, exported.dtype)})
     return out
@@ -177,9 +178,13 @@ def round_trip(
 
 
 def write_synthetic(exported: ExportSource, identity: str, out: Path, shard_bytes: int, progress: Progress) -> Path:
-    """Write a synthetic checkpoint, whose weights are noise, and return its folder."""
+    """Write a synthetic checkpoint, whose weights are noise, and return its folder; a complete one is left as it is."""
+    inputs = digest(identity, exported.dtype, shard_bytes)
+    if _complete(out, CONFIG, inputs):
+        progress(f"{out}: already written")
+        return out
     sharded_writer.write(exported, out, shard_bytes, identity, progress)
-    finish(out, [], {CONFIG: hf_config(exported.spec, exported.dtype)})
+    finish(out, [], {ORIGIN: {"inputs": inputs}, CONFIG: hf_config(exported.spec, exported.dtype)})
     return out
 
 

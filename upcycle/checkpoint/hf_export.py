@@ -109,7 +109,7 @@ class ExportSource:
     """
 
     def __init__(self, spec: ModelSpec, training: TensorSource, dtype: str = "keep") -> None:
-        self.dtype = training.entries["model.embed_tokens.weight"].dtype if dtype == "keep" else SHORT_NAME[dtype]
+        self.dtype = base_dtype(spec, training) if dtype == "keep" else SHORT_NAME[dtype]
         self.spec, self.training = spec, training
         self._recipes = dict(recipes(spec))
         self._factors: dict[str, float] = {}
@@ -149,14 +149,20 @@ class DenseExportSource:
         dtype: Type of every tensor: BF16, F16 or F32.
     """
 
-    def __init__(self, training: TensorSource, dtype: str = "keep") -> None:
-        self.dtype = training.entries["model.embed_tokens.weight"].dtype if dtype == "keep" else SHORT_NAME[dtype]
+    def __init__(self, spec: ModelSpec, training: TensorSource, dtype: str = "keep") -> None:
+        self.dtype = base_dtype(spec, training) if dtype == "keep" else SHORT_NAME[dtype]
         self.training = training
         self.entries = {name: Entry(self.dtype, entry.shape) for name, entry in training.entries.items()}
 
     def rows(self, name: str, start: int, stop: int) -> Array:
         """Return rows of a tensor, (stop - start, width)."""
         return cast(self.training.rows(name, start, stop), self.training.entries[name].dtype, self.dtype)
+
+
+def base_dtype(spec: ModelSpec, training: TensorSource) -> str:
+    """Return the type of the base model's weights, or of the trained ones where its config.json names none."""
+    named = spec.base_config.get("dtype") or spec.base_config.get("torch_dtype")
+    return SHORT_NAME.get(str(named), training.entries["model.embed_tokens.weight"].dtype)
 
 
 def hf_config(spec: ModelSpec, dtype: str) -> dict[str, Any]:

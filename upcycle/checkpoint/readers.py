@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from innovator_rl.errors import UserError
 from upcycle.checkpoint.dtypes import STORAGE, Array, not_finite
@@ -29,10 +30,25 @@ def read_base_config(folder: Path) -> dict[str, Any]:
 
 
 def base_model_fingerprint(folder: Path) -> str:
-    """Return a hash that identifies a base model.
+    """Return a hash that identifies a base model, over every byte of its configuration, tokenizer and weights.
 
-    It covers the configuration, the tokenizer, and the type, shape and first row of every tensor. A coarse expert
-    carries it, because it fits no other base model.
+    A coarse expert carries it, because it fits no other base model.
+    """
+    state = xxhash.xxh3_128()
+    files = [folder / name for name in ("config.json", "tokenizer.json")]
+    for path in [*files, *sorted(folder.glob("*.safetensors"))]:
+        state.update(f"{path.name} {path.stat().st_size if path.is_file() else -1} ".encode())
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while block := file.read(2**22):
+                    state.update(block)
+    return f"xxh3-{state.hexdigest()}"
+
+
+def quick_fingerprint(folder: Path) -> str:
+    """Return the previous release's fingerprint, which reads only the first row of every tensor.
+
+    Experts that it trained carry it, and it is part of the identity of the folders that `split` writes.
     """
     digest = hashlib.sha256()
     for name in ("config.json", "tokenizer.json"):
@@ -72,13 +88,13 @@ def _dense(name: str) -> str:
     return name.replace(".mlp.shared_expert.", ".mlp.").replace(".mlp.expert.", ".mlp.")
 
 
-def open_experts(folder: Path, spec: ModelSpec, base_model: str) -> dict[str, SafetensorsFolder]:
+def open_experts(folder: Path, spec: ModelSpec, base_model: str | tuple[str, ...]) -> dict[str, SafetensorsFolder]:
     """Open the coarse expert of every discipline, from `folder`/DISCIPLINE.
 
     Args:
         folder: Folder of the experts.
         spec: Shape of the mixture.
-        base_model: Fingerprint of the base model on which they must have been trained.
+        base_model: Fingerprint of the base model on which they must have been trained; several if any of them will do.
 
     Raises:
         UserError: If an expert is missing, or was trained on another base model, with another tokenizer or form.
@@ -91,10 +107,11 @@ def open_experts(folder: Path, spec: ModelSpec, base_model: str) -> dict[str, Sa
         )
         if "donor" in facts:  # the key of the previous release
             facts["base_model"] = facts.pop("donor")
-        for key, wanted in (("discipline", discipline), ("form", spec.form), ("base_model", base_model)):
-            if facts.get(key) != wanted:
+        accepted = base_model if isinstance(base_model, tuple) else (base_model,)
+        for key, wanted in (("discipline", (discipline,)), ("form", (spec.form,)), ("base_model", accepted)):
+            if facts.get(key) not in wanted:
                 raise UserError(
-                    f"{place / EXPERT}: {key} = {facts.get(key)!r}, but this configuration expects {wanted!r} (for "
+                    f"{place / EXPERT}: {key} = {facts.get(key)!r}, but this configuration expects {wanted[0]!r} (for "
                     "base_model: its configuration, tokenizer or weights differ); train the expert again"
                 )
         opened[discipline] = SafetensorsFolder(place)

@@ -28,7 +28,7 @@ from upcycle.model.architecture import write_json
 
 JOURNAL = "assembly.jsonl"  # as in earlier releases, whose interrupted writes continue
 PARTIAL = ".partial"
-SPARE_BYTES = 500_000_000  # to be left free on the disk
+SPARE_BYTES = 500_000_000  # to be left free on the disk, at most as much as is written
 
 Progress = Callable[[str], object]
 
@@ -259,10 +259,11 @@ def _sync_folder(folder: Path) -> None:
 
 def _require_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
-    if needed and free < needed + SPARE_BYTES:
+    wanted = needed + min(needed, SPARE_BYTES)
+    if needed and free < wanted:
         raise UserError(
-            f"{folder}: {free / 1e9:.1f} GB free, {(needed + SPARE_BYTES) / 1e9:.1f} GB needed; free some space or "
-            "give another folder"
+            f"{folder}: {free / 1e9:.3g} GB free, {wanted / 1e9:.3g} GB needed; free some space, or write to another disk "
+            "(runs_dir=FOLDER; for export and dry-run also --out FOLDER)"
         )
 
 

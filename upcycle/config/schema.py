@@ -69,7 +69,10 @@ class MixtureConfig(Section):
 class ExportConfig(Section):
     """Format of the exported checkpoint."""
 
-    dtype: ExportDType = Field(default="keep", description="Type of the exported weights; keep: as trained.")
+    dtype: ExportDType = Field(
+        default="keep",
+        description="Type of the exported weights; keep: that of the base model (stages train and keep float32).",
+    )
     shard_bytes: Annotated[int, Field(ge=1_000_000)] = Field(
         default=5_000_000_000, description="Largest shard file, in bytes."
     )

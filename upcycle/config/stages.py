@@ -28,11 +28,23 @@ class TextSource(Section):
     """Files with a discipline's text, and how a row becomes a document."""
 
     paths: Names = Field(
-        min_length=1, description="Files or patterns: .jsonl, .json, .tsv, .csv (also .gz), else plain text or HTML."
+        default=(),
+        description="Files or patterns: .jsonl, .json, .parquet, .csv, .tsv, .html, .txt, .md (also .gz, .xz, .zst, .bz2).",
     )
+    corpus: str = Field(
+        default="", description="Folder of a corpus that `innovator data build` made, whose token shards are read."
+    )
+    label: str = Field(default="", description="Discipline in that corpus; by default of the same name.")
+    reader: str = Field(default="", description="Format of the files; by default their suffix decides.")
     template: str = Field(default="", description="Columns to text, as in '{question}\\n{answer}'; required for rows.")
     selfies: str = Field(default="", description="A column of SMILES; the template may then use {SELFIES}.")
     min_characters: Annotated[int, Field(ge=0)] = Field(default=32, description="Shorter documents are left out.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "TextSource":
+        if bool(self.paths) == bool(self.corpus):
+            raise UserError("a text source must have `paths` (files) or `corpus` (a built corpus), one of them")
+        return self
 
 
 def _sources(value: Any) -> Any:
@@ -54,6 +66,14 @@ class DataConfig(Section):
     split_seed: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description="Seed that chooses the held-out documents. It does not depend on the run's `seed`, so runs can be compared.",
+    )
+    packing: Literal["stream", "documents"] = Field(
+        default="stream",
+        description="stream: documents end to end, cut at any place; documents: whole documents by best fit, which leaves "
+        "under a percent of padding and cuts only those longer than a sequence.",
+    )
+    weights: dict[str, Coefficient] = Field(
+        default={}, description="Weight of a discipline among the others in stages 3 and 4; 1 where none is given."
     )
     evaluation_sequences: PositiveInt = Field(default=64, description="Held-out sequences of each discipline, at most.")
 

@@ -1,54 +1,50 @@
-r"""Read the documents of a discipline's sources, and choose the held-out ones.
+r"""Read the documents of a discipline's files, and choose the held-out ones.
 
-A source names files by pattern and says how a row becomes a document. Rows of JSON lines, of a JSON list or of a table
-become text through a template; plain text and HTML files are one document each:
+A source names files by pattern and says how a row becomes a document. Files are read by the corpus pipeline's readers, so
+their suffix decides the format, and compression (.gz, .xz, .zst, .bz2) is undone first:
 
     - {paths: ["data/scibench/*.json"], template: "{problem_text}\n{answer_number} {unit}"}
     - {paths: ["chebi20/validation.tsv"], selfies: SMILES, template: "{SELFIES}\n{description}"}
-    - {paths: ["/usr/share/doc/git/RelNotes/*.txt"]}
+    - {paths: ["/usr/share/common-licenses/*"], reader: text}
 
 Documents are held out by a hash of their text, so the same text in two files is in the same split, on every machine and
-in every order. Exact duplicates are kept once.
+in every order. Exact duplicates are kept once. A row without the text (a null) is left out and counted; what cannot be
+read is refused with its file and row. For text by the terabyte, build a corpus and name it instead (`corpus: FOLDER`).
 """
 
 from __future__ import annotations
 
-import csv
 import glob
-import gzip
 import hashlib
-import html
-import json
-import re
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+
+import xxhash
 
 from innovator_rl.errors import UserError
 from upcycle.config.stages import TextSource
 
-ROW_FORMATS = (".jsonl", ".json", ".tsv", ".csv")
-_DROPPED = re.compile(r"<(script|style|nav|head)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
-_BLOCK_END = re.compile(r"</(?:p|h\d|li|pre|div|tr)>|<br\s*/?>", re.IGNORECASE)
-_TAG = re.compile(r"<[^>]+>")
-_BLANK_LINES = re.compile(r"\n\s*\n\s*")
+LARGEST_DOCUMENT = 2**30  # bytes; a JSON array counts as one
 
 
-def documents(sources: Iterable[TextSource], discipline: str, base: Path | None = None) -> Iterator[str]:
+def documents(
+    sources: Iterable[TextSource], discipline: str, base: Path | None = None, left_out: Counter[str] | None = None
+) -> Iterator[str]:
     """Yield every distinct document of some sources, in the order of their files.
 
     Args:
-        sources: The sources.
+        sources: The sources; those that name a built corpus have no files and are passed over.
         discipline: Whose sources they are, for messages.
         base: Folder at which relative patterns start; by default the current one.
+        left_out: Receives the number of rows left out, by file and reason.
 
     Raises:
         UserError: For a pattern without files, a row that cannot be read, or sources without text.
     """
     seen: set[bytes] = set()
     for source in sources:
-        for text in _source_texts(source, discipline, base or Path.cwd()):
+        for text in _source_texts(source, discipline, base or Path.cwd(), Counter() if left_out is None else left_out):
             key = _digest(text)
             if key not in seen:
                 seen.add(key)
@@ -59,19 +55,33 @@ def documents(sources: Iterable[TextSource], discipline: str, base: Path | None 
         )
 
 
-def require_files(sources: Sequence[TextSource], discipline: str, base: Path | None = None) -> None:
-    """Check that a discipline has sources and that every pattern matches a file.
-
-    No file is read.
+def source_files(sources: Sequence[TextSource], discipline: str, base: Path | None = None) -> list[Path]:
+    """Return the files of a discipline's sources; none is read.
 
     Raises:
-        UserError: If it has none.
+        UserError: If it has no source, a pattern matches no file, or a file's format is unknown.
     """
     if not sources:
         raise UserError(f"discipline {discipline!r} has no sources: list its files under disciplines.{discipline}")
+    found = []
     for source in sources:
         for pattern in source.paths:
-            _files(pattern, discipline, base or Path.cwd())
+            for path in _files(pattern, discipline, base or Path.cwd()):
+                _require_format(path, source, discipline)
+                found.append(path)
+    return found
+
+
+def hash_files(files: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return name and hash (xxh3) of every file, over all of its bytes."""
+    hashes = []
+    for path in files:
+        state = xxhash.xxh3_128()
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(2**22):
+                state.update(block)
+        hashes.append((str(path), state.hexdigest()))
+    return hashes
 
 
 def is_held_out(text: str, fraction: float, seed: int = 0) -> bool:
@@ -97,63 +107,56 @@ def _files(pattern: str, discipline: str, base: Path) -> list[Path]:
     return files
 
 
-def _source_texts(source: TextSource, discipline: str, base: Path) -> Iterator[str]:
-    for pattern in source.paths:
-        for path in _files(pattern, discipline, base):
-            yield from (text for text in _file_texts(path, source, discipline) if len(text) >= source.min_characters)
+def _require_format(path: Path, source: TextSource, discipline: str) -> None:
+    from innovator_rl.data.corpus.readers import READERS, SUFFIXES
+    from innovator_rl.data.corpus.readers.opening import COMPRESSIONS
 
-
-def _file_texts(path: Path, source: TextSource, discipline: str) -> Iterator[str]:
-    name = path.name.removesuffix(".gz")
-    try:
-        raw = path.read_bytes()
-        content = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8", "replace")
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"discipline {discipline!r}: {path} cannot be read: {error}") from None
-    if not name.endswith(ROW_FORMATS):
-        yield _plain(content) if name.endswith((".html", ".htm")) else content.strip()
-        return
-    if not source.template:
+    if source.reader and source.reader not in READERS:
+        raise UserError(
+            f"disciplines.{discipline}: unknown reader {source.reader!r}; expected one of {', '.join(READERS)}"
+        )
+    inner = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
+    reader = source.reader or SUFFIXES.get(inner.suffix.lower())
+    if reader is None:
+        raise UserError(
+            f"discipline {discipline!r}: {path} has the unknown format {inner.suffix or 'without a suffix'!r}; known are "
+            f"{', '.join(SUFFIXES)} and {', '.join(COMPRESSIONS)} of them; set `reader` (as in `reader: text`)"
+        )
+    if reader in ("jsonl", "json", "csv", "tsv", "parquet") and not source.template:
         raise UserError(f"discipline {discipline!r}: {path} holds rows; set `template` to the columns of its text")
-    for number, row in enumerate(_rows(content, name, path, discipline), 1):
-        columns = _with_selfies(row, source.selfies) if source.selfies else row
-        if columns is None:
-            continue
-        try:
-            yield source.template.format_map(columns).strip()
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise UserError(
-                f"discipline {discipline!r}: row {number} of {path} does not fit template {source.template!r}: "
-                f"{error!r}; it has {', '.join(map(str, row))}"
-            ) from None
 
 
-def _rows(content: str, name: str, path: Path, discipline: str) -> Iterator[dict[str, Any]]:
-    try:
-        if name.endswith(".jsonl"):
-            yield from (json.loads(line) for line in content.splitlines() if line.strip())
-        elif name.endswith(".json"):
-            yield from json.loads(content)
-        else:
-            yield from csv.DictReader(content.splitlines(), delimiter="\t" if name.endswith(".tsv") else ",")
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"discipline {discipline!r}: {path} cannot be read as {path.suffix}: {error}") from None
+def _source_texts(source: TextSource, discipline: str, base: Path, left_out: Counter[str]) -> Iterator[str]:
+    from innovator_rl.data.corpus.manifest import RowError
+    from innovator_rl.data.corpus.readers import read_files
+    from innovator_rl.data.corpus.readers.opening import InputFile
+    from innovator_rl.data.corpus.readers.rows import ABSENT
+    from innovator_rl.data.corpus.recipe import Source
+
+    for path in source_files([source], discipline, base):
+        file = InputFile(str(path), str(path), path.stat().st_size)
+        how = Source(
+            name="text",
+            path="",
+            reader=source.reader or _page_reader(path),
+            template=source.template,
+            selfies=source.selfies,
+            max_document_bytes=LARGEST_DOCUMENT,
+        )
+        for item in read_files([file], how):
+            if isinstance(item, RowError):
+                if item.reason not in ABSENT:
+                    row = f"row {item.row} of {path}" if item.row else str(path)
+                    raise UserError(f"discipline {discipline!r}: {row} cannot be read: {item.reason} ({item.detail})")
+                left_out[f"{item.reason} in {path}"] += 1
+            elif len(text := item.text.strip()) >= source.min_characters:
+                yield text
 
 
-def _with_selfies(row: dict[str, Any], column: str) -> dict[str, Any] | None:
-    """Return the row with the molecule of `column` (SMILES) as `SELFIES`.
+def _page_reader(path: Path) -> str | None:
+    """Return the reader that keeps all text of a web page, which needs no optional package; None for other files."""
+    from innovator_rl.data.corpus.readers import SUFFIXES
+    from innovator_rl.data.corpus.readers.opening import COMPRESSIONS
 
-    None if it has no SELFIES.
-    """
-    import selfies
-
-    try:
-        return {**row, "SELFIES": selfies.encoder(row[column])}
-    except (selfies.EncoderError, KeyError, AttributeError):
-        return None
-
-
-def _plain(markup: str) -> str:
-    """Return the text of an HTML page, with one empty line between blocks."""
-    text = _TAG.sub("", _BLOCK_END.sub("\n\n", _DROPPED.sub("", markup)))
-    return _BLANK_LINES.sub("\n\n", html.unescape(text)).strip()
+    inner = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
+    return "html-text" if SUFFIXES.get(inner.suffix.lower()) == "html" else None

@@ -1,29 +1,31 @@
 """Count what a run needs: parameters, tensors, files, operations and memory.
 
 Everything follows from the base model's config.json and the configuration in well under a second; nothing is loaded.
-The memory estimate describes FSDP2 as the trainer uses it: float32 parameters, gradients and AdamW moments sharded over
-all ranks, one layer gathered in the computing type while the next is fetched and its gradient reduced in float32,
-activations kept at layer boundaries.
+Stages keep their weights in float32 and write them so; the export has the base model's type unless `export.dtype` says
+otherwise. `memory.py` estimates the memory of a rank, `costs.py` counts disk and hours. What a run would refuse is listed
+in `refusals`.
 """
 
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
-from upcycle.checkpoint.dtypes import SHORT_NAME, itemsize
+from innovator_rl.errors import UserError
+from upcycle.checkpoint.dtypes import itemsize
 from upcycle.checkpoint.expert_split import expert_shapes
 from upcycle.checkpoint.hf_export import ExportSource
 from upcycle.checkpoint.sharded_writer import Shard, plan_shards
 from upcycle.checkpoint.tensor_source import Entry, SyntheticSource
-from upcycle.checkpoint.vllm_limits import serving_notes
+from upcycle.checkpoint.vllm_limits import require_servable, serving_notes
 from upcycle.config.schema import UpcycleConfig
-from upcycle.config.stages import STAGE_FOLDERS, Stage, StageConfig, TrainRouterConfig
-from upcycle.model.architecture import LOGITS_AT_ONCE, Kind, ModelSpec, layer_shapes, tensor_shapes
+from upcycle.config.stages import STAGE_FOLDERS, Stage, StageConfig
+from upcycle.model.architecture import Kind, ModelSpec, tensor_shapes
+from upcycle.planning.batches import batch_sizes, even_micro_batches
+from upcycle.planning.costs import Speed, checkpoint_bytes, text_problems
 from upcycle.planning.flops import Flops, active_weights, flops_per_token
+from upcycle.planning.memory import MemoryEstimate, estimate, host_bytes
 
-ADAM_BYTES = 8  # two float32 moments
-MASTER_BYTES = 4  # parameters and gradients in float32
-SUMS_BYTES = 8  # the router's initialization sums in float64
+TRAINED_DTYPE = "F32"  # stages write the float32 parameters that they train
 STAGES: tuple[tuple[Stage, Kind], ...] = (
     ("train_experts", "induced"),
     ("train_router", "mixture"),
@@ -32,26 +34,16 @@ STAGES: tuple[tuple[Stage, Kind], ...] = (
 
 
 @dataclass(frozen=True)
-class MemoryEstimate:
-    """Estimated bytes on one GPU."""
-
-    parameters: int
-    gradients: int
-    optimizer: int
-    gathered: int
-    activations: int
-    logits: int
-    router_init: int = 0
-
-    @property
-    def total(self) -> int:
-        """Sum of all parts, in bytes."""
-        return sum(asdict(self).values())
-
-
-@dataclass(frozen=True)
 class StagePlan:
-    """One training stage, run `runs` times with `tokens` each."""
+    """One training stage, run `runs` times with `tokens` each.
+
+    Attributes:
+        memory: Estimate of one GPU.
+        host_bytes: Host memory of a node for what is offloaded.
+        checkpoint_bytes: Disk of the checkpoints, those kept and the one being written.
+        hours: Hours of all runs at the plan's assumed speed.
+        micro_batches: Estimated bytes of a GPU by `trainer.micro_batch_tokens`, for those that the ranks share evenly.
+    """
 
     stage: Stage
     runs: int
@@ -60,6 +52,10 @@ class StagePlan:
     trained: int
     flops: Flops
     memory: MemoryEstimate
+    host_bytes: int
+    checkpoint_bytes: int
+    hours: float
+    micro_batches: dict[int, int]
 
     @property
     def command(self) -> str:
@@ -70,6 +66,10 @@ class StagePlan:
     def total_flops(self) -> float:
         """Training operations of all runs of the stage."""
         return self.runs * self.tokens * self.flops.training
+
+    def largest_micro_batch(self, gpu_bytes: float) -> int | None:
+        """Return the largest even micro batch, in tokens over all ranks, that fits a GPU; None where none does."""
+        return max((tokens for tokens, size in self.micro_batches.items() if size <= gpu_bytes), default=None)
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,35 @@ class UpcyclePlan:
     shards: list[Shard]
     stages: list[StagePlan]
     gpus: int
+    gpus_per_node: int
+    speed: Speed
     notes: list[str]
+    refusals: list[str]
+    missing_text: list[str]
 
     @property
     def export_bytes(self) -> int:
         """Bytes of weights in the exported checkpoint."""
         return sum(entry.bytes for shard in self.shards for entry in shard.entries.values())
 
+    @property
+    def disk(self) -> dict[str, int]:
+        """Bytes on disk by what they hold; checkpoints are those of the stage with the largest."""
+        experts = self.expert_bytes * len(self.spec.disciplines)
+        return {
+            "coarse experts": experts,
+            "split": self.training_bytes,
+            "routed": self.training_bytes,
+            "integrated": self.training_bytes,
+            "export": self.export_bytes,
+            "checkpoints": max(stage.checkpoint_bytes for stage in self.stages),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Return the plan for `--json`, with every file and tensor and sizes in bytes.
 
-        `bytes.native` and the values of `stages[].stage` are the names of the previous release; `bytes.training` and
-        `stages[].command` are today's.
+        `bytes.native` and `stages[].folder` are the names of the previous release; `bytes.training` and
+        `stages[].stage` are today's.
         """
         return {
             "parameters": {"total": self.total, "active": self.active, "dense": self.dense},
@@ -124,43 +141,92 @@ class UpcyclePlan:
             "stages": [
                 {
                     **asdict(stage),
-                    "stage": STAGE_FOLDERS[stage.stage],
+                    "stage": stage.command,
+                    "folder": STAGE_FOLDERS[stage.stage],
                     "command": stage.command,
                     "total_flops": stage.total_flops,
                     "memory_bytes_per_gpu": stage.memory.total,
                 }
                 for stage in self.stages
             ],
+            "disk": self.disk,
+            "speed": asdict(self.speed),
             "notes": self.notes,
+            "refusals": self.refusals,
+            "missing_text": self.missing_text,
         }
 
 
-def plan(config: UpcycleConfig, base_config: dict[str, Any], gpus: int) -> UpcyclePlan:
+def plan(
+    config: UpcycleConfig, base_config: dict[str, Any], gpus: int, gpus_per_node: int = 8, speed: Speed | None = None
+) -> UpcyclePlan:
     """Count a run.
 
     Args:
         config: The run's configuration.
         base_config: The base model's config.json.
         gpus: Ranks that train.
+        gpus_per_node: Ranks that share a host's memory.
+        speed: Assumed speed; by default that of `Speed`, with the configuration's peak where it names one.
+
+    Raises:
+        UserError: For a base model that the exported class cannot express.
     """
     spec = ModelSpec.from_config(config, base_config, "mixture")
-    dtype = SHORT_NAME.get(str(base_config.get("dtype") or base_config.get("torch_dtype")), "F32")
-    export = ExportSource(spec, SyntheticSource(dict(tensor_shapes(spec)), dtype, pool=1), config.export.dtype)
-    shards = plan_shards(export.entries, config.export.shard_bytes)
-    dense = parameter_count(spec.of_kind("dense"))
+    require_servable(spec)
+    speed = speed or Speed(peak_tflops=config.trainer.peak_tflops or Speed.peak_tflops)
+    export = ExportSource(spec, SyntheticSource(dict(tensor_shapes(spec)), TRAINED_DTYPE, pool=1), config.export.dtype)
+    stages = [_stage(config, spec.of_kind(kind), stage, gpus, gpus_per_node, speed) for stage, kind in STAGES]
     return UpcyclePlan(
         spec,
         export.dtype,
         total=sum(entry.numel for entry in export.entries.values()),
         active=active_parameters(spec, export.entries),
-        dense=dense,
-        expert_bytes=sum(map(prod, expert_shapes(spec).values())) * itemsize(dtype),
-        training_bytes=sum(map(prod, dict(tensor_shapes(spec)).values())) * itemsize(dtype),
-        shards=shards,
-        stages=[_stage(config, spec.of_kind(kind), stage, gpus) for stage, kind in STAGES],
+        dense=parameter_count(spec.of_kind("dense")),
+        expert_bytes=sum(map(prod, expert_shapes(spec).values())) * itemsize(TRAINED_DTYPE),
+        training_bytes=sum(map(prod, dict(tensor_shapes(spec)).values())) * itemsize(TRAINED_DTYPE),
+        shards=plan_shards(export.entries, config.export.shard_bytes),
+        stages=stages,
         gpus=gpus,
-        notes=serving_notes(spec),
+        gpus_per_node=gpus_per_node,
+        speed=speed,
+        notes=serving_notes(spec) + _idle(config, gpus),
+        refusals=_refusals(config, gpus),
+        missing_text=text_problems(config),
     )
+
+
+def _refusals(config: UpcycleConfig, gpus: int) -> list[str]:
+    """Return what the stages would refuse about ranks and batches, one line each, with a setting that works."""
+    found = []
+    for stage, _ in STAGES:
+        settings: StageConfig = getattr(config, stage)
+        try:
+            batch_sizes(config, settings, gpus)
+        except UserError as error:
+            even = even_micro_batches(config, settings, gpus)
+            unit = gpus * config.data.sequence_length
+            fix = (
+                f"set trainer.micro_batch_tokens={even[-1]}"
+                if even
+                else f"set {stage}.batch_tokens={max(1, round(settings.batch_tokens / unit)) * unit} and "
+                f"trainer.micro_batch_tokens={unit}"
+            )
+            found.append(f"{stage}: {error}; {fix}")
+    return found
+
+
+def _idle(config: UpcycleConfig, gpus: int) -> list[str]:
+    """Return a note where the ranks do not share a slice evenly."""
+    batch = config.train_joint.batch_tokens // config.data.sequence_length
+    micro = min(batch, config.trainer.micro_batch_tokens // config.data.sequence_length) or batch
+    most = -(-micro // gpus)
+    if micro < gpus or micro % gpus == 0:
+        return []
+    return [
+        f"train_joint: {gpus} ranks share slices of {micro} sequences, so some compute {most} and others {most - 1}: "
+        f"{1 - micro / (most * gpus):.0%} of their time is idle"
+    ]
 
 
 def parameter_count(spec: ModelSpec) -> int:
@@ -178,65 +244,29 @@ def active_parameters(spec: ModelSpec, entries: dict[str, Entry]) -> int:
     return outside + spec.layers * spec.top_k * 3 * spec.hidden * spec.fine
 
 
-def _stage(config: UpcycleConfig, spec: ModelSpec, stage: Stage, gpus: int) -> StagePlan:
+def _stage(
+    config: UpcycleConfig, spec: ModelSpec, stage: Stage, gpus: int, gpus_per_node: int, speed: Speed
+) -> StagePlan:
     settings: StageConfig = getattr(config, stage)
     weights = active_weights(spec)
     parameters = parameter_count(spec)
-    trained = {"train_experts": weights.coarse, "train_router": weights.router}.get(stage, parameters)
+    flops = flops_per_token(spec, stage, config.data.sequence_length)
+    runs = len(spec.disciplines) if stage == "train_experts" else 1
+
+    def with_micro_batch(tokens: int) -> int:
+        trainer = config.trainer.model_copy(update={"micro_batch_tokens": tokens})
+        return estimate(config.model_copy(update={"trainer": trainer}), spec, settings, gpus).total
+
     return StagePlan(
         stage,
-        runs=len(spec.disciplines) if stage == "train_experts" else 1,
+        runs=runs,
         tokens=settings.budget,
         parameters=parameters,
-        trained=trained,
-        flops=flops_per_token(spec, stage, config.data.sequence_length),
-        memory=memory(config, spec, settings, parameters, trained, gpus),
+        trained={"train_experts": weights.coarse, "train_router": weights.router}.get(stage, parameters),
+        flops=flops,
+        memory=estimate(config, spec, settings, gpus),
+        host_bytes=host_bytes(config, spec, settings, gpus, gpus_per_node),
+        checkpoint_bytes=checkpoint_bytes(config, spec, settings),
+        hours=speed.hours(runs * settings.budget * flops.training, gpus),
+        micro_batches={tokens: with_micro_batch(tokens) for tokens in even_micro_batches(config, settings, gpus)},
     )
-
-
-def memory(
-    config: UpcycleConfig, spec: ModelSpec, settings: StageConfig, parameters: int, trained: int, gpus: int
-) -> MemoryEstimate:
-    """Estimate the bytes on each of `gpus` ranks.
-
-    Args:
-        config: The run's configuration.
-        spec: Shape of the model, of the stage's kind.
-        settings: Settings of the stage.
-        parameters: Parameters of the whole model.
-        trained: Parameters that learn.
-        gpus: Ranks that train.
-    """
-    computing = itemsize(SHORT_NAME[config.trainer.dtype])
-    shard = -(-parameters // gpus)
-    layer = sum(prod(shape) for _, shape in layer_shapes(spec, 0))
-    root = spec.vocabulary * spec.hidden * (1 if spec.tied else 2)
-    tokens = config.trainer.micro_batch_tokens or settings.batch_tokens
-    local_tokens = max(-(-tokens // gpus), config.data.sequence_length)
-    inside = local_tokens * _inside_layer(spec) * computing
-    boundary = local_tokens * spec.hidden * computing
-    kept = boundary * spec.layers + inside if config.trainer.checkpointing else (boundary + inside) * spec.layers
-    learned = -(-trained // gpus)
-    logits = min(local_tokens * spec.vocabulary, LOGITS_AT_ONCE)
-    return MemoryEstimate(
-        parameters=0 if config.trainer.cpu_offload else shard * MASTER_BYTES,
-        gradients=0 if config.trainer.cpu_offload else learned * MASTER_BYTES,
-        optimizer=0 if config.trainer.cpu_offload else learned * ADAM_BYTES,
-        gathered=(2 * layer + root) * computing + -(-trained // spec.layers) * MASTER_BYTES,
-        activations=kept,
-        logits=logits * (computing + 2 * MASTER_BYTES),
-        router_init=spec.layers * spec.hidden**2 * SUMS_BYTES
-        if isinstance(settings, TrainRouterConfig) and settings.init_tokens
-        else 0,
-    )
-
-
-def _inside_layer(spec: ModelSpec) -> int:
-    """Count the activations per token that one layer keeps for its backward pass."""
-    attention = 4 * spec.hidden + 2 * (spec.heads + spec.kv_heads) * spec.head_dim
-    width = 4 * spec.intermediate
-    if spec.kind == "induced":
-        width *= 2
-    if spec.kind == "mixture":
-        width += spec.top_k * (4 * spec.fine + 2 * spec.hidden) + spec.slots
-    return attention + width

@@ -206,7 +206,7 @@ def _induction(config: UpcycleConfig) -> dict[str, Any]:
 
 
 def _train(config: UpcycleConfig, variant: AblationVariant) -> None:
-    folder, base_model = artifacts(config), Path(resolve(config.base_model))
+    folder, base_model = artifacts(config), Path(resolve(config.base_model, "base_model"))
     spec = ModelSpec.from_config(config, read_base_config(base_model), "mixture")
     if not (folder / "split" / FILE).is_file():
         dense = BaseModelSource(spec.of_kind("dense"), base_model)
@@ -233,7 +233,7 @@ def _coarse(
         }
     for name in spec.disciplines:
         train_expert(config, name)
-    fingerprint = base_model_fingerprint(Path(resolve(config.base_model)))
+    fingerprint = base_model_fingerprint(Path(resolve(config.base_model, "base_model")))
     induced: dict[str, TensorSource] = dict(open_experts(artifacts(config) / "experts", spec, fingerprint))
     if variant.experts == "shuffled":
         return {name: ShuffledExpert(one, config.seed) for name, one in induced.items()}
@@ -273,7 +273,9 @@ def table(plan: AblationPlan) -> str:
     for row in measured_stages(plan.base):
         lines.append(f"| {row.stage} | | | | | {_losses(row.metrics)} | | |")
     for name, config in plan.configs.items():
-        spec = ModelSpec.from_config(config, read_base_config(Path(resolve(config.base_model))), "mixture")
+        spec = ModelSpec.from_config(
+            config, read_base_config(Path(resolve(config.base_model, "base_model"))), "mixture"
+        )
         figures = _measure(plan, name)
         shape = f"{spec.fine} | {spec.experts} | {spec.top_k} | {_weights(spec) / 1e6:.2f}"
         right, dead = figures["val/router/accuracy"], figures["val/router/dead_experts"]

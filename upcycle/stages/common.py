@@ -32,6 +32,7 @@ from upcycle.config.aliases import current_document, current_stage
 from upcycle.config.schema import UpcycleConfig
 from upcycle.config.stages import (
     STAGE_FOLDERS,
+    DataConfig,
     Stage,
     StageConfig,
     TextSources,
@@ -39,10 +40,13 @@ from upcycle.config.stages import (
     TrainJointConfig,
     TrainRouterConfig,
 )
-from upcycle.data.documents import require_files
-from upcycle.data.packing import GENERAL, Batch, BatchSchedule, Corpora, even_shares, tokenize
+from upcycle.data.loading import Ahead
+from upcycle.data.order import GENERAL, BatchSchedule, shares_of
+from upcycle.data.packing import Batch, Corpora, open_corpora
+from upcycle.data.tokens import check_text, tokenize
 from upcycle.model.architecture import FILE, Kind, ModelSpec, tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
+from upcycle.planning.batches import batch_sizes
 from upcycle.planning.flops import flops_per_token
 from upcycle.training.consolidate import save_folder
 from upcycle.training.distributed import DistributedContext, join
@@ -55,6 +59,10 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 AFFECTS_RESULT = ("seed", "base_model", "disciplines", "general", "mixture", "data")
 """Sections of the configuration that affect a stage's result, besides the stage's own."""
+
+
+NUMERICS = ("dtype", "micro_batch_tokens")
+"""Settings of the trainer that change the numbers: rounding, and the load balance, which is computed per slice."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,14 @@ class StageContext:
     def shares(self, stage: TrainRouterConfig | TrainJointConfig | TrainDenseConfig) -> dict[str, float]:
         """Return the share of each text in a stage's batches.
 
-        The disciplines' shares are equal.
+        The disciplines' shares are equal unless `data.weights` says otherwise.
         """
-        return even_shares(self.disciplines, stage.general_share if self.config.general else 0.0)
+        if stage.general_share and not self.config.general:
+            raise UserError(
+                f"general_share = {stage.general_share:g}, but `general` lists no text: list general text under `general`, or "
+                "set the stage's general_share=0"
+            )
+        return shares_of(self.disciplines, stage.general_share, self.config.data.weights)
 
 
 def build(context: StageContext, kind: Kind, source: TensorSource, trains: Callable[[str], bool]) -> Any:
@@ -180,7 +193,7 @@ def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
         raise UserError(f"disciplines.{GENERAL}: this name means general text; list its sources under `general`")
     sources = {**config.disciplines, **({GENERAL: config.general} if config.general else {})}
     for name, found in sources.items():
-        require_files(found, name)
+        check_text(name, found)
     return sources
 
 
@@ -190,16 +203,18 @@ def prepare(config: UpcycleConfig) -> StageContext:
     Raises:
         UserError: For a base model, tokenizer or source that cannot be used.
     """
-    base_model = Path(resolve(config.base_model))
+    base_model = Path(resolve(config.base_model, "base_model"))
     base_config = read_base_config(base_model)
     sources = check_sources(config)
     distributed = join(config.trainer.threads)
     folder = artifacts(config) / "data"
-    tokenize(sources, _tokenizer(base_model, base_config), folder, config.data.held_out, config.data.split_seed)
+    tokenizer = _tokenizer(base_model, base_config)
+    if distributed.is_main:
+        tokenize(sources, tokenizer, folder, config.data.held_out, config.data.split_seed, print)
+    distributed.barrier()
     ids = {name: -1 if name == GENERAL else number for number, name in enumerate(sources)}
-    length = config.data.sequence_length
-    train, held_out = (Corpora(folder, split, list(ids), length) for split in ("train", "held_out"))
-    return StageContext(config, distributed, base_model, base_config, train, held_out, ids)
+    corpora = open_corpora(sources, tokenizer, folder, config.data)
+    return StageContext(config, distributed, base_model, base_config, corpora["train"], corpora["held_out"], ids)
 
 
 def _tokenizer(base_model: Path, base_config: Mapping[str, Any]) -> Any:
@@ -232,7 +247,7 @@ def make_trainer(
 ) -> Trainer:
     """Build the trainer of a stage; its run directory is runs/NAME.STAGE.
 
-    The trainer's batches go on past its last step for what the stage's budget holds besides training.
+    The trainer's batches go on past its last step, for what the stage's budget holds besides training.
 
     Args:
         context: The stage's context.
@@ -247,10 +262,9 @@ def make_trainer(
     settings: StageConfig = getattr(config, stage)
     run = RunDir(stage_run(config, stage, discipline))
     _require_same_settings(context, settings, run)
-    batch, micro, steps = sizes(context, settings)
+    batch, micro, steps = batch_sizes(config, settings, context.distributed.world_size)
     available = {key: context.train.size(key) for key in shares}
-    more = (settings.budget - settings.tokens) // settings.batch_tokens
-    schedule = BatchSchedule(available, shares, batch, steps + more, config.seed)
+    schedule = BatchSchedule(available, shares, batch, config.seed)
 
     def batches(step: int) -> list[Batch]:
         picks = schedule.picks(step)
@@ -261,7 +275,7 @@ def make_trainer(
         settings,
         config.trainer,
         objective,
-        batches,
+        Ahead(batches, steps),
         steps=steps,
         flops=flops_per_token(model.spec, stage, config.data.sequence_length).training,
         distributed=context.distributed,
@@ -285,25 +299,6 @@ def evaluation(
     )  # fmt: skip
 
 
-def sizes(context: StageContext, stage: StageConfig) -> tuple[int, int, int]:
-    """Return the sequences of a batch and of a slice, and the steps of a stage.
-
-    Raises:
-        UserError: If a rank would have no sequence of some slice.
-    """
-    length, ranks = context.config.data.sequence_length, context.distributed.world_size
-    batch = stage.batch_tokens // length
-    micro = min(batch, context.config.trainer.micro_batch_tokens // length) or batch
-    smallest = (batch % micro or micro) if batch else 0
-    if smallest < ranks:
-        raise UserError(
-            f"batch_tokens = {stage.batch_tokens} in slices of trainer.micro_batch_tokens = "
-            f"{context.config.trainer.micro_batch_tokens} leaves a slice of {smallest} sequences of {length} tokens "
-            f"for {ranks} ranks; both must be multiples of {ranks * length}"
-        )
-    return batch, micro, max(1, round(stage.tokens / (batch * length)))
-
-
 def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDir) -> None:
     """Write config.yaml, or refuse to resume with other settings."""
     whole = context.config.model_dump(mode="json")
@@ -313,7 +308,13 @@ def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDi
         if run.config_yaml.is_file() and any(run.checkpoints.glob("step=*")):
             recorded = current_document(yaml.safe_load(run.config_yaml.read_text()) or {})
             recorded["stage"] = current_stage(recorded.get("stage", {}))
-            changed = [key for key in affects if json.dumps(recorded.get(key)) != json.dumps(affects[key])]
+            # A setting that the recording release did not have was then at its default.
+            recorded["data"] = DataConfig().model_dump(mode="json") | recorded.get("data", {})
+            changed = [key for key in affects if _plain(recorded.get(key)) != _plain(affects[key])]
+            trainer = recorded.get("trainer", {})
+            changed += [
+                f"trainer.{key}" for key in NUMERICS if key in trainer and trainer[key] != whole["trainer"][key]
+            ]
             if changed:
                 raise UserError(
                     f"{run.path}: its checkpoints were trained with another {' and '.join(changed)}; give the new run "
@@ -321,3 +322,15 @@ def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDi
                 )
         run.config_yaml.write_text(yaml.safe_dump(affects | {"trainer": whole["trainer"]}, sort_keys=False))
     context.distributed.barrier()
+
+
+def _plain(value: Any) -> str:
+    """Return settings without the text sources' options that are at their defaults, which earlier releases did not have."""
+    unset = {"corpus": "", "label": "", "reader": ""}
+
+    def strip(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: strip(inner) for key, inner in item.items() if unset.get(key) != inner or key not in unset}
+        return [strip(inner) for inner in item] if isinstance(item, list) else item
+
+    return json.dumps(strip(value))

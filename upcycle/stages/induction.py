@@ -38,13 +38,14 @@ def train_expert(config: UpcycleConfig, discipline: str) -> Path:
     context = prepare(config)
     trainer = build_trainer(context, discipline)
     trainer.fit()
-    identity = {
-        "discipline": discipline,
-        "form": config.mixture.form,
-        "base_model": base_model_fingerprint(context.base_model),
-    }
+
+    def complete(folder: Path) -> None:
+        fingerprint = base_model_fingerprint(context.base_model)
+        facts = {"discipline": discipline, "form": config.mixture.form, "base_model": fingerprint}
+        write_json(folder / EXPERT, facts)
+
     names = list(expert_shapes(trainer.model.spec))
-    save_folder(trainer.model, names, target, context.distributed, lambda folder: write_json(folder / EXPERT, identity))
+    save_folder(trainer.model, names, target, context.distributed, complete)
     return target
 
 

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from innovator_rl.errors import UserError
 from upcycle.checkpoint import convert
 from upcycle.checkpoint.readers import read_base_config
+from upcycle.checkpoint.vllm_limits import require_servable
 from upcycle.config.schema import UpcycleConfig
 from upcycle.config.stages import Stage
+from upcycle.model.architecture import ModelSpec
+from upcycle.planning.batches import batch_sizes
+from upcycle.planning.costs import missing_general
 from upcycle.stages.common import artifacts, check_sources, stage_folder
 from upcycle.stages.dense_baseline import train_dense
 from upcycle.stages.induction import train_expert
 from upcycle.stages.integration import train_joint
 from upcycle.stages.routing import train_router
+from upcycle.training.distributed import join
 from upcycle.training.trainer import Log
 
 StageRunner = Callable[[Stage, str], object]  # trains (stage, discipline or "")
@@ -36,31 +43,73 @@ def in_process(config: UpcycleConfig) -> StageRunner:
     return train
 
 
-def run(config: UpcycleConfig, base_model: Path, train: StageRunner, log: Log, dense: bool = False) -> Path:
-    """Run the four stages and export the result.
+def check(config: UpcycleConfig, base_config: dict[str, Any], ranks: int = 1, dense: bool = False) -> None:
+    """Check what would stop any stage, before the first one is paid for.
 
-    What would stop a later stage (sources without files, a base model of another family) stops here, before the first.
+    Args:
+        config: The run's configuration.
+        base_config: The base model's config.json.
+        ranks: Ranks that train.
+        dense: Whether the dense baseline is trained too.
+
+    Raises:
+        UserError: For text that is missing, a base model that vLLM's class cannot express, or batches that the ranks cannot
+            share.
+    """
+    require_servable(ModelSpec.from_config(config, base_config, "mixture"))
+    check_sources(config)
+    for problem in missing_general(config):
+        raise UserError(problem)
+    stages: list[Stage] = ["train_experts", "train_router", "train_joint", *(["train_dense"] if dense else [])]  # type: ignore[list-item]
+    for stage in stages:
+        batch_sizes(config, getattr(config, stage), ranks)
+
+
+def train(config: UpcycleConfig, base_model: Path, log: Log, dense: bool = False) -> None:
+    """Run all stages on the ranks of this process; rank 0 splits the experts while the others wait.
 
     Args:
         config: The run's configuration.
         base_model: Folder of the dense checkpoint.
-        train: Runs one stage, in this process or on several ranks.
         log: Receives one line per finished file.
-        dense: Also train the dense baseline and export it to `export-dense`.
+        dense: Also train the dense baseline.
+    """
+    distributed = join(config.trainer.threads)
+    base_config = read_base_config(base_model)
+    check(config, base_config, distributed.world_size, dense)
+    folder, train_stage = artifacts(config), in_process(config)
+    for discipline in config.disciplines:
+        train_stage("train_experts", discipline)
+    if distributed.is_main:
+        convert.split(config, base_config, base_model, folder / "experts", folder / "split", log)
+    distributed.barrier()
+    train_stage("train_router", "")
+    train_stage("train_joint", "")
+    if dense:
+        train_stage("train_dense", "")
+
+
+def export(config: UpcycleConfig, log: Log, dense: bool = False) -> Path:
+    """Export the result of stage 4 and return the folder of the checkpoint.
+
+    Args:
+        config: The run's configuration.
+        log: Receives one line per finished file.
+        dense: Also export the dense baseline, to `export-dense`.
+    """
+    how = (config.export.dtype, config.export.shard_bytes, log)
+    if dense:
+        convert.export(stage_folder(config, "train_dense"), artifacts(config) / "export-dense", *how)
+    return convert.export(stage_folder(config, "train_joint"), artifacts(config) / "export", *how)
+
+
+def run(config: UpcycleConfig, base_model: Path, log: Log, dense: bool = False) -> Path:
+    """Run the four stages and export the result, in this process.
+
+    What would stop a later stage (text that is missing, a base model of another family) stops here, before the first.
 
     Returns:
         The folder of the exported mixture.
     """
-    check_sources(config)
-    folder = artifacts(config)
-    for discipline in config.disciplines:
-        train("train_experts", discipline)
-    convert.split(config, read_base_config(base_model), base_model, folder / "experts", folder / "split", log)
-    train("train_router", "")
-    train("train_joint", "")
-    if dense:
-        train("train_dense", "")
-        baseline = stage_folder(config, "train_dense")
-        convert.export(baseline, folder / "export-dense", config.export.dtype, config.export.shard_bytes, log)
-    trained = stage_folder(config, "train_joint")
-    return convert.export(trained, folder / "export", config.export.dtype, config.export.shard_bytes, log)
+    train(config, base_model, log, dense)
+    return export(config, log, dense)

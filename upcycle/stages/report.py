@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from innovator_rl.errors import UserError
 from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.run_dir import resolve_runs_dir
+from upcycle.config.aliases import current_stage
 from upcycle.config.schema import UpcycleConfig
 from upcycle.config.stages import Stage
 from upcycle.data.packing import GENERAL
@@ -22,6 +25,7 @@ LOSS = "val/loss/"
 RENAMED_METRICS = {"val/router/specialisation": "val/router/specialization"}  # codespell:ignore specialisation
 """Metrics of runs that earlier releases recorded, and their names today."""
 PANELS_ABREAST = 4
+LATER: tuple[Stage, ...] = ("train_router", "train_joint", "train_dense")
 ROUTER = {
     "routed right": "val/router/accuracy",
     "max violation": "val/router/max_violation",
@@ -53,25 +57,25 @@ def measured_stages(config: UpcycleConfig) -> list[MeasuredStage]:
     induced: dict[str, Any] = {}
     spent = 0
     for name in config.disciplines:
-        _, last = _ends(stage_run(config, "train_experts", name))
+        run = stage_run(config, "train_experts", name)
+        _, last = _ends(run)
         induced |= last
-        spent += config.train_experts.tokens if last else 0
-    before_routing, routed = _ends(stage_run(config, "train_router"))
-    _, integrated = _ends(stage_run(config, "train_joint"))
-    base_model, dense = _ends(stage_run(config, "train_dense"))
-    started_tokens = spent + config.train_router.init_tokens
-    routed_tokens = spent + config.train_router.budget
+        spent += _tokens(run)
+    router, joint, baseline = (stage_run(config, stage) for stage in LATER)
+    before_routing, routed = _ends(router)
+    _, integrated = _ends(joint)
+    base_model, dense = _ends(baseline)
+    initialization = _init_tokens(router)
+    routed_tokens = spent + initialization + _tokens(router)
     found = [
         MeasuredStage("base model", 0, base_model),
         MeasuredStage("induced, each on its own discipline", spent, induced),
         MeasuredStage(
-            f"split, router {'initialized' if config.train_router.init_tokens else 'untrained'}",
-            started_tokens,
-            before_routing,
+            f"split, router {'initialized' if initialization else 'untrained'}", spent + initialization, before_routing
         ),
         MeasuredStage("routed", routed_tokens, routed),
-        MeasuredStage("integrated", routed_tokens + config.train_joint.tokens, integrated),
-        MeasuredStage("dense, continued", config.train_dense.tokens, dense),
+        MeasuredStage("integrated", routed_tokens + _tokens(joint), integrated),
+        MeasuredStage("dense, continued", _tokens(baseline), dense),
     ]
     found = [row for row in found if row.metrics]
     if not found:
@@ -109,8 +113,7 @@ def plot(config: UpcycleConfig, path: Path) -> None:
     from matplotlib import pyplot
 
     runs = [stage_run(config, "train_experts", name) for name in config.disciplines]
-    later: tuple[Stage, ...] = ("train_router", "train_joint", "train_dense")
-    runs += [stage_run(config, stage) for stage in later]
+    runs += [stage_run(config, stage) for stage in LATER]
     every = {run.name.removeprefix(f"{config.name}."): read_metrics(run / "metrics.jsonl") for run in runs}
     found = {stage: lines for stage, lines in every.items() if lines}
     down = -(-len(found) // PANELS_ABREAST)
@@ -142,6 +145,21 @@ def _ends(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not measured:
         return {}, {}
     return measured[0], measured[-1] if len(measured) > 1 else {}
+
+
+def _tokens(run: Path) -> int:
+    """Return the training tokens that a run recorded; a step that was repeated after a resume counts once."""
+    by_step = {
+        line["step"]: line["train/tokens"] for line in read_metrics(run / "metrics.jsonl") if "train/tokens" in line
+    }
+    return int(sum(by_step.values()))
+
+
+def _init_tokens(run: Path) -> int:
+    """Return the tokens of the router's initialization, from the settings that its run recorded."""
+    file = run / "config.yaml"
+    recorded = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return int(current_stage((recorded or {}).get("stage", {})).get("init_tokens", 0))
 
 
 def _current_names(metrics: dict[str, Any]) -> dict[str, Any]:
