@@ -47,6 +47,7 @@ def export_model(module: Any, tokenizer: Any, folder: Path, dtype: str) -> None:
         _write(draft, shard, files)
         _finish(draft, files, total)
         module.config.dtype = getattr(torch, dtype)
+        vars(module.config).pop("attn_implementation", None)  # of the training machine, not of the model
         module.config.save_pretrained(draft)
         if getattr(module, "generation_config", None) is not None:
             module.generation_config.save_pretrained(draft)
