@@ -96,15 +96,17 @@ def prepare(config: RunConfig) -> PreparedRun:
     from innovator_rl.preflight import check
 
     _raise_errors(check(config))
-    from innovator_rl.data.build import materialize
+    from innovator_rl.data.materialize import materialize
     from innovator_rl.training.launch import Files, prepare_process, run_directory
 
     prepare_process(config)
     directory = run_directory(config)
 
+    both = set(config.data.train) & set(config.data.validation)
+
     def files(entries: Iterable[str], split: str) -> tuple[str, ...]:
-        cache = directory.path / "data"
-        return tuple(str(materialize(entry, cache, split=split, seed=config.data.seed)) for entry in entries)
+        cache, seed = directory.path / "data", config.data.seed
+        return tuple(str(materialize(e, cache, split=split, seed=seed, whole=e not in both)) for e in entries)
 
     built = Files(train=files(config.data.train, "train"), validation=files(config.data.validation, "validation"))
     found = check(config, train_files=built.train, validation_files=built.validation, deep=True)

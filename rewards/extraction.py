@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rewards.equivalence.normalize import bare_of_parentheses
+from rewards.equivalence.plain_text import plain_text
 
 Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
 
 _PHRASE = re.compile(
-    r"(?:final\s+answer|correct\s+(?:answer|option|choice)|answer)\s*(?:\*\*)?\s*(?:is|are|:|=|：)\s*(?:\*\*)?\s*:?\s*",
+    r"(?:final\s+answer|correct\s+(?:answer|option|choice)|answer)\s*(?:\*\*)?\s*(?:is|are|:|=|：)\s*(?:\*\*)?\s*:?\s*|"
+    r"(?:答案|结果|正确选项)\s*(?:\*\*)?\s*(?:应该|应当|应)?(?:是|为|等于|选|:|=)\s*(?:\*\*)?\s*:?\s*|"
+    r"(?:故|应|因此|所以|可)选(?:择|项)?\s*(?:是|为)?\s*:?\s*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[^\s])[.!?](?:\s|$)|\n")
@@ -152,7 +155,7 @@ def find_answer(response: str) -> Found | None:
     Returns:
         None when its final part is empty or its last box is cut off.
     """
-    text = bare_of_parentheses(final_part(response))
+    text = bare_of_parentheses(plain_text(final_part(response)))
     if not text:
         return None
     close = text.rfind("</answer>")

@@ -17,7 +17,7 @@ from rewards.extraction import find_answer, hedged, last_boxes, unmarked
 POLICY = EquivalenceConfig(measured=False, positive=False)
 _INTEGER = re.compile(r"-?\d{1,30}")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?|[-+]?\.\d+")
-_DRESSING = re.compile(r"\\(?:text|mathrm|mbox)\s*\{[^{}]*\}|\\[$!,;: ]|[$]|\\(?:left|right)(?=[()\[\]])")
+_DRESSING = re.compile(r"\\[$!,;: ]|[$]|\\(?:left|right)(?=[()\[\]])")
 _LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}")
 MAX_DIGITS = 400
 

@@ -21,12 +21,12 @@ def build_command(
         str,
         typer.Argument(
             metavar="DATASET",
-            help="The name of a dataset, or a recipe file (.yaml).",
+            help="The name of a dataset, a recipe file (.yaml), or a file of your own (.jsonl, .csv).",
             autocompletion=completion.datasets,
         ),
     ],
     source: Annotated[
-        Path | None, typer.Option(help="File or folder of the full set; the shipped sample if absent.")
+        str | None, typer.Option(help="File, folder or hub:OWNER/NAME of the full set; by default the recipe's.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for NAME/train.parquet and NAME/validation.parquet.")] = Path(
         "data"
@@ -34,31 +34,27 @@ def build_command(
     rows: Annotated[int | None, typer.Option(min=2, help="Number of problems to draw.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw; the split does not depend on it.")] = None,
     style: PromptStyle = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that build a corpus.")] = 1,
+    domain: Annotated[str | None, typer.Option(help="Domain of a file of your own.")] = None,
+    reward: Annotated[str | None, typer.Option(help="Rewarder, over the recipe's.")] = None,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Score every gold answer.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Reward workers, or processes that build a corpus.")
+    ] = None,
     executor: Annotated[Literal["local", "ray"], typer.Option(help="Where a corpus is built.")] = "local",
 ) -> None:
     """Write the training files of a dataset, or a corpus from a recipe with `steps`."""
-    from rich.console import Console
-
     from innovator_rl.cli import data_corpus
-    from innovator_rl.data.build import build, open_recipe, overridden
 
     if data_corpus.is_recipe(recipe):
-        if any(option is not None for option in (source, rows, seed, style)):
-            raise UserError(f"{recipe!r} is a corpus recipe: --source, --rows, --seed and --style do not apply to it")
-        data_corpus.build(Path(recipe), out, workers, executor)
+        if any(option is not None for option in (source, rows, seed, style, domain, reward)):
+            raise UserError(
+                f"{recipe!r} is a corpus recipe: --source, --rows, --seed, --style, --domain and --reward do not apply to it"
+            )
+        data_corpus.build(Path(recipe), out, workers or 1, executor)
         return
-    opened, folder = open_recipe(recipe)
-    if source is not None and opened.task:
-        raise UserError(f"dataset {opened.name!r} is generated (task {opened.task}): leave --source out, use --rows")
-    reader = (opened.reader or "jsonl") if source is not None else None
-    report = build(overridden(opened, source=source, reader=reader, rows=rows, seed=seed, style=style), folder, out)
-    console = Console(highlight=False, soft_wrap=True)
-    for name, path in report.files.items():
-        console.print(f"{path}  {report.rows[name]} rows")
-    for reason, count in sorted(report.rejected.items(), key=lambda item: -item[1]):
-        console.print(f"left out {count}: {reason}", markup=False)
-    console.print(f"{report.seconds:.1f} s")
+    from innovator_rl.cli.data_rl import build_rows
+
+    build_rows(recipe, out, source, workers, check, rows=rows, seed=seed, style=style, domain=domain, reward=reward)
 
 
 @app.command("show")
@@ -83,7 +79,7 @@ def show_command(
     from rich.table import Table
 
     from innovator_rl.cli import data_corpus
-    from innovator_rl.data.build import materialize
+    from innovator_rl.data.materialize import materialize
     from innovator_rl.data.rows import check_columns, read_rows
 
     if what is None:
@@ -116,7 +112,9 @@ def show_command(
 
 @app.command("check")
 def check_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A Parquet file or a built corpus.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A Parquet file, a file of your own, or a built corpus.")
+    ],
     model: Annotated[str | None, typer.Option(help="Measure prompts with the tokenizer of this model.")] = None,
     max_prompt_tokens: Annotated[int | None, typer.Option(help="Report prompts longer than this.")] = None,
     against: Annotated[Path | None, typer.Option(help="Report prompts that are also in this file.")] = None,
@@ -141,6 +139,8 @@ def check_command(
             console.print(f"{label}: " + ", ".join(f"{key} {value}" for key, value in counts.items()), markup=False)
     if report.token_lengths:
         console.print("prompt tokens: " + ", ".join(f"{k} {v}" for k, v in report.token_lengths.items()), markup=False)
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
     if report.problems:
         shown = report.problems[:20]
         more = [f"… and {len(report.problems) - 20} more"] if len(report.problems) > 20 else []

@@ -47,7 +47,8 @@ class Data(Section):
 
     train: Names = Field(
         default=(),
-        description="Parquet files, names of folders in datasets/, or data/NAME built by `innovator data build`.",
+        description="Parquet files, JSON lines (or JSON, CSV, TSV) with questions and answers, names of folders in "
+        "datasets/, or data/NAME built by `innovator data build`.",
     )
     validation: Names = Field(default=(), description="The same, for validation; never trained on.")
     max_prompt_tokens: PositiveInt = Field(

@@ -1,30 +1,31 @@
-"""Build training files from recipes: read, clean, split, render prompts, write.
+"""Build training files from recipes: read, check, split, render prompts, write.
 
 The side of the split on which a problem is depends on its content alone (a hash of its group), never on a seed, a row
 count or the order of a file. So a larger build, another seed or the other direction of a molecule task cannot move a
-validation problem into training.
+validation problem into training. `checks/` has what is tried on every row, `manifest.py` what is written about it.
 """
 
 import hashlib
 import json
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from innovator_rl.data.problem import Problem
-from innovator_rl.data.prompts import Style, render
+from innovator_rl.data.checks.progress import RowProgress
+from innovator_rl.data.problem import DOMAINS, Problem
+from innovator_rl.data.prompts import Style, messages_of
 from innovator_rl.data.readers import reader
-from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, find_dataset, load_recipe
-from innovator_rl.data.rows import Row, check_columns, fingerprint_of, write_rows
+from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, find_dataset, load_recipe, make_recipe
+from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.rows import Row, write_rows
 from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
 
 SPLITS = ("train", "validation")
 BUILT = Path("data")  # `innovator data build` writes data/NAME/SPLIT.parquet
 TASK_ROWS = 2000
-FORMAT_VERSION = 1  # raise when the same recipe would give other files
+FORMAT_VERSION = 2  # raise when the same recipe would give other files
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class BuildReport:
     rows: dict[str, int]
     rejected: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
 
 def open_recipe(name_or_file: str) -> tuple[Recipe, Path]:
@@ -47,8 +49,15 @@ def open_recipe(name_or_file: str) -> tuple[Recipe, Path]:
     return load_recipe(folder / RECIPE), folder
 
 
-def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT, only: str | None = None) -> BuildReport:
-    """Write `out_dir/NAME/{train,validation}.parquet`, or one of them.
+def build(
+    recipe: Recipe,
+    folder: Path,
+    out_dir: Path = BUILT,
+    *,
+    workers: int = 2,
+    progress: RowProgress | None = None,
+) -> BuildReport:
+    """Check every row, and write `out_dir/NAME/` with both splits, `dataset.json`, a card and the rows left out.
 
     The same recipe and source give the same rows.
 
@@ -56,71 +65,173 @@ def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT, only: str | None 
         recipe: The recipe.
         folder: The folder of the recipe, with its sample.
         out_dir: Where to write.
-        only: `train` or `validation`; None for both.
+        workers: Reward workers that try the gold answers.
+        progress: Where to report.
+
+    Raises:
+        UserError: A rewarder is unknown, an evaluation set is missing, or there are too few problems to split.
+    """
+    from innovator_rl.data.checks.near import drop_near_duplicates
+    from innovator_rl.data.manifest import Step, write_manifest
+
+    started = time.monotonic()
+    progress = progress or RowProgress()
+    rejected = Rejections(recipe.error_budget)
+    steps: list[Step] = []
+    target = out_dir / recipe.name
+
+    def step(name: str, run: Callable[[list[Problem]], list[Problem]], problems: list[Problem]) -> list[Problem]:
+        before, at = dict(rejected), time.monotonic()
+        found = run(problems)
+        dropped = {reason: count - before.get(reason, 0) for reason, count in rejected.items()}
+        dropped = {reason: count for reason, count in dropped.items() if count}
+        steps.append(
+            Step(name, len(problems) or len(found) + sum(dropped.values()), len(found), dropped, time.monotonic() - at)
+        )
+        return found
+
+    index = None
+    if recipe.decontaminate:
+        from innovator_rl.data.checks.contamination import drop_contaminated, load_index
+
+        index = load_index(recipe.decontaminate)  # before anything else: a missing set stops the build at once
+    problems = step("read", lambda _: read_problems(recipe, folder, rejected), [])
+    problems = step("one row per question", lambda rows: unique(rows, recipe, rejected), problems)
+    _require_rewarders(problems, recipe)
+    if recipe.checks.near_duplicates:
+        threshold = recipe.checks.near_duplicates
+        problems = step(
+            "near-duplicates", lambda rows: drop_near_duplicates(rows, threshold, rejected, progress), problems
+        )
+    if recipe.decontaminate and index:
+        settings, found_index = recipe.decontaminate, index
+        problems = step(
+            "evaluation sets",
+            lambda rows: drop_contaminated(rows, settings, found_index, rejected, progress),
+            problems,
+        )
+    if recipe.checks.gold:
+        problems = step("gold answers", lambda rows: _check_golds(rows, recipe, rejected, workers, progress), problems)
+    problems = step("draw", lambda rows: _draw(rows, recipe), problems)
+    if recipe.difficulty:
+        from innovator_rl.data.difficulty import keep_by_difficulty
+
+        problems = step(
+            "difficulty", lambda rows: keep_by_difficulty(rows, recipe, target, rejected, workers, progress), problems
+        )
+    parts = _split_parts(problems, recipe, rejected)
+    if recipe.checks.balance:
+        problems = step("balance", lambda _: _balance_parts(parts, rejected), problems)
+    files = {name: target / f"{name}.parquet" for name in SPLITS}
+    mark = fingerprint(recipe, folder)
+    rows = {name: write_rows(path, to_rows(parts[name], recipe, name), mark) for name, path in files.items()}
+    write_manifest(target, recipe, steps, rejected, parts, index.sets if index else {})
+    return BuildReport(recipe.name, files, rows, dict(rejected), time.monotonic() - started, _notes(parts))
+
+
+def convert(recipe: Recipe, folder: Path, out_dir: Path, only: str) -> Path:
+    """Write one split of a sample or generated task without the checks of a build, which the test suite makes on them.
 
     Raises:
         UserError: There are too few problems to split.
     """
-    started = time.monotonic()
-    rejected: Counter[str] = Counter()
-    problems = _draw(_unique(_problems(recipe, folder, rejected), rejected), recipe)
+    rejected = Rejections(recipe.error_budget)
+    problems = _draw(unique(read_problems(recipe, folder, rejected), recipe, rejected), recipe)
+    parts = _split_parts(problems, recipe, rejected)
+    path = out_dir / recipe.name / f"{only}.parquet"
+    write_rows(path, to_rows(parts[only], recipe, only), fingerprint(recipe, folder))
+    return path
+
+
+def _split_parts(problems: list[Problem], recipe: Recipe, rejected: Rejections) -> dict[str, list[Problem]]:
     if len(problems) < 2:
         reasons = dict(rejected) or "none"
         raise UserError(f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {reasons}")
-    from_sample = not (recipe.task or recipe.source)
-    parts = split(problems, recipe.splits.sample if from_sample else recipe.splits.validation)
-    files = {name: out_dir / recipe.name / f"{name}.parquet" for name in SPLITS if only in (None, name)}
-    mark = _fingerprint(recipe, folder)
-    rows = {name: write_rows(path, to_rows(parts[name], recipe, name), mark) for name, path in files.items()}
-    return BuildReport(recipe.name, files, rows, dict(rejected), time.monotonic() - started)
+    from_sample = not (recipe.task or recipe.source or recipe.hub)
+    return split(_grouped(problems, recipe), recipe.splits.sample if from_sample else recipe.splits.validation)
 
 
-def materialize(
-    entry: str | Path, out_dir: Path, split: str, seed: int | None = None, style: Style | None = None
-) -> Path:
-    """Return the Parquet file for an entry of `data.train` or `data.validation`.
+def _grouped(problems: list[Problem], recipe: Recipe) -> list[Problem]:
+    """Return the problems with the group that the recipe's split keeps together."""
+    by = recipe.splits.by
+    if by in ("molecule", "scaffold"):
+        without = next((problem for problem in problems if not problem.smiles), None)
+        if without is not None:
+            raise UserError(
+                f"recipe {recipe.name!r}: splits.by {by!r} needs a molecule on each row, and {without.place or without.id} "
+                "has none: give a `smiles` column, or `splits: {by: content}`"
+            )
+    if by == "content" or not any(problem.smiles for problem in problems):
+        return problems
+    from innovator_rl.data.molecules import scaffold_key, skeleton_key
 
-    A `.parquet` path is returned as it is. A dataset's name means `data/NAME/SPLIT.parquet` where that was built.
-    Otherwise the dataset's generated task or shipped sample is written to `out_dir/NAME/`, and reused while the recipe
-    stays the same. Validation uses the recipe's own seed, so that runs with different seeds are compared on the same
-    questions.
+    key = scaffold_key if by == "scaffold" else skeleton_key
+    return [
+        replace(problem, group=key(problem.smiles) or problem.group) if problem.smiles else problem
+        for problem in problems
+    ]
 
-    Args:
-        entry: A path or the name of a dataset.
-        out_dir: Where to write generated files.
-        split: `train` or `validation`.
-        seed: Overrides the recipe's seed in a generated file for training.
-        style: Overrides the recipe's prompt style in a generated file.
 
-    Raises:
-        UserError: The file cannot be used; the message has the path and the fix.
-    """
-    assert split in SPLITS, split
-    text = str(entry)
-    if text.endswith((".yaml", ".yml", ".jsonl", ".json", ".csv", ".tsv", ".gz")):
-        command = text if text.endswith((".yaml", ".yml")) else f"RECIPE --source {text}"
+def _balance_parts(parts: dict[str, list[Problem]], rejected: Rejections) -> list[Problem]:
+    from innovator_rl.data.checks.balance import balance
+
+    for name in SPLITS:
+        parts[name] = balance(parts[name], rejected)
+    return [problem for name in SPLITS for problem in parts[name]]
+
+
+def _require_rewarders(problems: Iterable[Problem], recipe: Recipe) -> None:
+    from innovator_rl.scoring import registry
+
+    for name, example in {rewarder_of(problem, recipe): problem for problem in problems}.items():
+        where = example.place or example.id
+        if not name:
+            raise UserError(
+                f"{where} names no rewarder, and domain {example.domain or recipe.domain!r} has none: add a column "
+                f"`reward` or `domain`, or give `reward:` in the recipe, one of {', '.join(registry.names())}"
+            )
+        try:
+            registry.require_known(name)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+
+
+def _check_golds(
+    problems: list[Problem], recipe: Recipe, rejected: Rejections, workers: int, progress: RowProgress
+) -> list[Problem]:
+    from innovator_rl.data.checks.golds import check_golds
+    from innovator_rl.scoring.pool import ScoringPool
+
+    names = [rewarder_of(problem, recipe) for problem in problems]
+    texts = [row.prompt_text for row in to_rows(problems, recipe, "train")]
+    with ScoringPool(workers, recipe.checks.timeout_seconds, warm=set(names)) as pool:
+        kept = check_golds(problems, names, texts, rejected, pool, progress, mutants=recipe.checks.mutants)
+    if problems and not kept:
+        reasons = {
+            reason: count for reason, count in rejected.items() if "answer" in reason or reason.startswith("bad_")
+        }
+        first = next((row for row in reversed(rejected.rows)), None)
         raise UserError(
-            f"data entry {text!r} must be a .parquet file: run `innovator data build {command}` and give the file it writes"
+            f"recipe {recipe.name!r}: no gold answer is scored correct by {', '.join(sorted(set(names)))} ({reasons}); "
+            f"for example {first.place if first else ''}: {first.detail if first else ''}. Choose another `reward:`, or set "
+            "`checks: {gold: false}` for a rewarder that compares with no gold answer"
         )
-    if text.endswith(".parquet") or "/" in text:
-        _check_file(Path(text))
-        return Path(text)
-    built = BUILT / text / f"{split}.parquet"
-    if built.is_file():
-        check_columns(built)
-        return built
-    recipe, folder = open_recipe(text)
-    recipe = overridden(recipe, seed=seed if split == "train" else None, style=style)
-    target = out_dir / recipe.name / f"{split}.parquet"
-    if fingerprint_of(target) != _fingerprint(recipe, folder):
-        build(recipe, folder, out_dir, only=split)
-    return target
+    return kept
+
+
+def _notes(parts: dict[str, list[Problem]]) -> list[str]:
+    answers = {problem.answer for rows in parts.values() for problem in rows}
+    if len(answers) == 1:
+        return [f"every answer is {next(iter(answers))!r}: a constant answer would be right"]
+    return []
 
 
 def overridden(recipe: Recipe, **changes: object) -> Recipe:
     """Return the recipe with every change that is not None, validated again."""
     given = {key: value for key, value in changes.items() if value is not None}
-    return Recipe(**{**recipe.model_dump(exclude_unset=True), **given}) if given else recipe
+    if not given:
+        return recipe
+    return make_recipe({**recipe.model_dump(exclude_unset=True), **given}, f"recipe {recipe.name!r}")
 
 
 def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Problem]]:
@@ -152,14 +263,17 @@ def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Prob
 
 
 def to_rows(problems: Iterable[Problem], recipe: Recipe, split_name: str) -> Iterable[Row]:
-    """Convert problems into rows with the recipe's prompt style."""
+    """Convert problems into rows with the recipe's prompt."""
     for index, problem in enumerate(problems):
+        domain = problem.domain or recipe.domain
+        known = domain in DOMAINS
+        style: Style = recipe.prompt_style if known or recipe.style else "bare"
         yield Row(
-            data_source=recipe.name,
-            prompt=render(recipe.domain, recipe.style, problem.question),
-            domain=recipe.domain,
+            data_source=problem.data_source or recipe.name,
+            prompt=messages_of(problem, domain=domain, style=style, system=recipe.system, prompt=recipe.prompt),
+            domain=domain,
             answer=problem.answer,
-            reward=recipe.rewarder,
+            reward=rewarder_of(problem, recipe),
             id=problem.id,
             index=index,
             split=split_name,
@@ -167,12 +281,22 @@ def to_rows(problems: Iterable[Problem], recipe: Recipe, split_name: str) -> Ite
         )
 
 
-def _problems(recipe: Recipe, folder: Path, rejected: Counter[str]) -> list[Problem]:
+def rewarder_of(problem: Problem, recipe: Recipe) -> str:
+    """Return the rewarder of a problem: its own, its own domain's, or the recipe's; empty where none is named."""
+    return problem.reward or (DOMAINS.get(problem.domain, "") if problem.domain else "") or recipe.rewarder
+
+
+def read_problems(recipe: Recipe, folder: Path, rejected: Rejections) -> list[Problem]:
+    """Read all problems of a recipe's task, source or sample."""
     if recipe.task:
         return generate(recipe.task, recipe.rows or TASK_ROWS, recipe.seed, recipe.parameters)
-    if recipe.source:
+    if recipe.source or recipe.hub:
         assert recipe.reader
-        return list(reader(recipe.reader)(recipe.source.expanduser(), recipe, rejected))
+        source = recipe.source.expanduser() if recipe.source else recipe.hub
+        assert source is not None
+        found = list(reader(recipe.reader)(source, recipe, rejected))
+        rejected.require_budget()
+        return found
     sample = folder / SAMPLE
     if not sample.is_file():
         raise UserError(f"recipe {recipe.name!r} has no source: give --source PATH{_origin(recipe)}")
@@ -180,24 +304,30 @@ def _problems(recipe: Recipe, folder: Path, rejected: Counter[str]) -> list[Prob
     return list(reader("jsonl")(sample, plain, rejected))
 
 
-def _unique(problems: Iterable[Problem], rejected: Counter[str]) -> list[Problem]:
+def unique(problems: Iterable[Problem], recipe: Recipe, rejected: Rejections) -> list[Problem]:
     """Keep one problem per question.
 
     All copies of a question with several answers are dropped.
 
-    Questions are compared with runs of white space folded into one space.
+    Questions are compared with runs of white space folded into one space. Where a template or the row itself makes the
+    prompt, the prompt is the question: two rows may differ in another column alone.
     """
     first: dict[str, Problem] = {}
     contradicted: set[str] = set()
     for problem in problems:
         key = " ".join(problem.question.split())
+        if recipe.prompt or recipe.system or problem.messages:
+            row = next(iter(to_rows([problem], recipe, SPLITS[0])))
+            key = " ".join(row.prompt_text.split())
+            problem = problem if problem.group else replace(problem, group=key)
         if key not in first:
             first[key] = problem
         else:
-            rejected["duplicate question"] += 1
+            rejected.add("duplicate question", problem.place or problem.id, f"of {first[key].id}")
             contradicted |= {key} if first[key].answer != problem.answer else set()
     if contradicted:
-        rejected["one question, several answers"] += len(contradicted)
+        for key in sorted(contradicted):
+            rejected.add("one question, several answers", first[key].place or first[key].id)
     return [problem for key, problem in first.items() if key not in contradicted]
 
 
@@ -214,24 +344,12 @@ def _position(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
-def _fingerprint(recipe: Recipe, folder: Path) -> str:
+def fingerprint(recipe: Recipe, folder: Path) -> str:
+    """Return a hash of what a recipe's files depend on."""
     sample = folder / SAMPLE
     content = sample.read_bytes() if sample.is_file() and not (recipe.task or recipe.source) else b""
     parts = [FORMAT_VERSION, recipe.model_dump(mode="json"), hashlib.sha256(content).hexdigest()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _check_file(path: Path) -> None:
-    folder = path if path.is_dir() else path.parent
-    if not path.is_file() and folder.is_dir():
-        near = sorted(p.name for p in folder.glob("*.parquet"))
-        if near:
-            what = "is a folder" if path.is_dir() else "not found"
-            raise UserError(
-                f"data file {str(path)!r} {what}; {str(folder)!r} has {', '.join(near)}: choose one of them"
-            )
-    if check_columns(path) == 0:
-        raise UserError(f"data file {str(path)!r} has no rows: build it again with a source that has some")
 
 
 def _origin(recipe: Recipe) -> str:

@@ -1,7 +1,8 @@
 """Check a training file for faulty rows, duplicates, leaks and long prompts."""
 
+import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class CheckReport:
         path: The file.
         rows: The number of rows.
         problems: Sentences; none for a file that is safe to train on.
+        notes: What a run's configuration has to supply.
         sources: The number of rows by data source.
         rewarders: The number of rows by rewarder.
         token_lengths: `median`, `p99` and `max` of the prompt lengths in tokens.
@@ -25,6 +27,7 @@ class CheckReport:
     path: Path
     rows: int
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
     rewarders: dict[str, int] = field(default_factory=dict)
     token_lengths: dict[str, int] = field(default_factory=dict)
@@ -44,17 +47,23 @@ def check_file(
     Raises:
         UserError: The file is not a training file.
     """
+    if path.suffix != ".parquet":
+        return _check_own_file(path, tokenizer, max_prompt_tokens, against)
     rows = check_columns(path)
     problems = faults(path)
     if problems or not rows:
         return CheckReport(path, rows, problems or ["the file has no rows"])
     sources: Counter[str] = Counter()
     rewarders: Counter[str] = Counter()
+    unrouted: Counter[str] = Counter()
     answers: dict[str, str] = {}
     lengths: list[int] = []
     for number, row in enumerate(read_rows(path)):
         sources[row.data_source] += 1
-        rewarders[row.reward] += 1
+        if row.reward:
+            rewarders[row.reward] += 1
+        else:
+            unrouted[row.data_source] += 1
         text = " ".join(row.prompt_text.split())
         if text in answers:
             kind = "the same answer" if answers[text] == row.answer else "another answer"
@@ -68,7 +77,20 @@ def check_file(
         shared = sum(" ".join(row.prompt_text.split()) in answers for row in read_rows(against))
         problems += [f"{shared} prompts are also in {against}"] if shared else []
     problems += _unknown_rewarders(rewarders)
-    return CheckReport(path, rows, problems, dict(sources), dict(rewarders), _quantiles(lengths))
+    notes = [
+        f"{count} rows of data source {source!r} name no rewarder: train with reward.routes.{source}=NAME"
+        for source, count in unrouted.items()
+    ]
+    return CheckReport(path, rows, problems, notes, dict(sources), dict(rewarders), _quantiles(lengths))
+
+
+def _check_own_file(path: Path, tokenizer: Any, max_prompt_tokens: int | None, against: Path | None) -> CheckReport:
+    """Check rows of one's own as they would be trained on: converted first, then checked as a training file."""
+    from innovator_rl.data.materialize import materialize
+
+    with tempfile.TemporaryDirectory() as work:
+        converted = materialize(path, Path(work), "train")
+        return replace(check_file(converted, tokenizer, max_prompt_tokens, against), path=path)
 
 
 def _token_length(tokenizer: Any, messages: list[dict[str, str]]) -> int:

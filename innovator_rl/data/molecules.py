@@ -5,6 +5,7 @@ drops some stereo marks, and rings beyond 99 open closures cannot be read by RDK
 to its own molecule could never be matched, so the round trip is checked for each.
 """
 
+import re
 from functools import lru_cache
 
 import selfies
@@ -14,6 +15,10 @@ from innovator_rl.errors import DataRowError
 
 MAX_TOKENS = 1500
 MAX_ATOMS = 1000
+MIN_SMILES_ATOMS = 5
+SELFIES_RUN = re.compile(r"\[[^\[\]\s]{1,24}\](?:\s?\[[^\[\]\s]{1,24}\])+")
+SMILES_WORD = re.compile(r"[A-Za-z0-9@+\-\[\]()=#$/\\.%*:]{5,}")
+RING_DIGIT = re.compile(r"[A-Za-z\])]\d")
 
 
 class RejectedMolecule(DataRowError):
@@ -60,3 +65,72 @@ def to_selfies(smiles: str) -> str:
     if returned != canonical:
         raise RejectedMolecule("another molecule after the round trip through SELFIES")
     return str(text)
+
+
+def smiles_of(text: str) -> str:
+    """Return a molecule that is written in SELFIES or SMILES as SMILES; empty where it is neither."""
+    written = "".join(text.split())
+    if not written or len(written) > 10 * MAX_ATOMS:
+        return ""
+    if SELFIES_RUN.fullmatch(written):
+        try:
+            decoded = str(selfies.decoder(written))
+        except (selfies.DecoderError, KeyError, ValueError):
+            decoded = ""
+        if decoded:
+            return decoded
+    return written
+
+
+@lru_cache(maxsize=65536)
+def inchikey(smiles: str) -> str:
+    """Return the InChIKey of a molecule, which no spelling changes; empty where RDKit cannot read it."""
+    if not smiles:
+        return ""
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles) if len(smiles) <= 10 * MAX_ATOMS else None
+        if molecule is None or not 0 < molecule.GetNumHeavyAtoms() <= MAX_ATOMS:
+            return ""
+        return str(Chem.MolToInchiKey(molecule))
+
+
+def skeleton_key(smiles: str) -> str:
+    """Return the first block of the InChIKey: the same for stereoisomers and isotopes."""
+    return inchikey(smiles).partition("-")[0]
+
+
+@lru_cache(maxsize=65536)
+def scaffold_key(smiles: str) -> str:
+    """Return the Murcko scaffold in canonical SMILES; for a molecule without a ring, its skeleton key."""
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+        found = MurckoScaffold.MurckoScaffoldSmiles(mol=molecule) if molecule is not None else ""
+    return str(found) or skeleton_key(smiles)
+
+
+def molecule_keys(text: str, *, whole: bool = False) -> set[str]:
+    """Return the InChIKeys of the molecules in a text.
+
+    Args:
+        text: The text.
+        whole: Whether the text is one molecule, of any size. Elsewhere a word counts as SMILES if RDKit reads it, it has
+            at least `MIN_SMILES_ATOMS` heavy atoms, and it has a mark that ordinary words lack.
+    """
+    if whole:
+        return {inchikey(smiles_of(text))} - {""}
+    keys = {inchikey(smiles_of(run[0])) for run in SELFIES_RUN.finditer(text)}
+    for word in SMILES_WORD.findall(text):
+        plain = word.strip(".,;:'\"`")
+        if any(mark in plain for mark in "=#()[]@/\\") or (RING_DIGIT.search(plain) and not plain.isdigit()):
+            if plain.startswith("(") and plain.endswith(")"):
+                plain = plain[1:-1]
+            keys |= _sized_key(plain)
+    return keys - {""}
+
+
+def _sized_key(smiles: str) -> set[str]:
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles) if MIN_SMILES_ATOMS <= len(smiles) <= 10 * MAX_ATOMS else None
+    return {inchikey(smiles)} if molecule is not None and molecule.GetNumHeavyAtoms() >= MIN_SMILES_ATOMS else set()

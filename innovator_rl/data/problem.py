@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The seven domains of the paper's reinforcement-learning data and the rewarder that scores each.
+#: The seven domains of the paper's reinforcement-learning data and the rewarder that scores each. A recipe may name any
+#: other domain; it then names its rewarder and its prompt too.
 DOMAINS: dict[str, str] = {
     "physics": "physics",
     "chemistry": "chemistry",
@@ -26,6 +27,14 @@ class Problem:
         answer: The gold answer in the rewarder's form; for code a reference solution.
         info: What the rewarder gets besides; for code the tests.
         group: Problems of one group are never on both sides of a split; the question by default.
+        solution: A worked response that ends with the answer, for supervised fine-tuning; empty where there is none.
+        smiles: The molecule that the problem is about, if there is one.
+        columns: The other columns of the source row, for prompt templates.
+        messages: The complete prompt where the source has one; no template is applied to it.
+        reward: The rewarder of this row; the recipe's where empty.
+        domain: The domain of this row; the recipe's where empty.
+        data_source: The data source of this row; the recipe's name where empty.
+        place: File and line, for messages.
     """
 
     id: str
@@ -33,6 +42,14 @@ class Problem:
     answer: str
     info: Mapping[str, Any] = field(default_factory=dict)
     group: str = ""
+    solution: str = ""
+    smiles: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Mapping[str, str], ...] = ()
+    reward: str = ""
+    domain: str = ""
+    data_source: str = ""
+    place: str = ""
 
     @property
     def split_key(self) -> str:

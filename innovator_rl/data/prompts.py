@@ -15,12 +15,17 @@ Each domain has exactly one form of the final answer, stated in the prompt and r
 instruction, and asks for the bare answer where one line is enough: a model of 135 M parameters loses the question in a
 long prompt and does not put a marker around its answer; the rewarders read a bare answer as well. `bare` is the
 question alone, for questions that state themselves how to answer.
+
+A recipe with `system` and `prompt` has a form of its own (`templates.py`), and rows with `messages` are used as they
+are.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
+from innovator_rl.data.problem import Problem
 from innovator_rl.data.rows import Message
+from innovator_rl.data.templates import render_template
 
 Style = Literal["full", "short", "bare"]
 STYLES: tuple[Style, ...] = ("full", "short", "bare")
@@ -91,10 +96,42 @@ FORMS: dict[str, Form] = {
 
 def render(domain: str, style: Style, question: str) -> tuple[Message, ...]:
     """Return the messages that ask a model a question."""
-    form = FORMS[domain]
     if style == "bare":
         return ({"role": "user", "content": question},)
+    form = FORMS[domain]
     if style == "short":
         return ({"role": "user", "content": form.short.replace("{question}", question)},)
     text = form.full.replace("{question}", question)
     return ({"role": "system", "content": form.role}, {"role": "user", "content": text})
+
+
+def messages_of(
+    problem: Problem, *, domain: str, style: Style, system: str = "", prompt: str = ""
+) -> tuple[Message, ...]:
+    """Return the messages that ask a problem.
+
+    Args:
+        problem: The problem; its own `messages` are used as they are.
+        domain: The domain whose form is used where there is no template.
+        style: The prompt style where there is no template.
+        system: The template of the system message; empty for the style's.
+        prompt: The template of the user message; empty for the style's.
+
+    Raises:
+        UserError: A template cannot be rendered for this problem; the message has its place.
+    """
+    variables = {**problem.columns, "question": problem.question, "domain": domain, "id": problem.id}
+    where = problem.place or problem.id
+    head = render_template(system, variables, f"{where}: `system`") if system else ""
+    if problem.messages:
+        given = tuple(dict(message) for message in problem.messages)
+        return ({"role": "system", "content": head}, *given) if head and given[0]["role"] != "system" else given
+    if prompt:
+        asked: tuple[Message, ...] = (
+            {"role": "user", "content": render_template(prompt, variables, f"{where}: `prompt`")},
+        )
+    else:
+        asked = render(domain, style, problem.question)
+    if not head:
+        return asked
+    return ({"role": "system", "content": head}, *(message for message in asked if message["role"] != "system"))

@@ -2,18 +2,22 @@
 
 `datasets/NAME/dataset.yaml` and a file in `configs/data/` are the same thing, a recipe: the first describes a folder
 with a sample that ships, the second a build of the full set. A recipe draws its problems from a generated task
-(`task`), from files (`source`, read by `reader`), or, where no source is given, from the sample next to it.
+(`task`), from files (`source`, read by `reader`), from a data set of the Hugging Face hub (`hub`), or, where none of
+them is given, from the sample next to it. `checks`, `decontaminate` and `difficulty` say what a build does with every
+row.
 """
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from innovator_rl.data.hub import Hub
 from innovator_rl.data.problem import DOMAINS
 from innovator_rl.data.prompts import Style
+from innovator_rl.data.templates import compile_template
 from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import roots
 
@@ -21,12 +25,102 @@ SAMPLE = "sample.jsonl"
 RECIPE = "dataset.yaml"
 
 
-class Splits(BaseModel):
-    """The shares of problems to validate on, for full or generated sets and samples."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Splits(_Part):
+    """The shares of problems to validate on, for full or generated sets and samples.
+
+    Attributes:
+        validation: The share of a full or generated set.
+        sample: The share of the sample that ships.
+        by: What stays on one side of the split. `content`: the group or the question. `molecule`: the molecule, whatever
+            its spelling, stereo marks or isotopes (the first block of its InChIKey). `scaffold`: all molecules with one
+            Murcko scaffold. By default `molecule` where a row has a molecule, and `content` elsewhere.
+    """
+
     validation: float = Field(0.1, gt=0, lt=1)
     sample: float = Field(0.25, gt=0, lt=1)
+    by: Literal["", "content", "molecule", "scaffold"] = ""
+
+
+class Checks(_Part):
+    """What a build tries on every row.
+
+    Attributes:
+        gold: Score each gold answer with its own rewarder, and drop the row unless it is correct.
+        mutants: Score a gold answer that was made wrong in one place, and drop the row where that is correct.
+        near_duplicates: The Jaccard similarity of word runs from which a prompt is dropped as a copy of an earlier one,
+            if both have the same numbers and the same answer; 0 to keep all.
+        balance: Keep as many True as False answers; by default where a data source has both.
+        timeout_seconds: The deadline of one call of the rewarder.
+    """
+
+    gold: bool = True
+    mutants: bool = True
+    near_duplicates: float = Field(0.8, ge=0, le=1)
+    balance: bool = True
+    timeout_seconds: float = Field(10.0, gt=0)
+
+
+class EvaluationFile(_Part):
+    """A file of evaluation items whose text and molecules must not be trained on.
+
+    Attributes:
+        name: The name in the manifest.
+        path: A file or a folder; environment variables are replaced.
+        fields: The columns whose text is looked for; all columns with text where empty.
+        molecules: The columns that hold a molecule, in SMILES or SELFIES. Molecules inside of text are found besides.
+    """
+
+    name: str
+    path: str
+    fields: tuple[str, ...] = ()
+    molecules: tuple[str, ...] = ()
+
+
+class Decontamination(_Part):
+    """Drop every problem that an evaluation set contains.
+
+    Attributes:
+        against: The evaluation sets. One that is missing stops the build.
+        words: The number of words of a run that counts as a match.
+        molecules: Compare molecules by InChIKey as well, because another spelling of a molecule shares no words.
+    """
+
+    against: tuple[EvaluationFile, ...] = Field(min_length=1)
+    words: int = Field(13, ge=4, le=64)
+    molecules: bool = True
+
+
+class Difficulty(_Part):
+    """Measure the pass rate of a model on every prompt, keep it on the row, and drop prompts outside of a range.
+
+    Attributes:
+        model: A built-in model, a folder or a hub id; with `endpoint`, the name that the server knows.
+        endpoint: The base URL of an OpenAI-compatible server, for example http://host:8000/v1; vLLM runs here if empty.
+        samples: Responses per prompt.
+        temperature: The sampling temperature.
+        max_tokens: Tokens of a response.
+        keep: The least and the greatest pass rate of a row that is kept.
+        seed: The seed of the sampling.
+    """
+
+    model: str
+    endpoint: str = ""
+    samples: int = Field(8, ge=1, le=1024)
+    temperature: float = Field(1.0, ge=0, le=10)
+    max_tokens: int = Field(1024, ge=1)
+    keep: tuple[float, float] = (0.0, 1.0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _range(self) -> "Difficulty":
+        low, high = self.keep
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"keep must be two shares in order, for example [0.1, 0.9], got {list(self.keep)}")
+        return self
 
 
 class Recipe(BaseModel):
@@ -35,34 +129,64 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     title: str = ""
-    domain: str
+    domain: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")  # one of DOMAINS, or a name of your own
     reward: str = ""  # the domain's rewarder where empty
     license: str = Field(validation_alias=AliasChoices("license", "licence"))  # old name, codespell:ignore licence
     origin: str = ""  # where the full set is available
-    style: Style = "full"
+    style: Style | None = None  # full where the domain has a form, otherwise bare
+    system: str = ""  # the template of the system message
+    prompt: str = ""  # the template of the user message, instead of a style
     reader: str | None = None
     source: Path | None = None
+    hub: Hub | None = None
     task: str | None = None
     parameters: dict[str, Any] = {}
     fields: dict[str, str] = {}  # for the reader `jsonl`: our field -> the file's column
     rows: int | None = Field(None, gt=0)
     splits: Splits = Splits(validation=0.1, sample=0.25)
     seed: int = 0
+    error_budget: float = Field(0.0, ge=0, lt=1)  # the share of rows that may be unreadable
+    checks: Checks = Checks()  # type: ignore[call-arg]
+    decontaminate: Decontamination | None = None
+    difficulty: Difficulty | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
-        if self.domain not in DOMAINS:
-            raise ValueError(f"domain {self.domain!r} must be one of {', '.join(DOMAINS)}")
-        if self.task and (self.reader or self.source):
-            raise ValueError("a generated `task` has neither `reader` nor `source`: leave those out")
-        if self.source and not self.reader:
+        own = self.domain not in DOMAINS
+        if own and not self.reward and self.reader != "jsonl":
+            near = difflib.get_close_matches(self.domain, DOMAINS, n=1)
+            guess = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(
+                f"domain {self.domain!r} is unknown; {guess}The domains with a rewarder are {', '.join(DOMAINS)}; a "
+                "domain of your own needs `reward:` (`innovator reward list`)"
+            )
+        if own and self.style not in (None, "bare") and not self.prompt:
+            raise ValueError(
+                f"style {self.style!r} exists for the domains {', '.join(DOMAINS)}: "
+                f"for domain {self.domain!r} give `prompt:` or `style: bare`"
+            )
+        if self.prompt and self.style:
+            raise ValueError("`prompt` replaces `style`: give one of them")
+        for key in ("system", "prompt"):
+            try:
+                compile_template(getattr(self, key))
+            except UserError as error:
+                raise ValueError(f"{key}: {error}") from None
+        if self.task and (self.reader or self.source or self.hub):
+            raise ValueError("a generated `task` has neither `reader` nor `source` nor `hub`: leave those out")
+        if (self.source or self.hub) and not self.reader:
             raise ValueError("`source` requires a `reader`, e.g. `reader: jsonl`")
         return self
 
     @property
     def rewarder(self) -> str:
-        """Return the rewarder, by default the domain's."""
-        return self.reward or DOMAINS[self.domain]
+        """Return the rewarder, by default the domain's; empty where only the rows name one."""
+        return self.reward or DOMAINS.get(self.domain, "")
+
+    @property
+    def prompt_style(self) -> Style:
+        """Return the style of prompts that no template asks for."""
+        return self.style or ("full" if self.domain in DOMAINS else "bare")
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -79,10 +203,23 @@ def load_recipe(path: Path) -> Recipe:
         raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"recipe {str(path)!r} must be a mapping: see datasets/physics/{RECIPE} for one")
+    return make_recipe(content, f"recipe {str(path)!r}")
+
+
+def make_recipe(content: dict[str, Any], what: str) -> Recipe:
+    """Return a recipe from its keys.
+
+    Args:
+        content: The keys.
+        what: What it is, for messages.
+
+    Raises:
+        UserError: A key or value cannot be used.
+    """
     try:
         return Recipe(**content)
     except (ValidationError, TypeError) as error:
-        raise UserError(f"recipe {str(path)!r}: {_explain(error)}") from None
+        raise UserError(f"{what}: {_explain(error)}") from None
 
 
 def datasets_folders() -> list[Path]:

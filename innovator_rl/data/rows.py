@@ -40,6 +40,10 @@ SCHEMA = pa.schema(
         ),
     ]
 )
+#: The columns and fields without which a row cannot be trained on. Files of others, such as those that verl's own scripts
+#: write, may lack the rest; a row without `extra_info.reward` needs a route in the run's configuration.
+REQUIRED = ("data_source", "prompt", "reward_model", "extra_info")
+REQUIRED_FIELDS = ("role", "content", "ground_truth")
 FINGERPRINT = b"innovator_rl.fingerprint"
 BATCH_ROWS = 2048
 
@@ -89,12 +93,12 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     file = _open(path)
     number = 0
-    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=_present(file)):
         for record in batch.to_pylist():
             fault = _fault(record)
             if fault:
                 raise UserError(f"{path}, row {number}, {fault}")
-            yield _from_record(record)
+            yield _from_record(record, number)
             number += 1
 
 
@@ -102,7 +106,8 @@ def faults(path: Path, limit: int = 20) -> list[str]:
     """Return at most `limit` faults of a file, each with row and column."""
     found: list[str] = []
     number = 0
-    for batch in _open(path).iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
+    file = _open(path)
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=_present(file)):
         for record in batch.to_pylist():
             fault = _fault(record)
             if fault:
@@ -138,12 +143,13 @@ def _open(path: Path) -> pq.ParquetFile:
         ) from None
     schema = file.schema_arrow
     for expected in SCHEMA:
-        if expected.name not in schema.names:
+        if expected.name in schema.names:
+            _check_type(path, expected.name, expected.type, schema.field(expected.name).type)
+        elif expected.name in REQUIRED:
             raise UserError(
                 f"data file {str(path)!r} has no column {expected.name!r} (it has {', '.join(schema.names)}): "
                 "build it with `innovator data build`"
             )
-        _check_type(path, expected.name, expected.type, schema.field(expected.name).type)
     return file
 
 
@@ -152,7 +158,11 @@ def _check_type(path: Path, column: str, expected: pa.DataType, actual: pa.DataT
         inner = {field.name: field.type for field in actual}
         for part in expected:
             if part.name not in inner:
-                raise UserError(f"data file {str(path)!r}: column {column!r} lacks the field {part.name!r}")
+                if part.name in REQUIRED_FIELDS:
+                    raise UserError(f"data file {str(path)!r}: column {column!r} lacks the field {part.name!r}")
+                continue
+            if part.name == "ground_truth" or column == "extra_info":
+                continue  # verl passes any value on, and the reward adapter reads it as text
             _check_type(path, f"{column}.{part.name}", part.type, inner[part.name])
     elif pa.types.is_list(expected) and (pa.types.is_list(actual) or pa.types.is_large_list(actual)):
         _check_type(path, f"{column}[]", expected.value_type, actual.value_type)
@@ -183,19 +193,28 @@ def _to_record(row: Row) -> dict[str, Any]:
     }
 
 
-def _from_record(record: dict[str, Any]) -> Row:
-    extra = record["extra_info"]
+def _present(file: pq.ParquetFile) -> list[str]:
+    return [name for name in SCHEMA.names if name in file.schema_arrow.names]
+
+
+def _from_record(record: dict[str, Any], number: int) -> Row:
+    extra = record["extra_info"] or {}
+    index = extra.get("index")
     return Row(
         data_source=record["data_source"],
         prompt=tuple({"role": m["role"], "content": m["content"]} for m in record["prompt"]),
-        domain=record["ability"],
-        answer=record["reward_model"]["ground_truth"],
-        reward=extra["reward"],
-        id=extra["id"],
-        index=extra["index"],
-        split=extra["split"],
-        info=json.loads(extra["info"]),
+        domain=record.get("ability") or extra.get("domain") or "",
+        answer=str(record["reward_model"]["ground_truth"]),
+        reward=extra.get("reward") or "",
+        id=str(extra.get("id") or f"row {number}"),
+        index=number if index is None else int(index),
+        split=extra.get("split") or "",
+        info=_info(extra.get("info")),
     )
+
+
+def _info(info: Any) -> dict[str, Any]:
+    return dict(json.loads(info) if isinstance(info, str) and info else info or {})
 
 
 def _fault(record: dict[str, Any]) -> str:
@@ -207,15 +226,11 @@ def _fault(record: dict[str, Any]) -> str:
         return "column 'prompt': every message needs a role and a content"
     if record["prompt"][-1]["role"] != "user":
         return f"column 'prompt': the last message is from {record['prompt'][-1]['role']!r}, expected 'user'"
-    if not ((record["reward_model"] or {}).get("ground_truth") or "").strip():
-        return "column 'reward_model.ground_truth': empty, so no answer could ever be right"
-    for name in ("id", "reward", "domain", "split"):
-        if not extra.get(name):
-            return f"column 'extra_info.{name}': empty"
-    if extra.get("index") is None:
-        return "column 'extra_info.index': empty"
     try:
-        readable = isinstance(json.loads(extra["info"]), dict)
+        info = _info(extra.get("info"))
     except (TypeError, ValueError):
-        readable = False
-    return "" if readable else f"column 'extra_info.info': {str(extra['info'])[:40]!r} is not a JSON object"
+        return f"column 'extra_info.info': {str(extra['info'])[:40]!r} is not a JSON object"
+    truth = (record["reward_model"] or {}).get("ground_truth")
+    if truth is None or (not str(truth).strip() and not info):
+        return "column 'reward_model.ground_truth': empty, so no answer could ever be right"
+    return ""

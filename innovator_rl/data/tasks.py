@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from innovator_rl.data.problem import Problem
+from innovator_rl.data.small_tasks import SMALL_TASKS
 from innovator_rl.errors import UserError
 
 Generator = Callable[[random.Random, Mapping[str, Any]], Iterator[Problem]]
@@ -196,6 +197,7 @@ TASKS: dict[str, Generator] = {
     "unit-statement": unit_statement,
     "unit-sum": unit_sum,
     "unit-arithmetic": unit_arithmetic,
+    **SMALL_TASKS,
 }
 PARAMETERS = {
     "molecule-property": ("properties",),

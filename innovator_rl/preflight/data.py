@@ -6,7 +6,7 @@ from pathlib import Path
 
 from innovator_rl.packaged_files import roots
 from innovator_rl.preflight.context import PreflightContext
-from innovator_rl.preflight.datafiles import DataFile, read
+from innovator_rl.preflight.datafiles import DataFile, is_own, read
 from innovator_rl.preflight.diagnostic import Diagnostic
 
 COLUMNS = frozenset({"data_source", "prompt", "reward_model", "extra_info"})
@@ -38,7 +38,7 @@ def files(entries: Sequence[str], key: str) -> tuple[tuple[DataFile, ...], list[
 
 def is_path(entry: str) -> bool:
     """Whether an entry of `data.train` is a file path and not a dataset's name."""
-    return "/" in entry or Path(entry).suffix in (".parquet", ".json", ".jsonl", ".csv")
+    return "/" in entry or Path(entry).suffix == ".parquet" or is_own(entry)
 
 
 def _dataset_exists(name: str) -> bool:
@@ -76,7 +76,8 @@ def _presence(context: PreflightContext) -> Iterator[Diagnostic]:
             why=why,
             fix="list files or datasets, or set schedule.validate_every=0 schedule.validate_before=false",
         )
-    both = sorted({entry for entry in data.train if is_path(entry)} & set(data.validation))
+    # A file of one's own that is named twice is split by content, as the name of a dataset is.
+    both = sorted({entry for entry in data.train if is_path(entry) and not is_own(entry)} & set(data.validation))
     if both:
         yield Diagnostic(
             setting="data.validation", value=both[0], why="the same file is trained on", fix="validate on other rows"
@@ -87,6 +88,8 @@ def _file(context: PreflightContext, key: str, file: DataFile) -> Iterator[Diagn
     name = str(file.path)
     if file.problem:
         yield Diagnostic(setting=key, value=name, why=file.problem, fix="give a readable .parquet file")
+        return
+    if file.own:
         return
     if file.rows == 0:
         yield Diagnostic(setting=key, value=name, why="the file has no rows", fix="build it again")
@@ -138,7 +141,8 @@ def _amount(context: PreflightContext) -> Iterator[Diagnostic]:
 def _mixture(context: PreflightContext) -> Iterator[Diagnostic]:
     mixture = context.config.data.mixture
     sources = {source for file in context.train for source in file.sources}
-    if not mixture or not sources or len(context.train) < len(context.config.data.train):
+    unknown = len(context.train) < len(context.config.data.train) or any(file.own for file in context.train)
+    if not mixture or not sources or unknown:
         return
     for name in mixture:
         if name not in sources:

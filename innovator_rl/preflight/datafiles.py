@@ -1,16 +1,18 @@
 """Describe a data file for the checks: its columns, rows and data sources.
 
-Parquet metadata and a few columns are read, never the whole file; JSON lines, which verl also takes, are read up to a
-limit.
+Parquet metadata and a few columns are read, never the whole file. A file of one's own (JSON lines, JSON, CSV or TSV) is
+converted before training; here only its existence is checked, because the conversion names a wrong row by file and
+line, and its result is checked like any other file.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROWS_LOOKED_AT = 200_000
 PROMPTS_LOOKED_AT = 2_000
+OWN = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+PACKED = (".gz", ".xz", ".bz2", ".zst")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class DataFile:
 
     path: Path
     problem: str = ""
+    own: bool = False  # converted before training
     rows: int = 0
     columns: frozenset[str] = frozenset()
     wrong: tuple[str, ...] = ()  # columns that are there but not as a row needs them
@@ -36,15 +39,26 @@ def read(path: Path) -> DataFile:
         return DataFile(path, problem="no such file")
     if path.is_dir():
         return DataFile(path, problem="a folder, not a file")
-    if path.suffix not in (".parquet", ".json", ".jsonl"):
+    if is_own(path.name):
+        return DataFile(path, own=True)
+    if path.suffix != ".parquet":
         return DataFile(
-            path, problem=f"{path.suffix or 'no suffix'} is an unknown format: expected .parquet, .jsonl or .json"
+            path,
+            problem=f"{path.suffix or 'no suffix'} is an unknown format: expected .parquet, .jsonl, .json, .csv or .tsv",
         )
     try:
-        return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
+        return _parquet(path)
     except Exception as error:  # pyarrow and json raise many kinds; each means the file cannot be read
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         return DataFile(path, problem=f"cannot be read: {reason}")
+
+
+def is_own(name: str) -> bool:
+    """Return whether a file name is that of rows with questions and answers, plain or compressed."""
+    plain = name.lower()
+    for packed in PACKED:
+        plain = plain.removesuffix(packed)
+    return plain.endswith(OWN)
 
 
 def _parquet(path: Path) -> DataFile:
@@ -65,15 +79,6 @@ def _parquet(path: Path) -> DataFile:
             if seen >= ROWS_LOOKED_AT:
                 break
     return _describe(path, rows, frozenset(schema.names), batches)
-
-
-def _json_lines(path: Path) -> DataFile:
-    with path.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines if line.strip()]
-    if rows and not all(isinstance(row, dict) for row in rows):
-        return DataFile(path, problem="cannot be read: every line must be an object")
-    columns = frozenset(rows[0]) if rows else frozenset()
-    return _describe(path, len(rows), columns, rows[:ROWS_LOOKED_AT])
 
 
 def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[str, Any]]) -> DataFile:

@@ -111,7 +111,7 @@ def _routes(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]
     files = [*context.train, *context.validation]
     sources = {source for file in files for source in file.sources}
     complete = len(files) >= len(context.config.data.train) + len(context.config.data.validation) and not any(
-        file.problem for file in files
+        file.problem or file.own for file in files
     )
     for source, name in context.config.reward.routes.items():
         key = f"reward.routes.{source}"

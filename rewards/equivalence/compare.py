@@ -13,13 +13,15 @@ import re
 from functools import partial
 
 from rewards.equivalence import text_answers
+from rewards.equivalence.chemistry import same_chemistry
 from rewards.equivalence.constants import is_constant, same_constant
 from rewards.equivalence.containers import MAX_ITEMS, Items, brackets_match, is_uncertain, items
 from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import Budget, symbols
 from rewards.equivalence.intervals import has_relation, region, same_region, signed
 from rewards.equivalence.latex_parser import Node
-from rewards.equivalence.normalize import encloses, split_top, stripped, tidy
+from rewards.equivalence.normalize import encloses, parted, split_top, stripped
+from rewards.equivalence.numbers import based, exact_decimals, spelled_number
 from rewards.equivalence.numeric_equivalence import (
     Comparison,
     EquivalenceConfig,
@@ -29,6 +31,7 @@ from rewards.equivalence.numeric_equivalence import (
     same_trees,
 )
 from rewards.equivalence.quantities import quantity, same_quantity
+from rewards.equivalence.remarks import compatible
 from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_DEPTH, MAX_ANSWER_CHARS = 4, 8_000
@@ -38,7 +41,7 @@ _DECLARED = re.compile(
     r"\b([a-z])\b[\s}$]*(?:\\text\s*\{)?\s*(?:is|are)\s+(?:any\s+|an?\s+|arbitrary\s+)*integers?"
 )
 _BLANK = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # a blank between digits is one between two numbers
-_COMMA, _POINT = re.compile(r"-?\d+,\d+"), re.compile(r"-?\d+\.\d+")
+_COMMA, _POINT = re.compile(r"-?(?:\d+,(?!\d{3}$)|0,)\d+"), re.compile(r"-?\d+\.\d+")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
 _ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])")
 _NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
@@ -62,7 +65,11 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
         name for text in (gold, predicted) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
     )
     try:
-        return _AnswerComparison(comparison, declared).is_equivalent(tidy(gold), tidy(predicted))
+        (first, remark), (second, other_remark) = parted(gold), parted(predicted)
+        periodic = not comparison.config.measured
+        first, second = exact_decimals(first, periodic), exact_decimals(second, periodic)
+        compared = _AnswerComparison(comparison, declared)
+        return compared.is_equivalent(first, second) and compatible(remark, other_remark, compared.is_equivalent)
     except (UnreadableFormula, RecursionError, ArithmeticError, TypeError, ValueError):
         return False
 
@@ -97,6 +104,9 @@ class _AnswerComparison:
         names = text_answers.canonical(gold), text_answers.canonical(predicted)
         if names[0] and names[0] == names[1]:
             return True
+        chemical = same_chemistry(gold, predicted)
+        if chemical is not None:
+            return chemical
         worded = text_answers.is_words(gold), text_answers.is_words(predicted)
         if all(worded):
             return text_answers.same_words(gold, predicted) or (
@@ -104,12 +114,17 @@ class _AnswerComparison:
             )
         # Regions come before lists, since `(0, 1)` next to `0 < x < 1` is an interval, and before equations, since the sides
         # of an inequality are no equal members.
+        bases = based(gold), based(predicted)
+        if bases[0] or bases[1]:
+            return bases[0] == bases[1]
         areas = self.regions(gold, predicted)
         if areas is not None:
             return areas
         if any(worded):
             return self.worded(gold, predicted) if not has_relation(gold + predicted) else False
         if _decimal_comma(gold, predicted):
+            return True
+        if _as_many_matrices(gold, predicted) and self.same_matrices(gold, predicted):
             return True
         parts = self.structures(*_without_label(gold, predicted))
         if parts is not None:
@@ -122,14 +137,22 @@ class _AnswerComparison:
             return same_equations(*sides, partial(self.is_equivalent, in_list=False), in_list, self.comparison)
         return self.values(gold, predicted)
 
+    def same_matrices(self, gold: str, predicted: str) -> bool:
+        """Return whether two formulas with matrices agree, as scaled, added or multiplied out."""
+        try:
+            return same_formula(gold, predicted, self.comparison)
+        except UnreadableFormula:
+            return False
+
     def worded(self, gold: str, predicted: str) -> bool:
         r"""Compare words with no words.
 
         Only labels such as `R = 1 \text{...}` remain, which tidying has taken off.
         """
         word, other = (gold, predicted) if text_answers.is_words(gold) else (predicted, gold)
-        if digit := text_answers.NUMBER_WORDS.get(text_answers.unwrapped(word).strip(" .").casefold()):
-            return self.values(digit, other)
+        number = spelled_number(text_answers.unwrapped(word).strip(" ."))
+        if number is not None:
+            return self.values(str(number), other)
         if split_top(other, "=")[1:]:
             return False
         return _is_short(word, other) and self.values(gold, predicted)
@@ -287,6 +310,11 @@ class _AnswerComparison:
                 return False
             left.remove(hit)
         return True
+
+
+def _as_many_matrices(gold: str, predicted: str) -> bool:
+    """Return whether both sides hold as many matrices and inverses, so that none is left to be worked out."""
+    return all(gold.count(mark) == predicted.count(mark) for mark in ("\\begin{", "}^{-1}")) and "\\begin{" in gold
 
 
 def _without_label(gold: str, predicted: str) -> tuple[str, str]:

@@ -45,7 +45,7 @@ class Items:
 def items(text: str) -> Items:
     """Return the parts of an answer; one part where it has none."""
     text = _plain_brackets(text)
-    matrix = _matrix(text)
+    matrix = _matrix(text) or _listed_rows(text)
     if matrix is not None:
         return matrix
     if encloses(text):
@@ -101,6 +101,23 @@ def _matrix(text: str) -> Items | None:
     if match.group(1) == "vmatrix":
         return Items("vmatrix", parts, len(rows))
     return Items("()", parts) if len(rows) == 1 or len(rows[0]) == 1 else Items("matrix", parts, len(rows))
+
+
+def _listed_rows(text: str) -> Items | None:
+    """Read a matrix in brackets, `[1, 2; 3, 4]` or `[[1, 2], [3, 4]]`."""
+    if not (encloses(text) and text[0] == "["):
+        return None
+    inner = text[1:-1].strip()
+    rows = split_top(inner, ";")
+    if len(rows) == 1:
+        rows = split_top(inner, ",", thousands=False)
+        if not all(encloses(row) and row[0] == "[" for row in rows):
+            return None
+        rows = [row[1:-1] for row in rows]
+    entries = [split_top(row, ",", thousands=False) for row in rows]
+    if len(rows) < 2 or len({len(row) for row in entries}) != 1 or len(entries[0]) < 2 or len(entries) > MAX_ITEMS:
+        return None
+    return Items("matrix", tuple(entry for row in entries for entry in row), len(rows))
 
 
 def _signs(parts: list[str]) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import mpmath
 
-from rewards.equivalence.evaluation import evaluate, symbols
+from rewards.equivalence.evaluation import symbols
 from rewards.equivalence.latex_parser import Node
+from rewards.equivalence.normalize import encloses, split_top
 from rewards.equivalence.numeric_equivalence import (
     Comparison,
     points,
@@ -16,15 +17,22 @@ from rewards.equivalence.numeric_equivalence import (
     reconcile,
     rename,
     same_trees,
-    values_at,
 )
 from rewards.equivalence.quantities import quantity
+from rewards.equivalence.solutions import same_solutions
 from rewards.equivalence.tokens import UnreadableFormula
 
 EXACT = mpmath.mpf(10) ** -20
 _ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
 _APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
 _WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
+_NAME = re.compile(r"([A-Za-z*+]+)(?:_([^#^]*))?(?:\^\((\w+)\))?(?:#(.*))?$")
+_EVENT = re.compile(
+    r"(?:\\[A-Za-z]+|[A-Za-z]+)(?:_\{?\w+\}?)?\s*[(\[].*(?:[<>=≤≥|,]|\\(?:to|rightarrow|mid|cap|cup|leq?|geq?|in)(?![a-z])).*[)\]]"
+)
+_ENCLOSED = re.compile(
+    r"\\langle(?![a-z])(?:(?!\\[lr]angle).)*\\rangle|[A-Za-z]?\s*\\(?:angle|triangle|overline|widehat)(?![a-z])[^=]*"
+)
 _TERM = re.compile(r"([-+]?)\s{0,9}(?<![\d.])(\d{1,30}(?:\.\d{0,30})?)\s{0,9}([A-Za-z\\][^\d+-]{0,40})")
 Equal = Callable[[str, str], bool]
 
@@ -57,7 +65,10 @@ def is_label(side: str) -> bool:
 
     A name is a symbol, words, a length `|AB|`, a ratio or product of symbols; no sum and no number.
     """
-    if name_of(side) or _WORDY.fullmatch(side.strip()):
+    plain = side.strip()
+    if name_of(side) or _WORDY.fullmatch(plain) or _ENCLOSED.fullmatch(plain):
+        return True
+    if (_EVENT.fullmatch(plain) and encloses(plain[re.search(r"[(\[]", plain).start() :])) or _is_commutator(plain):
         return True
     try:
         return _names_only(readings(side)[0][0])
@@ -65,7 +76,13 @@ def is_label(side: str) -> bool:
         return False
 
 
+def _is_commutator(side: str) -> bool:
+    return side[:1] in "[{" and encloses(side) and len(split_top(side[1:-1], ",")) == 2
+
+
 def _names_only(tree: Node) -> bool:
+    if tree.kind == "pow" and tree.parts[0].kind == "abs":
+        return _names_only(tree.parts[0])
     if tree.kind in ("symbol", "apply", "infinity"):
         return True
     return tree.kind in ("mul", "div", "abs") and all(map(_names_only, tree.parts))
@@ -94,11 +111,13 @@ def same_equations(gold: list[str], predicted: list[str], equal: Equal, in_list:
     if names[0] and names[1]:
         if _contradict(gold[1:], predicted[1:], equal):
             return False
-        if alike(names[0], names[1], in_list):
+        if alike(names[0], names[1], in_list) and _same_arguments(gold, predicted, in_list):
             return _same_named(gold, predicted, equal, comparison)
         if quantity(gold[-1]) is not None and quantity(predicted[-1]) is not None:
             return False
     elif is_label(gold[0]) and is_label(predicted[0]) and equal(gold[0], predicted[0]):
+        if quantity(gold[-1]) is None:
+            return _same_members(gold[1:], predicted[1:], equal)
         return _chain_holds(gold[1:], predicted[-1], equal) and _chain_holds(predicted[1:], gold[-1], equal)
     return _same_relation(gold, predicted, comparison)
 
@@ -135,16 +154,46 @@ def _contradict(gold: list[str], predicted: list[str], equal: Equal) -> bool:
 def alike(first: str, second: str, in_list: bool) -> bool:
     """Return whether two names may mean the same quantity.
 
-    The letter is the same, and an index is the writer's choice (`W`, `W_{max}`) unless both have short ones (`x_1`,
-    `x_2`). In a list they tell the members apart.
+    The letter, the derivative and every index are the same; an index that only one side writes is the writer's choice
+    (`W`, `W_{max}`), and so is its abbreviation (`T_f`, `T_{final}`). In a list they tell the members apart.
     """
     names = _plain(first), _plain(second)
     if names[0] == names[1]:
         return True
-    pieces = [re.match(r"([A-Za-z]+)(?:[_#](.*))?$", name) for name in names]
-    if in_list or not (pieces[0] and pieces[1]) or pieces[0].group(1) != pieces[1].group(1):
+    pieces = [_NAME.match(name) for name in names]
+    if in_list or not (pieces[0] and pieces[1]):
         return False
-    return any(piece.group(2) is None or len(piece.group(2)) > 2 for piece in pieces if piece)
+    (letter, index, order, marks), (other, other_index, other_order, other_marks) = (
+        [part or "" for part in piece.groups()] for piece in pieces if piece
+    )
+    if letter != other or not _same_marks(marks, other_marks) or (order and other_order and order != other_order):
+        return False
+    if not index or not other_index:
+        return True
+    short, long = sorted((index.casefold(), other_index.casefold()), key=len)
+    return short == long or (short.isalpha() and long.isalpha() and long.startswith(short))
+
+
+def _same_marks(first: str, second: str) -> bool:
+    """Return whether two derivatives are of one order, in the same variables where both name them."""
+    if "?" in first + second:
+        return first.count("?") + len(re.findall(r"\w+", first)) == second.count("?") + len(re.findall(r"\w+", second))
+    return first == second
+
+
+def _same_arguments(gold: list[str], predicted: list[str], in_list: bool) -> bool:
+    """Return whether `P(A)` and `P(B)` name one thing: the arguments are the same, or are variables of both formulas."""
+    said = arguments_of(gold[0]), arguments_of(predicted[0])
+    if not said[0] or not said[1] or [_plain(one) for one in said[0]] == [_plain(one) for one in said[1]]:
+        return True
+    if in_list or len(said[0]) != len(said[1]):
+        return False
+    try:
+        used = [set().union(*(symbols(readings(side)[0][0]) for side in chain[1:])) for chain in (gold, predicted)]
+        names = [{name_of(one) or one for one in side} for side in said]
+    except UnreadableFormula:
+        return False
+    return names[0] <= used[0] and names[1] <= used[1]
 
 
 def _plain(name: str) -> str:
@@ -160,6 +209,13 @@ def _chain_holds(members: list[str], value: str, equal: Equal) -> bool:
     comparable = [part for part in members if (quantity(part) is not None) == numeric] or members[-1:]
     comparable = comparable if numeric else comparable[-1:]
     return all(equal(value, part) for part in comparable)
+
+
+def _same_members(gold: list[str], predicted: list[str], equal: Equal) -> bool:
+    """Return whether two chains behind one expression state the same equalities, member by member."""
+    return all(any(equal(a, b) for b in predicted) for a in gold) and all(
+        any(equal(a, b) for a in gold) for b in predicted
+    )
 
 
 def _same_named(gold: list[str], predicted: list[str], equal: Equal, comparison: Comparison) -> bool:
@@ -195,52 +251,9 @@ def _same_relation(gold: list[str], predicted: list[str], comparison: Comparison
         limit = mpmath.mpf("1e-8") if comparison.budget.approximate else EXACT
         if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
             return True
-        if _same_roots(first, second, comparison):
+        if same_solutions(first, second, comparison):
             return True
     return False
-
-
-def _same_roots(first: Node, second: Node, comparison: Comparison) -> bool:
-    """Solve each equation at random values, and check that the other holds there."""
-    names = sorted(symbols(first))
-    solved = 0
-    for unknown in names:
-        for trial in range(2):
-            values = values_at(set(names), trial, comparison.config)
-            roots = [_root_of(tree, unknown, values, comparison) for tree in (first, second)]
-            if roots[0] is None or roots[1] is None:
-                break
-            for tree, root in ((second, roots[0]), (first, roots[1])):
-                if abs(_residual(tree, {**values, unknown: root}, comparison)) > mpmath.mpf(10) ** -15:
-                    return False
-            solved += 1
-        if solved >= 3:
-            return True
-    return solved >= 2
-
-
-def _root_of(tree: Node, unknown: str, values: dict[str, mpmath.mpf], comparison: Comparison) -> mpmath.mpf | None:
-    """Return a positive root by the secant method; None after thirty steps."""
-    with mpmath.workdps(30):
-        before, now = values[unknown], values[unknown] * mpmath.mpf("1.1")
-        try:
-            f_before = _residual(tree, {**values, unknown: before}, comparison)
-            for _ in range(30):
-                f_now = _residual(tree, {**values, unknown: now}, comparison)
-                if abs(f_now) < mpmath.mpf(10) ** -22:
-                    return now if mpmath.im(now) == 0 and mpmath.re(now) > 0 else None
-                if f_now == f_before:
-                    return None
-                before, now, f_before = now, now - f_now * (now - before) / (f_now - f_before), f_now
-                if abs(now) > 10**6:
-                    return None
-        except UnreadableFormula:
-            return None
-    return None
-
-
-def _residual(tree: Node, values: dict[str, mpmath.mpf], comparison: Comparison) -> mpmath.mpf:
-    return evaluate(tree, values, comparison.budget)
 
 
 def _solves(equation: list[str], value: str, comparison: Comparison) -> bool:

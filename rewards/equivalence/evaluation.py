@@ -262,6 +262,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "neg": lambda a: -a,
     "add": lambda a, b: a + b,
     "mul": lambda a, b: a * b,
+    "dot": lambda a, b: a * b,
     "div": lambda a, b: a / b,
     "root": _root,
     "degree": lambda a: a * mpmath.pi / 180,

@@ -41,6 +41,10 @@ class FormulaReader(Reader):
             return self.bounded(name)
         if name in notation.ACCENTS:
             return self.accented(name)
+        if name in ("ket", "bra"):
+            return self.node("symbol", text=f"{name} {self.raw()}")
+        if name == "begin":
+            return self.matrix()
         if name in ("binom", "dbinom", "tbinom"):
             return self.node("binomial", self.script(), self.script())
         if name == "partial" and self.peek() == "_":
@@ -65,6 +69,32 @@ class FormulaReader(Reader):
             self.at = start
             return self.atom()
         return self.symbol(word)
+
+    def matrix(self) -> Node:
+        """Read the rows of a matrix up to its end."""
+        kind = self.raw()
+        if kind.removeprefix("small").lstrip("pbB") not in ("matrix", "array"):
+            return self.no("\\begin{" + kind + "}")
+        if kind == "array" and self.peek() == "{":
+            self.at = self.closing("}") + 1
+        depth, entries, rows = 0, [list[str]()], [0]
+        while (token := self.take()) != "\\end" or depth:
+            depth += (token in ("{", "(", "\\begin")) - (token in ("}", ")", "\\end"))
+            if depth == 0 and token in ("&", "\\\\"):
+                entries.append([])
+                rows[-1] += 1
+                rows += [0] if token == "\\\\" else []
+            else:
+                entries[-1].append(token)
+        self.raw()
+        if not entries[-1] and rows[-1] == 0 and len(rows) > 1:
+            rows.pop()  # a line break behind the last row
+        else:
+            rows[-1] += 1
+        parts = [self.inside(entry).whole() for entry in entries[: sum(rows)]]
+        if len(set(rows)) != 1:
+            raise UnreadableFormula("rows of unequal length")
+        return self.node("matrix", *parts, text=f"{len(rows)}x{rows[0]}")
 
     def fraction(self) -> Node:
         """Read a fraction, a derivative in Leibniz's notation included."""

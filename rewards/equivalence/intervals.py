@@ -26,6 +26,7 @@ _BUILDER = re.compile(r"\\?\{\s*([A-Za-z])\s*(?:∈\s*\\?[A-Za-z{}\s]*?)?(?:\\mi
 _REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?|\\R(?![A-Za-z])|ℝ")
 _OR = re.compile(r"\s*(?:\\text\s*\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|\\vee(?![a-z])|∪)\s*")
 _LINEAR = re.compile(r"(-?)\s*(\d*)\s*\*?\s*(\\?[A-Za-z]+(?:_\{?\w+\}?)?)")
+_SIGN = re.compile(r"[<>≤≥≠∈]")
 _FLIP = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 
 
@@ -58,7 +59,19 @@ def signed(text: str) -> str:
 
 def has_relation(text: str) -> bool:
     """Return whether an inequality or membership sign occurs."""
-    return bool(re.search(r"[<>≤≥≠∈]", signed(text)))
+    text = signed(text)
+    return any(sign in text for sign in "<>≤≥≠∈") and bool(_SIGN.search(text if encloses(text) else _outside(text)))
+
+
+def _outside(text: str) -> str:
+    """Return a text without what stands in parentheses, as the `x > 1` of `P(x > 1)` does."""
+    kept, depth = [], 0
+    for char in text:
+        depth += char == "("
+        if depth <= 0:
+            kept.append(char)
+        depth -= char == ")" and depth > 0
+    return "".join(kept)
 
 
 def region(text: str, interval: bool = False) -> Region | None:

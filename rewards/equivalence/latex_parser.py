@@ -114,7 +114,9 @@ class Reader:
         """Read factors, joined by signs or by nothing."""
         total = self.power()
         while token := self.peek():
-            if token in ("*", "\\cdot", "\\times", "\\wedge"):
+            if token in ("*", "\\cdot", "\\times", "\\wedge", "\\otimes"):
+                if argument:
+                    break  # a written product sign ends the argument: a sine of x times y is no sine of xy
                 self.take()
                 negative = self.take() if self.peek() in ("-", "+") else ""
                 factor = self.power()
@@ -122,7 +124,9 @@ class Reader:
                 crossed = token in ("\\times", "\\wedge") and (
                     (is_vector(total) and is_vector(factor)) or is_nabla(total)
                 )
-                total = self.node("cross" if crossed else "mul", total, factor)
+                dotted = token == "\\cdot" and is_unit_vector(total) and is_unit_vector(factor)
+                kind = "cross" if crossed else "dot" if dotted else "tensor" if token == "\\otimes" else "mul"
+                total = self.node(kind, total, factor)
             elif token == "/":
                 self.take()
                 negative = self.take() if self.peek() == "-" else ""
@@ -186,6 +190,8 @@ class Reader:
                 return self.node("degree", base)
             if mark in ("\\prime", "'"):
                 return self.primed(base, 1)
+            if mark == "\\dagger" and base.kind != "symbol":
+                return self.node("dagger", base)
             return self.node("symbol", text=base.text + mark) if base.kind == "symbol" else self.no(mark)
         if self.peek() == "{" and all(t in ("\\prime", "'") for t in self.tokens[self.at + 1 : self.closing("}")]):
             count = self.closing("}") - self.at - 1
@@ -403,6 +409,11 @@ def is_nabla(tree: Node) -> bool:
 
 def _undressed(name: str) -> str:
     return name.removeprefix("vec ").lstrip("\\")
+
+
+def is_unit_vector(tree: Node) -> bool:
+    """Return whether a tree is a letter with a hat, whose scalar product commutes."""
+    return tree.kind == "symbol" and tree.text.startswith("hat ")
 
 
 def is_vector(tree: Node) -> bool:

@@ -7,7 +7,10 @@ answer. Every such difference that is removed here needs no case in the comparis
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from rewards.equivalence.plain_text import plain_chinese, plain_text
+from rewards.equivalence.remarks import split_remark
 from rewards.equivalence.tokens import spelled_out
 
 # A response that passed through a JSON or Python string unescaped has lost "\t" of \text to a tab, "\f" of \frac to a
@@ -21,7 +24,7 @@ _BROKEN = (
     (re.compile(r"(?<![A-Za-z\\])ext(?=\s*\{)"), r"\\text"),
     (
         re.compile(
-            r"\\\\(?=(?:[dt]?frac|pi|sqrt|left|right|[bB]igg?[lrm]?|text|theta|alpha|le|ge|in|infty|cup)(?![A-Za-z]))"
+            r"(?<!\\)\\\\(?=(?:[dt]?frac|pi|sqrt|left|right|[bB]igg?[lrm]?|text|theta|alpha|le|ge|in|infty|cup)(?![A-Za-z]))"
         ),
         r"\\",
     ),
@@ -30,8 +33,8 @@ _BROKEN = (
 _RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim|coloneqq|triangleq|propto)(?![A-Za-z])|≈|≃|≡|≅|:=|==")
 # What may stand before an answer without being a part of it: `is about 5`, `x = ` with the x cut off, `\therefore 5`.
 _FILLER = re.compile(
-    r"^(?:(?:(?:is|are|equals?|equal to|approximately|about|roughly|around|thus|so|therefore|hence|only|it is|"
-    r"the answer is)(?![A-Za-z])|\\(?:text|mathrm)\s*\{\s*(?:only|approximately|about|is|are|so|the answer is)\s*\}|"
+    r"^(?:(?:(?:is|are|equals?|equal to|approximately|exactly|about|roughly|around|thus|so|therefore|hence|only|it is|"
+    r"the answer is)(?=[\s:,\\]|$)|\\(?:text|mathrm)\s*\{\s*(?:only|exactly|approximately|about|is|are|so|the answer is)\s*\}|"
     r"=(?!=)|~|:|\\therefore|\\implies|\\Rightarrow|\\left\.|&)\s*)+",
     re.IGNORECASE,
 )
@@ -43,38 +46,6 @@ _ALIGNED = re.compile(
 )
 _SIZING = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![A-Za-z])\s*\.?(?![\d])"
-)
-# Remarks behind an answer: conditions, explanations, precision (`where n is an integer`, `to 3 significant figures`).
-# They would make words or several parts of a formula. Each pattern is tried once and never empties the text.
-_CLAUSE_WORDS = (
-    r"(?:with|where|for(?!\s+(?:all|any|each|every|some))|at|as|so|when|if|which|is|are|in\s+which|such\s+that|because|since|provided|assuming|i\.e\.|"
-    r"that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|from|after|per\s+(?:person|day)|of\s+the)"
-)
-_CLAUSE = (
-    re.compile(
-        r"(?:[,;.]|\\q?quad)\s*(?:\\q?quad\s*|~|\\[,;: ]\s*)*\\text\s*\{\s*(?!,?\s*(?:and|or)\b)"
-        r"[^{}]*[a-z]{2,}\s+[^{}]*[a-z]{2,}[^{}]*\}.*$",
-        re.DOTALL,
-    ),
-    re.compile(
-        rf"[,.;:]?\s*(?:\\q?quad\s*|\\[,;:! ]\s*)*\\(?:text|mbox|mathrm|textrm)\s*\{{\s*[(,]?\s*{_CLAUSE_WORDS}\b.*$",
-        re.DOTALL,
-    ),
-    re.compile(
-        r"[,.;]?\s+\(?(?:where|such\s+that|in\s+which|provided|assuming|because|since|"
-        r"with\s+\$?\\?[A-Za-z]\b)\s.*$",
-        re.DOTALL,
-    ),
-    re.compile(
-        r"[,.;]?\s+(?:\\text\s*\{\s*)?for\s+(?:all|any|some|every|each)\b.*?(?=(?:,\s*)?(?:\\text\s*\{[\s,]*)?(?<![a-z])and\b|$)",
-        re.DOTALL,
-    ),
-    re.compile(
-        r"\s*\(\s*(?:\\text\s*\{)?\s*(?:i\.e\.|or\s+|approximately|approx\.?|about|=|\\approx|≈|where|for|in|since|to)\b[^()]*\}?\)\s*$"
-    ),
-    re.compile(
-        r"\s*,?\s*\\?\(?\s*[a-z]\s*\\in\s*(?:\\mathbb\s*\{?\s*[ZNQRC]\s*\}?|[ZNQRC])(?:_\{?[^{}]*\}?|\^\+)?\s*\)?\s*$"
-    ),
 )
 # 30 degrees 15' is a sum of two units without a plus sign, so it is written as one number of degrees.
 _ARC_MINUTES = re.compile(
@@ -89,6 +60,11 @@ _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
 _CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
+_BAR = re.compile(r"\\(?:vert|mid|lvert|rvert)(?![A-Za-z])")
+_STATE = r"((?:[^|<>{}\\]|\\(?!rangle|langle)[A-Za-z]+|\\[,;:! ]|\{[^{}|]*\}){1,60}?)"
+_KET = re.compile(rf"\|\s*{_STATE}\s*\\rangle(?![a-z])")
+_ASCII_KET = re.compile(r"\|([A-Za-z0-9+-]{1,8})>(?!=)")
+_BRA = re.compile(rf"(?:\\langle(?![a-z])|<)\s*{_STATE}\s*(?:\||(?=\\ket))")
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -99,10 +75,12 @@ def mended(text: str) -> str:
     return text
 
 
-def tidy(text: str) -> str:
-    """Return the answer itself, in TeX with ASCII signs."""
+@lru_cache(maxsize=2048)
+def parted(text: str) -> tuple[str, str]:
+    """Return the answer itself, in TeX with ASCII signs, and the remark behind it."""
     # Order matters: escapes come first, since every later pattern looks for commands; remarks come after sizing, so that
-    # their brackets are plain; the filler comes last, since removing a remark may leave one.
+    # their brackets are plain; the filler comes last, since splitting off a remark may leave one.
+    text = plain_chinese(plain_text(text))
     text = re.sub(r"[ \t$]{2,}", " ", unboxed(unmarked(mended(text.strip()))))
     text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
     text = _siunitx(text)
@@ -113,10 +91,13 @@ def tidy(text: str) -> str:
     text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
     text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
     text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
-    for pattern in _CLAUSE if "\\begin{cases}" not in text else ():
-        shorter = pattern.sub("", text)
-        text = shorter if shorter.strip(" ,.;:") else text
-    return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip()
+    text, remark = split_remark(_kets(text))
+    return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip(), remark
+
+
+def tidy(text: str) -> str:
+    """Return the answer itself, in TeX with ASCII signs, without the remark behind it."""
+    return parted(text)[0]
 
 
 def bare_of_parentheses(text: str) -> str:
@@ -146,6 +127,16 @@ def unmarked(text: str) -> str:
                 text = inner.strip()
                 break
     return text[:-1].strip() if text.endswith(".") and not text.endswith("..") else text
+
+
+def _kets(text: str) -> str:
+    r"""Write Dirac's brackets as `\bra{a}` and `\ket{b}`, so that no bar or comma of theirs splits a text."""
+    if "rangle" not in text and "langle" not in text and ">" not in text:
+        return text
+    if "\\rangle" in text or "\\langle" in text:
+        text = _BAR.sub("|", text)
+    text = _ASCII_KET.sub(r"\\ket{\1}", _KET.sub(r"\\ket{\1}", text))
+    return _BRA.sub(r"\\bra{\1}", text)
 
 
 def _siunitx(text: str) -> str:

@@ -53,7 +53,19 @@ UNICODE_SIGNS = {
     **{"∙": r"\cdot ", "•": r"\cdot ", "π": r"\pi ", "∞": r"\infty ", "≈": "=", "′": "'", "’": "'", "÷": "/"},
     **{"∣": "|", "∫": r"\int ", "∑": r"\sum ", "∏": r"\prod ", "°": r"^{\circ}", "⟨": r"\langle ", "⟩": r"\rangle "},
     **{"½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}"},
-    **{"±": r"\pm ", "∓": r"\mp ", "…": r"\dots ", "⁄": "/", "″": "''", "∶": ":", "︰": ":", "：": ":"},
+    **{
+        "±": r"\pm ",
+        "∓": r"\mp ",
+        "…": r"\dots ",
+        "↑": r"\uparrow ",
+        "↓": r"\downarrow ",
+        "†": r"\dagger ",
+        "⁄": "/",
+        "″": "''",
+        "∶": ":",
+        "︰": ":",
+        "：": ":",
+    },
 }
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni")
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢⱼₖₘₚₑ", "0123456789+-nijkmpe")
@@ -132,9 +144,9 @@ ALIASES = {
     **{"\\rbrack": "]", "\\divided": "/", "\\div": "/", ":": "/", "\\colon": "/", "\\lparen": "(", "\\rparen": ")"},
     **{"\\over": "/", "\\textcirc": "\\circ", "\\textdegree": "\\circ", "\\cdotp": "\\cdot"},
 }
-BREAKS = set(listed("cdot times pm mp rangle rfloor rceil to rightarrow in le ge leq geq cup cap neq ne")) | set(
-    listed("circ infty choose")
-)
+BREAKS = set(
+    listed("end cdot times otimes oplus pm mp rangle rfloor rceil to rightarrow in le ge leq geq cup cap neq ne")
+) | set(listed("circ infty choose"))
 """Commands that are no factor of a product."""
 
 SPELLED = sorted([name for name in [*FUNCTIONS, *GREEK, "pi", "infty", "int", "sum"] if len(name) > 1], key=len)[::-1]

@@ -22,7 +22,8 @@ import mpmath
 from rewards.equivalence.evaluation import Budget, digits_for, evaluate, fraction_of, has_decimals, sample, symbols
 from rewards.equivalence.formulas import read
 from rewards.equivalence.latex_parser import TIGHT, Node
-from rewards.equivalence.notation import LETTERED, OPAQUE
+from rewards.equivalence.notation import LETTERED, OPAQUE, VARIANTS
+from rewards.equivalence.operators import has_matrix, operators_of, same_operators
 from rewards.equivalence.quantities import RELATIVE, figures
 from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
@@ -66,6 +67,7 @@ def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
     """
     applied: set[str] = set()
     bare: set[str] = set()
+    indexed: set[str] = set()
     for text in texts:
         tokens = tokens_of(text)
         for index, token in enumerate(tokens):
@@ -74,11 +76,24 @@ def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
                 after = index + 1
                 while after < len(tokens) and tokens[after] in ("'", "\\prime"):
                     after += 1
+                if name in OPAQUE and tokens[after : after + 1] == ["_"]:
+                    script, after = _script(tokens, after + 1)
+                    if tokens[after : after + 1] == ["("]:
+                        indexed.add(f"{VARIANTS.get(name, name)}_{script}")
+                    continue
                 opened = (
                     after < len(tokens) and tokens[after] == "(" and tokens[index - 1 : index] not in (["_"], ["{"])
                 )
                 (applied if opened else bare).add(name)
-    return frozenset((applied & OPAQUE) - bare), bool(applied & set(LETTERED))
+    return frozenset((applied & OPAQUE) - bare) | frozenset(indexed), bool(applied & set(LETTERED))
+
+
+def _script(tokens: list[str], start: int) -> tuple[str, int]:
+    """Return the text of a subscript, and the place behind it."""
+    if tokens[start : start + 1] != ["{"]:
+        return "".join(tokens[start : start + 1]).lstrip("\\"), start + 1
+    end = tokens.index("}", start) if "}" in tokens[start:] else len(tokens)
+    return "".join(token.lstrip("\\") for token in tokens[start + 1 : end] if token != ","), end + 1
 
 
 def readings(*texts: str) -> list[tuple[Node, ...]]:
@@ -123,9 +138,24 @@ def same_formula(gold: str, predicted: str, comparison: Comparison) -> bool:
 def same_trees(first: Node, second: Node, comparison: Comparison) -> bool:
     """Return whether two trees have the same values."""
     first, second = reconcile(first, second)
-    if first == second:
+    if first == second and not operators_of(first):
         points(first, second, comparison)  # 0/0 equals nothing, not even itself
         return True
+    operators = operators_of(first, second)
+    if operators or has_matrix(first) or has_matrix(second):
+        names = (symbols(first) | symbols(second)) - operators
+        return all(
+            same_operators(
+                first,
+                second,
+                operators,
+                values_at(names, trial, comparison.config),
+                comparison.budget,
+                trial,
+                max(tolerance(first, second, comparison), mpmath.mpf(10) ** -20),
+            )
+            for trial in range(2)
+        )
     with contextlib.suppress(UnreadableFormula):
         if _agree(points(first, second, comparison), tolerance(first, second, comparison)):
             return True

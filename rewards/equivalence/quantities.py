@@ -16,7 +16,8 @@ import mpmath
 
 from rewards.equivalence.evaluation import DIGITS, Budget, evaluate, symbols
 from rewards.equivalence.formulas import read
-from rewards.equivalence.notation import FUNCTIONS, GREEK
+from rewards.equivalence.notation import FUNCTIONS, GREEK, listed
+from rewards.equivalence.numbers import scale_word
 from rewards.equivalence.tokens import UnreadableFormula, spelled_out
 from rewards.equivalence.units import ONE, Unit, parse_unit
 
@@ -46,6 +47,16 @@ _LABEL = re.compile(
 )
 _LETTERS, _PRODUCT = re.compile(r"[A-Za-z]+"), re.compile(r"[A-Za-z](?:\s+[A-Za-z])+")
 _FORMULA_WORDS = re.compile(r"\b(?:" + "|".join([*FUNCTIONS, *GREEK, "pi"]) + r")\b|[\^_=]")
+_NO_COUNTED = set(
+    listed(
+        "not no never is isn't are was be wrong incorrect false untrue right correct only almost nearly about roughly "
+        "squared square cubed cube root power percent percentage half halves third thirds quarter quarters fifth double "
+        "triple twice times minus plus less more least most fewer than below above under over or and but if when unless "
+        "except divided multiplied multiple factorial hundred hundreds thousand thousands million millions billion "
+        "billions trillion trillions dozen dozens score gross negative positive maybe perhaps instead approximately "
+        "base mod modulo choose something"
+    )
+)
 MAX_LITERAL_EXPONENT = 3_000
 
 
@@ -131,14 +142,24 @@ def _literal(text: str) -> Quantity | None:
     rest = rest.strip()
     if not rest:
         return plain
+    if scaled := scale_word(rest):
+        plain, rest = replace(plain, value=value * scaled[0]), scaled[1].strip("{} ") and scaled[1]
+        if not rest:
+            return plain
     unit = parse_unit(rest)
     if unit is not None:
         joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
         return replace(plain, unit=unit, ambiguous=bool(joined or _PRODUCT.fullmatch(rest)))
     label = _LABEL.fullmatch(rest)
     if label and not _FORMULA_WORDS.search(rest):
-        return replace(plain, label=(label.group(1) or label.group(2)).strip().lower())
+        name = (label.group(1) or label.group(2)).strip().lower()
+        return None if is_statement(name) else replace(plain, label=name)
     return None
+
+
+def is_statement(label: str) -> bool:
+    """Return whether the words behind a number say more than what is counted: `42 is wrong`, `42 squared`."""
+    return any(word in _NO_COUNTED for word in re.findall(r"[a-z']+", label)) or label.strip().startswith("(")
 
 
 def _computed(text: str) -> Quantity | None:
@@ -152,6 +173,8 @@ def _computed(text: str) -> Quantity | None:
             continue
         unit, label = parse_unit(text[cut:]), _LABEL.fullmatch(text[cut:])
         if unit is None and not (label and label.group(1)):
+            continue
+        if label and unit is None and is_statement((label.group(1) or "").lower()):
             continue
         value = _value(re.sub(rf"{_SPACE}$", "", text[:cut]))
         if value is not None:

@@ -46,7 +46,6 @@ _SYNONYMS = {
         ("all real numbers", "\\mathbb{r}", "(-\\infty,\\infty)", "(-\\infty,+\\infty)", "real numbers"), "reals"
     ),
 }
-NUMBER_WORDS = {word: str(k) for k, word in enumerate(listed("zero one two three four five six seven eight nine ten"))}
 _TURNS = re.compile(
     r"\b(?:and|or|but|then|until|while|whereas|instead|rather|than|if|unless|although|except|before|after|both|either|maybe|"
     r"perhaps)\b"

@@ -59,11 +59,12 @@ def tokens_of(text: str) -> list[str]:
         text = re.sub(r"(?<![A-Za-z\d])([A-Za-z])(\d+)(?![A-Za-z\d.])", r"\1_{\2}", text)
     text = _SPELLED.sub(r"\\\1 ", text).replace("**", "^")
     found: list[str] = []
+    in_matrix = "\\begin" in text
     for number, command, letter, mark in notation.TOKEN.findall(text):
         token = number or ("\\" + command if command else "") or letter or mark
         if token and command not in notation.SPACING:
             token = notation.ALIASES.get(token, token)
-            if token and token not in ("$", "&"):
+            if token and token != "$" and (token != "&" or in_matrix):
                 found.append(token)
     if len(found) > MAX_TOKENS:
         raise UnreadableFormula("too long")

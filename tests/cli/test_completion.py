@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("train mi", ["mine.yaml"]),
         ("train demo schedule.st", ["schedule.steps="]),
         ("doctor demo algorithm.learning", ["algorithm.learning_rate="]),
-        ("data build unit-s", ["unit-sum"]),
+        ("data build unit-su", ["unit-sum"]),
     ],
 )
 def test_bash(complete: Complete, words: str, offered: list[str], folder: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from innovator_rl.data.build import build, materialize, open_recipe, overridden, split
+from innovator_rl.data.build import build, open_recipe, overridden, split
+from innovator_rl.data.materialize import materialize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import FORMS, STYLES, render
 from innovator_rl.data.recipe import Recipe, dataset_names, load_recipe
@@ -146,9 +147,13 @@ def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("name: x\ndomain: math\nlicense: y\nreder: gsm8k\n", "unknown key 'reder', did you mean 'reader'"),
-        ("name: x\ndomain: biology\nlicense: y\n", "'biology' must be one of physics"),
+        ("name: x\ndomain: biology\nlicense: y\n", "domain 'biology' is unknown; The domains .* needs `reward:`"),
         ("name: x\nlicense: y\n", "domain: Field required"),
         ("name: x\ndomain: math\nlicense: y\nsource: a.jsonl\n", "requires a `reader`"),
+        ("name: x\ndomain: phisics\nlicense: y\n", "did you mean 'physics'"),
+        ("name: x\ndomain: rocks\nreward: math\nstyle: full\nlicense: y\n", "give `prompt:` or `style: bare`"),
+        ("name: x\ndomain: math\nlicense: y\nprompt: '{{ question'\n", "prompt: template, line 1"),
+        ("name: x\ndomain: math\nlicense: y\nprompt: '{{ question }}'\nstyle: bare\n", "replaces `style`"),
         ("- a\n", "must be a mapping"),
         ("name: [\n", "not YAML"),
     ],

@@ -12,11 +12,12 @@ from innovator_rl.data.molecules import RejectedMolecule, canonical_smiles, to_s
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.readers import reader
 from innovator_rl.data.recipe import Recipe
+from innovator_rl.data.rejections import Rejections
 from innovator_rl.errors import UserError
 
 
-def problems(name: str, domain: str, path: Path, **parameters: object) -> tuple[list[Problem], Counter[str]]:
-    rejected: Counter[str] = Counter()
+def problems(name: str, domain: str, path: Path, **parameters: object) -> tuple[list[Problem], Rejections]:
+    rejected = Rejections()
     recipe = Recipe(name="test", domain=domain, license="-", reader=name, source=path, parameters=parameters)
     found = list(reader(name)(path, recipe, rejected))
     assert len({problem.id for problem in found}) == len(found)

@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from upcycle.checkpoint.convert import export
-from upcycle.checkpoint.readers import open_training_folder
+from upcycle.checkpoint.hf_export import sidecar_files
+from upcycle.checkpoint.readers import BaseModelSource, open_training_folder
+from upcycle.checkpoint.sharded_writer import finish, write
 from upcycle.checkpoint.tensor_source import SafetensorsFolder
 from upcycle.checkpoint.torch_io import load_weights
 from upcycle.checkpoint.verify import Check, verify
+from upcycle.model.architecture import FILE
 from upcycle.model.modeling import InnovatorForCausalLM
 
 TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
@@ -149,3 +153,22 @@ def test_the_file_is_plain_safetensors(tmp_path: Path) -> None:
     with safe_open(checkpoint / "model.safetensors", "pt") as file:
         assert file.metadata() == {"format": "pt"}
         assert file.get_tensor("model.layers.0.mlp.shared_expert_gate.weight").shape == (1, 32)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_the_dense_baseline_is_exported_under_the_base_models_architecture(tmp_path: Path, family: str) -> None:
+    base_model = make_base_model(tmp_path / "base_model", family=family)
+    spec = spec_of(base_model).of_kind("dense")
+    folder = tmp_path / "trained"
+    write(BaseModelSource(spec, base_model), folder, 10**9, "test", quiet)
+    finish(folder, sidecar_files(base_model), {FILE: asdict(spec)})
+    checkpoint = export(folder, tmp_path / "export", "keep", 10**9, quiet)
+    ours = InnovatorForCausalLM(spec)
+    load_weights(ours, open_training_folder(folder)[1])
+    theirs, report = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, output_loading_info=True)
+    assert theirs.config.model_type == family
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    with torch.no_grad():
+        mine, its = ours(TOKENS).logits, theirs(TOKENS).logits
+    assert (mine - its).abs().max() <= 1e-5 * mine.abs().max()

@@ -135,6 +135,8 @@ def test_a_second_run_trains_nothing(finished: tuple[UpcycleConfig, Path, list[s
     )
     assert {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")} == before
     assert (exported / "config.json").is_file()
+    baseline = json.loads((exported.with_name("export-dense") / "config.json").read_text())
+    assert baseline["model_type"] == "qwen2"
 
 
 def test_the_report_has_a_row_a_stage(finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path) -> None:

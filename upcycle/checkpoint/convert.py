@@ -10,7 +10,7 @@ from typing import Any
 from innovator_rl.errors import UserError
 from upcycle.checkpoint import sharded_writer
 from upcycle.checkpoint.expert_split import SplitSource, expert_shapes
-from upcycle.checkpoint.hf_export import CONFIG, ExportSource, hf_config, sidecar_files
+from upcycle.checkpoint.hf_export import CONFIG, DenseExportSource, ExportSource, hf_config, sidecar_files
 from upcycle.checkpoint.readers import (
     BaseModelSource,
     base_model_fingerprint,
@@ -64,7 +64,7 @@ def split(
 
 
 def export(training: Path, out: Path, dtype: str, shard_bytes: int, progress: Progress) -> Path:
-    """Export a folder in the training format; a complete result is left as it is.
+    """Export a mixture or the dense baseline; a complete result is left as it is.
 
     Args:
         training: Folder in the training format.
@@ -77,16 +77,17 @@ def export(training: Path, out: Path, dtype: str, shard_bytes: int, progress: Pr
         `out`.
 
     Raises:
-        UserError: For a folder that is damaged or cannot be expressed as a Qwen2-MoE checkpoint.
+        UserError: For a folder that is damaged or cannot be expressed as a Hugging Face checkpoint.
     """
     spec, source = open_training_folder(training)
-    require_servable(spec)
+    if spec.kind != "dense":
+        require_servable(spec)
     identity = digest(spec.fingerprint_facts(), weights_fingerprint(training), dtype)
     if _complete(out, CONFIG, identity):
         progress(f"{out}: already exported")
         return out
     require_finite({str(training): source}, progress)
-    exported = ExportSource(spec, source, dtype)
+    exported = DenseExportSource(source, dtype) if spec.kind == "dense" else ExportSource(spec, source, dtype)
     sharded_writer.write(exported, out, shard_bytes, identity, progress)
     finish(out, sidecar_files(training), {ORIGIN: {"inputs": identity}, CONFIG: hf_config(spec, exported.dtype)})
     return out

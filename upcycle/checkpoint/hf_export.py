@@ -142,14 +142,33 @@ class ExportSource:
         return self._factors[name]
 
 
+class DenseExportSource:
+    """The exported checkpoint of the dense baseline, which keeps the base model's architecture and names.
+
+    Attributes:
+        dtype: Type of every tensor: BF16, F16 or F32.
+    """
+
+    def __init__(self, training: TensorSource, dtype: str = "keep") -> None:
+        self.dtype = training.entries["model.embed_tokens.weight"].dtype if dtype == "keep" else SHORT_NAME[dtype]
+        self.training = training
+        self.entries = {name: Entry(self.dtype, entry.shape) for name, entry in training.entries.items()}
+
+    def rows(self, name: str, start: int, stop: int) -> Array:
+        """Return rows of a tensor, (stop - start, width)."""
+        return cast(self.training.rows(name, start, stop), self.training.entries[name].dtype, self.dtype)
+
+
 def hf_config(spec: ModelSpec, dtype: str) -> dict[str, Any]:
     """Return the exported checkpoint's config.json.
 
     Args:
-        spec: Shape of the mixture.
+        spec: Shape of the mixture, or of the dense baseline, whose config.json is the base model's.
         dtype: BF16, F16 or F32.
     """
     base = spec.base_config
+    if spec.kind == "dense":
+        return {**{key: value for key, value in base.items() if key != "torch_dtype"}, "dtype": LONG_NAME[dtype]}
     return {
         "architectures": ["Qwen2MoeForCausalLM"],
         "model_type": "qwen2_moe",

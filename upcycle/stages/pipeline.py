@@ -46,10 +46,10 @@ def run(config: UpcycleConfig, base_model: Path, train: StageRunner, log: Log, d
         base_model: Folder of the dense checkpoint.
         train: Runs one stage, in this process or on several ranks.
         log: Receives one line per finished file.
-        dense: Also train the dense baseline.
+        dense: Also train the dense baseline and export it to `export-dense`.
 
     Returns:
-        The folder of the exported checkpoint.
+        The folder of the exported mixture.
     """
     check_sources(config)
     folder = artifacts(config)
@@ -60,5 +60,7 @@ def run(config: UpcycleConfig, base_model: Path, train: StageRunner, log: Log, d
     train("train_joint", "")
     if dense:
         train("train_dense", "")
+        baseline = stage_folder(config, "train_dense")
+        convert.export(baseline, folder / "export-dense", config.export.dtype, config.export.shard_bytes, log)
     trained = stage_folder(config, "train_joint")
     return convert.export(trained, folder / "export", config.export.dtype, config.export.shard_bytes, log)

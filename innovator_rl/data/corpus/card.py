@@ -46,7 +46,7 @@ def render_card(folder: Path, manifest: CorpusManifest) -> str:
             ],
         ),
         "## Steps",
-        _table(("stage", "documents in", "documents out", "MB in", "MB out", "dropped by reason"), _stages(manifest)),
+        _table(("stage", "documents in", "documents out", "MB in", "MB out", "dropped by reason", "changed"), _stages(manifest)),
     ]
     if manifest.errors:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(manifest.error_reasons.items()))
@@ -86,7 +86,8 @@ def _stages(manifest: CorpusManifest) -> list[tuple[str, ...]]:
             for reason, count in sorted(tally.dropped.items())
         ]
         figures = (f"{tally.documents_in:,}", f"{tally.documents_out:,}", f"{tally.bytes_in / 1e6:.2f}")
-        rows.append((stage.name, *figures, f"{tally.bytes_out / 1e6:.2f}", "; ".join(dropped)))
+        changed = "; ".join(f"{kind}: {count:,}" for kind, count in sorted(tally.changed.items()))
+        rows.append((stage.name, *figures, f"{tally.bytes_out / 1e6:.2f}", "; ".join(dropped), changed))
     return rows
 
 

@@ -6,6 +6,7 @@ place, and readers open no file that it does not name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -59,21 +60,29 @@ class FileEntry(_Record):
 
 
 class Tally(_Record):
-    """Documents and bytes in, out and removed by reason, and the seconds that it took."""
+    """Documents and bytes in, out and removed by reason, changes by kind, and the seconds that it took."""
 
     documents_in: int = 0
     documents_out: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     dropped: dict[str, Count] = Field(default_factory=dict)
+    changed: dict[str, int] = Field(default_factory=dict)
     seconds: float = 0.0
 
     def drop(self, reason: str, documents: int, passages: int, size: int) -> None:
         """Count what a reason removed."""
         self.dropped.setdefault(reason, Count()).add(Count(documents=documents, passages=passages, bytes=size))
 
+    def change(self, changes: Mapping[str, int]) -> None:
+        """Count what was changed in documents that go on."""
+        for kind, count in changes.items():
+            if count:
+                self.changed[kind] = self.changed.get(kind, 0) + count
+
     def add(self, other: Tally) -> None:
         """Add another tally to this one."""
+        self.change(other.changed)
         for name in ("documents_in", "documents_out", "bytes_in", "bytes_out", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reason, count in other.dropped.items():
@@ -152,9 +161,14 @@ class TokenShard(_Record):
 
 
 class TokenSet(_Record):
-    """The token shards of a corpus."""
+    """The token shards of a corpus.
+
+    Attributes:
+        tokenizer_sha256: Hash of the tokenizer.json; empty in manifests of earlier builds.
+    """
 
     tokenizer: str
+    tokenizer_sha256: str = ""
     dtype: str
     end_token: int
     shards: list[TokenShard] = Field(default_factory=list)

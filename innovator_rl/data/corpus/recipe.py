@@ -43,6 +43,8 @@ class Source(_Section):
     fields: dict[str, str] = Field(
         default_factory=dict, description="Document field (text, id, discipline, language) -> column of the rows."
     )
+    template: str = Field("", description="Text of a row from its columns, as in '{question}\\n{answer}'; not with fields.text.")
+    selfies: str = Field("", description="A column of SMILES; the template may then use {SELFIES}.")
     keep: tuple[str, ...] = Field((), description="Further columns that go into the document's `info`.")
     discipline: str = ""
     language: str = ""

@@ -49,8 +49,7 @@ class ApplyMap:
 
     def __call__(self, folder: Path, report: TaskReport) -> None:
         """Write the documents that remain."""
-        transform = self.step.open()
-        _write_results(((d, transform(d)) for d in read_part(self.part)), folder, report)
+        _write_results(self.step.apply(read_part(self.part)), folder, report)
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,9 @@ def _write_results(results: Iterable[tuple[Document, Result]], folder: Path, rep
             size, after = before.size, result.document
             tally.documents_in += 1
             tally.bytes_in += size
-            if after is not None:
-                part.write(after)
+            for document in (*(() if after is None else (after,)), *result.more):
+                part.write(document)
+            tally.change(result.changes)
             if result.reason:
                 removed = size - (after.size if after is not None else 0)
                 tally.drop(result.reason, int(after is None), result.passages, removed)

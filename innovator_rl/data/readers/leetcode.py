@@ -3,34 +3,31 @@
 The gold answer is the published solution, so that a build's tests can be tried on it; the tests are in `info`.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from innovator_rl.data.problem import Problem
-from innovator_rl.data.readers.files import field, json_lines, source_files
+from innovator_rl.data.readers.files import Source, records
 from innovator_rl.data.recipe import Recipe
+from innovator_rl.data.rejections import Rejections
 
 
-def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
+def read(source: Source, recipe: Recipe, rejected: Rejections) -> Iterator[Problem]:
     """Yield query, solution and info of type `check`.
 
     The tests' imports are its `prelude`.
     """
-    for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
-        for number, record in json_lines(path):
-            check = str(field(record, "test", path, number))
+    for record in records(source, rejected, ".jsonl", ".parquet"):
+        with rejected.row(record.place):
+            check = str(record.need("test"))
             if "def check(" not in check:
-                rejected["no check function"] += 1
+                rejected.add("no check function", record.place)
                 continue
             info = {
                 "type": "check",
-                "entry_point": str(field(record, "entry_point", path, number)),
-                "prelude": str(field(record, "prompt", path, number)),
+                "entry_point": record.text("entry_point"),
+                "prelude": str(record.need("prompt")),
                 "check": check,
                 "packages": ["sortedcontainers"],
             }
-            question = str(field(record, "query", path, number)).strip()
-            yield Problem(
-                f"leetcode/{record['task_id']}", question, str(field(record, "completion", path, number)), info
-            )
+            name = f"leetcode/{record.text('task_id')}"
+            yield Problem(name, record.text("query"), str(record.need("completion")), info, place=record.place)

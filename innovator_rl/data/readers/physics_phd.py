@@ -6,37 +6,35 @@ problems with several answers, joined by "; " in the order of the parts asked.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from innovator_rl.data.problem import Problem
-from innovator_rl.data.readers.files import field, json_lines, source_files
+from innovator_rl.data.readers.files import Source, records
 from innovator_rl.data.recipe import Recipe
+from innovator_rl.data.rejections import Rejections
 
 TEXT = re.compile(r"\\(?:text|mathrm|textbf|textrm)\s*\{([^{}]*)\}")
 WORD = re.compile(r"[A-Za-z]{4,}")
 MAX_WORDS = 3
 
 
-def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
+def read(source: Source, recipe: Recipe, rejected: Rejections) -> Iterator[Problem]:
     """Yield problems without a figure whose final answer can be compared."""
     several = bool(recipe.parameters.get("several", False))
-    for path in source_files(source, "*.jsonl", "*.jsonl.gz"):
-        for number, record in json_lines(path):
-            if "final_answers" not in record or "questions" not in record:
-                rejected["not a problem (no questions or final_answers)"] += 1
+    for record in records(source, rejected, ".jsonl", ".parquet"):
+        with rejected.row(record.place):
+            if "final_answers" not in record.values or "questions" not in record.values:
+                rejected.add("not a problem (no questions or final_answers)", record.place)
                 continue
-            answers = [
-                str(answer).strip().strip("$").strip() for answer in record["final_answers"] if str(answer).strip()
-            ]
-            question = str(record["questions"]).replace("\ufeff", "").strip()
-            reason = _reason(record, question, answers, several)
+            found = record.get("final_answers", [])
+            answers = [str(answer).strip().strip("$").strip() for answer in found if str(answer).strip()]
+            question = record.text("questions").replace("\ufeff", "").strip()
+            reason = _reason(record.values, question, answers, several)
             if reason:
-                rejected[reason] += 1
+                rejected.add(reason, record.place)
                 continue
             info = {"answers": answers} if len(answers) > 1 else {}
-            yield Problem(str(field(record, "id", path, number)), question, "; ".join(answers), info)
+            yield Problem(record.text("id"), question, "; ".join(answers), info, place=record.place)
 
 
 def is_prose(answer: str) -> bool:

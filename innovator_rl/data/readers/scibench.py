@@ -5,38 +5,31 @@ There is one JSON array per textbook. The published number is in the published u
 prompts do.
 """
 
-import json
 import re
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from innovator_rl.data.problem import Problem
-from innovator_rl.data.readers.files import field, open_text, source_files
+from innovator_rl.data.readers.files import Source, records
 from innovator_rl.data.recipe import Recipe
-from innovator_rl.errors import UserError
+from innovator_rl.data.rejections import Rejections
 
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
-def read(source: Path, recipe: Recipe, rejected: Counter[str]) -> Iterator[Problem]:
+def read(source: Source, recipe: Recipe, rejected: Rejections) -> Iterator[Problem]:
     """Yield each problem with "Give the answer in UNIT." and its value with that unit."""
-    for path in source_files(source, "*.json"):
-        with open_text(path) as stream:
-            try:
-                records = json.load(stream)
-            except ValueError as error:
-                raise UserError(f"{path} is not JSON ({error}): fetch the file again") from None
-        for number, record in enumerate(records):
-            value = str(field(record, "answer_number", path, number)).strip().replace("−", "-").replace(",", "")
-            question = str(field(record, "problem_text", path, number)).strip()
+    for record in records(source, rejected, ".json", ".jsonl", ".parquet"):
+        with rejected.row(record.place):
+            value = record.text("answer_number").replace("−", "-").replace(",", "")
+            question = record.text("problem_text")
             if not question or not NUMBER.fullmatch(value):
-                rejected["answer is not one number"] += 1
+                rejected.add("answer is not one number", record.place)
                 continue
-            unit = " ".join(str(record.get("unit") or "").replace("$", " ").split())
+            unit = " ".join(str(record.get("unit", "")).replace("$", " ").split())
             ask = f"{question}\nGive the answer in ${unit}$." if unit else question
-            identity = f"scibench/{path.stem}/{number}:{str(record.get('problemid', '')).strip()}"
-            yield Problem(identity, ask, _gold(value.removeprefix("+"), unit))
+            book = record.file.partition(".")[0]
+            identity = f"scibench/{book}/{record.number}:{str(record.get('problemid', '')).strip()}"
+            yield Problem(identity, ask, _gold(value.removeprefix("+"), unit), place=record.place)
 
 
 def _gold(value: str, unit: str) -> str:

@@ -98,7 +98,7 @@ def test_counts_and_outputs(raw: Path) -> None:
     card = (folder / "README.md").read_text()
     assert "25 documents" in card
     assert card.count("characters)") == 3
-    corpus = TokenCorpus(folder, ["chemistry"])
+    corpus = TokenCorpus.open(folder, ["chemistry"])
     assert corpus.documents == 1
     assert len(corpus) == manifest.tokens.by_discipline()["chemistry"]
 

@@ -64,7 +64,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_shards_hold_the_tokens_of_the_documents(corpus: Path) -> None:
     from tokenizers import Tokenizer
 
-    tokens = TokenCorpus(corpus)
+    tokens = TokenCorpus.open(corpus)
     assert len(tokens.shards) > 4
     assert max(shard.tokens for shard in tokens.shards) * tokens.dtype.itemsize <= 600
     recipe = CorpusRecipe.model_validate(json.loads((corpus / "manifest.json").read_text())["recipe"])
@@ -85,7 +85,7 @@ def test_shards_hold_the_tokens_of_the_documents(corpus: Path) -> None:
 
 
 def test_batches_are_the_same_on_any_number_of_ranks(corpus: Path) -> None:
-    tokens = TokenCorpus(corpus, ["physics"])
+    tokens = TokenCorpus.open(corpus, ["physics"])
     whole = WindowReader(tokens, length=16, seed=3)
     steps = range(2 * whole.windows // 4 + 1)
     for step in steps:
@@ -101,16 +101,16 @@ def test_batches_are_the_same_on_any_number_of_ranks(corpus: Path) -> None:
 
 def test_mistakes_and_damage(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown discipline 'math'; expected one of physics, law"):
-        TokenCorpus(corpus, ["math"])
+        TokenCorpus.open(corpus, ["math"])
     with pytest.raises(UserError, match="a window needs"):
-        WindowReader(TokenCorpus(corpus, ["law"]), 10**6)
+        WindowReader(TokenCorpus.open(corpus, ["law"]), 10**6)
     with pytest.raises(ValueError, match="multiple of ranks"):
-        WindowReader(TokenCorpus(corpus), 16).batch(0, 3, 0, 2)
+        WindowReader(TokenCorpus.open(corpus), 16).batch(0, 3, 0, 2)
     with pytest.raises(UserError, match="is not found"):
-        TokenCorpus(tmp_path)
+        TokenCorpus.open(tmp_path)
     manifest = json.loads((corpus / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "tokens").mkdir()
     (tmp_path / manifest["tokens"]["shards"][0]["file"]).write_bytes(b"12")
     with pytest.raises(StorageError, match="has 2 bytes, expected"):
-        TokenCorpus(tmp_path)
+        TokenCorpus.open(tmp_path)

@@ -14,9 +14,18 @@ from typing import IO, TYPE_CHECKING
 
 from innovator_rl.data.corpus.manifest import RowError
 from innovator_rl.data.corpus.readers.cnxml import read_cnxml
+from innovator_rl.data.corpus.readers.html import read_html
 from innovator_rl.data.corpus.readers.mathml import convert_pending
 from innovator_rl.data.corpus.readers.opening import BROKEN, InputFile, decompressed, open_input
-from innovator_rl.data.corpus.readers.rows import Read, read_json, read_json_lines, read_parquet, read_text
+from innovator_rl.data.corpus.readers.rows import (
+    Read,
+    read_csv,
+    read_json,
+    read_json_lines,
+    read_parquet,
+    read_text,
+    read_tsv,
+)
 from innovator_rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +34,10 @@ if TYPE_CHECKING:
 READERS: dict[str, Callable[[IO[bytes], str, Source], Read]] = {
     "jsonl": read_json_lines,
     "json": read_json,
+    "csv": read_csv,
+    "tsv": read_tsv,
     "parquet": read_parquet,
+    "html": read_html,
     "text": read_text,
     "cnxml": read_cnxml,
 }
@@ -33,15 +45,22 @@ SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
     ".parquet": "parquet",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
     ".txt": "text",
     ".md": "text",
     ".markdown": "text",
+    ".rst": "text",
+    ".tex": "text",
     ".cnxml": "cnxml",
 }
 MODULES = tuple(
     f"innovator_rl.data.corpus.{name}"
-    for name in ("document", "readers", "readers.opening", "readers.rows", "readers.cnxml", "readers.mathml")
+    for name in ("document", "readers", "readers.opening", "readers.rows", "readers.html", "readers.cnxml", "readers.mathml")
 )
 """Modules whose source decides what a reader gives."""
 

@@ -1,9 +1,13 @@
-"""Read documents from rows (JSON lines, JSON arrays, Parquet) and from whole text files."""
+"""Read documents from rows (JSON lines, JSON arrays, tables, Parquet) and from whole text files."""
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import json
 import shutil
+import string
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
@@ -18,6 +22,10 @@ if TYPE_CHECKING:
     from innovator_rl.data.corpus.recipe import Source
 
 Read = Iterator[Document | RowError]
+NULL = "null"
+NO_SELFIES = "no SELFIES"
+ABSENT = (NULL, NO_SELFIES)
+"""Reasons of rows that are well-formed and lack what the text is made of."""
 
 
 def read_json_lines(stream: IO[bytes], name: str, source: Source) -> Read:
@@ -25,6 +33,7 @@ def read_json_lines(stream: IO[bytes], name: str, source: Source) -> Read:
     limit, row = source.max_document_bytes, 0
     while line := stream.readline(limit + 1):
         row += 1
+        line = line.removeprefix(codecs.BOM_UTF8) if row == 1 else line
         if len(line) > limit and not line.endswith(b"\n"):
             length = len(line)
             while (rest := stream.readline(limit)) and not rest.endswith(b"\n"):
@@ -47,6 +56,9 @@ def _from_bytes(line: bytes, name: str, row: int, source: Source) -> Document | 
 def read_json(stream: IO[bytes], name: str, source: Source) -> Read:
     """Yield a document per object of a JSON array; a file of JSON lines under this suffix is read as such."""
     start = stream.read(1)
+    if start == codecs.BOM_UTF8[:1]:
+        stream.read(len(codecs.BOM_UTF8) - 1)
+        start = stream.read(1)
     while start.isspace():
         start = stream.read(1)
     if start == b"[":
@@ -65,7 +77,6 @@ def read_json(stream: IO[bytes], name: str, source: Source) -> Read:
         for row, record in enumerate(records, start=1):
             yield from_record(record, name, row, source)
         return
-    row = 1
     for row, line in enumerate(_lines(start, stream), start=1):
         if line.strip():
             yield _from_bytes(line, name, row, source)
@@ -75,6 +86,32 @@ def _lines(start: bytes, stream: IO[bytes]) -> Iterator[bytes]:
     if start:
         yield start + stream.readline()
     yield from iter(stream.readline, b"")
+
+
+def read_csv(stream: IO[bytes], name: str, source: Source) -> Read:
+    """Yield a document per row of a comma-separated table whose first row names the columns."""
+    return _read_table(stream, name, source, ",")
+
+
+def read_tsv(stream: IO[bytes], name: str, source: Source) -> Read:
+    """Yield a document per row of a tab-separated table whose first row names the columns."""
+    return _read_table(stream, name, source, "\t")
+
+
+def _read_table(stream: IO[bytes], name: str, source: Source, delimiter: str) -> Read:
+    # A field may hold a whole paper; the module's own limit is 131,072 characters, for all readers of the process.
+    csv.field_size_limit(max(csv.field_size_limit(), source.max_document_bytes))
+    # Undecodable bytes become lone surrogates, which `from_record` reports with their row.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    rows = csv.DictReader(text, delimiter=delimiter)
+    row = 0
+    try:
+        for row, record in enumerate(rows, start=1):
+            yield from_record({key: value for key, value in record.items() if key is not None}, name, row, source)
+    except csv.Error as error:
+        yield RowError(file=name, row=row + 1, reason="not a table", detail=str(error)[:200])
+    finally:
+        text.detach()
 
 
 def read_parquet(stream: IO[bytes], name: str, source: Source) -> Read:
@@ -110,11 +147,9 @@ def from_record(record: Any, name: str, row: int, source: Source) -> Document | 
     """Make a document of a row's columns, or report what is wrong with them."""
     if not isinstance(record, Mapping):
         return RowError(file=name, row=row, reason="not an object", detail=type(record).__name__)
-    column = source.fields.get("text", "text")
-    text = record.get(column)
-    if not isinstance(text, str):
-        found = f"{column!r} is {type(text).__name__}" if column in record else f"columns are {', '.join(record)}"
-        return RowError(file=name, row=row, reason="no text", detail=found[:200])
+    text = _text(record, name, row, source)
+    if isinstance(text, RowError):
+        return text
     if len(text) > source.max_document_bytes:
         return RowError(file=name, row=row, reason="too long", detail=f"{len(text)} characters")
     try:
@@ -124,6 +159,57 @@ def from_record(record: Any, name: str, row: int, source: Source) -> Document | 
     own = {key: str(record[of]) for key, of in source.fields.items() if key != "text" and record.get(of) is not None}
     info = {key: json.loads(json.dumps(record.get(key), default=str)) for key in source.keep}
     return make_document(text, name, row, source, info, own)
+
+
+def _text(record: Mapping[str, Any], name: str, row: int, source: Source) -> str | RowError:
+    """Return the text of a row: its column, or the recipe's template filled with its columns."""
+    if source.selfies:
+        molecule = _selfies(record.get(source.selfies))
+        if molecule is None:
+            found = f"{source.selfies!r} is {record.get(source.selfies)!r}"
+            return RowError(file=name, row=row, reason=NO_SELFIES, detail=found[:200])
+        record = {**record, "SELFIES": molecule}
+    if not source.template:
+        column = source.fields.get("text", "text")
+        text = record.get(column)
+        if isinstance(text, str):
+            return text
+        found = f"{column!r} is {type(text).__name__}" if column in record else f"columns are {', '.join(record)}"
+        return RowError(file=name, row=row, reason="no text", detail=found[:200])
+    try:
+        return _FILLER.vformat(source.template, (), record)
+    except _NullColumnError as error:
+        return RowError(file=name, row=row, reason=NULL, detail=f"{error.args[0]!r} is null")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        found = f"template {source.template!r}: {error!r}; columns are {', '.join(map(str, record))}"
+        return RowError(file=name, row=row, reason="does not fit the template", detail=found[:300])
+
+
+class _NullColumnError(Exception):
+    """A column that the template names is null."""
+
+
+class _Filler(string.Formatter):
+    """Fill a template with columns; a null is an error, never the word None."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        value, first = super().get_field(field_name, args, kwargs)
+        if value is None:
+            raise _NullColumnError(field_name)
+        return value, first
+
+
+_FILLER = _Filler()
+
+
+def _selfies(smiles: Any) -> str | None:
+    """Return a SMILES as SELFIES; None where it has none."""
+    import selfies
+
+    try:
+        return str(selfies.encoder(smiles)) if isinstance(smiles, str) else None
+    except selfies.EncoderError:
+        return None
 
 
 def make_document(

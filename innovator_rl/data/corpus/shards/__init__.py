@@ -1,6 +1,6 @@
 """Token shards of a corpus, and the order in which training reads them."""
 
 from innovator_rl.data.corpus.shards.permutation import Permutation
-from innovator_rl.data.corpus.shards.reader import TokenCorpus, WindowReader
+from innovator_rl.data.corpus.shards.reader import TokenCorpus, WindowReader, token_set
 
-__all__ = ["Permutation", "TokenCorpus", "WindowReader"]
+__all__ = ["Permutation", "TokenCorpus", "WindowReader", "token_set"]

@@ -1,6 +1,6 @@
 """Read token shards by memory map, in an order that depends on the seed and the step only.
 
-    corpus = TokenCorpus(Path("data/textbooks"), disciplines=["physics"])
+    corpus = TokenCorpus.open(Path("data/textbooks"), disciplines=["physics"])
     reader = WindowReader(corpus, length=4096, seed=0)
     tokens = reader.batch(step=12, batch=64, rank=3, ranks=8)     # int64 [8, 4097]
 
@@ -10,45 +10,53 @@ number of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from innovator_rl.data.corpus.manifest import load_manifest
+from innovator_rl.data.corpus.manifest import TokenSet, TokenShard, load_manifest
 from innovator_rl.data.corpus.shards.permutation import Permutation
 from innovator_rl.errors import StorageError, UserError
 
 
 class TokenCorpus:
-    """The tokens of a corpus, or of some of its disciplines, end to end.
+    """The tokens of some shards end to end.
 
     Args:
-        folder: A built corpus.
-        disciplines: Which ones; all by default.
+        shards: (folder, shard) in order; the shards may lie in several corpora.
+        dtype: Type of a token on disk.
+        end_token: The token that ends every document.
 
     Raises:
-        UserError: when the corpus has no tokens or not the discipline.
-        StorageError: when a shard's size is not what the manifest states.
+        StorageError: when a shard's size is not what its entry states.
     """
 
-    def __init__(self, folder: Path, disciplines: Sequence[str] | None = None) -> None:
-        manifest = load_manifest(folder)
-        if manifest.tokens is None:
-            raise UserError(f"corpus {manifest.name!r} has no tokens: add outputs.tokens to its recipe and build it")
-        known = manifest.tokens.by_discipline()
+    def __init__(self, shards: Sequence[tuple[Path, TokenShard]], dtype: str, end_token: int) -> None:
+        self.dtype, self.end_token = np.dtype(dtype), end_token
+        self.shards = [shard for _, shard in shards]
+        self._tokens = [_mapped(folder / s.file, self.dtype, s.tokens) for folder, s in shards]
+        self._ends = [_mapped(folder / s.ends, np.dtype("<u8"), s.documents) for folder, s in shards]
+        self._starts = np.cumsum([0, *(s.tokens for s in self.shards)])
+
+    @classmethod
+    def open(cls, folder: Path, disciplines: Sequence[str] | None = None) -> TokenCorpus:
+        """Open a built corpus, or some of its disciplines.
+
+        Raises:
+            UserError: when the corpus has no tokens or not the discipline.
+            StorageError: when a shard's size is not what the manifest states.
+        """
+        tokens = token_set(folder)
+        known = tokens.by_discipline()
         for name in disciplines or ():
             if name not in known:
                 raise UserError(
-                    f"corpus {manifest.name!r}: unknown discipline {name!r}; expected one of {', '.join(known)}"
+                    f"corpus {str(folder)!r}: unknown discipline {name!r}; expected one of {', '.join(known)}"
                 )
-        self.dtype = np.dtype(manifest.tokens.dtype)
-        self.end_token = manifest.tokens.end_token
-        self.shards = [s for s in manifest.tokens.shards if disciplines is None or s.discipline in disciplines]
-        self._tokens = [_mapped(folder / s.file, self.dtype, s.tokens) for s in self.shards]
-        self._ends = [_mapped(folder / s.ends, np.dtype("<u8"), s.documents) for s in self.shards]
-        self._starts = np.cumsum([0, *(s.tokens for s in self.shards)])
+        chosen = [(folder, s) for s in tokens.shards if disciplines is None or s.discipline in disciplines]
+        return cls(chosen, tokens.dtype, tokens.end_token)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -57,6 +65,11 @@ class TokenCorpus:
     def documents(self) -> int:
         """Number of documents."""
         return sum(shard.documents for shard in self.shards)
+
+    def document_ends(self) -> Iterator[NDArray[np.uint64]]:
+        """Yield the place after each document's last token, shard by shard."""
+        for base, ends in zip(self._starts, self._ends, strict=False):
+            yield ends + np.uint64(base)
 
     def read(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return tokens [start, stop) as int64, across shards where necessary."""
@@ -87,6 +100,18 @@ class TokenCorpus:
                 pieces.append(np.asarray(part(shard, start - base, upper - base), np.int64))
             start, shard = upper, shard + 1
         return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
+
+
+def token_set(folder: Path) -> TokenSet:
+    """Return the table of a built corpus's token shards.
+
+    Raises:
+        UserError: when there is no corpus, or it has no tokens.
+    """
+    manifest = load_manifest(folder)
+    if manifest.tokens is None:
+        raise UserError(f"corpus {str(folder)!r} has no tokens: add outputs.tokens to its recipe and build it")
+    return manifest.tokens
 
 
 def _mapped(path: Path, dtype: np.dtype, length: int) -> np.ndarray:

@@ -8,8 +8,8 @@ not parallel, and only the parts whose decision changed are written again.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,11 +28,15 @@ class Result:
         document: The document that goes on; None when it was dropped.
         reason: Why it was dropped or which passages were removed; empty when nothing was.
         passages: Passages removed from a document that goes on.
+        changes: What was changed in it, and how often.
+        more: Further documents that came out of this one, where a step cuts documents.
     """
 
     document: Document | None
     reason: str = ""
     passages: int = 0
+    changes: Mapping[str, int] = field(default_factory=dict)
+    more: tuple[Document, ...] = ()
 
 
 Transform = Callable[[Document], Result]
@@ -64,7 +68,7 @@ class Step(BaseModel):
         return self.settings()
 
 
-class MapStep(Step, ABC):
+class MapStep(Step):
     """A step that looks at one document at a time."""
 
     def side_files(self) -> Sequence[Path]:
@@ -75,9 +79,15 @@ class MapStep(Step, ABC):
         """
         return ()
 
-    @abstractmethod
     def open(self) -> Transform:
         """Return the function that is applied to every document."""
+        raise NotImplementedError(f"{type(self).__name__} must define `open` or `apply`")
+
+    def apply(self, documents: Iterable[Document]) -> Iterator[tuple[Document, Result]]:
+        """Yield each document with its result; a step that works on several at once overrides this and not `open`."""
+        transform = self.open()
+        for document in documents:
+            yield document, transform(document)
 
 
 class GlobalStep(Step, ABC):

@@ -1,0 +1,169 @@
+"""Drop problems that an evaluation set contains, by runs of words and by molecules.
+
+A run of 13 words that a problem shares with an evaluation item is taken as a copy; an item with fewer words is looked for
+as a whole. A molecule that is written another way shares no words with its evaluation item, so molecules are compared by
+InChIKey: in the columns that hold one, and as SELFIES or SMILES inside of any text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from innovator_rl.data.checks.progress import RowProgress
+from innovator_rl.data.corpus.content import hash_file
+from innovator_rl.data.corpus.paths import expand_path
+from innovator_rl.data.corpus.words import Hashes, hash_ngrams, hash_text, split_words
+from innovator_rl.data.molecules import SELFIES_RUN, molecule_keys
+from innovator_rl.data.problem import Problem
+from innovator_rl.data.readers.files import COMPRESSED, Record, file_records, source_files
+from innovator_rl.data.recipe import Decontamination, EvaluationFile
+from innovator_rl.data.rejections import Rejections
+from innovator_rl.errors import UserError
+
+MIN_WORDS = 8  # shorter items occur in honest problems; they count only as a complete question
+FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+
+@dataclass
+class EvaluationIndex:
+    """What is looked for.
+
+    Attributes:
+        runs: The sorted hashes of word runs by the number of words.
+        texts: The hashes of complete short items.
+        molecules: InChIKeys.
+        sets: Name -> items, molecules and the content hash of the files, for the manifest.
+    """
+
+    runs: dict[int, Hashes] = field(default_factory=dict)
+    texts: set[int] = field(default_factory=set)
+    molecules: set[str] = field(default_factory=set)
+    sets: dict[str, dict[str, object]] = field(default_factory=dict)
+
+
+def evaluation_files(item: EvaluationFile) -> list[Path]:
+    """Return the files of an evaluation set.
+
+    Raises:
+        UserError: It is missing; a build that was checked against less than it claims is worse than none.
+    """
+    path = Path(expand_path(item.path))
+    if not path.exists():
+        raise UserError(
+            f"evaluation set {item.name!r} not found at {str(path)!r}: get the file, or take the set out of `decontaminate`"
+        )
+    return source_files(path, *(f"*{suffix}{packed}" for suffix in FORMATS for packed in COMPRESSED))
+
+
+def load_index(settings: Decontamination) -> EvaluationIndex:
+    """Read all evaluation sets.
+
+    Raises:
+        UserError: A set is missing, cannot be read, lacks a column or has nothing to look for.
+    """
+    located = [(item, evaluation_files(item)) for item in settings.against]  # all of them, before the first is read
+    index = EvaluationIndex()
+    collected: dict[int, list[Hashes]] = {}
+    for item, paths in located:
+        items, before = 0, len(index.molecules)
+        for path in paths:
+            for record in file_records(path, Rejections()):
+                items += 1
+                texts = _texts(item, record)
+                for text in texts:
+                    _add_text(text, settings.words, collected, index)
+                if settings.molecules:
+                    _add_molecules(item, record, texts, index)
+        if not items:
+            raise UserError(f"evaluation set {item.name!r} has no items in {', '.join(map(str, paths))}")
+        index.sets[item.name] = {
+            "items": items,
+            "molecules": len(index.molecules) - before,
+            "files": {path.name: hash_file(path) for path in paths},
+        }
+    index.runs = {length: np.unique(np.concatenate(parts)) for length, parts in sorted(collected.items())}
+    return index
+
+
+def drop_contaminated(
+    problems: Sequence[Problem],
+    settings: Decontamination,
+    index: EvaluationIndex,
+    rejected: Rejections,
+    progress: RowProgress,
+) -> list[Problem]:
+    """Return the problems that no evaluation set contains."""
+    kept = []
+    for problem in progress.over(problems, len(problems), "evaluation sets"):
+        reason = _match(problem, settings, index)
+        if reason:
+            rejected.add(reason, problem.place or problem.id)
+        else:
+            kept.append(problem)
+    return kept
+
+
+def _match(problem: Problem, settings: Decontamination, index: EvaluationIndex) -> str:
+    texts = [problem.question, *(message["content"] for message in problem.messages)]
+    # Where the question shows a molecule, the molecule is the problem: its words are those of every row of the property.
+    about_molecule = bool(problem.smiles and SELFIES_RUN.search(problem.question))
+    if not about_molecule and any(_shares_words(text, index) for text in texts):
+        return "evaluation text"
+    if settings.molecules and index.molecules:
+        keys = molecule_keys(problem.smiles, whole=True) if problem.smiles else set()
+        for text in (*texts, problem.answer):
+            keys |= molecule_keys(text)
+        keys |= molecule_keys(problem.answer, whole=True) if _is_molecule(problem) else set()
+        if keys & index.molecules:
+            return "evaluation molecule"
+    return ""
+
+
+def _is_molecule(problem: Problem) -> bool:
+    return problem.reward.startswith("caption2mol") or problem.domain == "caption2mol"
+
+
+def _shares_words(text: str, index: EvaluationIndex) -> bool:
+    words = split_words(SELFIES_RUN.sub(" ", text))
+    if index.texts and hash_text(text) in index.texts:
+        return True
+    for length, known in index.runs.items():
+        hashed = hash_ngrams(words, length)
+        if len(hashed):
+            places = np.minimum(np.searchsorted(known, hashed), len(known) - 1)
+            if bool((known[places] == hashed).any()):
+                return True
+    return False
+
+
+def _add_text(text: str, length: int, collected: dict[int, list[Hashes]], index: EvaluationIndex) -> None:
+    words = split_words(SELFIES_RUN.sub(" ", text))  # the words of two SELFIES overlap by nature
+    if len(words) >= MIN_WORDS:
+        length = min(length, len(words))
+        collected.setdefault(length, []).append(hash_ngrams(words, length))
+    elif len(words) >= 3:
+        index.texts.add(hash_text(text))
+
+
+def _add_molecules(item: EvaluationFile, record: Record, texts: Iterable[str], index: EvaluationIndex) -> None:
+    for column in item.molecules:
+        index.molecules |= molecule_keys(str(_column(item, record, column)), whole=True)
+    for text in texts:
+        index.molecules |= molecule_keys(text)
+
+
+def _texts(item: EvaluationFile, record: Record) -> list[str]:
+    columns = item.fields or [name for name in record.values if name not in item.molecules]
+    values = [_column(item, record, column) for column in columns]
+    return [value for value in values if isinstance(value, str)]
+
+
+def _column(item: EvaluationFile, record: Record, column: str) -> object:
+    if column not in record.values:
+        known = ", ".join(map(str, record.values))
+        raise UserError(f"evaluation set {item.name!r}: {record.place} has no field {column!r}; it has {known}")
+    return record.values[column]

@@ -1,0 +1,273 @@
+"""Execute stages in order: skip what is complete, repeat what changed, stop at the first failure.
+
+Everything a stage prints goes to `logs/NAME.log`; the display shows the stage, its time, the time left and the last line
+of that log. A stage that fails ends the run with its name, its last line and its log, and the same command continues
+there. A stage starts only if the disk has the space that it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from innovator_rl import __version__
+from innovator_rl.errors import InnovatorError, UserError
+from innovator_rl.paper.stage import (
+    Stage,
+    StageRecord,
+    changed_parts,
+    content_checksum,
+    file_states,
+    fingerprint_parts,
+    read_record,
+    write_record,
+)
+from innovator_rl.runs.files import duration, utc_now
+from innovator_rl.runs.run_dir import RunDir
+
+POLL_SECONDS = 0.5
+REPORT_SECONDS = 15.0
+GRACE_SECONDS = 60.0
+"""Time between the request to end a stage and its end by force."""
+
+Say = Callable[[str], None]
+
+
+class StageFailed(InnovatorError, RuntimeError):
+    """A stage whose command failed or left no result."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a stage runs, and why.
+
+    Attributes:
+        stage: The stage.
+        runs: Whether its command has to run.
+        reason: Why, a phrase for people.
+        seconds: How long it took last time, if it ran before.
+        checksum: Checksum of its result where it is complete.
+    """
+
+    stage: Stage
+    runs: bool
+    reason: str
+    seconds: float | None = None
+    checksum: str = ""
+
+
+class Runner:
+    """The stages of one run directory.
+
+    Args:
+        run: The run directory; records are in `stages/`, logs in `logs/`.
+        stages: The stages in an order in which each follows those that it needs.
+        say: Receives one line per event.
+        limit_seconds: Longest time of one stage.
+    """
+
+    def __init__(self, run: RunDir, stages: Sequence[Stage], say: Say, limit_seconds: float = 24 * 3600.0) -> None:
+        _require_order(stages)
+        self.run = run
+        self.stages = list(stages)
+        self.say = say
+        self.limit_seconds = limit_seconds
+
+    def decide(self) -> list[Decision]:
+        """Return for each stage whether it would run now; nothing starts."""
+        results: dict[str, str] = {}
+        decisions = []
+        for stage in self.stages:
+            decision = self._decide(stage, results)
+            results[stage.name] = decision.checksum or f"of a new run of {stage.name}"
+            decisions.append(decision)
+        return decisions
+
+    def execute(self) -> list[StageRecord]:
+        """Run what is not complete, and return the record of every stage.
+
+        Raises:
+            StageFailed: A command failed or left no result.
+            UserError: The disk has too little space for a stage, or another process writes this run.
+        """
+        self.run.open_attempt(total_steps=len(self.stages))
+        try:
+            records = self._execute_all()
+        except (KeyboardInterrupt, UserError, StageFailed) as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            self.run.finish("stopped" if stopped else "failed", cause=str(error) or "interrupted")
+            raise
+        except BaseException as error:
+            self.run.finish("failed", cause=f"{type(error).__name__}: {error}")
+            raise
+        self.run.finish("finished")
+        return records
+
+    def record_path(self, stage: Stage) -> Path:
+        """Return where the record of a stage is kept."""
+        return self.run.path / "stages" / f"{stage.name}.json"
+
+    def log_path(self, stage: Stage) -> Path:
+        """Return the file that receives what a stage prints."""
+        return self.run.logs / f"{stage.name}.log"
+
+    def _execute_all(self) -> list[StageRecord]:
+        results: dict[str, str] = {}
+        records = []
+        for number, stage in enumerate(self.stages, 1):
+            place = f"[{number}/{len(self.stages)}] {stage.name}"
+            self.run.heartbeat(number - 1, stage.name)
+            decision = self._decide(stage, results)
+            if decision.runs:
+                self.say(f"{place}: {stage.title} ({decision.reason})")
+                self._run(stage, fingerprint_parts(stage, results, __version__), place, self._seconds_left(number))
+            else:
+                self.say(f"{place}: complete, {decision.reason}")
+            record = read_record(self.record_path(stage))
+            assert record is not None, f"stage {stage.name} has no record after it ran"
+            results[stage.name] = record.checksum
+            records.append(record)
+        self.run.heartbeat(len(self.stages), "complete")
+        return records
+
+    def _decide(self, stage: Stage, results: Mapping[str, str]) -> Decision:
+        record = read_record(self.record_path(stage))
+        if record is None:
+            return Decision(stage, True, "not run yet")
+        changed = changed_parts(record.parts, fingerprint_parts(stage, results, __version__))
+        if changed:
+            return Decision(stage, True, f"changed: {', '.join(changed)}", record.seconds)
+        states = file_states(stage.result, record.files)
+        if not states:
+            return Decision(stage, True, f"result not found: {stage.result}", record.seconds)
+        if content_checksum(states) != record.checksum:
+            names = [
+                name
+                for name in {**record.files, **states}
+                if _checksum_of(record.files, name) != _checksum_of(states, name)
+            ]
+            return Decision(stage, True, f"result changed since: {', '.join(sorted(names)[:3])}", record.seconds)
+        return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum)
+
+    def _seconds_left(self, number: int) -> float | None:
+        """Estimate the time of this stage and the later ones from their last runs; None where one has none."""
+        times = [
+            record.seconds for stage in self.stages[number - 1 :] if (record := read_record(self.record_path(stage)))
+        ]
+        return sum(times) if len(times) == len(self.stages) - number + 1 else None
+
+    def _run(self, stage: Stage, parts: dict[str, str], place: str, left: float | None) -> None:
+        self._require_space(stage)
+        before = read_record(self.record_path(stage))
+        if before is not None and changed_parts(before.parts, parts):
+            for path in stage.clean:
+                _remove(path)
+        self.record_path(stage).unlink(missing_ok=True)
+        started = time.monotonic()
+        code = self._watch(stage, place, left)
+        if code != 0:
+            raise StageFailed(
+                f"stage {stage.name!r} failed with exit code {code}: {last_line(self.log_path(stage)) or 'it printed nothing'}; "
+                f"log: {self.log_path(stage)}; the same command continues here"
+            )
+        states = file_states(stage.result)
+        if not states:
+            raise StageFailed(
+                f"stage {stage.name!r} ended without its result {str(stage.result)!r}; log: {self.log_path(stage)}"
+            )
+        seconds = time.monotonic() - started
+        write_record(
+            self.record_path(stage), StageRecord(stage.name, parts, states, round(seconds, 3), utc_now(), stage.command)
+        )
+        self.say(f"{place}: done in {duration(seconds)}")
+
+    def _watch(self, stage: Stage, place: str, left: float | None) -> int:
+        """Run a stage's command to its end and return its exit code."""
+        log = self.log_path(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "innovator_rl.paper.child", str(os.getpid()), *stage.command]
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        started = reported = time.monotonic()
+        try:
+            while child.poll() is None:
+                now = time.monotonic()
+                if now - started > self.limit_seconds:
+                    raise StageFailed(
+                        f"stage {stage.name!r} passed its limit of {duration(self.limit_seconds)}; log: {log}"
+                    )
+                if now - reported >= REPORT_SECONDS:
+                    reported = now
+                    self.say(f"{place}: {self._progress(log, now - started, left)}")
+                time.sleep(POLL_SECONDS)
+        finally:
+            _end(child)
+        return child.returncode
+
+    @staticmethod
+    def _progress(log: Path, elapsed: float, left: float | None) -> str:
+        rest = f", about {duration(max(0.0, left - elapsed))} left in all" if left is not None else ""
+        return f"{duration(elapsed)}{rest} | {last_line(log)}"
+
+    def _require_space(self, stage: Stage) -> None:
+        free = shutil.disk_usage(self.run.path).free
+        if free < stage.disk_bytes:
+            raise UserError(
+                f"stage {stage.name!r} needs {stage.disk_bytes / 1e9:.1f} GB of disk and {self.run.path} has "
+                f"{free / 1e9:.1f} GB free: free some space, or set runs_dir to another disk"
+            )
+
+
+def last_line(log: Path) -> str:
+    """Return the last line with text of a log, without terminal control codes; at most 200 characters."""
+    try:
+        with log.open("rb") as handle:
+            handle.seek(0, os.SEEK_END)
+            handle.seek(max(0, handle.tell() - 4096))
+            text = handle.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
+    plain = ["".join(char for char in line if char.isprintable()) for line in lines if line]
+    return plain[-1][:200] if plain else ""
+
+
+def _require_order(stages: Sequence[Stage]) -> None:
+    known: set[str] = set()
+    for stage in stages:
+        missing = [name for name in stage.needs if name not in known]
+        assert not missing, f"stage {stage.name} needs {missing}, which must come before it"
+        assert stage.name not in known, f"two stages are named {stage.name}"
+        known.add(stage.name)
+
+
+def _checksum_of(states: Mapping[str, object], name: str) -> str:
+    return str(getattr(states.get(name), "checksum", ""))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask a child that still runs to end, with everything it started; end it by force after a while."""
+    if child.poll() is not None:
+        return
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

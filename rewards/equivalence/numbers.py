@@ -1,0 +1,117 @@
+r"""Read numbers in other spellings: in words, with a repeating decimal, in another base, with a decimal comma.
+
+Each reader accepts one closed spelling and returns an exact number; what it does not know is left to the others.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from rewards.equivalence.notation import listed
+
+_UNITS = listed(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = dict(
+    zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], range(20, 100, 10), strict=True)
+)
+_SMALL = {word: value for value, word in enumerate(_UNITS)} | _TENS
+_POWERS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES = {"hundred": 100, "dozen": 12, **_POWERS}
+"""Words that multiply the number before them."""
+
+_SCALED = re.compile(
+    r"^(?:\\(?:text|mathrm|mbox)\s*\{)?\s*(" + "|".join(SCALES) + r")s?(?![A-Za-z])\s*(\}?)", re.IGNORECASE
+)
+_DIGITS = {**dict(zip("一二三四五六七八九", range(1, 10), strict=True)), "两": 2, "零": 0, "〇": 0}
+_CHINESE_NUMBER = re.compile(r"[零〇一二两三四五六七八九]?十[一二三四五六七八九]?|[零〇一二两三四五六七八九]")
+_REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))(?![\d.])")
+_TWO_DOTS = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\dot\s*\{?\s*(\d)\s*\}?(\d*)\\dot\s*\{?\s*(\d)\s*\}?(?![\d.])")
+_IN_PARENTHESES = re.compile(r"(?<![\d.])(\d*)\.\((\d+)\)(?![\d.])")
+_AFTER_DIGITS = re.compile(r"(?<![\d.])(\d*)\.(\d+)\((\d+)\)(?![\d.])")
+_DOTTED = re.compile(r"(?<![\d.])(\d*)\.(\d*?)(\d{1,6}?)\3{2,}(?:\\[lcd]?dots(?![a-z])|\.\.\.)")
+_EUROPEAN = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?![\d.,])")
+_BASED = re.compile(
+    r"\(?\s*([0-9A-Fa-f]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\(?:text|mathrm)\s*\{\s*)?(\d{1,2}|[a-z]+)\s*\}*|"
+    r"([0-9A-Fa-f]+)\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base\s*(\d{1,2}|[a-z]+)\s*\)?\}?"
+)
+MAX_DIGITS = 60
+
+
+def spelled_number(text: str) -> int | None:
+    """Return the number that English or Chinese words state (`forty-two`, `十二`), else None."""
+    if _CHINESE_NUMBER.fullmatch(text):
+        tens, ten, ones = text.partition("十")
+        return (_DIGITS[tens] if tens else 1) * 10 + (_DIGITS[ones] if ones else 0) if ten else _DIGITS[text]
+    words = re.split(r"[\s-]+", text.strip().casefold())
+    words = [word for word in words if word != "and"] if len(words) > 1 else words
+    if not words or len(words) > 12:
+        return None
+    total = group = 0
+    last = 10**15
+    for word in words:
+        if word in _SMALL:
+            value = _SMALL[word]
+            if group % 100 and not (value < 10 and group % 10 == 0 and group % 100 >= 20):
+                return None
+            group += value
+        elif word == "hundred" and 0 < group < 10:
+            group *= 100
+        elif word in _POWERS and 0 < group < 1000 and _POWERS[word] < last:
+            total, group, last = total + group * _POWERS[word], 0, _POWERS[word]
+        else:
+            return None
+    return total + group
+
+
+def scale_word(rest: str) -> tuple[int, str] | None:
+    r"""Return the factor of a number word behind a number, and what follows it: `million km`."""
+    match = _SCALED.match(rest)
+    if match is None:
+        return None
+    after = rest[match.end() :]
+    wrapped = rest.startswith("\\") and not match.group(2)
+    return SCALES[match.group(1).casefold()], ("\\text{" + after if wrapped else after).strip()
+
+
+def exact_decimals(text: str, parentheses: bool = False) -> str:
+    r"""Write repeating decimals as fractions, and `1.234,5` as 1234.5.
+
+    Args:
+        text: A normalized answer.
+        parentheses: Whether `0.1(6)` is a repeating decimal too, and no uncertainty.
+    """
+    if "." not in text:
+        return text
+    text = _EUROPEAN.sub(lambda match: match.group().replace(".", "").replace(",", "."), text)
+    text = _TWO_DOTS.sub(lambda m: _fraction(m[1], m[2], m[3] + m[4] + m[5]), text)
+    text = _REPEATING.sub(lambda m: _fraction(m[1], m[2], m[3] or m[4] or ""), text)
+    text = _IN_PARENTHESES.sub(lambda m: _fraction(m[1], "", m[2]), text)
+    text = _DOTTED.sub(lambda m: _fraction(m[1], m[2], m[3]), text)
+    return _AFTER_DIGITS.sub(lambda m: _fraction(m[1], m[2], m[3]), text) if parentheses else text
+
+
+def _fraction(whole: str, fixed: str, period: str) -> str:
+    if not period or len(whole + fixed + period) > MAX_DIGITS:
+        return f"{whole}.{fixed}\\overline{{{period}}}"
+    scale = 10 ** len(fixed)
+    value = Fraction(int((whole + fixed) or "0"), scale) + Fraction(int(period), scale * (10 ** len(period) - 1))
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def based(text: str) -> tuple[str, int] | None:
+    r"""Return the digits and the base of `52_{\text{eight}}` or `(1A)_{16}`; None for others."""
+    match = _BASED.fullmatch(text.strip())
+    if match is None or len(text) > MAX_DIGITS:
+        return None
+    digits, name = (match.group(1), match.group(2)) if match.group(1) else (match.group(3), match.group(4))
+    base = int(name) if name.isdigit() else spelled_number(name)
+    if base is None or not 2 <= base <= 36 or not any(char.isdigit() for char in digits):
+        return None
+    try:
+        int(digits, base)
+    except ValueError:
+        return None
+    return digits.lstrip("0").upper() or "0", base

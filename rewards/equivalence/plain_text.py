@@ -1,0 +1,93 @@
+"""Bring Unicode and Chinese spellings of an answer into the ASCII that the readers know.
+
+Full-width signs, mathematical alphanumerics, vulgar fractions, invisible characters, and Chinese words for units,
+counted things, numbers and "or". Sub- and superscripts are left to `tokens`, which keeps their position. Each table is
+data: nothing here removes a word that it does not list.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_RANGES = ((0xFF01, 0xFF5F), (0x1D400, 0x1D800), (0x2002, 0x200B), (0x3000, 0x3001))
+_INVISIBLE = (0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0x2061, 0x2062, 0x2063, 0xFEFF, 0x00AD, 0xFE0F)
+_SIGNS = {"、": ",", "。": ".", "【": "[", "】": "]", "「": "", "」": "", "〈": r"\langle ", "〉": r"\rangle "}
+_SIGNS |= {"∅": r"\emptyset ", "∪": r"\cup ", "∩": r"\cap ", "－": "-", "﹣": "-", "﹢": "+", "\u00a0": " "}
+_SIGNS |= {"㎝": "cm", "㎜": "mm", "㎞": "km", "㎏": "kg", "㎡": "m^2", "㎥": "m^3", "㏑": "ln", "㏒": "log"}
+_SIGNS |= {"\N{LATIN SUBSCRIPT SMALL LETTER A}": "_a", "\N{LATIN SUBSCRIPT SMALL LETTER X}": "_x"}
+_FRACTIONS = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↉"
+
+
+def _table() -> dict[int, str]:
+    table = {ord(sign): plain for sign, plain in _SIGNS.items()}
+    for start, end in _RANGES:
+        table |= {code: unicodedata.normalize("NFKC", chr(code)) for code in range(start, end) if code not in table}
+    table |= dict.fromkeys(_INVISIBLE, "")
+    for fraction in _FRACTIONS:
+        above, below = unicodedata.normalize("NFKC", fraction).split("\N{FRACTION SLASH}")
+        table[ord(fraction)] = rf"\frac{{{above}}}{{{below}}}"
+    return table
+
+
+_TABLE = _table()
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+UNITS = {
+    **{"米": "m", "千米": "km", "公里": "km", "厘米": "cm", "公分": "cm", "毫米": "mm", "分米": "dm", "微米": "um"},
+    **{"纳米": "nm", "皮米": "pm", "埃": "angstrom", "光年": "ly", "海里": "nmi", "英里": "mi", "英尺": "ft"},
+    **{"克": "g", "千克": "kg", "公斤": "kg", "毫克": "mg", "微克": "ug", "吨": "tonne", "英寸": "in", "磅": "lb"},
+    **{"秒": "s", "毫秒": "ms", "微秒": "us", "纳秒": "ns", "分钟": "min", "小时": "h", "天": "day", "周": "week"},
+    **{"年": "yr", "月": "month", "个月": "month", "牛": "N", "牛顿": "N", "千牛": "kN", "焦": "J", "焦耳": "J"},
+    **{"千焦": "kJ", "兆焦": "MJ", "瓦": "W", "瓦特": "W", "千瓦": "kW", "兆瓦": "MW", "千瓦时": "kWh", "伏": "V"},
+    **{"伏特": "V", "毫伏": "mV", "千伏": "kV", "安": "A", "安培": "A", "毫安": "mA", "微安": "uA", "欧": "ohm"},
+    **{"欧姆": "ohm", "千欧": "kohm", "库": "C", "库仑": "C", "法拉": "F", "微法": "uF", "亨利": "H", "特斯拉": "T"},
+    **{"高斯": "G", "韦伯": "Wb", "赫": "Hz", "赫兹": "Hz", "千赫": "kHz", "兆赫": "MHz", "帕": "Pa", "帕斯卡": "Pa"},
+    **{"千帕": "kPa", "兆帕": "MPa", "大气压": "atm", "摩尔": "mol", "毫摩尔": "mmol", "升": "L", "毫升": "mL"},
+    **{"开": "K", "开尔文": "K", "摄氏度": "degC", "度": "deg", "弧度": "rad", "电子伏特": "eV", "电子伏": "eV"},
+    **{"卡": "cal", "千卡": "kcal", "平方米": "m^2", "平方厘米": "cm^2", "平方千米": "km^2", "平方公里": "km^2"},
+    **{
+        "立方米": "m^3",
+        "立方厘米": "cm^3",
+        "立方分米": "dm^3",
+        "平方毫米": "mm^2",
+        "公顷": "hectare",
+        "贝克勒尔": "Bq",
+    },
+}
+_MEASURE_WORDS = "个只条件本人名次种张台辆棵颗块岁页元枚位支双头匹朵根间座套份组项步场班袋箱瓶杯盒倍对瓣粒道题票分"
+_SCALES = {"十万": 10**5, "百万": 10**6, "千万": 10**7, "万": 10**4, "亿": 10**8, "百": 100, "千": 1000}
+_UNIT_WORDS = "|".join(sorted(UNITS, key=len, reverse=True))
+_BESIDE = r"(?:(?<=[\d}\s/每·])|^)"
+_UNIT = re.compile(rf"{_BESIDE}(?:{_UNIT_WORDS})(?![\u4e00-\u9fff])|{_BESIDE}(?:{_UNIT_WORDS})(?=每)")
+_SCALED = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SCALES)})(?![\u4e00-\u9fff]*[克米瓦焦帕欧赫伏牛])")
+_COUNTED = re.compile(rf"(?<=[\d}}$])\s*(?:{'|'.join(_MEASURE_WORDS)})(?=\s*(?:$|[,.;)}}$]|[和与或]))")
+_JOINED = ((re.compile(r"\s*(?:或者|或)\s*"), " or "), (re.compile(r"\s*(?:以及|和|与|及|且)\s*"), " and "))
+_LEAD = re.compile(r"^\s*(?:大约|约|等于|为|是|共|一共|总共)\s*(?=[\d$\\-])")
+
+
+def plain_text(text: str) -> str:
+    """Return a text with full-width signs, styled letters and vulgar fractions in ASCII."""
+    return text if text.isascii() else text.translate(_TABLE)
+
+
+def plain_chinese(text: str) -> str:
+    """Return an answer with listed Chinese units, number words, counters and joints in ASCII.
+
+    Words that are on no list stay, so an answer in Chinese prose equals only its own text.
+    """
+    if not CHINESE.search(text):
+        return text
+    text = _LEAD.sub("", text)
+    text = re.sub(r"\\(?:text|mathrm|mbox)\s*\{\s*([\u4e00-\u9fff/每·]+)\s*\}", r" \1", text)
+    text = re.sub(r"百分之\s*(\d+(?:\.\d+)?)", r"\1%", text)
+    text = _SCALED.sub(lambda match: f"{match[1]}*10^{{{len(str(_SCALES[match[2]])) - 1}}}", text)
+    while (shorter := _UNIT.sub(lambda match: " " + UNITS[match.group()], text)) != text:
+        text = shorter.replace("每", "/")
+    text = _COUNTED.sub("", text)
+    rest = CHINESE.sub("", _JOINED[1][0].sub("", _JOINED[0][0].sub("", text)))
+    bare = not CHINESE.search(_JOINED[1][0].sub("", _JOINED[0][0].sub("", text)))
+    if bare and rest.strip():
+        for pattern, word in _JOINED:
+            text = pattern.sub(word, text)
+    return text.strip()

@@ -1,0 +1,169 @@
+"""The runner of the paper's path: what is skipped, repeated, refused and continued."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from innovator_rl.errors import UserError
+from innovator_rl.paper import runner as runner_module
+from innovator_rl.paper.runner import Runner, StageFailed, last_line
+from innovator_rl.paper.stage import Stage, file_states
+from innovator_rl.runs.run_dir import RunDir
+
+SCRIPT = """
+import pathlib, sys
+source, target, count = sys.argv[1:4]
+path = pathlib.Path(count); path.write_text(str(int(path.read_text() or 0) + 1) if path.exists() else "1")
+print("read", source, flush=True)
+pathlib.Path(target).write_text(pathlib.Path(source).read_text().upper())
+"""
+
+
+@pytest.fixture
+def path_of_two(tmp_path, monkeypatch):
+    """Two stages, each a small script; the second reads the first one's result."""
+    script = tmp_path / "stage.py"
+    script.write_text(SCRIPT)
+    (tmp_path / "raw").write_text("text")
+    original = subprocess.Popen
+
+    def start(command, **options):
+        return original([sys.executable, *command[4:]], **options)  # without `-m module parent`
+
+    monkeypatch.setattr(runner_module.subprocess, "Popen", start)
+
+    def stage(name, source, **more):
+        target = tmp_path / name
+        words = (str(script), str(source), str(target), str(tmp_path / f"{name}.count"))
+        return Stage(name, f"make {name}", words, target, **more)
+
+    first = stage("first", tmp_path / "raw", inputs=(tmp_path / "raw",))
+    second = stage("second", tmp_path / "first", needs=("first",))
+    lines: list[str] = []
+    return Runner(RunDir(tmp_path / "run"), [first, second], lines.append), tmp_path, lines
+
+
+def counts(folder: Path) -> list[str]:
+    return [(folder / f"{name}.count").read_text() for name in ("first", "second")]
+
+
+def test_a_second_run_does_nothing(path_of_two):
+    runner, folder, _ = path_of_two
+    first = runner.execute()
+    assert (folder / "second").read_text() == "TEXT"
+    assert [record.name for record in first] == ["first", "second"]
+    assert runner.execute() == first
+    assert counts(folder) == ["1", "1"]
+
+
+def test_a_changed_input_repeats_what_depends_on_it_and_names_it(path_of_two):
+    runner, folder, lines = path_of_two
+    runner.execute()
+    (folder / "raw").write_text("other")
+    assert [decision.runs for decision in runner.decide()] == [True, True]
+    runner.execute()
+    assert counts(folder) == ["2", "2"]
+    assert any("changed: file" in line and "raw" in line for line in lines)
+    assert any("changed: result of first" in line for line in lines)
+
+
+def test_equal_content_of_an_earlier_stage_repeats_nothing_after_it(path_of_two):
+    runner, folder, _ = path_of_two
+    runner.execute()
+    (folder / "raw").write_text("TEXT")  # the first stage writes the same result again
+    runner.execute()
+    assert counts(folder) == ["2", "1"]
+
+
+def test_a_result_that_was_edited_or_removed_is_made_again(path_of_two):
+    runner, folder, lines = path_of_two
+    runner.execute()
+    (folder / "second").write_text("edited")
+    runner.execute()
+    (folder / "second").unlink()
+    runner.execute()
+    assert counts(folder) == ["1", "3"]
+    assert any("result changed since: second" in line for line in lines)
+    assert any("result not found" in line for line in lines)
+
+
+def test_a_failed_stage_is_named_and_the_next_run_continues_there(path_of_two):
+    runner, folder, _ = path_of_two
+    (folder / "second").mkdir()  # the script cannot write its result
+    with pytest.raises(StageFailed, match=r"stage 'second' failed with exit code 1: IsADirectoryError.*second\.log"):
+        runner.execute()
+    assert RunDir(folder / "run").state().status == "failed"
+    (folder / "second").rmdir()
+    runner.execute()
+    assert counts(folder) == ["1", "2"]
+
+
+def test_a_stage_without_its_result_failed(path_of_two):
+    _, folder, _ = path_of_two
+    stage = Stage(
+        "silent",
+        "print",
+        (str(folder / "stage.py"), str(folder / "raw"), os.devnull, str(folder / "n")),
+        folder / "nothing",
+    )
+    with pytest.raises(StageFailed, match="without its result"):
+        Runner(RunDir(folder / "other"), [stage], print).execute()
+
+
+def test_a_full_disk_stops_before_the_stage_that_would_not_fit(path_of_two):
+    runner, folder, _ = path_of_two
+    large = Stage(**{**vars(runner.stages[1]), "disk_bytes": 10**18})
+    with pytest.raises(UserError, match=r"'second' needs 1000000000\.0 GB"):
+        Runner(runner.run, [runner.stages[0], large], print).execute()
+    assert (folder / "first.count").read_text() == "1"
+    assert not (folder / "second.count").exists()
+
+
+def test_an_endless_stage_is_ended_at_its_limit(tmp_path):
+    run = RunDir(tmp_path / "run")
+    stage = Stage("endless", "wait", ("dashboard", "--help"), tmp_path / "x")
+    runner = Runner(run, [stage], print, limit_seconds=0.0)
+    with pytest.raises(StageFailed, match="passed its limit of 0 s"):
+        runner.execute()
+
+
+def test_files_of_equal_size_and_time_keep_their_digest(tmp_path):
+    (tmp_path / "a").write_text("one")
+    before = file_states(tmp_path)
+    stat = (tmp_path / "a").stat()
+    (tmp_path / "a").write_text("two")
+    os.utime(tmp_path / "a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert file_states(tmp_path, before) == before
+    assert file_states(tmp_path) != before
+
+
+def test_the_last_line_is_readable_text(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"first\nsecond\r\x1b[1mthird\x07 \xff\n\n")
+    assert last_line(log) == "[1mthird �"
+    assert last_line(tmp_path / "none") == ""
+
+
+def test_a_child_ends_with_a_killed_parent(tmp_path):
+    """SIGKILL on the runner leaves no command behind."""
+    program = (
+        "import subprocess, sys, os, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'from innovator_rl.paper.child import end_with_parent; "
+        "end_with_parent(%d); print(1, flush=True); import time; time.sleep(60)' % os.getpid()], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline(); print(child.pid, flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while (
+        Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    ):
+        assert time.monotonic() < deadline, "the child outlived its parent"
+        time.sleep(0.05)
