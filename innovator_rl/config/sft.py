@@ -48,7 +48,9 @@ class Optimizer(Section):
 class SftSchedule(Section):
     """Length of the run, validation and checkpoints."""
 
-    epochs: PositiveInt = Field(default=1, description="Passes over the rows; the last rows of an uneven pass are left.")
+    epochs: PositiveInt = Field(
+        default=1, description="Passes over the rows; the last rows of an uneven pass are left."
+    )
     steps: PositiveInt | None = Field(default=None, description="Updates; null: as many as `epochs` hold.")
     validate_every: int = Field(default=0, ge=0, description="Updates between validations; 0: at the end only.")
     save_every: int = Field(default=50, ge=0, description="Updates between checkpoints; 0: at the end only.")

@@ -106,7 +106,9 @@ def prepare_rows(config: SftConfig, train: list[Path], validation: list[Path]) -
             f"optimizer.batch_rows = {config.optimizer.batch_rows}: the data has {parts[0].rows} usable rows; lower it"
         )
     if parts[1] is not None and parts[1].rows < config.ranks:
-        raise UserError(f"data.validation has {parts[1].rows} usable rows: must be at least one per rank, {config.ranks}")
+        raise UserError(
+            f"data.validation has {parts[1].rows} usable rows: must be at least one per rank, {config.ranks}"
+        )
     return PreparedSft(
         config, chosen_platform(config), model_path, parts[0], parts[1], total_steps(config, parts[0].rows)
     )

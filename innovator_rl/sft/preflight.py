@@ -35,7 +35,7 @@ def is_sft(path: Path) -> bool:
     except UserError:
         return False
     own = {"optimizer", "export"}
-    return bool(keys & own) and keys <= set(SFT_SECTIONS) or path.absolute().parent.name == "sft"
+    return (bool(keys & own) and keys <= set(SFT_SECTIONS)) or path.absolute().parent.name == "sft"
 
 
 def check_sft(config: SftConfig, machine: Machine | None = None) -> list[Diagnostic]:

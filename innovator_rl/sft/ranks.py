@@ -33,9 +33,7 @@ class Ranks:
         rendezvous: A file that does not exist yet, by which the ranks of one machine find each other.
     """
 
-    def __init__(
-        self, run_dir: Path, local: int, nodes: int, environment: Mapping[str, str], rendezvous: Path
-    ) -> None:
+    def __init__(self, run_dir: Path, local: int, nodes: int, environment: Mapping[str, str], rendezvous: Path) -> None:
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._processes: list[subprocess.Popen[str]] = []
         self._logs = run_dir / "logs"
@@ -51,7 +49,11 @@ class Ranks:
                 "LOCAL_WORLD_SIZE": str(local),
             }
             if nodes == 1:
-                variables |= {"DIST_INIT_METHOD": f"file://{rendezvous}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+                variables |= {
+                    "DIST_INIT_METHOD": f"file://{rendezvous}",
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": "0",
+                }
             self._start(run_dir, node * local + rank, variables)
 
     def _start(self, run_dir: Path, rank: int, variables: dict[str, str]) -> None:
@@ -109,11 +111,15 @@ class Ranks:
                 first_end = first_end or time.monotonic()
                 if time.monotonic() - first_end > LAST_SECONDS:
                     self.end()
-                    raise EngineError(f"a rank did not end within {LAST_SECONDS:g} s of the first one; see {self._logs}")
+                    raise EngineError(
+                        f"a rank did not end within {LAST_SECONDS:g} s of the first one; see {self._logs}"
+                    )
 
     def _cause(self, rank: int, code: int | None) -> str:
         lines = self.log(rank).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = next((line for line in reversed(lines) if line.strip() and not line.startswith((" ", "[rank"))), "no output")
+        last = next(
+            (line for line in reversed(lines) if line.strip() and not line.startswith((" ", "[rank"))), "no output"
+        )
         signal = f"signal {-code}" if code is not None and code < 0 else f"status {code}"
         return f"rank {rank} ended with {signal}: {last.strip()[:300]}; see {self.log(rank)}"
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,7 +73,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         if name.endswith(".parquet"):
             yield from _parquet_rows(path)
         else:
-            with gzip.open(path) if name.endswith(".gz") else path.open("rb") as stream:
+            with path.open("rb") as raw:
+                stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if name.endswith(".gz") else raw
                 yield from _json_rows(stream, name)
     except (OSError, EOFError, pa.ArrowException) as error:
         yield 0, BadRow(name, 0, "broken file", " ".join(str(error).split())[:200])
@@ -171,7 +172,9 @@ def prepare(
 
 def _refuse(bad: list[BadRow], prepared: Prepared, too_long: str, bad_rows: str, listed: Path) -> None:
     refused = [
-        row for row in bad if (too_long if row.reason == "too long" else bad_rows) == "error" or row.reason == "broken file"
+        row
+        for row in bad
+        if (too_long if row.reason == "too long" else bad_rows) == "error" or row.reason == "broken file"
     ]
     if not refused:
         return
@@ -194,7 +197,9 @@ def _write(
 
     tokenizer = AutoTokenizer.from_pretrained(str(tokenizer_folder))
     if not tokenizer.chat_template:
-        raise UserError(f"model.path {str(tokenizer_folder)!r}: its tokenizer has no chat template, which `messages` need")
+        raise UserError(
+            f"model.path {str(tokenizer_folder)!r}: its tokenizer has no chat template, which `messages` need"
+        )
     prepared, dropped, kept_bad = Prepared(target), Counter[str](), []
     draft = target.with_name(f".{target.name}")
     with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer, listed.open("w", encoding="utf-8") as bad_file:

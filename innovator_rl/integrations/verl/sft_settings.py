@@ -20,7 +20,12 @@ from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.stock import config_dir, flatten
 
 ENGINE = "innovator_rl.integrations.verl.sft_engine"
-OPEN = ("engine.mixed_precision", "model.override_config", "optim.override_optimizer_config", "data.apply_chat_template_kwargs")
+OPEN = (
+    "engine.mixed_precision",
+    "model.override_config",
+    "optim.override_optimizer_config",
+    "data.apply_chat_template_kwargs",
+)
 """Sections whose content belongs to another library."""
 
 
@@ -86,7 +91,10 @@ def sft_settings(
         "data.pad_mode": ("no_padding", "the engine of this project"),
         "data.num_workers": (0, "the exact resume of the order of rows"),
         "data.seed": (config.data.seed, "data.seed"),
-        "trainer.total_epochs": (steps, "schedule.steps"),  # at most one epoch per step; the number of steps ends the run
+        "trainer.total_epochs": (
+            steps,
+            "schedule.steps",
+        ),  # at most one epoch per step; the number of steps ends the run
         "trainer.total_training_steps": (steps, "schedule.steps"),
         "trainer.seed": (config.data.seed, "data.seed"),
         "trainer.project_name": ("innovator-rl", ""),

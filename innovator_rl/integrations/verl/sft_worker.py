@@ -58,7 +58,7 @@ class Commands(threading.Thread):
         os._exit(ORPHANED)
 
 
-class StopAfterStep(Exception):  # noqa: N818
+class StopAfterStep(Exception):
     """The run was asked to end; a checkpoint of the last update is on disk."""
 
 
@@ -100,7 +100,9 @@ class Tracking:
     def log(self, data: dict[str, Any], step: int) -> None:
         """Send the metrics of an update or a validation."""
         now = time.monotonic()
-        metrics = {RENAMED.get(name, name): number for name, value in data.items() if (number := _number(value)) is not None}
+        metrics = {
+            RENAMED.get(name, name): number for name, value in data.items() if (number := _number(value)) is not None
+        }
         if "loss" in metrics:
             seconds = max(now - self._last, 1e-9)
             metrics["perf/seconds"] = seconds
@@ -114,6 +116,7 @@ class Trainer(sft_trainer.SFTTrainer):
 
     def __init__(self, config: DictConfig, report: Report, commands: Commands) -> None:
         self._report, self._commands = report, commands
+        self.ckpt_handler: Handler
         super().__init__(config)
         self._step = self.resume_global_step
         self._train = self.training_client.train_batch
@@ -160,8 +163,12 @@ class Trainer(sft_trainer.SFTTrainer):
     def export(self, folder: Path) -> None:
         """Write the model as a Hugging Face folder."""
         self._report.send("phase", phase="exporting", step=self._step)
+        engine: Any = self.engine  # FSDP's engine has the module, the base class does not declare it
         export_model(
-            self.engine.module, self.model_config.tokenizer, folder, str(self.config.innovator.export_dtype)
+            engine.module,
+            self.model_config.tokenizer,
+            folder,
+            str(self.config.innovator.export_dtype),
         )
         self._report.send("exported", path=str(folder))
 
@@ -173,12 +180,14 @@ def main(run_dir: Path) -> None:
     platform.require_loaded()
     report.send("phase", phase="starting", step=0)
     initialize_global_process_group_ray(timeout_second=1800)
-    shared = [OmegaConf.to_container(OmegaConf.load(run_dir / "verl.yaml")) if torch.distributed.get_rank() == 0 else None]
+    shared = [
+        OmegaConf.to_container(OmegaConf.load(run_dir / "verl.yaml")) if torch.distributed.get_rank() == 0 else None
+    ]
     torch.distributed.broadcast_object_list(shared, src=0)
     config = OmegaConf.create(shared[0])
     assert isinstance(config, DictConfig)
     Tracking.report = report
-    sft_trainer.Tracking = Tracking
+    setattr(sft_trainer, "Tracking", Tracking)  # noqa: B010  # verl offers no other place to receive metrics
     trainer = Trainer(config, report, commands)
     try:
         if trainer.resume_global_step < trainer.total_training_steps:
