@@ -27,12 +27,14 @@ from innovator_rl.packaged_files import find_config
 from innovator_rl.recorded_run import Run, open_run
 
 if TYPE_CHECKING:
+    from innovator_rl.config.sft import SftConfig
     from innovator_rl.preflight import Diagnostic
     from innovator_rl.runs.run_dir import RunDir
     from innovator_rl.scoring import Score, ScoreRequest
+    from innovator_rl.sft.launch import PreparedSft
     from innovator_rl.training.launch import Files
 
-__all__ = ["Run", "open_run", "prepare", "score", "train", "upcycle", "write_dry_run"]
+__all__ = ["Run", "open_run", "prepare", "prepare_sft", "score", "train", "upcycle", "write_dry_run"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,30 @@ def prepare(config: RunConfig) -> PreparedRun:
     found = check(config, train_files=built.train, validation_files=built.validation, deep=True)
     _raise_errors(found)
     return PreparedRun(config, built, directory, tuple(found))
+
+
+def prepare_sft(config: SftConfig) -> tuple[PreparedSft, list[Diagnostic]]:
+    """Check a fine-tuning run, build what its recipes generate, and measure its rows; nothing is started.
+
+    Args:
+        config: The run.
+
+    Returns:
+        The prepared run and its warnings.
+
+    Raises:
+        UserError: One line for each diagnostic that would spoil the run, or for bad rows.
+    """
+    from innovator_rl.data.sft.entries import resolve_entry
+    from innovator_rl.sft.launch import prepare_rows, run_directory
+    from innovator_rl.sft.preflight import check_sft
+
+    found = check_sft(config)
+    _raise_errors(found)
+    cache = run_directory(config).path / "data"
+    train = [path for entry in config.data.train for path in resolve_entry(entry, "train", cache)]
+    validation = [path for entry in config.data.validation for path in resolve_entry(entry, "validation", cache)]
+    return prepare_rows(config, train, validation), found
 
 
 def write_dry_run(prepared: PreparedRun) -> dict[str, Any]:

@@ -43,8 +43,16 @@ def build_command(
     executor: Annotated[Literal["local", "ray"], typer.Option(help="Where a corpus is built.")] = "local",
 ) -> None:
     """Write the training files of a dataset, or a corpus from a recipe with `steps`."""
-    from innovator_rl.cli import data_corpus
+    from innovator_rl.cli import data_corpus, data_sft
 
+    if data_sft.is_recipe(recipe):
+        if any(option is not None for option in (source, rows, seed, style, domain, reward)):
+            raise UserError(
+                f"{recipe!r} is a recipe of kind sft: --source, --rows, --seed, --style, --domain and --reward do not "
+                "apply to it"
+            )
+        data_sft.build(Path(recipe), out, workers or 2)
+        return
     if data_corpus.is_recipe(recipe):
         if any(option is not None for option in (source, rows, seed, style, domain, reward)):
             raise UserError(
@@ -78,12 +86,16 @@ def show_command(
     from rich.console import Console
     from rich.table import Table
 
-    from innovator_rl.cli import data_corpus
+    from innovator_rl.cli import data_corpus, data_sft
     from innovator_rl.data.materialize import materialize
     from innovator_rl.data.rows import check_columns, read_rows
 
     if what is None:
         _list_datasets()
+        return
+    built = data_sft.built_folder(what)
+    if built is not None:
+        data_sft.show(built, n)
         return
     corpus = data_corpus.corpus_folder(what)
     if corpus is not None:

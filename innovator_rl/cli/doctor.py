@@ -8,7 +8,8 @@ Nothing is started, downloaded or built. The exit code is 2 when a diagnostic wo
 """
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -16,7 +17,7 @@ from innovator_rl.cli import completion
 from innovator_rl.cli.parameters import AsJson, Overrides
 from innovator_rl.config import load
 from innovator_rl.config.schema import RunConfig
-from innovator_rl.packaged_files import find_config
+from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.preflight import Diagnostic, Machine, check, errors, rewarder_health, software
 from innovator_rl.preflight import describe as describe_case
 from innovator_rl.scoring import registry
@@ -29,7 +30,7 @@ def doctor(
         str | None,
         typer.Argument(
             metavar="CONFIG",
-            help="A YAML file, or the name of one in configs/train; without it, only the machine is checked.",
+            help="A YAML file, or the name of one in configs/train or configs/sft; without it, only the machine is checked.",
             autocompletion=completion.configurations("train"),
         ),
     ] = None,
@@ -46,6 +47,9 @@ def doctor(
     if config is not None and "=" in config:
         words, config = [config, *words], None
     alone = config is None and not words
+    sft = _sft_file(config)
+    if sft is not None:
+        _doctor_sft(sft, words, machine, as_json)
     run = load(find_config(config, "train") if config is not None else None, words)
     findings = examine(run, machine, alone, deep=not quick)
     stopped = bool(errors(findings))
@@ -54,6 +58,32 @@ def doctor(
     else:
         _show(machine, findings, config)
     raise typer.Exit(2 if stopped else 0)
+
+
+def _sft_file(config: str | None) -> Path | None:
+    """Return the file of a configuration of supervised fine-tuning; None for any other."""
+    from innovator_rl.sft.preflight import is_sft
+
+    if config is None:
+        return None
+    known = config_names("train")
+    path = find_config(config, "sft" if config not in known and config in config_names("sft") else "train")
+    return path if path.is_file() and is_sft(path) else None
+
+
+def _doctor_sft(path: Path, words: list[str], machine: Machine, as_json: bool) -> NoReturn:
+    """Diagnose a configuration of supervised fine-tuning, and exit."""
+    from innovator_rl.config.load import load_as
+    from innovator_rl.config.sft import SftConfig
+    from innovator_rl.sft.preflight import check_sft
+
+    run = load_as(SftConfig, path, words)
+    findings = check_sft(run, machine)
+    if as_json:
+        typer.echo(json.dumps({**report(machine, findings, None), "config": run.model_dump(mode="json")}, indent=1))
+    else:
+        _show(machine, findings, str(path))
+    raise typer.Exit(2 if errors(findings) else 0)
 
 
 def examine(run: RunConfig, machine: Machine, alone: bool, deep: bool) -> list[Diagnostic]:
