@@ -320,7 +320,13 @@ class _AnswerComparison:
         if len(equation.parts) > 1 or len(sides) != 2 or listed.kind or any(len(one) != 2 for one in solutions):
             return False
         name = solutions[0][0]
-        if any(one[0] != name for one in solutions) or "(" in name or sides[0] == name or len(solutions) > MAX_SOLUTIONS or not all(map(all, solutions)):
+        if (
+            any(one[0] != name for one in solutions)
+            or "(" in name
+            or sides[0] == name
+            or len(solutions) > MAX_SOLUTIONS
+            or not all(map(all, solutions))
+        ):
             return False
         product = "".join(f"({name} - ({value}))" for name, value in solutions)
         return same_equations([product, "0"], sides, partial(self.is_equivalent, in_list=False), False, self.comparison)
