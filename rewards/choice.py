@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, compare
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
 from rewards.true_false import parse_true_false, takes_back
@@ -154,7 +154,7 @@ class Choice:
             return _grade_labels(letters(found, listed), label.group(1), found.text)
         if gold.lower() in _TRUTH_VALUES:
             return grade_truth_value(found, _TRUTH_VALUES[gold.lower()])
-        return compare(answer, found, NUMERIC, prompt)
+        return compare(answer, found, NUMERIC, prompt) if usable(answer, NUMERIC) else abstain("bad_reference")
 
     def __repr__(self) -> str:
         return "Choice()"

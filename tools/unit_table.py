@@ -52,7 +52,7 @@ NAMED = (
     "angstrom dyne erg light_year astronomical_unit foot inch mile pound ounce slug horsepower percent hartree debye "
     "fermi micron yard knot nautical_mile pound_force kilogram_force british_thermal_unit gallon quart fluid_ounce "
     "acre hectare electron_volt watt_hour ampere_hour unified_atomic_mass_unit rydberg bohr furlong roentgen metric_ton"
-).split(" ")
+)
 """Units that are known by their names and by pint's aliases of them, too."""
 
 
@@ -74,7 +74,7 @@ def names(registry: Any, symbols: dict[str, str]) -> dict[str, str]:
     """Return the symbol for each unit's name and for pint's lower-case aliases of it."""
     symbol_of = {expression: symbol for symbol, expression in reversed(symbols.items())}
     found = {}
-    for name in NAMED:
+    for name in NAMED.split():
         definition = registry._units[name]
         for alias in (name, *definition.aliases):
             if len(alias) > 2 and alias.isascii() and alias.islower() and "_" not in alias:

@@ -151,7 +151,7 @@ def _siunitx(text: str) -> str:
         )
         for word, power in _POWER_WORDS:
             written = written.replace("\\" + word, f"^{power} ")
-        written = re.sub(r"\\tothe\s*", "^", written).replace("\\per", " / ")
+        written = re.sub(r"\\per(?![a-z])", " / ", re.sub(r"\\tothe\s*", "^", written))
         written = re.sub(r"\\(kilo|milli|micro|nano|mega|giga|centi|pico|femto|tera|deci|hecto)\s*\\", r"\\\1", written)
         return re.sub(r"\\([a-z]+)", r" \1", written).replace(".", " ")
 

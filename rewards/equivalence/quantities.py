@@ -62,6 +62,7 @@ _NO_COUNTED = set(
         "base mod modulo choose something"
     )
 )
+_WORDED = re.compile(r"\s*(?:[^\W\d_][\w .,'’-]*)?\s*")
 MAX_LITERAL_EXPONENT = 3_000
 
 
@@ -192,7 +193,7 @@ def _literal(text: str) -> Quantity | None:
 
 def is_statement(label: str) -> bool:
     """Return whether the words behind a number say more than what is counted: `42 is wrong`, `42 squared`."""
-    return any(word in _NO_COUNTED for word in re.findall(r"[a-z']+", label)) or label.strip().startswith("(")
+    return any(word in _NO_COUNTED for word in re.findall(r"[a-z']+", label)) or not _WORDED.fullmatch(label)
 
 
 def _computed(text: str) -> Quantity | None:
