@@ -7,6 +7,7 @@ reason why.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from innovator_rl.scoring import Score, right, wrong
 from rewards.degenerate_answers import degenerate_reason
@@ -65,6 +66,30 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
                 return right(text[:_SHOWN])
             reason = shortcut
     return wrong(reason, found.text[:_SHOWN])
+
+
+@lru_cache(maxsize=4096)
+def usable(answer: str, config: EquivalenceConfig) -> bool:
+    """Return whether a reference can be met: its brackets close, and it is right against itself.
+
+    Args:
+        answer: The reference.
+        config: The config of the comparison.
+    """
+    if "\\" in answer and not _closed(answer):
+        return False
+    return compare(answer, Found(answer, "boxed"), config).correct
+
+
+def _closed(text: str) -> bool:
+    """Return whether braces close in order, and as many other brackets close as open (`[0, 1)` is an interval)."""
+    depth = others = 0
+    for char in re.sub(r"\\[{}]", "", text):
+        depth += (char == "{") - (char == "}")
+        others += (char in "([") - (char in ")]")
+        if depth < 0:
+            return False
+    return depth == 0 and others == 0
 
 
 def _takes_another(answer: str, text: str, config: EquivalenceConfig) -> bool:

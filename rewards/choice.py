@@ -11,12 +11,15 @@ import re
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, compare
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
 from rewards.true_false import parse_true_false, takes_back
 
-_TRUTH_VALUES = {"true": True, "yes": True, "correct": True, "false": False, "no": False, "incorrect": False}
+_TRUTH_VALUES = {
+    **dict.fromkeys(("true", "yes", "correct", "正确", "对", "是"), True),
+    **dict.fromkeys(("false", "no", "incorrect", "错误", "错", "否"), False),
+}
 _LETTER_GOLD = re.compile(r"\(?([A-Z])\)?(?:[.):]\s.*)?", re.DOTALL)
 _LETTER_ONLY = re.compile(r"\W*(?:option|choice|answer)?\W*([A-Za-z])\W*", re.IGNORECASE)
 _LETTER_LEAD = re.compile(r"\W*(?:(?i:option|choice)\s*)?[(\[*]*([A-Z])[)\].:*]+(?:\s|$|[*])")
@@ -26,6 +29,11 @@ _ARTICLE = re.compile(r"[AI]\s+(?!is\b|or\b|and\b|but\b)[a-z]")
 _REASON = re.compile(r"\b(?:because|since|whereas)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore)\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
+_NOT_THE_OTHER = re.compile(r"(?<=[A-J)])\s*,\s*(?:and\s+)?not\s+\(?[A-J]\)?\W*$")
+_SMALL_LEAD = re.compile(r"\(?([a-j])[.)]\s+\S")
+_STATED = re.compile(r"answer\s*(?:is|:|=)\s*[*(\[]*([A-J])[)\]*.]*\s*$", re.IGNORECASE | re.MULTILINE)
+_SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/、，]\s*|\s*(?:,\s*)?(?:and|和|与|及)\s*|\s*)\(?[A-J]\)?)+")
+_CHOSEN = re.compile(r"^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$", re.IGNORECASE)
 NUMERIC = EquivalenceConfig()
 
 
@@ -38,11 +46,13 @@ def options(prompt: str) -> dict[str, str]:
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
     """Return the labels that an answer commits to."""
     text = re.sub(r"\\(?:text|mathrm|mathbf|textbf|mathsf)\s*\{([^{}]*)\}", r"\1", found.text)
-    text = unmarked(_REASON.split(unmarked(text))[0])
+    text = _NOT_THE_OTHER.sub("", unmarked(_REASON.split(unmarked(text))[0]))
     known = set(listed) or set("ABCDEFGHIJ")
     plain = text.strip().rstrip(".").lower()
     if only := _LETTER_ONLY.fullmatch(text):
         return {only.group(1).upper()}
+    if (small := _SMALL_LEAD.match(text)) and small.group(1).upper() in listed:
+        text = small.group(1).upper() + text[small.end(1) :]
     by_text = {label for label, option in listed.items() if option == plain}
     if len(by_text) == 1:
         return by_text
@@ -68,6 +78,46 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
     return set() if takes_back(text[: named.start(1)], text[named.end(1) :]) else {named.group(1)}
 
 
+def stated_first(response: str, listed: dict[str, str]) -> Found | None:
+    """Return the choice that the first line of an unmarked response makes, its reasons following below.
+
+    That is a lone letter, or a label with its own option. Several labeled lines are the options over again.
+    """
+    lines = [line.strip() for line in final_part(response)[:MAX_ANSWER_CHARS].splitlines() if line.strip()]
+    if len(lines) < 2:
+        return None
+    known = set(listed) or set("ABCDEFGHIJ")
+    leads = [match.group(1) for line in lines[1:] if (match := _LETTER_LEAD.match(line))]
+    if leads:
+        return None
+    line = unmarked(lines[0])
+    if (only := _LETTER_ONLY.fullmatch(line)) and only.group(1).upper() in known:
+        return Found(only.group(1).upper(), "tail")
+    lead = _LETTER_LEAD.match(line)
+    if lead and lead.group(1) in known and line[lead.end() :].strip().rstrip(".").lower() == listed.get(lead.group(1)):
+        return Found(lead.group(1), "tail")
+    return None
+
+
+def stated_last(response: str, found: Found) -> Found:
+    """Return the letter of an answer phrase behind a box that holds no letter."""
+    if found.kind != "boxed" or _LETTER_ONLY.fullmatch(unmarked(re.sub(r"\\text|[{}]", "", found.text))):
+        return found
+    text = final_part(response)
+    tail = text[max(text.rfind("\\boxed"), text.rfind("\\fbox")) :]
+    stated = [*_STATED.finditer(tail[-MAX_ANSWER_CHARS:])]
+    return Found(stated[-1].group(1), "phrase") if stated else found
+
+
+def several_letters(text: str) -> frozenset[str] | None:
+    """Return the labels of a choice of several, such as `A, C` or `ABD`; None for anything else."""
+    plain = unmarked(re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r"\1", text)).strip(" .()")
+    if not _SEVERAL.fullmatch(plain):
+        return None
+    labels = re.findall(r"[A-J]", plain)
+    return frozenset(labels) if len(labels) > 1 and sorted(set(labels)) == labels else None
+
+
 def offers_all(response: str) -> bool:
     """Return whether a final part ends with a list of labeled options, choosing none."""
     lines = [line for line in final_part(response)[-MAX_ANSWER_CHARS:].splitlines() if line.strip()][-2:]
@@ -91,13 +141,20 @@ class Choice:
             return wrong("no_answer")
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
+        if labels := several_letters(gold):
+            chosen = several_letters(_CHOSEN.sub("", found.text))
+            return right(", ".join(sorted(labels))) if chosen == labels else wrong(extracted=found.text[:200])
         if label := _LETTER_GOLD.fullmatch(gold):
+            listed = options(prompt)
+            found = stated_last(response, found)
+            if found.kind == "tail" and (first := stated_first(response, listed)):
+                found = first
             if found.kind in ("bare", "tail") and offers_all(response):
                 return wrong("ambiguous_answer", found.text[:200])
-            return _grade_labels(letters(found, options(prompt)), label.group(1), found.text)
+            return _grade_labels(letters(found, listed), label.group(1), found.text)
         if gold.lower() in _TRUTH_VALUES:
             return grade_truth_value(found, _TRUTH_VALUES[gold.lower()])
-        return compare(answer, found, NUMERIC, prompt)
+        return compare(answer, found, NUMERIC, prompt) if usable(answer, NUMERIC) else abstain("bad_reference")
 
     def __repr__(self) -> str:
         return "Choice()"

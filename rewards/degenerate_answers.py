@@ -6,6 +6,7 @@ They are the question repeated (`echo`), and arithmetic that is left to the read
 
 from __future__ import annotations
 
+import math
 import re
 
 from rewards.equivalence.containers import items
@@ -24,9 +25,11 @@ _TEN_POWER = re.compile(
 )
 _UNIT_POWER = re.compile(r"\^\s*(?:\{[^{}]*\}|[-+]?\d+)")
 _JOINED = re.compile(
-    r"(?:[\d)}.!]|[\d)}.!\s][A-Za-z/%]+)\s*(?:[+*×·⋅-]|\\(?:times|cdot|ast)(?![a-z])|(?<=\d)\s*x(?=\s*\d))"
-    r"[\s(\[{]*(?:\\(?:left|frac|sqrt)\s*[(\[{]*\s*)*\d|\)\s*\(\s*\d|(?<![\d.^])\d+(?:\.\d*)?\s+\d+(?![\d\s]*/)"
+    r"(?:[\d)}.!]|[\d)}.!\s][A-Za-z/%]+)\s*(?:[+-][\s(\[{]*(?:\\(?:left|frac|sqrt)\s*[(\[{]*\s*)*|"
+    r"(?:[*×·⋅]|\\(?:times|cdot|ast)(?![a-z])|(?<=\d)\s*x(?=\s*\d))[\s(\[{]*(?:\\(?:left|frac)\s*[(\[{]*\s*)*)\d|\)\s*\(\s*\d|(?<![\d.^])\d+(?:\.\d*)?\s+\d+(?![\d\s]*/)"
 )
+_ROOT = re.compile(r"(?:[*×·⋅]|\\(?:times|cdot|ast)(?![a-z]))\s*\\sqrt\s*\{?\s*(\d{1,12})\s*\}?(?!\d)")
+_MIXED = re.compile(r"\d+(?:\s|\\[,;:! ])*\\[dt]?frac\s*(?:\{\s*\d+\s*\}\s*\{\s*\d+\s*\}|\d\s*\d)")
 _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
 
@@ -94,6 +97,9 @@ def _alike(member: str, gold: str) -> bool:
 
 
 def _arithmetic(text: str) -> bool:
+    if any(math.isqrt(int(digits)) ** 2 == int(digits) for digits in _ROOT.findall(text)):
+        return True
+    text = _MIXED.sub("1", text)
     plain = _UNIT_POWER.sub("", _TEN_POWER.sub("", text.replace("\\pm", "").replace("\\$", "")))
     plain = re.sub(r"\\frac\s*\d\s*\d|(?<=\d)(?:\\[,;:! ]|\s)+(?=\d{3}(?!\d))", "1", plain)
     plain = re.sub(r"\\(?:text|mathrm)\s*\{([^{}]*)\}|\\[ ,;:!]", r" \1 ", plain)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rewards.equivalence.normalize import bare_of_parentheses
+from rewards.equivalence.normalize import bare_of_parentheses, unmarked
 from rewards.equivalence.plain_text import plain_text
 
 Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
@@ -248,13 +248,4 @@ def candidates(found: Found) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def unmarked(text: str) -> str:
-    """Without the dollar signs, emphasis and final full stop around an answer."""
-    text = text.strip().strip("*").strip()
-    for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")):
-        if len(text) > len(opening) + len(closing) - 1 and text.startswith(opening) and text.endswith(closing):
-            inner = text[len(opening) : -len(closing)]
-            if opening not in inner:
-                text = inner.strip()
-                break
-    return text[:-1].strip() if text.endswith(".") and not text.endswith("..") else text
+__all__ = ["Found", "candidates", "final_part", "find_answer", "hedged", "unmarked"]

@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, compare
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import find_answer, hedged, last_boxes, unmarked
 
@@ -63,7 +63,7 @@ class Mathematics:
                 return right(text)
             if predicted.denominator == target.denominator == 1:
                 return wrong(extracted=text[:200])
-        return compare(gold, found, POLICY, prompt)
+        return compare(gold, found, POLICY, prompt) if usable(gold, POLICY) else abstain("bad_reference")
 
     def __repr__(self) -> str:
         return "Mathematics()"

@@ -13,14 +13,24 @@ import re
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, compare
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
+from rewards.equivalence.normalize import tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
-from rewards.extraction import find_answer
+from rewards.equivalence.quantities import quantity
+from rewards.extraction import Found, find_answer
 from rewards.physics_parts import met, statements_of
 
 _NAME = r"\$?\s*(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*\$?"
 _NEGATIVE = re.compile(_NAME + r"\s*(?:<\s*0(?![.\d])|is\s+(?:a\s+)?negative)")
 _INTEGER = re.compile(r"integers?\s+" + _NAME + r"|" + _NAME + r"\s+is\s+an?\s+(?:positive\s+|odd\s+|even\s+)?integer")
+
+
+_JOINT = re.compile(r"(?:\\times|\\cdot|\\ |\\,|\s)+$")
+_ASKED = re.compile(
+    r"\b(?:(?:give|express|state|report|write|provide|submit)\b[^.\n$]{0,60}|answer\b[^.\n$]{0,20})\bin\s+(?:the\s+)?(?:units?\s+(?:of\s+)?)?"
+    r"(?:\$([^$\n]{1,60})\$|([^$.,;\n]{1,40}?)(?=[.,;\n]|\s*$))",
+    re.IGNORECASE,
+)
 
 
 def config_for(prompt: str, info: dict[str, Any]) -> EquivalenceConfig:
@@ -32,6 +42,12 @@ def config_for(prompt: str, info: dict[str, Any]) -> EquivalenceConfig:
         negative=frozenset(name.lstrip("\\") for name in negative),
         integers=frozenset(name.lstrip("\\") for name in integers),
     )
+
+
+def asked_unit(prompt: str) -> str:
+    """Return the unit that a problem asks for (`Give the answer in $10^{-10} N$.`), empty where it names none."""
+    asked = [*_ASKED.finditer(prompt[-2_000:])]
+    return (asked[-1].group(1) or asked[-1].group(2)).strip() if asked else ""
 
 
 class Physics:
@@ -47,10 +63,28 @@ class Physics:
         if not all(gold.strip() for gold in golds) or any(len(gold) > MAX_ANSWER_CHARS for gold in golds):
             return abstain("bad_reference")
         config = config_for(prompt, info)
+        if not all(usable(gold, config) for gold in golds):
+            return abstain("bad_reference")
         if len(golds) == 1:
             found = find_answer(response)
-            return compare(golds[0], found, config, prompt) if found else wrong("no_answer")
+            return self.single(golds[0], found, config, prompt) if found else wrong("no_answer")
         return self.several(response, golds, config, prompt)
+
+    def single(self, gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
+        """Score an answer to one reference; a bare number is in the unit that the problem asks for."""
+        score = compare(gold, found, config, prompt)
+        if score.correct or config.unit_required or not (unit := asked_unit(prompt)):
+            return score
+        said = tidy(found.text)
+        number = quantity(said)
+        if number is None or number.unit is not None or number.label:
+            return score
+        if gold.endswith(unit):
+            named = compare(_JOINT.sub("", gold.removesuffix(unit)), Found(said, found.kind), config)
+        else:
+            joint = "\\times" if unit.startswith("10") else "\\ "
+            named = compare(gold, Found(f"{said} {joint} {unit}", found.kind), config)
+        return named if named.correct else score
 
     def several(self, response: str, golds: list[str], config: EquivalenceConfig, prompt: str = "") -> Score:
         """Score a response to a problem in several parts."""

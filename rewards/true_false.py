@@ -10,7 +10,10 @@ import re
 
 from rewards.extraction import unmarked
 
-_TRUE, _FALSE = {"true", "yes", "t", "y", "1", "1.0", "correct"}, {"false", "no", "f", "n", "0", "0.0", "incorrect"}
+_TRUE, _FALSE = (
+    {"true", "yes", "t", "y", "1", "1.0", "correct", "正确", "对", "是", "是的", "真", "√"},
+    {"false", "no", "f", "n", "0", "0.0", "incorrect", "错误", "错", "否", "不是", "不对", "不正确", "假", "×"},
+)
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|textit|texttt|mathrm|mathbf)\s*\{([^{}]*)\}")
 _LABEL = re.compile(r"^\W*(?:the\s+)?(?:final\s+)?(?:answer|label|prediction|result)\s*(?:is|:|=)+\s*", re.IGNORECASE)
 _WORD = re.compile(r"\b(true|false|untrue|incorrect|correct|wrong)\b", re.IGNORECASE)

@@ -10,6 +10,7 @@ Neither side is the measure of the other: `is_equivalent(a, b)` is `is_equivalen
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import partial
 
 from rewards.equivalence import text_answers
@@ -18,6 +19,7 @@ from rewards.equivalence.constants import is_constant, same_constant
 from rewards.equivalence.containers import MAX_ITEMS, Items, brackets_match, is_uncertain, items
 from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import Budget, symbols
+from rewards.equivalence.free_constants import same_with_constants
 from rewards.equivalence.intervals import has_relation, region, same_region, signed
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.normalize import encloses, parted, split_top, stripped
@@ -34,16 +36,23 @@ from rewards.equivalence.quantities import quantity, same_quantity
 from rewards.equivalence.remarks import compatible
 from rewards.equivalence.tokens import UnreadableFormula
 
-MAX_DEPTH, MAX_ANSWER_CHARS = 4, 8_000
+MAX_DEPTH, MAX_ANSWER_CHARS, MAX_SOLUTIONS = 4, 8_000, 6
 _UNDEFINED = re.compile(r"\\frac\s*\{[^{}]*\}\s*\{\s*0\s*\}|\d\s*/\s*0(?![\d.])|\bnan\b", re.IGNORECASE)
 _DECLARED = re.compile(
     r"([A-Za-z])\s*(?:\\in|∈)\s*(?:\\mathbb\s*\{?\s*)?[ZNℤℕ]|integers?\s*\}?\s*\$?([A-Za-z])\b|"
     r"\b([a-z])\b[\s}$]*(?:\\text\s*\{)?\s*(?:is|are)\s+(?:any\s+|an?\s+|arbitrary\s+)*integers?"
 )
 _BLANK = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # a blank between digits is one between two numbers
-_COMMA, _POINT = re.compile(r"-?(?:\d+,(?!\d{3}$)|0,)\d+"), re.compile(r"-?\d+\.\d+")
+_COMMA, _POINT = re.compile(r"-?(?:\d+,(?!\d{3}$)|0,)\d+"), re.compile(r"-?\d{1,30}\.\d{1,60}")
+_ZERO = re.compile(r"0\d*")
+_WHOLE = re.compile(r"-?\d{1,30}")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
 _ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])")
+_BINOMIAL = "\\binom"
+_CHOICES = re.compile(
+    r"C_\s*\{?(\w+)\}?\s*\^\s*\{?(\w+)\}?|(?:\{\s*\})?[_^]\s*\{?(\w+)\}?\s*C_?\s*\{?(\w+)\}?|C\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)|"
+    r"\{\s*(\w+)\s*\\choose\s*(\w+)\s*\}"
+)
 _NAMED_TUPLE = re.compile(r"\((.*)\)\s*=\s*(\(.*\))", re.DOTALL)
 
 
@@ -107,6 +116,12 @@ class _AnswerComparison:
         chemical = same_chemistry(gold, predicted)
         if chemical is not None:
             return chemical
+        spelled = [spelled_number(text_answers.unwrapped(text).strip(" .")) for text in (gold, predicted)]
+        if spelled.count(None) < 2:
+            a, b = (
+                text if number is None else str(number) for text, number in zip((gold, predicted), spelled, strict=True)
+            )
+            return self.values(a, b)
         worded = text_answers.is_words(gold), text_answers.is_words(predicted)
         if all(worded):
             return text_answers.same_words(gold, predicted) or (
@@ -114,6 +129,9 @@ class _AnswerComparison:
             )
         # Regions come before lists, since `(0, 1)` next to `0 < x < 1` is an interval, and before equations, since the sides
         # of an inequality are no equal members.
+        ratio = self.ratios(gold, predicted)
+        if ratio is not None:
+            return ratio
         bases = based(gold), based(predicted)
         if bases[0] or bases[1]:
             return bases[0] == bases[1]
@@ -137,6 +155,21 @@ class _AnswerComparison:
             return same_equations(*sides, partial(self.is_equivalent, in_list=False), in_list, self.comparison)
         return self.values(gold, predicted)
 
+    def ratios(self, gold: str, predicted: str) -> bool | None:
+        """Compare ratios of as many members by their proportions; None where either is none."""
+        if ":" not in gold or ":" not in predicted:
+            return None
+        sides = split_top(gold, ":"), split_top(predicted, ":")
+        if min(map(len, sides)) < 2 or not all(map(all, sides)) or any("=" in part for part in sides[0] + sides[1]):
+            return None
+        if any(_ZERO.fullmatch(part) for part in sides[0] + sides[1]):
+            return None  # a time such as 12:00
+        if len(sides[0]) != len(sides[1]):
+            return False
+        a, b = sides
+        pairs = zip(a[1:], b[1:], strict=True)
+        return all(same_formula(f"({x}) ({b[0]})", f"({y}) ({a[0]})", self.comparison) for x, y in pairs)
+
     def same_matrices(self, gold: str, predicted: str) -> bool:
         """Return whether two formulas with matrices agree, as scaled, added or multiplied out."""
         try:
@@ -150,9 +183,6 @@ class _AnswerComparison:
         Only labels such as `R = 1 \text{...}` remain, which tidying has taken off.
         """
         word, other = (gold, predicted) if text_answers.is_words(gold) else (predicted, gold)
-        number = spelled_number(text_answers.unwrapped(word).strip(" ."))
-        if number is not None:
-            return self.values(str(number), other)
         if split_top(other, "=")[1:]:
             return False
         return _is_short(word, other) and self.values(gold, predicted)
@@ -174,7 +204,13 @@ class _AnswerComparison:
                 return True
             if any(number and number.unit and not number.ambiguous for number in numbers):
                 return False
-        return same_formula(gold, predicted, self.comparison) or self.same_family(gold, predicted)
+        if _BINOMIAL in gold + predicted:
+            gold, predicted = as_binomial(gold), as_binomial(predicted)
+        return (
+            same_formula(gold, predicted, self.comparison)
+            or self.same_family(gold, predicted)
+            or same_with_constants(gold, predicted, self.comparison)
+        )
 
     def of_constants(self, gold: str, predicted: str) -> bool:
         """Return whether a formula of physical constants has the other side's value."""
@@ -266,11 +302,34 @@ class _AnswerComparison:
         if max(len(first.parts), len(second.parts)) > MAX_ITEMS:
             return False
         if len(first.parts) != len(second.parts):
-            return self.repeated(first, second) or self.components(gold, predicted, first, second)
+            return (
+                self.repeated(first, second)
+                or self.solved(first, second)
+                or self.components(gold, predicted, first, second)
+            )
         if not brackets_match(first, second):
             return False
         ordered = first.ordered or second.ordered or "matrix" in first.kind or _positional(first, second)
         return self.matched(list(first.parts), list(second.parts), ordered)
+
+    def solved(self, first: Items, second: Items) -> bool:
+        """Return whether one side is an equation and the other the list of all its solutions."""
+        equation, listed = (first, second) if len(first.parts) == 1 else (second, first)
+        sides = split_top(equation.parts[0], "=")
+        solutions = [split_top(part, "=") for part in listed.parts]
+        if len(equation.parts) > 1 or len(sides) != 2 or listed.kind or any(len(one) != 2 for one in solutions):
+            return False
+        name = solutions[0][0]
+        if (
+            any(one[0] != name for one in solutions)
+            or "(" in name
+            or sides[0] == name
+            or len(solutions) > MAX_SOLUTIONS
+            or not all(map(all, solutions))
+        ):
+            return False
+        product = "".join(f"({name} - ({value}))" for name, value in solutions)
+        return same_equations([product, "0"], sides, partial(self.is_equivalent, in_list=False), False, self.comparison)
 
     def repeated(self, first: Items, second: Items) -> bool:
         """Return whether two lists differ in length only because one repeats a member."""
@@ -302,6 +361,8 @@ class _AnswerComparison:
 
     def matched(self, gold: list[str], predicted: list[str], ordered: bool) -> bool:
         if ordered:
+            if _same_places(gold, predicted):
+                return True
             return all(self.is_equivalent(a, b, in_list=True) for a, b in zip(gold, predicted, strict=True))
         left = list(predicted)
         for part in gold:
@@ -310,6 +371,11 @@ class _AnswerComparison:
                 return False
             left.remove(hit)
         return True
+
+
+def as_binomial(text: str) -> str:
+    r"""Write `C_n^k`, `{}_nC_k` and `C(n, k)` as `\binom{n}{k}`; only for use next to one."""
+    return _CHOICES.sub(lambda match: "\\binom" + "".join(f"{{{part}}}" for part in match.groups() if part), text)
 
 
 def _as_many_matrices(gold: str, predicted: str) -> bool:
@@ -328,6 +394,18 @@ def _without_label(gold: str, predicted: str) -> tuple[str, str]:
         labeled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
         plain.append(sides[1] if labeled else text)
     return plain[0], plain[1]
+
+
+def _same_places(gold: list[str], predicted: list[str]) -> bool:
+    """Return whether the longer decimals of one side round to those of the other, at one number of places."""
+    if not all(_POINT.fullmatch(part) or _WHOLE.fullmatch(part) for part in gold + predicted):
+        return False
+    places = [max(len(part.partition(".")[2]) for part in side) for side in (gold, predicted)]
+    fewest = min(places)
+    if fewest < 3 or places[0] == places[1]:
+        return False
+    half = Fraction(500_001, 1_000_000) / 10**fewest
+    return all(abs(Fraction(a) - Fraction(b)) <= half for a, b in zip(gold, predicted, strict=True))
 
 
 def _without_conditions(listed: Items, other: Items) -> Items:

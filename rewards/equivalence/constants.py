@@ -14,28 +14,29 @@ from rewards.equivalence.evaluation import Budget, evaluate, symbols
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.quantities import Quantity, close
 from rewards.equivalence.tokens import UnreadableFormula
-from rewards.equivalence.units import ONE, Dimension, Unit
+from rewards.equivalence.unit_table import Dimension
+from rewards.equivalence.units import ONE, Unit
 
 CONSTANTS: dict[str, tuple[float, Dimension]] = {
-    "c": (299792458.0, (1, 0, -1, 0, 0, 0)),
-    "h": (6.62607015e-34, (2, 1, -1, 0, 0, 0)),
-    "hbar": (1.054571817e-34, (2, 1, -1, 0, 0, 0)),
-    "k_B": (1.380649e-23, (2, 1, -2, 0, -1, 0)),
-    "epsilon_0": (8.8541878188e-12, (-3, -1, 4, 2, 0, 0)),
-    "mu_0": (1.25663706127e-6, (1, 1, -2, -2, 0, 0)),
-    "m_e": (9.1093837139e-31, (0, 1, 0, 0, 0, 0)),
-    "m_p": (1.67262192595e-27, (0, 1, 0, 0, 0, 0)),
-    "m_n": (1.67492750056e-27, (0, 1, 0, 0, 0, 0)),
-    "N_A": (6.02214076e23, (0, 0, 0, 0, 0, -1)),
-    "G": (6.6743e-11, (3, -1, -2, 0, 0, 0)),
-    "a_0": (5.29177210544e-11, (1, 0, 0, 0, 0, 0)),
-    "mu_B": (9.2740100657e-24, (2, 0, 0, 1, 0, 0)),
-    "R_H": (10967758.3, (-1, 0, 0, 0, 0, 0)),
-    "sigma_SB": (5.670374419e-8, (0, 1, -3, 0, -4, 0)),
+    "c": (299792458.0, (1, 0, -1, 0, 0, 0, 0)),
+    "h": (6.62607015e-34, (2, 1, -1, 0, 0, 0, 0)),
+    "hbar": (1.054571817e-34, (2, 1, -1, 0, 0, 0, 0)),
+    "k_B": (1.380649e-23, (2, 1, -2, 0, -1, 0, 0)),
+    "epsilon_0": (8.8541878188e-12, (-3, -1, 4, 2, 0, 0, 0)),
+    "mu_0": (1.25663706127e-6, (1, 1, -2, -2, 0, 0, 0)),
+    "m_e": (9.1093837139e-31, (0, 1, 0, 0, 0, 0, 0)),
+    "m_p": (1.67262192595e-27, (0, 1, 0, 0, 0, 0, 0)),
+    "m_n": (1.67492750056e-27, (0, 1, 0, 0, 0, 0, 0)),
+    "N_A": (6.02214076e23, (0, 0, 0, 0, 0, -1, 0)),
+    "G": (6.6743e-11, (3, -1, -2, 0, 0, 0, 0)),
+    "a_0": (5.29177210544e-11, (1, 0, 0, 0, 0, 0, 0)),
+    "mu_B": (9.2740100657e-24, (2, 0, 0, 1, 0, 0, 0)),
+    "R_H": (10967758.3, (-1, 0, 0, 0, 0, 0, 0)),
+    "sigma_SB": (5.670374419e-8, (0, 1, -3, 0, -4, 0, 0)),
 }
 """CODATA 2022 values; the elementary charge is missing since a lone e is Euler's number."""
 
-_SCALES = tuple(mpmath.mpf(scale) for scale in ("1.3", "1.7", "0.6", "2.3", "0.7", "3.1"))
+_SCALES = tuple(mpmath.mpf(scale) for scale in ("1.3", "1.7", "0.6", "2.3", "0.7", "3.1", "1.9"))
 
 
 def is_constant(tree: Node) -> bool:

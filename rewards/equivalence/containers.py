@@ -18,6 +18,7 @@ _JOIN = re.compile(
     r"\s*,?\s*(?:(?<=[\d)}\]$])|(?<=\s))(?:and|or)(?=[\s\d(\[\\$-]|[A-Za-z]\()\s*|\\l(?:or|and)(?![a-z])|\\vee(?![a-z])|"
     r"\s*(?:\\q?quad\s*)+(?=[A-Za-z\\(\[\d-])|;?\s*\n\s*"
 )
+_COUNTED = re.compile(r"(?<=\d)\s*\\text\s*\{\s*([a-z ]*[a-z])\s*,?\s*\b(?:and|or)\s*\}\s*(?=\d)")
 _LABEL = re.compile(
     r"^(?:\\(?:text|mathrm|textbf)\s*\{\s*)?((?=[A-Za-z .'-]*[A-Za-z]{3})[A-Za-z][A-Za-z .'-]*?)(?:\s+(\d+))?\s*\}?\s*[:=]\s*\}?\s*(?=\S)"
 )
@@ -61,6 +62,7 @@ def items(text: str) -> Items:
         groups = split_top(text, ";")
         if len(groups) > 1 and all(len(split_top(group, ",")) > 1 and not encloses(group) for group in groups):
             return Items("", tuple(f"({_values_only(group)})" for group in groups if group))
+    text = _COUNTED.sub(r"\\text{\1},", text)
     parts = [part for part in split_top(_JOIN.sub(",", text), ",;") if part]
     return Items("", _signs([labeled(part) for part in parts] if len(parts) > 1 else parts or [text]))
 

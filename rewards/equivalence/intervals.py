@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rewards.equivalence.normalize import encloses, split_top, stripped
 
-INFINITE = re.compile(r"([-+]?)\s*(?:\\infty|infinity|inf)")
+INFINITE = re.compile(r"([-+]?)(?:\s|\\[,;:! ])*(?:\\infty|infinity|inf)")
 _SIGNS = (
     (re.compile(r"\\(?:leqslant|leqq|leq|le)(?![A-Za-z])|≤|<=|⩽"), "≤"),
     (re.compile(r"\\(?:geqslant|geqq|geq|ge)(?![A-Za-z])|≥|>=|⩾"), "≥"),

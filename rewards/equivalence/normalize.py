@@ -34,7 +34,7 @@ _RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim|coloneqq|triangl
 # What may stand before an answer without being a part of it: `is about 5`, `x = ` with the x cut off, `\therefore 5`.
 _FILLER = re.compile(
     r"^(?:(?:(?:is|are|equals?|equal to|approximately|exactly|about|roughly|around|thus|so|therefore|hence|only|it is|"
-    r"the answer is)(?=[\s:,\\]|$)|\\(?:text|mathrm)\s*\{\s*(?:only|exactly|approximately|about|is|are|so|the answer is)\s*\}|"
+    r"the answer is)(?=[\s:,\\]|$)|\\(?:text|mathrm)\s*\{\s*(?:only|exactly|approximately|about|is|are|the answer is)\s*\}|"
     r"=(?!=)|~|:|\\therefore|\\implies|\\Rightarrow|\\left\.|&)\s*)+",
     re.IGNORECASE,
 )
@@ -60,6 +60,8 @@ _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
 _CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
+_RATIO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b|\\colon(?![a-z]))\s*(?=\d)")
+_MODULUS = re.compile(r"\s*\\[bp]?mod(?![a-z])\s*")
 _BAR = re.compile(r"\\(?:vert|mid|lvert|rvert)(?![A-Za-z])")
 _STATE = r"((?:[^|<>{}\\]|\\(?!rangle|langle)[A-Za-z]+|\\[,;:! ]|\{[^{}|]*\}){1,60}?)"
 _KET = re.compile(rf"\|\s*{_STATE}\s*\\rangle(?![a-z])")
@@ -91,6 +93,7 @@ def parted(text: str) -> tuple[str, str]:
     text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
     text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
     text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
+    text = _RATIO.sub(":", _MODULUS.sub(" mod ", text))
     text, remark = split_remark(_kets(text))
     return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip(), remark
 
@@ -119,7 +122,7 @@ def unboxed(text: str) -> str:
 
 def unmarked(text: str) -> str:
     """Without the dollar signs, emphasis and final full stop around an answer."""
-    text = text.strip().strip("*").strip()
+    text = text.strip().strip("*`").strip()
     for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")):
         if len(text) > len(opening) + len(closing) - 1 and text.startswith(opening) and text.endswith(closing):
             inner = text[len(opening) : -len(closing)]
@@ -148,7 +151,7 @@ def _siunitx(text: str) -> str:
         )
         for word, power in _POWER_WORDS:
             written = written.replace("\\" + word, f"^{power} ")
-        written = re.sub(r"\\tothe\s*", "^", written).replace("\\per", " / ")
+        written = re.sub(r"\\per(?![a-z])", " / ", re.sub(r"\\tothe\s*", "^", written))
         written = re.sub(r"\\(kilo|milli|micro|nano|mega|giga|centi|pico|femto|tera|deci|hecto)\s*\\", r"\\\1", written)
         return re.sub(r"\\([a-z]+)", r" \1", written).replace(".", " ")
 

@@ -45,6 +45,8 @@ def spelled_number(text: str) -> int | None:
     if _CHINESE_NUMBER.fullmatch(text):
         tens, ten, ones = text.partition("十")
         return (_DIGITS[tens] if tens else 1) * 10 + (_DIGITS[ones] if ones else 0) if ten else _DIGITS[text]
+    if not text[:1].isalpha() or len(text) > MAX_DIGITS * 2:
+        return None
     words = re.split(r"[\s-]+", text.strip().casefold())
     words = [word for word in words if word != "and"] if len(words) > 1 else words
     if not words or len(words) > 12:

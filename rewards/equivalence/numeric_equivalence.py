@@ -218,8 +218,9 @@ def _at(first: Node, second: Node, values: Mapping[str, Any], comparison: Compar
         if comparison.budget.left < 0:
             raise
         return None
+    outside = [mpmath.im(value) != 0 for value in pair]
     signed = any(value < 0 for value in values.values())
-    return None if signed and any(mpmath.im(value) != 0 for value in pair) else pair
+    return None if (signed and any(outside)) or (values and outside[0] != outside[1]) else pair
 
 
 def values_at(

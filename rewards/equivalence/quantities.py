@@ -36,6 +36,11 @@ _UNCERTAINTY = re.compile(
     r"(?<=[\d}])\s*(?:\\pm)\s*(\d+\.?\d*|\.\d+)(?:\s*(?=\\times|\\cdot)|)|(?<=\d)\((\d{1,2})\)(?=\s|\\|[eE]|$)"
 )
 _PARENTHESES = re.compile(r"^\(([^()]*\\pm[^()]*)\)")
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)(?:\s|\\[,;:! ]|~)*(?:\\(?:text|mathrm)\s*\{)?\s*([A-Za-z]+)")
+_COMPOUND = re.compile(
+    r"\d+(?:\.\d+)?[\s~]*(?:\\[,;:! ])?(?:\\(?:text|mathrm)\s*\{)?\s*[A-Za-z]+\s*\}?"
+    r"(?:(?:[\s~]|\\[,;:! ]|,|\band\b)*\d+(?:\.\d+)?[\s~]*(?:\\[,;:! ])?(?:\\(?:text|mathrm)\s*\{)?\s*[A-Za-z]+\s*\}?){1,3}"
+)
 _HEAD = re.compile(
     r"[-+]?\s*(?:[\d.(]|\\(?:[dt]?frac|sqrt|pi|ln|log|left|exp|Gamma|zeta|sin|cos|tan|arc))|e(?![A-Za-z])"
 )
@@ -57,6 +62,7 @@ _NO_COUNTED = set(
         "base mod modulo choose something"
     )
 )
+_WORDED = re.compile(r"\s*(?:[^\W\d_][\w .,'’-]*)?\s*")
 MAX_LITERAL_EXPONENT = 3_000
 
 
@@ -70,6 +76,7 @@ class Quantity:
         figures: Its stated significant figures, None for an exact number.
         label: What is counted ("apples"), where that is no unit.
         ambiguous: Whether the unit may as well be a product of symbols (`2m`, `2 m g`).
+        other: The unit under the reading that a slash divides by all behind it (`J/mol K`), where that differs.
     """
 
     value: Any
@@ -78,6 +85,7 @@ class Quantity:
     integer: bool
     label: str = ""
     ambiguous: bool = False
+    other: Unit | None = None
 
     @property
     def exact(self) -> bool:
@@ -107,7 +115,27 @@ def quantity(text: str) -> Quantity | None:
     if (doubt := _UNCERTAINTY.search(text)) and _is_small(doubt, text):
         text = text[: doubt.start()] + text[doubt.end() :]
     with mpmath.workdps(DIGITS):
-        return _literal(text) or _computed(text)
+        return _compound(text) or _literal(text) or _computed(text)
+
+
+def _compound(text: str) -> Quantity | None:
+    """Return a sum of quantities in ever smaller units without plus signs, such as `1 h 30 min` or `5 ft 11 in`."""
+    if not _COMPOUND.fullmatch(text):
+        return None
+    total: Quantity | None = None
+    for digits, name in _PIECE.findall(text):
+        unit = parse_unit(name)
+        if unit is None or unit.offset:
+            return None
+        if total is None:
+            total = Quantity(mpmath.mpf(digits), unit, None, False)
+            largest = smallest = unit.factor
+            continue
+        if total.unit is None or unit.dimension != total.unit.dimension or unit.factor >= smallest:
+            return None
+        smallest = unit.factor
+        total = replace(total, value=total.value + mpmath.mpf(digits) * mpmath.mpf(unit.factor) / mpmath.mpf(largest))
+    return replace(total, figures=15) if total else None
 
 
 def _is_small(doubt: re.Match[str], text: str) -> bool:
@@ -149,7 +177,13 @@ def _literal(text: str) -> Quantity | None:
     unit = parse_unit(rest)
     if unit is not None:
         joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
-        return replace(plain, unit=unit, ambiguous=bool(joined or _PRODUCT.fullmatch(rest)))
+        other = parse_unit(rest, True) if "/" in rest or "per" in rest else None
+        return replace(
+            plain,
+            unit=unit,
+            ambiguous=bool(joined or _PRODUCT.fullmatch(rest)),
+            other=other if other is not None and other.dimension != unit.dimension else None,
+        )
     label = _LABEL.fullmatch(rest)
     if label and not _FORMULA_WORDS.search(rest):
         name = (label.group(1) or label.group(2)).strip().lower()
@@ -159,7 +193,7 @@ def _literal(text: str) -> Quantity | None:
 
 def is_statement(label: str) -> bool:
     """Return whether the words behind a number say more than what is counted: `42 is wrong`, `42 squared`."""
-    return any(word in _NO_COUNTED for word in re.findall(r"[a-z']+", label)) or label.strip().startswith("(")
+    return any(word in _NO_COUNTED for word in re.findall(r"[a-z']+", label)) or not _WORDED.fullmatch(label)
 
 
 def _computed(text: str) -> Quantity | None:
@@ -285,6 +319,10 @@ def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bo
         gold, predicted = (replace(q, unit=q.unit or ONE) for q in (gold, predicted))
     assert gold.unit is not None
     assert predicted.unit is not None
+    if gold.unit.dimension != predicted.unit.dimension and (gold.other or predicted.other):
+        gold, predicted = _reread(gold, predicted)
+    assert gold.unit is not None
+    assert predicted.unit is not None
     if gold.unit.dimension != predicted.unit.dimension:
         return False
     if gold.unit.offset or predicted.unit.offset:
@@ -301,6 +339,15 @@ def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bo
     if gold.unit.factor == predicted.unit.factor:
         return close(gold, predicted, measured=measured)
     return close(gold, predicted, mpmath.mpf(predicted.unit.factor) / mpmath.mpf(gold.unit.factor), measured)
+
+
+def _reread(gold: Quantity, predicted: Quantity) -> tuple[Quantity, Quantity]:
+    """Return the two quantities with their units read alike: `J/mol K` next to `J/(mol K)`."""
+    for a in filter(None, (gold.unit, gold.other)):
+        for b in filter(None, (predicted.unit, predicted.other)):
+            if a.dimension == b.dimension:
+                return replace(gold, unit=a), replace(predicted, unit=b)
+    return gold, predicted
 
 
 def _same_label(first: str, second: str) -> bool:

@@ -50,6 +50,7 @@ _TURNS = re.compile(
     r"\b(?:and|or|but|then|until|while|whereas|instead|rather|than|if|unless|although|except|before|after|both|either|maybe|"
     r"perhaps)\b"
 )
+_NEITHER = re.compile(r"neither\|neither [\w ]+ nor [\w ]+|neither [\w ]+ nor [\w ]+\|neither")
 MAX_SHORT_WORDS = 4
 
 
@@ -99,6 +100,8 @@ def same_words(first: str, second: str) -> bool:
         return names[0] == names[1]
     if _negated(first) != _negated(second):
         return False
+    if _NEITHER.fullmatch(f"{unwrapped(first)}|{unwrapped(second)}".casefold()):
+        return True
     words = _content(first), _content(second)
     if words[0] == words[1] or sorted(words[0]) == sorted(words[1]):
         return bool(words[0])

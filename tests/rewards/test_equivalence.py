@@ -156,7 +156,7 @@ def test_figures_and_units_are_read() -> None:
     assert found is not None
     assert found.figures == 3
     assert found.unit is not None
-    assert found.unit.dimension == (2, 1, -2, 0, -1, 0)
+    assert found.unit.dimension == (2, 1, -2, 0, -1, 0, 0)
     assert quantity("x^2") is None
     assert quantity("5 apples").label == "apples"  # type: ignore[union-attr]
 
