@@ -8,9 +8,10 @@ without which it does not start). Then a bare `vllm.LLM` answers the prompts of 
     step           a warm step, ours / stock
     unnamed share  of a warm step that is in none of generate, log-probabilities, advantage, update, sync
     rollout        tokens/s inside the run / tokens/s of the bare engine, same prompts, sampling and machine
+    update         seconds of an isolated update by layout and precision (benchmarks/training_update.py)
     peak memory    of all processes of a run together, ours and stock (proportional set size: shared pages count once)
 
-    python -m benchmarks.training [--config configs/train/demo.yaml] [--steps 5] [--only ours,stock,bare] [--json FILE]
+    python -m benchmarks.training [--config configs/train/demo.yaml] [--steps 5] [--only ours,stock,bare,update] [--json FILE]
     [key=value ...]
 
 Figures of a busy machine are wrong: the load average is printed with them.
@@ -33,6 +34,8 @@ from typing import Any
 
 import psutil
 from omegaconf import OmegaConf
+
+from benchmarks import training_update
 
 PARTS = ("gen", "old_log_prob", "ref", "values", "adv", "update_actor", "update_weights", "save_checkpoint", "testing")
 WAIT_SECONDS = 1800
@@ -279,6 +282,8 @@ def report(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"rollout: {r['inside']:.0f} tokens/s in the run, {r['bare']:.0f} bare, ratio {r['inside'] / r['bare']:.2f}"
         )
+    if "update" in found:
+        lines += training_update.report(found["update"])
     return lines
 
 
@@ -287,7 +292,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", default="configs/train/demo.yaml")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--only", default="ours,stock,bare")
+    parser.add_argument("--only", default="ours,stock,bare,update")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*")
@@ -305,6 +310,9 @@ def main() -> None:
             found["rollout"] = rollout_ratio(options, folder)
         if "stock" in wanted:
             found["stock"] = figures(stock(options, folder))
+        if "update" in wanted:
+            command = [sys.executable, "-m", "benchmarks.training_update", "--json"]
+            found["update"] = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
     print("\n".join(report(found)))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -88,7 +88,9 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
     algorithm, rollout = config.algorithm, config.rollout
     native = "float32" if platform == "cpu" else "bfloat16"
     dtype = native if config.model.dtype == "auto" else config.model.dtype
-    rollout_dtype = native if rollout.dtype == "auto" else rollout.dtype
+    # On CPU both engines compute in one precision; on CUDA rollouts stay in bfloat16 beside float32 training.
+    followed = dtype if platform == "cpu" else native
+    rollout_dtype = followed if rollout.dtype == "auto" else rollout.dtype
     level = algorithm.rollout_correction.level
     correction = ("token" if is_moe else "off") if level == "auto" else level
     longest = config.data.max_prompt_tokens + rollout.max_response_tokens
@@ -123,6 +125,6 @@ def _old_log_prob(config: RunConfig, same_dtype: bool, correction: str, is_moe: 
     asked = config.algorithm.old_log_prob
     if asked != "auto":
         return asked
-    on_policy = config.prompts_per_update == config.algorithm.prompts_per_step
+    on_policy = config.prompts_per_update == config.algorithm.prompts_per_step and config.passes_per_update == 1
     whole = config.rollout.top_p == 1.0
     return "rollout" if on_policy and same_dtype and whole and not is_moe and correction == "off" else "recompute"

@@ -22,7 +22,8 @@ EXPERT_KEYS = ("num_experts", "num_local_experts", "n_routed_experts")
 class ModelInfo:
     """The shape of a checkpoint; sizes in elements, not bytes.
 
-    `params_active` is the number of parameters that one token uses.
+    `params_active` is the number of parameters that one token uses; `attention_window` the tokens that a layer with sliding
+    or chunked attention sees (None: every layer sees all; 0: a layer with a recurrent state).
     """
 
     path: str
@@ -42,6 +43,7 @@ class ModelInfo:
     top_k: int
     tied: bool
     dtype: str
+    attention_window: int | None = None
 
 
 def inspect_model(path: str | Path) -> ModelInfo:
@@ -81,11 +83,27 @@ def from_config(config: dict[str, Any], path: str = "") -> ModelInfo:
             top_k=int(text.get("num_experts_per_tok") or 0) if experts else 0,
             tied=bool(text.get("tie_word_embeddings", False)),
             dtype=str(text.get("dtype") or text.get("torch_dtype") or "float32"),
+            attention_window=attention_window(config),
         )
     except KeyError as error:
         raise UserError(
             f"config.json of model {path!r} lacks {error.args[0]!r}: give the checkpoint of a causal language model"
         ) from None
+
+
+def attention_window(config: dict[str, Any]) -> int | None:
+    """Return the tokens that the narrowest attention layer of a config.json sees; None where all see everything.
+
+    Families write it in two ways: a `layer_types` entry other than full attention, or a `sliding_window` that is in force
+    unless `use_sliding_window` is false. A layer with a recurrent state (linear attention, Mamba) counts as 0.
+    """
+    text = {**config, **(config.get("text_config") or {})}
+    layers = {str(kind) for kind in text.get("layer_types") or ()} - {"full_attention"}
+    if layers - {"sliding_attention", "chunked_attention"}:
+        return 0
+    windowed = bool(layers) if text.get("layer_types") else text.get("use_sliding_window", True)
+    sizes = [int(text[key]) for key in ("sliding_window", "attention_chunk_size") if text.get(key)]
+    return min(sizes) if windowed and sizes else None
 
 
 def _head_dim(text: dict[str, Any]) -> int:

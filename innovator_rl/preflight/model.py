@@ -107,6 +107,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
     if context.model is not None:
         yield from _lengths(context, context.model)
         yield from _parallelism(context, context.model)
+        yield from _window(context, context.model)
     yield from _precision(context)
 
 
@@ -203,6 +204,22 @@ def _parallelism(context: PreflightContext, model: ModelInfo) -> Iterator[Diagno
             why=f"neither divides the model's {model.kv_heads} key-value heads nor is a multiple of them",
             fix="set a divisor",
         )
+
+
+def _window(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
+    longest = context.config.data.max_prompt_tokens + context.config.rollout.max_response_tokens
+    if context.platform != "cpu" or model.attention_window is None or longest <= model.attention_window:
+        return
+    window = model.attention_window
+    seen = f"windows of {window} tokens" if window else "a recurrent state"
+    yield Diagnostic(
+        setting="model.path",
+        value=context.config.model.path,
+        why=f"its attention sees {seen}, and on a CPU the responses of a group share one row, where it would see other tokens",
+        fix="take a model with full attention"
+        + (f", set data.max_prompt_tokens + rollout.max_response_tokens to at most {window}" if window else "")
+        + ", or train on CUDA",
+    )
 
 
 def _precision(context: PreflightContext) -> Iterator[Diagnostic]:

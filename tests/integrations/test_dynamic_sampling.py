@@ -164,7 +164,8 @@ def test_a_group_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
     queue = Queue(lambda n: "never" if n == 5 else mixed(n), batch=8)
     with pytest.raises(
-        RolloutStalled, match=r"no prompt group finished .* 1 in flight \(first: p00005\); .*stall_seconds"
+        RolloutStalled,
+        match=r"no response arrived for .* with 1 prompt groups in flight \(first: p00005\); .*stall_seconds",
     ):
         run(queue, monkeypatch, stall_seconds=0.3)
 

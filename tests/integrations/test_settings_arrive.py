@@ -101,6 +101,8 @@ CHANGES: dict[str, tuple[Any, ...]] = {
 
 def _precision(config: RunConfig, context: RuntimeContext) -> dict[str, str]:
     short = {"float32": "fp32", "bfloat16": "bf16"}[config.model.dtype]
+    if context.platform == "cpu" and short == "bf16":  # computed by autocast over float32 parameters
+        return {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32", "autocast_dtype": "bf16"}
     return {"param_dtype": short, "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 
 
@@ -114,6 +116,8 @@ Expectation = Callable[[RunConfig, RuntimeContext], Any]
 EXPECTED: dict[str, Expectation] = {
     "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": _groups_by_sample_count,
     "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu": _groups_by_sample_count,
+    "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu": _groups_by_sample_count,
+    "actor_rollout_ref.actor.loss_scale_factor": lambda config, _: config.rollout.max_response_tokens,
     "actor_rollout_ref.actor.use_kl_loss": lambda config, _: config.algorithm.kl_coefficient > 0,
     "actor_rollout_ref.actor.fsdp_config.mixed_precision": _precision,
     "actor_rollout_ref.ref.fsdp_config.mixed_precision": _precision,

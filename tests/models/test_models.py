@@ -4,13 +4,14 @@ import hashlib
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.models import inspect_model, make, resolve
 from innovator_rl.models.byte_tokenizer import byte_symbols, byte_tokenizer
-from innovator_rl.models.inspect import from_config
+from innovator_rl.models.inspect import attention_window, from_config
 from innovator_rl.models.resolver import BUILT_IN_MODELS, MARKER
 
 QWEN25_7B = {
@@ -192,3 +193,20 @@ def test_smollm2_answers_a_sum() -> None:
 
 def test_every_recipe_has_a_version() -> None:
     assert all(recipe.version >= 1 for recipe in BUILT_IN_MODELS.values())
+
+
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [
+        ({}, None),
+        ({"sliding_window": 8}, 8),  # Mistral
+        ({"sliding_window": None}, None),
+        ({"sliding_window": 131072, "use_sliding_window": False}, None),  # Qwen2
+        ({"sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]}, 8),  # Gemma, gpt-oss
+        ({"sliding_window": 8, "layer_types": ["full_attention"]}, None),
+        ({"text_config": {"attention_chunk_size": 16, "layer_types": ["chunked_attention"]}}, 16),  # Llama 4
+        ({"layer_types": ["linear_attention", "full_attention"]}, 0),  # Qwen3-Next
+    ],
+)
+def test_the_attention_window_of_a_config(config: dict[str, Any], window: int | None) -> None:
+    assert attention_window(config) == window

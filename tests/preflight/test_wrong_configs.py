@@ -321,6 +321,7 @@ WRONG_CHECKPOINTS: list[tuple[str, dict[str, Any], list[str], str]] = [
     ("no chat template", {}, ["tokenizer_config.json"], "model.path"),
     ("no weights", {}, ["model.safetensors"], "model.path"),
     ("no tokenizer", {}, ["tokenizer.json", "tokenizer_config.json"], "model.path"),
+    ("sliding window", {"sliding_window": 8, "use_sliding_window": True}, [], "model.path"),
     ("code of its own", {"auto_map": {"AutoModel": "m.M"}}, [], "model.trust_remote_code"),
     (
         "far too large",

@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 import ray
+from tensordict import TensorDict
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
@@ -125,11 +126,22 @@ def _version(output: AgentLoopOutput | None, key: str) -> int | None:
 
 
 class RecordingAgentLoopManager(AgentLoopManagerTQ):
-    """Agent-loop manager of verl with recording workers."""
+    """Agent-loop manager of verl with recording workers, which take turns.
+
+    verl cuts each batch into one chunk per worker and starts with the first worker: the replacements of dynamic sampling,
+    batches of one, would all go to it.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.agent_loop_workers_class = ray.remote(RecordingWorker)
+
+    def generate_sequences(self, prompts: TensorDict) -> None:
+        """Give prompts to the workers, beginning with the one after the last that got some."""
+        super().generate_sequences(prompts)
+        workers: list[Any] = self.agent_loop_workers
+        used = len(prompts.chunk(len(workers))) % len(workers)
+        self.agent_loop_workers = workers[used:] + workers[:used]
 
     def flush(self) -> None:
         """Let every worker write what it has buffered.

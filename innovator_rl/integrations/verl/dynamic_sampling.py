@@ -11,7 +11,7 @@ returns. `DynamicSampler` is plugged in through `trainer.v1.sampler.custom_sampl
 - It polls as often as the queue can answer (every 20 ms or less often), so a step does not wait for a clock.
 - It ends: after `max_rounds` x batch groups it completes the step with its latest groups without signal, which add no
   gradient. Where no group at all could be kept it raises `NoLearningSignal` with the counts.
-- It checks: a group that makes no progress for `stall_seconds`, or a dead worker, ends the run with its cause.
+- It checks: no response for `stall_seconds`, or a dead worker, ends the run with its cause.
 
 Groups are dropped by `correct` (verl's `acc`), not by the reward: overlong shaping gives equally wrong answers different
 rewards. An unscored sample (an abstention or an infrastructure error) is no wrong answer: it does not count in this
@@ -83,6 +83,7 @@ class SamplingState:
     reasons: dict[str, str] = field(default_factory=dict)  # of every dropped group, by uid
     rewards: RewardMetrics = field(default_factory=RewardMetrics)  # of all samples seen, dropped groups too
     fallback_used: int = 0  # groups in `kept` that are fallback ones, because max_rounds was reached
+    progress: tuple[int, int] = (0, 0)  # groups that ended, responses in the queue
     last_progress: float = field(default_factory=time.monotonic)
 
     def drop(self, uid: str, reason: str) -> None:
@@ -169,7 +170,7 @@ class DynamicSampler(ReplayBuffer):
 
         Raises:
             NoLearningSignal: `max_rounds` x `batch_size` groups and not one to keep.
-            RolloutStalled: no group completed for `stall_seconds`, or every group failed.
+            RolloutStalled: no response arrived for `stall_seconds`, or every group failed.
         """
         state = SamplingState(wanted=batch_size, submitted=batch_size)
         if partition_id == "val":
@@ -192,11 +193,11 @@ class DynamicSampler(ReplayBuffer):
         while True:
             started = time.monotonic()
             self._sync_metadata_from_transfer_queue()
-            completed = state.completed
+            progress = (state.completed, len(self.partitions[partition_id]))
+            if progress != state.progress:  # a response arrived, or a group completed
+                state.progress, state.last_progress = progress, time.monotonic()
             missing = sort(state, partition_id)
             in_flight = len(self.pending_keys[partition_id]) + len(self.running_keys[partition_id])
-            if state.completed > completed:
-                state.last_progress = time.monotonic()
             self.hooks.sampling_progress(state, in_flight)
             if len(state.kept) >= state.wanted:
                 return
@@ -295,6 +296,7 @@ class DynamicSampler(ReplayBuffer):
         if waited > self.stall_seconds:
             stuck = sorted(self.pending_keys[partition_id] | self.running_keys[partition_id])[:3]
             raise RolloutStalled(
-                f"no prompt group finished for {waited:.0f} s with {in_flight} in flight (first: {', '.join(stuck)}); "
+                f"no response arrived for {waited:.0f} s with {in_flight} prompt groups in flight (first: "
+                f"{', '.join(stuck)}); "
                 f"algorithm.dynamic_sampling.stall_seconds={self.stall_seconds:.0f}; last error: {self.hooks.last_error() or 'none'}"
             )

@@ -9,25 +9,30 @@ Two subclasses are registered in verl's `EngineRegistry`; verl's training loop i
   (shared_expert_gate.py).
 - `SharedPrefixEngine` (CPU) also packs a group's responses into one row (shared_prefix.py), so that a prompt is computed
   once and the head is applied to response tokens alone. Stock verl on a CPU pads every sequence to the longest instead:
-  its padding-free path needs flash-attention.
+  its padding-free path needs flash-attention. In bfloat16 it computes by autocast over float32 parameters.
 
 verl imports this module in every training process through `actor_rollout_ref.model.external_lib`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
+from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+from innovator_rl.errors import EngineError
 from innovator_rl.integrations.verl.router_load import RouterLoad
+from innovator_rl.integrations.verl.settings import AUTOCAST_DTYPE
 from innovator_rl.integrations.verl.shared_expert_gate import freeze_shared_gate
-from innovator_rl.integrations.verl.shared_prefix import SharedRow, pack_shared_prefix, spread
+from innovator_rl.integrations.verl.shared_prefix import KeptPositions, SharedRows, pack_shared_prefix, spread
 from innovator_rl.integrations.verl.update_record import UpdateRecord
+from innovator_rl.models.inspect import attention_window
 
 
 class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
@@ -61,7 +66,7 @@ class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
         """Run a mini-batch and add the router statistics to its metrics."""
         output = super().forward_backward_batch(data, loss_function, forward_only=forward_only)
         if self.router_load is not None:
-            load = self.router_load.take()
+            load = self.router_load.take(self.get_data_parallel_group())
             if not forward_only and isinstance(output, dict) and "metrics" in output:
                 output["metrics"].update(
                     {name: [value] for name, value in load.items()}
@@ -75,24 +80,61 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
     The result is exact, with about n times fewer prompt tokens.
     """
 
+    kept: KeptPositions | None = None
+    window: int | None = None  # tokens that the model's attention sees
+
+    def _build_fsdp_module(self, module: Any) -> Any:
+        """Shard the module, and autocast where the configuration names an `autocast_dtype`.
+
+        verl's own bfloat16 casts the parameters as well, which costs a cast per gather and rounds the sum of gradients. A
+        reference model (`forward_only`) would be offloaded to pinned memory, which only an accelerator can pin.
+        """
+        config = self.engine_config
+        self.engine_config = dataclasses.replace(config, forward_only=False)
+        try:
+            sharded = super()._build_fsdp_module(module)
+        finally:
+            self.engine_config = config
+        if AUTOCAST_DTYPE in (precision := dict(self.engine_config.mixed_precision or {})):
+            self._autocast_dtype = PrecisionType.to_dtype(precision[AUTOCAST_DTYPE])
+        return sharded
+
+    def initialize(self) -> None:
+        """Build the model and let its head compute response tokens alone."""
+        super().initialize()
+        self.window = attention_window(self.module.config.to_dict())
+        self.kept = KeptPositions(self.module)
+
     def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Pack a micro-batch into one row with its mask and positions."""
+        """Pack a micro-batch into a row per group with masks and positions.
+
+        Raises:
+            EngineError: a sequence is longer than the window of the model's attention; a shared row would be wrong.
+        """
+        assert self.kept is not None
         input_ids = micro_batch["input_ids"]
         prompt_lengths = micro_batch["prompts"].offsets().diff().tolist()
-        row = pack_shared_prefix(input_ids.unbind(), prompt_lengths)
+        rows = pack_shared_prefix(input_ids.unbind(), prompt_lengths)
+        if self.window is not None and int(rows.position_ids.max()) >= self.window:
+            raise EngineError(
+                f"the model's attention sees {self.window} tokens, and a sequence has {int(rows.position_ids.max()) + 1}: "
+                "the responses of a group cannot share a row"
+            )
         temperature = micro_batch["temperature"]
         if isinstance(temperature, torch.Tensor):
             lengths = [
                 size - prompt for size, prompt in zip(input_ids.offsets().diff().tolist(), prompt_lengths, strict=True)
             ]
             temperature = temperature.float().repeat_interleave(torch.tensor(lengths))[:, None]
+        self.kept.positions = rows.logits_to_keep
+        if self.router_load is not None:
+            self.router_load.real = rows.real
         inputs = {
-            "input_ids": row.input_ids,
-            "attention_mask": row.attention_mask,
-            "position_ids": row.position_ids,
-            "logits_to_keep": row.logits_to_keep,
+            "input_ids": rows.input_ids,
+            "attention_mask": rows.attention_mask,
+            "position_ids": rows.position_ids,
         }
-        return inputs, {"row": row, "temperature": temperature}
+        return inputs, {"rows": rows, "temperature": temperature}
 
     def prepare_model_outputs(
         self, output: Any, output_args: dict[str, Any], micro_batch: TensorDict, logits_processor_func: Any
@@ -101,17 +143,17 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
 
         Their shape is (B, prompt + response).
         """
-        row: SharedRow = output_args["row"]
-        logits = output.logits.squeeze(0).float() / output_args["temperature"]  # (R, vocabulary)
+        rows: SharedRows = output_args["rows"]
+        logits = output.logits.float() / output_args["temperature"]  # (R, vocabulary)
         log_probs_all = torch.log_softmax(logits, dim=-1)
-        log_probs = log_probs_all.gather(-1, row.labels[:, None]).squeeze(-1)
+        log_probs = log_probs_all.gather(-1, rows.labels[:, None]).squeeze(-1)
         offsets = micro_batch["input_ids"].offsets()
-        outputs = {"log_probs": torch.nested.nested_tensor_from_jagged(spread(log_probs, row), offsets)}
+        outputs = {"log_probs": torch.nested.nested_tensor_from_jagged(spread(log_probs, rows), offsets)}
         if tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False):
             # Without an entropy bonus its gradient is zero times something large: leave it out of the graph.
             with torch.set_grad_enabled(torch.is_grad_enabled() and _entropy_coefficient(logits_processor_func) != 0.0):
                 entropy = -(log_probs_all.exp() * log_probs_all).sum(-1)
-            outputs["entropy"] = torch.nested.nested_tensor_from_jagged(spread(entropy, row), offsets)
+            outputs["entropy"] = torch.nested.nested_tensor_from_jagged(spread(entropy, rows), offsets)
         return outputs
 
 

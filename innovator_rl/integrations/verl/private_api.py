@@ -234,6 +234,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("AgentLoopWorkerTQ._agent_loop_postprocess", ("output", "validate", "**kwargs")),
         ("AgentLoopManagerTQ.__init__", ("*args", "**kwargs")),
         ("AgentLoopManagerTQ.create", ("*args", "**kwargs")),
+        ("AgentLoopManagerTQ.generate_sequences", ("prompts",)),
         ("AgentLoopManagerTQ.agent_loop_workers_class", None),
     ),
     *_names(
@@ -263,6 +264,8 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         "verl.workers.engine.fsdp.transformer_impl",
         "integrations.verl.fsdp_engine",
         ("FSDPEngine._build_module", ()),
+        ("FSDPEngine._build_fsdp_module", ("module",)),
+        ("FSDPEngine._autocast_dtype", None),
         ("FSDPEngine.initialize", ()),
         ("FSDPEngine.forward_backward_batch", ("data", "loss_function", "forward_only")),
         ("FSDPEngineWithLMHead.forward_step", ("micro_batch", "loss_function", "forward_only")),

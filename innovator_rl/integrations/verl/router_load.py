@@ -19,12 +19,14 @@ from torch import nn
 
 
 class RouterLoad:
-    """Counts per layer. `load[layer]`: (experts,) tokens sent to each expert."""
+    """Counts per layer: tokens sent to each expert, summed entropy, tokens.
+
+    `real` may be set before a pass: a boolean per token of the pass, False for padding, which is not counted.
+    """
 
     def __init__(self) -> None:
-        self.load: dict[int, torch.Tensor] = {}
-        self.entropy: dict[int, torch.Tensor] = {}
-        self.tokens: dict[int, int] = {}
+        self.real: torch.Tensor | None = None
+        self._seen: dict[int, torch.Tensor] = {}  # layer -> (experts + 2,): counts, entropy, tokens; on the device
 
     @classmethod
     def attach(cls, model: nn.Module) -> RouterLoad | None:
@@ -44,29 +46,42 @@ class RouterLoad:
             with torch.no_grad():
                 logits = output[0] if isinstance(output, tuple) else output
                 logits = logits.detach().reshape(-1, logits.shape[-1]).float()  # (tokens, experts)
+                if self.real is not None:
+                    logits = logits[self.real.reshape(-1)]
                 chosen = logits.topk(int(module.top_k), dim=-1).indices  # type: ignore[arg-type]
-                counts = torch.bincount(chosen.reshape(-1), minlength=logits.shape[-1]).cpu()
+                counts = torch.bincount(chosen.reshape(-1), minlength=logits.shape[-1])
                 log_p = torch.log_softmax(logits, dim=-1)
-                entropy = -(log_p.exp() * log_p).sum().cpu()
-            self.load[layer] = self.load.get(layer, 0) + counts
-            self.entropy[layer] = self.entropy.get(layer, 0.0) + entropy
-            self.tokens[layer] = self.tokens.get(layer, 0) + logits.shape[0]
+                entropy = -(log_p.exp() * log_p).sum()
+                seen = torch.cat(
+                    [counts.double(), entropy.double()[None], counts.new_tensor([logits.shape[0]]).double()]
+                )
+            self._seen[layer] = self._seen[layer] + seen if layer in self._seen else seen
 
         return count
 
-    def take(self) -> dict[str, float]:
+    def take(self, group: Any = None) -> dict[str, float]:
         """Return the metrics since the last call and reset the counts.
+
+        Args:
+            group: process group of the ranks that train together; their counts are added first, so that every rank returns
+                the figures of all tokens. None: this process alone.
 
         Returns:
             For each layer: `entropy` (nats, mean over tokens), `max_load` (the busiest expert's tokens over the mean; 1
             is perfect balance), `dead_experts` (experts without a token). Empty if nothing ran.
         """
+        seen, self._seen = self._seen, {}
+        if not seen:
+            return {}
+        layers = sorted(seen)
+        table = torch.stack([seen[layer] for layer in layers])  # (layers, experts + 2)
+        if group is not None:
+            torch.distributed.all_reduce(table, group=group)
         metrics: dict[str, float] = {}
-        for layer, counts in sorted(self.load.items()):
-            mean = counts.sum().item() / counts.numel()
+        for layer, (*counts, entropy, tokens) in zip(layers, table.tolist(), strict=True):
+            mean = sum(counts) / len(counts)
             prefix = f"router/layer_{layer:02d}"
-            metrics[f"{prefix}/entropy"] = float(self.entropy[layer]) / max(1, self.tokens[layer])
-            metrics[f"{prefix}/max_load"] = counts.max().item() / mean if mean else 0.0
-            metrics[f"{prefix}/dead_experts"] = float((counts == 0).sum())
-        self.load, self.entropy, self.tokens = {}, {}, {}
+            metrics[f"{prefix}/entropy"] = entropy / max(1.0, tokens)
+            metrics[f"{prefix}/max_load"] = max(counts) / mean if mean else 0.0
+            metrics[f"{prefix}/dead_experts"] = float(counts.count(0.0))
         return metrics

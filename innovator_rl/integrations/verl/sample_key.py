@@ -53,6 +53,15 @@ def prompt_uid(epoch: int, row: int, position: int) -> str:
     return check_uid(f"e{epoch:04d}-r{row:07d}-p{position:08d}")
 
 
+def prompt_order(key: str) -> tuple[int, str]:
+    """Return a sort key of samples: the place of the prompt in the run's order, then the sample.
+
+    Samples of other origin, such as verl's padding, come last.
+    """
+    _, found, place = group_uid(key).rpartition("-p")
+    return (int(place), key) if found and place.isdigit() else (2**63, key)
+
+
 def check_uid(uid: str) -> str:
     """Return `uid` unchanged.
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_micro_batch, resolve
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.integrations.verl.reward_record import METRICS
+from innovator_rl.integrations.verl.stock import flatten
 
 TRAINER_MODE = "innovator"
 SAMPLER = ("pkg://innovator_rl.integrations.verl.dynamic_sampling", "DynamicSampler")
@@ -19,6 +20,8 @@ AGENT_LOOP_MANAGER = "innovator_rl.integrations.verl.agent_loop.RecordingAgentLo
 REWARD_MANAGER = ("pkg://innovator_rl.integrations.verl.reward_adapter", "InnovatorRewardManager")
 CPU_BLOCK_TOKENS = 16
 """Block size of vLLM's cache: the smallest that its CPU attention takes; the default, 128, exceeds most short prompts."""
+AUTOCAST_DTYPE = "autocast_dtype"
+"""Key of `mixed_precision` that our CPU engine reads: the type to compute in, over parameters of `param_dtype`."""
 ENDLESS = 1_000_000
 """Epochs; the number of steps ends a run, never the number of epochs."""
 
@@ -28,6 +31,7 @@ ADDITIONS: dict[str, str] = {
     "actor_rollout_ref.ref.fsdp_config.mixed_precision": "the same for the reference model",
     "actor_rollout_ref.model.override_config.attn_implementation": "override_config is an open dictionary; "
     "FlashAttention does not exist on CPU",
+    "actor_rollout_ref.actor.optim.override_optimizer_config.fused": "an open dictionary of the optimizer's arguments",
     "actor_rollout_ref.rollout.enable_sleep_mode": "RolloutConfig.enable_sleep_mode; vLLM cannot sleep on CPU",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "an open dictionary of AsyncEngineArgs",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.block_size": "an open dictionary of AsyncEngineArgs",
@@ -80,11 +84,7 @@ def _model(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
 def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     actor, optim, algorithm = "actor_rollout_ref.actor", "actor_rollout_ref.actor.optim", config.algorithm
     compiled = context.platform == "cuda"
-    precision = {
-        "param_dtype": {"float32": "fp32", "bfloat16": "bf16"}[resolved.dtype],
-        "reduce_dtype": "fp32",
-        "buffer_dtype": "fp32",
-    }
+    precision = _precision(context, resolved)
     return [
         VerlSetting(f"{actor}.strategy", "fsdp2"),
         VerlSetting(f"{actor}.ppo_mini_batch_size", config.prompts_per_update, "algorithm.prompts_per_update"),
@@ -93,6 +93,7 @@ def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
         VerlSetting(f"{actor}.clip_ratio_high", algorithm.clip_high, "algorithm.clip_high"),
         VerlSetting(f"{actor}.clip_ratio_c", algorithm.dual_clip, "algorithm.dual_clip"),
         VerlSetting(f"{actor}.loss_agg_mode", algorithm.loss_aggregation, "algorithm.loss_aggregation"),
+        VerlSetting(f"{actor}.loss_scale_factor", _loss_scale(config), "algorithm.loss_aggregation"),
         VerlSetting(f"{actor}.entropy_coeff", algorithm.entropy_coefficient, "algorithm.entropy_coefficient"),
         # Without the second log-probability pass nothing else measures the entropy.
         VerlSetting(f"{actor}.calculate_entropy", resolved.old_log_prob == "rollout"),
@@ -104,6 +105,7 @@ def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
         VerlSetting(f"{optim}.lr_warmup_steps", algorithm.warmup_steps, "algorithm.warmup_steps"),
         VerlSetting(f"{optim}.weight_decay", algorithm.weight_decay, "algorithm.weight_decay"),
         VerlSetting(f"{optim}.clip_grad", algorithm.gradient_clip, "algorithm.gradient_clip"),
+        *_fused_optimizer(config, context),
         VerlSetting(f"{actor}.fsdp_config.seed", config.data.seed, "data.seed"),
         VerlSetting(f"{actor}.fsdp_config.mixed_precision", precision, "model.dtype"),
         VerlSetting("actor_rollout_ref.ref.fsdp_config.mixed_precision", precision, "model.dtype"),
@@ -111,6 +113,33 @@ def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
         VerlSetting(f"{actor}.fsdp_config.use_torch_compile", compiled),
         VerlSetting("actor_rollout_ref.ref.fsdp_config.use_torch_compile", compiled),
     ]
+
+
+def _loss_scale(config: RunConfig) -> int | None:
+    """Return the constant that Dr. GRPO divides a response's summed loss by.
+
+    verl's default, the longest response of each micro-batch, weights micro-batches differently.
+    """
+    dr_grpo = config.algorithm.loss_aggregation == "seq-mean-token-sum-norm"
+    return config.rollout.max_response_tokens if dr_grpo else None
+
+
+def _fused_optimizer(config: RunConfig, context: RuntimeContext) -> list[VerlSetting]:
+    """Let torch's AdamW update all parameters in one kernel on CPU; another optimizer has other arguments."""
+    optim = "actor_rollout_ref.actor.optim"
+    chosen = {f"{optim}.optimizer", f"{optim}.optimizer_impl"} & set(flatten(config.verl))
+    if context.platform != "cpu" or chosen:
+        return []
+    return [VerlSetting(f"{optim}.override_optimizer_config.fused", True)]
+
+
+def _precision(context: RuntimeContext, resolved: Resolved) -> dict[str, str]:
+    """Return FSDP's precision: on CPU, bfloat16 is computed by autocast over float32 parameters."""
+    dtype = {"float32": "fp32", "bfloat16": "bf16"}[resolved.dtype]
+    if context.platform == "cpu":
+        only = {AUTOCAST_DTYPE: dtype} if dtype != "fp32" else {}
+        return {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32", **only}
+    return {"param_dtype": dtype, "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 
 
 def _micro_batches(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
@@ -121,7 +150,7 @@ def _micro_batches(config: RunConfig, context: RuntimeContext, resolved: Resolve
     FSDP gathers every parameter once per micro-batch and long products are faster, so a micro-batch has as many groups
     as the token budget holds.
     """
-    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    actor, rollout, reference = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.ref"
     if context.platform == "cpu":
         why = "on CPU a micro-batch is whole prompt groups"
         group = config.rollout.samples_per_prompt * groups_per_micro_batch(config, resolved.micro_batch_tokens)
@@ -130,6 +159,8 @@ def _micro_batches(config: RunConfig, context: RuntimeContext, resolved: Resolve
             VerlSetting(f"{actor}.ppo_micro_batch_size_per_gpu", group, "rollout.samples_per_prompt"),
             VerlSetting(f"{rollout}.log_prob_use_dynamic_bsz", False, fixed=why),
             VerlSetting(f"{rollout}.log_prob_micro_batch_size_per_gpu", group, "rollout.samples_per_prompt"),
+            VerlSetting(f"{reference}.log_prob_use_dynamic_bsz", False, fixed=why),
+            VerlSetting(f"{reference}.log_prob_micro_batch_size_per_gpu", group, "rollout.samples_per_prompt"),
         ]
     return [
         VerlSetting(

@@ -40,6 +40,7 @@ from innovator_rl.integrations.verl.callbacks import StopRequested
 from innovator_rl.integrations.verl.checkpoints import MARKER, mark_complete, prune
 from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
+from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
 
 NAME = "innovator"
@@ -214,13 +215,17 @@ class InnovatorTrainer(PPOTrainerSync):
     # ---- batches and checkpoints
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> KVBatchMeta:
-        """Balance sequences over data-parallel ranks.
+        """Balance sequences over data-parallel ranks, then order each rank's share by the place of its prompts.
 
-        With one rank, keep groups together for the shared prefix.
+        The order decides which responses an update trains on when a step has several. Prompts come in random order, so by
+        place every update sees the mixture of the data; the rows' numbers, the order of finishing or the lengths would sort
+        updates by data file or by length. Samples of a group become neighbors, which share their prompt.
         """
         batch = super()._balance_batch(batch, metrics, *args, **kwargs)
-        if max(self.actor_rollout_wg._dispatch_info["actor"]) == 0:
-            batch.reorder(sorted(range(len(batch.keys)), key=lambda i: batch.keys[i]))
+        ranks = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
+        share = len(batch.keys) // ranks
+        place = [prompt_order(key) for key in batch.keys]
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda i: (i // share, place[i])))
         return batch
 
     def _just_saved(self) -> bool:
