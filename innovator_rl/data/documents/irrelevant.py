@@ -82,7 +82,7 @@ def remove_irrelevant(text: str) -> Removed:
             continue
         lines = []
         for line in part.split("\n"):
-            reason = _reason(line)
+            reason = line_reason(line)
             if reason:
                 reasons[reason] += 1
             else:
@@ -94,7 +94,8 @@ def remove_irrelevant(text: str) -> Removed:
     return Removed("".join(kept) if reasons else text, dict(reasons))
 
 
-def _reason(line: str) -> str:
+def line_reason(line: str) -> str:
+    """Return why a line is not part of a text; empty when it is."""
     stripped = line.strip().strip("*_ ")
     if not stripped or len(stripped) > LONGEST or stripped.startswith(("#", "|")):
         return ""

@@ -152,7 +152,10 @@ def page_lines(page: Any, number: int, height: float) -> Iterator[Line]:
             style = (size if size > 1.5 else box.top - box.bottom, upright, bold)
             edges = [box.left, box.top, box.right, box.bottom]
         run.append(char)
-        if char.strip():
+        if hyphen:  # PDFium leaves out the line end behind it
+            yield _line(number, run, edges, style, height)
+            run, edges = [], []
+        elif char.strip():
             edges = [
                 min(edges[0], box.left), max(edges[1], box.top), max(edges[2], box.right), min(edges[3], box.bottom)
             ]  # fmt: skip

@@ -24,6 +24,7 @@ _ESCAPE = re.compile(r"\\([\[\]()_*#$~>`|+.!-])")
 _TEX_TYPE = re.compile(r"^math/tex(;\s*mode=display)?$", re.I)
 _IN_TEXT = re.compile(r"\\\(.+?\\\)|\\\[.+?\\\]|\$\$.+?\$\$", re.DOTALL)
 _STYLE = re.compile(r"^\{\\(?:display|text)style\s*(.*)\}$", re.DOTALL)
+_HEADING = re.compile(r"(?<=[^\n])\n(?=#{1,6} )")
 _FENCE = re.compile(r"(^```[^\n]*\n.*?^```[ \t]*\n?)", re.DOTALL | re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _PLACE = re.compile(r"zqformula(\d+)qz")
@@ -61,10 +62,10 @@ def read_html(stream: IO[bytes], name: str, source: Source) -> Read:
 
 
 def _unescaped(text: str) -> str:
-    """Return extracted Markdown without needless backslashes, and with an empty line behind each code block."""
+    """Return extracted Markdown without needless backslashes, and with empty lines around headings and code."""
     parts = _FENCE.split(text)
     for place in range(0, len(parts), 2):
-        parts[place] = _ESCAPE.sub(r"\1", parts[place])
+        parts[place] = _HEADING.sub("\n\n", _ESCAPE.sub(r"\1", parts[place]))
     return "".join(f"{part.rstrip()}\n\n" if place % 2 else part for place, part in enumerate(parts))
 
 
@@ -91,8 +92,9 @@ class _Formulas:
             if element.tag not in ("script", "style", "code", "pre"):
                 element.text = self._in_text(element.text)
             element.tail = self._in_text(element.tail)
-        for caption in list(tree.iter("figcaption")):
-            caption.tag = "p"
+        # Extraction drops figures with their captions.
+        for element in list(tree.iter("figcaption", "figure")):
+            element.tag = "p" if element.tag == "figcaption" else "div"
 
     def _in_text(self, text: str | None) -> str | None:
         if not text or ("\\" not in text and "$$" not in text):
