@@ -8,16 +8,9 @@ and after the repair steps; MB/s of each step; and the share of MathML formulas 
 of `--data` does not hold is left out by name.
 """
 
-import argparse
-import hashlib
-import json
 import random
 import re
-import tarfile
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from innovator_rl.data.documents.formulas import Parser, repair_latex
 

@@ -22,7 +22,20 @@ from typer.core import TyperCommand
 from innovator_rl import __version__
 from innovator_rl.cli.application import DEBUG_VARIABLE, EXIT_CODES, HELP_NAMES, CommandGroup, make_app, run
 
-COMMANDS = ("doctor", "init", "train", "sft", "submit", "runs", "reward", "data", "upcycle", "eval", "paper", "dashboard")
+COMMANDS = (
+    "doctor",
+    "init",
+    "train",
+    "sft",
+    "submit",
+    "runs",
+    "reward",
+    "data",
+    "upcycle",
+    "eval",
+    "paper",
+    "dashboard",
+)
 
 
 class Commands(CommandGroup):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import runpy
 import signal
 import sys
 
@@ -29,6 +30,5 @@ def end_with_parent(parent: int) -> None:
 
 if __name__ == "__main__":
     end_with_parent(int(sys.argv[1]))
-    from innovator_rl.cli.main import main
-
-    main(sys.argv[2:])
+    sys.argv = ["innovator", *sys.argv[2:]]
+    runpy.run_module("innovator_rl", run_name="__main__")
