@@ -27,7 +27,7 @@ CONTEXT_CHARS = 400
 """Text before and after a formula that a language model sees."""
 
 _ALIGNED = ("align", "alignat", "aligned", "flalign", "eqnarray", "gather", "multline")
-_EDGES = re.compile(r"(\s*)(.*?)((?<!\\)\s*)", re.DOTALL)
+_EDGES = re.compile(r"(\s*)(.*?)((?:(?<!\\)\s+)?)", re.DOTALL)
 """White space around a formula; a space behind a backslash is a command."""
 
 _ROWS = re.compile(r"(?<!\\)&|\\\\")
