@@ -3,7 +3,7 @@ r"""Repair the LaTeX formulas of a text. A parser decides: what parses is never 
     repaired = repair_formulas(["The energy $E = \\frac{1{2} m v^2$ is conserved."])[0]
     repaired.text, repaired.rules, repaired.left
 
-Pandoc reads every distinct formula of a batch of texts in one process. For one that it cannot read, `formula_rules`
+Pandoc reads every distinct formula of a batch of documents in one process. For one that it cannot read, `formula_rules`
 proposes small edits, and the first that parses takes its place. What remains may go to a language model, which gets the
 passage around the formula and answers with the whole passage: its answer counts only if the new formula parses and every
 byte outside it is unchanged.
@@ -112,7 +112,7 @@ class RepairedText:
 def repair_formulas(
     texts: Sequence[str], parser: Parser | None = None, model: Rewrite | None = None
 ) -> list[RepairedText]:
-    """Repair the formulas of several texts at once.
+    """Repair the formulas of several documents at once.
 
     Args:
         texts: Markdown with LaTeX.
@@ -120,7 +120,7 @@ def repair_formulas(
         model: Repairs what the rules cannot; nothing does by default.
 
     Returns:
-        One result per text. Where every formula parses, the text is the one that was given.
+        One result per document. Where every formula parses, the text is the one that was given.
 
     Raises:
         UserError: when pypandoc-binary is not installed.
