@@ -8,11 +8,30 @@ and after the repair steps; MB/s of each step; and the share of MathML formulas 
 of `--data` does not hold is left out by name.
 """
 
+import argparse
+import hashlib
+import json
 import random
 import re
+import time
 from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from statistics import mean
 
-from innovator_rl.data.documents.formulas import Parser, repair_latex
+from benchmarks.corpus import formulas as mathml
+from innovator_rl.data.corpus.document import Document
+from innovator_rl.data.corpus.readers import read_files
+from innovator_rl.data.corpus.readers.opening import find_files
+from innovator_rl.data.corpus.recipe import Source
+from innovator_rl.data.corpus.steps.base import MapStep
+from innovator_rl.data.corpus.steps.repair import RemoveIrrelevant, RepairFormulas, RepairPages, RepairText
+from innovator_rl.data.documents.formulas import Parser, repair_formulas, repair_latex
+from innovator_rl.data.documents.ocr import repair_text
+from innovator_rl.data.documents.reading_order import is_furniture, neighbor_share, order_document
+from innovator_rl.data.documents.spans import outside, protected_spans
+from innovator_rl.data.documents.windows import merge, split
+from innovator_rl.data.quality.rubric import score_text
 
 BOOKS = ("university-physics-bundle", "chemistry-bundle", "calculus-bundle")
 
@@ -79,8 +98,9 @@ def formulas(sample: list[str]) -> None:
     """Print the share of planted breaks that are mended, and the good formulas that changed."""
     parser, source = Parser(), random.Random(0)
     sound = [latex for latex, good in parser.parses(sample).items() if good]
-    mended_good = repair_latex([], parser)
-    print(f"\n{len(sample):,} formulas, {len(sound):,} parse; good formulas changed: {len(mended_good)}")
+    texts = [f"$${latex}$$" for latex in sound]
+    changed_good = sum(done.text != text for done, text in zip(repair_formulas(texts, parser), texts, strict=True))
+    print(f"\n{len(sample):,} formulas, {len(sound):,} parse; good formulas changed: {changed_good}")
     print("\n| planted break | broken | mended | same as before the damage |\n| --- | ---: | ---: | ---: |")
     totals = [0, 0, 0]
     for name, damage in DAMAGE.items():
@@ -101,3 +121,144 @@ def formulas(sample: list[str]) -> None:
 
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "none"
+
+
+def layouts(data: Path) -> None:
+    """Print the share of neighboring blocks in the right order, with the blocks shuffled."""
+    print("\n| layout | pages | pairs | right, body blocks |\n| --- | ---: | ---: | ---: |")
+    pairs = right = 0.0
+    for path in sorted((data / "layout").glob("*.json")):
+        document = json.loads(path.read_text())
+        gold = [block for block in document["blocks"] if not is_furniture(block)]
+        blocks = list(document["blocks"])
+        random.Random(0).shuffle(blocks)
+        ordered = order_document({**document, "blocks": blocks})["blocks"]
+        share = neighbor_share([block for block in ordered if not is_furniture(block)], gold)
+        pairs, right = pairs + len(gold) - 1, right + share * (len(gold) - 1)
+        print(f"| {path.stem} | {len(document['pages'])} | {len(gold) - 1} | {share:.3f} |")
+    print(f"| all | | {pairs:.0f} | {right / pairs:.3f} |", flush=True)
+
+
+def read_books(data: Path, names: list[str], count: int) -> list[tuple[str, Document]]:
+    """Return the first documents of each book."""
+    found: list[tuple[str, Document]] = []
+    for name in names:
+        source = Source(name=name, path=str(data / "textbooks/raw" / f"{name}.tar.xz"), members="modules/*/index.cnxml")
+        items = read_files(find_files(name, source.path), source)
+        found += [(name, item) for item in islice(items, count) if isinstance(item, Document)]
+    return found
+
+
+MISREAD = (("m", "rn"), ("d", "cl"), ("l", "1"), ("o", "0"), ("h", "li"), ("e", "c"))
+
+
+def damaged(text: str, source: random.Random) -> tuple[str, int]:
+    """Return prose with misread words, ligatures and words that a line end cuts, and the number of damaged words."""
+    count = 0
+    pieces = []
+    for piece, protected in outside(text):
+        words = piece.split(" ") if not protected else [piece]
+        for place, word in enumerate(words if not protected else ()):
+            if not word.isalpha() or not word.islower() or len(word) < 5 or source.random() > 0.03:
+                continue
+            kind = source.randrange(4)
+            old, new = source.choice(MISREAD)
+            changed = word
+            if kind == 0:
+                changed = word.replace(old, new, 1)
+            elif kind == 1:
+                changed = word.replace("ffi", "\ufb03").replace("fi", "\ufb01").replace("fl", "\ufb02")
+            elif kind == 2:
+                changed = f"{word[:-3]}-\n{word[-3:]}"
+            else:
+                changed = f"{word[:-3]}\ufffe{word[-3:]}"
+            count += changed != word
+            words[place] = changed
+        pieces.append(" ".join(words) if not protected else piece)
+    return "".join(pieces), count
+
+
+def prose(documents: list[tuple[str, Document]]) -> None:
+    """Print how much planted damage of prose is repaired, what good prose loses, and the quality before and after."""
+    source = random.Random(0)
+    print(
+        "\n| book | words damaged | words still damaged | good documents changed | quality clean | damaged | repaired |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name in dict.fromkeys(book for book, _ in documents):
+        texts = [document.text for book, document in documents if book == name]
+        planted = left = touched = 0
+        scores: list[list[float]] = [[], [], []]
+        for text in texts:
+            bad, count = damaged(text, source)
+            done = repair_text(bad).text
+            planted += count
+            good_words, done_words = text.split(), done.split()
+            left += sum(a != b for a, b in zip(good_words, done_words, strict=False)) if count else 0
+            touched += repair_text(text).text != text
+            for place, version in enumerate((text, bad, done)):
+                scores[place].append(score_text(version[:20_000]).total)
+        figures = " | ".join(f"{mean(values):.2f}" for values in scores)
+        print(f"| {name} | {planted:,} | {left:,} | {touched} of {len(texts)} | {figures} |", flush=True)
+
+
+def speed(documents: list[tuple[str, Document]]) -> None:
+    """Print MB/s of each step in one process, against reading and hashing the same text."""
+    texts = [document for _, document in documents]
+    size = sum(document.size for document in texts) / 1e6
+    started = time.perf_counter()
+    for document in texts:
+        hashlib.sha256(document.text.encode())
+    floor = time.perf_counter() - started
+    print(f"\n{len(texts)} documents, {size:.1f} MB\n\n| step | MB/s | share of the floor |\n| --- | ---: | ---: |")
+    print(f"| encode and hash only | {size / floor:.0f} | 1 |")
+    repair_text("The words of the language are loaded here.")
+    steps: list[MapStep] = [RepairPages(), RepairText(), RepairFormulas(), RemoveIrrelevant()]
+    timed: dict[str, Callable[[], object]] = {step.step: lambda step=step: list(step.apply(texts)) for step in steps}  # type: ignore[misc]
+    timed["windows of 4,000 characters"] = lambda: [merge(split(d.text, 4_000, 400)) == d.text for d in texts]
+    timed["find formulas, code and tables"] = lambda: [list(protected_spans(d.text)) for d in texts]
+    timed["quality score"] = lambda: [score_text(d.text) for d in texts]
+    for name, work in timed.items():
+        started = time.perf_counter()
+        work()
+        seconds = time.perf_counter() - started
+        print(f"| {name} | {size / seconds:.2f} | 1 / {seconds / floor:,.0f} |", flush=True)
+
+
+def book_formulas(documents: list[tuple[str, Document]], count: int) -> list[str]:
+    """Return distinct formulas of the books, the same sample each time."""
+    found = {
+        document.text[span.inner_start : span.inner_end].strip()
+        for _, document in documents
+        for span in protected_spans(document.text)
+        if span.kind in ("inline", "display")
+    }
+    return random.Random(0).sample(sorted(found), min(count, len(found)))
+
+
+def main() -> None:
+    """Run the measurements."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--formulas", type=int, default=3000, help="formulas in which breaks are planted")
+    parser.add_argument("--documents", type=int, default=60, help="documents of each book")
+    parser.add_argument("--books", default=",".join(BOOKS))
+    parser.add_argument("--mathml", type=int, default=0, help="MathML formulas of each book to convert and compare")
+    arguments = parser.parse_args()
+    if (arguments.data / "layout").is_dir():
+        layouts(arguments.data)
+    else:
+        print("layout/ is not found: the reading order is left out")
+    if not (arguments.data / "textbooks").is_dir():
+        print("textbooks/ is not found: the rest is left out")
+        return
+    documents = read_books(arguments.data, arguments.books.split(","), arguments.documents)
+    formulas(book_formulas(documents, arguments.formulas))
+    prose(documents)
+    speed(documents)
+    if arguments.mathml:
+        mathml(arguments.data, arguments.mathml)
+
+
+if __name__ == "__main__":
+    main()

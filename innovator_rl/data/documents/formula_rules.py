@@ -142,7 +142,7 @@ def _closing_rank(found: list[str], before: str, start: int, place: int, stop: i
     if before in _SCRIPTS and following in _SCRIPTS and following != before:
         return (0, place)
     if before in _SCRIPTS:
-        whole = len(inside) == 1 or (inside[0] in "+-" and len(inside) == 2)
+        whole = len(inside) == 1 or (len(inside) == 2 and inside[0] in "+-")
         number = all(token.isdigit() or token in "+-." for token in inside) and not following.isdigit()
         return (0 if number else 1 if whole else 2 if following in _RELATIONS or not following else 3, place)
     if before in TEXT_COMMANDS:

@@ -3,7 +3,7 @@ r"""Repair the LaTeX formulas of a text. A parser decides: what parses is never 
     repaired = repair_formulas(["The energy $E = \\frac{1{2} m v^2$ is conserved."])[0]
     repaired.text, repaired.rules, repaired.left
 
-Pandoc reads every distinct formula of a batch of texts in one process. For one that it cannot read, `formula_rules`
+Pandoc reads every distinct formula of a batch of documents in one process. For one that it cannot read, `formula_rules`
 proposes small edits, and the first that parses takes its place. What remains may go to a language model, which gets the
 passage around the formula and answers with the whole passage: its answer counts only if the new formula parses and every
 byte outside it is unchanged.
@@ -27,6 +27,9 @@ CONTEXT_CHARS = 400
 """Text before and after a formula that a language model sees."""
 
 _ALIGNED = ("align", "alignat", "aligned", "flalign", "eqnarray", "gather", "multline")
+_EDGES = re.compile(r"(\s*)(.*?)((?:(?<!\\)\s+)?)", re.DOTALL)
+"""White space around a formula; a space behind a backslash is a command."""
+
 _ROWS = re.compile(r"(?<!\\)&|\\\\")
 _STAND_INS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\\(?:nonumber|notag|hfill|hline|displaystyle)(?![A-Za-z])"), " "),
@@ -109,7 +112,7 @@ class RepairedText:
 def repair_formulas(
     texts: Sequence[str], parser: Parser | None = None, model: Rewrite | None = None
 ) -> list[RepairedText]:
-    """Repair the formulas of several texts at once.
+    """Repair the formulas of several documents at once.
 
     Args:
         texts: Markdown with LaTeX.
@@ -117,7 +120,7 @@ def repair_formulas(
         model: Repairs what the rules cannot; nothing does by default.
 
     Returns:
-        One result per text. Where every formula parses, the text is the one that was given.
+        One result per document. Where every formula parses, the text is the one that was given.
 
     Raises:
         UserError: when pypandoc-binary is not installed.
@@ -130,7 +133,11 @@ def repair_formulas(
     repaired = repair_latex([latex for latex, good in sound.items() if not good], parser)
     results = []
     for text, found, formulas in zip(texts, spans, inner, strict=True):
-        replaced = [(span, repaired[latex]) for span, latex in zip(found, formulas, strict=True) if repaired.get(latex)]
+        replaced = [
+            (span, repaired[latex])
+            for span, latex in zip(found, formulas, strict=True)
+            if latex in repaired and _stays_one(text, span, repaired[latex])
+        ]
         broken = sum(1 for latex in formulas if not sound[latex])
         changed = RepairedText(_replace(text, replaced), len(found), len(replaced), left=broken - len(replaced))
         results.append(_by_model(changed, parser, model) if model is not None and changed.left else changed)
@@ -139,17 +146,15 @@ def repair_formulas(
 
 def repair_latex(formulas: Sequence[str], parser: Parser) -> dict[str, str]:
     """Return broken formula -> repaired formula, for those that a rule repairs."""
-    proposed = {latex: list(proposals(latex)) for latex in dict.fromkeys(formulas)}
+    proposed = {}
+    for latex in dict.fromkeys(formulas):
+        edges = _EDGES.fullmatch(latex)
+        assert edges is not None, latex
+        # What is checked is what will stand in the text, white space included.
+        proposed[latex] = [f"{edges[1]}{text}{edges[3]}" for text in proposals(edges[2]) if text.strip()]
     accepted = parser.parses(text for texts in proposed.values() for text in texts)
-    repaired = {latex: next((t for t in texts if t.strip() and accepted[t]), "") for latex, texts in proposed.items()}
-    return {latex: _with_edges(latex, text) for latex, text in repaired.items() if text}
-
-
-def _with_edges(latex: str, repaired: str) -> str:
-    """Return the repaired formula with the white space around it that the broken one had."""
-    inner = latex.strip()
-    start = latex.find(inner)
-    return latex[:start] + repaired.strip() + latex[start + len(inner) :]
+    repaired = {latex: next((text for text in texts if accepted[text]), "") for latex, texts in proposed.items()}
+    return {latex: text for latex, text in repaired.items() if text}
 
 
 def _stays_one(text: str, span: Span, latex: str) -> bool:

@@ -24,7 +24,7 @@ PAGE_NUMBER = re.compile(
 
 def is_page_number(text: str) -> bool:
     """Return whether a line is a page number and nothing else."""
-    return bool(PAGE_NUMBER.fullmatch(text.strip()))
+    return not text.lstrip().startswith("|") and bool(PAGE_NUMBER.fullmatch(text.strip()))
 
 
 def normalized(text: str) -> str:

@@ -91,7 +91,7 @@ def remove_irrelevant(text: str) -> Removed:
             kept.append("\n".join(lines))
         elif kept:
             kept.pop()  # the gap before it goes as well
-    return Removed("".join(kept) if reasons else text, dict(reasons))
+    return Removed("".join(kept).lstrip("\n") if reasons else text, dict(reasons))
 
 
 def line_reason(line: str) -> str:

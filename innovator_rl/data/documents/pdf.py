@@ -26,7 +26,7 @@ from typing import Any
 MEMORY = 4 * 2**30
 """Bytes of address space of the child process, at most."""
 
-_CAPTION = re.compile(r"(?:fig(?:ure|\.)?|tab(?:le|\.)?|scheme|chart|图|表)\s*\d", re.I)
+_CAPTION = re.compile(r"(?:figure|fig\.?|table|tab\.?|scheme|chart|图|表)\s*\d", re.I)
 _LIST = re.compile(r"(?:[•▪◦–*]|\(?\d{1,3}[.)]|\[\d{1,3}\])\s+\S")
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmbx", re.I)
 _NOTE = re.compile(r"(?:\d{1,2}|[*†‡§¶])\s*\S")

@@ -41,11 +41,16 @@ def is_word(word: str) -> bool:
 def join_word(first: str, hyphen: str, second: str) -> str:
     """Return the word whose first part ends a line with a hyphen.
 
-    The hyphen stays where the whole is no word and both parts are (`wave-` + `function` gives `wave-function`), or where the
-    second part begins with a capital letter or a digit.
+    The hyphen stays where the second part begins with a capital letter or a digit, and where both parts are words and the whole
+    is none or hardly one (`well-` + `known`, `wave-` + `packet`).
     """
-    if hyphen == "\u00ad" or is_word(first + second):
+    if hyphen == "\u00ad":
         return first + second
-    if not second[:1].islower() or (hyphen != "\ufffe" and is_word(first) and is_word(second) and len(second) > 2):
+    if not second[:1].islower():
         return f"{first}-{second}"
+    whole = frequency(first + second)
+    if hyphen != "\ufffe" and len(second) > 2:
+        parts = min(frequency(first), frequency(second))
+        if (whole < RARE <= parts) or (whole < 3 and parts >= 4):
+            return f"{first}-{second}"
     return first + second

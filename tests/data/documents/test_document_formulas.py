@@ -17,7 +17,7 @@ ATOMS = st.sampled_from([*WORDS.split(), *MORE.split()])
 LATEX = st.lists(ATOMS, min_size=1, max_size=12).map(" ".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(LATEX, min_size=1, max_size=8), st.sampled_from(["$", "$$"]))
 def test_a_formula_that_parses_is_never_changed_and_nothing_outside_one_is(formulas: list[str], mark: str) -> None:
     text = " ~ ".join(f"{mark}{latex}{mark}" for latex in formulas)
@@ -63,6 +63,8 @@ def test_a_formula_that_parses_is_never_changed_and_nothing_outside_one_is(formu
         ("x^2\u200b + \\frac{1}{2", r"x^2 + \frac{1}{2}"),
         (r"x^", r"x"),
         (r"50\% # x", r"50\% \# x"),
+        (" {a\n", " {a}\n"),
+        ("{a\\ ", "{a\\ }"),
     ],
 )
 def test_breaks_and_their_repair(broken: str, right: str) -> None:
@@ -91,6 +93,11 @@ def test_what_no_rule_repairs_stays_and_costs_a_bounded_number_of_proposals(late
 )
 def test_right_latex_that_pandoc_cannot_read_counts_as_right(good: str) -> None:
     assert PARSER.parses([good]) == {good: True}
+
+
+def test_a_repair_that_would_end_the_formula_elsewhere_is_not_made() -> None:
+    (done,) = repair_formulas([r"A $\$ ^$ b."], PARSER)
+    assert (done.text, done.rules, done.left) == (r"A $\$ ^$ b.", 0, 1)
 
 
 def test_defects_name_what_has_no_partner() -> None:

@@ -77,7 +77,7 @@ class _Formulas:
 
     def take_out(self, tree: Any) -> None:
         """Replace every formula of the page by a word, and what extraction would drop or double by plain elements."""
-        # What a renderer shows beside the formula would appear a second time.
+        # What a renderer shows next to the formula would appear a second time.
         for element in tree.xpath("//*[contains(@class, 'katex-html') or contains(@class, 'MathJax_Preview')]"):
             element.drop_tree()
         for element in tree.xpath("//*[contains(@class, 'mwe-math-fallback')]"):
