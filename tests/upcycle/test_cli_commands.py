@@ -53,7 +53,10 @@ def test_the_plan_for_people_says_what_fits(capsys: pytest.CaptureFixture[str]) 
         (("plan", FULL_SIZE, "mixture.gating=softmax"), "mixture.gating = 'softmax'"),
         (("plan", FULL_SIZE, "base_config.model_type=mamba"), "model_type = 'mamba'"),
         (("plan", FULL_SIZE, "base_config.head_dim=64"), "head_dim = 64: vLLM's Qwen2-MoE takes"),
-        (("plan", FULL_SIZE, "base_model=/nowhere/base", "base_config={}"), "base_model '/nowhere/base' must be a folder"),
+        (
+            ("plan", FULL_SIZE, "base_model=/nowhere/base", "base_config={}"),
+            "base_model '/nowhere/base' must be a folder",
+        ),
         (("plan", "nowhere.yaml"), "nowhere.yaml: no such file"),
         (("split", FULL_SIZE), "base model 'Qwen/Qwen2.5-7B': not in the local hub cache"),
         (("verify",), "give a configuration, or --checkpoint"),
@@ -132,6 +135,9 @@ def test_a_round_trip_leaves_nothing(project: Path, tmp_path: Path, capsys: pyte
     assert "read back, equal, deleted" in capsys.readouterr().out
     assert not folder.exists()
     assert run("dry-run", str(project), "--round-trip", str(folder), "--out", str(folder)) == 2
+    for _ in range(2):
+        assert run("dry-run", str(project), "--out", str(folder)) == 0
+    assert "already written" in capsys.readouterr().out
 
 
 @pytest.mark.slow
