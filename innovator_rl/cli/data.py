@@ -7,12 +7,14 @@ import typer
 
 from innovator_rl.cli import completion
 from innovator_rl.cli.application import make_app
+from innovator_rl.cli.data_plan import plan_command
 from innovator_rl.cli.parameters import Kind
 from innovator_rl.errors import UserError
 
 PromptStyle = Annotated[Literal["full", "short", "bare"] | None, typer.Option("--style", help="Prompt style.")]
 
 app = make_app("Build, inspect and validate training data.")
+app.command("plan")(plan_command)
 
 
 @app.command("build")

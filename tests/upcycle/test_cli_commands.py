@@ -135,6 +135,9 @@ def test_a_round_trip_leaves_nothing(project: Path, tmp_path: Path, capsys: pyte
     assert "read back, equal, deleted" in capsys.readouterr().out
     assert not folder.exists()
     assert run("dry-run", str(project), "--round-trip", str(folder), "--out", str(folder)) == 2
+    for _ in range(2):
+        assert run("dry-run", str(project), "--out", str(folder)) == 0
+    assert "already written" in capsys.readouterr().out
 
 
 @pytest.mark.slow

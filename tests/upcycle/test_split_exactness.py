@@ -1,5 +1,6 @@
 """Splitting is exact: under oracle routing the fine experts together are the coarse one."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,15 @@ def test_a_weight_that_would_leave_the_range_is_an_error() -> None:
         with pytest.raises(OverflowError, match="bfloat16"):
             scaled(large, "BF16", factor)
     assert not_finite(scaled(large, "BF16", 0.5), "BF16") == 0
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.9])
+def test_another_byte_anywhere_in_the_base_model_is_noticed(tmp_path: Path, place: float) -> None:
+    base_model = make_base_model(tmp_path / "base")
+    before = base_model_fingerprint(base_model)
+    file = base_model / "model.safetensors"
+    state, content = file.stat(), bytearray(file.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert base_model_fingerprint(base_model) != before

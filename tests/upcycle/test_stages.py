@@ -1,6 +1,7 @@
 """The stages on a tiny base model: what trains and what does not, what is refused, and that nothing is done twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,14 @@ import torch
 
 from innovator_rl.errors import UserError
 from innovator_rl.models import make
-from upcycle.checkpoint.readers import open_training_folder
-from upcycle.checkpoint.tensor_source import SafetensorsFolder
+from upcycle.checkpoint.hf_export import ExportSource
+from upcycle.checkpoint.readers import open_training_folder, read_base_config
+from upcycle.checkpoint.tensor_source import SafetensorsFolder, SyntheticSource
 from upcycle.checkpoint.torch_io import as_tensor
 from upcycle.config.schema import UpcycleConfig, load
-from upcycle.stages import induction, pipeline, routing
+from upcycle.model.architecture import ModelSpec, tensor_shapes
+from upcycle.planning.plan import plan
+from upcycle.stages import induction, integration, pipeline, routing
 from upcycle.stages.common import artifacts, prepare
 from upcycle.stages.report import measured_stages, plot, table
 
@@ -194,3 +198,44 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused(tmp_path: Path) -> None:
         induction.train_expert(configuration(tmp_path, "train_experts.batch_tokens=64"), "physics")
     with pytest.raises(UserError, match="unknown discipline 'alchemy'"):
         induction.train_expert(configuration(tmp_path), "alchemy")
+
+
+@pytest.mark.parametrize("change", ["trainer.dtype=bfloat16", "trainer.micro_batch_tokens=256"])
+def test_a_trainer_setting_that_changes_the_numbers_is_refused_at_resume(
+    finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path, change: str
+) -> None:
+    config = beside(finished[0], tmp_path, ("data", "route"))
+    context = prepare(config)
+    integration.build_trainer(context)
+    saved = tmp_path / f"{config.name}.integrate/checkpoints/step=000001"
+    saved.mkdir(parents=True)
+    other = replace(context, config=beside_again(config, change))
+    with pytest.raises(UserError, match=f"another {change.partition('=')[0]}"):
+        integration.build_trainer(other)
+    free = replace(context, config=beside_again(config, "trainer.keep=7"))
+    saved.rmdir()
+    integration.build_trainer(free)
+
+
+def beside_again(config: UpcycleConfig, *more: str) -> UpcycleConfig:
+    return configuration(Path(config.runs_dir), "mixture.null_experts=1", *more)
+
+
+def test_the_report_counts_what_the_runs_trained(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
+    config = finished[0]
+    others = load(ROOT / "configs/upcycle/tiny.yaml", [f"runs_dir={config.runs_dir}", "mixture.null_experts=1"])
+    assert others.train_experts.tokens == 4 * config.train_experts.tokens
+    assert [row.tokens for row in measured_stages(others)] == [row.tokens for row in measured_stages(config)]
+    assert measured_stages(others)[1].tokens == 4 * 2048
+
+
+def test_a_base_model_of_bfloat16_is_exported_as_such(tmp_path: Path) -> None:
+    spec = ModelSpec.from_config(configuration(tmp_path), read_base_config(make("tiny-qwen2")), "mixture")
+    short = replace(spec, base_config={**spec.base_config, "dtype": "bfloat16"})
+    trained = SyntheticSource(dict(tensor_shapes(short)), "F32", pool=1)
+    assert ExportSource(short, trained).dtype == "BF16"
+    assert ExportSource(short, trained, "float32").dtype == "F32"
+    config = configuration(tmp_path)
+    assert plan(config, short.base_config, 2).export_bytes == sum(
+        e.bytes for e in ExportSource(short, trained).entries.values()
+    )

@@ -17,7 +17,7 @@ from base_models import make_base_model, make_experts, spec_of
 
 from innovator_rl.errors import StorageError, UserError
 from upcycle.checkpoint import convert, sharded_writer
-from upcycle.checkpoint.readers import EXPERT, BaseModelSource
+from upcycle.checkpoint.readers import EXPERT, BaseModelSource, base_model_fingerprint
 from upcycle.checkpoint.sharded_writer import INDEX, JOURNAL, checksum, file_checksum, plan_shards, round_trip, write
 from upcycle.checkpoint.tensor_source import SafetensorsFolder, SyntheticSource, TensorSource
 from upcycle.config.schema import UpcycleConfig, validate
@@ -175,6 +175,9 @@ def test_weights_that_are_not_numbers_are_named(
             if tensor in name:
                 tensors[name].view(-1)[-1] = value
         save_file(tensors, file, {"format": "pt"})
+    for identity in ready[2].glob("*/expert.json"):  # trained on the base model as it is
+        facts = json.loads(identity.read_text()) | {"base_model": base_model_fingerprint(ready[1])}
+        identity.write_text(json.dumps(facts))
     with pytest.raises(UserError, match=f"{where}.*{tensor}.* NaN or infinite"):
         split(ready, tmp_path / "split")
     assert not (tmp_path / "split").exists()
@@ -213,7 +216,7 @@ def test_experts_of_another_form_are_refused(ready: Any, tmp_path: Path) -> None
 def test_too_little_disk_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")(10**12, 10**12, 1000)
     monkeypatch.setattr(sharded_writer.shutil, "disk_usage", lambda _folder: usage)
-    with pytest.raises(UserError, match=r"0\.0 GB free, 0\.5 GB needed"):
+    with pytest.raises(UserError, match=r"1e-06 GB free, 0.000156 GB needed; .*runs_dir=FOLDER"):
         write(small(), tmp_path / "out", SHARD_BYTES, "x", quiet)
     assert not list((tmp_path / "out").glob("*.safetensors*"))
 

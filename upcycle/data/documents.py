@@ -139,6 +139,8 @@ def _source_texts(source: TextSource, discipline: str, base: Path, left_out: Cou
             name="text",
             path="",
             reader=source.reader or _page_reader(path),
+            members=None,
+            keep=(),
             template=source.template,
             selfies=source.selfies,
             max_document_bytes=LARGEST_DOCUMENT,

@@ -208,7 +208,7 @@ def prepare(config: UpcycleConfig) -> StageContext:
     sources = check_sources(config)
     distributed = join(config.trainer.threads)
     folder = artifacts(config) / "data"
-    tokenizer = _tokenizer(base_model, base_config)
+    tokenizer = load_tokenizer(base_model, base_config)
     if distributed.is_main:
         tokenize(sources, tokenizer, folder, config.data.held_out, config.data.split_seed, print)
     distributed.barrier()
@@ -217,7 +217,12 @@ def prepare(config: UpcycleConfig) -> StageContext:
     return StageContext(config, distributed, base_model, base_config, corpora["train"], corpora["held_out"], ids)
 
 
-def _tokenizer(base_model: Path, base_config: Mapping[str, Any]) -> Any:
+def load_tokenizer(base_model: Path, base_config: Mapping[str, Any]) -> Any:
+    """Load the base model's tokenizer.
+
+    Raises:
+        UserError: If it cannot be read or does not belong to these weights.
+    """
     import transformers
 
     hf: Any = transformers  # its classes carry no constructor types
