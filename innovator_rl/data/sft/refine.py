@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -241,8 +241,9 @@ async def refine_all(
         verifiers = [await connect(persona, ("question",)) for persona in refine.verifiers]
         refinery = Refinery(writer, editor, verifiers, refine.agree or len(verifiers), pool)
         try:
-            async for outcome in map_bounded(refinery.answer, questions, refine.concurrency):
-                report.add(outcome, budget)
+            async with aclosing(map_bounded(refinery.answer, questions, refine.concurrency)) as outcomes:
+                async for outcome in outcomes:
+                    report.add(outcome, budget)
         except BudgetUsed as stop:
             done = len(report.rows) + len(report.dropped)
             raise UserError(
