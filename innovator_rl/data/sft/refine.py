@@ -24,7 +24,7 @@ PROBES = ("1", "A", "True", "[C]")
 """Answers of each form, offered where there is no gold answer, to make the rewarder read a response."""
 
 FAULT = "endpoint: "
-"""Begins the reasons that are faults and not judgments of an answer."""
+"""Begins the reasons that are faults and say nothing about an answer."""
 
 
 @dataclass(frozen=True)
