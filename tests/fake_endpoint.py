@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server for tests that answers as the test says and fails in every way that real ones do.
+"""An OpenAI-compatible server for tests that gives the answers of the test and fails in every way that real ones do.
 
     with FakeEndpoint(["429", "ok"]) as server:   # the faults of the first requests, then `ok` for ever
         EndpointConfig(url=server.url, model="fake")

@@ -8,7 +8,10 @@ A test compares the file with `page()`, so a changed default cannot leave the pa
 import sys
 from typing import Any
 
-from innovator_rl.config.schema_introspection import sections, settings
+from pydantic import BaseModel
+
+from innovator_rl.config.schema_introspection import Setting, sections, settings
+from innovator_rl.config.sft import SftConfig
 from innovator_rl.integrations.verl.verl_overrides import UNSUPPORTED_KEYS
 
 HEAD = """# Configuration of a run
@@ -41,6 +44,12 @@ they do nothing in a run:
 """
 
 
+SFT = """## Supervised fine-tuning
+
+Every setting of `innovator sft CONFIG`, generated from `innovator_rl/config/sft.py`. `docs/sft.md` says how to use them.
+"""
+
+
 def page() -> str:
     """Return the whole page as Markdown."""
     parts = [HEAD]
@@ -49,17 +58,24 @@ def page() -> str:
         title = f"## `{key}`" if key else "## The run"
         if key.count("."):
             title = f"### `{key}`"
-        doc = (model.__doc__ or "").strip().split("\n")[0]
-        rows = [f"| `{s.key}` | {_cell(s.type)} | {_default(s.default)} | {_cell(s.description)} |" for s in own]
-        parts.append(
-            "\n".join([title, "", doc, "", "| setting | type | default | meaning |", "|---|---|---|---|", *rows, ""])
-        )
+        parts.append(_table(title, model, own))
     retired = [
         f"| `{key.rstrip('.')}{'.*' if key.endswith('.') else ''}` | {why} | {_use(use)} |"
         for key, (why, use) in UNSUPPORTED_KEYS.items()
     ]
     parts.append(VERL + "\n".join(retired) + "\n")
+    parts.append(SFT)
+    for key, model in sections(SftConfig):
+        own = [setting for setting in settings(SftConfig) if setting.section == key]
+        title = f"### `{key}` of `innovator sft`" if key else "### The run of `innovator sft`"
+        parts.append(_table(title, model, own))
     return "\n".join(parts)
+
+
+def _table(title: str, model: type[BaseModel], own: list[Setting]) -> str:
+    doc = (model.__doc__ or "").strip().split("\n")[0]
+    rows = [f"| `{s.key}` | {_cell(s.type)} | {_default(s.default)} | {_cell(s.description)} |" for s in own]
+    return "\n".join([title, "", doc, "", "| setting | type | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 
 def _cell(text: str) -> str:

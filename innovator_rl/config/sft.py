@@ -119,4 +119,4 @@ class SftConfig(Section):
 
 
 SFT_SECTIONS = tuple(SftConfig.model_fields)
-"""The keys of the top level, by which a file of this kind is told from a run of reinforcement learning."""
+"""The keys of the top level, by which a file of this kind differs from a run of reinforcement learning."""

@@ -82,6 +82,9 @@ class EndpointClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         running = list(self._running.values())
+        if running and (kind is None or issubclass(kind, Exception)):
+            # What is on its way is paid for: let it reach the cache. An interrupt does not wait.
+            await asyncio.wait(running, timeout=self.config.timeout_s)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -12,8 +12,10 @@ Result = TypeVar("Result")
 
 async def map_bounded(
     work: Callable[[Item], Awaitable[Result]], items: Iterable[Item], limit: int
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """Yield the results of `work` as they complete; the next item is taken when one is done.
+
+    Iterate inside `contextlib.aclosing(...)` where the iteration may end early.
 
     Args:
         work: Called once per item. An exception ends the iteration, and what is in flight is canceled.

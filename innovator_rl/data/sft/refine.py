@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ PROBES = ("1", "A", "True", "[C]")
 """Answers of each form, offered where there is no gold answer, to make the rewarder read a response."""
 
 FAULT = "endpoint: "
-"""Begins the reasons that are faults and not judgments of an answer."""
+"""Begins the reasons that are faults and say nothing about an answer."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +241,9 @@ async def refine_all(
         verifiers = [await connect(persona, ("question",)) for persona in refine.verifiers]
         refinery = Refinery(writer, editor, verifiers, refine.agree or len(verifiers), pool)
         try:
-            async for outcome in map_bounded(refinery.answer, questions, refine.concurrency):
-                report.add(outcome, budget)
+            async with aclosing(map_bounded(refinery.answer, questions, refine.concurrency)) as outcomes:
+                async for outcome in outcomes:
+                    report.add(outcome, budget)
         except BudgetUsed as stop:
             done = len(report.rows) + len(report.dropped)
             raise UserError(

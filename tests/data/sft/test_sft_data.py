@@ -158,7 +158,7 @@ def test_worked_rows_end_with_a_right_answer_and_stay_on_the_training_side(tmp_p
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"wroked": []}, "unknown key 'wroked', did you mean worked?"),
+        ({"workedd": []}, "unknown key 'workedd', did you mean worked?"),
         ({"worked": [{"dataset": "product", "row": 3}]}, "unknown key 'worked.0.row', did you mean rows"),
         ({"refine": None}, "give `worked` or `refine`"),
     ],
