@@ -7,7 +7,7 @@ InChIKey: in the columns that hold one, and as SELFIES or SMILES inside of any t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,8 +158,16 @@ def _add_molecules(item: EvaluationFile, record: Record, texts: Iterable[str], i
 
 def _texts(item: EvaluationFile, record: Record) -> list[str]:
     columns = item.fields or [name for name in record.values if name not in item.molecules]
-    values = [_column(item, record, column) for column in columns]
-    return [value for value in values if isinstance(value, str)]
+    return [text for column in columns for text in _strings(_column(item, record, column))]
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield the texts in a value; a set may hold its prompts as messages."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _column(item: EvaluationFile, record: Record, column: str) -> object:
