@@ -56,7 +56,7 @@ def make_generator(model: str, endpoint: str = "", max_model_len: int | None = N
     """Return a generator.
 
     Args:
-        model: A built-in model, a folder or a hub id; with `endpoint`, the name that the server knows.
+        model: A built-in model, a folder or a hub id; with `endpoint`, its name on the server.
         endpoint: The base URL of an OpenAI-compatible server; empty for vLLM in this process.
         max_model_len: The tokens of prompt and response that vLLM allows for.
 

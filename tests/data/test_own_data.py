@@ -168,3 +168,34 @@ def test_a_build_needs_a_rewarder_for_every_row(tmp_path: Path) -> None:
     assert "add a column `reward` or `domain`" in str(found.exception)
     built = CliRunner().invoke(app, ["build", str(path), "--out", str(tmp_path / "out"), "--reward", "math"])
     assert built.exit_code == 0, built.output
+
+
+def test_the_page_leads_from_questions_to_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of docs/data.md, checked, built and planned as that page does."""
+    from innovator_rl.cli.main import main
+
+    page = (Path(__file__).resolve().parents[2] / "docs/data.md").read_text()
+    rows = page.split("```json\n")[1].split("```")[0]
+    numbered = [json.loads(line) for line in rows.splitlines()]
+    monkeypatch.chdir(tmp_path)
+    jsonl(
+        tmp_path / "questions.jsonl",
+        [{**row, "question": f"{n}. {row['question']}"} for n in range(5) for row in numbered],
+    )
+    run = ["data.mixture={}", "algorithm.prompts_per_step=2", "model.path=tiny-qwen2", "--dry-run"]
+    commands = [
+        ["data", "check", "questions.jsonl"],
+        ["data", "build", "questions.jsonl"],
+        ["train", "demo", "data.train=[questions]", "data.validation=[questions]", "name=a", *run],
+        ["train", "demo", "data.train=[questions.jsonl]", "data.validation=[questions.jsonl]", "name=b", *run],
+    ]
+    for arguments in commands:
+        try:
+            main(arguments)
+        except SystemExit as ended:
+            assert (ended.code or 0) == 0, arguments
+    built = {
+        part: {row.prompt_text for row in read_rows(tmp_path / f"data/questions/{part}.parquet")}
+        for part in ("train", "validation")
+    }
+    assert sum(map(len, built.values())) == 10

@@ -34,13 +34,13 @@ class EvaluationIndex:
 
     Attributes:
         runs: The sorted hashes of word runs by the number of words.
-        texts: The hashes of complete short items.
+        short_items: The hashes of complete short items.
         molecules: InChIKeys.
         sets: Name -> items, molecules and the content hash of the files, for the manifest.
     """
 
     runs: dict[int, Hashes] = field(default_factory=dict)
-    texts: set[int] = field(default_factory=set)
+    short_items: set[int] = field(default_factory=set)
     molecules: set[str] = field(default_factory=set)
     sets: dict[str, dict[str, object]] = field(default_factory=dict)
 
@@ -129,7 +129,7 @@ def _is_molecule(problem: Problem) -> bool:
 
 def _shares_words(text: str, index: EvaluationIndex) -> bool:
     words = split_words(SELFIES_RUN.sub(" ", text))
-    if index.texts and hash_text(text) in index.texts:
+    if index.short_items and hash_text(text) in index.short_items:
         return True
     for length, known in index.runs.items():
         hashed = hash_ngrams(words, length)
@@ -146,7 +146,7 @@ def _add_text(text: str, length: int, collected: dict[int, list[Hashes]], index:
         length = min(length, len(words))
         collected.setdefault(length, []).append(hash_ngrams(words, length))
     elif len(words) >= 3:
-        index.texts.add(hash_text(text))
+        index.short_items.add(hash_text(text))
 
 
 def _add_molecules(item: EvaluationFile, record: Record, texts: Iterable[str], index: EvaluationIndex) -> None:
@@ -162,7 +162,7 @@ def _texts(item: EvaluationFile, record: Record) -> list[str]:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Yield the texts in a value; a set may hold its prompts as messages."""
+    """Yield every string in a value; a set may hold its prompts as messages."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, dict)):
