@@ -178,16 +178,24 @@ def test_evaluation_items_are_dropped_by_words_and_by_molecule(tmp_path: Path) -
         {"question": "How many rings has this one?", "answer": "1", "smiles": ASPIRIN_AGAIN},
         {"question": f"How many rings has {selfies.encoder('OC(=O)c1ccccc1OC(C)=S')}?", "answer": "1"},
     ]
+    template = (
+        "The molecule is an acid that has a role as a metabolite and it is a conjugate acid of something or other"
+    )
+    (tmp_path / "mols.tsv").open("a").write(f"CCCCO\t{template} else\n")
+    rows += [
+        {"question": f"{template} again", "answer": "1", "smiles": "CCCCCN"},  # a template is no copy
+        {"question": f"{template}, ELSE.", "answer": "1", "smiles": "CCCCCO"},
+    ]
     against = [
         {"name": "words", "path": str(tmp_path / "eval.jsonl"), "fields": ["q"]},
         {"name": "drugs", "path": str(tmp_path / "mols.tsv"), "fields": ["description"], "molecules": ["SMILES"]},
     ]
     made = recipe(tmp_path, rows, checks={"gold": False}, decontaminate={"against": against})
     report = build(made, tmp_path, tmp_path / "out")
-    assert report.rejected == {"evaluation text": 2, "evaluation molecule": 2}
+    assert report.rejected == {"evaluation text": 3, "evaluation molecule": 2}
     manifest = json.loads((tmp_path / "out/r/dataset.json").read_text())
     assert {name: (found["items"], found["molecules"]) for name, found in manifest["evaluation_sets"].items()} == {
-        "words": (2, 0), "drugs": (1, 1),
+        "words": (2, 0), "drugs": (2, 2),
     }  # fmt: skip
 
 

@@ -190,10 +190,12 @@ def test_the_page_leads_from_questions_to_a_run(tmp_path: Path, monkeypatch: pyt
         ["train", "demo", "data.train=[questions.jsonl]", "data.validation=[questions.jsonl]", "name=b", *run],
     ]
     for arguments in commands:
+        code: object = 0
         try:
             main(arguments)
         except SystemExit as ended:
-            assert (ended.code or 0) == 0, arguments
+            code = ended.code or 0
+        assert code == 0, arguments
     built = {
         part: {row.prompt_text for row in read_rows(tmp_path / f"data/questions/{part}.parquet")}
         for part in ("train", "validation")
