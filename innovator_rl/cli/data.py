@@ -8,6 +8,7 @@ import typer
 from innovator_rl.cli import completion
 from innovator_rl.cli.application import make_app
 from innovator_rl.cli.data_plan import plan_command
+from innovator_rl.cli.data_probe import probe_command
 from innovator_rl.cli.parameters import Kind
 from innovator_rl.errors import UserError
 
@@ -160,6 +161,9 @@ def check_command(
         more = [f"… and {len(report.problems) - 20} more"] if len(report.problems) > 20 else []
         raise UserError("\n".join(f"{file}: {problem}" for problem in shown + more))
     console.print("nothing wrong found")
+
+
+app.command("probe")(probe_command)
 
 
 @app.command("layout")

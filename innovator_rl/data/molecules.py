@@ -85,13 +85,17 @@ def smiles_of(text: str) -> str:
 @lru_cache(maxsize=65536)
 def inchikey(smiles: str) -> str:
     """Return the InChIKey of a molecule, which no spelling changes; empty where RDKit cannot read it."""
-    if not smiles:
+    try:
+        return _inchikey(canonical_smiles(smiles))
+    except RejectedMolecule:
         return ""
+
+
+@lru_cache(maxsize=65536)
+def _inchikey(canonical: str) -> str:
+    """Return the key of a canonical SMILES, so that each molecule costs one InChI however often it is spelled."""
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles) if len(smiles) <= 10 * MAX_ATOMS else None
-        if molecule is None or not 0 < molecule.GetNumHeavyAtoms() <= MAX_ATOMS:
-            return ""
-        return str(Chem.MolToInchiKey(molecule))
+        return str(Chem.MolToInchiKey(Chem.MolFromSmiles(canonical)))
 
 
 def skeleton_key(smiles: str) -> str:

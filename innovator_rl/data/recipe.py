@@ -98,7 +98,7 @@ class Difficulty(_Part):
     """Measure the pass rate of a model on every prompt, keep it on the row, and drop prompts outside of a range.
 
     Attributes:
-        model: A built-in model, a folder or a hub id; with `endpoint`, the name that the server knows.
+        model: A built-in model, a folder or a hub id; with `endpoint`, its name on the server.
         endpoint: The base URL of an OpenAI-compatible server, for example http://host:8000/v1; vLLM runs here if empty.
         samples: Responses per prompt.
         temperature: The sampling temperature.

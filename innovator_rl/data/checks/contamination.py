@@ -2,12 +2,13 @@
 
 A run of 13 words that a problem shares with an evaluation item is taken as a copy; an item with fewer words is looked for
 as a whole. A molecule that is written another way shares no words with its evaluation item, so molecules are compared by
-InChIKey: in the columns that hold one, and as SELFIES or SMILES inside of any text.
+InChIKey: in the columns that hold one, and as SELFIES or SMILES inside of any text. Rows about a molecule are compared by
+the molecule and by their complete text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 from innovator_rl.data.checks.progress import RowProgress
 from innovator_rl.data.corpus.content import hash_file
 from innovator_rl.data.corpus.paths import expand_path
-from innovator_rl.data.corpus.words import Hashes, hash_ngrams, hash_text, split_words
+from innovator_rl.data.corpus.words import Hashes, hash_ngrams, hash_runs, hash_text, hash_words, split_words
 from innovator_rl.data.molecules import SELFIES_RUN, molecule_keys
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.readers.files import COMPRESSED, Record, file_records, source_files
@@ -34,13 +35,13 @@ class EvaluationIndex:
 
     Attributes:
         runs: The sorted hashes of word runs by the number of words.
-        texts: The hashes of complete short items.
+        items: The hashes of complete items.
         molecules: InChIKeys.
         sets: Name -> items, molecules and the content hash of the files, for the manifest.
     """
 
     runs: dict[int, Hashes] = field(default_factory=dict)
-    texts: set[int] = field(default_factory=set)
+    items: set[int] = field(default_factory=set)
     molecules: set[str] = field(default_factory=set)
     sets: dict[str, dict[str, object]] = field(default_factory=dict)
 
@@ -109,9 +110,13 @@ def drop_contaminated(
 
 def _match(problem: Problem, settings: Decontamination, index: EvaluationIndex) -> str:
     texts = [problem.question, *(message["content"] for message in problem.messages)]
-    # Where the question shows a molecule, the molecule is the problem: its words are those of every row of the property.
-    about_molecule = bool(problem.smiles and SELFIES_RUN.search(problem.question))
-    if not about_molecule and any(_shares_words(text, index) for text in texts):
+    if problem.smiles:
+        # Descriptions of molecules share long runs of words by their template ("It is a conjugate base of ..."), and
+        # questions of one property all of them. The molecule is the problem; a text counts as a whole.
+        same = any(_is_item(text, index) for text in (*texts, problem.answer))
+    else:
+        same = any(_is_item(text, index) or _shares_words(text, index) for text in texts)
+    if same:
         return "evaluation text"
     if settings.molecules and index.molecules:
         keys = molecule_keys(problem.smiles, whole=True) if problem.smiles else set()
@@ -127,12 +132,14 @@ def _is_molecule(problem: Problem) -> bool:
     return problem.reward.startswith("caption2mol") or problem.domain == "caption2mol"
 
 
+def _is_item(text: str, index: EvaluationIndex) -> bool:
+    return hash_text(SELFIES_RUN.sub(" ", text)) in index.items
+
+
 def _shares_words(text: str, index: EvaluationIndex) -> bool:
-    words = split_words(SELFIES_RUN.sub(" ", text))
-    if index.texts and hash_text(text) in index.texts:
-        return True
+    words = hash_words(split_words(SELFIES_RUN.sub(" ", text)))
     for length, known in index.runs.items():
-        hashed = hash_ngrams(words, length)
+        hashed = hash_runs(words, length)
         if len(hashed):
             places = np.minimum(np.searchsorted(known, hashed), len(known) - 1)
             if bool((known[places] == hashed).any()):
@@ -145,8 +152,8 @@ def _add_text(text: str, length: int, collected: dict[int, list[Hashes]], index:
     if len(words) >= MIN_WORDS:
         length = min(length, len(words))
         collected.setdefault(length, []).append(hash_ngrams(words, length))
-    elif len(words) >= 3:
-        index.texts.add(hash_text(text))
+    if len(words) >= 3:
+        index.items.add(hash_text(SELFIES_RUN.sub(" ", text)))
 
 
 def _add_molecules(item: EvaluationFile, record: Record, texts: Iterable[str], index: EvaluationIndex) -> None:
@@ -158,8 +165,16 @@ def _add_molecules(item: EvaluationFile, record: Record, texts: Iterable[str], i
 
 def _texts(item: EvaluationFile, record: Record) -> list[str]:
     columns = item.fields or [name for name in record.values if name not in item.molecules]
-    values = [_column(item, record, column) for column in columns]
-    return [value for value in values if isinstance(value, str)]
+    return [text for column in columns for text in _strings(_column(item, record, column))]
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield every string in a value; a set may hold its prompts as messages."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _column(item: EvaluationFile, record: Record, column: str) -> object:

@@ -39,7 +39,7 @@ def mutate(problem: Problem, rewarder: str, others: Sequence[str]) -> str | None
     Args:
         problem: The problem.
         rewarder: Its rewarder.
-        others: Answers of other problems, for texts that have no number, letter or truth value to change.
+        others: Answers of other problems, for an answer without a number, letter or truth value.
     """
     base = rewarder.partition("(")[0]
     answer = problem.answer

@@ -2,8 +2,8 @@
 
 Candidates come from MinHash bands and are decided by the exact Jaccard similarity of their word runs, as for corpora.
 Two prompts are copies only if they have the same numbers in the same order and the same answer: exercises that differ in
-a number, or ask for something else in the same words, are different exercises. Prompts about a molecule are compared by
-the molecule (`unique` in the build), because the words of two SELFIES overlap by nature.
+a number, or ask for something else in the same words, are different exercises. Prompts with a molecule are left to the
+exact comparison, because the words of two SELFIES overlap by nature.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from innovator_rl.data.checks.progress import RowProgress
 from innovator_rl.data.corpus.steps.near import MAX_BUCKET, DropNearDuplicates
+from innovator_rl.data.molecules import SELFIES_RUN
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.rejections import Rejections
 
@@ -31,7 +32,7 @@ def drop_near_duplicates(
     runs: dict[int, np.ndarray] = {}
     kept: list[Problem] = []
     for problem in progress.over(problems, len(problems), "near-duplicates"):
-        if problem.smiles:
+        if problem.smiles or SELFIES_RUN.search(_text(problem)):
             kept.append(problem)
             continue
         text = _text(problem)
