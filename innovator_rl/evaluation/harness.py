@@ -227,13 +227,21 @@ def _collect(name: str, index: dict[str, Any], found: list[str]) -> None:
         raise UserError(f"unknown task {name!r} in a group of lm-evaluation-harness")
     kind = entry.kind.name
     if kind == "TAG":
-        for child in sorted(entry.tags):
-            _collect(child, index, found)
+        _collect_all(sorted(entry.tags), index, found)
     elif kind == "GROUP":
-        for child in entry.cfg["task"]:
-            _collect(child if isinstance(child, str) else str(child.get("group") or child["task"]), index, found)
+        _collect_all(entry.cfg["task"], index, found)
     elif name not in found:
         found.append(name)
+
+
+def _collect_all(children: Any, index: dict[str, Any], found: list[str]) -> None:
+    for child in [children] if isinstance(children, str) else children:
+        if isinstance(child, str):
+            _collect(child, index, found)
+        elif child.get("group") and child["group"] not in index:  # a group that is defined inside another one
+            _collect_all(child["task"], index, found)
+        else:
+            _collect(str(child.get("group") or child["task"]), index, found)
 
 
 @functools.cache

@@ -16,6 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.task import TaskUnavailable
 
@@ -82,13 +85,19 @@ def read_rows(path: Path, *needed: str) -> Rows:
     Raises:
         UserError: A row is no object or lacks a column; the message has its number.
     """
-    text = read_text(path)
     rows: Rows = []
     try:
+        if path.suffix == ".parquet":
+            return _checked(pq.read_table(path).to_pylist(), path, needed)
+        text = read_text(path)
         whole = json.loads(text) if text.lstrip().startswith("[") else None
         rows = whole if whole is not None else [json.loads(line) for line in text.split("\n") if line.strip()]
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): fetch the file again") from None
+    except (ValueError, pa.ArrowException) as error:
+        raise UserError(f"{path} is neither JSON nor Parquet ({error}): fetch the file again") from None
+    return _checked(rows, path, needed)
+
+
+def _checked(rows: Rows, path: Path, needed: tuple[str, ...]) -> Rows:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise UserError(f"{path}, row {number}: expected an object, found {type(row).__name__}")

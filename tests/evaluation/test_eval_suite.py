@@ -74,8 +74,19 @@ def test_a_damaged_shard_is_found_before_it_is_loaded(tmp_path: Path, capsys: py
 def test_rows_without_a_key_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "eval/math/svamp.jsonl"
     file.parent.mkdir(parents=True)
-    file.write_text('{"Body": "Two and two.", "Question": "How many?", "Answer": 4.0, "Type": "sum"}\n{"Body": "No more"}\n')
-    arguments = ["eval", written(tmp_path), "--model", "tiny-qwen2", "--data", str(tmp_path), "--runs-dir", str(tmp_path)]
+    file.write_text(
+        '{"Body": "Two and two.", "Question": "How many?", "Answer": 4.0, "Type": "sum"}\n{"Body": "No more"}\n'
+    )
+    arguments = [
+        "eval",
+        written(tmp_path),
+        "--model",
+        "tiny-qwen2",
+        "--data",
+        str(tmp_path),
+        "--runs-dir",
+        str(tmp_path),
+    ]
     assert run(app, arguments) == 2
     assert "row 2: 'Question' not found" in capsys.readouterr().err
 
@@ -84,7 +95,16 @@ def test_a_prompt_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.Ca
     file = tmp_path / "eval/math/svamp.jsonl"
     file.parent.mkdir(parents=True)
     file.write_text('{"Body": "Two and two", "Question": "How many?", "Answer": 4.0, "Type": "sum"}\n')
-    arguments = ["eval", written(tmp_path), "--model", "tiny-qwen2", "--data", str(tmp_path), "--runs-dir", str(tmp_path)]
+    arguments = [
+        "eval",
+        written(tmp_path),
+        "--model",
+        "tiny-qwen2",
+        "--data",
+        str(tmp_path),
+        "--runs-dir",
+        str(tmp_path),
+    ]
     assert run(app, [*arguments, "--max-new-tokens", "4096"]) == 2
     message = capsys.readouterr().err
     assert "must fit the context of 4096 tokens" in message
