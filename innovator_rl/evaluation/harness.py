@@ -168,8 +168,8 @@ class HarnessTask:
         ids = [identity for part in parts for identity in part.ids]
         rows = [row for part in parts for row in part.rows]
         numeric = all(isinstance(value, (int, float)) for value in merged[wanted])
-        values = dict(zip(ids, map(float, merged[wanted]), strict=True)) if numeric else {}
-        return TaskOutcome(metrics, rows, values, facts)
+        by_row = dict(zip(ids, map(float, merged[wanted]), strict=True)) if numeric else {}
+        return TaskOutcome(metrics, rows, by_row, facts)
 
     def _answers(self, driver: Driver) -> list[list[Generation] | list[OptionScore]]:
         """Ask for all parts at once: an engine is fastest with a full queue."""
@@ -341,7 +341,7 @@ class _Leaf:
         for instance, answer in zip(task.instances, answers, strict=True):
             if isinstance(answer, OptionScore):
                 instance.resps = [(answer.logprob, answer.greedy)]
-            else:
+            elif isinstance(answer, Generation):
                 instance.resps = [_without_thinking(answer.text, instance.args[1].get("until") or [])]
         task.apply_filters()
         by_document: dict[int, list[Any]] = defaultdict(list)

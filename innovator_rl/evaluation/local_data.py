@@ -123,8 +123,9 @@ def hub_copy(root: Path, hub_id: str, subset: str | None) -> Any:
         return None
     import datasets
 
+    hub: Any = datasets  # its functions carry no types
     try:
-        return datasets.load_dataset(str(folder), subset)
+        return hub.load_dataset(str(folder), subset)
     except Exception as error:  # every kind, depending on the files in the folder
         raise UserError(f"{folder} cannot be read as a hub data set ({error})".splitlines()[0]) from None
 
@@ -132,7 +133,8 @@ def hub_copy(root: Path, hub_id: str, subset: str | None) -> Any:
 def _splits(splits: Mapping[str, Rows]) -> Any:
     import datasets
 
-    return datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in splits.items()})
+    hub: Any = datasets  # its classes carry no types
+    return hub.DatasetDict({name: hub.Dataset.from_list(rows) for name, rows in splits.items()})
 
 
 def _cmmlu(root: Path, hub_id: str, subset: str | None) -> Any:

@@ -28,7 +28,9 @@ def data(folder: Path) -> Path:
         for i in range(12)
     ]
     (math / "mmlu_stem.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    rows = [{"Body": f"A box has {i} balls", "Question": "How many?", "Answer": float(i), "Type": "x"} for i in range(24)]
+    rows = [
+        {"Body": f"A box has {i} balls", "Question": "How many?", "Answer": float(i), "Type": "x"} for i in range(24)
+    ]
     (math / "svamp.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder
 
@@ -42,7 +44,17 @@ def command(folder: Path, name: str) -> list[str]:
         ],
     }
     (folder / "own.yaml").write_text(yaml.safe_dump(suite))
-    options = ["--model", "tiny-qwen2", "--data", str(folder), "--runs-dir", str(folder / "runs"), "--name", name, "--json"]
+    options = [
+        "--model",
+        "tiny-qwen2",
+        "--data",
+        str(folder),
+        "--runs-dir",
+        str(folder / "runs"),
+        "--name",
+        name,
+        "--json",
+    ]
     return [sys.executable, "-m", "innovator_rl", "eval", str(folder / "own.yaml"), *options]
 
 
@@ -57,7 +69,9 @@ def stored(path: Path) -> int:
 def test_a_killed_evaluation_goes_on_and_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     folder = data(tmp_path)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    killed = subprocess.Popen(command(folder, "killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = subprocess.Popen(
+        command(folder, "killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     store = folder / "runs/killed/responses.sqlite"
     deadline = time.monotonic() + 120
     while stored(store) < 50 and killed.poll() is None and time.monotonic() < deadline:

@@ -42,7 +42,13 @@ class ReadyDriver:
 def outcome() -> Any:
     with ScoringPool(2, 30) as pool:
         task = ScoredTask(
-            "sums", lambda: QUESTIONS, "math", "math", "chat", Sampling(samples=4, temperature=1.0, max_new_tokens=16), pool
+            "sums",
+            lambda: QUESTIONS,
+            "math",
+            "math",
+            "chat",
+            Sampling(samples=4, temperature=1.0, max_new_tokens=16),
+            pool,
         )
         task.prepare(Prompter(make("tiny-qwen2")), Drawing())
         driver = ReadyDriver(RESPONSES)

@@ -33,9 +33,9 @@ def answer_text(response: str) -> str:
 def molecule(text: str) -> Any:
     """Return the RDKit molecule of SELFIES or SMILES, or None."""
     import selfies
-    from rdkit import Chem, RDLogger
+    from rdkit import Chem
 
-    RDLogger.DisableLog("rdApp.*")
+    silence_rdkit()
     text = "".join(text.split())[:4000]
     if not text:
         return None
@@ -48,11 +48,20 @@ def molecule(text: str) -> Any:
     return found if found is not None and found.GetNumAtoms() else None
 
 
+def silence_rdkit() -> None:
+    """Keep RDKit from printing a line for each invalid molecule."""
+    from rdkit import RDLogger
+
+    logger: Any = RDLogger  # RDKit's classes carry no types
+    logger.DisableLog("rdApp.*")
+
+
 def generation_metrics(rows: Rows) -> list[MetricResult]:
     """Return validity, exact match, Levenshtein, BLEU, three similarities and FCD of molecules for captions."""
     from rapidfuzz.distance import Levenshtein
-    from rdkit import Chem
+    from rdkit import Chem as untyped
 
+    Chem: Any = untyped
     golds = [molecule(question.answer) for question, _ in rows]
     kept = [place for place, gold in enumerate(golds) if gold is not None]
     texts = [answer_text(rows[place][1]) for place in kept]
@@ -81,13 +90,14 @@ def _similarities() -> dict[str, Callable[[Any, Any], float]]:
     from rdkit import Chem, DataStructs
     from rdkit.Chem import MACCSkeys, rdFingerprintGenerator
 
+    maccs: Any = MACCSkeys
     morgan = rdFingerprintGenerator.GetMorganGenerator(radius=2)
 
     def compared(fingerprint: Callable[[Any], Any]) -> Callable[[Any, Any], float]:
         return lambda a, b: float(DataStructs.TanimotoSimilarity(fingerprint(a), fingerprint(b)))
 
     return {
-        "maccs": compared(MACCSkeys.GenMACCSKeys),
+        "maccs": compared(maccs.GenMACCSKeys),
         "rdk": compared(Chem.RDKFingerprint),
         "morgan": compared(morgan.GetSparseCountFingerprint),
     }

@@ -19,6 +19,7 @@ from pathlib import Path
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.local_data import find, read_rows
 from innovator_rl.evaluation.questions import Question
+from innovator_rl.evaluation.sets.molecules import silence_rdkit
 from innovator_rl.evaluation.statistics import mean_estimate
 from innovator_rl.evaluation.task import MetricResult
 
@@ -92,10 +93,10 @@ def official_tanimoto(rows: Rows) -> list[MetricResult]:
 
 
 def _tanimoto(gold: str, text: str) -> float:
-    from rdkit import Chem, DataStructs, RDLogger
+    from rdkit import Chem, DataStructs
     from rdkit.Chem import rdFingerprintGenerator
 
-    RDLogger.DisableLog("rdApp.*")
+    silence_rdkit()
     molecules = [Chem.MolFromSmiles(re.sub(r"<.*>", "", part.strip().strip("`"))) for part in (gold, text[:2000])]
     if any(molecule is None or molecule.GetNumAtoms() == 0 for molecule in molecules):
         return 0.0
