@@ -2,6 +2,7 @@
 
     innovator eval smoke --model smollm2-135m --limit 20
     innovator eval general --model runs/first/export --data my-data --json
+    innovator eval reasoning --model before --model after
 
 The same command again goes on from the responses that are stored, whatever ended the first one. Exit code 0 means that
 every task that could run has run; what was skipped, and what to supply, is in the report.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +32,10 @@ def eval(
             autocompletion=completion.configurations("eval"),
         ),
     ],
-    model: Annotated[str, typer.Option("--model", help="A checkpoint folder, a built-in model or a hub id.")],
+    model: Annotated[
+        list[str],
+        typer.Option("--model", help="A checkpoint folder, a built-in model or a hub id; several are compared."),
+    ],
     limit: Annotated[int | None, typer.Option("--limit", help="Rows per task, drawn at random by the seed.")] = None,
     tasks: Annotated[str, typer.Option("--tasks", help="Only these tasks of the suite, separated by commas.")] = "",
     data: Annotated[
@@ -58,11 +63,13 @@ def eval(
     """Evaluate a checkpoint on a suite and write a report."""
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from innovator_rl.evaluation import report
+    from innovator_rl.evaluation import compare, report
     from innovator_rl.evaluation.run import EvalOptions, document, evaluate
 
+    if len(model) > 1 and name is not None:
+        raise UserError("--name must be left out with several --model: each checkpoint has a run directory of its own")
     options = EvalOptions(
-        model=model,
+        model=model[0],
         limit=limit,
         tasks=tuple(part.strip() for part in tasks.split(",") if part.strip()),
         data=data,
@@ -77,19 +84,34 @@ def eval(
         backend=backend,
         tensor_parallel=tensor_parallel,
     )
-    found = document(evaluate(suite, options, lambda line: typer.echo(line, err=True)))
-    folder = out or Path(found["run"])
+    documents = [
+        document(evaluate(suite, replace(options, model=path), lambda line: typer.echo(line, err=True)))
+        for path in dict.fromkeys(model)
+    ]
+    for found in documents:
+        folder = Path(found["run"]) if out is None or len(documents) > 1 else out
+        files = {"json": json.dumps(found, indent=1, ensure_ascii=False) + "\n", "md": report.markdown(found)}
+        _write(folder, {f"report.{end}": text for end, text in (files | {"html": report.html_page(found)}).items()})
+        typer.echo(f"report: {folder / 'report.html'}", err=True)
+    text = report.markdown(documents[0]) if len(documents) == 1 else compare.markdown(documents)
+    result = documents[0]
+    if len(documents) > 1:
+        result = {
+            "rows": [{"model": found["model"], **row} for found in documents for row in found["rows"]],
+            "comparison": compare.compare(documents),
+            "wins": compare.wins(documents),
+        }
+        folder = out or Path(documents[0]["run"])
+        _write(folder, {"comparison.md": text, "comparison.json": json.dumps(result, indent=1) + "\n"})
+        typer.echo(f"comparison: {folder / 'comparison.md'}", err=True)
+    typer.echo(json.dumps(result, ensure_ascii=False) if as_json else text)
+    typer.echo(f"responses: innovator dashboard {Path(documents[0]['run']).parent}", err=True)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (folder / "report.md").write_text(report.markdown(found), encoding="utf-8")
-        (folder / "report.html").write_text(report.html_page(found), encoding="utf-8")
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"the report cannot be written to {folder} ({error.strerror}); choose another --out") from None
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        typer.echo(report.markdown(found))
-    typer.echo(
-        f"report: {folder / 'report.html'}\nresponses: innovator dashboard {Path(found['run']).parent}", err=True
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.errors import UserError
@@ -12,10 +13,9 @@ from innovator_rl.evaluation.harness import HarnessTask, require_task
 from innovator_rl.evaluation.local_data import hub_copy
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.scored import Sampling, ScoredTask
-from innovator_rl.evaluation.sets import recipes
-from innovator_rl.evaluation.sets.mathematics import MATH_SETS
+from innovator_rl.evaluation.sets import SETS, molecules, recipes, sciassess
 from innovator_rl.evaluation.suite import Suite, SuiteRow
-from innovator_rl.evaluation.task import EvalTask
+from innovator_rl.evaluation.task import EvalTask, TaskUnavailable
 from innovator_rl.scoring import ScoringPool, registry
 
 MAX_NEW_TOKENS = 2048
@@ -41,12 +41,16 @@ def check_suite(suite: Suite) -> None:
 def _check_row(row: SuiteRow) -> None:
     if row.task:
         require_task(row.task)
-    if row.set and row.set not in MATH_SETS:
-        near = get_close_matches(row.set, MATH_SETS, 3, 0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(sorted(MATH_SETS))}"
+    if row.set and row.set not in SETS:
+        near = get_close_matches(row.set, SETS, 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(sorted(SETS))}"
         raise UserError(f"unknown set {row.set!r}: {hint}")
     if row.recipe:
         recipes.load(row.recipe, row.style)
+    if row.sciassess and row.sciassess not in sciassess.TASKS:
+        near = get_close_matches(row.sciassess, sciassess.TASKS, 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(sciassess.TASKS)}"
+        raise UserError(f"unknown task of SciAssess {row.sciassess!r}: {hint}")
     if row.rewarder:
         registry.require_known(row.rewarder)
 
@@ -81,23 +85,44 @@ def build_task(
         max_new_tokens=max_new_tokens or row.max_new_tokens or MAX_NEW_TOKENS,
         stop=row.stop,
     )
+    common: dict[str, Any] = {
+        "name": row.name,
+        "form": row.format,
+        "sampling": sampling,
+        "pool": pool,
+        "headline": row.metric,
+    }
+    if row.sciassess:
+        return _sciassess(row, root, common)
     if row.set:
-        rewarder, read = MATH_SETS[row.set]
-        load = functools.partial(read, root)
-        domain = "math"
-    else:
-        recipe, folder = recipes.load(row.recipe, row.style)
-        rewarder, domain = recipe.rewarder, recipe.domain
-        load = functools.partial(recipes.recipe_questions, root, recipe, folder, row.source, _published(row, recipe))
+        rewarder, read = SETS[row.set]
+        return ScoredTask(
+            load=functools.partial(read, root), rewarder=row.rewarder or rewarder, domain="math", **common
+        )
+    recipe, folder = recipes.load(row.recipe, row.style)
     return ScoredTask(
-        name=row.name,
-        load=load,
-        rewarder=row.rewarder or rewarder,
-        domain=domain,
-        form=row.format,
-        sampling=sampling,
-        pool=pool,
-        headline=row.metric,
+        load=functools.partial(recipes.recipe_questions, root, recipe, folder, row.sources, _published(row, recipe)),
+        rewarder=row.rewarder or recipe.rewarder,
+        domain=recipe.domain,
+        extra=molecules.EXTRAS.get(recipe.domain),
+        **common,
+    )
+
+
+def _sciassess(row: SuiteRow, root: Path, common: dict[str, Any]) -> ScoredTask:
+    task = sciassess.TASKS[row.sciassess]
+    if task.needs_pdf:
+        raise TaskUnavailable(
+            f"{sciassess.HUB} {row.sciassess} asks about papers, which are under their publishers' copyright: it needs "
+            "their PDFs, and a reader of figures and tables that this version does not have"
+        )
+    return ScoredTask(
+        load=functools.partial(sciassess.questions, root, row.sciassess),
+        rewarder=row.rewarder or task.rewarder or "none",
+        domain=row.sciassess.partition("_")[0].lower(),
+        extra=task.official,
+        grade=task.grade,
+        **common,
     )
 
 

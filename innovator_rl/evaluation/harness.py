@@ -168,8 +168,8 @@ class HarnessTask:
         ids = [identity for part in parts for identity in part.ids]
         rows = [row for part in parts for row in part.rows]
         numeric = all(isinstance(value, (int, float)) for value in merged[wanted])
-        values = dict(zip(ids, map(float, merged[wanted]), strict=True)) if numeric else {}
-        return TaskOutcome(metrics, rows, values, facts)
+        by_row = dict(zip(ids, map(float, merged[wanted]), strict=True)) if numeric else {}
+        return TaskOutcome(metrics, rows, by_row, facts)
 
     def _answers(self, driver: Driver) -> list[list[Generation] | list[OptionScore]]:
         """Ask for all parts at once: an engine is fastest with a full queue."""
@@ -227,13 +227,21 @@ def _collect(name: str, index: dict[str, Any], found: list[str]) -> None:
         raise UserError(f"unknown task {name!r} in a group of lm-evaluation-harness")
     kind = entry.kind.name
     if kind == "TAG":
-        for child in sorted(entry.tags):
-            _collect(child, index, found)
+        _collect_all(sorted(entry.tags), index, found)
     elif kind == "GROUP":
-        for child in entry.cfg["task"]:
-            _collect(child if isinstance(child, str) else str(child.get("group") or child["task"]), index, found)
+        _collect_all(entry.cfg["task"], index, found)
     elif name not in found:
         found.append(name)
+
+
+def _collect_all(children: Any, index: dict[str, Any], found: list[str]) -> None:
+    for child in [children] if isinstance(children, str) else children:
+        if isinstance(child, str):
+            _collect(child, index, found)
+        elif child.get("group") and child["group"] not in index:  # a group that is defined inside another one
+            _collect_all(child["task"], index, found)
+        else:
+            _collect(str(child.get("group") or child["task"]), index, found)
 
 
 @functools.cache
@@ -333,7 +341,7 @@ class _Leaf:
         for instance, answer in zip(task.instances, answers, strict=True):
             if isinstance(answer, OptionScore):
                 instance.resps = [(answer.logprob, answer.greedy)]
-            else:
+            elif isinstance(answer, Generation):
                 instance.resps = [_without_thinking(answer.text, instance.args[1].get("until") or [])]
         task.apply_filters()
         by_document: dict[int, list[Any]] = defaultdict(list)

@@ -16,6 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.task import TaskUnavailable
 
@@ -82,13 +85,19 @@ def read_rows(path: Path, *needed: str) -> Rows:
     Raises:
         UserError: A row is no object or lacks a column; the message has its number.
     """
-    text = read_text(path)
     rows: Rows = []
     try:
+        if path.suffix == ".parquet":
+            return _checked(pq.read_table(path).to_pylist(), path, needed)
+        text = read_text(path)
         whole = json.loads(text) if text.lstrip().startswith("[") else None
         rows = whole if whole is not None else [json.loads(line) for line in text.split("\n") if line.strip()]
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): fetch the file again") from None
+    except (ValueError, pa.ArrowException) as error:
+        raise UserError(f"{path} is neither JSON nor Parquet ({error}): fetch the file again") from None
+    return _checked(rows, path, needed)
+
+
+def _checked(rows: Rows, path: Path, needed: tuple[str, ...]) -> Rows:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise UserError(f"{path}, row {number}: expected an object, found {type(row).__name__}")
@@ -114,8 +123,9 @@ def hub_copy(root: Path, hub_id: str, subset: str | None) -> Any:
         return None
     import datasets
 
+    hub: Any = datasets  # its functions carry no types
     try:
-        return datasets.load_dataset(str(folder), subset)
+        return hub.load_dataset(str(folder), subset)
     except Exception as error:  # every kind, depending on the files in the folder
         raise UserError(f"{folder} cannot be read as a hub data set ({error})".splitlines()[0]) from None
 
@@ -123,7 +133,8 @@ def hub_copy(root: Path, hub_id: str, subset: str | None) -> Any:
 def _splits(splits: Mapping[str, Rows]) -> Any:
     import datasets
 
-    return datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in splits.items()})
+    hub: Any = datasets  # its classes carry no types
+    return hub.DatasetDict({name: hub.Dataset.from_list(rows) for name, rows in splits.items()})
 
 
 def _cmmlu(root: Path, hub_id: str, subset: str | None) -> Any:

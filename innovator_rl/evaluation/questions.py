@@ -29,6 +29,7 @@ class Question:
         info: What the rewarder or metric gets besides.
         subset: The part of the set, for example a subject.
         options: Lettered options of a multiple-choice question.
+        rewarder: The rewarder of this row, where a set has rows of several kinds.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Question:
     info: Mapping[str, Any] = field(default_factory=dict)
     subset: str = ""
     options: tuple[str, ...] = ()
+    rewarder: str = ""
 
     @property
     def text(self) -> str:

@@ -80,7 +80,9 @@ def to_wire(request: Request) -> dict[str, Any]:
 
 def request_from_wire(data: dict[str, Any]) -> Request:
     """Return the request that `to_wire` wrote."""
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "kind"}
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "kind"
+    }
     return GenerateRequest(**fields) if data["kind"] == "generate" else OptionRequest(**fields)
 
 

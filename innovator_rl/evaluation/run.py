@@ -223,7 +223,7 @@ class _Evaluation:
         """
         runnable = [(result, task) for result, task in tasks if task is not None]
         try:
-            attempt = self.run.open_attempt(total_steps=len(runnable))
+            attempt = self.run.open_attempt()
         except OSError as error:
             raise UserError(
                 f"{self.run.path} cannot be written ({error.strerror}): choose another --runs-dir"

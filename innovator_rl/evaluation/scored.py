@@ -23,8 +23,10 @@ from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.scoring import Score, ScoreRequest, ScoringPool
 from innovator_rl.scoring.api import TURN_ENDS
 
-Extra = Callable[[Sequence[Question], Sequence[str]], list[MetricResult]]
-"""Further metrics of a task, from its questions and the responses to them."""
+Extra = Callable[[Sequence[tuple[Question, str]]], list[MetricResult]]
+"""Further metrics of a task, from pairs of question and response."""
+Grade = Callable[[Question, str], float]
+"""A metric of a row where no rewarder fits, from question and response: a number from 0 to 1."""
 
 
 def without_turn_end(response: str) -> str:
@@ -32,6 +34,12 @@ def without_turn_end(response: str) -> str:
     while ends := [end for end in TURN_ENDS if response.endswith(end)]:
         response = response[: -len(ends[0])]
     return response
+
+
+def _graded(value: float) -> Score:
+    """Return a metric's value as a score."""
+    reason = "correct" if value >= 1 else "partial" if value > 0 else "wrong"
+    return Score(value=value, correct=value >= 1, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class ScoredTask:
         sampling: How responses are drawn.
         pool: The worker pool that scores.
         extra: Further metrics, computed from the first sample of each question.
+        grade: Takes the place of the rewarder where none fits.
         headline: The metric to report first.
     """
 
@@ -77,6 +86,7 @@ class ScoredTask:
     sampling: Sampling
     pool: ScoringPool
     extra: Extra | None = None
+    grade: Grade | None = None
     headline: str = ""
     _questions: list[Question] = field(default_factory=list, init=False)
     _requests: list[GenerateRequest] = field(default_factory=list, init=False)
@@ -118,7 +128,10 @@ class ScoredTask:
         generations = driver.generate(self._requests, self.name, count)
         asked = [question for question in self._questions for _ in range(count)]
         texts = [without_turn_end(generation.text) for generation in generations]
-        scores = list(self.pool.map(self._score_requests(asked, texts)))
+        if self.grade is not None:
+            scores = [_graded(self.grade(question, text)) for question, text in zip(asked, texts, strict=True)]
+        else:
+            scores = list(self.pool.map(self._score_requests(asked, texts)))
         rows = [
             self._row(index, question, generation, score)
             for index, (question, generation, score) in enumerate(zip(asked, generations, scores, strict=True))
@@ -126,14 +139,14 @@ class ScoredTask:
         groups = {q.id: scores[i * count : (i + 1) * count] for i, q in enumerate(self._questions)}
         metrics, values = self._metrics(groups)
         if self.extra is not None:
-            metrics += self.extra(self._questions, texts[::count])
+            metrics += self.extra(list(zip(self._questions, texts[::count], strict=True)))
         metrics.sort(key=lambda metric: metric.name != self.headline)
         return TaskOutcome(metrics, rows, values, self._facts(generations, scores))
 
     def _score_requests(self, asked: list[Question], texts: list[str]) -> list[ScoreRequest]:
         return [
             ScoreRequest(
-                rewarder=self.rewarder,
+                rewarder=question.rewarder or self.rewarder,
                 response=text,
                 answer=question.answer,
                 prompt=question.text,
@@ -151,8 +164,8 @@ class ScoredTask:
         count = self.sampling.samples
         name = "acc" if count == 1 else f"avg@{count}"
         found = [MetricResult(name, mean_estimate(list(accuracy.values())))]
-        if any(value not in (0.0, 1.0) for value in reward) and count == 1:
-            found.append(MetricResult("reward", mean_estimate(reward)))
+        if any(value not in (0.0, 1.0) for value in reward):
+            found.append(MetricResult("reward" if self.grade is None else "mean", mean_estimate(reward)))
         if count > 1:
             whole = [scores for scores in known.values() if len(scores) == count]
             for k in sorted({k for k in (1, 2, 4, 8, 16, 32, 64) if k < count} | {count}):
@@ -184,7 +197,7 @@ class ScoredTask:
             sample=sample,
             data_source=self.name,
             domain=self.domain,
-            rewarder=self.rewarder,
+            rewarder=question.rewarder or self.rewarder,
             messages=[dict(message) for message in question.messages],
             prompt=self._texts[place],
             response=generation.text,

@@ -34,7 +34,9 @@ class SuiteRow(BaseModel):
     recipe: str = Field("", description="Dataset or recipe file, as in `innovator data build`.")
     sciassess: str = Field("", description="A task of SciAssess by the name of its file.")
     unavailable: str = Field("", description="Why the row cannot be run, and what to supply; it is listed as skipped.")
-    source: str = Field("", description="File of a recipe, below the data folder.")
+    source: str | tuple[str, ...] = Field(
+        "", description="File of a recipe, below the data folder; of several, the first that is there."
+    )
     style: Style | None = Field(None, description="Prompt style of a recipe.")
     rewarder: str = Field("", description="Rewarder in place of the set's own.")
     metric: str = Field("acc", description="Metric to report first.")
@@ -62,6 +64,12 @@ class SuiteRow(BaseModel):
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(f"row {self.name!r}: samples above 1 need temperature above 0, or all would be equal")
         return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the places of a recipe's file."""
+        given = (self.source,) if isinstance(self.source, str) else self.source
+        return tuple(place for place in given if place)
 
     @property
     def shown(self) -> str:

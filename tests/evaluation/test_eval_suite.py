@@ -13,6 +13,11 @@ from innovator_rl.evaluation.suite import load_suite
 from innovator_rl.packaged_files import config_names
 
 
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
 def written(folder: Path, **changes: object) -> str:
     row = {key: value for key, value in {"name": "one", "set": "svamp", **changes}.items() if value != ""}
     path = folder / "own.yaml"

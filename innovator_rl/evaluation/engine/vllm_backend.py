@@ -28,10 +28,11 @@ class VllmBackend:
         from innovator_rl.platform.accelerator import detect
 
         self._platform = detect()[0]
-        extra: dict[str, Any] = {} if self._platform == "cpu" else {"gpu_memory_utilization": settings.gpu_memory}
+        extra: dict[str, Any] = {"dtype": settings.dtype}
+        if self._platform != "cpu":
+            extra["gpu_memory_utilization"] = settings.gpu_memory
         self._engine = LLM(
             settings.model,
-            dtype=settings.dtype,
             max_model_len=settings.context,
             enforce_eager=self._platform == "cpu",
             tensor_parallel_size=settings.tensor_parallel,

@@ -14,20 +14,20 @@ from innovator_rl.evaluation.local_data import find
 from innovator_rl.evaluation.questions import Question
 
 
-def recipe_questions(root: Path, recipe: Recipe, folder: Path, source: str, hub: str) -> list[Question]:
+def recipe_questions(root: Path, recipe: Recipe, folder: Path, sources: tuple[str, ...], hub: str) -> list[Question]:
     """Return the questions of a recipe.
 
     Args:
         root: The data root.
         recipe: The recipe.
         folder: The folder of the recipe, with its sample.
-        source: The place of its file below the data root; empty for a generated task or the shipped sample.
+        sources: The places of its file below the data root; empty for a generated task or the shipped sample.
         hub: Where the file is published.
 
     Raises:
         TaskUnavailable: The file is not here.
     """
-    used = overridden(recipe, source=find(root, (source,), hub)) if source else recipe
+    used = overridden(recipe, source=find(root, sources, hub)) if sources else recipe
     return [
         Question(
             id=problem.id,

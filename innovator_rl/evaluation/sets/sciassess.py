@@ -1,0 +1,213 @@
+"""Read the tasks of SciAssess, with the benchmark's own metric beside a strict one.
+
+The benchmark's metrics are needed to stand beside the paper, and they are lenient in ways that matter: an empty answer
+counts as the shortest option, free text as its last letter from a to d, and an entity with a comma is lost. The strict
+metric of choices takes the one option that a response commits to, that of molecules is the rewarder `caption2mol`, and
+that of entities an exact match of whole lists.
+
+Nine of the 24 tasks of the paper run from text. The others quote a paper by DOI, and need its PDF.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from innovator_rl.errors import UserError
+from innovator_rl.evaluation.local_data import find, read_rows
+from innovator_rl.evaluation.questions import Question
+from innovator_rl.evaluation.sets.molecules import silence_rdkit
+from innovator_rl.evaluation.statistics import mean_estimate
+from innovator_rl.evaluation.task import MetricResult
+
+HUB = "SciAssess (sci-assess/SciAssess)"
+FAR = 100  # the benchmark gives no answer where every option is at least this many edits away
+_LABEL = re.compile(r"(?<![A-Za-z0-9])\(?([A-Ja-j])\)")
+_CONCLUSION = re.compile(r"(?:answer|choice|option)\s+is\s*:?|answer\s*:", re.IGNORECASE)
+_NEGATED = re.compile(r"\bnot\s*$", re.IGNORECASE)
+Rows = Sequence[tuple[Question, str]]
+
+
+def official_letter(text: str, options: Sequence[str]) -> str:
+    """Return the option that SciAssess reads out of a response; empty where it finds none.
+
+    Args:
+        text: The response.
+        options: The options as the row has them, `b) longitudinal section`.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    known = [_split(option) for option in options]
+    letter, content = _split(text)
+    for own, _ in known:
+        if own and own in letter:
+            return own
+    for own, whole in known:
+        if whole in content:
+            return own
+    best, nearest = "", FAR
+    for own, whole in known:
+        distance = Levenshtein.distance(whole, content)
+        if distance < nearest:
+            best, nearest = own, distance
+    return best
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Split a text into letter and content as the benchmark does."""
+    head, bracket, rest = text.partition(")")
+    if bracket:
+        return head.strip().replace("(", "").lower()[-1:], rest.strip()
+    if len(text) < 3:
+        return text.strip().replace("(", "").lower(), text.strip()
+    return next((c for c in reversed(text.lower()) if c in "abcd"), ""), text.strip()
+
+
+def official_choice(rows: Rows) -> list[MetricResult]:
+    """Return the accuracy as SciAssess counts it."""
+    values = [
+        float(official_letter(text.strip(), q.options) == official_letter(str(q.info["ideal"]), q.options))
+        for q, text in rows
+    ]
+    return [MetricResult("official_acc", mean_estimate(values))]
+
+
+def strict_choice(question: Question, response: str) -> float:
+    """Return 1 where a response commits to the right option and to no other one, else 0."""
+    text = (response.rpartition("</think>")[2] if "</think>" in response else response).strip()
+    concluded = _CONCLUSION.split(text)[-1].strip()
+    labels = {label.lower() for label in _LABEL.findall(concluded)}
+    if not labels:
+        plain = concluded.strip("().* ").casefold()
+        labels = {letter for letter, content in map(_split, question.options) if plain in (letter, content.casefold())}
+    negated = any(_NEGATED.search(concluded[: match.start()]) for match in _LABEL.finditer(concluded))
+    return float(labels == {question.answer.lower()} and not negated)
+
+
+def official_tanimoto(rows: Rows) -> list[MetricResult]:
+    """Return the mean Tanimoto similarity of Morgan count fingerprints; an invalid molecule counts 0."""
+    return [MetricResult("official_tanimoto", mean_estimate([_tanimoto(q.answer, text) for q, text in rows]))]
+
+
+def _tanimoto(gold: str, text: str) -> float:
+    from rdkit import Chem, DataStructs
+    from rdkit.Chem import rdFingerprintGenerator
+
+    silence_rdkit()
+    molecules = [Chem.MolFromSmiles(re.sub(r"<.*>", "", part.strip().strip("`"))) for part in (gold, text[:2000])]
+    if any(molecule is None or molecule.GetNumAtoms() == 0 for molecule in molecules):
+        return 0.0
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2)
+    prints = [generator.GetSparseCountFingerprint(molecule) for molecule in molecules]
+    return float(DataStructs.TanimotoSimilarity(prints[0], prints[1]))
+
+
+def entities(text: str) -> list[str]:
+    """Return the groups in outer brackets of an answer, in a comparable spelling.
+
+    Brackets inside a name, such as `(R)-(1,2-dichloroethane)`, do not end its group.
+    """
+    found, depth, start = [], 0, 0
+    for place, sign in enumerate(text):
+        if sign == "(":
+            depth += 1
+            start = place + 1 if depth == 1 else start
+        elif sign == ")" and depth:
+            depth -= 1
+            if depth == 0:
+                found.append(re.sub(r"\s*,\s*", ",", " ".join(text[start:place].split())).casefold())
+    return [entity for entity in found if entity]
+
+
+def exact_f1(question: Question, text: str) -> float:
+    """Return F1 of the entities of an answer, each of which must be spelled as in the reference."""
+    wanted, given = Counter(entities(question.answer)), Counter(entities(text))
+    if not wanted or not given:
+        return float(wanted == given)
+    matched = sum((wanted & given).values())
+    precision, recall = matched / sum(given.values()), matched / sum(wanted.values())
+    return 2 * precision * recall / (precision + recall) if matched else 0.0
+
+
+@dataclass(frozen=True)
+class SciTask:
+    """How a task of SciAssess is asked and graded.
+
+    Attributes:
+        rewarder: The rewarder of the strict metric; empty for a grading function.
+        official: The benchmark's metric; None where it needs something that is not here.
+        grade: The strict metric of a row where no rewarder fits.
+        needs_pdf: Whether the question is about a paper.
+    """
+
+    rewarder: str = ""
+    official: Callable[[Rows], list[MetricResult]] | None = None
+    grade: Callable[[Question, str], float] | None = None
+    needs_pdf: bool = False
+
+
+_CHOICE = SciTask(official=official_choice, grade=strict_choice)
+_PAPER_CHOICE = SciTask(official=official_choice, grade=strict_choice, needs_pdf=True)
+_ENTITIES = SciTask(grade=exact_f1)
+_PAPER_TABLE = SciTask(needs_pdf=True)
+
+TASKS: dict[str, SciTask] = {
+    "BIO_mmlu_pro_biology": _CHOICE,
+    "CHEM_mmlu_pro_chemistry": _CHOICE,
+    "MED_mmlu_pro_health": _CHOICE,
+    "MAT_material_qa": _CHOICE,
+    "BIO_chemical_entities_recognition": _ENTITIES,
+    "BIO_disease_entities_recognition": _ENTITIES,
+    "BIO_compound_disease_recognition": _ENTITIES,
+    "BIO_gene_disease_function": _ENTITIES,
+    "MED_markush2mol": SciTask("caption2mol", official_tanimoto),
+    "BIO_biology_chart_qa": _PAPER_CHOICE,
+    "CHEM_polymer_chart_qa": _PAPER_CHOICE,
+    "MAT_alloy_chart_qa": _PAPER_CHOICE,
+    "MED_drug_chart_qa": _PAPER_CHOICE,
+    "CHEM_polymer_composition_qa": _PAPER_CHOICE,
+    "CHEM_reactant_qa": _PAPER_CHOICE,
+    "CHEM_reaction_mechanism_qa": _PAPER_CHOICE,
+    "MAT_temperature_qa": _PAPER_CHOICE,
+    "MAT_sample_differentiation": _PAPER_CHOICE,
+    "CHEM_oled_property_extraction": _PAPER_TABLE,
+    "CHEM_polymer_property_extraction": _PAPER_TABLE,
+    "CHEM_solubility_extraction": _PAPER_TABLE,
+    "MAT_composition_extraction": _PAPER_TABLE,
+    "MED_affinity_extraction": _PAPER_TABLE,
+    "MED_mol_in_document": _PAPER_TABLE,
+}
+"""The 24 tasks of the paper's Table 3, by the names of their files."""
+
+
+def questions(root: Path, name: str) -> list[Question]:
+    """Return the questions of a task that runs from text.
+
+    Raises:
+        TaskUnavailable: The file is not here.
+        UserError: A row lacks a column.
+    """
+    path = find(root, (f"sciassess/{name}.jsonl",), f"{HUB} {name}")
+    found = []
+    for number, row in enumerate(read_rows(path, "input", "ideal"), 1):
+        ideal = row["ideal"][0] if isinstance(row["ideal"], list) else row["ideal"]
+        options = tuple(map(str, row.get("option") or ()))
+        answer = str(ideal)
+        if options:
+            letter, bracket, _ = answer.partition(")")
+            if not bracket:
+                raise UserError(f"{path}, row {number}: ideal {answer!r:.60} must begin with the letter of an option")
+            answer = letter.strip().strip("(").upper()
+        found.append(
+            Question(
+                id=f"sciassess/{name}/{number - 1}",
+                messages=tuple({"role": m["role"], "content": m["content"]} for m in row["input"]),
+                answer=answer,
+                info={"ideal": str(ideal)},
+                options=options,
+            )
+        )
+    return found
