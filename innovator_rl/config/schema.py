@@ -92,6 +92,11 @@ class Rollout(Section):
         default=0.5, gt=0, lt=1, description="Share of an accelerator's memory for the rollout engine (CUDA)."
     )
     max_num_seqs: PositiveInt = Field(default=256, description="Responses a replica generates at the same time.")
+    seed_requests: bool | Auto = Field(
+        default="auto",
+        description="A seed per request from data.seed, the prompt, the sample and the step, so that two runs of one seed are "
+        "one run on a CPU; auto: true on CPU, false on CUDA, where kernels round by batch size and seeds cost time.",
+    )
     eager: bool | Auto = Field(
         default="auto", description="No CUDA graphs in the rollout engine; auto: true on CPU, false on CUDA."
     )
@@ -112,7 +117,7 @@ class DynamicSampling(Section):
     )
     stall_seconds: PositiveFloat = Field(
         default=600.0,
-        description="Stop with the reason when no response arrives for this long (seconds), whether or not its group is whole.",
+        description="Stop with the reason when no response arrives for this long (seconds); its group need not be whole.",
     )
 
 

@@ -108,6 +108,7 @@ WRONG_SETTINGS = [
     (f"{ACTOR}.fsdp_config.mixed_precision.param_dtype=fp32", f"{ACTOR}.fsdp_config.mixed_precision.param_dtype"),
     (f"{ACTOR}.policy_loss=gspo", f"{ACTOR}.policy_loss"),
     (f"{ROLLOUT}.n=8", f"{ROLLOUT}.n"),
+    (f"{ROLLOUT}.full_determinism=true", f"{ROLLOUT}.full_determinism"),
     (f"{ROLLOUT}.mode=sync", f"{ROLLOUT}.mode"),
     (f"{ROLLOUT}.trace.backend=weave", f"{ROLLOUT}.trace.backend"),
     ("verl.actor_rollout_ref.rolout.n=8", "verl.actor_rollout_ref.rolout.n"),

@@ -203,6 +203,9 @@ def _rollout(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
     if cpu:
         found += [
             VerlSetting(f"{key}.load_format", "auto"),
+            # vLLM (0.28 to 0.32) rewinds the random state of a seeded request whose prompt is prefilled in two parts, which
+            # a CPU's generator cannot do.
+            VerlSetting(f"{key}.enable_chunked_prefill", not resolved.seed_requests, "rollout.seed_requests"),
             VerlSetting(f"{key}.free_cache_engine", False, fixed="vLLM on CPU cannot release its cache"),
             VerlSetting(f"{key}.enable_sleep_mode", False, fixed="vLLM on CPU cannot sleep"),
             VerlSetting(f"{key}.agent.num_workers", 1),
@@ -333,6 +336,9 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", context.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", context.attempt, fixed="counted by launch"),
+        VerlSetting(
+            "innovator.request_seed", config.data.seed if resolved.seed_requests else None, "rollout.seed_requests"
+        ),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]

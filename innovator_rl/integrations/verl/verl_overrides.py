@@ -103,6 +103,10 @@ UNSUPPORTED_KEYS: dict[str, tuple[str, str]] = {
     f"{ACTOR}.rollout_n": ("copied from the rollout section", "rollout.samples_per_prompt"),
     f"{ACTOR}.use_remove_padding": ("copied from the model section", "algorithm.remove_padding"),
     "actor_rollout_ref.ref.fsdp_config.dtype": ("accepted, and changes nothing", "model.dtype"),
+    f"{ROLLOUT}.full_determinism": (
+        "gives every request the same seed, so that all answers of a group are equal",
+        "rollout.seed_requests",
+    ),
     f"{ROLLOUT}.mode": ("only async exists", "nothing: leave it out"),
     f"{ROLLOUT}.trace.": ("switched off in the V1 trainer", "runs/NAME/rollouts, always written"),
     f"{ROLLOUT}.prompt_length": ("copied from the data section", "data.max_prompt_tokens"),
