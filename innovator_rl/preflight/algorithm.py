@@ -6,6 +6,12 @@ from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 
 
+SHORTEST_RESPONSE = 4
+"""Tokens: one for an answer, one for the end, and some for either to be split."""
+LARGEST_DECAY, LARGEST_ENTROPY = 0.5, 0.1
+"""Above these the decay or the bonus outweighs the reward: usual values are 0 to 0.1 and 0 to 0.01."""
+
+
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
     """Check what needs nothing but the run and the kind of its model."""
     yield from _groups(context)
@@ -13,6 +19,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
     yield from _clipping(context)
     yield from _correction(context)
     yield from _learning_rate(context)
+    yield from _regularization(context)
     yield from _schedule(context)
 
 
@@ -101,6 +108,13 @@ def _sampling(context: PreflightContext) -> Iterator[Diagnostic]:
             value=validation.samples_per_prompt,
             why="greedy validation gives the same response each time",
             fix="set 1, or rollout.validation.temperature above 0",
+        )
+    if rollout.max_response_tokens < SHORTEST_RESPONSE:
+        yield Diagnostic(
+            setting="rollout.max_response_tokens",
+            value=rollout.max_response_tokens,
+            why="no answer fits: every response would be cut",
+            fix=f"set {SHORTEST_RESPONSE} or more, for example 1024",
         )
     longest = context.config.data.max_prompt_tokens + rollout.max_response_tokens
     if context.platform == "cpu" and context.config.algorithm.micro_batch_tokens != "auto":
@@ -208,6 +222,21 @@ def _learning_rate(context: PreflightContext) -> Iterator[Diagnostic]:
         )
 
 
+def _regularization(context: PreflightContext) -> Iterator[Diagnostic]:
+    algorithm = context.config.algorithm
+    for name, value, largest, usual in (
+        ("weight_decay", algorithm.weight_decay, LARGEST_DECAY, "0 to 0.1"),
+        ("entropy_coefficient", algorithm.entropy_coefficient, LARGEST_ENTROPY, "0 to 0.01"),
+    ):
+        if value > largest:
+            yield Diagnostic(
+                setting=f"algorithm.{name}",
+                value=value,
+                why="outweighs the reward: the model would lose what it knows",
+                fix=f"set {usual}",
+            )
+
+
 def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
     schedule, warmup = context.config.schedule, context.config.algorithm.warmup_steps
     if warmup >= schedule.steps:
@@ -216,6 +245,13 @@ def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
             value=warmup,
             why=f"the learning rate is never reached in schedule.steps = {schedule.steps}",
             fix=f"set less than {schedule.steps}",
+        )
+    if schedule.validate_every > schedule.steps and not schedule.validate_before:
+        yield Diagnostic(
+            setting="schedule.validate_every",
+            value=schedule.validate_every,
+            why=f"the run has {schedule.steps} steps and is not validated before them: nothing to compare the end with",
+            fix=f"set at most {schedule.steps}, schedule.validate_before=true, or 0 for no validation",
         )
     if schedule.save_every == 0 and schedule.resume == "auto":
         yield Diagnostic(

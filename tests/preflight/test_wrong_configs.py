@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from config_rows import row, write_rows
+from config_rows import FINE, LATE_MISTAKES, row, write_rows
 
 from innovator_rl.config.load import apply_overrides, validate
 from innovator_rl.errors import UserError
@@ -153,6 +154,22 @@ def test_settings_that_contradict_each_other(
     words: list[str], setting: str, good: Callable[[], dict[str, Any]], machine: Machine
 ) -> None:
     assert setting in found(good(), words, machine)
+
+
+@pytest.mark.parametrize(("words", "setting"), LATE_MISTAKES, ids=[words for words, _ in LATE_MISTAKES])
+def test_a_mistake_that_verl_finds_late_or_never(
+    words: str, setting: str, good: Callable[[], dict[str, Any]], machine: Machine
+) -> None:
+    assert f"{setting} " in found(good(), _split(words), machine)
+
+
+@pytest.mark.parametrize("words", FINE)
+def test_right_values_of_the_same_keys_pass(words: str, good: Callable[[], dict[str, Any]], machine: Machine) -> None:
+    assert found(good(), _split(words), machine) == ""
+
+
+def _split(words: str) -> list[str]:
+    return re.split(r" (?=[\w.]+=)", words)
 
 
 WRONG_MACHINES: list[tuple[str, dict[str, Any], str]] = [
