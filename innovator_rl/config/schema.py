@@ -8,7 +8,9 @@ the data or the machine is checked by `innovator_rl.preflight`. `auto` values be
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from innovator_rl.config.presets import Preset, fill
 
 Auto = Literal["auto"]
 DType = Literal["auto", "float32", "bfloat16"]
@@ -140,11 +142,27 @@ class RolloutCorrection(Section):
         default="auto", description="auto: token for a mixture of experts, off for a dense model."
     )
     threshold: float = Field(default=2.0, gt=1, le=100, description="Importance weights are cut here.")
+    lower: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Weights outside lower to threshold become 0 instead (IcePop); null: weights are cut at threshold.",
+    )
 
 
 class Algorithm(Section):
     """GRPO with DAPO's changes."""
 
+    preset: Preset | None = Field(
+        default=None,
+        description="A published recipe to start from, with its own clip range; what is written beside it wins. "
+        "null: the defaults below, which are DAPO's.",
+    )
+    policy_loss: Literal["vanilla", "gspo", "cispo"] | None = Field(
+        default=None,
+        description="What is clipped: vanilla a token's ratio, gspo a response's mean ratio, cispo a token's weight. null: "
+        "vanilla, or verl.actor_rollout_ref.actor.policy_loss.loss_mode.",
+    )
     prompts_per_step: PositiveInt = Field(default=64, description="Groups per training step.")
     prompts_per_update: PositiveInt | None = Field(
         default=None, description="Groups per optimizer update; null: prompts_per_step (strictly on-policy)."
@@ -191,6 +209,11 @@ class Algorithm(Section):
     remove_padding: bool | Auto = Field(
         default="auto", description="Pack sequences instead of padding them; auto: true on CUDA, false on CPU."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, section: Any) -> Any:
+        return fill(section) if isinstance(section, dict) else section
 
 
 class Reward(Section):

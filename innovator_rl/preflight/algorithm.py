@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from innovator_rl.integrations.verl.override_values import SEQUENCE_CLIP
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 
@@ -164,6 +165,13 @@ def _clipping(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"below algorithm.clip_low = {algorithm.clip_low}: clip-higher is upside down and exploration dies",
             fix=f"set at least {algorithm.clip_low}",
         )
+    if algorithm.policy_loss == "gspo" and algorithm.clip_high > SEQUENCE_CLIP:
+        yield Diagnostic(
+            setting="algorithm.clip_high",
+            value=algorithm.clip_high,
+            why="algorithm.policy_loss=gspo clips the mean ratio of a response, which never moves this far",
+            fix="set algorithm.preset=gspo, or clip_low=3e-4 clip_high=4e-4",
+        )
     if algorithm.dual_clip <= 1 + algorithm.clip_high:
         yield Diagnostic(
             setting="algorithm.dual_clip",
@@ -182,6 +190,13 @@ def _correction(context: PreflightContext) -> Iterator[Diagnostic]:
             value=algorithm.rollout_correction.level,
             why="a mixture of experts routes differently in the rollout engine and in training; uncorrected runs collapse",
             fix="set token",
+        )
+    if algorithm.rollout_correction.lower is not None and resolved.correction == "off":
+        yield Diagnostic(
+            setting="algorithm.rollout_correction.lower",
+            value=algorithm.rollout_correction.lower,
+            why="no weights are computed: algorithm.rollout_correction.level is off",
+            fix="set algorithm.rollout_correction.level=token",
         )
     if resolved.old_log_prob == "rollout" and resolved.correction != "off":
         yield Diagnostic(

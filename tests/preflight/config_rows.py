@@ -41,7 +41,6 @@ LATE_MISTAKES = [
     (f"{CORRECTION}.rollout_rs=token_k1 algorithm.old_log_prob=recompute", f"{CORRECTION}.rollout_rs"),
     (f"{ACTOR}.checkpoint.save_contents=[model]", f"{ACTOR}.checkpoint.save_contents"),
     (f"{ACTOR}.checkpoint.async_save=true", f"{ACTOR}.checkpoint.async_save"),
-    ("data.max_prompt_tokens=8", "data.max_prompt_tokens"),
     ("data.mixture={unit-sum: 1.0} data.train=[unit-sum, unit-check, stem]", "data.mixture"),
     ("data.train=[unit-sum, unit-sum]", "data.train"),
     (f"{ACTOR}.policy_loss.loss_mode=gspo", f"{ACTOR}.policy_loss.loss_mode"),
@@ -67,6 +66,13 @@ LATE_MISTAKES = [
     (f"{ROLLOUT}.top_k=1", f"{ROLLOUT}.top_k"),
 ]
 
+LATE_MISTAKES += [
+    ("algorithm.policy_loss=gspo", "algorithm.clip_high"),
+    ("algorithm.rollout_correction.lower=0.5", "algorithm.rollout_correction.lower"),
+    ("algorithm.preset=gspo algorithm.clip_high=0.28", "algorithm.clip_high"),
+    (f"algorithm.preset=gspo {ACTOR}.policy_loss.loss_mode=cispo", f"{ACTOR}.policy_loss.loss_mode"),
+]
+
 # values of the same keys that are right
 FINE = [
     "algorithm.kl_coefficient=0.01",
@@ -74,6 +80,7 @@ FINE = [
     f"{CORRECTION}.rollout_rs=token_k1,seq_mean_k3 {CORRECTION}.rollout_rs_threshold=2.0 algorithm.old_log_prob=recompute",
     f"{ACTOR}.policy_loss.loss_mode=cispo",
     f"{ACTOR}.policy_loss.loss_mode=gspo algorithm.clip_low=3e-4 algorithm.clip_high=4e-4",
+    *(f"algorithm.preset={name}" for name in ("grpo", "dapo", "dr_grpo", "gspo", "cispo", "icepop")),
     f"{ACTOR}.optim.lr_scheduler_type=cosine",
     f"{ACTOR}.optim.optimizer=SGD",
     f"{ACTOR}.ppo_epochs=2",
