@@ -25,7 +25,11 @@ ARRIVES: dict[str, dict[str, Any]] = {
     "grpo": {f"{ACTOR}.clip_ratio_high": 0.2, f"{ACTOR}.kl_loss_coef": 0.04, "algorithm.filter_groups.enable": False},
     "dapo": {f"{ACTOR}.clip_ratio_high": 0.28, f"{ACTOR}.loss_agg_mode": "token-mean", f"{ACTOR}.use_kl_loss": False},
     "dr_grpo": {f"{ACTOR}.loss_scale_factor": 1024, "algorithm.norm_adv_by_std_in_grpo": False},
-    "gspo": {f"{ACTOR}.policy_loss.loss_mode": "gspo", f"{ACTOR}.clip_ratio_high": 4e-4, f"{ACTOR}.clip_ratio_low": 3e-4},
+    "gspo": {
+        f"{ACTOR}.policy_loss.loss_mode": "gspo",
+        f"{ACTOR}.clip_ratio_high": 4e-4,
+        f"{ACTOR}.clip_ratio_low": 3e-4,
+    },
     "cispo": {f"{ACTOR}.policy_loss.loss_mode": "cispo", f"{ACTOR}.clip_ratio_high": 4.0},
     "icepop": {
         "algorithm.rollout_correction.rollout_is": "token",
