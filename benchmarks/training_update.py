@@ -9,7 +9,7 @@ count), wall seconds, and prompt-once tokens per processor second:
     row per group           what a run does
     row per group, bf16     the same with model.dtype=bfloat16: autocast over float32 parameters
 
-    python -m benchmarks.training_update [--model smollm2-135m] [--groups 6] [--samples 8] [--rounds 2]
+    python -m benchmarks.training_update [--model smollm2-135m] [--groups 6] [--samples 8] [--rounds 2] [--only 'one long row;row per group']
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -100,7 +100,7 @@ def updater(name: str, model: str, batch: Batch, samples: int) -> Callable[[], f
     return update
 
 
-def measure(model: str, count: int, samples: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(model: str, count: int, samples: int, rounds: int, only: Sequence[str] = ()) -> dict[str, dict[str, float]]:
     """Time every variant; one at a time lives in memory."""
     from innovator_rl.integrations.verl.standalone_engine import process_group
     from innovator_rl.models import resolve
@@ -110,7 +110,7 @@ def measure(model: str, count: int, samples: int, rounds: int) -> dict[str, dict
     unique = sum(lengths[::samples]) + sum(len(s) - n for s, n in zip(sequences, lengths, strict=True))
     found: dict[str, dict[str, float]] = {}
     with process_group():
-        for name in variants():
+        for name in only or variants():
             update = updater(name, str(resolve(model)), batch, samples)
             norm = update()  # the first one warms up
             taken = []
@@ -125,8 +125,8 @@ def measure(model: str, count: int, samples: int, rounds: int) -> dict[str, dict
 
 
 def report(found: dict[str, dict[str, float]]) -> list[str]:
-    """Format the figures with their ratio to one sequence per response."""
-    base = found["sequence per response"]["seconds"]
+    """Format the figures with their ratio to the first variant."""
+    base = next(iter(found.values()))["seconds"]
     return [
         f"{name:22} {f['seconds']:7.2f} s ({f['wall']:.1f} s wall)  {f['tokens_per_second']:6.0f} tokens/s  {base / f['seconds']:5.2f}x  "
         f"first gradient norm {f['grad_norm']:.4f}"
@@ -141,6 +141,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=6)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", help="variants, separated by semicolons")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args()
     if "GOMP_SPINCOUNT" not in os.environ:  # threads compute as in a run's worker; OpenMP reads this when it loads
@@ -150,7 +151,13 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.training_update", *sys.argv[1:]], environment)
     import verl  # noqa: F401  (sets up the platform)
 
-    found = measure(options.model, options.groups, options.samples, options.rounds)
+    found = measure(
+        options.model,
+        options.groups,
+        options.samples,
+        options.rounds,
+        (options.only or "").split(";") if options.only else (),
+    )
     print(json.dumps(found) if options.json else "\n".join(report(found)))
     print(f"load average {os.getloadavg()[0]:.1f}") if not options.json else None
 

@@ -45,6 +45,7 @@ class Resolved:
 
     dtype: str
     rollout_dtype: str
+    seed_requests: bool
     eager: bool
     overlong_buffer: int
     correction: str
@@ -107,6 +108,7 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
     return Resolved(
         dtype=dtype,
         rollout_dtype=rollout_dtype,
+        seed_requests=platform == "cpu" if rollout.seed_requests == "auto" else rollout.seed_requests,
         eager=platform == "cpu" if rollout.eager == "auto" else rollout.eager,
         overlong_buffer=max(1, rollout.max_response_tokens // 4) if buffer == "auto" else buffer,
         correction=correction,

@@ -8,7 +8,9 @@ the data or the machine is checked by `innovator_rl.preflight`. `auto` values be
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from innovator_rl.config.presets import Preset, fill
 
 Auto = Literal["auto"]
 DType = Literal["auto", "float32", "bfloat16"]
@@ -93,6 +95,11 @@ class Rollout(Section):
         default=0.5, gt=0, lt=1, description="Share of an accelerator's memory for the rollout engine (CUDA)."
     )
     max_num_seqs: PositiveInt = Field(default=256, description="Responses a replica generates at the same time.")
+    seed_requests: bool | Auto = Field(
+        default="auto",
+        description="A seed per request from data.seed, the prompt, the sample and the step, so that two runs of one seed are "
+        "one run on a CPU; auto: true on CPU, false on CUDA, where kernels round by batch size and seeds cost time.",
+    )
     eager: bool | Auto = Field(
         default="auto", description="No CUDA graphs in the rollout engine; auto: true on CPU, false on CUDA."
     )
@@ -113,7 +120,7 @@ class DynamicSampling(Section):
     )
     stall_seconds: PositiveFloat = Field(
         default=600.0,
-        description="Stop with the reason when no response arrives for this long (seconds), whether or not its group is whole.",
+        description="Stop with the reason when no response arrives for this long (seconds); its group need not be whole.",
     )
 
 
@@ -136,11 +143,27 @@ class RolloutCorrection(Section):
         default="auto", description="auto: token for a mixture of experts, off for a dense model."
     )
     threshold: float = Field(default=2.0, gt=1, le=100, description="Importance weights are cut here.")
+    lower: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Weights outside lower to threshold become 0 instead (IcePop); null: weights are cut at threshold.",
+    )
 
 
 class Algorithm(Section):
     """GRPO with DAPO's changes."""
 
+    preset: Preset | None = Field(
+        default=None,
+        description="A published recipe to start from, with its own clip range; what is written beside it wins. "
+        "null: the defaults below, which are DAPO's.",
+    )
+    policy_loss: Literal["vanilla", "gspo", "cispo"] | None = Field(
+        default=None,
+        description="What is clipped: vanilla a token's ratio, gspo a response's mean ratio, cispo a token's weight. null: "
+        "vanilla, or verl.actor_rollout_ref.actor.policy_loss.loss_mode.",
+    )
     prompts_per_step: PositiveInt = Field(default=64, description="Groups per training step.")
     prompts_per_update: PositiveInt | None = Field(
         default=None, description="Groups per optimizer update; null: prompts_per_step (strictly on-policy)."
@@ -187,6 +210,11 @@ class Algorithm(Section):
     remove_padding: bool | Auto = Field(
         default="auto", description="Pack sequences instead of padding them; auto: true on CUDA, false on CPU."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, section: Any) -> Any:
+        return fill(section) if isinstance(section, dict) else section
 
 
 class Reward(Section):

@@ -2,8 +2,15 @@
 
 from collections.abc import Iterator
 
+from innovator_rl.integrations.verl.override_values import SEQUENCE_CLIP
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
+
+
+SHORTEST_RESPONSE = 4
+"""Tokens: one for an answer, one for the end, and some for either to be split."""
+LARGEST_DECAY, LARGEST_ENTROPY = 0.5, 0.1
+"""Above these the decay or the bonus outweighs the reward: usual values are 0 to 0.1 and 0 to 0.01."""
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
@@ -13,6 +20,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
     yield from _clipping(context)
     yield from _correction(context)
     yield from _learning_rate(context)
+    yield from _regularization(context)
     yield from _schedule(context)
 
 
@@ -102,6 +110,13 @@ def _sampling(context: PreflightContext) -> Iterator[Diagnostic]:
             why="greedy validation gives the same response each time",
             fix="set 1, or rollout.validation.temperature above 0",
         )
+    if rollout.max_response_tokens < SHORTEST_RESPONSE:
+        yield Diagnostic(
+            setting="rollout.max_response_tokens",
+            value=rollout.max_response_tokens,
+            why="no answer fits: every response would be cut",
+            fix=f"set {SHORTEST_RESPONSE} or more, for example 1024",
+        )
     longest = context.config.data.max_prompt_tokens + rollout.max_response_tokens
     if context.platform == "cpu" and context.config.algorithm.micro_batch_tokens != "auto":
         why = "on CPU a micro-batch is one prompt group, whatever its tokens"
@@ -150,6 +165,13 @@ def _clipping(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"below algorithm.clip_low = {algorithm.clip_low}: clip-higher is upside down and exploration dies",
             fix=f"set at least {algorithm.clip_low}",
         )
+    if algorithm.policy_loss == "gspo" and algorithm.clip_high > SEQUENCE_CLIP:
+        yield Diagnostic(
+            setting="algorithm.clip_high",
+            value=algorithm.clip_high,
+            why="algorithm.policy_loss=gspo clips the mean ratio of a response, which never moves this far",
+            fix="set algorithm.preset=gspo, or clip_low=3e-4 clip_high=4e-4",
+        )
     if algorithm.dual_clip <= 1 + algorithm.clip_high:
         yield Diagnostic(
             setting="algorithm.dual_clip",
@@ -168,6 +190,13 @@ def _correction(context: PreflightContext) -> Iterator[Diagnostic]:
             value=algorithm.rollout_correction.level,
             why="a mixture of experts routes differently in the rollout engine and in training; uncorrected runs collapse",
             fix="set token",
+        )
+    if algorithm.rollout_correction.lower is not None and resolved.correction == "off":
+        yield Diagnostic(
+            setting="algorithm.rollout_correction.lower",
+            value=algorithm.rollout_correction.lower,
+            why="no weights are computed: algorithm.rollout_correction.level is off",
+            fix="set algorithm.rollout_correction.level=token",
         )
     if resolved.old_log_prob == "rollout" and resolved.correction != "off":
         yield Diagnostic(
@@ -208,6 +237,21 @@ def _learning_rate(context: PreflightContext) -> Iterator[Diagnostic]:
         )
 
 
+def _regularization(context: PreflightContext) -> Iterator[Diagnostic]:
+    algorithm = context.config.algorithm
+    for name, value, largest, usual in (
+        ("weight_decay", algorithm.weight_decay, LARGEST_DECAY, "0 to 0.1"),
+        ("entropy_coefficient", algorithm.entropy_coefficient, LARGEST_ENTROPY, "0 to 0.01"),
+    ):
+        if value > largest:
+            yield Diagnostic(
+                setting=f"algorithm.{name}",
+                value=value,
+                why="outweighs the reward: the model would lose what it knows",
+                fix=f"set {usual}",
+            )
+
+
 def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
     schedule, warmup = context.config.schedule, context.config.algorithm.warmup_steps
     if warmup >= schedule.steps:
@@ -216,6 +260,13 @@ def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
             value=warmup,
             why=f"the learning rate is never reached in schedule.steps = {schedule.steps}",
             fix=f"set less than {schedule.steps}",
+        )
+    if schedule.validate_every > schedule.steps and not schedule.validate_before:
+        yield Diagnostic(
+            setting="schedule.validate_every",
+            value=schedule.validate_every,
+            why=f"the run has {schedule.steps} steps and is not validated before them: nothing to compare the end with",
+            fix=f"set at most {schedule.steps}, schedule.validate_before=true, or 0 for no validation",
         )
     if schedule.save_every == 0 and schedule.resume == "auto":
         yield Diagnostic(

@@ -76,6 +76,11 @@ def _presence(context: PreflightContext) -> Iterator[Diagnostic]:
             why=why,
             fix="list files or datasets, or set schedule.validate_every=0 schedule.validate_before=false",
         )
+    for key, entries in (("data.train", data.train), ("data.validation", data.validation)):
+        twice = sorted({entry for entry in entries if entries.count(entry) > 1})
+        if twice:
+            why, fix = "listed more than once: its rows count double", "list it once; data.mixture weights sources"
+            yield Diagnostic(setting=key, value=twice[0], why=why, fix=fix)
     # A file of one's own that is named twice is split by content, as the name of a dataset is.
     both = sorted({entry for entry in data.train if is_path(entry) and not is_own(entry)} & set(data.validation))
     if both:
@@ -140,6 +145,16 @@ def _amount(context: PreflightContext) -> Iterator[Diagnostic]:
 
 def _mixture(context: PreflightContext) -> Iterator[Diagnostic]:
     mixture = context.config.data.mixture
+    left = [entry for entry in context.config.data.train if not is_path(entry) and entry not in mixture]
+    unread = [file for file in context.train if file.sources and not set(file.sources) & set(mixture)]
+    if mixture and (unread or (left and not context.train)):
+        names = [str(file.path) for file in unread] or left
+        yield Diagnostic(
+            setting="data.mixture",
+            value=dict(mixture),
+            why=f"no weight for {', '.join(names[:8])}: none of these rows is ever drawn",
+            fix="add a weight or remove the data",
+        )
     sources = {source for file in context.train for source in file.sources}
     unknown = len(context.train) < len(context.config.data.train) or any(file.own for file in context.train)
     if not mixture or not sources or unknown:

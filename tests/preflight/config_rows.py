@@ -27,3 +27,64 @@ def row(index: int, source: str = "gsm8k", reward: str = "math") -> dict[str, An
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     pq.write_table(pa.Table.from_pylist(rows), path)
     return path
+
+
+ACTOR = "verl.actor_rollout_ref.actor"
+ROLLOUT = "verl.actor_rollout_ref.rollout"
+CORRECTION = "verl.algorithm.rollout_correction"
+
+# (what people wrote, the setting that the message must name): each trained wrongly, or failed once Ray was running
+LATE_MISTAKES = [
+    (f"{ROLLOUT}.enable_rollout_routing_replay=true", f"{ROLLOUT}.enable_rollout_routing_replay"),
+    (f"{CORRECTION}.rollout_rs=token_k1 {CORRECTION}.rollout_rs_threshold=2.0", f"{CORRECTION}.rollout_rs"),
+    (f"{CORRECTION}.rollout_rs=tokn {CORRECTION}.rollout_rs_threshold=2.0", f"{CORRECTION}.rollout_rs"),
+    (f"{CORRECTION}.rollout_rs=token_k1 algorithm.old_log_prob=recompute", f"{CORRECTION}.rollout_rs"),
+    (f"{ACTOR}.checkpoint.save_contents=[model]", f"{ACTOR}.checkpoint.save_contents"),
+    (f"{ACTOR}.checkpoint.async_save=true", f"{ACTOR}.checkpoint.async_save"),
+    ("data.mixture={unit-sum: 1.0} data.train=[unit-sum, unit-check, stem]", "data.mixture"),
+    ("data.train=[unit-sum, unit-sum]", "data.train"),
+    (f"{ACTOR}.policy_loss.loss_mode=gspo", f"{ACTOR}.policy_loss.loss_mode"),
+    ("algorithm.weight_decay=1.0", "algorithm.weight_decay"),
+    ("algorithm.entropy_coefficient=1.0", "algorithm.entropy_coefficient"),
+    ("schedule.validate_every=50 schedule.validate_before=false schedule.steps=12", "schedule.validate_every"),
+    ("rollout.max_response_tokens=2", "rollout.max_response_tokens"),
+    (f"{ACTOR}.ppo_epochs=4 algorithm.old_log_prob=rollout", f"{ACTOR}.ppo_epochs"),
+    (f"{ACTOR}.policy_loss.loss_mode=gsppo", f"{ACTOR}.policy_loss.loss_mode"),
+    (f"{ACTOR}.strategy=fsdp3", f"{ACTOR}.strategy"),
+    (f"{ACTOR}.strategy=megatron", f"{ACTOR}.strategy"),
+    (f"{ACTOR}.optim.optimizer=AdamWW", f"{ACTOR}.optim.optimizer"),
+    (f"{ACTOR}.optim.lr_scheduler_type=cosin", f"{ACTOR}.optim.lr_scheduler_type"),
+    (f"{ACTOR}.kl_loss_type=low_var", f"{ACTOR}.kl_loss_type"),
+    (f"{ROLLOUT}.agent.default_agent_loop=tool_agnt", f"{ROLLOUT}.agent.default_agent_loop"),
+    (f"{ROLLOUT}.multi_turn.enable=true", f"{ROLLOUT}.multi_turn.enable"),
+    ("verl.reward.reward_model.enable=true", "verl.reward.reward_model.enable"),
+    ("verl.distillation.enabled=true", "verl.distillation.enabled"),
+    (f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size=2", f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size"),
+    (f"{ACTOR}.ulysses_sequence_parallel_size=2", f"{ACTOR}.ulysses_sequence_parallel_size"),
+    (f"{ACTOR}.fsdp_config.fsdp_size=3", f"{ACTOR}.fsdp_config.fsdp_size"),
+    (f"{ACTOR}.ppo_epochs=0", f"{ACTOR}.ppo_epochs"),
+    (f"{ROLLOUT}.top_k=1", f"{ROLLOUT}.top_k"),
+]
+
+LATE_MISTAKES += [
+    ("algorithm.policy_loss=gspo", "algorithm.clip_high"),
+    ("algorithm.rollout_correction.lower=0.5", "algorithm.rollout_correction.lower"),
+    ("algorithm.preset=gspo algorithm.clip_high=0.28", "algorithm.clip_high"),
+    (f"algorithm.preset=gspo {ACTOR}.policy_loss.loss_mode=cispo", f"{ACTOR}.policy_loss.loss_mode"),
+]
+
+# values of the same keys that are right
+FINE = [
+    "algorithm.kl_coefficient=0.01",
+    f"algorithm.kl_coefficient=0.01 {ACTOR}.kl_loss_type=low_var_kl",
+    f"{CORRECTION}.rollout_rs=token_k1,seq_mean_k3 {CORRECTION}.rollout_rs_threshold=2.0 algorithm.old_log_prob=recompute",
+    f"{ACTOR}.policy_loss.loss_mode=cispo",
+    f"{ACTOR}.policy_loss.loss_mode=gspo algorithm.clip_low=3e-4 algorithm.clip_high=4e-4",
+    *(f"algorithm.preset={name}" for name in ("grpo", "dapo", "dr_grpo", "gspo", "cispo", "icepop")),
+    f"{ACTOR}.optim.lr_scheduler_type=cosine",
+    f"{ACTOR}.optim.optimizer=SGD",
+    f"{ACTOR}.ppo_epochs=2",
+    f"{ACTOR}.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
+    f"{ROLLOUT}.top_k=50",
+    "algorithm.loss_aggregation=seq-mean-token-sum-norm",
+]

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from config_rows import row, write_rows
+from config_rows import FINE, LATE_MISTAKES, row, write_rows
 
 from innovator_rl.config.load import apply_overrides, validate
 from innovator_rl.errors import UserError
@@ -108,6 +109,7 @@ WRONG_SETTINGS = [
     (f"{ACTOR}.fsdp_config.mixed_precision.param_dtype=fp32", f"{ACTOR}.fsdp_config.mixed_precision.param_dtype"),
     (f"{ACTOR}.policy_loss=gspo", f"{ACTOR}.policy_loss"),
     (f"{ROLLOUT}.n=8", f"{ROLLOUT}.n"),
+    (f"{ROLLOUT}.full_determinism=true", f"{ROLLOUT}.full_determinism"),
     (f"{ROLLOUT}.mode=sync", f"{ROLLOUT}.mode"),
     (f"{ROLLOUT}.trace.backend=weave", f"{ROLLOUT}.trace.backend"),
     ("verl.actor_rollout_ref.rolout.n=8", "verl.actor_rollout_ref.rolout.n"),
@@ -152,6 +154,22 @@ def test_settings_that_contradict_each_other(
     words: list[str], setting: str, good: Callable[[], dict[str, Any]], machine: Machine
 ) -> None:
     assert setting in found(good(), words, machine)
+
+
+@pytest.mark.parametrize(("words", "setting"), LATE_MISTAKES, ids=[words for words, _ in LATE_MISTAKES])
+def test_a_mistake_that_verl_finds_late_or_never(
+    words: str, setting: str, good: Callable[[], dict[str, Any]], machine: Machine
+) -> None:
+    assert f"{setting} " in found(good(), _split(words), machine)
+
+
+@pytest.mark.parametrize("words", FINE)
+def test_right_values_of_the_same_keys_pass(words: str, good: Callable[[], dict[str, Any]], machine: Machine) -> None:
+    assert found(good(), _split(words), machine) == ""
+
+
+def _split(words: str) -> list[str]:
+    return re.split(r" (?=[\w.]+=)", words)
 
 
 WRONG_MACHINES: list[tuple[str, dict[str, Any], str]] = [

@@ -17,6 +17,7 @@ from tensordict import TensorDict
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
+from innovator_rl.integrations.verl.request_seeds import request_seed
 from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
@@ -36,6 +37,7 @@ class RecordingWorker(_Worker):
         settings = self.config.innovator
         node = ray.get_runtime_context().get_actor_id() or "local"
         self._recorder = Recorder(settings.run_dir, writer=f"rollout-{node[:8]}", attempt=settings.attempt)
+        self._request_seed: int | None = settings.request_seed
         self._response_limit = int(self.config.actor_rollout_ref.rollout.response_length)
         self._last_error = ""
 
@@ -43,6 +45,14 @@ class RecordingWorker(_Worker):
         started = time.monotonic()
         rollout = self.config.actor_rollout_ref.rollout
         kwargs.setdefault("group_size", int(rollout.val_kwargs.n if trajectory["validate"] else rollout.n))
+        if self._request_seed is not None:
+            seed = request_seed(
+                self._request_seed,
+                _prompt_name(kwargs, trajectory),
+                int(kwargs["session_id"]),
+                int(kwargs["global_steps"]),
+            )
+            sampling_params = {**sampling_params, "seed": seed}
         try:
             return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
         except Exception as error:
@@ -112,6 +122,14 @@ class RecordingWorker(_Worker):
         """Write what is buffered and return the recorder's counts."""
         self._recorder.flush()
         return dataclasses.asdict(self._recorder.stats())
+
+
+def _prompt_name(prompt: dict[str, Any], trajectory: dict[str, Any]) -> str:
+    """Return what names a prompt in every run of the same configuration; verl draws the uids of validation at random."""
+    if not trajectory["validate"]:
+        return str(prompt["uid"])
+    info = dict(prompt.get("extra_info") or {})
+    return f"validation {prompt.get('data_source', '')} {info.get('id', '')} {info.get('index', '')}"
 
 
 def _reward_record(output: AgentLoopOutput | None) -> RewardRecord | None:

@@ -32,7 +32,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from innovator_rl.errors import EngineError
 from innovator_rl.integrations.verl.reward_metrics import RewardMetrics
 from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
-from innovator_rl.integrations.verl.sample_key import group_uid
+from innovator_rl.integrations.verl.sample_key import group_uid, prompt_order
 
 TOLERANCE = 1e-6
 """Two values of the metric closer than this count as equal."""
@@ -246,7 +246,7 @@ class DynamicSampler(ReplayBuffer):
             state.drop(group.uid, reason)
             state.fallback[group.uid] = group
             if len(state.fallback) > state.wanted:
-                oldest = next(iter(state.fallback))
+                oldest = min(state.fallback, key=prompt_order)  # by place, not by arrival: the same in every run
                 del state.fallback[oldest]
                 self._clear_groups(partition_id, {oldest})
         return (
@@ -287,8 +287,8 @@ class DynamicSampler(ReplayBuffer):
                 f"algorithm.dynamic_sampling.max_rounds={self.max_rounds} sets how long to look"
             )
         while len(state.kept) < state.wanted and state.fallback:
-            uid, group = state.fallback.popitem()
-            state.kept[uid] = group
+            uid = max(state.fallback, key=prompt_order)
+            state.kept[uid] = state.fallback.pop(uid)
             state.fallback_used += 1
 
     def _check_stall(self, state: SamplingState, in_flight: int, partition_id: str) -> None:

@@ -9,7 +9,7 @@ configuration; `verl_overrides` checks what a user writes under `verl:` against 
 from typing import Any, NamedTuple
 
 from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_micro_batch, resolve
-from innovator_rl.config.schema import RunConfig
+from innovator_rl.config.schema import RolloutCorrection, RunConfig
 from innovator_rl.integrations.verl.reward_record import METRICS
 from innovator_rl.integrations.verl.stock import flatten
 
@@ -93,6 +93,7 @@ def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
         VerlSetting(f"{actor}.clip_ratio_high", algorithm.clip_high, "algorithm.clip_high"),
         VerlSetting(f"{actor}.clip_ratio_c", algorithm.dual_clip, "algorithm.dual_clip"),
         VerlSetting(f"{actor}.loss_agg_mode", algorithm.loss_aggregation, "algorithm.loss_aggregation"),
+        *_policy_loss(config),
         VerlSetting(f"{actor}.loss_scale_factor", _loss_scale(config), "algorithm.loss_aggregation"),
         VerlSetting(f"{actor}.entropy_coeff", algorithm.entropy_coefficient, "algorithm.entropy_coefficient"),
         # Without the second log-probability pass nothing else measures the entropy.
@@ -113,6 +114,13 @@ def _actor(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
         VerlSetting(f"{actor}.fsdp_config.use_torch_compile", compiled),
         VerlSetting("actor_rollout_ref.ref.fsdp_config.use_torch_compile", compiled),
     ]
+
+
+def _policy_loss(config: RunConfig) -> list[VerlSetting]:
+    if config.algorithm.policy_loss is None:
+        return []
+    key = "actor_rollout_ref.actor.policy_loss.loss_mode"
+    return [VerlSetting(key, config.algorithm.policy_loss, "algorithm.policy_loss")]
 
 
 def _loss_scale(config: RunConfig) -> int | None:
@@ -203,6 +211,9 @@ def _rollout(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
     if cpu:
         found += [
             VerlSetting(f"{key}.load_format", "auto"),
+            # vLLM (0.28 to 0.32) rewinds the random state of a seeded request whose prompt is prefilled in two parts, which
+            # a CPU's generator cannot do.
+            VerlSetting(f"{key}.enable_chunked_prefill", not resolved.seed_requests, "rollout.seed_requests"),
             VerlSetting(f"{key}.free_cache_engine", False, fixed="vLLM on CPU cannot release its cache"),
             VerlSetting(f"{key}.enable_sleep_mode", False, fixed="vLLM on CPU cannot sleep"),
             VerlSetting(f"{key}.agent.num_workers", 1),
@@ -260,7 +271,7 @@ def _algorithm(config: RunConfig, context: RuntimeContext, resolved: Resolved) -
         VerlSetting(f"{correction}.rollout_is", level, "algorithm.rollout_correction.level"),
         VerlSetting(
             f"{correction}.rollout_is_threshold",
-            algorithm.rollout_correction.threshold,
+            _correction_bounds(algorithm.rollout_correction),
             "algorithm.rollout_correction.threshold",
         ),
         VerlSetting(f"{correction}.bypass_mode", resolved.old_log_prob == "rollout", "algorithm.old_log_prob"),
@@ -281,6 +292,11 @@ def _algorithm(config: RunConfig, context: RuntimeContext, resolved: Resolved) -
             "algorithm.dynamic_sampling.stall_seconds",
         ),
     ]
+
+
+def _correction_bounds(correction: RolloutCorrection) -> float | str:
+    """Return verl's form: a number cuts weights there, "lower_upper" sets those outside to 0."""
+    return correction.threshold if correction.lower is None else f"{correction.lower}_{correction.threshold}"
 
 
 def _reward(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
@@ -333,6 +349,9 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", context.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", context.attempt, fixed="counted by launch"),
+        VerlSetting(
+            "innovator.request_seed", config.data.seed if resolved.seed_requests else None, "rollout.seed_requests"
+        ),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]

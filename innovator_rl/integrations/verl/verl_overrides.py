@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from innovator_rl.config.resolve import RuntimeContext
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.integrations.verl.override_values import value_problems
 from innovator_rl.integrations.verl.settings import VerlSetting, verl_settings
 from innovator_rl.integrations.verl.stock import (
     ACTOR,
@@ -103,6 +104,10 @@ UNSUPPORTED_KEYS: dict[str, tuple[str, str]] = {
     f"{ACTOR}.rollout_n": ("copied from the rollout section", "rollout.samples_per_prompt"),
     f"{ACTOR}.use_remove_padding": ("copied from the model section", "algorithm.remove_padding"),
     "actor_rollout_ref.ref.fsdp_config.dtype": ("accepted, and changes nothing", "model.dtype"),
+    f"{ROLLOUT}.full_determinism": (
+        "gives every request the same seed, so that all answers of a group are equal",
+        "rollout.seed_requests",
+    ),
     f"{ROLLOUT}.mode": ("only async exists", "nothing: leave it out"),
     f"{ROLLOUT}.trace.": ("switched off in the V1 trainer", "runs/NAME/rollouts, always written"),
     f"{ROLLOUT}.prompt_length": ("copied from the data section", "data.max_prompt_tokens"),
@@ -144,8 +149,12 @@ def problems(config: RunConfig, context: RuntimeContext) -> list[OverrideProblem
     if not config.verl:
         return []
     ours = {setting.key: setting for setting in verl_settings(config, context)}
-    found = (_problem(key, value, ours) for key, value in flatten(config.verl).items())
-    return [problem for problem in found if problem is not None]
+    given = flatten(config.verl)
+    found = [problem for key, value in given.items() if (problem := _problem(key, value, ours)) is not None]
+    known = {problem.key for problem in found}
+    clip = {"innovator.clip_high": config.algorithm.clip_high}
+    values = value_problems(config, context, given | clip)
+    return found + [OverrideProblem(p.key, p.value, p.why, p.fix) for p in values if p.key not in known]
 
 
 def _problem(key: str, value: Any, ours: Mapping[str, VerlSetting]) -> OverrideProblem | None:

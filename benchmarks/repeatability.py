@@ -1,0 +1,167 @@
+"""Kill a run at random points and compare it with one that nothing interrupted: parameters must be equal bit for bit.
+
+Trains the tiny mixture of experts on a CPU with dynamic sampling on a reward that depends on each response's text. One
+run is left alone. The other gets SIGKILL at random moments (its trainer process alone, as the kernel's memory killer would
+do) and is started again by the same command until it ends. Prints what differs:
+
+    parameters   tensors of the last checkpoint that are not equal bit for bit
+    prompts      positions of the prompt order that were skipped or trained twice
+    responses    responses of the record that differ
+    metrics      steps missing from metrics.jsonl, or there twice
+
+    python -m benchmarks.repeatability [--kills 20] [--steps 8] [--seed 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from innovator_rl.rollouts.store import Store
+from innovator_rl.runs.run_dir import RunDir
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT_SECONDS = 1200.0
+
+REWARD = '''"""Score a response by its text: a quarter of the groups are all wrong, the others mixed."""
+
+import zlib
+
+
+def score(prompt, response):
+    if zlib.crc32(str(prompt).encode()) % 4 == 0:
+        return 0.0
+    return float(zlib.crc32(response.encode()) % 2)
+'''
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two runs; all zero where they are one run."""
+
+    parameters: int
+    prompts: int
+    responses: int
+    metrics: int
+    kills: int
+
+
+def command(folder: Path, name: str, steps: int) -> list[str]:
+    """Return the command of a run, and write its reward function."""
+    reward = folder / "reward.py"
+    reward.write_text(REWARD)
+    return [
+        *(sys.executable, "-m", "innovator_rl.cli.main", "train", str(ROOT / "configs/train/moe.yaml")),
+        f"name={name}",
+        f"logging.runs_dir={folder}",
+        "logging.tensorboard=false",
+        f"schedule.steps={steps}",
+        "schedule.save_every=2",
+        "schedule.validate_every=0",
+        "schedule.validate_before=false",
+        "algorithm.prompts_per_step=4",
+        "algorithm.dynamic_sampling.enabled=true",
+        "rollout.samples_per_prompt=4",
+        "rollout.max_response_tokens=16",
+        f"reward.routes={{unit-arithmetic: '{reward}:score'}}",
+    ]
+
+
+def train(folder: Path, name: str, steps: int, kills: int, moments: random.Random) -> int:
+    """Train to the end, with SIGKILL at `kills` random moments after the first step; return how many hit."""
+    environment = {**os.environ, "INNOVATOR_PLATFORM": "cpu"}
+    deadline = time.monotonic() + LIMIT_SECONDS * (1 + kills)
+    hit = 0
+    while time.monotonic() < deadline:
+        with (folder / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(
+                command(folder, name, steps), cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+            if hit < kills:
+                _wait_for_a_step(folder / name, process)
+                try:
+                    process.wait(moments.uniform(0.0, 6.0))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    hit += 1
+            code = process.wait(LIMIT_SECONDS)
+        if code == 0:
+            return hit
+        if code > 0:
+            raise SystemExit(f"the run ended with {code}:\n{(folder / f'{name}.log').read_text()[-3000:]}")
+    raise SystemExit(f"{name} did not end in time")
+
+
+def _wait_for_a_step(run: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until this attempt has completed a step or ended."""
+    metrics = run / "metrics.jsonl"
+    size = metrics.stat().st_size if metrics.exists() else 0
+    while process.poll() is None and (metrics.stat().st_size if metrics.exists() else 0) <= size:
+        time.sleep(0.1)
+
+
+def compare(whole: Path, killed: Path, steps: int, kills: int) -> Difference:
+    """Compare two finished runs."""
+    weights = [
+        torch.load(path / f"checkpoints/global_step_{steps}/actor/model_world_size_1_rank_0.pt", weights_only=False)
+        for path in (whole, killed)
+    ]
+    parameters = sum(not torch.equal(_local(weights[0][key]), _local(weights[1][key])) for key in weights[0])
+    answers = [_responses(path, steps) for path in (whole, killed)]
+    positions = Counter(int(uid.rpartition("p")[2]) for uid in {uid for uid, _ in answers[1]})
+    lines = Counter(int(row["step"]) for row in RunDir(killed).metrics())
+    return Difference(
+        parameters=parameters,
+        prompts=sum((Counter(range(len(positions))) - positions).values())
+        + sum((positions - Counter(range(len(positions)))).values()),
+        responses=sum(answers[0].get(key) != answers[1].get(key) for key in answers[0].keys() | answers[1].keys()),
+        metrics=sum(lines[step] != 1 for step in range(1, steps + 1)),
+        kills=kills,
+    )
+
+
+def _local(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def _responses(run: Path, steps: int) -> dict[tuple[str, int], str]:
+    """Return (prompt, sample) -> response of the attempt that trained each step."""
+    last = {int(row["step"]): int(row["attempt"]) for row in RunDir(run).metrics()}
+    store = Store(str(run))
+    rows = store.rollouts(steps=list(range(1, steps + 1)), kind="train", with_text=True, limit=100_000)
+    return {(row["prompt_uid"], row["sample"]): row["response"] for row in rows if row["attempt"] == last[row["step"]]}
+
+
+def measure(kills: int, steps: int, seed: int) -> Difference:
+    """Run both and compare them."""
+    with tempfile.TemporaryDirectory(prefix="repeatability-") as name:
+        folder, moments = Path(name), random.Random(seed)
+        train(folder, "whole", steps, 0, moments)
+        hit = train(folder, "killed", steps, kills, moments)
+        return compare(folder / "whole", folder / "killed", steps, hit)
+
+
+def main() -> None:
+    """Print the differences and end with 1 where there are any."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    found = measure(options.kills, options.steps, options.seed)
+    print(f"after {found.kills} kills: {found}")
+    raise SystemExit(bool(found.parameters or found.prompts or found.responses or found.metrics))
+
+
+if __name__ == "__main__":
+    main()
