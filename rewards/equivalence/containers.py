@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rewards.equivalence.normalize import BRACKETS, encloses, split_top, stripped
 
@@ -43,6 +44,7 @@ class Items:
         return self.kind[:1] in ("(", "[")
 
 
+@lru_cache(maxsize=1024)
 def items(text: str) -> Items:
     """Return the parts of an answer; one part where it has none."""
     text = _plain_brackets(text)
