@@ -170,8 +170,10 @@ def alike(first: str, second: str, in_list: bool) -> bool:
         return False
     if not index or not other_index:
         return True
-    short, long = sorted((index.casefold(), other_index.casefold()), key=len)
-    return short == long or (short.isalpha() and long.isalpha() and long.startswith(short))
+    short, long = sorted((index, other_index), key=len)
+    return (len(short) > 1 and short.casefold() == long.casefold()) or (
+        short.isalpha() and long.isalpha() and long.startswith(short)
+    )
 
 
 def _same_marks(first: str, second: str) -> bool:
@@ -218,6 +220,12 @@ def _same_members(gold: list[str], predicted: list[str], equal: Equal) -> bool:
     )
 
 
+def _same_member(gold: str, predicted: str, equal: Equal) -> bool:
+    """Return whether two members of chains of one length agree, names by their rules."""
+    names = name_of(gold), name_of(predicted)
+    return alike(names[0], names[1], True) if names[0] and names[1] else equal(gold, predicted)
+
+
 def _same_named(gold: list[str], predicted: list[str], equal: Equal, comparison: Comparison) -> bool:
     dummies = arguments_of(gold[0]), arguments_of(predicted[0])
     if dummies[0] != dummies[1] and len(dummies[0]) == len(dummies[1]) and not (set(dummies[0]) & set(dummies[1])):
@@ -228,6 +236,8 @@ def _same_named(gold: list[str], predicted: list[str], equal: Equal, comparison:
         table = {said_name: Node("symbol", (), f"argument {k}") for k, said_name in enumerate(dummies[1])}
         other = {gold_name: Node("symbol", (), f"argument {k}") for k, gold_name in enumerate(dummies[0])}
         return same_trees(rename(a, other), rename(b, table), comparison)
+    if quantity(gold[-1]) is None and len(gold) == len(predicted) > 2:
+        return all(map(_same_member, gold[1:], predicted[1:], [equal] * len(gold)))
     if _chain_holds(gold[1:], predicted[-1], equal) and _chain_holds(predicted[1:], gold[-1], equal):
         return True
     return any(equal(a, b) for a in gold[1:-1] for b in predicted[-1:]) and _chain_holds(predicted[1:], gold[-1], equal)

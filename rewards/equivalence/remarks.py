@@ -52,6 +52,7 @@ _NOTE = re.compile(
     r".*$",
     re.DOTALL | re.IGNORECASE,
 )
+_CONTINUED = re.compile(r"\}\s*[.,]?\s*[+*/^-][^{}]*$")  # a formula goes on behind the words: no remark
 _SETS = {"Z": "integer", "N": "natural", "Q": "rational", "C": "complex", "R": "real"}
 _MEMBER = re.compile(r"\\?([A-Za-z])(?:_\w+)?\s*(?:\\in|∈)\s*(?:\\mathbb\s*)?\{?\s*([ZNQRCℤℕℝ])(\^\+|_\{?>\s*0\}?)?")
 _RELATION = re.compile(r"[<>=≤≥≠]|\\(?:leq?|geq?|neq?|leqslant|geqslant|lt|gt)(?![A-Za-z])")
@@ -79,7 +80,7 @@ def split_remark(text: str) -> tuple[str, str]:
         return text, ""
     for pattern in _BEGINS:
         match = pattern.search(text)
-        if match is None:
+        if match is None or _CONTINUED.search(match.group()):
             continue
         shorter = text[: match.start()] + text[match.end() :]
         if shorter.strip(" ,.;:"):

@@ -102,7 +102,7 @@ def same_words(first: str, second: str) -> bool:
     names = canonical(first), canonical(second)
     if names[0] or names[1]:
         return names[0] == names[1]
-    if _negated(first) != _negated(second):
+    if _negated(first) != _negated(second) or first.startswith("-") != second.startswith("-"):
         return False
     if _NEITHER.fullmatch(f"{unwrapped(first)}|{unwrapped(second)}".casefold()):
         return True
