@@ -89,7 +89,8 @@ def _stem(word: str) -> str:
 
 
 def _content(text: str) -> list[str]:
-    words = re.findall(r"[a-z0-9']+", unwrapped(text).casefold().replace("’", "'"))
+    plain = re.sub(r"\b\w{2,}\b", lambda match: match.group().casefold(), unwrapped(text)).replace("’", "'")
+    words = [{"A": "a", "I": "i"}.get(word, word) for word in re.findall(r"[A-Za-z0-9']+", plain)]
     return [_stem(word) for word in words if word not in _FILLERS]
 
 

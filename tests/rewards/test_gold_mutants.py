@@ -63,14 +63,10 @@ GOLDS = [
 ]
 
 HARMLESS = {
-    # (operator, reference): why the changed text is still right, or is accepted by a rule that the page on rewards states.
-    ("letter replaced", r"\sum_{n=1}^{5} n^2"): "both changes of a bound variable leave it bound",
-    ("case flipped", "x < 4"): "a solution set does not depend on the name of its variable",
+    # (operator, reference): why the changed text is still right.
+    ("letter replaced", r"4 \text{ for even } n"): "the condition names a variable on which the value does not depend",
+    ("case flipped", r"4 \text{ for even } n"): "the same",
 }
-POLICIES = (
-    ("a text of words", lambda gold, said: not re.search(r"\d|=", re.sub(r"\\text\{[^{}]*\}", "", gold))),
-    ("behind words", lambda gold, said: "\\text" in gold),
-)
 
 
 def accepted(golds: Iterable[str], rewards: Iterable[object]) -> list[tuple[str, str, str]]:
