@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import mpmath
 
-from rewards.equivalence.evaluation import symbols
+from rewards.equivalence.evaluation import digits_for, symbols
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.normalize import encloses, split_top
 from rewards.equivalence.numeric_equivalence import (
@@ -22,7 +22,6 @@ from rewards.equivalence.quantities import quantity
 from rewards.equivalence.solutions import same_solutions
 from rewards.equivalence.tokens import UnreadableFormula
 
-EXACT = mpmath.mpf(10) ** -20
 _ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
 _APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
 _WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
@@ -257,10 +256,12 @@ def _same_relation(gold: list[str], predicted: list[str], comparison: Comparison
             continue
         # `a = b` and `2a - 2b = 0` have residuals of one ratio at every point; equations solved for different symbols do not,
         # so those are compared by their solutions.
-        ratios = [x / y for x, y in pairs if y]
-        limit = mpmath.mpf("1e-8") if comparison.budget.approximate else EXACT
-        if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
-            return True
+        digits = digits_for(first, second)
+        with mpmath.workdps(digits):
+            ratios = [x / y for x, y in pairs if y]
+            limit = mpmath.mpf("1e-8") if comparison.budget.approximate else mpmath.mpf(10) ** (25 - digits)
+            if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
+                return True
         if same_solutions(first, second, comparison):
             return True
     return False

@@ -60,6 +60,9 @@ _OPERAND = r"[^\s,;<>=≤≥≠]+"
 _RELATED = re.compile(
     rf"{_OPERAND}(?:\s*(?:[<>=≤≥≠]+|\\(?:leqslant|geqslant|leq?|geq?|neq?|lt|gt)(?![A-Za-z]))\s*{_OPERAND})+"
 )
+_DECLARES = re.compile(
+    r"\\in(?![a-z])|∈|\b(?:integers?|natural|constants?|arbitrary|even|odd|all|any|every|each|some)\b"
+)
 _SILENT = set(
     listed(
         "where when if for all any every each with at such that the a an is are be in and only then real reals number "
@@ -133,6 +136,7 @@ def _spaced(text: str) -> str:
 def _words(text: str, whole: str) -> Counter[str]:
     """Count what a condition says in words; declared names count by their kind alone."""
     kinds = Counter[str]()
+    declares = _DECLARES.search(whole) is not None
     for _, name, positive in _MEMBER.findall(whole):
         kind = _SETS.get({"ℤ": "Z", "ℕ": "N", "ℝ": "R"}.get(name, name), name)
         kinds["natural" if positive and kind == "integer" else kind] += 1
@@ -142,8 +146,12 @@ def _words(text: str, whole: str) -> Counter[str]:
         word.rstrip("s") if len(word) > 3 else word for word in re.findall(r"[A-Za-z]+|\d+(?:\.\d+)?", text)
     )
     for word in [*found]:
-        if word.casefold() in _SILENT or (len(word) == 1 and word.isalpha()):
+        if word.casefold() in _SILENT or (declares and len(word) == 1 and word.isalpha()):
             del found[word]
     del kinds["real"]
     # A kind counts once: `m, n integers` and `m \in Z, n \in Z` declare the same.
-    return Counter({word.casefold() for word in found} | set(kinds)) if found or kinds else Counter()
+    return (
+        Counter({word.casefold() if len(word) > 1 else word for word in found} | set(kinds))
+        if found or kinds
+        else Counter()
+    )
