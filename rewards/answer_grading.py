@@ -25,6 +25,9 @@ _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
 _LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])\W*$")
 
 
+_RECKONED = re.compile(r"^\s*[-+\d]|[-+*]\s*\d+\s*$")
+
+
 def several(answer: str) -> bool:
     """Return whether a reference has several values.
 
@@ -39,7 +42,7 @@ def _option(label: str, text: str) -> Score:
     plain = re.sub(r"\\(?:text|mathrm|textbf|mathbf)|[{}$*]", "", text)
     places = list(_LABELS.finditer(plain))
     labels = {place.group(place.lastindex or 1) for place in places}
-    if len(labels) != 1 or takes_back(plain[: places[0].start()], plain[places[0].end() :]):
+    if len(labels) != 1 or _RECKONED.search(plain) or takes_back(plain[: places[0].start()], plain[places[0].end() :]):
         return wrong("ambiguous_answer" if len(labels) > 1 else "malformed_answer", text[:_SHOWN])
     return right(label) if labels.pop().casefold() == label.casefold() else wrong(extracted=text[:_SHOWN])
 

@@ -32,6 +32,7 @@ from rewards.equivalence.numeric_equivalence import (
     same_formula,
     same_trees,
 )
+from rewards.equivalence.piecewise import branches, same_branches, system
 from rewards.equivalence.quantities import quantity, same_quantity
 from rewards.equivalence.remarks import compatible
 from rewards.equivalence.tokens import UnreadableFormula
@@ -44,7 +45,7 @@ _DECLARED = re.compile(
 )
 _BLANK = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # a blank between digits is one between two numbers
 _COMMA, _POINT = re.compile(r"-?(?:\d+,(?!\d{3}$)|0,)\d+"), re.compile(r"-?\d{1,30}\.\d{1,60}")
-_ZERO = re.compile(r"0\d*")
+_CLOCK = re.compile(r"0\d+")
 _WHOLE = re.compile(r"-?\d{1,30}")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
 _ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])")
@@ -113,6 +114,13 @@ class _AnswerComparison:
         names = text_answers.canonical(gold), text_answers.canonical(predicted)
         if names[0] and names[0] == names[1]:
             return True
+        if "cases}" in gold + predicted:
+            systems = system(gold) or gold, system(predicted) or predicted
+            if systems != (gold, predicted):
+                return self.is_equivalent(*systems)
+            rows = branches(gold), branches(predicted)
+            if rows[0] and rows[1]:
+                return same_branches(rows[0], rows[1], self.is_equivalent)
         chemical = same_chemistry(gold, predicted)
         if chemical is not None:
             return chemical
@@ -162,13 +170,14 @@ class _AnswerComparison:
         sides = split_top(gold, ":"), split_top(predicted, ":")
         if min(map(len, sides)) < 2 or not all(map(all, sides)) or any("=" in part for part in sides[0] + sides[1]):
             return None
-        if any(_ZERO.fullmatch(part) for part in sides[0] + sides[1]):
-            return None  # a time such as 12:00
-        if len(sides[0]) != len(sides[1]):
-            return False
         a, b = sides
-        pairs = zip(a[1:], b[1:], strict=True)
-        return all(same_formula(f"({x}) ({b[0]})", f"({y}) ({a[0]})", self.comparison) for x, y in pairs)
+        if len(a) != len(b) or any(_CLOCK.fullmatch(part) for part in a + b):
+            return False
+        whole = next((k for k, part in enumerate(a) if part != "0"), 0)
+        return all(
+            same_formula(f"({x}) ({b[whole]})", f"({y}) ({a[whole]})", self.comparison)
+            for x, y in zip(a, b, strict=True)
+        )
 
     def same_matrices(self, gold: str, predicted: str) -> bool:
         """Return whether two formulas with matrices agree, as scaled, added or multiplied out."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rewards.equivalence.normalize import BRACKETS, encloses, split_top, stripped
 
 MAX_ITEMS = 24
 _MATRIX = re.compile(r"\\begin\{([pbvB]?(?:small)?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _JOIN = re.compile(
-    r"\s*,?\s*(?:\\q?quad\s*)*\\(?:text|mathrm|textrm|mbox)\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}\s*(?:\\q?quad\s*)*|"
-    r"\s*,?\s*(?:(?<=[\d)}\]$])|(?<=\s))(?:and|or)(?=[\s\d(\[\\$-]|[A-Za-z]\()\s*|\\l(?:or|and)(?![a-z])|\\vee(?![a-z])|"
+    r"\s*(?:(?<!\\),)?\s*(?:\\q?quad\s*)*\\(?:text|mathrm|textrm|mbox)\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}\s*(?:\\q?quad\s*)*|"
+    r"\s*(?:(?<!\\),)?\s*(?:(?<=[\d)}\]$])|(?<=\s))(?:and|or)(?=[\s\d(\[\\$-]|[A-Za-z]\()\s*|\\l(?:or|and)(?![a-z])|\\vee(?![a-z])|"
     r"\s*(?:\\q?quad\s*)+(?=[A-Za-z\\(\[\d-])|;?\s*\n\s*"
 )
 _COUNTED = re.compile(r"(?<=\d)\s*\\text\s*\{\s*([a-z ]*[a-z])\s*,?\s*\b(?:and|or)\s*\}\s*(?=\d)")
@@ -43,6 +44,7 @@ class Items:
         return self.kind[:1] in ("(", "[")
 
 
+@lru_cache(maxsize=1024)
 def items(text: str) -> Items:
     """Return the parts of an answer; one part where it has none."""
     text = _plain_brackets(text)

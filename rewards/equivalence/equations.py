@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import mpmath
 
-from rewards.equivalence.evaluation import symbols
+from rewards.equivalence.evaluation import digits_for, symbols
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.normalize import encloses, split_top
 from rewards.equivalence.numeric_equivalence import (
@@ -22,7 +22,6 @@ from rewards.equivalence.quantities import quantity
 from rewards.equivalence.solutions import same_solutions
 from rewards.equivalence.tokens import UnreadableFormula
 
-EXACT = mpmath.mpf(10) ** -20
 _ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
 _APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
 _WORDY = re.compile(r"(?:\\(?:text|mathrm)\s*\{[^{}]*\}|[A-Za-z][a-z]{2,}[A-Za-z ]*)")
@@ -170,8 +169,10 @@ def alike(first: str, second: str, in_list: bool) -> bool:
         return False
     if not index or not other_index:
         return True
-    short, long = sorted((index.casefold(), other_index.casefold()), key=len)
-    return short == long or (short.isalpha() and long.isalpha() and long.startswith(short))
+    short, long = sorted((index, other_index), key=len)
+    return (len(short) > 1 and short.casefold() == long.casefold()) or (
+        short.isalpha() and long.isalpha() and long.startswith(short)
+    )
 
 
 def _same_marks(first: str, second: str) -> bool:
@@ -218,6 +219,12 @@ def _same_members(gold: list[str], predicted: list[str], equal: Equal) -> bool:
     )
 
 
+def _same_member(gold: str, predicted: str, equal: Equal) -> bool:
+    """Return whether two members of chains of one length agree, names by their rules."""
+    names = name_of(gold), name_of(predicted)
+    return alike(names[0], names[1], True) if names[0] and names[1] else equal(gold, predicted)
+
+
 def _same_named(gold: list[str], predicted: list[str], equal: Equal, comparison: Comparison) -> bool:
     dummies = arguments_of(gold[0]), arguments_of(predicted[0])
     if dummies[0] != dummies[1] and len(dummies[0]) == len(dummies[1]) and not (set(dummies[0]) & set(dummies[1])):
@@ -228,6 +235,8 @@ def _same_named(gold: list[str], predicted: list[str], equal: Equal, comparison:
         table = {said_name: Node("symbol", (), f"argument {k}") for k, said_name in enumerate(dummies[1])}
         other = {gold_name: Node("symbol", (), f"argument {k}") for k, gold_name in enumerate(dummies[0])}
         return same_trees(rename(a, other), rename(b, table), comparison)
+    if quantity(gold[-1]) is None and len(gold) == len(predicted) > 2:
+        return all(map(_same_member, gold[1:], predicted[1:], [equal] * len(gold)))
     if _chain_holds(gold[1:], predicted[-1], equal) and _chain_holds(predicted[1:], gold[-1], equal):
         return True
     return any(equal(a, b) for a in gold[1:-1] for b in predicted[-1:]) and _chain_holds(predicted[1:], gold[-1], equal)
@@ -247,10 +256,12 @@ def _same_relation(gold: list[str], predicted: list[str], comparison: Comparison
             continue
         # `a = b` and `2a - 2b = 0` have residuals of one ratio at every point; equations solved for different symbols do not,
         # so those are compared by their solutions.
-        ratios = [x / y for x, y in pairs if y]
-        limit = mpmath.mpf("1e-8") if comparison.budget.approximate else EXACT
-        if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
-            return True
+        digits = digits_for(first, second)
+        with mpmath.workdps(digits):
+            ratios = [x / y for x, y in pairs if y]
+            limit = mpmath.mpf("1e-8") if comparison.budget.approximate else mpmath.mpf(10) ** (25 - digits)
+            if all(abs(ratio - ratios[0]) <= limit * abs(ratios[0]) for ratio in ratios):
+                return True
         if same_solutions(first, second, comparison):
             return True
     return False

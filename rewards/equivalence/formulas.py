@@ -136,6 +136,8 @@ class FormulaReader(Reader):
         inner = top.group(2)
         if inner:
             name = re.sub(r"\([A-Za-z, ]*\)$", "", inner)
+            if logarithm := re.fullmatch(r"(ln|log)([A-Za-z](?:_\w+)?)", name):
+                return derivative_of(self.node(logarithm[1], Node("symbol", (), logarithm[2])), variables)
             if re.fullmatch(r"\w+", name) and not (name.isdigit()):
                 return derivative_of(Node("symbol", (), name), variables)
             if name.startswith("(") or not name.isidentifier():
@@ -306,8 +308,21 @@ def derivative_of(body: Node, variables: list[str]) -> Node:
         marks = sorted([*known.split(","), *variables]) if known else variables
         return Node("symbol", (), body.text.partition("#")[0] + "#" + ",".join(marks))
     for variable in variables:
+        if not _depends(body, variable):
+            body = _as_function(body, variable)
         body = Node("derivative", (body,), variable)
     return body
+
+
+def _depends(tree: Node, variable: str) -> bool:
+    return (tree.kind == "symbol" and tree.text == variable) or any(_depends(part, variable) for part in tree.parts)
+
+
+def _as_function(tree: Node, variable: str) -> Node:
+    """Return a tree whose symbols are unknown functions of a variable, as the Z of `d ln Z / d beta` is."""
+    if tree.kind == "symbol":
+        return Node("apply", (Node("symbol", (), variable),), tree.text)
+    return Node(tree.kind, tuple(_as_function(part, variable) for part in tree.parts), tree.text)
 
 
 def read(text: str, functions: frozenset[str] = frozenset()) -> Node:

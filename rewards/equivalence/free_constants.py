@@ -18,6 +18,7 @@ from rewards.equivalence.tokens import UnreadableFormula
 
 _ADDED = re.compile(r"(?:C|c|K|k)(?:_\w+)?|const|constant")
 _GENERAL = re.compile(r"(?:[ABCDKk]|c)(?:_\w+)?")
+_INTEGRATED = re.compile(r"C(?:_\w+)?|c_\w+")
 _NEAR = mpmath.mpf(10) ** -15
 MAX_CONSTANTS = 3
 
@@ -71,13 +72,13 @@ def _terms(tree: Node) -> list[Node]:
 
 
 def _renamed(first: Node, second: Node, comparison: Comparison) -> bool:
-    """Return whether the constants that each side alone uses may be matched, one of them a C."""
+    """Return whether the constants that each side alone uses may be matched; those of one side are C, or C with indices."""
     own = sorted(symbols(first) - symbols(second)), sorted(symbols(second) - symbols(first))
     if len(own[0]) != len(own[1]) or not 0 < len(own[0]) <= MAX_CONSTANTS:
         return False
     if not all(_GENERAL.fullmatch(name) for side in own for name in side):
         return False
-    if not any(_ADDED.fullmatch(name) for side in own for name in side):
+    if not any(all(map(_INTEGRATED.fullmatch, side)) for side in own):
         return False
     if not (symbols(first) & symbols(second)):
         return False

@@ -144,7 +144,14 @@ def _is_small(doubt: re.Match[str], text: str) -> bool:
     More, and it says nothing.
     """
     stated = re.search(r"(\d+\.?\d*|\.\d+)\s*$", text[: doubt.start()])
-    return doubt.group(1) is None or (stated is not None and float(doubt.group(1)) <= 0.25 * float(stated.group(1)))
+    if doubt.group(1) is None:
+        return stated_digits(text[: doubt.start()])
+    return stated is not None and float(doubt.group(1)) <= 0.25 * float(stated.group(1))
+
+
+def stated_digits(text: str) -> bool:
+    """Return whether a number ends in decimals, so that digits in parentheses are their uncertainty: `1.38(1)`."""
+    return re.search(r"\.\d+$", text) is not None
 
 
 def _literal(text: str) -> Quantity | None:
@@ -353,5 +360,5 @@ def _reread(gold: Quantity, predicted: Quantity) -> tuple[Quantity, Quantity]:
 def _same_label(first: str, second: str) -> bool:
     if not first or not second or first == second:
         return True
-    words = [{word.rstrip("s") for word in re.findall(r"[a-z]+", label)} for label in (first, second)]
+    words = [{word.rstrip("s") for word in re.findall(r"[a-z]{2,}", label)} for label in (first, second)]
     return bool(words[0] & words[1])

@@ -52,12 +52,16 @@ _NOTE = re.compile(
     r".*$",
     re.DOTALL | re.IGNORECASE,
 )
+_CONTINUED = re.compile(r"\}\s*[.,]?\s*[+*/^-][^{}]*$")  # a formula goes on behind the words: no remark
 _SETS = {"Z": "integer", "N": "natural", "Q": "rational", "C": "complex", "R": "real"}
 _MEMBER = re.compile(r"\\?([A-Za-z])(?:_\w+)?\s*(?:\\in|∈)\s*(?:\\mathbb\s*)?\{?\s*([ZNQRCℤℕℝ])(\^\+|_\{?>\s*0\}?)?")
 _RELATION = re.compile(r"[<>=≤≥≠]|\\(?:leq?|geq?|neq?|leqslant|geqslant|lt|gt)(?![A-Za-z])")
 _OPERAND = r"[^\s,;<>=≤≥≠]+"
 _RELATED = re.compile(
     rf"{_OPERAND}(?:\s*(?:[<>=≤≥≠]+|\\(?:leqslant|geqslant|leq?|geq?|neq?|lt|gt)(?![A-Za-z]))\s*{_OPERAND})+"
+)
+_DECLARES = re.compile(
+    r"\\in(?![a-z])|∈|\b(?:integers?|natural|constants?|arbitrary|even|odd|all|any|every|each|some)\b"
 )
 _SILENT = set(
     listed(
@@ -79,7 +83,7 @@ def split_remark(text: str) -> tuple[str, str]:
         return text, ""
     for pattern in _BEGINS:
         match = pattern.search(text)
-        if match is None:
+        if match is None or _CONTINUED.search(match.group()):
             continue
         shorter = text[: match.start()] + text[match.end() :]
         if shorter.strip(" ,.;:"):
@@ -132,6 +136,7 @@ def _spaced(text: str) -> str:
 def _words(text: str, whole: str) -> Counter[str]:
     """Count what a condition says in words; declared names count by their kind alone."""
     kinds = Counter[str]()
+    declares = _DECLARES.search(whole) is not None
     for _, name, positive in _MEMBER.findall(whole):
         kind = _SETS.get({"ℤ": "Z", "ℕ": "N", "ℝ": "R"}.get(name, name), name)
         kinds["natural" if positive and kind == "integer" else kind] += 1
@@ -141,8 +146,12 @@ def _words(text: str, whole: str) -> Counter[str]:
         word.rstrip("s") if len(word) > 3 else word for word in re.findall(r"[A-Za-z]+|\d+(?:\.\d+)?", text)
     )
     for word in [*found]:
-        if word.casefold() in _SILENT or (len(word) == 1 and word.isalpha()):
+        if word.casefold() in _SILENT or (declares and len(word) == 1 and word.isalpha()):
             del found[word]
     del kinds["real"]
     # A kind counts once: `m, n integers` and `m \in Z, n \in Z` declare the same.
-    return Counter({word.casefold() for word in found} | set(kinds)) if found or kinds else Counter()
+    return (
+        Counter({word.casefold() if len(word) > 1 else word for word in found} | set(kinds))
+        if found or kinds
+        else Counter()
+    )

@@ -11,14 +11,13 @@ from typing import Any
 
 import mpmath
 
-from rewards.equivalence.evaluation import evaluate, symbols
+from rewards.equivalence.evaluation import digits_for, evaluate, symbols
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.numeric_equivalence import Comparison, values_at
 from rewards.equivalence.tokens import UnreadableFormula
 
 _ONE = Node("number", (), "1")
-_SAMPLES, _DIGITS = 14, 50
-_SMALL = mpmath.mpf(10) ** -24
+_SAMPLES = 14
 _NEAR = mpmath.mpf(10) ** -12
 _STARTS = ("1", "-1", "3.1", "-2.7", "0.2")
 MAX_UNKNOWNS = 6
@@ -38,7 +37,7 @@ def same_solutions(first: Node, second: Node, comparison: Comparison) -> bool:
         return False
     positive = comparison.config.positive and len(names) > 1
     agreed = 0
-    with mpmath.workdps(_DIGITS):
+    with mpmath.workdps(digits_for(first, second)):
         for unknown in names:
             values = values_at(set(names), 0, comparison.config)
             found = _by_polynomials(first, second, unknown, values, comparison, positive)
@@ -86,13 +85,14 @@ def _roots(tree: Node, unknown: str, values: dict[str, Any], comparison: Compari
         for k in range(_SAMPLES)
     ]
     size = max(map(abs, terms))
-    terms = [term if abs(term) > _SMALL * size else mpmath.mpf(0) for term in terms]
-    if not size or any(terms[-3:]) or abs(mpmath.polyval(terms[::-1], elsewhere) - apart) > _SMALL * size:
+    small = size * mpmath.mpf(10) ** (-mpmath.mp.dps // 2)
+    terms = [term if abs(term) > small else mpmath.mpf(0) for term in terms]
+    if not size or any(terms[-3:]) or abs(mpmath.polyval(terms[::-1], elsewhere) - apart) > small:
         return None
     while terms and not terms[-1]:
         terms.pop()
     try:
-        roots = mpmath.polyroots(terms[::-1], maxsteps=150, extraprec=120) if len(terms) > 1 else []
+        roots = mpmath.polyroots(terms[::-1], maxsteps=100, extraprec=60) if len(terms) > 1 else []
     except (mpmath.libmp.NoConvergence, ZeroDivisionError, ValueError):
         return None
     comparison.budget.spend(400 * len(terms))

@@ -7,6 +7,7 @@ answer that a sentence consists of.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rewards.equivalence.notation import FUNCTIONS, GREEK, listed
 
@@ -54,6 +55,7 @@ _NEITHER = re.compile(r"neither\|neither [\w ]+ nor [\w ]+|neither [\w ]+ nor [\
 MAX_SHORT_WORDS = 4
 
 
+@lru_cache(maxsize=1024)
 def unwrapped(text: str) -> str:
     """Without font commands and the braces of TeX around words."""
     while (shorter := _WRAP.sub(r" \1 ", text)) != text:
@@ -61,6 +63,7 @@ def unwrapped(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\\[,;:! ]|[{}~]", " ", text)).strip()
 
 
+@lru_cache(maxsize=1024)
 def is_words(text: str) -> bool:
     r"""Return whether an answer is in words, such as `\text{increases}`."""
     plain = unwrapped(text)
@@ -70,6 +73,7 @@ def is_words(text: str) -> bool:
     return any(re.search(r"[aeiouyAEIOUY]", word) or word in ("DNE", "AC", "DC") for word in words)
 
 
+@lru_cache(maxsize=1024)
 def canonical(text: str) -> str | None:
     r"""Return the common name of synonyms, such as infinity and \infty; else None."""
     plain = re.sub(r"\s+", " ", unwrapped(text)).strip(" .").casefold()
@@ -85,7 +89,8 @@ def _stem(word: str) -> str:
 
 
 def _content(text: str) -> list[str]:
-    words = re.findall(r"[a-z0-9']+", unwrapped(text).casefold().replace("’", "'"))
+    plain = re.sub(r"\b\w{2,}\b", lambda match: match.group().casefold(), unwrapped(text)).replace("’", "'")
+    words = [{"A": "a", "I": "i"}.get(word, word) for word in re.findall(r"[A-Za-z0-9']+", plain)]
     return [_stem(word) for word in words if word not in _FILLERS]
 
 
@@ -98,7 +103,7 @@ def same_words(first: str, second: str) -> bool:
     names = canonical(first), canonical(second)
     if names[0] or names[1]:
         return names[0] == names[1]
-    if _negated(first) != _negated(second):
+    if _negated(first) != _negated(second) or first.startswith("-") != second.startswith("-"):
         return False
     if _NEITHER.fullmatch(f"{unwrapped(first)}|{unwrapped(second)}".casefold()):
         return True

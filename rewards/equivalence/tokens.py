@@ -6,6 +6,7 @@ Everything here is linear in the length of the text, which is capped.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rewards.equivalence import notation
 
@@ -50,6 +51,11 @@ def tokens_of(text: str) -> list[str]:
     Raises:
         UnreadableFormula: Where the text is too long.
     """
+    return [*_tokens(text)]
+
+
+@lru_cache(maxsize=1024)
+def _tokens(text: str) -> tuple[str, ...]:
     if len(text) > MAX_CHARS:
         raise UnreadableFormula("too long")
     text = re.sub(r"(?<=\d)(?:\{,\\?!?\}|,\\!\s*|,|\\,|\{,\\:\}|~)(?=\d{3}(?!\d))", "", text)
@@ -68,4 +74,4 @@ def tokens_of(text: str) -> list[str]:
                 found.append(token)
     if len(found) > MAX_TOKENS:
         raise UnreadableFormula("too long")
-    return found
+    return tuple(found)

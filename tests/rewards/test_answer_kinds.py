@@ -1,0 +1,55 @@
+"""Answers by kind: each spelling that means the same is accepted, each that looks alike is refused."""
+
+import pytest
+from answer_kinds import CHOICES, KINDS, OPTIONS
+
+from rewards.choice import Choice
+from rewards.mathematics import Mathematics
+from rewards.physics import Physics
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_kind(kind: str) -> None:
+    wrong = []
+    for reward, gold, said, right in KINDS[kind]:
+        response = f"\\boxed{{{said}}}"
+        score = Physics()(response, gold, {}) if reward == "p" else Mathematics()(response, gold)
+        if score.correct != right:
+            wrong.append((reward, gold, said, score.reason))
+    assert not wrong
+
+
+def test_choices() -> None:
+    assert not [row for row in CHOICES if Choice()(row[1], row[0], OPTIONS).correct != row[2]]
+
+
+@pytest.mark.parametrize(
+    "phrase", ["答案是24。", "答案：24", "答案为 $24$。", "最终答案是 24", "结果等于24", "Answer: `$24$`", r"\fbox{24}"]
+)
+def test_where_the_answer_stands_in_other_words(phrase: str) -> None:
+    assert Mathematics()(phrase, "24").correct
+    assert not Mathematics()(phrase, "25").correct
+
+
+@pytest.mark.parametrize(
+    ("asked", "gold", "said", "right"),
+    [
+        ("Give the answer in $10^{-9} N$.", r"4.1 \times 10^{-9} N", "4.1", True),
+        ("Give the answer in $10^{-9} N$.", r"4.1 \times 10^{-9} N", "4.3", False),
+        ("Give the answer in $10^{-9} N$.", r"4.1 \times 10^{-9} N", "4.1 N", False),
+        ("Give the answer in $10^{-9} N$.", r"4.1 \times 10^{-9} N", r"4.1 \times 10^{-9}", True),
+        ("Express your answer in km.", "3000 m", "3", True),
+        ("Express your answer in km.", "3000 m", "3000 km", False),
+    ],
+)
+def test_a_bare_number_is_in_the_unit_asked_for(asked: str, gold: str, said: str, right: bool) -> None:
+    assert Physics()(f"\\boxed{{{said}}}", gold, {}, prompt=f"Find it.\n{asked}").correct is right
+
+
+@pytest.mark.parametrize(
+    "gold", [r"x = \frac{a}{b} \left( \frac{1}{\sqrt{1 - v^2}}", r"\frac{1}{0}", r"\sqrt{\frac{a}{b}", r"{a}}{b} \pi"]
+)
+def test_a_reference_that_cannot_be_met_abstains(gold: str) -> None:
+    for score in (Physics()(f"\\boxed{{{gold}}}", gold, {}), Mathematics()(r"\boxed{x^2}", gold)):
+        assert (score.outcome, score.reason) == ("abstained", "bad_reference")
+    assert Physics()("x", "[0, 1)", {}).reason == "wrong"
