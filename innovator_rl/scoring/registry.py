@@ -268,6 +268,11 @@ class CompositeCallable:
             if self.parts[part].group:
                 raise UserError(f"composite reward {name!r}: {part} scores groups and cannot be part of a composite")
 
+    @property
+    def call_seconds(self) -> float:
+        """The least deadline that the rewarders ask for together."""
+        return sum(float(getattr(part.rewarder, "call_seconds", 0.0)) for part in self.parts.values())
+
     def __call__(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
         """Return the score of the composite for one response."""
         request = ScoreRequest("", response, answer, prompt, info, data_source)
