@@ -158,6 +158,25 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     return found  # type: ignore[no-any-return]
 
 
+def require_usable(name: str, settings: Mapping[str, Any] | None = None) -> None:
+    """Raise `UserError` where a name cannot be loaded for a reason that its writer can correct.
+
+    Only names with parameters are loaded here; what a plugin's own import raises is left to its worker.
+    """
+    require_known(name)
+    if "(" not in name:
+        return
+    try:
+        loaded = load(name, settings)
+    except UserError:
+        raise
+    except Exception:
+        return
+    close = getattr(loaded, "close", None)
+    if callable(close):
+        close()
+
+
 def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping[str, Any]) -> Any:
     wanted = inspect.signature(kind).parameters
     keywords = any(parameter.kind is parameter.VAR_KEYWORD for parameter in wanted.values())

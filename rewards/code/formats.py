@@ -1,6 +1,6 @@
 """Read the tests of a row: our own form, or the form in which a public data set publishes them.
 
-    tests, options = tests_of(info)
+    tests, options = read_tests(info)
 
 `info` is the row's own content: the object, its `tests`, or the column that holds them, also as JSON text. Known are
 APPS and TACO (`input_output`), Eurus and PRIME (`ground_truth`), DeepCoder and LiveCodeBench (lists of `input`,
@@ -22,7 +22,7 @@ COLUMNS = ("tests", "input_output", "ground_truth", "test_cases", "reward_model"
 OPTIONS = ("time_limit", "memory_limit", "packages", "scoring", "compare", "tolerance", "judge", "in_place", "prelude")
 
 
-def tests_of(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the tests in our own form, and the options of the row.
 
     Raises:

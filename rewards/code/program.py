@@ -117,20 +117,27 @@ def _final_part(response: str) -> str:
                 start = len(kept)
             elif _MARKS[0] in line:
                 thinking = True
-            stop = min((found for token in _STOPS if (found := line.find(token)) >= 0), default=-1)
-            if stop >= 0 and not thinking:
-                kept.append(line[:stop])
+            if _stop(line) < len(line) and not thinking:
+                kept.append(line[: _stop(line)])
                 break
             match = _OPENING.fullmatch(line)
             if match and not thinking:
                 opening = match[2]
         elif _closes(line, opening):
             opening = None
+        elif line.lstrip().startswith(opening) and _closes(line[: _stop(line)], opening):
+            kept.append(line[: _stop(line)])
+            break
         kept.append(line)
     if thinking:
         head = "\n".join(kept[start:])
         return head[: head.find(_MARKS[0])] if _MARKS[0] in head else ""
     return "\n".join(kept[start:]).strip("\n").lstrip("\ufeff")
+
+
+def _stop(line: str) -> int:
+    """Return the place of the first stop token, the length of the line where there is none."""
+    return min((found for token in _STOPS if (found := line.find(token)) >= 0), default=len(line))
 
 
 def _closes(line: str, fence: str) -> bool:

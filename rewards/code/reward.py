@@ -21,8 +21,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from innovator_rl.scoring import Score, abstain, wrong
-from rewards.code.formats import tests_of
+from innovator_rl.scoring import Score, UserError, abstain, wrong
+from rewards.code.formats import read_tests
 from rewards.code.grading import DEFAULT_MEMORY_MB, DEFAULT_SECONDS, BadTests, GradingResult, grade
 from rewards.code.program import find_program
 from rewards.code.sandbox.executor import Sandbox
@@ -67,7 +67,7 @@ class CodeReward:
         if self.refused:
             return abstain("unsafe_code_refused")
         try:
-            tests, options = tests_of(info)
+            tests, options = read_tests(info)
             limits, packages = self._limits(options), _packages(options)
         except BadTests:
             return abstain("bad_info")
@@ -152,7 +152,7 @@ def _packages(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _level(name: str) -> Any:
     if name not in LEVELS:
-        raise ValueError(f"code_isolation is {name!r}; it can be {', '.join(LEVELS)}")
+        raise UserError(f"code_isolation is {name!r}; it must be {', '.join(LEVELS)}")
     return name
 
 

@@ -159,5 +159,7 @@ def test_layers_are_proved_by_attacks_that_succeed_without_them() -> None:
 
 def test_levels() -> None:
     assert IsolationReport(dict.fromkeys(PROPERTIES, True), {}).level == "strict"
-    assert IsolationReport({name: name in ("network", "files") for name in PROPERTIES}, {}).level == "standard"
-    assert IsolationReport({name: name != "files" for name in PROPERTIES}, {}).level == "none"
+    assert IsolationReport({name: name in ("network", "files", "honest") for name in PROPERTIES}, {}).level == "standard"
+    for needed in ("files", "honest"):
+        assert IsolationReport({name: name != needed for name in PROPERTIES}, {}).level == "none"
+    assert IsolationReport({name: name != "names" for name in PROPERTIES}, {}).level == "standard"
