@@ -158,6 +158,25 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     return found  # type: ignore[no-any-return]
 
 
+def require_usable(name: str, settings: Mapping[str, Any] | None = None) -> None:
+    """Raise `UserError` where a name cannot be loaded for a reason that its writer can correct.
+
+    Only names with parameters are loaded here; what a plugin's own import raises is left to its worker.
+    """
+    require_known(name)
+    if "(" not in name:
+        return
+    try:
+        loaded = load(name, settings)
+    except UserError:
+        raise
+    except Exception:
+        return
+    close = getattr(loaded, "close", None)
+    if callable(close):
+        close()
+
+
 def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping[str, Any]) -> Any:
     wanted = inspect.signature(kind).parameters
     keywords = any(parameter.kind is parameter.VAR_KEYWORD for parameter in wanted.values())
@@ -267,6 +286,11 @@ class CompositeCallable:
             self.parts[part] = RewardCallable(rewarder, version(rewarder))
             if self.parts[part].group:
                 raise UserError(f"composite reward {name!r}: {part} scores groups and cannot be part of a composite")
+
+    @property
+    def call_seconds(self) -> float:
+        """The least deadline that the rewarders ask for together."""
+        return sum(float(getattr(part.rewarder, "call_seconds", 0.0)) for part in self.parts.values())
 
     def __call__(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
         """Return the score of the composite for one response."""

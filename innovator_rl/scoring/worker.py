@@ -64,6 +64,12 @@ class RewardWorker:
             self.failed[name] = ("load_failed", _describe(error))
         self.imported = set(sys.modules)
 
+    def call_seconds(self, name: str) -> float:
+        """Return the least deadline that a rewarder asks for by its attribute `call_seconds`; 0 by default."""
+        found = self.loaded.get(name)
+        asked = getattr(found.rewarder, "call_seconds", 0.0) if found is not None else 0.0
+        return float(asked) if isinstance(asked, (int, float)) else 0.0
+
     def score(self, request: ScoreRequest) -> tuple[list[Score], str]:
         """Return one score per response, and a sentence where something went wrong."""
         if request.rewarder in self.failed:
@@ -125,7 +131,7 @@ def serve(sock: socket.socket, worker: RewardWorker, max_tasks: int) -> None:
             continue
         request = ScoreRequest.from_dict(message)
         worker.warm(request.rewarder)
-        wire.send(sock, {"started": True})
+        wire.send(sock, {"started": True, "call_seconds": worker.call_seconds(request.rewarder)})
         start = time.perf_counter()
         scores, detail = worker.score(request)
         seconds = (time.perf_counter() - start) / len(scores)

@@ -27,6 +27,7 @@ from innovator_rl.scoring.worker import MAX_DETAIL_CHARS
 
 logger = logging.getLogger(__name__)
 
+MAX_CALL_SECONDS = 3600.0  # the longest deadline that a rewarder may ask for itself
 _ONE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 }
@@ -106,7 +107,8 @@ class WorkerHandle:
         connection = self._connect()
         try:
             wire.send_packed(connection, message, self.start_seconds)
-            wire.receive(connection, self.start_seconds)
+            begun = wire.receive(connection, self.start_seconds)
+            seconds = max(seconds, min(float(begun.get("call_seconds", 0.0)), MAX_CALL_SECONDS))
         except wire.MessageTimeout as error:
             self._kill_worker()
             raise RewarderNotLoaded(f"the rewarder was not loaded after {self.start_seconds:g} s") from error

@@ -1,63 +1,246 @@
-"""Find the program in a response: a fenced block, or all of the final part."""
+"""Find the program in a response: a fenced block, or all of the final part.
+
+Everything is linear in the length of the response. Nothing inside a block is read as a mark of the response: a program
+may contain `</think>`, a stop token or a fence of its own.
+"""
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import re
+import warnings
+from collections.abc import Callable
 
-from rewards.extraction import final_part
-
-PYTHON = ("python", "python3", "py", "")
-_OPENING = re.compile(r"^([ \t]*)(?:[>*-][ \t]+)?(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+.#-]*)[^`]*$")
+PYTHON = ("python", "python3", "py", "py3", "python2", "pypy", "pypy3", "sage")
+CPP = ("cpp", "c++", "cc", "cxx", "c++17", "c++20")
+MAX_PARSED_CHARS = 100_000
+_OPENING = re.compile(r"([ \t]*)(?:[>*-][ \t]+)?(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+.#-]*)[^`]*")
 _LOOKS_LIKE_CODE = re.compile(
-    r"^\s*(?:def |class |import |from \w+ import |print\(|for |while |\w+\s*=|async def )", re.MULTILINE
+    r"[ \t]*(?:def |class |import |from \w+ import |print\(|for |while |\w+[ \t]*=|async def |if __name__)"
 )
-_NAME = re.compile(r"([A-Za-z_]\w*)\W*$")
+_NAMES = re.compile(r"[A-Za-z_]\w*")
+_LINE_ENDS = re.compile(r"\r\n?|\n")
+_MARKS = ("<think>", "</think>")
+_STOPS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>")
+_TAGS = ("<answer>", "</answer>")
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The program of a response.
+
+    Attributes:
+        source: Its text.
+        language: `python`, or the tag of a block in another language.
+    """
+
+    source: str
+    language: str = "python"
 
 
 def program_of(response: str, entry_point: str = "") -> str | None:
+    """Return the Python program; None where there is none."""
+    found = find_program(response, entry_point)
+    return found.source if found is not None and found.language == "python" else None
+
+
+def find_program(response: str, entry_point: str = "") -> Program | None:
     """Return the program; None where there is none.
 
-    Of several Python blocks the last counts, and where an `entry_point` such as `Solution().f` is wanted the last that
-    defines it: what follows is often an example of its use. A block that the response never closed counts if no other
-    does.
+    Blocks tagged as Python come before untagged ones, those before others. Of several the last counts, and where an
+    `entry_point` such as `Solution().f` is wanted the last that defines it: what follows is often an example of its
+    use. A block that the response never closed counts if no other does.
     """
-    text = final_part(response, limit=max(1, len(response)))  # a cut program would be another program
-    blocks = fenced(text)
-    python = [body for language, body, closed in blocks if language in PYTHON and closed]
-    python = python or [body for language, body, _ in blocks if language in PYTHON]
-    if python:
-        defining = [body for body in python if entry_point and _defines(body, entry_point)]
-        return (defining or python)[-1]
-    return text if not blocks and _LOOKS_LIKE_CODE.search(text) else None
+    text = _final_part(response)
+    blocks = [block for block in fenced(text) if block[1].strip()]
+    closed = [block for block in blocks if block[2]]
+    for among in (closed, blocks):
+        python = [_clean(body) for language, body, _ in among if language in PYTHON]
+        if python:
+            return Program(_last_defining(python, entry_point))
+        untagged = [_clean(body) for language, body, _ in among if not language]
+        if untagged:
+            code = [body for body in untagged if _parses(body)]
+            return Program(
+                _last_defining([body for body in code if not _is_data(body)] or code or untagged, entry_point)
+            )
+    if blocks:
+        programs = [block for block in blocks if block[0] not in _NO_PROGRAMS]
+        return Program(programs[-1][1], programs[-1][0]) if programs else None
+    text = _clean(_inside_tags(text))
+    return Program(text) if any(_LOOKS_LIKE_CODE.match(line) for line in text.split("\n")) else None
+
+
+_NO_PROGRAMS = (
+    "text",
+    "txt",
+    "plaintext",
+    "output",
+    "input",
+    "json",
+    "bash",
+    "sh",
+    "shell",
+    "console",
+    "markdown",
+    "md",
+)
+
+
+def _clean(text: str) -> str:
+    """Return a program without a byte order mark and without an answer's tags around it."""
+    return _inside_tags(text).lstrip("\ufeff\u200b")
+
+
+def _inside_tags(text: str) -> str:
+    stripped = text.strip().lstrip("\ufeff")
+    if not stripped.startswith(_TAGS[0]):
+        start, end = text.rfind(_TAGS[0]), text.rfind(_TAGS[1])
+        outside = start < 0 or end < start or "\n" in text[:start].strip()
+        return text if outside else text[start + len(_TAGS[0]) : end]
+    end = stripped.rfind(_TAGS[1])
+    return stripped[len(_TAGS[0]) : end if end >= 0 else len(stripped)].strip("\r\n")
+
+
+def _final_part(response: str) -> str:
+    """Return what follows the thinking and comes before a stop token, neither of which is looked for in a program."""
+    lines, opening = _LINE_ENDS.split(response), None
+    start, thinking, kept = 0, False, []
+    for line in lines:
+        if opening is None:
+            if line.lstrip().startswith(_MARKS[0]) and len(kept) == start:
+                thinking = True
+            place = line.rfind(_MARKS[1])
+            if place >= 0:
+                thinking, line = False, line[place + len(_MARKS[1]) :]
+                start = len(kept)
+            elif _MARKS[0] in line:
+                thinking = True
+            if _stop(line) < len(line) and not thinking:
+                kept.append(line[: _stop(line)])
+                break
+            match = _OPENING.fullmatch(line)
+            if match and not thinking:
+                opening = match[2]
+        elif _closes(line, opening):
+            opening = None
+        elif line.lstrip().startswith(opening) and _closes(line[: _stop(line)], opening):
+            kept.append(line[: _stop(line)])
+            break
+        kept.append(line)
+    if thinking:
+        head = "\n".join(kept[start:])
+        return head[: head.find(_MARKS[0])] if _MARKS[0] in head else ""
+    return "\n".join(kept[start:]).strip("\n").lstrip("\ufeff")
+
+
+def _stop(line: str) -> int:
+    """Return the place of the first stop token, the length of the line where there is none."""
+    return min((found for token in _STOPS if (found := line.find(token)) >= 0), default=len(line))
+
+
+def _closes(line: str, fence: str) -> bool:
+    stripped = line.strip()
+    return stripped.startswith(fence) and not stripped.strip(fence[0])
 
 
 def fenced(text: str) -> list[tuple[str, str, bool]]:
     """Return every fenced block as (language, body, whether closed), in order.
 
-    Fences are those of CommonMark: a block ends with a fence of the same character that is at least as long.
+    Fences are those of CommonMark: a block ends with a fence of the same character that is at least as long. A block
+    that ends with the fence behind its last line of code is closed, too. A fence inside a string of a Python program
+    is part of the program.
     """
     blocks: list[tuple[str, str, bool]] = []
-    opening: tuple[str, str, str] | None = None
-    body: list[str] = []
-    for line in text.splitlines():
-        if opening is None:
-            match = _OPENING.match(line)
-            if match:
-                opening, body = (match[1], match[2], match[3].lower()), []
+    lines = _LINE_ENDS.split(text)
+    number = 0
+    while number < len(lines):
+        match = _OPENING.fullmatch(lines[number])
+        number += 1
+        if not match:
             continue
-        indent, fence, language = opening
-        stripped = line.strip()
-        if stripped.startswith(fence) and not stripped.strip(fence[0]):
-            blocks.append((language, "\n".join(body) + "\n", True))
-            opening = None
-        else:
-            body.append(line[len(indent) :] if indent and line.startswith(indent) else line)
-    if opening is not None:
-        blocks.append((opening[2], "\n".join(body) + "\n", False))
+        body, number, closed = _block(lines, number, match[1], match[2])
+        blocks.append((match[3].lower(), body, closed))
     return blocks
 
 
-def _defines(program: str, entry_point: str) -> bool:
-    """Is the last name of the entry point defined in the program?"""
-    name = _NAME.search(entry_point)
-    return name is not None and re.search(rf"\b(?:def|class)\s+{name[1]}\b|^{name[1]}\s*=", program, re.M) is not None
+def _block(lines: list[str], start: int, indent: str, fence: str) -> tuple[str, int, bool]:
+    """Return the body of a block, the number of the line behind it, and whether it is closed."""
+    body: list[str] = []
+    quote = ""
+    closing = _Next(lines, lambda line: _closes(line, fence))
+    opening = _Next(lines, lambda line: (found := _OPENING.fullmatch(line)) is not None and found[3] != "")
+    quotes = {mark: _Next(lines, lambda line, mark=mark: mark in line) for mark in ("'''", '"""')}  # type: ignore[misc]
+    for number in range(start, len(lines)):
+        line = lines[number]
+        if _closes(line, fence):
+            if not quote or quotes[quote].after(number) == len(lines):
+                return "\n".join(body) + "\n", number + 1, True
+        elif not quote and line.rstrip().endswith(fence):
+            if opening.after(number) <= closing.after(number):  # no fence that stands alone closes the block later
+                inner = line.rstrip().rstrip(fence[0])
+                return "\n".join([*body, inner.removeprefix(indent)]) + "\n", number + 1, True
+        quote = _quote_after(line, quote)
+        body.append(line[len(indent) :] if indent and line.startswith(indent) else line)
+    return "\n".join(body) + "\n", len(lines), False
+
+
+class _Next:
+    """The next line that has a property, found in one pass over the lines."""
+
+    def __init__(self, lines: list[str], holds: Callable[[str], bool]) -> None:
+        self.lines, self.holds, self.found = lines, holds, -1
+
+    def after(self, number: int) -> int:
+        """Return the number of the first such line behind `number`, which never falls; how many there are if none."""
+        if self.found <= number:
+            rest = range(number + 1, len(self.lines))
+            self.found = next((at for at in rest if self.holds(self.lines[at])), len(self.lines))
+        return self.found
+
+
+def _quote_after(line: str, quote: str) -> str:
+    """Return the triple quotes that are open after a line."""
+    place = 0
+    while True:
+        if quote:
+            end = line.find(quote, place)
+            if end < 0:
+                return quote
+            place, quote = end + 3, ""
+            continue
+        found = [(line.find(mark, place), mark) for mark in ("'''", '"""')]
+        opened = min(((at, mark) for at, mark in found if at >= 0), default=None)
+        if opened is None or "#" in line[: opened[0]]:
+            return ""
+        place, quote = opened[0] + 3, opened[1]
+
+
+def _parses(program: str) -> bool:
+    if len(program) > MAX_PARSED_CHARS:
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _is_data(program: str) -> bool:
+    """Return whether a text that parses does nothing: an example of input or output."""
+    return not any(_LOOKS_LIKE_CODE.match(line) or "(" in line for line in program.split("\n"))
+
+
+def _last_defining(programs: list[str], entry_point: str) -> str:
+    """Return the last program that defines the most of the entry point's names: a class and its method, a function."""
+    names = _NAMES.findall(entry_point)
+    wanted = dict.fromkeys(names[:1] + names[-1:])
+    most = max(sum(_defines(body, name) for name in wanted) for body in programs)
+    return [body for body in programs if sum(_defines(body, name) for name in wanted) == most][-1]
+
+
+def _defines(program: str, name: str) -> bool:
+    return re.search(rf"\b(?:def|class)[ \t]+{name}\b|^{name}[ \t]*=", program, re.MULTILINE) is not None

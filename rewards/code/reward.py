@@ -6,12 +6,13 @@ r"""Grade programs by tests in the style of LeetCode, TACO and HumanEval.
     {"type": "call", "entry_point": "Solution().f", "cases": [{"args": [...], "kwargs": {...}, "expected": ...}]}
     {"type": "check", "entry_point": "f", "prelude": "...", "check": "def check(candidate): ..."}
 
-with, all optional: `time_limit` (seconds of processor time, of one test of stdio or of all calls of the others),
-`memory_limit` (MiB), `packages` (`numpy` and `sortedcontainers` may be imported if listed), `scoring` (`all`, or
-`fraction` for the share of tests passed); for stdio and call `compare` (`exact`, `unordered`), `tolerance` for floats,
-`{"any": [...]}` as an expected value with several right ones, `judge` (source of `judge(input, output, expected)` or
-`judge(args, kwargs, value, expected)` for a custom checker); for call `in_place` (the number of the argument that is the
-result). A check and a custom checker belong to the data set, not to the model: they run here and see plain values.
+or a row of a public data set as it is published (see `formats`), with, all optional: `time_limit` (seconds of processor
+time of all processes together, of one test of stdio or of all calls of the others), `memory_limit` (MiB), `packages`
+(importable besides the standard library, `numpy` and `sortedcontainers`), `scoring` (`all`, or `fraction` for the share
+of tests passed, of a check the share of its assertions); for stdio and call `compare` (`exact`, `unordered`),
+`tolerance` for decimal numbers, `{"any": [...]}` as an expected value with several right ones, `judge` (source of
+`judge(input, output, expected)` or `judge(args, kwargs, value, expected)` for a custom checker); for call `in_place` (the
+number of the argument that is the result). A check, a prelude and a custom checker run in a sandbox of their own.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from innovator_rl.scoring import Score, abstain, wrong
+from innovator_rl.scoring import Score, UserError, abstain, wrong
+from rewards.code.formats import read_tests
 from rewards.code.grading import DEFAULT_MEMORY_MB, DEFAULT_SECONDS, BadTests, GradingResult, grade
-from rewards.code.program import program_of
+from rewards.code.program import find_program
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.layers import LEVELS, PROPERTIES, probe_isolation
 from rewards.code.sandbox.limits import Limits, SandboxFailure
+from rewards.code.sandbox.python_files import NEEDS, installed
 
 MAX_PROGRAM_CHARS = 100_000
 MAX_EXTRACTED_CHARS = 500
-SHARE_OF_DEADLINE = 0.8
+BUDGET_FACTOR = 6.0
+CALL_FACTOR, CALL_MARGIN_SECONDS = 16.0, 30.0
 PACKAGES = ("numpy", "sortedcontainers")
 
 
@@ -39,36 +43,46 @@ class CodeReward:
     Args:
         code_isolation: The least level of isolation; below it the reward abstains and runs nothing (see
             `sandbox.layers`).
-        timeout_seconds: Four fifths of it are the deadline of a whole solution.
+        timeout_seconds: Processor seconds of the data set's own code; a solution with all of its tests has
+            `BUDGET_FACTOR` times as many.
         memory_mb: The most MiB that a row may ask for.
+
+    Attributes:
+        call_seconds: Wall seconds after which the pool may take a call for hung; no verdict depends on it.
     """
 
     every = False
 
     def __init__(self, code_isolation: str = "standard", timeout_seconds: float = 10.0, memory_mb: int = 2048) -> None:
         self.refused = code_isolation != "none" and bool(probe_isolation().missing(_level(code_isolation)))
-        self.budget = SHARE_OF_DEADLINE * timeout_seconds
+        self.check_seconds = timeout_seconds
+        self.budget = BUDGET_FACTOR * timeout_seconds
+        self.call_seconds = CALL_FACTOR * timeout_seconds + CALL_MARGIN_SECONDS
         self.memory_mb = memory_mb or DEFAULT_MEMORY_MB
-        self._sandboxes: dict[tuple[str, ...], Sandbox] = {}
+        self._sandboxes: dict[tuple[tuple[str, ...], tuple[str, ...]], Sandbox] = {}
         self._owner = os.getpid()
 
     def __call__(self, response: str, info: dict[str, Any]) -> Score:
         """Score one response."""
         if self.refused:
             return abstain("unsafe_code_refused")
-        tests = info.get("tests", info)
-        if not isinstance(tests, dict) or not isinstance(tests.get("type"), str):
+        try:
+            tests, options = read_tests(info)
+            limits, packages = self._limits(options), _packages(options)
+        except BadTests:
             return abstain("bad_info")
-        program = program_of(response, str(tests.get("entry_point", "")))
-        if program is None:
+        found = find_program(response, str(tests.get("entry_point", "")))
+        if found is None:
             return wrong("no_answer")
+        program = found.source
+        if found.language != "python":
+            return wrong("language_not_offered", program[:MAX_EXTRACTED_CHARS])
         if len(program) > MAX_PROGRAM_CHARS:
             return wrong("too_long", program[:MAX_EXTRACTED_CHARS])
-        options = {**info, **tests}
         fraction = options.get("scoring", "fraction" if self.every else "all") == "fraction"
         try:
-            sandbox = self._sandbox(_packages(options))
-            graded = grade(sandbox, program, tests, self.budget, self._limits(options), every=fraction)
+            sandbox = self._sandbox(packages, program + str(tests.get("prelude", "")))
+            graded = grade(sandbox, program, tests, self.budget, limits, fraction, self.check_seconds)
         except BadTests:
             return abstain("bad_info")
         except SandboxFailure as failure:
@@ -85,13 +99,17 @@ class CodeReward:
             raise BadTests(f"time_limit {seconds}, memory_limit {memory_mb}")
         return Limits(seconds=min(seconds, self.budget), memory_mb=min(memory_mb, self.memory_mb))
 
-    def _sandbox(self, packages: tuple[str, ...]) -> Sandbox:
-        """Return this process's sandbox, never one that an ancestor started."""
+    def _sandbox(self, packages: tuple[str, ...], source: str) -> Sandbox:
+        """Return this process's sandbox, never one that an ancestor started.
+
+        A package that the source names is imported beforehand, so that no test pays for it.
+        """
         if self._owner != os.getpid():
             self._sandboxes, self._owner = {}, os.getpid()
-        if packages not in self._sandboxes:
-            self._sandboxes[packages] = Sandbox(packages)
-        return self._sandboxes[packages]
+        key = packages, tuple(name for name in packages if name in source)
+        if key not in self._sandboxes:
+            self._sandboxes[key] = Sandbox(packages, warm=key[1])
+        return self._sandboxes[key]
 
     def close(self) -> None:
         """End the sandboxes of this process."""
@@ -126,14 +144,15 @@ class FractionOfTests(CodeReward):
 def _packages(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what the row lets a program import. Raises `BadTests`."""
     names = options.get("packages") or []
-    if not isinstance(names, list) or any(name not in PACKAGES for name in names):
-        raise BadTests(f"packages {str(names)[:60]}; allowed: {', '.join(PACKAGES)}")
-    return tuple(names)
+    if not isinstance(names, list) or any(name not in NEEDS or not installed(name) for name in names):
+        raise BadTests(f"packages {str(names)[:60]}; known: {', '.join(NEEDS)}")
+    asked = dict.fromkeys([*filter(installed, PACKAGES), *names])
+    return tuple(dict.fromkeys([*asked, *(need for name in asked for need in NEEDS[name] if installed(need))]))
 
 
 def _level(name: str) -> Any:
     if name not in LEVELS:
-        raise ValueError(f"code_isolation is {name!r}; it can be {', '.join(LEVELS)}")
+        raise UserError(f"code_isolation is {name!r}; it must be {', '.join(LEVELS)}")
     return name
 
 

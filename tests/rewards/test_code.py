@@ -101,7 +101,7 @@ def test_every_result_names_its_test(grade: Grade) -> None:
         ("1 / 0", "runtime_error"),
         ("import os; os.kill(os.getpid(), 11)", "runtime_error"),
         ("import socket; socket.socket()", "forbidden"),
-        ("import numpy", "forbidden"),
+        ("import torch", "forbidden"),
         ("import subprocess; subprocess.run(['/bin/true'])", "forbidden"),
         ("pass", "wrong"),
     ]:
@@ -114,9 +114,9 @@ def test_every_result_names_its_test(grade: Grade) -> None:
 
 def test_one_deadline_for_the_whole_solution(grade: Grade) -> None:
     many = {"type": "stdio", "inputs": ["1\n"] * 50, "outputs": ["1\n"] * 50, "time_limit": 30}
-    score = grade("import time\ntime.sleep(0.4)\nprint(1)", many, timeout_seconds=2.0)
+    score = grade("import time\ntime.sleep(0.4)\nprint(1)", many, timeout_seconds=0.4)
     assert score.reason == "time_limit_exceeded"
-    assert 1 <= score.terms["failed_test"] <= 5
+    assert 1 <= score.terms["failed_test"] <= 15
 
 
 def test_a_fraction_of_the_tests() -> None:
@@ -162,11 +162,13 @@ def test_several_right_answers(grade: Grade) -> None:
     assert not grade("print('edge')", either).correct
 
 
-def test_numpy_is_an_option(grade: Grade) -> None:
+def test_packages(grade: Grade) -> None:
     info = {"type": "call", "entry_point": "f", "cases": [{"args": [[3, 4]], "expected": 5.0}], "packages": ["numpy"]}
     program = "import numpy as np\ndef f(xs):\n    return np.linalg.norm(np.array(xs))"
     assert grade(program, info).correct
-    assert grade(program, {**info, "packages": []}).reason == "forbidden"
+    assert grade(program, {**info, "packages": []}).correct, "numpy needs no asking"
+    assert grade("import networkx\ndef f(xs): return 5.0", info).reason == "forbidden"
+    assert grade("import networkx\ndef f(xs): return 5.0", {**info, "packages": ["networkx"]}).correct
     assert grade(program, {**info, "packages": ["torch"]}).reason == "bad_info"
     assert grade(program, {**info, "packages": 7}).reason == "bad_info"
 
@@ -218,12 +220,12 @@ def test_bad_rows_are_not_graded(grade: Grade, info: dict[str, Any]) -> None:
     assert (score.outcome, score.reason) == ("abstained", "bad_info")
 
 
-@pytest.mark.parametrize("body", ["pass", "assert 1 + 1 == 2", "undefined", "assert False"])
+@pytest.mark.parametrize("body", ["pass", "assert 1 + 1 == 2", "assert False", "raise SystemExit"])
 def test_a_check_that_calls_nothing_grades_nobody(grade: Grade, body: str) -> None:
     info = {"type": "check", "entry_point": "f", "check": f"def check(candidate):\n    {body}\n"}
     score = grade("def f(n):\n    return n", info)
     assert (score.outcome, score.reason) == ("abstained", "bad_info")
-    assert grade("1 / 0", info).reason == "runtime_error", "the program's own end comes first"
+    assert grade("1 / 0", info).reason == "bad_info", "no program has a part in that"
 
 
 @pytest.mark.parametrize("clause", ["except Exception", "except"])
@@ -231,7 +233,8 @@ def test_a_check_cannot_swallow_the_programs_end(grade: Grade, clause: str) -> N
     check = f"def check(candidate):\n    try:\n        candidate(1)\n    {clause}:\n        pass\n"
     info = {"type": "check", "entry_point": "f", "check": check}
     assert grade("def f(n):\n    return n", info).correct
-    score = grade("def f(n):\n    raise ValueError", info)
+    assert grade("def f(n):\n    raise ValueError", info).correct, "the check asked for that"
+    score = grade("import os\ndef f(n):\n    os._exit(0)", info)
     assert (score.reason, score.terms) == ("runtime_error", {"passed": 0, "total": 1, "failed_test": 1})
 
 

@@ -1,10 +1,21 @@
 """Comparison outside the sandbox: white space, tolerance, plain types, any size."""
 
+import itertools
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.code.compare import alternatives, comparison, same_output, same_value, unordered_output, unordered_value
+from rewards.code.sandbox.inside.comparison import (
+    alternatives,
+    comparison,
+    same_output,
+    same_value,
+    unordered_output,
+    unordered_value,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +31,15 @@ from rewards.code.compare import alternatives, comparison, same_output, same_val
         ("1000000", "1000001", False),
         ("0.5", "0.6", False),
         ("nan", "nan", True),
+        ("1234567.89", "1234567.01", False),
+        ("1234567.89", "1234567.88", True),
+        ("0.000000500", "0.0", False),
+        ("0e12", "0e99", False),
+        ("1e1", "10", False),
+        ("1e400", "1e999", False),
+        ("1e-07", "0.0000001", True),
+        ("10.0", "1_0", False),
+        ("3.0", "\u0663.0", False),
         ("yes", "Yes", False),
         ("", "", True),
         ("1", "", False),
@@ -32,11 +52,22 @@ def test_output(expected: str, said: str, same: bool) -> None:
 @pytest.mark.parametrize(
     ("expected", "said", "same"),
     [
-        ([1, {"a": None}], [1.0000000001, {"a": None}], True),
+        ([1.0, {"a": None}], [1.0000000001, {"a": None}], True),
+        ([1], [1.0000000001], False),
+        (1000000007, 1000000006.5, False),
+        (2, 2.0, True),
+        (1234567.89, 1234567.01, False),
+        (0.5, Decimal("0.5"), True),
+        (0.5, Fraction(1, 2), True),
+        ([0, 1], range(2), True),
+        ([0, 1], itertools.count(), False),
+        ([1], {1: 2}.keys(), True),
         ([1, 2], (1, 2), True),
         ({"1": "x"}, {1: "x"}, True),
         ({"1": "x"}, {1: "x", "1": "y"}, False),
-        (1, True, False),
+        (1, True, True),
+        (0, True, False),
+        (1.0, True, False),
         (True, 1, False),
         ("1", 1, False),
         (None, 0, False),

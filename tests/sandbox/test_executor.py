@@ -1,5 +1,6 @@
 """The engine: runs that share nothing, limits and how each is reported, faults of the sandbox itself, many at once."""
 
+import json
 import os
 import signal
 import time
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from rewards.code.sandbox import executor, layers
-from rewards.code.sandbox.calls import CallFailed, calls
+from rewards.code.sandbox.conversation import Ended, converse
 from rewards.code.sandbox.executor import Layers, Sandbox
 from rewards.code.sandbox.layers import PROPERTIES, IsolationReport, probe_isolation
+from rewards.code.sandbox.inside.values import encode
 from rewards.code.sandbox.limits import Limits, SandboxFailure
 from rewards.code.sandbox.pool import Full, SandboxPool
 
@@ -89,41 +91,38 @@ def test_no_supervisor_is_a_failure_of_the_sandbox(monkeypatch: pytest.MonkeyPat
         Sandbox().start()
 
 
+CALL_F = json.dumps({"op": "call", "on": None, "data": encode([[[1, "two"]], {}])}).encode()
+
+
 def called(sandbox: Sandbox, program: str) -> str:
     """How a call of `f` ends."""
     with sandbox.open(program, limits=Limits(output_bytes=2**20)) as solution:
         try:
-            with calls(solution, "f", 0.5, 3.0) as session:
-                session.call([[1, "two"]], {})
-        except CallFailed as failure:
-            return failure.run.ending
-    return "finished"
+            with converse(solution, 0.5, 3.0, entry_point="f", fresh=True) as talk:
+                talk.line()
+                talk.send(CALL_F)
+                answer = json.loads(talk.line())
+        except Ended as end:
+            return end.run.ending
+    return f"raised {answer['raised'][0][1]}" if "raised" in answer else "finished"
 
 
 @pytest.mark.parametrize(
     ("program", "ending"),
     [
         ("def f(x): return x", "finished"),
-        ("def f(x): return 1 / 0", "runtime_error"),
+        ("def f(x): return 1 / 0", "raised ZeroDivisionError"),
         ("def f(x):\n    while True: pass", "time_limit_exceeded"),
         ("def f(x): return 'x' * 10**7", "output_limit_exceeded"),
-        ("def f(x): return bytearray(10**10)", "memory_limit_exceeded"),
+        ("def f(x): return len(b'x' * (900 * 2**20))", "memory_limit_exceeded"),
         ("import os\ndef f(x): os._exit(0)", "runtime_error"),
-        ("f = None", "runtime_error"),
+        ("f = None", "raised TypeError"),
+        ("g = None", "runtime_error"),
         ("def f(x", "compile_error"),
     ],
 )
 def test_calls_end_with_a_reason(sandbox: Sandbox, program: str, ending: str) -> None:
     assert called(sandbox, program) == ending
-
-
-@pytest.mark.parametrize(
-    "line",
-    [b"junk\n", b"[]\n", b'{"value": 1}\n', b'{"value": {"root": [5], "table": []}}\n', b"[" * 10**5 + b"\n"],
-)
-def test_forged_answers_are_only_answers(sandbox: Sandbox, line: bytes) -> None:
-    forge = f"import os\nfor fd in range(3, 20):\n    try: os.write(fd, {line * 2!r})\n    except OSError: pass\n"
-    assert called(sandbox, forge + "def f(x): return 1") == "runtime_error"
 
 
 def test_pool_runs_many_and_refuses_more_than_it_may_hold() -> None:
@@ -160,5 +159,7 @@ def test_layers_are_proved_by_attacks_that_succeed_without_them() -> None:
 
 def test_levels() -> None:
     assert IsolationReport(dict.fromkeys(PROPERTIES, True), {}).level == "strict"
-    assert IsolationReport({name: name in ("network", "files") for name in PROPERTIES}, {}).level == "standard"
-    assert IsolationReport({name: name != "files" for name in PROPERTIES}, {}).level == "none"
+    assert IsolationReport({name: name in ("network", "files", "honest") for name in PROPERTIES}, {}).level == "standard"
+    for needed in ("files", "honest"):
+        assert IsolationReport({name: name != needed for name in PROPERTIES}, {}).level == "none"
+    assert IsolationReport({name: name != "names" for name in PROPERTIES}, {}).level == "standard"

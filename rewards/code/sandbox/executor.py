@@ -1,9 +1,9 @@
-r"""Run programs in a sandbox: a warm supervisor with one process tree per solution.
+r"""Run programs in a sandbox: a warm supervisor with one process tree per run.
 
     with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as solution:
         run = solution.run(b"1\n")          # run.ending == "finished", run.stdout == b"2\n"
 
-The runs of a solution follow one another. One program at a time and one thread at a time; `pool` holds several.
+The runs of a program follow one another and share nothing: each has a process namespace and a /tmp of its own. One program at a time and one thread at a time; `pool` holds several.
 Expected outputs are no argument of anything here: the program and its input go in, bytes come out.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import socket
@@ -26,7 +27,7 @@ from rewards.code.sandbox import seccomp
 from rewards.code.sandbox.cgroup import ControlGroups
 from rewards.code.sandbox.inside import ipc
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
-from rewards.code.sandbox.memory_monitor import MemoryMonitor
+from rewards.code.sandbox.memory_monitor import MAX_STRETCH, MemoryMonitor
 from rewards.code.sandbox.python_files import Files
 from rewards.code.sandbox.streams import Streams
 
@@ -43,6 +44,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 _FIRST_USER, _USERS = 1_600_000_000, 100_000_000
+_numbers = itertools.count()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +65,18 @@ class Sandbox:
 
     Args:
         packages: What may be imported besides the standard library, from this environment (numpy).
+        warm: Those of them that are imported beforehand, which costs every run a little; by default all.
         layers: Which layers to put up; for tests.
 
     Attributes:
         put_up: Once started, the layers that the supervisor put up, each with a word about it.
     """
 
-    def __init__(self, packages: tuple[str, ...] = (), layers: Layers | None = None) -> None:
-        self.files = Files.of(packages)
+    def __init__(
+        self, packages: tuple[str, ...] = (), layers: Layers | None = None, warm: tuple[str, ...] | None = None
+    ) -> None:
+        self.files = Files.of(packages, packages if warm is None else warm)
+        self._checker: Sandbox | None = None
         self.layers = layers or Layers()
         self.put_up: dict[str, str] = {}
         self.groups: ControlGroups | None = None
@@ -126,7 +132,7 @@ class Sandbox:
             "narrower": seccomp.narrower().hex() if self.layers.seccomp else "",
             "counts_processes": root or modern,
             "groups": [str(folder) for folder in self.groups.folders] if self.groups else [],
-            "user": _FIRST_USER + os.getpid() % _USERS,
+            "user": _FIRST_USER + (os.getpid() + 4_194_304 * next(_numbers)) % _USERS,
             "scratch_mb": SCRATCH_MB,
             **self.files.as_dict(),
         }
@@ -135,8 +141,18 @@ class Sandbox:
         """Return the process of one program; close it, or use it as a context manager."""
         return SolutionProcess(self, {"program": program, "prelude": prelude}, limits or Limits())
 
+    def checker(self) -> Sandbox:
+        """Return the sandbox beside this one in which the data set's own code runs."""
+        if self._checker is None:
+            self._checker = Sandbox(layers=self.layers)
+            self._checker.files = self.files
+        return self._checker
+
     def close(self) -> None:
-        """End the supervisor and everything in it."""
+        """End the supervisor and everything in it, and the sandbox beside it."""
+        if self._checker is not None:
+            self._checker.close()
+            self._checker = None
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -217,10 +233,9 @@ class Sandbox:
 
 
 class SolutionProcess:
-    """The process tree of one program.
+    """A program that is run, each time in a process tree of its own.
 
-    Its runs share nothing but the program: each is a process of its own, and one that left something in /tmp costs
-    the next a new tree. Its methods raise `SandboxFailure` where the sandbox fails.
+    Its methods raise `SandboxFailure` where the sandbox fails.
     """
 
     def __init__(self, sandbox: Sandbox, load: dict[str, Any], limits: Limits) -> None:
@@ -229,7 +244,6 @@ class SolutionProcess:
         self.limits = limits
         self._stack = contextlib.ExitStack()
         self._channel: socket.socket | None = None
-        self.compile_error: str | None = None
 
     def __enter__(self) -> SolutionProcess:
         self.channel()
@@ -246,15 +260,7 @@ class SolutionProcess:
     def channel(self) -> socket.socket:
         """Return the channel to the process tree, made again where the last one is gone."""
         if self._channel is None:
-            channel = self._stack.enter_context(self.sandbox._solution(self.limits))
-            channel.settimeout(self.limits.wall + GRACE_SECONDS)
-            try:
-                ipc.send(channel, {"load": self.load})
-                answer, _ = ipc.receive(channel)
-                self.compile_error = answer.get("detail")
-            except (OSError, ipc.ChannelClosed):
-                self.compile_error = "the compiler crashed or did not end"
-            self._channel = channel
+            self._channel = self._stack.enter_context(self.sandbox._solution(self.limits))
         return self._channel
 
     def limits_with(self, seconds: float | None, wall: float | None) -> Limits:
@@ -264,6 +270,11 @@ class SolutionProcess:
             seconds=seconds or self.limits.seconds,
             wall_seconds=wall if wall is not None else self.limits.wall_seconds,
         )
+
+    def order(self, limits: Limits, **more: Any) -> dict[str, Any]:
+        """Return the order of a run; the executor guards its wall time, and the tree itself only at the very last."""
+        wall = MAX_STRETCH * limits.wall + GRACE_SECONDS
+        return {"run": {**self.load, "seconds": limits.seconds, "wall": wall, **more}}
 
     def run(self, stdin: bytes, seconds: float | None = None, wall: float | None = None) -> Run:
         """Run the program once, as a script that reads `stdin`.
@@ -275,11 +286,11 @@ class SolutionProcess:
         """
         limits = self.limits_with(seconds, wall)
         channel = self.channel()
-        if self.compile_error is not None:
-            return Run("compile_error", detail=self.compile_error)
-        with Streams.open(stdin) as streams:
-            order = {"run": {"seconds": limits.seconds, "wall": limits.wall}}
-            return self._finish(channel, order, streams, limits)
+        try:
+            with Streams.open(stdin) as streams:
+                return self._finish(channel, self.order(limits), streams, limits)
+        finally:
+            self.close()
 
     def _finish(self, channel: socket.socket, order: dict[str, Any], streams: Streams, limits: Limits) -> Run:
         monitor = self.sandbox.monitor(limits)
@@ -287,15 +298,12 @@ class SolutionProcess:
         try:
             ipc.send(channel, order, streams.theirs())
             streams.close_theirs()
-            deadline = time.monotonic() + limits.wall + GRACE_SECONDS
-            stopped = streams.follow(channel, deadline, limits.output_bytes, monitor)
+            stopped = streams.follow(channel, limits.wall, limits.output_bytes, monitor)
             if stopped is None:
                 answer, _ = ipc.receive(channel, 2**20)
                 streams.drain(limits.output_bytes)
         except (OSError, ipc.ChannelClosed):
             stopped = None
-        if answer is None or answer["dirty"]:
-            self.close()
         stopped = stopped or ("output_limit_exceeded" if streams.over else None)
         return ending_of(answer, stopped, monitor, streams.stdout, streams.stderr)
 
@@ -332,5 +340,7 @@ def _ending(answer: dict[str, Any]) -> tuple[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "runtime_error", f"status {answer['status']}"
     detail = name + (f" in line {line}" if isinstance(line, int) else "")
+    if kind == "compile":
+        return "compile_error", str(report.get("name"))[:300]
     kinds = {"memory": "memory_limit_exceeded", "forbidden": "forbidden"}
     return kinds.get(kind, "runtime_error"), detail

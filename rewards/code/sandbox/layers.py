@@ -4,7 +4,8 @@
     report.level                    # "strict", "standard" or "none"
     report.missing("standard")      # the properties that a level asks for and that do not hold
 
-That a layer was put up shows nothing; the attacks decide. They are harmless: they look for a file, a port and a
+That a layer was put up shows nothing; the attacks decide. An honest program decides, too: on a machine where it
+fails, right programs would be scored as wrong. They are harmless: they look for a file, a port and a
 process of our own, and ask for bounded amounts of memory, disk and processes.
 """
 
@@ -29,6 +30,8 @@ Level = Literal["strict", "standard", "none"]
 PROPERTIES: dict[str, str] = {
     "network": "no connection to anything: loopback, other hosts, sockets of this machine",
     "files": "no file of this machine read or written, but the interpreter's own",
+    "honest": "threads, child processes, temporary files and deep recursion of an honest program work",
+    "names": "no name, size or owner of a file of this machine seen, but of the interpreter's own",
     "processes": "no other process seen, signaled or traced",
     "calls": "no new namespaces, mounts, tracing, keyrings, io_uring or foreign programs",
     "memory": "one bound on the memory of all of a program's processes together",
@@ -37,7 +40,7 @@ PROPERTIES: dict[str, str] = {
 }
 LEVELS: dict[Level, tuple[str, ...]] = {
     "strict": tuple(PROPERTIES),
-    "standard": ("network", "files"),
+    "standard": ("network", "files", "honest"),
     "none": (),
 }
 PROBE_MEMORY_MB = 64
@@ -81,6 +84,9 @@ attack("files", lambda: os.listdir(where["folder"]))
 attack("files", lambda: open("/etc/passwd").read())
 attack("files", lambda: write(where["folder"] + "/made"))
 attack("files", lambda: open(os.__file__, "a").close())
+attack("names", lambda: os.stat(where["file"]))
+attack("names", lambda: os.stat("/etc/passwd"))
+attack("names", lambda: os.access("/etc/passwd", os.F_OK))
 attack("processes", lambda: os.kill(where["pid"], 0))
 attack("processes", lambda: open(f"/proc/{where['pid']}/cmdline").read())
 attack("processes", lambda: call(libc.ptrace, 0x4206, where["pid"], 0, 0))
@@ -91,6 +97,28 @@ attack("calls", lambda: call(libc.syscall, 250 if os.uname().machine == "x86_64"
 attack("calls", lambda: call(libc.syscall, 425, 1, ctypes.create_string_buffer(240)))
 print(json.dumps(broken), flush=True)
 attack("calls", lambda: os.execv("/bin/echo", ["echo", '["calls"]']))
+"""
+_HONEST = r"""
+import functools, os, sys, tempfile, threading
+sys.setrecursionlimit(10**6)
+@functools.lru_cache(None)
+def depth(n):
+    return 0 if n == 0 else 1 + depth(n - 1)
+wait = threading.Event()
+threads = [threading.Thread(target=wait.wait) for _ in range(64)]
+for thread in threads:
+    thread.start()
+wait.set()
+for thread in threads:
+    thread.join()
+with tempfile.NamedTemporaryFile("w+") as file:
+    file.write("x")
+child = os.fork()
+if child == 0:
+    os._exit(7)
+assert os.waitpid(child, 0)[1] >> 8 == 7
+exec("import multiprocessing; multiprocessing.Lock()")
+print(depth(20_000) // 20_000)
 """
 _MEMORY = r"""
 import os, select, time
@@ -179,6 +207,8 @@ def probe_isolation(layers: Layers | None = None) -> IsolationReport:
     try:
         with Sandbox(layers=layers) as sandbox:
             broken = _look(sandbox)
+            if _run(sandbox, _HONEST) != 1:
+                broken.add("honest")
             if _run(sandbox, _MEMORY, PROBE_MEMORY_MB) * 40 > 2 * PROBE_MEMORY_MB:
                 broken.add("memory")
             if _run(sandbox, _COUNT) >= 100:

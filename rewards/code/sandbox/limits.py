@@ -34,8 +34,8 @@ class Limits:
     wall_seconds: float | None = None
     memory_mb: int = 512
     output_bytes: int = 8 * 2**20
-    processes: int = 32
-    files: int = 64
+    processes: int = 80
+    files: int = 256
     file_mb: int = 16
 
     @property

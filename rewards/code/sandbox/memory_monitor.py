@@ -1,6 +1,7 @@
-"""Monitor the memory of a tree of processes, beyond the limit of a single process.
+"""Monitor the memory of a tree of processes, beyond the limit of a single process, and how long it had to wait.
 
-Control groups do it where they exist; otherwise the resident memory of the tree is added up from /proc while it runs.
+Control groups bound memory where they exist; otherwise the resident memory of the tree is added up from /proc while it
+runs. Wall time is only a guard: what the tree spent waiting for a processor is not charged to it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from rewards.code.sandbox.cgroup import ControlGroups
 
 TICK_SECONDS = 0.05
+MAX_STRETCH = 8.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -41,6 +43,17 @@ class MemoryMonitor:
         """Return whether part of the tree was killed for its memory."""
         return self.was_over or (self.groups is not None and self.groups.kills() > self.kills)
 
+    def late(self, waited: float, wall: float) -> bool:
+        """Return whether a run is over its wall time, without what it waited for a processor.
+
+        Args:
+            waited: Seconds since it began.
+            wall: Seconds that it may take on an idle machine; `MAX_STRETCH` times that are the most.
+        """
+        if waited <= wall:
+            return False
+        return waited > MAX_STRETCH * wall or waited > wall + _starved(self.root)
+
 
 def _descendants(root: int) -> list[int]:
     found: list[int] = []
@@ -53,6 +66,27 @@ def _descendants(root: int) -> list[int]:
                 waiting += map(int, children)
                 found += map(int, children)
     return found
+
+
+def _starved(root: int) -> float:
+    """Return the longest time that a process of the run was ready and had no processor, in seconds.
+
+    The first two levels are the supervisor's, which is older than the run.
+    """
+    longest = 0.0
+    for supervisor in _children(root):
+        for pid in _descendants(supervisor):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    waited = int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[1]) / 1e9
+                    longest = max(longest, waited)
+    return longest
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError, ValueError):
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return []
 
 
 def _private(pid: int) -> int:

@@ -56,6 +56,21 @@ PRELOAD = (
     "encodings.ascii",
     "encodings.latin_1",
 )
+NEEDS: dict[str, tuple[str, ...]] = {
+    "numpy": (),
+    "sortedcontainers": (),
+    "scipy": ("numpy",),
+    "pandas": ("numpy", "dateutil", "pytz", "tzdata"),
+    "networkx": (),
+    "sympy": ("mpmath",),
+}  # what may be imported besides the standard library, and what it needs itself
+_SINGLE_FILES = {"dateutil": ("six.py",)}
+
+
+def installed(name: str) -> bool:
+    """Return whether a package is a folder of modules in this environment."""
+    found = importlib.util.find_spec(name)
+    return found is not None and bool(found.submodule_search_locations)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +92,8 @@ class Files:
     preload: tuple[str, ...]
 
     @staticmethod
-    def of(packages: tuple[str, ...]) -> Files:
-        """Return the files for the standard library and these packages.
+    def of(packages: tuple[str, ...], warm: tuple[str, ...] = ()) -> Files:
+        """Return the files for the standard library and these packages, of which `warm` are imported beforehand.
 
         Raises:
             ValueError: For a package that is not installed.
@@ -93,6 +108,8 @@ class Files:
             place = os.path.dirname(found.submodule_search_locations[0])
             roots.append(place)
             places += [entry.path for entry in os.scandir(place) if entry.name in (name, f"{name}.libs")]
+            for module in _SINGLE_FILES.get(name, ()):
+                places += [path for path in (os.path.join(place, module),) if os.path.exists(path)]
         library = [path for path in (os.path.join(sys.base_prefix, "lib"),) if _holds_libpython(path)]
         hidden = [os.path.join(path, part) for path in stdlib for part in ("site-packages", "dist-packages")]
         return Files(
@@ -100,7 +117,7 @@ class Files:
             hidden=tuple(path for path in {*hidden, *site.getsitepackages()} if os.path.isdir(path)),
             packages=tuple(places),
             site=tuple(dict.fromkeys(roots)),
-            preload=(*PRELOAD, *packages),
+            preload=(*PRELOAD, *warm),
         )
 
     def as_dict(self) -> dict[str, Any]:

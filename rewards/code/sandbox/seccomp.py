@@ -39,11 +39,12 @@ clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time alarm get
 timer_settime timer_gettime timer_delete timer_getoverrun
 """  # prose: allow alarm
 NARROWER = """
-fork vfork clone kill tkill tgkill pidfd_send_signal rt_sigqueueinfo chmod fchmod fchmodat utime utimes utimensat
+fork vfork kill tkill tgkill pidfd_send_signal rt_sigqueueinfo chmod fchmod fchmodat utime utimes utimensat
 futimesat
 """
 _TERMINAL_AND_FLAG_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _HARMLESS_PRCTL = (15, 16, 22, 38)  # names of threads, further filters, no new privileges
+_THREAD_FLAG = 0x10000
 _NAMESPACE_FLAGS = 0x7E020080 | 0x02000000
 
 
@@ -57,7 +58,7 @@ def allow_list() -> bytes:
 def narrower() -> bytes:
     """Return a second filter for a program without a tree and processes of its own.
 
-    It refuses new processes and threads, signals, and changes to the owner's view of files, which Landlock does not
+    It refuses new processes but no threads, signals, and changes to the owner's view of files, which Landlock does not
     cover.
     """
     return _build(_fill_narrower, "ALLOW")
@@ -94,6 +95,7 @@ def _fill_allow_list(rules: Any, lib: Any) -> None:
 def _fill_narrower(rules: Any, lib: Any) -> None:
     for name in NARROWER.split():
         _add(rules, lib, lib.ERRNO(errno.EPERM), name)
+    _add(rules, lib, lib.ERRNO(errno.EPERM), "clone", lib.Arg(0, lib.MASKED_EQ, _THREAD_FLAG, 0))
 
 
 def _add(rules: Any, lib: Any, action: Any, name: str, *arguments: Any) -> None:

@@ -66,8 +66,9 @@ class Streams:
             os.close(descriptor)
         self._stdin, self._theirs = -1, []
 
-    def follow(self, channel: socket.socket, deadline: float, cap: int, monitor: MemoryMonitor) -> str | None:
+    def follow(self, channel: socket.socket, wall: float, cap: int, monitor: MemoryMonitor) -> str | None:
         """Read until the solution process reports, or return why it must be ended."""
+        start = time.monotonic()
         poller = select.poll()
         for descriptor in (*self._open, channel.fileno()):
             poller.register(descriptor, select.POLLIN)
@@ -80,7 +81,7 @@ class Streams:
                 return "output_limit_exceeded"
             if channel.fileno() in ready:
                 return None
-            if time.monotonic() > deadline:
+            if monitor.late(time.monotonic() - start, wall):
                 return "time_limit_exceeded"
             if monitor.over():
                 return "memory_limit_exceeded"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import builtins
-import dataclasses
 import errno
 import io
 import json
@@ -20,68 +19,94 @@ import traceback
 import types
 from typing import Any
 
-import values
+import _sitebuiltins
+import checker
+import objects
 
 FILE_NAME = "solution.py"
-STACK_BYTES = 64 * 2**20
-_OURS = ("zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values")
+THREAD_STACK_BYTES = 16 * 2**20
+PRINTED_BYTES = 2**20
+_OURS = (
+    "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "objects", "checker", "comparison",
+    "plain_types",
+)  # fmt: skip
+_DESCRIPTORS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
-@dataclasses.dataclass
-class Code:
-    """A compiled program and the prelude that comes before it."""
-
-    program: types.CodeType
-    prelude: types.CodeType
-    source: str
-
-    @staticmethod
-    def compile(given: dict[str, Any]) -> Code:
-        """Compile; whatever the compiler raises passes through."""
-        prelude = compile(given["prelude"], "prelude.py", "exec", dont_inherit=True)
-        return Code(compile(given["program"], FILE_NAME, "exec", dont_inherit=True), prelude, given["program"])
-
-
-def enter(code: Code, order: dict[str, Any], descriptors: list[int], report: int) -> None:
+def enter(order: dict[str, Any], descriptors: list[int], report: int) -> None:
     """Run in this process and end it.
 
-    `descriptors` are the standard streams, or the socket of the calls.
+    Args:
+        order: `program` and `prelude`, with `entry_point` where it is called; or `checker`, the tests of a row.
+        descriptors: The standard streams, or the socket of the calls.
+        report: Where to write what the program died of.
     """
+    sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
     for name in _OURS:
         sys.modules.pop(name, None)
-    sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
     sys.argv[:] = [FILE_NAME]
     sys.orig_argv[:] = [FILE_NAME]
     os.environ.clear()
     os.environ.update({"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"})
-    linecache.cache[FILE_NAME] = (len(code.source), None, code.source.splitlines(True), FILE_NAME)
-    calls = "entry_point" in order
-    if calls:
-        null = os.open("/dev/null", os.O_RDWR)
-        streams = [null, null, null]
-    else:
-        streams = descriptors
-    for target, source in enumerate(streams):
+    sys.set_int_max_str_digits(0)
+    threading.stack_size(THREAD_STACK_BYTES)
+    script = len(descriptors) == 3
+    null = os.open("/dev/null", os.O_RDWR) if not script else -1
+    for target, source in enumerate(descriptors if script else [null] * 3):
         os.dup2(source, target)
-    for source in set(streams):
+    for source in set(descriptors if script else [null]):
         os.close(source)
     _standard_streams()
-    module = types.ModuleType("solution" if calls else "__main__")
-    module.__dict__["__builtins__"] = builtins
-    module.__file__ = FILE_NAME
-    sys.modules[module.__name__] = module
+    _interactive_names()
     status = 0
     try:
-        exec(code.prelude, module.__dict__)
-        exec(code.program, module.__dict__)
-        if calls:
-            _serve(descriptors[0], order, module.__dict__)
+        if "checker" in order:
+            checker.enter(order["checker"], descriptors[0])
+        else:
+            _program(order, None if script else descriptors[0], report)
     except SystemExit as error:
         status = _exit_status(error)
     except BaseException as error:
         status = 1
         _report(report, error)
     _finish(status)
+
+
+def _program(order: dict[str, Any], calls: int | None, report: int) -> None:
+    source = order["program"]
+    linecache.cache[FILE_NAME] = (len(source), None, source.splitlines(True), FILE_NAME)
+    try:
+        prelude = compile(order["prelude"], "prelude.py", "exec", dont_inherit=True)
+        code = compile(source, FILE_NAME, "exec", dont_inherit=True)
+    except Exception as error:
+        os.write(report, json.dumps({"kind": "compile", "name": f"{type(error).__name__}: {error}"[:300]}).encode())
+        os._exit(1)
+    module = types.ModuleType("__main__" if calls is None else "solution")
+    module.__dict__["__builtins__"] = builtins
+    module.__file__ = FILE_NAME
+    sys.modules[module.__name__] = module
+    if calls is not None:
+        sys.modules["__main__"] = module  # for dataclasses, pickle and typing, which look a class's module up
+    exec(prelude, module.__dict__)
+    shared = {name for name, found in module.__dict__.items() if isinstance(found, type)}
+    exec(code, module.__dict__)
+    if calls is not None:
+        _serve(calls, order, module.__dict__, shared)
+
+
+def _interactive_names() -> None:
+    """Offer what the interpreter offers besides its built-in names, and the standard streams as files."""
+    builtins.exit = builtins.quit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")  # type: ignore[assignment]
+    builtins.copyright = builtins.credits = builtins.license = _sitebuiltins._Printer("license", "")  # type: ignore[assignment]
+    builtins.help = _sitebuiltins._Helper()
+    plain_open = io.open
+
+    def open(file: Any, *args: Any, **kwargs: Any) -> Any:
+        number = _DESCRIPTORS.get(file) if isinstance(file, str) else None
+        return plain_open(file if number is None else os.dup(number), *args, **kwargs)
+
+    open.__doc__ = plain_open.__doc__
+    builtins.open = io.open = open
 
 
 def _standard_streams() -> None:
@@ -141,18 +166,64 @@ def _finish(status: int) -> None:
     os._exit(status)
 
 
-def _serve(descriptor: int, order: dict[str, Any], space: dict[str, Any]) -> None:
-    """Answer calls, one JSON line each, until the other end closes."""
-    with open(descriptor, "rb", closefd=False) as questions, open(descriptor, "wb", closefd=False) as answers:
-        target = None if order["fresh"] else eval(order["entry_point"], space)
-        answers.write(b'{"ready": true}\n')
-        answers.flush()
-        for line in questions:
-            request = json.loads(line)
-            args = values.decode(request["args"], space)
-            kwargs = values.decode(request["kwargs"], space)
-            function = target if target is not None else eval(order["entry_point"], space)
-            value = function(*args, **kwargs)
-            sent = {"value": values.encode(args[request["in_place"]] if request.get("in_place") is not None else value)}
-            answers.write(json.dumps(sent).encode() + b"\n")
-            answers.flush()
+class _Printed(io.RawIOBase):
+    """What is printed during a call, up to a bound."""
+
+    def __init__(self) -> None:
+        self.kept = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.kept += bytes(data)[: max(0, PRINTED_BYTES - len(self.kept))]
+        return len(data)
+
+    def take(self) -> str:
+        text = bytes(self.kept).decode("utf-8", "replace")
+        self.kept.clear()
+        return text
+
+
+def _serve(descriptor: int, order: dict[str, Any], space: dict[str, Any], shared: set[str]) -> None:
+    """Answer the other side until it closes."""
+    printed = _Printed()
+    stream = io.TextIOWrapper(io.BufferedWriter(printed), "utf-8", "surrogateescape", write_through=True)
+    sys.stdout = stream
+    current: list[Any] = []
+
+    def entry() -> Any:
+        if order["fresh"] or not current:
+            current[:] = [_entry_point(order["entry_point"], space)]
+        return current[0]
+
+    def taken() -> str:
+        stream.flush()
+        return printed.take()
+
+    def write(line: bytes) -> None:
+        line += b"\n"
+        while line:
+            line = line[os.write(descriptor, line) :]
+
+    with open(descriptor, "rb", closefd=False) as questions:
+        peer = objects.Peer(questions.readline, write, space, objects.OPEN, entry, taken)
+        peer.theirs = shared - {order["entry_point"].partition("(")[0].partition(".")[0]}
+        entry()
+        taken()
+        write(b"{}")
+        while line := questions.readline():
+            peer.serve(json.loads(line))
+
+
+def _entry_point(expression: str, space: dict[str, Any]) -> Any:
+    """Return what is called: a function, or the method of a class where the tests or the program have that form."""
+    try:
+        return eval(expression, space)
+    except (NameError, AttributeError):
+        name = expression.rpartition(".")[2]
+        if "Solution" in expression and callable(space.get(name)):
+            return space[name]
+        if name == expression and hasattr(space.get("Solution"), name):
+            return getattr(space["Solution"](), name)
+        raise

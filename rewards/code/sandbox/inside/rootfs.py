@@ -35,6 +35,7 @@ def build(paths: list[str], hidden: list[str], packages: list[str]) -> None:
     for source in sources.values():
         os.close(source)
     os.makedirs(_STAGE + SCRATCH, exist_ok=True)
+    os.symlink(SCRATCH, _STAGE + "/dev/shm")  # where the C library keeps the semaphores of multiprocessing
     kernel.pivot(_STAGE)
     kernel.protect("/", kernel.ATTR_RDONLY | kernel.ATTR_NOSUID)
 

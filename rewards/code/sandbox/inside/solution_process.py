@@ -1,14 +1,15 @@
-"""Serve the runs of one solution from process 1 of an isolated tree.
+"""Serve one run from process 1 of an isolated tree.
 
-The process confines itself before it reads the program, and forks one process per run. It has the program and the
-input of the run, and no expected output. The channel's messages:
+The process confines itself before it reads the program, and forks the process of the run, which compiles and runs under
+the run's limits. It has the program and the input of the run, and no expected output. The channel's messages:
 
-    {"load": {"program", "prelude", "name"}}            -> {"loaded": true} or {"error": "compile_error", "detail"}
-    {"run": {"seconds", "wall"}} with stdin, stdout, stderr  -> {"status", "cpu", "wall", "memory", "over", "report"}
-    {"run": {..., "entry_point", "fresh"}} with the calls' socket -> the same when it has ended
+    {"run": {"seconds", "wall", "program", "prelude"}} with stdin, stdout, stderr
+        -> {"status", "cpu", "wall", "memory", "over", "report"}
+    {"run": {..., "entry_point", "fresh"}} or {"run": {..., "checker"}} with the calls' socket
+        -> the same when it has ended
 
-`over` is `cpu` or `wall` when the run was ended for its time; `dirty` means that the run left something in /tmp, so
-that the executor starts a new solution process for the next. Whatever a run leaves running is killed with it.
+`over` is `cpu` or `wall` when the run was ended for its time; the time is that of the whole tree. Whatever a run leaves
+running is killed with it, and the executor starts a new tree for the next: runs share not even a process number.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ import rootfs
 
 MAX_REPORT_BYTES = 4096
 TICK_SECONDS = 0.05
-INTERPRETER_BYTES = 160 * 2**20  # address space of the warm interpreter, with room for what it imports later
+RESERVED_BYTES = 8 * 2**30  # where no control group counts used memory: what may be reserved without being used
 _CHANNEL = 3
+MAX_NUMBER_GAP = 100
 
 
 @dataclasses.dataclass
@@ -47,6 +49,7 @@ class Rules:
     writable: list[str]
     control: int
     process_limit: bool
+    groups: bool
 
     @staticmethod
     def read(settings: dict[str, Any], put_up: dict[str, str], pid_space: bool, control: int) -> Rules:
@@ -64,6 +67,7 @@ class Rules:
             writable=["/dev/null", *([rootfs.SCRATCH] if scratch else [])],
             control=control,
             process_limit=alone,
+            groups=bool(settings["groups"]),
         )
 
     def confine(self) -> dict[str, str]:
@@ -147,32 +151,21 @@ def live(channel: socket.socket, limits: dict[str, Any], rules: Rules) -> None:
     if rules.process_limit:
         _cap(resource.RLIMIT_NPROC, limits["processes"] + 3)
     rules.confine()
-    code: harness.Code | None = None
     while True:
         try:
             order, descriptors = ipc.receive(channel)
         except ipc.ChannelClosed:
             os._exit(0)
-        if "load" in order:
-            try:
-                code = harness.Code.compile(order["load"])
-                ipc.send(channel, {"loaded": True})
-            except Exception as error:
-                ipc.send(channel, {"error": "compile_error", "detail": f"{type(error).__name__}: {error}"[:300]})
-        else:
-            assert code is not None
-            ipc.send(channel, _run(code, order["run"], descriptors, limits, rules, channel))
+        ipc.send(channel, _run(order["run"], descriptors, limits, rules, channel))
 
 
 def _run(
-    code: harness.Code,
     order: dict[str, Any],
     descriptors: list[int],
     limits: dict[str, Any],
     rules: Rules,
     channel: socket.socket,
 ) -> dict[str, Any]:
-    before = rootfs.trace(".") if rootfs.SCRATCH in rules.writable else None
     theirs, ours = os.pipe()
     start = time.monotonic()
     child = os.fork()
@@ -180,11 +173,12 @@ def _run(
         try:
             channel.close()
             os.close(theirs)
-            _cap(resource.RLIMIT_AS, limits["memory_mb"] * 2**20 + INTERPRETER_BYTES)
+            if not rules.groups:
+                _cap(resource.RLIMIT_AS, limits["memory_mb"] * 2**20 + RESERVED_BYTES)
             _cap(resource.RLIMIT_CPU, int(order["seconds"]) + 2)
             if rules.narrower:
                 kernel.seccomp(rules.narrower)
-            harness.enter(code, order, descriptors, ours)
+            harness.enter(order, descriptors, ours)
         finally:
             os._exit(98)
     os.close(ours)
@@ -193,31 +187,32 @@ def _run(
     over = _monitor(child, start, order)
     _, status, usage = os.wait4(child, 0)
     _end_the_rest()
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)  # all of the tree: this process has collected it
+    cpu = spent.ru_utime + spent.ru_stime
+    if over is None and cpu > order["seconds"]:
+        over = "cpu"
     with os.fdopen(theirs, "rb") as file:
         os.set_blocking(theirs, False)
         report = file.read(MAX_REPORT_BYTES) or b""
     return {
         "status": os.waitstatus_to_exitcode(status),
-        "cpu": usage.ru_utime + usage.ru_stime,
+        "cpu": cpu,
         "wall": time.monotonic() - start,
         "memory": usage.ru_maxrss * 1024,
         "over": over,
         "report": report.decode("utf-8", "replace"),
-        "dirty": before is not None and before != rootfs.trace(rootfs.SCRATCH),
     }
 
 
 def _monitor(child: int, start: float, order: dict[str, Any]) -> str | None:
     """Wait for a run, or end it for its time."""
-    clock = (~child << 3) | 2  # the clock of a process's processor time, as clock_getcpuclockid(3) makes it
     process = os.pidfd_open(child)
     poller = select.poll()
     poller.register(process, select.POLLIN)
     over = None
     try:
         while not poller.poll(1000 * min(TICK_SECONDS, max(0.001, order["wall"]))):
-            with contextlib.suppress(OSError):
-                over = "cpu" if time.clock_gettime(clock) > order["seconds"] else None
+            over = "cpu" if _tree_seconds(child) > order["seconds"] else None
             if over is None and time.monotonic() - start > order["wall"]:
                 over = "wall"
             if over is not None:
@@ -226,6 +221,25 @@ def _monitor(child: int, start: float, order: dict[str, Any]) -> str | None:
     finally:
         os.close(process)
     return over
+
+
+def _tree_seconds(child: int) -> float:
+    """Return processor seconds of the live processes of the run.
+
+    In a process namespace of its own they have the numbers from 2 on; what they collected of others is counted when
+    the run has ended.
+    """
+    found, gap, number = 0.0, 0, child
+    while gap <= MAX_NUMBER_GAP:
+        try:
+            found += time.clock_gettime((~number << 3) | 2)  # as clock_getcpuclockid(3) makes it
+            gap = 0
+        except OSError:
+            gap += 1
+        if os.getpid() != 1:
+            break
+        number += 1
+    return found
 
 
 def _end_the_rest() -> None:

@@ -5,22 +5,29 @@ cyclic parts stay shared:
 
     {"root": REF, "table": [[KIND, ...], ...]}
 
-A REF is a JSON scalar or `[INDEX]` into the table. Kinds: list, tuple, set, frozenset, dict, deque, int (hexadecimal,
-of any size), float (nan and infinities), complex, bytes, object (class name, then names and values of its fields) and
-opaque (a class name: something that has no plain form). Subclasses of the built-in types are sent as those types, by
-methods of the types themselves.
+A REF is a JSON scalar or `[INDEX]` into the table. Kinds are the built-in types, those of `plain_types`, `object` (class
+name, then names and values of its fields), `named` (a named tuple), `enum`, `opaque` (a class name: something that has
+no plain form), and whatever an `export` function returns in place of the last, such as a handle (see `objects`).
+Subclasses of the built-in types are sent as those types, by methods of the types themselves.
 """
 
 from __future__ import annotations
 
 import collections
+import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+try:  # inside a sandbox the modules of this folder have no package
+    import plain_types  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from rewards.code.sandbox.inside import plain_types
+
 MAX_ITEMS = 4_000_000
 MAX_HASHED_DEPTH = 1000
 SAFE_INT = 10**15
+MUTABLE = ("list", "set", "dict", "counter", "ordered", "deque", "bytearray", "object")
 _SEQUENCES: tuple[tuple[Any, str], ...] = (
     (list, "list"),
     (tuple, "tuple"),
@@ -28,6 +35,10 @@ _SEQUENCES: tuple[tuple[Any, str], ...] = (
     (frozenset, "frozenset"),
     (collections.deque, "deque"),
 )
+_DICTS: dict[str, Any] = {"dict": dict, "counter": collections.Counter, "ordered": collections.OrderedDict}
+
+Export = Callable[[Any], list[Any]]
+Known = Callable[[str], bool]
 
 
 class UndecodableValue(ValueError):
@@ -47,22 +58,50 @@ class Opaque:
         return f"<{self.kind}>"
 
 
-def encode(value: Any) -> dict[str, Any]:
-    """Return the table of `value`.
+def _opaque(item: Any) -> list[Any]:
+    return ["opaque", type(item).__name__]
 
-    Raises:
-        ValueError: For more than `MAX_ITEMS` parts.
+
+def encode(value: Any, export: Export = _opaque, knows: Known = lambda _: True) -> dict[str, Any]:
+    """Return the table of `value`; raises `ValueError` as `Encoder.add` does."""
+    encoder = Encoder(export, knows)
+    root = encoder.add(value)
+    return {"root": root, "table": encoder.table}
+
+
+class Encoder:
+    """Write values into one table.
+
+    Args:
+        export: Returns the entry of something that has no plain form.
+        knows: Whether the other side has a class of that name; instances of other classes are exported.
+
+    Attributes:
+        table: The entries.
+        alive: The objects that the entries stand for.
+        places: By identity of an object, its place in the table.
     """
-    table: list[list[Any]] = []
-    places: dict[int, int] = {}
-    alive: list[Any] = []
-    waiting: list[tuple[int, Any]] = []
-    count = 0
 
-    def ref(item: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count > MAX_ITEMS:
+    def __init__(self, export: Export = _opaque, knows: Known = lambda _: True) -> None:
+        self.table: list[list[Any]] = []
+        self.alive: list[Any] = []
+        self.places: dict[int, int] = {}
+        self._export = export
+        self._knows = knows
+        self._waiting: list[int] = []
+        self._count = 0
+
+    def add(self, value: Any) -> Any:
+        """Return the reference of `value`; raises `ValueError` for more than `MAX_ITEMS` parts."""
+        root = self._ref(value)
+        while self._waiting:
+            place = self._waiting.pop()
+            self.table[place] = self._entry(self.alive[place])
+        return root
+
+    def _ref(self, item: Any) -> Any:
+        self._count += 1
+        if self._count > MAX_ITEMS:
             raise ValueError("too many parts")
         kind = type(item)
         if item is None or kind is bool or kind is str or (kind is int and -SAFE_INT < item < SAFE_INT):
@@ -70,44 +109,54 @@ def encode(value: Any) -> dict[str, Any]:
         if kind is float and math.isfinite(item):
             return item
         key = id(item)
-        if key not in places:
-            places[key] = len(table)
-            alive.append(item)
-            table.append([])
-            waiting.append((places[key], item))
-        return [places[key]]
+        if key not in self.places:
+            self.places[key] = len(self.table)
+            self._waiting.append(len(self.table))
+            self.alive.append(item)
+            self.table.append([])
+        return [self.places[key]]
 
-    root = ref(value)
-    while waiting:
-        place, item = waiting.pop()
-        table[place] = _entry(item, ref)
-    return {"root": root, "table": table}
+    def _entry(self, item: Any) -> list[Any]:
+        ref, kind = self._ref, type(item)
+        if isinstance(item, enum.Enum):
+            return ["enum", kind.__name__, str(item.name)] if self._knows(kind.__name__) else self._export(item)
+        if isinstance(item, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
+            return ["named", kind.__name__, list(map(str, kind._fields)), *map(ref, tuple.__iter__(item))]
+        for base, name in _SEQUENCES:
+            if isinstance(item, base):
+                return [name, *map(ref, base.__iter__(item))]
+        if isinstance(item, dict):
+            name = (
+                "counter" if kind is collections.Counter else "ordered" if kind is collections.OrderedDict else "dict"
+            )
+            return [name, *(ref(part) for pair in dict.items(item) for part in pair)]
+        if isinstance(item, bool) or item is None:
+            return ["plain", item]
+        if isinstance(item, int):
+            return ["int", format(int.__index__(item), "x")]
+        if isinstance(item, float):
+            return ["float", repr(float.__float__(item))]
+        if isinstance(item, str):
+            return ["plain", str.__str__(item)]
+        if isinstance(item, complex):
+            return ["complex", repr(item.real), repr(item.imag)]
+        if isinstance(item, bytes):
+            return ["bytes", bytes.hex(item)]
+        if isinstance(item, bytearray):
+            return ["bytearray", bytearray.hex(item)]
+        plain = plain_types.write(item)
+        if plain is not None:
+            return [plain[0], *map(ref, plain[1:])]
+        if kind.__module__.partition(".")[0] == "numpy" and hasattr(item, "tolist"):
+            return ["alias", ref(item.tolist())]
+        return self._instance(item)
 
-
-def _entry(item: Any, ref: Callable[[Any], Any]) -> list[Any]:
-    for kind, name in _SEQUENCES:
-        if isinstance(item, kind):
-            return [name, *map(ref, kind.__iter__(item))]
-    if isinstance(item, dict):
-        return ["dict", *(ref(part) for pair in dict.items(item) for part in pair)]
-    if isinstance(item, bool) or item is None:
-        return ["plain", item]
-    if isinstance(item, int):
-        return ["int", format(int.__index__(item), "x")]
-    if isinstance(item, float):
-        return ["float", repr(float.__float__(item))]
-    if isinstance(item, str):
-        return ["plain", str.__str__(item)]
-    if isinstance(item, complex):
-        return ["complex", repr(item.real), repr(item.imag)]
-    if isinstance(item, (bytes, bytearray)):
-        return ["bytes", bytes(item).hex()]
-    if type(item).__module__.partition(".")[0] == "numpy" and hasattr(item, "tolist"):
-        return ["alias", ref(item.tolist())]
-    fields = _fields(item)
-    if fields is None:
-        return ["opaque", type(item).__name__]
-    return ["object", type(item).__name__, *(part for name, content in fields for part in (name, ref(content)))]
+    def _instance(self, item: Any) -> list[Any]:
+        name = next((base.__name__ for base in type(item).__mro__[:-1] if self._knows(base.__name__)), None)
+        fields = _fields(item) if name is not None else None
+        if name is None or fields is None:
+            return self._export(item)
+        return ["object", name, *(part for key, content in fields for part in (key, self._ref(content)))]
 
 
 def _fields(item: Any) -> list[tuple[str, Any]] | None:
@@ -115,7 +164,7 @@ def _fields(item: Any) -> list[tuple[str, Any]] | None:
 
     None where it keeps none, or is no plain instance.
     """
-    if isinstance(item, type) or callable(item):
+    if isinstance(item, (type, BaseException)) or callable(item) or hasattr(item, "__next__"):
         return None
     found: dict[str, Any] = dict(getattr(item, "__dict__", None) or {})
     for kind in type(item).__mro__:
@@ -128,39 +177,76 @@ def _fields(item: Any) -> list[tuple[str, Any]] | None:
 
 
 def decode(data: Any, classes: Mapping[str, Any]) -> Any:
-    """Return the value of a table; no constructor of an object is called.
+    """Return the value of a table; raises as `Decoder` does."""
+    return Decoder(data, classes).root
+
+
+class Decoder:
+    """Read a table; no constructor of a class of the program or the data set is called.
 
     Args:
-        data: What `encode` gave on the other side.
+        data: What the other side sent.
         classes: By name, the classes that objects may have; objects of others become `Opaque`.
+        resolve: Returns the object of an exported entry, None for an unknown kind.
+        originals: By place in the table, the objects of this side that are given the content sent.
+
+    Attributes:
+        root: The value.
+        made: The objects of the table.
 
     Raises:
         UndecodableValue: For anything that is no table, and for an element or key that would keep hashing forever or
             overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
     """
-    try:
-        table, root = data["table"], data["root"]
-        if not isinstance(table, list):
-            raise UndecodableValue("no table")
-        made: list[Any] = [_shell(entry, classes) for entry in table]
-        _fill_values(table, made)
-        return _get(root, made)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise UndecodableValue(f"{type(error).__name__}: {error}") from None
+
+    def __init__(
+        self,
+        data: Any,
+        classes: Mapping[str, Any],
+        resolve: Callable[[list[Any]], Any] = lambda _: None,
+        originals: Mapping[int, Any] | None = None,
+    ) -> None:
+        try:
+            table, root = data["table"], data["root"]
+            if not isinstance(table, list):
+                raise UndecodableValue("no table")
+            own = originals or {}
+            self.made: list[Any] = [
+                _reuse(entry, own[place]) if place in own else _shell(entry, classes, resolve)
+                for place, entry in enumerate(table)
+            ]
+            _fill_values(table, self.made, classes)
+            self.root = _get(root, self.made)
+        except (
+            KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, ArithmeticError
+        ) as error:  # fmt: skip
+            raise UndecodableValue(f"{type(error).__name__}: {error}") from None
 
 
-_LATE = {"tuple", "set", "frozenset", "dict", "alias"}
+_INNER = {"tuple", "frozenset", "alias", "named", *plain_types.KINDS}
+_LATE = {*_INNER, "set"}
 
 
-def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
+def _reuse(entry: list[Any], original: Any) -> Any:
+    """Empty an object of this side, to be filled with what the other side made of it."""
+    if entry[0] not in MUTABLE:
+        raise UndecodableValue("an object that changed its kind")
+    if entry[0] == "bytearray":
+        original[:] = bytes.fromhex(entry[1])
+    elif entry[0] != "object":
+        original.clear()
+    return original
+
+
+def _shell(entry: list[Any], classes: Mapping[str, Any], resolve: Callable[[list[Any]], Any]) -> Any:
     """Return an atom, an empty container to be filled later, or None."""
     kind = entry[0]
     if kind == "list":
         return []
     if kind == "deque":
         return collections.deque()
-    if kind == "dict":
-        return {}
+    if kind in _DICTS:
+        return _DICTS[kind]()
     if kind == "set":
         return set()
     if kind == "plain":
@@ -173,17 +259,24 @@ def _shell(entry: list[Any], classes: Mapping[str, Any]) -> Any:
         return complex(float(entry[1]), float(entry[2]))
     if kind == "bytes":
         return bytes.fromhex(entry[1])
+    if kind == "bytearray":
+        return bytearray.fromhex(entry[1])
     if kind == "opaque":
         return Opaque(str(entry[1])[:100])
-    if kind == "object":
+    if kind in ("object", "enum"):
         found = classes.get(str(entry[1]))
-        return object.__new__(found) if isinstance(found, type) else Opaque(str(entry[1])[:100])
+        if not isinstance(found, type) or issubclass(found, enum.Enum) != (kind == "enum"):
+            return Opaque(str(entry[1])[:100])
+        return object.__new__(found) if kind == "object" else found[str(entry[2])]  # type: ignore[index]
     if kind in _LATE:
         return None
-    raise UndecodableValue(f"unknown kind {str(kind)[:40]!r}")
+    made = resolve(entry)
+    if made is None:
+        raise UndecodableValue(f"unknown kind {str(kind)[:40]!r}")
+    return made
 
 
-def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
+def _fill_values(table: list[list[Any]], made: list[Any], classes: Mapping[str, Any]) -> None:
     """Put the parts in place.
 
     Immutable containers from the inside out, then the others in any order.
@@ -191,20 +284,18 @@ def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
     state = [0] * len(table)  # 1: on the way, 2: done
     costs: dict[int, tuple[int, int]] = {}
     for start in range(len(table)):
-        if table[start][0] not in ("tuple", "frozenset", "alias") or state[start]:
+        if table[start][0] not in _INNER or state[start]:
             continue
         stack = [start]
         while stack:
             place = stack[-1]
             inner = [
                 part[0]
-                for part in table[place][1:]
-                if isinstance(part, list)
-                and table[part[0]][0] in ("tuple", "frozenset", "alias")
-                and state[part[0]] < 2
+                for part in _parts(table[place])
+                if isinstance(part, list) and table[part[0]][0] in _INNER and state[part[0]] < 2
             ]
             if not inner:
-                made[place] = _frozen(table[place], made, costs)
+                made[place] = _frozen(table[place], made, costs, classes)
                 costs[place] = _cost(table[place], costs)
                 state[place] = 2
                 stack.pop()
@@ -217,16 +308,35 @@ def _fill_values(table: list[list[Any]], made: list[Any]) -> None:
         _fill(entry, made[place], made, costs)
 
 
-def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]]) -> Any:
+def _parts(entry: list[Any]) -> list[Any]:
+    return entry[3:] if entry[0] == "named" else entry[1:]
+
+
+def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]], classes: Mapping[str, Any]) -> Any:
     if entry[0] == "frozenset":
         return frozenset(_hashable(part, made, costs) for part in entry[1:])
-    parts = [_get(part, made) for part in entry[1:]]
+    parts = [_get(part, made) for part in _parts(entry)]
+    if entry[0] == "named":
+        return _named(str(entry[1]), [str(name) for name in entry[2]], parts, classes)
+    if entry[0] in plain_types.KINDS:
+        if entry[0] in ("keys", "items"):
+            parts = [_hashable(part, made, costs) for part in entry[1:]]
+        return plain_types.read(entry[0], parts)
     return parts[0] if entry[0] == "alias" else tuple(parts)
+
+
+def _named(name: str, fields: list[str], parts: list[Any], classes: Mapping[str, Any]) -> Any:
+    found = classes.get(name)
+    if not (isinstance(found, type) and issubclass(found, tuple) and getattr(found, "_fields", None) == tuple(fields)):
+        found = collections.namedtuple(name, fields)  # type: ignore[misc]
+    if len(parts) != len(fields):
+        raise UndecodableValue("a named tuple of another length")
+    return tuple.__new__(found, parts)
 
 
 def _cost(entry: list[Any], costs: dict[int, tuple[int, int]]) -> tuple[int, int]:
     """Return steps and depth of hashing an immutable container, without sharing."""
-    inner = [costs[part[0]] for part in entry[1:] if isinstance(part, list) and part[0] in costs]
+    inner = [costs[part[0]] for part in _parts(entry) if isinstance(part, list) and part[0] in costs]
     steps = len(entry) + sum(steps for steps, _ in inner)
     return min(steps, MAX_ITEMS + 1), 1 + max((depth for _, depth in inner), default=0)
 
@@ -237,9 +347,10 @@ def _fill(entry: list[Any], target: Any, made: list[Any], costs: dict[int, tuple
         target.extend(_get(part, made) for part in entry[1:])
     elif kind == "set":
         target.update(_hashable(part, made, costs) for part in entry[1:])
-    elif kind == "dict":
+    elif kind in _DICTS:
         keys = (_hashable(part, made, costs) for part in entry[1::2])
-        target.update(zip(keys, (_get(part, made) for part in entry[2::2]), strict=True))
+        for key, content in zip(keys, (_get(part, made) for part in entry[2::2]), strict=True):
+            dict.__setitem__(target, key, content) if kind != "ordered" else target.__setitem__(key, content)
     elif kind == "object" and not isinstance(target, Opaque):
         for name, part in _pairs(entry[2:]):
             object.__setattr__(target, name, _get(part, made))

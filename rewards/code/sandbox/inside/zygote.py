@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import select
 import signal
 import socket
@@ -27,6 +28,8 @@ import ipc
 import kernel
 import rootfs
 import solution_process
+
+STACK_BYTES = 2**30
 
 
 def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
@@ -157,8 +160,20 @@ def _sweep(groups: list[str]) -> None:
             os.rmdir(group)
 
 
+def _deep_stack() -> None:
+    """Start again with room for a deep stack: only the start of a program makes room for it."""
+    with contextlib.suppress(OSError, ValueError):  # the limits of a run are put up later
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    wanted = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
+    if resource.getrlimit(resource.RLIMIT_STACK)[0] != wanted:
+        resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
+        os.execv(sys.executable, sys.orig_argv)
+
+
 def main() -> None:
     """Entry point."""
+    _deep_stack()
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = ipc.receive(control)[0]["setup"]
     put_up: dict[str, str] = {}

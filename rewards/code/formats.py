@@ -1,0 +1,92 @@
+"""Read the tests of a row: our own form, or the form in which a public data set publishes them.
+
+    tests, options = read_tests(info)
+
+`info` is the row's own content: the object, its `tests`, or the column that holds them, also as JSON text. Known are
+APPS and TACO (`input_output`), Eurus and PRIME (`ground_truth`), DeepCoder and LiveCodeBench (lists of `input`,
+`output`, `testtype`; `private_test_cases` compressed), code_contests (`public_tests`, ...), HumanEval and HumanEval+
+(`prompt`, `test`, `entry_point`), MBPP and MBPP+ (`test_list`, `test`).
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rewards.code import public_rows
+from rewards.code.referee import BadTests
+
+COLUMNS = ("tests", "input_output", "ground_truth", "test_cases", "reward_model")
+OPTIONS = ("time_limit", "memory_limit", "packages", "scoring", "compare", "tolerance", "judge", "in_place", "prelude")
+
+
+def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the tests in our own form, and the options of the row.
+
+    Raises:
+        BadTests: Where no known form is recognized.
+    """
+    row = _object(info)
+    if not isinstance(row, dict):
+        row = {"tests": row}
+    try:
+        tests = _read(row)
+    except BadTests:
+        raise
+    except Exception as error:
+        raise BadTests(f"{type(error).__name__}: {error}") from error
+    if tests is None:
+        raise BadTests(f"no tests found among the keys {', '.join(map(str, list(row)[:12]))}")
+    inner = row.get("tests") if isinstance(row.get("tests"), dict) else {}
+    options = {
+        **{key: row[key] for key in OPTIONS if key in row},
+        **{key: inner[key] for key in OPTIONS if key in inner},
+    }
+    tests = {**{key: value for key, value in options.items() if key not in tests}, **tests}
+    return tests, {**options, **{key: tests[key] for key in OPTIONS if key in tests}}
+
+
+def _read(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the tests that are found in a row, at most two levels down."""
+    found = _recognized(row)
+    for name in () if found is not None else COLUMNS:
+        value = _object(row.get(name))
+        if name == "reward_model" and isinstance(value, dict):
+            value = _object(value.get("ground_truth"))
+        if isinstance(value, dict):
+            found = _recognized({**_shared(row), **value})
+        elif isinstance(value, list):
+            found = public_rows.from_list(value, row)
+        if found is not None:
+            break
+    return found
+
+
+def _shared(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("starter_code", "prompt", "entry_point", "metadata", "fn_name") if key in row}
+
+
+def _recognized(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    if isinstance(row.get("type"), str):
+        return dict(row)
+    for reader in public_rows.READERS:
+        tests = reader(row)
+        if tests is not None:
+            return tests
+    return None
+
+
+def _object(value: Any) -> Any:
+    """Return JSON text as what it stands for, anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(value)  # some copies hold Python's own notation
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return value

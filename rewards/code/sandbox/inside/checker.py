@@ -1,0 +1,232 @@
+"""Run the data set's code - prelude, check, judge - and the comparison of values, in a process of its own.
+
+It knows what is expected and has no access to the program; the program's process never learns it. Lines that start
+with `P` go to the program, lines that start with `V` are the verdict:
+
+    V{"loaded": true} | V{"bad": REASON}                  once, before anything was asked of the program
+    V{"passed", "asserts", "failed", "calls", "why"}      for each {"case": NUMBER} that is received
+
+`tests` are those of `rewards.code.reward`. An `assert` of the check is counted where it is executed; with `every`, one
+that fails is noted and the check goes on, so that the fraction of assertions that hold is known.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import json
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import comparison  # type: ignore[import-not-found, unused-ignore]
+    import objects  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from rewards.code.sandbox.inside import comparison, objects
+
+JUDGE = "judge"
+_WHY_CHARS = 300
+
+
+class Space(dict[str, Any]):
+    """The names of the check; one that it lacks is looked for in the program."""
+
+    lookup: Callable[[str], Any] | None = None
+
+    def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name):
+            return getattr(builtins, name)
+        if self.lookup is None or name.startswith("__"):
+            raise KeyError(name)
+        try:
+            return self.lookup(name)
+        except KeyError:
+            raise KeyError(name) from None
+
+
+class Counter(ast.NodeTransformer):
+    """Count each assertion that is executed; with `every`, go on after one that fails."""
+
+    def __init__(self, every: bool) -> None:
+        self.every = every
+
+    def visit_Assert(self, node: ast.Assert) -> Any:
+        """Replace an assertion."""
+        held = ast.Expr(ast.Call(ast.Name("__held__", ast.Load()), [], []))
+        if not self.every:
+            return [node, held]
+        failed = ast.Expr(ast.Call(ast.Name("__failed__", ast.Load()), [], []))
+        handler = ast.ExceptHandler(ast.Name("__Exception__", ast.Load()), None, [failed])
+        return ast.Try([node], [handler], [held], [])
+
+
+class Checker:
+    """The tests of one row, ready to grade one program."""
+
+    def __init__(self, tests: dict[str, Any], read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
+        self.tests, self.read, self.write = tests, read, write
+        self.calls = self.asserts = self.held = 0
+        self.space = Space()
+        self.peer = objects.Peer(read, lambda line: write(b"P" + line + b"\n"), self.space, objects.GUARDED)
+        self.judge: Callable[..., Any] | None = None
+
+    def load(self) -> None:
+        """Execute the prelude, the check and the judge; whatever they raise passes through."""
+        tests, every = self.tests, bool(self.tests.get("every"))
+        module = types.ModuleType("check")
+        sys.modules["check"] = module
+        self.space.update(__name__="check", __builtins__=builtins)
+        self.space.update(__held__=self._note_held, __failed__=self._note_failed, __Exception__=Exception)
+        exec(compile(tests.get("prelude") or "", "prelude.py", "exec", dont_inherit=True), self.space)
+        self.peer.theirs = {
+            key for key, found in self.space.items() if isinstance(found, type)
+        }  # it runs on both sides
+        kind, name = tests["type"], str(tests.get("entry_point", ""))
+        if kind == "check":
+            self.space.pop(name.partition("(")[0].partition(".")[0], None)  # a stub of what is to be written
+            self.space.lookup = self._look_up
+            tree = ast.parse(tests["check"], "check.py")
+            tree = _as_check(tree) if tests.get("script") else tree
+            tree = ast.fix_missing_locations(Counter(every).visit(tree))
+            module.__dict__.update(self.space)
+            exec(compile(tree, "check.py", "exec", dont_inherit=True), self.space)
+            if not callable(dict.get(self.space, "check")):
+                raise TypeError("check is no function")
+        if tests.get(JUDGE):
+            judges: dict[str, Any] = {"__name__": JUDGE}
+            exec(compile(tests[JUDGE], "judge.py", "exec", dont_inherit=True), judges)
+            self.judge = judges[JUDGE]
+        module.__dict__.update(self.space)
+
+    def _note_held(self) -> None:
+        if self.calls:
+            self.held += 1
+            self.asserts += 1
+
+    def _note_failed(self) -> None:
+        self.asserts += 1
+
+    def _look_up(self, name: str) -> Any:
+        found = self.peer.ask("name", name=name)
+        self.calls += 1
+        return found
+
+    def candidate(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the entry point."""
+        self.calls += 1
+        return self.peer.ask("call", None, (list(args), kwargs), same=True)
+
+    def grade(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Grade one case; what the data set's code raises is not passed."""
+        why, raised, passed, cut = "", "", False, True
+        try:
+            passed = self._passes(request)
+            cut = False
+        except objects.Lost:
+            why = "lost"
+        except BaseException as error:
+            if getattr(error, "_from_the_program", False):
+                raised = type(error).__name__
+            else:
+                cut = not isinstance(error, AssertionError)
+                why = "" if isinstance(error, AssertionError) else f"the check ended with {_describe(error)}"
+        failed = self.asserts - self.held
+        verdict = {"passed": passed and not failed, "calls": self.calls, "why": why, "cut": cut, "raised": raised}
+        return {**verdict, "asserts": self.asserts, "held": self.held}
+
+    def _passes(self, request: dict[str, Any]) -> bool:
+        kind = self.tests["type"]
+        if kind == "check":
+            self.space["check"](Candidate(self))
+            return True
+        if kind == "stdio":
+            assert self.judge is not None
+            return bool(self.judge(request["input"], request["said"], request["expected"]))
+        case = self.tests["cases"][request["case"]]
+        args, kwargs, in_place = (
+            list(case.get("args") or []),
+            dict(case.get("kwargs") or {}),
+            self.tests.get("in_place"),
+        )
+        if self.tests.get("number_keys"):
+            args = [_numbered(arg) for arg in args]
+        given = json.loads(json.dumps([args, kwargs])) if self.judge else None
+        value = self.peer.ask("call", None, (args, kwargs), same=in_place is not None)
+        if in_place is not None:
+            value = args[in_place]
+        if self.judge is not None and given is not None:
+            return bool(self.judge(given[0], given[1], value, comparison.alternatives(case.get("expected"))[0]))
+        equal = comparison.comparison(self.tests, output=False)
+        return any(equal(right, value) for right in comparison.alternatives(case.get("expected")))
+
+    def serve(self) -> None:
+        """Load, then grade cases until there are no more."""
+        try:
+            self.load()
+            asserts = ast.walk(ast.parse(str(self.tests.get("check") or "")))
+            self._say({"loaded": True, "asserts": sum(isinstance(node, ast.Assert) for node in asserts)})
+        except objects.Lost:
+            return self._say({"lost": True})
+        except BaseException as error:
+            return self._say({"bad": _describe(error)})
+        while line := self.read():
+            self.calls = self.asserts = self.held = 0
+            self._say(self.grade(json.loads(line)))
+        return None
+
+    def _say(self, verdict: dict[str, Any]) -> None:
+        self.write(b"V" + json.dumps(verdict).encode() + b"\n")
+
+
+class Candidate:
+    """The entry point, as the check sees it."""
+
+    def __init__(self, checker: Checker) -> None:
+        self.__dict__["_checker"] = checker
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._checker.candidate(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__name__":
+            raise AttributeError(name)
+        self._checker.calls += 1
+        return self._checker.peer.ask("getattr", None, name=name)
+
+
+def _numbered(value: Any) -> Any:
+    """Return a dictionary with the whole numbers as keys that JSON turned into text."""
+    if isinstance(value, dict) and value and all(key.removeprefix("-").isdecimal() for key in value):
+        return {int(key): content for key, content in value.items()}
+    return value
+
+
+def _as_check(tree: ast.Module) -> ast.Module:
+    """Return a script as a module with a function `check`, which does what comes after its definitions."""
+    plain = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    first = next((place for place, node in enumerate(tree.body) if not isinstance(node, plain)), len(tree.body))
+    check = ast.parse("def check(candidate): pass").body[0]
+    assert isinstance(check, ast.FunctionDef)
+    check.body = tree.body[first:] or check.body
+    return ast.Module([*tree.body[:first], check], [])
+
+
+def _describe(error: BaseException) -> str:
+    with contextlib.suppress(BaseException):
+        return f"{type(error).__name__}: {error}"[:_WHY_CHARS]
+    return type(error).__name__
+
+
+def enter(tests: dict[str, Any], descriptor: int) -> None:
+    """Serve in this process, over one descriptor, and return when the other end closes it."""
+    with open(descriptor, "rb", closefd=False) as source:
+
+        def write(line: bytes) -> None:
+            while line:
+                line = line[os.write(descriptor, line) :]
+
+        Checker(tests, source.readline, write).serve()

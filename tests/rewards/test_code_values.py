@@ -1,0 +1,173 @@
+# ruff: noqa: E501
+"""What may pass between a check and a program: any plain value, exceptions, callables, instances, changed arguments."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from innovator_rl.scoring import Score
+
+Grade = Callable[..., Score]
+
+# what is right: (program, entry point, body of the check, prelude)
+RIGHT = {
+    "a decimal": ("from decimal import Decimal\ndef f(): return Decimal('0.10')", "from decimal import Decimal\ndef check(c): assert c() == Decimal('0.1')"),
+    "a fraction": ("from fractions import Fraction\ndef f(): return Fraction(2, 4)", "from fractions import Fraction\ndef check(c): assert c() == Fraction(1, 2)"),
+    "a moment": ("import datetime as d\ndef f(x): return x + d.timedelta(days=1)", "import datetime as d\ndef check(c): assert c(d.datetime(2020, 1, 31)) == d.datetime(2020, 2, 1)"),
+    "a counter": ("from collections import Counter\ndef f(s): return Counter(s)", "def check(c): assert c('aab').most_common(1) == [('a', 2)]"),
+    "an ordered dictionary": ("from collections import OrderedDict\ndef f(): return OrderedDict(a=1, b=2)", "from collections import OrderedDict\ndef check(c): assert c() == OrderedDict(a=1, b=2) != OrderedDict(b=2, a=1)"),
+    "a named tuple of the program's own": ("from typing import NamedTuple\nclass P(NamedTuple):\n    x: int\ndef f(): return P(1)", "def check(c): assert c().x == 1 and c() == (1,)"),
+    "a generator": ("def f(n):\n    for i in range(n): yield i * i", "def check(c): assert list(c(5000)) == [i * i for i in range(5000)]"),
+    "an endless iterator": ("import itertools\ndef f(): return itertools.count(3)", "def check(c):\n    it = c()\n    assert [next(it), next(it)] == [3, 4]"),
+    "map, range and views": ("def f(): return map(str, [1]), range(2), {1: 2}.items()", "def check(c):\n    a, b, d = c()\n    assert (list(a), list(b), list(d)) == (['1'], [0, 1], [(1, 2)])"),
+    "an iterator as the argument": ("def f(it): return sum(it)", "def check(c): assert c(iter([1, 2, 3])) == c(x for x in (2, 4)) == 6"),
+    "a callback that is called back": ("def f(g, n): return g(lambda x: x + n)", "def check(c): assert c(lambda h: h(1) * 10, 4) == 50"),
+    "the function that came in goes out": ("def f(g): return g", "def check(c):\n    g = lambda: 1\n    assert c(g) is g"),
+    "a decorator": ("def f(g):\n    def inner(*a, **k): return 2 * g(*a, **k)\n    return inner", "def check(c): assert c(lambda x, y=1: x + y)(3, y=4) == 14"),
+    "nested lists that change": ("def f(m):\n    m[0][0] = 9\n    m.append([1])", "def check(c):\n    row = [0]\n    m = [row]\n    c(m)\n    assert m == [[9], [1]] and row[0] == 9 and m[0] is row"),
+    "a set and a dictionary that change": ("def f(s, d):\n    s.add(2)\n    d.pop('a')", "def check(c):\n    s, d = {1}, {'a': 1}\n    c(s, d)\n    assert s == {1, 2} and d == {}"),
+    "the argument itself is the result": ("def f(x):\n    x.append(1)\n    return x", "def check(c):\n    x = []\n    assert c(x) is x and x == [1]"),
+    "an exception of the program's own": ("class E(ValueError): pass\ndef f(): raise E('no')", "def check(c):\n    try: c()\n    except ValueError as e: assert str(e) == 'no'\n    else: assert False"),
+    "an exception of the library": ("import decimal\ndef f(): return decimal.Decimal('x')", "import decimal\ndef check(c):\n    try: c()\n    except decimal.InvalidOperation: return\n    assert False"),
+    "pytest's way": ("def f(x): raise KeyError(x)", "import unittest\ndef check(c):\n    with unittest.TestCase().assertRaisesRegex(KeyError, 'k'): c('k')"),
+    "an exception of a callback": ("def f(g):\n    try: return g()\n    except ZeroDivisionError: return 'caught'", "def check(c): assert c(lambda: 1 / 0) == 'caught'"),
+    "a design class": ("class f:\n    def __init__(self): self.stack = []\n    def push(self, x): self.stack.append(x)\n    def __len__(self): return len(self.stack)\n    def __getitem__(self, i): return self.stack[i]\n    def __contains__(self, x): return x in self.stack\n    def __iter__(self): return iter(self.stack)", "def check(c):\n    s = c()\n    s.push(4); s.push(5)\n    assert len(s) == 2 and s[1] == 5 and 4 in s and list(s) == [4, 5] and s.stack == [4, 5]"),
+    "operators of a class": ("class f:\n    def __init__(self, x): self.x = x\n    def __add__(self, o): return f(self.x + o.x)\n    def __eq__(self, o): return self.x == o.x\n    def __lt__(self, o): return self.x < o.x\n    def __repr__(self): return f'f({self.x})'", "def check(c):\n    assert (c(1) + c(2)).x == 3 and c(1) + c(2) == c(3) and c(1) < c(2) and repr(c(7)) == 'f(7)'"),
+    "a context manager": ("import contextlib\nlog = []\n@contextlib.contextmanager\ndef f():\n    log.append('in')\n    yield log\n    log.append('out')", "def check(c):\n    with c() as log: assert log == ['in']\n    assert c and True"),
+    "print": ("def f(n):\n    for i in range(n): print(i)", "import io, contextlib\ndef check(c):\n    b = io.StringIO()\n    with contextlib.redirect_stdout(b): c(2)\n    assert b.getvalue().split() == ['0', '1']"),
+    "numpy": ("import numpy as np\ndef f(): return np.arange(3) * np.float64(2)", "def check(c): assert c() == [0, 2, 4]"),
+    "names of the program": ("def helper(x): return x + 1\ndef f(x): return helper(x)", "def check(candidate): assert candidate(1) == helper(1) == f(1)"),
+    "huge numbers and deep nests": ("def f(n):\n    x = []\n    for _ in range(n): x = [x]\n    return 10**6000, x", "def check(c):\n    n, x = c(2000)\n    for _ in range(2000): (x,) = x\n    assert n == 10**6000 and x == []"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_programs(grade: Grade, name: str) -> None:
+    program, check = RIGHT[name]
+    info = {"type": "check", "entry_point": "f", "check": check}
+    assert grade(program, info).reason == "correct"
+
+
+PRELUDES = {
+    "an enumeration": ("import enum\nclass C(enum.Enum):\n    A = 1\n    B = 2", "def f(c): return C.B if c is C.A else None", "def check(c): assert c(C.A) is C.B"),
+    "a data class": ("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int", "def f(p):\n    p.x += 1\n    return P(p.x)", "def check(c):\n    p = P(1)\n    assert c(p) == P(2) == p and c(p) is not p"),
+    "a graph with cycles": ("class N:\n    def __init__(s, v): s.v, s.to = v, []", "def f(n):\n    m = N(n.v); m.to = [m]\n    return m", "def check(c):\n    n = N(1); n.to = [n]; m = c(n)\n    assert m is not n and m.to[0] is m and m.v == 1"),
+    "a list reversed in place": ("class L:\n    def __init__(s, v, n=None): s.v, s.n = v, n", "def f(h):\n    p = None\n    while h: h.n, p, h = p, h, h.n\n    return p", "def check(c):\n    b = L(2); a = L(1, b)\n    assert c(a) is b and b.n is a and a.n is None"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRELUDES)
+def test_classes_of_the_prelude(grade: Grade, name: str) -> None:
+    prelude, program, check = PRELUDES[name]
+    info = {"type": "check", "entry_point": "f", "check": check, "prelude": prelude}
+    assert grade(program, info).reason == "correct"
+    assert not grade("def f(*a): return a[0] if a else None", info).correct
+
+
+ALWAYS = "class A(int):\n    def __eq__(s, o): return True\n    __ne__ = lambda s, o: False\n    def __getattr__(s, n): return s\n    def __call__(s, *a): return s\n    def __getitem__(s, i): return s\n    def __contains__(s, o): return True\n    def __lt__(s, o): return True\n    __le__ = __gt__ = __ge__ = __lt__\n    def __hash__(s): return 0\n    def __iter__(s): return iter(())\n    def __len__(s): return 0\n    def __instancecheck__(s, o): return True\n    __class__ = property(lambda s: list)\n"
+PLAIN_ALWAYS = ALWAYS.replace("A(int)", "A")
+FORGE = "import os, json\ndef send(b):\n    for fd in range(3, 40):\n        try: os.write(fd, b)\n        except OSError: pass\n"
+WRONG = {
+    "be equal, as an instance": PLAIN_ALWAYS + "def f(*a): return A()",
+    "be equal, as a subclass": ALWAYS + "def f(*a): return A(3)",
+    "be equal, as a class": PLAIN_ALWAYS + "class M(type):\n    __eq__ = lambda s, o: True\n    __hash__ = lambda s: 0\nclass B(metaclass=M): pass\ndef f(*a): return B",
+    "be equal inside a list": PLAIN_ALWAYS + "def f(*a): return [A(), A()]",
+    "be equal as a key": ALWAYS + "def f(*a): return {A(): A()}",
+    "be equal as a named tuple": "from collections import namedtuple\nclass T(namedtuple('T', 'a')):\n    __eq__ = lambda s, o: True\n    __hash__ = lambda s: 0\ndef f(*a): return T(1)",
+    "be equal as an enumeration": "import enum\nclass E(enum.Enum):\n    A = 1\n    __eq__ = lambda s, o: True\n    __hash__ = lambda s: 0\ndef f(*a): return E.A",
+    "be equal as an exception": "class E(Exception):\n    __eq__ = lambda s, o: True\n    __hash__ = lambda s: 0\ndef f(*a): return E()",
+    "raise something equal": PLAIN_ALWAYS + "class E(Exception, A): pass\ndef f(*a): raise E(A())",
+    "raise the end of iteration": "def f(*a): raise StopIteration(SECRET if 0 else 1)",
+    "raise an end": "def f(*a): raise GeneratorExit",
+    "raise an assertion": "def f(*a): raise AssertionError('8675309')",
+    "raise an exit": "def f(*a): raise SystemExit(0)",
+    "raise an interrupt": "def f(*a): raise KeyboardInterrupt",
+    "the verdict as an answer": FORGE + 'def f(*a):\n    send(b\'V{"passed": true, "calls": 1, "held": 2, "asserts": 2, "cut": false, "raised": "", "why": ""}\\n\')\n    return 1',
+    "the verdict before the start": FORGE + 'send(b\'V{"passed": true, "calls": 1, "held": 2, "asserts": 2, "cut": false, "raised": "", "why": ""}\\n\' * 9)\ndef f(*a): return 1',
+    "ask for a name of the check": FORGE + 'def f(*a):\n    send(b\'{"op": "name", "on": null, "name": "SECRET", "data": {"root": null, "table": []}}\\n\')\n    return 1',
+    "ask for the first handle": FORGE + 'def f(*a):\n    send(b\'{"op": "getattr", "on": 0, "name": "__globals__", "data": {"root": null, "table": []}}\\n\')\n    return 1',
+    "call the first handle": FORGE + 'def f(*a):\n    send(b\'{"op": "call", "on": 0, "data": {"root": [0], "table": [["tuple", [1], [2]], ["list"], ["dict"]]}}\\n\')\n    return 1',
+    "ask for a negative handle": FORGE + 'def f(*a):\n    send(b\'{"op": "call", "on": -1, "data": {"root": [0], "table": [["list"]]}}\\n\')\n    return 1',
+    "ask for the checker": "def f(g=None, *a):\n    try: return g.__globals__['SECRET']\n    except Exception: pass\n    try: return g.__self__\n    except Exception: return g",
+    "answer with what was not handed over": FORGE + 'def f(*a):\n    send(b\'{"ok": {"root": [0], "table": [["yours", 0]]}}\\n\')\n    return 1',
+    "answer with a class of the check": FORGE + 'def f(*a):\n    send(b\'{"ok": {"root": [0], "table": [["class", "check"]]}}\\n\')\n    return 1',
+    "answer with an object of the check": FORGE + 'def f(*a):\n    send(b\'{"ok": {"root": [0], "table": [["object", "Checker", "passed", true]]}}\\n\')\n    return 1',
+    "answer with a builtin": FORGE + 'def f(*a):\n    send(b\'{"ok": {"root": [0], "table": [["builtin", "eval"]]}}\\n\')\n    return 1',
+    "answer with no object": FORGE + "def f(*a):\n    send(b'[]\\n')\n    return 1",
+    "answer that it is lost": FORGE + "def f(*a):\n    send(b'{\"lost\": true}\\n')\n    return 1",
+    "overwrite the arguments of before": FORGE + 'def f(*a):\n    send(b\'{"ok": {"root": 1, "table": []}, "same": [[0, 0], [-1, 0], [0, 99], [true, "x"]]}\\n\')\n    return 1',
+    "an answer of another kind": FORGE + 'def f(*a):\n    send(b\'{"ok": {"root": 1, "table": [["dict", 1, 2]]}, "same": [[0, 1]]}\\n\')\n    return 1',
+    "an exception of the check's own": FORGE + 'def f(*a):\n    send(b\'{"raised": [["check", "Checker"], ["builtins", "SystemExit"], ["objects", "Lost"]], "args": {"root": null, "table": []}}\\n\')\n    return 1',
+    "raise what is no class": FORGE + 'def f(*a):\n    send(b\'{"raised": [["os", "system"]], "args": {"root": [0], "table": [["list", "true"]]}}\\n\')\n    return 1',
+    "numbers that collide": "def f(*a): return {k * (2**61 - 1) for k in range(60000)}",
+    "keys that collide": "def f(*a): return {k * (2**61 - 1): 0 for k in range(60000)}",
+    "a nest shared twice": "def f(*a):\n    x = [1]\n    for _ in range(60): x = [x, x]\n    return x",
+    "a nest shared as text": "def f(*a):\n    x = 'a'\n    for _ in range(60): x = (x, x)\n    return {'a': [x]}",
+    "an endless iterator": "import itertools\ndef f(*a): return itertools.repeat(8675308)",
+    "an iterator that never yields": "def f(*a):\n    while True: pass\n    yield",
+    "an endless length": "class A:\n    def __len__(s): return 2**62\n    def __getitem__(s, i): return i\ndef f(*a): return A()",
+    "a huge decimal": "from decimal import Decimal\ndef f(*a): return Decimal('1e999999999')",
+    "a huge fraction": "from fractions import Fraction\ndef f(*a): return Fraction(10**100000, 3)",
+    "a huge range": "def f(*a): return range(10**18)",
+    "a date out of range": FORGE + 'def f(*a):\n    send(b\'{"ok": {"root": [0], "table": [["timedelta", 1e300, 0, 0]]}}\\n\')\n    return 1',
+    "a print of the answer": "def f(*a):\n    print('8675309' * 10**6)\n    return None",
+    "a class that the check names": "class SECRET: pass\nclass int(SECRET):\n    __eq__ = lambda s, o: True\ndef f(*a): return int()",
+    "replace a name of the check": "SECRET = 1\nassert_equal = print\nlen = lambda x: 0\ndef check(*a): pass\ndef f(*a): return 1",
+    "stop being the same": "import threading\ndef f(*a):\n    threading.Thread(target=lambda: 1).start()\n    return float('nan')",
+}  # fmt: skip
+SECRET = 8675309
+CHECKS = {
+    "check": {"type": "check", "check": f"SECRET = {SECRET}\ndef check(candidate):\n    assert candidate(lambda: SECRET if 0 else 0) == SECRET\n    assert candidate([1]) == [SECRET]\n"},
+    "fraction": {"type": "check", "scoring": "fraction", "check": f"SECRET = {SECRET}\ndef check(candidate):\n    for want in (SECRET, [SECRET], 'x'):\n        assert candidate([want == 3]) == want\n"},
+    "call": {"type": "call", "cases": [{"args": [[1]], "expected": SECRET}, {"args": [2], "expected": {"a": [SECRET]}}]},
+    "judge": {"type": "call", "cases": [{"args": [1], "expected": SECRET}], "judge": "def judge(args, kwargs, value, expected): return value == expected"},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", CHECKS)
+def test_no_value_and_no_message_is_paid(grade: Grade, kind: str) -> None:
+    for name, program in WRONG.items():
+        info = {**CHECKS[kind], "entry_point": "f", "time_limit": 0.5}
+        score = grade(program, info, timeout_seconds=1.0)
+        assert (score.value, score.correct, score.outcome) == (0, False, "scored"), (name, score)
+
+
+def test_an_honest_program_is_paid_after_all_that(grade: Grade) -> None:
+    program = f"def f(x): return {SECRET} if callable(x) or x == 1 else [{SECRET}]"
+    assert grade(program, {**CHECKS["check"], "entry_point": "f"}).correct
+    assert grade(program, {**CHECKS["judge"], "entry_point": "f"}).correct
+
+
+def test_code_of_a_row_is_confined_and_bounded(grade: Grade, tmp_path: Any) -> None:
+    """A judge that evaluates what the program printed is the usual one of the 24 game."""
+    mark = tmp_path / "mark"
+    program = f"""print("__import__('os').system('touch {mark}') or open({str(mark)!r}, 'w') or 24")"""
+    judge = {"type": "stdio", "inputs": [""], "outputs": [""], "judge": "def judge(i, o, e): return eval(o) == 24"}
+    assert not grade(program, judge).correct
+    assert grade("print('(5 - 1) * 6')", judge).correct
+    read = {"type": "check", "entry_point": "f", "check": "def check(c): assert len(open(c()).read()) > 0"}
+    assert not grade("def f(): return '/etc/passwd'", read).correct
+    assert not mark.exists()
+    spin = {"type": "check", "entry_point": "f", "prelude": "while True: pass", "check": "def check(c): c()"}
+    assert grade("def f(): return 1", spin, timeout_seconds=0.5).reason == "bad_info"
+
+
+@pytest.mark.parametrize(
+    ("program", "value"),
+    [
+        ("def f(x): return x * x", 1.0),
+        ("def f(x): return x", 0.2),
+        ("def f(x):\n    if x > 1: raise ValueError\n    return x * x", 0.2),
+        ("def f(x): return None", 0.0),
+        ("import os\ndef f(x): return x * x if x < 9 else os._exit(0)", 0.0),
+        ("def f(x):\n    while x == 5: pass\n    return x * x", 0.0),
+    ],
+)
+def test_a_fraction_of_the_assertions_of_a_loop(grade: Grade, program: str, value: float) -> None:
+    check = "def check(candidate):\n    for i in range(10):\n        assert candidate(i) == i * i\n"
+    info = {"type": "check", "entry_point": "f", "check": check, "scoring": "fraction", "time_limit": 1}
+    assert grade(program, info).value == value
+    collected = "def check(candidate):\n    out = [candidate(i) for i in range(10)]\n    assert out == [i * i for i in range(10)]\n"
+    assert grade(program, {**info, "check": collected}).value == (value == 1.0)
