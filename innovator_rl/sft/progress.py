@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -54,15 +55,17 @@ class SftProgress:
     def close(self) -> None:
         """End the line that is being rewritten."""
         if self._open:
-            self._stream.write("\n")
             self._open = False
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write("\n")
 
     def _print(self, text: str, stays: bool) -> None:
         if not self._shows:
             return
-        if self._rewrites:
-            self._stream.write(f"\r\x1b[K{text}" + ("\n" if stays else ""))
-            self._open = not stays
-        else:
-            self._stream.write(text + "\n")
-        self._stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # a closed terminal must not end a run
+            if self._rewrites:
+                self._stream.write(f"\r\x1b[K{text}" + ("\n" if stays else ""))
+                self._open = not stays
+            else:
+                self._stream.write(text + "\n")
+            self._stream.flush()

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 from innovator_rl.errors import EngineError, UserError
 
 WORKER = "innovator_rl.integrations.verl.sft_worker"
+EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Failure)\b(:|$)")
 POLL_SECONDS = 0.2
 LAST_SECONDS = 60.0
 """How long the other ranks may take after the first one has ended."""
@@ -47,6 +49,7 @@ class Ranks:
                 "LOCAL_RANK": str(rank),
                 "WORLD_SIZE": str(nodes * local),
                 "LOCAL_WORLD_SIZE": str(local),
+                "PYTHONUNBUFFERED": "1",  # the log's lines in the order of what happened
             }
             if nodes == 1:
                 variables |= {
@@ -116,12 +119,9 @@ class Ranks:
                     )
 
     def _cause(self, rank: int, code: int | None) -> str:
-        lines = self.log(rank).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = next(
-            (line for line in reversed(lines) if line.strip() and not line.startswith((" ", "[rank"))), "no output"
-        )
+        last = last_error(self.log(rank).read_text(encoding="utf-8", errors="replace"))
         signal = f"signal {-code}" if code is not None and code < 0 else f"status {code}"
-        return f"rank {rank} ended with {signal}: {last.strip()[:300]}; see {self.log(rank)}"
+        return f"rank {rank} ended with {signal}: {last}; see {self.log(rank)}"
 
     def stop(self) -> None:
         """Ask every rank to end after its update, with a checkpoint."""
@@ -141,6 +141,13 @@ class Ranks:
             if process.stdin is not None:
                 with contextlib.suppress(OSError):
                     process.stdin.close()
+
+
+def last_error(text: str) -> str:
+    """Return the line of a rank's output that says why it ended: the last exception, or the last line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    raised = (line for line in reversed(lines) if EXCEPTION.match(line))
+    return next(raised, lines[-1] if lines else "no output").strip()[:300]
 
 
 def node_rank(nodes: int) -> int:

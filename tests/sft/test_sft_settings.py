@@ -17,7 +17,7 @@ from innovator_rl.integrations.verl.sft_settings import sft_settings, stock_sft,
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.preflight.machine import Machine
 from innovator_rl.sft.preflight import check_sft, is_sft
-from innovator_rl.sft.ranks import node_rank
+from innovator_rl.sft.ranks import last_error, node_rank
 
 MACHINE = Machine(cores=4, memory=32 * 2**30, shared_memory=2**30)
 
@@ -118,6 +118,13 @@ def test_the_first_of_several_machines_is_known(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("MASTER_ADDR")
     with pytest.raises(UserError, match="MASTER_ADDR must be set"):
         node_rank(2)
+
+
+def test_the_cause_of_a_rank_that_died_is_its_exception() -> None:
+    trace = "Traceback (most recent call last):\n  File x\nAttributeError: no NoSuchOptimizer\nAfter FSDP, memory 1\n\n"
+    assert last_error(trace) == "AttributeError: no NoSuchOptimizer"
+    assert last_error("a\nb\n") == "b"
+    assert last_error("") == "no output"
 
 
 def test_shipped_configurations_are_valid_and_doctor_knows_them(capsys: pytest.CaptureFixture[str]) -> None:
