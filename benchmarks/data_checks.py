@@ -1,4 +1,4 @@
-"""Rows per second of the checks that `innovator data build` makes, beside reading and hashing the same rows.
+"""Rows per second of the checks that `innovator data build` makes, next to reading and hashing the same rows.
 
     python -m benchmarks.data_checks --source gsm8k.jsonl.gz --evaluation eval/math/math500.json.gz --rows 2000
 
@@ -29,7 +29,7 @@ from innovator_rl.scoring.pool import ScoringPool
 
 
 def read_and_hash(source: Path, recipe: Recipe) -> list[Problem]:
-    """Read all problems and hash their texts."""
+    """Read all problems and hash each question and answer."""
     found = list(reader(recipe.reader or "jsonl")(source, recipe, Rejections()))
     for problem in found:
         hashlib.sha256(f"{problem.question}\n{problem.answer}".encode()).digest()

@@ -47,7 +47,7 @@ def hub_rows(hub: Hub) -> Iterator[dict[str, Any]]:
     # The library retries on its own; what is left (no network, no such id, a gated set) is the caller's to fix. It
     # raises many unrelated types for these, so none can be named here.
     try:
-        rows = datasets.load_dataset(
+        rows = datasets.load_dataset(  # type: ignore[attr-defined]  # the folder datasets/ hides it from mypy
             hub.id, hub.config or None, split=hub.split, revision=hub.revision or None, streaming=True
         )
         yield from rows

@@ -95,7 +95,7 @@ def inchikey(smiles: str) -> str:
 def _inchikey(canonical: str) -> str:
     """Return the key of a canonical SMILES, so that each molecule costs one InChI however often it is spelled."""
     with rdBase.BlockLogs():
-        return str(Chem.MolToInchiKey(Chem.MolFromSmiles(canonical)))
+        return str(Chem.MolToInchiKey(Chem.MolFromSmiles(canonical)))  # type: ignore[no-untyped-call]
 
 
 def skeleton_key(smiles: str) -> str:
@@ -110,7 +110,9 @@ def scaffold_key(smiles: str) -> str:
 
     with rdBase.BlockLogs():
         molecule = Chem.MolFromSmiles(smiles)
-        found = MurckoScaffold.MurckoScaffoldSmiles(mol=molecule) if molecule is not None else ""
+        if molecule is None:
+            return ""
+        found = MurckoScaffold.MurckoScaffoldSmiles(mol=molecule)  # type: ignore[no-untyped-call]
     return str(found) or skeleton_key(smiles)
 
 

@@ -69,6 +69,7 @@ def test_a_build_without_a_right_gold_says_which_rewarder_refused(tmp_path: Path
     [
         ("physics", "0.05 m", "0.06 m"), ("math", "9", "8"), ("math", "0", "1"), ("chemistry", "True", "False"),
         ("choice", "B", "C"), ("choice", "D", "A"), ("math", "x", "other"), ("physics", "\\frac{1}{2} m v^2", "\\frac{2}{2} m v^2"),
+        ("physics", "x_{(1)} = 2 y_3", "x_{(1)} = 3 y_3"), ("physics", "v_1", "v_2"),
         ("caption2mol", "[C][C][O]", "[C][C][C][O]"), ("caption2mol", "CCO", "CCCO"), ("mol2caption", "an acid", "other"),
         ("code", "def f(a):\n    return a", "def f(a):\n    return None"), ("code", "print(1)", "print()"), ("code", "x = (", None),
     ],

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from innovator_rl.data.problem import Problem
 
 DIGIT = re.compile(r"[1-9]")
+INDEX = re.compile(r"_(?:\{[^{}]*|\w)?$")
 LETTER = re.compile(r"[A-J]")
 LETTERS = "ABCDEFGHIJ"
 OPPOSITE = {"true": "False", "false": "True", "yes": "No", "no": "Yes"}
@@ -58,11 +59,16 @@ def mutate(problem: Problem, rewarder: str, others: Sequence[str]) -> str | None
 
 
 def _number(answer: str) -> str | None:
-    """Change the first digit that is not 0; a lone 0 becomes 1."""
-    found = DIGIT.search(answer)
-    if found:
-        digit = int(found[0])
-        return answer[: found.start()] + str(digit + 1 if digit < 9 else 8) + answer[found.end() :]
+    """Change the first digit that is not 0, after the last equals sign and outside of an index; a lone 0 becomes 1.
+
+    The digit of a name (`x_1 = ...`) may be changed without making the answer wrong.
+    """
+    places = [match.start() for match in DIGIT.finditer(answer)]
+    values = [place for place in places if not INDEX.search(answer[:place])]
+    place = next((place for place in values if place > answer.rfind("=")), next(iter(values or places), None))
+    if place is not None:
+        digit = int(answer[place])
+        return answer[:place] + str(digit + 1 if digit < 9 else 8) + answer[place + 1 :]
     return answer.replace("0", "1", 1) if "0" in answer else None
 
 

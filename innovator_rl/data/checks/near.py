@@ -27,7 +27,7 @@ def drop_near_duplicates(
     problems: Sequence[Problem], threshold: float, rejected: Rejections, progress: RowProgress
 ) -> list[Problem]:
     """Return the problems without near copies; the first of several is kept."""
-    step = DropNearDuplicates(threshold=threshold, ngram=NGRAM)
+    step = DropNearDuplicates(threshold=threshold, ngram=NGRAM, bands=24, rows=8)
     buckets: dict[tuple[int, int], list[int]] = {}
     runs: dict[int, np.ndarray] = {}
     kept: list[Problem] = []
