@@ -3,8 +3,8 @@
     python -m benchmarks.upcycle_memory [--out FILE.json]
 
 Every stage takes two optimizer steps of two slices at a small size, in a process of its own; the measured figure is its peak
-resident memory less what it had before the model was built. Weights and batches are random, because memory does not depend on them. The ratio
-is planned over measured; the aim is 0.9 to 1.1.
+resident memory less what it had before the model was built. Weights and batches are random, because memory does not depend
+on them. The ratio is planned over measured; the aim is 0.9 to 1.1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read the text of an HTML page, with an empty line between blocks.
 
-Markup is told from text as a browser tells it: `<` begins a tag only before a letter, so that "a < b and b > c" is text.
+As in a browser, `<` begins a tag only before a letter, so that "a < b and b > c" is text.
 A "tag" that HTML does not know, as in "x<y", is kept as text.
 """
 
