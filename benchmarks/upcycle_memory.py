@@ -54,7 +54,7 @@ def measure(stage: str) -> dict[str, object]:
 
     from upcycle.config.schema import validate
     from upcycle.data.packing import Batch
-    from upcycle.model.architecture import ModelSpec
+    from upcycle.model.architecture import Kind, ModelSpec
     from upcycle.model.modeling import InnovatorForCausalLM
     from upcycle.planning.memory import estimate, learns
     from upcycle.training.distributed import join
@@ -74,8 +74,8 @@ def measure(stage: str) -> dict[str, object]:
             "trainer": {"dtype": "float32", "micro_batch_tokens": tokens, "threads": 1},
         }
     )
-    kind = "induced" if stage == "train_experts" else "mixture"
-    spec = ModelSpec.from_config(config, dict(SHAPE), kind)  # type: ignore[arg-type]
+    kind: Kind = "induced" if stage == "train_experts" else "mixture"
+    spec = ModelSpec.from_config(config, dict(SHAPE), kind)
     settings = getattr(config, stage)
     context = join(1)
 
