@@ -3,13 +3,14 @@
     python -m benchmarks.upcycle_memory [--out FILE.json]
 
 Every stage takes two optimizer steps of two slices at a small size, in a process of its own; the measured figure is its peak
-resident memory less what it had before the model was built. Weights and batches are random, because memory does not depend on them. The ratio
-is planned over measured; the aim is 0.9 to 1.1.
+resident memory less what it had before the model was built. Weights and batches are random, because memory does not depend
+on them. The ratio is planned over measured; the aim is 0.9 to 1.1.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import subprocess
 import sys
@@ -53,12 +54,12 @@ def measure(stage: str) -> dict[str, object]:
 
     from upcycle.config.schema import validate
     from upcycle.data.packing import Batch
-    from upcycle.model.architecture import ModelSpec
+    from upcycle.model.architecture import Kind, ModelSpec
     from upcycle.model.modeling import InnovatorForCausalLM
     from upcycle.planning.memory import estimate, learns
     from upcycle.training.distributed import join
     from upcycle.training.objectives import LanguageObjective, LossWeights, MixtureObjective
-    from upcycle.training.trainer import Trainer
+    from upcycle.training.trainer import Trainer, optimizer
 
     tokens = LENGTH * SEQUENCES
     disciplines = ["a", "b", "c", "d"]
@@ -73,48 +74,46 @@ def measure(stage: str) -> dict[str, object]:
             "trainer": {"dtype": "float32", "micro_batch_tokens": tokens, "threads": 1},
         }
     )
-    kind = "induced" if stage == "train_experts" else "mixture"
-    spec = ModelSpec.from_config(config, dict(SHAPE), kind)  # type: ignore[arg-type]
+    kind: Kind = "induced" if stage == "train_experts" else "mixture"
+    spec = ModelSpec.from_config(config, dict(SHAPE), kind)
     settings = getattr(config, stage)
     context = join(1)
-    _warm_up(torch)
+
+    def take_steps(spec: ModelSpec) -> None:
+        model = InnovatorForCausalLM(spec)
+        trains = learns(spec, settings)
+        for name, parameter in model.named_parameters():
+            torch.nn.init.normal_(parameter.data, std=0.02)
+            parameter.requires_grad_(trains(name))
+        model.set_checkpointing(True)
+        if stage == "train_router":
+            model.set_gates_constant(True)
+        weights = LossWeights(1.0, 0.1, 0.01, 0.0) if stage == "train_joint" else LossWeights(0.0, 1.0, 0.01, 0.0)
+        objective = LanguageObjective() if kind == "induced" else MixtureObjective(weights, disciplines, 4, "null")
+        trainer = object.__new__(Trainer)  # without a run directory: only `update` is used
+        trainer.__dict__.update(
+            model=model, stage=settings, config=config.trainer, objective=objective, steps=2, step=0
+        )
+        trainer.__dict__.update(distributed=context, _phase=lambda _name: None)
+        trainer.optimizer = optimizer(model, settings)
+        ids = torch.randint(spec.vocabulary, (SEQUENCES, LENGTH))  # type: ignore[call-overload]
+        places = torch.arange(LENGTH).expand(SEQUENCES, -1).contiguous()
+        trainer.batches = lambda _step: [Batch(ids, ids, places, torch.arange(SEQUENCES))] * 2  # type: ignore[assignment]
+        for _ in range(2):
+            trainer.update()
+            trainer.step += 1
+
+    tiny = {**SHAPE, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "vocab_size": 256}
+    take_steps(
+        ModelSpec.from_config(config, tiny, kind)
+    )  # loads what the first operations load, so that it is not counted
+    gc.collect()
     before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
-    model = InnovatorForCausalLM(spec)
-    trains = learns(spec, settings)
-    for name, parameter in model.named_parameters():
-        torch.nn.init.normal_(parameter.data, std=0.02)
-        parameter.requires_grad_(trains(name))
-    model.set_checkpointing(True)
-    if stage == "train_router":
-        model.set_gates_constant(True)
-    weights = LossWeights(1.0, 0.1, 0.01, 0.0) if stage == "train_joint" else LossWeights(0.0, 1.0, 0.01, 0.0)
-    objective = LanguageObjective() if kind == "induced" else MixtureObjective(weights, disciplines, 4, "null")
-    trainer = object.__new__(Trainer)  # without a run directory: only `update` is used
-    trainer.__dict__.update(model=model, stage=settings, config=config.trainer, objective=objective, steps=2, step=0)
-    trainer.__dict__.update(distributed=context, _phase=lambda _name: None)
-    from upcycle.training.trainer import optimizer
-
-    trainer.optimizer = optimizer(model, settings)
-    ids = torch.randint(SHAPE["vocab_size"], (SEQUENCES, LENGTH))  # type: ignore[call-overload]
-    places = torch.arange(LENGTH).expand(SEQUENCES, -1).contiguous()
-    trainer.batches = lambda _step: [Batch(ids, ids, places, torch.arange(SEQUENCES))] * 2  # type: ignore[assignment]
-    for _ in range(2):
-        trainer.update()
-        trainer.step += 1
+    take_steps(spec)
     planned = estimate(config, spec, settings, 1)
     parts = {name: round(value / 1e6) for name, value in vars(planned).items()}
     return {"planned": planned.total, "measured": _resident("VmHWM") - before, "parts": parts}
-
-
-def _warm_up(torch: object) -> None:
-    """Load what the first operations load, so that it is not counted."""
-    from torch import nn, ones, optim
-
-    layer = nn.Linear(64, 64)
-    adam = optim.AdamW(layer.parameters(), fused=True)
-    layer(ones(8, 64)).sum().backward()
-    adam.step()
 
 
 def _resident(field: str) -> int:

@@ -28,7 +28,7 @@ QUICK = (
     r"innovator --help",
     r"innovator (runs|reward) list",
     r"innovator reward (new|check|score|rescore)\b",
-    r"innovator data (show|build|check)\b",
+    r"innovator data (show|build|check|plan)\b",
     r"innovator upcycle plan\b",
     r"innovator submit .*--dry-run",
     r"innovator init\b",

@@ -17,7 +17,7 @@ def plan_command(
     """Count the tokens, disk, windows, fill and tokenizer hours of an upcycling configuration's text."""
     import json
 
-    from upcycle.planning.text import as_dict, plan_text
+    from upcycle.data.text_plan import as_dict, plan_text
     from upcycle.training.memory import peak_resident
 
     loaded = load_config(config, settings)

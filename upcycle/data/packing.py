@@ -140,7 +140,7 @@ def open_corpora(
     Args:
         sources: Sources of each discipline and of general text.
         tokenizer: The base model's tokenizer.
-        folder: Folder that `tokenize` wrote; the tables lie beside the tokens.
+        folder: Folder that `tokenize` wrote; the tables lie next to the tokens.
         data: Sequence length, packing and held-out share.
 
     Raises:

@@ -2,7 +2,7 @@
 
 A discipline's tokens come from files, which are tokenized once into the run's folder, or from a corpus that
 `innovator data build` made, which is read where it lies. Both are token shards (`innovator_rl.data.corpus.shards`): flat,
-memory-mapped, with the ends of the documents beside them.
+memory-mapped, with the ends of the documents next to them.
 
     runs/NAME/data/DISCIPLINE.json                     what was tokenized: fingerprint, shards, counts
     runs/NAME/data/DISCIPLINE.train-0000.bin, .ends    tokens of the training split, likewise held_out

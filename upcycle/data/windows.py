@@ -173,27 +173,27 @@ def _best_fit(starts: NDArray[np.int64], lengths: NDArray[np.int64], length: int
     begin, size = starts[document] + offset, np.minimum(lengths[document] - offset, length)
     order = np.argsort(-size, kind="stable")
     window = np.empty(len(order), np.int64)
-    open_by_room: dict[int, list[int]] = {}
-    rooms: list[int] = []  # rooms of which a window is open, ascending
+    open_by_free: dict[int, list[int]] = {}
+    free: list[int] = []  # free lengths of the open windows, ascending
     count = 0
     for piece in order.tolist():
         need = int(size[piece])
-        place = bisect.bisect_left(rooms, need)
-        if place < len(rooms):
-            room = rooms[place]
-            chosen = open_by_room[room].pop()
-            if not open_by_room[room]:
-                del open_by_room[room], rooms[place]
+        place = bisect.bisect_left(free, need)
+        if place < len(free):
+            left = free[place]
+            chosen = open_by_free[left].pop()
+            if not open_by_free[left]:
+                del open_by_free[left], free[place]
         else:
-            room, chosen = length, count
+            left, chosen = length, count
             count += 1
         window[piece] = chosen
-        rest = room - need
+        rest = left - need
         if rest:
-            if rest not in open_by_room:
-                open_by_room[rest] = []
-                bisect.insort(rooms, rest)
-            open_by_room[rest].append(chosen)
+            if rest not in open_by_free:
+                open_by_free[rest] = []
+                bisect.insort(free, rest)
+            open_by_free[rest].append(chosen)
     by_window = np.argsort(window, kind="stable")
     writer.segments(begin[by_window], size[by_window])
     writer.windows(np.bincount(window, minlength=count))

@@ -2,7 +2,7 @@
 
 The reader `html` finds the main text of a page and its formulas; this one, `html-text`, keeps everything.
 
-Markup is told from text as a browser tells it: `<` begins a tag only before a letter, so that "a < b and b > c" is text.
+As in a browser, `<` begins a tag only before a letter, so that "a < b and b > c" is text.
 A "tag" that HTML does not know, as in "x<y", is kept as text.
 """
 
