@@ -143,7 +143,9 @@ def read_books(data: Path, names: list[str], count: int) -> list[tuple[str, Docu
     """Return the first documents of each book."""
     found: list[tuple[str, Document]] = []
     for name in names:
-        source = Source(name=name, path=str(data / "textbooks/raw" / f"{name}.tar.xz"), members="modules/*/index.cnxml")
+        source = Source.model_validate(
+            {"name": name, "path": str(data / "textbooks/raw" / f"{name}.tar.xz"), "members": "modules/*/index.cnxml"}
+        )
         items = read_files(find_files(name, source.path), source)
         found += [(name, item) for item in islice(items, count) if isinstance(item, Document)]
     return found
