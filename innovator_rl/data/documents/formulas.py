@@ -110,12 +110,12 @@ class RepairedText:
 
 
 def repair_formulas(
-    texts: Sequence[str], parser: Parser | None = None, model: Rewrite | None = None
+    documents: Sequence[str], parser: Parser | None = None, model: Rewrite | None = None
 ) -> list[RepairedText]:
     """Repair the formulas of several documents at once.
 
     Args:
-        texts: Markdown with LaTeX.
+        documents: Markdown with LaTeX.
         parser: Remembers what it has read; give the same one for many batches.
         model: Repairs what the rules cannot; nothing does by default.
 
@@ -127,12 +127,12 @@ def repair_formulas(
         WorkerError: when pandoc fails.
     """
     parser = parser or Parser()
-    spans = [[span for span in protected_spans(text) if span.kind in ("inline", "display")] for text in texts]
-    inner = [[text[s.inner_start : s.inner_end] for s in found] for text, found in zip(texts, spans, strict=True)]
+    spans = [[span for span in protected_spans(text) if span.kind in ("inline", "display")] for text in documents]
+    inner = [[text[s.inner_start : s.inner_end] for s in found] for text, found in zip(documents, spans, strict=True)]
     sound = parser.parses(latex for formulas in inner for latex in formulas)
     repaired = repair_latex([latex for latex, good in sound.items() if not good], parser)
     results = []
-    for text, found, formulas in zip(texts, spans, inner, strict=True):
+    for text, found, formulas in zip(documents, spans, inner, strict=True):
         replaced = [
             (span, repaired[latex])
             for span, latex in zip(found, formulas, strict=True)

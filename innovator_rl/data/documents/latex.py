@@ -156,8 +156,10 @@ def word_after(found: list[str], place: int) -> list[str]:
     return run
 
 
-CONFUSIONS = (("rn", "m"), ("vv", "w"), ("1", "l"), ("0", "o"), ("5", "s"), ("I", "l"), ("l", "i"), ("i", "l"))
-CONFUSIONS += (("ii", "u"), ("c", "e"), ("e", "c"), ("m", "rn"), ("8", "B"), ("9", "g"), ("6", "b"), ("O", "o"))
+CONFUSIONS = (
+    ("rn", "m"), ("vv", "w"), ("1", "l"), ("0", "o"), ("5", "s"), ("I", "l"), ("l", "i"), ("i", "l"),
+    ("ii", "u"), ("c", "e"), ("e", "c"), ("m", "rn"), ("8", "B"), ("9", "g"), ("6", "b"), ("O", "o"),
+)  # fmt: skip
 """What recognition writes -> what stood there."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

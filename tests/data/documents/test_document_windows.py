@@ -72,6 +72,6 @@ def test_windows_end_at_paragraphs_and_sentences() -> None:
     "mark", ["$a ", "`", "$$ \\[ ", "```\n", "| a\n", "\\begin{align}", "\\(", "~~~~\n```\n", "<table"]
 )
 def test_opening_marks_without_an_end_cost_no_more_than_text(mark: str) -> None:
-    # Looking for the end of each mark anew would take hours here.
+    # Looking for the end of each mark again would take hours here.
     text = mark * 30_000
     assert merge(split(text, 500, 50)) == text
