@@ -6,6 +6,7 @@
     innovator runs show demo --step 12 --group UID        # one prompt and all its responses
     innovator runs stop demo                              # after the current step, with a checkpoint
     innovator runs export demo --out rollouts.parquet     # every response, for other tools
+    innovator runs export-model demo models/demo          # the trained model, as a Hugging Face folder
 
 All commands but `stop` only read files: they work while a run trains, after it ended and after it crashed.
 """
@@ -18,6 +19,7 @@ import typer
 
 from innovator_rl.cli.application import make_app
 from innovator_rl.cli.parameters import AsJson, Kind, RunName, RunsDir, Step
+from innovator_rl.cli.runs_export_model import export_model
 from innovator_rl.errors import UserError
 from innovator_rl.recorded_run import find_run
 from innovator_rl.rollouts.domain_figures import domain_figures
@@ -115,6 +117,9 @@ def export(
     run = _find(name, runs_dir)
     count = Store(run.path).export(out, step, kind)
     typer.echo(f"{count} responses of {run.name} in {out}")
+
+
+app.command("export-model")(export_model)
 
 
 def _find(name: str, runs_dir: str) -> RunDir:
