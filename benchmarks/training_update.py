@@ -9,7 +9,8 @@ count), wall seconds, and prompt-once tokens per processor second:
     row per group           what a run does
     row per group, bf16     the same with model.dtype=bfloat16: autocast over float32 parameters
 
-    python -m benchmarks.training_update [--model smollm2-135m] [--groups 6] [--samples 8] [--rounds 2] [--only 'one long row;row per group']
+    python -m benchmarks.training_update [--model smollm2-135m] [--groups 6] [--samples 8] [--rounds 2]
+        [--only 'one long row;row per group']
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from innovator_rl.integrations.verl.override_values import SEQUENCE_CLIP
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 
-
 SHORTEST_RESPONSE = 4
 """Tokens: one for an answer, one for the end, and some for either to be split."""
 LARGEST_DECAY, LARGEST_ENTROPY = 0.5, 0.1
