@@ -60,7 +60,7 @@ def variants() -> dict[str, tuple[str, type]]:
             place = real.long().cumsum(0) - 1
             assert self.kept is not None
             self.kept.positions = place[facts["rows"].logits_to_keep]
-            mask = torch.block_diag(*[row[0].long() for row in inputs["attention_mask"]]).bool()
+            mask = torch.block_diag(*[row[0].long() for row in inputs["attention_mask"]]).bool()  # type: ignore[no-untyped-call]
             inputs = {
                 "input_ids": inputs["input_ids"].flatten()[real][None],
                 "position_ids": inputs["position_ids"].flatten()[real][None],
