@@ -25,6 +25,9 @@ _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
 _LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])\W*$")
 
 
+_DIGIT = re.compile(r"(?<![\^_.\dA-Za-z])(?<!\^\{)(?<!_\{)\d")
+_LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![a-z]{2}|\()")
+_PROSE = re.compile(r"[a-z]{3,} [a-z]{2,}")
 _RECKONED = re.compile(r"^\s*[-+\d]|[-+*]\s*\d+\s*$")
 
 
@@ -93,6 +96,23 @@ def _closed(text: str) -> bool:
         if depth < 0:
             return False
     return depth == 0 and others == 0
+
+
+def changed(answer: str) -> str:
+    """Return a reference with one number, letter or word of its last member changed, so that it is wrong."""
+    head, equals, last = answer.rpartition("=")
+    if number := _DIGIT.search(last):
+        return head + equals + last[: number.start()] + str(int(number.group()) % 9 + 1) + last[number.end() :]
+    letter = _LETTER.search(last)
+    if letter and not _PROSE.search(answer):
+        return head + equals + last[: letter.start()] + ("w" if letter.group() != "w" else "v") + last[letter.end() :]
+    return f"\\text{{not }} {answer}"
+
+
+def boxed_pair(golds: list[str]) -> tuple[str, str]:
+    """Return a response that repeats the references in boxes, and one with the last of them changed."""
+    boxes = [f"\\boxed{{{gold}}}" for gold in golds]
+    return "\n\n".join(boxes), "\n\n".join([*boxes[:-1], f"\\boxed{{{changed(golds[-1])}}}"])
 
 
 def _takes_another(answer: str, text: str, config: EquivalenceConfig) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
+from rewards.answer_grading import MAX_ANSWER_CHARS, boxed_pair, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import find_answer, hedged, last_boxes, unmarked
 
@@ -64,6 +65,12 @@ class Mathematics:
             if predicted.denominator == target.denominator == 1:
                 return wrong(extracted=text[:200])
         return compare(gold, found, POLICY, prompt) if usable(gold, POLICY) else abstain("bad_reference")
+
+    def reference_responses(self, answer: str, info: dict[str, Any]) -> tuple[str, str]:
+        """Return a response that repeats the reference, and one that changes it."""
+        gold = unmarked(answer.rsplit("####", 1)[-1])
+        boxes = last_boxes(gold) if "\\boxed" in gold else None
+        return boxed_pair([boxes[0] if boxes else gold])
 
     def __repr__(self) -> str:
         return "Mathematics()"

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
+from rewards.answer_grading import MAX_ANSWER_CHARS, boxed_pair, compare, usable
 from rewards.equivalence.normalize import tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.quantities import quantity
@@ -69,6 +69,10 @@ class Physics:
             found = find_answer(response)
             return self.single(golds[0], found, config, prompt) if found else wrong("no_answer")
         return self.several(response, golds, config, prompt)
+
+    def reference_responses(self, answer: str, info: dict[str, Any]) -> tuple[str, str]:
+        """Return a response that repeats the reference, and one that changes it."""
+        return boxed_pair([str(part) for part in info.get("final_answers") or []] or [answer])
 
     def single(self, gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
         """Score an answer to one reference; a bare number is in the unit that the problem asks for."""

@@ -17,6 +17,7 @@ from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import Style, render
 from innovator_rl.data.readers import reader
 from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, find_dataset, load_recipe
+from innovator_rl.data.references import usable
 from innovator_rl.data.rows import Row, check_columns, fingerprint_of, write_rows
 from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
@@ -63,7 +64,7 @@ def build(recipe: Recipe, folder: Path, out_dir: Path = BUILT, only: str | None 
     """
     started = time.monotonic()
     rejected: Counter[str] = Counter()
-    problems = _draw(_unique(_problems(recipe, folder, rejected), rejected), recipe)
+    problems = usable(_draw(_unique(_problems(recipe, folder, rejected), rejected), recipe), recipe.rewarder, rejected)
     if len(problems) < 2:
         reasons = dict(rejected) or "none"
         raise UserError(f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {reasons}")
