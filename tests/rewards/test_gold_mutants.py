@@ -110,7 +110,7 @@ def published() -> list[str]:
     """Return every fortieth published reference that is a formula or a number, with the PhD problems' own."""
     golds: list[str] = []
     for path in sorted(real("physics_phd").glob("*.jsonl.gz")):
-        if "labelled" not in path.name:
+        if "responses" not in path.name:
             with gzip.open(path, "rt") as lines:
                 golds += [str(answer) for line in lines for answer in json.loads(line).get("final_answers") or []]
     return [gold for gold in golds[::40] if len(gold) <= 160 and not PROSE.search(gold)]
