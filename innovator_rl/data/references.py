@@ -52,4 +52,4 @@ def fault(rewarder: Any, problem: Problem) -> str:
 
 
 def _request(problem: Problem, response: str) -> ScoreRequest:
-    return ScoreRequest("", prompt=problem.question, response=response, answer=problem.answer, info=problem.info)
+    return ScoreRequest("", prompt=problem.question, response=response, answer=problem.answer, info=dict(problem.info))
