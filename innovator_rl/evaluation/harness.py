@@ -134,6 +134,17 @@ class HarnessTask:
             first_tokens=self._leaves[0].first_tokens,
         )
 
+    def questions(self) -> list[tuple[str, str, str]]:
+        """Return id, question and reference of every row, without examples."""
+        found = []
+        for name in _leaf_names(self.task):
+            task = _build(name, self.task, self.shots, self.local)
+            for document in task.eval_docs:
+                text = task.doc_to_text(document)
+                if isinstance(text, str):
+                    found.append((document_id(name, _plain(document)), text, _target(task, document)))
+        return found
+
     def run(self, driver: Driver) -> TaskOutcome:
         """Answer all parts and merge their metrics over rows, which is the harness's weighting by size."""
         answers = self._answers(driver)
