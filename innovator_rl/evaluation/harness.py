@@ -156,10 +156,15 @@ class HarnessTask:
         for part in parts:
             for key, values in part.values.items():
                 merged[key].extend(values)
-        aggregate = parts[0].aggregations
+        aggregate = {key: function for part in parts for key, function in part.aggregations.items()}
         wanted = self.metric if self.filter == "none" else f"{self.metric},{self.filter}"
         if wanted not in merged:
             raise UserError(f"task {self.task}: unknown metric {wanted!r}; expected {', '.join(sorted(merged))}")
+        without = [leaf.name for leaf, part in zip(self._leaves, parts, strict=True) if wanted not in part.values]
+        if without:
+            raise UserError(
+                f"task {self.task}: metric {wanted!r} not found in its part {without[0]}; name another metric"
+            )
         metrics = [MetricResult(key, _estimate(values, aggregate[key])) for key, values in merged.items()]
         metrics.sort(key=lambda metric: metric.name != wanted)
         facts: dict[str, Any] = {
@@ -280,8 +285,9 @@ def _build(name: str, group: str, shots: int | None, local: LocalCopy) -> Any:
         raise
     except Exception as error:  # data sets raise every kind where the network or a file is missing
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        why = "the hub cannot be reached" if "OfflineMode" in reason else f"{type(error).__name__}: {reason[:160]}"
         raise TaskUnavailable(
-            f"{hub_id}{f' ({subset})' if subset else ''} is not here ({type(error).__name__}: {reason[:160]}); "
+            f"{hub_id}{f' ({subset})' if subset else ''} is not here ({why}); "
             f"put a copy of the hub data set below DATA/hub/{hub_id}, or allow the network"
         ) from None
 
@@ -356,14 +362,14 @@ class _Leaf:
                 instance.resps = [_without_thinking(answer.text, instance.args[1].get("until") or [])]
         task.apply_filters()
         by_document: dict[int, list[Any]] = defaultdict(list)
-        for instance, answer in zip(task.instances, answers, strict=True):
-            by_document[instance.doc_id].append((instance, answer))
+        for instance, answer, request in zip(task.instances, answers, self.requests, strict=True):
+            by_document[instance.doc_id].append((instance, answer, request))
         values: dict[str, list[Any]] = defaultdict(list)
         aggregations: dict[str, Callable[[list[Any]], float]] = {}
         graded: list[float | None] = []
         for members in by_document.values():
             members.sort(key=lambda member: member[0].idx)
-            instances = [instance for instance, _ in members]
+            instances = [member[0] for member in members]
             shown: float | None = None
             for key in instances[0].filtered_resps:
                 found = task.process_results(instances[0].doc, [i.filtered_resps[key] for i in instances])
@@ -401,7 +407,7 @@ class _Leaf:
         )
 
     def _row(self, task_name: str, identity: str, members: list[Any], value: float | None) -> RolloutRow:
-        instance, answer = members[0]
+        instance, answer, request = members[0]
         shared: dict[str, Any] = {
             "step": 0,
             "kind": "validation",
@@ -424,7 +430,7 @@ class _Leaf:
                 **shared,
                 response=answer.text,
                 extracted=str(next(iter(instance.filtered_resps.values()), "")),
-                prompt_tokens=len(self.requests[0].tokens),
+                prompt_tokens=len(request.tokens),
                 response_tokens=len(answer.token_ids),
                 finish_reason=answer.finish_reason,
                 truncated=answer.finish_reason == "length",

@@ -76,7 +76,7 @@ def official_choice(rows: Rows) -> list[MetricResult]:
 
 
 def strict_choice(question: Question, response: str) -> float:
-    """Return 1.0 if a response commits to the right option and to no other one, else 0."""
+    """Grade a response: right if it commits to the right option and to no other one."""
     text = (response.rpartition("</think>")[2] if "</think>" in response else response).strip()
     concluded = _CONCLUSION.split(text)[-1].strip()
     labels = {label.lower() for label in _LABEL.findall(concluded)}
