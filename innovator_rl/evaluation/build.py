@@ -9,7 +9,8 @@ from typing import Any
 
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.errors import UserError
-from innovator_rl.evaluation.harness import HarnessTask, require_task
+from innovator_rl.evaluation.harness import HarnessTask
+from innovator_rl.evaluation.harness_index import require_task
 from innovator_rl.evaluation.local_data import hub_copy
 from innovator_rl.evaluation.scored import Sampling, ScoredTask
 from innovator_rl.evaluation.sets import SETS, molecules, recipes, sciassess

@@ -9,7 +9,8 @@ import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.driver import Driver
-from innovator_rl.evaluation.harness import HarnessTask, _leaf_names, _shares, _without_thinking, require_task
+from innovator_rl.evaluation.harness import HarnessTask, _shares, _without_thinking
+from innovator_rl.evaluation.harness_index import leaf_names, require_task
 from innovator_rl.evaluation.local_data import hub_copy
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.requests import OptionRequest, OptionScore
@@ -64,9 +65,9 @@ def test_an_unknown_metric_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_groups_are_found_without_the_whole_index() -> None:
-    assert len(_leaf_names("mmlu")) == 57
-    assert len(_leaf_names("cmmlu")) == 67
-    assert len(_leaf_names("mmlu_flan_cot_zeroshot")) == 57
+    assert len(leaf_names("mmlu")) == 57
+    assert len(leaf_names("cmmlu")) == 67
+    assert len(leaf_names("mmlu_flan_cot_zeroshot")) == 57
     assert require_task("bbh").name == "_bbh.yaml"
 
 
