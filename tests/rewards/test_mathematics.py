@@ -17,22 +17,6 @@ from rewards.physics import Physics
 PAIRS = [json.loads(line) for line in (Path(__file__).parent / "math_verify_pairs.jsonl").read_text().splitlines()]
 
 
-_DIGIT = re.compile(r"(?<![\^_.\dA-Za-z])(?<!\^\{)(?<!_\{)\d")
-_LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![a-z]{2}|\()")
-_PROSE = re.compile(r"[a-z]{3,} [a-z]{2,}")
-
-
-def changed(answer: str) -> str:
-    """Return a reference with one number, letter or word of its last member changed, so that it is wrong."""
-    head, equals, last = answer.rpartition("=")
-    if number := _DIGIT.search(last):
-        return head + equals + last[: number.start()] + str(int(number.group()) % 9 + 1) + last[number.end() :]
-    letter = _LETTER.search(last)
-    if letter and not _PROSE.search(answer):
-        return head + equals + last[: letter.start()] + ("w" if letter.group() != "w" else "v") + last[letter.end() :]
-    return f"\\text{{not }} {answer}"
-
-
 def agrees(gold: str, said: str) -> bool:
     found = find_answer(gold)
     return Mathematics()(said, found.text if found else gold).correct
