@@ -32,7 +32,9 @@ def score_file(
     code_isolation: CodeIsolation = "standard",
 ) -> None:
     """Score each row of a file: one row in, one row out, in the same order."""
-    registry.require_usable(reward, {"code_isolation": code_isolation, "timeout_seconds": timeout, "memory_mb": memory_mb})
+    registry.require_usable(
+        reward, {"code_isolation": code_isolation, "timeout_seconds": timeout, "memory_mb": memory_mb}
+    )
     rows = _rows(file)
     requests = [score_request(row, reward) for row in rows]
     pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward])

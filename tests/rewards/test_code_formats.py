@@ -63,7 +63,11 @@ CHECKER = (
 SORT = "def third(xs):\n    return sorted(xs)"
 ROWS: dict[str, tuple[Any, str, str]] = {
     "APPS": ({"input_output": json.dumps(STDIO), "difficulty": "interview"}, ADD, "print(3)"),
-    "TACO with a function": ({"input_output": json.dumps(CALLS), "starter_code": STARTER}, TWICE, TWICE.replace("2", "3")),
+    "TACO with a function": (
+        {"input_output": json.dumps(CALLS), "starter_code": STARTER},
+        TWICE,
+        TWICE.replace("2", "3"),
+    ),
     "a bare function where a method is expected": (
         {"input_output": CALLS, "starter_code": STARTER},
         "def twice(xs): return [x * 2 for x in xs]",
@@ -143,7 +147,9 @@ def test_a_pickle_of_a_row_runs_nothing(capfd: pytest.CaptureFixture[str]) -> No
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize("info", [{}, {"tests": 3}, {"tests": [1, 2]}, {"input_output": "{broken"}, {"inputs": ["1"]}, [], "x"])
+@pytest.mark.parametrize(
+    "info", [{}, {"tests": 3}, {"tests": [1, 2]}, {"input_output": "{broken"}, {"inputs": ["1"]}, [], "x"]
+)
 def test_other_rows_are_refused(info: Any) -> None:
     with pytest.raises(BadTests):
         read_tests(info)

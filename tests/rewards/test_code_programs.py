@@ -40,7 +40,13 @@ def test_ordinary_programs(grade: Grade, name: str) -> None:
 
 def test_runs_share_not_even_a_process_number(grade: Grade) -> None:
     info = {"type": "stdio", "inputs": [""] * 3, "outputs": ["a", "b", "c"]}
-    assert grade("import os\nfor _ in range(40):\n    if os.fork() == 0: os._exit(0)\nprint('abc'[(os.getpid() - 2) % 3])", info).terms["passed"] == 1
+    assert (
+        grade(
+            "import os\nfor _ in range(40):\n    if os.fork() == 0: os._exit(0)\nprint('abc'[(os.getpid() - 2) % 3])",
+            info,
+        ).terms["passed"]
+        == 1
+    )
 
 
 SPIN = "import time\ndef spin(t):\n    end = time.process_time() + t\n    while time.process_time() < end: pass\n"
@@ -48,7 +54,10 @@ SPIN = "import time\ndef spin(t):\n    end = time.process_time() + t\n    while 
 
 def test_the_time_of_children_counts(grade: Grade) -> None:
     info = {"type": "stdio", "inputs": [""], "outputs": ["3"], "time_limit": 1}
-    child = SPIN + "import os\nfor _ in range(3):\n    if os.fork() == 0:\n        spin({})\n        os._exit(0)\n    os.wait()\nprint(3)"
+    child = (
+        SPIN
+        + "import os\nfor _ in range(3):\n    if os.fork() == 0:\n        spin({})\n        os._exit(0)\n    os.wait()\nprint(3)"
+    )
     assert grade(child.format(0.1), info).correct
     assert grade(child.format(0.6), info).reason == "time_limit_exceeded"
     orphan = SPIN + (
@@ -66,7 +75,9 @@ def test_many_tests_take_no_time_of_each_other(grade: Grade) -> None:
 @pytest.mark.slow
 def test_a_busy_machine_fails_nobody(grade: Grade) -> None:
     """Sixteen processes for each core want the processor as well."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(16 * len(os.sched_getaffinity(0)))]
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(16 * len(os.sched_getaffinity(0)))
+    ]
     try:
         info = {"type": "stdio", "inputs": [""], "outputs": ["3"], "time_limit": 0.5}
         assert grade(SPIN + "spin(0.35)\nprint(3)", info).reason == "correct"
@@ -79,7 +90,9 @@ def test_a_busy_machine_fails_nobody(grade: Grade) -> None:
 def test_compiling_is_limited(grade: Grade) -> None:
     bomb = "".join("    " * n + "try:\n" + "    " * (n + 1) + "pass\n" + "    " * n + "finally:\n" for n in range(19))
     bomb += "    " * 19 + "x = 1\n"
-    score = grade(bomb + "print(3)", {"type": "stdio", "inputs": [""], "outputs": ["4"], "memory_limit": 256, "time_limit": 1})
+    score = grade(
+        bomb + "print(3)", {"type": "stdio", "inputs": [""], "outputs": ["4"], "memory_limit": 256, "time_limit": 1}
+    )
     assert score.reason in ("compile_error", "memory_limit_exceeded", "time_limit_exceeded")
 
 

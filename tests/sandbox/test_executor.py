@@ -11,8 +11,8 @@ import pytest
 from rewards.code.sandbox import executor, layers
 from rewards.code.sandbox.conversation import Ended, converse
 from rewards.code.sandbox.executor import Layers, Sandbox
-from rewards.code.sandbox.layers import PROPERTIES, IsolationReport, probe_isolation
 from rewards.code.sandbox.inside.values import encode
+from rewards.code.sandbox.layers import PROPERTIES, IsolationReport, probe_isolation
 from rewards.code.sandbox.limits import Limits, SandboxFailure
 from rewards.code.sandbox.pool import Full, SandboxPool
 
@@ -159,7 +159,9 @@ def test_layers_are_proved_by_attacks_that_succeed_without_them() -> None:
 
 def test_levels() -> None:
     assert IsolationReport(dict.fromkeys(PROPERTIES, True), {}).level == "strict"
-    assert IsolationReport({name: name in ("network", "files", "honest") for name in PROPERTIES}, {}).level == "standard"
+    assert (
+        IsolationReport({name: name in ("network", "files", "honest") for name in PROPERTIES}, {}).level == "standard"
+    )
     for needed in ("files", "honest"):
         assert IsolationReport({name: name != needed for name in PROPERTIES}, {}).level == "none"
     assert IsolationReport({name: name != "names" for name in PROPERTIES}, {}).level == "standard"

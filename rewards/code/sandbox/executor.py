@@ -17,7 +17,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +83,7 @@ class Sandbox:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._busy = False
+        self._sending = threading.Lock()
 
     def start(self) -> Sandbox:
         """Start the supervisor unless it runs. Raises `SandboxFailure`."""
@@ -206,13 +207,14 @@ class Sandbox:
         if self.groups is not None:
             self.groups.set(limits.memory_mb, limits.processes)
         self._control.settimeout(START_SECONDS)
-        ipc.send(self._control, {"solution": limits.as_dict()}, (theirs.fileno(),))
+        with self._sending:
+            ipc.send(self._control, {"solution": limits.as_dict()}, (theirs.fileno(),))
         ipc.receive(self._control)
 
     def kill(self) -> None:
-        """Tell the supervisor to end the solution process now."""
-        if self._control is not None:
-            with contextlib.suppress(OSError, ipc.ChannelClosed):
+        """Tell the supervisor to end the solution process now; any thread may do so."""
+        with self._sending, contextlib.suppress(OSError, ipc.ChannelClosed):
+            if self._control is not None:
                 ipc.send(self._control, {"kill": True})
 
     def _end_solution(self) -> None:

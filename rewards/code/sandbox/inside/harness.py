@@ -6,6 +6,7 @@ does to this code, all it can change is its own output.
 
 from __future__ import annotations
 
+import _sitebuiltins
 import atexit
 import builtins
 import errno
@@ -19,7 +20,6 @@ import traceback
 import types
 from typing import Any
 
-import _sitebuiltins
 import checker
 import objects
 
