@@ -3,8 +3,9 @@ r"""Run programs in a sandbox: a warm supervisor with one process tree per run.
     with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as solution:
         run = solution.run(b"1\n")          # run.ending == "finished", run.stdout == b"2\n"
 
-The runs of a program follow one another and share nothing: each has a process namespace and a /tmp of its own. One program at a time and one thread at a time; `pool` holds several.
-Expected outputs are no argument of anything here: the program and its input go in, bytes come out.
+The runs of a program follow one another and share nothing: each has a process namespace and a /tmp of its own. One
+program at a time and one thread at a time; `pool` holds several. Expected outputs are no argument of anything here: the
+program and its input go in, bytes come out. The data set's own code runs in the sandbox beside it (`Sandbox.checker`).
 """
 
 from __future__ import annotations

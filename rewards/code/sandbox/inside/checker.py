@@ -189,6 +189,7 @@ class Candidate:
         self.__dict__["_checker"] = checker
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
         return self._checker.candidate(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:

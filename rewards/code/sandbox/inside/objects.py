@@ -196,7 +196,7 @@ class Peer:
         return {"root": root, "table": encoder.table}
 
     def _export(self, item: Any) -> list[Any]:
-        kind = type(item)
+        kind: Any = type(item)
         if isinstance(item, Remote) and item.__dict__.get("_peer") is self:
             return ["yours", item.__dict__["_handle"]]
         if isinstance(item, type):
@@ -240,6 +240,7 @@ class Peer:
 
     def _exception(self, answer: Mapping[str, Any]) -> Exception:
         args = self._decoder(answer["args"]).root
+        made: Any
         for module, name in answer["raised"]:
             found = self.space.get(name) or getattr(sys.modules.get(module), name, None)
             if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, StopIteration):
@@ -249,7 +250,7 @@ class Peer:
             made = Failure()
         made.args = tuple(args or ())
         made.__dict__["_from_the_program"] = True
-        return made
+        return made  # type: ignore[no-any-return]
 
 
 def _index(number: Any, handles: list[Any]) -> int:
