@@ -48,7 +48,7 @@ class CodeReward:
         memory_mb: The most MiB that a row may ask for.
 
     Attributes:
-        call_seconds: Wall seconds after which the pool may take a call for hung; no verdict depends on it.
+        call_seconds: Wall seconds after which the pool may take a call for hung; no score depends on it.
     """
 
     every = False

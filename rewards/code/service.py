@@ -118,20 +118,20 @@ def _refuse(status: int, detail: str) -> JSONResponse:
 
 
 class Job:
-    """A program of one request, which can be cancelled while it waits and while it runs."""
+    """A program of one request, which can be canceled while it waits and while it runs."""
 
     def __init__(self, code: str, stdin: bytes, limits: Limits) -> None:
         self.code, self.stdin, self.limits = code, stdin, limits
         self._sandbox: Sandbox | None = None
-        self._cancelled = False
+        self._canceled = False
         self._lock = threading.Lock()
 
     def __call__(self, sandbox: Sandbox) -> Run:
         """Run the program in a worker's thread."""
         with sandbox.open(self.code, limits=self.limits) as solution:
             with self._lock:
-                if self._cancelled:
-                    return Run("runtime_error", detail="cancelled")
+                if self._canceled:
+                    return Run("runtime_error", detail="canceled")
                 self._sandbox = sandbox
             try:
                 return solution.run(self.stdin)
@@ -142,7 +142,7 @@ class Job:
     def cancel(self) -> None:
         """End the program, or do not start it."""
         with self._lock:
-            self._cancelled = True
+            self._canceled = True
             if self._sandbox is not None:
                 self._sandbox.kill()
 
@@ -218,7 +218,7 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
             metrics.open -= 1
             metrics.seconds += time.monotonic() - start
         if run is None:
-            metrics.endings["cancelled"] += 1
+            metrics.endings["canceled"] += 1
             raise HTTPException(499, "the client hung up")
         metrics.endings[run.ending] += 1
         return _result(run)

@@ -160,7 +160,7 @@ def test_clients_that_hang_up_or_idle_cost_nobody_anything() -> None:
             got = requests.post(f"{found[0]}/run_code?token=secret", json={"code": "print(3)"}, timeout=40).json()
             assert (got["status"], got["run_result"]["stdout"]) == ("Success", "3\n")
             counts = requests.get(f"{found[0]}/metrics?token=secret", timeout=40).text
-            assert 'sandbox_programs_total{ending="cancelled"} 6' in counts
+            assert 'sandbox_programs_total{ending="canceled"} 6' in counts
             assert "sandbox_waiting 0" in counts
             for sock in idle:
                 sock.close()

@@ -5,7 +5,7 @@ r"""Run programs in a sandbox: a warm supervisor with one process tree per run.
 
 The runs of a program follow one another and share nothing: each has a process namespace and a /tmp of its own. One
 program at a time and one thread at a time; `pool` holds several. Expected outputs are no argument of anything here: the
-program and its input go in, bytes come out. The data set's own code runs in the sandbox beside it (`Sandbox.checker`).
+program and its input go in, bytes come out. The data set's own code runs in the sandbox next to it (`Sandbox.checker`).
 """
 
 from __future__ import annotations
@@ -144,14 +144,14 @@ class Sandbox:
         return SolutionProcess(self, {"program": program, "prelude": prelude}, limits or Limits())
 
     def checker(self) -> Sandbox:
-        """Return the sandbox beside this one in which the data set's own code runs."""
+        """Return the sandbox next to this one in which the data set's own code runs."""
         if self._checker is None:
             self._checker = Sandbox(layers=self.layers)
             self._checker.files = self.files
         return self._checker
 
     def close(self) -> None:
-        """End the supervisor and everything in it, and the sandbox beside it."""
+        """End the supervisor and everything in it, and the sandbox next to it."""
         if self._checker is not None:
             self._checker.close()
             self._checker = None
