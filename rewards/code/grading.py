@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from rewards.code.referee import CHECK_SECONDS, BadTests, Referee, CaseResult
+from rewards.code.referee import CHECK_SECONDS, BadTests, CaseResult, Referee
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.inside import comparison
 from rewards.code.sandbox.limits import Limits
