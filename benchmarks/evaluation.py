@@ -26,7 +26,8 @@ from innovator_rl import platform
 from innovator_rl.evaluation.checkpoint import open_checkpoint
 from innovator_rl.evaluation.driver import Backends, Driver
 from innovator_rl.evaluation.engine.settings import EngineSettings
-from innovator_rl.evaluation.harness import FEWSHOT_SEED, HarnessTask, _build, _leaf_names
+from innovator_rl.evaluation.harness import FEWSHOT_SEED, HarnessTask
+from innovator_rl.evaluation.harness_index import build_leaf, leaf_names
 from innovator_rl.evaluation.local_data import hub_copy
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.requests import GenerateRequest
@@ -83,7 +84,7 @@ def stock(options: argparse.Namespace) -> dict[str, Any]:
     )
     found: dict[str, Any] = {}
     for name in options.tasks.split(","):
-        task = _build(_leaf_names(name)[0], name, None, functools.partial(hub_copy, Path(options.data)))
+        task = build_leaf(leaf_names(name)[0], name, None, functools.partial(hub_copy, Path(options.data)))
         drawn = Drawing(options.rows, 0).indices(len(task.eval_docs))
         started = time.monotonic()
         result = lm_eval.simple_evaluate(

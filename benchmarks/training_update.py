@@ -9,7 +9,8 @@ count), wall seconds, and prompt-once tokens per processor second:
     row per group           what a run does
     row per group, bf16     the same with model.dtype=bfloat16: autocast over float32 parameters
 
-    python -m benchmarks.training_update [--model smollm2-135m] [--groups 6] [--samples 8] [--rounds 2] [--only 'one long row;row per group']
+    python -m benchmarks.training_update [--model smollm2-135m] [--groups 6] [--samples 8] [--rounds 2]
+        [--only 'one long row;row per group']
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def variants() -> dict[str, tuple[str, type]]:
             place = real.long().cumsum(0) - 1
             assert self.kept is not None
             self.kept.positions = place[facts["rows"].logits_to_keep]
-            mask = torch.block_diag(*[row[0].long() for row in inputs["attention_mask"]]).bool()
+            mask = torch.block_diag(*[row[0].long() for row in inputs["attention_mask"]]).bool()  # type: ignore[no-untyped-call]
             inputs = {
                 "input_ids": inputs["input_ids"].flatten()[real][None],
                 "position_ids": inputs["position_ids"].flatten()[real][None],

@@ -110,7 +110,7 @@ def stated_last(response: str, found: Found) -> Found:
 
 
 def several_letters(text: str) -> frozenset[str] | None:
-    """Return the labels of a choice of several, such as `A, C` or `ABD`; None for anything else."""
+    """Return the labels of a choice of several, such as `A, C` or `BD`; None for anything else."""
     plain = unmarked(re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r"\1", text)).strip(" .()")
     if not _SEVERAL.fullmatch(plain):
         return None

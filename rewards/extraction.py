@@ -155,7 +155,7 @@ def find_answer(response: str) -> Found | None:
     Returns:
         None when its final part is empty or its last box is cut off.
     """
-    text = bare_of_parentheses(plain_text(final_part(response)))
+    text = bare_of_parentheses(plain_text(final_part(response).replace("\\framebox", "\\fbox")))
     if not text:
         return None
     close = text.rfind("</answer>")

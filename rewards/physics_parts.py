@@ -29,6 +29,10 @@ _MARK = re.compile(
 _BREAK = re.compile(r"\\(?:q?quad|implies|Longrightarrow|Rightarrow|text\s*\{\s*(?:and|or)\s*\})(?![A-Za-z])|\\q?quad")
 _COLON = re.compile(r"\\text\s*\{[^{}]*[:,]\s*\}|^\s*\\text\s*\{[^{}]*\}\s*(?=\S)")
 
+_DENIES = re.compile(
+    r"\b(?:not|no|never|less|more|most|least|half|twice|minus|unless|except|wrong|incorrect|below|above)\b"
+)
+
 
 @dataclass(frozen=True)
 class PartStatement:
@@ -79,9 +83,18 @@ def _pieces(part: str) -> list[str]:
 
 
 def _statement(text: str, part: int) -> PartStatement:
-    text = _COLON.sub("", text) if len(_COLON.sub("", text).strip(" ,.;")) > 1 else text
+    text = _unlabeled(text)
     sides = split_top(tidy(text), "=")
     return PartStatement(text, part, name_of(sides[0]) if len(sides) > 1 else None)
+
+
+def _unlabeled(text: str) -> str:
+    """Return a statement without the words before it (`Ground state: E_0`), unless they deny or limit it."""
+    label = _COLON.search(text)
+    plain = _COLON.sub("", text)
+    if label is None or _DENIES.search(label.group()) or len(plain.strip(" ,.;")) <= 1:
+        return text
+    return plain
 
 
 def met(golds: list[str], stated: list[PartStatement], config: EquivalenceConfig, prompt: str = "") -> int:
@@ -89,9 +102,10 @@ def met(golds: list[str], stated: list[PartStatement], config: EquivalenceConfig
     place = count = 0
     for gold in golds:
         for index in range(place, len(stated)):
-            if is_equivalent(gold, stated[index].text, config) and not degenerate_reason(
-                stated[index].text, gold, prompt
-            ):
+            said = stated[index].text
+            if (
+                is_equivalent(gold, said, config) or is_equivalent(_unlabeled(gold), said, config)
+            ) and not degenerate_reason(stated[index].text, gold, prompt):
                 count += _is_only(stated[index], stated)
                 place = index + 1
                 break

@@ -84,7 +84,7 @@ def names(registry: Any, symbols: dict[str, str]) -> dict[str, str]:
 
 def page() -> str:
     """Return the whole module."""
-    registry = pint.UnitRegistry()
+    registry: Any = pint.UnitRegistry()
     registry.define("oersted_SI = 1000 / (4 * pi) * ampere / meter")
     registry.define("statcoulomb_SI = 1 / 2997924580 * coulomb")
     lines = [

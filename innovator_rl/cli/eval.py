@@ -3,6 +3,7 @@
     innovator eval smoke --model smollm2-135m --limit 20
     innovator eval general --model runs/first/export --data my-data --json
     innovator eval reasoning --model before --model after
+    innovator eval reasoning --contamination data/math/train.parquet
 
 The same command again goes on from the responses that are stored, whatever ended the first one. Exit code 0 means that
 every task that could run has run; what was skipped, and what to supply, is in the report.
@@ -33,9 +34,13 @@ def eval(
         ),
     ],
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--model", help="A checkpoint folder, a built-in model or a hub id; several are compared."),
-    ],
+    ] = None,
+    contamination: Annotated[
+        Path | None,
+        typer.Option("--contamination", help="A training file: look for the suite's questions in it; no model runs."),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Rows per task, drawn at random by the seed.")] = None,
     tasks: Annotated[str, typer.Option("--tasks", help="Only these tasks of the suite, separated by commas.")] = "",
     data: Annotated[
@@ -63,6 +68,12 @@ def eval(
     """Evaluate a checkpoint on a suite and write a report."""
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    chosen = tuple(part.strip() for part in tasks.split(",") if part.strip())
+    if contamination is not None:
+        _check_contamination(suite, chosen, data, contamination, as_json)
+        return
+    if not model:
+        raise UserError("--model not found: expected a checkpoint folder, a built-in model or a hub id")
     from innovator_rl.evaluation import compare, report
     from innovator_rl.evaluation.run import EvalOptions, document, evaluate
 
@@ -71,7 +82,7 @@ def eval(
     options = EvalOptions(
         model=model[0],
         limit=limit,
-        tasks=tuple(part.strip() for part in tasks.split(",") if part.strip()),
+        tasks=chosen,
         data=data,
         runs_dir=runs_dir,
         name=name,
@@ -106,6 +117,29 @@ def eval(
         typer.echo(f"comparison: {folder / 'comparison.md'}", err=True)
     typer.echo(json.dumps(result, ensure_ascii=False) if as_json else text)
     typer.echo(f"responses: innovator dashboard {Path(documents[0]['run']).parent}", err=True)
+
+
+def _check_contamination(suite: str, tasks: tuple[str, ...], data: str | None, training: Path, as_json: bool) -> None:
+    """Print what a training file has of a suite; exit code 1 where it has anything."""
+    from dataclasses import asdict
+
+    from innovator_rl.evaluation.contamination import check_training_file
+    from innovator_rl.evaluation.local_data import data_root
+    from innovator_rl.evaluation.suite import load_suite
+
+    loaded, _ = load_suite(suite)
+    found, skipped = check_training_file(loaded.only(tasks) if tasks else loaded, data_root(data), training)
+    if as_json:
+        typer.echo(json.dumps({"tasks": [asdict(item) for item in found], "skipped": skipped}, ensure_ascii=False))
+    else:
+        for item in found:
+            hits = f"{len(item.text)} by text, {len(item.molecules)} by molecule"
+            names = ", ".join([*item.text, *item.molecules][:5])
+            typer.echo(f"{item.task}: {item.rows} questions, {hits}{f' ({names}, ...)' if names else ''}")
+        for name, reason in skipped.items():
+            typer.echo(f"skipped {name}: {reason}")
+    if any(item.text or item.molecules for item in found):
+        raise typer.Exit(1)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Name published recipes: the values that `algorithm.preset` starts from.
 
-A preset fills what the `algorithm` section leaves out; a value written beside it wins. Each has the clip range of its own
+A preset fills what the `algorithm` section leaves out; a value written next to it wins. Each has the clip range of its own
 ratio: GSPO's is a mean over a response and moves by thousandths, CISPO's bounds a weight, not a step. The resolved
 configuration of a run lists every value, so a preset is never needed to read one.
 """

@@ -89,7 +89,7 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
     algorithm, rollout = config.algorithm, config.rollout
     native = "float32" if platform == "cpu" else "bfloat16"
     dtype = native if config.model.dtype == "auto" else config.model.dtype
-    # On CPU both engines compute in one precision; on CUDA rollouts stay in bfloat16 beside float32 training.
+    # On CPU both engines compute in one precision; on CUDA rollouts stay in bfloat16 next to float32 training.
     followed = dtype if platform == "cpu" else native
     rollout_dtype = followed if rollout.dtype == "auto" else rollout.dtype
     level = algorithm.rollout_correction.level

@@ -156,7 +156,7 @@ class Algorithm(Section):
 
     preset: Preset | None = Field(
         default=None,
-        description="A published recipe to start from, with its own clip range; what is written beside it wins. "
+        description="A published recipe to start from, with its own clip range; what is written next to it wins. "
         "null: the defaults below, which are DAPO's.",
     )
     policy_loss: Literal["vanilla", "gspo", "cispo"] | None = Field(

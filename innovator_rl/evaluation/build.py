@@ -9,9 +9,9 @@ from typing import Any
 
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.errors import UserError
-from innovator_rl.evaluation.harness import HarnessTask, require_task
+from innovator_rl.evaluation.harness import HarnessTask
+from innovator_rl.evaluation.harness_index import require_task
 from innovator_rl.evaluation.local_data import hub_copy
-from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.scored import Sampling, ScoredTask
 from innovator_rl.evaluation.sets import SETS, molecules, recipes, sciassess
 from innovator_rl.evaluation.suite import Suite, SuiteRow
@@ -55,15 +55,12 @@ def _check_row(row: SuiteRow) -> None:
         registry.require_known(row.rewarder)
 
 
-def build_task(
-    row: SuiteRow, root: Path, prompter: Prompter, pool: ScoringPool, max_new_tokens: int | None
-) -> EvalTask:
+def build_task(row: SuiteRow, root: Path, pool: ScoringPool, max_new_tokens: int | None = None) -> EvalTask:
     """Build the task of a row.
 
     Args:
         row: The row.
         root: The data root.
-        prompter: The checkpoint's tokenizer; it decides what `format: auto` means.
         pool: The worker pool for tasks with a rewarder.
         max_new_tokens: Bound on every response, in place of the row's.
     """

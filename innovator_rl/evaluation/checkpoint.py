@@ -1,8 +1,8 @@
 """Identify a checkpoint before an engine loads it, and find a damaged file in seconds.
 
-The digest decides which stored responses belong to a checkpoint. It covers the configuration and tokenizer files whole,
+The fingerprint decides which stored responses belong to a checkpoint. It covers the configuration and tokenizer files whole,
 and of each weight file the name, the size, the header and a sample of every tensor. Training moves almost every
-weight, so two checkpoints differ in the samples, and a model of a hundred gigabytes has its digest in seconds.
+weight, so two checkpoints differ in the samples, and a model of a hundred gigabytes has its fingerprint in seconds.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Checkpoint:
     Attributes:
         name: How the user called it.
         path: Its folder.
-        digest: 64 hexadecimal digits.
+        fingerprint: 64 hexadecimal digits.
         context: The longest sequence in tokens.
         architecture: The class of the model.
     """
 
     name: str
     path: Path
-    digest: str
+    fingerprint: str
     context: int
     architecture: str
 
@@ -67,7 +67,7 @@ def open_checkpoint(model: str) -> Checkpoint:
     return Checkpoint(
         name=model,
         path=folder,
-        digest=digest.hexdigest(),
+        fingerprint=digest.hexdigest(),
         context=int(text.get("max_position_embeddings") or 2048),
         architecture=str((config.get("architectures") or ["unknown"])[0]),
     )
@@ -100,7 +100,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _add_weights(path: Path, digest: Any) -> set[str]:
-    """Add a safetensors file to the digest and return the names of its tensors."""
+    """Add a safetensors file to the fingerprint and return the names of its tensors."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:

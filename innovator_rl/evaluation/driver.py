@@ -119,7 +119,7 @@ class Driver:
     def _answer(
         self, requests: Sequence[Request], samples: list[int], backend: Backend, what: str, kind: type[Kind]
     ) -> list[Kind]:
-        identity = f"{self.checkpoint.digest} {backend} {self._settings.dtype}"
+        identity = f"{self.checkpoint.fingerprint} {backend} {self._settings.dtype}"
         keys = [request_key(request, identity, number) for request, number in zip(requests, samples, strict=True)]
         found = self._store.get(keys)
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}

@@ -1,27 +1,21 @@
 """Run a task of lm-evaluation-harness: its prompts, filters and metrics, with our driver.
 
-Only what a suite names is built. The harness's own index of all tasks takes 8 seconds; here the names are found with a
-search for lines of text, and the folder of the wanted task alone is indexed.
+Tasks are found and built in `harness_index.py`.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-import logging
-import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.driver import Driver
+from innovator_rl.evaluation.harness_index import LocalCopy, build_leaf, leaf_names
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
 from innovator_rl.evaluation.statistics import Estimate, bootstrap, mean_estimate
@@ -37,46 +31,7 @@ from innovator_rl.evaluation.task import (
 from innovator_rl.rollouts.schema import RolloutRow
 
 FEWSHOT_SEED = 1234  # the harness's default
-NAME_LINE = re.compile(rb"^(?:task|group|tag):[ \t]*[\"']?([\w@.\-/+]+)", re.MULTILINE)
 MAX_NEW_TOKENS = 256  # the harness's default
-
-OWN_TASKS = Path(__file__).with_name("tasks")
-"""Tasks in the harness's form for sets that it lacks."""
-
-LocalCopy = Callable[[str, str | None], Any]
-"""Returns the local copy of a hub data set (id, configuration) as a mapping of splits, or None."""
-
-
-def _tasks_folder() -> Path:
-    os.environ.setdefault("LMEVAL_LOG_LEVEL", "ERROR")
-    import lm_eval
-
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    return Path(lm_eval.__file__).parent / "tasks"
-
-
-@functools.cache
-def task_files() -> dict[str, Path]:
-    """Return the file of every task and group of the harness, by name."""
-    found: dict[str, Path] = {}
-    for path in [*sorted(OWN_TASKS.glob("*.yaml")), *sorted(_tasks_folder().glob("**/*.yaml"))]:
-        for match in NAME_LINE.finditer(path.read_bytes()):
-            found.setdefault(match[1].decode(), path)
-    return found
-
-
-def require_task(name: str) -> Path:
-    """Return the file that defines a task or group.
-
-    Raises:
-        UserError: The harness has no such task; the message has the near names.
-    """
-    files = task_files()
-    if name in files:
-        return files[name]
-    near = get_close_matches(name, files, 4, 0.6) or sorted(known for known in files if name in known)[:4]
-    hint = f"did you mean {' or '.join(near)}?" if near else "expected a task of lm-evaluation-harness 0.4.13"
-    raise UserError(f"unknown task {name!r}: {hint}")
 
 
 @dataclass
@@ -106,7 +61,7 @@ class HarnessTask:
 
     def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
         """Load the data, draw rows and render prompts."""
-        names = _leaf_names(self.task)
+        names = leaf_names(self.task)
         limit = drawing.limit
         self._leaves, self._missing = [], []
         reasons: dict[str, str] = {}
@@ -116,7 +71,7 @@ class HarnessTask:
             if share == 0:
                 continue
             try:
-                task = _build(leaf_name, self.task, self.shots, self.local)
+                task = build_leaf(leaf_name, self.task, self.shots, self.local)
             except TaskUnavailable as error:
                 reasons[leaf_name] = str(error)
                 continue
@@ -134,6 +89,17 @@ class HarnessTask:
             first_tokens=self._leaves[0].first_tokens,
         )
 
+    def questions(self) -> list[tuple[str, str, str]]:
+        """Return id, question and reference of every row, without examples."""
+        found = []
+        for name in leaf_names(self.task):
+            task = build_leaf(name, self.task, self.shots, self.local)
+            for document in task.eval_docs:
+                text = task.doc_to_text(document)
+                if isinstance(text, str):
+                    found.append((document_id(name, _plain(document)), text, _target(task, document)))
+        return found
+
     def run(self, driver: Driver) -> TaskOutcome:
         """Answer all parts and merge their metrics over rows, which is the harness's weighting by size."""
         answers = self._answers(driver)
@@ -145,10 +111,15 @@ class HarnessTask:
         for part in parts:
             for key, values in part.values.items():
                 merged[key].extend(values)
-        aggregate = parts[0].aggregations
+        aggregate = {key: function for part in parts for key, function in part.aggregations.items()}
         wanted = self.metric if self.filter == "none" else f"{self.metric},{self.filter}"
         if wanted not in merged:
             raise UserError(f"task {self.task}: unknown metric {wanted!r}; expected {', '.join(sorted(merged))}")
+        without = [leaf.name for leaf, part in zip(self._leaves, parts, strict=True) if wanted not in part.values]
+        if without:
+            raise UserError(
+                f"task {self.task}: metric {wanted!r} not found in its part {without[0]}; name another metric"
+            )
         metrics = [MetricResult(key, _estimate(values, aggregate[key])) for key, values in merged.items()]
         metrics.sort(key=lambda metric: metric.name != wanted)
         facts: dict[str, Any] = {
@@ -208,71 +179,6 @@ def _estimate(values: list[Any], aggregate: Callable[[list[Any]], float]) -> Est
     score = float(aggregate(values))
     interval = bootstrap(len(values), lambda rows: float(aggregate([values[i] for i in rows])), resamples=200)
     return Estimate(score, len(values), interval)
-
-
-def _leaf_names(name: str) -> list[str]:
-    """Return the tasks of a group in order, or the task itself."""
-    index = _index(require_task(name).parent)
-    entry = index.get(name)
-    if entry is None:
-        raise UserError(f"unknown task {name!r}: the harness names it in {require_task(name)} but does not define it")
-    found: list[str] = []
-    _collect(name, index, found)
-    return found
-
-
-def _collect(name: str, index: dict[str, Any], found: list[str]) -> None:
-    entry = index.get(name)
-    if entry is None:
-        raise UserError(f"unknown task {name!r} in a group of lm-evaluation-harness")
-    kind = entry.kind.name
-    if kind == "TAG":
-        _collect_all(sorted(entry.tags), index, found)
-    elif kind == "GROUP":
-        _collect_all(entry.cfg["task"], index, found)
-    elif name not in found:
-        found.append(name)
-
-
-def _collect_all(children: Any, index: dict[str, Any], found: list[str]) -> None:
-    for child in [children] if isinstance(children, str) else children:
-        if isinstance(child, str):
-            _collect(child, index, found)
-        elif child.get("group") and child["group"] not in index:  # a group that is defined inside another one
-            _collect_all(child["task"], index, found)
-        else:
-            _collect(str(child.get("group") or child["task"]), index, found)
-
-
-@functools.cache
-def _index(folder: Path) -> dict[str, Any]:
-    from lm_eval.tasks import TaskManager
-
-    return dict(TaskManager(include_path=str(folder), include_defaults=False).task_index)
-
-
-def _build(name: str, group: str, shots: int | None, local: LocalCopy) -> Any:
-    """Build one task of the harness with the local copy of its data where there is one."""
-    from lm_eval.tasks._factory import TaskFactory
-
-    index = _index(require_task(group).parent)
-    entry = index[name]
-    config = dict(entry.cfg or {})
-    hub_id, subset = str(config.get("dataset_path") or ""), config.get("dataset_name")
-    overrides: dict[str, Any] = {} if shots is None else {"num_fewshot": shots}
-    copy = local(hub_id, subset)
-    if copy is not None:
-        overrides["custom_dataset"] = lambda **_: copy
-    try:
-        return TaskFactory(meta=None).build(entry, overrides=overrides or None, registry=index)
-    except UserError:
-        raise
-    except Exception as error:  # data sets raise every kind where the network or a file is missing
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise TaskUnavailable(
-            f"{hub_id}{f' ({subset})' if subset else ''} is not here ({type(error).__name__}: {reason[:160]}); "
-            f"put a copy of the hub data set below DATA/hub/{hub_id}, or allow the network"
-        ) from None
 
 
 @dataclass
@@ -345,14 +251,14 @@ class _Leaf:
                 instance.resps = [_without_thinking(answer.text, instance.args[1].get("until") or [])]
         task.apply_filters()
         by_document: dict[int, list[Any]] = defaultdict(list)
-        for instance, answer in zip(task.instances, answers, strict=True):
-            by_document[instance.doc_id].append((instance, answer))
+        for instance, answer, request in zip(task.instances, answers, self.requests, strict=True):
+            by_document[instance.doc_id].append((instance, answer, request))
         values: dict[str, list[Any]] = defaultdict(list)
         aggregations: dict[str, Callable[[list[Any]], float]] = {}
         graded: list[float | None] = []
         for members in by_document.values():
             members.sort(key=lambda member: member[0].idx)
-            instances = [instance for instance, _ in members]
+            instances = [member[0] for member in members]
             shown: float | None = None
             for key in instances[0].filtered_resps:
                 found = task.process_results(instances[0].doc, [i.filtered_resps[key] for i in instances])
@@ -390,7 +296,7 @@ class _Leaf:
         )
 
     def _row(self, task_name: str, identity: str, members: list[Any], value: float | None) -> RolloutRow:
-        instance, answer = members[0]
+        instance, answer, request = members[0]
         shared: dict[str, Any] = {
             "step": 0,
             "kind": "validation",
@@ -413,7 +319,7 @@ class _Leaf:
                 **shared,
                 response=answer.text,
                 extracted=str(next(iter(instance.filtered_resps.values()), "")),
-                prompt_tokens=len(self.requests[0].tokens),
+                prompt_tokens=len(request.tokens),
                 response_tokens=len(answer.token_ids),
                 finish_reason=answer.finish_reason,
                 truncated=answer.finish_reason == "length",

@@ -74,7 +74,7 @@ class Prompter:
         return int(self.tokenizer.eos_token_id if start is None else start)
 
     def encode(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        """Return the token ids of texts; a start token that a template wrote is not doubled."""
+        """Return the token ids of strings; a start token that a template wrote is not doubled."""
         mark = str(self.tokenizer.decode(self.start_token))
         unique = [text for text in dict.fromkeys(texts) if text]
         ids: dict[str, tuple[int, ...]] = {"": ()}

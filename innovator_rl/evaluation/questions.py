@@ -29,6 +29,7 @@ class Question:
         info: What the rewarder or metric gets besides.
         subset: The part of the set, for example a subject.
         options: Lettered options of a multiple-choice question.
+        core: The bare question without the words around it; contamination is looked for in it.
         rewarder: The rewarder of this row, where a set has rows of several kinds.
     """
 
@@ -39,6 +40,7 @@ class Question:
     subset: str = ""
     options: tuple[str, ...] = ()
     rewarder: str = ""
+    core: str = ""
 
     @property
     def text(self) -> str:
@@ -55,7 +57,7 @@ def rendered(questions: Sequence[Question], prompter: Prompter, form: Format) ->
     """Render prompts.
 
     Returns:
-        The texts, and whether the chat template was applied.
+        The strings, and whether the chat template was applied.
     """
     chat = form == "chat" or (form == "auto" and prompter.has_template)
     if chat:

@@ -21,7 +21,7 @@ class GenerateRequest:
     Attributes:
         tokens: The prompt.
         max_new_tokens: The largest number of tokens to generate.
-        stop: Texts that end the response; they are not part of it.
+        stop: Strings that end the response; they are not part of it.
         temperature: 0 for greedy decoding.
         top_p: Nucleus of the sampling.
         seed: The seed of this sample; it is used only above temperature 0.

@@ -155,7 +155,7 @@ def _backends(options: EvalOptions) -> Backends:
 
 def _run_name(suite: Suite, checkpoint: Checkpoint, options: EvalOptions) -> str:
     """Return a name under which the same command finds its earlier responses, and no other command does."""
-    asked = [suite.model_dump(mode="json"), checkpoint.digest, options.limit, options.seed, options.dtype]
+    asked = [suite.model_dump(mode="json"), checkpoint.fingerprint, options.limit, options.seed, options.dtype]
     asked += [options.max_new_tokens, options.context, options.backend]
     mark = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     model = Path(checkpoint.name).name or "model"
@@ -173,7 +173,7 @@ def _prepare(
         task = None
         if not row.unavailable:
             try:
-                task = build_task(row, root, prompter, pool, options.max_new_tokens)
+                task = build_task(row, root, pool, options.max_new_tokens)
                 result.prepared = task.prepare(prompter, drawing)
             except TaskUnavailable as error:
                 result.skipped, task = str(error), None
@@ -279,7 +279,7 @@ class _Evaluation:
 
         document = {
             "evaluation": self.suite.model_dump(mode="json", exclude_defaults=True),
-            "model": {"path": str(self.checkpoint.path), "digest": self.checkpoint.digest},
+            "model": {"path": str(self.checkpoint.path), "fingerprint": self.checkpoint.fingerprint},
         }
         write_atomic(self.run.config_yaml, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
@@ -289,7 +289,7 @@ class _Evaluation:
             "command": " ".join(["innovator", *sys.argv[1:]]),
             "model": self.checkpoint.name,
             "architecture": self.checkpoint.architecture,
-            "digest": self.checkpoint.digest[:16],
+            "fingerprint": self.checkpoint.fingerprint[:16],
             "dtype": self.settings.dtype,
             "context": self.settings.context,
             "threads": self.settings.threads,
@@ -396,7 +396,7 @@ def _stored(result: EvalResult) -> dict[str, Any]:
         "columns": list(result.suite.columns),
         "averages": {row.row.name: row.row.average for row in result.rows if row.row.average},
         "model": result.checkpoint.name,
-        "digest": result.checkpoint.digest,
+        "fingerprint": result.checkpoint.fingerprint,
         "run": str(result.run),
         "rows": json_rows(result),
         "tasks": tasks,

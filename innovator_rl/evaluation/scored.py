@@ -51,7 +51,7 @@ class Sampling:
         temperature: 0 for greedy decoding.
         top_p: Nucleus of the sampling.
         max_new_tokens: The largest length of a response.
-        stop: Texts that end a response, besides the end of the turn.
+        stop: Strings that end a response, besides the end of the turn.
     """
 
     samples: int = 1
@@ -121,6 +121,10 @@ class ScoredTask:
             first_prompt=self._texts[0] if self._texts else "",
             first_tokens=self._requests[0].tokens[:8] if self._requests else (),
         )
+
+    def questions(self) -> list[tuple[str, str, str]]:
+        """Return id, bare question and reference of every row."""
+        return [(question.id, question.core or question.text, question.answer) for question in self.load()]
 
     def run(self, driver: Driver) -> TaskOutcome:
         """Generate and score."""

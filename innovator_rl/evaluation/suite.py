@@ -47,7 +47,7 @@ class SuiteRow(BaseModel):
     temperature: float = Field(0.0, ge=0, description="0: greedy.")
     top_p: float = Field(1.0, gt=0, le=1)
     max_new_tokens: int | None = Field(None, gt=0, description="Longest response in tokens.")
-    stop: tuple[str, ...] = Field((), description="Texts that end a response.")
+    stop: tuple[str, ...] = Field((), description="Strings that end a response.")
     hub: str = Field("", description="Where the set is published.")
     protocol: Literal["yes", "no", "not stated"] = Field(
         "not stated", description="Whether the paper's protocol is used."

@@ -83,7 +83,7 @@ class TaskOutcome:
         metrics: Its numbers, the one to report first.
         rows: The record of each response.
         values: The value of each row by its id, for comparisons between checkpoints.
-        facts: What the report says beside the numbers: truncated responses, unscored rows, subsets.
+        facts: What the report prints next to the numbers: truncated responses, unscored rows, subsets.
     """
 
     metrics: list[MetricResult]
@@ -101,6 +101,13 @@ class EvalTask(Protocol):
 
     def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
         """Draw rows and render prompts.
+
+        Raises:
+            TaskUnavailable: The task's data are not here.
+        """
+
+    def questions(self) -> list[tuple[str, str, str]]:
+        """Return id, bare question and reference of every row, for the search in training data.
 
         Raises:
             TaskUnavailable: The task's data are not here.

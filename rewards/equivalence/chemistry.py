@@ -94,10 +94,10 @@ def same_chemistry(first: str, second: str) -> bool | None:
     reactions = reaction(first), reaction(second)
     if reactions[0] and reactions[1]:
         return all(_same_side(a, b) for a, b in zip(reactions[0], reactions[1], strict=True))
-    species_pair = member(first), member(second)
-    if species_pair[0] is None or species_pair[1] is None:
+    left, right = member(first), member(second)
+    if left is None or right is None:
         return None
-    (count, one), (other_count, other) = species_pair
+    (count, one), (other_count, other) = left, right
     if count == other_count and one.agrees(other):
         return True
     return False if one.decisive or other.decisive else None

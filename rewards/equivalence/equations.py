@@ -67,7 +67,8 @@ def is_label(side: str) -> bool:
     plain = side.strip()
     if name_of(side) or _WORDY.fullmatch(plain) or _ENCLOSED.fullmatch(plain):
         return True
-    if (_EVENT.fullmatch(plain) and encloses(plain[re.search(r"[(\[]", plain).start() :])) or _is_commutator(plain):
+    opening = re.search(r"[(\[]", plain)
+    if _is_commutator(plain) or (opening and _EVENT.fullmatch(plain) and encloses(plain[opening.start() :])):
         return True
     try:
         return _names_only(readings(side)[0][0])

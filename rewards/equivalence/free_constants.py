@@ -38,10 +38,10 @@ def same_with_constants(gold: str, predicted: str, comparison: Comparison) -> bo
 
 
 def _antiderivatives(first: Node, second: Node, comparison: Comparison) -> bool:
-    split = _split(first), _split(second)
-    if split[0] is None or split[1] is None:
+    left, right = _split(first), _split(second)
+    if left is None or right is None:
         return False
-    (a, own), (b, other) = split
+    (a, own), (b, other) = left, right
     if own in symbols(a) or other in symbols(b) or not (symbols(a) | symbols(b)):
         return False
     try:

@@ -84,6 +84,8 @@ def region(text: str, interval: bool = False) -> Region | None:
         text = builder.group(2)
     if len(text) > 600:
         return None
+    if "∖" in text:
+        return _without_points(text)
     if "∈" in text:
         name, _, rest = text.partition("∈")
         found = region(rest, interval=True)
@@ -101,6 +103,23 @@ def region(text: str, interval: bool = False) -> Region | None:
         return None
     pieces = tuple(piece for part in regions for piece in part.pieces)
     return _without_bars(Region(names.pop() if names else "", pieces))
+
+
+def _without_points(text: str) -> Region | None:
+    r"""Read the real line without whole numbers or one point: `\mathbb{R} \setminus \{1\}`."""
+    name, mark, rest = text.rpartition("∈")
+    whole, _, points = rest.partition("∖")
+    inner = stripped(points).replace("\\{", "{").replace("\\}", "}")
+    if not _REALS.fullmatch(stripped(whole)) or not (encloses(inner) and inner[0] == "{"):
+        return None
+    ends = [stripped(end) for end in split_top(inner[1:-1], ",")]
+    if len(ends) > 1:
+        if not all(re.fullmatch(r"-?\d{1,9}", end) for end in ends):
+            return None
+        ends.sort(key=int)
+    lows, highs = [r"-\infty", *ends], [*ends, r"\infty"]
+    pieces = tuple(Piece(low, high, (False, False)) for low, high in zip(lows, highs, strict=True))
+    return Region(stripped(name) if mark else "", pieces)
 
 
 def _piece(text: str, interval: bool) -> Region | None:

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,6 +169,30 @@ def test_a_group_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         match=r"no response arrived for .* with 1 prompt groups in flight \(first: p00005\); .*stall_seconds",
     ):
         run(queue, monkeypatch, stall_seconds=0.3)
+
+
+@pytest.mark.timeout(30)
+def test_responses_count_before_their_group_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [time.monotonic()]
+
+    def pass_ten_seconds(_: float) -> None:
+        clock[0] += 10.0
+
+    monkeypatch.setattr(dynamic_sampling, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=pass_ten_seconds))
+
+    class SlowQueue(Queue):
+        """A queue in which one group gets a response per poll and completes with its twentieth."""
+
+        def kv_list(self, partition_id: str | None = None) -> dict[str, dict[str, Any]]:
+            arrived = sum(key.startswith("p00000_") for key in self.tags["train"])
+            if arrived < 20:
+                self.tags["train"][f"p00000_{arrived}_0"] = {"status": "success", "seq_len": 8}
+                return {name: {key: dict(tag) for key, tag in tags.items()} for name, tags in self.tags.items()}
+            return super().kv_list(partition_id)
+
+    queue = SlowQueue(lambda n: [1.0, 0.0] * 10, batch=1)
+    _, metrics = run(queue, monkeypatch, batch=1, stall_seconds=60)  # the group takes 200 s
+    assert metrics["sampling/kept_groups"] == 1
 
 
 def test_a_dead_worker_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A preset reaches verl with its own clip range, and what is written beside it wins."""
+"""A preset reaches verl with its own clip range, and what is written next to it wins."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from innovator_rl.config.load import apply_overrides, validate
 from innovator_rl.config.presets import PRESETS
-from innovator_rl.config.resolve import RuntimeContext
+from innovator_rl.config.resolve import RuntimeContext, resolve
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.compose import to_verl
 
@@ -61,3 +61,16 @@ def test_the_resolved_configuration_of_a_run_reads_back_as_itself() -> None:
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(UserError, match=r"algorithm\.preset"):
         validate({"algorithm": {"preset": "gsppo"}})
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({}, "rollout"),
+        ({"actor_rollout_ref.actor.ppo_epochs": 4}, "recompute"),
+        ({"actor_rollout_ref": {"actor": {"ppo_epochs": 4}}}, "recompute"),
+        ({"actor_rollout_ref.actor": {"ppo_epochs": 1}}, "rollout"),
+    ],
+)
+def test_a_second_pass_recomputes_the_old_log_probabilities(section: dict[str, Any], expected: str) -> None:
+    assert resolve(validate({"verl": section}), "cpu", is_moe=False).old_log_prob == expected

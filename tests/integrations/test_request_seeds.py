@@ -1,10 +1,12 @@
-"""Every response has a seed of its own, and the same one in another run."""
+"""Every response has a seed of its own, the same one in another run; agent-loop workers take turns."""
 
 import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from tensordict import TensorDict
 
 from innovator_rl.integrations.verl import agent_loop
 from innovator_rl.integrations.verl.request_seeds import request_seed
@@ -47,3 +49,20 @@ def test_each_sample_of_a_group_is_asked_with_its_own_seed(monkeypatch: pytest.M
     assert len(set(seeds)) == 8
     assert "seed" not in shared  # verl hands one dictionary to all samples of a group
     assert seeds[4] == request_seed(7, "validation math x 5", 0, 1)
+
+
+def test_replacements_take_turns_over_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[tuple[int, int]] = []
+
+    def worker(number: int) -> SimpleNamespace:
+        def remote(chunk: TensorDict) -> None:
+            got.append((number, len(chunk)))
+
+        return SimpleNamespace(generate_sequences=SimpleNamespace(remote=remote))
+
+    monkeypatch.setattr("verl.trainer.ppo.v1.agent_loop_tq.ray.get", lambda calls: None)
+    manager = object.__new__(agent_loop.RecordingAgentLoopManager)
+    manager.agent_loop_workers = [worker(number) for number in range(3)]
+    for size in (1, 1, 1, 1, 3, 2):
+        manager.generate_sequences(TensorDict({"x": torch.arange(size)}, batch_size=[size]))
+    assert [number for number, _ in got] == [0, 1, 2, 0, 1, 2, 0, 1, 2]

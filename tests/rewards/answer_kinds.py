@@ -200,11 +200,37 @@ KINDS: dict[str, list[tuple[str, str, str, bool]]] = {
     ],
     "interval and label": [
         ("m", r"[\frac14,+\,\infty)", r"[\frac14,\infty)", True),
+        ("m", r"\mathbb{R}\setminus\{3\}", r"x\ne 3", True),
+        ("m", r"\mathbb{R}\setminus\{3\}", r"x\ne 4", False),
+        ("m", r"\mathbb{R}\setminus\{-2,3\}", r"(-\infty,-2)\cup(-2,3)\cup(3,\infty)", True),
+        ("m", r"\mathbb{R}\setminus\{-2,3\}", r"(-\infty,-2)\cup(3,\infty)", False),
         ("m", r"P(Y>2)=\frac15", r"\frac15", True),
         ("p", r"\langle y^2\rangle=\frac{b}{3}", r"\frac b3", True),
         ("p", r"W(1\to 2)=\frac{s}{d}", r"\frac{s}{d}", True),
         ("m", r"P(Y>2)=\frac15", r"P(Y<2)=\frac15", False),
         ("m", "9,4", r"9 \text{ blue cups and } 4 \text{ green cups}", True),
+    ],
+    "cases": [
+        (
+            "m",
+            r"\begin{cases} y & y\ge 1\\ 2-y & y<1\end{cases}",
+            r"\begin{cases} 2-y, & y<1\\ y, & 1\le y\end{cases}",
+            True,
+        ),
+        (
+            "m",
+            r"\begin{cases} y & y\ge 1\\ 2-y & y<1\end{cases}",
+            r"\begin{cases} 2-y, & y>1\\ y, & y\le 1\end{cases}",
+            False,
+        ),
+        ("m", r"\begin{cases} u=4\\ w=6\end{cases}", "(4,6)", True),
+        ("m", r"\begin{cases} u=4\\ w=6\end{cases}", "(6,4)", False),
+        (
+            "m",
+            r"\begin{cases} 1 & k>0\\ 0 & \text{otherwise}\end{cases}",
+            r"\begin{cases} 0 & \text{else}\\ 1 & \text{if } k>0\end{cases}",
+            True,
+        ),
     ],
     "unit": [
         ("p", "2 BTU", "2110 J", True),

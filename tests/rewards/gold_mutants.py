@@ -1,6 +1,6 @@
 """Change a reference in one place so that it becomes a wrong answer: twenty operators.
 
-Each operator takes the text of a reference and yields changed texts, at most a few. Most are wrong by construction; the
+Each operator takes the text of a reference and yields a few changes of it. Most are wrong by construction; the
 few that may be harmless (a dummy variable renamed, a factor in front of zero) are argued in the test that uses them.
 """
 

@@ -101,11 +101,16 @@ PROSE = re.compile(r"\\text\{[^{}]*[a-z]{3,} [a-z]{2,}|[a-z]{3,} [a-z]{3,}|\([a-
 NUMBER_LAST = re.compile(r"=[^=]*=[^=]*\d")
 
 
+def still_right(operator: str, gold: str, said: str) -> bool:
+    """Return whether a change leaves a statement true: the sign of what is zero, Boltzmann's constant as `k_b`."""
+    return (operator == "leading minus" and gold.endswith("= 0")) or gold == said.replace("k_b", "k_B")
+
+
 def published() -> list[str]:
     """Return every fortieth published reference that is a formula or a number, with the PhD problems' own."""
     golds: list[str] = []
     for path in sorted(real("physics_phd").glob("*.jsonl.gz")):
-        if "labelled" not in path.name:
+        if "responses" not in path.name:
             with gzip.open(path, "rt") as lines:
                 golds += [str(answer) for line in lines for answer in json.loads(line).get("final_answers") or []]
     return [gold for gold in golds[::40] if len(gold) <= 160 and not PROSE.search(gold)]
@@ -114,4 +119,4 @@ def published() -> list[str]:
 def test_no_published_reference_accepts_itself_changed() -> None:
     """Besides prose and uncertainties, a chain that ends in a number is left out: the number decides."""
     found = accepted((gold for gold in published() if not NUMBER_LAST.search(gold)), (Physics(),))
-    assert not found
+    assert not [row for row in found if not still_right(*row)]

@@ -35,7 +35,9 @@ def rows_of(
             except (KeyError, ValueError, IndexError) as error:
                 raise UserError(f"{path}, row {number}: {error} not found; the row has {', '.join(row)}") from None
             identity = f"{name}/{number - 1}"
-            questions.append(Question(id=identity, messages=boxed_question(question), answer=answer, subset=subset))
+            questions.append(
+                Question(id=identity, messages=boxed_question(question), answer=answer, subset=subset, core=question)
+            )
         return questions
 
     return read

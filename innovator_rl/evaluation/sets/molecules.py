@@ -1,6 +1,6 @@
 """Compute the metrics that the field prints for molecules and captions (MolT5, arXiv 2204.11817).
 
-They are set-level numbers beside the rewarder's: similarities are means over valid molecules only, so the number of
+They are set-level numbers next to the rewarder's: similarities are means over valid molecules only, so the number of
 valid ones is printed; BLEU is over the whole corpus, which differs from the mean of sentence BLEU that the rewarder
 uses, so both are printed with their names.
 """
@@ -150,7 +150,7 @@ def _words(text: str) -> list[str]:
 
 
 def _meteor(tokens: list[tuple[list[str], list[str]]]) -> MetricResult:
-    """Return METEOR; its name says whether WordNet's synonyms were there."""
+    """Return METEOR; its name shows whether WordNet's synonyms were there."""
     from nltk.corpus import wordnet
     from nltk.translate.meteor_score import meteor_score
 
@@ -206,4 +206,4 @@ EXTRAS: dict[str, Callable[[Rows], list[MetricResult]]] = {
     "caption2mol": generation_metrics,
     "mol2caption": caption_metrics,
 }
-"""Domain -> metrics beside the rewarder's."""
+"""Domain -> metrics in addition to the rewarder's."""

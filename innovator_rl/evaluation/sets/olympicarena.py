@@ -46,5 +46,6 @@ def _question(row: dict[str, Any]) -> Question:
         messages=boxed_question(str(row["problem"])),
         answer=joined + unit,
         subset=str(row.get("subfield") or ""),
+        core=str(row["problem"]),
         rewarder=REWARDERS[row["answer_type"]],
     )

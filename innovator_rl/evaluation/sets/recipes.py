@@ -34,6 +34,7 @@ def recipe_questions(root: Path, recipe: Recipe, folder: Path, sources: tuple[st
             messages=tuple(dict(message) for message in render(used.domain, used.style, problem.question)),
             answer=problem.answer,
             info=problem.info,
+            core=problem.question,
         )
         for problem in problems_to_evaluate(used, folder)
     ]

@@ -1,6 +1,6 @@
-"""Read the tasks of SciAssess, with the benchmark's own metric beside a strict one.
+"""Read the tasks of SciAssess, with the benchmark's own metric next to a strict one.
 
-The benchmark's metrics are needed to stand beside the paper, and they are lenient in ways that matter: an empty answer
+The benchmark's metrics are needed next to the paper's numbers, and they are lenient in ways that matter: an empty answer
 counts as the shortest option, free text as its last letter from a to d, and an entity with a comma is lost. The strict
 metric of choices takes the one option that a response commits to, that of molecules is the rewarder `caption2mol`, and
 that of entities an exact match of whole lists.
@@ -76,7 +76,7 @@ def official_choice(rows: Rows) -> list[MetricResult]:
 
 
 def strict_choice(question: Question, response: str) -> float:
-    """Return 1 where a response commits to the right option and to no other one, else 0."""
+    """Grade a response: right if it commits to the right option and to no other one."""
     text = (response.rpartition("</think>")[2] if "</think>" in response else response).strip()
     concluded = _CONCLUSION.split(text)[-1].strip()
     labels = {label.lower() for label in _LABEL.findall(concluded)}
@@ -208,6 +208,7 @@ def questions(root: Path, name: str) -> list[Question]:
                 answer=answer,
                 info={"ideal": str(ideal)},
                 options=options,
+                core=str(row["input"][-1]["content"]),
             )
         )
     return found

@@ -51,7 +51,8 @@ class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
         """Build the model, attach router statistics and open the record of updates."""
         super().initialize()
         self.router_load = RouterLoad.attach(self.module)
-        self.update_record = UpdateRecord.from_environment(rank=torch.distributed.get_rank())
+        if not self.engine_config.forward_only:  # a reference model is never updated
+            self.update_record = UpdateRecord.from_environment(rank=torch.distributed.get_rank())
 
     def forward_step(self, micro_batch: TensorDict, loss_function: Any, forward_only: bool) -> Any:
         """Run one micro-batch and record it where it is trained on."""

@@ -56,7 +56,7 @@ def value_problems(config: RunConfig, context: RuntimeContext, given: dict[str, 
 
 
 def _choice(key: str, value: Any, choices: tuple[str, ...]) -> Iterator[ValueProblem]:
-    """Check a value, or a comma-separated list of them, against what verl knows."""
+    """Check a value, or a comma-separated list of them, against the choices."""
     for name in str(value).split(","):
         if choices and name.strip() not in choices:
             near = get_close_matches(name.strip(), choices, 3, 0.5) or choices
@@ -103,10 +103,11 @@ def _other_backends(config: RunConfig, context: RuntimeContext, given: dict[str,
         why = "verl replays routes in Megatron and VeOmni only; training here is FSDP"
         yield ValueProblem(replay, True, why, "leave it out; algorithm.rollout_correction corrects the difference")
     for key, value in given.items():
-        if key.endswith("ulysses_sequence_parallel_size") and isinstance(value, int) and value > 1:
-            if context.platform == "cpu":
-                yield ValueProblem(key, value, "sequence parallelism needs packed attention, which CPUs lack", "set 1")
-        if key.endswith("fsdp_config.fsdp_size") and isinstance(value, int) and value > 0:
+        if not isinstance(value, int):
+            continue
+        if key.endswith("ulysses_sequence_parallel_size") and value > 1 and context.platform == "cpu":
+            yield ValueProblem(key, value, "sequence parallelism needs packed attention, which CPUs lack", "set 1")
+        if key.endswith("fsdp_config.fsdp_size") and value > 0:
             workers = config.resources.nodes * config.resources.accelerators_per_node
             if workers % value:
                 yield ValueProblem(key, value, f"does not divide the run's {workers} training processes", "set -1")
@@ -130,7 +131,7 @@ def _models_and_tools(given: dict[str, Any]) -> Iterator[ValueProblem]:
         yield ValueProblem(mode, "gspo", why, "set algorithm.preset=gspo, or clip_low=3e-4 clip_high=4e-4")
 
 
-# ---- what the installed verl knows
+# ---- the choices of the installed verl
 
 
 @cache

@@ -75,7 +75,8 @@ def training_engine(config: DictConfig) -> Any:
 def reference_engine(config: DictConfig) -> Any:
     """Build and initialize the engine of the reference model, which a KL term needs."""
     section = copy.deepcopy(config)
-    with open_dict(section.actor_rollout_ref.ref) as reference:  # verl's worker renames these keys
+    reference = section.actor_rollout_ref.ref
+    with open_dict(reference):  # verl's worker renames these keys
         reference.ppo_mini_batch_size = section.actor_rollout_ref.actor.ppo_mini_batch_size
         for name in ("micro_batch_size", "micro_batch_size_per_gpu", "max_token_len_per_gpu"):
             reference[f"ppo_{name}"] = reference.pop(f"log_prob_{name}")
@@ -124,7 +125,7 @@ def ppo_batch(
 
     responses = [sequence[prompt:] for sequence, prompt in zip(sequences, prompt_lengths, strict=True)]
     ones = [torch.ones(len(response), dtype=torch.int64) for response in responses]
-    batch = {
+    batch: dict[str, Any] = {
         "input_ids": nested(sequences),
         "position_ids": nested([torch.arange(len(sequence)) for sequence in sequences]),
         "prompts": nested([sequence[:prompt] for sequence, prompt in zip(sequences, prompt_lengths, strict=True)]),

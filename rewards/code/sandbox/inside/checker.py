@@ -1,7 +1,7 @@
-"""Run the data set's code - prelude, check, judge - and the comparison of values, in a process of its own.
+"""Run the data set's code - prelude, check, custom checker - and the comparison of values, in a process of its own.
 
 It knows what is expected and has no access to the program; the program's process never learns it. Lines that start
-with `P` go to the program, lines that start with `V` are the verdict:
+with `P` go to the program, lines that start with `V` are the result:
 
     V{"loaded": true} | V{"bad": REASON}                  once, before anything was asked of the program
     V{"passed", "asserts", "failed", "calls", "why"}      for each {"case": NUMBER} that is received
@@ -189,6 +189,7 @@ class Candidate:
         self.__dict__["_checker"] = checker
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
         return self._checker.candidate(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:

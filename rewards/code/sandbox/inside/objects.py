@@ -51,7 +51,7 @@ class Peer:
         read: Returns the next line, empty where the other side is gone.
         write: Sends a line.
         space: The names of this side: classes of the values that arrive, and what `name` finds.
-        serves: `OPEN` answers every question (the program's side); `GUARDED` only calls what was handed over, and
+        serves: `OPEN` answers every question (the program's side); `GUARDED` only calls what it was given, and
             uses public attributes of instances of this side's classes.
         entry: Returns what a question about the entry point means.
         printed: Returns what was printed since the last answer.
@@ -196,14 +196,15 @@ class Peer:
         return {"root": root, "table": encoder.table}
 
     def _export(self, item: Any) -> list[Any]:
-        kind = type(item)
+        kind: Any = type(item)
         if isinstance(item, Remote) and item.__dict__.get("_peer") is self:
             return ["yours", item.__dict__["_handle"]]
         if isinstance(item, type):
-            if getattr(builtins, item.__name__, None) is item:
-                return ["builtin", item.__name__]
-            if item.__name__ in self.theirs and self.space.get(item.__name__) is item:
-                return ["class", item.__name__]
+            name = str(item.__name__)
+            if getattr(builtins, name, None) is item:
+                return ["builtin", name]
+            if name in self.theirs and self.space.get(name) is item:
+                return ["class", name]
         if id(item) not in self._numbers:
             self._numbers[id(item)] = len(self.handles)
             self.handles.append(item)
@@ -222,7 +223,7 @@ class Peer:
             return None
         if entry[1] not in self._remotes:
             special = frozenset(name for name in entry[3] if name in _METHODS)
-            made = object.__new__(_remote_class(str(entry[2])[:100], special))
+            made: Any = object.__new__(_remote_class(str(entry[2])[:100], special))
             made.__dict__.update(_peer=self, _handle=entry[1], _ahead=[], _count=1, _ended=False)
             self._remotes[entry[1]] = made
         return self._remotes[entry[1]]
@@ -240,16 +241,15 @@ class Peer:
 
     def _exception(self, answer: Mapping[str, Any]) -> Exception:
         args = self._decoder(answer["args"]).root
+        raised: Exception = Failure()
         for module, name in answer["raised"]:
             found = self.space.get(name) or getattr(sys.modules.get(module), name, None)
             if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, StopIteration):
-                made = found.__new__(found)
+                raised = found.__new__(found)
                 break
-        else:
-            made = Failure()
-        made.args = tuple(args or ())
-        made.__dict__["_from_the_program"] = True
-        return made
+        raised.args = tuple(args or ())
+        raised.__dict__["_from_the_program"] = True
+        return raised
 
 
 def _index(number: Any, handles: list[Any]) -> int:

@@ -1,0 +1,160 @@
+"""Find questions of a suite in a training file: by text, and by molecule.
+
+Text is compared by runs of 13 words, as usual since GPT-3, and a question of fewer words as a whole, so that a training
+prompt with another frame around the question still matches. Runs that several questions of a task share are its frame
+and count for nothing. Molecules are compared by InChIKey, because another spelling of SELFIES or SMILES has no words in
+common.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from innovator_rl.data.rows import read_rows
+from innovator_rl.errors import UserError
+from innovator_rl.evaluation.build import build_task, check_suite
+from innovator_rl.evaluation.local_data import read_rows as read_json_rows
+from innovator_rl.evaluation.network import settle_network
+from innovator_rl.evaluation.sets.molecules import molecule
+from innovator_rl.evaluation.suite import Suite
+from innovator_rl.evaluation.task import TaskUnavailable
+from innovator_rl.scoring import ScoringPool
+
+RUN = 13
+SHORTEST = 5  # words of a question below which its words alone say nothing
+SHARED = 0.05  # a run in more than this share of a task's questions is its frame
+WORD = re.compile(r"\w+")
+SELFIES = re.compile(r"(?:\[[^\[\]\s]{1,24}\]){3,}")
+SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()=#%/\\.]{3,2000}")
+
+Text = tuple[str, str, str]
+"""Id, question and reference of a row."""
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """What a training file has of one task.
+
+    Attributes:
+        task: The task.
+        rows: Its questions.
+        text: Ids of questions that a training prompt repeats.
+        molecules: Ids of questions whose molecule a training row has too.
+    """
+
+    task: str
+    rows: int
+    text: tuple[str, ...]
+    molecules: tuple[str, ...]
+
+
+def training_text(path: Path) -> Iterator[Text]:
+    """Yield id, prompt and answer of each row of a training file (Parquet, or JSON with `question` or `prompt`).
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    if path.suffix == ".parquet":
+        for row in read_rows(path):
+            yield row.id, row.prompt_text, row.answer
+        return
+    if not path.is_file():
+        raise UserError(f"training file {str(path)!r} not found")
+    for number, record in enumerate(read_json_rows(path)):
+        question = record.get("question") or record.get("problem") or record.get("prompt")
+        if not isinstance(question, str):
+            raise UserError(f"{path}, row {number + 1}: 'question' not found; the row has {', '.join(record)}")
+        yield str(record.get("id", number)), question, str(record.get("answer") or "")
+
+
+def check_training_file(suite: Suite, root: Path, training: Path) -> tuple[list[Contamination], dict[str, str]]:
+    """Compare every task of a suite with a training file.
+
+    Args:
+        suite: The suite.
+        root: The data root.
+        training: The training file.
+
+    Returns:
+        What was found by task, and the reasons of the tasks that could not be compared.
+
+    Raises:
+        UserError: The suite or the file cannot be used.
+    """
+    check_suite(suite)
+    rows = list(training_text(training))
+    settle_network()
+    found, skipped = [], {}
+    with ScoringPool(1) as pool:  # nothing is scored; tasks are built with the pool that would score them
+        for row in suite.rows:
+            if row.unavailable:
+                skipped[row.name] = row.unavailable
+                continue
+            try:
+                found.append(find_contamination(row.name, build_task(row, root, pool).questions(), rows))
+            except TaskUnavailable as error:
+                skipped[row.name] = str(error)
+    return found, skipped
+
+
+def find_contamination(task: str, questions: Iterable[Text], training: Iterable[Text]) -> Contamination:
+    """Compare the questions of a task with training rows.
+
+    Args:
+        task: The name of the task.
+        questions: Its questions.
+        training: The rows of a training file.
+    """
+    asked = list(questions)
+    runs = _runs(asked)
+    sizes = sorted({len(run) for run in runs})
+    keys: dict[str, set[str]] = defaultdict(set)
+    for identity, question, answer in asked:
+        for key in inchi_keys(question, answer):
+            keys[key].add(identity)
+    text: set[str] = set()
+    molecules: set[str] = set()
+    for _, prompt, answer in training:
+        words = _words(prompt)
+        for size in sizes:
+            for start in range(len(words) - size + 1):
+                text |= runs.get(tuple(words[start : start + size]), set())
+        for key in inchi_keys(prompt, answer) if keys else ():
+            molecules |= keys.get(key, set())
+    return Contamination(task, len(asked), tuple(sorted(text)), tuple(sorted(molecules)))
+
+
+def _runs(asked: list[Text]) -> dict[tuple[str, ...], set[str]]:
+    found: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for identity, question, _ in asked:
+        words = _words(question)
+        size = min(RUN, len(words))
+        if size >= SHORTEST:
+            for start in range(len(words) - size + 1):
+                found[tuple(words[start : start + size])].add(identity)
+    most = max(2, SHARED * len(asked))
+    return {run: ids for run, ids in found.items() if len(ids) <= most}
+
+
+def _words(text: str) -> list[str]:
+    return WORD.findall(text.casefold())
+
+
+def inchi_keys(question: str, answer: str) -> set[str]:
+    """Return the InChIKeys of the molecules in a question and its reference."""
+    spelled = {*SELFIES.findall(question), *SELFIES.findall(answer)}
+    if SMILES.fullmatch(answer.strip()) and Counter(answer.upper())["C"] >= 2:
+        spelled.add(answer.strip())
+    found = set()
+    for text in spelled:
+        one = molecule(text)
+        if one is not None and one.GetNumHeavyAtoms() >= 3:
+            from rdkit import Chem
+
+            untyped = vars(Chem)
+            found.add(str(untyped["MolToInchiKey"](one)))
+    return found - {""}

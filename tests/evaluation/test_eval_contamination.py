@@ -1,0 +1,73 @@
+"""Questions of a suite are found in training rows whatever frame or spelling they have there."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from real_data import needs, real
+
+from innovator_rl.cli.application import run
+from innovator_rl.cli.main import app
+from innovator_rl.evaluation.contamination import find_contamination
+from innovator_rl.evaluation.sets.mathematics import MATH_SETS
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+LONG = "A train leaves the station at noon and travels north at ninety kilometers per hour until it reaches the river bridge"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "hit"),
+    [
+        (f"Task: solve.\n\nProblem: {LONG}.\n\nPlease reason.", True),
+        (LONG.upper().replace(" ", "  "), True),
+        (LONG.replace("noon", "nine").replace("ninety", "eighty").replace("river", "old"), False),
+        ("Where is the station?", False),
+    ],
+)
+def test_a_question_is_found_in_another_frame(prompt: str, hit: bool) -> None:
+    found = find_contamination(
+        "t", [("q", LONG, "3"), ("other", "What is the capital of a far away land?", "x")], [("r", prompt, "")]
+    )
+    assert found.text == (("q",) if hit else ())
+
+
+def test_the_frame_of_a_task_is_no_hit() -> None:
+    frame = "Please read the following problem with care and then give the answer in a box at the end"
+    asked = [(str(i), f"{frame} number{i} alpha{i}", "") for i in range(60)]
+    assert find_contamination("t", asked, [("r", frame, "")]).text == ()
+
+
+def test_a_molecule_is_found_in_another_spelling() -> None:
+    asked = [("q", "Molecule: [C][C][O][C]", "True")]
+    assert find_contamination("t", asked, [("r", "Describe it", "COCC")]).molecules == ("q",)
+    assert find_contamination("t", asked, [("r", "Molecule: [C][O][C][C]", "False")]).molecules == ("q",)
+    assert find_contamination("t", asked, [("r", "Molecule: [C][C][N][C]", "False")]).molecules == ()
+
+
+@needs("eval/agieval/math.jsonl.gz")
+def test_math500_and_agieval_share_their_known_questions() -> None:
+    with gzip.open(real("eval/agieval/math.jsonl.gz"), "rt") as lines:
+        rows = [json.loads(line) for line in lines]
+    asked = [(q.id, q.core, q.answer) for q in MATH_SETS["math500"][1](real("eval").parent)]
+    found = find_contamination("math500", asked, [(str(i), row["question"], "") for i, row in enumerate(rows)])
+    assert len(found.text) >= 100
+
+
+def test_the_command_names_the_questions_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = tmp_path / "own.yaml"
+    suite.write_text(yaml.safe_dump({"name": "own", "rows": [{"name": "text", "set": "svamp"}]}))
+    file = tmp_path / "eval/math/svamp.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"Body": LONG, "Question": "How far is it?", "Answer": 4.0, "Type": "x"}))
+    training = tmp_path / "train.jsonl"
+    for text, code in ((f"Solve: {LONG}. How far is it?", 1), ("Something else altogether", 0)):
+        training.write_text(json.dumps({"question": text, "answer": "4"}))
+        assert run(app, ["eval", str(suite), "--contamination", str(training), "--data", str(tmp_path)]) == code
+        assert ("svamp/0" in capsys.readouterr().out) is bool(code)
