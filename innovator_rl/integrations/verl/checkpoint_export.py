@@ -98,7 +98,7 @@ def joined(name: str, parts: Sequence[Any]) -> torch.Tensor:
     Raises:
         StorageError: The parts are cut in a way that this function does not join.
     """
-    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor import DTensor, Shard
 
     part = parts[0]
     if not isinstance(part, DTensor):
@@ -108,6 +108,8 @@ def joined(name: str, parts: Sequence[Any]) -> torch.Tensor:
         raise StorageError(f"weight {name} is cut along {part.placements}, which cannot be joined")
     if placement.is_replicate():
         return part.to_local()
+    if not isinstance(placement, Shard):
+        raise StorageError(f"weight {name} is cut along {part.placements}, which cannot be joined")
     ranks = (mesh[0] if mesh.ndim == 2 else mesh).tolist()
     whole = torch.cat([parts[rank].to_local() for rank in ranks], dim=placement.dim)
     if whole.shape != part.shape:

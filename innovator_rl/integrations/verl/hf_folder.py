@@ -28,7 +28,7 @@ class HuggingFaceFolder:
     """A model folder while it is written.
 
     Args:
-        path: Where it will be; the draft lies beside it until `finish`.
+        path: Where it will be; the draft is next to it until `finish`.
     """
 
     def __init__(self, path: Path) -> None:
