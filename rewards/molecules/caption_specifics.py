@@ -19,19 +19,23 @@ from rewards.molecules.caption_facts import CaptionFact, bare_class, facts_of, s
 from rewards.molecules.substructure_classes import holds, known_ending
 
 GENERAL = frozenset(
-    "a an the of in on at to by from for with as and or that which whose where it its this these those is are was be been "
-    "being has have having had do does into via per also both well respectively either each between within than such "
-    "molecule compound substance chemical structure class member type group moiety unit residue substituent position role "
-    "derive derived functionally related carrying carry bearing bear containing contain contained substituted substitution "
-    "replaced replacing replacement consisting consist composed comprising comprise obtained obtain resulting result formed "
-    "form formal formally arising arise attached linked joined bound connected located located specified isolated found "
-    "produced used known acting act play exhibit natural product hydrogen atom one".split()  # noqa: SIM905
+    """
+    a an the of in on at to by from for with as and or that which whose where it its this these those is are was be
+    been being has have having had do does into via per also both well respectively either each between within than
+    such molecule compound substance chemical structure class member type group moiety unit residue substituent
+    position role derive derived functionally related carrying carry bearing bear containing contain contained
+    substituted substitution replaced replacing replacement consisting consist composed comprising comprise obtained
+    obtain resulting result formed form formal formally arising arise attached linked joined bound connected located
+    specified isolated found produced used known acting act play exhibit natural product hydrogen atom one
+    """.split()  # noqa: SIM905
 )
 """Words that say nothing of a molecule; a paraphrase may choose among them."""
 STRUCTURAL = frozenset(
-    "straight chain branched linear ring cyclic carbon atom end other side skeleton backbone terminal core two three four "
-    "acid base metabolite compound bond double single triple major species ph condensation loss deprotonation protonation "
-    "carboxy hydroxy thiol amino phosphate group organic derivative conjugate ion anion cation salt ester".split()  # noqa: SIM905
+    """
+    straight chain branched linear ring cyclic carbon atom end other side skeleton backbone terminal core two three
+    four acid base metabolite compound bond double single triple major species ph condensation loss deprotonation
+    protonation phosphate group organic derivative conjugate ion anion cation salt ester
+    """.split()  # noqa: SIM905
 )
 """Words that many captions of a family share: compared for `correct`, worth nothing in `specifics`."""
 RELATIONS = frozenset({"parent", "parent_hydride", "conjugate_acid", "conjugate_base", "enantiomer", "tautomer"})

@@ -158,8 +158,9 @@ def likeness(predicted: str, reference: str) -> dict[str, float]:
 def constant_likeness(reference: str) -> float:
     """Return what constant captions reach against a reference, plus `MARGIN`.
 
-    It is the best of the boilerplate and of the reference without its specific words, or the mean of the three best of all where that is more: to guess one family for
-    every molecule then earns about nothing on average, while naming the right one still counts.
+    It is the best of the boilerplate and of the reference without its specific words, or the mean of the three best of
+    all where that is more: to guess one family for every molecule then earns about nothing on average, while naming the
+    right one still counts.
     """
     plates = [likeness(constant, reference)["likeness"] for constant in (*BOILER_PLATE, masked(reference))]
     everything = sorted([*plates, *(likeness(constant, reference)["likeness"] for constant in GUESSES)])
