@@ -148,17 +148,21 @@ class MoleculeFeatures:
         return MoleculeFeatures(parts[-1])
 
 
-def similarities(one: MoleculeFeatures, other: MoleculeFeatures) -> dict[str, float]:
-    """Return named similarities, each 0..1 and symmetric."""
+def similarities(one: MoleculeFeatures, other: MoleculeFeatures, above: float = -1.0) -> dict[str, float]:
+    """Return named similarities, each 0..1 and symmetric.
+
+    MACCS keys cost more than everything else together. They count as 0 where even with 1 for them `similarity` would not
+    exceed `above`.
+    """
     if one.elements == other.elements and one.smiles == other.smiles:
         return dict.fromkeys(WEIGHTS, 1.0)
     both = one.elements.keys() | other.elements.keys()
     pairs = [(one.elements.get(element, 0), other.elements.get(element, 0)) for element in both]
-    return {
-        "morgan": float(DataStructs.TanimotoSimilarity(one.morgan, other.morgan)),
-        "maccs": float(DataStructs.TanimotoSimilarity(one.maccs, other.maccs)),
-        "formula": sum(map(min, pairs)) / max(1, sum(map(max, pairs))),
-    }
+    morgan = float(DataStructs.TanimotoSimilarity(one.morgan, other.morgan))
+    parts = {"morgan": morgan, "maccs": 0.0, "formula": sum(map(min, pairs)) / max(1, sum(map(max, pairs)))}
+    if similarity(parts | {"maccs": 1.0}) > above:
+        parts["maccs"] = float(DataStructs.TanimotoSimilarity(one.maccs, other.maccs))
+    return parts
 
 
 def similarity(parts: dict[str, float]) -> float:

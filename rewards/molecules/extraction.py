@@ -31,9 +31,8 @@ _TOKEN = re.compile(
 )
 _MOLECULE_TAG = re.compile(r"</?(?:smiles|selfies|molecule|mol)>", re.IGNORECASE)
 _FIELD = re.compile(r"[{,]\s*\"(?:smiles|selfies|molecule|answer)\"\s*:\s*\"([^\"\n]{1,24000})\"\s*[,}]", re.IGNORECASE)
-_REMARK = re.compile(
-    r"(\S+)\s+(?:\((?!\s*(?:not|wrong|incorrect|false|no)\b)[^()]{0,400}(?:\([^()]{0,100}\)[^()]{0,200}){0,4}\))\.?"
-)
+_REMARK = re.compile(r"(\S+)\s+(?:\([^()]{0,400}(?:\([^()]{0,100}\)[^()]{0,200}){0,4}\))\.?")
+_REMARK_DENIES = re.compile(r"\s+\(\s*(?:not|wrong|incorrect|false|no|never)\b", re.IGNORECASE)
 _NOT_SO = re.compile(
     r"\b(?:not\s+(?:true|correct|right|the\s+case)|n['’]t\s+(?:true|correct|right|think|believe|say)|untrue|false|wrong|incorrect|"
     r"doubt|deny|not\s+(?:think|believe|say))\b[^.\n]{0,40}$",
@@ -130,6 +129,8 @@ def _offered(text: str, dummies: bool) -> list[str]:
     if not plain or _one_molecule(plain):
         return [plain] if plain else []
     if remark := _REMARK.fullmatch(plain):
+        if _REMARK_DENIES.match(plain[remark.end(1) :]):
+            return [plain]
         plain = remark.group(1)
     if not re.search(r"\s", plain):
         return [one for one in (_plain(part, dummies) for part in _SEPARATOR.split(plain)) if one][:MAX_CANDIDATES]

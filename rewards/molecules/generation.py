@@ -40,9 +40,9 @@ NEAR = 0.6
 class Caption2Mol:
     """Reward the reference molecule (SELFIES or SMILES), and nearness to it in part.
 
-    Terms: `morgan`, `maccs`, `formula` (similarities, 0..1), `chance` (the random baseline that is taken off) and
-    `rung` (the value of the match tier, 0 for `near`). Reasons: `correct`, `partial`, `wrong`, `no_answer`,
-    `malformed_answer`, `ambiguous_answer`, `too_long`, `too_many_rings`; `bad_reference` abstains.
+    Terms: `morgan`, `maccs`, `formula` (similarities, 0..1; `maccs` is 0 where it cannot matter), `chance` (the random
+    baseline that is taken off) and `rung` (the value of the match tier, 0 for `near`). Reasons: `correct`, `partial`,
+    `wrong`, `no_answer`, `malformed_answer`, `ambiguous_answer`, `too_long`, `too_many_rings`; `bad_reference` abstains.
     """
 
     version = "3"
@@ -84,7 +84,7 @@ def only_molecule(texts: list[str], reading: Reading = DEFAULT) -> Any:
 
 def score_molecule(predicted: MoleculeFeatures, gold: MoleculeFeatures, baseline: float) -> Score:
     """Score a molecule against the reference, whose `random_baseline` is `baseline`."""
-    parts = similarities(predicted, gold)
+    parts = similarities(predicted, gold, above=baseline)
     terms = {**parts, "chance": baseline}
     fixed = match_tier(predicted, gold, parts["morgan"])
     if fixed == 1.0:

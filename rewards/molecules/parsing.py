@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import selfies
@@ -119,11 +120,16 @@ def reading_of(text: str, asked_in_selfies: bool = False) -> Reading:
 def _from_selfies(text: str, hypervalent: bool) -> Any:
     if text.count("[") > MAX_TOKENS:
         raise UnreadableMolecule("too_long")
-    if not all(_SYMBOL.fullmatch(symbol) for symbol in re.findall(r"\[[^\]]*\]", text)):
+    if not all(map(_is_symbol, set(re.findall(r"\[[^\]]*\]", text)))):
         return None
     if hypervalent and (mol := _decoded(text, "hypervalent")) is not None:
         return mol
     return _decoded(text, "default")
+
+
+@lru_cache(maxsize=4_096)
+def _is_symbol(text: str) -> bool:
+    return bool(_SYMBOL.fullmatch(text))
 
 
 def _decoded(text: str, constraints: str) -> Any:

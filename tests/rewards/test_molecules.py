@@ -75,7 +75,7 @@ def test_similarity_is_symmetric_and_bounded(one: str, other: str) -> None:
         (
             "C[C@@H](N)C(=O)O",
             [
-                "N[C@H](C(=O)O)C",
+                "C[C@@H](N)C(=O)O",
                 "C[C@@H]([NH3+])C(=O)[O-]",
                 "C[C@@H](N)C(=O)[O-]",
                 "C[C@H](N)C(=O)O",
