@@ -28,7 +28,7 @@ from rdkit import Chem
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.molecules.comparison import MoleculeFeatures, reference, same_in_space, similarities, similarity
 from rewards.molecules.extraction import candidates
-from rewards.molecules.parsing import DEFAULT, Reading, UnreadableMolecule, read_molecule
+from rewards.molecules.parsing import DEFAULT, Reading, UnreadableMolecule, is_selfies, read_molecule
 
 MOBILE_HYDROGEN = 0.95
 CHARGE_OR_TAUTOMER = 0.85
@@ -42,13 +42,19 @@ class Caption2Mol:
 
     Terms: `morgan`, `maccs`, `formula` (similarities, 0..1; `maccs` is 0 where it cannot matter), `chance` (the random
     baseline that is taken off) and `rung` (the value of the match tier, 0 for `near`). Reasons: `correct`, `partial`,
-    `wrong`, `no_answer`, `malformed_answer`, `ambiguous_answer`, `too_long`, `too_many_rings`; `bad_reference` abstains.
+    `wrong`, `no_answer`, `malformed_answer`, `ambiguous_answer`, `wrong_form`,
+    `too_long`, `too_many_rings`; `bad_reference` abstains.
     """
 
     version = "3"
 
-    def __call__(self, response: str, answer: str, prompt: str = "") -> Score:
-        """Score one response."""
+    def __call__(self, response: str, answer: str, prompt: str = "", info: dict[str, Any] | None = None) -> Score:
+        """Score one response.
+
+        `info.form` (`smiles` or `selfies`) refuses the other form; `info.given` is a molecule that the question shows,
+        whose similarity to the reference earns nothing.
+        """
+        info = info or {}
         known = reference(answer.strip(), "selfies" in prompt.lower())
         if known is None:
             return abstain("bad_reference")
@@ -59,7 +65,17 @@ class Caption2Mol:
             mol = only_molecule(texts, known.reading)
         except UnreadableMolecule as problem:
             return wrong(str(problem), texts[-1][:300])
-        return score_molecule(MoleculeFeatures(mol), known.features, known.baseline)
+        if info.get("form") in ("smiles", "selfies") and is_selfies(_compact(texts[-1])) != (info["form"] == "selfies"):
+            return wrong("wrong_form", texts[-1][:300])
+        given = reference(str(info["given"])) if info.get("given") else None
+        baseline = known.baseline
+        if given is not None:
+            baseline = max(baseline, min(1 - 1e-9, similarity(similarities(given.features, known.features))))
+        return score_molecule(MoleculeFeatures(mol), known.features, baseline)
+
+
+def _compact(text: str) -> str:
+    return "".join(text.split())
 
 
 def only_molecule(texts: list[str], reading: Reading = DEFAULT) -> Any:
