@@ -30,7 +30,7 @@ from rewards.molecules.plausibility import implausible
 from rewards.molecules.targets import BadTarget, count_group, measure, murcko, read_targets, similarity_to
 
 NEAR = 0.6
-SIMILARITY = 0.5
+SIMILARITY = 0.35
 MIN_PROGRESS = 0.02
 
 
