@@ -53,7 +53,8 @@ Chunk = dict[StepKey, tuple[str, list[Segment], list[Segment]]]
 AGGREGATES = {"stored_step_figures": FIGURES, "stored_term_figures": TERM_FIGURES}
 VIEWS = ("responses", "groups", "step_figures", "term_figures")
 """What queries read; the rows are in tables with the prefix `stored_`, those of abandoned steps included."""
-ODD = re.compile(r"[?*\[\]#\udc80-\udcff]|://")
+ODD = re.compile(r"[?\udc80-\udcff]")
+"""Characters of a path that DuckDB takes for a part of a URL, or cannot write: such a run is indexed elsewhere."""
 log = logging.getLogger(__name__)
 
 STAGE = """
@@ -111,7 +112,7 @@ class RolloutIndex:
             "allow_community_extensions": "false",
         }
         self._refreshing = threading.Lock()
-        self._lock_file = self._directory_descriptor = -1
+        self._lock_file = -1
         self._limits: dict[int, int] = {}
         self.temporary = False
         self.directory = self._take_directory()
@@ -122,6 +123,8 @@ class RolloutIndex:
     def _take_directory(self) -> Path:
         wanted = self.run_dir / INDEX_DIRECTORY
         try:
+            if ODD.search(str(wanted)):
+                raise OSError(f"{str(wanted)!r} has a name that a database cannot have")
             if wanted.is_symlink():
                 raise OSError(f"{wanted} is a link")
             wanted.mkdir(exist_ok=True)
@@ -160,7 +163,7 @@ class RolloutIndex:
         }
 
     def _connect(self) -> None:
-        self._connection = duckdb.connect(self._address("narrow.duckdb"), config=self._config)
+        self._connection = duckdb.connect(self.directory / "narrow.duckdb", config=self._config)
         cursor = self._connection
         known = cursor.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'about'").fetchone()
         if known is None:
@@ -173,15 +176,6 @@ class RolloutIndex:
         self.fulltext = FullTextIndex(self.directory / "fulltext.sqlite", build)
         if self.fulltext.fresh:
             cursor.execute("UPDATE stored_responses SET indexed = false WHERE indexed")
-
-    def _address(self, name: str) -> str:
-        """Return the path of a file for DuckDB, which takes some characters of a name for parts of a URL."""
-        path = str(self.directory / name)
-        if ODD.search(path) is None:
-            return path
-        if self._directory_descriptor < 0:
-            self._directory_descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._directory_descriptor}/{name}"
 
     def _create_tables(self) -> None:
         cursor = self._connection
@@ -420,9 +414,6 @@ class RolloutIndex:
             if self._lock_file >= 0:
                 os.close(self._lock_file)
                 self._lock_file = -1
-            if self._directory_descriptor >= 0:
-                os.close(self._directory_descriptor)
-                self._directory_descriptor = -1
             if self.temporary:
                 shutil.rmtree(self.directory, ignore_errors=True)
 

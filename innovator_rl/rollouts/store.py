@@ -1,8 +1,9 @@
 """Read a run's rollout record with DuckDB, from the files alone.
 
 The run may be live, finished or crashed. Every result is about the newest attempt of each step, training and validation
-separately; steps that a resumed attempt abandoned are left out. Lists of responses leave out the text columns by default, because they are nearly all of the bytes; with
-`with_text=True` they are fetched in a second pass for the rows that are returned.
+separately; steps that a resumed attempt abandoned are left out. Lists of responses leave out the text columns by
+default, because they are nearly all of the bytes; with `with_text=True` they are fetched in a second pass for the rows
+that are returned.
 
     store = Store("runs/demo")
     store.groups(step=12)                       # one dictionary per prompt: rewards, kept or dropped and why

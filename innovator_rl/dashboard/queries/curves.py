@@ -11,7 +11,7 @@ from typing import Any
 
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
-from innovator_rl.rollouts.step_figures import GROUP_FIGURES, RESPONSE_FIGURES, SERIES, STATUSES
+from innovator_rl.rollouts.step_figures import RESPONSE_FIGURES, SERIES, STATUSES
 from innovator_rl.runs.metrics import NOT_FINITE
 from innovator_rl.runs.reading import as_number
 

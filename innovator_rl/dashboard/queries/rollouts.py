@@ -125,7 +125,8 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
     order, (page, size) = read_order(parameters, GROUP_SORTS, "step"), read_page(parameters)
     narrowed(session, labels, searches, filters)
     matching = (
-        f"all_groups AS groups SEMI JOIN (SELECT DISTINCT step AS s, kind AS k, prompt_uid AS u FROM {filters.table} WHERE {filters.where}) matched "
+        "all_groups AS groups SEMI JOIN (SELECT DISTINCT step AS s, kind AS k, prompt_uid AS u "
+        f"FROM {filters.table} WHERE {filters.where}) matched "
         "ON (groups.step, groups.kind, groups.prompt_uid) = (s, k, u)"
     )
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from innovator_rl.dashboard.runs.labels import Labels
 from innovator_rl.dashboard.runs.config_file import read_config
+from innovator_rl.dashboard.runs.labels import Labels
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.reading import read_json_lines, read_record

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from innovator_rl.runs.run_dir import RunDir, RunState
 log = logging.getLogger(__name__)
 
 MOST_OPEN = 4
+LOOK_SECONDS = 0.8
 RUN_FILES = ("run.json", "rollouts", "metrics.jsonl")
 
 Row = dict[str, Any]
@@ -36,6 +38,9 @@ class Runs:
         self._count_alerts = count_alerts
         self._open: dict[Path, RunSession] = {}
         self._guard = threading.Lock()
+        self._looking = threading.Lock()
+        self._looked = float("-inf")
+        self._seen: dict[str, int] = {}
         self._summaries: dict[str, tuple[Any, Row]] = {}
 
     def by_name(self) -> dict[str, RunDir]:
@@ -57,6 +62,19 @@ class Runs:
                     run.name = shown_name(entry)
                     found.setdefault(run.name, run)
         return found
+
+    def stamps(self) -> dict[str, int]:
+        """Return when each run.json was written, by run; all listeners share one look a second."""
+        with self._looking:
+            if time.monotonic() - self._looked >= LOOK_SECONDS:
+                found = {}
+                for name, run in self.by_name().items():
+                    try:
+                        found[name] = run.run_json.stat().st_mtime_ns
+                    except OSError:
+                        found[name] = 0
+                self._seen, self._looked = found, time.monotonic()
+            return self._seen
 
     def directory(self, name: str) -> RunDir:
         """Return the run with this name; raise `RequestError` (404) where there is none."""
