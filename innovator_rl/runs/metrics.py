@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,22 @@ class MetricsWriter:
         os.close(self._descriptor)
 
 
+class Wanted(dict[str, bool]):
+    """Which metrics a reader wants, each name decided once: a file has 150 of them on every line.
+
+    Args:
+        decide: Whether a name is wanted; the reserved names always are.
+    """
+
+    def __init__(self, decide: Callable[[str], bool]) -> None:
+        super().__init__(dict.fromkeys(RESERVED, True))
+        self._decide = decide
+
+    def __missing__(self, name: str) -> bool:
+        """Decide about a new name."""
+        return self.setdefault(name, self._decide(name))
+
+
 def _not_finite(value: Any) -> bool:
     try:
         return not isinstance(value, (str, bool, int)) and not math.isfinite(value)
@@ -65,7 +81,7 @@ def _not_finite(value: Any) -> bool:
         return False
 
 
-def read_lines(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path, start: int = 0, wanted: Wanted | None = None) -> Iterator[dict[str, Any]]:
     """Yield every usable line in the order written.
 
     Torn lines, a line that is still being written, and lines without a step or with an impossible one are skipped.
@@ -74,10 +90,13 @@ def read_lines(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
     Args:
         path: The file.
         start: The byte to begin at; a line that begins before it is skipped.
+        wanted: The names to yield, all where None.
     """
     for line in read_json_lines(path, start):
         if line is None or isinstance(line.get("step"), float):
             continue
+        if wanted is not None:
+            line = {name: value for name, value in line.items() if wanted[name]}
         step, attempt = as_whole(line.get("step")), as_whole(line.get("attempt", 1), 1)
         if step is None or attempt is None:
             continue
@@ -89,7 +108,7 @@ def read_lines(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
         yield {**line, NOT_FINITE: sorted(set(lost))} if lost else line
 
 
-def read_metrics(path: Path, superseded: Mapping[int, int] | None = None, start: int = 0) -> list[dict[str, Any]]:
+def read_metrics(path: Path, superseded: Mapping[int, int] | None = None, start: int = 0, wanted: Wanted | None = None) -> list[dict[str, Any]]:
     """Return one dictionary per step, in step order, under the current metric names.
 
     The values are those of the newest attempt, training and validation taken separately.
@@ -98,10 +117,11 @@ def read_metrics(path: Path, superseded: Mapping[int, int] | None = None, start:
         path: The file.
         superseded: The last step that counts, of each attempt that a later one superseded (`last_steps`).
         start: The byte to begin at, for a reader of the newest steps alone.
+        wanted: The names to read, all where None.
     """
     newest: dict[tuple[int, bool], dict[str, Any]] = {}
     limits = superseded or {}
-    for line in read_lines(path, start):
+    for line in read_lines(path, start, wanted):
         step, attempt = line["step"], line["attempt"]
         if step > limits.get(attempt, step):
             continue
@@ -130,13 +150,11 @@ def read_metrics(path: Path, superseded: Mapping[int, int] | None = None, start:
 
 
 def read_newest_metrics(
-    path: Path, superseded: Mapping[int, int] | None = None, most_bytes: int = NEWEST_BYTES
+    path: Path, superseded: Mapping[int, int] | None = None, wanted: Wanted | None = None
 ) -> list[dict[str, Any]]:
     """Return the newest steps alone, from the end of the file: what a list of hundreds of runs can afford."""
     try:
         size = path.stat().st_size
     except OSError:
         return []
-    if size <= most_bytes:
-        return read_metrics(path, superseded)
-    return read_metrics(path, superseded, size - most_bytes)
+    return read_metrics(path, superseded, max(0, size - NEWEST_BYTES), wanted)

@@ -10,6 +10,7 @@ reader gets usable values and a sentence about the rest, never an exception that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -18,6 +19,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 MOST_BYTES = 16 << 20  # of a file that is one value
 MOST_LINE_BYTES = 4 << 20
@@ -61,6 +64,10 @@ def read_object(path: Path) -> tuple[dict[str, Any] | None, str]:
 
 def parse_json(raw: bytes | str) -> tuple[Any, str]:
     """Return a cleaned JSON value and "", or None and why it cannot be used."""
+    opened = raw.count(b"{") + raw.count(b"[") if isinstance(raw, bytes) else MOST_DEPTH
+    if opened < MOST_DEPTH:  # shallow, and strict JSON refuses what `clean` would replace
+        with contextlib.suppress(ValueError):
+            return orjson.loads(raw), ""
     try:
         text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
         return clean(json.loads(text)), ""

@@ -12,19 +12,22 @@ from typing import Any
 
 from innovator_rl.dashboard.runs.config_file import read_config
 from innovator_rl.rollouts.recorder import recorded_losses
-from innovator_rl.runs.metrics import VALIDATION_PREFIX, read_newest_metrics
+from innovator_rl.runs.metric_names import current_name
+from innovator_rl.runs.metrics import VALIDATION_PREFIX, Wanted, read_newest_metrics
 from innovator_rl.runs.reading import as_number
 from innovator_rl.runs.run_dir import RunDir, RunState
-from innovator_rl.runs.summary import overall_accuracy, overall_reward, step_figures, trained_domains
+from innovator_rl.runs.summary import FIGURES, overall_accuracy, overall_reward, step_figures, trained_domains
 
 HISTORY_POINTS = 60
+_SHOWN = {name for names in FIGURES.values() for name in names}
+_WANTED = Wanted(lambda name: name.startswith("domain/") or current_name(name) in _SHOWN)
 
 Row = dict[str, Any]
 
 
 def summary(run: RunDir, superseded: Mapping[int, int]) -> Row:
     """Return what the list shows of a run's metrics and configuration."""
-    lines = [line for line in read_newest_metrics(run.metrics_jsonl, superseded) if _trains(line)][-HISTORY_POINTS:]
+    lines = [line for line in read_newest_metrics(run.metrics_jsonl, superseded, _WANTED) if _trains(line)][-HISTORY_POINTS:]
     everything = [overall_reward(trained_domains(line)) for line in lines]
     trained = [as_number(step_figures(line).get("reward")) for line in lines]
     last = step_figures(lines[-1]) if lines else {}
