@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from innovator_rl.config.presets import Preset, fill
 
 Auto = Literal["auto"]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What names a run, and so a folder on any file system."""
 DType = Literal["auto", "float32", "bfloat16"]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # YAML has lists only
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -287,7 +289,7 @@ class RunConfig(Section):
 
     name: str = Field(
         default="run",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME_PATTERN,
         description="The run directory is {logging.runs_dir}/{name}.",
     )
     model: Model = Model()

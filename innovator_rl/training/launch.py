@@ -25,9 +25,11 @@ from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
 from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
+from innovator_rl.platform.socket_folder import use_socket_folder
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.tensorboard import TensorBoardWriter
+from innovator_rl.secret_values import export_requested, mask_values
 from innovator_rl.training.cluster import ray_cluster
 
 
@@ -44,9 +46,11 @@ def prepare_process(config: RunConfig) -> dict[str, str]:
 
     Call it before anything imports verl, which reads the environment at import.
     """
+    export_requested()
     os.environ["INNOVATOR_PLATFORM"] = detect_platform(config)
     computing = threads(config)
     environment = platform.environment(computing, config.resources.kv_cache_gb) | {"TQ_NUM_THREADS": str(computing)}
+    environment |= use_socket_folder()
     os.environ.update(environment, TRANSFER_QUEUE_ENABLE="1", TQDM_DISABLE="1")  # the display is ours
     return environment
 
@@ -94,14 +98,15 @@ def plan(
 def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
     """Write `config.yaml` and `verl.yaml`.
 
-    They hold the run as resolved and the verl configuration it became.
+    They hold the run as resolved and the verl configuration it became, without the values of secrets.
     """
     import yaml
     from omegaconf import OmegaConf
 
     run.create()
-    run.config_yaml.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    run.verl_yaml.write_text(OmegaConf.to_yaml(verl_config))
+    run.config_yaml.write_text(yaml.safe_dump(mask_values(config.model_dump(mode="json")), sort_keys=False))
+    plain = mask_values(OmegaConf.to_container(verl_config, resolve=False))
+    run.verl_yaml.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
 
 
 def keep_tokenizer(run: RunDir, model_path: str) -> None:
