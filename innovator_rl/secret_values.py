@@ -150,7 +150,11 @@ def _mask_parameter(match: re.Match[str]) -> str:
 
 
 def _harmless(value: str) -> bool:
-    return bool(REFERENCE.search(value)) or value in (MASK, "null", "None", "true", "false", "EMPTY", "auto")
+    return (
+        bool(REFERENCE.search(value))
+        or "$env{" in value
+        or value in (MASK, "null", "None", "true", "false", "EMPTY", "auto")
+    )
 
 
 def mask_values(value: Any, key: str = "") -> Any:

@@ -270,6 +270,9 @@ class Resources(Section):
     ray_address: str | None = Field(
         default=None, description="An existing Ray cluster, for example auto or 10.0.0.1:6379; null: start one here."
     )
+    wait_minutes: float = Field(
+        default=0.0, ge=0, description="Minutes to wait for slots of an existing cluster that other jobs hold."
+    )
 
 
 class Logging(Section):

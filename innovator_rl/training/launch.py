@@ -25,6 +25,7 @@ from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
 from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
+from innovator_rl.platform.slots import Need
 from innovator_rl.platform.socket_folder import use_socket_folder
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
@@ -196,13 +197,19 @@ def _train(config: RunConfig, context: RuntimeContext, verl_config: Any, run: Ru
     from innovator_rl.integrations.verl import session  # imports verl, which reads the environment set above
 
     session.validate(verl_config)
-    workers = config.resources.nodes * config.resources.accelerators_per_node
     cpus = resolve(config, context.platform, context.is_moe).ray_cpus or placement_cpus(config)
     environment |= {"INNOVATOR_RUN_DIR": str(run.path), "INNOVATOR_ATTEMPT": str(context.attempt)}
     observer.phase("starting: Ray", 0)
     # Ray installs its own signal handlers when it starts: ours come after.
     with (
-        ray_cluster(config.resources.ray_address, cpus, workers, session.worker_runtime_env(environment), run.logs),
+        ray_cluster(
+            config.resources.ray_address,
+            Need(cpus, config.resources.accelerators_per_node, config.resources.nodes),
+            session.worker_runtime_env(environment),
+            run.logs,
+            config.resources.wait_minutes * 60,
+            lambda line: observer.phase(f"starting: {line}", 0),
+        ),
         _stop_signals(observer.request_stop),
     ):
         _note_job(config, run)

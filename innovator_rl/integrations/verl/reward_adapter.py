@@ -134,6 +134,7 @@ class InnovatorRewardManager(RewardManagerBase):
             domain=str(extra.get("domain") or ""),
             rewarder=mask(rewarder),
             truncated=truncated,
+            data_source=data_source,
         )
         return {"reward_score": record.reward, "reward_extra_info": record.to_verl()}
 
