@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from innovator_rl.config.presets import Preset, fill
 
 Auto = Literal["auto"]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What names a run, and so a folder on any file system."""
 DType = Literal["auto", "float32", "bfloat16"]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # YAML has lists only
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -268,6 +270,9 @@ class Resources(Section):
     ray_address: str | None = Field(
         default=None, description="An existing Ray cluster, for example auto or 10.0.0.1:6379; null: start one here."
     )
+    wait_minutes: float = Field(
+        default=0.0, ge=0, description="Minutes to wait for slots of an existing cluster that other jobs hold."
+    )
 
 
 class Logging(Section):
@@ -287,7 +292,7 @@ class RunConfig(Section):
 
     name: str = Field(
         default="run",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME_PATTERN,
         description="The run directory is {logging.runs_dir}/{name}.",
     )
     model: Model = Model()

@@ -1,6 +1,7 @@
 """Check that the run directory is writable, its own, and has steps left."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,12 @@ FREE = (
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
     """Check the run directory."""
-    blocked = _blocked(context.run_dir)
-    if blocked:
+    reason = blocked(context.run_dir)
+    if reason:
         yield Diagnostic(
             setting="logging.runs_dir",
             value=context.config.logging.runs_dir,
-            why=blocked,
+            why=reason,
             fix="set a folder that this user may write",
         )
         return
@@ -74,13 +75,18 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         )
 
 
-def _blocked(run_dir: Path) -> str:
+def blocked(run_dir: Path) -> str:
+    """Return why a run directory cannot be made or written; empty where it can."""
     place = run_dir
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
         return f"{place} is a file"
-    return "" if os.access(place, os.W_OK | os.X_OK) else f"{place} is not writable"
+    try:  # the permission bits alone do not tell: root may not write into /proc, nor anyone to a read-only mount
+        tempfile.TemporaryDirectory(prefix=".innovator-", dir=place).cleanup()
+    except OSError as error:
+        return f"{run_dir} cannot be written: {(error.strerror or str(error)).lower()} in {place}"
+    return ""
 
 
 def last_step(checkpoints: Path) -> int | None:

@@ -27,6 +27,7 @@ from innovator_rl.runs.lock import RunLock
 from innovator_rl.runs.metrics import MetricsWriter, read_metrics
 from innovator_rl.runs.provenance import find_process, git_state, machine, package_versions, process_identity
 from innovator_rl.runs.reading import last_steps, read_record
+from innovator_rl.secret_values import mask, mask_values
 
 RUNS_DIR_VARIABLE = "INNOVATOR_RUNS_DIR"
 RUN_SCHEMA_VERSION = 1
@@ -162,7 +163,7 @@ class RunDir:
             "phase_since": now,
             "heartbeat": now,
             **process_identity(),
-            "command": sys.argv,
+            "command": mask_values(sys.argv),
             "git": git_state(),
             "packages": package_versions(),
             "ray_job_id": ray_job_id or os.environ.get("RAY_JOB_ID"),
@@ -208,6 +209,7 @@ class RunDir:
         self._ended.set()
         with self._guard:
             now = utc_now()
+            cause = mask(cause)
             self._set_status(status, cause)
             self._record.update(heartbeat=now, cause=cause)
             self._record["attempts"][-1]["ended"] = now

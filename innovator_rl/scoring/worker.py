@@ -26,6 +26,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from innovator_rl import secret_values
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import registry, wire
 from innovator_rl.scoring.api import Score, ScoreRequest, error_score
@@ -107,7 +108,7 @@ class RewardWorker:
 
 def _describe(error: BaseException) -> str:
     try:
-        return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARS]
+        return secret_values.mask(f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARS])
     except BaseException:
         return type(error).__name__
 

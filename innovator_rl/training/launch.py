@@ -25,9 +25,12 @@ from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
 from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
+from innovator_rl.platform.slots import Need
+from innovator_rl.platform.socket_folder import use_socket_folder
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.tensorboard import TensorBoardWriter
+from innovator_rl.secret_values import export_requested, mask_values
 from innovator_rl.training.cluster import ray_cluster
 
 
@@ -44,9 +47,11 @@ def prepare_process(config: RunConfig) -> dict[str, str]:
 
     Call it before anything imports verl, which reads the environment at import.
     """
+    export_requested()
     os.environ["INNOVATOR_PLATFORM"] = detect_platform(config)
     computing = threads(config)
     environment = platform.environment(computing, config.resources.kv_cache_gb) | {"TQ_NUM_THREADS": str(computing)}
+    environment |= use_socket_folder()
     os.environ.update(environment, TRANSFER_QUEUE_ENABLE="1", TQDM_DISABLE="1")  # the display is ours
     return environment
 
@@ -94,14 +99,15 @@ def plan(
 def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
     """Write `config.yaml` and `verl.yaml`.
 
-    They hold the run as resolved and the verl configuration it became.
+    They hold the run as resolved and the verl configuration it became, without the values of secrets.
     """
     import yaml
     from omegaconf import OmegaConf
 
     run.create()
-    run.config_yaml.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    run.verl_yaml.write_text(OmegaConf.to_yaml(verl_config))
+    run.config_yaml.write_text(yaml.safe_dump(mask_values(config.model_dump(mode="json")), sort_keys=False))
+    plain = mask_values(OmegaConf.to_container(verl_config, resolve=False))
+    run.verl_yaml.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
 
 
 def keep_tokenizer(run: RunDir, model_path: str) -> None:
@@ -191,13 +197,19 @@ def _train(config: RunConfig, context: RuntimeContext, verl_config: Any, run: Ru
     from innovator_rl.integrations.verl import session  # imports verl, which reads the environment set above
 
     session.validate(verl_config)
-    workers = config.resources.nodes * config.resources.accelerators_per_node
     cpus = resolve(config, context.platform, context.is_moe).ray_cpus or placement_cpus(config)
     environment |= {"INNOVATOR_RUN_DIR": str(run.path), "INNOVATOR_ATTEMPT": str(context.attempt)}
     observer.phase("starting: Ray", 0)
     # Ray installs its own signal handlers when it starts: ours come after.
     with (
-        ray_cluster(config.resources.ray_address, cpus, workers, session.worker_runtime_env(environment), run.logs),
+        ray_cluster(
+            config.resources.ray_address,
+            Need(cpus, config.resources.accelerators_per_node, config.resources.nodes),
+            session.worker_runtime_env(environment),
+            run.logs,
+            config.resources.wait_minutes * 60,
+            lambda line: observer.phase(f"starting: {line}", 0),
+        ),
         _stop_signals(observer.request_stop),
     ):
         _note_job(config, run)
