@@ -265,7 +265,7 @@ def _cut_words(prose: str, chinese: bool) -> int:
     if chinese:
         return len(re.findall(r"[\u3400-\u9fff] [\u3400-\u9fff]", prose)) // 2
     cut = 0
-    for before, after in re.findall(r"([A-Za-z]+)\n+([a-z]+)", prose):
+    for before, after in re.findall(r"(?<![A-Za-z])([A-Za-z]+)\n+([a-z]+)", prose):
         cut += (
             not (is_word(before) and is_word(after))
             or (len(before) == 1 and before not in "aAI")
