@@ -37,7 +37,7 @@ Bounds = Mapping[str, Mapping[str, tuple[float, float]]]
 
 _HAN = re.compile("[\u3400-\u9fff]")
 _HAN_RUN = re.compile("[\u3400-\u9fff]+")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:['’][a-z]+)?|\d+[A-Za-z]{2,}[A-Za-z0-9]*")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:['’][a-z]+)?|(?<!\d)\d{1,20}[A-Za-z]{2,}[A-Za-z0-9]*")
 _SENTENCE = re.compile(r"[^.!?。！？]*(?:[.!?]+(?=\s|\Z|[”\"'）)])|[。！？]+|\Z)", re.S)
 _LOST = re.compile(r"[\ufffd\ufffe\x80-\x9f]|Ã[\x80-\xbf ]|â€|Â[°±·\s]|ï¼|锟|鐨|銆|鍙|\(cid:\d+\)")
 _HOLE = re.compile(

@@ -73,7 +73,7 @@ def test_one_class_or_one_origin_cannot_be_learned() -> None:
 
 
 def test_signals_are_finite_and_named() -> None:
-    for text in ("", " ", "\x00", "$", "a" * 50_000, "的" * 300, GOLD[0].text):
+    for text in ("", " ", "\x00", "$", "a" * 50_000, "1" * 50_000, "的" * 300, GOLD[0].text):
         signals = measure(text)
         assert tuple(signals) == NAMES
         assert all(np.isfinite(value) and value >= 0 for value in signals.values()), text[:20]
