@@ -292,10 +292,32 @@ class CompositeCallable:
         """The least deadline that the rewarders ask for together."""
         return sum(float(getattr(part.rewarder, "call_seconds", 0.0)) for part in self.parts.values())
 
+    @property
+    def is_async(self) -> bool:
+        """Whether a part waits, so that many responses should be scored at the same time."""
+        return any(part.in_flight for part in self.parts.values())
+
+    @property
+    def in_flight(self) -> int:
+        """The fewest calls that a part which waits allows at the same time."""
+        return min((part.in_flight for part in self.parts.values() if part.in_flight), default=0)
+
     def __call__(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
         """Return the score of the composite for one response."""
         request = ScoreRequest("", response, answer, prompt, info, data_source)
         return self.composite.evaluate(lambda name: self.parts[name](request)[0])
+
+    async def ascore(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
+        """Return the score of the composite on the running event loop."""
+        request = ScoreRequest("", response, answer, prompt, info, data_source)
+        known: dict[str, Score] = {}
+        while True:  # evaluating is cheap: it is repeated until it asks for no part that is not known
+            try:
+                return self.composite.evaluate(known.__getitem__)
+            except KeyError as missing:
+                name = missing.args[0]
+                part = self.parts[name]
+                known[name] = (await part.acall(request) if part.in_flight else part(request))[0]
 
     def __repr__(self) -> str:
         return f"CompositeCallable({self.composite})"
