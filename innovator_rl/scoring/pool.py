@@ -131,16 +131,18 @@ class ScoringPool:
     def map(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
         """Score many responses in parallel, with a bounded number in flight.
 
+        A request with `responses` is scored as a group, and gives the score of its `response` among them.
+
         Yields:
             The scores in the order of the requests.
         """
-        waiting: deque[Future[Score]] = deque()
+        waiting: deque[tuple[ScoreRequest, Future[Any]]] = deque()
         for request in requests:
-            waiting.append(self.submit(request))
+            waiting.append((request, self.submit_group(request) if request.responses else self.submit(request)))
             if len(waiting) >= 64 * self.workers:
-                yield waiting.popleft().result()
+                yield _own_score(*waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _own_score(*waiting.popleft())
 
     def describe(self, name: str) -> dict[str, Any]:
         """Load a rewarder in a worker and describe it.
@@ -305,3 +307,8 @@ class ScoringPool:
             self._warned.add((rewarder, reason))
         if new:
             logger.warning("rewarder %s: %s (%s); further ones are counted, not logged", rewarder, reason, detail)
+
+
+def _own_score(request: ScoreRequest, future: Future[Any]) -> Score:
+    result = future.result()
+    return result[request.responses.index(request.response)] if request.responses else result  # type: ignore[no-any-return]

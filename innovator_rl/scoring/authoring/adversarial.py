@@ -16,6 +16,7 @@ from typing import Any
 
 from innovator_rl.scoring.api import ScoreRequest
 from innovator_rl.scoring.authoring.golden import Case
+from innovator_rl.scoring.grouping import with_response
 
 MAX_FULL_CASES = 3
 SHORT_CHARS = 160  # an answer that can stand inside a sentence
@@ -96,7 +97,7 @@ def _of_case(rewarder: str, case: Case, wrong: list[str], marker: Path) -> Itera
     right = base.response
 
     def probe(name: str, response: str, fix: str, blind: bool = False, **changes: Any) -> Probe:
-        return Probe(name, dataclasses.replace(base, response=response, **changes), fix, blind)
+        return Probe(name, dataclasses.replace(with_response(base, response), **changes), fix, blind)
 
     for name, text in UNREADABLE.items():
         yield probe(name, text, _CAP if len(text) > 1000 else "give nothing for a response without an answer", True)
