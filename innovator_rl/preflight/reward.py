@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from innovator_rl.errors import UserError
-from innovator_rl.preflight import rewarder_health, shadowed_libraries
+from innovator_rl.preflight import reward_values, rewarder_health, shadowed_libraries
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.scoring import ScoringPool, registry
@@ -30,6 +30,7 @@ def check(context: PreflightContext, deep: bool = False) -> Iterator[Diagnostic]
     yield from _rows(context, known)
     yield from _health(context)
     yield from shadowed_libraries.check(_used(context), Path.cwd())
+    yield from reward_values.written_secrets(_used(context))
     yield from _pool(context)
     if deep:
         yield from _loads(context)
@@ -105,6 +106,8 @@ def _loads(context: PreflightContext) -> Iterator[Diagnostic]:
                     why="it compares the responses of a group, and verl spreads the responses of a prompt over one reward worker per node",
                     fix="set verl.reward.num_workers=1 or resources.nodes=1",
                 )
+            else:
+                yield from reward_values.never_correct(context, pool, name, source, about["group"])
 
 
 def _routes(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]:

@@ -10,7 +10,8 @@ listed from package metadata alone, so a listing neither imports nor breaks on a
 configuration, `my_package.rewards:Solubility` and `path/to/solubility.py:Solubility` are names too, and so is a
 composite of several (see `composite.py`). A relative path is resolved against the working directory and then along
 `sys.path`, where Ray puts a job's working directory. Each name may have parameters of the constructor, literals without
-spaces: `solubility(tolerance=0.05,unit='g/L')`.
+spaces: `solubility(tolerance=0.05,unit='g/L')`. A text may name an environment variable, `${env:NAME}`
+(see `secrets.py`), and a prefix such as `trl:` runs a function of another library (see `adapters.py`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any
 
 from innovator_rl import _sibling_packages
 from innovator_rl.errors import UserError
+from innovator_rl.scoring import adapters, secrets
 from innovator_rl.scoring.api import Rewarder, Score, ScoreRequest
 from innovator_rl.scoring.composite import CompositeReward, is_composite, parse
 from innovator_rl.scoring.invoke import RewardCallable, named_arguments
@@ -64,7 +66,7 @@ def target(name: str) -> str:
     Raises:
         UserError: The name or the file is unknown.
     """
-    name, _ = split(name)
+    name, _ = split(adapters.split(name)[1])
     place, colon, attribute = name.rpartition(":")
     if not colon:
         installed = _installed()
@@ -137,6 +139,7 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     """
     if is_composite(name):
         return CompositeCallable(name, parse(name), settings)
+    adapter, _ = adapters.split(name)
     place, _, attribute = target(name).rpartition(":")
     module = _module(place)
     found: Any = module
@@ -152,6 +155,8 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
         found = _construct(name, found, parameters, settings or {})
     elif parameters:
         raise UserError(f"rewarder {name!r}: {attribute} is a function and takes no parameters; make it a class")
+    if adapter:
+        found = adapters.ADAPTERS[adapter](found)
     if not callable(found):
         raise UserError(f"rewarder {name!r}: {attribute} in {place} is not callable")
     named_arguments(found)
@@ -195,6 +200,7 @@ def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping
     ]
     if missing:
         raise UserError(f"rewarder {name!r}: its constructor requires {', '.join(missing)}; give them defaults")
+    given = {key: secrets.resolve(value, f"rewarder {name!r}: {key}") for key, value in given.items()}
     return kind(**{**{key: value for key, value in offered.items() if key in wanted}, **given})
 
 
@@ -245,6 +251,7 @@ def source(rewarder: Rewarder) -> Path | None:
     """Return a loaded rewarder's source file; None for a builtin or a composite."""
     if isinstance(rewarder, CompositeCallable):
         return None
+    rewarder = rewarder.source if isinstance(rewarder, adapters.AdaptedReward) else rewarder
     written = rewarder if inspect.isroutine(rewarder) else type(rewarder)
     try:
         return Path(inspect.getsourcefile(inspect.unwrap(written)) or "").absolute()

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.scoring import registry, wire
+from innovator_rl.scoring import registry, secrets, wire
 from innovator_rl.scoring.api import Score, ScoreRequest, error_score
 from innovator_rl.scoring.invoke import RewardCallable
 
@@ -123,9 +123,15 @@ class RewardWorker:
         }
 
 
+def _masked(score: Score, seconds: float) -> dict[str, Any]:
+    """Return a score as data with its time, without the values of secrets."""
+    fields = {**score.to_dict(), "seconds": seconds}
+    return fields if score.extracted is None else {**fields, "extracted": secrets.mask(score.extracted)}
+
+
 def _describe(error: BaseException) -> str:
     try:
-        return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARS]
+        return secrets.mask(f"{type(error).__name__}: {error}")[:MAX_DETAIL_CHARS]
     except BaseException:
         return type(error).__name__
 
@@ -159,7 +165,7 @@ def serve(sock: socket.socket, worker: RewardWorker, max_tasks: int) -> None:
         scores, detail = worker.score(request)
         seconds = (time.perf_counter() - start) / len(scores)
         last = done == max_tasks or scores[0].reason == "memory"
-        results = [{**score.to_dict(), "seconds": seconds} for score in scores]
+        results = [_masked(score, seconds) for score in scores]
         wire.send(sock, {"scores": results, "detail": detail, "last": last})
         if last:
             return
@@ -175,7 +181,7 @@ async def _serve_many(sock: socket.socket, worker: RewardWorker) -> None:
         start = time.perf_counter()
         scores, detail = await worker.ascore(request, float(message["seconds"]))
         seconds = (time.perf_counter() - start) / len(scores)
-        results = [{**score.to_dict(), "seconds": seconds} for score in scores]
+        results = [_masked(score, seconds) for score in scores]
         writer.write(wire.pack({"number": message["number"], "scores": results, "detail": detail}))
 
     with contextlib.suppress(wire.ConnectionLost):

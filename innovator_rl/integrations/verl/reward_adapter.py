@@ -40,7 +40,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.reward_record import RewardRecord
-from innovator_rl.scoring import registry
+from innovator_rl.scoring import registry, secrets
 from innovator_rl.scoring.api import TURN_ENDS, Score, ScoreRequest, error_score
 from innovator_rl.scoring.group_batcher import GroupBatcher
 from innovator_rl.scoring.overlong import Overlong, compose
@@ -92,7 +92,8 @@ class InnovatorRewardManager(RewardManagerBase):
         unknown = sorted(set(settings) - _KEYS)
         if unknown:
             raise UserError(f"reward.reward_kwargs has unknown keys {unknown}; known: {sorted(_KEYS)}")
-        self.routes: dict[str, str] = dict(settings.get("routes") or {})
+        routes: dict[str, str] = settings.get("routes") or {}
+        self.routes = {source: secrets.with_references(name) for source, name in routes.items()}
         for name in self.routes.values():
             registry.require_known(name)
         self.max_tokens: int | None = settings.get("max_resp_len")

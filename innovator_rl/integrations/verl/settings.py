@@ -12,6 +12,7 @@ from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_mic
 from innovator_rl.config.schema import RolloutCorrection, RunConfig
 from innovator_rl.integrations.verl.reward_record import METRICS
 from innovator_rl.integrations.verl.stock import flatten
+from innovator_rl.scoring import secrets
 
 TRAINER_MODE = "innovator"
 SAMPLER = ("pkg://innovator_rl.integrations.verl.dynamic_sampling", "DynamicSampler")
@@ -311,7 +312,11 @@ def _reward(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> l
         VerlSetting(
             "reward.reward_manager.module.name", REWARD_MANAGER[1], fixed="scores come from innovator_rl.scoring"
         ),
-        VerlSetting(f"{kwargs}.routes", dict(reward.routes), "reward.routes"),
+        VerlSetting(
+            f"{kwargs}.routes",
+            {source: secrets.without_interpolation(name) for source, name in reward.routes.items()},
+            "reward.routes",
+        ),
         VerlSetting(f"{kwargs}.workers", reward.workers, "reward.workers"),
         VerlSetting(f"{kwargs}.timeout_seconds", reward.timeout_seconds, "reward.timeout_seconds"),
         VerlSetting(f"{kwargs}.memory_mb", reward.memory_mb, "reward.memory_mb"),
