@@ -108,7 +108,8 @@ class AsyncLane:
                 continue
             task = asyncio.create_task(self._score(item))
             running.add(task)
-            task.add_done_callback(lambda done: (running.discard(done), slots.release()))
+            task.add_done_callback(running.discard)
+            task.add_done_callback(lambda _: slots.release())
         if running:
             await asyncio.wait(running)
         if self._session is not None:
@@ -158,7 +159,7 @@ class AsyncLane:
         async with self._opening:
             session = self._session
             if session is not None and not session.lost and (session.full or session.sent >= self._max_tasks):
-                await asyncio.wait([*session.waiting.values(), asyncio.ensure_future(asyncio.sleep(0))])
+                await asyncio.gather(*session.waiting.values(), return_exceptions=True)
                 session.drop()
                 self.handle.drop_worker()
             if session is None or session.lost:
