@@ -21,6 +21,7 @@ from innovator_rl.scoring.invoke import RewardCallable
 from innovator_rl.scoring.judge import Judge, JudgeFailed
 from innovator_rl.scoring.registry import load
 from rewards.answer_grading import MAX_ANSWER_CHARS, several, usable
+from rewards.degenerate_answers import degenerate_reason
 from rewards.equivalence.normalize import tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.quantities import quantity
@@ -85,6 +86,10 @@ class Judged:
         found = find_answer(response)
         if found is None:
             return wrong("no_answer")
+        if shortcut := degenerate_reason(found.text, gold, prompt):
+            return wrong(shortcut, found.text[:200])
+        if _words(found.text) == _words(gold):
+            return right(found.text[:200])
         if await self.judge.agree(prompt, gold, found.text):
             return right(found.text[:200], judge=1.0)
         if not score.scored:
@@ -114,6 +119,10 @@ class Judged:
 
     def __repr__(self) -> str:
         return f"Judged({self.rules.rewarder!r}, {self.judge.config.model!r})"
+
+
+def _words(text: str) -> list[str]:
+    return _COMMAND.sub(" ", text).strip(" {}$.").casefold().split()
 
 
 def _is_number(gold: str) -> bool:

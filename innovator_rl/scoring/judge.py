@@ -51,9 +51,12 @@ RANK = (
 )
 _OPENER = re.compile(
     r"\W*(?:(?:the\s+)?(?:final\s+)?(?:solution|answer|result|response)s?|thought\s+process|reasoning|step\s*\d*|"
+    r"(?:i\s+(?:do\s+not|don['\u2019]t)\s+know|unknown|no\s+answer|n/?a)|"
     r"let(?:'|\u2019)?s\s+(?:solve|think|work)\b.*|(?:here\s+is\s+)?(?:the\s+)?step[-\s]by[-\s]step.*|解答?|答案?|思考过程)\W*",
     re.IGNORECASE | re.DOTALL,
 )
+
+_WRAPPER = re.compile(r"\\(?:text(?:bf|it|rm|tt)?|math(?:rm|bf|it|sf)|mbox|boxed)(?![A-Za-z])|[{}$]")
 
 
 class JudgeFailed(RewardError):
@@ -147,7 +150,7 @@ class Judge:
         Raises:
             JudgeFailed: There is no verdict.
         """
-        if not re.search(r"\w", text) or _OPENER.fullmatch(text):
+        if not answerable(text[:MAX_CHARS]):
             return [False] * len(criteria)
         common = {"question": question[-MAX_QUESTION_CHARS:], "response": text[-MAX_TEXT_CHARS:]}
         orders = [dict(enumerate(order, 1)) for order in (criteria, criteria[::-1])]
@@ -194,7 +197,8 @@ class Judge:
 
 def answerable(text: str) -> bool:
     """Return whether a text can be an answer: something is said, and more than the beginning of one."""
-    return len(text) <= MAX_CHARS and bool(re.search(r"[^\W_]", text)) and not _OPENER.fullmatch(text)
+    plain = _WRAPPER.sub("", text)
+    return len(text) <= MAX_CHARS and bool(re.search(r"[^\W_]", plain)) and not _OPENER.fullmatch(plain)
 
 
 def _last_line(reply: str) -> str:
@@ -203,7 +207,9 @@ def _last_line(reply: str) -> str:
 
 
 def _yes_or_no(reply: str, count: int) -> list[bool]:
-    found = dict(re.findall(r"^\W*(\d{1,3})\W*[:.)]\W*(YES|NO)\b", reply.partition("</think>")[2] or reply, re.I | re.M))
+    found = dict(
+        re.findall(r"^\W*(\d{1,3})\W*[:.)]\W*(YES|NO)\b", reply.partition("</think>")[2] or reply, re.I | re.M)
+    )
     if set(found) != {str(number) for number in range(1, count + 1)}:
         raise JudgeFailed("judge_unreadable", f"expected YES or NO for {count} criteria, found {len(found)}")
     return [found[str(number)].upper() == "YES" for number in range(1, count + 1)]
