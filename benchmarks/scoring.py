@@ -7,12 +7,15 @@ It scores 2,000 responses of which a tenth hang, crash, leak, raise or flood, an
 Prints whether every healthy sample was scored right, the wall time that the faults added next to its bound (time-out x
 ceil(bad / workers)), whether the workers are all alive, and the memory of the pool's processes along the steady run.
 Next to it, the same load on `concurrent.futures.ProcessPoolExecutor` with a time limit on the result, which is what
-verl's math_verify uses: how many healthy samples still get their score there. Exit code 1 when a promise is broken.
+verl's math_verify uses: how many healthy samples still get their score there. At last, 40 calls of an async rewarder
+that waits 0.5 s with a client of its event loop, beside one call at a time with a new loop each, and `asyncio.gather`
+without any pool. Exit code 1 when a promise is broken.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import random
 import sys
@@ -21,6 +24,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -45,6 +49,23 @@ def score(response, answer):
         return "x" * 100_000_000
     return response == answer
 '''
+WAITING = '''
+"""Waits, as for a service, with a client that serves the event loop of its first call only."""
+import asyncio
+
+class Waits:
+    def __init__(self):
+        self.loop = None
+
+    async def __call__(self, response):
+        loop = asyncio.get_running_loop()
+        self.loop = self.loop or loop
+        if loop is not self.loop:
+            raise RuntimeError("Event loop is closed")
+        await asyncio.sleep(0.5)
+        return 1.0
+'''
+ASYNC_CALLS = 40
 FAULTS = {  # what each may be scored with: on a busy machine 10 GB and 100 MB can also take too long
     "hang": ("timeout",),
     "segfault": ("crashed",),
@@ -121,6 +142,35 @@ def steady(pool: ScoringPool, rewarder: str, scores: int) -> bool:
     return max(seen[5:]) <= 1.1 * max(seen[:5])
 
 
+def waiting(rewarder: str, workers: int) -> bool:
+    """Score with an async rewarder, and next to it in the two ways without a pool."""
+    with ScoringPool(workers, 30, warm=[rewarder]) as pool:
+        timed(pool, rewarder, ["yes"] * workers)  # start the processes
+        scores, seconds = timed(pool, rewarder, ["yes"] * ASYNC_CALLS)
+    scope: dict[str, Any] = {}
+    exec(WAITING, scope)
+
+    async def together() -> list[float]:
+        client = scope["Waits"]()
+        return await asyncio.gather(*(client("yes") for _ in range(ASYNC_CALLS)))
+
+    started = time.perf_counter()
+    asyncio.run(together())
+    gathered = time.perf_counter() - started
+    client, lost = scope["Waits"](), 0
+    started = time.perf_counter()
+    for _ in range(ASYNC_CALLS):
+        try:
+            asyncio.run(client("yes"))
+        except RuntimeError:
+            lost += 1
+    alone = time.perf_counter() - started
+    right = sum(score.correct for score in scores)
+    print(f"async  {right} of {ASYNC_CALLS} calls of 0.5 s in {seconds:.2f} s, asyncio.gather {gathered:.2f} s")
+    print(f"async, a new loop for each call  {ASYNC_CALLS - lost} of {ASYNC_CALLS} in {alone:.2f} s")
+    return right == ASYNC_CALLS
+
+
 def _library(response: str) -> bool:
     scope: dict[str, object] = {}
     exec(REWARDER, scope)
@@ -162,9 +212,12 @@ def main() -> int:
             timed(pool, rewarder, ["yes"] * 10 * options.workers)  # start the processes
             kept = with_faults(pool, rewarder, options.scores, options.timeout, options.workers)
             flat = steady(pool, rewarder, options.steady)
+        waits = Path(folder, "waits.py")
+        waits.write_text(WAITING)
+        whole = waiting(f"{waits}:Waits", options.workers)
     library(workload(min(options.scores, 200)), min(options.timeout, 0.5), options.workers)
-    print("every promise kept" if kept and flat else "a promise is BROKEN")
-    return 0 if kept and flat else 1
+    print("every promise kept" if kept and flat and whole else "a promise is BROKEN")
+    return 0 if kept and flat and whole else 1
 
 
 if __name__ == "__main__":

@@ -173,6 +173,8 @@ def score(
 
     Args:
         rows: Mappings with `response`, and what the rewarder uses of `answer`, `prompt`, `info` and `data_source`.
+            Rows with the same `group`, or without one with the same prompt, answer and info, are the responses of a
+            prompt for a rewarder that compares them.
         reward: An installed name, `module:attribute`, `path.py:attribute`, a composite such as
             `format >> physics + 0.1 * language`, or a function or class of an importable file.
         workers: Responses scored at the same time.
@@ -184,12 +186,14 @@ def score(
         UserError: The rewarder cannot be loaded, or a row lacks its response.
     """
     from innovator_rl.scoring import ScoringPool, registry
+    from innovator_rl.scoring.grouping import score_rows
 
     name = reward if isinstance(reward, str) else _address(reward)
     registry.require_known(name)
+    rows = list(rows)
     requests = [score_request(row, name) for row in rows]
     with ScoringPool(workers, timeout_seconds, memory_mb, code_isolation=code_isolation, warm=[name]) as pool:
-        return list(pool.map(requests))
+        return list(score_rows(pool, requests, [row.get("group") for row in rows]))
 
 
 def score_request(row: Mapping[str, Any], reward: str) -> ScoreRequest:

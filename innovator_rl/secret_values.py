@@ -134,10 +134,16 @@ def references(text: str) -> list[str]:
     return list(dict.fromkeys(REFERENCE.findall(text)))
 
 
-def mask(text: str) -> str:
-    """Return a text without the values of secrets; references stay."""
+def mask_found(text: str) -> str:
+    """Return a text without the values that this process has looked up; text that only looks like a secret stays."""
     for value in sorted(_seen, key=len, reverse=True):
         text = text.replace(value, MASK)
+    return text
+
+
+def mask(text: str) -> str:
+    """Return a text without the values of secrets; references stay."""
+    text = mask_found(text)
     text = _PARAMETER.sub(_mask_parameter, text)
     text = _OPTION.sub(lambda m: m[0] if _harmless(m["value"]) else f"{m['name']}={MASK}", text)
     return _WELL_KNOWN.sub(MASK, text)

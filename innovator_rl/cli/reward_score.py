@@ -13,6 +13,7 @@ from innovator_rl.api import score_request
 from innovator_rl.cli.parameters import CodeIsolation, MemoryMb, Rewarder, Timeout, Workers
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import Score, ScoringPool, registry
+from innovator_rl.scoring.grouping import require_loaded, score_rows
 
 PROGRESS_ROWS = 200
 
@@ -31,7 +32,11 @@ def score_file(
     memory_mb: MemoryMb = 2048,
     code_isolation: CodeIsolation = "standard",
 ) -> None:
-    """Score each row of a file: one row in, one row out, in the same order."""
+    """Score each row of a file: one row in, one row out, in the same order.
+
+    A rewarder that compares the responses of a prompt gets the rows with the same `group` together, or without that
+    field the rows with the same prompt, answer and info.
+    """
     registry.require_usable(
         reward, {"code_isolation": code_isolation, "timeout_seconds": timeout, "memory_mb": memory_mb}
     )
@@ -39,12 +44,15 @@ def score_file(
     requests = [score_request(row, reward) for row in rows]
     pool = ScoringPool(workers, timeout, memory_mb, code_isolation=code_isolation, warm=[reward])
     errors = 0
-    with pool, open_for_writing(out) if out else _stdout() as sink:
-        for done, (row, score) in enumerate(zip(rows, pool.map(requests), strict=True), 1):
-            sink.write(json.dumps(_result(row, score)) + "\n")
-            errors += score.outcome == "error"
-            if len(rows) >= PROGRESS_ROWS and (done % max(1, len(rows) // 100) == 0 or done == len(rows)):
-                typer.echo(f"\rscored {done}/{len(rows)}, {errors} errors", err=True, nl=done == len(rows))
+    with pool:
+        require_loaded(pool, reward)
+        scores = score_rows(pool, requests, [row.get("group") for row in rows])
+        with open_for_writing(out) if out else _stdout() as sink:
+            for done, (row, score) in enumerate(zip(rows, scores, strict=True), 1):
+                sink.write(json.dumps(_result(row, score)) + "\n")
+                errors += score.outcome == "error"
+                if len(rows) >= PROGRESS_ROWS and (done % max(1, len(rows) // 100) == 0 or done == len(rows)):
+                    typer.echo(f"\rscored {done}/{len(rows)}, {errors} errors", err=True, nl=done == len(rows))
     if errors:
         typer.echo(f"{errors} of {len(rows)} rows ended as errors; each row has its reason", err=True)
         raise typer.Exit(3)

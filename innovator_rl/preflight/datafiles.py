@@ -15,6 +15,9 @@ OWN = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 
 
+Row = dict[str, Any]
+
+
 @dataclass(frozen=True)
 class DataFile:
     """One file of rows.
@@ -31,6 +34,7 @@ class DataFile:
     sources: frozenset[str] = frozenset()
     rewarders: dict[str, frozenset[str]] = field(default_factory=dict)  # data_source -> names in extra_info.reward
     shortest_prompt: int | None = None  # characters
+    samples: dict[str, Row] = field(default_factory=dict)  # data_source -> its first row
 
 
 def read(path: Path) -> DataFile:
@@ -84,12 +88,14 @@ def _parquet(path: Path) -> DataFile:
 def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[str, Any]]) -> DataFile:
     wrong = set()
     rewarders: dict[str, set[str]] = {}
+    samples: dict[str, Row] = {}
     shortest = None
     for row in rows:
         source = row.get("data_source")
         if not isinstance(source, str) or not source:
             wrong.add("data_source: a name, for example gsm8k")
             continue
+        samples.setdefault(source, row)
         extra = row.get("extra_info")
         name = extra.get("reward") if isinstance(extra, dict) else None
         rewarders.setdefault(source, set()).add(name or "")
@@ -110,6 +116,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
         sources=frozenset(rewarders),
         rewarders={source: frozenset(names) for source, names in rewarders.items()},
         shortest_prompt=shortest,
+        samples=samples,
     )
 
 

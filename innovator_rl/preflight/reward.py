@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.preflight import rewarder_health, shadowed_libraries
+from innovator_rl.preflight import reward_values, rewarder_health, shadowed_libraries
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
-from innovator_rl.scoring import ScoreRequest, ScoringPool, registry
+from innovator_rl.scoring import ScoringPool, registry
 from innovator_rl.secret_values import directories, find, mask, references
 
 LOAD_SECONDS = 60.0
@@ -132,42 +131,7 @@ def _loads(context: PreflightContext) -> Iterator[Diagnostic]:
                     fix="set verl.reward.num_workers=1 or resources.nodes=1",
                 )
             else:
-                yield from _never_correct(context, pool, name, source, about)
-
-
-def _never_correct(
-    context: PreflightContext, pool: ScoringPool, name: str, source: str, about: dict[str, Any]
-) -> Iterator[Diagnostic]:
-    """Report a rewarder of one's own whose values differ but are never `correct`.
-
-    A plain number counts as correct from 1 upwards, and dynamic sampling would drop every group. Installed rewarders
-    have golden cases that prove it, so only a few responses are tried, and only with a rewarder that is a file or module.
-    """
-    sampling = context.config.algorithm.dynamic_sampling
-    if about["group"] or sampling.metric != "correct" or not sampling.enabled or ":" not in name:
-        return
-    answer = "4"
-    tried = [
-        ScoreRequest(name, response=text, answer=answer, prompt="What is 2 + 2?", data_source=source)
-        for text in (
-            answer,
-            f"\\boxed{{{answer}}}",
-            f"2 + 2 is {answer}. The answer is {answer}.",
-            "I do not know.",
-            "",
-        )
-    ]
-    scores = [score for score in pool.map(tried) if score.outcome == "scored"]
-    values = [score.value for score in scores]
-    if len(set(values)) > 1 and not any(score.correct for score in scores):
-        yield Diagnostic(
-            setting="algorithm.dynamic_sampling.metric",
-            value="correct",
-            why=f"{name} returned values from {min(values):g} to {max(values):g} for a few responses, the reference among "
-            "them, and none was correct (a number is correct from 1): groups without a correct response are dropped",
-            fix="set algorithm.dynamic_sampling.metric=score, or return a Score with `correct`",
-            severity="warning",
-        )
+                yield from reward_values.never_correct(context, pool, name, source, about["group"])
 
 
 def _routes(context: PreflightContext, known: list[str]) -> Iterator[Diagnostic]:

@@ -27,6 +27,8 @@ Rewarder = Callable[..., Any]
 TURN_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "</s>")
 """Tokens with which chat templates end a response; they are removed before scoring."""
 
+MAX_RESPONSE_CHARS = 1_000_000
+MAX_ANSWER_CHARS = 1_000_000
 REQUEST_ARGUMENTS = ("prompt", "response", "answer", "info", "data_source")
 
 ENGINE_REASONS: dict[str, str] = {
@@ -187,6 +189,12 @@ class ScoreRequest:
     def from_dict(cls, data: Mapping[str, Any]) -> ScoreRequest:
         """Return the request that `to_dict` wrote."""
         return cls(**{**data, "responses": tuple(data.get("responses", ()))})
+
+
+def too_long(request: ScoreRequest) -> bool:
+    """Return whether a text exceeds the cap that holds for every rewarder."""
+    longest = max((len(response) for response in request.responses), default=len(request.response))
+    return longest > MAX_RESPONSE_CHARS or len(request.answer) > MAX_ANSWER_CHARS
 
 
 def error_score(reason: str, seconds: float = 0.0) -> Score:

@@ -5,6 +5,8 @@ a domain has none of its own. So the pool's shared workers take whatever waits, 
 requests in flight. Each rewarder also has one worker in reserve, which takes a request when the shared workers are all
 busy and none of them serves that rewarder. Every queue therefore moves, at the cost of at most one process per
 rewarder.
+
+A rewarder with a lane of its own (`async_lane.py`) is served by it alone, but for the requests that failed there.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ class FairRequestQueue:
         self._in_flight: Counter[str] = Counter()
         self._idle = shared_workers
         self._closed = False
+        self._lanes: set[str] = set()
         self._changed = threading.Condition()
 
     def put(self, item: QueuedRequest, seconds: float | None = None) -> bool:
@@ -85,7 +88,24 @@ class FairRequestQueue:
             while not self._closed:
                 queue = self._next_queue(worker) if reserved_for is None else self._starved(reserved_for)
                 if queue:
-                    return self._remove(queue, worker, reserved_for)
+                    return self._remove(queue, self._position(queue, worker) or 0, reserved_for)
+                self._changed.wait()
+        return None
+
+    def open_lane(self, rewarder: str) -> None:
+        """Keep the first try of a rewarder's requests for its lane."""
+        with self._changed:
+            self._lanes.add(rewarder)
+            self._changed.notify_all()
+
+    def take_for_lane(self, lane: object, rewarder: str) -> QueuedRequest | None:
+        """Wait for the next request for a rewarder's lane; return None once the queues are closed."""
+        with self._changed:
+            while not self._closed:
+                queue = self._queues.get(rewarder, deque())
+                position = next((i for i, item in enumerate(queue) if not _alone(item)), None)
+                if position is not None:
+                    return self._remove(queue, position, rewarder)
                 self._changed.wait()
         return None
 
@@ -127,15 +147,23 @@ class FairRequestQueue:
 
     def _starved(self, name: str) -> deque[QueuedRequest] | None:
         """Return a rewarder's queue that no idle shared worker and no worker serves."""
-        return self._queues.get(name) if self._idle <= 0 and not self._in_flight[name] else None
+        if self._idle > 0 or self._in_flight[name] or name in self._lanes:
+            return None
+        return self._queues.get(name)
 
     def _position(self, queue: deque[QueuedRequest], worker: object) -> int | None:
         """Return the position of the first request at which this worker has not failed."""
         alone = self.shared_workers == 1
-        return next((i for i, item in enumerate(queue) if alone or item.failed_worker is not worker), None)
+        return next(
+            (
+                i
+                for i, item in enumerate(queue)
+                if (alone or item.failed_worker is not worker) and (_alone(item) or item.rewarder not in self._lanes)
+            ),
+            None,
+        )
 
-    def _remove(self, queue: deque[QueuedRequest], worker: object, reserved_for: str | None) -> QueuedRequest:
-        position = self._position(queue, worker) or 0
+    def _remove(self, queue: deque[QueuedRequest], position: int, reserved_for: str | None) -> QueuedRequest:
         item = queue[position]
         del queue[position]
         rest = self._queues.pop(item.rewarder)
@@ -146,6 +174,11 @@ class FairRequestQueue:
         self._idle -= reserved_for is None
         self._changed.notify_all()
         return item
+
+
+def _alone(item: QueuedRequest) -> bool:
+    """Return whether a request needs a worker for itself: a description, or a second try."""
+    return item.request is None or item.failed_worker is not None
 
 
 def _cancel_pending(item: QueuedRequest) -> None:

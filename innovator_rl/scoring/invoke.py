@@ -8,6 +8,9 @@ too, so that a one-line reward stays one line, and `None` abstains. It may also 
   `data_source`, is called once per reference; its result is passed to every call as `gold`;
 - **score a group**: a rewarder that names `responses` receives the list of all responses of a prompt and returns one
   result for each.
+
+All calls of an `async` rewarder in a process run on one event loop, so that it can keep a client with open
+connections. The pool gives it up to `in_flight` requests at a time, an attribute of the rewarder (`async_lane.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ import hashlib
 import inspect
 import json
 import math
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,6 +44,7 @@ MAX_EXTRACTED_CHARS = 2_000
 MAX_TERMS = 64
 MAX_TERM_CHARS = 200
 MAX_GOLDS = 4_096
+IN_FLIGHT = 64  # of an async rewarder that does not say otherwise; as many as a served model usually batches
 
 
 class RewardCallable:
@@ -63,29 +69,60 @@ class RewardCallable:
         """Return whether it scores all responses of a prompt together."""
         return "responses" in self.names
 
+    @property
+    def in_flight(self) -> int:
+        """Return how many calls may wait at the same time: 0 for a rewarder that is not `async`."""
+        if not _is_async(self.rewarder):
+            return 0
+        asked = getattr(self.rewarder, "in_flight", IN_FLIGHT)
+        return max(1, asked) if isinstance(asked, int) else IN_FLIGHT
+
     def __call__(self, request: ScoreRequest) -> list[Score]:
         """Return one score per response; exceptions of the rewarder pass through."""
-        if request.responses and not self.group:
-            raise UserError(f"rewarder {request.rewarder!r} scores single responses; it does not name `responses`")
-        arguments = request.arguments() | {"responses": list(request.responses or [request.response])}
+        arguments = self._arguments(request)
         if "gold" in self.names:
             arguments["gold"] = self._gold(request)
         result = _resolved(self.rewarder(**{name: arguments[name] for name in self.names}))
         return normalize_group(result, request.size) if self.group else [normalize(result)]
 
-    def _gold(self, request: ScoreRequest) -> Any:
-        """Return the prepared reference, cached by its content and rewarder version."""
+    async def acall(self, request: ScoreRequest) -> list[Score]:
+        """Return what `__call__` returns, for an `async` rewarder and on the running event loop."""
+        arguments = self._arguments(request)
+        if "gold" in self.names:
+            gold = self._gold(request, lambda result: result)
+            if inspect.isawaitable(gold):  # an async `prepare` is awaited by each of its first callers
+                gold = self._golds[self._gold_key(request)] = await gold
+            arguments["gold"] = gold
+        function = getattr(self.rewarder, "ascore", self.rewarder)
+        result = await function(**{name: arguments[name] for name in self.names})
+        return normalize_group(result, request.size) if self.group else [normalize(result)]
+
+    def _arguments(self, request: ScoreRequest) -> dict[str, Any]:
+        if request.responses and not self.group:
+            raise UserError(f"rewarder {request.rewarder!r} scores single responses; it does not name `responses`")
+        return request.arguments() | {"responses": list(request.responses or [request.response])}
+
+    def _gold(self, request: ScoreRequest, finish: Callable[[Any], Any] | None = None) -> Any:
+        """Return the prepared reference, cached by its content and rewarder version.
+
+        `finish` turns the result of `prepare` into the reference; by default it runs an awaitable to its end.
+        """
         assert self.prepare is not None
-        arguments = {name: getattr(request, name) for name in self.prepare_names}
-        content = json.dumps([self.version, arguments], sort_keys=True, default=repr)
-        key = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key = self._gold_key(request)
         if key in self._golds:
             self._golds.move_to_end(key)
-        else:
-            self._golds[key] = _resolved(self.prepare(**arguments))
-            if len(self._golds) > MAX_GOLDS:
-                self._golds.popitem(last=False)
-        return self._golds[key]
+            return self._golds[key]
+        gold = (finish or _resolved)(self.prepare(**{name: getattr(request, name) for name in self.prepare_names}))
+        if not inspect.isawaitable(gold):
+            self._golds[key] = gold
+        if len(self._golds) > MAX_GOLDS:
+            self._golds.popitem(last=False)
+        return gold
+
+    def _gold_key(self, request: ScoreRequest) -> bytes:
+        arguments = {name: getattr(request, name) for name in self.prepare_names}
+        content = json.dumps([self.version, arguments], sort_keys=True, default=repr)
+        return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def call_rewarder(rewarder: Rewarder, request: ScoreRequest) -> Score:
@@ -128,8 +165,27 @@ def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.name in offered]
 
 
+def _is_async(rewarder: Rewarder) -> bool:
+    """Return whether calling a rewarder gives an awaitable; a composite says so by its attribute `is_async`."""
+    own = getattr(rewarder, "is_async", None)
+    if isinstance(own, bool):
+        return own
+    return inspect.iscoroutinefunction(rewarder) or inspect.iscoroutinefunction(getattr(rewarder, "__call__", None))  # noqa: B004
+
+
+_kept = threading.local()
+
+
 def _resolved(result: Any) -> Any:
-    return asyncio.run(_await(result)) if inspect.isawaitable(result) else result
+    """Return a result, an awaitable's on this thread's one event loop.
+
+    The loop is kept because clients bind their connections to the loop of their first request.
+    """
+    if not inspect.isawaitable(result):
+        return result
+    if getattr(_kept, "pid", None) != os.getpid():  # a loop that was inherited by a fork shares its parent's epoll
+        _kept.loop, _kept.pid = asyncio.new_event_loop(), os.getpid()
+    return _kept.loop.run_until_complete(_await(result))
 
 
 async def _await(awaitable: Any) -> Any:

@@ -31,14 +31,13 @@ from types import TracebackType
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.scoring.api import ERROR_REASONS, FINAL_ERRORS, Score, ScoreRequest, error_score, wrong
+from innovator_rl.scoring.api import ERROR_REASONS, FINAL_ERRORS, Score, ScoreRequest, error_score, too_long, wrong
+from innovator_rl.scoring.async_lane import AsyncLane
 from innovator_rl.scoring.fair_queue import FairRequestQueue, QueuedRequest
 from innovator_rl.scoring.worker_process import WorkerDied, WorkerHandle
 
 logger = logging.getLogger(__name__)
 
-MAX_RESPONSE_CHARS = 1_000_000
-MAX_ANSWER_CHARS = 1_000_000
 MAX_RESERVES = 16
 FULL_QUEUE_POLL_SECONDS = 0.02
 MIN_RETRY_SECONDS = 0.05
@@ -132,16 +131,18 @@ class ScoringPool:
     def map(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
         """Score many responses in parallel, with a bounded number in flight.
 
+        A request with `responses` is scored as a group, and gives the score of its `response` among them.
+
         Yields:
             The scores in the order of the requests.
         """
-        waiting: deque[Future[Score]] = deque()
+        waiting: deque[tuple[ScoreRequest, Future[Any]]] = deque()
         for request in requests:
-            waiting.append(self.submit(request))
+            waiting.append((request, self.submit_group(request) if request.responses else self.submit(request)))
             if len(waiting) >= 64 * self.workers:
-                yield waiting.popleft().result()
+                yield _own_score(*waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _own_score(*waiting.popleft())
 
     def describe(self, name: str) -> dict[str, Any]:
         """Load a rewarder in a worker and describe it.
@@ -207,13 +208,31 @@ class ScoringPool:
                     self._threads[name] = thread
                     thread.start()
 
+    def _open_lane(self, rewarder: str, in_flight: int) -> None:
+        """Serve an async rewarder's requests in one process from now on, `in_flight` at a time."""
+        key = f"lane {rewarder}"
+        with self._lock:
+            if key in self._threads or len(self._threads) >= self.workers + MAX_RESERVES:
+                return
+            handle = WorkerHandle({**self.settings, "warm": [rewarder]}, self._start_seconds)
+            lane = AsyncLane(rewarder, in_flight, self._queue, handle, self._settle)
+            self._handles.append(handle)
+            self._queue.open_lane(rewarder)
+            self._threads[key] = threading.Thread(target=lane.serve, name=f"scoring {key}", daemon=True)
+            self._threads[key].start()
+
+    def _settle(self, item: QueuedRequest, scores: list[Score], detail: str) -> tuple[Any, bool]:
+        """Return the result for a request's future, and whether to try again, of scores that a worker returned."""
+        retry = any(score.outcome == "error" and score.reason not in FINAL_ERRORS for score in scores)
+        return self._result(item, scores, detail, retry)
+
     def _serve(self, reserved_for: str | None) -> None:
         """Serve requests with one worker handle until the queue is closed.
 
         The body of a thread.
         """
         warm = self.settings["warm"] if reserved_for is None else [reserved_for]
-        handle = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds)
+        handle = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds, self._open_lane)
         self._handles.append(handle)
         try:
             while (item := self._queue.take(handle, reserved_for)) is not None:
@@ -239,7 +258,7 @@ class ScoringPool:
         try:
             if item.request is None:
                 return handle.describe(item.rewarder), False
-            if _too_long(item.request):
+            if too_long(item.request):
                 scores, detail = [wrong("too_long")] * item.request.size, ""
             else:
                 scores, detail = handle.run(item.request, self._seconds_left(item))
@@ -252,8 +271,7 @@ class ScoringPool:
             logger.exception("scoring worker")
             reason, detail = "engine_failed", repr(error)
         else:
-            retry = any(score.outcome == "error" and score.reason not in FINAL_ERRORS for score in scores)
-            return self._result(item, scores, detail, retry)
+            return self._settle(item, scores, detail)
         if item.request is None:
             return {"problem": detail}, item.failed_worker is None
         return self._result(item, [error_score(reason)] * item.request.size, detail, True)
@@ -291,7 +309,6 @@ class ScoringPool:
             logger.warning("rewarder %s: %s (%s); further ones are counted, not logged", rewarder, reason, detail)
 
 
-def _too_long(request: ScoreRequest) -> bool:
-    """Return whether a text exceeds the cap that holds for every rewarder."""
-    longest = max((len(response) for response in request.responses), default=len(request.response))
-    return longest > MAX_RESPONSE_CHARS or len(request.answer) > MAX_ANSWER_CHARS
+def _own_score(request: ScoreRequest, future: Future[Any]) -> Score:
+    result = future.result()
+    return result[request.responses.index(request.response)] if request.responses else result  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ configuration, `my_package.rewards:Solubility` and `path/to/solubility.py:Solubi
 composite of several (see `composite.py`). A relative path is resolved against the working directory and then along
 `sys.path`, where Ray puts a job's working directory. Each name may have parameters of the constructor, literals without
 spaces: `solubility(tolerance=0.05,unit='g/L')`. A secret is a reference, `judge(api_key='${env:JUDGE_KEY}')`, which is
-resolved where the rewarder runs.
+resolved where the rewarder runs. A prefix such as `trl:` runs a function of another library (see `adapters.py`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from typing import Any
 
 from innovator_rl import _sibling_packages, secret_values
 from innovator_rl.errors import UserError
+from innovator_rl.scoring import adapters
 from innovator_rl.scoring.api import Rewarder, Score, ScoreRequest
 from innovator_rl.scoring.composite import CompositeReward, is_composite, parse
 from innovator_rl.scoring.invoke import RewardCallable, named_arguments
@@ -65,7 +66,7 @@ def target(name: str) -> str:
     Raises:
         UserError: The name or the file is unknown.
     """
-    name, _ = split(name)
+    name, _ = split(adapters.split(name)[1])
     place, colon, attribute = name.rpartition(":")
     if not colon:
         installed = _installed()
@@ -138,6 +139,7 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
     """
     if is_composite(name):
         return CompositeCallable(name, parse(name), settings)
+    adapter, _ = adapters.split(name)
     place, _, attribute = target(name).rpartition(":")
     module = _module(place)
     found: Any = module
@@ -153,6 +155,8 @@ def load(name: str, settings: Mapping[str, Any] | None = None) -> Rewarder:
         found = _construct(name, found, parameters, settings or {})
     elif parameters:
         raise UserError(f"rewarder {name!r}: {attribute} is a function and takes no parameters; make it a class")
+    if adapter:
+        found = adapters.ADAPTERS[adapter](found)
     if not callable(found):
         raise UserError(f"rewarder {name!r}: {attribute} in {place} is not callable")
     named_arguments(found)
@@ -247,6 +251,7 @@ def source(rewarder: Rewarder) -> Path | None:
     """Return a loaded rewarder's source file; None for a builtin or a composite."""
     if isinstance(rewarder, CompositeCallable):
         return None
+    rewarder = rewarder.source if isinstance(rewarder, adapters.AdaptedReward) else rewarder
     written = rewarder if inspect.isroutine(rewarder) else type(rewarder)
     try:
         return Path(inspect.getsourcefile(inspect.unwrap(written)) or "").absolute()
@@ -294,10 +299,32 @@ class CompositeCallable:
         """The least deadline that the rewarders ask for together."""
         return sum(float(getattr(part.rewarder, "call_seconds", 0.0)) for part in self.parts.values())
 
+    @property
+    def is_async(self) -> bool:
+        """Whether a part waits, so that many responses should be scored at the same time."""
+        return any(part.in_flight for part in self.parts.values())
+
+    @property
+    def in_flight(self) -> int:
+        """The fewest calls that a part which waits allows at the same time."""
+        return min((part.in_flight for part in self.parts.values() if part.in_flight), default=0)
+
     def __call__(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
         """Return the score of the composite for one response."""
         request = ScoreRequest("", response, answer, prompt, info, data_source)
         return self.composite.evaluate(lambda name: self.parts[name](request)[0])
+
+    async def ascore(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
+        """Return the score of the composite on the running event loop."""
+        request = ScoreRequest("", response, answer, prompt, info, data_source)
+        known: dict[str, Score] = {}
+        while True:  # evaluating is cheap: it is repeated until it asks for no part that is not known
+            try:
+                return self.composite.evaluate(known.__getitem__)
+            except KeyError as missing:
+                name = missing.args[0]
+                part = self.parts[name]
+                known[name] = (await part.acall(request) if part.in_flight else part(request))[0]
 
     def __repr__(self) -> str:
         return f"CompositeCallable({self.composite})"

@@ -11,6 +11,7 @@ of this package, and it also passes file descriptors, where this side has deadli
 
 from __future__ import annotations
 
+import asyncio
 import json
 import select
 import socket
@@ -78,7 +79,21 @@ def receive(sock: socket.socket, seconds: float | None = None) -> dict[str, Any]
     (size,) = _HEADER.unpack(_receive_exactly(sock, _HEADER.size, deadline))
     if size > MAX_MESSAGE_BYTES:
         raise ConnectionLost(f"a message of {size} bytes")
-    body = _receive_exactly(sock, size, deadline)
+    return _parsed(_receive_exactly(sock, size, deadline))
+
+
+async def areceive(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """Receive one message on an event loop; raises `ConnectionLost` as `receive` does."""
+    try:
+        (size,) = _HEADER.unpack(await reader.readexactly(_HEADER.size))
+        if size > MAX_MESSAGE_BYTES:
+            raise ConnectionLost(f"a message of {size} bytes")
+        return _parsed(await reader.readexactly(size))
+    except (asyncio.IncompleteReadError, OSError) as error:
+        raise ConnectionLost from error
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
     try:
         message = json.loads(body)
     except ValueError as error:

@@ -14,6 +14,7 @@ SIGKILL, both processes end.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import json
@@ -78,11 +79,28 @@ class RewardWorker:
             return [error_score(reason)] * request.size, detail
         try:
             return self.loaded[request.rewarder](request), ""
-        except MemoryError:
-            reason, detail = "memory", f"more than {self.settings.get('memory_mb')} MiB"
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a plugin included
-            reason, detail = "raised", _describe(error)
-        return [error_score(reason)] * request.size, detail
+            return self.failure(request, error)
+
+    async def ascore(self, request: ScoreRequest, seconds: float) -> tuple[list[Score], str]:
+        """Score on the running event loop within `seconds`; otherwise as `score`."""
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await self.loaded[request.rewarder].acall(request), ""
+        except BaseException as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                return [error_score("timeout", seconds)] * request.size, "canceled at its deadline"
+            return self.failure(request, error)
+
+    def failure(self, request: ScoreRequest, error: BaseException) -> tuple[list[Score], str]:
+        """Return the scores of a call that raised, and a sentence."""
+        if isinstance(error, MemoryError):
+            return [error_score("memory")] * request.size, f"more than {self.settings.get('memory_mb')} MiB"
+        return [error_score("raised")] * request.size, _describe(error)
+
+    def in_flight(self, name: str) -> int:
+        """Return how many calls of a rewarder may wait at the same time; 0 where it is not `async` or not loaded."""
+        return self.loaded[name].in_flight if name in self.loaded else 0
 
     def describe(self, name: str) -> dict[str, Any]:
         """Describe a rewarder without calling it.
@@ -104,6 +122,12 @@ class RewardWorker:
             ),
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
+
+
+def _masked(score: Score, seconds: float) -> dict[str, Any]:
+    """Return a score as data with its time, without the values of secrets."""
+    fields = {**score.to_dict(), "seconds": seconds}
+    return fields if score.extracted is None else {**fields, "extracted": secret_values.mask_found(score.extracted)}
 
 
 def _describe(error: BaseException) -> str:
@@ -130,17 +154,42 @@ def serve(sock: socket.socket, worker: RewardWorker, max_tasks: int) -> None:
             wire.send(sock, {"started": True})
             wire.send(sock, worker.describe(message["describe"]))
             continue
+        name = str(message.get("concurrent") or message["rewarder"])
+        worker.warm(name)
+        call_seconds, in_flight = worker.call_seconds(name), worker.in_flight(name)
+        wire.send(sock, {"started": True, "call_seconds": call_seconds, "in_flight": in_flight})
+        if "concurrent" in message:
+            asyncio.run(_serve_many(sock, worker))
+            return
         request = ScoreRequest.from_dict(message)
-        worker.warm(request.rewarder)
-        wire.send(sock, {"started": True, "call_seconds": worker.call_seconds(request.rewarder)})
         start = time.perf_counter()
         scores, detail = worker.score(request)
         seconds = (time.perf_counter() - start) / len(scores)
         last = done == max_tasks or scores[0].reason == "memory"
-        results = [{**score.to_dict(), "seconds": seconds} for score in scores]
+        results = [_masked(score, seconds) for score in scores]
         wire.send(sock, {"scores": results, "detail": detail, "last": last})
         if last:
             return
+
+
+async def _serve_many(sock: socket.socket, worker: RewardWorker) -> None:
+    """Answer numbered requests of one async rewarder in the order in which they finish, until the pool hangs up."""
+    reader, writer = await asyncio.open_connection(sock=sock)
+    running: set[asyncio.Task[None]] = set()
+
+    async def answer(message: dict[str, Any]) -> None:
+        request = ScoreRequest.from_dict(message["request"])
+        start = time.perf_counter()
+        scores, detail = await worker.ascore(request, float(message["seconds"]))
+        seconds = (time.perf_counter() - start) / len(scores)
+        results = [_masked(score, seconds) for score in scores]
+        writer.write(wire.pack({"number": message["number"], "scores": results, "detail": detail}))
+
+    with contextlib.suppress(wire.ConnectionLost):
+        while True:
+            task = asyncio.create_task(answer(await wire.areceive(reader)))
+            running.add(task)  # the event loop keeps weak references only
+            task.add_done_callback(running.discard)
 
 
 def _fork_worker(control: socket.socket, worker: RewardWorker, max_tasks: int) -> int:

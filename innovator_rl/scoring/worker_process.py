@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from innovator_rl.errors import WorkerError
@@ -48,7 +48,17 @@ class RewarderNotLoaded(WorkerError):
 class WorkerHandle:
     """A fork server and its current worker, used by one thread of the pool only."""
 
-    def __init__(self, settings: Mapping[str, Any], start_seconds: float) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], start_seconds: float, on_async: Callable[[str, int], None] | None = None
+    ) -> None:
+        """Prepare a handle; its processes start at the first request.
+
+        Args:
+            settings: The settings of the pool.
+            start_seconds: How long starting a process or importing a rewarder may take.
+            on_async: Called with the name of an async rewarder and its calls in flight, when a call of it begins.
+        """
+        self.on_async = on_async
         self.settings = dict(settings)
         self.start_seconds = start_seconds
         self.fork_server: subprocess.Popen[bytes] | None = None
@@ -71,7 +81,7 @@ class WorkerHandle:
         except (TypeError, ValueError) as error:
             return [abstain("bad_info")] * request.size, f"info is not JSON data: {error}"[:MAX_DETAIL_CHARS]
         try:
-            reply = self._call(message, seconds)
+            reply = self._call(message, seconds, request.rewarder)
             scores = [Score.from_dict(fields) for fields in reply["scores"]]
             if len(scores) != request.size:
                 raise ValueError(f"{len(scores)} scores for {request.size} responses")
@@ -81,10 +91,10 @@ class WorkerHandle:
             late = error_score("timeout", seconds)
             return [late] * request.size, "killed at its deadline"
         except (KeyError, TypeError, ValueError) as error:
-            self._kill_worker()
+            self.kill_worker()
             raise WorkerDied from error
         if reply.get("last"):
-            self._drop_worker()
+            self.drop_worker()
         return scores, str(reply.get("detail", ""))
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -94,7 +104,26 @@ class WorkerHandle:
         except (RewarderNotLoaded, wire.MessageTimeout) as error:
             return {"problem": str(error) or "loading it took too long"}
 
-    def _call(self, message: bytes, seconds: float) -> dict[str, Any]:
+    def open_async(self, name: str) -> tuple[socket.socket, float]:
+        """Start a worker that answers many requests of one async rewarder at a time.
+
+        Returns:
+            A copy of its socket, and the least deadline that the rewarder asks for (seconds).
+
+        Raises:
+            WorkerError: It did not start, or could not load the rewarder in time.
+            OSError: No worker process could be started.
+        """
+        connection = self._connect()
+        try:
+            wire.send(connection, {"concurrent": name}, self.start_seconds)
+            begun = wire.receive(connection, self.start_seconds)
+        except (wire.MessageTimeout, wire.ConnectionLost):
+            self.kill_worker()
+            raise
+        return connection.dup(), min(float(begun.get("call_seconds", 0.0)), MAX_CALL_SECONDS)
+
+    def _call(self, message: bytes, seconds: float, name: str = "") -> dict[str, Any]:
         """Send a message and wait for the reply.
 
         The deadline counts from the moment the call starts.
@@ -108,21 +137,23 @@ class WorkerHandle:
         try:
             wire.send_packed(connection, message, self.start_seconds)
             begun = wire.receive(connection, self.start_seconds)
+            if self.on_async is not None and begun.get("in_flight"):
+                self.on_async(name, int(begun["in_flight"]))
             seconds = max(seconds, min(float(begun.get("call_seconds", 0.0)), MAX_CALL_SECONDS))
         except wire.MessageTimeout as error:
-            self._kill_worker()
+            self.kill_worker()
             raise RewarderNotLoaded(f"the rewarder was not loaded after {self.start_seconds:g} s") from error
         except wire.ConnectionLost as error:
-            self._kill_worker()
+            self.kill_worker()
             raise WorkerDied from error
         started = time.perf_counter()
         try:
             return wire.receive(connection, seconds)
         except wire.MessageTimeout:
-            self._kill_worker()
+            self.kill_worker()
             raise
         except wire.ConnectionLost as error:
-            self._kill_worker()
+            self.kill_worker()
             raise WorkerDied(time.perf_counter() - started) from error
 
     def warm(self, name: str) -> None:
@@ -134,7 +165,7 @@ class WorkerHandle:
 
     def close(self) -> None:
         """End the worker and the fork server and wait for them."""
-        self._kill_worker()
+        self.kill_worker()
         if self.control is not None:
             self.control.close()
             self.control = None
@@ -148,7 +179,7 @@ class WorkerHandle:
 
     def _connect(self) -> socket.socket:
         if self.connection is not None and wire.readable([self.connection.fileno()], 0):
-            self._drop_worker()  # it died, or sent something without a request
+            self.drop_worker()  # it died, or sent something without a request
         if self.connection is None:
             fresh = self.fork_server is None or self.fork_server.poll() is not None
             if fresh:
@@ -205,13 +236,15 @@ class WorkerHandle:
                 self.connection = socket.socket(fileno=descriptors[0])
                 return
 
-    def _kill_worker(self) -> None:
+    def kill_worker(self) -> None:
+        """End the current worker with everything that it started."""
         if self.worker_pid is not None:
             with contextlib.suppress(OSError):
                 os.killpg(self.worker_pid, signal.SIGKILL)
-        self._drop_worker()
+        self.drop_worker()
 
-    def _drop_worker(self) -> None:
+    def drop_worker(self) -> None:
+        """Hang up, upon which the worker ends by itself."""
         if self.connection is not None:
             self.connection.close()
         self.connection, self.worker_pid = None, None

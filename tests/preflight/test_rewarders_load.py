@@ -62,3 +62,49 @@ def test_two_packages_with_one_name_are_a_finding(
     (info / "entry_points.txt").write_text("[innovator_rl.rewards]\nmath = other:judge\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert "two installed packages offer a rewarder named 'math'" in findings(good(), "math", machine)["reward.routes"]
+
+
+def warnings(document: dict[str, Any], route: str, machine: Machine, *changes: str) -> str:
+    config = validate(apply_overrides(document, [f'reward.routes={{gsm8k: "{route}"}}', *changes]))
+    case, _ = describe(config, machine=machine)
+    return " ".join(f.line() for f in check(case, deep=True) if f.severity == "warning")
+
+
+def test_fractions_that_are_never_correct_are_told_so_with_the_fix(
+    good: Callable[[], dict[str, Any]], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = good()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "graded.py").write_text(
+        "from innovator_rl.scoring import Score\n"
+        "def varied(response, answer):\n    return 0.1 + min(len(response), 80) / 100\n"
+        "def decided(response):\n    return Score(0.5, False, 'partial')\n"
+        "def ranked(responses):\n    return [i / 10 for i, _ in enumerate(responses)]\n"
+    )
+    seen = warnings(document, "graded.py:varied", machine)
+    assert "called none correct" in seen
+    assert "set algorithm.dynamic_sampling.metric=score" in seen
+    assert "called none correct" in warnings(document, "graded.py:ranked", machine)
+    for route, *changes in (
+        ("graded.py:varied", "algorithm.dynamic_sampling.metric=score"),
+        ("graded.py:varied", "algorithm.dynamic_sampling.enabled=false"),
+        ("graded.py:decided",),
+        ("math",),
+    ):
+        assert "called none correct" not in warnings(document, route, machine, *changes)
+
+
+def test_a_secret_in_a_route_is_told_so(
+    good: Callable[[], dict[str, Any]], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = good()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keyed.py").write_text(
+        "class Keyed:\n    def __init__(self, api_key: str = ''):\n        pass\n"
+        "    def __call__(self, response):\n        return True\n"
+    )
+    seen = warnings(document, "keyed.py:Keyed(api_key='sk-123456')", machine)
+    assert "api_key='${env:NAME}'" in seen
+    assert "sk-123456" not in seen
+    monkeypatch.setenv("A_KEY", "sk-123456")
+    assert "api_key" not in warnings(document, "keyed.py:Keyed(api_key='${env:A_KEY}')", machine)

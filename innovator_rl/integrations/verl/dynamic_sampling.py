@@ -284,6 +284,7 @@ class DynamicSampler(ReplayBuffer):
             raise NoLearningSignal(
                 f"{state.completed} prompt groups and not one with both right and wrong samples ({counts}); "
                 "all wrong: easier data or a larger rollout.samples_per_prompt; all correct: harder data; "
+                "a rewarder that returns fractions: algorithm.dynamic_sampling.metric=score; "
                 f"algorithm.dynamic_sampling.max_rounds={self.max_rounds} sets how long to look"
             )
         while len(state.kept) < state.wanted and state.fallback:

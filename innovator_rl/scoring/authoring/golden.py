@@ -12,6 +12,10 @@ The file has one JSON object per line. `case` names what must hold, the other fi
 | `malformed` | scored or abstained, not correct, value at most 0.02: empty, cut, hedged   |
 | `abstain`   | abstained: a row that cannot be scored                                     |
 
+A group rewarder has cases with `responses` and one kind for each of them, and a list for each further expectation:
+
+    {"case": ["full", "zero"], "responses": ["The sum is 4.", "4"], "answer": "4"}
+
 `value` ([low, high]) replaces the bounds; `reason` and `extracted`, where given, must be met exactly; `note` is a
 comment. The file is `golden/NAME.jsonl` or `golden.jsonl` in the folder of the rewarder's module or of a package above.
 """
@@ -53,7 +57,7 @@ class Case:
     extracted: str | None = None
 
     def request(self, rewarder: str) -> ScoreRequest:
-        """Return the request for a rewarder."""
+        """Return the request for a rewarder; of a group it has all responses, and as `response` the one of this case."""
         return ScoreRequest(rewarder, **self.inputs)
 
     def faults(self, score: Score) -> Iterator[str]:
@@ -83,15 +87,30 @@ def read(path: Path) -> list[Case]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read golden cases {path}: {error}") from error
-    return [_case(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [case for number, line in enumerate(lines, 1) if line.strip() for case in _cases(path, number, line)]
 
 
-def _case(path: Path, number: int, line: str) -> Case:
+def _cases(path: Path, number: int, line: str) -> Iterator[Case]:
+    """Yield the case of a line, or one for each response of a group."""
     where = f"{path}:{number}"
     try:
         row = json.loads(line)
     except ValueError as error:
         raise UserError(f"{where}: not JSON ({error})") from error
+    if not isinstance(row, dict) or "responses" not in row:
+        yield _case(where, number, row)
+        return
+    responses, lists = row["responses"], {name: row[name] for name in ("case", *_EXPECTED) if name in row}
+    size = len(responses) if isinstance(responses, list) else 0
+    if not size or any(not isinstance(values, list) or len(values) != size for values in lists.values()):
+        raise UserError(f"{where}: `responses` must be a list, and {', '.join(lists)} lists of the same length")
+    shared = {name: value for name, value in row.items() if name not in lists and name != "responses"}
+    for position, response in enumerate(responses):
+        own = {name: values[position] for name, values in lists.items()}
+        yield _case(where, number, {**shared, **own, "response": response}, tuple(responses))
+
+
+def _case(where: str, number: int, row: Any, responses: tuple[str, ...] = ()) -> Case:
     if not isinstance(row, dict) or row.get("case") not in KINDS:
         kind = row.get("case") if isinstance(row, dict) else row
         raise UserError(f"{where}: `case` is {kind!r}, expected one of {', '.join(KINDS)}")
@@ -99,6 +118,8 @@ def _case(path: Path, number: int, line: str) -> Case:
     if unknown:
         raise UserError(f"{where}: unknown fields {', '.join(unknown)}; known: {', '.join((*_INPUTS, *_EXPECTED))}")
     inputs = {name: row[name] for name in _INPUTS if name in row}
+    if responses:
+        inputs["responses"] = responses
     bounds = row.get("value")
     if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2):
         raise UserError(f"{where}: `value` must be a range [low, high], got {bounds!r}")

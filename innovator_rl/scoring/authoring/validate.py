@@ -31,6 +31,7 @@ from innovator_rl.scoring.authoring.adversarial import Probe, probes
 from innovator_rl.scoring.authoring.golden import NOTHING, Case, find, read
 from innovator_rl.scoring.authoring.report import Report
 from innovator_rl.scoring.composite import label
+from innovator_rl.scoring.grouping import with_response
 from innovator_rl.scoring.pool import ScoringPool
 
 WANTED = {"full": 3, "zero": 3, "malformed": 3}
@@ -94,6 +95,13 @@ def check(
                 return report
             report.version = about["version"]
             cases = _cases(report, golden or _beside(name or label(rewarder), about["source"]))
+            if about["group"] and not any(case.inputs.get("responses") for case in cases):
+                report.problem(
+                    "golden",
+                    "this rewarder compares responses and no case has several",
+                    "write cases with `responses`, and lists of that length as `case` and `value`",
+                )
+                return report
             tricks = probes(rewarder, cases, Path(folder, "touched"))
             progress("golden cases")
             scored = _golden(report, pool, rewarder, cases)
@@ -209,7 +217,7 @@ def _constant(report: Report, pool: ScoringPool, rewarder: str, cases: Sequence[
     best: float | None = None
     for mine in full[:10]:
         others = [case for case in full if case.inputs.get("answer") != mine.inputs.get("answer")]
-        asked = [dataclasses.replace(case.request(rewarder), response=mine.inputs["response"]) for case in others[:10]]
+        asked = [with_response(case.request(rewarder), mine.inputs["response"]) for case in others[:10]]
         if not mine.inputs.get("answer"):
             continue
         # a reference that it is right for is the same one in another notation
@@ -274,6 +282,18 @@ def _determinism(report: Report, pool: ScoringPool, bounds: CheckConfig, scored:
                     seen = f"{score.value:g} ({score.reason}) became {repeated.value:g} ({repeated.reason}) {how}"
                     report.problem(f"determinism, {name}", seen, _STATE)
                     break
+        _order(report, pool, stable)
+
+
+def _order(report: Report, pool: ScoringPool, scored: Scored) -> None:
+    """Score groups with their responses in reverse order: each response must keep its score."""
+    groups = [item for item in scored if len(set(item[1].responses)) == len(item[1].responses) > 1]
+    turned = [dataclasses.replace(request, responses=request.responses[::-1]) for _, request, _ in groups]
+    for (name, _, score), repeated in zip(groups, pool.map(turned), strict=True):
+        if repeated.reason != "timeout" and not _same(score, repeated):
+            seen = f"{score.value:g} became {repeated.value:g} with the responses in reverse order"
+            report.problem(f"determinism, {name}", seen, "score a response by the group, not by its place in it")
+            break
 
 
 def _injection(report: Report, bounds: CheckConfig, scored: Scored) -> None:
@@ -286,7 +306,7 @@ def _injection(report: Report, bounds: CheckConfig, scored: Scored) -> None:
         return
     with bounds.pool(timeout_seconds=SHORT_DEADLINE) as hurried:
         for name, request, score in golden:
-            late = hurried.score(request)
+            late = next(hurried.map([request]))
             if late.reason != "timeout" and not _same(score, late):
                 report.problem(f"time-out, {name}", f"{score.reason} became {late.reason}", _STATE)
     with bounds.pool() as pool:
@@ -295,7 +315,7 @@ def _injection(report: Report, bounds: CheckConfig, scored: Scored) -> None:
         killer.start()
         try:
             for name, request, score in golden * 3:
-                again = pool.score(request)
+                again = next(pool.map([request]))
                 if again.outcome != "error" and not _same(score, again):
                     report.problem(f"crash, {name}", f"{score.reason} became {again.reason}", _STATE)
         finally:
