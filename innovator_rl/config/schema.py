@@ -95,6 +95,14 @@ class Rollout(Section):
         default=0.5, gt=0, lt=1, description="Share of an accelerator's memory for the rollout engine (CUDA)."
     )
     max_num_seqs: PositiveInt = Field(default=256, description="Responses a replica generates at the same time.")
+    max_staleness: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Steps by which an answer may be older than the step that trains on it. 0: strictly on-policy. Above: the "
+        "engine's slots stay full, answers that are unfinished at the end of a step continue with the next weights, and "
+        "importance sampling corrects the difference; 2 fills about 0.85 of the slots.",
+    )
     seed_requests: bool | Auto = Field(
         default="auto",
         description="A seed per request from data.seed, the prompt, the sample and the step, so that two runs of one seed are "
@@ -114,13 +122,19 @@ class DynamicSampling(Section):
         default="correct",
         description="What must differ inside a group: correct, or the score before the overlong penalty.",
     )
+    metric_by_source: dict[str, Literal["correct", "score"]] = Field(
+        default={},
+        description="The same per data_source, for example {mol2caption: score}: graded rewards differ in score where `correct` "
+        "is a threshold.",
+    )
     max_rounds: PositiveInt = Field(
         default=10,
         description="Generate at most this many times prompts_per_step prompts per step, then stop with the reason.",
     )
     stall_seconds: PositiveFloat = Field(
         default=600.0,
-        description="Stop with the reason when no response arrives for this long (seconds); its group need not be whole.",
+        description="After this long without any response (seconds) the groups in flight are given up and replaced; "
+        "where nothing answers, the run stops with the reason.",
     )
 
 

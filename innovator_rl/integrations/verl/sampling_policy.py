@@ -125,8 +125,8 @@ class RefillPolicy:
         p = self.rates.overall()
         spread = CAUTION * math.sqrt(p * (1 - p))
         enough = ((spread + math.sqrt(spread**2 + 4 * p * missing)) / (2 * p)) ** 2
-        exact = math.ceil(missing / p)
-        return max(exact, min(math.ceil(enough - 1e-9), max(exact + 1, math.floor(LARGEST_EXCESS * missing / p))))
+        exact = max(missing, round(missing / p))
+        return max(exact, min(math.ceil(enough - 1e-9), math.floor(LARGEST_EXCESS * missing / p)))
 
     def complete(self, wanted: int, kept: int, oldest_age: int | None) -> bool:
         """Return whether a step may train.
