@@ -37,6 +37,7 @@ class RuntimeContext:
     run_dir: str = ""
     attempt: int = 1
     resume_from: str = ""
+    resume_contents: str = "all"
 
 
 @dataclass(frozen=True)

@@ -259,8 +259,19 @@ class Schedule(Section):
     validate_before: bool = Field(default=True, description="Validate before the first step.")
     save_every: int = Field(default=20, ge=0, description="Steps between checkpoints; 0: never.")
     keep_checkpoints: PositiveInt = Field(default=2, description="Checkpoints kept; older ones are deleted.")
-    resume: Literal["auto", "never"] = Field(
-        default="auto", description="auto: continue from the last checkpoint of the run directory."
+    keep_best: bool = Field(
+        default=False, description="Also keep the checkpoint with the best validation accuracy (best.json names it)."
+    )
+    resume: str = Field(
+        default="auto",
+        min_length=1,
+        description="auto: continue from the last intact checkpoint of the run directory; never: refuse to; or a path, another "
+        "run's directory or global_step_N, to start from where the run has no checkpoint of its own.",
+    )
+    resume_contents: Literal["all", "weights"] = Field(
+        default="all",
+        description="What is taken from a checkpoint of another run: all (optimizer, step, place in the data), or the weights "
+        "alone, from step 0.",
     )
 
 

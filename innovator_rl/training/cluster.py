@@ -10,6 +10,7 @@ folder, and its logs move to the run directory at the end.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -18,7 +19,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from innovator_rl.errors import UserError
+from innovator_rl.runs.files import read_json
+from innovator_rl.runs.provenance import find_process, process_identity
+
+PREFIX = "innovator-ray-"
+OWNER = "owner.json"
+"""File in Ray's temporary folder that names the process the folder belongs to."""
 
 
 @contextlib.contextmanager
@@ -59,7 +68,9 @@ def ray_cluster(
         finally:
             ray.shutdown()
         return
-    folder = Path(tempfile.mkdtemp(prefix="innovator-ray-"))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (folder / OWNER).write_text(json.dumps(process_identity()))
     try:
         ray.init(num_cpus=cpus, num_gpus=accelerators, include_dashboard=False, _temp_dir=str(folder), **options)
         yield
@@ -77,6 +88,30 @@ def _require_room(resources: dict[str, float], cpus: int, accelerators: int, add
                 f"the Ray cluster at {address} offers {have:g} {name} slots and this run places {need}: it would wait for ever; "
                 f"start it with `ray start --head {flag}={need} ...` (slots are bookkeeping, not cores) or lower resources.*"
             )
+
+
+def sweep() -> list[Path]:
+    """Delete the temporary folders of runs that were killed, and return them.
+
+    A folder goes when it is this user's, its owner is gone, and no process names it in its command.
+    """
+    found = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if path.is_dir()]
+    mine = [path for path in found if path.stat().st_uid == os.getuid()]
+    if not mine:
+        return []
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    stale = [path for path in mine if not _owned(path) and not any(str(path) in command for command in commands)]
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+    return stale
+
+
+def _owned(folder: Path) -> bool:
+    """Return whether the owner lives; a folder without one counts as owned while it is being made."""
+    record = read_json(folder / OWNER)
+    if record is None:
+        return time.time() - folder.stat().st_mtime < 60
+    return find_process(record) is not None
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:

@@ -90,6 +90,8 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "schedule.validate_before": (False,),
     "schedule.save_every": (9, 0),
     "schedule.keep_checkpoints": (5,),
+    "schedule.keep_best": (True,),
+    "schedule.resume_contents": ({"resume_contents": "weights"},),
     "schedule.resume": ({"resume_from": "runs/demo/checkpoints/global_step_4"},),
     "resources.platform": ({"platform": "cpu"}, {"platform": "cuda"}),
     "resources.nodes": (2,),

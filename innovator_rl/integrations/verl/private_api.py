@@ -154,6 +154,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("PPOTrainer.get_reward_handles", ()),
         ("PPOTrainer.get_llm_client", ()),
         ("PPOTrainer.prepare_step", ()),
+        ("PPOTrainer._load_checkpoint", ()),
         ("PPOTrainer.trainer_mode", None),
         ("PPOTrainer.global_steps", None),
         ("PPOTrainer.total_training_steps", None),

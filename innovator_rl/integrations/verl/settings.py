@@ -363,6 +363,9 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("trainer.default_local_dir", context.checkpoint_dir, "logging.runs_dir and name"),
         VerlSetting("trainer.resume_mode", "resume_path" if context.resume_from else "disable", "schedule.resume"),
         VerlSetting("trainer.resume_from_path", context.resume_from or None, "schedule.resume"),
+        *_fork(context),
+        VerlSetting("innovator.resume_contents", context.resume_contents, "schedule.resume_contents"),
+        VerlSetting("innovator.keep_best", schedule.keep_best, "schedule.keep_best"),
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", context.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", context.attempt, fixed="counted by launch"),
@@ -378,6 +381,13 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]
+
+
+def _fork(context: RuntimeContext) -> list[VerlSetting]:
+    """Load the weights alone where a run starts from another run's."""
+    if context.resume_contents == "all":
+        return []
+    return [VerlSetting("actor_rollout_ref.actor.checkpoint.load_contents", ["model"], "schedule.resume_contents")]
 
 
 def _resources(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:

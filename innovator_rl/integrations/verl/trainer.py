@@ -39,11 +39,12 @@ from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient
 
 from innovator_rl.integrations.verl.actor_health import ActorHealth
 from innovator_rl.integrations.verl.callbacks import StopRequested
-from innovator_rl.integrations.verl.checkpoints import MARKER, mark_complete, prune
+from innovator_rl.integrations.verl.checkpoints import MARKER, mark_complete, note_best, prune
 from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
+from innovator_rl.runs.progress import validation_figures
 
 NAME = "innovator"
 """Name of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
@@ -233,6 +234,9 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.phase("validating", self.global_steps)
         metrics = super()._validate()
         self.observer.validation(self.global_steps, {key: float(value) for key, value in metrics.items()})
+        accuracy = validation_figures(metrics).get("accuracy")
+        if self.config.innovator.keep_best and accuracy is not None:
+            note_best(Path(self.config.trainer.default_local_dir), self.global_steps, float(accuracy))
         return metrics
 
     def _compute_metrics(
@@ -260,6 +264,15 @@ class InnovatorTrainer(PPOTrainerSync):
         place = [prompt_order(key) for key in batch.keys]
         batch.reorder(sorted(range(len(batch.keys)), key=lambda i: (i // share, place[i])))
         return batch
+
+    def _load_checkpoint(self) -> None:
+        """Load the checkpoint that launch chose; of another run's, perhaps the weights alone."""
+        if self.config.innovator.resume_contents == "all":
+            super()._load_checkpoint()
+            return
+        self.global_steps = 0
+        folder = Path(self.config.trainer.resume_from_path) / "actor"
+        self.actor_rollout_wg.load_checkpoint(local_path=str(folder), del_local_after_load=False)
 
     def _just_saved(self) -> bool:
         return (Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}" / MARKER).exists()
