@@ -10,6 +10,7 @@ from innovator_rl.config.load import read_yaml
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.config.schema_introspection import settings
 from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.checkpoints import at, latest_complete
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.runs.run_dir import RunDir
@@ -44,6 +45,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
             fix="set a folder that this user may write",
         )
         return
+    yield from _named_checkpoint(context)
     if not context.run_dir.is_dir():
         return
     run = RunDir(context.run_dir)
@@ -55,7 +57,8 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"the run is being written by process {state.record.get('pid')}",
             fix="choose another name, or stop that run",
         )
-    step = last_step(run.checkpoints)
+    found = latest_complete(run.checkpoints)
+    step = found.step if found else None
     if step is None and not run.metrics_jsonl.exists():
         return
     if context.config.schedule.resume == "never":
@@ -67,6 +70,14 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         )
         return
     yield from _changed(context, run)
+    ranks = context.config.resources.nodes * context.config.resources.accelerators_per_node
+    if found is not None and found.ranks not in (None, ranks):
+        yield Diagnostic(
+            setting="resources.accelerators_per_node",
+            value=context.config.resources.accelerators_per_node,
+            why=f"the checkpoint of step {found.step} was written by {found.ranks} ranks and this run has {ranks}",
+            fix=f"use {found.ranks} ranks again, or choose another name",
+        )
     if step is not None and step >= context.config.schedule.steps:
         why = f"the last checkpoint is of step {step}: nothing is left to train"
         steps = context.config.schedule.steps
@@ -89,15 +100,20 @@ def blocked(run_dir: Path) -> str:
     return ""
 
 
-def last_step(checkpoints: Path) -> int | None:
-    """Return the step of the last checkpoint, by verl's own tracker file.
-
-    None where there is none.
-    """
+def _named_checkpoint(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check the checkpoint of another run that `schedule.resume` names; one of the run's own is preferred to it."""
+    named = context.config.schedule.resume
+    if named in ("auto", "never") or latest_complete(RunDir(context.run_dir).checkpoints):
+        return
     try:
-        return int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
-    except (OSError, ValueError):
-        return None
+        found = at(Path(named).expanduser())
+    except UserError as error:
+        yield Diagnostic(setting="schedule.resume", value=named, why=str(error), fix="name an intact checkpoint")
+        return
+    ranks = context.config.resources.nodes * context.config.resources.accelerators_per_node
+    if found.ranks not in (None, ranks):
+        why = f"{found.path} was written by {found.ranks} ranks and this run has {ranks}"
+        yield Diagnostic(setting="schedule.resume", value=named, why=why, fix=f"use {found.ranks} ranks")
 
 
 def _changed(context: PreflightContext, run: RunDir) -> Iterator[Diagnostic]:

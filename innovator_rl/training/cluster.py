@@ -10,6 +10,7 @@ folder, and its logs move to the run directory at the end.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -18,10 +19,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from innovator_rl.errors import UserError
 from innovator_rl.platform.slots import Need, NodeSlots, holders, shortage, slots_of_nodes
 
 SLOT_POLL_SECONDS = 5.0
+from innovator_rl.runs.files import read_json
+from innovator_rl.runs.provenance import find_process, process_identity
+
+PREFIX = "innovator-ray-"
+OWNER = "owner.json"
+"""File in Ray's temporary folder that names the process the folder belongs to."""
 
 
 @contextlib.contextmanager
@@ -69,7 +78,9 @@ def ray_cluster(
         finally:
             ray.shutdown()
         return
-    folder = Path(tempfile.mkdtemp(prefix="innovator-ray-"))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (folder / OWNER).write_text(json.dumps(process_identity()))
     try:
         ray.init(
             num_cpus=need.cpus, num_gpus=need.accelerators, include_dashboard=False, _temp_dir=str(folder), **options
@@ -116,6 +127,30 @@ def require_slots(
             note(f"waiting for slots: {why}")
             told = why
         time.sleep(min(SLOT_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def sweep() -> list[Path]:
+    """Delete the temporary folders of runs that were killed, and return them.
+
+    A folder goes when it is this user's, its owner is gone, and no process names it in its command.
+    """
+    found = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if path.is_dir()]
+    mine = [path for path in found if path.stat().st_uid == os.getuid()]
+    if not mine:
+        return []
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    stale = [path for path in mine if not _owned(path) and not any(str(path) in command for command in commands)]
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+    return stale
+
+
+def _owned(folder: Path) -> bool:
+    """Return whether the owner lives; a folder without one counts as owned while it is being made."""
+    record = read_json(folder / OWNER)
+    if record is None:
+        return time.time() - folder.stat().st_mtime < 60
+    return find_process(record) is not None
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,7 +22,7 @@ from innovator_rl import models, platform
 from innovator_rl.config.resolve import RuntimeContext, placement_cpus, resolve, threads
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
-from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
+from innovator_rl.integrations.verl.checkpoints import Checkpoint, at, checkpoints, newest_intact
 from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.platform.slots import Need
@@ -62,7 +62,7 @@ def run_directory(config: RunConfig) -> RunDir:
 
 
 def plan(
-    config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = ""
+    config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = "", resume_contents: str = "all"
 ) -> tuple[RuntimeContext, Any]:
     """Resolve what a run is made of.
 
@@ -74,6 +74,7 @@ def plan(
         run: its directory.
         attempt: number of this start of the run, from 1.
         resume_from: folder of the checkpoint to continue from; empty starts at step 0.
+        resume_contents: all of it, or its weights alone.
 
     Returns:
         The resolved context and verl's configuration (an OmegaConf `DictConfig`).
@@ -92,6 +93,7 @@ def plan(
         run_dir=str(run.path),
         attempt=attempt,
         resume_from=resume_from,
+        resume_contents=resume_contents,
     )
     return context, to_verl(config, context)
 
@@ -136,27 +138,27 @@ def launch(config: RunConfig, files: Files) -> RunDir:
         Exception: the cause that ended the run; run.json and logs/driver.log have it too.
     """
     run = run_directory(config)
-    found = latest_complete(run.checkpoints) if config.schedule.resume == "auto" else None
-    attempt = run.open_attempt(resume_step=found.step if found else 0, total_steps=config.schedule.steps)
+    found, damaged = (None, []) if config.schedule.resume == "never" else newest_intact(run.checkpoints)
+    contents, step = "all", found.step if found else 0
+    if found is None and config.schedule.resume not in ("auto", "never"):
+        found, contents = at(Path(config.schedule.resume).expanduser()), config.schedule.resume_contents
+        step = found.step if contents == "all" else 0
+    attempt = run.open_attempt(resume_step=step, total_steps=config.schedule.steps)
     ending = contextlib.ExitStack()
     try:
-        context, verl_config = plan(config, files, run, attempt, str(found.path) if found else "")
+        context, verl_config = plan(config, files, run, attempt, str(found.path) if found else "", contents)
         write_plan(run, config, verl_config)
         keep_tokenizer(run, context.model_path)
         terminal = ending.enter_context(_terminal())
         progress = Progress(run.name, total_steps=config.schedule.steps, stream=terminal, live=config.logging.progress)
-        events = (
-            TensorBoardWriter(run.tensorboard, resume_step=found.step if found else 0)
-            if config.logging.tensorboard
-            else None
-        )
+        events = TensorBoardWriter(run.tensorboard, resume_step=step) if config.logging.tensorboard else None
         observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, events)
         ending.callback(observer.close)
-        for line in what_resumes(run, found):
+        for line in what_resumes(run, found, damaged, step):
             progress.note(line)
-        progress.resume(found.step if found else 0)
-        if found and found.step >= config.schedule.steps:
-            progress.note(f"all {found.step} steps are done; a larger schedule.steps trains on")
+        progress.resume(step)
+        if step >= config.schedule.steps:
+            progress.note(f"all {step} steps are done; a larger schedule.steps trains on")
         else:
             with _output_to(run.logs / "driver.log"):
                 _train(config, context, verl_config, run, observer)
@@ -174,15 +176,21 @@ def launch(config: RunConfig, files: Files) -> RunDir:
     return run
 
 
-def what_resumes(run: RunDir, found: Checkpoint | None) -> list[str]:
-    """List in sentences what this start resumes, repeats and ignores."""
-    lines = []
+def what_resumes(
+    run: RunDir, found: Checkpoint | None, damaged: Sequence[tuple[Checkpoint, str]], step: int
+) -> list[str]:
+    """List in sentences what this start resumes, repeats and ignores; `step` is the step it continues after."""
+    lines = [
+        f"ignored: the checkpoint of step {broken.step} is damaged ({name} differs from its digest); delete {broken.path}"
+        for broken, name in damaged
+    ]
     newer = [c for c in checkpoints(run.checkpoints) if not c.complete and c.step > (found.step if found else 0)]
     if newer:
         lines.append(f"ignored: the checkpoint of step {newer[-1].step} is incomplete (its run ended while writing it)")
     done = max((row["step"] for row in run.metrics()), default=0)
-    step = found.step if found else 0
-    if found:
+    if found and found.step != step:
+        lines.append(f"starting from the weights of {found.path}")
+    elif found:
         lines.append(f"resuming after step {step} from {found.path}")
     if done > step:
         lines.append(f"steps {step + 1} to {done} of the earlier attempt are done again, from the same prompts")
