@@ -23,11 +23,10 @@ import psutil
 
 from innovator_rl.errors import UserError
 from innovator_rl.platform.slots import Need, NodeSlots, holders, shortage, slots_of_nodes
-
-SLOT_POLL_SECONDS = 5.0
 from innovator_rl.runs.files import read_json
 from innovator_rl.runs.provenance import find_process, process_identity
 
+SLOT_POLL_SECONDS = 5.0
 PREFIX = "innovator-ray-"
 OWNER = "owner.json"
 """File in Ray's temporary folder that names the process the folder belongs to."""
