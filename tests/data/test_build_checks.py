@@ -231,9 +231,10 @@ def test_shipped_recipes_name_readers_that_exist() -> None:
     from innovator_rl.data.corpus.recipe import is_corpus_recipe
     from innovator_rl.data.readers import reader
 
-    files = [
-        p for p in (Path(__file__).resolve().parents[2] / "configs/data").glob("*.yaml") if not is_corpus_recipe(p)
-    ]
+    from innovator_rl.data.sft.recipe import is_sft_recipe
+
+    every = (Path(__file__).resolve().parents[2] / "configs/data").glob("*.yaml")
+    files = [path for path in every if not is_corpus_recipe(path) and not is_sft_recipe(path)]
     domains = set()
     for path in files:
         opened, _ = open_recipe(str(path))
