@@ -230,7 +230,6 @@ def test_a_published_solution_that_fails_is_replaced_by_one_that_passes(tmp_path
 def test_shipped_recipes_name_readers_that_exist() -> None:
     from innovator_rl.data.corpus.recipe import is_corpus_recipe
     from innovator_rl.data.readers import reader
-
     from innovator_rl.data.sft.recipe import is_sft_recipe
 
     every = (Path(__file__).resolve().parents[2] / "configs/data").glob("*.yaml")
