@@ -27,7 +27,9 @@ Row = dict[str, Any]
 
 def summary(run: RunDir, superseded: Mapping[int, int]) -> Row:
     """Return what the list shows of a run's metrics and configuration."""
-    lines = [line for line in read_newest_metrics(run.metrics_jsonl, superseded, _WANTED) if _trains(line)][-HISTORY_POINTS:]
+    lines = [line for line in read_newest_metrics(run.metrics_jsonl, superseded, _WANTED) if _trains(line)][
+        -HISTORY_POINTS:
+    ]
     everything = [overall_reward(trained_domains(line)) for line in lines]
     trained = [as_number(step_figures(line).get("reward")) for line in lines]
     last = step_figures(lines[-1]) if lines else {}

@@ -55,6 +55,7 @@ class GroupResult(Model):
     uid: str = Field(description="The group's prompt_uid.")
     correct: int = Field(description="Correct responses.")
     samples: int = Field(description="Number of responses.")
+    reward_mean: Number = Field(default=None, description="Mean reward.")
 
 
 class ChangedPrompt(Model):

@@ -163,6 +163,12 @@ export const tokens = (name, query, signal) => get(of(name, "tokens"), query, si
 /** @type {(query: Query, signal?: AbortSignal) => Promise<import("./types.js").Change>} */
 export const change = (query, signal) => get("change", query, signal);
 
+/** @type {RunRoute<import("./types.js").RewardChange>} */
+export const why = (name, query, signal) => get(of(name, "why"), query, signal);
+
+/** @type {(query: Query, signal?: AbortSignal) => Promise<import("./types.js").PromptHistory>} */
+export const prompt = (query, signal) => get("prompt", query, signal);
+
 /** @type {(name: string, signal?: AbortSignal) => Promise<import("./types.js").Health>} */
 export const health = (name, signal) => get(of(name, "health"), {}, signal);
 
