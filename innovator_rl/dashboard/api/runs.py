@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from innovator_rl import __version__
-from innovator_rl.dashboard.api.models.runs import Comparison, Curves, RunDetail, RunList
 from innovator_rl.dashboard.api.models.reward_change import PromptHistory, RewardChange
+from innovator_rl.dashboard.api.models.runs import Comparison, Curves, RunDetail, RunList
 from innovator_rl.dashboard.api.models.tools import StepDiff
 from innovator_rl.dashboard.api.services import Query, Shared, documented
 from innovator_rl.dashboard.queries.curves import GROUP_BY, curves
-from innovator_rl.dashboard.queries.filters import check_names, one
+from innovator_rl.dashboard.queries.filters import SUPERSEDED, check_names, one
 from innovator_rl.dashboard.queries.prompt_history import MOST_RUNS, prompt_history
 from innovator_rl.dashboard.queries.reward_change import reward_change
 from innovator_rl.dashboard.queries.run_detail import compare, run_answer
@@ -19,6 +19,10 @@ from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.dashboard.web.json_response import JsonResponse
 from innovator_rl.runs.files import utc_now
 
+LIST = {
+    "archived": "Archived runs: `hide` (default), `show` or `only`.",
+    "tag": "Runs with this tag.",
+}
 COMPARE = {"run": "Name of a run; give 2 to 4."}
 CURVES = {
     "kind": "`train` (default) or `validation`.",
@@ -44,13 +48,22 @@ CHANGE = {
 router = APIRouter(tags=["Runs"])
 
 
-@router.get("/api/runs", response_model=RunList)
-def list_runs(services: Shared) -> JsonResponse:
-    """List all runs, newest first."""
+@router.get("/api/runs", response_model=RunList, openapi_extra=documented(LIST))
+def list_runs(parameters: Query, services: Shared) -> JsonResponse:
+    """List the runs, newest first, without the archived ones."""
+    check_names(parameters, LIST)
     runs = services.runs
     rows = runs.headlines(services.thresholds.silent_seconds)
+    wanted, tag = one(parameters, "archived", "hide"), one(parameters, "tag", "")
+    if wanted not in SUPERSEDED:
+        raise RequestError(f"archived={wanted[:40]}: must be one of {', '.join(SUPERSEDED)}")
+    hidden = sum(row["archived"] for row in rows)
+    if wanted != "show":
+        rows = [row for row in rows if row["archived"] == (wanted == "only")]
+    if tag:
+        rows = [row for row in rows if tag in row["tags"]]
     about = {"runs_dir": str(runs.roots[0]), "version": __version__, "demo": runs.demo, "now": utc_now()}
-    return JsonResponse({**about, "rows": rows, "total": len(rows)})
+    return JsonResponse({**about, "rows": rows, "total": len(rows), "archived": hidden})
 
 
 @router.get("/api/runs/{run}", response_model=RunDetail)

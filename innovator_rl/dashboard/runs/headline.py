@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from innovator_rl.dashboard.runs.config_file import read_config
+from innovator_rl.dashboard.runs.tags import read_tags
 from innovator_rl.rollouts.recorder import recorded_losses
 from innovator_rl.runs.metric_names import current_name
 from innovator_rl.runs.metrics import VALIDATION_PREFIX, Wanted, read_newest_metrics
@@ -64,6 +65,7 @@ def headline(run: RunDir, state: RunState, figures: Row, silent_after: float) ->
     wrong += [state.detail] if state.detail.startswith("run.json:") else []
     return {
         **unreadable_row(run.name),
+        **read_tags(run.path),
         **{name: value for name, value in figures.items() if name not in ("last_step", "config_problem")},
         "status": state.status,
         "detail": state.detail,
@@ -105,6 +107,8 @@ def unreadable_row(name: str) -> Row:
         "reward_trained_history": [],
         "rows_dropped": 0,
         "problem": None,
+        "tags": [],
+        "archived": False,
         **dict.fromkeys(absent),
     }
 

@@ -85,6 +85,8 @@ class RunRow(Model):
     rows_dropped: int = Field(description="Responses that the recorders lost.")
     alerts: AlertCounts | None = Field(description="Alerts by severity; null until the run was opened once.")
     problems: int | None = Field(description="Number of unreadable files; null until the run was opened once.")
+    tags: list[str] = Field(description="Its tags.")
+    archived: bool = Field(description="Whether it is left out of the list by default.")
     problem: str | None = Field(description="Why run.json or config.yaml cannot be read, or the run cannot be shown.")
 
 
@@ -97,6 +99,7 @@ class RunList(Model):
     now: str = Field(description="The server's time.")
     rows: list[RunRow] = Field(description="The runs.")
     total: int = Field(description="Number of runs.")
+    archived: int = Field(description="Number of archived runs, listed or not.")
 
 
 class Attempt(Model):
@@ -186,7 +189,8 @@ class CurveSeries(Model):
     points: dict[str, list[Number]] = Field(
         description="One list per figure, as long as `steps`. `reward` and `accuracy` are means over all scored responses, "
         "`reward_trained` and `accuracy_trained` over those that the update was computed from; rewards that are not finite "
-        "are counted in `not_finite` and left out. `length` is in tokens over all responses. `kept`, `pending`, `other` and each drop reason count groups."
+        "are counted in `not_finite` and left out. `length` is in tokens over all responses. "
+        "`kept`, `pending`, `other` and each drop reason count groups."
     )
 
 

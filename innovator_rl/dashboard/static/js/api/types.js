@@ -50,7 +50,7 @@
  * @property {number | null} problems
  */
 
-/** @typedef {{ runs_dir: string, demo: boolean, rows: RunRow[], total: number }} RunList */
+/** @typedef {{ runs_dir: string, demo: boolean, rows: RunRow[], total: number, archived: number }} RunList */
 
 /** @typedef {{ file: string, why: string, rows_lost: number | null }} FileProblem */
 
