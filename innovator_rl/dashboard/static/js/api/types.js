@@ -259,7 +259,7 @@
 
 /** @typedef {{ program: string, language: string | null, passed: number, total: number, tests: CodeTest[] }} CodeReport */
 
-/** @typedef {ResponseKey & { label: string, note: string | null, time: string }} LabelRow */
+/** @typedef {ResponseKey & { label: string, note: string | null, author?: string, time: string }} LabelRow */
 
 /** @typedef {{ rows: LabelRow[], names: string[] }} LabelList */
 
