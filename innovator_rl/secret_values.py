@@ -42,6 +42,12 @@ _WELL_KNOWN = re.compile(
     r"\b(?:sk-[\w-]{8,}|hf_\w{8,}|gh[pousr]_\w{16,}|glpat-[\w-]{8,}|AKIA[0-9A-Z]{12,}|xox[abp]-[\w-]{8,})"
 )
 
+_VARIABLE = re.compile(
+    r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|PAT|AUTH)(_|$)|APIKEY|^AWS_|^AZURE_CLIENT", re.I
+)
+KEEP_VARIABLE = "INNOVATOR_REWARD_ENVIRONMENT"
+"""Names of variables that reward workers keep although they look like secrets."""
+
 _seen: set[str] = set()
 
 
@@ -177,6 +183,19 @@ def mask_values(value: Any, key: str = "") -> Any:
     if not isinstance(value, str):
         return value
     return MASK if _SETTING.match(key) and value and not _harmless(value) else mask(value)
+
+
+def reduced(environment: Mapping[str, str], users: Iterable[str]) -> dict[str, str]:
+    """Return an environment without the secrets that its users do not name.
+
+    A rewarder is somebody's code, and the trainer's environment holds tokens that are none of its business.
+
+    Args:
+        environment: That of this process.
+        users: Names of the rewarders that will run; a variable whose name is a word of one of them is kept.
+    """
+    named = set(NAME.findall(" ".join(users))) | set(NAME.findall(environment.get(KEEP_VARIABLE, "")))
+    return {key: value for key, value in environment.items() if key in named or not _VARIABLE.search(key)}
 
 
 def written_out(values: Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import typer
 
+from innovator_rl.cli import runs_observe
 from innovator_rl.cli.application import make_app
 from innovator_rl.cli.parameters import AsJson, ClusterAddress, Kind, RunName, RunsDir, Step
 from innovator_rl.cli.runs_export_model import export_model
@@ -34,6 +35,8 @@ from innovator_rl.runs.run_dir import RunDir, RunState, list_runs, resolve_runs_
 from innovator_rl.runs.summary import step_figures
 
 app = make_app("List, inspect, stop and export runs.")
+app.command("metrics")(runs_observe.metrics)
+app.command("trace")(runs_observe.trace)
 
 TEXT_LIMIT = 1200
 REASONS = 5
