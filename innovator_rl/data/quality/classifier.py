@@ -4,7 +4,7 @@
     model.predict(["a passage", "另一段文字"])     # probabilities of being good
 
 The n-grams (TF-IDF, logistic regression) give one score, which joins the signals of `signals.py` in boosted trees. A model is
-`model.json` with its settings and digest beside `model.npz` with plain arrays, so that opening one runs no code of its maker.
+`model.json` with its figures and the SHA-256 of `model.npz`, which has plain arrays, so that opening one runs no code of its maker.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class QualityModel:
 
     Attributes:
         arrays: The trees, and for the n-grams `idf`, `weights` and `bias`.
-        card: What `model.json` states: training, figures, digest.
+        card: What `model.json` states: training, figures, SHA-256.
     """
 
     arrays: Arrays
     card: dict[str, Any]
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the probability of being good for each text, float64 [texts]."""
+        """Return the probability of being good for each text, float64 [number of passages]."""
         if not texts:
             return np.zeros(0)
         shown = [text[:LONGEST] for text in texts]
@@ -69,13 +69,13 @@ class QualityModel:
 
 
 def signal_rows(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return the signals of each text and whether it is Chinese, float64 [texts, signals + 1]."""
+    """Return the signals of each text and whether it is Chinese, float64 [passages, signals + 1]."""
     rows = [[*measure(text).values(), float(is_chinese(text))] for text in texts]
     return np.array(rows, np.float64).reshape(len(texts), len(NAMES) + 1)
 
 
 def count_ngrams(texts: Sequence[str]) -> Any:
-    """Return the hashed counts of runs of two to four characters within words, sparse [texts, HASHED]."""
+    """Return the hashed counts of runs of two to four characters within words, sparse [passages, HASHED]."""
     text_module = require("sklearn.feature_extraction.text", "scikit-learn", "the quality classifier")
     vectorizer = text_module.HashingVectorizer(
         analyzer="char_wb", ngram_range=(2, 4), n_features=HASHED, alternate_sign=False, norm=None
@@ -96,7 +96,7 @@ def _weighted(counts: Any, idf: NDArray[np.float32]) -> Any:
 def score_ngrams(
     counts: Any, idf: NDArray[np.float32], weights: NDArray[np.float32], bias: float
 ) -> NDArray[np.float64]:
-    """Return the log-odds that the n-grams alone give, float64 [texts]."""
+    """Return the log-odds that the n-grams alone give, float64 [passages]."""
     scores: NDArray[np.float64] = np.asarray(_weighted(counts, idf) @ weights.astype(np.float64)) + bias
     return scores
 
@@ -105,7 +105,7 @@ def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[st
     """Train a classifier.
 
     Args:
-        texts: Passages; their beginnings count.
+        texts: Passages, of which the beginnings count.
         good: Whether each is good.
         groups: The origin of each. The n-gram score of a passage, from which the trees learn, comes from a regression that has
             seen nothing of its group: otherwise the trees would trust it far too much.
@@ -159,7 +159,7 @@ def save_model(model: QualityModel, folder: Path) -> str:
     with zipfile.ZipFile(folder / ARRAYS, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(model.arrays):
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as file:
-                np.lib.format.write_array(file, np.asarray(model.arrays[name]), allow_pickle=False)
+                np.lib.format.write_array(file, np.asarray(model.arrays[name]), allow_pickle=False)  # type: ignore[no-untyped-call]
     digest = hash_file(folder / ARRAYS)
     card = {"format": FORMAT, "sha256": digest, "features": list(FEATURES), **model.card}
     (folder / MODEL).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
