@@ -101,11 +101,11 @@ def score_ngrams(
     return scores
 
 
-def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[str], seed: int = 0) -> Arrays:
+def fit_model(passages: Sequence[str], good: NDArray[np.bool_], groups: Sequence[str], seed: int = 0) -> Arrays:
     """Train a classifier.
 
     Args:
-        texts: Passages, of which the beginnings count.
+        passages: Their beginnings count.
         good: Whether each is good.
         groups: The origin of each. The n-gram score of a passage, from which the trees learn, comes from a regression that has
             seen nothing of its group: otherwise the trees would trust it far too much.
@@ -124,7 +124,7 @@ def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[st
         raise UserError(f"training needs good and bad passages, found {int(good.sum())} good of {len(good)}")
     if len(set(groups)) < 2:
         raise UserError("training needs passages of at least two origins, found one")
-    shown = [text[:LONGEST] for text in texts]
+    shown = [text[:LONGEST] for text in passages]
     counts = count_ngrams(shown)
 
     def regress(places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
@@ -134,7 +134,7 @@ def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[st
         regression.fit(_weighted(counts[places], idf), good[places])
         return idf, regression.coef_[0].astype(np.float32), float(regression.intercept_[0])
 
-    scores = np.zeros(len(texts))
+    scores = np.zeros(len(passages))
     folds = selection.GroupKFold(min(FOLDS, len(set(groups))))
     for inside, outside in folds.split(shown, good, list(groups)):
         scores[outside] = score_ngrams(counts[outside], *regress(inside))
@@ -143,7 +143,7 @@ def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[st
         n_estimators=250, learning_rate=0.08, max_depth=4, min_samples_leaf=10, subsample=0.7, random_state=seed
     )
     trees.fit(rows, good)
-    idf, weights, bias = regress(np.arange(len(texts)))
+    idf, weights, bias = regress(np.arange(len(passages)))
     return {**export_trees(trees, rows.shape[1]), "idf": idf, "weights": weights, "bias": np.array(bias)}
 
 
