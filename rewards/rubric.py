@@ -5,8 +5,8 @@ for a fault. A row with a reference answer has its correctness as a criterion of
 `answer_weight` of the value. It is decided by rules, and by the judge where they cannot (`judged.py`), and alone decides
 `correct`. Without a reference a response is correct that meets every criterion.
 
-    rubric(url='http://127.0.0.1:8000/v1',model='m')            each response for itself
-    rubric_ranking(url='http://127.0.0.1:8000/v1',model='m')    the responses of a prompt against each other
+    rubric(url='http://127.0.0.1:8000/v1',model='m')    each response for itself
+    rewards.rubric:RubricRanking(url='http://127.0.0.1:8000/v1',model='m')    the responses of a prompt together
 
 A ranking gives values from 0 to 1 and calls nothing correct: train on it with `algorithm.dynamic_sampling.metric=score`.
 """
