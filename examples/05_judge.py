@@ -25,7 +25,7 @@ QUESTION = "What happens to blue litmus paper in an acid, and why?"
 RUBRIC = [{"criterion": "says red", "weight": 3}, {"criterion": "names protons", "weight": 1}]
 
 
-def verdict(texts: dict) -> str:
+def decision(texts: dict) -> str:
     """Compare colors, or look for the last word of each criterion."""
     if "criteria" in texts:
         words = {number: line.split()[-1] for number, line in texts["criteria"].items()}
@@ -40,7 +40,7 @@ class StandIn(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer one request."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = verdict(json.loads(body["messages"][-1]["content"]))
+        text = decision(json.loads(body["messages"][-1]["content"]))
         reply = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(reply)))

@@ -88,13 +88,13 @@ class Rubric:
         elif not own.scored:
             return own
         try:
-            verdicts = await self.judge.criteria(prompt, text, [criterion.text for criterion in rubric])
+            decisions = await self.judge.criteria(prompt, text, [criterion.text for criterion in rubric])
         except JudgeFailed as failed:
             return failed.score()
         full = sum(criterion.weight for criterion in rubric if criterion.weight > 0)
-        met = sum(criterion.weight for criterion, verdict in zip(rubric, verdicts, strict=True) if verdict)
+        met = sum(criterion.weight for criterion, decision in zip(rubric, decisions, strict=True) if decision)
         share = min(1.0, max(0.0, met / full))
-        terms = {f"criterion_{number}": float(verdict) for number, verdict in enumerate(verdicts, 1)}
+        terms = {f"criterion_{number}": float(decision) for number, decision in enumerate(decisions, 1)}
         if own is None:
             return Score(share, share == 1, _reason(share), terms=terms)
         value = self.answer_weight * own.value + (1 - self.answer_weight) * share

@@ -10,7 +10,7 @@ too, so that a one-line reward stays one line, and `None` abstains. It may also 
   result for each.
 
 All calls of an `async` rewarder in a process run on one event loop, so that it can keep a client with open
-connections. The pool gives it up to `in_flight` requests at a time, an attribute of the rewarder (`async_lane.py`).
+connections. The pool gives it up to `in_flight` requests at a time, an attribute of the rewarder (`async_worker.py`).
 """
 
 from __future__ import annotations

@@ -196,11 +196,11 @@ def by_words(body: dict[str, Any]) -> str:
     if "criteria" not in texts:
         return "SAME" if "mole" in texts["first"] and "mole" in texts["second"] else "DIFFERENT"
     words = {"reagent": "zinc", "temperature": "298", "lost": "vanishes"}
-    verdicts = {
+    decisions = {
         n: any(key in line and words[key] in texts["response"] for key in words)
         for n, line in texts["criteria"].items()
     }
-    return "\n".join(f"{number}: {'YES' if met else 'NO'}" for number, met in verdicts.items())
+    return "\n".join(f"{number}: {'YES' if met else 'NO'}" for number, met in decisions.items())
 
 
 def test_a_rubric_weighs_its_criteria() -> None:

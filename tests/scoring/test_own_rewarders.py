@@ -16,14 +16,17 @@ OWN = sorted(point.name for point in entry_points(group=registry.GROUP) if point
 
 JUDGES = ("judged", "rubric")
 AGREE = {
-    ("Interference is lost, since no fixed phase links both sources", "The fringes disappear because the two lamps are incoherent"),
+    (
+        "Interference is lost, since no fixed phase links both sources",
+        "The fringes disappear because the two lamps are incoherent",
+    ),
     ("More ammonia forms when it is compressed", "It shifts to the side with fewer moles of gas"),
     ("parallel to the field", "The force points along the field lines"),
 }
 
 
-def verdict(body: dict[str, Any]) -> str:
-    """Return what a judge would say to the golden cases: equal statements by a list, criteria by their last word."""
+def decision(body: dict[str, Any]) -> str:
+    """Return the replies that fit the golden cases: equal statements by a list, criteria by their last word."""
     texts = json.loads(body["messages"][-1]["content"])
     if "criteria" not in texts:
         both = {texts[side].removeprefix("\\text{").rstrip("}") for side in ("first", "second")}
@@ -37,7 +40,7 @@ def verdict(body: dict[str, Any]) -> str:
 def test_each_passes_the_check(name: str) -> None:
     assert (REWARDS / "golden" / f"{name}.jsonl").is_file()
     if name in JUDGES:
-        with FakeEndpoint(answer=verdict) as server:
+        with FakeEndpoint(answer=decision) as server:
             report = check(f"{name}(url='{server.url}',model='fake')")
     else:
         report = check(name)
