@@ -62,6 +62,10 @@ class Judged:
         self.in_flight = in_flight
         self.call_seconds = self.judge.call_seconds
 
+    async def ready(self) -> str:
+        """Return why the judge cannot be asked now, or an empty text."""
+        return await self.judge.ready()
+
     async def __call__(self, response: str, answer: str, info: dict[str, Any], prompt: str, data_source: str) -> Score:
         """Score one response."""
         self.judge.earn()

@@ -74,6 +74,10 @@ class Rubric:
         self.in_flight = in_flight
         self.call_seconds = 2 * self.judge.call_seconds
 
+    async def ready(self) -> str:
+        """Return why the judge cannot be asked now, or an empty text."""
+        return await self.judge.ready()
+
     async def __call__(self, response: str, answer: str, info: dict[str, Any], prompt: str, data_source: str) -> Score:
         """Score one response."""
         rubric = read_rubric(info)
@@ -127,6 +131,10 @@ class RubricRanking:
         self.judge = Judge(url, model, key_env, cache, calls_per_response, timeout, in_flight=in_flight)
         self.in_flight = in_flight
         self.call_seconds = self.judge.call_seconds
+
+    async def ready(self) -> str:
+        """Return why the judge cannot be asked now, or an empty text."""
+        return await self.judge.ready()
 
     async def __call__(self, responses: list[str], info: dict[str, Any], prompt: str) -> list[Score]:
         """Score the responses to one prompt."""

@@ -124,6 +124,14 @@ class Judge:
         self._cache = Path(cache or ":memory:")
         self._client: EndpointClient | None = None
 
+    async def ready(self) -> str:
+        """Return why the endpoint cannot be used now, or an empty text."""
+        try:
+            await (await self._connected()).check()
+        except UserError as error:
+            return str(error)
+        return ""
+
     def earn(self) -> None:
         """Add what one more response may cost to the budget."""
         self.calls = min(self.calls + self.calls_per_response, BURST_CALLS * max(1.0, self.calls_per_response))
@@ -183,16 +191,19 @@ class Judge:
     async def _ask(self, system: str, text: dict[str, Any]) -> str:
         if self.calls < 1:
             raise JudgeFailed("judge_budget", "calls_per_response is used up")
-        if self._client is None:
-            client = EndpointClient(self.config, self._cache)
-            self._client = await client.__aenter__()  # kept as long as the worker lives
+        client = await self._connected()
         self.calls -= 1
         content = json.dumps(text, ensure_ascii=False)
-        reply = await self._client.complete(ChatRequest.ask(content, system, max_tokens=self.max_tokens))
+        reply = await client.complete(ChatRequest.ask(content, system, max_tokens=self.max_tokens))
         self.calls += reply.cached
         if not reply.ok:
             raise JudgeFailed("judge_failed", f"{reply.reason}: {reply.detail}")
         return reply.text
+
+    async def _connected(self) -> EndpointClient:
+        if self._client is None:  # kept as long as the worker lives
+            self._client = await EndpointClient(self.config, self._cache).__aenter__()
+        return self._client
 
 
 def answerable(text: str) -> bool:

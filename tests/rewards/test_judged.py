@@ -262,3 +262,16 @@ def test_a_judge_that_is_not_there_says_so() -> None:
     judge = Judge("http://127.0.0.1:9/v1", "m", timeout=5)
     with pytest.raises(JudgeFailed, match="connection"):
         asyncio.run(judge.agree("?", PROSE, SAID))
+
+
+def test_an_endpoint_that_does_not_answer_is_found_before_anything_is_scored() -> None:
+    with ScoringPool(1, 30) as pool, FakeEndpoint() as server:
+        for url, model, complaint in (
+            ("http://127.0.0.1:9/v1", "fake", "does not answer"),
+            (server.url, "other", "unknown model 'other'"),
+            (server.url, "fake", ""),
+        ):
+            name = f"0.5 * rewards.judged:Judged(url='{url}',model='{model}')"
+            problem = pool.describe(name)["problem"]
+            assert complaint in problem
+            assert bool(problem) == bool(complaint)
