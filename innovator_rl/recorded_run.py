@@ -104,6 +104,11 @@ def open_run(run: str | Path, runs_dir: str | Path = "runs") -> Run:
     return Run(find_run(run, runs_dir))
 
 
+def is_run(run: str | Path, runs_dir: str | Path = "runs") -> bool:
+    """Return whether `find_run` finds a run."""
+    return any((path / "run.json").is_file() for path in (Path(run), resolve_runs_dir(runs_dir) / run))
+
+
 def find_run(run: str | Path, runs_dir: str | Path = "runs") -> Path:
     """Return the directory of a run, as `open_run` finds it.
 

@@ -11,12 +11,61 @@ import re
 from rewards.extraction import unmarked
 
 _TRUE, _FALSE = (
-    {"true", "yes", "t", "y", "1", "1.0", "correct", "正确", "对", "是", "是的", "真", "√"},
-    {"false", "no", "f", "n", "0", "0.0", "incorrect", "错误", "错", "否", "不是", "不对", "不正确", "假", "×"},
+    {"true", "yes", "t", "y", "1", "1.0", "correct", "right", "正确", "对", "是", "是的", "真", "√"},
+    {
+        "false",
+        "no",
+        "f",
+        "n",
+        "0",
+        "0.0",
+        "incorrect",
+        "wrong",
+        "untrue",
+        "错误",
+        "错",
+        "否",
+        "不是",
+        "不对",
+        "不正确",
+        "假",
+        "×",
+    },
 )
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|textit|texttt|mathrm|mathbf)\s*\{([^{}]*)\}")
-_LABEL = re.compile(r"^\W*(?:the\s+)?(?:final\s+)?(?:answer|label|prediction|result)\s*(?:is|:|=)+\s*", re.IGNORECASE)
-_WORD = re.compile(r"\b(true|false|untrue|incorrect|correct|wrong)\b", re.IGNORECASE)
+_LABEL = re.compile(
+    r"^\W*(?:(?:thus|so|hence|therefore)\b[\s,:]*)?(?:the\s+)?(?:final\s+)?(?:answer|label|prediction|result|verdict)\s*(?:is|:|=)+\s*",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"\b(true|false|untrue|incorrect|correct|wrong|right)\b", re.IGNORECASE)
+_REWRITTEN = (  # statements without a truth word of their own place, as one with it
+    (
+        re.compile(r"\b(?:unlikely|improbable)\s+(?:to\s+be|that\s+(?:it|this)\s+is)\s+(?=true|false|correct)", re.I),
+        "not ",
+    ),
+    (
+        re.compile(
+            r"\b(true|false|yes|no)\b[\"'*`]*\s+(?:is|would\s+be|was)\s+(?:\w+ly\s+)?"
+            r"(?:incorrect|wrong|false|untrue|not\s+(?:correct|right|true))\b",
+            re.I,
+        ),
+        r"not \1",
+    ),
+    (
+        re.compile(
+            r"\b(claim|statement|assertion|proposition|property|it|this)\s+(?:(?:still\s+|indeed\s+)?holds|does\s+hold)\b", re.I
+        ),
+        r"\1 is true",
+    ),
+    (
+        re.compile(
+            r"\b(claim|statement|assertion|proposition|property|it|this)\s+(?:does\s*n[o’']t|does\s+not|fails\s+to|cannot)\s+hold\b",
+            re.I,
+        ),
+        r"\1 is false",
+    ),
+)
+_ASKED = re.compile(r"\?[\s\"'*_`)]*$")
 _LEAD = re.compile(r"\W*(yes\b|no\b(?=\s*(?:[,.;:!()*`—–-]|$)))", re.IGNORECASE)
 _NO_WORD = re.compile(
     r"(?:\banswer\s+(?:is|:)\s*|[,;:.?]\s*)[\"'*`]*(yes|no)[\"'*`]*(?=\s*(?:[,.;:!]|$))", re.IGNORECASE
@@ -71,6 +120,10 @@ def parse_true_false(text: str) -> bool | str:
     only = alone(plain)
     if only is not None:
         return only
+    for pattern, statement in _REWRITTEN:
+        plain = pattern.sub(statement, plain)
+    if _ASKED.search(plain):
+        return "both"
     if _UNDECIDED.search(plain):
         return "both"
     sides = {_side(word.group(1)) != bool(_NEGATION.search(plain[: word.start()])) for word in _words(plain)}
@@ -90,12 +143,12 @@ def parse_true_false(text: str) -> bool | str:
 def _words(text: str) -> list[re.Match[str]]:
     """Return the truth words of a text.
 
-    `correct` and `wrong` count only as the predicate of a statement.
+    `correct`, `right` and `wrong` count only as the predicate of a statement.
     """
     return [
         word
         for word in _WORD.finditer(text)
-        if not re.search("correct|wrong", word.group(1), re.IGNORECASE)
+        if not re.search("correct|wrong|right", word.group(1), re.IGNORECASE)
         or re.search(r"\b(?:is|are|be|not|isn[’']t)\s+(?:\w+\s+)?$", text[: word.start()], re.IGNORECASE)
     ]
 
@@ -106,5 +159,5 @@ def _side(word: str) -> bool:
 
 def alone(text: str) -> bool | None:
     """Return the side of a text that is nothing but a truth value."""
-    plain = _LABEL.sub("", unmarked(_TEX_TEXT.sub(r"\1", text))).strip("{}()[]\"'`*.!$ \n").lower()
+    plain = _LABEL.sub("", unmarked(_TEX_TEXT.sub(r"\1", text))).strip("{}()[]\"'`*_.!$ \n").lower()
     return True if plain in _TRUE else False if plain in _FALSE else None

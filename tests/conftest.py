@@ -7,6 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from expected_skips import BROWSER, reason_of, unexpected
+from hypothesis import HealthCheck, settings
+
+# A busy machine generates examples slowly, which is no fault of the code under test.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 # A shell starts background commands with Ctrl-C ignored, and what the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -40,6 +40,9 @@ def dashboard(
         str | None,
         typer.Option("--token", envvar="INNOVATOR_DASHBOARD_TOKEN", help="Token that every browser must present."),
     ] = None,
+    root_path: Annotated[
+        str, typer.Option("--root-path", help="Path below which a proxy serves the page, such as /dash.")
+    ] = "",
     thresholds: Annotated[Path | None, typer.Option("--health", help="YAML file with alert thresholds.")] = None,
 ) -> None:
     """Serve the web UI for the runs in RUNS_DIR until Ctrl-C."""
@@ -47,6 +50,8 @@ def dashboard(
     from innovator_rl.dashboard.web.security import check_token
 
     check_token(host, token)
+    if root_path and not root_path.startswith("/"):
+        raise UserError(f"--root-path {root_path!r}: must begin with /, such as /dash")
     limits = read_thresholds(thresholds)
     roots = _roots(runs_dir, demo)
     with _listening(host, port) as listening, _terminated_in_order(), contextlib.ExitStack() as stack:
@@ -55,7 +60,7 @@ def dashboard(
             from innovator_rl.dashboard.demo.write import write_demo
 
             write_demo(roots[-1])
-        _serve(roots, host, token, limits, demo, listening)
+        _serve(roots, host, token, limits, demo, root_path, listening)
 
 
 @contextlib.contextmanager
@@ -101,14 +106,20 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _serve(
-    roots: list[Path], host: str, token: str | None, limits: Thresholds, demo: bool, listening: socket.socket
+    roots: list[Path],
+    host: str,
+    token: str | None,
+    limits: Thresholds,
+    demo: bool,
+    root_path: str,
+    listening: socket.socket,
 ) -> None:
     import uvicorn
 
     from innovator_rl.dashboard.app import create_app
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    app = create_app(roots, host=host, token=token, thresholds=limits, demo=demo)
+    app = create_app(roots, host=host, token=token, thresholds=limits, demo=demo, root_path=root_path)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False
     )

@@ -7,6 +7,7 @@ import typer
 
 from innovator_rl.cli import completion
 from innovator_rl.cli.application import make_app
+from innovator_rl.cli.data_distill import distill_command
 from innovator_rl.cli.data_plan import plan_command
 from innovator_rl.cli.data_probe import probe_command
 from innovator_rl.cli.parameters import Kind
@@ -164,6 +165,7 @@ def check_command(
 
 
 app.command("probe")(probe_command)
+app.command("distill")(distill_command)
 
 
 @app.command("layout")

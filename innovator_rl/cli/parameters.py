@@ -33,6 +33,12 @@ RunName = Annotated[
     ),
 ]
 RunsDir = Annotated[str, typer.Option("--runs-dir", help="Folder of run directories.")]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address", envvar="RAY_API_SERVER_ADDRESS", help="Ray dashboard of a cluster whose jobs are meant too."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Step = Annotated[int | None, typer.Option("--step", help="Only this training step.")]
 Rewarder = Annotated[

@@ -4,10 +4,13 @@
     innovator runs show demo                              # status, last step, validation, domains, a sample
     innovator runs show demo --step 12                    # the groups of one step
     innovator runs show demo --step 12 --group UID        # one prompt and all its responses
+    innovator runs list --address http://10.0.0.1:8265    # with the jobs of a cluster
     innovator runs stop demo                              # after the current step, with a checkpoint
     innovator runs export demo --out rollouts.parquet     # every response, for other tools
+    innovator runs export-model demo models/demo          # the trained model, as a Hugging Face folder
 
-All commands but `stop` only read files: they work while a run trains, after it ended and after it crashed.
+All commands but `stop` only read files: they work while a run trains, after it ended and after it crashed. With the
+address of a cluster, `list`, `show` and `stop` also know the jobs that run, wait or failed there.
 """
 
 import math
@@ -17,9 +20,10 @@ from typing import Annotated, Any
 import typer
 
 from innovator_rl.cli.application import make_app
-from innovator_rl.cli.parameters import AsJson, Kind, RunName, RunsDir, Step
+from innovator_rl.cli.parameters import AsJson, ClusterAddress, Kind, RunName, RunsDir, Step
+from innovator_rl.cli.runs_export_model import export_model
 from innovator_rl.errors import UserError
-from innovator_rl.recorded_run import find_run
+from innovator_rl.recorded_run import find_run, is_run
 from innovator_rl.rollouts.domain_figures import domain_figures
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.files import dump_json, duration
@@ -30,13 +34,18 @@ from innovator_rl.runs.summary import step_figures
 app = make_app("List, inspect, stop and export runs.")
 
 TEXT_LIMIT = 1200
+REASONS = 5
 
 
 @app.command("list")
-def list_all(as_json: AsJson = False, runs_dir: RunsDir = "runs") -> None:
+def list_all(as_json: AsJson = False, address: ClusterAddress = None, runs_dir: RunsDir = "runs") -> None:
     """List the runs with their status, newest first."""
     runs = list_runs(resolve_runs_dir(runs_dir))
     rows = [_facts(run, run.state()) for run in runs]
+    if address:
+        from innovator_rl.cli.runs_cluster import with_cluster
+
+        rows = with_cluster(rows, address)
     if as_json:
         typer.echo(dump_json(rows, indent=1))
         return
@@ -47,7 +56,7 @@ def list_all(as_json: AsJson = False, runs_dir: RunsDir = "runs") -> None:
     for row in rows:
         reward = "" if row["reward"] is None else f"{row['reward']:.3f}"
         age = "" if row["heartbeat_age"] is None else f"{duration(row['heartbeat_age'])} ago"
-        what = row["phase"] if row["status"] in ("starting", "running") else _last_line(row["detail"])
+        what = row["phase"] if row["status"] in ("starting", "running") and row["phase"] else _last_line(row["detail"])
         table.append((row["name"], row["status"], row["steps"], str(row["attempt"]), age, reward, what))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
     for line in table:
@@ -64,9 +73,15 @@ def show(
     ] = None,
     kind: Annotated[Kind, typer.Option("--kind", help="Which responses.")] = "train",
     as_json: AsJson = False,
+    address: ClusterAddress = None,
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Show a run, the groups of a step, or the responses of a group."""
+    if address and not is_run(name, runs_dir):
+        from innovator_rl.cli.runs_cluster import show_job
+
+        show_job(name, address, as_json)
+        return
     run = _find(name, runs_dir)
     store = Store(run.path)
     if group is not None or step is not None:
@@ -84,15 +99,16 @@ def show(
 @app.command("stop")
 def stop(
     name: RunName,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Ray dashboard of the cluster that runs it as a job.")
-    ] = None,
+    address: ClusterAddress = None,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until it has ended.")] = 0.0,
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Ask a run to end after its current step, with a checkpoint."""
-    from innovator_rl.jobs.stop import stop_run, wait_until_over
+    from innovator_rl.jobs.stop import stop_job, stop_run, wait_until_over
 
+    if address and not is_run(name, runs_dir):
+        typer.echo(f"{name}: {stop_job(name, address)}")
+        return
     run = _find(name, runs_dir)
     typer.echo(f"{run.name}: {stop_run(run, address)}")
     if wait > 0:
@@ -115,6 +131,9 @@ def export(
     run = _find(name, runs_dir)
     count = Store(run.path).export(out, step, kind)
     typer.echo(f"{count} responses of {run.name} in {out}")
+
+
+app.command("export-model")(export_model)
 
 
 def _find(name: str, runs_dir: str) -> RunDir:
@@ -158,6 +177,7 @@ def _overview(run: RunDir, store: Store) -> dict[str, Any]:
     facts = _facts(run, run.state())
     facts["last_metrics"] = metrics[-1] if metrics else {}
     facts["last_train"] = {"step": train[-1], "domains": domain_figures(store, train[-1])} if train else None
+    facts["reasons"] = _reasons(store, train[-1]) if train else {}
     facts["dropped"] = store.dropped(train[-1]) if train else []
     facts["last_validation"] = (
         {"step": validation[-1], "domains": domain_figures(store, validation[-1], "validation")} if validation else None
@@ -177,6 +197,7 @@ def _overview_lines(run: RunDir, store: Store, facts: dict[str, Any]) -> list[st
     if facts["last_validation"]:
         figures = facts["last_validation"]
         lines.append(f"validation step {figures['step']}: {domains_text(figures['domains'])}")
+    lines += _reason_lines(facts["reasons"])
     counts = {row["drop_reason"]: row["groups"] for row in facts["dropped"]}
     if counts and None not in counts:
         kept = counts.pop("", 0)
@@ -196,13 +217,31 @@ def _overview_lines(run: RunDir, store: Store, facts: dict[str, Any]) -> list[st
     return lines
 
 
+def _reasons(store: Store, step: int) -> dict[str, dict[str, int]]:
+    """Return data source -> reason -> responses of one step, the most frequent reason first."""
+    found: dict[str, dict[str, int]] = {}
+    for row in sorted(store.counts(by=["data_source", "reason"], steps=step), key=lambda row: -row["responses"]):
+        found.setdefault(row["data_source"] or "?", {})[row["reason"] or "none"] = row["responses"]
+    return found
+
+
+def _reason_lines(reasons: dict[str, dict[str, int]]) -> list[str]:
+    """Show why responses got their reward, by data source."""
+    shown = []
+    for number, (source, counts) in enumerate(sorted(reasons.items())):
+        total = sum(counts.values())
+        shares = ", ".join(f"{reason} {percent(count / total)}" for reason, count in list(counts.items())[:REASONS])
+        shown.append(f"{'reasons' if number == 0 else '':<10} {source}: {shares}")
+    return shown
+
+
 def _attempt_lines(record: dict[str, Any]) -> list[str]:
     attempts = record.get("attempts", [])
     if len(attempts) < 2:
         return []
     return [
         f"attempt {a['attempt']}: from step {a['resumed_from_step']}, {a['status']}"
-        + (f" ({a['cause']})" if a.get("cause") else "")
+        + (f" ({_last_line(a['cause'])})" if a.get("cause") else "")
         for a in attempts
     ]
 

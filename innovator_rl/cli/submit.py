@@ -2,10 +2,11 @@
 
     innovator submit configs/train/demo.yaml schedule.steps=5 --dry-run     # list the upload and the command
     innovator submit configs/train/demo.yaml --address http://10.0.0.1:8265 --follow
+    innovator submit configs/train/demo.yaml --secret WANDB_API_KEY logging.wandb=true
 
-The command prints the equal `ray job submit` line. The nodes of the cluster must have this project's environment
-installed and reach the runs directory (INNOVATOR_RUNS_DIR, or `logging.runs_dir` below the current directory) under
-the same path.
+The configuration is checked before anything is uploaded. The command prints the equal `ray job submit` line. The nodes
+of the cluster must have this project's environment installed and reach the runs directory (INNOVATOR_RUNS_DIR, or
+`logging.runs_dir` below the current directory) under the same path. The same command again resumes the run.
 """
 
 import sys
@@ -15,9 +16,15 @@ import typer
 
 from innovator_rl.cli import completion
 from innovator_rl.cli.parameters import Overrides
+from innovator_rl.config import load
+from innovator_rl.jobs.connection import DEFAULT_ADDRESS
+from innovator_rl.jobs.follow import ConnectionGone, follow
 from innovator_rl.jobs.package import megabytes
-from innovator_rl.jobs.submit import DEFAULT_ADDRESS, follow, plan_job
+from innovator_rl.jobs.preflight import require_ready
+from innovator_rl.jobs.submit import Job, plan_job
 from innovator_rl.jobs.submit import submit as submit_job
+from innovator_rl.preflight.run_dir import last_step
+from innovator_rl.runs.run_dir import RunDir
 
 
 def submit(
@@ -34,14 +41,25 @@ def submit(
         str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Address of the cluster's Ray dashboard.")
     ] = DEFAULT_ADDRESS,
     follow_output: Annotated[bool, typer.Option("--follow", help="Print the output of the job until it ends.")] = False,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", metavar="NAME", help="A secret that the job looks up on its nodes; repeat for more."),
+    ] = None,
+    remote_paths: Annotated[
+        bool, typer.Option("--remote-paths", help="Accept absolute paths that only the cluster's nodes have.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the upload and the command, start nothing.")
+        bool, typer.Option("--dry-run", help="Check, print the upload and the command, start nothing.")
     ] = False,
 ) -> None:
-    """Upload the code and the configuration, and start `innovator train` on a cluster."""
-    job = plan_job(config, overrides or [], address)
+    """Check a run, upload the code and the configuration, and start `innovator train` on a cluster."""
+    words = list(overrides or [])
+    for finding in require_ready(load(config, words), remote_paths):
+        typer.echo(f"innovator: {finding.line()}", err=True)
+    job = plan_job(config, words, address, secrets=secret or ())
     typer.echo(f"upload: {len(job.package.files)} files, {megabytes(job.package.size)} from {job.package.root}")
-    typer.echo(f"run:    {job.run_path}")
+    step = last_step(RunDir(job.run_path).checkpoints)
+    typer.echo(f"run:    {job.run_path}{f' (resumes after step {step})' if step else ''}")
     typer.echo(f"equals: {job.command_line}")
     if dry_run:
         for name, size in job.package.biggest():
@@ -49,14 +67,30 @@ def submit(
         return
     submission = submit_job(job)
     typer.echo(f"job:    {submission} at {address}")
-    if not follow_output:
-        typer.echo(f"watch:  innovator runs show {job.config.name}  |  ray job logs --follow {submission}")
-        return
+    if follow_output:
+        raise typer.Exit(_follow(job, address, submission))
+    typer.echo(
+        f"watch:  innovator runs show {job.config.name} --address {address}  |  ray job logs --follow {submission}"
+    )
+
+
+def _follow(job: Job, address: str, submission: str) -> int:
+    """Print the job's output, and return the exit code of the command."""
 
     def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    status = follow(address, submission, write)
+    try:
+        status = follow(address, submission, write, lambda line: typer.echo(f"innovator: {line}", err=True))
+    except ConnectionGone as gone:
+        typer.echo(f"innovator: {gone}", err=True)
+        return 1
+    except KeyboardInterrupt:
+        typer.echo(
+            f"innovator: job {submission} goes on; `innovator runs stop {job.config.name} --address {address}` ends it",
+            err=True,
+        )
+        return 130
     typer.echo(f"job {submission}: {status}")
-    raise typer.Exit(0 if status == "SUCCEEDED" else 1)
+    return 0 if status == "SUCCEEDED" else 1

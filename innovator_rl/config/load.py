@@ -110,9 +110,10 @@ def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> di
         overrides: Words such as `schedule.steps=40`; values are read as YAML.
 
     Raises:
-        UserError: A word is not `key=value`, or its key goes through a value that is no section.
+        UserError: A word is not `key=value`, a key is given twice, or a key goes through a value that is no section.
     """
     result = _copy(document)
+    given: dict[str, str] = {}
     for word in overrides:
         key, equals, text = word.partition("=")
         if not equals or not key.strip():
@@ -121,6 +122,8 @@ def apply_overrides(document: Mapping[str, Any], overrides: Sequence[str]) -> di
             raise UserError(
                 f"{word!r} must not begin with {key[0]!r}; write {key.lstrip('+~')}=... and the key is checked"
             )
+        if (before := given.setdefault(key.strip(), word)) is not word:
+            raise UserError(f"{before!r} and {word!r}: the key {key.strip()!r} is given twice; expected one of them")
         value = parse_yaml(f"value: {text}" if text.strip() else "value: ''", f"{key}={text}").get("value")
         parts = key.strip().split(".")
         if parts[0] == "verl" and len(parts) > 1:

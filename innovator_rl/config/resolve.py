@@ -37,6 +37,7 @@ class RuntimeContext:
     run_dir: str = ""
     attempt: int = 1
     resume_from: str = ""
+    resume_contents: str = "all"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,10 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
     followed = dtype if platform == "cpu" else native
     rollout_dtype = followed if rollout.dtype == "auto" else rollout.dtype
     level = algorithm.rollout_correction.level
-    correction = ("token" if is_moe else "off") if level == "auto" else level
+    ahead = (
+        rollout.max_staleness > 0
+    )  # answers are older than the weights they train: correct for it, and repeat nothing
+    correction = ("token" if is_moe or ahead else "off") if level == "auto" else level
     longest = config.data.max_prompt_tokens + rollout.max_response_tokens
     buffer = algorithm.overlong.buffer_tokens
     tokens = algorithm.micro_batch_tokens
@@ -108,7 +112,7 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
     return Resolved(
         dtype=dtype,
         rollout_dtype=rollout_dtype,
-        seed_requests=platform == "cpu" if rollout.seed_requests == "auto" else rollout.seed_requests,
+        seed_requests=platform == "cpu" and not ahead if rollout.seed_requests == "auto" else rollout.seed_requests,
         eager=platform == "cpu" if rollout.eager == "auto" else rollout.eager,
         overlong_buffer=max(1, rollout.max_response_tokens // 4) if buffer == "auto" else buffer,
         correction=correction,
@@ -127,6 +131,10 @@ def _old_log_prob(config: RunConfig, same_dtype: bool, correction: str, is_moe: 
     asked = config.algorithm.old_log_prob
     if asked != "auto":
         return asked
-    on_policy = config.prompts_per_update == config.algorithm.prompts_per_step and config.passes_per_update == 1
+    on_policy = (
+        config.rollout.max_staleness == 0
+        and config.prompts_per_update == config.algorithm.prompts_per_step
+        and config.passes_per_update == 1
+    )
     whole = config.rollout.top_p == 1.0
     return "rollout" if on_policy and same_dtype and whole and not is_moe and correction == "off" else "recompute"

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from innovator_rl.config.presets import Preset, fill
 
 Auto = Literal["auto"]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What names a run, and so a folder on any file system."""
 DType = Literal["auto", "float32", "bfloat16"]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # YAML has lists only
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -95,6 +97,14 @@ class Rollout(Section):
         default=0.5, gt=0, lt=1, description="Share of an accelerator's memory for the rollout engine (CUDA)."
     )
     max_num_seqs: PositiveInt = Field(default=256, description="Responses a replica generates at the same time.")
+    max_staleness: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Steps by which an answer may be older than the step that trains on it. 0: strictly on-policy. Above: the "
+        "engine's slots stay full, answers that are unfinished at the end of a step continue with the next weights, and "
+        "importance sampling corrects the difference; 2 fills about 0.85 of the slots.",
+    )
     seed_requests: bool | Auto = Field(
         default="auto",
         description="A seed per request from data.seed, the prompt, the sample and the step, so that two runs of one seed are "
@@ -114,13 +124,19 @@ class DynamicSampling(Section):
         default="correct",
         description="What must differ inside a group: correct, or the score before the overlong penalty.",
     )
+    metric_by_source: dict[str, Literal["correct", "score"]] = Field(
+        default={},
+        description="The same per data_source, for example {mol2caption: score}: graded rewards differ in score where `correct` "
+        "is a threshold.",
+    )
     max_rounds: PositiveInt = Field(
         default=10,
         description="Generate at most this many times prompts_per_step prompts per step, then stop with the reason.",
     )
     stall_seconds: PositiveFloat = Field(
         default=600.0,
-        description="Stop with the reason when no response arrives for this long (seconds); its group need not be whole.",
+        description="After this long without any response (seconds) the groups in flight are given up and replaced; "
+        "where nothing answers, the run stops with the reason.",
     )
 
 
@@ -245,8 +261,19 @@ class Schedule(Section):
     validate_before: bool = Field(default=True, description="Validate before the first step.")
     save_every: int = Field(default=20, ge=0, description="Steps between checkpoints; 0: never.")
     keep_checkpoints: PositiveInt = Field(default=2, description="Checkpoints kept; older ones are deleted.")
-    resume: Literal["auto", "never"] = Field(
-        default="auto", description="auto: continue from the last checkpoint of the run directory."
+    keep_best: bool = Field(
+        default=False, description="Also keep the checkpoint with the best validation accuracy (best.json names it)."
+    )
+    resume: str = Field(
+        default="auto",
+        min_length=1,
+        description="auto: continue from the last intact checkpoint of the run directory; never: refuse to; or a path, another "
+        "run's directory or global_step_N, to start from where the run has no checkpoint of its own.",
+    )
+    resume_contents: Literal["all", "weights"] = Field(
+        default="all",
+        description="What is taken from a checkpoint of another run: all (optimizer, step, place in the data), or the weights "
+        "alone, from step 0.",
     )
 
 
@@ -268,6 +295,9 @@ class Resources(Section):
     ray_address: str | None = Field(
         default=None, description="An existing Ray cluster, for example auto or 10.0.0.1:6379; null: start one here."
     )
+    wait_minutes: float = Field(
+        default=0.0, ge=0, description="Minutes to wait for slots of an existing cluster that other jobs hold."
+    )
 
 
 class Logging(Section):
@@ -287,7 +317,7 @@ class RunConfig(Section):
 
     name: str = Field(
         default="run",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME_PATTERN,
         description="The run directory is {logging.runs_dir}/{name}.",
     )
     model: Model = Model()

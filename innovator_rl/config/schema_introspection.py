@@ -14,10 +14,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from innovator_rl.config.schema import RunConfig
+from innovator_rl.config.schema import NAME_PATTERN, RunConfig
 
 WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Any: "anything"}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+PATTERNS = {NAME_PATTERN: "text of letters, digits and . _ - that begins with a letter or a digit"}
+"""Regular expression of a setting -> what it accepts, in words."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ def in_words(annotation: Any, metadata: typing.Sequence[Any] = ()) -> str:
         return "any mapping" if value is Any else f"mapping of {in_words(key)} to {in_words(value)}"
     if annotation is type(None):
         return "null"
+    pattern = next((item.pattern for item in metadata if getattr(item, "pattern", None)), None)
+    if pattern is not None:
+        return PATTERNS.get(pattern, f"text that matches {pattern}")
     return WORDS.get(annotation, str(annotation)) + bounds(metadata)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from innovator_rl.config.schema import Auto, Model, Names, PositiveFloat, PositiveInt, Section
+from innovator_rl.config.schema import NAME_PATTERN, Auto, Model, Names, PositiveFloat, PositiveInt, Section
 
 
 class SftData(Section):
@@ -94,7 +94,7 @@ class SftConfig(Section):
 
     name: str = Field(
         default="sft",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME_PATTERN,
         description="The run directory is {logging.runs_dir}/{name}.",
     )
     model: Model = Model()

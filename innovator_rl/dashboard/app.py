@@ -31,6 +31,7 @@ def create_app(
     token: str | None = None,
     thresholds: Thresholds | None = None,
     demo: bool = False,
+    root_path: str = "",
 ) -> FastAPI:
     """Create the application over the runs directly inside `roots`.
 
@@ -40,6 +41,7 @@ def create_app(
         token: what every request must present; None on loopback.
         thresholds: thresholds of the alerts, the defaults if None.
         demo: whether `roots` include synthetic runs.
+        root_path: the path below which a proxy serves the page, such as `/dash`; empty for none.
     """
     services = Services(roots, thresholds or Thresholds(), demo)
 
@@ -62,5 +64,5 @@ def create_app(
     for module in ROUTERS:
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
-    app.add_middleware(Guard, host=host, token=token)
+    app.add_middleware(Guard, host=host, token=token, root_path=root_path)
     return app

@@ -18,7 +18,7 @@ from innovator_rl.data.prompts import Style, messages_of
 from innovator_rl.data.readers import reader
 from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, find_dataset, load_recipe, make_recipe
 from innovator_rl.data.rejections import Rejections
-from innovator_rl.data.rows import Row, write_rows
+from innovator_rl.data.rows import Message, Row, write_rows
 from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
 
@@ -262,16 +262,20 @@ def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Prob
     return parts
 
 
+def prompt_of(problem: Problem, recipe: Recipe) -> tuple[Message, ...]:
+    """Return the messages that ask a problem of a recipe."""
+    domain = problem.domain or recipe.domain
+    style: Style = recipe.prompt_style if domain in DOMAINS or recipe.style else "bare"
+    return messages_of(problem, domain=domain, style=style, system=recipe.system, prompt=recipe.prompt)
+
+
 def to_rows(problems: Iterable[Problem], recipe: Recipe, split_name: str) -> Iterable[Row]:
     """Convert problems into rows with the recipe's prompt."""
     for index, problem in enumerate(problems):
-        domain = problem.domain or recipe.domain
-        known = domain in DOMAINS
-        style: Style = recipe.prompt_style if known or recipe.style else "bare"
         yield Row(
             data_source=problem.data_source or recipe.name,
-            prompt=messages_of(problem, domain=domain, style=style, system=recipe.system, prompt=recipe.prompt),
-            domain=domain,
+            prompt=prompt_of(problem, recipe),
+            domain=problem.domain or recipe.domain,
             answer=problem.answer,
             reward=rewarder_of(problem, recipe),
             id=problem.id,

@@ -40,8 +40,8 @@ class Splits(_Part):
             Murcko scaffold. By default `molecule` where a row has a molecule, and `content` elsewhere.
     """
 
-    validation: float = Field(0.1, gt=0, lt=1)
-    sample: float = Field(0.25, gt=0, lt=1)
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    sample: float = Field(default=0.25, gt=0, lt=1)
     by: Literal["", "content", "molecule", "scaffold"] = ""
 
 
@@ -59,9 +59,9 @@ class Checks(_Part):
 
     gold: bool = True
     mutants: bool = True
-    near_duplicates: float = Field(0.8, ge=0, le=1)
+    near_duplicates: float = Field(default=0.8, ge=0, le=1)
     balance: bool = True
-    timeout_seconds: float = Field(10.0, gt=0)
+    timeout_seconds: float = Field(default=10.0, gt=0)
 
 
 class EvaluationFile(_Part):
@@ -90,7 +90,7 @@ class Decontamination(_Part):
     """
 
     against: tuple[EvaluationFile, ...] = Field(min_length=1)
-    words: int = Field(13, ge=4, le=64)
+    words: int = Field(default=13, ge=4, le=64)
     molecules: bool = True
 
 
@@ -109,9 +109,9 @@ class Difficulty(_Part):
 
     model: str
     endpoint: str = ""
-    samples: int = Field(8, ge=1, le=1024)
-    temperature: float = Field(1.0, ge=0, le=10)
-    max_tokens: int = Field(1024, ge=1)
+    samples: int = Field(default=8, ge=1, le=1024)
+    temperature: float = Field(default=1.0, ge=0, le=10)
+    max_tokens: int = Field(default=1024, ge=1)
     keep: tuple[float, float] = (0.0, 1.0)
     seed: int = 0
 
@@ -142,11 +142,11 @@ class Recipe(BaseModel):
     task: str | None = None
     parameters: dict[str, Any] = {}
     fields: dict[str, str] = {}  # for the reader `jsonl`: our field -> the file's column
-    rows: int | None = Field(None, gt=0)
+    rows: int | None = Field(default=None, gt=0)
     splits: Splits = Splits(validation=0.1, sample=0.25)
     seed: int = 0
-    error_budget: float = Field(0.0, ge=0, lt=1)  # the share of rows that may be unreadable
-    checks: Checks = Checks()  # type: ignore[call-arg]
+    error_budget: float = Field(default=0.0, ge=0, lt=1)  # the share of rows that may be unreadable
+    checks: Checks = Checks()
     decontaminate: Decontamination | None = None
     difficulty: Difficulty | None = None
 

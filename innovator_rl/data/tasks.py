@@ -192,12 +192,30 @@ def unit_arithmetic(draw: random.Random, parameters: Mapping[str, Any]) -> Itera
         yield Problem(identity, question, answer)
 
 
+MOLECULE_TASK_NAMES = (
+    *("structure-count", "structure-drawing", "same-molecule", "molecule-design", "molecule-edit", "molecule-optimize"),
+    *("reaction-product", "retrosynthesis", "property-regression"),
+)
+
+
+def _on_use(name: str) -> Generator:
+    """Return a task of `molecule_tasks`, which imports RDKit only when it is used."""
+
+    def task(draw: random.Random, parameters: Mapping[str, Any]) -> Iterator[Problem]:
+        from innovator_rl.data.molecule_tasks import MOLECULE_TASKS
+
+        return MOLECULE_TASKS[name](draw, parameters)
+
+    return task
+
+
 TASKS: dict[str, Generator] = {
     "molecule-property": molecule_property,
     "unit-statement": unit_statement,
     "unit-sum": unit_sum,
     "unit-arithmetic": unit_arithmetic,
     **SMALL_TASKS,
+    **{name: _on_use(name) for name in MOLECULE_TASK_NAMES},
 }
 PARAMETERS = {
     "molecule-property": ("properties",),

@@ -47,6 +47,28 @@ def stop_run(run: RunDir, address: str | None = None) -> str:
     return f"Ray at {dashboard} will stop job {submission}"
 
 
+def stop_job(name: str, address: str) -> str:
+    """Request the end of a run that is known by its job alone.
+
+    Args:
+        name: Name of the run, or submission id of the job.
+        address: Ray dashboard of the cluster.
+
+    Returns:
+        A sentence about where the request went.
+
+    Raises:
+        UserError: The cluster has no such job, or it has ended.
+    """
+    from innovator_rl.jobs.cluster_jobs import find_job
+    from innovator_rl.jobs.submit import stop
+
+    job = find_job(address, name)
+    if not job.live or not stop(address, job.submission_id):
+        raise UserError(f"job {job.submission_id} at {address} is not running: {job.sentence()}")
+    return f"Ray at {address} will stop job {job.submission_id}"
+
+
 def wait_until_over(run: RunDir, seconds: float, poll_seconds: float = 0.5) -> RunState:
     """Return the run's state when it is no longer live, or after `seconds`."""
     deadline = time.monotonic() + seconds

@@ -7,14 +7,18 @@ SwiGLU, RMSNorm, optional experts); they are `None` elsewhere rather than a gues
 """
 
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from innovator_rl.errors import UserError
 from innovator_rl.models.resolver import resolve
 
 COUNTED = frozenset({"llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"})
+HUB_SECONDS = 5.0
 EXPERT_KEYS = ("num_experts", "num_local_experts", "n_routed_experts")
 
 
@@ -157,14 +161,42 @@ def _read(path: Path) -> dict[str, Any]:
     return config
 
 
-def _hub_config(hub_id: str) -> dict[str, Any]:
-    from huggingface_hub import hf_hub_download
+def hub_unreachable() -> str:
+    """Return why the model hub cannot be asked, after one try of a few seconds; empty where it answers.
 
+    The hub's client retries for half a minute and prints each failure before it gives up.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    place = urlsplit(constants.ENDPOINT)
+    host, port = place.hostname or "", place.port or (443 if place.scheme == "https" else 80)
+    if getproxies().get(place.scheme) and not proxy_bypass(host):
+        return ""  # only the proxy can tell
+    try:
+        socket.create_connection((host, port), timeout=HUB_SECONDS).close()
+    except OSError as error:
+        return f"{constants.ENDPOINT} cannot be reached ({error.strerror or error})"
+    return ""
+
+
+def _hub_config(hub_id: str) -> dict[str, Any]:
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(hub_id, "config.json")
+    if isinstance(cached, str):
+        return _read(Path(cached))
+    if problem := hub_unreachable():
+        raise UserError(
+            f"model.path {hub_id!r}: its config.json is not in the local hub cache, and {problem}; download the model "
+            "where there is a network and give its folder, with HF_HUB_OFFLINE=1 to keep every library from trying"
+        )
     try:
         return _read(Path(hf_hub_download(hub_id, "config.json")))
     except UserError:
         raise
-    except Exception as error:  # the client raises many kinds: no network, no such model, no permission
+    except Exception as error:  # the client raises many kinds: no such model, no permission, a broken connection
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"model.path {hub_id!r}: its config.json is neither in the local hub cache nor to be fetched ({reason}); "

@@ -44,9 +44,18 @@ BUILT_IN_MODELS: dict[str, ModelBuilder] = {
 
 
 def default_cache_dir() -> Path:
-    """Return `$INNOVATOR_HOME/models`, or `~/.cache/innovator_rl/models` by default."""
+    """Return `$INNOVATOR_HOME/models`, or `~/.cache/innovator_rl/models` by default.
+
+    Raises:
+        UserError: This user has no home directory and INNOVATOR_HOME is not set.
+    """
     home = os.environ.get("INNOVATOR_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "innovator_rl") / "models"
+    if home:
+        return Path(home).expanduser() / "models"
+    try:
+        return Path.home() / ".cache" / "innovator_rl" / "models"
+    except RuntimeError:
+        raise UserError("no home directory found for this user; set INNOVATOR_HOME to a writable folder") from None
 
 
 def make(name: str, cache_dir: Path | None = None) -> Path:
@@ -65,7 +74,7 @@ def make(name: str, cache_dir: Path | None = None) -> Path:
     target = root / name
     if _is_current(target, builder):
         return target
-    root.mkdir(parents=True, exist_ok=True)
+    _require_writable(root, name)
     with _locked(root / f".{name}.lock"):
         if not _is_current(target, builder):  # another process may have built it while this one waited
             _build(name, builder, target)
@@ -100,9 +109,28 @@ def resolve(path: str | Path, key: str = "model.path") -> Path | str:
     # `runs/x/checkpoint` has the shape of a hub id; a first part that exists here says a local folder was meant.
     if HUB_ID.fullmatch(text) and Path(text).parts[0] not in {p.name for p in Path.cwd().iterdir() if p.is_dir()}:
         return text
+    if "$" in text:
+        raise UserError(f"{key} {text!r}: environment variables are not expanded here; expected the folder written out")
+    if text.startswith("~"):
+        raise UserError(f"{key} {text!r}: the folder {folder} was not found; expected the folder of a checkpoint")
     raise UserError(
         f"{key} {text!r} must be a folder, a hub id (org/name) or a built-in model; {_near(text, BUILT_IN_MODELS)}"
     )
+
+
+def _require_writable(root: Path, name: str) -> None:
+    """Make the cache's folder, or say which variable names another."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        writable = os.access(root, os.W_OK | os.X_OK)
+        reason = "permission denied"
+    except OSError as error:
+        writable, reason = False, (error.strerror or str(error)).lower()
+    if not writable:
+        raise UserError(
+            f"the built-in model {name!r} cannot be cached in {root} ({reason}); "
+            "set INNOVATOR_HOME to a folder that this user may write"
+        )
 
 
 def _near(name: str, known: dict[str, ModelBuilder]) -> str:

@@ -1,7 +1,7 @@
 """Turn the configuration of a path into stages, each one `innovator` command.
 
 Everything a stage writes is below the run directory or in a run of its own named `NAME-STAGE`, so that two paths never
-share a file, and the dashboard lists each part of a path beside it.
+share a file, and the dashboard lists each part of a path next to it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
         )
     for task in config.tasks:
         recipe = Path(task) if task.endswith((".yaml", ".yml")) else None
-        name = recipe.stem if recipe else task
+        name = _task_name(task)
         yield Stage(
             f"rows-{name}",
             "build training rows and check every gold answer",
@@ -160,6 +160,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
         f"logging.runs_dir={config.runs_dir}",
         f"model.path={models.place(arm.model)}",
         f"data.seed={seed}",
+        *_built_rows(config),
     )
     yield Stage(
         f"train-{label}",
@@ -207,7 +208,22 @@ def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:
 
 
 def _rows(config: PaperConfig) -> tuple[str, ...]:
-    return tuple(f"rows-{Path(task).stem if task.endswith(('.yaml', '.yml')) else task}" for task in config.tasks)
+    return tuple(f"rows-{_task_name(task)}" for task in config.tasks)
+
+
+def _built_rows(config: PaperConfig) -> list[str]:
+    """Return the settings that train and validate on the rows that the path built, if it built any."""
+    folders = [config.runs_dir / config.name / "data" / _task_name(task) for task in config.tasks]
+    if not folders:
+        return []
+    return [
+        f"data.{split}=[{', '.join(str(folder / f'{split}.parquet') for folder in folders)}]"
+        for split in ("train", "validation")
+    ]
+
+
+def _task_name(task: str) -> str:
+    return Path(task).stem if task.endswith((".yaml", ".yml")) else task
 
 
 def _file(path: Path, kind: str) -> Path:

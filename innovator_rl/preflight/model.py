@@ -22,6 +22,8 @@ from innovator_rl.preflight.diagnostic import Diagnostic
 # vLLM's CPU attention (CPUAttentionBackend.get_supported_head_sizes, vLLM 0.28).
 CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
 BUILT_IN_SHAPES: dict[str, dict[str, Any]] = {
     "tiny-qwen2": {**SHAPE, "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]},
     "tiny-qwen2-moe": {**SHAPE, **EXPERTS, "model_type": "qwen2_moe", "architectures": ["Qwen2MoeForCausalLM"]},
@@ -46,7 +48,11 @@ def look(path: str) -> tuple[ModelInfo | None, Path | None, list[Diagnostic]]:
     Nothing is built or fetched.
     """
     if path in BUILT_IN_MODELS:
-        folder = default_cache_dir() / path
+        try:
+            folder = default_cache_dir() / path
+        except UserError as error:
+            why, fix = str(error).split("; ")
+            return None, None, [Diagnostic(setting="model.path", value=path, why=why, fix=fix)]
         known = folder if (folder / "config.json").is_file() else None
         return from_config(BUILT_IN_SHAPES[path], path), known, []
     try:
@@ -113,12 +119,21 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
 
 def _folder(context: PreflightContext, folder: Path) -> Iterator[Diagnostic]:
     path = context.config.model.path
-    if not [*folder.glob("*.safetensors"), *folder.glob("*.bin")]:
+    pickles = sorted(file.name for pattern in PICKLED for file in folder.glob(pattern))
+    if not [*folder.glob("*.safetensors"), *pickles]:
         yield Diagnostic(
             setting="model.path",
             value=path,
             why="the folder has no weights (*.safetensors)",
             fix="fetch the checkpoint again",
+        )
+    elif pickles and not [*folder.glob("*.safetensors")]:
+        yield Diagnostic(
+            setting="model.path",
+            value=path,
+            why=f"its weights are pickles ({', '.join(pickles[:3])}), and loading a pickle can run any program",
+            fix="convert them to safetensors: AutoModelForCausalLM.from_pretrained(OLD).save_pretrained(NEW) on a machine "
+            "that may run them",
         )
     if not any(
         (folder / name).is_file()

@@ -1,19 +1,27 @@
 """Check that the run can be placed: slots, accelerators, memory and disk."""
 
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from innovator_rl.config.resolve import BUNDLE_CPUS, groups_per_micro_batch, placement_cpus, threads
 from innovator_rl.integrations.verl.stock import flatten
+from innovator_rl.platform.socket_folder import ALTERNATIVES, RAY_PATH_BYTES, SOCKET_PATH_BYTES, socket_folder
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.preflight.machine import PORTS, free_disk
+from innovator_rl.preflight.run_dir import blocked
 
 GIB = 2**30
 # Bytes a parameter: float32 weight, gradient and AdamW's two moments in training; weight and moments in a checkpoint.
 TRAINING_BYTES, CHECKPOINT_BYTES = 16, 12
 PROCESSES_BYTES = 3 * GIB  # Ray, driver, rollout server, interpreters with torch: measured on a run of a tiny model
+
+
+def size(count: float) -> str:
+    """Format a number of bytes in GiB, or in MiB below a twentieth of one."""
+    return f"{count / GIB:.1f} GiB" if count >= 0.05 * GIB else f"{count / 2**20:.1f} MiB"
 
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
@@ -25,6 +33,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
     if context.cluster is None:
         yield from _memory(context)
         yield from _shared_memory(context)
+        yield from _temporary_folder(context)
     yield from _disk(context)
 
 
@@ -149,8 +158,8 @@ def _memory(context: PreflightContext) -> Iterator[Diagnostic]:
         yield from _fits(context, need, context.machine.memory, "this machine")
         available = context.machine.memory_available
         if available is not None and available < need <= 0.85 * context.machine.memory:
-            left = f"{available / GIB:.1f} GiB available"
-            why = f"about {need / GIB:.1f} GiB are needed and other processes hold the rest of this machine's memory"
+            left = f"{size(available)} available"
+            why = f"about {size(need)} are needed and other processes hold the rest of this machine's memory"
             yield Diagnostic(
                 setting="machine memory",
                 value=left,
@@ -176,7 +185,7 @@ def _logit_rows(context: PreflightContext) -> int:
 
 
 def _fits(context: PreflightContext, need: int, there: int, whose: str) -> Iterator[Diagnostic]:
-    why = f"about {need / GIB:.1f} GiB are needed, {whose} has {there / GIB:.1f} GiB"
+    why = f"about {size(need)} are needed, {whose} has {size(there)}"
     fix = (
         "take a smaller model, more accelerators, or lower algorithm.micro_batch_tokens and the rollout engine's share"
     )
@@ -208,6 +217,18 @@ def _shared_memory(context: PreflightContext) -> Iterator[Diagnostic]:
             )
 
 
+def _temporary_folder(context: PreflightContext) -> Iterator[Diagnostic]:
+    if socket_folder() is None:
+        longest = SOCKET_PATH_BYTES - RAY_PATH_BYTES
+        yield Diagnostic(
+            setting="environment TMPDIR",
+            value=tempfile.gettempdir(),
+            why=f"the paths of Ray's sockets may have {SOCKET_PATH_BYTES} bytes, and neither this folder nor "
+            f"{' nor '.join(ALTERNATIVES)} is both writable and short enough",
+            fix=f"set TMPDIR to a writable folder of at most {longest} characters",
+        )
+
+
 def _disk(context: PreflightContext) -> Iterator[Diagnostic]:
     parameters, schedule = context.model.params_total if context.model else None, context.config.schedule
     if parameters is None or schedule.save_every == 0:
@@ -215,9 +236,9 @@ def _disk(context: PreflightContext) -> Iterator[Diagnostic]:
     kept = min(schedule.keep_checkpoints, -(-schedule.steps // schedule.save_every))
     need = parameters * CHECKPOINT_BYTES * (kept + 1)  # the new one is written before the oldest goes
     free = free_disk(context.run_dir)
-    if need > free:
+    if need > free and not blocked(context.run_dir):
         why = (
-            f"{kept} checkpoints and the one being written take {need / GIB:.1f} GiB, {free / GIB:.1f} GiB are free "
+            f"{kept} checkpoints and the one being written take {size(need)}, {size(free)} are free "
             f"in {context.run_dir.parent}"
         )
         yield Diagnostic(

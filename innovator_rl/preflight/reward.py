@@ -9,6 +9,7 @@ from innovator_rl.preflight import reward_values, rewarder_health, shadowed_libr
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.scoring import ScoringPool, registry
+from innovator_rl.secret_values import directories, find, mask, references
 
 LOAD_SECONDS = 60.0
 
@@ -30,8 +31,8 @@ def check(context: PreflightContext, deep: bool = False) -> Iterator[Diagnostic]
     yield from _rows(context, known)
     yield from _health(context)
     yield from shadowed_libraries.check(_used(context), Path.cwd())
-    yield from reward_values.written_secrets(_used(context))
     yield from _pool(context)
+    yield from _secrets(context)
     if deep:
         yield from _loads(context)
 
@@ -67,6 +68,29 @@ def _split_message(message: str) -> tuple[str, str]:
     """Split a sentence of the form `what is wrong; what to do` into its two parts."""
     why, _, fix = message.rpartition("; ")
     return (why, fix) if why else (message, "correct it")
+
+
+def _secrets(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Report values of secrets that stand in a configuration, and references that this machine cannot resolve."""
+    for source, name in context.config.reward.routes.items():
+        if (masked := mask(name)) != name:
+            yield Diagnostic(
+                setting=f"reward.routes.{source}",
+                value=masked,
+                why="it holds the value of a secret; files of the run record it masked, but the configuration and the "
+                "command line keep it",
+                fix="write ${env:NAME} in its place and set NAME in the environment",
+                severity="warning",
+            )
+        for secret in references(name):
+            if find(secret) is None:
+                yield Diagnostic(
+                    setting=f"reward.routes.{source}",
+                    value=name,
+                    why=f"the secret {secret} is neither in the environment nor a file in {directories()[-1]}",
+                    fix=f"set {secret}; with `innovator submit`, add --secret {secret}",
+                    severity="error" if context.cluster is None else "warning",
+                )
 
 
 def _loads(context: PreflightContext) -> Iterator[Diagnostic]:

@@ -1,4 +1,4 @@
-"""Look at what a rewarder returns, and at what its parameters give away, before a run starts.
+"""Look at what a rewarder returns before a run starts.
 
 A rewarder that returns fractions works in every test of its author's, and then no group of a run has a response that is
 correct: dynamic sampling by `correct` drops them all. A few responses that state the reference of a real row show it.
@@ -7,14 +7,12 @@ correct: dynamic sampling by `correct` drops them all. A few responses that stat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from innovator_rl.errors import UserError
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
-from innovator_rl.scoring import Score, ScoreRequest, ScoringPool, registry, secrets
-from innovator_rl.scoring.composite import is_composite, parse
+from innovator_rl.scoring import Score, ScoreRequest, ScoringPool
 
 STATED = ("{0}", "\\boxed{{{0}}}", "The answer is {0}.", "Answer: {0}", "<answer>{0}</answer>", "I do not know.")
 
@@ -46,25 +44,6 @@ def never_correct(
             fix="set algorithm.dynamic_sampling.metric=score, or return Score(value, correct, reason)",
             severity="warning",
         )
-
-
-def written_secrets(names: Iterable[str]) -> Iterator[Diagnostic]:
-    """Warn of keys and tokens that are written into the name of a rewarder, which every run records."""
-    for name in sorted(names):
-        try:
-            parts = parse(name).names if is_composite(name) else (name,)
-            found = [key for part in parts for key in secrets.written_out(registry.split(part)[1])]
-        except UserError:
-            continue  # reported by the check of the routes
-        if found:
-            yield Diagnostic(
-                setting="reward.routes",
-                value=None,
-                why=f"{name.partition('(')[0]} has its {', '.join(found)} written out, and the name of a rewarder is "
-                "recorded with the run and every response",
-                fix=f"write {found[0]}='${{env:NAME}}' and export NAME",
-                severity="warning",
-            )
 
 
 def _request(context: PreflightContext, name: str, source: str) -> ScoreRequest:

@@ -1,6 +1,7 @@
 """Check that the run directory is writable, its own, and has steps left."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from innovator_rl.config.load import read_yaml
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.config.schema_introspection import settings
 from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.checkpoints import at, latest_complete
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.runs.run_dir import RunDir
@@ -34,15 +36,16 @@ FREE = (
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
     """Check the run directory."""
-    blocked = _blocked(context.run_dir)
-    if blocked:
+    reason = blocked(context.run_dir)
+    if reason:
         yield Diagnostic(
             setting="logging.runs_dir",
             value=context.config.logging.runs_dir,
-            why=blocked,
+            why=reason,
             fix="set a folder that this user may write",
         )
         return
+    yield from _named_checkpoint(context)
     if not context.run_dir.is_dir():
         return
     run = RunDir(context.run_dir)
@@ -54,7 +57,8 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"the run is being written by process {state.record.get('pid')}",
             fix="choose another name, or stop that run",
         )
-    step = last_step(run.checkpoints)
+    found = latest_complete(run.checkpoints)
+    step = found.step if found else None
     if step is None and not run.metrics_jsonl.exists():
         return
     if context.config.schedule.resume == "never":
@@ -66,6 +70,14 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         )
         return
     yield from _changed(context, run)
+    ranks = context.config.resources.nodes * context.config.resources.accelerators_per_node
+    if found is not None and found.ranks not in (None, ranks):
+        yield Diagnostic(
+            setting="resources.accelerators_per_node",
+            value=context.config.resources.accelerators_per_node,
+            why=f"the checkpoint of step {found.step} was written by {found.ranks} ranks and this run has {ranks}",
+            fix=f"use {found.ranks} ranks again, or choose another name",
+        )
     if step is not None and step >= context.config.schedule.steps:
         why = f"the last checkpoint is of step {step}: nothing is left to train"
         steps = context.config.schedule.steps
@@ -74,24 +86,34 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         )
 
 
-def _blocked(run_dir: Path) -> str:
+def blocked(run_dir: Path) -> str:
+    """Return why a run directory cannot be made or written; empty where it can."""
     place = run_dir
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
         return f"{place} is a file"
-    return "" if os.access(place, os.W_OK | os.X_OK) else f"{place} is not writable"
+    try:  # the permission bits alone do not tell: root may not write into /proc, nor anyone to a read-only mount
+        tempfile.TemporaryDirectory(prefix=".innovator-", dir=place).cleanup()
+    except OSError as error:
+        return f"{run_dir} cannot be written: {(error.strerror or str(error)).lower()} in {place}"
+    return ""
 
 
-def last_step(checkpoints: Path) -> int | None:
-    """Return the step of the last checkpoint, by verl's own tracker file.
-
-    None where there is none.
-    """
+def _named_checkpoint(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check the checkpoint of another run that `schedule.resume` names; one of the run's own is preferred to it."""
+    named = context.config.schedule.resume
+    if named in ("auto", "never") or latest_complete(RunDir(context.run_dir).checkpoints):
+        return
     try:
-        return int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
-    except (OSError, ValueError):
-        return None
+        found = at(Path(named).expanduser())
+    except UserError as error:
+        yield Diagnostic(setting="schedule.resume", value=named, why=str(error), fix="name an intact checkpoint")
+        return
+    ranks = context.config.resources.nodes * context.config.resources.accelerators_per_node
+    if found.ranks not in (None, ranks):
+        why = f"{found.path} was written by {found.ranks} ranks and this run has {ranks}"
+        yield Diagnostic(setting="schedule.resume", value=named, why=why, fix=f"use {found.ranks} ranks")
 
 
 def _changed(context: PreflightContext, run: RunDir) -> Iterator[Diagnostic]:

@@ -7,6 +7,8 @@ Each text is read once (`indexed`); the token series are read when the update ha
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,7 @@ from innovator_rl.rollouts.segment_reader import SegmentReader
 
 NGRAM = 4
 NGRAM_CHARS = 20_000  # of a response, for its repetition
+log = logging.getLogger(__name__)
 SERIES = ("entropy", "clip_side", "old_logprobs", "rollout_logprobs")
 
 
@@ -31,7 +34,7 @@ class BackgroundIndexer:
 
     def progress(self) -> tuple[int, int]:
         """Return the number of responses whose text is indexed, and of all responses."""
-        row = self._index.query("SELECT count(*) FILTER (indexed) AS done, count(*) AS total FROM responses")[0]
+        row = self._index.query("SELECT count(*) FILTER (indexed) AS done, count(*) AS total FROM stored_responses")[0]
         return int(row["done"]), int(row["total"])
 
     def restart(self) -> None:
@@ -57,7 +60,7 @@ class BackgroundIndexer:
     def _all(self) -> Iterator[None]:
         todo = self._index.query(
             """SELECT step, kind, attempt, bool_or(NOT indexed) AS texts, coalesce(bool_or(kept AND NOT measured), false) AS tokens
-               FROM responses WHERE NOT indexed OR (kept AND NOT measured) GROUP BY ALL ORDER BY step DESC"""
+               FROM stored_responses WHERE NOT indexed OR (kept AND NOT measured) GROUP BY ALL ORDER BY step DESC"""
         )
         for item in todo:
             if item["texts"]:
@@ -67,22 +70,33 @@ class BackgroundIndexer:
 
     def _read_texts(self, step: int, kind: str) -> Iterator[None]:
         rows = self._index.query(
-            "SELECT rid, segment, position FROM responses WHERE step = ? AND kind = ? AND NOT indexed", [step, kind]
+            "SELECT rid, segment, position FROM stored_responses WHERE step = ? AND kind = ? AND NOT indexed",
+            [step, kind],
         )
         places = {(row["segment"], row["position"]): row["rid"] for row in rows}
         read: dict[int, float | None] = {}
         try:
             for segment in sorted({row["segment"] for row in rows}):
-                for first, table in self._reader.groups(segment, ("prompt", "response")):
-                    if not isinstance(table, Exception):
-                        read.update(
-                            self._index_text(table, [places.get((segment, first + i)) for i in range(len(table))])
-                        )
-                        yield
+                for first, table in self._row_groups(segment, ("prompt_uid", "prompt", "response")):
+                    with costs_its_own_rows(segment):
+                        rids = [places.get((segment, first + i)) for i in range(len(table))]
+                        read.update(self._index_text(table, rids))
+                    yield
         finally:  # a step is one write; one that is left half-way, because the index changed, keeps what was read
             self._index.fulltext.commit()
             self._mark(list(read), repetition=list(read.values()))
         self._mark([row["rid"] for row in rows if row["rid"] not in read])  # damaged: nothing more to learn of them
+
+    def _row_groups(self, segment: str, columns: tuple[str, ...]) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the readable row groups of a segment, which may be old, foreign or damaged."""
+        try:
+            for first, table in self._reader.groups(segment, columns):
+                if not isinstance(table, Exception):
+                    yield first, table
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            log.warning("%s: %s", segment, error)
 
     def _mark(self, rids: list[int], repetition: list[float | None] | None = None) -> None:
         columns: dict[str, Any] = {"rid": pa.array(rids, pa.int64()), "indexed": [True] * len(rids)}
@@ -93,14 +107,22 @@ class BackgroundIndexer:
 
     def _index_text(self, table: pa.Table, rids: list[int | None]) -> dict[int, float | None]:
         """Index a row group's text and return the repetition of each row that has a rid."""
-        texts = zip(rids, table["prompt"].to_pylist(), table["response"].to_pylist(), strict=True)
-        found = [(rid, prompt or "", response or "") for rid, prompt, response in texts if rid is not None]
-        self._index.fulltext.add([(rid, f"{prompt}\n{response}", preview(response)) for rid, prompt, response in found])
-        return {rid: repetition(response) for rid, _, response in found}
+        columns = [_texts(table, name) for name in ("prompt_uid", "prompt", "response")]
+        found = [(rid, uid, p or "", r or "") for rid, uid, p, r in zip(rids, *columns, strict=True) if rid is not None]
+        first: dict[str | None, int] = {}  # a group's responses repeat its prompt: one keeps its first characters
+        for rid, uid, _, _ in found:
+            first.setdefault(uid, rid)
+        self._index.fulltext.add(
+            [
+                (rid, f"{prompt}\n{response}", preview(response), preview(prompt) if first[uid] == rid else None)
+                for rid, uid, prompt, response in found
+            ]
+        )
+        return {rid: repetition(response) for rid, _, _, response in found}
 
     def _read_tokens(self, step: int, kind: str, attempt: int) -> Iterator[None]:
         rows = self._index.query(
-            "SELECT rid, prompt_uid, sample_index FROM responses WHERE step = ? AND kind = ? AND kept AND NOT measured",
+            "SELECT rid, prompt_uid, sample_index FROM stored_responses WHERE step = ? AND kind = ? AND kept AND NOT measured",
             [step, kind],
         )
         rids = {(row["prompt_uid"], row["sample_index"]): row["rid"] for row in rows}
@@ -108,10 +130,10 @@ class BackgroundIndexer:
             if segment.attempt != attempt:
                 continue
             name = segment.path.relative_to(self._index.run_dir).as_posix()
-            for _, table in self._reader.groups(name, ("prompt_uid", "sample", *SERIES)):
-                if not isinstance(table, Exception):
+            for _, table in self._row_groups(name, ("prompt_uid", "sample", *SERIES)):
+                with costs_its_own_rows(name):
                     self._measure(table, rids)
-                    yield
+                yield
         known = pa.table({"rid": pa.array(rids.values(), pa.int64()), "measured": [True] * len(rids)})
         self._index.measure(known, ["measured"])
 
@@ -123,6 +145,22 @@ class BackgroundIndexer:
             measured[column] = pa.array(values[chosen], pa.float32(), from_pandas=True)
         if chosen and len(measured) > 1:
             self._index.measure(pa.table(measured), [name for name in measured if name != "rid"])
+
+
+@contextlib.contextmanager
+def costs_its_own_rows(segment: str) -> Iterator[None]:
+    """Let a row group of another schema cost its own rows and nothing else."""
+    try:
+        yield
+    except (pa.ArrowException, LookupError, ValueError, TypeError, AttributeError) as error:
+        log.warning("%s: a row group cannot be read: %s", segment, error)
+
+
+def _texts(table: pa.Table, column: str) -> list[str | None]:
+    """Return a text column; None for every row of a file that lacks it, or has another type there."""
+    if column not in table.column_names:
+        return [None] * table.num_rows
+    return [value if isinstance(value, str) else None for value in table[column].to_pylist()]
 
 
 def preview(text: str) -> str:

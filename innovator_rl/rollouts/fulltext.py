@@ -41,7 +41,7 @@ class FullTextIndex:
             f"""
             PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
             CREATE TABLE IF NOT EXISTS about (build TEXT);
-            CREATE TABLE IF NOT EXISTS previews (rid INTEGER PRIMARY KEY, preview TEXT);
+            CREATE TABLE IF NOT EXISTS previews (rid INTEGER PRIMARY KEY, preview TEXT, prompt TEXT);
             CREATE VIRTUAL TABLE IF NOT EXISTS fulltext USING fts5(text, content='', detail=none);
             """
         )
@@ -61,8 +61,10 @@ class FullTextIndex:
         if self._writer.execute("SELECT build FROM about").fetchone()[0] != self._build:
             raise StorageError("its full-text index belongs to another build")
 
-    def add(self, rows: Sequence[tuple[int, str, str]]) -> None:
-        """Index `(rid, text, preview)` rows; they are found after `commit`.
+    def add(self, rows: Sequence[tuple[int, str, str, str | None]]) -> None:
+        """Index `(rid, text, preview, prompt)` rows; they are found after `commit`.
+
+        The prompt is its first characters; it is needed for one response of a group only.
 
         A row that has been indexed before is left as it is.
         """
@@ -71,8 +73,8 @@ class FullTextIndex:
             chosen = "SELECT rid FROM previews WHERE rid IN (SELECT value FROM json_each(?))"
             known = {rid for (rid,) in self._writer.execute(chosen, [wanted])}
             new = [row for row in rows if row[0] not in known] if known else rows
-            self._writer.executemany("INSERT INTO previews VALUES (?, ?)", ((rid, preview) for rid, _, preview in new))
-            texts = ((rid, spaced(text)) for rid, text, _ in new)
+            self._writer.executemany("INSERT INTO previews VALUES (?, ?, ?)", ((rid, *shown) for rid, _, *shown in new))
+            texts = ((rid, spaced(text)) for rid, text, *_ in new)
             self._writer.executemany("INSERT INTO fulltext (rowid, text) VALUES (?, ?)", texts)
 
     def commit(self) -> None:
@@ -85,6 +87,12 @@ class FullTextIndex:
         marks = ", ".join("?" * len(rids))
         with self._reading:
             return dict(self._reader.execute(f"SELECT rid, preview FROM previews WHERE rid IN ({marks})", tuple(rids)))
+
+    def prompts(self, rids: Sequence[int]) -> dict[int, str]:
+        """Return the first characters of the prompts that are stored with these responses."""
+        chosen = "SELECT rid, prompt FROM previews WHERE prompt IS NOT NULL AND rid IN (SELECT value FROM json_each(?))"
+        with self._reading:
+            return dict(self._reader.execute(chosen, [json.dumps(list(rids))]))
 
     def search(self, query: str, most: int = MOST_HITS) -> list[int]:
         """Return the rids whose text has every word of a query, newest first.

@@ -5,6 +5,9 @@ The index has every narrow column and follows the Parquet segments, which are th
 milliseconds), so merging, late updates and new attempts need no special case. Rows keep their number `rid`. The
 database cannot open any other file, whatever SQL is executed.
 
+`responses` and `groups` are the steps that count. Those that a resumed attempt abandoned are in `all_responses` and
+`all_groups`, where the column `superseded` tells them apart.
+
     index = RolloutIndex(Path("runs/demo"))
     index.refresh()
     index.query("SELECT domain, avg(reward) AS reward FROM responses WHERE step = ? GROUP BY ALL", [12])
@@ -18,11 +21,13 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
+import stat
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +39,22 @@ from innovator_rl.rollouts.fulltext import FullTextIndex
 from innovator_rl.rollouts.ingest import RENAMED, ROLLOUT_SCHEMA, UPDATE_SCHEMA, SegmentProblem, read_narrow
 from innovator_rl.rollouts.schema import DROP_REASON, SCORED
 from innovator_rl.rollouts.segments import Segment, SegmentCatalog
+from innovator_rl.rollouts.step_figures import FIGURES, MOST_ROWS, TERM_FIGURES
+from innovator_rl.runs.reading import last_steps, read_record
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 INDEX_DIRECTORY = ".index"
 CHUNK_STEPS, CHUNK_ROWS = 2, 30_000  # steps read before their rows go into the index, at first; rows it is tuned to
 MEASURES = ("entropy", "clip_low", "clip_high", "gap", "repetition")
 
 Row = dict[str, Any]
 StepKey = tuple[int, str]
+Chunk = dict[StepKey, tuple[str, list[Segment], list[Segment]]]
+AGGREGATES = {"stored_step_figures": FIGURES, "stored_term_figures": TERM_FIGURES}
+VIEWS = ("responses", "groups", "step_figures", "term_figures")
+"""What queries read; the rows are in tables with the prefix `stored_`, those of abandoned steps included."""
+ODD = re.compile(r"[?\udc80-\udcff]")
+"""Characters of a path that DuckDB takes for a part of a URL, or cannot write: such a run is indexed elsewhere."""
 log = logging.getLogger(__name__)
 
 STAGE = """
@@ -100,6 +113,7 @@ class RolloutIndex:
         }
         self._refreshing = threading.Lock()
         self._lock_file = -1
+        self._limits: dict[int, int] = {}
         self.temporary = False
         self.directory = self._take_directory()
         self._open()
@@ -109,11 +123,15 @@ class RolloutIndex:
     def _take_directory(self) -> Path:
         wanted = self.run_dir / INDEX_DIRECTORY
         try:
+            if ODD.search(str(wanted)):
+                raise OSError(f"{str(wanted)!r} has a name that a database cannot have")
             if wanted.is_symlink():
                 raise OSError(f"{wanted} is a link")
             wanted.mkdir(exist_ok=True)
             self._lock_file = os.open(wanted / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if any(not stat.S_ISREG(path.lstat().st_mode) for path in wanted.iterdir() if path.suffix != ".tmp"):
+                raise OSError(f"{wanted} holds something that is not a file")
             return wanted
         except OSError:
             if self._lock_file >= 0:
@@ -134,6 +152,8 @@ class RolloutIndex:
                 if path.name != "lock":
                     path.unlink()
             self._connect()
+        self._create_views({})
+        self._supersede()
         cursor = self._connection.cursor()
         found = cursor.execute("SELECT step, kind, signature, problems FROM steps").fetchall()
         self._signatures: dict[StepKey, str] = {(step, kind): signature for step, kind, signature, _ in found}
@@ -155,11 +175,13 @@ class RolloutIndex:
             raise StorageError(f"it has version {version}, expected {INDEX_VERSION}")
         self.fulltext = FullTextIndex(self.directory / "fulltext.sqlite", build)
         if self.fulltext.fresh:
-            cursor.execute("UPDATE responses SET indexed = false WHERE indexed")
+            cursor.execute("UPDATE stored_responses SET indexed = false WHERE indexed")
 
     def _create_tables(self) -> None:
         cursor = self._connection
-        cursor.execute("CREATE TABLE steps (step INTEGER, kind VARCHAR, signature VARCHAR, problems VARCHAR)")
+        cursor.execute(
+            "CREATE TABLE steps (step INTEGER, kind VARCHAR, signature VARCHAR, problems VARCHAR, aggregated BOOLEAN)"
+        )
         self._register("new_rollouts", _numbered([ROLLOUT_SCHEMA.empty_table()]))
         self._register("new_updates", _renamed(UPDATE_SCHEMA.empty_table()))
         nothing = """(SELECT NULL::BIGINT AS rid, NULL::INT AS step, NULL AS kind, NULL::INT AS attempt, NULL AS prompt_uid,
@@ -167,8 +189,34 @@ class RolloutIndex:
             NULL::FLOAT AS clip_low, NULL::FLOAT AS clip_high, NULL::FLOAT AS gap, NULL::FLOAT AS repetition WHERE false)"""
         cursor.execute(STAGE.format(base=0, old=nothing, once=""))
         cursor.execute(GROUPS)
-        cursor.execute(f"CREATE TABLE responses AS {STORE}")
-        cursor.execute("CREATE TABLE groups AS FROM staged_groups")
+        cursor.execute(f"CREATE TABLE stored_responses AS {STORE}")
+        cursor.execute("CREATE TABLE stored_groups AS FROM staged_groups")
+        for table, query in AGGREGATES.items():
+            cursor.execute(f"CREATE TABLE {table} AS {query.format(where='false')}")
+
+    def _create_views(self, limits: Mapping[int, int]) -> None:
+        """Define what counts: `limits` is the last step of each attempt that a later one superseded."""
+        abandoned = " OR ".join(f"(attempt = {int(a)} AND step > {int(last)})" for a, last in limits.items()) or "false"
+        for name in VIEWS:
+            own = f"SELECT *, ({abandoned}) AS superseded FROM stored_{name}"
+            self._connection.execute(f"CREATE OR REPLACE VIEW all_{name} AS {own}")
+            self._connection.execute(
+                f"CREATE OR REPLACE VIEW {name} AS SELECT *, false AS superseded FROM stored_{name} WHERE NOT ({abandoned})"
+            )
+        self._limits = dict(limits)
+
+    def _supersede(self) -> set[StepKey]:
+        """Apply the attempts of run.json; return the steps that count no longer, or again."""
+        record, _ = read_record(self.run_dir / "run.json")
+        if record is None and self._limits:  # being replaced, or unreadable for now
+            return set()
+        limits = last_steps((record or {"attempts": []})["attempts"])
+        if limits == self._limits:
+            return set()
+        asked = "SELECT DISTINCT step, kind FROM all_groups WHERE superseded"
+        before = {(row["step"], row["kind"]) for row in self.query(asked)}
+        self._create_views(limits)
+        return before ^ {(row["step"], row["kind"]) for row in self.query(asked)}
 
     def _register(self, name: str, table: pa.Table) -> None:
         self._connection.register(name, table)
@@ -191,7 +239,23 @@ class RolloutIndex:
                 size = max(1, min(4 * size, size * CHUNK_ROWS // max(1, rows)))
             if stale:
                 pa.default_memory_pool().release_unused()
-            return {*stale, *gone}
+            return {*stale, *gone, *self._supersede()}
+
+    def aggregate(self) -> bool:
+        """Compute the figures of the steps that have none; return whether there were any."""
+        with self._refreshing:
+            todo = self.query(
+                """SELECT s.step, s.kind, coalesce(sum(g.samples), 0)::BIGINT AS samples FROM steps s
+                   LEFT JOIN stored_groups g USING (step, kind) WHERE NOT s.aggregated GROUP BY ALL ORDER BY ALL"""
+            )
+            for chunk in _chunks(todo):
+                where = " OR ".join(f"(step = {row['step']} AND kind = '{row['kind']}')" for row in chunk)
+                with self._transaction() as cursor:
+                    for table, query in AGGREGATES.items():
+                        cursor.execute(f"DELETE FROM {table} WHERE {where}")
+                        cursor.execute(f"INSERT INTO {table} {query.format(where=f'({where})')}")
+                    cursor.execute(f"UPDATE steps SET aggregated = true WHERE {where}")
+            return bool(todo)
 
     def _listed(self) -> dict[StepKey, tuple[str, list[Segment], list[Segment]]]:
         rollouts, updates = defaultdict(list), defaultdict(list)
@@ -206,7 +270,33 @@ class RolloutIndex:
             listed[key] = (hashlib.blake2b(names.encode(), digest_size=8).hexdigest(), segments, own)
         return listed
 
-    def _ingest(self, chunk: dict[StepKey, tuple[str, list[Segment], list[Segment]]]) -> int:
+    def _ingest(self, chunk: Chunk) -> int:
+        """Index some steps; what cannot be indexed costs its own rows."""
+        try:
+            return self._ingest_rows(chunk)
+        except (duckdb.Error, pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            if len(chunk) > 1:
+                return sum(self._ingest({key: one}) for key, one in chunk.items())
+            (key, (signature, rollouts, updates)), *_ = chunk.items()
+            log.warning("step %s of %s is read file by file: %s", key, self.run_dir.name, error)
+            return self._ingest_alone(key, signature, rollouts, updates)
+
+    def _ingest_alone(self, key: StepKey, signature: str, rollouts: list[Segment], updates: list[Segment]) -> int:
+        """Index a step of which some file cannot be: without that file."""
+        refused: list[SegmentProblem] = []
+        kept: tuple[list[Segment], list[Segment]] = ([], [])
+        for number, segments in enumerate((rollouts, updates)):
+            for segment in segments:
+                tried = ([*kept[0], segment], kept[1]) if number == 0 else (kept[0], [*kept[1], segment])
+                try:
+                    self._ingest_rows({key: ("", *tried)})
+                    kept = tried
+                except (duckdb.Error, pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                    why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+                    refused.append(SegmentProblem(segment.path.relative_to(self.run_dir).as_posix(), why))
+        return self._ingest_rows({key: (signature, *kept)}, refused)
+
+    def _ingest_rows(self, chunk: Chunk, refused: Sequence[SegmentProblem] = ()) -> int:
         tables: dict[str, list[pa.Table]] = {"rollouts": [], "updates": []}
         problems: dict[StepKey, list[SegmentProblem]] = {}
         several = False
@@ -219,16 +309,16 @@ class RolloutIndex:
                 continue
             tables["rollouts"] += read.tables
             tables["updates"] += joined.tables
-            problems[key] = [*read.problems, *joined.problems]
+            problems[key] = [*read.problems, *joined.problems, *refused]
             several = several or len(rollouts) > 1
         known = any(key in self._signatures for key in problems)
         with self._transaction() as cursor:
             self._register("new_rollouts", _numbered(tables["rollouts"]))
             updates_read = pa.concat_tables(tables["updates"] or [UPDATE_SCHEMA.empty_table()])
             self._register("new_updates", _renamed(updates_read))
-            base = cursor.execute("SELECT coalesce(max(rid), 0) + 1 FROM responses").fetchall()[0][0]
+            base = cursor.execute("SELECT coalesce(max(rid), 0) + 1 FROM stored_responses").fetchall()[0][0]
             mine = " OR ".join(f"(step = {step} AND kind = '{kind}')" for step, kind in problems) or "false"
-            old = f"(SELECT * FROM responses WHERE {mine if known else 'false'})"
+            old = f"(SELECT * FROM stored_responses WHERE {mine if known else 'false'})"
             once = (
                 "QUALIFY row_number() OVER (PARTITION BY n.step, n.kind, n.prompt_uid, n.sample_index) = 1"
                 if several
@@ -238,11 +328,13 @@ class RolloutIndex:
             cursor.execute(GROUPS)
             if known:
                 self._delete(cursor, problems)
-            cursor.execute(f"INSERT INTO responses {STORE}")
-            cursor.execute("INSERT INTO groups FROM staged_groups")
+            cursor.execute(f"INSERT INTO stored_responses {STORE}")
+            cursor.execute("INSERT INTO stored_groups FROM staged_groups")
             for (step, kind), found in problems.items():
                 as_json = json.dumps([(p.file, p.why, p.rows_lost) for p in found])
-                cursor.execute("INSERT INTO steps VALUES (?, ?, ?, ?)", [step, kind, chunk[step, kind][0], as_json])
+                cursor.execute(
+                    "INSERT INTO steps VALUES (?, ?, ?, ?, false)", [step, kind, chunk[step, kind][0], as_json]
+                )
         self._signatures.update({key: chunk[key][0] for key in problems})
         self._problems.update(problems)
         return sum(table.num_rows for table in tables["rollouts"])
@@ -257,7 +349,7 @@ class RolloutIndex:
     @staticmethod
     def _delete(cursor: duckdb.DuckDBPyConnection, keys: Iterable[StepKey]) -> None:
         for step, kind in keys:
-            for table in ("responses", "groups", "steps"):
+            for table in ("stored_responses", "stored_groups", "steps", *AGGREGATES):
                 cursor.execute(f"DELETE FROM {table} WHERE step = ? AND kind = ?", [step, kind])
 
     @contextlib.contextmanager
@@ -285,7 +377,12 @@ class RolloutIndex:
         with self._refreshing, self._transaction() as cursor:
             self._register("new_rollouts", table)
             assignments = ", ".join(f"{name} = n.{name}" for name in columns)
-            cursor.execute(f"UPDATE responses SET {assignments} FROM new_rollouts n WHERE responses.rid = n.rid")
+            cursor.execute(f"UPDATE stored_responses r SET {assignments} FROM new_rollouts n WHERE r.rid = n.rid")
+            if set(columns) & set(MEASURES):
+                cursor.execute(
+                    """UPDATE steps SET aggregated = false WHERE (step, kind) IN
+                       (SELECT (step, kind) FROM stored_responses SEMI JOIN new_rollouts USING (rid))"""
+                )
 
     # Queries.
 
@@ -319,6 +416,20 @@ class RolloutIndex:
                 self._lock_file = -1
             if self.temporary:
                 shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _chunks(steps: list[Row]) -> Iterator[list[Row]]:
+    """Split steps so that each part has about MOST_ROWS responses."""
+    chunk: list[Row] = []
+    rows = 0
+    for step in steps:
+        if chunk and rows + step["samples"] > MOST_ROWS:
+            yield chunk
+            chunk, rows = [], 0
+        chunk.append(step)
+        rows += step["samples"]
+    if chunk:
+        yield chunk
 
 
 def _numbered(tables: list[pa.Table]) -> pa.Table:

@@ -57,7 +57,7 @@ def read_narrow(run_dir: Path, segments: list[Segment], schema: pa.Schema) -> Na
                 _read_segment(file, segment, name, schema, found)
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
             found.problems.append(SegmentProblem(name, _sentence(error)))
     return found
 

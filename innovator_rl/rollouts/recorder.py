@@ -40,6 +40,7 @@ from innovator_rl.rollouts.schema import (
 )
 from innovator_rl.rollouts.segments import compact, write_segment
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
+from innovator_rl.runs.reading import as_whole
 
 QUEUE_ROWS = 20_000
 LOSSES = "losses"  # a file for each writer that lost rows, so that readers can report it
@@ -304,5 +305,5 @@ class Recorder:
 def recorded_losses(run_dir: Path) -> tuple[int, str]:
     """Return how many rows of a run's record were lost, and the latest reason."""
     found = [read_json(path) or {} for path in sorted((run_dir / LOSSES).glob("*.json"))]
-    rows = sum(int(part.get("dropped") or 0) + int(part.get("rejected") or 0) for part in found)
+    rows = sum(as_whole(part.get(name)) or 0 for part in found for name in ("dropped", "rejected"))
     return rows, next((str(part["why"]) for part in reversed(found) if part.get("why")), "")

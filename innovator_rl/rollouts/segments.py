@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterable
@@ -22,11 +24,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from innovator_rl.rollouts.schema import REPEATING, SCHEMAS, SEGMENT_NAME, segment_name, step_directory
+from innovator_rl.runs.reading import MOST_STEP
 
 # A reader that wants one row decodes its row group: at most this many rows, and about this many tokens of a series.
 ROW_GROUP_ROWS = 1024
 ROW_GROUP_TOKENS = 131_072
 FEWEST_ROW_GROUP_ROWS = 16
+STEP_DIRECTORY = re.compile(r"^step=(\d{1,12})$", re.ASCII)
 COMPACTED = "compacted"  # the writer's name in merged segments
 REPLACES = b"innovator_rl.replaces"
 PARQUET_MAGIC = b"PAR1"
@@ -84,7 +88,7 @@ def _list_directory(directory: Path, step: int) -> Listing:
     for path in sorted(directory.iterdir()):
         match = SEGMENT_NAME.match(path.name)
         why = _not_a_segment(path, match is not None)
-        if match and not why:
+        if match and not why and int(match["attempt"]) <= MOST_STEP:
             found.append(Segment(step, match["kind"], int(match["attempt"]), path))
         elif why:
             problems.append((path, why))
@@ -101,6 +105,11 @@ def _not_a_segment(path: Path, named_like_one: bool) -> str:
     """Return why a file is not read; empty for a segment and for one being written."""
     if path.is_symlink():
         return "a link: links are not followed"
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return "not a regular file"
+    except OSError:
+        return ""
     if named_like_one:
         return "" if _is_whole(path) else "cut short: it does not begin and end as a Parquet file does"
     if path.name.startswith(".") and path.name.endswith(".tmp"):
@@ -127,7 +136,9 @@ class SegmentCatalog:
                 names = [entry.name for entry in entries]
         except OSError:
             return []
-        return sorted(int(name[5:]) for name in names if name.startswith("step=") and name[5:].isdigit())
+        return sorted(
+            int(match[1]) for name in names if (match := STEP_DIRECTORY.match(name)) and int(match[1]) <= MOST_STEP
+        )
 
     def segments(
         self, dataset: str, steps: Iterable[int] | None = None, kind: str | None = None, all_attempts: bool = False

@@ -1,8 +1,9 @@
 """Read a run's rollout record with DuckDB, from the files alone.
 
 The run may be live, finished or crashed. Every result is about the newest attempt of each step, training and validation
-separately. Lists of responses leave out the text columns by default, because they are nearly all of the bytes; with
-`with_text=True` they are fetched in a second pass for the rows that are returned.
+separately; steps that a resumed attempt abandoned are left out. Lists of responses leave out the text columns by
+default, because they are nearly all of the bytes; with `with_text=True` they are fetched in a second pass for the rows
+that are returned.
 
     store = Store("runs/demo")
     store.groups(step=12)                       # one dictionary per prompt: rewards, kept or dropped and why
@@ -19,7 +20,8 @@ import duckdb
 
 from innovator_rl.errors import UserError
 from innovator_rl.rollouts.schema import DATASETS, DROP_REASON, ROLLOUTS, SCHEMAS, SCORED, STORED_DROP_REASON
-from innovator_rl.rollouts.segments import SegmentCatalog
+from innovator_rl.rollouts.segments import Segment, SegmentCatalog
+from innovator_rl.runs.reading import last_steps, read_record
 
 TEXT_COLUMNS = ("prompt", "messages", "response", "answer", "info", "error")
 NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXT_COLUMNS)
@@ -48,7 +50,7 @@ class Store:
 
     def steps(self, kind: str = "train") -> list[int]:
         """Return the steps with recorded responses of this kind, ascending."""
-        return sorted({segment.step for segment in self._catalog.segments("rollouts", kind=kind)})
+        return sorted({segment.step for segment in self._segments("rollouts", None, kind)})
 
     def rollouts(
         self,
@@ -241,10 +243,17 @@ class Store:
                 self._catalog.forget()
         raise AssertionError("unreachable")
 
+    def _segments(self, dataset: str, steps: list[int] | None, kind: str | None) -> list[Segment]:
+        """Return the segments that count: none of a step that a resumed attempt abandoned."""
+        record, _ = read_record(self.path / "run.json")
+        limits = last_steps((record or {"attempts": []})["attempts"])
+        found = self._catalog.segments(dataset, steps, kind)
+        return [segment for segment in found if segment.step <= limits.get(segment.attempt, segment.step)]
+
     def _sources(self, steps: list[int] | None, kind: str | None) -> dict[str, str]:
         sources = {}
         for dataset in DATASETS:
-            files = [str(s.path).replace("'", "''") for s in self._catalog.segments(dataset, steps, kind)]
+            files = [str(s.path).replace("'", "''") for s in self._segments(dataset, steps, kind)]
             listed = ", ".join(f"'{name}'" for name in files)
             sources[dataset] = (
                 f"read_parquet([{listed}], hive_partitioning=false, union_by_name=true)" if files else f"no_{dataset}"

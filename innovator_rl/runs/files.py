@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.runs.reading import read_object
+
 
 def utc_now() -> str:
     """Return the time in UTC as ISO 8601 with milliseconds.
@@ -97,8 +99,4 @@ def dump_json(value: Any, indent: int | None = None) -> str:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the object in a JSON file, or None if there is no readable object."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
+    return read_object(path)[0]

@@ -71,7 +71,7 @@ def find_process(identity: dict[str, Any]) -> psutil.Process | None:
         process = psutil.Process(int(identity["pid"]))
         same = abs(process.create_time() - float(identity.get("process_started") or 0)) < START_TIME_TOLERANCE_SECONDS
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (psutil.Error, ValueError):
+    except (psutil.Error, ValueError, TypeError, OverflowError):
         return None
 
 

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.runs.files import dump_json, duration, read_json, seconds_since, utc_now, write_atomic
+from innovator_rl.runs.files import dump_json, duration, seconds_since, utc_now, write_atomic
 from innovator_rl.runs.lock import RunLock
 from innovator_rl.runs.metrics import MetricsWriter, read_metrics
 from innovator_rl.runs.provenance import find_process, git_state, machine, package_versions, process_identity
+from innovator_rl.runs.reading import last_steps, read_record
+from innovator_rl.secret_values import mask, mask_values
 
 RUNS_DIR_VARIABLE = "INNOVATOR_RUNS_DIR"
 RUN_SCHEMA_VERSION = 1
@@ -132,8 +134,8 @@ class RunDir:
         self.create()
         self._lock.acquire()
         now = utc_now()
-        record = read_json(self.run_json) or {"created": now, "attempts": []}
-        attempts = record.setdefault("attempts", [])
+        record = read_record(self.run_json)[0] or {"created": now, "attempts": []}
+        attempts = record["attempts"]
         for previous in attempts:
             if not previous.get("ended"):  # its writer was killed; the last heartbeat is the best end time
                 previous.update(
@@ -161,7 +163,7 @@ class RunDir:
             "phase_since": now,
             "heartbeat": now,
             **process_identity(),
-            "command": sys.argv,
+            "command": mask_values(sys.argv),
             "git": git_state(),
             "packages": package_versions(),
             "ray_job_id": ray_job_id or os.environ.get("RAY_JOB_ID"),
@@ -207,6 +209,7 @@ class RunDir:
         self._ended.set()
         with self._guard:
             now = utc_now()
+            cause = mask(cause)
             self._set_status(status, cause)
             self._record.update(heartbeat=now, cause=cause)
             self._record["attempts"][-1]["ended"] = now
@@ -247,23 +250,32 @@ class RunDir:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return one dictionary per step, of the newest attempt of each."""
-        return read_metrics(self.metrics_jsonl)
+        return read_metrics(self.metrics_jsonl, self.superseded())
+
+    def superseded(self) -> dict[int, int]:
+        """Return the last step that counts, of each attempt that a later one superseded."""
+        return last_steps((read_record(self.run_json)[0] or {"attempts": []})["attempts"])
 
     def state(self, now: datetime | None = None) -> RunState:
         """Return the state of the run.
 
         A directory without run.json has the status "unknown".
         """
-        record = read_json(self.run_json)
+        record, why = read_record(self.run_json)
         if record is None:
-            return RunState(self.name, "unknown", "no readable run.json")
+            return RunState(self.name, "unknown", f"run.json: {why}" if why else "no readable run.json")
         now = now or datetime.now(UTC)
-        age = seconds_since(record.get("heartbeat", ""), now)
-        status, detail = str(record.get("status", "unknown")), str(record.get("cause") or "")
+        age = seconds_since(record.get("heartbeat") or "", now)
+        status, detail = record.get("status") or "unknown", record.get("cause") or ""
+        if status not in (*LIVE, *ENDED, "dead"):
+            status = "unknown"
         if status in LIVE:
             gone = record.get("machine") == machine() and find_process(record) is None
             if gone:
                 status, detail = "dead", f"process {record.get('pid')} is gone; last heartbeat {duration(age)} ago"
+            elif age < -DEAD_AFTER_SECONDS:  # a time that is yet to come proves nothing about now
+                status = status if record.get("machine") == machine() else "unknown"
+                detail = f"clock ahead by {duration(-age)} on {record.get('host') or 'its machine'}"
             elif age > DEAD_AFTER_SECONDS:
                 status, detail = (
                     "dead",
@@ -273,12 +285,12 @@ class RunDir:
             name=self.name,
             status=status,
             detail=detail,
-            step=int(record.get("step") or 0),
+            step=record.get("step") or 0,
             total_steps=record.get("total_steps"),
-            phase=str(record.get("phase", "")),
-            attempt=len(record.get("attempts", [])),
+            phase=record.get("phase") or "",
+            attempt=len(record["attempts"]),
             heartbeat_age=age,
-            phase_age=seconds_since(record.get("phase_since", ""), now),
+            phase_age=seconds_since(record.get("phase_since") or "", now),
             record=record,
         )
 
@@ -304,4 +316,4 @@ def page_link(run: RunDir) -> str:
 def list_runs(runs_dir: Path) -> list[RunDir]:
     """Return every run below `runs_dir`, newest first by creation time."""
     found = [RunDir(path.parent) for path in runs_dir.glob("*/run.json")]
-    return sorted(found, key=lambda run: str((read_json(run.run_json) or {}).get("created", "")), reverse=True)
+    return sorted(found, key=lambda run: str((read_record(run.run_json)[0] or {}).get("created") or ""), reverse=True)

@@ -7,12 +7,12 @@ with the names of earlier versions are accepted.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from innovator_rl.runs.metric_names import current_names
+from innovator_rl.runs.reading import as_number
 
 FIGURES = {
     "reward": ("critic/score/mean", "critic/rewards/mean"),
@@ -43,9 +43,9 @@ def trained_domains(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _trained_domain(values: Mapping[str, Any]) -> dict[str, Any]:
-    responses, unscored = values.get("responses"), values.get("unscored") or 0.0
+    responses, unscored = as_number(values.get("responses")), as_number(values.get("unscored")) or 0.0
     scored = None if responses is None else round(responses * (1 - unscored))
-    accuracy, reward = (None if scored == 0 else values.get(name) for name in ("correct", "score"))
+    accuracy, reward = (None if scored == 0 else as_number(values.get(name)) for name in ("correct", "score"))
     return {
         "accuracy": accuracy,
         "reward": reward,
@@ -64,6 +64,18 @@ def overall_accuracy(domains: Domains | None) -> float | None:
     return sum(values.get("correct") or 0 for values in (domains or {}).values()) / scored if scored else None
 
 
+def overall_reward(domains: Domains | None) -> float | None:
+    """Return the mean reward of the scored responses over all domains, dropped groups included.
+
+    It is None where no response was scored, or where a domain does not say its reward.
+    """
+    known = [(as_number(values.get("reward")), values.get("scored") or 0) for values in (domains or {}).values()]
+    known = [(reward, scored) for reward, scored in known if scored]
+    if not known or any(reward is None for reward, _ in known):
+        return None
+    return sum((reward or 0.0) * scored for reward, scored in known) / sum(scored for _, scored in known)
+
+
 def step_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> dict[str, Any]:
     """Return the figures of a training step under the keys of `ProgressState.last`."""
     metrics = current_names(metrics)
@@ -72,9 +84,13 @@ def step_figures(metrics: Mapping[str, Any], domains: Domains | None = None) -> 
         known = [metrics[key] for key in sources if _is_number(metrics.get(key))]
         if known and name not in figures:
             figures[name] = known[0]
-    if "groups_kept" in figures:
+    if _is_number(figures.get("groups_kept")):
         figures["groups_kept"] = round(figures["groups_kept"])
-    dropped = {k.removeprefix(DROPPED_PREFIX): round(v) for k, v in metrics.items() if k.startswith(DROPPED_PREFIX)}
+    dropped = {
+        k.removeprefix(DROPPED_PREFIX): round(v)
+        for k, v in metrics.items()
+        if k.startswith(DROPPED_PREFIX) and _is_number(v)
+    }
     if dropped:
         figures.setdefault("groups_dropped", dropped)
     if domains:
@@ -105,4 +121,4 @@ def validation_figures(metrics: Mapping[str, Any], domains: Domains | None = Non
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return as_number(value) is not None

@@ -10,8 +10,8 @@ listed from package metadata alone, so a listing neither imports nor breaks on a
 configuration, `my_package.rewards:Solubility` and `path/to/solubility.py:Solubility` are names too, and so is a
 composite of several (see `composite.py`). A relative path is resolved against the working directory and then along
 `sys.path`, where Ray puts a job's working directory. Each name may have parameters of the constructor, literals without
-spaces: `solubility(tolerance=0.05,unit='g/L')`. A text may name an environment variable, `${env:NAME}`
-(see `secrets.py`), and a prefix such as `trl:` runs a function of another library (see `adapters.py`).
+spaces: `solubility(tolerance=0.05,unit='g/L')`. A secret is a reference, `judge(api_key='${env:JUDGE_KEY}')`, which is
+resolved where the rewarder runs. A prefix such as `trl:` runs a function of another library (see `adapters.py`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from innovator_rl import _sibling_packages
+from innovator_rl import _sibling_packages, secret_values
 from innovator_rl.errors import UserError
-from innovator_rl.scoring import adapters, secrets
+from innovator_rl.scoring import adapters
 from innovator_rl.scoring.api import Rewarder, Score, ScoreRequest
 from innovator_rl.scoring.composite import CompositeReward, is_composite, parse
 from innovator_rl.scoring.invoke import RewardCallable, named_arguments
@@ -190,6 +190,7 @@ def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping
             raise UserError(f"rewarder {name!r}: unknown parameter {key!r}; known: {', '.join(wanted) or 'none'}")
         if not _fits(value, wanted[key].annotation if key in wanted else Any):
             raise UserError(f"rewarder {name!r}: {key}={value!r} must be {wanted[key].annotation}")
+    given = secret_values.resolve(given)
     missing = [
         parameter.name
         for parameter in wanted.values()
@@ -200,7 +201,6 @@ def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping
     ]
     if missing:
         raise UserError(f"rewarder {name!r}: its constructor requires {', '.join(missing)}; give them defaults")
-    given = {key: secrets.resolve(value, f"rewarder {name!r}: {key}") for key, value in given.items()}
     return kind(**{**{key: value for key, value in offered.items() if key in wanted}, **given})
 
 

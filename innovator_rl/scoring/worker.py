@@ -27,8 +27,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from innovator_rl import secret_values
 from innovator_rl.errors import UserError
-from innovator_rl.scoring import registry, secrets, wire
+from innovator_rl.scoring import registry, wire
 from innovator_rl.scoring.api import Score, ScoreRequest, error_score
 from innovator_rl.scoring.invoke import RewardCallable
 
@@ -130,12 +131,12 @@ class RewardWorker:
 def _masked(score: Score, seconds: float) -> dict[str, Any]:
     """Return a score as data with its time, without the values of secrets."""
     fields = {**score.to_dict(), "seconds": seconds}
-    return fields if score.extracted is None else {**fields, "extracted": secrets.mask(score.extracted)}
+    return fields if score.extracted is None else {**fields, "extracted": secret_values.mask_found(score.extracted)}
 
 
 def _describe(error: BaseException) -> str:
     try:
-        return secrets.mask(f"{type(error).__name__}: {error}")[:MAX_DETAIL_CHARS]
+        return secret_values.mask(f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARS])
     except BaseException:
         return type(error).__name__
 

@@ -22,7 +22,7 @@ from innovator_rl.config.resolve import Platform
 from innovator_rl.config.sft import SftConfig
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.callbacks import StopRequested
-from innovator_rl.integrations.verl.checkpoints import Checkpoint, latest_complete
+from innovator_rl.integrations.verl.checkpoints import Checkpoint, newest_intact
 from innovator_rl.integrations.verl.sft_settings import to_verl_sft
 from innovator_rl.platform.accelerator import detect
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
@@ -135,12 +135,14 @@ def launch(prepared: PreparedSft) -> Path:
     config, run = prepared.config, prepared.directory
     if node_rank(config.resources.nodes):
         return _follow_elsewhere(prepared)
-    found = latest_complete(run.checkpoints) if config.schedule.resume == "auto" else None
+    found, damaged = newest_intact(run.checkpoints) if config.schedule.resume == "auto" else (None, [])
     done = found.step if found else 0
     attempt = run.open_attempt(resume_step=done, total_steps=prepared.steps)
     progress = SftProgress(prepared.steps, sys.stderr, config.logging.progress)
     events = TensorBoardWriter(run.tensorboard, resume_step=done) if config.logging.tensorboard else None
     try:
+        for broken, name in damaged:
+            progress.note(f"ignored: {broken.path} is damaged ({name} differs from its digest); delete it")
         if done >= prepared.steps and (run.path / EXPORT / "config.json").is_file():
             progress.note(f"all {done} steps are done; a larger schedule.steps or schedule.epochs trains on")
         else:

@@ -10,32 +10,50 @@ folder, and its logs move to the run directory at the end.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from innovator_rl.errors import UserError
+from innovator_rl.platform.slots import Need, NodeSlots, holders, shortage, slots_of_nodes
+from innovator_rl.runs.files import read_json
+from innovator_rl.runs.provenance import find_process, process_identity
+
+SLOT_POLL_SECONDS = 5.0
+PREFIX = "innovator-ray-"
+OWNER = "owner.json"
+"""File in Ray's temporary folder that names the process the folder belongs to."""
 
 
 @contextlib.contextmanager
 def ray_cluster(
-    address: str | None, cpus: int, accelerators: int, runtime_env: dict[str, Any], logs: Path
+    address: str | None,
+    need: Need,
+    runtime_env: dict[str, Any],
+    logs: Path,
+    wait_seconds: float = 0.0,
+    note: Callable[[str], object] = lambda line: None,
 ) -> Iterator[None]:
     """Connect to Ray for the time of the `with` block.
 
     Args:
         address: a cluster to join; None joins RAY_ADDRESS if set and starts a local instance otherwise.
-        cpus: Ray CPU slots the run's actors and placement groups need together.
-        accelerators: slots called "GPU" that the training workers take.
+        need: the slots that the run places; those called "GPU" are taken by its training workers.
         runtime_env: Ray's runtime environment of every worker process.
         logs: folder that receives Ray's own logs of a local instance.
+        wait_seconds: how long to wait for slots of a shared cluster that other jobs hold.
+        note: receives a sentence whenever what is waited for changes.
 
     Raises:
-        UserError: the cluster cannot be reached, or could never place this run (Ray itself would wait for ever).
+        UserError: the cluster cannot be reached, could never place this run, or its slots stayed taken (Ray itself would
+            wait for ever).
     """
     import ray
 
@@ -54,29 +72,84 @@ def ray_cluster(
                 "start one with `ray start --head`, or leave the setting out"
             ) from error
         try:
-            _require_room(ray.cluster_resources(), cpus, accelerators, address)
+            require_slots(need, address, wait_seconds, note)
             yield
         finally:
             ray.shutdown()
         return
-    folder = Path(tempfile.mkdtemp(prefix="innovator-ray-"))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (folder / OWNER).write_text(json.dumps(process_identity()))
     try:
-        ray.init(num_cpus=cpus, num_gpus=accelerators, include_dashboard=False, _temp_dir=str(folder), **options)
+        ray.init(
+            num_cpus=need.cpus, num_gpus=need.accelerators, include_dashboard=False, _temp_dir=str(folder), **options
+        )
         yield
     finally:
         ray.shutdown()
         _keep_logs(folder, logs)
 
 
-def _require_room(resources: dict[str, float], cpus: int, accelerators: int, address: str) -> None:
-    """Raise `UserError` where the cluster has fewer slots than the run needs."""
-    for name, need, flag in (("CPU", cpus, "--num-cpus"), ("GPU", accelerators, "--num-gpus")):
-        have = resources.get(name, 0.0)
-        if have < need:
+def require_slots(
+    need: Need,
+    address: str,
+    wait_seconds: float,
+    note: Callable[[str], object],
+    nodes: Callable[[], Sequence[NodeSlots]] = slots_of_nodes,
+    who: Callable[[], list[str]] = holders,
+) -> None:
+    """Return once a shared cluster can place the run.
+
+    Args:
+        need: the slots that the run places.
+        address: the cluster, for the message.
+        wait_seconds: how long to wait for slots that other jobs hold.
+        note: receives a sentence whenever what is waited for changes.
+        nodes: lists the cluster's nodes.
+        who: lists who holds its accelerators.
+
+    Raises:
+        UserError: the cluster could never place the run, or its slots stayed taken.
+    """
+    deadline, told = time.monotonic() + wait_seconds, ""
+    while (missing := shortage(need, nodes())) is not None:
+        if missing.kind != "taken":
+            raise UserError(f"the Ray cluster at {address} cannot place this run: {missing.why}")
+        by = who()
+        why = f"{missing.why} ({'; '.join(by[:3])})" if by else missing.why
+        if time.monotonic() >= deadline:
             raise UserError(
-                f"the Ray cluster at {address} offers {have:g} {name} slots and this run places {need}: it would wait for ever; "
-                f"start it with `ray start --head {flag}={need} ...` (slots are bookkeeping, not cores) or lower resources.*"
+                f"the Ray cluster at {address} is taken: {why}; resources.wait_minutes=60 waits up to an hour, "
+                "`innovator runs stop NAME` ends a run after its step"
             )
+        if why != told:
+            note(f"waiting for slots: {why}")
+            told = why
+        time.sleep(min(SLOT_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def sweep() -> list[Path]:
+    """Delete the temporary folders of runs that were killed, and return them.
+
+    A folder goes when it is this user's, its owner is gone, and no process names it in its command.
+    """
+    found = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if path.is_dir()]
+    mine = [path for path in found if path.stat().st_uid == os.getuid()]
+    if not mine:
+        return []
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    stale = [path for path in mine if not _owned(path) and not any(str(path) in command for command in commands)]
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+    return stale
+
+
+def _owned(folder: Path) -> bool:
+    """Return whether the owner lives; a folder without one counts as owned while it is being made."""
+    record = read_json(folder / OWNER)
+    if record is None:
+        return time.time() - folder.stat().st_mtime < 60
+    return find_process(record) is not None
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:

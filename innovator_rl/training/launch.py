@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,12 +22,15 @@ from innovator_rl import models, platform
 from innovator_rl.config.resolve import RuntimeContext, placement_cpus, resolve, threads
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
-from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
+from innovator_rl.integrations.verl.checkpoints import Checkpoint, at, checkpoints, newest_intact
 from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
+from innovator_rl.platform.slots import Need
+from innovator_rl.platform.socket_folder import use_socket_folder
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.tensorboard import TensorBoardWriter
+from innovator_rl.secret_values import export_requested, mask_values
 from innovator_rl.training.cluster import ray_cluster
 
 
@@ -44,9 +47,11 @@ def prepare_process(config: RunConfig) -> dict[str, str]:
 
     Call it before anything imports verl, which reads the environment at import.
     """
+    export_requested()
     os.environ["INNOVATOR_PLATFORM"] = detect_platform(config)
     computing = threads(config)
     environment = platform.environment(computing, config.resources.kv_cache_gb) | {"TQ_NUM_THREADS": str(computing)}
+    environment |= use_socket_folder()
     os.environ.update(environment, TRANSFER_QUEUE_ENABLE="1", TQDM_DISABLE="1")  # the display is ours
     return environment
 
@@ -57,7 +62,7 @@ def run_directory(config: RunConfig) -> RunDir:
 
 
 def plan(
-    config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = ""
+    config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = "", resume_contents: str = "all"
 ) -> tuple[RuntimeContext, Any]:
     """Resolve what a run is made of.
 
@@ -69,6 +74,7 @@ def plan(
         run: its directory.
         attempt: number of this start of the run, from 1.
         resume_from: folder of the checkpoint to continue from; empty starts at step 0.
+        resume_contents: all of it, or its weights alone.
 
     Returns:
         The resolved context and verl's configuration (an OmegaConf `DictConfig`).
@@ -87,6 +93,7 @@ def plan(
         run_dir=str(run.path),
         attempt=attempt,
         resume_from=resume_from,
+        resume_contents=resume_contents,
     )
     return context, to_verl(config, context)
 
@@ -94,14 +101,15 @@ def plan(
 def write_plan(run: RunDir, config: RunConfig, verl_config: Any) -> None:
     """Write `config.yaml` and `verl.yaml`.
 
-    They hold the run as resolved and the verl configuration it became.
+    They hold the run as resolved and the verl configuration it became, without the values of secrets.
     """
     import yaml
     from omegaconf import OmegaConf
 
     run.create()
-    run.config_yaml.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    run.verl_yaml.write_text(OmegaConf.to_yaml(verl_config))
+    run.config_yaml.write_text(yaml.safe_dump(mask_values(config.model_dump(mode="json")), sort_keys=False))
+    plain = mask_values(OmegaConf.to_container(verl_config, resolve=False))
+    run.verl_yaml.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
 
 
 def keep_tokenizer(run: RunDir, model_path: str) -> None:
@@ -130,27 +138,27 @@ def launch(config: RunConfig, files: Files) -> RunDir:
         Exception: the cause that ended the run; run.json and logs/driver.log have it too.
     """
     run = run_directory(config)
-    found = latest_complete(run.checkpoints) if config.schedule.resume == "auto" else None
-    attempt = run.open_attempt(resume_step=found.step if found else 0, total_steps=config.schedule.steps)
+    found, damaged = (None, []) if config.schedule.resume == "never" else newest_intact(run.checkpoints)
+    contents, step = "all", found.step if found else 0
+    if found is None and config.schedule.resume not in ("auto", "never"):
+        found, contents = at(Path(config.schedule.resume).expanduser()), config.schedule.resume_contents
+        step = found.step if contents == "all" else 0
+    attempt = run.open_attempt(resume_step=step, total_steps=config.schedule.steps)
     ending = contextlib.ExitStack()
     try:
-        context, verl_config = plan(config, files, run, attempt, str(found.path) if found else "")
+        context, verl_config = plan(config, files, run, attempt, str(found.path) if found else "", contents)
         write_plan(run, config, verl_config)
         keep_tokenizer(run, context.model_path)
         terminal = ending.enter_context(_terminal())
         progress = Progress(run.name, total_steps=config.schedule.steps, stream=terminal, live=config.logging.progress)
-        events = (
-            TensorBoardWriter(run.tensorboard, resume_step=found.step if found else 0)
-            if config.logging.tensorboard
-            else None
-        )
+        events = TensorBoardWriter(run.tensorboard, resume_step=step) if config.logging.tensorboard else None
         observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, events)
         ending.callback(observer.close)
-        for line in what_resumes(run, found):
+        for line in what_resumes(run, found, damaged, step):
             progress.note(line)
-        progress.resume(found.step if found else 0)
-        if found and found.step >= config.schedule.steps:
-            progress.note(f"all {found.step} steps are done; a larger schedule.steps trains on")
+        progress.resume(step)
+        if step >= config.schedule.steps:
+            progress.note(f"all {step} steps are done; a larger schedule.steps trains on")
         else:
             with _output_to(run.logs / "driver.log"):
                 _train(config, context, verl_config, run, observer)
@@ -168,15 +176,21 @@ def launch(config: RunConfig, files: Files) -> RunDir:
     return run
 
 
-def what_resumes(run: RunDir, found: Checkpoint | None) -> list[str]:
-    """List in sentences what this start resumes, repeats and ignores."""
-    lines = []
+def what_resumes(
+    run: RunDir, found: Checkpoint | None, damaged: Sequence[tuple[Checkpoint, str]], step: int
+) -> list[str]:
+    """List in sentences what this start resumes, repeats and ignores; `step` is the step it continues after."""
+    lines = [
+        f"ignored: the checkpoint of step {broken.step} is damaged ({name} differs from its digest); delete {broken.path}"
+        for broken, name in damaged
+    ]
     newer = [c for c in checkpoints(run.checkpoints) if not c.complete and c.step > (found.step if found else 0)]
     if newer:
         lines.append(f"ignored: the checkpoint of step {newer[-1].step} is incomplete (its run ended while writing it)")
     done = max((row["step"] for row in run.metrics()), default=0)
-    step = found.step if found else 0
-    if found:
+    if found and found.step != step:
+        lines.append(f"starting from the weights of {found.path}")
+    elif found:
         lines.append(f"resuming after step {step} from {found.path}")
     if done > step:
         lines.append(f"steps {step + 1} to {done} of the earlier attempt are done again, from the same prompts")
@@ -191,13 +205,19 @@ def _train(config: RunConfig, context: RuntimeContext, verl_config: Any, run: Ru
     from innovator_rl.integrations.verl import session  # imports verl, which reads the environment set above
 
     session.validate(verl_config)
-    workers = config.resources.nodes * config.resources.accelerators_per_node
     cpus = resolve(config, context.platform, context.is_moe).ray_cpus or placement_cpus(config)
     environment |= {"INNOVATOR_RUN_DIR": str(run.path), "INNOVATOR_ATTEMPT": str(context.attempt)}
     observer.phase("starting: Ray", 0)
     # Ray installs its own signal handlers when it starts: ours come after.
     with (
-        ray_cluster(config.resources.ray_address, cpus, workers, session.worker_runtime_env(environment), run.logs),
+        ray_cluster(
+            config.resources.ray_address,
+            Need(cpus, config.resources.accelerators_per_node, config.resources.nodes),
+            session.worker_runtime_env(environment),
+            run.logs,
+            config.resources.wait_minutes * 60,
+            lambda line: observer.phase(f"starting: {line}", 0),
+        ),
         _stop_signals(observer.request_stop),
     ):
         _note_job(config, run)

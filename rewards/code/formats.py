@@ -39,7 +39,8 @@ def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         raise BadTests(f"{type(error).__name__}: {error}") from error
     if tests is None:
         raise BadTests(f"no tests found among the keys {', '.join(map(str, list(row)[:12]))}")
-    inner = row.get("tests") if isinstance(row.get("tests"), dict) else {}
+    found = row.get("tests")
+    inner: dict[str, Any] = found if isinstance(found, dict) else {}
     options = {
         **{key: row[key] for key in OPTIONS if key in row},
         **{key: inner[key] for key in OPTIONS if key in inner},

@@ -4,7 +4,7 @@
         graded = grade(sandbox, program, tests, budget=60.0)
 
 The program and each test's input go into one sandbox; the data set's own code and what it expects into another (see
-`referee`); texts are compared here. The first failed test ends it, unless a fraction of the tests is what counts
+`referee`); outputs are compared here. The first failed test ends it, unless a fraction of the tests is what counts
 (`every`). Whatever happens after the program started is its result, or a failure of the sandbox, and never the data
 set's fault.
 """
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from rewards.code.referee import CHECK_SECONDS, BadTests, Referee, Verdict
+from rewards.code.referee import CHECK_SECONDS, BadTests, CaseResult, Referee
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.inside import comparison
 from rewards.code.sandbox.limits import Limits
@@ -163,12 +163,14 @@ class _Stdio:
     def grade(self, task: _Task) -> GradingResult:
         graded = GradingResult(total=len(self.cases))
         if not self.tests.get("judge"):
-            return self._run(task, graded, lambda _, said, wanted: Verdict(any(self.accepts(r, said) for r in wanted)))
+            return self._run(
+                task, graded, lambda _, said, wanted: CaseResult(any(self.accepts(r, said) for r in wanted))
+            )
         with task.referee(self.tests) as referee:
             return self._run(task, graded, lambda text, said, wanted: referee.grade(_fields(text, said, wanted)))
 
     def _run(
-        self, task: _Task, graded: GradingResult, judge: Callable[[str, str, list[str]], Verdict]
+        self, task: _Task, graded: GradingResult, judge: Callable[[str, str, list[str]], CaseResult]
     ) -> GradingResult:
         solution = task.sandbox.open(task.program, limits=task.limits)
         for number, (text, wanted) in enumerate(self.cases, 1):
@@ -191,16 +193,16 @@ def _fields(text: str, said: str, wanted: list[str]) -> dict[str, Any]:
     return {"input": text, "said": said, "expected": wanted[0]}
 
 
-def _note(graded: GradingResult, number: int, verdict: Verdict) -> None:
+def _note(graded: GradingResult, number: int, result: CaseResult) -> None:
     """Note what the checker found about a test."""
-    if verdict.failure is not None:
-        graded.fail(verdict.failure.ending, number, verdict.failure.detail)
-    elif verdict.passed:
+    if result.failure is not None:
+        graded.fail(result.failure.ending, number, result.failure.detail)
+    elif result.passed:
         graded.passed += 1
-    elif verdict.raised:
-        graded.fail(_RAISED.get(verdict.raised, "runtime_error"), number, verdict.raised)
+    elif result.raised:
+        graded.fail(_RAISED.get(result.raised, "runtime_error"), number, result.raised)
     else:
-        graded.fail("wrong_answer", number, verdict.why)
+        graded.fail("wrong_answer", number, result.why)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,16 +246,16 @@ class _Check:
     def grade(self, task: _Task) -> GradingResult:
         graded = GradingResult()
         with task.referee(self.tests) as referee:
-            verdict = referee.grade({"case": 0})
-            cut = task.every and (verdict.cut or verdict.failure is not None)  # how much was left, nobody knows
-            graded.passed = 0 if cut else verdict.held
+            result = referee.grade({"case": 0})
+            cut = task.every and (result.cut or result.failure is not None)  # how much was left, nobody knows
+            graded.passed = 0 if cut else result.held
             number = graded.passed + 1
-            if verdict.passed and verdict.failure is None:
-                graded.passed = graded.total = max(1, verdict.held)
+            if result.passed and result.failure is None:
+                graded.passed = graded.total = max(1, result.held)
                 return graded
-            _note(graded, number, dataclasses.replace(verdict, passed=False))
+            _note(graded, number, dataclasses.replace(result, passed=False))
             graded.total = max(
-                verdict.asserts, referee.asserts if cut or not task.every else 0, 1, number * (not task.every)
+                result.asserts, referee.asserts if cut or not task.every else 0, 1, number * (not task.every)
             )
         return graded
 

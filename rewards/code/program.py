@@ -105,10 +105,11 @@ def _inside_tags(text: str) -> str:
 
 def _final_part(response: str) -> str:
     """Return what follows the thinking and comes before a stop token, neither of which is looked for in a program."""
-    lines, opening = _LINE_ENDS.split(response), None
-    start, thinking, kept = 0, False, []
+    lines, opening = _LINE_ENDS.split(response), ""
+    start, thinking = 0, False
+    kept: list[str] = []
     for line in lines:
-        if opening is None:
+        if not opening:
             if line.lstrip().startswith(_MARKS[0]) and len(kept) == start:
                 thinking = True
             place = line.rfind(_MARKS[1])
@@ -124,7 +125,7 @@ def _final_part(response: str) -> str:
             if match and not thinking:
                 opening = match[2]
         elif _closes(line, opening):
-            opening = None
+            opening = ""
         elif line.lstrip().startswith(opening) and _closes(line[: _stop(line)], opening):
             kept.append(line[: _stop(line)])
             break
@@ -177,10 +178,9 @@ def _block(lines: list[str], start: int, indent: str, fence: str) -> tuple[str, 
         if _closes(line, fence):
             if not quote or quotes[quote].after(number) == len(lines):
                 return "\n".join(body) + "\n", number + 1, True
-        elif not quote and line.rstrip().endswith(fence):
-            if opening.after(number) <= closing.after(number):  # no fence that stands alone closes the block later
-                inner = line.rstrip().rstrip(fence[0])
-                return "\n".join([*body, inner.removeprefix(indent)]) + "\n", number + 1, True
+        elif not quote and line.rstrip().endswith(fence) and opening.after(number) <= closing.after(number):
+            inner = line.rstrip().rstrip(fence[0])  # no fence that stands alone closes the block later
+            return "\n".join([*body, inner.removeprefix(indent)]) + "\n", number + 1, True
         quote = _quote_after(line, quote)
         body.append(line[len(indent) :] if indent and line.startswith(indent) else line)
     return "\n".join(body) + "\n", len(lines), False

@@ -62,7 +62,7 @@ def from_inputs(row: Row) -> Tests | None:
 
 
 def _output_text(output: Any) -> Any:
-    """An output: text, or a list of lines, which some files nest once more."""
+    """Return an output: text, or a list of lines, which some files nest once more."""
     if isinstance(output, list) and len(output) == 1 and isinstance(output[0], list):
         return output[0]
     return output
@@ -224,9 +224,8 @@ def _called(script: str) -> str:
     """Return the name that the first assertion calls, None's where there is none."""
     known = {node.name for node in ast.walk(ast.parse(script)) if isinstance(node, ast.FunctionDef)}
     for node in ast.walk(ast.parse(script)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in known:
-            if node.func.id not in _BUILTIN:
-                return node.func.id
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in known | _BUILTIN:
+            return node.func.id
     return "None"
 
 

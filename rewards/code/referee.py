@@ -1,10 +1,10 @@
 """Carry messages between a program and the data set's checker, which run in sandboxes of their own.
 
     with Referee(sandbox, program, tests, limits) as referee:
-        verdict = referee.grade({"case": 0})
+        result = referee.grade({"case": 0})
 
 The checker knows what is expected, the program does not, and this process reads nothing that either says but the
-checker's verdicts. The program starts at the first question; what goes wrong before it is the data set's fault.
+checker's results. The program starts at the first question; what goes wrong before it is the data set's fault.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BadTests(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class CaseResult:
     """What the checker found about one case.
 
     Attributes:
@@ -54,7 +54,7 @@ class Referee:
     """The two processes of one program's tests.
 
     Args:
-        sandbox: Where the program runs; the checker runs in the one beside it.
+        sandbox: Where the program runs; the checker runs in the one next to it.
         program: Python source.
         tests: The tests of a row, of type stdio with a judge, call or check.
         limits: Bounds of the program.
@@ -111,14 +111,14 @@ class Referee:
         self._drop_program()
         self._stack.close()
 
-    def grade(self, request: dict[str, Any]) -> Verdict:
+    def grade(self, request: dict[str, Any]) -> CaseResult:
         """Grade one case.
 
         Raises:
             BadTests: Where the data set's code fails before anything was asked of the program.
         """
         if self.over:
-            return Verdict(why="the check did not load", failure=self._failure)
+            return CaseResult(why="the check did not load", failure=self._failure)
         self._failure = None
         involved = self.tests["type"] == "stdio"
         try:
@@ -130,19 +130,19 @@ class Referee:
                 raise BadTests(f"the check ended before it called the program: {end.run.ending}") from None
             kind = "time_limit_exceeded" if end.run.ending == "time_limit_exceeded" else "wrong_answer"
             run = self._failure or Run(kind, detail="the check of what the program gave did not end well")  # type: ignore[arg-type]
-            return Verdict(failure=run)
+            return CaseResult(failure=run)
         if not self.asked and not involved:
             raise BadTests(f"the check calls nothing {found.get('why', '')}")
         fields = {key: found[key] for key in ("passed", "held", "asserts", "cut", "raised", "why")}
-        return Verdict(**fields, failure=self._failure)
+        return CaseResult(**fields, failure=self._failure)
 
     def _relay(self) -> dict[str, Any]:
-        """Carry messages until the checker gives a verdict; raises `Ended` where it ends."""
+        """Carry messages until the checker gives a result; raises `Ended` where it ends."""
         while True:
             line = self._checker.line()
             if line[:1] == b"V":
-                verdict: dict[str, Any] = json.loads(line[1:])
-                return verdict
+                found: dict[str, Any] = json.loads(line[1:])
+                return found
             self.asked = True
             try:
                 talk = self._program()

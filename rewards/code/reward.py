@@ -48,7 +48,7 @@ class CodeReward:
         memory_mb: The most MiB that a row may ask for.
 
     Attributes:
-        call_seconds: Wall seconds after which the pool may take a call for hung; no verdict depends on it.
+        call_seconds: Wall seconds after which the pool may take a call for hung; no score depends on it.
     """
 
     every = False
@@ -127,7 +127,7 @@ class CodeReward:
         if missing:
             lacks = ", ".join(f"{name} ({PROPERTIES[name]})" for name in missing)
             finding["why"] = f"programs are refused here: {lacks} does not hold; {report.describe()}"
-            fix = "allow user namespaces, or a kernel with Landlock (5.13 or later) and libseccomp; or a lower level"
+            fix = "allow user namespaces (in Docker: a seccomp profile that permits unshare), or lower the level"
             return [{**finding, "severity": "error", "fix": fix}]
         if level == "none":
             fix = f"this machine could hold {report.level!r}" if report.level != "none" else "use a disposable machine"

@@ -4,7 +4,8 @@
 
 The token comes as `Authorization: Bearer TOKEN` or, for clients that only know an address, as `?token=TOKEN`. Beyond
 this machine the service does not start without one; it is looked at before any body is read. `GET /health` needs none and
-says no more than ok. Python alone is offered. When no more programs may wait the answer is 504, the one status that verl's
+says no more than ok; `GET /metrics` counts what runs, waits and has ended. Python alone is offered. A client that hangs up
+ends its program. When no more programs may wait the answer is 504, the one status that verl's
 client tries again.
 """
 
@@ -15,17 +16,23 @@ import asyncio
 import hmac
 import ipaddress
 import os
+import signal
 import socket
+import threading
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rewards.code.connections import HEADER_SECONDS, bounded
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.layers import LEVELS, probe_isolation
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
@@ -36,6 +43,8 @@ MAX_SECONDS, MAX_MEMORY_MB = 60.0, 8192
 MAX_STDIN_CHARS = 64 * 2**20
 MAX_BODY_BYTES = MAX_STDIN_CHARS + 32 * 2**20
 OPEN_PATHS = ("/health",)
+BODY_SECONDS = 60.0
+HANG_UP_SECONDS = 0.2
 
 
 class RunCode(BaseModel):
@@ -73,11 +82,15 @@ class Gate:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        seen = 0
+        seen, complete = 0, False
 
         async def capped() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, complete
+            try:
+                message = await asyncio.wait_for(receive(), None if complete else BODY_SECONDS)
+            except TimeoutError:
+                raise HTTPException(408, f"the body must arrive within {BODY_SECONDS:g} s between its parts") from None
+            complete = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self.max_bytes:
                 raise HTTPException(413, self._too_large())
@@ -104,8 +117,62 @@ def _refuse(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status, headers={"connection": "close"})
 
 
+class Job:
+    """A program of one request, which can be canceled while it waits and while it runs."""
+
+    def __init__(self, code: str, stdin: bytes, limits: Limits) -> None:
+        self.code, self.stdin, self.limits = code, stdin, limits
+        self._sandbox: Sandbox | None = None
+        self._canceled = False
+        self._lock = threading.Lock()
+
+    def __call__(self, sandbox: Sandbox) -> Run:
+        """Run the program in a worker's thread."""
+        with sandbox.open(self.code, limits=self.limits) as solution:
+            with self._lock:
+                if self._canceled:
+                    return Run("runtime_error", detail="canceled")
+                self._sandbox = sandbox
+            try:
+                return solution.run(self.stdin)
+            finally:
+                with self._lock:
+                    self._sandbox = None
+
+    def cancel(self) -> None:
+        """End the program, or do not start it."""
+        with self._lock:
+            self._canceled = True
+            if self._sandbox is not None:
+                self._sandbox.kill()
+
+
+class Metrics:
+    """Counts of the service in the text form of Prometheus."""
+
+    def __init__(self) -> None:
+        self.endings: Counter[str] = Counter()
+        self.seconds = 0.0
+        self.open = 0
+
+    def text(self, pool: SandboxPool) -> str:
+        """Return all of them."""
+        running = min(self.open, pool.workers)
+        lines = ["# TYPE sandbox_programs_total counter"]
+        lines += [f'sandbox_programs_total{{ending="{name}"}} {count}' for name, count in sorted(self.endings.items())]
+        for name, kind, value in (
+            ("sandbox_seconds_total", "counter", round(self.seconds, 3)),
+            ("sandbox_workers", "gauge", pool.workers),
+            ("sandbox_running", "gauge", running),
+            ("sandbox_waiting", "gauge", self.open - running),
+        ):
+            lines += [f"# TYPE {name} {kind}", f"{name} {value}"]
+        return "\n".join(lines) + "\n"
+
+
 def app(pool: SandboxPool, token: str | None) -> FastAPI:
     """Return the service over a pool, which it closes at its end."""
+    metrics = Metrics()
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -119,8 +186,12 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    @service.get("/metrics")
+    async def counts() -> PlainTextResponse:
+        return PlainTextResponse(metrics.text(pool))
+
     @service.post("/run_code")
-    async def run_code(request: RunCode) -> dict[str, Any]:
+    async def run_code(request: RunCode, http: Request) -> dict[str, Any]:
         if request.language != "python":
             return _answer("SandboxError", f"language {request.language!r} is not offered; python is")
         if request.files or request.fetch_files:
@@ -130,21 +201,41 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
             wall_seconds=request.run_timeout,
             memory_mb=min(request.memory_limit_MB if request.memory_limit_MB > 0 else 512, MAX_MEMORY_MB),
         )
+        job = Job(request.code, (request.stdin or "").encode("utf-8", "surrogatepass"), limits)
+        start = time.monotonic()
         try:
-            stdin = (request.stdin or "").encode("utf-8", "surrogatepass")
-            run = await asyncio.wrap_future(pool.submit(_run, request.code, stdin, limits))
+            waiting = pool.submit(job)
         except Full as error:
+            metrics.endings["refused"] += 1
             raise HTTPException(504, str(error)) from None
+        metrics.open += 1
+        try:
+            run = await _result_of(waiting, job, http)
         except SandboxFailure as failure:
+            metrics.endings["sandbox_failure"] += 1
             return _answer("SandboxError", str(failure))
+        finally:
+            metrics.open -= 1
+            metrics.seconds += time.monotonic() - start
+        if run is None:
+            metrics.endings["canceled"] += 1
+            raise HTTPException(499, "the client hung up")
+        metrics.endings[run.ending] += 1
         return _result(run)
 
     return service
 
 
-def _run(sandbox: Sandbox, code: str, stdin: bytes, limits: Limits) -> Run:
-    with sandbox.open(code, limits=limits) as solution:
-        return solution.run(stdin)
+async def _result_of(waiting: Future[Run], job: Job, http: Request) -> Run | None:
+    """Return the result, None where the client hung up and the program was ended."""
+    result = asyncio.wrap_future(waiting)
+    while not (await asyncio.wait([result], timeout=HANG_UP_SECONDS))[0]:
+        if await http.is_disconnected():
+            job.cancel()
+            if not waiting.cancel():
+                await asyncio.wait([result])
+            return None
+    return result.result()
 
 
 def _answer(status: str, message: str, **parts: Any) -> dict[str, Any]:
@@ -177,7 +268,13 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--workers", type=int, default=None, help="programs at the same time; default: one a core")
     parser.add_argument("--waiting", type=int, default=1024, help="programs that may wait beyond those")
-    parser.add_argument("--packages", nargs="*", default=[], help="importable besides the standard library, e.g. numpy")
+    parser.add_argument("--connections", type=int, default=None, help="connections that may be open")
+    parser.add_argument(
+        "--packages",
+        nargs="*",
+        default=["numpy", "sortedcontainers"],
+        help="importable besides the standard library, e.g. numpy",
+    )
     parser.add_argument("--isolation", choices=[*LEVELS], default="standard", help="refuse to start below this level")
     options = parser.parse_args(words)
     token = os.environ.get(TOKEN_VARIABLE) or None
@@ -190,7 +287,12 @@ def main(words: list[str] | None = None) -> None:
     listening = socket.create_server((options.host, options.port), backlog=2048)
     host, port = listening.getsockname()[:2]
     print(f"sandbox of {pool.workers} workers, isolation {report.level}: http://{host}:{port}", flush=True)
-    uvicorn.Server(uvicorn.Config(app(pool, token), log_level="warning")).run(sockets=[listening])
+    for number in (signal.SIGTERM, signal.SIGINT):  # the server ends what runs, then raises the signal once more
+        signal.signal(number, lambda *_: None)
+    protocol = bounded(options.connections, HEADER_SECONDS)
+    wait = round(MAX_SECONDS) + 10
+    config = uvicorn.Config(app(pool, token), log_level="warning", http=protocol, timeout_graceful_shutdown=wait)
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 GENERIC = frozenset(
     {"natural product", "organic compound", "organic molecule", "molecule", "compound", "class of compound", "acid"}
@@ -50,6 +51,19 @@ class CaptionFact:
         return GENERIC_WEIGHT if self.phrase in GENERIC or self.phrase.endswith(" metabolite") else 1.0
 
 
+def sentences(caption: str) -> list[str]:
+    """Return the sentences of a caption without their full stops."""
+    return [one.strip() for one in _SENTENCE.split(caption) if one and one.strip()]
+
+
+def bare_class(sentence: str) -> bool:
+    """Return whether a sentence does nothing but name classes ("It is a ketone and an ester")."""
+    text = " ".join(sentence.lower().split()).strip(" .")
+    match = _CLASS.match(text)
+    return bool(match and not _TAIL.search(match.group(1)) and not any(one.search(text) for _, one in _RELATIONS))
+
+
+@lru_cache(maxsize=8_192)
 def facts_of(caption: str) -> frozenset[CaptionFact]:
     """Return the claims of a caption, at most `MAX_PHRASES`."""
     found: dict[CaptionFact, None] = {}

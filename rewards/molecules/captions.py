@@ -1,19 +1,24 @@
 """Score a caption against the reference and the molecule (Mol2Caption).
 
-    likeness = (mean of six text similarities + F1 of statements) / 2
+    likeness = mean of (mean of six text similarities, F1 of statements, F1 of specific words)
     value    = (likeness - baseline) / (1 - baseline) x WRONG_FACT ** wrong_facts,   at least 0
 
 * The text similarities are those of `text_metrics`. They are generous: a caption that says only what ChEBI says of
   every molecule beats many models on all six. So `baseline`, what a panel of constant captions reaches against this
-  very reference plus a margin, is taken off.
+  very reference plus a margin, is taken off. The panel holds the reference itself with its specific words masked, so
+  that a template filled in at random earns nothing either.
 * Statements (class, role, "derives from", conjugate acid or base, enantiomer, tautomer, source) are compared as
   `facts_of` reads them; what is predicted of everything weighs little.
 * Class statements that a substructure or a charge decides are checked on the molecule (`groups`), read from
   `info["smiles"]`, `info["selfies"]` or the prompt. A false one takes a quarter of the value, unless the reference
   says it as well.
 
-`correct` means a value of at least `THRESHOLD` and no false statement: a convention for dynamic sampling and pass@k,
-which need a yes or no where captions have degrees; it is no claim that the caption is complete.
+* Sentences that deny something are left out; where they deny what the reference says, each takes half of the value. A
+  denial of the whole caption leaves 0.
+
+`correct` means a value of at least `THRESHOLD`, no false and no denied statement, and agreement in every number, stereo
+word, name, parent, conjugate and enantiomer (`caption_specifics.agrees`). Roles and further classes may be missing; none
+may be added, but classes that the molecule bears out.
 """
 
 from __future__ import annotations
@@ -26,20 +31,27 @@ from innovator_rl.scoring import Score, abstain, wrong
 from rewards.extraction import final_part, find_answer
 from rewards.molecules import text_metrics
 from rewards.molecules.caption_facts import CaptionFact, agreement, facts_of
+from rewards.molecules.caption_specifics import agrees, masked, specifics_f1, undenied
 from rewards.molecules.parsing import MAX_TEXT_CHARS, UnreadableMolecule, read_molecule
 from rewards.molecules.substructure_classes import holds
 
 THRESHOLD = 0.5
 WRONG_FACT = 0.75
+DENIED = 0.5
 MARGIN = 0.03
-MAX_BASELINE = 0.8
+MAX_BASELINE = 0.9
 MAX_CHARS = 4_000
 MAX_WORDS = 600
 MIN_WORDS = 3
 _LABEL = re.compile(r"^(?:the\s+)?(?:final\s+)?(?:answer|caption|description)\s*(?:is)?\s*[:：]\s*", re.IGNORECASE)
 _TEX_TEXT = re.compile(r"^\\text\s*\{(.*)\}$", re.DOTALL)
-_PROMPT_SELFIES = re.compile(r"(?:\[[^\[\]\s]{1,30}\]\.?){1,1600}")
-_PROMPT_SMILES = re.compile(r"(?:SMILES|Molecule)\s*[:=]\s*(\S+)", re.IGNORECASE)
+_PROMPT_LABEL = re.compile(
+    r"\b(?:SMILES|SELFIES|molecule|structure|compound)\b\s*(?:is\b)?\s*[:=：]\s*`?([^\s`]+)", re.IGNORECASE
+)
+_PROMPT_SELFIES = re.compile(r"(?<![^\s:=：`\"'(>])(?:\[[^\[\]\s]{1,30}\]\.?){1,1600}(?=$|[\s`\"'<,;)])")
+_PROMPT_SMILES = re.compile(
+    r"(?<![^\s:=：`\"'>])(?=[^\s]{0,400}[(=#@\[\d])[A-Za-z*\[][A-Za-z0-9@+\-\[\]()=#$:./\\%*]{2,}(?=$|[\s`\"'<,;])"
+)
 
 BOILER_PLATE = (
     "The molecule is a natural product found in Homo sapiens with data available. It has a role as a metabolite.",
@@ -71,12 +83,12 @@ GUESSES = (
 class Mol2Caption:
     """Reward a caption above a constant one, and charge for false statements.
 
-    Terms: the six text similarities; `text`, their mean; `facts_precision`, `facts_recall`, `facts` (F1); `likeness`,
-    `baseline`; `checked_facts` and `wrong_facts`, counts; `wordnet`, 1 where METEOR used WordNet. Reasons: `correct`,
+    Terms: the six text similarities; `text`, their mean; `facts_precision`, `facts_recall`, `facts` (F1); `specifics` (F1);
+    `likeness`, `baseline`; `checked_facts`, `wrong_facts` and `denied`, counts; `wordnet`, 1 where METEOR used WordNet. Reasons: `correct`,
     `partial`, `wrong`, `no_answer`, `malformed_answer`, `too_long`; `bad_reference` abstains.
     """
 
-    version = "2"
+    version = "3"
 
     def __call__(self, response: str, answer: str, prompt: str = "", info: dict[str, Any] | None = None) -> Score:
         """Score one response."""
@@ -102,19 +114,22 @@ def score_caption(predicted: str, reference: str, molecule: Any) -> Score:
         reference: The reference caption.
         molecule: An RDKit molecule, or None where only the reference is known.
     """
-    terms = likeness(predicted, reference)
-    checked, false = check_facts(facts_of(predicted), facts_of(reference), molecule)
+    stated, denied = undenied(predicted, reference)
+    terms = likeness(stated, reference)
+    checked, false = check_facts(facts_of(stated), facts_of(reference), molecule)
     baseline = constant_likeness(reference)
     above = max(0.0, (terms["likeness"] - baseline) / (1 - baseline))
     same = text_metrics.tokens(predicted) == text_metrics.tokens(reference)
-    value = 1.0 if same else above * WRONG_FACT**false
+    value = 1.0 if same else above * WRONG_FACT**false * DENIED**denied
     terms |= {
         "baseline": baseline,
         "checked_facts": float(checked),
         "wrong_facts": float(false),
+        "denied": float(denied),
         "wordnet": float(text_metrics.WORDNET),
     }
-    correct = value >= THRESHOLD and not false
+    settled = stated == predicted and not false and not denied
+    correct = same or (value >= THRESHOLD and settled and agrees(predicted, reference, molecule))
     reason = "correct" if correct else "partial" if value > 0 else "wrong"
     return Score(value, correct, reason, predicted[:500], terms)
 
@@ -127,13 +142,15 @@ def likeness(predicted: str, reference: str) -> dict[str, float]:
     facts = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     if not facts_of(reference):  # free wording on both sides: the text alone decides
         facts = text
+    named = specifics_f1(predicted, reference)
     return {
         **parts,
         "text": text,
         "facts_precision": precision,
         "facts_recall": recall,
         "facts": facts,
-        "likeness": (text + facts) / 2,
+        "specifics": named,
+        "likeness": (text + facts + named) / 3,
     }
 
 
@@ -141,10 +158,11 @@ def likeness(predicted: str, reference: str) -> dict[str, float]:
 def constant_likeness(reference: str) -> float:
     """Return what constant captions reach against a reference, plus `MARGIN`.
 
-    It is the best of the boilerplate, or the mean of the three best of all where that is more: to guess one family for
-    every molecule then earns about nothing on average, while naming the right one still counts.
+    It is the best of the boilerplate and of the reference without its specific words, or the mean of the three best of
+    all where that is more: to guess one family for every molecule then earns about nothing on average, while naming the
+    right one still counts.
     """
-    plates = [likeness(constant, reference)["likeness"] for constant in BOILER_PLATE]
+    plates = [likeness(constant, reference)["likeness"] for constant in (*BOILER_PLATE, masked(reference))]
     everything = sorted([*plates, *(likeness(constant, reference)["likeness"] for constant in GUESSES)])
     return min(MAX_BASELINE, max(max(plates), sum(everything[-3:]) / 3) + MARGIN)
 
@@ -176,7 +194,10 @@ def _molecule(prompt: str, info: dict[str, Any]) -> Any:
     """Return the molecule that is to be described, or None."""
     texts = [info.get("smiles"), info.get("selfies")]
     tail = prompt[-MAX_TEXT_CHARS:]
-    texts += _PROMPT_SELFIES.findall(tail)[:-3:-1] + _PROMPT_SMILES.findall(tail)[-1:]
+    labelled = [one.rstrip(".,;") for one in _PROMPT_LABEL.findall(tail)[:-4:-1]]
+    runs = sorted((one.rstrip(".") for one in _PROMPT_SELFIES.findall(tail)[-8:]), key=lambda run: -run.count("["))
+    texts += labelled + [run for run in runs if run.count("[") > 1]
+    texts += sorted((one.rstrip(".") for one in _PROMPT_SMILES.findall(tail)[-8:]), key=len, reverse=True) + runs
     for text in texts:
         if isinstance(text, str) and text:
             try:

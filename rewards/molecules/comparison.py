@@ -11,18 +11,21 @@ constituents of nature and of drugs, one for each family that descriptions of mo
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 from rdkit import Chem, DataStructs
 from rdkit.Chem import MACCSkeys, rdFingerprintGenerator, rdMolDescriptors, rdMolHash
 
-from rewards.molecules.parsing import UnreadableMolecule, read_molecule
+from rewards.molecules.parsing import Reading, UnreadableMolecule, read_molecule, reading_of
 
 WEIGHTS = {"morgan": 0.6, "maccs": 0.2, "formula": 0.2}
 UNRELATED = 0.3
 MAX_RANDOM_BASELINE = 0.65
 MIN_PARENT_ATOMS = 3
+DRAWINGS = 32
+MAX_DRAWN_ATOMS = 100
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=True)
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -82,11 +85,48 @@ class MoleculeFeatures:
     @cached_property
     def inchikey(self) -> str:
         """Return the standard InChIKey; empty for what InChI cannot express."""
-        return str(Chem.MolToInchiKey(self.mol))  # type: ignore[no-untyped-call]
+        return str(Chem.MolToInchiKey(self.undrawn))  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def inchi(self) -> str:
+        """Return the InChI with every hydrogen in its place, which tells tautomers and zwitterions apart."""
+        return str(Chem.MolToInchi(self.undrawn, options="/FixedH") or "")  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def undrawn(self) -> Any:
+        """Return the molecule without its dative bonds: a metal and its ligand may be drawn with or without one."""
+        dative = [bond for bond in self.mol.GetBonds() if bond.GetBondType() == Chem.BondType.DATIVE]
+        if not dative:
+            return self.mol
+        apart = Chem.RWMol(self.mol)
+        for bond in dative:
+            apart.RemoveBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
+        try:
+            Chem.SanitizeMol(apart)
+        except (ValueError, RuntimeError):
+            return self.mol
+        return apart.GetMol()
+
+    @property
+    def protons(self) -> int:
+        """Return hydrogen atoms less the charge: the same for acid, base and tautomer, not for a reduced form."""
+        return int(self.elements.get("H", 0) - Chem.GetFormalCharge(self.mol))
+
+    @cached_property
+    def drawings(self) -> frozenset[str]:
+        """Return the canonical SMILES of random spellings of the molecule.
+
+        More than one where RDKit cannot keep the stereochemistry, as in some cages (rdkit issues 7759 and 8775): which of
+        them a data file holds is chance.
+        """
+        if self.mol.GetNumAtoms() > MAX_DRAWN_ATOMS:
+            return frozenset({self.smiles})
+        spelled = map(Chem.MolFromSmiles, Chem.MolToRandomSmilesVect(self.mol, DRAWINGS, randomSeed=7))
+        return frozenset({self.smiles, *(Chem.MolToSmiles(mol) for mol in spelled if mol is not None)})
 
     @cached_property
     def skeleton(self) -> str:
-        """Return the connectivity, blind to charge, mobile hydrogens and stereochemistry.
+        """Return the connectivity, blind to charge, all hydrogens and stereochemistry.
 
         It is Sayle's hetero-atom tautomer hash, extended to keto and enol forms.
         """
@@ -108,17 +148,21 @@ class MoleculeFeatures:
         return MoleculeFeatures(parts[-1])
 
 
-def similarities(one: MoleculeFeatures, other: MoleculeFeatures) -> dict[str, float]:
-    """Return named similarities, each 0..1 and symmetric."""
+def similarities(one: MoleculeFeatures, other: MoleculeFeatures, above: float = -1.0) -> dict[str, float]:
+    """Return named similarities, each 0..1 and symmetric.
+
+    MACCS keys cost more than everything else together. They count as 0 where even with 1 for them `similarity` would not
+    exceed `above`.
+    """
     if one.elements == other.elements and one.smiles == other.smiles:
         return dict.fromkeys(WEIGHTS, 1.0)
     both = one.elements.keys() | other.elements.keys()
     pairs = [(one.elements.get(element, 0), other.elements.get(element, 0)) for element in both]
-    return {
-        "morgan": float(DataStructs.TanimotoSimilarity(one.morgan, other.morgan)),
-        "maccs": float(DataStructs.TanimotoSimilarity(one.maccs, other.maccs)),
-        "formula": sum(map(min, pairs)) / max(1, sum(map(max, pairs))),
-    }
+    morgan = float(DataStructs.TanimotoSimilarity(one.morgan, other.morgan))
+    parts = {"morgan": morgan, "maccs": 0.0, "formula": sum(map(min, pairs)) / max(1, sum(map(max, pairs)))}
+    if similarity(parts | {"maccs": 1.0}) > above:
+        parts["maccs"] = float(DataStructs.TanimotoSimilarity(one.maccs, other.maccs))
+    return parts
 
 
 def similarity(parts: dict[str, float]) -> float:
@@ -140,15 +184,39 @@ def _panel() -> list[MoleculeFeatures]:
     return [MoleculeFeatures(read_molecule(smiles)) for smiles in PANEL.values()]
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A reference molecule, the similarity that a guess reaches, and how answers to it are read."""
+
+    features: MoleculeFeatures
+    baseline: float
+    reading: Reading
+
+
 @lru_cache(maxsize=4_096)
-def reference(text: str) -> tuple[MoleculeFeatures, float] | None:
-    """Return a reference molecule and its `random_baseline`, kept by its text.
+def reference(text: str, asked_in_selfies: bool = False) -> Reference | None:
+    """Return a reference, kept by its text.
 
     Returns:
         None when the text is no molecule.
     """
     try:
-        gold = MoleculeFeatures(read_molecule(text))
+        reading = reading_of(text, asked_in_selfies)
+        gold = MoleculeFeatures(read_molecule(text, reading))
     except UnreadableMolecule:
         return None
-    return gold, random_baseline(gold)
+    return Reference(gold, random_baseline(gold), reading)
+
+
+def same_in_space(one: MoleculeFeatures, other: MoleculeFeatures) -> bool:
+    """Return whether two molecules of one connectivity are the same where RDKit's usual stereo perception errs."""
+    if one.smiles in other.drawings:
+        return True
+    Chem.SetUseLegacyStereoPerception(False)  # global to RDKit, so only for this comparison
+    try:
+        mine, theirs = Chem.Mol(one.mol), Chem.Mol(other.mol)
+        for mol in (mine, theirs):
+            Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+        return bool(Chem.MolToSmiles(mine) == Chem.MolToSmiles(theirs))
+    finally:
+        Chem.SetUseLegacyStereoPerception(True)

@@ -2,15 +2,16 @@ r"""Find the molecule that a response commits to.
 
 It is looked for in this order: a `<answer>` tag or `\boxed{}`, a sentence such as "the final answer is", a final part
 that is one molecule, the molecule in the last line. A response that puts different molecules in the place of the answer
-commits to none of them.
+commits to none of them; one that denies a molecule ("the answer is not ...", "... is wrong") does not offer it. Prose
+around a structure is passed over: of its words, those that read as a molecule count.
 """
 
 from __future__ import annotations
 
 import re
 
-from rewards.extraction import Found, all_boxed, final_part, find_answer
-from rewards.molecules.parsing import MAX_TEXT_CHARS, is_selfies
+from rewards.extraction import Found, all_boxed, boxed, final_part, find_answer
+from rewards.molecules.parsing import MAX_TEXT_CHARS, UnreadableMolecule, is_selfies, read_molecule
 from rewards.true_false import takes_back
 
 MAX_CANDIDATES = 8
@@ -20,55 +21,163 @@ _RUN = re.compile(
 _TEX_TEXT = re.compile(r"\\(?:text|texttt|mathrm|mathtt)\s*\{(.*)\}", re.DOTALL)
 _FENCE = re.compile(r"^```[a-zA-Z]{0,12}\n?|```$")
 _LABEL = re.compile(
-    r"^(?:the\s+)?(?:final\s+)?(?:answer|molecule|selfies|smiles|structure)\s*(?:is|:|=)+\s*", re.IGNORECASE
+    r"^(?:the\s+)?(?:final\s+)?(?:answer|molecule|selfies|smiles|structure|答案|分子|结构)\s*(?:is|是|为|:|=|：)+\s*",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(
+    r"<\|?/?(?:begin|end|start)_of_(?:selfies|smiles|mol\w{0,20})\|?>|<\|/?(?:selfies|smiles|mol)\w{0,20}\|>|"
+    r"</?s>|<(?:pad|sos|eos|bos|unk)>|\[(?:PAD|EOS|BOS|SOS)\]",
+    re.IGNORECASE,
+)
+_MOLECULE_TAG = re.compile(r"</?(?:smiles|selfies|molecule|mol)>", re.IGNORECASE)
+_FIELD = re.compile(r"[{,]\s*\"(?:smiles|selfies|molecule|answer)\"\s*:\s*\"([^\"\n]{1,24000})\"\s*[,}]", re.IGNORECASE)
+_REMARK = re.compile(r"(\S+)\s+(?:\([^()]{0,400}(?:\([^()]{0,100}\)[^()]{0,200}){0,4}\))\.?")
+_REMARK_DENIES = re.compile(r"\s+\(\s*(?:not|wrong|incorrect|false|no|never)\b", re.IGNORECASE)
+_NOT_SO = re.compile(
+    r"\b(?:not\s+(?:true|correct|right|the\s+case)|n['’]t\s+(?:true|correct|right|think|believe|say)|untrue|false|wrong|incorrect|"
+    r"doubt|deny|not\s+(?:think|believe|say))\b[^.\n]{0,40}$",
+    re.IGNORECASE,
 )
 _SEPARATOR = re.compile(r"\s*(?:\bor\b|\band\b|[,;|\n])\s*", re.IGNORECASE)
+_ENDS = "`$ \n,;。，；、"
 _BULLET = re.compile(r"^(?:[-*]|\(?\d{1,2}[.)])\s+")
-_STRUCTURE = re.compile(r"(?=.*[\]\)=#@]|[BCNOPSFI]{2,}$)[A-Za-z0-9@+\-\[\]()=#$:./\\\\%*]+")
+_STRUCTURE = re.compile(r"(?=.*[\]\)=#@*]|[BCNOPSFI]{2,}$)(?:[A-Za-z0-9@+\[\]()=#$:./\\\\%*]|->|<-|-)+")
+_OTHER = re.compile(r"\b(?:different\s+from|unlike|opposite\s+of|differs?\s+from)\b", re.IGNORECASE)
+_ELEMENTS = re.compile(r"(?:Br|Cl|[BCNOPSFI]|[bcnops]|\d|[()=#.-]){1,200}")
 _OTHER_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
-def candidates(response: str) -> list[str]:
-    """Return the candidates in the place of the answer: none, one, or several."""
+def candidates(response: str, dummies: bool = False) -> list[str]:
+    """Return the candidates in the place of the answer: none, one, or several.
+
+    Args:
+        response: The response.
+        dummies: Whether a star at an end belongs to the molecule (`*CC(=O)O`), and is no Markdown.
+    """
+    response = _tidy(response)
     found = find_answer(response)
     if found is None:
         return []
     text = final_part(response)
     if found.kind in ("tag", "boxed"):
         marked = _OTHER_TAG.findall(text[-2 * MAX_TEXT_CHARS :]) if found.kind == "tag" else all_boxed(text)
-        return _distinct([part for mark in [*marked[-MAX_CANDIDATES:], found.text] for part in _split(mark)])
-    return _unmarked(found, text)
+        marked = [boxed(mark) or mark for mark in marked[-MAX_CANDIDATES:]] or [found.text]
+        return _distinct([part for mark in marked for part in _offered(mark, dummies)])
+    return _unmarked(found, text, dummies)
 
 
-def _unmarked(found: Found, text: str) -> list[str]:
-    text = _plain(text)
+def _tidy(response: str) -> str:
+    """Return a response with the marks of chat templates and molecule tokens dropped, and other tags as `<answer>`."""
+    text = _TOKEN.sub("", response)
+    end = final_part(text)
+    if "<answer>" in end:
+        return _MOLECULE_TAG.sub(" ", text)
+    if field := _FIELD.search(end[-2 * MAX_TEXT_CHARS :]):
+        return f"<answer>{field.group(1).replace(chr(92) * 2, chr(92))}</answer>"
+    return _MOLECULE_TAG.sub(lambda tag: "</answer>" if tag.group().startswith("</") else "<answer>", text)
+
+
+def _unmarked(found: Found, text: str, dummies: bool) -> list[str]:
+    text = _plain(text, dummies)
     if len(text) <= MAX_TEXT_CHARS and (_one_molecule(text) or not re.search(r"\s", text)):
         return [text]
     lines = [line.strip() for line in text[-4 * MAX_TEXT_CHARS :].splitlines() if line.strip(" `")]
     if not lines:
         return []
-    tail = found.text if found.kind == "phrase" else lines[-1]
-    if (place := _RUN.search(tail[-MAX_TEXT_CHARS:])) and takes_back(tail[-MAX_TEXT_CHARS:][: place.start()], ""):
-        return [tail[:MAX_TEXT_CHARS]]  # denied: no molecule
+    tail = lines[-1]
+    if found.kind == "phrase":
+        place = text.rfind(found.text)
+        if _NOT_SO.search(text[max(0, place - 200) : max(0, place)]):
+            return [text[-MAX_TEXT_CHARS:]]  # denied: no molecule
+        tail = "*" * (dummies and text[place - 1 : place] == "*") + found.text
+        tail += "*" * (dummies and text[place + len(found.text) :][:1] == "*")
     if len(tail) > MAX_TEXT_CHARS and _RUN.fullmatch(tail[:200].rsplit("]", 1)[0] + "]"):
         return [tail]  # nothing but symbols, and too many: refused by its length
-    runs = [run.strip().rstrip(".") for run in _RUN.findall(tail[-MAX_TEXT_CHARS:])]
-    if not runs and found.kind != "phrase":  # a remark after the molecule
-        runs = [run.strip().rstrip(".") for run in _RUN.findall("\n".join(lines)[-MAX_TEXT_CHARS:])]
-    hedged = re.search(r"\bor\b", tail[-MAX_TEXT_CHARS:], re.IGNORECASE)
+    tail = tail[-MAX_TEXT_CHARS:]
+    if (run := _RUN.search(tail)) and takes_back(_clause(tail[: run.start()]), ""):
+        return [tail]  # denied: no molecule
+    runs = _runs(tail)
+    if found.kind != "phrase" and not any(run.count("[") > 1 for run in runs):  # a remark after the molecule
+        longer = [run for run in _runs("\n".join(lines)[-MAX_TEXT_CHARS:]) if run.count("[") > 1]
+        runs = longer or runs
+    hedged = re.search(r"\bor\b", tail, re.IGNORECASE)
     if not hedged and (longer := [run for run in runs if run.count("[") > 1]):
         runs = longer
     if runs:
-        return _distinct([*_listed(lines), *runs] if found.kind != "phrase" else runs)
-    parts = _split(tail)
-    if len(parts) == 1 and (words := parts[0].strip("`").split()):
-        parts = [words[-1].strip("`.,:;*\"'")]
-    return _distinct([*_listed(lines), *parts] if found.kind != "phrase" else parts)
+        return _distinct([*_listed(lines, dummies), *runs] if found.kind != "phrase" else runs)
+    parts = _offered(tail, dummies)
+    return _distinct([*_listed(lines, dummies), *parts] if found.kind != "phrase" else parts)
 
 
-def _listed(lines: list[str]) -> list[str]:
+def _runs(text: str) -> list[str]:
+    return [run.strip().rstrip(".") for run in _RUN.findall(text)]
+
+
+def _clause(before: str) -> str:
+    return re.split(r"[,;:]\s", before)[-1]
+
+
+def _offered(text: str, dummies: bool) -> list[str]:
+    """Return the molecules that a short text offers, the text itself where it names none.
+
+    One unbroken molecule over several lines of SELFIES is one; so is the same line written twice.
+    """
+    plain = _plain(text, dummies)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    if len(lines) > 1 and len(set(lines)) == 1:
+        plain = lines[0]
+    if not plain or _one_molecule(plain):
+        return [plain] if plain else []
+    if remark := _REMARK.fullmatch(plain):
+        if _REMARK_DENIES.match(plain[remark.end(1) :]):
+            return [plain]
+        plain = remark.group(1)
+    if not re.search(r"\s", plain):
+        return [one for one in (_plain(part, dummies) for part in _SEPARATOR.split(plain)) if one][:MAX_CANDIDATES]
+    said = [one for part in _SEPARATOR.split(plain)[:MAX_CANDIDATES] for one in _of_prose(part, dummies)]
+    return said or [plain[:MAX_TEXT_CHARS]]
+
+
+def _of_prose(part: str, dummies: bool) -> list[str]:
+    """Return the words of a statement that read as molecules and are not denied; a single word as it is."""
+    alone = _plain(part, dummies)
+    if not alone:
+        return []
+    if _one_molecule(alone) or not re.search(r"\s", alone):
+        return [alone]
+    found: list[str] = []
+    words = [*re.finditer(r"\S+", part)]
+    for number, word in enumerate(words):
+        core = _core(word.group(), dummies)
+        last = number == len(words) - 1
+        if not (_STRUCTURE.fullmatch(core) or (last and _ELEMENTS.fullmatch(core))) or not _reads(core):
+            continue
+        before = _clause(part[: word.start()])
+        if _OTHER.search(before):
+            continue
+        if not takes_back(before, part[word.end() :].lstrip(" (")) and not word.group().endswith("?"):
+            found.append(core)
+    return found[:MAX_CANDIDATES]
+
+
+def _core(word: str, dummies: bool) -> str:
+    word = word.strip("`\"',;:!?.。，；、" + ("" if dummies else "*"))
+    while word.startswith("(") and (word.endswith(")") or word.count("(") > word.count(")")):
+        word = word[1:-1] if word.endswith(")") and word.count("(") == word.count(")") else word[1:]
+    return word[:-1] if word.count(")") > word.count("(") and word.endswith(")") else word
+
+
+def _reads(text: str) -> bool:
+    try:
+        read_molecule(text)
+    except UnreadableMolecule:
+        return False
+    return True
+
+
+def _listed(lines: list[str], dummies: bool) -> list[str]:
     """Return the lines before the last that each offer a structure as an answer."""
-    offered = [_plain(_BULLET.sub("", line)) for line in lines[-MAX_CANDIDATES:-1]]
+    offered = [_plain(_BULLET.sub("", line), dummies) for line in lines[-MAX_CANDIDATES:-1]]
     return [line for line in offered if len(line) <= MAX_TEXT_CHARS and _STRUCTURE.fullmatch(line)]
 
 
@@ -76,22 +185,20 @@ def _one_molecule(text: str) -> bool:
     return "\n\n" not in text and is_selfies(re.sub(r"\s+", "", text))
 
 
-def _split(text: str) -> list[str]:
-    """Return the alternatives that an answer lists.
-
-    One unbroken molecule over several lines of SELFIES stays one.
-    """
-    plain = _plain(text)
-    if _one_molecule(plain):
-        return [plain]
-    parts = [_plain(part) for part in _SEPARATOR.split(plain)]
-    return [part for part in parts if part][:MAX_CANDIDATES]
-
-
-def _plain(text: str) -> str:
+def _plain(text: str, dummies: bool) -> str:
+    """Return a text bare of fences, emphasis, a label before it and the punctuation behind it."""
     text = _FENCE.sub("", text.strip()).strip()
-    text = _TEX_TEXT.sub(r"\1", text).strip("`$* \n")
-    return _LABEL.sub("", text).strip("`$* \n")
+    text = _bare(_TEX_TEXT.sub(r"\1", text), dummies)
+    return _bare(_LABEL.sub("", text), dummies).rstrip(".")
+
+
+def _bare(text: str, dummies: bool) -> str:
+    if not dummies:
+        return text.strip("*" + _ENDS)
+    text = text.strip(_ENDS)
+    while len(text) > 4 and text.startswith("**") and text.endswith("**"):
+        text = text[2:-2].strip(_ENDS)
+    return text
 
 
 def _distinct(parts: list[str]) -> list[str]:

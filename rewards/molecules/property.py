@@ -13,6 +13,7 @@ from rewards.extraction import Found, all_boxed, final_part, find_answer
 from rewards.true_false import alone, parse_true_false
 
 MAX_ANSWER_CHARS = 2_000
+_WITH_REASON = re.compile(r"\W*(true|false|yes|no)\W{1,4}(?:because|since|as|for)\b", re.IGNORECASE)
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
@@ -34,7 +35,9 @@ class PropertyChoice:
         if found is None:
             return wrong("no_answer")
         if len(found.text) > MAX_ANSWER_CHARS:
-            return wrong("too_long", found.text[:100])
+            if not (reasoned := _WITH_REASON.match(found.text)):
+                return wrong("too_long", found.text[:100])
+            found = Found(reasoned.group(1), found.kind)
         sides = {parse_true_false(text) for text in _statements(found, response)}
         side = sides.pop() if len(sides) == 1 else "both"
         if isinstance(side, str):
@@ -53,6 +56,9 @@ def _statements(found: Found, response: str) -> list[str]:
         return [*all_boxed(text)[-8:], found.text]
     if found.kind == "tag":
         return [*_TAG.findall(text[-2 * MAX_ANSWER_CHARS :]), found.text]
+    behind = text[text.rfind(found.text) + len(found.text) :] if found.kind == "phrase" else ""
+    if behind.startswith("?"):
+        return [f"{found.text}?"]  # a question is no commitment
     alone_lines = [line for line in text[-2 * MAX_ANSWER_CHARS :].splitlines() if alone(line) is not None]
     if alone_lines and parse_true_false(found.text) == "neither":
         return alone_lines

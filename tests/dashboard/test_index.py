@@ -90,7 +90,7 @@ def test_the_index_of_an_older_version_is_rebuilt(tmp_path: Path) -> None:
     RolloutIndex(run).close()
     with duckdb.connect(run / ".index" / "narrow.duckdb") as old:
         old.execute("UPDATE about SET version = 2")
-        old.execute("DROP TABLE responses")
+        old.execute("DROP VIEW responses")
         old.execute("CREATE TABLE responses (sample INTEGER, fate VARCHAR)")
     index = RolloutIndex(run)
     index.refresh()
@@ -256,9 +256,9 @@ def test_words_of_scripts_without_spaces_are_found(tmp_path: Path) -> None:
     words = FullTextIndex(tmp_path / "w.sqlite", "b")
     words.add(
         [
-            (1, "分子的质量是 12 kg", "p"),
-            (2, "Die Energie ist GRÖSSER", "p"),
-            (3, 'say "quoted" AND NOT (x) m/s^2', "p"),
+            (1, "分子的质量是 12 kg", "p", None),
+            (2, "Die Energie ist GRÖSSER", "p", None),
+            (3, 'say "quoted" AND NOT (x) m/s^2', "p", None),
         ]
     )
     words.add([(1, "something else", "q")])

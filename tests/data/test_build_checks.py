@@ -230,10 +230,10 @@ def test_a_published_solution_that_fails_is_replaced_by_one_that_passes(tmp_path
 def test_shipped_recipes_name_readers_that_exist() -> None:
     from innovator_rl.data.corpus.recipe import is_corpus_recipe
     from innovator_rl.data.readers import reader
+    from innovator_rl.data.sft.recipe import is_sft_recipe
 
-    files = [
-        p for p in (Path(__file__).resolve().parents[2] / "configs/data").glob("*.yaml") if not is_corpus_recipe(p)
-    ]
+    every = (Path(__file__).resolve().parents[2] / "configs/data").glob("*.yaml")
+    files = [path for path in every if not is_corpus_recipe(path) and not is_sft_recipe(path)]
     domains = set()
     for path in files:
         opened, _ = open_recipe(str(path))

@@ -192,6 +192,8 @@ class MemoryTrainer(InnovatorTrainer):
         self.llm_server_manager = SimpleNamespace(get_replicas=lambda: [])
         self.checkpoint_manager = SimpleNamespace(update_weights=lambda step: None, sleep_replicas=lambda: None)
         self.resource_pool_manager = SimpleNamespace(get_n_gpus=lambda: 1)
+        self.checkpoint_manager.abort_replicas = lambda: None
+        self.checkpoint_manager.resume_generation_replicas = lambda: None
         rows = [{"data_source": "math", "raw_prompt": [{"role": "user", "content": str(i)}]} for i in range(50)]
         self.train_dataloader = ResumableSampler(rows, collate_fn, seed=0, shuffle=False)
         self.global_steps, self.steps_per_epoch = 0, 25

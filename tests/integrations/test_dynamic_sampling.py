@@ -1,4 +1,4 @@
-"""Dynamic sampling against a queue in memory: exact refills, an end on data without signal, stalls and failures with their cause."""
+"""Dynamic sampling against a queue in memory: refills by rate, an end on data without signal, lost requests, stalls and failures."""
 
 import random
 import time
@@ -27,11 +27,11 @@ class Queue:
         self.tags: dict[str, dict[str, dict[str, Any]]] = {"train": {}}
         self.values: dict[str, dict[str, Any]] = {}
         self.submitted = 0
-        self.submit(batch)
+        self.step = 1
 
     def submit(self, count: int) -> int:
         for _ in range(count):
-            tag = {"is_prompt": True, "status": "pending", "global_steps": 1}
+            tag = {"is_prompt": True, "status": "pending", "global_steps": self.step}
             self.tags["train"][f"p{self.submitted:05d}"] = tag
             self.submitted += 1
         return count
@@ -68,9 +68,7 @@ class OutOfMemory(NoHooks):
         return "EngineDeadError: out of memory"
 
 
-def run(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch, batch: int = 8, hooks: NoHooks | None = None, **options: Any
-) -> tuple[Any, dict[str, float]]:
+def sampler_of(queue: Queue, monkeypatch: pytest.MonkeyPatch, hooks: NoHooks | None = None, **options: Any) -> Any:
     for name in ("kv_list", "kv_batch_get", "kv_clear"):
         monkeypatch.setattr(tq, name, getattr(queue, name))
     sampler = DynamicSampler(
@@ -78,10 +76,17 @@ def run(
         trainer_config={},
         max_off_policy_threshold=None,
         max_off_policy_strategy="drop",
-        sampler_kwargs={"enabled": True, "metric": "acc", "max_rounds": 10, "stall_seconds": 60, **options},
+        sampler_kwargs={"metric": "acc", "max_rounds": 10, "stall_seconds": 60, "samples": SAMPLES, **options},
         refill_fn=queue.submit,
     )
     sampler.hooks = hooks or OutOfMemory()
+    return sampler
+
+
+def run(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, batch: int = 8, hooks: NoHooks | None = None, **options: Any
+) -> tuple[Any, dict[str, float]]:
+    sampler = sampler_of(queue, monkeypatch, hooks, **options)
     return sampler.sample(global_steps=1, partition_id="train", batch_size=batch)
 
 
@@ -90,16 +95,58 @@ def mixed(n: int) -> list[float]:
 
 
 @pytest.mark.parametrize("rate", [0.8, 0.5, 0.25])
-def test_a_dropped_group_is_replaced_by_exactly_one(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_useful_groups_train_whatever_the_order_of_arrival(
+    rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = random.Random(7)
-    kept = [draw.random() < rate for _ in range(5000)]
-    queue = Queue(lambda n: mixed(n) if kept[n] else [0.0] * SAMPLES, batch=32)
-    batch, metrics = run(queue, monkeypatch, batch=32, max_rounds=50)
-    assert len({key.split("_")[0] for key in batch.keys}) == 32
-    assert queue.submitted == metrics["sampling/generated_groups"]  # nothing in flight, no surplus thrown away
-    assert all(kept[int(key[1:6])] for key in batch.keys)
-    assert sum(kept[: queue.submitted]) == 32  # every kept group generated is trained on
-    assert not queue.tags["train"].keys() - set(batch.keys)
+    useful = [draw.random() < rate for _ in range(5000)]
+    chosen = []
+    for concurrency in (3, 50):
+        queue = Queue(lambda n: mixed(n) if useful[n] else [0.0] * SAMPLES, batch=32, concurrency=concurrency)
+        batch, metrics = run(queue, monkeypatch, batch=32, max_rounds=50)
+        chosen.append(sorted(batch.keys))
+        first = [n for n in range(5000) if useful[n]][:32]
+        assert sorted({int(key[1:6]) for key in batch.keys}) == first
+        assert queue.submitted == metrics["sampling/started_groups"] == metrics["sampling/generated_groups"]
+        assert queue.submitted <= 1.3 * 32 / rate + 3
+        assert not queue.tags["train"].keys() - set(batch.keys)
+    assert chosen[0] == chosen[1]
+
+
+def test_graded_sources_are_compared_by_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Captions(NoHooks):
+        def source(self, uid: str) -> str:
+            return "captions" if int(uid[1:]) % 2 else "math"
+
+    class Graded(Queue):
+        def finish(self, uid: str) -> None:
+            super().finish(uid)
+            for key, value in self.values.items():
+                value["reward_extra_info"]["score_value"] = 0.2 + 0.1 * int(key.split("_")[1])
+
+    queue = Graded(lambda n: [0.0] * SAMPLES, batch=4)  # none is correct, and the scores differ
+    options: dict[str, Any] = {"metrics": {"captions": "score_value"}, "hooks": Captions()}
+    batch, metrics = run(queue, monkeypatch, batch=4, **options)
+    assert {int(key[1:6]) % 2 for key in batch.keys} == {1}
+    assert metrics["sampling/kept_groups"] == 4
+
+
+def test_working_ahead_carries_whole_and_unfinished_groups_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(lambda n: mixed(n) if n % 2 else [0.0] * SAMPLES, batch=8, concurrency=2)
+    sampler = sampler_of(queue, monkeypatch, max_staleness=2, slots=16 * SAMPLES)
+    trained: list[str] = []
+    for step in range(1, 7):
+        queue.step = step
+        batch, metrics = sampler.sample(global_steps=step, partition_id="train", batch_size=8)
+        trained += sorted({key.split("_")[0] for key in batch.keys})
+        tq.kv_clear(keys=batch.keys, partition_id="train")
+        assert metrics["sampling/staleness_max"] <= 2
+        assert metrics["sampling/responses_in_flight"] > 0
+    assert len(trained) == len(set(trained)) == 48
+    left = {key for key in queue.tags["train"] if "_" not in key}
+    useful = {f"p{n:05d}" for n in range(1, queue.submitted, 2)}
+    assert len(useful - left - set(trained)) <= 8  # surplus beyond the bound of staleness, counted as dropped
+    assert metrics["sampling/unfinished_groups"] + metrics["sampling/carried_groups"] == len(left) > 0
 
 
 def test_dropped_groups_are_counted_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +156,10 @@ def test_dropped_groups_are_counted_by_reason(monkeypatch: pytest.MonkeyPatch) -
     assert metrics["sampling/dropped_all_wrong"] == 1
     assert metrics["sampling/dropped_all_correct"] == 1
     assert metrics["sampling/dropped_failed"] == 1
-    assert metrics["sampling/generated_per_trained"] == 7 / 4
-    assert metrics["domain/math/responses"] == 6 * SAMPLES
-    assert metrics["domain/math/correct"] == pytest.approx((0 + 4 + 4 * 2) / 24)
+    assert metrics["sampling/generated_per_trained"] == queue.submitted / 4
+    whole = queue.submitted - 1
+    assert metrics["domain/math/responses"] == whole * SAMPLES
+    assert metrics["domain/math/correct"] == pytest.approx((0 + 4 + (whole - 2) * 2) / (whole * SAMPLES))
 
 
 def test_an_unscored_sample_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +169,10 @@ def test_an_unscored_sample_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) 
     assert metrics["sampling/dropped_all_correct"] == 1
     assert metrics["sampling/dropped_all_wrong"] == 1
     assert metrics["sampling/dropped_unscored"] == 1
-    assert metrics["domain/math/correct"] == pytest.approx((3 + 4 * 2) / (3 + 2 + 4 * 3))
-    assert metrics["domain/math/abstained"] == pytest.approx((1 + 4 + 4) / 28)
-    assert metrics["domain/math/errors"] == pytest.approx(2 / 28)
+    rest = queue.submitted - 3
+    assert metrics["domain/math/correct"] == pytest.approx((3 + rest * 2) / (3 + 2 + rest * 3))
+    assert metrics["domain/math/abstained"] == pytest.approx((1 + 4 + rest) / (queue.submitted * 4))
+    assert metrics["domain/math/errors"] == pytest.approx(2 / (queue.submitted * 4))
 
 
 def test_data_without_any_signal_ends_with_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,18 +204,32 @@ def test_without_dynamic_sampling_every_finished_group_counts(monkeypatch: pytes
 
 def test_a_dead_engine_ends_the_step_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
-        RolloutStalled, match=r"all of the first 9 prompt groups failed .*EngineDeadError: out of memory"
+        RolloutStalled, match=r"all of the first 8 prompt groups failed .*EngineDeadError: out of memory"
     ):
         run(Queue(lambda n: None, batch=8), monkeypatch)
 
 
 @pytest.mark.timeout(30)  # without its check it waits forever
-def test_a_group_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_never_returns_costs_its_group_and_not_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
     queue = Queue(lambda n: "never" if n == 5 else mixed(n), batch=8)
+    sampler = sampler_of(queue, monkeypatch, stall_seconds=0.3)
+    batch, metrics = sampler.sample(global_steps=1, partition_id="train", batch_size=8)
+    assert metrics["sampling/dropped_lost"] == 1
+    assert sorted({int(key[1:6]) for key in batch.keys}) == [0, 1, 2, 3, 4, 6, 7, 8]
+    queue.tags["train"]["p00005_0_0"] = {"status": "success"}  # it answers after all
+    queue.tags["train"]["p00005"] = {"status": "finished"}
+    sampler.sample(global_steps=2, partition_id="train", batch_size=8)
+    assert not {"p00005", "p00005_0_0"} & queue.tags["train"].keys()
+
+
+@pytest.mark.timeout(30)
+def test_an_engine_that_answers_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
+    queue = Queue(lambda n: "never" if n >= 5 else mixed(n), batch=8)
     with pytest.raises(
         RolloutStalled,
-        match=r"no response arrived for .* with 1 prompt groups in flight \(first: p00005\); .*stall_seconds",
+        match=r"no response arrived for .* with \d prompt groups in flight \(first: p00008, p00009, p00010\); .*stall_seconds",
     ):
         run(queue, monkeypatch, stall_seconds=0.3)
 
@@ -220,5 +283,5 @@ def test_waking_up_takes_milliseconds_not_a_poll_of_two_seconds(monkeypatch: pyt
     waits: list[float] = []
     monkeypatch.setattr(dynamic_sampling.time, "sleep", waits.append)
     run(Queue(mixed, batch=8, concurrency=1), monkeypatch, batch=8)
-    assert len(waits) == 7  # a group finishes with each look
+    assert len(waits) == 8  # a group finishes with each look
     assert min(waits) < 0.2

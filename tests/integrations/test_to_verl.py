@@ -107,6 +107,10 @@ def test_dapo_arrives() -> None:
     assert config.algorithm.filter_groups.metric == "acc"
     assert OmegaConf.to_container(config.trainer.v1.sampler.sampler_kwargs) == {
         "metric": "acc",
+        "metrics": {},
+        "max_staleness": 0,
+        "slots": 256,
+        "samples": 8,
         "max_rounds": 10,
         "stall_seconds": 600.0,
     }

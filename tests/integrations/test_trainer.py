@@ -14,7 +14,9 @@ class Learned(InnovatorTrainer):
 
     def __init__(self, step: int, kept: bool) -> None:
         self.global_steps, self.saved, self._kept = step, [], kept
-        self.train_dataloader = SimpleNamespace(position=80)
+        self.train_dataloader = SimpleNamespace(position=80, rates=None)
+        self.replay_buffer = SimpleNamespace(policy=SimpleNamespace())
+        self.config = SimpleNamespace(innovator=SimpleNamespace(max_staleness=0))
         self._health, self._step_position = None, 0
 
     def _monitor_actors(self, agent_loop_manager):  # type: ignore[no-untyped-def]

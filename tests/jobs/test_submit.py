@@ -26,6 +26,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "configs/train/demo.yaml").write_text("name: demo\ndata: {train: [physics], validation: [physics]}\n")
     monkeypatch.chdir(root)
     monkeypatch.delenv("INNOVATOR_RUNS_DIR", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     return root
 
 

@@ -38,3 +38,13 @@ test("durations", () => {
     "1 d",
   ]);
 });
+
+test("a time to come is no time ago", () => {
+  assert.deepEqual([null, 0.2, 42, -2541].map(format.ago), [
+    "–",
+    "200 ms ago",
+    "42 s ago",
+    "clock ahead by 42 min 21 s",
+  ]);
+  assert.equal(format.duration(-5), "−5 s");
+});

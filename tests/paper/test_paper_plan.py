@@ -42,6 +42,7 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert stages["train-a-3"].needs == ("upcycle", "rows-product")
     assert stages["train-a-3"].disk_bytes == 2 * 10**9
     assert "data.seed=3" in stages["train-a-3"].command
+    assert f"data.train=[{stages['rows-product'].result}/train.parquet]" in stages["train-a-3"].command
     assert f"model.path={stages['upcycle'].result}" in stages["train-a-3"].command
     assert stages["eval-smoke-a-3"].needs == ("export-a-3",)
     assert str(stages["export-a-3"].result) in stages["eval-smoke-a-3"].command

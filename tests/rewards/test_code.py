@@ -75,7 +75,7 @@ def test_lists_trees_and_linked_lists(grade: Grade) -> None:
         "class Solution:\n    def flip(self, head: Optional[ListNode]) -> Optional[ListNode]:\n        last = None\n"
         "        while head:\n            head.next, last, head = last, head, head.next\n        return last\n"
     )
-    long = "list(range(20000))"
+    long = "list(range(4000))"
     info = {
         "type": "check",
         "entry_point": "Solution().flip",
@@ -105,7 +105,7 @@ def test_every_result_names_its_test(grade: Grade) -> None:
         ("import subprocess; subprocess.run(['/bin/true'])", "forbidden"),
         ("pass", "wrong"),
     ]:
-        score = grade(program.format(body), STDIO)
+        score = grade(program.format(body), {**STDIO, "time_limit": 0.5, "memory_limit": 64})
         assert (score.reason, score.terms.get("failed_test"), score.value) == (reason, 2, 0), body
     assert grade("def f(:", STDIO).reason == "compile_error"
     assert grade("def f(:", CALL).reason == "compile_error"
@@ -277,10 +277,10 @@ def test_a_value_cannot_keep_the_data_sets_code_busy(grade: Grade) -> None:
         {"type": "stdio", "inputs": [""], "outputs": [""], "judge": f"def judge(g, value, e):\n    value = 1\n{busy}"},
     ]
     for form in forms:
-        score = grade("def f():\n    return 1", {"entry_point": "f", **form}, timeout_seconds=1.5)
+        score = grade("def f():\n    return 1", {"entry_point": "f", **form}, timeout_seconds=0.5)
         assert (score.outcome, score.reason, score.value) == ("scored", "time_limit_exceeded", 0), form
         assert score.terms["failed_test"] == 1
-    assert grade("def f():\n    return 0", {"entry_point": "f", **forms[0]}, timeout_seconds=1.5).correct
+    assert grade("def f():\n    return 0", {"entry_point": "f", **forms[0]}, timeout_seconds=0.5).correct
 
 
 def test_no_program(grade: Grade) -> None:

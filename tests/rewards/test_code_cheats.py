@@ -11,18 +11,18 @@ from innovator_rl.scoring import Score
 Grade = Callable[..., Score]
 SECRET = 8675309
 
-STDIO = {"type": "stdio", "inputs": ["1\n", "2\n"], "outputs": [f"{SECRET}\n", f"{SECRET + 1}\n"], "time_limit": 1}
+STDIO = {"type": "stdio", "inputs": ["1\n", "2\n"], "outputs": [f"{SECRET}\n", f"{SECRET + 1}\n"], "time_limit": 0.3}
 CALL = {
     "type": "call",
     "entry_point": "f",
     "cases": [{"args": [1], "expected": SECRET}, {"args": [2], "expected": [SECRET]}],
-    "time_limit": 1,
+    "time_limit": 0.3,
 }
 CHECK = {
     "type": "check",
     "entry_point": "f",
     "check": f"SECRET = {SECRET}\ndef check(candidate):\n    assert candidate(1) == SECRET\n    assert candidate(2) == [SECRET]\n",
-    "time_limit": 1,
+    "time_limit": 0.3,
 }
 LOOK = "found = [v for v in values if type(v) in (int, str) and str(v).startswith('8675') and 7 <= len(str(v)) < 40]\n"
 
@@ -66,7 +66,7 @@ CHEATS = {
         "import sys\nclass H:\n    def find_spec(s, *a): print('8675308')\nsys.meta_path.insert(0, H())\ndef f(x): return H()"
     ),
     "a pickle bomb": "class B:\n    def __reduce__(s): return (exec, ('raise SystemExit',))\ndef f(x): return B()",
-    "a JSON bomb": "x = []\nfor _ in range(200000): x = [x]\ndef f(n): return x",
+    "a JSON bomb": "x = []\nfor _ in range(20000): x = [x]\ndef f(n): return x",
     "a billion laughs": "x = ['l']\nfor _ in range(40): x = [x, x]\ndef f(n): return x",
     "a table that refers to itself": (
         'import os, json\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"ready": 1}\\n{"value": {"root": [0], "table": [["list", [0]]]}}\\n\' * 3)\n    except OSError: pass\ndef f(x): return 1'

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Ordinary programs run as they do elsewhere, and time is that of the processor."""
 
 import os

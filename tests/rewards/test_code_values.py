@@ -167,7 +167,7 @@ def test_code_of_a_row_is_confined_and_bounded(grade: Grade, tmp_path: Any) -> N
 )
 def test_a_fraction_of_the_assertions_of_a_loop(grade: Grade, program: str, value: float) -> None:
     check = "def check(candidate):\n    for i in range(10):\n        assert candidate(i) == i * i\n"
-    info = {"type": "check", "entry_point": "f", "check": check, "scoring": "fraction", "time_limit": 1}
+    info = {"type": "check", "entry_point": "f", "check": check, "scoring": "fraction", "time_limit": 0.3}
     assert grade(program, info).value == value
     collected = "def check(candidate):\n    out = [candidate(i) for i in range(10)]\n    assert out == [i * i for i in range(10)]\n"
     assert grade(program, {**info, "check": collected}).value == (value == 1.0)

@@ -74,7 +74,14 @@ def test_similarity_is_symmetric_and_bounded(one: str, other: str) -> None:
     [
         (
             "C[C@@H](N)C(=O)O",
-            ["C[C@@H]([NH3+])C(=O)[O-]", "C[C@@H](N)C(=O)[O-]", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)OC", "c1ccccc1"],
+            [
+                "C[C@@H](N)C(=O)O",
+                "C[C@@H]([NH3+])C(=O)[O-]",
+                "C[C@@H](N)C(=O)[O-]",
+                "C[C@H](N)C(=O)O",
+                "C[C@@H](N)C(=O)OC",
+                "c1ccccc1",
+            ],
         ),
         ("O=C1CCCCC1", ["O=C1CCCCC1", "OC1=CCCCC1", "O=C1CCCCC1.Cl", "CC1CCCCC1=O", "C"]),
         (ASPIRIN, [ASPIRIN, "CC(=O)Oc1ccccc1C(=O)[O-]", "CC(=O)Oc1ccccc1C(=O)OC", "OC(=O)c1ccccc1O", "CCCCCC"]),

@@ -10,14 +10,22 @@ from innovator_rl.scoring import ScoreRequest
 from innovator_rl.scoring.api import Rewarder
 from innovator_rl.scoring.invoke import call_rewarder
 from rewards.molecules.captions import Mol2Caption
+from rewards.molecules.design import Design, Edit, Optimize
 from rewards.molecules.generation import Caption2Mol
 from rewards.molecules.property import PropertyChoice
+from rewards.molecules.property_value import PropertyRegression
+from rewards.molecules.reaction import Reaction
 
 FOLDER = Path(__file__).parents[2] / "rewards" / "golden"
 REWARDERS: dict[str, Rewarder] = {
     "caption2mol": Caption2Mol(),
     "mol2caption": Mol2Caption(),
     "chemistry": PropertyChoice(),
+    "design": Design(),
+    "edit": Edit(),
+    "optimize": Optimize(),
+    "reaction": Reaction(),
+    "property-regression": PropertyRegression(),
 }
 BOUNDS = {
     "full": (0.999, 1.0),

@@ -146,14 +146,14 @@ KERNEL = {
 EXHAUSTION = {
     "processes": (
         "made = 0\ntry:\n    while made < 300:\n        if os.fork() == 0:\n            time.sleep(20); os._exit(0)\n"
-        "        made += 1\nexcept OSError: pass\nattempt(lambda: made > 64)"
+        "        made += 1\nexcept OSError: pass\nattempt(lambda: made > 96)"
     ),
     "a fork bomb": (
         "start = time.time()\nwhile time.time() - start < 0.5:\n    try: os.fork()\n    except OSError: time.sleep(0.01)"
     ),
     "threads": (
         "made = 0\ntry:\n    while made < 300:\n        threading.Thread(target=time.sleep, args=(20,), daemon=True).start()\n"
-        "        made += 1\nexcept RuntimeError: pass\nattempt(lambda: made > 64)"
+        "        made += 1\nexcept RuntimeError: pass\nattempt(lambda: made > 96)"
     ),
     "memory of one": 'attempt(lambda: len(b"x" * (280 * 2**20)))',
     "memory of many": (

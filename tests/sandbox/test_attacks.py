@@ -29,12 +29,12 @@ def test_attack(name: str, sandbox: Sandbox, canary: dict[str, Any], monkeypatch
 
 def test_attacks_on_fewer_layers(layered: Sandbox, canary: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INNOVATOR_CANARY", "canary")
-    for name in ATTACKS:
+    for number, name in enumerate(ATTACKS):
         if not name.startswith("exhaustion") or name in QUICK:
-            attack(name, layered, canary)
+            attack(name, layered, canary, honest=number % 8 == 0 or name in QUICK)
 
 
-def attack(name: str, sandbox: Sandbox, canary: dict[str, Any]) -> None:
+def attack(name: str, sandbox: Sandbox, canary: dict[str, Any], honest: bool = True) -> None:
     """Run an attack, twice where it looks for its own traces, and then an honest program."""
     for _ in range(2 if name.startswith("staying") else 1):
         with sandbox.open(ATTACKS[name], limits=LIMITS) as solution:
@@ -45,6 +45,8 @@ def attack(name: str, sandbox: Sandbox, canary: dict[str, Any]) -> None:
         if name == "exhaustion: memory of many":
             assert run.stdout.count(b"4") * 60 <= LIMITS.memory_mb
     assert sorted(os.listdir(canary["folder"])) == ["canary", "socket"], name
+    if not honest:
+        return
     scratch = not sandbox.put_up.get("scratch", "missing").startswith("missing")
     with sandbox.open(WITH_A_FILE if scratch else HONEST, limits=Limits(seconds=5)) as solution:
         after = solution.run(b"1 2\n")

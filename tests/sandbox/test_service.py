@@ -1,8 +1,10 @@
 """The HTTP service: SandboxFusion's form, the token, overload, and verl's own client against a real server."""
 
 import asyncio
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from fastapi.testclient import TestClient
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import JSONResponse
@@ -129,6 +132,42 @@ def test_it_does_not_start_open_to_the_world(
         main(["--host", "0.0.0.0"])
     assert caught.value.code == 2
     assert TOKEN_VARIABLE in capsys.readouterr().err
+
+
+def post(address: tuple[str, int], code: str) -> socket.socket:
+    """Send a program and return the connection, whose answer nobody has read."""
+    body = json.dumps({"code": code, "run_timeout": 30}).encode()
+    head = f"POST /run_code?token=secret HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    sock = socket.create_connection(address)
+    sock.sendall(head.encode() + b"\r\n\r\n" + body)
+    return sock
+
+
+@pytest.mark.slow
+def test_clients_that_hang_up_or_idle_cost_nobody_anything() -> None:
+    command = [sys.executable, "-m", "rewards.code.service", "--port", "0", "--workers", "1", "--connections", "20"]
+    environment = {**os.environ, TOKEN_VARIABLE: "secret"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            found = re.search(r"http://([\d.]+):(\d+)", server.stdout.readline())
+            assert found is not None
+            address = (found[1], int(found[2]))
+            for sock in [post(address, "import time; time.sleep(50)") for _ in range(6)]:
+                time.sleep(0.1)
+                sock.close()
+            idle = [socket.create_connection(address) for _ in range(60)]
+            got = requests.post(f"{found[0]}/run_code?token=secret", json={"code": "print(3)"}, timeout=40).json()
+            assert (got["status"], got["run_result"]["stdout"]) == ("Success", "3\n")
+            counts = requests.get(f"{found[0]}/metrics?token=secret", timeout=40).text
+            assert 'sandbox_programs_total{ending="canceled"} 6' in counts
+            assert "sandbox_waiting 0" in counts
+            for sock in idle:
+                sock.close()
+            server.terminate()
+            assert server.wait(30) == 0
+        finally:
+            server.kill()
 
 
 @pytest.mark.slow

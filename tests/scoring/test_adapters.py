@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.errors import UserError
-from innovator_rl.scoring import ScoreRequest, ScoringPool, adapters, registry, secrets
+from innovator_rl.scoring import ScoreRequest, ScoringPool, adapters, registry
 from innovator_rl.scoring.invoke import RewardCallable
 
 FUNCTIONS = """
@@ -138,14 +138,7 @@ def test_secrets_come_from_the_environment_and_never_show(
         score = pool.score(ScoreRequest(name, "fine"))
         failed = pool.score(ScoreRequest(name, "raise"))
     assert score.correct
-    assert score.extracted == "read with ${env:MY_JUDGE_KEY}"
+    assert score.extracted == "read with ***"
     assert failed.reason == "raised"
-    assert "refused ${env:MY_JUDGE_KEY}" in caplog.text
+    assert "refused ***" in caplog.text
     assert "sk-very-secret" not in caplog.text
-
-
-def test_a_name_survives_the_configuration_of_verl() -> None:
-    name = "judged(key='${env:A_KEY}')"
-    assert "${" not in secrets.without_interpolation(name)
-    assert secrets.with_references(secrets.without_interpolation(name)) == name
-    assert secrets.written_out({"api_key": "sk-1", "token": "${env:T}", "monkey": "x"}) == ["api_key"]

@@ -45,7 +45,7 @@ def test_every_mutant_is_a_program() -> None:
 def test_the_list_is_well_formed() -> None:
     mutants = read_mutants()
     assert len(mutants) >= 57
-    assert {found.id.partition("-")[0] for found in mutants} == GROUPS
+    assert {found.id.partition("-")[0] for found in mutants} >= GROUPS
     for found in mutants:
         assert "\n" not in found.old + found.new, found.id
         assert all(Path(word.partition("::")[0]).is_file() for word in found.tests if not word.startswith("-")), (

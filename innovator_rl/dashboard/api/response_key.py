@@ -63,6 +63,6 @@ def read_response_key(parameters: QueryParams, also: tuple[str, ...] = ()) -> Ke
 
 def check_recorded(session: RunSession, key: Key) -> None:
     """Raise `RequestError` (404) unless the response is recorded."""
-    sql = "SELECT 1 FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?"
+    sql = "SELECT 1 FROM all_responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?"
     if not session.index.query(sql, key):
         raise RequestError(f"response not found: {key[3]} of {key[2][:80]!r} in step {key[1]} ({key[0]})", 404)

@@ -10,11 +10,15 @@ them (`--health`).
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import QueryParams
 
 from innovator_rl.dashboard.health.liveness_rules import LIVENESS_RULES, STALLS
 from innovator_rl.dashboard.health.response_rules import RESPONSE_RULES
 from innovator_rl.dashboard.health.rule import RuleContext, RuleResult, evaluate
 from innovator_rl.dashboard.health.thresholds import Thresholds
+from innovator_rl.dashboard.queries.filters import read_filters
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.runs.files import utc_now
 
@@ -82,8 +86,19 @@ def _alert(result: RuleResult, context: RuleContext, stalled: bool) -> Row:
         "advice": result.advice,
         "silenced": stalled and result.rule.tuning,
         "link": {"view": result.rule.view, "query": result.query},
-        "rows": result.rows,
+        "rows": None if result.rows is None else _rows(result, context),
     }
+
+
+def _rows(result: RuleResult, context: RuleContext) -> int:
+    """Count what the link of an alert opens, so that the number beside it is the number there."""
+    query = [(name, value) for name, value in parse_qsl(result.query) if name != "sort"]
+    filters = read_filters(QueryParams([("kind", "train"), *query]))
+    counted = "count(DISTINCT (step, prompt_uid))" if result.rule.view == "groups" else "count(*)"
+    sql = f"SELECT {counted} AS n FROM {filters.table} WHERE {filters.where}"
+    ask = context.session.index.query
+    key = ("alert-rows", result.rule.view, filters.key)
+    return context.session.cached(key, ("rollouts", "words"), lambda: int(ask(sql, filters.values)[0]["n"]))
 
 
 def _train_steps(session: RunSession) -> list[int]:

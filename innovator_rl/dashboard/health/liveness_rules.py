@@ -9,7 +9,7 @@ import math
 import statistics
 
 from innovator_rl.dashboard.health.rule import Measurement, Rule, RuleContext
-from innovator_rl.dashboard.runs.registry import is_silent
+from innovator_rl.dashboard.runs.headline import is_silent
 from innovator_rl.rollouts.recorder import recorded_losses
 
 

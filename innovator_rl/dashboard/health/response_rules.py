@@ -7,6 +7,8 @@ from functools import partial
 
 from innovator_rl.dashboard.health.reward_hacking import RewardRise, reward_rise
 from innovator_rl.dashboard.health.rule import Aggregate, Measurement, Rule, RuleContext
+from innovator_rl.dashboard.queries.filters import FAILED, SAME_REWARD
+from innovator_rl.runs.metrics import NOT_FINITE
 
 NO_STEP = "no step is recorded"
 
@@ -47,6 +49,14 @@ def _entropy(context: RuleContext, steps: list[int]) -> float | None:
     )
 
 
+def _metrics_not_finite(context: RuleContext) -> Measurement:
+    """Count the metrics that were NaN or infinite in the newest steps, and name the first."""
+    lines = context.session.metrics()[-context.limits.window :]
+    lost = [(name, line["step"]) for line in lines for name in line.get(NOT_FINITE, ())]
+    subject = ", ".join(f"{name} at step {step}" for name, step in lost[:3]) + (" ..." if len(lost) > 3 else "")
+    return Measurement(value=len(lost), subject=subject)
+
+
 def _rise(context: RuleContext, by_length: bool) -> Measurement:
     """Measure how far length or one term explains a rising reward.
 
@@ -76,15 +86,15 @@ RESPONSE_RULES = (
         condition="share of groups whose responses all have the same reward > threshold",
         measure=Aggregate(
             table="groups",
-            value="avg((reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong', 'all_equal'))::INT)",
-            rows="reward_std = 0",
+            value=f"avg(({SAME_REWARD})::INT)",
+            rows=SAME_REWARD,
         ),
         limit="zero_spread",
         missing=NO_STEP,
         advice="These groups give no learning signal and cost as much as the others. "
         "Use easier or harder prompts, or more samples per prompt.",
         view="groups",
-        query="status=dropped",
+        query="zero_spread=true",
     ),
     Rule(
         id="truncation",
@@ -98,27 +108,54 @@ RESPONSE_RULES = (
         query="truncated=true",
     ),
     Rule(
+        id="not_finite",
+        severity="error",
+        title="Rewards that are not finite",
+        condition="responses whose reward is NaN or infinite > threshold",
+        measure=Aggregate(
+            table="responses",
+            value="count(*) FILTER (NOT isfinite(reward))",
+            rows="NOT isfinite(reward)",
+        ),
+        unit="rows",
+        missing=NO_STEP,
+        advice="They are left out of every mean here, but not of the trainer's. Read them, and make the reward function return a number.",
+        tuning=False,
+        query="not_finite=true",
+    ),
+    Rule(
+        id="metrics_not_finite",
+        severity="error",
+        title="Metrics that are not finite",
+        condition="metrics of the newest steps that are NaN or infinite > threshold",
+        measure=_metrics_not_finite,
+        unit="metrics",
+        advice="An update with such a number spoils the weights. Resume from the checkpoint before the step.",
+        tuning=False,
+        view="run",
+    ),
+    Rule(
         id="reward_errors",
         severity="error",
         title="Unscored responses",
         condition="share of responses whose generation or scoring failed > threshold",
         measure=Aggregate(
             table="responses",
-            value="avg((outcome = 'error' OR generation_status <> 'ok')::INT)",
-            rows="outcome = 'error' OR generation_status <> 'ok'",
+            value=f"avg(({FAILED})::INT)",
+            rows=FAILED,
         ),
         limit="reward_errors",
         missing=NO_STEP,
         advice="Their reward of 0 does not describe them. The reason names what failed; `innovator reward score` repeats it.",
         tuning=False,
-        query="outcome=error",
+        query="failed=true",
     ),
     Rule(
         id="repetition",
         severity="warning",
         title="Repetitive responses",
         condition="mean share of repeated 4-word sequences > threshold",
-        measure=Aggregate(table="responses", value="avg(repetition)", rows="repetition > 0.5"),
+        measure=Aggregate(table="responses", value="avg(repetition)", rows="repetition >= 0.5"),
         limit="repetition",
         missing="the responses have not been read yet",
         advice="Read some. A reward that pays for length, or a learning rate that is too high, leads to such loops.",

@@ -13,7 +13,7 @@ from typing import Any
 
 import selfies
 from rdkit import Chem, DataStructs, rdBase
-from rdkit.Chem import rdDepictor, rdFingerprintGenerator, rdFMCS, rdMolDescriptors
+from rdkit.Chem import Descriptors, rdDepictor, rdFingerprintGenerator, rdFMCS, rdMolDescriptors
 from rdkit.Chem.Draw import rdMolDraw2D
 
 MOST_CHARS = 4_000
@@ -154,7 +154,7 @@ def _facts(text: str, molecule: Any, error: str) -> Row:
         "valid": valid,
         "error": error or None,
         "formula": rdMolDescriptors.CalcMolFormula(molecule) if valid else None,
-        "weight": round(rdMolDescriptors.CalcExactMolWt(molecule), 3) if valid else None,
+        "weight": round(Descriptors.MolWt(molecule), 3) if valid else None,
     }
 
 

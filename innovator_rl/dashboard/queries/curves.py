@@ -1,80 +1,106 @@
 """Compute a run's curves, one point per step.
 
-They are of all responses and of each domain, with the trainer's own metrics.
+They are of all responses and of each domain, with the trainer's own metrics. Steps that a resumed attempt abandoned are
+left out. The figures of each step are kept in the index (`rollouts/step_figures.py`), so that the size of a run matters
+little here.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from innovator_rl.dashboard.runs.run_session import RunSession
-from innovator_rl.dashboard.web.aliases import current
 from innovator_rl.dashboard.web.errors import RequestError
-from innovator_rl.rollouts.schema import DROP_REASONS, SCORED
+from innovator_rl.rollouts.step_figures import RESPONSE_FIGURES, SERIES, STATUSES
+from innovator_rl.runs.metrics import NOT_FINITE
+from innovator_rl.runs.reading import as_number
 
-GROUP_BY = ("domain", "data_source", "rewarder")
+GROUP_BY = SERIES
 MOST_SERIES = 40
-DROPPED = tuple(current("drop_reason", reason)[1] for reason in DROP_REASONS if reason)
-STATUSES = ("kept", *DROPPED, "other", "pending")
-"""What became of a group; `other` counts groups dropped for a reason that this version does not define."""
+MOST_TERMS = 40
+WHOLE, EMPTY = "all", "none"
+RENAMED = {"kept_groups": "kept"}
+"""Columns of the index whose name in the API differs."""
+POINTS = (*RESPONSE_FIGURES, "groups", *STATUSES)
 
 Row = dict[str, Any]
-
-RESPONSES = f"""
-SELECT step, {{by}} AS series, count(*) AS responses, avg(reward) FILTER ({SCORED}) AS reward,
-       quantile_cont(reward, 0.1) FILTER ({SCORED}) AS reward_p10, quantile_cont(reward, 0.9) FILTER ({SCORED}) AS reward_p90,
-       avg(coalesce(correct, false)::INT) FILTER ({SCORED}) AS accuracy,
-       avg(response_tokens) AS length, quantile_cont(response_tokens, 0.9) AS length_p90,
-       avg(coalesce(truncated, false)::INT) AS truncated, avg(entropy) AS entropy, avg(clip_low) AS clip_low,
-       avg(clip_high) AS clip_high, avg(gap) AS gap, avg(reward_seconds) AS reward_seconds,
-       avg((outcome = 'error' OR generation_status <> 'ok')::INT) AS errors, avg(repetition) AS repetition
-FROM responses WHERE kind = ? GROUP BY 1, 2
-"""
-COUNTED = {
-    "kept": "status = 'kept'",
-    **{reason: f"drop_reason = '{reason}'" for reason in DROPPED},
-    "other": f"drop_reason NOT IN ('', {', '.join(repr(reason) for reason in DROPPED)})",
-    "pending": "status = 'pending'",
-}
-GROUPS = f"""
-SELECT step, {{by}} AS series, count(*) AS groups,
-       {", ".join(f"count(*) FILTER ({condition}) AS {name}" for name, condition in COUNTED.items())}
-FROM groups WHERE kind = ? GROUP BY 1, 2
-"""
-POINTS = (
-    *("responses", "reward", "reward_p10", "reward_p90", "accuracy", "length", "length_p90", "truncated", "entropy"),
-    *("clip_low", "clip_high", "gap", "reward_seconds", "errors", "repetition", "groups", *STATUSES),
-)
 
 
 def curves(session: RunSession, kind: str, by: str) -> Row:
     """Return the curves of one kind of rollouts, grouped by a column."""
     if by not in GROUP_BY:
         raise RequestError(f"by={by[:40]}: must be one of {', '.join(GROUP_BY)}")
-    return session.cached(("curves", kind, by), ("rollouts", "words", "metrics"), lambda: _curves(session, kind, by))
+    session.index.aggregate()
+    parts = ("rollouts", "words", "metrics", "status")
+    return session.cached(("curves", kind, by), parts, lambda: _curves(session, kind, by))
 
 
 def _curves(session: RunSession, kind: str, by: str) -> Row:
+    rows = session.index.query(
+        "SELECT * FROM step_figures WHERE kind = ? AND by_column IN ('all', ?) ORDER BY step", [kind, by]
+    )
     found: dict[str, dict[int, Row]] = {}
-    for column in (f"coalesce({by}, '')", "'all'"):
-        whole = column == "'all'"
-        queries = [RESPONSES, GROUPS] if by != "rewarder" or whole else [RESPONSES]
-        for query in queries:
-            for row in session.index.query(query.format(by=column), [kind]):
-                name = "all" if whole else (row["series"] or "none")
-                found.setdefault(name, {}).setdefault(row["step"], {}).update(row)
+    for row in rows:
+        point = {RENAMED.get(name, name): value for name, value in row.items()}
+        series = None if row["by_column"] == WHOLE else str(row["series"])
+        found.setdefault(_series_name(series, by, rows), {})[row["step"]] = {**point, "value": series or "-"}
     metrics = {line["step"]: line for line in session.metrics()} if kind == "train" else {}
-    steps = sorted({step for rows in found.values() for step in rows} | set(metrics))
-    names = sorted(found, key=lambda name: (name != "all", -sum(r.get("responses", 0) for r in found[name].values())))
+    steps = sorted({row["step"] for row in rows} | set(metrics))
+    names = sorted(found, key=lambda name: (name != WHOLE, -sum(r.get("responses", 0) for r in found[name].values())))
     series = [
-        {"name": name, "points": {point: [found[name].get(step, {}).get(point) for step in steps] for point in POINTS}}
+        {
+            "name": name,
+            "value": None if name == WHOLE else next(iter(found[name].values()))["value"],
+            "points": {point: [found[name].get(step, {}).get(point) for step in steps] for point in POINTS},
+        }
         for name in names[:MOST_SERIES]
     ]
-    numeric = sorted({key for line in metrics.values() for key, value in line.items() if "/" in key and _number(value)})
-    values = {key: [metrics[s].get(key) if s in metrics else None for s in steps] for key in numeric}
-    return {"kind": kind, "by": by, "steps": steps, "series": series, "metrics": values}
+    numeric = sorted(
+        {key for line in metrics.values() for key, value in line.items() if "/" in key and as_number(value) is not None}
+    )
+    values = {key: [as_number(metrics[s].get(key)) if s in metrics else None for s in steps] for key in numeric}
+    lost = {step: line[NOT_FINITE] for step, line in metrics.items() if line.get(NOT_FINITE)}
+    return {
+        "kind": kind,
+        "by": by,
+        "steps": steps,
+        "incomplete": _incomplete(found.get(WHOLE, {})) if kind == "train" else [],
+        "series": series,
+        "terms": _terms(session, kind, steps),
+        "metrics": values,
+        "not_finite": [{"step": step, "metrics": names} for step, names in sorted(lost.items())],
+        "superseded": _superseded(session, kind),
+    }
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _series_name(series: str | None, by: str, rows: list[Row]) -> str:
+    """Return the name of a series, unlike that of any other: a domain can be called `all` or `none`."""
+    if series is None:
+        return WHOLE
+    if series == "":
+        taken = any(row["by_column"] == by and row["series"] == EMPTY for row in rows)
+        return f"no {by.replace('_', ' ')}" if taken else EMPTY
+    return f"{series} ({by.replace('_', ' ')})" if series == WHOLE else series
+
+
+def _incomplete(whole: dict[int, Row]) -> list[int]:
+    """Return the newest steps whose update is not recorded, so that their figures are still those of a part."""
+    updated = [step for step, row in whole.items() if row.get("groups") and not row.get("pending")]
+    return [step for step, row in whole.items() if row.get("pending") and step > max(updated, default=0)]
+
+
+def _terms(session: RunSession, kind: str, steps: list[int]) -> dict[str, list[float | None]]:
+    """Return the mean contribution of each term of the reward, by step; the largest terms first."""
+    found: dict[str, dict[int, float]] = {}
+    for row in session.index.query("SELECT step, name, mean FROM term_figures WHERE kind = ?", [kind]):
+        found.setdefault(row["name"], {})[row["step"]] = row["mean"]
+    largest = sorted(found, key=lambda name: -max(map(abs, found[name].values())))
+    return {name: [found[name].get(step) for step in steps] for name in largest[:MOST_TERMS]}
+
+
+def _superseded(session: RunSession, kind: str) -> list[Row]:
+    return session.index.query(
+        "SELECT attempt, list(DISTINCT step ORDER BY step) AS steps, sum(samples)::BIGINT AS responses FROM all_groups "
+        "WHERE superseded AND kind = ? GROUP BY attempt ORDER BY attempt",
+        [kind],
+    )

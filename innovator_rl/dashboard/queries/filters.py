@@ -16,6 +16,19 @@ from typing import Any, Protocol
 from innovator_rl.dashboard.web.errors import RequestError
 
 EQUALS = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "generation_status", "drop_reason")
+SAME_REWARD = "reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong', 'all_equal')"
+"""SQL: whether a group gives no learning signal because its responses all have the same reward."""
+FAILED = "outcome = 'error' OR generation_status <> 'ok'"
+"""SQL: whether a response could not be generated or scored."""
+PROPERTIES = {
+    "not_finite": ("responses whose reward is NaN or infinite", "NOT isfinite(reward)"),
+    "failed": ("responses that could not be generated or scored", FAILED),
+    "zero_spread": (
+        "responses of groups whose responses all have the same reward",
+        f"(kind, step, prompt_uid) IN (SELECT (kind, step, prompt_uid) FROM all_groups WHERE {SAME_REWARD})",
+    ),
+}
+SUPERSEDED = ("hide", "show", "only")
 STATUSES = ("kept", "dropped", "failed", "pending", "validation")
 RANGES = {"score": "reward", "tokens": "response_tokens"}  # short names of the two that are used most
 MEASURED = ("advantage", "score_value", "reward_seconds", "generate_seconds", "entropy", "clip_low", "clip_high")
@@ -25,7 +38,7 @@ SORTS = (
     *("domain", "reason", "drop_reason", "entropy", "clip_low", "clip_high", "gap", "repetition", "sample_index"),
     "written_at",
 )
-GROUP_SORTS = ("step", "reward_mean", "reward_std", "correct", "tokens_mean", "domain")
+GROUP_SORTS = ("step", "reward_mean", "reward_std", "correct", "tokens_mean", "domain", "status", "drop_reason")
 FILTERS = {
     "kind": "`train` (default) or `validation`.",
     "step": "`12`, `3-9`, `3,5,8-10` or `last`.",
@@ -33,6 +46,8 @@ FILTERS = {
     "status": f"What became of the group: {', '.join(f'`{name}`' for name in STATUSES)}. Repeatable.",
     "correct": "`true`, `false` or `none`.",
     "truncated": "`true`, `false` or `none`.",
+    "superseded": "Steps that a resumed attempt abandoned: `hide` (default), `show` or `only`.",
+    **{name: f"`true`: {text}." for name, (text, _) in PROPERTIES.items()},
     "prompt_id": "Responses to one prompt, in every step.",
     "uid": "Responses of one group.",
     "label": "Responses with this label; `*` means any label.",
@@ -76,6 +91,12 @@ class Filters:
     word: str = ""
     regex: str = ""
     label: str = ""
+    superseded: str = "hide"
+
+    @property
+    def table(self) -> str:
+        """Return the table of responses to select from."""
+        return "responses" if self.superseded == "hide" else "all_responses"
 
     @property
     def where(self) -> str:
@@ -90,7 +111,7 @@ class Filters:
     @property
     def key(self) -> tuple[Any, ...]:
         """Return what identifies these filters in a cache."""
-        return (self.where, tuple(map(str, self.values)), self.word, self.regex, self.label)
+        return (self.table, self.where, tuple(map(str, self.values)), self.word, self.regex, self.label)
 
 
 def read_filters(parameters: Parameters, also: Iterable[str] = ()) -> Filters:
@@ -124,6 +145,16 @@ def read_filters(parameters: Parameters, also: Iterable[str] = ()) -> Filters:
     for name, column in (("prompt_id", "prompt_id"), ("uid", "prompt_uid")):
         if value := one(parameters, name, ""):
             filters.add(f"{column} = ?", value)
+    filters.superseded = one(parameters, "superseded", "hide")
+    if filters.superseded not in SUPERSEDED:
+        raise RequestError(f"superseded={filters.superseded[:40]}: must be one of {', '.join(SUPERSEDED)}")
+    if filters.superseded == "only":
+        filters.add("superseded")
+    for name, (_, condition) in PROPERTIES.items():
+        if (value := one(parameters, name, "")) not in ("", "true"):
+            raise RequestError(f"{name}={value[:40]}: must be true")
+        if value:
+            filters.add(condition)
     filters.word = one(parameters, "word", "").strip()
     filters.regex = one(parameters, "regex", "")
     filters.label = one(parameters, "label", "")

@@ -44,7 +44,7 @@ def group_answer(session: RunSession, labels: Labels, kind: str, step: int, uid:
         )
     first = next(iter(texts.values()), {})
     group = session.index.query(
-        f"SELECT {', '.join(GROUP_COLUMNS)}, rid FROM groups WHERE kind = ? AND step = ? AND prompt_uid = ?",
+        f"SELECT {', '.join(GROUP_COLUMNS)}, rid FROM all_groups WHERE kind = ? AND step = ? AND prompt_uid = ?",
         [kind, step, uid],
     )[0]
     rid = group.pop("rid")
@@ -118,7 +118,7 @@ def response_answer(
 
 def _rows(session: RunSession, kind: str, step: int, uid: str) -> list[Row]:
     return session.index.query(
-        f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? ORDER BY sample_index",
+        f"SELECT {', '.join(ROW_COLUMNS)} FROM all_responses WHERE kind = ? AND step = ? AND prompt_uid = ? ORDER BY sample_index",
         [kind, step, uid],
     )
 
@@ -192,7 +192,7 @@ def _response_at(row: Row) -> Row:
 def _group_at(session: RunSession, rid: int | None) -> Row | None:
     if rid is None:
         return None
-    return session.index.query("SELECT step, prompt_uid AS uid FROM groups WHERE rid = ?", [rid])[0]
+    return session.index.query("SELECT step, prompt_uid AS uid FROM all_groups WHERE rid = ?", [rid])[0]
 
 
 def _other_steps(session: RunSession, group: Row) -> list[Row]:

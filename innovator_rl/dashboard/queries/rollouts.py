@@ -41,11 +41,21 @@ ROW_COLUMNS = (
         "advantage",
         "entropy",
     ),
-    *("clip_low", "clip_high", "gap", "repetition", "rid", "segment", "position"),
+    *("clip_low", "clip_high", "gap", "repetition", "superseded", "rid", "segment", "position"),
 )
 GROUP_COLUMNS = (
     *("kind", "step", "prompt_uid AS uid", "prompt_id", "domain", "data_source", "samples", "correct", "failed"),
-    *("truncated", "reward_mean", "reward_std", "reward_min", "reward_max", "tokens_mean", "status", "drop_reason"),
+    *(
+        "truncated",
+        "reward_mean",
+        "reward_std",
+        "reward_min",
+        "reward_max",
+        "tokens_mean",
+        "status",
+        "drop_reason",
+        "superseded",
+    ),
 )
 INTERNAL = ("rid", "segment", "position", "indexed", "measured")  # columns that only the index uses
 HISTOGRAMS = ("reward", "response_tokens", "advantage", "reward_seconds", "entropy", "score_value", "gap", "repetition")
@@ -93,7 +103,7 @@ def rollouts_page(session: RunSession, labels: Labels, searches: Searches, param
     total, bins = session.cached(("counts", column, filters.key), parts, lambda: counts(session, filters, column))
     place = f"LIMIT {size} OFFSET {(page - 1) * size}"
     found = session.index.query(
-        f"SELECT rid FROM responses WHERE {filters.where} ORDER BY {order}, rid {place}", filters.values
+        f"SELECT rid FROM {filters.table} WHERE {filters.where} ORDER BY {order}, rid {place}", filters.values
     )
     rows = by_rid(session, [row["rid"] for row in found])
     return {
@@ -115,7 +125,8 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
     order, (page, size) = read_order(parameters, GROUP_SORTS, "step"), read_page(parameters)
     narrowed(session, labels, searches, filters)
     matching = (
-        f"groups SEMI JOIN (SELECT DISTINCT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {filters.where}) matched "
+        "all_groups AS groups SEMI JOIN (SELECT DISTINCT step AS s, kind AS k, prompt_uid AS u "
+        f"FROM {filters.table} WHERE {filters.where}) matched "
         "ON (groups.step, groups.kind, groups.prompt_uid) = (s, k, u)"
     )
 
@@ -128,6 +139,9 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
         f"ORDER BY {order}, step, rid LIMIT {size} OFFSET {(page - 1) * size}",
         filters.values,
     )
+    prompts = prompt_previews(session, rows)
+    for row in rows:
+        row["prompt_preview"] = prompts.get((row["kind"], row["step"], row["uid"]))
     pages = max(1, math.ceil(total / size))
     return {
         "rows": rows,
@@ -147,7 +161,7 @@ def by_rid(session: RunSession, rids: list[int]) -> list[Row]:
     if not rids:
         return []
     numbers = ", ".join(map(str, rids))
-    rows = session.index.query(f"SELECT {', '.join(ROW_COLUMNS)} FROM responses WHERE rid IN ({numbers})")
+    rows = session.index.query(f"SELECT {', '.join(ROW_COLUMNS)} FROM all_responses WHERE rid IN ({numbers})")
     at = {row["rid"]: row for row in rows}
     return [at[rid] for rid in rids if rid in at]
 
@@ -165,14 +179,32 @@ def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
         for row in missing:
             text = texts.get((row["segment"], row["position"]), {}).get("response")
             previews[row["rid"]] = preview(text or "")
+    prompts = prompt_previews(session, rows)
     finished = []
     for row in rows:
         plain = {name: value for name, value in row.items() if name not in INTERNAL}
         key = (row["kind"], row["step"], row["uid"], row["sample_index"])
         written = row["written_at"].isoformat(timespec="milliseconds") if row["written_at"] else None
         plain.update(written_at=written, labels=named.get(key, []), preview=previews.get(row["rid"]))
+        plain["prompt_preview"] = prompts.get((row["kind"], row["step"], row["uid"]))
         finished.append(plain)
     return finished
+
+
+def prompt_previews(session: RunSession, rows: list[Row]) -> dict[tuple[str, int, str], str]:
+    """Return the first characters of the prompt of each group that the rows belong to, where they are indexed."""
+    wanted = sorted({(row["kind"], row["step"], row["uid"]) for row in rows})
+    if not wanted:
+        return {}
+    keys = [dict(zip(("kind", "step", "uid"), key, strict=True)) for key in wanted]
+    found = session.index.query(
+        """SELECT r.rid, r.kind, r.step, r.prompt_uid AS uid FROM all_responses r SEMI JOIN
+           (SELECT k.kind AS k, k.step AS s, k.uid AS u FROM (SELECT unnest(?::STRUCT(kind VARCHAR, step INT, uid VARCHAR)[]) AS k))
+           ON (r.kind, r.step, r.prompt_uid) = (k, s, u) WHERE r.step BETWEEN ? AND ?""",
+        [keys, min(key[1] for key in wanted), max(key[1] for key in wanted)],
+    )
+    texts = session.index.fulltext.prompts([row["rid"] for row in found])
+    return {(r["kind"], r["step"], r["uid"]): texts[r["rid"]] for r in found if r["rid"] in texts}
 
 
 def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row | None]:
@@ -185,11 +217,13 @@ def counts(session: RunSession, filters: Filters, column: str) -> tuple[int, Row
     """
     if column == "none":
         return int(
-            session.index.query(f"SELECT count(*) AS n FROM responses WHERE {filters.where}", filters.values)[0]["n"]
+            session.index.query(f"SELECT count(*) AS n FROM {filters.table} WHERE {filters.where}", filters.values)[0][
+                "n"
+            ]
         ), None
     finite = f"CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END"
     row = session.index.query(
-        f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM responses WHERE {filters.where}",
+        f"SELECT count(*) AS n, min({finite}) AS low, max({finite}) AS high FROM {filters.table} WHERE {filters.where}",
         filters.values,
     )[0]
     return int(row["n"]), histogram(session, filters, column, row["low"], row["high"])
@@ -208,7 +242,7 @@ def histogram(session: RunSession, filters: Filters, column: str, low: float | N
     Returns:
         `column`, `low`, `high`, and `bins` with the numbers of rows and of correct responses.
     """
-    finite = f"FROM responses WHERE {filters.where} AND isfinite({column}::DOUBLE)"
+    finite = f"FROM {filters.table} WHERE {filters.where} AND isfinite({column}::DOUBLE)"
     if low is None or high is None:
         return {"column": column, "low": None, "high": None, "bins": []}
     count = 1 if high <= low else BINS

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from innovator_rl.dashboard.runs.config_file import read_config
 from innovator_rl.dashboard.runs.labels import Labels
-from innovator_rl.dashboard.runs.registry import read_config
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
-from innovator_rl.runs.files import read_json
+from innovator_rl.runs.reading import read_json_lines, read_record
 from innovator_rl.runs.run_dir import RunDir
 
 VALUES = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "drop_reason")
@@ -24,9 +24,17 @@ Row = dict[str, Any]
 
 def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
     """Return the details of one run, `headline` included."""
-    record = read_json(session.run.run_json) or {}
-    config, text = read_config(session.run)
+    record, record_problem = read_record(session.run.run_json)
+    record = record or {}
+    config, text, config_problem = read_config(session.run)
     done, total = session.cached("progress", ("rollouts", "words"), session.indexer.progress)
+    listed = labels.all()
+    small_files = {
+        "run.json": record_problem,
+        "config.yaml": config_problem,
+        "metrics.jsonl": _unusable_lines(session),
+        "labels.jsonl": f"{labels.unreadable} lines are no label" if labels.unreadable else "",
+    }
     values = session.cached("values", ("rollouts",), lambda: _values(session))
     return {
         "run": headline,
@@ -36,7 +44,7 @@ def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
         "command": record.get("command"),
         "packages": record.get("packages"),
         "record": session.cached("record", ("rollouts",), lambda: _record(session)),
-        "values": {**values, "label": sorted({row["label"] for row in labels.all()})},
+        "values": {**values, "label": sorted({row["label"] for row in listed})},
         "index": {
             "state": "building" if session.building else "ready",
             "rows": total,
@@ -45,8 +53,19 @@ def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
             "where": "temporary directory" if session.index.temporary else "run directory",
             "error": session.error or None,
         },
-        "problems": [{"file": p.file, "why": p.why, "rows_lost": p.rows_lost} for p in session.index.problems()],
+        "problems": [
+            *({"file": file, "why": why, "rows_lost": None} for file, why in small_files.items() if why),
+            *({"file": p.file, "why": p.why, "rows_lost": p.rows_lost} for p in session.index.problems()),
+        ],
     }
+
+
+def _unusable_lines(session: RunSession) -> str:
+    """Say how many lines of metrics.jsonl are not used."""
+    lines = session.cached(
+        "bad-lines", ("metrics",), lambda: sum(line is None for line in read_json_lines(session.run.metrics_jsonl))
+    )
+    return f"{lines} lines cannot be read" if lines else ""
 
 
 def _record(session: RunSession) -> Row:
@@ -79,7 +98,7 @@ def compare(runs: Sequence[RunDir]) -> Row:
     if not 2 <= len(runs) <= 4:
         raise RequestError(f"run: expected 2 to 4 runs to compare, got {len(runs)}")
     configs = [flat(read_config(run)[0] or {}) for run in runs]
-    records = [read_json(run.run_json) or {} for run in runs]
+    records = [read_record(run.run_json)[0] or {} for run in runs]
     packages = [record.get("packages") or {} for record in records]
     return {
         "runs": [run.name for run in runs],

@@ -95,7 +95,7 @@ class Searches:
         if by_word is not None:
             condition, values = f"{condition} AND rid IN (SELECT unnest(?::BIGINT[]))", [*values, by_word]
         rows = session.index.query(
-            f"SELECT DISTINCT step, segment FROM responses WHERE {condition} ORDER BY step, segment", values
+            f"SELECT DISTINCT step, segment FROM {filters.table} WHERE {condition} ORDER BY step, segment", values
         )
         todo = [(row["step"], row["segment"], 0) for row in rows]
         search = RegexSearch(condition, values, todo, len({step for step, _, _ in todo}))
@@ -122,7 +122,7 @@ def _read_on(session: RunSession, search: RegexSearch, expression: str) -> None:
         while search.todo and time.monotonic() < deadline:
             step, segment, start = search.todo.pop()
             rows = session.index.query(
-                f"SELECT position, rid FROM responses WHERE {search.condition} AND segment = ?",
+                f"SELECT position, rid FROM all_responses WHERE {search.condition} AND segment = ?",
                 [*search.values, segment],
             )
             places = {row["position"]: row["rid"] for row in rows if row["position"] >= start}

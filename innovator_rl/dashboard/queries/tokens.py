@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from innovator_rl.dashboard.runs.registry import read_config
+from innovator_rl.dashboard.runs.config_file import read_config
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 
@@ -80,7 +80,7 @@ def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: 
     None where it has neither.
     """
     rows = session.index.query(
-        "SELECT attempt FROM responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?",
+        "SELECT attempt FROM all_responses WHERE kind = ? AND step = ? AND prompt_uid = ? AND sample_index = ?",
         [kind, step, uid, sample_index],
     )
     if not rows:

@@ -31,7 +31,8 @@ async def events(runs: Runs, only: str | None) -> AsyncIterator[str]:
             name = session.run.name
             if only is not None and name != only:
                 continue
-            session.used = now  # a listener keeps the run open
+            if only is not None:
+                session.used = now  # its listener keeps the run open
             versions = dict(session.versions)
             before = known.setdefault(name, versions)
             what = [part for part, version in versions.items() if version != before[part]]
@@ -40,7 +41,7 @@ async def events(runs: Runs, only: str | None) -> AsyncIterator[str]:
             known[name] = versions
         if now - listed >= LIST_SECONDS:
             listed = now
-            seen = await asyncio.to_thread(_stamps, runs)
+            seen = await asyncio.to_thread(runs.stamps)
             if stamps is not None:
                 if stamps.keys() != seen.keys():
                     messages.append(("runs", {}))
@@ -57,13 +58,3 @@ async def events(runs: Runs, only: str | None) -> AsyncIterator[str]:
             sent = now
             yield ": ping\n\n"
         await asyncio.sleep(POLL_SECONDS)
-
-
-def _stamps(runs: Runs) -> dict[str, Any]:
-    found = {}
-    for name, run in runs.by_name().items():
-        try:
-            found[name] = run.run_json.stat().st_mtime_ns
-        except OSError:
-            found[name] = 0
-    return found

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from innovator_rl.rollouts.background_indexer import BackgroundIndexer
 from innovator_rl.rollouts.index import RolloutIndex
 from innovator_rl.rollouts.segment_reader import SegmentReader
-from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.run_dir import RunDir
 
 POLL_SECONDS = 0.3
@@ -94,7 +93,7 @@ class RunSession:
 
         It is read again only when it changed.
         """
-        return self.cached("metrics", ("metrics",), lambda: read_metrics(self.run.metrics_jsonl))
+        return self.cached("metrics", ("metrics", "status"), self.run.metrics)
 
     def alert_counts(self) -> dict[str, int] | None:
         """Return the alerts by severity; None where nothing counts them.
@@ -138,6 +137,7 @@ class RunSession:
         if self.index.refresh():
             self.indexer.restart()
             self._texts_read = False
+            self.index.aggregate()
             self.changed("rollouts")
         if self.building:
             self.seconds_to_index = time.monotonic() - self._opened

@@ -48,7 +48,7 @@ def selected(session: RunSession, filters: Filters, order: str) -> list[Row]:
     Raise `RequestError` (413) when there are too many.
     """
     rows = session.index.query(
-        f"SELECT rid, segment, position FROM responses WHERE {filters.where} ORDER BY {order}, step, rid LIMIT {MOST_ROWS + 1}",
+        f"SELECT rid, segment, position FROM {filters.table} WHERE {filters.where} ORDER BY {order}, step, rid LIMIT {MOST_ROWS + 1}",
         filters.values,
     )
     if len(rows) > MOST_ROWS:
@@ -74,7 +74,7 @@ def export(session: RunSession, places: list[Row], form: str, names: tuple[str, 
 def _chunk(session: RunSession, places: list[Row], names: tuple[str, ...]) -> list[Row]:
     narrow = [name for name in names if name not in TEXT_COLUMNS]
     found = session.index.query(
-        f"SELECT rid, {', '.join(narrow)} FROM responses WHERE rid IN (SELECT unnest(?::BIGINT[]))",
+        f"SELECT rid, {', '.join(narrow)} FROM all_responses WHERE rid IN (SELECT unnest(?::BIGINT[]))",
         [[p["rid"] for p in places]],
     )
     by_rid = {row.pop("rid"): row for row in found}

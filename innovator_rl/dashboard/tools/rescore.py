@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from innovator_rl.dashboard.runs.registry import read_config
+from innovator_rl.dashboard.runs.config_file import read_config
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.run_dir import RunDir
@@ -76,7 +76,7 @@ class Rescorer:
 
 
 def _isolation(run: RunDir) -> str:
-    config, _ = read_config(run)
+    config = read_config(run)[0]
     reward = (config or {}).get("reward")
     return "strict" if isinstance(reward, dict) and reward.get("code_isolation") == "strict" else "standard"
 
@@ -106,7 +106,7 @@ def _read(session: RunSession, condition: str, values: list[Any]) -> list[Row]:
     found = session.index.query(
         f"""SELECT kind, step, prompt_uid, prompt_uid AS uid, sample_index, rewarder, data_source, generation_status AS status,
                    score_value, correct, outcome, reason, extracted, segment, position
-            FROM responses WHERE {condition} ORDER BY sample_index""",
+            FROM all_responses WHERE {condition} ORDER BY sample_index""",
         values,
     )
     places = [(row.pop("segment"), row.pop("position")) for row in found]

@@ -21,6 +21,7 @@ from innovator_rl.dashboard.queries.rollouts import INTERNAL
 from innovator_rl.dashboard.runs.labels import Labels
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.runs.reading import as_number
 
 SQL_SECONDS = 5.0
 SQL_ROWS = 1_000
@@ -36,7 +37,7 @@ PLAIN = frozenset(
     )
 )
 """Types whose values have a fixed size; all others are shown as text."""
-TABLES = ("responses", "groups", "metrics", "labels")
+TABLES = ("responses", "groups", "metrics", "labels", "all_responses", "all_groups")
 EXAMPLES = (
     "SELECT step, domain, avg(reward) AS reward, avg(response_tokens) AS tokens FROM responses GROUP BY ALL ORDER BY ALL",
     "SELECT reason, count(*) AS responses FROM responses WHERE NOT correct GROUP BY ALL ORDER BY 2 DESC",
@@ -131,7 +132,7 @@ def _metrics(session: RunSession) -> pa.Table:
         {"step": line["step"], "name": name, "value": float(value)}
         for line in session.metrics()
         for name, value in line.items()
-        if "/" in name and isinstance(value, (int, float))
+        if "/" in name and as_number(value) is not None
     ]
     return pa.Table.from_pylist(rows, schema=METRICS)
 

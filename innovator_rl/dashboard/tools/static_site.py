@@ -46,7 +46,7 @@ def static_site(session: RunSession, labels: Labels, filters: Filters, alerts: l
     """Yield the bytes of the ZIP, group by group."""
     rows = session.index.query(
         f"""SELECT DISTINCT g.kind, g.step, g.prompt_uid AS uid, g.domain, g.samples, g.correct, g.reward_mean, g.status, g.rid
-            FROM groups g SEMI JOIN (SELECT step AS s, kind AS k, prompt_uid AS u FROM responses WHERE {filters.where}) r
+            FROM all_groups g SEMI JOIN (SELECT step AS s, kind AS k, prompt_uid AS u FROM {filters.table} WHERE {filters.where}) r
             ON (g.step, g.kind, g.prompt_uid) = (s, k, u) ORDER BY g.step, g.rid LIMIT {MOST_GROUPS + 1}""",
         filters.values,
     )

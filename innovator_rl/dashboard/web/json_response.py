@@ -10,6 +10,10 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from innovator_rl.runs.reading import clean
+
+OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
 
 class JsonResponse(Response):
     """A JSON response."""
@@ -21,4 +25,7 @@ class JsonResponse(Response):
 
     def render(self, content: Any) -> bytes:
         """Return the body as bytes."""
-        return orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+        try:
+            return orjson.dumps(content, default=str, option=OPTIONS)
+        except TypeError:  # a lone surrogate, an integer beyond 64 bits, a value that contains itself
+            return orjson.dumps(clean(content), default=str, option=OPTIONS)

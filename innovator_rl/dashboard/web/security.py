@@ -62,8 +62,8 @@ def check_token(host: str, token: str | None) -> None:
 class Guard:
     """ASGI middleware that applies the rules of this module and adds headers."""
 
-    def __init__(self, app: ASGIApp, host: str, token: str | None) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: ASGIApp, host: str, token: str | None, root_path: str = "") -> None:
+        self._app, self._token, self._root = app, token, root_path.rstrip("/")
         self._hosts = {*LOOPBACK_NAMES, host.lower()} if is_loopback(host) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +74,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if self._root and scope["path"] == self._root:  # addresses in the page are relative to its folder
+            await RedirectResponse(f"{self._root}/", 307)(scope, receive, send)
+            return
+        if self._root and scope["path"].startswith(f"{self._root}/"):  # a proxy that leaves the prefix in place
+            scope = {**scope, "path": scope["path"].removeprefix(self._root), "raw_path": None}
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -117,7 +122,7 @@ class Guard:
         if scope["path"] == "/":
             given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
             if self._is_token(given):
-                response = RedirectResponse("/", 303)
+                response = RedirectResponse("./", 303)
                 response.set_cookie(
                     COOKIE, self._token, httponly=True, samesite="strict", secure=scope["scheme"] == "https"
                 )

@@ -51,6 +51,13 @@ def render_card(folder: Path, manifest: CorpusManifest) -> str:
             _stages(manifest),
         ),
     ]
+    facts = [
+        f"- `{stage.name}`: " + ", ".join(f"{name} {value}" for name, value in stage.facts.items())
+        for stage in manifest.stages
+        if stage.facts
+    ]
+    if facts:
+        blocks.append("\n".join(facts))
     if manifest.errors:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(manifest.error_reasons.items()))
         blocks.append(f"{manifest.errors:,} input rows could not be read ({reasons}); `errors.jsonl` lists them.")

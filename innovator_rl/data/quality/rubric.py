@@ -32,7 +32,7 @@ LONGEST = 200_000
 WEIGHTS = {"cleanliness": 0.4, "coherence": 0.3, "content": 0.3}
 
 _CJK = re.compile("[\u3400-\u9fff]")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9'’]*|\d+[A-Za-z][A-Za-z0-9]*")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9'’]*|(?<!\d)\d{1,20}[A-Za-z][A-Za-z0-9]*")
 _PLAIN = re.compile(r"[A-Za-z]+")
 _LOST = re.compile(
     "[\ufffd\ufffe\ue000-\uf8ff\x00-\x08\x0b\x0e-\x1f\x80-\x9f]|Ã[\x80-\xbf ]|â€|Â[ °±·]|ï»¿|锟|\\(cid:\\d+\\)"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from innovator_rl.data.build import open_recipe, overridden, problems_to_evaluate
-from innovator_rl.data.prompts import Style, render
+from innovator_rl.data.build import open_recipe, overridden, problems_to_evaluate, prompt_of
+from innovator_rl.data.prompts import Style
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.evaluation.local_data import find
 from innovator_rl.evaluation.questions import Question
@@ -31,7 +31,7 @@ def recipe_questions(root: Path, recipe: Recipe, folder: Path, sources: tuple[st
     return [
         Question(
             id=problem.id,
-            messages=tuple(dict(message) for message in render(used.domain, used.style, problem.question)),
+            messages=tuple(dict(message) for message in prompt_of(problem, used)),
             answer=problem.answer,
             info=problem.info,
             core=problem.question,

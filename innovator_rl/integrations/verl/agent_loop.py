@@ -2,7 +2,8 @@
 
 verl's agent loop samples a response, requests its score from the reward loop and puts both into the queue.
 `RecordingWorker` adds a row in the run directory, for responses that will be trained on, for those that dynamic sampling
-drops and for those that failed. It is plugged in through `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
+drops and for those that failed. A request that fails or is lost is sent again; where that brings nothing either, the sample
+counts as unscored and the others of its group train. It is plugged in through `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 
 import ray
 from tensordict import TensorDict
-from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
+from innovator_rl.integrations.verl.request_patience import Patience
 from innovator_rl.integrations.verl.request_seeds import request_seed
 from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
 from innovator_rl.rollouts.recorder import Recorder
@@ -39,10 +41,10 @@ class RecordingWorker(_Worker):
         self._recorder = Recorder(settings.run_dir, writer=f"rollout-{node[:8]}", attempt=settings.attempt)
         self._request_seed: int | None = settings.request_seed
         self._response_limit = int(self.config.actor_rollout_ref.rollout.response_length)
+        self._patience = Patience(settings.request_seconds)
         self._last_error = ""
 
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
-        started = time.monotonic()
         rollout = self.config.actor_rollout_ref.rollout
         kwargs.setdefault("group_size", int(rollout.val_kwargs.n if trajectory["validate"] else rollout.n))
         if self._request_seed is not None:
@@ -53,14 +55,42 @@ class RecordingWorker(_Worker):
                 int(kwargs["global_steps"]),
             )
             sampling_params = {**sampling_params, "seed": seed}
+        run = super()._run_agent_loop
+
+        def failed(cause: str) -> None:
+            self._last_error = cause
+
+        started = time.monotonic()
         try:
-            return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
-        except Exception as error:
-            self._last_error = f"{type(error).__name__}: {error}"
+            return await self._patience.attempt(lambda: run(dict(sampling_params), trajectory, **kwargs), failed)
+        except Exception:
             self._recorder.rollout(
                 self._row(None, trajectory["validate"], kwargs, time.monotonic() - started, self._last_error)
             )
-            raise
+            if trajectory["validate"]:
+                raise  # verl pads what a validation lacks
+            return await super()._agent_loop_postprocess(self._lost_sample(kwargs), False, **kwargs)
+
+    def _lost_sample(self, prompt: dict[str, Any]) -> AgentLoopOutput:
+        """Return what stands for a response that never came: one masked token without a score."""
+        messages = [dict(message) for message in prompt["raw_prompt"]]
+        options = dict(self.config.data.get("apply_chat_template_kwargs") or {})
+        options["return_dict"] = False
+        token = self.tokenizer.eos_token_id
+        return AgentLoopOutput(
+            prompt_ids=list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, **options)),
+            response_ids=[token],
+            response_mask=[0],
+            response_logprobs=[0.0],
+            reward_score=0.0,
+            num_turns=2,
+            metrics=AgentLoopMetrics(),
+            extra_fields={
+                "min_global_steps": int(prompt["global_steps"]),
+                "max_global_steps": int(prompt["global_steps"]),
+                "reward_extra_info": RewardRecord(outcome="error", reason="generation_failed").to_verl(),
+            },
+        )
 
     async def _agent_loop_postprocess(
         self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any

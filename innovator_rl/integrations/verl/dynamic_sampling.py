@@ -1,28 +1,30 @@
-"""Replace prompt groups that teach nothing by fresh ones.
+"""Take the prompt groups of a step that teach something out of verl's queue, and start new ones where they are missing.
 
 This is DAPO's dynamic sampling on verl's replay buffer.
 
 A group whose samples are all right or all wrong has advantage zero. verl's sampler replaces every dropped group by two,
 waits for all of them and discards the surplus; it polls every two seconds, and on data without any signal it never
-returns. `DynamicSampler` is plugged in through `trainer.v1.sampler.custom_sampler` and differs in four ways:
+returns. `DynamicSampler` is plugged in through `trainer.v1.sampler.custom_sampler` and differs in five ways:
 
-- Each dropped or failed group is replaced by one, as soon as it is known: generated / trained is exactly
-  1 / (share of kept groups).
+- `sampling_policy.py` decides how many prompts to start, by the observed share of useful groups per data source.
 - It polls as often as the queue can answer (every 20 ms or less often), so a step does not wait for a clock.
 - It ends: after `max_rounds` x batch groups it completes the step with its latest groups without signal, which add no
   gradient. Where no group at all could be kept it raises `NoLearningSignal` with the counts.
-- It checks: no response for `stall_seconds`, or a dead worker, ends the run with its cause.
+- A request that never returns costs its group: after `stall_seconds` without any response what is still in flight is
+  dropped as `lost` and replaced. Only where nothing answers, or a worker is dead, does the run end, with its cause.
+- With `max_staleness` above 0 whole groups beyond the step's and unfinished ones stay for the next step.
 
-Groups are dropped by `correct` (verl's `acc`), not by the reward: overlong shaping gives equally wrong answers different
-rewards. An unscored sample (an abstention or an infrastructure error) is no wrong answer: it does not count in this
-comparison and is counted apart.
+The groups of a step are the first useful ones in the order of the prompts, not of arrival: on-policy they are the same in
+every run of one seed. Groups are compared by `correct` (verl's `acc`) or, for graded rewards, by the score, before overlong
+shaping gives equally wrong answers different rewards. An unscored sample (an abstention or an infrastructure error) is no
+wrong answer: it does not count in this comparison and is counted apart.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,9 +35,13 @@ from innovator_rl.errors import EngineError
 from innovator_rl.integrations.verl.reward_metrics import RewardMetrics
 from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
 from innovator_rl.integrations.verl.sample_key import group_uid, prompt_order
+from innovator_rl.integrations.verl.sampling_policy import PassRates, RefillPolicy, View
 
 TOLERANCE = 1e-6
 """Two values of the metric closer than this count as equal."""
+
+LOST = "generation_failed"
+"""Reason code of a sample that was never generated."""
 
 HEALTH_SECONDS = 5.0
 """Time between two checks of the workers while waiting."""
@@ -51,15 +57,29 @@ class RolloutStalled(EngineError):
 
 @dataclass(frozen=True)
 class Group:
-    """A finished group: the metric of scored samples and the number of others."""
+    """A finished group: the metric of scored samples, the number of others, and where it comes from.
+
+    Attributes:
+        uid: key of the prompt group.
+        values: what is compared, of the scored samples.
+        unscored: number of samples without a score.
+        lost: number of those that were never generated.
+        source: data source of the prompt.
+        step: step in which the group was started.
+    """
 
     uid: str
     values: tuple[float, ...]
     unscored: int = 0
+    lost: int = 0
+    source: str = ""
+    step: int = 0
 
     @property
     def drop_reason(self) -> str:
         """Why the group would not train; empty where it would."""
+        if not self.values and self.lost and self.lost == self.unscored:
+            return "failed"
         if len(self.values) + self.unscored < 2:
             return ""
         if not self.values:
@@ -76,15 +96,23 @@ class SamplingState:
     """What one call of `sample` has seen so far."""
 
     wanted: int
-    submitted: int
+    step: int = 0
+    submitted: int = 0
+    carried_in: int = 0  # groups of `kept` that finished in an earlier step
     kept: dict[str, Group] = field(default_factory=dict)
     fallback: dict[str, Group] = field(default_factory=dict)  # without signal, may complete an exhausted step
     dropped: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)  # of every dropped group, by uid
     rewards: RewardMetrics = field(default_factory=RewardMetrics)  # of all samples seen, dropped groups too
     fallback_used: int = 0  # groups in `kept` that are fallback ones, because max_rounds was reached
+    chosen: tuple[Group, ...] = ()  # what the step trains on, once it is complete
+    carried_out: int = 0  # whole groups that stay for the next step
+    unfinished: int = 0  # groups that are still being generated when the step is complete
     progress: tuple[int, int] = (0, 0)  # groups that ended, responses in the queue
     last_progress: float = field(default_factory=time.monotonic)
+    answered: bool = False  # whether a response arrived since the start or since groups were given up
+    response_seconds: float = 0.0  # integral over time of the responses in flight
+    seconds: float = 0.0
 
     def drop(self, uid: str, reason: str) -> None:
         """Count a group that will not train, with its reason."""
@@ -93,19 +121,26 @@ class SamplingState:
 
     @property
     def completed(self) -> int:
-        """Groups that ended: kept, dropped or failed."""
-        return len(self.kept) - self.fallback_used + len(self.reasons)
+        """Groups that ended in this step: kept, dropped or failed."""
+        return len(self.kept) - self.fallback_used + len(self.reasons) - self.carried_in
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics `sampling/*` of groups and `domain/*`, `reward/*` of samples.
 
         The samples of dropped groups count too.
         """
+        ages = [self.step - group.step for group in self.chosen] or [0]
         figures = {f"sampling/dropped_{reason}": float(count) for reason, count in sorted(self.dropped.items())}
+        figures["sampling/started_groups"] = float(self.submitted)
         figures["sampling/generated_groups"] = float(self.completed)
         figures["sampling/kept_groups"] = float(len(self.kept) - self.fallback_used)
         figures["sampling/fallback_groups"] = float(self.fallback_used)
+        figures["sampling/carried_groups"] = float(self.carried_out)
+        figures["sampling/unfinished_groups"] = float(self.unfinished)
         figures["sampling/generated_per_trained"] = self.completed / max(1, self.wanted)
+        figures["sampling/responses_in_flight"] = self.response_seconds / max(1e-9, self.seconds)
+        figures["sampling/staleness_mean"] = sum(ages) / len(ages)
+        figures["sampling/staleness_max"] = float(max(ages))
         return figures | self.rewards.metrics()
 
 
@@ -124,6 +159,9 @@ class SamplingHooks(Protocol):
     def last_error(self) -> str:
         """Return the message of the latest failed generation; empty where none failed."""
 
+    def source(self, uid: str) -> str:
+        """Return the data source of a prompt group."""
+
 
 class NoHooks:
     """Hooks of a sampler that nobody observes."""
@@ -141,21 +179,34 @@ class NoHooks:
         """Return no error."""
         return ""
 
+    def source(self, uid: str) -> str:
+        """Return one source for all groups."""
+        return ""
+
 
 class DynamicSampler(ReplayBuffer):
-    """verl's replay buffer with exact dynamic sampling.
+    """verl's replay buffer with bounded dynamic sampling.
 
-    `sampler_kwargs`: `enabled` (false keeps every finished group), `metric` (key of reward_extra_info), `max_rounds`,
-    `stall_seconds`. verl constructs the sampler; the trainer then sets `hooks`.
+    `sampler_kwargs`: `enabled` (false keeps every finished group), `metric` (key of reward_extra_info) and `metrics` (the same
+    by data source), `max_rounds`, `stall_seconds`, `max_staleness`, `slots` (responses that the engine generates at the same
+    time) and `samples` per prompt. verl constructs the sampler; the trainer then sets `hooks` and the policy's rates.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         options = dict(self.sampler_kwargs or {})
         self.metric: str | None = options.get("metric") if options.get("enabled", True) else None
-        self.max_rounds = int(options.get("max_rounds", 10))
+        self.metrics: dict[str, str] = dict(options.get("metrics") or {})
         self.stall_seconds = float(options.get("stall_seconds", 600.0))
+        self.slots, self.samples = int(options.get("slots", 0)), int(options.get("samples", 1))
+        self.policy = RefillPolicy(
+            PassRates(),
+            max_staleness=int(options.get("max_staleness", 0)),
+            max_rounds=int(options.get("max_rounds", 10)),
+        )
         self.hooks: SamplingHooks = NoHooks()
+        self._carried: dict[str, Group] = {}  # whole groups that wait for the next step
+        self._given_up: set[str] = set()  # lost groups, whose late responses are cleared
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[Any, dict[str, float]]:
         """Wait for `batch_size` groups to train on and take them out of the queue.
@@ -172,74 +223,121 @@ class DynamicSampler(ReplayBuffer):
             NoLearningSignal: `max_rounds` x `batch_size` groups and not one to keep.
             RolloutStalled: no response arrived for `stall_seconds`, or every group failed.
         """
-        state = SamplingState(wanted=batch_size, submitted=batch_size)
         if partition_id == "val":
-            self._wait(state, partition_id, self._sort_validation)
-            return self._take(state, partition_id), {}
+            return self._sample_validation(SamplingState(wanted=batch_size)), {}
+        state = SamplingState(wanted=batch_size, step=global_steps, kept=self._carried, carried_in=len(self._carried))
+        self.policy.rates.forget()
         try:
-            self._wait(state, partition_id, self._sort)
+            self._wait(state)
+            self._choose(state)
         finally:
             self.hooks.sampling_done(state)
-        self._clear_groups(partition_id, set(state.fallback))
-        return self._take(state, partition_id), state.metrics()
+        self._clear_groups("train", set(state.fallback))
+        return self._take(state, "train"), state.metrics()
 
     def _take(self, state: SamplingState, partition_id: str) -> Any:
-        chosen = list(state.kept)[: state.wanted]
+        chosen = [group.uid for group in state.chosen]
         return self._materialize_batch(partition_id, chosen, dict(self.partitions[partition_id]))
 
-    def _wait(self, state: SamplingState, partition_id: str, sort: Callable[[SamplingState, str], int]) -> None:
-        """Poll, sort and refill until the step is complete."""
-        next_health = time.monotonic() + HEALTH_SECONDS
+    def _choose(self, state: SamplingState) -> None:
+        """Take the first groups in the order of the prompts; carry the others over or count them as surplus."""
+        ordered = sorted(state.kept.values(), key=lambda group: prompt_order(group.uid))
+        state.chosen = tuple(ordered[: state.wanted])
+        rest = {group.uid: group for group in ordered[state.wanted :]}
+        state.unfinished = len(self._in_flight("train"))
+        oldest = state.step + 1 - self.policy.max_staleness  # that the next step may train
+        late = {uid for uid, group in rest.items() if group.step < oldest}
+        for uid in late:
+            del state.kept[uid], rest[uid]
+            state.drop(uid, "surplus")
+        self._clear_groups("train", late)
+        state.carried_out, self._carried = len(rest), rest
+
+    def _in_flight(self, partition_id: str) -> set[str]:
+        return self.pending_keys[partition_id] | self.running_keys[partition_id]
+
+    def _wait(self, state: SamplingState) -> None:
+        """Poll, sort and start prompts until the step is complete."""
+        next_health = last = time.monotonic()
         while True:
             started = time.monotonic()
             self._sync_metadata_from_transfer_queue()
-            progress = (state.completed, len(self.partitions[partition_id]))
-            if progress != state.progress:  # a response arrived, or a group completed
-                state.progress, state.last_progress = progress, time.monotonic()
-            missing = sort(state, partition_id)
-            in_flight = len(self.pending_keys[partition_id]) + len(self.running_keys[partition_id])
-            self.hooks.sampling_progress(state, in_flight)
-            if len(state.kept) >= state.wanted:
+            self._clear_late_responses()
+            self._note_progress(state, "train")
+            self._sort(state)
+            in_flight = self._in_flight("train")
+            responses = self.samples * len(in_flight) - sum(group_uid(k) in in_flight for k in self.partitions["train"])
+            state.response_seconds += responses * (started - last)
+            state.seconds += started - last
+            last = started
+            self.hooks.sampling_progress(state, len(in_flight))
+            ages = [state.step - self.prompt_global_steps["train"].get(uid, state.step) for uid in in_flight]
+            if self.policy.complete(state.wanted, len(state.kept), max(ages, default=None)):
                 return
-            allowed = min(missing, self.max_rounds * state.wanted - state.submitted)
-            if allowed > 0:
+            free = max(0, self.slots - responses) // self.samples if in_flight else max(state.wanted, self.slots)
+            sources = Counter(self.hooks.source(uid) for uid in in_flight)
+            count = self.policy.to_start(View(state.wanted, len(state.kept), sources, state.submitted, free))
+            if count > 0:
                 assert self.refill_fn is not None
-                state.submitted += self.refill_fn(allowed)
-            elif missing > 0 and in_flight == 0:
+                state.submitted += self.refill_fn(count)
+            elif not in_flight:
                 self._complete_with_fallback(state)
                 return
             if time.monotonic() >= next_health:
                 self.hooks.check_health()
-                self._check_stall(state, in_flight, partition_id)
+                self._check_stall(state, "train")
                 next_health = time.monotonic() + HEALTH_SECONDS
-            time.sleep(min(2.0, max(0.02, 4 * (time.monotonic() - started))))
+            _pause(started)
 
-    def _sort_validation(self, state: SamplingState, partition_id: str) -> int:
-        """Keep every terminal group and replace nothing.
+    def _sample_validation(self, state: SamplingState) -> Any:
+        """Wait for every group and replace nothing.
 
         Failed ones are kept too, because verl pads their missing samples.
         """
-        for uid in sorted(self.finished_keys[partition_id] | self.failure_keys[partition_id]):
-            state.kept.setdefault(uid, Group(uid, ()))
-        return 0
+        next_health = time.monotonic() + HEALTH_SECONDS
+        while True:
+            started = time.monotonic()
+            self._sync_metadata_from_transfer_queue()
+            self._note_progress(state, "val")
+            for uid in sorted(self.finished_keys["val"] | self.failure_keys["val"]):
+                state.kept.setdefault(uid, Group(uid, ()))
+            self.hooks.sampling_progress(state, len(self._in_flight("val")))
+            if len(state.kept) >= state.wanted:
+                state.chosen = tuple(state.kept.values())[: state.wanted]
+                return self._take(state, "val")
+            if time.monotonic() >= next_health:
+                self.hooks.check_health()
+                self._check_stall(state, "val")
+                next_health = time.monotonic() + HEALTH_SECONDS
+            _pause(started)
 
-    def _sort(self, state: SamplingState, partition_id: str) -> int:
-        """Sort newly terminal groups into kept and dropped.
+    def _note_progress(self, state: SamplingState, partition_id: str) -> None:
+        progress = (state.completed, len(self.partitions[partition_id]))
+        if progress != state.progress:  # a response arrived, or a group completed
+            state.progress, state.last_progress, state.answered = progress, time.monotonic(), True
 
-        Return how many replacements are missing.
-        """
+    def _clear_late_responses(self) -> None:
+        """Remove what a worker still wrote for groups that were given up."""
+        late = {key for key in self.partitions["train"] if group_uid(key) in self._given_up}
+        if late:
+            tq.kv_clear(keys=sorted(late), partition_id="train")
+            for key in late:
+                del self.partitions["train"][key]
+
+    def _sort(self, state: SamplingState) -> None:
+        """Sort newly terminal groups into kept and dropped."""
         known = state.kept.keys() | state.fallback.keys()
-        failed = self.failure_keys[partition_id] - known
+        failed = self.failure_keys["train"] - known
         for uid in failed:
             state.drop(uid, "failed")
-        self._clear_groups(partition_id, set(failed))
-        if state.dropped["failed"] >= state.wanted and state.dropped["failed"] == state.completed:
-            raise RolloutStalled(
-                f"all of the first {state.completed} prompt groups failed to generate; the last error: "
-                f"{self.hooks.last_error() or 'none was reported'}"
-            )
-        for group in self._finished_groups(state, partition_id, self.finished_keys[partition_id] - known):
-            reason = group.drop_reason if self.metric is not None else ""
+        useless = set(failed)
+        for group in self._finished_groups(state, self.finished_keys["train"] - known):
+            reason = group.drop_reason if self.metric is not None or group.lost else ""
+            if reason == "failed":
+                state.drop(group.uid, reason)
+                useless.add(group.uid)
+                continue
+            self.policy.rates.add(group.source, not reason)
             if not reason:
                 state.kept[group.uid] = group
                 continue
@@ -248,31 +346,42 @@ class DynamicSampler(ReplayBuffer):
             if len(state.fallback) > state.wanted:
                 oldest = min(state.fallback, key=prompt_order)  # by place, not by arrival: the same in every run
                 del state.fallback[oldest]
-                self._clear_groups(partition_id, {oldest})
-        return (
-            state.wanted - len(state.kept) - len(self.pending_keys[partition_id]) - len(self.running_keys[partition_id])
-        )
+                useless.add(oldest)
+        self._clear_groups("train", useless)
+        if state.dropped["failed"] >= state.wanted and state.dropped["failed"] == state.completed:
+            raise RolloutStalled(
+                f"all of the first {state.completed} prompt groups failed to generate; the last error: "
+                f"{self.hooks.last_error() or 'none was reported'}"
+            )
 
-    def _finished_groups(self, state: SamplingState, partition_id: str, uids: set[str]) -> list[Group]:
+    def _finished_groups(self, state: SamplingState, uids: Iterable[str]) -> list[Group]:
         """Read and count every sample of `uids`; groups in the order of their prompts."""
-        keys = sorted(key for key in self.partitions[partition_id] if group_uid(key) in uids)
+        samples: dict[str, list[RewardRecord]] = {uid: [] for uid in sorted(uids)}
+        keys = sorted(key for key in self.partitions["train"] if group_uid(key) in samples)
         if not keys:
             return []
-        values: dict[str, list[float]] = defaultdict(list)
-        unscored: Counter[str] = Counter()
-        data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["extra_fields"])
+        data = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["extra_fields"])
         for key, extra in zip(keys, list(data["extra_fields"]), strict=True):
             info = reward_info(extra)
             if self.metric is not None and self.metric not in info:
                 raise EngineError(f"the reward of {key} lacks {self.metric!r}; it returned {sorted(info)}")
             record = RewardRecord.from_verl(info)
             state.rewards.add(record)
-            uid = group_uid(key)
-            if record.scored:
-                values[uid].append(record.metric(self.metric) if self.metric is not None else 0.0)
-            else:
-                unscored[uid] += 1
-        return [Group(uid, tuple(values[uid]), unscored[uid]) for uid in sorted(values.keys() | unscored.keys())]
+            samples[group_uid(key)].append(record)
+        return [self._group(uid, records) for uid, records in samples.items() if records]
+
+    def _group(self, uid: str, records: list[RewardRecord]) -> Group:
+        source = self.hooks.source(uid)
+        metric = self.metrics.get(source, self.metric) if self.metric is not None else None
+        scored = [record for record in records if record.scored]
+        return Group(
+            uid,
+            tuple(record.metric(metric) if metric is not None else 0.0 for record in scored),
+            unscored=len(records) - len(scored),
+            lost=sum(record.reason == LOST for record in records),
+            source=source,
+            step=self.prompt_global_steps["train"].get(uid, 0),
+        )
 
     def _complete_with_fallback(self, state: SamplingState) -> None:
         """Complete the step with groups without signal once the bound is reached.
@@ -285,19 +394,37 @@ class DynamicSampler(ReplayBuffer):
                 f"{state.completed} prompt groups and not one with both right and wrong samples ({counts}); "
                 "all wrong: easier data or a larger rollout.samples_per_prompt; all correct: harder data; "
                 "a rewarder that returns fractions: algorithm.dynamic_sampling.metric=score; "
-                f"algorithm.dynamic_sampling.max_rounds={self.max_rounds} sets how long to look"
+                f"algorithm.dynamic_sampling.max_rounds={self.policy.max_rounds} sets how long to look"
             )
         while len(state.kept) < state.wanted and state.fallback:
             uid = max(state.fallback, key=prompt_order)
             state.kept[uid] = state.fallback.pop(uid)
             state.fallback_used += 1
 
-    def _check_stall(self, state: SamplingState, in_flight: int, partition_id: str) -> None:
+    def _check_stall(self, state: SamplingState, partition_id: str) -> None:
+        """Give up what is in flight after a long silence; raise where nothing answers at all."""
         waited = time.monotonic() - state.last_progress
-        if waited > self.stall_seconds:
-            stuck = sorted(self.pending_keys[partition_id] | self.running_keys[partition_id])[:3]
-            raise RolloutStalled(
-                f"no response arrived for {waited:.0f} s with {in_flight} prompt groups in flight (first: "
-                f"{', '.join(stuck)}); "
-                f"algorithm.dynamic_sampling.stall_seconds={self.stall_seconds:.0f}; last error: {self.hooks.last_error() or 'none'}"
+        stuck = sorted(self._in_flight(partition_id))
+        if waited <= self.stall_seconds or not stuck:
+            return
+        if state.answered and partition_id == "train":
+            for uid in stuck:
+                state.drop(uid, "lost")
+            self._given_up.update(stuck)
+            self._clear_groups(partition_id, set(stuck))
+            state.progress, state.last_progress = (
+                (state.completed, len(self.partitions[partition_id])),
+                time.monotonic(),
             )
+            state.answered = False
+            return
+        raise RolloutStalled(
+            f"no response arrived for {waited:.0f} s with {len(stuck)} prompt groups in flight (first: "
+            f"{', '.join(stuck[:3])}); algorithm.dynamic_sampling.stall_seconds={self.stall_seconds:.0f}; "
+            f"last error: {self.hooks.last_error() or 'none'}"
+        )
+
+
+def _pause(started: float) -> None:
+    """Sleep four times as long as the look at the queue took, 20 ms to 2 s."""
+    time.sleep(min(2.0, max(0.02, 4 * (time.monotonic() - started))))

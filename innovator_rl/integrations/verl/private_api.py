@@ -153,6 +153,8 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("PPOTrainer._save_checkpoint", ()),
         ("PPOTrainer.get_reward_handles", ()),
         ("PPOTrainer.get_llm_client", ()),
+        ("PPOTrainer.prepare_step", ()),
+        ("PPOTrainer._load_checkpoint", ()),
         ("PPOTrainer.trainer_mode", None),
         ("PPOTrainer.global_steps", None),
         ("PPOTrainer.total_training_steps", None),
@@ -167,6 +169,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         "verl.trainer.ppo.v1.trainer_sync",
         "integrations.verl.trainer",
         ("PPOTrainerSync.on_step_end", ()),
+        ("PPOTrainerSync.on_sample_end", ()),
     ),
     *_names(
         "verl.single_controller.base.worker_group",
@@ -183,6 +186,13 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         "verl.workers.rollout.llm_server",
         "integrations.verl.trainer",
         ("LLMServerManager.get_replicas", ()),
+        ("LLMServerManager.get_client", ("client_cls", "**kwargs")),
+    ),
+    *_names(
+        "verl.checkpoint_engine.base",
+        "integrations.verl.trainer",
+        ("CheckpointEngineManager.abort_replicas", ("reject_request",)),
+        ("CheckpointEngineManager.resume_generation_replicas", ()),
     ),
     *_names(
         "verl.workers.rollout.replica",

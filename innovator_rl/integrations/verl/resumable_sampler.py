@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from innovator_rl.errors import UserError
-from innovator_rl.integrations.verl.sample_key import prompt_uid
+from innovator_rl.integrations.verl.sample_key import prompt_row, prompt_uid
+from innovator_rl.integrations.verl.sampling_policy import PassRates
 
 
 def allot(slots: int, weights: Mapping[str, float]) -> dict[str, int]:
@@ -68,6 +69,8 @@ class ResumableSampler:
             raise UserError("data.train holds 0 rows after filtering: raise data.max_prompt_tokens or give other files")
         self.rows, self.collate, self.seed, self.shuffle = rows, collate, seed, shuffle
         self.position = 0
+        self.rates = PassRates()  # what was observed of the prompts, which the next step's number depends on
+        self._sources = list(sources)
         self._members = {name: np.flatnonzero(np.asarray(sources) == name) for name in mixture or {}}
         for name, members in self._members.items():
             if not len(members):
@@ -119,9 +122,20 @@ class ResumableSampler:
         self.position += 1
         return batch
 
+    def source(self, uid: str) -> str:
+        """Return the data source of a prompt group; empty where it is not known."""
+        row = prompt_row(uid)
+        return str(self._sources[row]) if row is not None and row < len(self._sources) else ""
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resume needs."""
-        return {"position": self.position, "rows": len(self.rows), "seed": self.seed, "mixture": dict(self._shares)}
+        return {
+            "position": self.position,
+            "rows": len(self.rows),
+            "seed": self.seed,
+            "mixture": dict(self._shares),
+            "rates": self.rates.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue at the position of `state`.
@@ -136,3 +150,5 @@ class ResumableSampler:
                     "other prompts. Restore the data and data.seed, or start again under another name"
                 )
         self.position = state["position"]
+        if "rates" in state:  # checkpoints of earlier releases have none
+            self.rates.load_state_dict(state["rates"])

@@ -40,11 +40,12 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.reward_record import RewardRecord
-from innovator_rl.scoring import registry, secrets
+from innovator_rl.scoring import registry
 from innovator_rl.scoring.api import TURN_ENDS, Score, ScoreRequest, error_score
 from innovator_rl.scoring.group_batcher import GroupBatcher
 from innovator_rl.scoring.overlong import Overlong, compose
 from innovator_rl.scoring.pool import ScoringPool
+from innovator_rl.secret_values import mask, restore
 
 _KEYS = {
     "routes",
@@ -92,8 +93,7 @@ class InnovatorRewardManager(RewardManagerBase):
         unknown = sorted(set(settings) - _KEYS)
         if unknown:
             raise UserError(f"reward.reward_kwargs has unknown keys {unknown}; known: {sorted(_KEYS)}")
-        routes: dict[str, str] = settings.get("routes") or {}
-        self.routes = {source: secrets.with_references(name) for source, name in routes.items()}
+        self.routes = {source: restore(str(name)) for source, name in (settings.get("routes") or {}).items()}
         for name in self.routes.values():
             registry.require_known(name)
         self.max_tokens: int | None = settings.get("max_resp_len")
@@ -132,8 +132,9 @@ class InnovatorRewardManager(RewardManagerBase):
             score,
             overlong_penalty=penalty,
             domain=str(extra.get("domain") or ""),
-            rewarder=rewarder,
+            rewarder=mask(rewarder),
             truncated=truncated,
+            data_source=data_source,
         )
         return {"reward_score": record.reward, "reward_extra_info": record.to_verl()}
 

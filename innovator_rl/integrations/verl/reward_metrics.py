@@ -1,4 +1,4 @@
-"""Summarize the rewards of a step per domain, per reason and per term.
+"""Summarize the rewards of a step per domain, per data source, per reason and per term.
 
 verl itself keeps the sum alone.
 """
@@ -16,7 +16,7 @@ MAX_NAMES = 64
 
 @dataclass
 class DomainCounts:
-    """Samples of one domain by outcome.
+    """Samples of one domain or data source by outcome.
 
     `correct` and `score` are sums over the scored ones.
     """
@@ -57,6 +57,7 @@ class RewardMetrics:
     """The samples of a step, dropped groups included."""
 
     domains: dict[str, DomainCounts] = field(default_factory=lambda: defaultdict(DomainCounts))
+    sources: dict[str, DomainCounts] = field(default_factory=lambda: defaultdict(DomainCounts))
     reasons: Counter[str] = field(default_factory=Counter)
     terms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seconds: list[float] = field(default_factory=list)
@@ -64,6 +65,8 @@ class RewardMetrics:
     def add(self, record: RewardRecord) -> None:
         """Count one sample."""
         self.domains[record.domain or "unknown"].add(record)
+        if record.data_source and (record.data_source in self.sources or len(self.sources) < MAX_NAMES):
+            self.sources[record.data_source].add(record)
         if reason := record.reason:
             self.reasons[reason if reason in self.reasons or len(self.reasons) < MAX_NAMES else "other"] += 1
         terms = dict(record.terms)
@@ -78,12 +81,15 @@ class RewardMetrics:
         """Return the metrics of the step.
 
         Returns:
-            `domain/*`; `reward/reason/*`, shares of all samples; `reward/term/*`, means over the samples that have the
+            `domain/*`, and `source/*` by data source;
+            `reward/reason/*`, shares of all samples; `reward/term/*`, means over the samples that have the
             term; `reward/seconds_*`, the time of one call of a reward function.
         """
         figures: dict[str, float] = {}
         for name, domain in sorted(self.domains.items()):
             figures.update(domain.metrics(f"domain/{name}"))
+        for name, source in sorted(self.sources.items()):
+            figures.update(source.metrics(f"source/{name}"))
         count = max(1, len(self.seconds))
         figures.update({f"reward/reason/{name}": number / count for name, number in sorted(self.reasons.items())})
         figures.update(

@@ -29,6 +29,7 @@ VERL_KEYS = {
     "domain": "domain",
     "rewarder": "rewarder",
     "truncated": "response_truncated",
+    "data_source": "row_source",
 }
 """Field of a record -> its key in verl's `reward_extra_info`. `acc` is the key that verl's validation averages."""
 
@@ -52,6 +53,7 @@ class RewardRecord:
         domain: the domain of the data row.
         rewarder: name of the reward function.
         truncated: whether the response was cut at its length limit.
+        data_source: the data source of the data row.
     """
 
     value: float = 0.0
@@ -65,6 +67,7 @@ class RewardRecord:
     domain: str = ""
     rewarder: str = ""
     truncated: bool = False
+    data_source: str = ""
 
     @property
     def reward(self) -> float:
@@ -81,7 +84,14 @@ class RewardRecord:
 
     @classmethod
     def from_score(
-        cls, score: Score, *, overlong_penalty: float, domain: str, rewarder: str, truncated: bool
+        cls,
+        score: Score,
+        *,
+        overlong_penalty: float,
+        domain: str,
+        rewarder: str,
+        truncated: bool,
+        data_source: str = "",
     ) -> RewardRecord:
         """Make the record of a score.
 
@@ -99,6 +109,7 @@ class RewardRecord:
             domain=domain,
             rewarder=rewarder,
             truncated=truncated,
+            data_source=data_source,
         )
 
     def to_verl(self) -> dict[str, Any]:
@@ -118,6 +129,7 @@ class RewardRecord:
             "domain": self.domain,
             "rewarder": self.rewarder,
             "truncated": float(self.truncated),
+            "data_source": self.data_source,
         }
         return {key: plain[name] for name, key in VERL_KEYS.items()}
 
@@ -141,6 +153,7 @@ class RewardRecord:
             domain=str(get("domain", "")),
             rewarder=str(get("rewarder", "")),
             truncated=bool(get("truncated", False)),
+            data_source=str(get("data_source", "")),
         )
 
     def metric(self, key: str) -> float:

@@ -53,6 +53,12 @@ def prompt_uid(epoch: int, row: int, position: int) -> str:
     return check_uid(f"e{epoch:04d}-r{row:07d}-p{position:08d}")
 
 
+def prompt_row(uid: str) -> int | None:
+    """Return the row number in the training data that `prompt_uid` wrote; None for a uid of other origin."""
+    parts = uid.split("-")
+    return int(parts[1][1:]) if len(parts) == 3 and parts[1][:1] == "r" and parts[1][1:].isdigit() else None
+
+
 def prompt_order(key: str) -> tuple[int, str]:
     """Return a sort key of samples: the place of the prompt in the run's order, then the sample.
 

@@ -12,7 +12,7 @@ from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_mic
 from innovator_rl.config.schema import RolloutCorrection, RunConfig
 from innovator_rl.integrations.verl.reward_record import METRICS
 from innovator_rl.integrations.verl.stock import flatten
-from innovator_rl.scoring import secrets
+from innovator_rl.secret_values import protect
 
 TRAINER_MODE = "innovator"
 SAMPLER = ("pkg://innovator_rl.integrations.verl.dynamic_sampling", "DynamicSampler")
@@ -285,6 +285,16 @@ def _algorithm(config: RunConfig, context: RuntimeContext, resolved: Resolved) -
             "algorithm.dynamic_sampling.metric",
         ),
         VerlSetting(
+            f"{sampler}.sampler_kwargs.metrics",
+            {source: METRICS[name] for source, name in sampling.metric_by_source.items()},
+            "algorithm.dynamic_sampling.metric_by_source",
+        ),
+        VerlSetting(f"{sampler}.sampler_kwargs.max_staleness", config.rollout.max_staleness, "rollout.max_staleness"),
+        VerlSetting(f"{sampler}.sampler_kwargs.slots", _slots(config), "rollout.max_num_seqs"),
+        VerlSetting(
+            f"{sampler}.sampler_kwargs.samples", config.rollout.samples_per_prompt, "rollout.samples_per_prompt"
+        ),
+        VerlSetting(
             f"{sampler}.sampler_kwargs.max_rounds", sampling.max_rounds, "algorithm.dynamic_sampling.max_rounds"
         ),
         VerlSetting(
@@ -293,6 +303,13 @@ def _algorithm(config: RunConfig, context: RuntimeContext, resolved: Resolved) -
             "algorithm.dynamic_sampling.stall_seconds",
         ),
     ]
+
+
+def _slots(config: RunConfig) -> int:
+    """Return how many responses all replicas generate at the same time."""
+    resources = config.resources
+    replicas = max(1, resources.nodes * resources.accelerators_per_node // config.rollout.tensor_parallel)
+    return replicas * config.rollout.max_num_seqs
 
 
 def _correction_bounds(correction: RolloutCorrection) -> float | str:
@@ -312,11 +329,7 @@ def _reward(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> l
         VerlSetting(
             "reward.reward_manager.module.name", REWARD_MANAGER[1], fixed="scores come from innovator_rl.scoring"
         ),
-        VerlSetting(
-            f"{kwargs}.routes",
-            {source: secrets.without_interpolation(name) for source, name in reward.routes.items()},
-            "reward.routes",
-        ),
+        VerlSetting(f"{kwargs}.routes", {k: protect(v) for k, v in reward.routes.items()}, "reward.routes"),
         VerlSetting(f"{kwargs}.workers", reward.workers, "reward.workers"),
         VerlSetting(f"{kwargs}.timeout_seconds", reward.timeout_seconds, "reward.timeout_seconds"),
         VerlSetting(f"{kwargs}.memory_mb", reward.memory_mb, "reward.memory_mb"),
@@ -351,15 +364,31 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("trainer.default_local_dir", context.checkpoint_dir, "logging.runs_dir and name"),
         VerlSetting("trainer.resume_mode", "resume_path" if context.resume_from else "disable", "schedule.resume"),
         VerlSetting("trainer.resume_from_path", context.resume_from or None, "schedule.resume"),
+        *_fork(context),
+        VerlSetting("innovator.resume_contents", context.resume_contents, "schedule.resume_contents"),
+        VerlSetting("innovator.keep_best", schedule.keep_best, "schedule.keep_best"),
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", context.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", context.attempt, fixed="counted by launch"),
         VerlSetting(
             "innovator.request_seed", config.data.seed if resolved.seed_requests else None, "rollout.seed_requests"
         ),
+        VerlSetting(
+            "innovator.request_seconds",
+            config.algorithm.dynamic_sampling.stall_seconds if config.rollout.max_staleness == 0 else None,
+            "algorithm.dynamic_sampling.stall_seconds",
+        ),
+        VerlSetting("innovator.max_staleness", config.rollout.max_staleness, "rollout.max_staleness"),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]
+
+
+def _fork(context: RuntimeContext) -> list[VerlSetting]:
+    """Load the weights alone where a run starts from another run's."""
+    if context.resume_contents == "all":
+        return []
+    return [VerlSetting("actor_rollout_ref.actor.checkpoint.load_contents", ["model"], "schedule.resume_contents")]
 
 
 def _resources(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:

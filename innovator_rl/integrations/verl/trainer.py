@@ -9,7 +9,8 @@ verl's `fit` (verl/trainer/ppo/v1/trainer_base.py) runs a step in these phases:
 |------------------------------|---------------------------------------|-------------------------------------------------|
 | draw prompts                 | `_fetch_one_gen_batch`                | resumable_sampler.py                            |
 | generate and score           | verl's agent loop and reward loop     | agent_loop.py, reward_adapter.py                |
-| keep groups with a signal    | `replay_buffer.sample`                | dynamic_sampling.py                             |
+| start prompts, keep groups   | `replay_buffer.sample`                | sampling_policy.py, dynamic_sampling.py         |
+| pause unfinished answers     | `on_sample_end`                       | verl, with `rollout.max_staleness` above 0      |
 | keep groups together         | `_balance_batch`                      | here; shared_prefix.py makes use of it          |
 | old log-probabilities        | `_compute_old_log_prob`               | fsdp_engine.py, or the rollout engine's own     |
 | advantages                   | `_compute_advantage`                  | unscored_samples.py, then verl's GRPO           |
@@ -34,14 +35,16 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import collate_fn
+from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient
 
 from innovator_rl.integrations.verl.actor_health import ActorHealth
 from innovator_rl.integrations.verl.callbacks import StopRequested
-from innovator_rl.integrations.verl.checkpoints import MARKER, mark_complete, prune
+from innovator_rl.integrations.verl.checkpoints import MARKER, mark_complete, note_best, prune
 from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
+from innovator_rl.runs.progress import validation_figures
 
 NAME = "innovator"
 """Name of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
@@ -109,16 +112,37 @@ class InnovatorTrainer(PPOTrainerSync):
 
     # ---- dynamic sampling
 
+    @property
+    def _runs_ahead(self) -> bool:
+        """Whether answers continue from one step to the next (`rollout.max_staleness` above 0)."""
+        return int(self.config.innovator.max_staleness) > 0
+
     def _build_replay_buffer(self) -> DynamicSampler:
-        self.trainer_mode = "sync"  # the registry's name is ours, the semantics are verl's "sync"
+        # The registry's name is ours, the semantics are verl's: "colocate_async" keeps unfinished prompts in checkpoints.
+        self.trainer_mode = "colocate_async" if self._runs_ahead else "sync"
         sampler = super()._build_replay_buffer()
         assert isinstance(sampler, DynamicSampler), "trainer.v1.sampler.custom_sampler must name DynamicSampler"
         sampler.hooks = self
         return sampler
 
+    def get_llm_client(self) -> Any:
+        """Return the client of the rollout engine; one that continues paused answers where the run works ahead."""
+        if self._runs_ahead:
+            return self.llm_server_manager.get_client(client_cls=FullyAsyncLLMServerClient)
+        return super().get_llm_client()
+
+    def prepare_step(self) -> dict[str, Any]:
+        """Start nothing: the sampler starts a step's prompts, as many as its policy says."""
+        return {}
+
+    def source(self, uid: str) -> str:
+        """Return the data source of a prompt group."""
+        return self.train_dataloader.source(uid)
+
     def sampling_progress(self, state: SamplingState, in_flight: int) -> None:
         """Report the counts of a poll."""
-        self.observer.sampling(self.global_steps, len(state.kept), state.wanted, in_flight, dict(state.dropped))
+        kept = min(len(state.kept), state.wanted)
+        self.observer.sampling(self.global_steps, kept, state.wanted, in_flight, dict(state.dropped))
 
     def sampling_done(self, state: SamplingState) -> None:
         """Report the dropped groups of a step."""
@@ -146,6 +170,7 @@ class InnovatorTrainer(PPOTrainerSync):
             NoLearningSignal: a step found no group with a difference; the last step was saved.
         """
         self._health = self._monitor_actors(agent_loop_manager)
+        self.replay_buffer.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
         try:
             super().fit(agent_loop_manager)
         except NoLearningSignal as end:
@@ -153,7 +178,8 @@ class InnovatorTrainer(PPOTrainerSync):
             if self.global_steps == 0:
                 raise
             if not self._just_saved():
-                self.train_dataloader.position = self._step_position  # a resume draws the same prompts again
+                if not self._runs_ahead:
+                    self.train_dataloader.position = self._step_position  # a resume draws the same prompts again
                 self._save_checkpoint()
             raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} was kept") from end
 
@@ -177,10 +203,18 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.phase("generating", self.global_steps)
         super().on_sample_begin()
 
+    def on_sample_end(self) -> None:
+        """Pause unfinished answers where the run works ahead, and let the engine sleep."""
+        if self._runs_ahead:
+            self.checkpoint_manager.abort_replicas()
+        super().on_sample_end()
+
     def on_step_end(self) -> None:
-        """Report that the weights are sent, and let verl send them."""
+        """Report that the weights are sent, let verl send them, and continue paused answers."""
         self.observer.phase("syncing", self.global_steps)
         super().on_step_end()
+        if self._runs_ahead:
+            self.checkpoint_manager.resume_generation_replicas()
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         self.observer.phase("log-probabilities", self.global_steps)
@@ -200,6 +234,9 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.phase("validating", self.global_steps)
         metrics = super()._validate()
         self.observer.validation(self.global_steps, {key: float(value) for key, value in metrics.items()})
+        accuracy = validation_figures(metrics).get("accuracy")
+        if self.config.innovator.keep_best and accuracy is not None:
+            note_best(Path(self.config.trainer.default_local_dir), self.global_steps, float(accuracy))
         return metrics
 
     def _compute_metrics(
@@ -227,6 +264,15 @@ class InnovatorTrainer(PPOTrainerSync):
         place = [prompt_order(key) for key in batch.keys]
         batch.reorder(sorted(range(len(batch.keys)), key=lambda i: (i // share, place[i])))
         return batch
+
+    def _load_checkpoint(self) -> None:
+        """Load the checkpoint that launch chose; of another run's, perhaps the weights alone."""
+        if self.config.innovator.resume_contents == "all":
+            super()._load_checkpoint()
+            return
+        self.global_steps = 0
+        folder = Path(self.config.trainer.resume_from_path) / "actor"
+        self.actor_rollout_wg.load_checkpoint(local_path=str(folder), del_local_after_load=False)
 
     def _just_saved(self) -> bool:
         return (Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}" / MARKER).exists()

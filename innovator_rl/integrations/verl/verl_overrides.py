@@ -74,11 +74,14 @@ UNSUPPORTED_KEYS: dict[str, tuple[str, str]] = {
         "algorithm.warmup_steps",
     ),
     "trainer.v1.sync.": ("a section of another trainer mode", "algorithm.dynamic_sampling"),
-    "trainer.v1.colocate_async.": ("a section of another trainer mode", "algorithm.dynamic_sampling"),
+    "trainer.v1.colocate_async.": ("the sampler keeps the engine full by itself", "rollout.max_staleness"),
     "trainer.v1.separate_async.": ("a section of another trainer mode", "algorithm.dynamic_sampling"),
     "trainer.v1.sampler.sync_refill_failed_groups": ("read by verl's own buffer only", "algorithm.dynamic_sampling"),
-    "trainer.v1.sampler.max_off_policy_threshold": ("rollouts are on-policy here", "algorithm.prompts_per_update"),
-    "trainer.v1.sampler.max_off_policy_strategy": ("rollouts are on-policy here", "algorithm.prompts_per_update"),
+    "trainer.v1.sampler.max_off_policy_threshold": ("the sampler here does not read it", "rollout.max_staleness"),
+    "trainer.v1.sampler.max_off_policy_strategy": (
+        "a group at the bound is always waited for",
+        "rollout.max_staleness",
+    ),
     "trainer.rollout_data_dir": (
         "verl's dump lacks dropped groups and reward terms",
         "runs/NAME/rollouts, always written",

@@ -24,7 +24,7 @@ class ControlGroups:
     def __init__(self, version: int, folders: list[Path]) -> None:
         self.version = version
         self.folders = folders
-        self.limit = 0
+        self.limit = (0, 0)
 
     @staticmethod
     def make() -> ControlGroups | None:
@@ -59,7 +59,7 @@ class ControlGroups:
             OSError: On failure.
         """
         wanted = (memory_mb + 48) * 2**20
-        if wanted == self.limit:
+        if (wanted, processes) == self.limit:
             return
         memory, pids = self.folders[0], self.folders[-1]
         (pids / "pids.max").write_text(str(processes + 8))
@@ -69,7 +69,7 @@ class ControlGroups:
                 (memory / "memory.swap.max").write_text("0")
         else:
             (memory / "memory.limit_in_bytes").write_text(str(wanted))
-        self.limit = wanted
+        self.limit = (wanted, processes)
 
     def remove(self, seconds: float) -> None:
         """Remove the groups, which a supervisor does itself unless it was killed.

@@ -3,8 +3,9 @@ r"""Run programs in a sandbox: a warm supervisor with one process tree per run.
     with Sandbox() as sandbox, sandbox.open("print(int(input()) + 1)") as solution:
         run = solution.run(b"1\n")          # run.ending == "finished", run.stdout == b"2\n"
 
-The runs of a program follow one another and share nothing: each has a process namespace and a /tmp of its own. One program at a time and one thread at a time; `pool` holds several.
-Expected outputs are no argument of anything here: the program and its input go in, bytes come out.
+The runs of a program follow one another and share nothing: each has a process namespace and a /tmp of its own. One
+program at a time and one thread at a time; `pool` holds several. Expected outputs are no argument of anything here: the
+program and its input go in, bytes come out. The data set's own code runs in the sandbox next to it (`Sandbox.checker`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +84,7 @@ class Sandbox:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._busy = False
+        self._sending = threading.Lock()
 
     def start(self) -> Sandbox:
         """Start the supervisor unless it runs. Raises `SandboxFailure`."""
@@ -141,14 +144,14 @@ class Sandbox:
         return SolutionProcess(self, {"program": program, "prelude": prelude}, limits or Limits())
 
     def checker(self) -> Sandbox:
-        """Return the sandbox beside this one in which the data set's own code runs."""
+        """Return the sandbox next to this one in which the data set's own code runs."""
         if self._checker is None:
             self._checker = Sandbox(layers=self.layers)
             self._checker.files = self.files
         return self._checker
 
     def close(self) -> None:
-        """End the supervisor and everything in it, and the sandbox beside it."""
+        """End the supervisor and everything in it, and the sandbox next to it."""
         if self._checker is not None:
             self._checker.close()
             self._checker = None
@@ -205,13 +208,14 @@ class Sandbox:
         if self.groups is not None:
             self.groups.set(limits.memory_mb, limits.processes)
         self._control.settimeout(START_SECONDS)
-        ipc.send(self._control, {"solution": limits.as_dict()}, (theirs.fileno(),))
+        with self._sending:
+            ipc.send(self._control, {"solution": limits.as_dict()}, (theirs.fileno(),))
         ipc.receive(self._control)
 
     def kill(self) -> None:
-        """Tell the supervisor to end the solution process now."""
-        if self._control is not None:
-            with contextlib.suppress(OSError, ipc.ChannelClosed):
+        """Tell the supervisor to end the solution process now; any thread may do so."""
+        with self._sending, contextlib.suppress(OSError, ipc.ChannelClosed):
+            if self._control is not None:
                 ipc.send(self._control, {"kill": True})
 
     def _end_solution(self) -> None:

@@ -3,8 +3,10 @@
 from innovator_rl.data.corpus.steps.base import GlobalStep, MapStep, Result, Step
 from innovator_rl.data.corpus.steps.decontaminate import Decontaminate
 from innovator_rl.data.corpus.steps.exact import DropDuplicateParagraphs, DropDuplicates
+from innovator_rl.data.corpus.steps.heuristics import FilterHeuristics
 from innovator_rl.data.corpus.steps.label import LabelDiscipline
 from innovator_rl.data.corpus.steps.near import DropNearDuplicates
+from innovator_rl.data.corpus.steps.quality import AddDamagedCopies, AnnotateQuality, GradeQuality
 from innovator_rl.data.corpus.steps.repair import (
     CutDocuments,
     RemoveIrrelevant,
@@ -26,6 +28,10 @@ AnyStep = (
     | RepairFormulas
     | RemoveIrrelevant
     | CutDocuments
+    | FilterHeuristics
+    | AnnotateQuality
+    | GradeQuality
+    | AddDamagedCopies
 )
 
 STEPS: dict[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in AnyStep.__args__}

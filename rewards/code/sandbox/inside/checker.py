@@ -1,20 +1,23 @@
-"""Run the data set's code - prelude, check, judge - and the comparison of values, in a process of its own.
+"""Run the data set's code - prelude, check, custom checker - and the comparison of values, in a process of its own.
 
 It knows what is expected and has no access to the program; the program's process never learns it. Lines that start
-with `P` go to the program, lines that start with `V` are the verdict:
+with `P` go to the program, lines that start with `V` are the result:
 
     V{"loaded": true} | V{"bad": REASON}                  once, before anything was asked of the program
     V{"passed", "asserts", "failed", "calls", "why"}      for each {"case": NUMBER} that is received
 
 `tests` are those of `rewards.code.reward`. An `assert` of the check is counted where it is executed; with `every`, one
-that fails is noted and the check goes on, so that the fraction of assertions that hold is known.
+that fails is noted and the check goes on, so that the fraction of assertions that hold is known; those about one
+call are counted as one.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import collections
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -30,10 +33,11 @@ except ImportError:
 
 JUDGE = "judge"
 _WHY_CHARS = 300
+_SHORT = {"np": "numpy", "pd": "pandas", "nx": "networkx"}
 
 
 class Space(dict[str, Any]):
-    """The names of the check; one that it lacks is looked for in the program."""
+    """The names of the check; one that it lacks is looked for in the libraries and in the program."""
 
     lookup: Callable[[str], Any] | None = None
 
@@ -73,6 +77,8 @@ class Checker:
         self.space = Space()
         self.peer = objects.Peer(read, lambda line: write(b"P" + line + b"\n"), self.space, objects.GUARDED)
         self.judge: Callable[..., Any] | None = None
+        self.modules: set[str] = set()
+        self.counted, self.holds = 0, False
 
     def load(self) -> None:
         """Execute the prelude, the check and the judge; whatever they raise passes through."""
@@ -86,11 +92,14 @@ class Checker:
             key for key, found in self.space.items() if isinstance(found, type)
         }  # it runs on both sides
         kind, name = tests["type"], str(tests.get("entry_point", ""))
+        self.peer.operators = _is_class(name)
         if kind == "check":
             self.space.pop(name.partition("(")[0].partition(".")[0], None)  # a stub of what is to be written
             self.space.lookup = self._look_up
             tree = ast.parse(tests["check"], "check.py")
             tree = _as_check(tree) if tests.get("script") else tree
+            used = (node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+            self.modules = {node.id for node in used if isinstance(node, ast.Name)}
             tree = ast.fix_missing_locations(Counter(every).visit(tree))
             module.__dict__.update(self.space)
             exec(compile(tree, "check.py", "exec", dont_inherit=True), self.space)
@@ -103,14 +112,37 @@ class Checker:
         module.__dict__.update(self.space)
 
     def _note_held(self) -> None:
-        if self.calls:
+        if self.calls and self._is_new():
             self.held += 1
             self.asserts += 1
+            self.holds = True
 
     def _note_failed(self) -> None:
-        self.asserts += 1
+        if self._is_new():
+            self.asserts += 1
+        elif self.holds:
+            self.held -= 1
+        self.holds = False
+
+    def _is_new(self) -> bool:
+        """Return whether an assertion counts by itself.
+
+        Where a fraction is the score, all that follow one call are one, or else a loop over a long result would
+        outweigh everything that is wrong.
+        """
+        calls = self.peer.called if self.peer.operators else self.calls
+        is_new = not self.tests.get("every") or calls != self.counted or not calls
+        self.counted = calls
+        return is_new
 
     def _look_up(self, name: str) -> Any:
+        if name in sys.stdlib_module_names or name in _SHORT:
+            with contextlib.suppress(ImportError):
+                if name in self.modules:
+                    return importlib.import_module(_SHORT.get(name, name))
+        if hasattr(collections, name):
+            return getattr(collections, name)
+        self.peer.operators = self.peer.operators or _is_class(name)
         found = self.peer.ask("name", name=name)
         self.calls += 1
         return found
@@ -174,7 +206,7 @@ class Checker:
         except BaseException as error:
             return self._say({"bad": _describe(error)})
         while line := self.read():
-            self.calls = self.asserts = self.held = 0
+            self.calls = self.asserts = self.held = self.counted = 0
             self._say(self.grade(json.loads(line)))
         return None
 
@@ -189,6 +221,7 @@ class Candidate:
         self.__dict__["_checker"] = checker
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
         return self._checker.candidate(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -196,6 +229,11 @@ class Candidate:
             raise AttributeError(name)
         self._checker.calls += 1
         return self._checker.peer.ask("getattr", None, name=name)
+
+
+def _is_class(expression: str) -> bool:
+    """Return whether a name is written as that of a class."""
+    return expression.rpartition(".")[2][:1].isupper()
 
 
 def _numbered(value: Any) -> Any:

@@ -7,7 +7,8 @@ One process runs the program, the other the data set's check; exactly one of the
 for an answer it serves the questions of the other. Values travel as `values` writes them. What has no plain form (a
 function, a generator, an instance of a class that the other side lacks) travels as a handle and is used through a
 `Remote`. Comparisons of a `Remote` with a plain value are never asked of the other side: no object of a program can
-claim to be equal to an expected value.
+claim to be equal to an expected value. Nor can it hide behind an operator (`abs(result - 5) < 1e-6`), unless classes
+are what is tested (`operators`). A message can name no class and no exception but those that both sides have.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "int": int, "float": float, "reversed": lambda item: iter(reversed(item)),
 }  # fmt: skip
 MAX_AHEAD = 1024
+TELLING = {"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "equals", "isclose", "almost_equal"}
+_NOT_RAISED = {"unittest", "pytest", "_pytest", "check", "judge", "__main__"}
 OPEN = "open"
 GUARDED = "guarded"
 
@@ -51,10 +54,15 @@ class Peer:
         read: Returns the next line, empty where the other side is gone.
         write: Sends a line.
         space: The names of this side: classes of the values that arrive, and what `name` finds.
-        serves: `OPEN` answers every question (the program's side); `GUARDED` only calls what was handed over, and
+        serves: `OPEN` answers every question (the program's side); `GUARDED` only calls what it was given, and
             uses public attributes of instances of this side's classes.
         entry: Returns what a question about the entry point means.
         printed: Returns what was printed since the last answer.
+
+    Attributes:
+        theirs: The names of the classes that both sides have.
+        operators: Whether objects of the other side are asked about operators with plain values.
+        called: Calls asked for.
     """
 
     def __init__(
@@ -69,6 +77,8 @@ class Peer:
         self.read, self.write, self.space, self.serves = read, write, space, serves
         self.entry, self.printed = entry, printed
         self.theirs: set[str] = set()
+        self.operators = True
+        self.called = 0
         self.handles: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._remotes: dict[int, Any] = {}
@@ -87,6 +97,7 @@ class Peer:
             Lost: The other side has ended.
             Exception: What the other side raised.
         """
+        self.called += op == "call"
         encoder = self._encoder()
         message = {"op": op, "on": on, "same": same, **fields, "data": self._table(encoder, data)}
         self.write(json.dumps(message).encode())
@@ -170,7 +181,7 @@ class Peer:
     def _may(self, op: str, target: Any, name: str) -> bool:
         if op in ("call", "next"):
             return callable(target) if op == "call" else hasattr(target, "__next__")
-        own = any(found is type(target) for found in self.space.values()) and not isinstance(target, type)
+        own = type(target).__module__ == "check" and not isinstance(target, type)
         return own and op in ("getattr", "setattr") and not name.startswith("_")
 
     @staticmethod
@@ -188,7 +199,13 @@ class Peer:
         return values.Encoder(self._export, self.theirs.__contains__)
 
     def _decoder(self, data: Any, originals: Mapping[int, Any] | None = None) -> values.Decoder:
-        return values.Decoder(data, self.space, self._resolve, originals)
+        return values.Decoder(data, self._classes(), self._resolve, originals)
+
+    def _classes(self) -> Mapping[str, Any]:
+        """Return the classes that a message may name: of the check's, those that the program has as well."""
+        if self.serves == OPEN:
+            return self.space
+        return {name: self.space[name] for name in self.theirs if isinstance(self.space.get(name), type)}
 
     @staticmethod
     def _table(encoder: values.Encoder, value: Any) -> dict[str, Any]:
@@ -196,14 +213,15 @@ class Peer:
         return {"root": root, "table": encoder.table}
 
     def _export(self, item: Any) -> list[Any]:
-        kind = type(item)
+        kind: Any = type(item)
         if isinstance(item, Remote) and item.__dict__.get("_peer") is self:
             return ["yours", item.__dict__["_handle"]]
         if isinstance(item, type):
-            if getattr(builtins, item.__name__, None) is item:
-                return ["builtin", item.__name__]
-            if item.__name__ in self.theirs and self.space.get(item.__name__) is item:
-                return ["class", item.__name__]
+            name = str(item.__name__)
+            if getattr(builtins, name, None) is item:
+                return ["builtin", name]
+            if name in self.theirs and self.space.get(name) is item:
+                return ["class", name]
         if id(item) not in self._numbers:
             self._numbers[id(item)] = len(self.handles)
             self.handles.append(item)
@@ -217,12 +235,12 @@ class Peer:
             found = getattr(builtins, str(entry[1]), None)
             return found if isinstance(found, type) else None
         if entry[0] == "class":
-            return self.space.get(str(entry[1]))
+            return self._classes().get(str(entry[1]))
         if entry[0] != "handle" or not isinstance(entry[1], int):
             return None
         if entry[1] not in self._remotes:
             special = frozenset(name for name in entry[3] if name in _METHODS)
-            made = object.__new__(_remote_class(str(entry[2])[:100], special))
+            made: Any = object.__new__(_remote_class(str(entry[2])[:100], special))
             made.__dict__.update(_peer=self, _handle=entry[1], _ahead=[], _count=1, _ended=False)
             self._remotes[entry[1]] = made
         return self._remotes[entry[1]]
@@ -240,16 +258,17 @@ class Peer:
 
     def _exception(self, answer: Mapping[str, Any]) -> Exception:
         args = self._decoder(answer["args"]).root
+        raised: Exception = Failure()
         for module, name in answer["raised"]:
-            found = self.space.get(name) or getattr(sys.modules.get(module), name, None)
+            found = self._classes().get(name)
+            if found is None and str(module).partition(".")[0] not in _NOT_RAISED:
+                found = getattr(sys.modules.get(module), name, None)
             if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, StopIteration):
-                made = found.__new__(found)
+                raised = found.__new__(found)
                 break
-        else:
-            made = Failure()
-        made.args = tuple(args or ())
-        made.__dict__["_from_the_program"] = True
-        return made
+        raised.args = tuple(args or ())
+        raised.__dict__["_from_the_program"] = True
+        return raised
 
 
 def _index(number: Any, handles: list[Any]) -> int:
@@ -264,6 +283,8 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__") and name not in ("__name__", "__doc__"):
             raise AttributeError(name)
+        if name in TELLING and not self.__dict__["_peer"].operators:
+            raise AttributeError(f"{name}: the result is no plain value")
         return self._ask("getattr", name=name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -302,7 +323,29 @@ def _unary(op: str) -> Callable[[Any], Any]:
 
 
 def _binary(op: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
-    return lambda self, other: self._ask(op, other, reflected=reflected)
+    def method(self: Any, other: Any) -> Any:
+        if not _may_tell(self, other):
+            return NotImplemented
+        return self._ask(op, other, reflected=reflected)
+
+    return method
+
+
+def _may_tell(self: Any, other: Any) -> bool:
+    """Return whether an operator's other side is shown: a program that knows it could answer what the check wants."""
+    return self.__dict__["_peer"].operators or isinstance(other, Remote)
+
+
+def _contains(self: Any, item: Any) -> bool:
+    if _may_tell(self, item):
+        return self._ask("contains", item) is True
+    return any(found is item or found == item for found in self)
+
+
+def _exit(self: Any, kind: Any, error: Any, trace: Any) -> bool:
+    """Leave a context; no context of a program makes a failed assertion hold."""
+    ends = self._ask("exit") is True
+    return ends and isinstance(error, Exception) and not isinstance(error, AssertionError)
 
 
 def _ordered(op: str) -> Callable[[Any, Any], Any]:
@@ -313,11 +356,11 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "call": _call,
     "next": _next,
     "enter": lambda self: self._ask("enter"),
-    "exit": lambda self, *error: self._ask("exit"),
+    "exit": _exit,
     "getitem": lambda self, key: self._ask("getitem", key),
     "setitem": lambda self, key, value: self._ask("setitem", (key, value)),
     "delitem": lambda self, key: self._ask("delitem", key),
-    "contains": lambda self, item: self._ask("contains", item) is True,
+    "contains": _contains,
     **{op: _unary(op) for op in UNARY},
     **{op.strip("_"): _binary(op) for op in BINARY},
     **{f"r{op.strip('_')}": _binary(op, True) for op in BINARY},

@@ -32,7 +32,7 @@ import rootfs
 
 MAX_REPORT_BYTES = 4096
 TICK_SECONDS = 0.05
-RESERVED_BYTES = 8 * 2**30  # where no control group counts used memory: what may be reserved without being used
+RESERVED_BYTES = 8 * 2**30  # what a process may reserve without using it
 _CHANNEL = 3
 MAX_NUMBER_GAP = 100
 
@@ -49,7 +49,6 @@ class Rules:
     writable: list[str]
     control: int
     process_limit: bool
-    groups: bool
 
     @staticmethod
     def read(settings: dict[str, Any], put_up: dict[str, str], pid_space: bool, control: int) -> Rules:
@@ -67,7 +66,6 @@ class Rules:
             writable=["/dev/null", *([rootfs.SCRATCH] if scratch else [])],
             control=control,
             process_limit=alone,
-            groups=bool(settings["groups"]),
         )
 
     def confine(self) -> dict[str, str]:
@@ -173,8 +171,7 @@ def _run(
         try:
             channel.close()
             os.close(theirs)
-            if not rules.groups:
-                _cap(resource.RLIMIT_AS, limits["memory_mb"] * 2**20 + RESERVED_BYTES)
+            _cap(resource.RLIMIT_AS, limits["memory_mb"] * 2**20 + RESERVED_BYTES)
             _cap(resource.RLIMIT_CPU, int(order["seconds"]) + 2)
             if rules.narrower:
                 kernel.seccomp(rules.narrower)

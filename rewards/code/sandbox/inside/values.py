@@ -326,12 +326,17 @@ def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]]
 
 
 def _named(name: str, fields: list[str], parts: list[Any], classes: Mapping[str, Any]) -> Any:
-    found = classes.get(name)
+    found: Any = classes.get(name)
     if not (isinstance(found, type) and issubclass(found, tuple) and getattr(found, "_fields", None) == tuple(fields)):
-        found = collections.namedtuple(name, fields)  # type: ignore[misc]
+        found = _generic(name, tuple(fields))
     if len(parts) != len(fields):
         raise UndecodableValue("a named tuple of another length")
     return tuple.__new__(found, parts)
+
+
+def _generic(name: str, fields: tuple[str, ...]) -> Any:
+    make: Any = collections.namedtuple  # whose arguments a type checker wants as literals
+    return make(name, fields)
 
 
 def _cost(entry: list[Any], costs: dict[int, tuple[int, int]]) -> tuple[int, int]:

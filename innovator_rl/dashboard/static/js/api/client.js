@@ -1,7 +1,7 @@
 // The server's routes (docs/dashboard-api.md) as functions. An error arrives as ApiError with a sentence to show. Where
 // the server answers that the index is being built or that the page should ask again, the client waits, within bounds.
 
-import { search } from "../core/router.js";
+import { address, here } from "./address.js";
 
 /** @typedef {import("../core/router.js").Query} Query */
 /** @typedef {import("./types.js").RunList} RunList */
@@ -9,6 +9,8 @@ import { search } from "../core/router.js";
 /** @typedef {import("./types.js").ResponseKey} ResponseKey */
 
 const MOST_ATTEMPTS = 20;
+const LONGEST_SECONDS = 30;
+const LONGEST_WORK_SECONDS = 300;
 
 /** @type {Record<number, string>} */
 const TITLES = {
@@ -37,15 +39,6 @@ export class ApiError extends Error {
           ? detail
           : JSON.stringify(detail, null, 1);
   }
-}
-
-/**
- * @param {string} path
- * @param {Query} [query]
- */
-export function address(path, query = {}) {
-  const text = search(query).toString();
-  return `/api/${path}${text ? `?${text}` : ""}`;
 }
 
 /**
@@ -94,10 +87,17 @@ async function answered(url, options) {
  * @param {RequestInit} options
  */
 async function reached(url, options) {
+  const late = AbortSignal.timeout(1000 * (options.method === "POST" ? LONGEST_WORK_SECONDS : LONGEST_SECONDS));
+  const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
   try {
-    return await fetch(url, { credentials: "same-origin", ...options });
+    return await fetch(url, { credentials: "same-origin", ...options, signal });
   } catch (problem) {
     if (isAbort(problem)) throw problem;
+    if (late.aborted)
+      throw new ApiError(
+        0,
+        `No answer within ${LONGEST_SECONDS} seconds. The server may be busy, or too many pages of this server may be open.`,
+      );
     throw new ApiError(0, "Is `innovator dashboard` still running? The page keeps what it has shown so far.");
   }
 }
@@ -120,7 +120,7 @@ const get = (path, query, signal) => ask(address(path, query), { signal });
  * @param {object} body
  */
 const post = (path, body) =>
-  ask(`/api/${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  ask(address(path), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
 /**
  * @param {string} name
@@ -200,49 +200,7 @@ export const staticAddress = (name, query) => address(of(name, "static"), query)
  * @returns {Promise<import("./types.js").MoleculeFigures>}
  */
 export async function moleculeFigures(url, signal) {
-  const here = new URL(url, location.origin);
-  if (here.origin !== location.origin) throw new ApiError(0, "figures are read from this server only");
-  return ask(here.pathname + here.search, { signal });
-}
-
-/**
- * Listen to the server's announcements.
- *
- * Calls `heard` with what is new of run `name` (null: of the list of runs) and `connected` when the connection breaks or
- * is back. Returns a function that stops listening.
- * @param {string | null} name
- * @param {(what: Set<string>) => void} heard
- * @param {(up: boolean) => void} connected
- */
-export function follow(name, heard, connected) {
-  const source = new EventSource(address("events", { run: name }));
-  /** @type {Set<string>} */
-  let waiting = new Set();
-  let timer = 0;
-  const gather = (/** @type {MessageEvent<string>} */ event) => {
-    /** @type {{ what?: string[] }} */
-    let data = {};
-    try {
-      data = JSON.parse(event.data);
-    } catch {
-      /* an announcement without content still announces */
-    }
-    for (const one of data.what ?? ["runs"]) waiting.add(one);
-    timer ||= window.setTimeout(() => {
-      const news = waiting;
-      [waiting, timer] = [new Set(), 0];
-      heard(news);
-    }, 400);
-  };
-  let up = true;
-  source.onerror = () => up && connected((up = false));
-  source.onopen = () => up || connected((up = true));
-  source.addEventListener("run", gather);
-  source.addEventListener("runs", gather);
-  const close = () => {
-    clearTimeout(timer);
-    source.close();
-  };
-  addEventListener("pagehide", close, { once: true });
-  return close;
+  const named = here(url);
+  if (named.origin !== location.origin) throw new ApiError(0, "figures are read from this server only");
+  return ask(named.pathname + named.search, { signal });
 }

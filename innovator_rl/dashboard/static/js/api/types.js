@@ -32,10 +32,15 @@
  * @property {{ revision?: string | null, dirty?: boolean } | null} git
  * @property {string | null} model
  * @property {{ url: string | null, job_id: string | null, submission_id: string | null } | null} ray
- * @property {number | null} reward
+ * @property {number | null} reward of all scored responses
+ * @property {number | null} reward_trained of the responses that the update was computed from
  * @property {number | null} accuracy
  * @property {Record<string, { reward: number | null, responses?: number }> | null} domains
  * @property {(number | null)[]} reward_history
+ * @property {(number | null)[]} reward_trained_history
+ * @property {string | null} problem why a part of the run cannot be read
+ * @property {string[]} [tags]
+ * @property {boolean} [archived]
  * @property {number | null} tokens_per_second
  * @property {number | null} step_seconds
  * @property {number | null} seconds_left
@@ -87,14 +92,28 @@
 
 /** @typedef {{ config: Difference[], packages: Difference[] }} Comparison */
 
-/** @typedef {{ name: string, points: Record<string, (number | null)[]> }} CurveSeries */
+/**
+ * One series of the curves; `value` is that of the filter (null: all responses, "-": the empty value).
+ * @typedef {{ name: string, value: string | null, points: Record<string, (number | null)[]> }} CurveSeries
+ */
 
-/** @typedef {{ steps: number[], series: CurveSeries[], metrics: Record<string, (number | null)[]> }} Curves */
+/**
+ * @typedef {object} Curves
+ * @property {number[]} steps
+ * @property {number[]} incomplete steps whose update is not recorded yet
+ * @property {CurveSeries[]} series
+ * @property {Record<string, (number | null)[]>} terms mean contribution of each term of the reward
+ * @property {Record<string, (number | null)[]>} metrics
+ * @property {{ step: number, metrics: string[] }[]} not_finite
+ * @property {{ attempt: number, steps: number[], responses: number }[]} superseded
+ */
 
 /**
  * What the update made of a group, or of a response as a member of its group.
  * @typedef {object} GroupOutcome
  * @property {string | null} status kept, dropped, failed, pending or validation
+ * @property {boolean} [superseded] whether a resumed attempt abandoned the step
+ * @property {string | null} [prompt_preview]
  * @property {string | null} drop_reason
  */
 

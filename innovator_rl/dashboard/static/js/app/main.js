@@ -1,6 +1,7 @@
 // The page: picks the view for the address, draws the head, and tells the view when the server announces new data.
 
-import { follow, isAbort } from "../api/client.js";
+import { follow } from "../api/announcements.js";
+import { isAbort } from "../api/client.js";
 import { setPageKeys, setViewKeys, showHelp } from "../components/keys.js";
 import { notify } from "../components/notices.js";
 import { empty, failed, loading } from "../components/states.js";
@@ -14,6 +15,7 @@ import { drawHead } from "./head.js";
 const SLOW_MS = 150;
 
 const main = byId("main");
+main.dataset.started = "";
 /** @type {{ controller: AbortController, view: View | null }} */
 let shown = { controller: new AbortController(), view: null };
 let stop = () => {};

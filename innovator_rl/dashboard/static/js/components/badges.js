@@ -67,6 +67,8 @@ const GROUP_TONES = { kept: "note", dropped: "", failed: "bad", pending: "" };
  */
 export function groupBadge(row) {
   if (!row.status) return h("span", { class: "dim" }, NONE);
+  if (row.superseded)
+    return h("span", { class: "badge warn", title: "a resumed attempt did this step again" }, "superseded");
   return h(
     "span",
     { class: `badge ${GROUP_TONES[row.status] ?? ""}` },

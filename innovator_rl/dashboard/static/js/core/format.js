@@ -75,10 +75,12 @@ const UNITS = [
 /**
  * Seconds as 0.3 s, 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h.
  * @param {MaybeNumber} seconds
+ * @returns {string}
  */
 export function duration(seconds) {
   if (absent(seconds)) return NONE;
-  const t = Math.abs(seconds);
+  if (seconds < 0) return `−${duration(-seconds)}`;
+  const t = seconds;
   if (t < 0.001) return t === 0 ? "0 s" : "< 1 ms";
   if (t < 1) return `${num(t * 1000, 2)} ms`;
   if (t < 10) return `${num(t, 2)} s`;
@@ -88,6 +90,17 @@ export function duration(seconds) {
   const rest = Math.floor((t % size) / part);
   return `${Math.floor(t / size)} ${name}${rest ? ` ${rest} ${smaller}` : ""}`;
 }
+
+/**
+ * How long ago something was; a time to come says that a clock is ahead.
+ * @param {MaybeNumber} seconds
+ */
+export const ago = (seconds) =>
+  absent(seconds)
+    ? NONE
+    : seconds < -1
+      ? `clock ahead by ${duration(-seconds)}`
+      : `${duration(Math.max(0, seconds))} ago`;
 
 /** @param {string | number} t */
 const asDate = (t) =>

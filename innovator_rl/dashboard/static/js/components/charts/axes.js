@@ -8,7 +8,8 @@ import { compact, num } from "../../core/format.js";
 
 /**
  * One value of a series at a step, with the ends of a band around it.
- * @typedef {{ x: number, y: MaybeNumber, low?: MaybeNumber, high?: MaybeNumber }} Point
+ * `open`: the step is still running; `bad`: some of its values were not finite.
+ * @typedef {{ x: number, y: MaybeNumber, low?: MaybeNumber, high?: MaybeNumber, open?: boolean, bad?: boolean }} Point
  */
 
 /**

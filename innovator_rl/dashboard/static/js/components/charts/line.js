@@ -17,6 +17,7 @@ import { figuresOf } from "./figures.js";
  */
 
 const NEAR_PIXELS = 24;
+const DRAG_PIXELS = 8;
 
 /**
  * Exponential moving average; `weight` 0 leaves the series as it is.
@@ -56,7 +57,22 @@ function band(points, x, y) {
 const lastPoint = (one) => one.points.findLast((p) => finite(p.y));
 
 /**
- * A chart of lines over steps.
+ * What the reader chose for a chart; it outlives the redrawing that new data cause.
+ * @typedef {{ hidden: Set<string>, log: boolean, range: [low: number, high: number] | null }} Choice
+ */
+
+/** @type {Map<string, Choice>} by title */
+const choices = new Map();
+
+/** @param {string} title */
+function choiceOf(title) {
+  const choice = choices.get(title) ?? { hidden: new Set(), log: false, range: null };
+  choices.set(title, choice);
+  return choice;
+}
+
+/**
+ * A chart of lines over steps. A drag zooms into a range of steps; a name in the legend hides its line.
  * @param {object} options
  * @param {string} options.title
  * @param {Series[]} options.series
@@ -67,23 +83,52 @@ const lastPoint = (one) => one.points.findLast((p) => finite(p.y));
  * @param {string} [options.hint] what to say where there is no value
  */
 export function lineChart({ title, series, height = 190, onpick = null, weight = 0, format = num, hint = "" }) {
-  const shown = series.filter(lastPoint);
-  if (!shown.length)
-    return h(
-      "figure",
-      { class: "chart" },
-      h("figcaption", null, title),
-      h("p", { class: "chart-empty" }, hint || "Nothing recorded yet"),
-    );
+  const recorded = series.filter(lastPoint);
+  const figure = h("figure", { class: "chart" });
+  const choice = choiceOf(title);
+  const draw = () => {
+    if (recorded.length)
+      replace(figure, content({ title, recorded, height, onpick, weight, format, choice, redraw: draw }));
+    else
+      replace(figure, h("figcaption", null, title), h("p", { class: "chart-empty" }, hint || "Nothing recorded yet"));
+  };
+  draw();
+  return figure;
+}
+
+/**
+ * What a chart shows under the reader's choice.
+ * @param {object} options
+ * @param {string} options.title
+ * @param {Series[]} options.recorded
+ * @param {number} options.height
+ * @param {PickStep | null} options.onpick
+ * @param {number} options.weight
+ * @param {Format} options.format
+ * @param {Choice} options.choice
+ * @param {() => void} options.redraw
+ */
+function content({ title, recorded, height, onpick, weight, format, choice, redraw }) {
+  const [low, high] = choice.range ?? [-Infinity, Infinity];
+  const visible = recorded.filter((one) => !choice.hidden.has(one.name));
+  const shown = (visible.length ? visible : recorded).map((one) => ({
+    ...one,
+    points: one.points.filter((p) => p.x >= low && p.x <= high),
+  }));
   const all = shown.flatMap((one) => one.points);
   const steps = [...new Set(all.map((p) => p.x))].sort((a, b) => a - b);
   const [x0, x1] = [steps[0], steps[steps.length - 1]];
-  const [y0, y1] = extent(all.flatMap((p) => [p.y, p.low, p.high]));
+  const values = all.flatMap((p) => [p.y, p.low, p.high]);
+  const positive = values.filter((v) => finite(v) && v > 0);
+  const log = choice.log && positive.length > 0;
+  const [y0, y1] = log ? extent(positive.map((v) => Math.log10(Number(v)))) : extent(values);
   const inner = WIDTH - PAD.left - PAD.right;
   /** @type {Scale} */
   const x = (v) => PAD.left + (x1 === x0 ? 0.5 : (v - x0) / (x1 - x0)) * inner;
   /** @type {Scale} */
-  const y = (v) => height - PAD.bottom - ((v - y0) / (y1 - y0)) * (height - PAD.top - PAD.bottom);
+  const linear = (v) => height - PAD.bottom - ((v - y0) / (y1 - y0)) * (height - PAD.top - PAD.bottom);
+  /** @type {Scale} */
+  const y = log ? (v) => (v > 0 ? linear(Math.log10(v)) : NaN) : linear;
   const ends = shown.map((one) => `${one.name}: ${format(lastPoint(one)?.y)} at the end`).join("; ");
   const svg = s("svg", {
     viewBox: `0 0 ${WIDTH} ${height}`,
@@ -92,44 +137,74 @@ export function lineChart({ title, series, height = 190, onpick = null, weight =
     role: "img",
     "aria-label": `${title}, steps ${x0} to ${x1}. ${ends}`,
   });
-  axes(svg, x, y, ticks(x0, x1, 5).filter(Number.isInteger), ticks(y0, y1), height, format === num ? compact : format);
+  const marks = log ? ticks(y0, y1).map((t) => 10 ** t) : ticks(y0, y1);
+  axes(svg, x, y, ticks(x0, x1, 5).filter(Number.isInteger), marks, height, format === num ? compact : format);
+  const drawable = (/** @type {Point[]} */ points) =>
+    log ? points.map((p) => (finite(p.y) && p.y <= 0 ? { ...p, y: null } : p)) : points;
   for (const one of shown) {
-    const area = band(one.points, x, y);
+    const area = log ? null : band(one.points, x, y);
     if (area) svg.append(s("path", { class: `band c${one.color}`, d: area }));
   }
   for (const one of shown) {
-    if (weight) svg.append(s("path", { class: `line faint c${one.color}`, d: path(thinned(one.points, x), x, y) }));
-    svg.append(s("path", { class: `line c${one.color}`, d: path(thinned(smooth(one.points, weight), x), x, y) }));
-    const [only] = one.points;
-    if (one.points.length === 1 && finite(only.y))
+    const points = drawable(one.points);
+    if (weight) svg.append(s("path", { class: `line faint c${one.color}`, d: path(thinned(points, x), x, y) }));
+    const smoothed = smooth(points, weight);
+    const first = smoothed.findIndex((p) => p.open);
+    const closed = first < 0 ? smoothed : smoothed.slice(0, first);
+    svg.append(s("path", { class: `line c${one.color}`, d: path(thinned(closed, x), x, y) }));
+    if (first >= 0) {
+      const tail = smoothed.slice(Math.max(0, first - 1));
+      svg.append(s("path", { class: `line running c${one.color}`, d: path(tail, x, y) }));
+    }
+    const [only] = points;
+    if (points.length === 1 && finite(only.y))
       svg.append(s("circle", { class: `dot c${one.color}`, cx: x(only.x), cy: y(only.y), r: 3 }));
   }
-  return withCursor({ svg, title, shown, steps, x, y, height, onpick, format });
+  const bad = new Set(all.filter((p) => p.bad).map((p) => p.x));
+  for (const step of bad)
+    svg.append(s("text", { class: "not-finite", x: x(step), y: PAD.top + 8, "text-anchor": "middle" }, "NaN"));
+  const onrange = (/** @type {[number, number] | null} */ range) => {
+    choice.range = range;
+    redraw();
+  };
+  return withCursor({ svg, title, recorded, shown, steps, x, y, height, onpick, format, choice, redraw, onrange });
 }
 
 /**
  * @typedef {object} Drawn
  * @property {SVGSVGElement} svg
  * @property {string} title
- * @property {Series[]} shown
+ * @property {Series[]} recorded every series
+ * @property {Series[]} shown those that are not hidden
  * @property {number[]} steps
  * @property {Scale} x
  * @property {Scale} y
  * @property {number} height
  * @property {PickStep | null} onpick
  * @property {Format} format
+ * @property {Choice} choice
+ * @property {() => void} redraw
+ * @property {(range: [low: number, high: number] | null) => void} onrange
  */
 
 /**
  * The chart with its legend, and a cursor that shows the values at one step.
  * @param {Drawn} drawn
  */
-function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) {
+function withCursor({ svg, title, recorded, shown, steps, x, y, height, onpick, format, choice, redraw, onrange }) {
   const line = s("line", { class: "cursor", y1: PAD.top, y2: height - PAD.bottom, visibility: "hidden" });
   const dots = shown.map((one) => s("circle", { class: `dot c${one.color}`, r: 3.5, visibility: "hidden" }));
   svg.append(line, ...dots);
   const legend = h("div", { class: "legend", "aria-live": "off" });
   const caption = h("span", { class: "at-step" });
+  const toggle = (/** @type {string} */ name) => {
+    if (!choice.hidden.delete(name)) choice.hidden.add(name);
+    redraw();
+  };
+  const alone = (/** @type {string} */ name) => {
+    choice.hidden = new Set(recorded.map((one) => one.name).filter((other) => other !== name));
+    redraw();
+  };
   const byStep = shown.map((one) => new Map(one.points.map((p) => [p.x, p])));
   let current = -1;
   const show = (/** @type {number} */ index) => {
@@ -137,16 +212,29 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
     const step = steps[index];
     line.setAttribute("visibility", index < 0 ? "hidden" : "visible");
     if (index >= 0) for (const end of ["x1", "x2"]) line.setAttribute(end, String(x(step)));
-    const items = shown.map((one, i) => {
-      const value = (index < 0 ? lastPoint(one) : byStep[i].get(step))?.y;
-      const here = index >= 0 && finite(value);
+    shown.forEach((one, i) => {
+      const value = byStep[i].get(step)?.y;
+      const here = index >= 0 && finite(value) && Number.isFinite(y(value));
       dots[i].setAttribute("visibility", here ? "visible" : "hidden");
       if (here) dots[i].setAttribute("cx", String(x(step)));
       if (here) dots[i].setAttribute("cy", String(y(value)));
-      const label = [h("i", { class: `key c${one.color}` }), humanize(one.name), h("b", null, format(value))];
-      return onpick && here
-        ? h("button", { class: "legend-item", onclick: () => onpick(step, one) }, label)
-        : h("span", { class: "legend-item" }, label);
+    });
+    const items = recorded.map((one) => {
+      const point = index < 0 ? closedPoint(one) : one.points.find((p) => p.x === step);
+      const hidden = choice.hidden.has(one.name);
+      return h(
+        "button",
+        {
+          class: "legend-item",
+          "aria-pressed": String(!hidden),
+          title: hidden ? "Show this line" : "Hide this line; with a double click, show it alone",
+          onclick: () => toggle(one.name),
+          ondblclick: () => alone(one.name),
+        },
+        h("i", { class: `key c${one.color}` }),
+        humanize(one.name),
+        h("b", null, hidden ? "" : format(point?.y)),
+      );
     });
     replace(legend, items);
     caption.textContent = index < 0 ? "" : `step ${num(step)}`;
@@ -159,17 +247,27 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
     const least = distances.indexOf(Math.min(...distances));
     return shown.length === 1 || distances[least] < NEAR_PIXELS ? shown[least] : null;
   };
-  listenTo(svg, { steps, show, at: () => current, x, onpick, near });
+  listenTo(svg, { steps, show, at: () => current, x, onpick, near, onrange });
   show(-1);
-  return h(
-    "figure",
-    { class: "chart" },
-    h("figcaption", null, title, caption),
+  const log = h(
+    "button",
+    { class: "plain small", "aria-pressed": String(choice.log), onclick: () => ((choice.log = !choice.log), redraw()) },
+    "log",
+  );
+  const all = choice.range && h("button", { class: "plain small", onclick: () => onrange(null) }, "all steps");
+  return [
+    h("figcaption", null, title, caption, h("span", { class: "grow" }), all, log),
     svg,
     legend,
-    figuresOf(title, shown, format),
-  );
+    figuresOf(title, recorded, format),
+  ];
 }
+
+/**
+ * The last value of a step that is complete, or of any step where none is.
+ * @param {Series} one
+ */
+const closedPoint = (one) => one.points.findLast((p) => finite(p.y) && !p.open) ?? lastPoint(one);
 
 /**
  * @typedef {object} Cursor
@@ -179,6 +277,7 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
  * @property {Scale} x
  * @property {PickStep | null} onpick
  * @property {(event: MouseEvent, step: number) => Series | null} near
+ * @property {(range: [low: number, high: number] | null) => void} onrange
  */
 
 /**
@@ -186,7 +285,7 @@ function withCursor({ svg, title, shown, steps, x, y, height, onpick, format }) 
  * @param {SVGSVGElement} svg
  * @param {Cursor} cursor
  */
-function listenTo(svg, { steps, show, at, x, onpick, near }) {
+function listenTo(svg, { steps, show, at, x, onpick, near, onrange }) {
   const last = steps.length - 1;
   const stepUnder = (/** @type {MouseEvent} */ event) => {
     const box = svg.getBoundingClientRect();
@@ -208,8 +307,18 @@ function listenTo(svg, { steps, show, at, x, onpick, near }) {
     event.preventDefault();
     event.stopPropagation();
   });
+  /** @type {MouseEvent | null} */
+  let pressed = null;
+  svg.addEventListener("pointerdown", (event) => (pressed = event));
+  svg.addEventListener("dblclick", () => onrange(null));
+  svg.addEventListener("pointerup", (event) => {
+    if (!pressed || Math.abs(event.clientX - pressed.clientX) < DRAG_PIXELS) return;
+    const range = [stepUnder(pressed), stepUnder(event)].sort((a, b) => a - b);
+    if (range[0] < range[1]) onrange([steps[range[0]], steps[range[1]]]);
+  });
   if (onpick)
     svg.addEventListener("click", (event) => {
+      if (pressed && Math.abs(event.clientX - pressed.clientX) >= DRAG_PIXELS) return;
       const step = steps[stepUnder(event)];
       onpick(step, near(event, step));
     });

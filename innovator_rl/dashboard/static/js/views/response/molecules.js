@@ -1,6 +1,7 @@
 // Molecules drawn by the server: the predicted one next to the reference, the common part highlighted, and their similarity.
 // The drawing is an <img>, in which an SVG cannot run anything.
 
+import { here } from "../../api/address.js";
 import * as api from "../../api/client.js";
 import { failed, fill } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
@@ -42,7 +43,7 @@ export function moleculePanel(molecules, signal) {
 
 /** @param {MoleculePair} molecules */
 function drawing(molecules) {
-  const url = new URL(molecules.svg, location.origin);
+  const url = here(molecules.svg);
   url.searchParams.set("theme", document.documentElement.dataset.theme ?? "light");
   url.searchParams.set("width", "760");
   url.searchParams.set("height", "300");

@@ -49,6 +49,11 @@ export function responseList(run, data, query, chosen, keys) {
     { title: "Adv.", hint: "advantage", class: "num wide", sort: "advantage", cell: (r) => signed(r.advantage, 2) },
     { title: "Status", class: "wide", sort: "drop_reason", cell: groupBadge },
     {
+      title: "Prompt",
+      class: "prompt-cell wide",
+      cell: (r) => h("span", { class: "preview dim" }, visible(r.prompt_preview ?? "")),
+    },
+    {
       title: "Response",
       class: "preview-cell",
       cell: (r) => [
@@ -90,7 +95,12 @@ export function groupList(run, data, query, keys) {
   /** @type {import("../../components/table.js").Column<GroupRow>[]} */
   const columns = [
     { title: "Step", class: "num", sort: "step", cell: (g) => num(g.step) },
-    { title: "Domain", sort: "domain", cell: (g) => h("a", { href: groupLink(run, g) }, g.domain ?? g.uid) },
+    { title: "Domain", sort: "domain", cell: (g) => h("a", { href: groupLink(run, g) }, g.domain || g.uid) },
+    {
+      title: "Prompt",
+      class: "preview-cell",
+      cell: (g) => h("a", { class: "preview", href: groupLink(run, g) }, visible(g.prompt_preview ?? "")),
+    },
     {
       title: "Correct",
       sort: "correct",
@@ -114,7 +124,7 @@ export function groupList(run, data, query, keys) {
       sort: "tokens_mean",
       cell: (g) => num(g.tokens_mean && Math.round(g.tokens_mean)),
     },
-    { title: "Status", cell: groupBadge },
+    { title: "Status", sort: "drop_reason", cell: groupBadge },
     { title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) },
     { title: "Failed", class: "num wide", cell: (g) => num(g.failed) },
   ];

@@ -18,8 +18,9 @@ import { go, link } from "../../core/router.js";
  * @type {[key: string, title: string, format: Format, low?: string | null, high?: string][]}
  */
 const CHARTS = [
-  ["reward", "Reward", num, "reward_p10", "reward_p90"],
-  ["accuracy", "Accuracy", percent],
+  ["reward", "Reward, all samples", num, "reward_p10", "reward_p90"],
+  ["reward_trained", "Reward, trained samples", num],
+  ["accuracy", "Accuracy, all samples", percent],
   ["length", "Response tokens", num, null, "length_p90"],
   ["truncated", "Truncated", percent],
   ["entropy", "Entropy per token", num],
@@ -31,6 +32,7 @@ const CHARTS = [
   ["errors", "Scoring errors", percent],
 ];
 
+const FIRST_CHARTS = 6;
 const STATUSES = ["kept", "all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "other", "pending"];
 
 /**
@@ -56,10 +58,13 @@ export function figures(run, data, { by, kind, weight }) {
       link(["runs", run, "rollouts"], {
         kind: kind === "train" ? null : kind,
         step,
-        ...(one && one.name !== "all" && !more.status && !more.drop_reason ? { [by]: one.name } : {}),
+        ...(filterOf(one) && !more.status && !more.drop_reason ? { [by]: filterOf(one) } : {}),
         ...more,
       }),
     );
+  /** @type {(one: { name: string } | null) => string | null | undefined} the value that selects a series in a filter */
+  const filterOf = (one) => data.series.find((other) => other.name === one?.name)?.value;
+  const unfinished = new Set(data.incomplete);
   /** @type {(key: string, low?: string | null, high?: string) => Series[]} */
   const lines = (key, low, high) =>
     [...(parts.length === 1 || !all ? [] : [all]), ...parts].map((one) => ({
@@ -68,6 +73,8 @@ export function figures(run, data, { by, kind, weight }) {
       points: data.steps.map((x, i) => ({
         x,
         y: one.points[key]?.[i],
+        open: unfinished.has(x),
+        bad: key.startsWith("reward") && (one.points.not_finite?.[i] ?? 0) > 0,
         ...(one.name === "all" || parts.length === 1
           ? {
               low: low ? one.points[low]?.[i] : high ? one.points[key]?.[i] : undefined,
@@ -101,11 +108,60 @@ export function figures(run, data, { by, kind, weight }) {
       points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })),
     })),
   });
-  drawn.splice(2, 0, statuses);
+  const terms = Object.keys(data.terms ?? {});
+  const termChart =
+    terms.length > 0 &&
+    lineChart({
+      title: "Reward by term",
+      weight,
+      series: terms.map((name, i) => ({
+        name,
+        color: i % 10,
+        points: data.steps.map((x, j) => ({ x, y: data.terms[name][j], open: unfinished.has(x) })),
+      })),
+      onpick: (step) => open(step, null),
+    });
+  const first = drawn.slice(0, FIRST_CHARTS);
+  first.splice(2, 0, ...[termChart, statuses].filter((one) => one instanceof Element));
   return [
-    drawn,
+    notes(run, data),
+    first,
+    drawn.length > FIRST_CHARTS &&
+      h(
+        "details",
+        { class: "more-charts" },
+        h("summary", null, `${drawn.length - FIRST_CHARTS} more charts`),
+        h("div", { class: "charts" }, drawn.slice(FIRST_CHARTS)),
+      ),
     metricPicker(data),
     missing.length > 0 && h("p", { class: "dim missing" }, `Not recorded in this run: ${missing.join("; ")}.`),
+  ];
+}
+
+/**
+ * What the curves leave out, and where numbers were lost.
+ * @param {string} run
+ * @param {Curves} data
+ */
+function notes(run, data) {
+  const lost = data.not_finite ?? [];
+  return [
+    (data.superseded ?? []).map((one) =>
+      h(
+        "p",
+        { class: "notice" },
+        `Attempt ${one.attempt}: steps ${one.steps.join(", ")} were abandoned by a resume and are hidden. `,
+        h("a", { href: link(["runs", run, "rollouts"], { superseded: "only" }) }, "Read them"),
+      ),
+    ),
+    lost.length > 0 &&
+      h(
+        "p",
+        { class: "notice bad" },
+        `Not finite: ${lost.flatMap(({ step, metrics }) => metrics.map((name) => `${name} at step ${step}`)).join(", ")}`,
+      ),
+    data.incomplete.length > 0 &&
+      h("p", { class: "notice" }, `Step ${data.incomplete.join(", ")} is not complete: its figures are dashed.`),
   ];
 }
 

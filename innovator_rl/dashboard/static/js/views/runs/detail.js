@@ -8,7 +8,7 @@ import { notifyProblem, problemsNotice } from "../../components/notices.js";
 import { atMost, fill } from "../../components/states.js";
 import { facts, table } from "../../components/table.js";
 import { h, outsideLink, replace } from "../../core/dom.js";
-import { compact, duration, num, percent, plural, when, humanize } from "../../core/format.js";
+import { ago, compact, duration, num, percent, plural, when, humanize } from "../../core/format.js";
 import { go, link, withQuery } from "../../core/router.js";
 
 /** @typedef {import("../../api/types.js").RunInfo} RunInfo */
@@ -92,12 +92,13 @@ function top(info) {
   /** @type {([name: string, value: import("../../core/dom.js").Child] | false)[]} */
   const tiles = [
     ["Step", progress(row)],
-    ["Reward", num(row.reward)],
-    ["Accuracy", percent(row.accuracy)],
+    ["Reward, all samples", num(row.reward)],
+    ["Reward, trained samples", num(row.reward_trained)],
+    ["Accuracy, all samples", percent(row.accuracy)],
     ["Tokens/s", compact(row.tokens_per_second)],
     ["Step time", duration(row.step_seconds)],
     live && ["Time left", duration(row.seconds_left)],
-    ["Heartbeat", live && row.heartbeat_age !== null ? `${duration(row.heartbeat_age)} ago` : when(row.heartbeat)],
+    ["Heartbeat", live || (row.heartbeat_age ?? 0) < 0 ? ago(row.heartbeat_age) : when(row.heartbeat)],
     [
       "Responses recorded",
       [

@@ -120,16 +120,14 @@ function runTable(rows, chosen, changed) {
     },
     { title: "Step", cell: progress },
     {
-      title: "Reward",
+      title: "Reward, all",
       class: "num",
-      cell: (row) =>
-        h(
-          "span",
-          { class: "with-spark" },
-          row.reward_history?.length > 1 &&
-            sparkline(row.reward_history, { label: `reward over ${row.reward_history.length} steps` }),
-          h("b", null, num(row.reward)),
-        ),
+      cell: (row) => reward(row.reward, row.reward_history, "of all scored responses"),
+    },
+    {
+      title: "Reward, trained",
+      class: "num wide",
+      cell: (row) => reward(row.reward_trained, row.reward_trained_history, "of the responses trained on"),
     },
     { title: "By domain", class: "wide", cell: domains },
     { title: "Tokens/s", class: "num wide", cell: (row) => compact(row.tokens_per_second) },
@@ -153,6 +151,21 @@ function runTable(rows, chosen, changed) {
     },
   ];
   return table({ columns, rows, caption: "Runs", open: (row) => go(link(["runs", row.name])) });
+}
+
+/**
+ * A mean reward with its course.
+ * @param {number | null} value
+ * @param {(number | null)[]} history
+ * @param {string} what
+ */
+function reward(value, history, what) {
+  return h(
+    "span",
+    { class: "with-spark", title: `mean reward ${what}` },
+    history?.length > 1 && sparkline(history, { label: `reward ${what} over ${history.length} steps` }),
+    h("b", null, num(value)),
+  );
 }
 
 /** @param {RunRow} row */
@@ -183,6 +196,7 @@ function alerts(row) {
     error > 0 && h("a", { class: "badge bad", href }, plural(error, "error")),
     warning > 0 && h("a", { class: "badge warn", href }, plural(warning, "warning")),
     row.alerts && !error && !warning && h("span", { class: "dim" }, "none"),
+    row.problem && h("span", { class: "badge bad", title: row.problem }, "unreadable"),
     (row.problems ?? 0) > 0 &&
       h("span", { class: "badge warn", title: "files that cannot be read" }, plural(row.problems, "bad file")),
   );

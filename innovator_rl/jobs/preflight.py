@@ -1,0 +1,70 @@
+"""Check a run before its upload, as far as this machine can tell.
+
+The checks are those of `innovator train`, without what concerns this machine: its memory, its packages and its
+accelerators are not those of the cluster's nodes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from innovator_rl.config.schema import RunConfig
+from innovator_rl.errors import UserError
+from innovator_rl.platform.accelerator import detect_platform
+from innovator_rl.preflight import Diagnostic, Machine, check, errors
+
+LOCAL = (
+    "machine ",
+    "package ",
+    "environment ",
+    "working directory",
+    "resources.",
+    "reward.memory_mb",
+    "reward.workers",
+)
+"""Settings whose diagnostics describe the machine that they were found on."""
+
+
+def findings(config: RunConfig, machine: Machine | None = None) -> list[Diagnostic]:
+    """Return the diagnostics of a run that will run elsewhere; errors come first.
+
+    Args:
+        config: The run.
+        machine: Replaces this machine.
+    """
+    here = machine or Machine.here()
+    # "local" is an address that no check connects to: the run joins a cluster, wherever that is.
+    elsewhere = dataclasses.replace(here, environment={**here.environment, "RAY_ADDRESS": "local"})
+    platform = detect_platform(config) if config.resources.platform == "auto" else config.resources.platform
+    found = check(config, machine=elsewhere, platform=platform)
+    return [diagnostic for diagnostic in found if not diagnostic.setting.startswith(LOCAL)]
+
+
+def require_ready(config: RunConfig, remote_paths: bool = False) -> list[Diagnostic]:
+    """Return the warnings of a run that is about to be submitted.
+
+    Args:
+        config: The run.
+        remote_paths: Accept absolute paths that do not exist here, because only the cluster's nodes have them.
+
+    Raises:
+        UserError: One line for each diagnostic that would end the job.
+    """
+    found = findings(config)
+    stopping = [diagnostic for diagnostic in errors(found) if not (remote_paths and _is_remote(diagnostic))]
+    if stopping:
+        lines = [line.line().removeprefix("error: ") for line in stopping]
+        if any(_is_remote(diagnostic) for diagnostic in stopping):
+            lines.append("a path that only the cluster's nodes have is not checked with --remote-paths")
+        raise UserError("\n".join(lines))
+    return [diagnostic for diagnostic in found if diagnostic.severity == "warning"]
+
+
+def _is_remote(diagnostic: Diagnostic) -> bool:
+    values: Sequence[object] = diagnostic.value if isinstance(diagnostic.value, (list, tuple)) else [diagnostic.value]
+    return diagnostic.setting.startswith(("model.path", "data.")) and any(
+        isinstance(value, str) and os.path.isabs(value) and not Path(value).exists() for value in values
+    )

@@ -1,0 +1,186 @@
+"""Score a molecule that is to meet targets, by itself or by changing a given one.
+
+| rewarder | `info` | correct |
+|---|---|---|
+| `design` | targets (see `targets`) | every target is met, and the molecule is plausible |
+| `edit` | `source`, `groups`: how many more or fewer of each, `similarity` | the groups changed as asked, the rest stayed similar |
+| `optimize` | `source`, `property`, `direction`, `amount`, `similarity` | the property moved by the amount, the rest is similar |
+
+The row's `answer` is one molecule that does it, or empty; an `answer` that fails its own targets abstains. A copy of the
+given molecule earns 0. In `design`, what the best of a panel of common molecules reaches is taken off, so that a constant
+molecule earns about nothing; one that meets every target is correct whatever it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from rdkit import Chem
+
+from innovator_rl.scoring import Score, abstain, right, wrong
+from rewards.molecules.comparison import PANEL
+from rewards.molecules.extraction import candidates
+from rewards.molecules.generation import only_molecule
+from rewards.molecules.parsing import UnreadableMolecule, read_molecule
+from rewards.molecules.plausibility import implausible
+from rewards.molecules.targets import BadTarget, count_group, measure, murcko, read_targets, similarity_to
+
+NEAR = 0.6
+SIMILARITY = 0.35
+MIN_PROGRESS = 0.02
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a row asks: the degree of each target, the given molecule, and the least that earns something."""
+
+    degrees: Callable[[Any], dict[str, float]]
+    source: Any = None
+    baseline: float = 0.0
+
+    def value(self, degrees: dict[str, float]) -> float:
+        """Return 1 where every target is met, else a part of `NEAR`."""
+        if all(degree >= 1 for degree in degrees.values()):
+            return 1.0
+        if self.source is not None:  # progress counts as far as the molecule is still the given one
+            kept = min(degrees[name] for name in degrees if name in _KEPT)
+            made = [degree for name, degree in degrees.items() if name not in _KEPT]
+            return NEAR * sum(made) / len(made) if kept >= 1 else 0.0
+        mean = sum(degrees.values()) / len(degrees)
+        return NEAR * max(0.0, (mean - self.baseline) / (1 - self.baseline)) if self.baseline < 1 else 0.0
+
+
+_KEPT = ("similarity", "scaffold kept")
+
+
+def score_task(task: Task | None, response: str) -> Score:
+    """Score a response to a task; abstain where the row has none."""
+    if task is None:
+        return abstain("bad_reference")
+    texts = candidates(response)
+    if not texts:
+        return wrong("no_answer")
+    try:
+        mol = only_molecule(texts)
+    except UnreadableMolecule as problem:
+        return wrong(str(problem), texts[-1][:300])
+    said = Chem.MolToSmiles(mol)
+    if task.source is not None and said == Chem.MolToSmiles(task.source):
+        return wrong("copied", said)
+    if problem_found := implausible(mol, task.source):
+        return wrong(problem_found, said)
+    degrees = task.degrees(mol)
+    value = task.value(degrees)
+    terms = {"met": sum(degree >= 1 for degree in degrees.values()) / len(degrees), "baseline": task.baseline}
+    if value >= 1:
+        return right(said, **terms)
+    return Score(value, False, "partial" if value > 0 else "wrong", said, terms)
+
+
+class _OfInfo:
+    """A rewarder whose task is in `info`; subclasses say how it is read."""
+
+    version = "1"
+
+    def task(self, info: dict[str, Any]) -> Task:
+        """Return the task of a row."""
+        raise NotImplementedError
+
+    def __call__(self, response: str, answer: str = "", info: dict[str, Any] | None = None) -> Score:
+        """Score one response."""
+        return score_task(_cached(type(self), json.dumps(info or {}, sort_keys=True), answer.strip()), response)
+
+
+@lru_cache(maxsize=2_048)
+def _cached(kind: type[_OfInfo], info: str, answer: str) -> Task | None:
+    try:
+        task = kind().task(json.loads(info))
+        if answer and any(degree < 1 for degree in task.degrees(read_molecule(answer)).values()):
+            return None
+    except (BadTarget, UnreadableMolecule, KeyError, TypeError, ValueError):
+        return None
+    return task
+
+
+class Design(_OfInfo):
+    """Reward a plausible molecule that meets every target of `info`.
+
+    Terms: `met`, the share of targets met; `baseline`, the mean degree that a common molecule reaches. Reasons:
+    `correct`, `partial`, `wrong`, `fragments`, `open_valence`, `bad_substructure`, `rare_structure` (not plausible), and
+    those of `caption2mol` for what is no molecule; `bad_reference` abstains.
+    """
+
+    def task(self, info: dict[str, Any]) -> Task:
+        """Return the task of a row."""
+        targets = read_targets(info)
+
+        def degrees(mol: Any) -> dict[str, float]:
+            return {name: degree(mol) for name, degree in targets.items()}
+
+        best = max(sum(degrees(mol).values()) / len(targets) for mol in _panel())
+        return Task(degrees, baseline=min(0.95, best))
+
+
+class Edit(_OfInfo):
+    """Reward the given molecule with groups added or removed as asked.
+
+    Terms and reasons as in `Design`, and `copied` for the given molecule itself.
+    """
+
+    def task(self, info: dict[str, Any]) -> Task:
+        """Return the task of a row."""
+        source = read_molecule(str(info["source"]))
+        wanted = {str(name): int(more) for name, more in dict(info["groups"]).items()}
+        before = {name: count_group(name, source) for name in wanted}
+        if not any(wanted.values()):
+            raise BadTarget("groups must name a change")
+
+        def degrees(mol: Any) -> dict[str, float]:
+            changes = {name: count_group(name, mol) - before[name] for name in wanted}
+            made = {f"group {name}": float(changes[name] == more) for name, more in wanted.items() if more}
+            # What is to stay counts only where something changed: else a copy with any other change would earn.
+            stayed = {
+                f"kept {name}": float(changes[name] == 0) * max(made.values())
+                for name, more in wanted.items()
+                if not more
+            }
+            return {**made, **stayed, **_kept(mol, source, info)}
+
+        return Task(degrees, source)
+
+
+class Optimize(_OfInfo):
+    """Reward the given molecule with a property moved in the asked direction.
+
+    Terms and reasons as in `Design`, and `copied` for the given molecule itself.
+    """
+
+    def task(self, info: dict[str, Any]) -> Task:
+        """Return the task of a row."""
+        source = read_molecule(str(info["source"]))
+        name, sign = str(info["property"]), {"up": 1, "down": -1}[str(info.get("direction", "up"))]
+        amount, before = float(info["amount"]), measure(name, source)
+        if amount <= 0:
+            raise BadTarget("amount must be more than 0")
+
+        def degrees(mol: Any) -> dict[str, float]:
+            part = sign * (measure(name, mol) - before) / amount
+            return {name: min(1.0, part) if part >= MIN_PROGRESS else 0.0, **_kept(mol, source, info)}
+
+        return Task(degrees, source)
+
+
+def _kept(mol: Any, source: Any, info: dict[str, Any]) -> dict[str, float]:
+    kept = {"similarity": min(1.0, similarity_to(mol, source) / float(info.get("similarity", SIMILARITY)))}
+    if info.get("keep_scaffold"):
+        kept["scaffold kept"] = float(murcko(mol) == murcko(source))
+    return kept
+
+
+@lru_cache(maxsize=1)
+def _panel() -> list[Any]:
+    return [read_molecule(smiles) for smiles in PANEL.values()]
