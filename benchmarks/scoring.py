@@ -8,7 +8,7 @@ Prints whether every healthy sample was scored right, the wall time that the fau
 ceil(bad / workers)), whether the workers are all alive, and the memory of the pool's processes along the steady run.
 Next to it, the same load on `concurrent.futures.ProcessPoolExecutor` with a time limit on the result, which is what
 verl's math_verify uses: how many healthy samples still get their score there. At last, 40 calls of an async rewarder
-that waits 0.5 s with a client of its event loop, beside one call at a time with a new loop each, and `asyncio.gather`
+that waits 0.5 s with a client of its event loop, next to one call at a time with a new loop each, and `asyncio.gather`
 without any pool. Exit code 1 when a promise is broken.
 """
 

@@ -42,7 +42,7 @@ def is_prose(text: str) -> bool:
 
 
 class Judged:
-    """Rules with a language model as the last rung."""
+    """Rules with a language model at the end."""
 
     version = "1"
 
@@ -61,6 +61,10 @@ class Judged:
         self.rules = RewardCallable(load(rules))
         self.in_flight = in_flight
         self.call_seconds = self.judge.call_seconds
+
+    async def ready(self) -> str:
+        """Return why the judge cannot be asked now, or an empty text."""
+        return await self.judge.ready()
 
     async def __call__(self, response: str, answer: str, info: dict[str, Any], prompt: str, data_source: str) -> Score:
         """Score one response."""
@@ -111,10 +115,10 @@ class Judged:
         ruled = [bool(met([gold], part, config, prompt)) for gold, part in pairs]
         texts = ["; ".join(statement.text for statement in part) for _, part in pairs]
         asked = [i for i, (gold, _) in enumerate(pairs) if not ruled[i] and not _is_number(gold)]
-        verdicts = await asyncio.gather(*(self.judge.agree(prompt, golds[i], texts[i]) for i in asked))
-        share = (sum(ruled) + sum(verdicts)) / len(golds)
+        decisions = await asyncio.gather(*(self.judge.agree(prompt, golds[i], texts[i]) for i in asked))
+        share = (sum(ruled) + sum(decisions)) / len(golds)
         reason = "correct" if share == 1 else "partial" if share else "wrong"
-        terms = {"share": share} | ({"judge": sum(verdicts) / len(golds)} if asked else {})
+        terms = {"share": share} | ({"judge": sum(decisions) / len(golds)} if asked else {})
         return Score(share, share == 1, reason, "; ".join(texts)[:200], terms)
 
     def __repr__(self) -> str:

@@ -5,8 +5,8 @@ for a fault. A row with a reference answer has its correctness as a criterion of
 `answer_weight` of the value. It is decided by rules, and by the judge where they cannot (`judged.py`), and alone decides
 `correct`. Without a reference a response is correct that meets every criterion.
 
-    rubric(url='http://127.0.0.1:8000/v1',model='m')            each response for itself
-    rubric_ranking(url='http://127.0.0.1:8000/v1',model='m')    the responses of a prompt against each other
+    rubric(url='http://127.0.0.1:8000/v1',model='m')    each response for itself
+    rewards.rubric:RubricRanking(url='http://127.0.0.1:8000/v1',model='m')    the responses of a prompt together
 
 A ranking gives values from 0 to 1 and calls nothing correct: train on it with `algorithm.dynamic_sampling.metric=score`.
 """
@@ -74,6 +74,10 @@ class Rubric:
         self.in_flight = in_flight
         self.call_seconds = 2 * self.judge.call_seconds
 
+    async def ready(self) -> str:
+        """Return why the judge cannot be asked now, or an empty text."""
+        return await self.judge.ready()
+
     async def __call__(self, response: str, answer: str, info: dict[str, Any], prompt: str, data_source: str) -> Score:
         """Score one response."""
         rubric = read_rubric(info)
@@ -88,13 +92,13 @@ class Rubric:
         elif not own.scored:
             return own
         try:
-            verdicts = await self.judge.criteria(prompt, text, [criterion.text for criterion in rubric])
+            decisions = await self.judge.criteria(prompt, text, [criterion.text for criterion in rubric])
         except JudgeFailed as failed:
             return failed.score()
         full = sum(criterion.weight for criterion in rubric if criterion.weight > 0)
-        met = sum(criterion.weight for criterion, verdict in zip(rubric, verdicts, strict=True) if verdict)
+        met = sum(criterion.weight for criterion, decision in zip(rubric, decisions, strict=True) if decision)
         share = min(1.0, max(0.0, met / full))
-        terms = {f"criterion_{number}": float(verdict) for number, verdict in enumerate(verdicts, 1)}
+        terms = {f"criterion_{number}": float(decision) for number, decision in enumerate(decisions, 1)}
         if own is None:
             return Score(share, share == 1, _reason(share), terms=terms)
         value = self.answer_weight * own.value + (1 - self.answer_weight) * share
@@ -127,6 +131,10 @@ class RubricRanking:
         self.judge = Judge(url, model, key_env, cache, calls_per_response, timeout, in_flight=in_flight)
         self.in_flight = in_flight
         self.call_seconds = self.judge.call_seconds
+
+    async def ready(self) -> str:
+        """Return why the judge cannot be asked now, or an empty text."""
+        return await self.judge.ready()
 
     async def __call__(self, responses: list[str], info: dict[str, Any], prompt: str) -> list[Score]:
         """Score the responses to one prompt."""

@@ -47,7 +47,7 @@ def never_correct(
 
 
 def _request(context: PreflightContext, name: str, source: str) -> ScoreRequest:
-    """Return a request of the first row of a data source, or of a made-up one where the files do not show it."""
+    """Return a request of the first row of a data source, or of a synthetic one where the files do not show it."""
     row: dict[str, Any] = {}
     for file in (*context.train, *context.validation):
         row = row or file.samples.get(source, {})

@@ -1,6 +1,6 @@
 """Run reward functions of other libraries as they are.
 
-A prefix before the name of a module or file says whose calling convention the function has:
+A prefix before the name of a module or file names the calling convention of the function:
 
     trl:my_rewards.py:accuracy           f(completions, **columns) of TRL, completions as text
     trl-chat:my_rewards.py:accuracy      the same, completions as chat messages
@@ -156,7 +156,7 @@ ADAPTERS: dict[str, Callable[[Any], AdaptedReward]] = {
     "verl": _verl,
     "verifiers": _verifiers,
 }
-"""Prefix -> what makes a rewarder of the object that the rest of the name says."""
+"""Prefix -> what makes a rewarder of the object that the rest of the name stands for."""
 
 
 def split(name: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ requests in flight. Each rewarder also has one worker in reserve, which takes a 
 busy and none of them serves that rewarder. Every queue therefore moves, at the cost of at most one process per
 rewarder.
 
-A rewarder with a lane of its own (`async_lane.py`) is served by it alone, but for the requests that failed there.
+A rewarder with an async worker of its own (`async_worker.py`) is served by it alone, but for the requests that failed there.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class FairRequestQueue:
         self._in_flight: Counter[str] = Counter()
         self._idle = shared_workers
         self._closed = False
-        self._lanes: set[str] = set()
+        self._async: set[str] = set()
         self._changed = threading.Condition()
 
     def put(self, item: QueuedRequest, seconds: float | None = None) -> bool:
@@ -92,14 +92,14 @@ class FairRequestQueue:
                 self._changed.wait()
         return None
 
-    def open_lane(self, rewarder: str) -> None:
-        """Keep the first try of a rewarder's requests for its lane."""
+    def open_async(self, rewarder: str) -> None:
+        """Keep the first try of a rewarder's requests for its async worker."""
         with self._changed:
-            self._lanes.add(rewarder)
+            self._async.add(rewarder)
             self._changed.notify_all()
 
-    def take_for_lane(self, lane: object, rewarder: str) -> QueuedRequest | None:
-        """Wait for the next request for a rewarder's lane; return None once the queues are closed."""
+    def take_for_async(self, async_worker: object, rewarder: str) -> QueuedRequest | None:
+        """Wait for the next request for the async worker of a rewarder; return None once the queues are closed."""
         with self._changed:
             while not self._closed:
                 queue = self._queues.get(rewarder, deque())
@@ -147,7 +147,7 @@ class FairRequestQueue:
 
     def _starved(self, name: str) -> deque[QueuedRequest] | None:
         """Return a rewarder's queue that no idle shared worker and no worker serves."""
-        if self._idle > 0 or self._in_flight[name] or name in self._lanes:
+        if self._idle > 0 or self._in_flight[name] or name in self._async:
             return None
         return self._queues.get(name)
 
@@ -158,7 +158,7 @@ class FairRequestQueue:
             (
                 i
                 for i, item in enumerate(queue)
-                if (alone or item.failed_worker is not worker) and (_alone(item) or item.rewarder not in self._lanes)
+                if (alone or item.failed_worker is not worker) and (_alone(item) or item.rewarder not in self._async)
             ),
             None,
         )

@@ -2,15 +2,17 @@
 
 A rewarder is a function, or an instance of a class, that names the arguments it wants among `prompt`, `response`,
 `answer`, `info` and `data_source` and returns a `Score`. It may be `async`. A plain `float` or `bool` is accepted
-too, so that a one-line reward stays one line, and `None` abstains. It may also do two more things:
+too, so that a one-line reward stays one line, and `None` abstains. It may also do three more things:
 
 - **prepare the reference**: an attribute `prepare`, a method or function of any of `answer`, `info`, `prompt` and
   `data_source`, is called once per reference; its result is passed to every call as `gold`;
+- **say that it is not ready**: an attribute `ready`, called without arguments before a run, returns what is missing, or
+  an empty text;
 - **score a group**: a rewarder that names `responses` receives the list of all responses of a prompt and returns one
   result for each.
 
 All calls of an `async` rewarder in a process run on one event loop, so that it can keep a client with open
-connections. The pool gives it up to `in_flight` requests at a time, an attribute of the rewarder (`async_lane.py`).
+connections. The pool gives it up to `in_flight` requests at a time, an attribute of the rewarder (`async_worker.py`).
 """
 
 from __future__ import annotations
@@ -76,6 +78,11 @@ class RewardCallable:
             return 0
         asked = getattr(self.rewarder, "in_flight", IN_FLIGHT)
         return max(1, asked) if isinstance(asked, int) else IN_FLIGHT
+
+    def ready(self) -> str:
+        """Return what the rewarder reports to be missing now, such as a service that does not answer; empty if nothing."""
+        own = getattr(self.rewarder, "ready", None)
+        return str(_resolved(own()) or "") if callable(own) else ""
 
     def __call__(self, request: ScoreRequest) -> list[Score]:
         """Return one score per response; exceptions of the rewarder pass through."""

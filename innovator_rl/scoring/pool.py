@@ -32,7 +32,7 @@ from typing import Any
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import ERROR_REASONS, FINAL_ERRORS, Score, ScoreRequest, error_score, too_long, wrong
-from innovator_rl.scoring.async_lane import AsyncLane
+from innovator_rl.scoring.async_worker import AsyncWorker
 from innovator_rl.scoring.fair_queue import FairRequestQueue, QueuedRequest
 from innovator_rl.scoring.worker_process import WorkerDied, WorkerHandle
 
@@ -208,17 +208,17 @@ class ScoringPool:
                     self._threads[name] = thread
                     thread.start()
 
-    def _open_lane(self, rewarder: str, in_flight: int) -> None:
+    def _open_async_worker(self, rewarder: str, in_flight: int) -> None:
         """Serve an async rewarder's requests in one process from now on, `in_flight` at a time."""
-        key = f"lane {rewarder}"
+        key = f"async {rewarder}"
         with self._lock:
             if key in self._threads or len(self._threads) >= self.workers + MAX_RESERVES:
                 return
             handle = WorkerHandle({**self.settings, "warm": [rewarder]}, self._start_seconds)
-            lane = AsyncLane(rewarder, in_flight, self._queue, handle, self._settle)
+            async_worker = AsyncWorker(rewarder, in_flight, self._queue, handle, self._settle)
             self._handles.append(handle)
-            self._queue.open_lane(rewarder)
-            self._threads[key] = threading.Thread(target=lane.serve, name=f"scoring {key}", daemon=True)
+            self._queue.open_async(rewarder)
+            self._threads[key] = threading.Thread(target=async_worker.serve, name=f"scoring {key}", daemon=True)
             self._threads[key].start()
 
     def _settle(self, item: QueuedRequest, scores: list[Score], detail: str) -> tuple[Any, bool]:
@@ -232,7 +232,7 @@ class ScoringPool:
         The body of a thread.
         """
         warm = self.settings["warm"] if reserved_for is None else [reserved_for]
-        handle = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds, self._open_lane)
+        handle = WorkerHandle({**self.settings, "warm": warm}, self._start_seconds, self._open_async_worker)
         self._handles.append(handle)
         try:
             while (item := self._queue.take(handle, reserved_for)) is not None:

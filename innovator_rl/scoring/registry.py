@@ -173,8 +173,8 @@ def require_usable(name: str, settings: Mapping[str, Any] | None = None) -> None
         return
     try:
         loaded = load(name, settings)
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(env_references.mask(str(error))) from None
     except Exception:
         return
     close = getattr(loaded, "close", None)
@@ -313,6 +313,10 @@ class CompositeCallable:
         """Return the score of the composite for one response."""
         request = ScoreRequest("", response, answer, prompt, info, data_source)
         return self.composite.evaluate(lambda name: self.parts[name](request)[0])
+
+    def ready(self) -> str:
+        """Return what the first part that is not ready reports."""
+        return next((problem for part in self.parts.values() if (problem := part.ready())), "")
 
     async def ascore(self, prompt: str, response: str, answer: str, info: dict[str, Any], data_source: str) -> Score:
         """Return the score of the composite on the running event loop."""

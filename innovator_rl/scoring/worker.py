@@ -105,14 +105,18 @@ class RewardWorker:
     def describe(self, name: str) -> dict[str, Any]:
         """Describe a rewarder without calling it.
 
-        `problem` is the reason why it cannot be loaded, or empty.
+        `problem` is the reason why it cannot be loaded, or what its own `ready` reports, or empty.
         """
         self.warm(name)
         if name in self.failed:
             return {"problem": self.failed[name][1]}
         loaded = self.loaded[name]
+        try:
+            problem = loaded.ready()
+        except BaseException as error:
+            problem = _describe(error)
         return {
-            "problem": "",
+            "problem": env_references.mask(problem)[:MAX_DETAIL_CHARS],
             "version": loaded.version,
             "arguments": list(loaded.names),
             "group": loaded.group,

@@ -88,3 +88,9 @@ def test_04_reads_a_synthetic_run(tmp_path: Path) -> None:
     output = run([sys.executable, str(EXAMPLES / "04_read_rollouts_duckdb.py")], tmp_path)
     assert "wrong_unit" in output
     assert "advantage" in output
+
+
+def test_05_scores_what_its_header_shows(tmp_path: Path) -> None:
+    script = EXAMPLES / "05_judge.py"
+    shown = re.findall(r"^    ((?:judged|rubric) .*)$", script.read_text(), re.MULTILINE)
+    assert run([sys.executable, str(script)], tmp_path).splitlines() == shown

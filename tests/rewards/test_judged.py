@@ -196,11 +196,11 @@ def by_words(body: dict[str, Any]) -> str:
     if "criteria" not in texts:
         return "SAME" if "mole" in texts["first"] and "mole" in texts["second"] else "DIFFERENT"
     words = {"reagent": "zinc", "temperature": "298", "lost": "vanishes"}
-    verdicts = {
+    decisions = {
         n: any(key in line and words[key] in texts["response"] for key in words)
         for n, line in texts["criteria"].items()
     }
-    return "\n".join(f"{number}: {'YES' if met else 'NO'}" for number, met in verdicts.items())
+    return "\n".join(f"{number}: {'YES' if met else 'NO'}" for number, met in decisions.items())
 
 
 def test_a_rubric_weighs_its_criteria() -> None:
@@ -262,3 +262,16 @@ def test_a_judge_that_is_not_there_says_so() -> None:
     judge = Judge("http://127.0.0.1:9/v1", "m", timeout=5)
     with pytest.raises(JudgeFailed, match="connection"):
         asyncio.run(judge.agree("?", PROSE, SAID))
+
+
+def test_an_endpoint_that_does_not_answer_is_found_before_anything_is_scored() -> None:
+    with ScoringPool(1, 30) as pool, FakeEndpoint() as server:
+        for url, model, complaint in (
+            ("http://127.0.0.1:9/v1", "fake", "does not answer"),
+            (server.url, "other", "unknown model 'other'"),
+            (server.url, "fake", ""),
+        ):
+            name = f"0.5 * rewards.judged:Judged(url='{url}',model='{model}')"
+            problem = pool.describe(name)["problem"]
+            assert complaint in problem
+            assert bool(problem) == bool(complaint)

@@ -4,6 +4,7 @@ import asyncio
 import collections
 from pathlib import Path
 
+import psutil
 import pytest
 
 from innovator_rl.scoring import Score, ScoreRequest, ScoringPool
@@ -106,10 +107,11 @@ def test_groups_and_formulas_may_be_async(file: Path) -> None:
 def test_closing_ends_every_process(file: Path) -> None:
     pool = ScoringPool(1, 30)
     scores(pool, f"{file}:Service", ["yes"] * 4)
-    pids = pool.worker_pids()
+    processes = [psutil.Process(pid) for pid in pool.worker_pids()]
     pool.close()
-    assert pids
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert processes
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive), "ended, and perhaps not collected yet"
 
 
 def test_calls_outside_a_pool_share_one_loop() -> None:

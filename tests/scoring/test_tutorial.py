@@ -14,6 +14,7 @@ from innovator_rl.cli.reward import app
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.scoring import composite
+from innovator_rl.scoring.authoring import golden
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rewards.md").read_text(encoding="utf-8")
 
@@ -35,13 +36,15 @@ def test_every_command_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert json.loads(Path("changes.jsonl").read_text())["changed"]
 
 
-def test_the_routes_and_the_golden_case_can_be_read() -> None:
+def test_the_routes_and_the_golden_cases_can_be_read(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     for name in yaml.safe_load(block)["reward"]["routes"].values():
         if composite.is_composite(name):
             assert composite.parse(name).high == 1.0
-    (line,) = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
-    assert json.loads(line)["case"] == "zero"
+    line, group, info = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    Path(tmp_path, "golden.jsonl").write_text(line + group)
+    assert [case.kind for case in golden.read(Path(tmp_path, "golden.jsonl"))] == ["zero", "full", "zero"]
+    assert json.loads(info)["rubric"][1]["weight"] < 0
 
 
 def test_the_python_examples_run(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ MASTER_KEYS = (
     "解",
     "答案",
 )
-"""Texts without content that language models which grade have been seen to accept."""
+"""Text without content that language models which grade have been seen to accept."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Serve an async rewarder in one process with many requests in flight.
 
 A rewarder that asks a service waits most of its time, so a worker with one request in flight would idle. The pool opens
-a lane for it: a worker process of its own with one event loop, up to `in_flight` requests on it, and replies in the
+an async worker for it: a worker process of its own with one event loop, up to `in_flight` requests on it, and replies in the
 order in which they finish.
 
 A call that waits too long is canceled inside the worker at its deadline and costs nobody else anything. Where the
@@ -63,13 +63,13 @@ class _Session:
                 reply.set_exception(wire.ConnectionLost())
 
 
-class AsyncLane:
-    """The lane of one async rewarder; `serve` is the body of its thread."""
+class AsyncWorker:
+    """The async worker of one async rewarder; `serve` is the body of its thread."""
 
     def __init__(
         self, rewarder: str, in_flight: int, queue: FairRequestQueue, handle: WorkerHandle, settle: Settle
     ) -> None:
-        """Prepare a lane.
+        """Prepare an async worker.
 
         Args:
             rewarder: The name of the rewarder.
@@ -99,7 +99,7 @@ class AsyncLane:
         running: set[asyncio.Task[None]] = set()
         while True:
             await slots.acquire()
-            item = await asyncio.to_thread(self.queue.take_for_lane, self, self.rewarder)
+            item = await asyncio.to_thread(self.queue.take_for_async, self, self.rewarder)
             if item is None:
                 break
             if not item.future.set_running_or_notify_cancel():
@@ -121,8 +121,8 @@ class AsyncLane:
             result, retry = await self._result(item)
         except (WorkerError, OSError):
             result, retry = None, True  # why it failed shows in the second try, which has a worker for itself
-        except Exception:  # a defect of the engine must not cost the lane
-            logger.exception("scoring lane")
+        except Exception:  # a defect of the engine must not cost the async worker
+            logger.exception("async worker")
             result, retry = None, True
         self.queue.finish(item, self.rewarder, failed_on=self if retry else None)
         if not retry:
