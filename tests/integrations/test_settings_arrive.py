@@ -13,6 +13,7 @@ import pytest
 from innovator_rl.config.load import validate
 from innovator_rl.config.resolve import Platform, RuntimeContext
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.integrations.verl.reward_record import METRICS
 from innovator_rl.integrations.verl.settings import ENDLESS, verl_settings
 from tools import verl_golden
 
@@ -149,13 +150,20 @@ EXPECTED: dict[str, Expectation] = {
     "trainer.resume_mode": lambda _, context: "resume_path" if context.resume_from else "disable",
     "trainer.resume_from_path": lambda _, context: context.resume_from or None,
     "trainer.device": lambda _, context: context.platform,
+    "innovator.resume_contents": lambda _, context: context.resume_contents,
+    "actor_rollout_ref.actor.checkpoint.load_contents": lambda _config, _context: ["model"],
+    "trainer.v1.sampler.sampler_kwargs.metrics": lambda config, _: {
+        name: METRICS[metric] for name, metric in config.algorithm.dynamic_sampling.metric_by_source.items()
+    },
     "innovator.run_dir": lambda _, context: context.run_dir,
 }
 
 
 def _case(owner: str, change: Any, platform: Platform) -> tuple[RunConfig, RuntimeContext]:
     context = dataclasses.replace(CONTEXT, platform=platform)
-    if owner not in ("data.mixture", "reward.routes") and isinstance(change, dict):
+    if owner not in ("data.mixture", "reward.routes", "algorithm.dynamic_sampling.metric_by_source") and isinstance(
+        change, dict
+    ):
         return validate({}), dataclasses.replace(context, **change)
     section, _, name = owner.rpartition(".")
     document = validate({}).model_dump(mode="json")

@@ -60,6 +60,11 @@ class RunCallbacks:
         self._guard("run.json", lambda: self.run.heartbeat(step=step, phase=kind))
         self._guard("progress", lambda: self.progress.phase(kind, step=step, detail=detail))
 
+    def notice(self, text: str) -> None:
+        """Show a remark, and keep the latest in run.json."""
+        self._guard("progress", lambda: self.progress.note(text))
+        self._guard("run.json", lambda: self.run.note(notice=text))
+
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         """Show how far dynamic sampling is."""
         self._guard(

@@ -9,6 +9,7 @@ resumes from the newest intact checkpoint, and older ones are deleted only after
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,6 +28,8 @@ BEST = "best.json"
 FOLDER = re.compile(r"global_step_(\d+)")
 SHARD = re.compile(r"model_world_size_(\d+)_rank_\d+\.pt")
 BLOCK = 1 << 22
+FULL_BYTES = 1 << 20
+"""With less than this free after a failed save, the disk counts as full."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,32 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def checkpoint_bytes(folder: Path) -> int:
+    """Return the size of the newest complete checkpoint, 0 where there is none."""
+    found = latest_complete(folder)
+    return sum(int(entry["size"]) for entry in found.files.values()) if found else 0
+
+
+def disk_full(checkpoint: Path, usual_bytes: int, error: BaseException) -> str:
+    """Say in a sentence that a checkpoint failed for want of room; empty where there is room.
+
+    torch reports a full disk as a failed check of its zip writer. What was written of the checkpoint is deleted.
+
+    Args:
+        checkpoint: the folder that was being written.
+        usual_bytes: size of an earlier checkpoint, 0 where unknown.
+        error: what ended the attempt.
+    """
+    written = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
+    free = shutil.disk_usage(checkpoint.parent).free
+    named = "No space left" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+    if not named and free > max(usual_bytes - written, FULL_BYTES):
+        return ""
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    need = f"needs {usual_bytes / 2**20:,.0f} MiB" if usual_bytes else f"needs more than {written / 2**20:,.0f} MiB"
+    return f"no space left on {checkpoint.parent}: the checkpoint {checkpoint.name} {need}, {free / 2**20:,.0f} MiB are free"
 
 
 def note_best(folder: Path, step: int, value: float) -> bool:
