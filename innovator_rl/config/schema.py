@@ -300,7 +300,11 @@ class Logging(Section):
 
     runs_dir: str = Field(default="runs", min_length=1, description="Folder of run directories.")
     tensorboard: bool = Field(default=True, description="Also write TensorBoard events into the run directory.")
-    wandb: bool = Field(default=False, description="Also report to Weights & Biases.")
+    wandb: bool = Field(
+        default=False, description="Also report to Weights & Biases; a resume continues the same run there."
+    )
+    mlflow: bool = Field(default=False, description="Also report to MLflow, at the server of MLFLOW_TRACKING_URI.")
+    trackio: bool = Field(default=False, description="Also report to Trackio.")
     progress: bool | Auto = Field(
         default="auto", description="Show progress; auto: when standard output is a terminal."
     )

@@ -27,7 +27,7 @@ from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
-from innovator_rl.runs.tensorboard import TensorBoardWriter
+from innovator_rl.runs.sinks import SINKS, open_sinks
 from innovator_rl.training.cluster import ray_cluster
 
 
@@ -145,8 +145,11 @@ def launch(config: RunConfig, files: Files) -> RunDir:
         keep_tokenizer(run, context.model_path)
         terminal = ending.enter_context(_terminal())
         progress = Progress(run.name, total_steps=config.schedule.steps, stream=terminal, live=config.logging.progress)
-        events = TensorBoardWriter(run.tensorboard, resume_step=step) if config.logging.tensorboard else None
-        observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, events)
+        logs = config.logging
+        names = tuple(name for name in SINKS if getattr(logs, name))
+        with _output_to(run.logs / "driver.log"):  # where services print
+            sinks = open_sinks(names, run, logs.project, resume_step=step, tensorboard=logs.tensorboard)
+        observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, sinks)
         ending.callback(observer.close)
         for line in what_resumes(run, found, damaged, step):
             progress.note(line)

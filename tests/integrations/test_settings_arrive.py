@@ -101,7 +101,6 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "resources.ray_address": ("auto",),
     "logging.runs_dir and name": ({"run_dir": "elsewhere/demo", "checkpoint_dir": "elsewhere/demo/checkpoints"},),
     "logging.project": ("thesis",),
-    "logging.wandb": (True,),
 }
 
 
@@ -139,7 +138,6 @@ EXPECTED: dict[str, Expectation] = {
         config.algorithm.rollout_correction.level, config.algorithm.rollout_correction.level
     ),
     "algorithm.rollout_correction.bypass_mode": lambda config, _: config.algorithm.old_log_prob == "rollout",
-    "trainer.logger": lambda config, _: ["wandb"],
     "trainer.total_epochs": lambda config, _: ENDLESS,
     "trainer.save_freq": lambda config, _: config.schedule.save_every or -1,
     "trainer.test_freq": lambda config, _: config.schedule.validate_every or -1,

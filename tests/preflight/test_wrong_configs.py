@@ -82,6 +82,8 @@ WRONG_SETTINGS = [
     ("resources.kv_cache_gb=64", "model.path"),
     ("logging.runs_dir=/dev/null/runs", "logging.runs_dir"),
     ("logging.wandb=true", "logging.wandb"),
+    ("logging.mlflow=true", "logging.mlflow"),
+    ("logging.trackio=true", "logging.trackio"),
     # verl keys that are dead, moved, ours, misspelt or behind a '+'
     ("verl.custom_reward_function.path=my.py", "verl.custom_reward_function.path"),
     ("verl.custom_reward_function.name=score", "verl.custom_reward_function.name"),
@@ -285,7 +287,9 @@ def earlier(good: Callable[[], dict[str, Any]], tmp_path: Path) -> dict[str, Any
     (saved / "actor").mkdir(parents=True)
     (saved / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"weights")
     mark_complete(saved)
-    (folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("40")  # verl's: killed before it was whole
+    (folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(
+        "40"
+    )  # verl's: killed before it was whole
     (folder / "config.yaml").write_text(yaml.safe_dump(validate(document).model_dump(mode="json")))
     return document
 

@@ -6,8 +6,9 @@ step.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from innovator_rl.errors import InnovatorError
@@ -15,8 +16,8 @@ from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import UpdateRow
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir
+from innovator_rl.runs.sinks import Sink
 from innovator_rl.runs.summary import trained_domains
-from innovator_rl.runs.tensorboard import TensorBoardWriter
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,9 @@ class RunCallbacks:
     """The trainer's `Observer` that writes to a run directory."""
 
     def __init__(
-        self, run: RunDir, attempt: int, samples_per_prompt: int, progress: Progress, events: TensorBoardWriter | None
+        self, run: RunDir, attempt: int, samples_per_prompt: int, progress: Progress, sinks: Mapping[str, Sink]
     ) -> None:
-        self.run, self.progress, self.events = run, progress, events
+        self.run, self.progress, self.sinks = run, progress, dict(sinks)
         self.recorder = Recorder(run.path, writer="trainer", attempt=attempt)
         self.samples_per_prompt = samples_per_prompt
         self.stop_requested = False
@@ -101,15 +102,14 @@ class RunCallbacks:
         self._guard("progress", lambda: self.progress.validation(step, metrics))
 
     def _events(self, step: int, metrics: dict[str, float]) -> None:
-        if self.events is not None:
-            events = self.events
-            self._guard("tensorboard", lambda: events.write(step, metrics))
+        for name, sink in self.sinks.items():
+            self._guard(name, functools.partial(sink.write, step, metrics))
 
     def close(self) -> None:
         """Write what is buffered and stop the display."""
         self._guard("updates", self.recorder.close)
-        if self.events is not None:
-            self._guard("tensorboard", self.events.close)
+        for name, sink in self.sinks.items():
+            self._guard(name, sink.close)
         self._guard("progress", self.progress.close)
 
     def _guard(self, sink: str, call: Callable[[], Any]) -> None:
