@@ -66,6 +66,10 @@ class Data(Section):
         default={},
         description="Weight per data_source, for example {gsm8k: 1.0, physics: 2.0}; empty: as the files are.",
     )
+    curriculum: bool = Field(
+        default=False,
+        description="Skip prompts whose answers were all right or all wrong when last seen, for 1, 3, 7, then 15 visits.",
+    )
 
 
 class ValidationSampling(Section):

@@ -41,6 +41,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "data.seed": (5,),
     "data.shuffle": (False,),
     "data.mixture": ({"gsm8k": 1.0, "physics": 2.0},),
+    "data.curriculum": (True,),
     "rollout.samples_per_prompt": (4, 16),
     "rollout.max_response_tokens": (300,),
     "rollout.temperature": (0.7,),

@@ -376,6 +376,7 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
             "algorithm.dynamic_sampling.stall_seconds",
         ),
         VerlSetting("innovator.max_staleness", config.rollout.max_staleness, "rollout.max_staleness"),
+        VerlSetting("innovator.curriculum", config.data.curriculum, "data.curriculum"),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]

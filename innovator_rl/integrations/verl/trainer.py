@@ -119,6 +119,7 @@ class InnovatorTrainer(PPOTrainerSync):
             shuffle=bool(data.shuffle),
             sources=list(self.train_dataset.dataframe["data_source"]),
             mixture=dict(self.config.innovator.mixture),
+            curriculum=bool(self.config.innovator.curriculum),
         )
         self.steps_per_epoch = max(1, len(self.train_dataset) // int(data.train_batch_size))
 
@@ -160,7 +161,12 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.sampling(self.global_steps, kept, state.wanted, in_flight, dict(state.dropped))
 
     def sampling_done(self, state: SamplingState) -> None:
-        """Report the dropped groups of a step."""
+        """Report the dropped groups of a step, and learn from all of them which prompts to skip."""
+        for uid, reason in state.reasons.items():
+            self.train_dataloader.observe(uid, reason)
+        for group in state.chosen:
+            if group.uid not in state.reasons:  # a fallback group is both
+                self.train_dataloader.observe(group.uid, "")
         self.observer.sampled(self.global_steps, dict(state.reasons))
 
     def check_health(self) -> None:
@@ -281,6 +287,8 @@ class InnovatorTrainer(PPOTrainerSync):
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
         self._trained = None
+        if self.train_dataloader.curriculum is not None:
+            metrics["sampling/skipped_prompts_total"] = float(self.train_dataloader.curriculum.skipped)
         self._watchdog.enter("")
         self.observer.step(self.global_steps, _scalars(metrics))
         if self.observer.stop_requested and self.global_steps < self.total_training_steps:
