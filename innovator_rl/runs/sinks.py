@@ -1,4 +1,4 @@
-"""Send a run's metrics to the services a user asked for, beside the run directory.
+"""Send a run's metrics to the services a user asked for, in addition to the run directory.
 
 `metrics.jsonl` is the record; a sink is a copy of it elsewhere and never stops a step. Each sink is two methods, `write` and
 `close`, and its package is imported only when asked for. A run that resumes continues the same remote run: the service's id

@@ -178,7 +178,7 @@ def what_resumes(
 ) -> list[str]:
     """List in sentences what this start resumes, repeats and ignores; `step` is the step it continues after."""
     lines = [
-        f"ignored: the checkpoint of step {broken.step} is damaged ({name} differs from its digest); delete {broken.path}"
+        f"ignored: the checkpoint of step {broken.step} is damaged ({name} differs from its checksum); delete {broken.path}"
         for broken, name in damaged
     ]
     newer = [c for c in checkpoints(run.checkpoints) if not c.complete and c.step > (found.step if found else 0)]
