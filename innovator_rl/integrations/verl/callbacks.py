@@ -6,8 +6,9 @@ step.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from innovator_rl.errors import InnovatorError
@@ -16,8 +17,8 @@ from innovator_rl.rollouts.schema import UpdateRow
 from innovator_rl.runs.events import EventLog
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir
+from innovator_rl.runs.sinks import Sink
 from innovator_rl.runs.summary import step_figures, trained_domains
-from innovator_rl.runs.tensorboard import TensorBoardWriter
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,9 @@ class RunCallbacks:
     """The trainer's `Observer` that writes to a run directory."""
 
     def __init__(
-        self, run: RunDir, attempt: int, samples_per_prompt: int, progress: Progress, events: TensorBoardWriter | None
+        self, run: RunDir, attempt: int, samples_per_prompt: int, progress: Progress, sinks: Mapping[str, Sink]
     ) -> None:
-        self.run, self.progress, self.events = run, progress, events
+        self.run, self.progress, self.sinks = run, progress, dict(sinks)
         self._failed: set[str] = set()
         self.recorder = Recorder(run.path, writer="trainer", attempt=attempt)
         self.log: EventLog | None = None
@@ -73,6 +74,11 @@ class RunCallbacks:
         self.event("phase", step, phase=kind, detail=detail)
         self._guard("run.json", lambda: self.run.heartbeat(step=step, phase=kind))
         self._guard("progress", lambda: self.progress.phase(kind, step=step, detail=detail))
+
+    def notice(self, text: str) -> None:
+        """Show a remark, and keep the latest in run.json."""
+        self._guard("progress", lambda: self.progress.note(text))
+        self._guard("run.json", lambda: self.run.note(notice=text))
 
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         """Show how far dynamic sampling is."""
@@ -115,15 +121,14 @@ class RunCallbacks:
         self._guard("progress", lambda: self.progress.validation(step, metrics))
 
     def _events(self, step: int, metrics: dict[str, float]) -> None:
-        if self.events is not None:
-            events = self.events
-            self._guard("tensorboard", lambda: events.write(step, metrics))
+        for name, sink in self.sinks.items():
+            self._guard(name, functools.partial(sink.write, step, metrics))
 
     def close(self) -> None:
         """Write what is buffered and stop the display."""
         self._guard("updates", self.recorder.close)
-        if self.events is not None:
-            self._guard("tensorboard", self.events.close)
+        for name, sink in self.sinks.items():
+            self._guard(name, sink.close)
         self._guard("progress", self.progress.close)
         if self.log is not None:
             self._guard("events.jsonl", self.log.close)
