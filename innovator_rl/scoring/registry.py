@@ -174,7 +174,7 @@ def require_usable(name: str, settings: Mapping[str, Any] | None = None) -> None
     try:
         loaded = load(name, settings)
     except UserError as error:
-        raise UserError(env_references.mask(str(error))) from None
+        raise UserError(secret_values.mask(str(error))) from None
     except Exception:
         return
     close = getattr(loaded, "close", None)

@@ -116,7 +116,7 @@ class RewardWorker:
         except BaseException as error:
             problem = _describe(error)
         return {
-            "problem": env_references.mask(problem)[:MAX_DETAIL_CHARS],
+            "problem": secret_values.mask(problem)[:MAX_DETAIL_CHARS],
             "version": loaded.version,
             "arguments": list(loaded.names),
             "group": loaded.group,
