@@ -92,7 +92,7 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
 
 
 def _verdicts(text: str) -> set[str] | None:
-    """Return the labels that are said to be right and never wrong; None for a text that is no list of such verdicts."""
+    """Return the labels that are said to be right and never wrong; None for a text that is no list of such statements."""
     clauses = [clause for clause in re.split(r"[.,;，。；\n]", text) if clause.strip()]
     verdicts = [_VERDICT.fullmatch(clause) for clause in clauses[:MAX_VERDICTS]]
     if not 1 < len(clauses) <= MAX_VERDICTS or not all(verdicts):

@@ -32,6 +32,7 @@ QUICK = (
     r"innovator upcycle plan\b",
     r"innovator submit .*--dry-run",
     r"innovator train plan\b",
+    r"innovator paper run .*--dry-run",
     r"innovator init\b",
 )
 CI = (r"make (setup|check|test|test-fast)$",)  # .ci/run calls them

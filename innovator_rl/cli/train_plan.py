@@ -4,7 +4,7 @@
     innovator train plan innovator-53b --gpus 16 --gpu h200 --json
     innovator train plan configs/train/demo.yaml --gpus 1 --model-config path/to/config.json
 
-The model's config.json is that of `model.path`, or a file beside the configuration: `innovator-53b.yaml` has
+The model's config.json is that of `model.path`, or a file next to the configuration: `innovator-53b.yaml` has
 `innovator-53b.config.json`. The exit code is 2 when the run cannot fit; the plan then names settings that do.
 """
 
@@ -54,18 +54,18 @@ def _shape(run: RunConfig, path: Path, given: Path | None) -> Shape:
     """
     if given is not None:
         return Shape.of_file(given)
-    beside = path.with_name(f"{path.stem}.config.json")
+    sibling = path.with_name(f"{path.stem}.config.json")
     folder = Path(run.model.path).expanduser()
     if (folder / "config.json").is_file():
         return Shape.of_file(folder)
-    if beside.is_file():
-        return Shape.of_file(beside)
+    if sibling.is_file():
+        return Shape.of_file(sibling)
     from innovator_rl.preflight.model import BUILT_IN_SHAPES
 
     if run.model.path in BUILT_IN_SHAPES:
         return Shape.read(BUILT_IN_SHAPES[run.model.path], run.model.path)
     raise UserError(
-        f"model.path = {run.model.path!r}: no config.json found there, nor {beside}; give one with --model-config FILE"
+        f"model.path = {run.model.path!r}: no config.json found there, nor {sibling}; give one with --model-config FILE"
     )
 
 
