@@ -25,7 +25,8 @@ _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 class PropertyChoice:
     """Reward the right truth value. The reference is True or False, 1 or 0, Yes or No.
 
-    Value 1 and `correct`, or 0; with `info.base_rate` as above. Reasons: `correct`, `wrong`, `no_answer`, `malformed_answer` (neither side stated),
+    Value 1 and `correct`, or 0; with `info.base_rate` as above.
+    Reasons: `correct`, `wrong`, `no_answer`, `malformed_answer` (neither side stated),
     `ambiguous_answer` (both sides, or undecided), `too_long`; `bad_reference` abstains.
     """
 
