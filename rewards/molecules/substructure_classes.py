@@ -1,7 +1,7 @@
 """Decide classes of molecules by what a member must contain.
 
 The conditions are necessary ones: `class_patterns` has those that a substructure states, `RULES` the rest (how many
-groups, which rings, a molecule of water beside). A name is looked up by its longest known ending, after substituents
+groups, which rings, a separate molecule of water). A name is looked up by its longest known ending, after substituents
 only, so "a fatty acid methyl ester" is checked as a methyl ester and "2-methoxyphenol" as a phenol. Charge is checked
 the same way.
 """
