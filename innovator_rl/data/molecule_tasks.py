@@ -17,7 +17,7 @@ again from `info`; patterns are therefore written as SMARTS.
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -104,7 +104,7 @@ _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=T
 def structure_count(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield counts that RDKit makes, none of them frequent."""
     _no("structure-count", parameters)
-    counts = {
+    counts: dict[str, Callable[[Any], int]] = {
         "heavy atoms (atoms other than hydrogen)": lambda mol: mol.GetNumHeavyAtoms(),
         "hydrogen atoms": lambda mol: Chem.AddHs(mol).GetNumAtoms() - mol.GetNumAtoms(),
         "atoms, hydrogen included,": lambda mol: Chem.AddHs(mol).GetNumAtoms(),
@@ -147,7 +147,8 @@ def same_molecule(draw: random.Random, parameters: Parameters) -> Iterator[Probl
     """Yield pairs of spellings, one molecule and two isomers of one formula by turns."""
     _no("same-molecule", parameters)
     while True:
-        core, first, second = draw.choice(CORES), *draw.sample([code for code, _ in GROUPS.values()], 2)
+        core = draw.choice(CORES)
+        first, second = draw.sample([code for code, _ in GROUPS.values()], 2)
         one, other = _smiles(core.format(first, second)), _smiles(draw.choice(CORES).format(second, first))
         if not one or not other or one == other or _formula(one) != _formula(other):
             continue

@@ -31,7 +31,19 @@ _SUBSTITUENTS = (
     "phenoxy",
     "phenyl",
 )
-_CHANGES_MEANING = ("seco-", "non-", "nor-", "n-acyl-", "dehydro", "aci-", "o-", "silyl ", "borate ", "of ", "n-alkyl-")
+_CHANGES_MEANING: tuple[str, ...] = (
+    "seco-",
+    "non-",
+    "nor-",
+    "n-acyl-",
+    "dehydro",
+    "aci-",
+    "o-",
+    "silyl ",
+    "borate ",
+    "of ",
+    "n-alkyl-",
+)
 _CHANGES_MEANING += ("'s ", "aza-", "aza", "thia-", "oxa-", "carba", "homo", "-free ", "cyclo", "bi", "non")
 CHARGE_SIGNS = {"anion": -1, "dianion": -1, "trianion": -1, "oxoanion": -1, "cation": 1, "dication": 1}
 
