@@ -17,7 +17,7 @@ again from `info`; patterns are therefore written as SMARTS.
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -53,11 +53,14 @@ GROUPS: dict[str, tuple[str, str]] = {
 }
 """What a group is called, how it is written behind a bond, and how it is found."""
 SIMILARITY = 0.4
+_LOGP: Any = Crippen.MolLogP  # type: ignore[attr-defined]
+_REACTION: Any = AllChem.ReactionFromSmarts  # type: ignore[attr-defined]
+_SCAFFOLD: Any = MurckoScaffold.MurckoScaffoldSmiles
 LOGP_TOLERANCE = 0.05
 PROPERTIES = {
-    "logP": ("Wildman-Crippen logP", Crippen.MolLogP, 0.6),
+    "logP": ("Wildman-Crippen logP", _LOGP, 0.6),
     "TPSA": ("topological polar surface area", rdMolDescriptors.CalcTPSA, 15.0),
-}  # type: ignore[attr-defined]
+}
 ACIDS = [
     "CC(=O)O",
     "CCC(=O)O",
@@ -104,7 +107,7 @@ _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChirality=T
 def structure_count(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield counts that RDKit makes, none of them frequent."""
     _no("structure-count", parameters)
-    counts = {
+    counts: dict[str, Callable[[Any], int]] = {
         "heavy atoms (atoms other than hydrogen)": lambda mol: mol.GetNumHeavyAtoms(),
         "hydrogen atoms": lambda mol: Chem.AddHs(mol).GetNumAtoms() - mol.GetNumAtoms(),
         "atoms, hydrogen included,": lambda mol: Chem.AddHs(mol).GetNumAtoms(),
@@ -130,7 +133,7 @@ def structure_drawing(draw: random.Random, parameters: Parameters) -> Iterator[P
         kind, said = draw.choice(("scaffold", "smiles", "selfies")), selfies.encoder(smiles)
         info: dict[str, Any] = {"form": kind}
         if kind == "scaffold":
-            answer = MurckoScaffold.MurckoScaffoldSmiles(smiles)
+            answer = _SCAFFOLD(smiles)
             question = f"Write the Murcko scaffold (the rings and what links them) of this molecule in SMILES.\nMolecule: {smiles}"
             info = {"given": smiles}
             if not answer or answer == smiles:
@@ -147,7 +150,8 @@ def same_molecule(draw: random.Random, parameters: Parameters) -> Iterator[Probl
     """Yield pairs of spellings, one molecule and two isomers of one formula by turns."""
     _no("same-molecule", parameters)
     while True:
-        core, first, second = draw.choice(CORES), *draw.sample([code for code, _ in GROUPS.values()], 2)
+        core = draw.choice(CORES)
+        first, second = draw.sample([code for code, _ in GROUPS.values()], 2)
         one, other = _smiles(core.format(first, second)), _smiles(draw.choice(CORES).format(second, first))
         if not one or not other or one == other or _formula(one) != _formula(other):
             continue
@@ -171,7 +175,7 @@ def molecule_design(draw: random.Random, parameters: Parameters) -> Iterator[Pro
         if not present:
             continue
         name, smarts = draw.choice(present)
-        low = round(Crippen.MolLogP(mol) - draw.uniform(0.2, 0.8), 1)  # type: ignore[attr-defined]
+        low = round(_LOGP(mol) - draw.uniform(0.2, 0.8), 1)
         info = {"formula": _formula(smiles), "groups": {smarts: [1, None]}, "range": {"logP": [low, low + 1.0]}}
         question = (
             f"Design a molecule with the formula {info['formula']} that has {name} and a Wildman-Crippen logP between "
@@ -254,7 +258,7 @@ def property_regression(draw: random.Random, parameters: Parameters) -> Iterator
         molecules.append(smiles)
         if len(molecules) == 1_500:
             break
-    values = {smiles: round(Crippen.MolLogP(Chem.MolFromSmiles(smiles)), 2) for smiles in molecules}  # type: ignore[attr-defined]
+    values = {smiles: round(_LOGP(Chem.MolFromSmiles(smiles)), 2) for smiles in molecules}
     info = {"tolerance": LOGP_TOLERANCE, "center": round(median(values.values()), 2)}
     for smiles, value in values.items():
         question = f"What is the Wildman-Crippen logP of this molecule?\nMolecule: {smiles}\nAnswer with a number."
@@ -278,7 +282,7 @@ def _molecules(draw: random.Random) -> Iterator[str]:
 def _reactions(draw: random.Random) -> Iterator[tuple[str, str, str]]:
     cases = [(name, a, b) for name, (_, firsts, seconds) in REACTIONS.items() for a in firsts for b in seconds]
     draw.shuffle(cases)
-    compiled = {name: AllChem.ReactionFromSmarts(smarts) for name, (smarts, _, _) in REACTIONS.items()}  # type: ignore[attr-defined]
+    compiled = {name: _REACTION(smarts) for name, (smarts, _, _) in REACTIONS.items()}
     for name, first, second in cases:
         made = {
             Chem.MolToSmiles(mol)

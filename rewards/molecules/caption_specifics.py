@@ -117,9 +117,9 @@ def masked(reference: str) -> str:
 
 
 def agrees(predicted: str, reference: str, molecule: Any) -> bool:
-    """Return whether a caption makes no claim beside the reference's, and all of those that single out a molecule.
+    """Return whether a caption makes no claim other than the reference's, and all of those that single out a molecule.
 
-    Its sentences may come in another order and leave out roles and classes. Classes beside those of the reference are
+    Its sentences may come in another order and leave out roles and classes. Classes other than those of the reference are
     allowed where `molecule` confirms them (see `substructure_classes`).
     """
     mine, theirs = facts_of(predicted), facts_of(reference)
@@ -210,7 +210,7 @@ def _denies(sentence: str) -> bool:
 
 
 def _own(sentence: str) -> tuple[str, ...]:
-    """Return what a denying sentence is about, beside the denial and pointing words."""
+    """Return what a denying sentence is about, without the denial and pointing words."""
     pointing = {
         "above",
         "all",

@@ -50,7 +50,7 @@ _PROMPT_LABEL = re.compile(
 )
 _PROMPT_SELFIES = re.compile(r"(?<![^\s:=：`\"'(>])(?:\[[^\[\]\s]{1,30}\]\.?){1,1600}(?=$|[\s`\"'<,;)])")
 _PROMPT_SMILES = re.compile(
-    r"(?<![^\s:=：`\"'>])(?=[^\s]{0,400}[(=#@\[\d])[A-Za-z*\[][A-Za-z0-9@+\-\[\]()=#$:./\\%*]{2,}(?=$|[\s`\"'<,;])"
+    r"(?<![^\s:=：`\"'>])(?=[^\s]{0,400}[(=#@\[\d])[A-Za-z*\[][A-Za-z0-9@+\-\[\]()=#$:./\\%*]{2,}(?=$|[\s`\"'<,;?])"
 )
 
 BOILER_PLATE = (
@@ -194,9 +194,9 @@ def _molecule(prompt: str, info: dict[str, Any]) -> Any:
     """Return the molecule that is to be described, or None."""
     texts = [info.get("smiles"), info.get("selfies")]
     tail = prompt[-MAX_TEXT_CHARS:]
-    labelled = [one.rstrip(".,;") for one in _PROMPT_LABEL.findall(tail)[:-4:-1]]
+    labeled = [one.rstrip(".,;") for one in _PROMPT_LABEL.findall(tail)[:-4:-1]]
     runs = sorted((one.rstrip(".") for one in _PROMPT_SELFIES.findall(tail)[-8:]), key=lambda run: -run.count("["))
-    texts += labelled + [run for run in runs if run.count("[") > 1]
+    texts += labeled + [run for run in runs if run.count("[") > 1]
     texts += sorted((one.rstrip(".") for one in _PROMPT_SMILES.findall(tail)[-8:]), key=len, reverse=True) + runs
     for text in texts:
         if isinstance(text, str) and text:

@@ -92,13 +92,15 @@ class _OfInfo:
 
     def __call__(self, response: str, answer: str, info: dict[str, Any] | None = None) -> Score:
         """Score one response."""
-        return score_task(_cached(type(self), json.dumps(info or {}, sort_keys=True), answer.strip()), response)
+        return score_task(
+            _cached(type(self).__name__, json.dumps(info or {}, sort_keys=True), answer.strip()), response
+        )
 
 
 @lru_cache(maxsize=2_048)
-def _cached(kind: type[_OfInfo], info: str, answer: str) -> Task | None:
+def _cached(kind: str, info: str, answer: str) -> Task | None:
     try:
-        task = kind().task(json.loads(info))
+        task = KINDS[kind]().task(json.loads(info))
         if any(degree < 1 for degree in task.degrees(read_molecule(answer)).values()):
             return None
     except (BadTarget, UnreadableMolecule, KeyError, TypeError, ValueError):
@@ -172,6 +174,9 @@ class Optimize(_OfInfo):
             return {name: min(1.0, part) if part >= MIN_PROGRESS else 0.0, **_kept(mol, source, info)}
 
         return Task(degrees, source)
+
+
+KINDS: dict[str, type[_OfInfo]] = {kind.__name__: kind for kind in (Design, Edit, Optimize)}
 
 
 def _kept(mol: Any, source: Any, info: dict[str, Any]) -> dict[str, float]:

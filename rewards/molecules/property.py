@@ -2,11 +2,16 @@
 
 They ask for toxicity, reactivity, the blood-brain barrier or BACE1. A coin is right half the time, so only a response
 that commits to one side earns any; `rewards.true_false` defines what a commitment is.
+
+`innovator data build` keeps as many True as False rows. Where other data are used as they are, a constant answer earns
+their base rate (0.94 in ClinTox); `info.base_rate`, the share of True among the rows, takes it off: whoever is right
+earns 1 - the share of the side taken, whoever is wrong loses that share, and a constant earns 0 on average.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.extraction import Found, all_boxed, final_part, find_answer
@@ -20,16 +25,18 @@ _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 class PropertyChoice:
     """Reward the right truth value. The reference is True or False, 1 or 0, Yes or No.
 
-    Value 1 and `correct`, or 0. Reasons: `correct`, `wrong`, `no_answer`, `malformed_answer` (neither side stated),
+    Value 1 and `correct`, or 0; with `info.base_rate` as above.
+    Reasons: `correct`, `wrong`, `no_answer`, `malformed_answer` (neither side stated),
     `ambiguous_answer` (both sides, or undecided), `too_long`; `bad_reference` abstains.
     """
 
-    version = "3"
+    version = "4"
 
-    def __call__(self, response: str, answer: str) -> Score:
+    def __call__(self, response: str, answer: str, info: dict[str, Any] | None = None) -> Score:
         """Score one response."""
         gold = alone(answer)
-        if gold is None:
+        share = (info or {}).get("base_rate")
+        if gold is None or not (share is None or (isinstance(share, int | float) and 0 < share < 1)):
             return abstain("bad_reference")
         found = find_answer(response)
         if found is None:
@@ -43,7 +50,12 @@ class PropertyChoice:
         if isinstance(side, str):
             reason = "malformed_answer" if side == "neither" else "ambiguous_answer"
             return wrong(reason, found.text[:200])
-        return right(str(side)) if side == gold else wrong(extracted=str(side))
+        if share is None:
+            return right(str(side)) if side == gold else wrong(extracted=str(side))
+        frequent = float(share) if side else 1 - float(share)
+        if side == gold:
+            return Score(1 - frequent, True, "correct", str(side))
+        return Score(-frequent, False, "wrong", str(side))
 
 
 def _statements(found: Found, response: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Decide classes of molecules by what a member must contain.
 
 The conditions are necessary ones: `class_patterns` has those that a substructure states, `RULES` the rest (how many
-groups, which rings, a molecule of water beside). A name is looked up by its longest known ending, after substituents
+groups, which rings, a separate molecule of water). A name is looked up by its longest known ending, after substituents
 only, so "a fatty acid methyl ester" is checked as a methyl ester and "2-methoxyphenol" as a phenol. Charge is checked
 the same way.
 """
@@ -31,7 +31,19 @@ _SUBSTITUENTS = (
     "phenoxy",
     "phenyl",
 )
-_CHANGES_MEANING = ("seco-", "non-", "nor-", "n-acyl-", "dehydro", "aci-", "o-", "silyl ", "borate ", "of ", "n-alkyl-")
+_CHANGES_MEANING: tuple[str, ...] = (
+    "seco-",
+    "non-",
+    "nor-",
+    "n-acyl-",
+    "dehydro",
+    "aci-",
+    "o-",
+    "silyl ",
+    "borate ",
+    "of ",
+    "n-alkyl-",
+)
 _CHANGES_MEANING += ("'s ", "aza-", "aza", "thia-", "oxa-", "carba", "homo", "-free ", "cyclo", "bi", "non")
 CHARGE_SIGNS = {"anion": -1, "dianion": -1, "trianion": -1, "oxoanion": -1, "cation": 1, "dication": 1}
 

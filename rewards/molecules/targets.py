@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rdkit import Chem
@@ -39,6 +40,7 @@ PROPERTIES: dict[str, tuple[Callable[[Any], float], float]] = {
 }
 """Properties by name, and the distance from a range at which nothing of the degree is left."""
 KEYS = ("formula", "groups", "atoms", "range", "scaffold", "contains", "similar_to")
+_SCAFFOLD_OF: Any = MurckoScaffold.GetScaffoldForMol
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -81,12 +83,12 @@ def read_targets(info: dict[str, Any]) -> dict[str, Degree]:
         targets["formula"] = _formula(str(formula))
     for name, bounds in _entries(info, "groups"):
         count_group(name, Chem.MolFromSmiles("C"))
-        targets[f"group {name}"] = _within(lambda mol, name=name: count_group(name, mol), bounds, 3.0)
+        targets[f"group {name}"] = _within(partial(count_group, name), bounds, 3.0)
     for name, bounds in _entries(info, "atoms"):
-        targets[f"atoms {name}"] = _within(lambda mol, name=name: _atoms(mol, name), bounds, 4.0)
+        targets[f"atoms {name}"] = _within(partial(_atoms, name), bounds, 4.0)
     for name, bounds in _entries(info, "range"):
         measure(name, Chem.MolFromSmiles("C"))
-        targets[name] = _within(lambda mol, name=name: measure(name, mol), bounds, PROPERTIES[name][1])
+        targets[name] = _within(partial(measure, name), bounds, PROPERTIES[name][1])
     if info.get("scaffold"):
         targets["scaffold"] = _scaffold(_known(info["scaffold"]))
     if info.get("contains"):
@@ -119,7 +121,7 @@ def _known(text: Any) -> Any:
         raise BadTarget(f"{str(text)[:60]!r} must be a molecule") from None
 
 
-def _atoms(mol: Any, name: str) -> int:
+def _atoms(name: str, mol: Any) -> int:
     return sum(atom.GetSymbol() == name for atom in mol.GetAtoms())
 
 
@@ -155,7 +157,7 @@ def _formula(text: str) -> Degree:
 
 def murcko(mol: Any) -> str:
     """Return the Murcko scaffold (rings and what links them) without stereochemistry, empty where there is none."""
-    found = Chem.Mol(MurckoScaffold.GetScaffoldForMol(mol))
+    found = Chem.Mol(_SCAFFOLD_OF(mol))
     Chem.RemoveStereochemistry(found)
     return str(Chem.MolToSmiles(found))
 

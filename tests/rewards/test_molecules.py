@@ -413,3 +413,13 @@ def test_truth_values_in_other_words(said: str, gold: str) -> None:
 @pytest.mark.parametrize("said", ["Answer: true?", "Answer: False?", "Is it true?", "true or false?"])
 def test_a_question_takes_no_side(said: str) -> None:
     assert not any(PropertyChoice()(said, gold).correct for gold in ("True", "False"))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.9])
+def test_a_constant_answer_earns_nothing_above_the_base_rate(share: float) -> None:
+    golds = ["True"] * round(10 * share) + ["False"] * round(10 * (1 - share))
+    for constant in ("True", "False"):
+        values = [PropertyChoice()(f"Answer: {constant}", gold, {"base_rate": share}).value for gold in golds]
+        assert statistics.mean(values) == pytest.approx(0)
+    assert all(PropertyChoice()(f"Answer: {gold}", gold, {"base_rate": share}).value > 0 for gold in golds)
+    assert PropertyChoice()("True", "True", {"base_rate": 7}).outcome == "abstained"
