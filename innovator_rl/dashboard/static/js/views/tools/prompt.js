@@ -48,7 +48,7 @@ export default async function view({ run, query, signal }) {
           ),
           h("pre", { class: "raw body", tabindex: "0" }, visible((data.prompt ?? "").slice(0, 4000))),
         ),
-        chart(data),
+        h("div", { class: "charts" }, chart(data)),
         samples(rows, chosen, runs.length > 1),
         body,
       ),
