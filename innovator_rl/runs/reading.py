@@ -16,7 +16,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def as_object(value: Any) -> dict[str, Any] | None:
 
 # run.json
 
-FIELDS = {
+FIELDS: dict[str, Callable[[Any], Any]] = {
     "name": as_text,
     "status": as_text,
     "cause": as_text,
