@@ -59,7 +59,7 @@ class MetricsWriter:
 
 
 class Wanted(dict[str, bool]):
-    """The metrics that a reader selects, each name decided once: a file has 150 of them on every line.
+    """The metrics to read, each name decided once: a file has 150 of them on every line.
 
     Args:
         decide: Whether a name is wanted; the reserved names always are.

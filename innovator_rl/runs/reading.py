@@ -1,7 +1,7 @@
 """Read the small files of a run whoever wrote them: bounded, typed, and without an exception.
 
 A run directory can come from another version, another machine or a killed writer. Its files are trusted no more than the
-text inside: only regular files are opened, sizes and depths are bounded, and what JSON cannot carry is replaced. A
+text of a response: only regular files are opened, sizes and depths are bounded, and what JSON cannot carry is replaced. A
 reader gets usable values and a sentence about the rest, never an exception that would hide other runs.
 
     value, why = read_object(run / "run.json")      # why is "" where nothing was wrong
@@ -16,7 +16,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def as_object(value: Any) -> dict[str, Any] | None:
 
 # run.json
 
-FIELDS = {
+FIELDS: dict[str, Callable[[Any], Any]] = {
     "name": as_text,
     "status": as_text,
     "cause": as_text,

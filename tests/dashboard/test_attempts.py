@@ -12,6 +12,7 @@ from dashboard_runs import ADDRESS, record
 from fastapi.testclient import TestClient
 
 from innovator_rl.dashboard.app import create_app
+from innovator_rl.dashboard.runs.headline import summary
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.metrics import MetricsWriter
 from innovator_rl.runs.reading import last_steps
@@ -25,8 +26,8 @@ def resumed(root: Path) -> Path:
         {"attempt": 2, "started": "b", "resumed_from_step": 3, "status": "running", "step": 4},
     ]
     for step in range(1, 7):
-        record(run, step, groups=1, samples=2)
-    record(run, 4, groups=1, samples=2, attempt=2, text="redone")
+        record(run, step, groups=1, samples=2, reward=step / 10)
+    record(run, 4, groups=1, samples=2, attempt=2, text="redone", reward=0.99)
     lines = [{"step": s, "attempt": 1, "critic/score/mean": s / 10} for s in range(1, 7)]
     lines.append({"step": 4, "attempt": 2, "critic/score/mean": 0.99})
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -46,7 +47,7 @@ def test_the_steps_that_a_resume_abandoned_are_hidden_everywhere(new_client: Tes
     run = resumed(tmp_path / "runs")
     base = "/api/runs/resumed"
     head = get(new_client, base)
-    assert head["run"]["reward_trained"] == 0.99
+    assert head["run"]["reward_trained"] == head["run"]["reward"] == pytest.approx(0.99)
     assert head["record"]["train"]["steps"] == [1, 2, 3, 4]
     curves = get(new_client, f"{base}/curves")
     assert curves["steps"] == [1, 2, 3, 4]
@@ -80,17 +81,17 @@ def test_a_later_resume_also_supersedes_the_attempts_in_between() -> None:
 
 def test_rewards_of_trained_and_of_all_samples_are_two_figures(new_client: TestClient, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "two"
-    record(run, 1, groups=2, samples=4)
+    record(run, 1, groups=1, samples=2)
     line = {"step": 1, "critic/score/mean": 0.9, "domain/physics/score": 0.2, "domain/physics/responses": 6}
     (run / "metrics.jsonl").write_text(
         json.dumps({**line, "domain/maths/score": 0.6, "domain/maths/responses": 2}) + "\n"
     )
-    head = get(new_client, "/api/runs/two")["run"]
+    head = get(new_client, "/api/runs")["rows"][0]
     assert head["reward_trained"] == 0.9
     assert head["reward"] == pytest.approx(0.3)
     points = get(new_client, "/api/runs/two/curves")["series"][0]["points"]
     assert points["reward"] == points["reward_trained"] == [0.5]
-    assert points["trained"] == [8]
+    assert points["trained"] == [2]
 
 
 def test_domains_without_a_name_or_called_none_or_all_are_separate(new_client: TestClient, tmp_path: Path) -> None:
@@ -189,3 +190,16 @@ def test_the_page_works_below_a_path(tmp_path: Path, prefix: str) -> None:
         assert 'src="/' not in page
         assert 'href="/' not in page
         assert client.get("/dash", follow_redirects=False).headers["location"] == "/dash/"
+
+
+@pytest.mark.parametrize("figure", ["reward", "reward_trained", "accuracy"])
+def test_the_head_and_the_curves_have_the_same_figures(client: TestClient, figure: str) -> None:
+    points = get(client, "/api/runs/demo-science/curves")["series"][0]["points"]
+    for row in (get(client, "/api/runs/demo-science")["run"], summary_of(client)):
+        assert row[figure] == pytest.approx(points[figure][-1], abs=1e-6)
+
+
+def summary_of(client: TestClient) -> Any:
+    """Return what the list says of the demo before the run is opened."""
+    run = client.app.state.services.runs.directory("demo-science")  # type: ignore[attr-defined]
+    return summary(run, run.superseded())

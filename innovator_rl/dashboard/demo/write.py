@@ -201,7 +201,7 @@ def _metrics(step: int, attempt: int, now: datetime, rows: list[Row], updates: l
     line: Row = {"step": step, "attempt": attempt, "time": f"{now.isoformat(timespec='milliseconds')}+00:00"}
     seconds = 90 + 10 * np.sin(step)
     line |= {
-        "critic/score/mean": statistics.mean(r["reward"] for r in rows),
+        "critic/score/mean": statistics.mean(r["reward"] for r in _trained(rows, kept) or rows),
         "response_length/mean": statistics.mean(r["response_tokens"] for r in rows),
         "response_length/clip_ratio": statistics.mean(r["truncated"] for r in rows),
         "actor/entropy": float(np.mean(np.concatenate([u["entropy"] for u in kept]))) if kept else policy.entropy,
@@ -216,12 +216,20 @@ def _metrics(step: int, attempt: int, now: datetime, rows: list[Row], updates: l
     for row in rows:
         domains[row["domain"]].append(row)
     for name, own in domains.items():
+        scored = [r for r in own if (r.get("outcome") or "scored") == "scored"]
         line |= {
-            f"domain/{name}/correct": statistics.mean(r["correct"] for r in own),
+            f"domain/{name}/correct": statistics.mean([bool(r["correct"]) for r in scored] or [0.0]),
+            f"domain/{name}/score": statistics.mean([r["reward"] for r in scored] or [0.0]),
             f"domain/{name}/responses": len(own),
+            f"domain/{name}/unscored": 1 - len(scored) / len(own),
         }
-        line[f"domain/{name}/score"] = statistics.mean(r["reward"] for r in own)
     return line
+
+
+def _trained(rows: list[Row], kept: list[Row]) -> list[Row]:
+    """Return the scored responses that the update was computed from."""
+    keys = {(u["prompt_uid"], u["sample"]) for u in kept}
+    return [r for r in rows if (r["prompt_uid"], r["sample"]) in keys and (r.get("outcome") or "scored") == "scored"]
 
 
 def _config(demo_run: DemoRun) -> Row:

@@ -91,7 +91,7 @@ def _alert(result: RuleResult, context: RuleContext, stalled: bool) -> Row:
 
 
 def _rows(result: RuleResult, context: RuleContext) -> int:
-    """Count what the link of an alert opens, so that the number beside it is the number there."""
+    """Count what the link of an alert opens, so that both numbers agree."""
     query = [(name, value) for name, value in parse_qsl(result.query) if name != "sort"]
     filters = read_filters(QueryParams([("kind", "train"), *query]))
     counted = "count(DISTINCT (step, prompt_uid))" if result.rule.view == "groups" else "count(*)"

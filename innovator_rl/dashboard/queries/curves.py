@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from innovator_rl.dashboard.runs.registry import incomplete_steps
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.rollouts.step_figures import RESPONSE_FIGURES, SERIES, STATUSES
@@ -64,7 +65,7 @@ def _curves(session: RunSession, kind: str, by: str) -> Row:
         "kind": kind,
         "by": by,
         "steps": steps,
-        "incomplete": _incomplete(found.get(WHOLE, {})) if kind == "train" else [],
+        "incomplete": incomplete_steps([row for row in rows if row["by_column"] == WHOLE]) if kind == "train" else [],
         "series": series,
         "terms": _terms(session, kind, steps),
         "metrics": values,
@@ -81,12 +82,6 @@ def _series_name(series: str | None, by: str, rows: list[Row]) -> str:
         taken = any(row["by_column"] == by and row["series"] == EMPTY for row in rows)
         return f"no {by.replace('_', ' ')}" if taken else EMPTY
     return f"{series} ({by.replace('_', ' ')})" if series == WHOLE else series
-
-
-def _incomplete(whole: dict[int, Row]) -> list[int]:
-    """Return the newest steps whose update is not recorded, so that their figures are still those of a part."""
-    updated = [step for step, row in whole.items() if row.get("groups") and not row.get("pending")]
-    return [step for step, row in whole.items() if row.get("pending") and step > max(updated, default=0)]
 
 
 def _terms(session: RunSession, kind: str, steps: list[int]) -> dict[str, list[float | None]]:

@@ -91,7 +91,17 @@ def headline(run: RunDir, state: RunState, figures: Row, silent_after: float) ->
 
 def unreadable_row(name: str) -> Row:
     """Return the row of a run of which nothing is known."""
-    absent = ("total_steps", "phase_seconds", "created", "heartbeat", "heartbeat_age", "host", "pid", "git", "model")
+    absent: tuple[str, ...] = (
+        "total_steps",
+        "phase_seconds",
+        "created",
+        "heartbeat",
+        "heartbeat_age",
+        "host",
+        "pid",
+        "git",
+        "model",
+    )
     absent += ("ray", "reward", "reward_trained", "accuracy", "domains", "tokens_per_second", "step_seconds")
     absent += ("seconds_left", "rows_recorded", "alerts", "problems")
     return {

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from innovator_rl.dashboard.runs.headline import headline, summary, unreadable_row
+from innovator_rl.dashboard.runs.headline import HISTORY_POINTS, headline, summary, unreadable_row
 from innovator_rl.dashboard.runs.run_session import CountAlerts, RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.reading import last_steps
@@ -131,7 +131,7 @@ class Runs:
         state = run.state()
         session = self._open.get(run.path)
         return {
-            **headline(run, state, self._summary(run, state), silent_after),
+            **headline(run, state, {**self._summary(run, state), **recorded_figures(session)}, silent_after),
             "rows_recorded": self._rows(session),
             "alerts": session.alert_counts() if session else None,
             "problems": len(session.index.problems()) if session else None,
@@ -153,6 +153,36 @@ class Runs:
         return session.cached(
             "rows", ("rollouts",), lambda: session.index.query("SELECT count(*) AS n FROM responses")[0]["n"]
         )  # type: ignore[no-any-return]
+
+
+def incomplete_steps(rows: list[Row]) -> list[int]:
+    """Return the newest steps whose update is not recorded, so that their figures are still those of a part."""
+    updated = [row["step"] for row in rows if row["groups"] and not row["pending"]]
+    return [row["step"] for row in rows if row["pending"] and row["step"] > max(updated, default=-1)]
+
+
+def recorded_figures(session: RunSession | None) -> Row:
+    """Return the rewards of an opened run as its curves have them; nothing where no step is complete."""
+    if session is None or session.building:
+        return {}
+
+    def read() -> Row:
+        session.index.aggregate()
+        rows = session.index.query(
+            "SELECT step, groups, pending, reward, reward_trained, accuracy FROM step_figures "
+            "WHERE kind = 'train' AND by_column = 'all' ORDER BY step"
+        )
+        unfinished = incomplete_steps(rows)
+        rows = [row for row in rows if row["step"] not in unfinished or len(unfinished) == len(rows)]
+        rows = rows[-HISTORY_POINTS:]
+        if not rows:
+            return {}
+        known = {name: rows[-1][name] for name in ("reward", "reward_trained", "accuracy")}
+        for name in ("reward", "reward_trained"):
+            known[f"{name}_history"] = [row[name] for row in rows if row[name] is not None] or None
+        return {name: value for name, value in known.items() if value is not None}
+
+    return session.cached("figures", ("rollouts", "words", "status"), read)
 
 
 def shown_name(entry: Path) -> str:

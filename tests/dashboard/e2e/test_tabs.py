@@ -38,3 +38,17 @@ def test_a_page_that_does_not_come_up_says_so(chromium: Any, address: str) -> No
         page.get_by_text("The page could not be loaded").wait_for(timeout=WAIT_MS)
     finally:
         context.close()
+
+
+def test_a_page_that_came_up_is_not_called_late(chromium: Any, address: str) -> None:
+    context = chromium.new_context(bypass_csp=True)
+    try:
+        page = context.new_page()
+        page.clock.install()
+        page.goto(f"{address}/#/", timeout=WAIT_MS)
+        page.locator("main h1").wait_for(timeout=WAIT_MS)
+        page.clock.fast_forward(120_000)
+        assert page.get_by_text("The page could not be loaded").count() == 0
+        assert page.locator("main h1").count() == 1
+    finally:
+        context.close()

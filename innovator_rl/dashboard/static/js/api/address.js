@@ -1,4 +1,4 @@
-// Where the server's routes are: beside the page, so that a proxy may put both behind a path.
+// The addresses of the server's routes, relative to the page, so that a proxy may put both behind a path.
 
 import { search } from "../core/router.js";
 

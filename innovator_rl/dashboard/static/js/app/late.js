@@ -1,10 +1,10 @@
 // Says so where the page does not come up: a script that cannot be loaded, or a server without a free connection. Loaded
 // as a classic script, because it must work where the modules do not.
 (() => {
-  const WAIT_MS = 15000;
+  const WAIT_MS = 30000;
   const tell = (/** @type {string} */ why) => {
     const main = document.getElementById("main");
-    if (!main || main.dataset.started) return;
+    if (!main || "started" in main.dataset) return;
     const line = document.createElement("p");
     line.className = "state error";
     line.setAttribute("role", "alert");

@@ -140,12 +140,20 @@ const INVISIBLE =
   // eslint-disable-next-line no-control-regex
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
 
+const MARKS = /(\p{M}{16})(\p{M}+)/gu;
+
+/**
+ * Cut a flood of combining marks on one letter: a browser takes seconds to lay out thousands of them.
+ * @param {string} text
+ */
+export const bounded = (text) => text.replace(MARKS, (_, kept, rest) => `${kept}‹${[...rest].length} more marks›`);
+
 /**
  * Write out every invisible character of a text, so that the page shows all that is there.
  * @param {unknown} text
  */
 export function visible(text) {
-  return String(text)
+  return bounded(String(text))
     .replace(/\r\n/g, "\n")
     .replace(INVISIBLE, (c) => {
       const code = c.codePointAt(0) ?? 0;

@@ -2,7 +2,7 @@
 // This is a subset on purpose: no raw HTML, no pictures, links to http(s) only. Anything else is shown as written.
 
 import { inline } from "./inline.js";
-import { h, visible } from "../core/dom.js";
+import { bounded, h, visible } from "../core/dom.js";
 import { formula } from "./tex.js";
 
 const DEEPEST = 6;
@@ -271,7 +271,7 @@ function reasoning(text, open) {
  */
 export function markdown(text, { open = true } = {}) {
   const out = [];
-  let rest = text.replace(/\r\n?/g, "\n");
+  let rest = bounded(text).replace(/\r\n?/g, "\n");
   for (let found = REASONING.exec(rest); found && out.length < 60; found = REASONING.exec(rest)) {
     const before = rest.slice(0, found.index);
     if (before.trim()) out.push(...new Blocks(before.split("\n"), 0).run());

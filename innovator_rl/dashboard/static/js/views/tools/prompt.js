@@ -48,7 +48,7 @@ export default async function view({ run, query, signal }) {
           ),
           h("pre", { class: "raw body", tabindex: "0" }, visible((data.prompt ?? "").slice(0, 4000))),
         ),
-        chart(data),
+        h("div", { class: "charts" }, chart(data)),
         samples(rows, chosen, runs.length > 1),
         body,
       ),
@@ -93,7 +93,7 @@ function parsed(key) {
 }
 
 /**
- * A choice of further runs to read beside this one.
+ * A choice of further runs to read next to this one.
  * @param {string[]} runs
  * @param {import("../../api/types.js").RunRow[]} others
  * @param {URLSearchParams} query
@@ -104,10 +104,10 @@ function addRun(runs, others, query) {
   return h(
     "select",
     {
-      "aria-label": "Another run to read beside this one",
+      "aria-label": "Another run to read next to this one",
       onchange: (event) => event.target.value && go(withQuery({ with: [...query.getAll("with"), event.target.value] })),
     },
-    h("option", { value: "" }, "beside another run ..."),
+    h("option", { value: "" }, "add another run ..."),
     rest.map((one) => h("option", { value: one.name }, one.name)),
   );
 }
