@@ -4,7 +4,7 @@
     innovator train plan innovator-53b --gpus 16 --gpu h200 --json
     innovator train plan configs/train/demo.yaml --gpus 1 --model-config path/to/config.json
 
-The model's config.json is that of `model.path`, or a file beside the configuration: `innovator-53b.yaml` has
+The model's config.json is that of `model.path`, or a file next to the configuration: `innovator-53b.yaml` has
 `innovator-53b.config.json`. The exit code is 2 when the run cannot fit; the plan then names settings that do.
 """
 

@@ -3,7 +3,7 @@
 verl's FSDP2 engine keeps parameters, gradients and AdamW's two moments in float32, cut over `shard` GPUs, and computes in
 the model's type: one layer is gathered while the next one is fetched. `activation_bytes` counts what transformers'
 Llama, Qwen2 and Qwen2-MoE layers keep for their backward pass; it is measured in the tests, tensor by tensor. Rollouts
-hold the weights in the rollout engine's type, cut by tensor parallelism, beside whatever of the trainer is not offloaded.
+hold the weights in the rollout engine's type, cut by tensor parallelism, next to whatever of the trainer is not offloaded.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class EventLog:
         self._descriptor = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, event: str, step: int, **fields: Any) -> None:
-        """Append one event; its texts are written without the values of secrets."""
+        """Append one event; its text is written without the values of secrets."""
         line = {"time": utc_now(), **self._fixed, "step": step, "event": event, **fields}
         os.write(self._descriptor, (mask(dump_json(line)) + "\n").encode())
 

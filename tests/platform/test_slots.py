@@ -1,4 +1,4 @@
-"""A run that cannot be placed is told why: too few slots, spread over nodes, or taken, and by whom."""
+"""The message about a run that cannot be placed names the reason: too few slots, spread over nodes, or taken, and by whom."""
 
 import pytest
 from hypothesis import given
