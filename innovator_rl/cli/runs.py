@@ -31,8 +31,6 @@ from innovator_rl.runs.run_dir import RunDir, RunState, list_runs, resolve_runs_
 from innovator_rl.runs.summary import step_figures
 
 app = make_app("List, inspect, stop and export runs.")
-app.command("metrics")(runs_observe.metrics)
-app.command("trace")(runs_observe.trace)
 
 TEXT_LIMIT = 1200
 REASONS = 5
@@ -132,6 +130,10 @@ def export(
     run = _find(name, runs_dir)
     count = Store(run.path).export(out, step, kind)
     typer.echo(f"{count} responses of {run.name} in {out}")
+
+
+app.command("metrics")(runs_observe.metrics)
+app.command("trace")(runs_observe.trace)
 
 
 def _find(name: str, runs_dir: str) -> RunDir:

@@ -82,7 +82,7 @@ def test_a_typo_gets_the_same_sentence_at_every_level(
 def test_without_near_names_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["runs", "zzzz"])
-    assert capsys.readouterr().err == "innovator: unknown command 'zzzz': expected list, show, stop, export\n"
+    assert capsys.readouterr().err == "innovator: unknown command 'zzzz': expected list, show, stop, export, metrics, trace\n"
 
 
 def test_a_hidden_command_works_and_is_not_suggested(capsys: pytest.CaptureFixture[str]) -> None:
