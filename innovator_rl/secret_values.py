@@ -2,7 +2,7 @@
 
 A configuration, a job and a recorded row hold a reference, `${env:NAME}`:
 
-    reward.routes.essays="essays.py:Essays(api_key='${env:OPENAI_API_KEY}')"
+    reward.routes.essays="essay.py:Essay(api_key='${env:OPENAI_API_KEY}')"
 
 The value is looked up in the process that needs it: in its environment, then in the file NAME of the folders below
 (`INNOVATOR_SECRETS_DIR`, Kubernetes' mounted secrets, the user's own). A value that was written out instead of a
@@ -113,7 +113,7 @@ def export_requested() -> list[str]:
 
 
 def resolve(value: Any) -> Any:
-    """Return a value with each `${env:NAME}` in its text replaced.
+    """Return a value with each `${env:NAME}` in its strings replaced.
 
     Raises:
         UserError: A secret is not found.
@@ -199,5 +199,5 @@ def reduced(environment: Mapping[str, str], users: Iterable[str]) -> dict[str, s
 
 
 def written_out(values: Iterable[str]) -> list[str]:
-    """Return those strings that hold the value of a secret, masked."""
+    """Return those of some strings that hold the value of a secret, masked."""
     return [masked for text in values if (masked := mask(text)) != text]

@@ -173,7 +173,7 @@ def _innovator(words: list[str]) -> Iterator[str]:
     """Yield an unknown subcommand, option or file, or arguments that do not fit."""
     import typer
 
-    from innovator_rl.cli.main import app, load_command
+    from innovator_rl.cli.main import SECOND_WORDS, app, load_command
 
     command: Any = typer.main.get_command(app)
     context = command.context_class(command, info_name="innovator")
@@ -189,6 +189,8 @@ def _innovator(words: list[str]) -> Iterator[str]:
             yield f"unknown command {name!r}: expected one of {', '.join(known)}"
             return
         top = context.parent is None  # the top level gives names only; its commands are imported when they run
+        if top and rest and rest[0] in SECOND_WORDS.get(name, ()):
+            name = f"{name}_{rest.pop(0)}"
         command = load_command(name) if top else command.get_command(context, name)
         context = command.context_class(command, info_name=name, parent=context)
     yield from _arguments(command, context, rest)

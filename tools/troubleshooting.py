@@ -32,13 +32,13 @@ from run to run.
 |---|---|---|
 | `the Ray cluster at ... is taken` | other jobs, which it names, hold the slots | `resources.wait_minutes=60`, or stop one |
 | `the Ray cluster at ... cannot place this run` | too few slots, or too few on one node | the settings that it names |
-| `the cluster requires a token` | the cluster's token is not on this machine | copy it to the place that the message names |
+| `the cluster requires a token` | the cluster's token is not on this machine | copy it there |
 | `no Ray dashboard answers through the proxy` | a proxy variable catches the way to the cluster | `NO_PROXY=HOST` |
 | `connection lost`, and later `connected again` | only the connection: the job goes on | nothing |
 | `secret 'NAME' not found` | a node has neither the variable nor the file | set it where Ray is started, or write the file on each node |
 | `NoLearningSignal` | no group of responses had a difference | see the reasons in `innovator runs show NAME` |
 | the same, with rewards below 1 | a plain number counts as correct from 1 | `algorithm.dynamic_sampling.metric=score` |
-| status `dead` in `innovator runs list` | the process ended without a message, for example because memory ran out | start it again: it resumes |
+| status `dead` in `innovator runs list` | the process ended without a message, as where memory runs out | start it again: it resumes |
 """
 
 
@@ -102,7 +102,7 @@ def _assignments(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _texts(node: ast.expr, local: dict[str, list[ast.expr]]) -> list[str]:
-    """Return the strings that an expression can have."""
+    """Return every text that an expression can have."""
     if isinstance(node, ast.Constant):
         return [str(node.value)]
     if isinstance(node, ast.IfExp):

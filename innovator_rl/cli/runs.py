@@ -35,8 +35,6 @@ from innovator_rl.runs.run_dir import RunDir, RunState, list_runs, resolve_runs_
 from innovator_rl.runs.summary import step_figures
 
 app = make_app("List, inspect, stop and export runs.")
-app.command("metrics")(runs_observe.metrics)
-app.command("trace")(runs_observe.trace)
 
 TEXT_LIMIT = 1200
 REASONS = 5
@@ -156,6 +154,8 @@ def export(
 
 
 app.command("export-model")(export_model)
+app.command("metrics")(runs_observe.metrics)
+app.command("trace")(runs_observe.trace)
 
 
 def _find(name: str, runs_dir: str) -> RunDir:

@@ -22,7 +22,7 @@ USABLE = 0.97
 TOKEN_BYTES = 8 + 17
 """Recorded bytes per response token before compression: id and log-probability, and what the update did to it."""
 RESPONSE_BYTES = 3 * 2**10
-"""Recorded bytes per response next to its tokens: prompt, text and score, compressed."""
+"""Recorded bytes per response apart from its tokens: prompt, text and score, compressed."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ listed from package metadata alone, so a listing neither imports nor breaks on a
 configuration, `my_package.rewards:Solubility` and `path/to/solubility.py:Solubility` are names too, and so is a
 composite of several (see `composite.py`). A relative path is resolved against the working directory and then along
 `sys.path`, where Ray puts a job's working directory. Each name may have parameters of the constructor, literals without
-spaces: `solubility(tolerance=0.05,unit='g/L')`. A secret is a reference, `judge(api_key='${env:JUDGE_KEY}')`, which is
+spaces: `solubility(tolerance=0.05,unit='g/L')`. A secret is a reference, `essay(api_key='${env:ESSAY_KEY}')`, which is
 resolved where the rewarder runs. A prefix such as `trl:` runs a function of another library (see `adapters.py`).
 """
 

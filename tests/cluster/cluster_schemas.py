@@ -1,7 +1,7 @@
 """Schemas of the parts of KubeRay's and SkyPilot's files that configs/cluster uses.
 
 They are written from the published API (ray.io/v1; SkyPilot's task YAML) and allow no other key: a misspelled field,
-which Kubernetes prunes without a message, fails the test.
+which Kubernetes removes silently, fails the test.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The reason why a run cannot be placed is named: too few slots, spread over nodes, or taken, and by whom."""
+"""The message about a run that cannot be placed names the reason: too few slots, spread over nodes, or taken, and by whom."""
 
 import pytest
 from hypothesis import given
