@@ -54,7 +54,7 @@ from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
-from innovator_rl.runs.progress import validation_figures
+from innovator_rl.runs.summary import validation_figures
 
 NAME = "innovator"
 """Name of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
@@ -193,7 +193,8 @@ class InnovatorTrainer(PPOTrainerSync):
             StorageError: the disk has no room for a checkpoint; the step's metrics were recorded.
         """
         self._health = self._monitor_actors(agent_loop_manager)
-        self.replay_buffer.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
+        sampler: Any = self.replay_buffer
+        sampler.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
         try:
             with self._watchdog:
                 super().fit(agent_loop_manager)
