@@ -24,7 +24,9 @@ class Clock:
 
 
 def test_a_phase_is_judged_by_its_own_history() -> None:
-    clock, said, ended = Clock(), [], []
+    clock = Clock()
+    said: list[str] = []
+    ended: list[float] = []
     watchdog = Watchdog(said.append, lambda: ended.append(clock.now), lambda: "stopped: ray::WorkerDict (7)", clock)
     for seconds in (20.0, 30.0):
         watchdog.enter("updating")
