@@ -281,7 +281,7 @@ def test_a_reward_without_the_metric_is_an_error_that_lists_what_there_is(monkey
 
 def test_waking_up_takes_milliseconds_not_a_poll_of_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(dynamic_sampling.time, "sleep", waits.append)
+    monkeypatch.setattr("innovator_rl.integrations.verl.dynamic_sampling.time.sleep", waits.append)
     run(Queue(mixed, batch=8, concurrency=1), monkeypatch, batch=8)
     assert len(waits) == 8  # a group finishes with each look
     assert min(waits) < 0.2

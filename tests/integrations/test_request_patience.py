@@ -1,10 +1,14 @@
 """A lost request is sent once more, then given up with its reason; slow answers raise the limit."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from innovator_rl.integrations.verl import agent_loop
 from innovator_rl.integrations.verl.request_patience import Patience, RequestLost
+from innovator_rl.integrations.verl.reward_record import RewardRecord
 
 
 async def never() -> str:
@@ -55,3 +59,40 @@ def test_the_limit_follows_the_longest_answer_while_a_request_waits() -> None:
 
     assert asyncio.run(patience.attempt(slow)) == "slow"
     assert patience.limit() == 60.0
+
+
+def test_a_sample_that_never_comes_is_unscored_and_its_group_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dead(self: Any, *_: Any, **__: Any) -> None:
+        raise ConnectionError("replica 3 is gone")
+
+    async def put(self: Any, output: Any, validate: bool, **prompt: Any) -> None:
+        queued.append((output, prompt["session_id"]))
+
+    queued: list[tuple[Any, int]] = []
+    recorded: list[Any] = []
+    monkeypatch.setattr(agent_loop._Worker, "_run_agent_loop", dead)
+    monkeypatch.setattr(agent_loop._Worker, "_agent_loop_postprocess", put)
+    worker = object.__new__(agent_loop.RecordingWorker)
+    rollout = SimpleNamespace(n=4, val_kwargs=SimpleNamespace(n=1))
+    worker.config = SimpleNamespace(actor_rollout_ref=SimpleNamespace(rollout=rollout), data={})
+    worker.tokenizer = SimpleNamespace(
+        eos_token_id=9, apply_chat_template=lambda messages, **options: [1, 2, 3], decode=lambda ids, **options: ""
+    )
+    worker._request_seed, worker._patience, worker._response_limit = None, Patience(60.0), 16
+    worker._recorder = SimpleNamespace(rollout=recorded.append)
+    prompt = {
+        "uid": "e0-r1-p2",
+        "session_id": 3,
+        "global_steps": 5,
+        "raw_prompt": [{"role": "user", "content": "2+2?"}],
+    }
+    asyncio.run(worker._run_agent_loop({}, {"validate": False}, **prompt))
+    ((output, session),) = queued
+    assert (session, output.response_ids, output.response_mask) == (3, [9], [0])
+    record = RewardRecord.from_verl(output.extra_fields["reward_extra_info"])
+    assert not record.scored
+    assert record.reason == "generation_failed"
+    (row,) = recorded
+    assert (row.status, row.error) == ("failed", "ConnectionError: replica 3 is gone")
+    with pytest.raises(ConnectionError):
+        asyncio.run(worker._run_agent_loop({}, {"validate": True}, **prompt))

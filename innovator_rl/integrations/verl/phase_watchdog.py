@@ -3,7 +3,7 @@
 Log-probabilities, updates, weight syncs and checkpoints are calls to other processes without a limit: a frozen process or a
 collective that never ends would hold the run for ever, with a heartbeat that says all is well. A thread watches the phase
 that the trainer is in. After three times the longest such phase so far (at least a minute) it says what stands still; after
-ten times (at least ten minutes) it ends the run by ending the workers that the trainer waits for. The first phase of a kind
+ten times (at least half an hour) it ends the run by ending the workers that the trainer waits for. The first phase of a kind
 has no history: it is remarked after ten minutes and may take four hours. Generation is bounded by the sampler instead.
 
     with Watchdog(notice=print, end=kill_workers, cause=stopped_processes) as watchdog:
@@ -25,7 +25,7 @@ from innovator_rl.runs.files import duration
 
 WATCHED = ("log-probabilities", "updating", "syncing", "saving")
 REMARK_FACTOR, REMARK_SECONDS, FIRST_REMARK_SECONDS = 3.0, 60.0, 600.0
-END_FACTOR, END_SECONDS, FIRST_END_SECONDS = 10.0, 600.0, 4 * 3600.0
+END_FACTOR, END_SECONDS, FIRST_END_SECONDS = 10.0, 1800.0, 4 * 3600.0
 LOOK_SECONDS = 5.0
 
 
