@@ -84,12 +84,14 @@ _KINDS = set(
 )
 """Nouns that a question names, and that an answer may repeat behind one of the properties: odd, odd function."""
 
-MAX_SHORT_WORDS = 4
+MAX_SHORT_WORDS, MAX_NAME_CHARS = 4, 120
 
 
 @lru_cache(maxsize=1024)
 def unwrapped(text: str) -> str:
     """Without font commands and the braces of TeX around words."""
+    if "\\" not in text and "{" not in text:
+        return " ".join(text.replace("~", " ").split())
     while (shorter := _WRAP.sub(r" \1 ", text)) != text:
         text = shorter
     return re.sub(r"\s+", " ", re.sub(r"\\[,;:! ]|[{}~]", " ", text)).strip()
@@ -108,6 +110,8 @@ def is_words(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def canonical(text: str) -> str | None:
     r"""Return the common name of synonyms, such as infinity and \infty; else None."""
+    if len(text) > MAX_NAME_CHARS:
+        return None
     plain = re.sub(r"\s+", " ", unwrapped(text)).strip(" .").casefold()
     tight = re.sub(r"\s+", "", text).casefold()
     return _SYNONYMS.get(plain) or _SYNONYMS.get(tight)
