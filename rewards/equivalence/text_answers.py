@@ -61,6 +61,7 @@ _SYNONYMS = {
     **_number_set("natural numbers", "n"),
     **_number_set("complex numbers", "c"),
 }
+_WORDS_TOO = {"cis", "prime"}  # a kind of isomer, a kind of number
 _TURNS = re.compile(
     r"\b(?:and|or|but|then|until|while|whereas|instead|rather|than|if|unless|although|except|before|after|both|either|maybe|"
     r"perhaps)\b"
@@ -103,7 +104,9 @@ def is_words(text: str) -> bool:
     plain = unwrapped(text)
     if "\\" in plain or not _ALLOWED.fullmatch(plain) or re.match(r"[-+]?[\d.(]", plain):
         return False
-    words = [word for word in _WORD.findall(plain) if word == "cis" or (word not in FUNCTIONS and word not in GREEK)]
+    words = [
+        word for word in _WORD.findall(plain) if word in _WORDS_TOO or (word not in FUNCTIONS and word not in GREEK)
+    ]
     return any(re.search(r"[aeiouyAEIOUY]", word) or word in ("DNE", "AC", "DC") for word in words)
 
 

@@ -51,6 +51,8 @@ SPELLINGS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("m", r"\mathbb{Z}_4", r"\mathbb{Z}_2\times\mathbb{Z}_2", False),
     ],
     "largest and smallest": [
+        ("m", r"\max(a,b)", "a", False),
+        ("m", r"\max(a,b,c)", r"\max(a,b)", False),
         ("m", r"\max(a,b)", r"\frac{a+b-|a-b|}{2}", False),
         ("m", r"\min(a,b)", r"\frac{a+b-|a-b|}{2}", True),
         ("m", r"\max(a,b)", r"\max(b,a)", True),
@@ -68,6 +70,11 @@ SPELLINGS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("m", "f(z)=z", "f(x)=x", True),
     ],
     "property and its noun": [
+        ("m", "prime", "prime number", True),
+        ("m", "质数", "prime", True),
+        ("m", "prime", "composite number", False),
+        ("p", "cis", "trans", False),
+        ("m", "bounded", "unbounded", False),
         ("m", "odd", "odd number", True),
         ("m", "odd", "even function", False),
         ("m", "odd", "not odd", False),
@@ -89,6 +96,11 @@ SPELLINGS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("p", "elastic", "inelastic collision", False),
     ],
     "set algebra": [
+        ("m", r"x>2 \text{ or } x<1", r"y>2 \text{ or } y<1", False),
+        ("m", "x>2", r"x>2 \text{ or } x=1", False),
+        ("m", r"x\ge 2", r"x>2 \text{ or } x=2", True),
+        ("m", r"\mathbb{R}", r"\mathbb{R}\setminus\{0\}", False),
+        ("m", r"\mathbb{R}\setminus\mathbb{Z}", r"\mathbb{R}\setminus\mathbb{Q}", False),
         ("m", r"(0,3)\setminus\{2\}", r"(0,2)\cup(2,3)", True),
         ("m", r"(0,3)\setminus\{2\}", "(0,3)", False),
         ("m", r"(0,3)\setminus\{2\}", r"(0,2]\cup(2,3)", False),
@@ -145,6 +157,8 @@ SPELLINGS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("p", "2345.6 m", "2 345,6 m", True),
     ],
     "unit spelling": [
+        ("p", "0.6 W/(m K)", "0.6 W/mK", True),
+        ("p", "0.6 W/(m K)", "0.6 W/K", False),
         ("p", "30 dB", "30 decibels", True),
         ("p", "30 dB", "30 分贝", True),
         ("p", "30 dB", "31 decibels", False),
