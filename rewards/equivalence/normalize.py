@@ -71,7 +71,7 @@ _AROUND = re.compile(r"^(?:\\[,;:! ]|\\q?quad(?![A-Za-z])|\s|~)+|(?:\\[,;:! ]|\\
 _INNER = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
 _BRAKETS = (
     (re.compile(rf"\\[bB]raket\s*{_INNER}(?!\s*\{{)"), r"\\langle \1\\rangle "),
-    (re.compile(rf"\\(?:braket|ip|innerproduct)\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2\\rangle "),
+    (re.compile(rf"\\(?:[b]raket|ip|innerproduct)\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2\\rangle "),
     (re.compile(rf"\\(?:ketbra|dyad|op)\s*{_INNER}\s*{_INNER}"), r"|\1\\rangle\\langle \2|"),
     (re.compile(rf"\\(?:mel|matrixel)\s*{_INNER}\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2|\3\\rangle "),
     (re.compile(rf"\\(?:expval|ev)\s*{_INNER}(?!\s*\{{)"), r"\\langle \1\\rangle "),
