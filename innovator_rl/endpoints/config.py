@@ -27,8 +27,12 @@ class EndpointConfig(BaseModel):
     timeout_s: float = Field(default=120.0, gt=0, description="Seconds that one request may take until its last byte.")
     retries: int = Field(default=4, ge=0, le=20, description="Further tries after a fault that may pass.")
     longest_wait_s: float = Field(default=60.0, ge=0, description="Longest pause before a retry; Retry-After included.")
-    max_requests: int | None = Field(default=None, ge=1, description="Budget of requests, retries included; null has none.")
-    max_tokens_total: int | None = Field(default=None, ge=1, description="Budget of prompt and response tokens; null has none.")
+    max_requests: int | None = Field(
+        default=None, ge=1, description="Budget of requests, retries included; null has none."
+    )
+    max_tokens_total: int | None = Field(
+        default=None, ge=1, description="Budget of prompt and response tokens; null has none."
+    )
     price_per_million_prompt_tokens: float = Field(default=0.0, ge=0, description="For the cost of each reply.")
     price_per_million_response_tokens: float = Field(default=0.0, ge=0, description="For the cost of each reply.")
     extra: dict[str, Any] = Field(default_factory=dict, description="Further parameters of the request's body.")

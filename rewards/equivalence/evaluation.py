@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -101,7 +102,13 @@ def sample(name: str, trial: int) -> Any:
         for letter in name:
             value *= sample(letter, trial)
         return value
-    return fraction_of(f"{trial}|{name}") * 2 + mpmath.mpf("0.3")
+    return _sampled(f"{trial}|{name}", mpmath.mp.prec)
+
+
+@lru_cache(maxsize=4096)
+def _sampled(key: str, bits: int) -> Any:
+    with mpmath.workprec(bits):
+        return fraction_of(key) * 2 + mpmath.mpf("0.3")
 
 
 def evaluate(tree: Node, values: Mapping[str, Any], budget: Budget) -> Any:
@@ -137,7 +144,7 @@ class _Evaluator:
         self.budget.spend(1)
         kind = tree.kind
         if kind == "number":
-            return _number(tree.text)
+            return _number(tree.text, mpmath.mp.prec)
         if kind == "symbol":
             return self.values[tree.text]
         if kind in ("pi", "e"):
@@ -226,11 +233,13 @@ def _unknown(name: str, arguments: list[Any]) -> Any:
     return total
 
 
-def _number(text: str) -> Any:
+@lru_cache(maxsize=4096)
+def _number(text: str, bits: int) -> Any:
     exponent = re.search(r"[eE]([-+]?\d+)$", text)
     if exponent and abs(int(exponent.group(1)[:9])) > MAX_LOG10:
         raise UnreadableFormula("exponent too large")
-    return mpmath.mpf(text)
+    with mpmath.workprec(bits):  # a part of the key: a number has the digits of the comparison that reads it
+        return mpmath.mpf(text)
 
 
 def _power(base: Any, exponent: Any, limit: int = MAX_LOG10) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rewards.equivalence.normalize import encloses, split_top, stripped
 
@@ -29,6 +30,7 @@ _LINEAR = re.compile(r"(-?)\s*(\d*)\s*\*?\s*(\\?[A-Za-z]+(?:_\{?\w+\}?)?)")
 _OUTWARD = re.compile(
     r"(?<![A-Za-z\d)}\]|])([\[\]])([^\[\]()=]*?[,;](?:[^\[\]()]|\([^()]*\))*?)([\[\]])(?![A-Za-z\d({|])"
 )
+_SIGNED = re.compile(r"\\[lgnbsi]|[≤⩽<>≥⩾≠!∪∈]|\\cup")
 _SIGN = re.compile(r"[<>≤≥≠∈]")
 _FLIP = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 
@@ -53,8 +55,11 @@ class Region:
     pieces: tuple[Piece, ...]
 
 
+@lru_cache(maxsize=2048)
 def signed(text: str) -> str:
     """Return the text with one sign for each relation."""
+    if not _SIGNED.search(text):
+        return text
     for pattern, sign in _SIGNS:
         text = pattern.sub(sign, text)
     return text
@@ -89,6 +94,7 @@ def _outside(text: str) -> str:
     return "".join(kept)
 
 
+@lru_cache(maxsize=1024)
 def region(text: str, interval: bool = False) -> Region | None:
     """Return the region that a text states; None for anything else.
 

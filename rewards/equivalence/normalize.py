@@ -67,10 +67,11 @@ _STATE = r"((?:[^|<>{}\\]|\\(?!rangle|langle)[A-Za-z]+|\\[,;:! ]|\{[^{}|]*\}){1,
 _KET = re.compile(rf"\|\s*{_STATE}\s*\\rangle(?![a-z])")
 _ASCII_KET = re.compile(r"\|([A-Za-z0-9+-]{1,8})>(?!=)")
 _BRA = re.compile(rf"(?:\\langle(?![a-z])|<)\s*{_STATE}\s*(?:\||(?=\\ket))")
+_AROUND = re.compile(r"^(?:\\[,;:! ]|\\q?quad(?![A-Za-z])|\s|~)+|(?:\\[,;:! ]|\\q?quad|\\\\|\s|~|\\$)+$")
 _INNER = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
 _BRAKETS = (
     (re.compile(rf"\\[bB]raket\s*{_INNER}(?!\s*\{{)"), r"\\langle \1\\rangle "),
-    (re.compile(rf"\\(?:braket|ip|innerproduct)\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2\\rangle "),
+    (re.compile(rf"\\(?:[b]raket|ip|innerproduct)\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2\\rangle "),
     (re.compile(rf"\\(?:ketbra|dyad|op)\s*{_INNER}\s*{_INNER}"), r"|\1\\rangle\\langle \2|"),
     (re.compile(rf"\\(?:mel|matrixel)\s*{_INNER}\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2|\3\\rangle "),
     (re.compile(rf"\\(?:expval|ev)\s*{_INNER}(?!\s*\{{)"), r"\\langle \1\\rangle "),
@@ -199,7 +200,7 @@ def split_top(text: str, separators: str, thousands: bool = True) -> list[str]:
 
 def stripped(text: str) -> str:
     """Without white space of any kind around."""
-    return re.sub(r"^(?:\\[,;:! ]|\\q?quad(?![A-Za-z])|\s|~)+|(?:\\[,;:! ]|\\q?quad|\\\\|\s|~|\\$)+$", "", text)
+    return _AROUND.sub("", text) if "\\" in text or "~" in text else text.strip()
 
 
 def _is_thousands(text: str, index: int) -> bool:

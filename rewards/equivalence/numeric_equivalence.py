@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mpmath
@@ -54,10 +54,11 @@ class EquivalenceConfig:
 
 @dataclass
 class Comparison:
-    """One comparison under way: its config and what work is left."""
+    """One comparison under way: its config, what work is left, and whether symbols take values below one."""
 
     config: EquivalenceConfig = field(default_factory=EquivalenceConfig)
     budget: Budget = field(default_factory=Budget)
+    small: bool = False
 
 
 def function_letters(*texts: str) -> tuple[frozenset[str], bool]:
@@ -156,13 +157,26 @@ def same_trees(first: Node, second: Node, comparison: Comparison) -> bool:
             )
             for trial in range(2)
         )
+
+    def differs(a: Any, b: Any) -> bool:
+        return not _agree([(a, b)], tolerance(first, second, comparison))
+
     with contextlib.suppress(UnreadableFormula):
-        if _agree(points(first, second, comparison), tolerance(first, second, comparison)):
+        if _agree(points(first, second, comparison, until=differs), tolerance(first, second, comparison)):
             return True
+    if _series(first) or _series(second):
+        with contextlib.suppress(UnreadableFormula):
+            if _agree(points(first, second, replace(comparison, small=True), until=differs), APPROXIMATE):
+                return True
     whole = {name for name in symbols(first) | symbols(second) if _INTEGERS.fullmatch(name)}
     if not whole or not (_periodic(first) or _periodic(second)):
         return False
-    return _agree(points(first, second, comparison, frozenset(whole)), tolerance(first, second, comparison))
+    return _agree(points(first, second, comparison, frozenset(whole), differs), tolerance(first, second, comparison))
+
+
+def _series(tree: Node) -> bool:
+    """Return whether a tree has an infinite sum, which may converge for small values only."""
+    return (tree.kind == "sum" and tree.parts[2].kind == "infinity") or any(map(_series, tree.parts))
 
 
 def _agree(pairs: list[tuple[Any, Any]], relative: Any) -> bool:
@@ -170,7 +184,11 @@ def _agree(pairs: list[tuple[Any, Any]], relative: Any) -> bool:
 
 
 def points(
-    first: Node, second: Node, comparison: Comparison, integers: frozenset[str] = frozenset()
+    first: Node,
+    second: Node,
+    comparison: Comparison,
+    integers: frozenset[str] = frozenset(),
+    until: Callable[[Any, Any], bool] | None = None,
 ) -> list[tuple[Any, Any]]:
     """Return the values of two trees at the same random points.
 
@@ -181,6 +199,7 @@ def points(
         second: Tree of the answer.
         comparison: The settings and the budget that is left; the call spends from it.
         integers: Symbols that stand for whole numbers in this comparison.
+        until: Ends the search once it holds of a pair, which is then the last one.
 
     Returns:
         One pair of values (mpmath numbers) per point.
@@ -194,9 +213,14 @@ def points(
     with mpmath.workdps(digits):
         vanishing = mpmath.mpf(10) ** (20 - digits)
         for trial in range(TRIALS if names else 1):
-            pair = _at(first, second, values_at(names, trial, comparison.config, integers), comparison)
+            values = values_at(names, trial, comparison.config, integers)
+            if comparison.small:
+                values = {name: value / 4 for name, value in values.items()}
+            pair = _at(first, second, values, comparison)
             if pair is not None:
                 found.append((0 if abs(pair[0]) < vanishing else pair[0], 0 if abs(pair[1]) < vanishing else pair[1]))
+                if until is not None and until(*found[-1]):
+                    break
         # Where no point has real values for symbols of either sign, positive symbols are the domain that both sides mean.
         if not found:
             positive = EquivalenceConfig(comparison.config.measured)

@@ -96,8 +96,9 @@ def _cases(rows: list[tuple[str, str]]) -> list[tuple[str, RealSet | None]] | No
 
 def _same_at(point: Any, name: str, sides: list[Any], comparison: Comparison) -> bool:
     """Return whether both sides have one value at a point; a point that a side leaves out proves nothing."""
-    texts = [next((value for value, part in side if part is None or part.contains(point)), None) for side in sides]
-    if None in texts:
+    found = [next((value for value, part in side if part is None or part.contains(point)), None) for side in sides]
+    texts = [text for text in found if text is not None]
+    if len(texts) < 2:
         return True
     first, second = readings(*texts)[0]
     values = values_at(symbols(first) | symbols(second), 0, comparison.config) | {name: point}

@@ -104,8 +104,8 @@ def plain_chinese(text: str) -> str:
     """
     if not CHINESE.search(text):
         return text
-    if (word := _WHOLE.fullmatch(text)) and word[1] in _ANSWERS:
-        return _ANSWERS[word[1]]
+    if (whole := _WHOLE.fullmatch(text)) and whole[1] in _ANSWERS:
+        return _ANSWERS[whole[1]]
     text = _LEAD.sub("", text)
     text = re.sub(r"\\(?:text|mathrm|mbox)\s*\{\s*([\u4e00-\u9fff/每·]+)\s*\}", r" \1", text)
     text = re.sub(r"百分之\s*(\d+(?:\.\d+)?)", r"\1%", text)

@@ -181,8 +181,11 @@ def _literal(text: str) -> Quantity | None:
         plain, rest = replace(plain, value=value * scaled[0]), scaled[1].strip("{} ") and scaled[1]
         if not rest:
             return plain
-    apart = unjoined(rest)
-    unit = parse_unit(rest) or parse_unit(apart)
+    unit, apart = parse_unit(rest), unjoined(rest)
+    if unit is None:
+        unit = parse_unit(apart)
+    elif "-" not in rest and "/" not in rest:
+        apart = rest  # `ms` is a millisecond, `ms^{-2}` and `W/mK` may be products
     if unit is not None:
         joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
         other = parse_unit(apart, "/" in rest or "per" in rest)

@@ -49,7 +49,7 @@ class RealSet:
 
 
 def same_set(first: str, second: str) -> bool | None:
-    """Return whether two texts describe the same set of real numbers; None where either describes none.
+    """Return whether two answers describe the same set of real numbers; None where either describes none.
 
     Args:
         first: A normalized answer.

@@ -61,6 +61,7 @@ _SYNONYMS = {
     **_number_set("natural numbers", "n"),
     **_number_set("complex numbers", "c"),
 }
+_WORDS_TOO = {"cis", "prime"}  # a kind of isomer, a kind of number
 _TURNS = re.compile(
     r"\b(?:and|or|but|then|until|while|whereas|instead|rather|than|if|unless|although|except|before|after|both|either|maybe|"
     r"perhaps)\b"
@@ -84,12 +85,14 @@ _KINDS = set(
 )
 """Nouns that a question names, and that an answer may repeat behind one of the properties: odd, odd function."""
 
-MAX_SHORT_WORDS = 4
+MAX_SHORT_WORDS, MAX_NAME_CHARS = 4, 120
 
 
 @lru_cache(maxsize=1024)
 def unwrapped(text: str) -> str:
     """Without font commands and the braces of TeX around words."""
+    if "\\" not in text and "{" not in text:
+        return " ".join(text.replace("~", " ").split())
     while (shorter := _WRAP.sub(r" \1 ", text)) != text:
         text = shorter
     return re.sub(r"\s+", " ", re.sub(r"\\[,;:! ]|[{}~]", " ", text)).strip()
@@ -101,13 +104,17 @@ def is_words(text: str) -> bool:
     plain = unwrapped(text)
     if "\\" in plain or not _ALLOWED.fullmatch(plain) or re.match(r"[-+]?[\d.(]", plain):
         return False
-    words = [word for word in _WORD.findall(plain) if word == "cis" or (word not in FUNCTIONS and word not in GREEK)]
+    words = [
+        word for word in _WORD.findall(plain) if word in _WORDS_TOO or (word not in FUNCTIONS and word not in GREEK)
+    ]
     return any(re.search(r"[aeiouyAEIOUY]", word) or word in ("DNE", "AC", "DC") for word in words)
 
 
 @lru_cache(maxsize=1024)
 def canonical(text: str) -> str | None:
     r"""Return the common name of synonyms, such as infinity and \infty; else None."""
+    if len(text) > MAX_NAME_CHARS:
+        return None
     plain = re.sub(r"\s+", " ", unwrapped(text)).strip(" .").casefold()
     tight = re.sub(r"\s+", "", text).casefold()
     return _SYNONYMS.get(plain) or _SYNONYMS.get(tight)

@@ -112,6 +112,8 @@ _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)|\^\s*(\{\s*)?([-+]?\d+(?:\.\d+)?(?:/\d+)
 _JOINED = re.compile(
     r"(?<![A-Za-z])(kg|cm|mm|km|kJ|mol|Pa|Wb|[mNJWCVTAKs])(m|s|mol|kg|K|A)(ms?|s|mol|K)?(?=\s*(?:[\^/)}⁻²³\d\s·.]|\\|$))"
 )
+_SPECIAL = re.compile(r"[^A-Za-z0-9\s/(){}^+.-]|\bper\b|\bpercent|\bpermil|deg", re.IGNORECASE)
+_WORDED = re.compile(r"[A-Za-z][.\s-]+[A-Za-z(]|\brev")
 MAX_UNIT_CHARS = 120
 
 
@@ -155,11 +157,13 @@ def parse_unit(text: str, tight: bool = False) -> Unit | None:
     """
     if not text.strip() or len(text) > MAX_UNIT_CHARS:
         return None
-    while (shorter := _WRAPPED.sub(r" \1 ", text)) != text:
+    if text.isascii() and text.isalpha():
+        return single(text)
+    while "\\" in text and (shorter := _WRAPPED.sub(r" \1 ", text)) != text:
         text = shorter
-    for pattern, replacement in _REPLACED:
+    for pattern, replacement in _REPLACED if _SPECIAL.search(text) else ():
         text = pattern.sub(replacement, text)
-    for pattern, replacement in _WORDS:
+    for pattern, replacement in _WORDS if _WORDED.search(text) else ():
         text = pattern.sub(replacement, text)
     while (shorter := _FRACTION.sub(r"(\1)/(\2)", text)) != text:
         text = shorter
