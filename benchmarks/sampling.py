@@ -1,4 +1,4 @@
-"""Simulate a run's sampling: idle slots, step time and started groups of the policy beside one-for-one refills.
+"""Simulate a run's sampling: idle slots, step time and started groups of the policy next to one-for-one refills.
 
 Replays lengths of answers (a lognormal law with a long tail by default, or the recorded lengths of a run) through the same
 `RefillPolicy` that trains. An engine has a fixed number of slots, all answers in them advance at the same speed, and time

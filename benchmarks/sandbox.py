@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
 PROGRAM = "a, b = map(int, input().split())\nprint(a + b)"
-SPEED_RUNS, SPEED_SOLUTIONS, TESTS = 100, 20, 10
+ROUNDS, RUNS, SOLUTIONS, TESTS = 5, 40, 4, 10
 PLAIN_SECONDS = 20.0
 
 CANDIDATES = {
@@ -57,17 +57,6 @@ def cpu() -> float:
     return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
-@contextlib.contextmanager
-def measured(name: str, count: int, unit: str) -> Iterator[dict[str, float]]:
-    """Print the processor time that the block takes per item."""
-    start, spent = time.perf_counter(), cpu()
-    result: dict[str, float] = {}
-    yield result
-    wall, used = time.perf_counter() - start, cpu() - spent - result.get("start", 0.0)
-    result["per_cpu_second"] = count / used
-    print(f"{name:<34} {count / used:8.1f} {unit} per core   {1000 * wall / count:8.1f} ms wall each", flush=True)
-
-
 def plain(program: str, text: str) -> str:
     """Run a program in a subprocess with limits and no isolation."""
 
@@ -79,48 +68,51 @@ def plain(program: str, text: str) -> str:
     return subprocess.run(command, input=text, capture_output=True, text=True, preexec_fn=limit, timeout=60).stdout
 
 
-def starting_cost() -> float:
-    """Return the processor seconds of starting and ending a sandbox."""
-    before = cpu()
-    with Sandbox():
-        pass
-    return cpu() - before
+def tree_cpu(sandbox: Sandbox) -> float:
+    """Return the processor seconds of a running sandbox, its ended runs included."""
+    assert sandbox._process is not None
+    ticks = 0
+    for pid in (sandbox._process.pid, *family(sandbox._process.pid)):
+        ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def speed() -> dict[str, float]:
-    """Print runs and solutions per processor second."""
-    cost = starting_cost()
-    found: dict[str, float] = {}
-    with measured("plain subprocess", SPEED_RUNS, "runs") as result:
-        for _ in range(SPEED_RUNS):
-            assert plain(PROGRAM, "1 2\n") == "3\n"
-    found["plain runs"] = result["per_cpu_second"]
-    with measured("sandbox, a solution for each run", SPEED_RUNS, "runs") as result:
-        result["start"] = cost
-        with Sandbox() as sandbox:
-            for _ in range(SPEED_RUNS):
-                with sandbox.open(PROGRAM) as solution:
-                    assert solution.run(b"1 2\n").stdout == b"3\n"
-    found["isolated runs"] = result["per_cpu_second"]
+    """Print runs and solutions per processor second, measured in turns, so that a busy machine is so for all of them."""
     tests = {"inputs": [f"{n} 1\n" for n in range(TESTS)], "outputs": [f"{n + 1}\n" for n in range(TESTS)]}
-    with measured(f"plain, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
-        for _ in range(SPEED_SOLUTIONS):
-            assert all(plain(PROGRAM, given) == out for given, out in zip(*tests.values(), strict=True))
-    found["plain solutions"] = result["per_cpu_second"]
-    with measured(f"sandbox, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
-        result["start"] = cost
-        with Sandbox() as sandbox:
-            for _ in range(SPEED_SOLUTIONS):
-                assert grade(sandbox, PROGRAM, {"type": "stdio", **tests}, 60.0).result == "accepted"
-    found["isolated solutions"] = result["per_cpu_second"]
-    with measured(f"prime_code, solutions of {TESTS} tests", SPEED_SOLUTIONS, "solutions") as result:
-        for _ in range(SPEED_SOLUTIONS):
-            assert prime_code(PROGRAM, tests) == 1.0
-    found["prime_code solutions"] = result["per_cpu_second"]
-    print(f"sandbox / plain, runs: {found['isolated runs'] / found['plain runs']:.2f}x")
-    print(f"sandbox / plain, solutions: {found['isolated solutions'] / found['plain solutions']:.2f}x")
-    print(f"sandbox / prime_code, solutions: {found['isolated solutions'] / found['prime_code solutions']:.2f}x")
-    return found
+    pairs = list(zip(*tests.values(), strict=True))
+
+    def isolated() -> bool:
+        with sandbox.open(PROGRAM) as solution:
+            return solution.run(b"1 2\n").stdout == b"3\n"
+
+    kinds: dict[str, Callable[[], bool]] = {
+        "a run: python -S": lambda: plain(PROGRAM, "1 2\n") == "3\n",
+        "a run: sandbox": isolated,
+        f"{TESTS} tests: python -S": lambda: all(plain(PROGRAM, given) == out for given, out in pairs),
+        f"{TESTS} tests: sandbox": lambda: (
+            grade(sandbox, PROGRAM, {"type": "stdio", **tests}, 60.0).result == "accepted"
+        ),
+        f"{TESTS} tests: prime_code": lambda: prime_code(PROGRAM, tests) == 1.0,
+    }
+    spent = dict.fromkeys(kinds, 0.0)
+    count = {name: ROUNDS * (RUNS if name.startswith("a run") else SOLUTIONS) for name in kinds}
+    with Sandbox() as sandbox:
+        assert all(run() for run in kinds.values())  # nobody pays for the first time
+        for _ in range(ROUNDS):
+            for name, run in kinds.items():
+                before = cpu() + tree_cpu(sandbox)
+                assert all(run() for _ in range(count[name] // ROUNDS))
+                spent[name] += cpu() + tree_cpu(sandbox) - before
+    each = {name: spent[name] / count[name] for name in kinds}
+    for name, seconds in each.items():
+        kind = name.partition(":")[0]
+        ratio = each[f"{kind}: python -S"] / seconds
+        print(
+            f"{name:<22} {1000 * seconds:7.1f} ms of processor time, {1 / seconds:6.1f} per second, {ratio:.2f}x plain"
+        )
+    print(f"sandbox / prime_code: {each[f'{TESTS} tests: prime_code'] / each[f'{TESTS} tests: sandbox']:.2f}x")
+    return each
 
 
 def prime_code(program: str, tests: dict[str, Any]) -> float:

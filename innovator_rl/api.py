@@ -264,7 +264,7 @@ def _raise_errors(found: Iterable[Diagnostic]) -> None:
 
     stopping = errors(list(found))
     if stopping:
-        raise UserError("\n".join(f"{d.setting} = {d.value!r}: {d.why}; {d.fix}" for d in stopping))
+        raise UserError("\n".join(d.line().removeprefix("error: ") for d in stopping))
 
 
 def _words(overrides: Mapping[str, Any], sections: Container[str] | None = None, prefix: str = "") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A configuration, a job and a recorded row hold a reference, `${env:NAME}`:
 
-    reward.routes.essays="judge.py:Judge(api_key='${env:OPENAI_API_KEY}')"
+    reward.routes.essays="essays.py:Essays(api_key='${env:OPENAI_API_KEY}')"
 
 The value is looked up in the process that needs it: in its environment, then in the file NAME of the folders below
 (`INNOVATOR_SECRETS_DIR`, Kubernetes' mounted secrets, the user's own). A value that was written out instead of a
@@ -41,6 +41,12 @@ _OPTION = re.compile(rf"(?P<name>\b{_NAMES_SECRET})=(?P<value>[^\s'\"&,;)]+)", r
 _WELL_KNOWN = re.compile(
     r"\b(?:sk-[\w-]{8,}|hf_\w{8,}|gh[pousr]_\w{16,}|glpat-[\w-]{8,}|AKIA[0-9A-Z]{12,}|xox[abp]-[\w-]{8,})"
 )
+
+_VARIABLE = re.compile(
+    r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|PAT|AUTH)(_|$)|APIKEY|^AWS_|^AZURE_CLIENT", re.I
+)
+KEEP_VARIABLE = "INNOVATOR_REWARD_ENVIRONMENT"
+"""Names of variables that reward workers keep although they look like secrets."""
 
 _seen: set[str] = set()
 
@@ -107,7 +113,7 @@ def export_requested() -> list[str]:
 
 
 def resolve(value: Any) -> Any:
-    """Return a value with each `${env:NAME}` in its texts replaced.
+    """Return a value with each `${env:NAME}` in its text replaced.
 
     Raises:
         UserError: A secret is not found.
@@ -179,6 +185,19 @@ def mask_values(value: Any, key: str = "") -> Any:
     return MASK if _SETTING.match(key) and value and not _harmless(value) else mask(value)
 
 
+def reduced(environment: Mapping[str, str], users: Iterable[str]) -> dict[str, str]:
+    """Return an environment without the secrets that its users do not name.
+
+    A rewarder is somebody's code, and the trainer's environment holds tokens that are none of its business.
+
+    Args:
+        environment: That of this process.
+        users: Names of the rewarders that will run; a variable whose name is a word of one of them is kept.
+    """
+    named = set(NAME.findall(" ".join(users))) | set(NAME.findall(environment.get(KEEP_VARIABLE, "")))
+    return {key: value for key, value in environment.items() if key in named or not _VARIABLE.search(key)}
+
+
 def written_out(values: Iterable[str]) -> list[str]:
-    """Return those of some texts that hold the value of a secret, masked."""
+    """Return those strings that hold the value of a secret, masked."""
     return [masked for text in values if (masked := mask(text)) != text]

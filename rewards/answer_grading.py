@@ -13,8 +13,10 @@ from innovator_rl.scoring import Score, right, wrong
 from rewards.degenerate_answers import degenerate_reason
 from rewards.equivalence.compare import is_equivalent
 from rewards.equivalence.containers import items
+from rewards.equivalence.intervals import has_relation
 from rewards.equivalence.normalize import bare_of_parentheses, tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
+from rewards.equivalence.sets import real_set
 from rewards.extraction import Found, candidates, hedged
 from rewards.true_false import takes_back
 
@@ -35,6 +37,12 @@ def several(answer: str) -> bool:
     """
     text = tidy(answer)
     return "\\pm" in text or len(items(text).parts) > 1 or "\\cup" in text or "\\neq" in text
+
+
+def _is_region(text: str) -> bool:
+    """Return whether an answer is one set of numbers, where "or" joins its pieces: `x < 0 or x > 1`."""
+    text = tidy(text)
+    return has_relation(text) and real_set(text) is not None
 
 
 def _option(label: str, text: str) -> Score:
@@ -58,7 +66,7 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
     if label := _OPTION.fullmatch(answer.strip()):
         return _option(label.group(1), found.text)
     if (hedged(tidy(found.text)) or _takes_another(answer, found.text, config)) and not (
-        hedged(answer) or several(answer)
+        hedged(answer) or several(answer) or _is_region(found.text)
     ):
         return wrong("ambiguous_answer", found.text[:_SHOWN])
     reason = "wrong"

@@ -31,9 +31,18 @@ _CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore)\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
 _NOT_THE_OTHER = re.compile(r"(?<=[A-J)])\s*,\s*(?:and\s+)?not\s+\(?[A-J]\)?\W*$")
 _SMALL_LEAD = re.compile(r"\(?([a-j])[.)]\s+\S")
+_SMALL_ONLY = re.compile(r"(?:\(([a-j])\)|([a-j])[.)])\s+((?!is\b|and\b|or\b|not\b)[^\s,;/&][^,;/&\n]{0,60})")
+_OTHER_SMALL = re.compile(r"(?<![A-Za-z])(?:\([a-j]\)|[a-j][.)])(?:\s|$)|(?<![A-Za-z])[A-J](?![A-Za-z])|\b(?:or|not)\b")
+_VERDICT = re.compile(
+    r"(?:and|so|but|while|option|choice|answer|thus|therefore|hence|\W)*\(?([A-J])\)?\s*(?:"
+    r"(?:is|are)\s+(?:the\s+)?(?:(wrong|incorrect|false|not\s+(?:correct|right|true|the\s+answer))|(?:right|correct|true|answer)(?:\s+(?:one|answer|option|choice))?)"
+    r"|(?:选?项)?\s*是?(?:(错误?的?|不对|不正确)|(?:对的?|正确的?)))\W*",
+    re.IGNORECASE,
+)
 _STATED = re.compile(r"answer\s*(?:is|:|=)\s*[*(\[]*([A-J])[)\]*.]*\s*$", re.IGNORECASE | re.MULTILINE)
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/、，]\s*|\s*(?:,\s*)?(?:and|和|与|及)\s*|\s*)\(?[A-J]\)?)+")
 _CHOSEN = re.compile(r"^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$", re.IGNORECASE)
+MAX_VERDICTS = 10
 NUMERIC = EquivalenceConfig()
 
 
@@ -47,6 +56,10 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
     """Return the labels that an answer commits to."""
     text = re.sub(r"\\(?:text|mathrm|mathbf|textbf|mathsf)\s*\{([^{}]*)\}", r"\1", found.text)
     text = _NOT_THE_OTHER.sub("", unmarked(_REASON.split(unmarked(text))[0]))
+    if (by_verdict := _verdicts(text)) is not None:
+        return by_verdict
+    if not listed and (lone := _SMALL_ONLY.fullmatch(text.strip())) and not takes_back("", lone[3]):
+        return {(lone[1] or lone[2]).upper()} if not _OTHER_SMALL.search(lone[3]) else set()
     known = set(listed) or set("ABCDEFGHIJ")
     plain = text.strip().rstrip(".").lower()
     if only := _LETTER_ONLY.fullmatch(text):
@@ -76,6 +89,16 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
     if named is None:
         return labels
     return set() if takes_back(text[: named.start(1)], text[named.end(1) :]) else {named.group(1)}
+
+
+def _verdicts(text: str) -> set[str] | None:
+    """Return the labels that are said to be right and never wrong; None for a text that is no list of such statements."""
+    clauses = [clause for clause in re.split(r"[.,;，。；\n]", text) if clause.strip()]
+    verdicts = [_VERDICT.fullmatch(clause) for clause in clauses[:MAX_VERDICTS]]
+    if not 1 < len(clauses) <= MAX_VERDICTS or not all(verdicts):
+        return None
+    said = [(verdict[1].upper(), not (verdict[2] or verdict[3])) for verdict in verdicts if verdict]
+    return {label for label, right in said if right} - {label for label, right in said if not right}
 
 
 def stated_first(response: str, listed: dict[str, str]) -> Found | None:

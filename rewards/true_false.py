@@ -53,7 +53,8 @@ _REWRITTEN = (  # statements without a truth word of their own place, as one wit
     ),
     (
         re.compile(
-            r"\b(claim|statement|assertion|proposition|property|it|this)\s+(?:(?:still\s+|indeed\s+)?holds|does\s+hold)\b", re.I
+            r"\b(claim|statement|assertion|proposition|property|it|this)\s+(?:(?:still\s+|indeed\s+)?holds|does\s+hold)\b",
+            re.I,
         ),
         r"\1 is true",
     ),

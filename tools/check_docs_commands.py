@@ -31,6 +31,8 @@ QUICK = (
     r"innovator data (show|build|check|plan)\b",
     r"innovator upcycle plan\b",
     r"innovator submit .*--dry-run",
+    r"innovator train plan\b",
+    r"innovator paper run .*--dry-run",
     r"innovator init\b",
 )
 CI = (r"make (setup|check|test|test-fast)$",)  # .ci/run calls them

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from innovator_rl.cli.application import EXIT_CODES, HELP_NAMES
-from innovator_rl.cli.main import COMMANDS, load_command
+from innovator_rl.cli.main import COMMANDS, SECOND_WORDS, load_command
 
 HEAD = """# Command reference
 
@@ -46,6 +46,8 @@ def page() -> str:
     parts = [HEAD + codes + COMPLETION]
     for name in COMMANDS:
         parts += _sections(load_command(name), f"innovator {name}", 2)
+        for word in SECOND_WORDS.get(name, ()):
+            parts += _sections(load_command(f"{name}_{word}"), f"innovator {name} {word}", 3)
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 

@@ -12,11 +12,12 @@ def distill_command(
     out: Annotated[Path, typer.Option(help="Folder of the model.")] = Path("models/quality"),
     gate: Annotated[float, typer.Option(min=0, max=1, help="Required accuracy in each language.")] = 0.85,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    most: Annotated[int, typer.Option(min=10, help="Passages that train and that measure, at most.")] = 20_000,
 ) -> None:
     """Train the quality classifier on annotated passages, and measure it on held-out sources."""
     from innovator_rl.data.quality.distill import distill
 
-    card = distill(corpus, hold_out, out, gate, seed)
+    card = distill(corpus, hold_out, out, gate, seed, most)
     for language, figures in card["languages"].items():
         typer.echo(
             f"{language}: accuracy {figures['accuracy']:.1%} ({figures['low']:.1%} to {figures['high']:.1%}) on "

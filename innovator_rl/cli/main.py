@@ -38,6 +38,10 @@ COMMANDS = (
 )
 
 
+SECOND_WORDS = {"train": ("plan",)}
+"""Commands that a second word turns into another one: `train plan` is the module `train_plan`."""
+
+
 class Commands(CommandGroup):
     """The commands whose modules exist, each imported when it runs."""
 
@@ -52,6 +56,8 @@ class Commands(CommandGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the first word names, and import it."""
         name, command, rest = super().resolve_command(ctx, args)
+        if rest and rest[0] in SECOND_WORDS.get(name, ()):
+            return f"{name} {rest[0]}", load_command(f"{name}_{rest[0]}"), rest[1:]
         return name, command and load_command(name), rest
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:

@@ -5,6 +5,7 @@
     innovator runs show demo --step 12                    # the groups of one step
     innovator runs show demo --step 12 --group UID        # one prompt and all its responses
     innovator runs list --address http://10.0.0.1:8265    # with the jobs of a cluster
+    innovator runs top demo                               # watch a live run on the terminal
     innovator runs stop demo                              # after the current step, with a checkpoint
     innovator runs export demo --out rollouts.parquet     # every response, for other tools
     innovator runs export-model demo models/demo          # the trained model, as a Hugging Face folder
@@ -13,12 +14,14 @@ All commands but `stop` only read files: they work while a run trains, after it 
 address of a cluster, `list`, `show` and `stop` also know the jobs that run, wait or failed there.
 """
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from innovator_rl.cli import runs_observe
 from innovator_rl.cli.application import make_app
 from innovator_rl.cli.parameters import AsJson, ClusterAddress, Kind, RunName, RunsDir, Step
 from innovator_rl.cli.runs_export_model import export_model
@@ -32,6 +35,8 @@ from innovator_rl.runs.run_dir import RunDir, RunState, list_runs, resolve_runs_
 from innovator_rl.runs.summary import step_figures
 
 app = make_app("List, inspect, stop and export runs.")
+app.command("metrics")(runs_observe.metrics)
+app.command("trace")(runs_observe.trace)
 
 TEXT_LIMIT = 1200
 REASONS = 5
@@ -94,6 +99,23 @@ def show(
         return
     facts = _overview(run, store)
     typer.echo(dump_json(facts, indent=1) if as_json else "\n".join(_overview_lines(run, store, facts)))
+
+
+@app.command("top")
+def top(
+    name: RunName,
+    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Show it once.")] = False,
+    runs_dir: RunsDir = "runs",
+) -> None:
+    """Watch a run on the terminal: state, curves, newest steps and responses."""
+    from rich.console import Console
+
+    from innovator_rl.run_screen import watch
+
+    run = _find(name, runs_dir)
+    with contextlib.suppress(KeyboardInterrupt):
+        watch(run, Console(), every, 1 if once else None)
 
 
 @app.command("stop")

@@ -1,4 +1,4 @@
-"""Show the jobs of a cluster beside the recorded runs."""
+"""Show the jobs of a cluster next to the recorded runs."""
 
 from __future__ import annotations
 

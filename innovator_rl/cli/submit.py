@@ -17,13 +17,13 @@ import typer
 from innovator_rl.cli import completion
 from innovator_rl.cli.parameters import Overrides
 from innovator_rl.config import load
+from innovator_rl.integrations.verl.checkpoints import latest_complete
 from innovator_rl.jobs.connection import DEFAULT_ADDRESS
 from innovator_rl.jobs.follow import ConnectionGone, follow
 from innovator_rl.jobs.package import megabytes
 from innovator_rl.jobs.preflight import require_ready
 from innovator_rl.jobs.submit import Job, plan_job
 from innovator_rl.jobs.submit import submit as submit_job
-from innovator_rl.preflight.run_dir import last_step
 from innovator_rl.runs.run_dir import RunDir
 
 
@@ -58,8 +58,8 @@ def submit(
         typer.echo(f"innovator: {finding.line()}", err=True)
     job = plan_job(config, words, address, secrets=secret or ())
     typer.echo(f"upload: {len(job.package.files)} files, {megabytes(job.package.size)} from {job.package.root}")
-    step = last_step(RunDir(job.run_path).checkpoints)
-    typer.echo(f"run:    {job.run_path}{f' (resumes after step {step})' if step else ''}")
+    found = latest_complete(RunDir(job.run_path).checkpoints)
+    typer.echo(f"run:    {job.run_path}{f' (resumes after step {found.step})' if found else ''}")
     typer.echo(f"equals: {job.command_line}")
     if dry_run:
         for name, size in job.package.biggest():

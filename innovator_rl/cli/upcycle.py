@@ -215,7 +215,7 @@ def _runner(config: Path, settings: list[str] | None, ranks: int) -> "StageRunne
 def _train_experts_as_jobs(
     config: Path, settings: list[str] | None, loaded: "UpcycleConfig", names: list[str], ranks: int, address: str
 ) -> None:
-    from innovator_rl.jobs.submit import client
+    from innovator_rl.jobs.connection import client
     from innovator_rl.runs.run_dir import resolve_runs_dir
     from upcycle.stages import launch
 

@@ -68,6 +68,10 @@ class Data(Section):
         default={},
         description="Weight per data_source, for example {gsm8k: 1.0, physics: 2.0}; empty: as the files are.",
     )
+    curriculum: bool = Field(
+        default=False,
+        description="Skip prompts whose answers were all right or all wrong when last seen, for 1, 3, 7, then 15 visits.",
+    )
 
 
 class ValidationSampling(Section):
@@ -305,7 +309,11 @@ class Logging(Section):
 
     runs_dir: str = Field(default="runs", min_length=1, description="Folder of run directories.")
     tensorboard: bool = Field(default=True, description="Also write TensorBoard events into the run directory.")
-    wandb: bool = Field(default=False, description="Also report to Weights & Biases.")
+    wandb: bool = Field(
+        default=False, description="Also report to Weights & Biases; a resume continues the same run there."
+    )
+    mlflow: bool = Field(default=False, description="Also report to MLflow, at the server of MLFLOW_TRACKING_URI.")
+    trackio: bool = Field(default=False, description="Also report to Trackio.")
     progress: bool | Auto = Field(
         default="auto", description="Show progress; auto: when standard output is a terminal."
     )

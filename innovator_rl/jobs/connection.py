@@ -46,6 +46,8 @@ def client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient
 
     load_token()
+    for name in ("ray._private.runtime_env", "ray.dashboard.modules"):  # each ignored file, once per walk
+        logging.getLogger(name).setLevel(logging.ERROR)
     return call(address, lambda: JobSubmissionClient(address))
 
 

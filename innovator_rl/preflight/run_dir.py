@@ -130,7 +130,13 @@ def _changed(context: PreflightContext, run: RunDir) -> Iterator[Diagnostic]:
         )
         if _plain(old) != _plain(new):
             why = f"the run in {context.run_dir} was started with {old!r:.80}"
-            yield Diagnostic(setting=setting.key, value=new, why=why, fix="give the old value, or choose another name")
+            yield Diagnostic(
+                setting=setting.key,
+                value=new,
+                why=why,
+                fix="give the old value, or choose another name",
+                section="resumed-run",
+            )
 
 
 def _at(document: dict[str, Any] | RunConfig, key: str, default: Any) -> Any:

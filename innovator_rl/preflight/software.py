@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from innovator_rl.errors import UserError
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
+from innovator_rl.runs.sinks import SINKS
 
 PLUGIN = "innovator_rl"
 VERL = "0.9."  # the hooks and keys this project uses are those of verl 0.9
@@ -133,8 +134,8 @@ def _plugins(context: PreflightContext) -> Iterator[Diagnostic]:
 
 
 def _sinks(context: PreflightContext) -> Iterator[Diagnostic]:
-    for name, wanted in (("tensorboard", context.config.logging.tensorboard), ("wandb", context.config.logging.wandb)):
-        if wanted and name not in context.machine.packages:
+    for name in ("tensorboard", *SINKS):
+        if getattr(context.config.logging, name) and name not in context.machine.packages:
             yield Diagnostic(
                 setting=f"logging.{name}",
                 value=True,

@@ -59,7 +59,7 @@ class MetricsWriter:
 
 
 class Wanted(dict[str, bool]):
-    """Which metrics a reader wants, each name decided once: a file has 150 of them on every line.
+    """The metrics that a reader selects, each name decided once: a file has 150 of them on every line.
 
     Args:
         decide: Whether a name is wanted; the reserved names always are.
@@ -108,7 +108,12 @@ def read_lines(path: Path, start: int = 0, wanted: Wanted | None = None) -> Iter
         yield {**line, NOT_FINITE: sorted(set(lost))} if lost else line
 
 
-def read_metrics(path: Path, superseded: Mapping[int, int] | None = None, start: int = 0, wanted: Wanted | None = None) -> list[dict[str, Any]]:
+def read_metrics(
+    path: Path,
+    superseded: Mapping[int, int] | None = None,
+    start: int = 0,
+    wanted: Wanted | None = None,
+) -> list[dict[str, Any]]:
     """Return one dictionary per step, in step order, under the current metric names.
 
     The values are those of the newest attempt, training and validation taken separately.

@@ -1,7 +1,7 @@
 """Read the small files of a run whoever wrote them: bounded, typed, and without an exception.
 
 A run directory can come from another version, another machine or a killed writer. Its files are trusted no more than the
-texts inside: only regular files are opened, sizes and depths are bounded, and what JSON cannot carry is replaced. A
+text inside: only regular files are opened, sizes and depths are bounded, and what JSON cannot carry is replaced. A
 reader gets usable values and a sentence about the rest, never an exception that would hide other runs.
 
     value, why = read_object(run / "run.json")      # why is "" where nothing was wrong

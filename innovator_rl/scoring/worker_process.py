@@ -24,6 +24,7 @@ from innovator_rl.errors import WorkerError
 from innovator_rl.scoring import wire
 from innovator_rl.scoring.api import Score, ScoreRequest, abstain, error_score
 from innovator_rl.scoring.worker import MAX_DETAIL_CHARS
+from innovator_rl.secret_values import reduced
 
 logger = logging.getLogger(__name__)
 
@@ -159,6 +160,10 @@ class WorkerHandle:
     def warm(self, name: str) -> None:
         """Ask the fork server to import a rewarder before it forks its next worker."""
         if self.control is not None and name not in self.settings["warm"]:
+            if set(reduced(os.environ, [name])) - set(reduced(os.environ, self.settings["warm"])):
+                self.close()  # its secrets are not in the fork server's environment: the next one gets them
+                self.settings["warm"] = [*self.settings["warm"], name]
+                return
             self.settings["warm"] = [*self.settings["warm"], name]
             with contextlib.suppress(OSError):
                 self.control.send(json.dumps({"warm": name}).encode())
@@ -206,7 +211,7 @@ class WorkerHandle:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=None if logger.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL,
-                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": paths},
+                env={**reduced(os.environ, self.settings["warm"]), **_ONE_THREAD, "PYTHONPATH": paths},
                 start_new_session=True,
             )
         except OSError:

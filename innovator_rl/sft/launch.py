@@ -142,7 +142,7 @@ def launch(prepared: PreparedSft) -> Path:
     events = TensorBoardWriter(run.tensorboard, resume_step=done) if config.logging.tensorboard else None
     try:
         for broken, name in damaged:
-            progress.note(f"ignored: {broken.path} is damaged ({name} differs from its digest); delete it")
+            progress.note(f"ignored: {broken.path} is damaged ({name} differs from its checksum); delete it")
         if done >= prepared.steps and (run.path / EXPORT / "config.json").is_file():
             progress.note(f"all {done} steps are done; a larger schedule.steps or schedule.epochs trains on")
         else:

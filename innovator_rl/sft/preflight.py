@@ -136,6 +136,7 @@ def _run_dir(config: SftConfig) -> Iterator[Diagnostic]:
             old = (before.get(section) or {}).get(key, value)
             if old != value and (section, key) not in (("data", "validation"), ("optimizer", "micro_batch_tokens")):
                 yield Diagnostic(
+                    section="resumed-run",
                     setting=f"{section}.{key}",
                     value=value,
                     why=f"the run in {run.path} was started with {old!r:.80}",

@@ -29,7 +29,7 @@ from innovator_rl.platform.slots import Need
 from innovator_rl.platform.socket_folder import use_socket_folder
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
-from innovator_rl.runs.tensorboard import TensorBoardWriter
+from innovator_rl.runs.sinks import SINKS, open_sinks
 from innovator_rl.secret_values import export_requested, mask_values
 from innovator_rl.training.cluster import ray_cluster
 
@@ -151,8 +151,11 @@ def launch(config: RunConfig, files: Files) -> RunDir:
         keep_tokenizer(run, context.model_path)
         terminal = ending.enter_context(_terminal())
         progress = Progress(run.name, total_steps=config.schedule.steps, stream=terminal, live=config.logging.progress)
-        events = TensorBoardWriter(run.tensorboard, resume_step=step) if config.logging.tensorboard else None
-        observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, events)
+        logs = config.logging
+        names = tuple(name for name in SINKS if getattr(logs, name))
+        with _output_to(run.logs / "driver.log"):  # where services print
+            sinks = open_sinks(names, run, logs.project, resume_step=step, tensorboard=logs.tensorboard)
+        observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, sinks)
         ending.callback(observer.close)
         for line in what_resumes(run, found, damaged, step):
             progress.note(line)
@@ -181,7 +184,7 @@ def what_resumes(
 ) -> list[str]:
     """List in sentences what this start resumes, repeats and ignores; `step` is the step it continues after."""
     lines = [
-        f"ignored: the checkpoint of step {broken.step} is damaged ({name} differs from its digest); delete {broken.path}"
+        f"ignored: the checkpoint of step {broken.step} is damaged ({name} differs from its checksum); delete {broken.path}"
         for broken, name in damaged
     ]
     newer = [c for c in checkpoints(run.checkpoints) if not c.complete and c.step > (found.step if found else 0)]

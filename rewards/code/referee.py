@@ -56,7 +56,7 @@ class Referee:
     Args:
         sandbox: Where the program runs; the checker runs in the one next to it.
         program: Python source.
-        tests: The tests of a row, of type stdio with a judge, call or check.
+        tests: The tests of a row, of type stdio with a custom checker, call or check.
         limits: Bounds of the program.
         check_seconds: Processor seconds of the data set's code.
     """

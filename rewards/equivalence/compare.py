@@ -32,9 +32,10 @@ from rewards.equivalence.numeric_equivalence import (
     same_formula,
     same_trees,
 )
-from rewards.equivalence.piecewise import branches, same_branches, system
+from rewards.equivalence.piecewise import branches, same_branches, same_by_cases, system
 from rewards.equivalence.quantities import quantity, same_quantity
 from rewards.equivalence.remarks import compatible
+from rewards.equivalence.sets import same_set
 from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_DEPTH, MAX_ANSWER_CHARS, MAX_SOLUTIONS = 4, 8_000, 6
@@ -48,7 +49,10 @@ _COMMA, _POINT = re.compile(r"-?(?:\d+,(?!\d{3}$)|0,)\d+"), re.compile(r"-?\d{1,
 _CLOCK = re.compile(r"0\d+")
 _WHOLE = re.compile(r"-?\d{1,30}")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
-_ANGLES = re.compile(r"\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])")
+_ODD_PART = r"\(\s*\d*\s*[knml]\s*[-+]\s*\d+\s*\)"
+_ANGLES = re.compile(
+    rf"{_ODD_PART}\s*\\pi|\\pi\s*{_ODD_PART}|\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])"
+)
 _BINOMIAL = "\\binom"
 _CHOICES = re.compile(
     r"C_\s*\{?(\w+)\}?\s*\^\s*\{?(\w+)\}?|(?:\{\s*\})?[_^]\s*\{?(\w+)\}?\s*C_?\s*\{?(\w+)\}?|C\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)|"
@@ -119,8 +123,11 @@ class _AnswerComparison:
             if systems != (gold, predicted):
                 return self.is_equivalent(*systems)
             rows = branches(gold), branches(predicted)
-            if rows[0] and rows[1]:
-                return same_branches(rows[0], rows[1], self.is_equivalent)
+            if rows[0] and rows[1] and same_branches(rows[0], rows[1], self.is_equivalent):
+                return True
+            if rows[0] or rows[1]:
+                cases, other = (rows[0], predicted) if rows[0] else (rows[1] or [], gold)
+                return same_by_cases(cases, other, self.comparison)
         chemical = same_chemistry(gold, predicted)
         if chemical is not None:
             return chemical
@@ -144,8 +151,11 @@ class _AnswerComparison:
         if bases[0] or bases[1]:
             return bases[0] == bases[1]
         areas = self.regions(gold, predicted)
-        if areas is not None:
-            return areas
+        if areas:
+            return True
+        sets = same_set(gold, predicted)
+        if sets is not None or areas is not None:
+            return bool(sets)
         if any(worded):
             return self.worded(gold, predicted) if not has_relation(gold + predicted) else False
         if _decimal_comma(gold, predicted):

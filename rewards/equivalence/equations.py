@@ -109,7 +109,7 @@ def same_equations(gold: list[str], predicted: list[str], equal: Equal, in_list:
         return len(chain) == 2 and _solves(chain, value, comparison)
     names = name_of(gold[0]), name_of(predicted[0])
     if names[0] and names[1]:
-        if _contradict(gold[1:], predicted[1:], equal):
+        if _contradict(gold[1:], predicted[1:], equal) or _other_names(gold, predicted):
             return False
         if alike(names[0], names[1], in_list) and _same_arguments(gold, predicted, in_list):
             return _same_named(gold, predicted, equal, comparison)
@@ -149,6 +149,16 @@ def _contradict(gold: list[str], predicted: list[str], equal: Equal) -> bool:
         for i, a in enumerate(gold)
         for j, b in enumerate(predicted)
     )
+
+
+def _other_names(gold: list[str], predicted: list[str]) -> bool:
+    """Return whether two chains equate different quantities, as `x = y = 5` and `x = z = 5` do."""
+    named = [
+        [name for name in map(name_of, chain) if name and name not in arguments_of(chain[0])]
+        for chain in (gold, predicted)
+    ]
+    short, long = sorted(named, key=len)
+    return len(short) > 1 and not all(any(alike(name, other, False) for other in long) for name in short)
 
 
 def alike(first: str, second: str, in_list: bool) -> bool:

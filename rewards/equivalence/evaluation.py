@@ -265,6 +265,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "dot": lambda a, b: a * b,
     "div": lambda a, b: a / b,
     "root": _root,
+    "max": max,
+    "min": min,
     "degree": lambda a: a * mpmath.pi / 180,
     "factorial": _small(lambda a: mpmath.gamma(a + 1)),
     "factorial2": _small(mpmath.fac2),

@@ -51,9 +51,30 @@ class FormulaReader(Reader):
             return self.indexed_derivative()
         if name == "not":
             return self.no("\\not")
+        if name in ("max", "min") and self.peek() in ("(", "{", "\\{") and (several := self.extreme(name)):
+            return several
         if name in notation.GREEK or name in ("max", "min"):
             return self.symbol(notation.VARIANTS.get(name, name))
         return self.no("\\" + name)
+
+    def extreme(self, name: str) -> Node | None:
+        r"""Read `\max(a, b)` or `\max\{a, b, c\}`; None where no list follows."""
+        start, closing = self.at, CLOSING[self.peek()]
+        end = self.closing(closing)
+        entries, depth = [list[str]()], 0
+        for token in self.tokens[start + 1 : end]:
+            depth += (token in CLOSING) - (token in CLOSING.values())
+            if token == "," and depth == 0:
+                entries.append([])
+            else:
+                entries[-1].append(token)
+        if len(entries) < 2:
+            return None
+        self.at = end + 1
+        value, *others = [self.inside(entry).whole() for entry in entries]
+        for other in others:
+            value = self.node(name, value, other)
+        return value
 
     def unwrapped(self) -> Node:
         r"""Read a braced name, such as that of `\mathrm`, as one function or symbol."""
@@ -182,6 +203,12 @@ class FormulaReader(Reader):
             return Node("symbol", (), "hat " + notation.UNIT_VECTORS[inner_name])
         if name in ("mathcal", "mathbb", "mathscr", "mathfrak", "underline"):
             return self.symbol(f"{name} {inner_name}")
+        if inner_name == "e" and self.peek() == "_" and self.peek(1).strip("{") in ("", *"xyz"):
+            back = self.at
+            self.take()
+            if (axis := self.raw()) in ("x", "y", "z"):
+                return Node("symbol", (), "hat " + notation.UNIT_VECTORS[axis])
+            self.at = back
         name = "vec" if name in notation.VECTORS else notation.VARIANTS.get(name, name)
         return self.symbol(f"{name} {inner_name}")
 

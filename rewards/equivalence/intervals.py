@@ -26,6 +26,9 @@ _BUILDER = re.compile(r"\\?\{\s*([A-Za-z])\s*(?:∈\s*\\?[A-Za-z{}\s]*?)?(?:\\mi
 _REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?|\\R(?![A-Za-z])|ℝ")
 _OR = re.compile(r"\s*(?:\\text\s*\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|\\vee(?![a-z])|∪)\s*")
 _LINEAR = re.compile(r"(-?)\s*(\d*)\s*\*?\s*(\\?[A-Za-z]+(?:_\{?\w+\}?)?)")
+_OUTWARD = re.compile(
+    r"(?<![A-Za-z\d)}\]|])([\[\]])([^\[\]()=]*?[,;](?:[^\[\]()]|\([^()]*\))*?)([\[\]])(?![A-Za-z\d({|])"
+)
 _SIGN = re.compile(r"[<>≤≥≠∈]")
 _FLIP = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 
@@ -57,6 +60,18 @@ def signed(text: str) -> str:
     return text
 
 
+def outward(text: str) -> str:
+    """Return a text with intervals in outward brackets, `]1, 2[`, in parentheses."""
+    if not re.match(r"\s*\]|.*\[\s*(?:$|∪|∩|∖)", text, re.DOTALL):
+        return text
+
+    def turned(match: re.Match[str]) -> str:
+        low, high = ("(" if match[1] == "]" else "["), (")" if match[3] == "[" else "]")
+        return low + match[2] + high
+
+    return _OUTWARD.sub(turned, text)
+
+
 def has_relation(text: str) -> bool:
     """Return whether an inequality or membership sign occurs."""
     text = signed(text)
@@ -79,7 +94,9 @@ def region(text: str, interval: bool = False) -> Region | None:
 
     `(a, b)` is a point unless `interval` says otherwise.
     """
-    text = signed(text).strip()
+    written = signed(text).strip()
+    text = outward(written)
+    interval = interval or text != written
     if builder := _BUILDER.fullmatch(text):
         text = builder.group(2)
     if len(text) > 600:

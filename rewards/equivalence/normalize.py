@@ -67,6 +67,16 @@ _STATE = r"((?:[^|<>{}\\]|\\(?!rangle|langle)[A-Za-z]+|\\[,;:! ]|\{[^{}|]*\}){1,
 _KET = re.compile(rf"\|\s*{_STATE}\s*\\rangle(?![a-z])")
 _ASCII_KET = re.compile(r"\|([A-Za-z0-9+-]{1,8})>(?!=)")
 _BRA = re.compile(rf"(?:\\langle(?![a-z])|<)\s*{_STATE}\s*(?:\||(?=\\ket))")
+_INNER = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
+_BRAKETS = (
+    (re.compile(rf"\\[bB]raket\s*{_INNER}(?!\s*\{{)"), r"\\langle \1\\rangle "),
+    (re.compile(rf"\\(?:braket|ip|innerproduct)\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2\\rangle "),
+    (re.compile(rf"\\(?:ketbra|dyad|op)\s*{_INNER}\s*{_INNER}"), r"|\1\\rangle\\langle \2|"),
+    (re.compile(rf"\\(?:mel|matrixel)\s*{_INNER}\s*{_INNER}\s*{_INNER}"), r"\\langle \1|\2|\3\\rangle "),
+    (re.compile(rf"\\(?:expval|ev)\s*{_INNER}(?!\s*\{{)"), r"\\langle \1\\rangle "),
+)
+_INTEGERS = r"(?:\\mathbb\s*(?:\{\s*Z\s*\}|Z)|ℤ)"
+_QUOTIENT = re.compile(rf"{_INTEGERS}\s*/\s*(?:\(\s*(\w+)\s*\)|(\w+)\s*{_INTEGERS}|\(\s*(\w+)\s*{_INTEGERS}\s*\))")
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -94,6 +104,8 @@ def parted(text: str) -> tuple[str, str]:
     text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
     text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
     text = _RATIO.sub(":", _MODULUS.sub(" mod ", text))
+    if "Z" in text or "ℤ" in text:
+        text = _QUOTIENT.sub(lambda match: f"\\mathbb{{Z}}_{{{match[match.lastindex or 1]}}}", text)
     text, remark = split_remark(_kets(text))
     return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip(), remark
 
@@ -134,6 +146,9 @@ def unmarked(text: str) -> str:
 
 def _kets(text: str) -> str:
     r"""Write Dirac's brackets as `\bra{a}` and `\ket{b}`, so that no bar or comma of theirs splits a text."""
+    if "\\" in text:
+        for pattern, spelled in _BRAKETS:
+            text = pattern.sub(spelled, text)
     if "rangle" not in text and "langle" not in text and ">" not in text:
         return text
     if "\\rangle" in text or "\\langle" in text:

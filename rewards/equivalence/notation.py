@@ -84,7 +84,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{"ln": _log, "log": _log, "lg": mpmath.log10, "exp": mpmath.exp, "sqrt": mpmath.sqrt, "cbrt": mpmath.cbrt},
     **{"erf": mpmath.erf, "erfc": mpmath.erfc, "erfi": mpmath.erfi, "Ai": mpmath.airyai, "Bi": mpmath.airybi},
     **{"sinc": mpmath.sinc, "abs": mpmath.fabs, "sgn": mpmath.sign, "sign": mpmath.sign, "Ei": mpmath.ei},
-    **{"Si": mpmath.si, "Ci": mpmath.ci, "floor": mpmath.floor, "ceil": mpmath.ceil, "arg": mpmath.arg},
+    **{
+        "Si": mpmath.si,
+        "Ci": mpmath.ci,
+        "cis": mpmath.expj,
+        "floor": mpmath.floor,
+        "ceil": mpmath.ceil,
+        "arg": mpmath.arg,
+    },
 }
 CHEAP = {"sqrt", "abs", "sgn", "sign", "floor", "ceil"}
 SLOW = {"erf", "erfc", "erfi", "Ai", "Bi", "Ei", "Si", "Ci"}

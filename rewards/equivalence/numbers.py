@@ -33,6 +33,10 @@ _IN_PARENTHESES = re.compile(r"(?<![\d.])(\d*)\.\((\d+)\)(?![\d.])")
 _AFTER_DIGITS = re.compile(r"(?<![\d.])(\d*)\.(\d+)\((\d+)\)(?![\d.])")
 _DOTTED = re.compile(r"(?<![\d.])(\d*)\.(\d*?)(\d{1,6}?)\3{2,}(?:\\[lcd]?dots(?![a-z])|\.\.\.)")
 _EUROPEAN = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?![\d.,])")
+_SPACED = re.compile(
+    r"([-+]?\d{1,3}(?:(?:[ ~\u202f]|\\[, ])\d{3})+),(\d{1,2}|\d{4,9})(?![\d.,])(?=$|\s*(?:[A-Za-z%\\]))"
+)
+_SWISS = re.compile(r"(?<![\d.,'])\d{1,3}(?:'\d{3})+(?![\d,'])")
 _BASED = re.compile(
     r"\(?\s*([0-9A-Fa-f]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\(?:text|mathrm)\s*\{\s*)?(\d{1,2}|[a-z]+)\s*\}*|"
     r"([0-9A-Fa-f]+)\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base\s*(\d{1,2}|[a-z]+)\s*\)?\}?"
@@ -79,12 +83,16 @@ def scale_word(rest: str) -> tuple[int, str] | None:
 
 
 def exact_decimals(text: str, parentheses: bool = False) -> str:
-    r"""Write repeating decimals as fractions, and `1.234,5` as 1234.5.
+    r"""Write repeating decimals as fractions, and `1.234,5` or `1 234,5` as 1234.5.
 
     Args:
         text: A normalized answer.
         parentheses: Whether `0.1(6)` is a repeating decimal too, and no uncertainty.
     """
+    if text[:1] in "-+0123456789" and (spaced := _SPACED.match(text)):
+        text = re.sub(r"[^-+\d]", "", spaced[1]) + f".{spaced[2]}" + text[spaced.end() :]
+    if "'" in text:
+        text = _SWISS.sub(lambda match: match.group().replace("'", ""), text)
     if "." not in text:
         return text
     text = _EUROPEAN.sub(lambda match: match.group().replace(".", "").replace(",", "."), text)

@@ -44,7 +44,16 @@ UNITS = {
     **{"欧姆": "ohm", "千欧": "kohm", "库": "C", "库仑": "C", "法拉": "F", "微法": "uF", "亨利": "H", "特斯拉": "T"},
     **{"高斯": "G", "韦伯": "Wb", "赫": "Hz", "赫兹": "Hz", "千赫": "kHz", "兆赫": "MHz", "帕": "Pa", "帕斯卡": "Pa"},
     **{"千帕": "kPa", "兆帕": "MPa", "大气压": "atm", "摩尔": "mol", "毫摩尔": "mmol", "升": "L", "毫升": "mL"},
-    **{"开": "K", "开尔文": "K", "摄氏度": "degC", "度": "deg", "弧度": "rad", "电子伏特": "eV", "电子伏": "eV"},
+    **{
+        "开": "K",
+        "分贝": "dB",
+        "开尔文": "K",
+        "摄氏度": "degC",
+        "度": "deg",
+        "弧度": "rad",
+        "电子伏特": "eV",
+        "电子伏": "eV",
+    },
     **{"卡": "cal", "千卡": "kcal", "平方米": "m^2", "平方厘米": "cm^2", "平方千米": "km^2", "平方公里": "km^2"},
     **{
         "立方米": "m^3",
@@ -55,6 +64,23 @@ UNITS = {
         "贝克勒尔": "Bq",
     },
 }
+_ANSWERS = {
+    **{
+        "奇函数": "odd function",
+        "偶函数": "even function",
+        "增函数": "increasing function",
+        "减函数": "decreasing function",
+    },
+    **{"收敛": "converges", "收敛的": "convergent", "发散": "diverges", "发散的": "divergent", "空集": r"\emptyset"},
+    **{"质数": "prime number", "素数": "prime number", "合数": "composite number", "周期函数": "periodic function"},
+}
+_NUMBER_SETS = {"整数": "Z", "实数": "R", "有理数": "Q", "自然数": "N", "复数": "C"}
+_ANSWERS |= {
+    f"{all_}{name}{tail}": rf"\mathbb{{{letter}}}"
+    for name, letter in _NUMBER_SETS.items()
+    for all_, tail in (("", "集"), ("全体", ""), ("所有", ""), ("一切", ""), ("全体", "集"))
+}
+_WHOLE = re.compile(r"(?:\\(?:text|mathrm|mbox)\s*\{)?\s*([\u4e00-\u9fff]+)\s*\}?[.\s]*")
 _MEASURE_WORDS = "个只条件本人名次种张台辆棵颗块岁页元枚位支双头匹朵根间座套份组项步场班袋箱瓶杯盒倍对瓣粒道题票分"
 _SCALES = {"十万": 10**5, "百万": 10**6, "千万": 10**7, "万": 10**4, "亿": 10**8, "百": 100, "千": 1000}
 _UNIT_WORDS = "|".join(sorted(UNITS, key=len, reverse=True))
@@ -78,6 +104,8 @@ def plain_chinese(text: str) -> str:
     """
     if not CHINESE.search(text):
         return text
+    if (word := _WHOLE.fullmatch(text)) and word[1] in _ANSWERS:
+        return _ANSWERS[word[1]]
     text = _LEAD.sub("", text)
     text = re.sub(r"\\(?:text|mathrm|mbox)\s*\{\s*([\u4e00-\u9fff/每·]+)\s*\}", r" \1", text)
     text = re.sub(r"百分之\s*(\d+(?:\.\d+)?)", r"\1%", text)

@@ -19,7 +19,7 @@ from rewards.equivalence.formulas import read
 from rewards.equivalence.notation import FUNCTIONS, GREEK, listed
 from rewards.equivalence.numbers import scale_word
 from rewards.equivalence.tokens import UnreadableFormula, spelled_out
-from rewards.equivalence.units import ONE, Unit, parse_unit
+from rewards.equivalence.units import ONE, Unit, parse_unit, unjoined
 
 RELATIVE = mpmath.mpf("5e-3")
 EXACT, CONVERTED = mpmath.mpf(10) ** -25, mpmath.mpf(10) ** -12
@@ -181,10 +181,11 @@ def _literal(text: str) -> Quantity | None:
         plain, rest = replace(plain, value=value * scaled[0]), scaled[1].strip("{} ") and scaled[1]
         if not rest:
             return plain
-    unit = parse_unit(rest)
+    apart = unjoined(rest)
+    unit = parse_unit(rest) or parse_unit(apart)
     if unit is not None:
         joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
-        other = parse_unit(rest, True) if "/" in rest or "per" in rest else None
+        other = parse_unit(apart, "/" in rest or "per" in rest)
         return replace(
             plain,
             unit=unit,

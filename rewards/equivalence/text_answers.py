@@ -19,6 +19,15 @@ _FILLERS = set(
 )
 _DETERMINERS = set(listed("the a an any only all"))
 _NEGATIONS = {"not", "no", "never", "none", "neither", "nor", "without", "cannot", "isn't", "doesn't", "n't"}
+
+
+def _number_set(name: str, letter: str) -> dict[str, str]:
+    r"""Return what a set of numbers is called: `\mathbb{Z}`, all integers, the set of integers."""
+    words = [name, f"all {name}", f"the {name}", f"set of {name}", f"the set of {name}", f"set of all {name}"]
+    words += [f"the set of all {name}", f"\\mathbb{{{letter}}}", f"\\mathbb{letter}"]
+    return dict.fromkeys(words, name)
+
+
 _SYNONYMS = {
     **dict.fromkeys(
         ("infinity", "infinite", "infinitely many", "diverges", "divergent", "unbounded", "\\infty", "+\\infty"),
@@ -33,6 +42,7 @@ _SYNONYMS = {
             "dne",
             "no such",
             "\\emptyset",
+            "\\{\\}",
             "\\varnothing",
             "empty set",
             "no real solutions",
@@ -46,12 +56,34 @@ _SYNONYMS = {
     **dict.fromkeys(
         ("all real numbers", "\\mathbb{r}", "(-\\infty,\\infty)", "(-\\infty,+\\infty)", "real numbers"), "reals"
     ),
+    **_number_set("integers", "z"),
+    **_number_set("rational numbers", "q"),
+    **_number_set("natural numbers", "n"),
+    **_number_set("complex numbers", "c"),
 }
 _TURNS = re.compile(
     r"\b(?:and|or|but|then|until|while|whereas|instead|rather|than|if|unless|although|except|before|after|both|either|maybe|"
     r"perhaps)\b"
 )
 _NEITHER = re.compile(r"neither\|neither [\w ]+ nor [\w ]+|neither [\w ]+ nor [\w ]+\|neither")
+_PROPERTIES = set(
+    listed(
+        "odd even periodic aperiodic prime composite rational irrational real imaginary complex natural increasing decreasing "
+        "monotonic monotone convex concave continuous discontinuous differentiable linear nonlinear quadratic cubic "
+        "exponential logarithmic bijective injective surjective constant arithmetic geometric convergent divergent "
+        "alternating harmonic bounded symmetric antisymmetric diagonal singular nonsingular invertible orthogonal unitary "
+        "hermitian isosceles equilateral scalene obtuse acute abelian cyclic regular irregular elastic inelastic "
+        "adiabatic isothermal isobaric isochoric exothermic endothermic transverse longitudinal"
+    )
+)
+_KINDS = set(
+    listed(
+        "function number sequence series integral matrix graph operator triangle polygon quadrilateral angle map mapping group "
+        "collision process reaction wave relation"
+    )
+)
+"""Nouns that a question names, and that an answer may repeat behind one of the properties: odd, odd function."""
+
 MAX_SHORT_WORDS = 4
 
 
@@ -69,7 +101,7 @@ def is_words(text: str) -> bool:
     plain = unwrapped(text)
     if "\\" in plain or not _ALLOWED.fullmatch(plain) or re.match(r"[-+]?[\d.(]", plain):
         return False
-    words = [word for word in _WORD.findall(plain) if word not in FUNCTIONS and word not in GREEK]
+    words = [word for word in _WORD.findall(plain) if word == "cis" or (word not in FUNCTIONS and word not in GREEK)]
     return any(re.search(r"[aeiouyAEIOUY]", word) or word in ("DNE", "AC", "DC") for word in words)
 
 
@@ -82,10 +114,15 @@ def canonical(text: str) -> str | None:
 
 
 def _stem(word: str) -> str:
+    if len(word) > 6 and word.endswith(("ergent", "ergence")):  # converges, convergent
+        return word.rpartition("erg")[0] + "erg"
     for ending in ("ing", "es", "ed", "s"):
         if word.endswith(ending) and len(word) > len(ending) + 3:
             return word.removesuffix(ending).rstrip("e")
     return word.rstrip("e")
+
+
+_PROPERTY_STEMS, _KIND_STEMS = ({_stem(word) for word in table} for table in (_PROPERTIES, _KINDS))
 
 
 def _content(text: str) -> list[str]:
@@ -110,8 +147,17 @@ def same_words(first: str, second: str) -> bool:
     words = _content(first), _content(second)
     if words[0] == words[1] or sorted(words[0]) == sorted(words[1]):
         return bool(words[0])
+    if _same_property(*words):
+        return True
     short, long = sorted((unwrapped(first).casefold(), unwrapped(second).casefold()), key=len)
     return _is_the_answer_of(short.strip(" ."), long)
+
+
+def _same_property(first: list[str], second: list[str]) -> bool:
+    """Return whether two answers name one property, one of them with the noun that has it: `odd`, `odd function`."""
+    short, long = sorted((first, second), key=len)
+    known = len(short) == 1 and short[0] in _PROPERTY_STEMS
+    return known and len(long) == 2 and long[0] == short[0] and long[1] in _KIND_STEMS
 
 
 def _is_the_answer_of(short: str, sentence: str) -> bool:

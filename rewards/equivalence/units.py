@@ -50,6 +50,7 @@ _NAMES = {
         "tons": "ton",
         "gauss": "gauss",
     },
+    **{"decibel": "dB", "permil": "permille"},
     **{"celsius": "degC", "fahrenheit": "degF", "stone": "stone", "radians": "rad", "oersted": "Oe"},
 }
 _NAMES.pop("stone")
@@ -78,6 +79,7 @@ _REPLACED = (
     (re.compile(r"‰"), "permille"),
     (re.compile(r"^\s*(?:''|\^?\s*\{?\s*\\prime\s*\\prime\s*\}?)\s*$"), "arcsec"),
     (re.compile(r"^\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)\s*$"), "arcmin"),
+    (re.compile(r"\bper\s*cent\b", re.IGNORECASE), "percent"),
     (re.compile(r"\bper\b"), "/"),
     (re.compile(r"⁻"), "^-"),
     (re.compile(r"²"), "^2"),
@@ -86,6 +88,8 @@ _REPLACED = (
 )
 _WORDS = (
     (re.compile(r"\belectron[\s-]+volts?\b", re.IGNORECASE), "eV"),
+    (re.compile(r"\bparts\s*(?:/|per)\s*million\b", re.IGNORECASE), "ppm"),
+    (re.compile(r"\bparts\s*(?:/|per)\s*billion\b", re.IGNORECASE), "ppb"),
     (re.compile(r"\blight[\s-]+years?\b", re.IGNORECASE), "ly"),
     (re.compile(r"\bnautical\s+miles?\b", re.IGNORECASE), "nmi"),
     (re.compile(r"\b(?:astronomical|AU)\s+units?\b", re.IGNORECASE), "AU"),
@@ -105,7 +109,17 @@ _WRAPPED = re.compile(
 )
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)|\^\s*(\{\s*)?([-+]?\d+(?:\.\d+)?(?:/\d+)?)(?(2)\s*\})|(-?\d)|([/(){}]))")
+_JOINED = re.compile(
+    r"(?<![A-Za-z])(kg|cm|mm|km|kJ|mol|Pa|Wb|[mNJWCVTAKs])(m|s|mol|kg|K|A)(ms?|s|mol|K)?(?=\s*(?:[\^/)}⁻²³\d\s·.]|\\|$))"
+)
 MAX_UNIT_CHARS = 120
+
+
+def unjoined(text: str) -> str:
+    """Return a unit whose symbols are written without a separator with one: `ms^{-2}` as `m s^{-2}`, `Nm` as `N m`."""
+    return _JOINED.sub(
+        lambda match: " ".join(filter(None, (*match.groups()[:2], (match[3] or "").replace("ms", "m s")))), text
+    )
 
 
 def single(name: str) -> Unit | None:

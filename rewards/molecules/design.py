@@ -6,7 +6,7 @@
 | `edit` | `source`, `groups`: how many more or fewer of each, `similarity` | the groups changed as asked, the rest stayed similar |
 | `optimize` | `source`, `property`, `direction`, `amount`, `similarity` | the property moved by the amount, the rest is similar |
 
-The row's `answer` is one molecule that does it, or empty; an `answer` that fails its own targets abstains. A copy of the
+The row's `answer` is one molecule that does it; a row whose `answer` fails its own targets, or has none, abstains. A copy of the
 given molecule earns 0. In `design`, what the best of a panel of common molecules reaches is taken off, so that a constant
 molecule earns about nothing; one that meets every target is correct whatever it is.
 """
@@ -90,7 +90,7 @@ class _OfInfo:
         """Return the task of a row."""
         raise NotImplementedError
 
-    def __call__(self, response: str, answer: str = "", info: dict[str, Any] | None = None) -> Score:
+    def __call__(self, response: str, answer: str, info: dict[str, Any] | None = None) -> Score:
         """Score one response."""
         return score_task(_cached(type(self), json.dumps(info or {}, sort_keys=True), answer.strip()), response)
 
@@ -99,7 +99,7 @@ class _OfInfo:
 def _cached(kind: type[_OfInfo], info: str, answer: str) -> Task | None:
     try:
         task = kind().task(json.loads(info))
-        if answer and any(degree < 1 for degree in task.degrees(read_molecule(answer)).values()):
+        if any(degree < 1 for degree in task.degrees(read_molecule(answer)).values()):
             return None
     except (BadTarget, UnreadableMolecule, KeyError, TypeError, ValueError):
         return None

@@ -32,7 +32,9 @@ _TOKEN = re.compile(
 _MOLECULE_TAG = re.compile(r"</?(?:smiles|selfies|molecule|mol)>", re.IGNORECASE)
 _FIELD = re.compile(r"[{,]\s*\"(?:smiles|selfies|molecule|answer)\"\s*:\s*\"([^\"\n]{1,24000})\"\s*[,}]", re.IGNORECASE)
 _REMARK = re.compile(r"(\S+)\s+(?:\([^()]{0,400}(?:\([^()]{0,100}\)[^()]{0,200}){0,4}\))\.?")
-_REMARK_DENIES = re.compile(r"\s+\(\s*(?:not|wrong|incorrect|false|no|never)\b", re.IGNORECASE)
+_REMARK_DENIES = re.compile(
+    r"\s+\(\s*(?:not|wrong|incorrect|false|no|never|or|and|also|maybe|perhaps|possibly|alternatively)\b", re.IGNORECASE
+)
 _NOT_SO = re.compile(
     r"\b(?:not\s+(?:true|correct|right|the\s+case)|n['’]t\s+(?:true|correct|right|think|believe|say)|untrue|false|wrong|incorrect|"
     r"doubt|deny|not\s+(?:think|believe|say))\b[^.\n]{0,40}$",

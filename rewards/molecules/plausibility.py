@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from rdkit import Chem
+from rdkit.Contrib.SA_Score import sascorer
 
 MAX_FRAGMENTS = 2
 MAX_COUNTER_ION_ATOMS = 5
@@ -58,6 +59,4 @@ def implausible(mol: Any, given: Any = None) -> str:
 
 def rarity(mol: Any) -> float:
     """Return the accessibility score, 1 (common surroundings of atoms, simple rings) to 10."""
-    from rdkit.Contrib.SA_Score import sascorer
-
     return float(sascorer.calculateScore(mol))

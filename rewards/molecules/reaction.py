@@ -8,6 +8,7 @@ the reference is taken off. `info.ignore` lists reagents that may be written or 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import lru_cache
 from typing import Any
@@ -25,6 +26,8 @@ NEAR = 0.5
 EXACT = 0.6
 """The most that an answer with some, but not all, of the molecules earns."""
 MAX_MOLECULES = 12
+_PART = re.compile(r"[^\s<>-]>[^\s<>]{0,4000}>[^\s<>]")
+_REACTION = re.compile(r"([^\s<>,]{1,4000})>[^\s<>,]{0,4000}>([^\s<>,]{1,4000})")
 
 
 class Reaction:
@@ -114,10 +117,8 @@ def molecules_of(text: str) -> Molecules:
 
 
 def _asked_side(response: str, info: dict[str, Any]) -> str:
-    """Return a response with the side of a reaction that is asked for, where its answer is written as one."""
+    """Return a response with the side of a reaction that is asked for, where its answer is one."""
     found = find_answer(response)
-    if found is None or found.text.count(">") < 2 or "->" in found.text or ">" not in found.text.strip("<>"):
-        return response
-    sides = found.text.split()[-1].split(">") if " " in found.text.strip() else found.text.split(">")
-    side = sides[0] if info.get("asked") == "reactants" else sides[-1]
-    return f"<answer>{side.strip('` ')}</answer>" if side.strip() else response
+    if found is None or not (sides := _REACTION.fullmatch(found.text.strip("` \n"))):
+        return "" if found and _PART.search(found.text) else response  # a reaction among other things is no answer
+    return f"<answer>{sides.group(1 if info.get('asked') == 'reactants' else 2)}</answer>"

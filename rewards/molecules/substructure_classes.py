@@ -29,6 +29,7 @@ _SUBSTITUENTS = (
     "nitro",
     "methyl",
     "phenoxy",
+    "phenyl",
 )
 _CHANGES_MEANING = ("seco-", "non-", "nor-", "n-acyl-", "dehydro", "aci-", "o-", "silyl ", "borate ", "of ", "n-alkyl-")
 _CHANGES_MEANING += ("'s ", "aza-", "aza", "thia-", "oxa-", "carba", "homo", "-free ", "cyclo", "bi", "non")

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from dashboard_runs import record
+from dashboard_runs import ADDRESS, record
 from fastapi.testclient import TestClient
 
+from innovator_rl.dashboard.app import create_app
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.metrics import MetricsWriter
 from innovator_rl.runs.reading import last_steps
@@ -154,3 +155,37 @@ def test_a_heartbeat_in_the_future_says_that_the_clock_is_ahead(new_client: Test
 def test_molar_mass_is_the_average_mass(client: TestClient) -> None:
     for smiles, mass in (("CCO", 46.07), ("C(Cl)(Cl)(Cl)Cl", 153.82)):
         assert get(client, "/api/molecules", predicted=smiles)["predicted"]["weight"] == pytest.approx(mass, abs=0.01)
+
+
+def test_a_run_has_tags_and_can_be_archived(new_client: TestClient, tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        record(tmp_path / "runs" / name, 1, groups=1)
+    body = {"tags": ["paper", "paper ", "v2"], "archived": True}
+    assert new_client.post("/api/runs/old/tags", json=body).json() == {"tags": ["paper", "v2"], "archived": True}
+    listed = get(new_client, "/api/runs")
+    assert ([row["name"] for row in listed["rows"]], listed["archived"]) == (["new"], 1)
+    assert [row["name"] for row in get(new_client, "/api/runs", archived="only", tag="v2")["rows"]] == ["old"]
+    assert len(get(new_client, "/api/runs", archived="show")["rows"]) == 2
+    for bad in (["x" * 41], ["a\nb"], [str(i) for i in range(21)]):
+        assert new_client.post("/api/runs/old/tags", json={"tags": bad}).status_code == 400
+    (tmp_path / "runs" / "old" / "tags.json").write_text('{"tags": [1, "\\ud800", "fine"], "archived": "yes"}')
+    row = next(row for row in get(new_client, "/api/runs")["rows"] if row["name"] == "old")
+    assert row["tags"][-1] == "fine"
+
+
+def test_a_label_has_an_author(new_client: TestClient, tmp_path: Path) -> None:
+    record(tmp_path / "runs" / "r", 1, groups=1)
+    body = {"step": 1, "uid": "g0", "sample_index": 0, "label": "hack", "author": "Ada"}
+    assert new_client.post("/api/runs/r/labels", json=body).json()["rows"][0]["author"] == "Ada"
+    assert new_client.post("/api/runs/r/labels", json={**body, "author": "x" * 41}).status_code == 400
+
+
+@pytest.mark.parametrize("prefix", ["", "/dash"])
+def test_the_page_works_below_a_path(tmp_path: Path, prefix: str) -> None:
+    with TestClient(create_app([tmp_path], root_path="/dash"), base_url=ADDRESS) as client:
+        assert client.get(f"{prefix}/api/runs").status_code == 200
+        assert client.get(f"{prefix}/static/js/app/main.js").status_code == 200
+        page = client.get(f"{prefix}/").text
+        assert 'src="/' not in page
+        assert 'href="/' not in page
+        assert client.get("/dash", follow_redirects=False).headers["location"] == "/dash/"

@@ -106,3 +106,37 @@ def test_a_configuration_is_masked_by_key_and_keeps_its_other_values() -> None:
     masked = secret_values.mask_values(document)
     assert masked == {**document, "verl": {**document["verl"], "api_key": "***"}}  # type: ignore[dict-item]
     assert yaml.safe_load(yaml.safe_dump(masked)) == masked
+
+
+def test_reward_workers_see_the_secrets_that_their_rewarders_name_and_no_others() -> None:
+    environment = {
+        "PATH": "/bin",
+        "HF_TOKEN": "a",
+        "WANDB_API_KEY": "b",
+        "JUDGE_KEY": "c",
+        "AWS_PROFILE": "d",
+        "KEYMAP": "e",
+    }
+    kept = secret_values.reduced(environment, ["math", "j.py:J(api_key='${env:JUDGE_KEY}')"])
+    assert kept == {"PATH": "/bin", "JUDGE_KEY": "c", "KEYMAP": "e"}
+    environment[secret_values.KEEP_VARIABLE] = "HF_TOKEN"
+    assert "HF_TOKEN" in secret_values.reduced(environment, [])
+
+
+def test_a_worker_process_gets_the_reduced_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from innovator_rl.scoring import ScoreRequest, ScoringPool
+
+    place = tmp_path / "spy.py"
+    place.write_text(
+        "import os\nfrom innovator_rl.scoring import Score\n"
+        "class Spy:\n    def __init__(self, key=''):\n        self.key = key\n"
+        "    def __call__(self, response):\n"
+        "        seen = [n for n in ('HF_TOKEN', 'JUDGE_KEY') if n in os.environ]\n"
+        "        return Score(value=1.0, correct=True, reason='correct', extracted=f'{seen} {len(self.key)}')\n"
+    )
+    monkeypatch.setenv("HF_TOKEN", "not-yours")
+    monkeypatch.setenv("JUDGE_KEY", VALUE)
+    plain, asking = f"{place}:Spy", f"{place}:Spy(key='${{env:JUDGE_KEY}}')"
+    with ScoringPool(1, 30.0, 0, warm=[plain]) as pool:
+        assert pool.score(ScoreRequest(plain, response="x")).extracted == "[] 0"
+        assert pool.score(ScoreRequest(asking, response="x")).extracted == f"['JUDGE_KEY'] {len(VALUE)}"

@@ -145,9 +145,13 @@ class NotingObserver:
         self.phases: list[tuple[int, str]] = []
         self.metrics: dict[int, dict[str, float]] = {}
         self.dropped: dict[str, str] = {}
+        self.notices: list[str] = []
 
     def phase(self, name: str, step: int) -> None:
         self.phases.append((step, name))
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         assert 0 <= kept <= wanted

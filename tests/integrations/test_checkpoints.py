@@ -97,14 +97,14 @@ def test_every_file_is_on_the_disk_before_the_marker_exists(tmp_path: Path, monk
     monkeypatch.setattr(os, "fsync", fsync)
     mark_complete(path)
     assert set(synced) >= {"actor/model.pt", "data.pt", "actor", "."}
-    assert Checkpoint(1, path).has_digests
+    assert Checkpoint(1, path).has_checksums
 
 
 def test_a_marker_of_sizes_alone_is_resumed_in_its_run_and_not_from_elsewhere(tmp_path: Path) -> None:
     path = write(tmp_path, 3)
     (path / MARKER).write_text(json.dumps({"files": {"actor/model.pt": 100, "data.pt": 10}}))
     assert newest_intact(tmp_path)[0] == Checkpoint(3, path)
-    with pytest.raises(UserError, match="must list digests"):
+    with pytest.raises(UserError, match="must list checksums"):
         at(path)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from innovator_rl.integrations.verl.curriculum import Curriculum
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler, allot
 
 SOURCES = ["a"] * 6 + ["b"] * 3 + ["c"] * 1
@@ -84,3 +85,40 @@ def test_a_mixture_without_rows_names_the_sources() -> None:
 def test_no_rows_at_all_are_refused() -> None:
     with pytest.raises(ValueError, match="0 rows after filtering"):
         stream(0)
+
+
+def test_useless_prompts_come_back_after_1_3_7_and_15_visits() -> None:
+    known = Curriculum()
+    for pause in (1, 3, 7, 15, 15):
+        known.observe(4, "all_wrong")
+        assert [known.skips(4) for _ in range(pause + 1)] == [True] * pause + [False]
+    known.observe(4, "")
+    assert not known.skips(4)
+    known.observe(4, "failed")  # says nothing about the prompt
+    assert not known.skips(4)
+
+
+def test_a_curriculum_trains_on_what_teaches_and_resumes_exactly() -> None:
+    def drawn(prompts: ResumableSampler, count: int) -> list[int]:
+        found = []
+        for batch in islice(prompts, count):
+            found.append(batch["row"])
+            reason = {0: "all_correct", 1: "all_wrong"}.get(batch["row"] % 3, "")
+            prompts.observe(batch["uid"][0], reason)
+        return found
+
+    whole = drawn(stream(9, curriculum=True), 60)
+    useful = [row for row in whole if row % 3 == 2]
+    assert len(useful) > 0.6 * len(whole)  # of a third of the rows
+    assert Counter(useful).most_common()[0][1] - Counter(useful).most_common()[-1][1] <= 1
+    first, second = stream(9, curriculum=True), stream(9, curriculum=True)
+    head = drawn(first, 25)
+    second.load_state_dict(first.state_dict())
+    assert head + drawn(second, 35) == whole
+
+
+def test_where_everything_rests_prompts_still_come() -> None:
+    prompts = stream(3, curriculum=True)
+    for batch in islice(prompts, 30):
+        prompts.observe(batch["uid"][0], "all_correct")
+    assert prompts.position < 30 * 4

@@ -1,4 +1,4 @@
-"""The refill policy alone: laws of its counts, and a simulated run beside one-for-one refills."""
+"""The refill policy alone: laws of its counts, and a simulated run next to one-for-one refills."""
 
 import pytest
 from hypothesis import given

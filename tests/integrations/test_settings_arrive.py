@@ -13,6 +13,7 @@ import pytest
 from innovator_rl.config.load import validate
 from innovator_rl.config.resolve import Platform, RuntimeContext
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.integrations.verl.reward_record import METRICS
 from innovator_rl.integrations.verl.settings import ENDLESS, verl_settings
 from tools import verl_golden
 
@@ -40,6 +41,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "data.seed": (5,),
     "data.shuffle": (False,),
     "data.mixture": ({"gsm8k": 1.0, "physics": 2.0},),
+    "data.curriculum": (True,),
     "rollout.samples_per_prompt": (4, 16),
     "rollout.max_response_tokens": (300,),
     "rollout.temperature": (0.7,),
@@ -100,7 +102,6 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "resources.ray_address": ("auto",),
     "logging.runs_dir and name": ({"run_dir": "elsewhere/demo", "checkpoint_dir": "elsewhere/demo/checkpoints"},),
     "logging.project": ("thesis",),
-    "logging.wandb": (True,),
 }
 
 
@@ -138,7 +139,6 @@ EXPECTED: dict[str, Expectation] = {
         config.algorithm.rollout_correction.level, config.algorithm.rollout_correction.level
     ),
     "algorithm.rollout_correction.bypass_mode": lambda config, _: config.algorithm.old_log_prob == "rollout",
-    "trainer.logger": lambda config, _: ["wandb"],
     "trainer.total_epochs": lambda config, _: ENDLESS,
     "trainer.save_freq": lambda config, _: config.schedule.save_every or -1,
     "trainer.test_freq": lambda config, _: config.schedule.validate_every or -1,
@@ -149,13 +149,20 @@ EXPECTED: dict[str, Expectation] = {
     "trainer.resume_mode": lambda _, context: "resume_path" if context.resume_from else "disable",
     "trainer.resume_from_path": lambda _, context: context.resume_from or None,
     "trainer.device": lambda _, context: context.platform,
+    "innovator.resume_contents": lambda _, context: context.resume_contents,
+    "actor_rollout_ref.actor.checkpoint.load_contents": lambda _config, _context: ["model"],
+    "trainer.v1.sampler.sampler_kwargs.metrics": lambda config, _: {
+        name: METRICS[metric] for name, metric in config.algorithm.dynamic_sampling.metric_by_source.items()
+    },
     "innovator.run_dir": lambda _, context: context.run_dir,
 }
 
 
 def _case(owner: str, change: Any, platform: Platform) -> tuple[RunConfig, RuntimeContext]:
     context = dataclasses.replace(CONTEXT, platform=platform)
-    if owner not in ("data.mixture", "reward.routes") and isinstance(change, dict):
+    if owner not in ("data.mixture", "reward.routes", "algorithm.dynamic_sampling.metric_by_source") and isinstance(
+        change, dict
+    ):
         return validate({}), dataclasses.replace(context, **change)
     section, _, name = owner.rpartition(".")
     document = validate({}).model_dump(mode="json")

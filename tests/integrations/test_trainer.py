@@ -6,6 +6,7 @@ import pytest
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from innovator_rl.integrations.verl.dynamic_sampling import NoLearningSignal
+from innovator_rl.integrations.verl.phase_watchdog import Watchdog
 from innovator_rl.integrations.verl.trainer import InnovatorTrainer
 
 
@@ -18,6 +19,7 @@ class Learned(InnovatorTrainer):
         self.replay_buffer = SimpleNamespace(policy=SimpleNamespace())
         self.config = SimpleNamespace(innovator=SimpleNamespace(max_staleness=0))
         self._health, self._step_position = None, 0
+        self._watchdog = Watchdog(print, lambda: None, lambda: "")
 
     def _monitor_actors(self, agent_loop_manager):  # type: ignore[no-untyped-def]
         return None

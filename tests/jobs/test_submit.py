@@ -94,3 +94,20 @@ def test_dry_run_on_the_command_line(root: Path, capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out
     assert "upload: 3 files" in shown
     assert "-- innovator train configs/train/demo.yaml schedule.steps=5" in shown
+
+
+def test_secrets_are_names_and_a_value_is_refused(root: Path) -> None:
+    job = plan_job("configs/train/demo.yaml", secrets=["WANDB_API_KEY", "WANDB_API_KEY"])
+    assert job.runtime_env["env_vars"]["INNOVATOR_SECRETS"] == "WANDB_API_KEY"
+    words = ["reward.routes.physics=\"j.py:J(api_key='sk-0123456789')\""]
+    with pytest.raises(UserError, match=r"add --secret NAME") as stopped:
+        plan_job("configs/train/demo.yaml", words)
+    assert "0123456789" not in str(stopped.value)
+    with pytest.raises(UserError, match="must be a name"):
+        plan_job("configs/train/demo.yaml", secrets=["sk-0123456789"])
+
+
+def test_a_setting_that_moves_is_given_once(root: Path) -> None:
+    job = plan_job("configs/train/demo.yaml", ["data.train=[gsm8k]", "schedule.steps=5"])
+    keys = [word.partition("=")[0] for word in shlex.split(job.entrypoint)[3:]]
+    assert sorted(keys) == ["data.train", "schedule.steps"]

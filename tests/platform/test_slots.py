@@ -1,4 +1,4 @@
-"""A run that cannot be placed is told why: too few slots, spread over nodes, or taken, and by whom."""
+"""The reason why a run cannot be placed is named: too few slots, spread over nodes, or taken, and by whom."""
 
 import pytest
 from hypothesis import given

@@ -13,6 +13,7 @@ from config_rows import FINE, LATE_MISTAKES, row, write_rows
 
 from innovator_rl.config.load import apply_overrides, validate
 from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.checkpoints import mark_complete
 from innovator_rl.preflight import Machine, check, errors
 
 ACTOR = "verl.actor_rollout_ref.actor"
@@ -81,6 +82,8 @@ WRONG_SETTINGS = [
     ("resources.kv_cache_gb=64", "model.path"),
     ("logging.runs_dir=/dev/null/runs", "logging.runs_dir"),
     ("logging.wandb=true", "logging.wandb"),
+    ("logging.mlflow=true", "logging.mlflow"),
+    ("logging.trackio=true", "logging.trackio"),
     # verl keys that are dead, moved, ours, misspelt or behind a '+'
     ("verl.custom_reward_function.path=my.py", "verl.custom_reward_function.path"),
     ("verl.custom_reward_function.name=score", "verl.custom_reward_function.name"),
@@ -280,8 +283,13 @@ def earlier(good: Callable[[], dict[str, Any]], tmp_path: Path) -> dict[str, Any
     """A run directory with a checkpoint of step 20, written by the same run."""
     document = good()
     folder = tmp_path / "runs" / "demo"
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("20")
+    saved = folder / "checkpoints" / "global_step_20"
+    (saved / "actor").mkdir(parents=True)
+    (saved / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"weights")
+    mark_complete(saved)
+    (folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(
+        "40"
+    )  # verl's: killed before it was whole
     (folder / "config.yaml").write_text(yaml.safe_dump(validate(document).model_dump(mode="json")))
     return document
 
@@ -292,6 +300,7 @@ EARLIER = [
     (["data.seed=7"], "data.seed"),
     (["rollout.samples_per_prompt=8"], "rollout.samples_per_prompt"),
     (["schedule.resume=never"], "name"),
+    (["resources.accelerators_per_node=2"], "resources.accelerators_per_node"),
 ]
 
 

@@ -272,3 +272,23 @@ CHOICES: list[tuple[str, str, bool]] = [
     ("True", "不正确", False),
 ]
 OPTIONS = "Which is hardest?\nA. wood\nB. soap\nC. glass\nD. cork"
+
+UNLISTED: list[tuple[str, str, bool]] = [
+    ("C", "c. 9", True),
+    ("C", "(c) 9", True),
+    ("C", "c) nine", True),
+    ("C", "b. 9", False),
+    ("C", "c. is wrong", False),
+    ("C", "c. or d.", False),
+    ("C", "c. 9 d. 8", False),
+    ("D", "A is wrong, B is wrong, C is wrong. D is right.", True),
+    ("A", "A is wrong, B is wrong, C is wrong. D is right.", False),
+    ("B", "A is incorrect; B is correct; C is incorrect.", True),
+    ("C", "Option A is false. Option C is the answer.", True),
+    ("C", "A is wrong. C is not correct.", False),
+    ("B", "A is right. B is right.", False),
+    ("B", "B is right, B is wrong", False),
+    ("B", "A is wrong, B is wrong, C is wrong, D is wrong.", False),
+    ("D", "A错误，B错误，C错误，D正确。", True),
+    ("C", "A错误，B错误，C错误，D正确。", False),
+]

@@ -1,17 +1,18 @@
 """Answers by kind: each spelling that means the same is accepted, each that looks alike is refused."""
 
 import pytest
-from answer_kinds import CHOICES, KINDS, OPTIONS
+from answer_kinds import CHOICES, KINDS, OPTIONS, UNLISTED
+from answer_spellings import SPELLINGS
 
 from rewards.choice import Choice
 from rewards.mathematics import Mathematics
 from rewards.physics import Physics
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(KINDS | SPELLINGS))
 def test_kind(kind: str) -> None:
     wrong = []
-    for reward, gold, said, right in KINDS[kind]:
+    for reward, gold, said, right in (KINDS | SPELLINGS)[kind]:
         response = f"\\boxed{{{said}}}"
         score = Physics()(response, gold, {}) if reward == "p" else Mathematics()(response, gold)
         if score.correct != right:
@@ -21,6 +22,10 @@ def test_kind(kind: str) -> None:
 
 def test_choices() -> None:
     assert not [row for row in CHOICES if Choice()(row[1], row[0], OPTIONS).correct != row[2]]
+
+
+def test_choices_without_listed_options() -> None:
+    assert not [row for row in UNLISTED if Choice()(row[1], row[0], "").correct != row[2]]
 
 
 @pytest.mark.parametrize(

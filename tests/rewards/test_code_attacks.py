@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""Wrong programs that attack the checker, the protocol and the verdict: each is scored 0, and the next honest one is paid.
+"""Wrong programs that attack the checker, the protocol and the result: each is scored 0, and the next honest one is paid.
 
 A row is the name of a check and a program. Programs may forge lines to the checker with `send`.
 """

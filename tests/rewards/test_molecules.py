@@ -262,3 +262,154 @@ def test_property_values() -> None:
     assert chemistry("Answer: True", "No").reason == "wrong"
     assert chemistry("\\boxed{True}\n\\boxed{False}", "True").reason == "ambiguous_answer"
     assert chemistry("Answer: True", "unknown").outcome == "abstained"
+
+
+@pytest.mark.parametrize(
+    ("gold", "said", "correct"),
+    [
+        ("*CC(=O)O", "The answer is *CC(=O)O.", True),
+        ("*CC*", "<answer>*CC*</answer>", True),
+        ("CC(=O)N*", "Answer: CC(=O)N*", True),
+        ("CCO", "*CCO*", True),  # no open end in the reference: emphasis
+        ("CC(=O)N*", "CC(=O)N", False),
+        ("[Cu+2].N.N", "N->[Cu+2]<-N", True),
+        ("O->[Zn+2]", "[Zn+2].O", True),
+        ("[NH3]->[Co+3](<-[NH3])<-[NH3]", "N.N.N.[Co+3]", True),
+        ("[S]", "S", False),
+        ("[B]", "B", False),
+        ("[Cl]", "[Cl]", True),
+        ("[H][H]", "[H][H]", True),
+        ("[H+]", "[H]", False),
+        ("O=Cl(=O)(=O)O", "[O][=Cl][=Branch1][C][=O][=Branch1][C][=O][O]", True),
+        ("C[N+](=O)[O-]", "[C][N][=Branch1][C][=O][=O]", True),
+        ("NCC(=O)O", "[NH3+]CC(=O)[O-]", False),
+        ("CC(=O)C", "CC(O)=C", False),
+        ("CC(=O)O[Na]", "CC(=O)[O-].[Na+]", True),
+        ("C[S+]([O-])C", "CS(C)=O", True),
+        ("C[C@H]1[C@H]2[C@H]3[C@@H]1[C@@H]2[C@]3(C)[O]", "C[C@H]1[C@H]2[C@H]3[C@@H]1[C@@H]2[C@]3(C)[O]", True),
+    ],
+)
+def test_what_is_the_same_molecule(gold: str, said: str, correct: bool) -> None:
+    assert reward(said, gold).correct is correct
+
+
+@pytest.mark.parametrize(
+    "gold", ["C[C@H]1[C@H]2[C@H]3[C@@H]1[C@@H]2[C@]3(C)[O]", "C[C@H](O)[C@@H](N)C(=O)O", "C/C=C/C"]
+)
+def test_spellings_that_rdkit_writes_itself_are_correct(gold: str) -> None:
+    from rdkit import Chem
+
+    for spelled in Chem.MolToRandomSmilesVect(Chem.MolFromSmiles(gold), 12, randomSeed=5):
+        assert reward(spelled, gold).correct, spelled
+
+
+def test_an_atom_is_water_where_the_prompt_asks_for_selfies() -> None:
+    assert reward("O", "[O]", "Write it in SELFIES.").correct
+    assert not reward("O", "[O]").correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "reduced"),
+    [
+        ("O=C1C=CC(=O)C=C1", "Oc1ccc(O)cc1"),
+        ("CC(=O)C", "CC(O)C"),
+        ("N=C1C=CC(=N)C=C1", "Nc1ccc(N)cc1"),
+        ("O=C1OC(C(O)CO)C(=O)C1=O", "OCC(O)C1OC(=O)C(O)=C1O"),
+        ("CC(=O)C(C)=O", "CC(O)C(C)=O"),
+    ],
+)
+def test_redox_pairs_are_different_molecules(gold: str, reduced: str) -> None:
+    for one, other in ((gold, reduced), (reduced, gold)):
+        assert reward(one, other).value <= 0.6
+
+
+@pytest.mark.parametrize(
+    ("gold", "without"),
+    [
+        ("C[C@H](N)C(=O)O", "CC(N)C(=O)O"),
+        ("OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O", "OCC1OC(O)C(O)C(O)C1O"),
+        ("C/C=C/C", "CC=CC"),
+    ],
+)
+def test_a_guessed_center_earns_no_more_than_none(gold: str, without: str) -> None:
+    mirror = gold.replace("@@", "!").replace("@", "@@").replace("!", "@").replace("/C=C/", "/C=C\\")
+    one_wrong = gold.replace("@@", "@", 1) if "@@" in gold else gold.replace("@", "@@", 1)
+    assert reward(mirror, gold).value <= reward(without, gold).value
+    if "@" in gold:
+        assert reward(one_wrong, gold).value <= reward(without, gold).value
+
+
+ACETIC, SYMBOLS = "CC(=O)O", "[C][C][=Branch1][C][=O][O]"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"The molecule is acetic acid ({ACETIC}).",
+        f"<answer>{ACETIC} (acetic acid, a C2 acid)</answer>",
+        f"<molecule>{ACETIC}</molecule>",
+        f"<answer><SMILES>{ACETIC}</SMILES></answer>",
+        f'{{"selfies": "{SYMBOLS}"}}',
+        f'```json\n{{"smiles": "{ACETIC}", "name": "acetic acid"}}\n```',
+        f"{SYMBOLS}</s>",
+        f"[BOS]{SYMBOLS}[EOS]",
+        f"<|selfies_start|>{SYMBOLS}<|selfies_end|>",
+        f"{SYMBOLS},",
+        f"答案是：{ACETIC}",
+        f"<answer>{SYMBOLS}\n{SYMBOLS}</answer>",
+        f"{SYMBOLS}\n\nHere [C] is carbon and [=O] a carbonyl oxygen.",
+        f"My first guess CCO is wrong. The answer is {ACETIC}.",
+        f"It is not an alcohol, so the answer is {ACETIC}.",
+        f"{ACETIC}, not CCO",
+        f"The molecule is not ethanol; it is {ACETIC}",
+    ],
+)
+def test_a_molecule_is_found_in_its_wrapping(said: str) -> None:
+    assert reward(said, ACETIC).correct
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"The answer is not {ACETIC}",
+        f"It cannot be {ACETIC}",
+        f"Answer: anything but {ACETIC}",
+        f"<answer>not {ACETIC}</answer>",
+        f"{ACETIC} is wrong",
+        f"{ACETIC} is not the answer.",
+        f"It is not true that the answer is {ACETIC}",
+        f"I do not think the answer is {ACETIC}",
+        f"{ACETIC}? No.",
+        f"Everything except {ACETIC}",
+        f"<answer>{ACETIC} (wrong)</answer>",
+        f"<answer>{ACETIC} (or CCO)</answer>",
+        f"The correct answer is something different from {ACETIC}",
+        f"The answer is definitely not {SYMBOLS}",
+        f"neither {ACETIC} nor CCO",
+    ],
+)
+def test_a_denied_molecule_is_no_answer(said: str) -> None:
+    assert reward(said, ACETIC).value <= 0.02
+
+
+@pytest.mark.parametrize(
+    ("said", "gold"),
+    [
+        ("The statement is wrong.", "False"),
+        ("The claim is not right.", "False"),
+        ("The statement holds.", "True"),
+        ("It does not hold.", "False"),
+        ("__True__", "True"),
+        ("Hence, the answer is 1.", "True"),
+        ("Answer: unlikely to be true", "False"),
+        ("Answer: True is incorrect", "False"),
+        ("Answer: false because " + "x " * 1_200, "False"),
+    ],
+)
+def test_truth_values_in_other_words(said: str, gold: str) -> None:
+    assert PropertyChoice()(said, gold).correct
+
+
+@pytest.mark.parametrize("said", ["Answer: true?", "Answer: False?", "Is it true?", "true or false?"])
+def test_a_question_takes_no_side(said: str) -> None:
+    assert not any(PropertyChoice()(said, gold).correct for gold in ("True", "False"))

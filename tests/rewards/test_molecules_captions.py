@@ -16,7 +16,7 @@ from real_data import DATA, needs
 
 from rewards.molecules import text_metrics
 from rewards.molecules.caption_facts import CaptionFact, agreement, facts_of
-from rewards.molecules.captions import BOILER_PLATE, GUESSES, Mol2Caption
+from rewards.molecules.captions import BOILER_PLATE, GUESSES, Mol2Caption, _molecule
 from rewards.molecules.parsing import read_molecule
 from rewards.molecules.substructure_classes import SMARTS, holds, known_ending
 
@@ -173,3 +173,142 @@ def test_classes_are_checked_on_the_molecule(phrase: str, smiles: str, expected:
 def test_every_pattern_reads() -> None:
     methane = read_molecule("C")
     assert all(holds(name, methane) in (True, False) and known_ending(name) for name in SMARTS)
+
+
+ACID = (
+    "The molecule is a monocarboxylic acid anion that is the conjugate base of (2R)-2-hydroxy-3-methylbutanoic acid. It has "
+    "a role as a human metabolite. It is a conjugate base of a (2R)-2-hydroxy-3-methylbutanoic acid."
+)
+PROLINE = (
+    "The molecule is the L-enantiomer of 4-hydroxyproline substituted at positions 2 and 5. It has a role as a plant "
+    "metabolite. It is an enantiomer of a D-4-hydroxyproline. It derives from an L-proline."
+)
+GLYCAN = (
+    "The molecule is a beta-D-galactoside in which 3 residues are joined (1->4). It is a trisaccharide derivative. It derives "
+    "from a lactose."
+)
+
+
+@pytest.mark.parametrize(
+    ("gold", "said"),
+    [
+        (ACID, ACID.replace("(2R)", "(2S)")),
+        (ACID, ACID.replace("conjugate base", "conjugate acid")),
+        (ACID, ACID.replace("methylbutanoic", "ethylbutanoic")),
+        (ACID, ACID.replace("human metabolite", "herbicide")),
+        (ACID, ACID.replace("2-hydroxy-3", "3-hydroxy-4")),
+        (PROLINE, PROLINE.replace("L-", "!").replace("D-", "L-").replace("!", "D-")),
+        (PROLINE, PROLINE.replace("positions 2 and 5", "positions 3 and 5")),
+        (PROLINE, PROLINE.replace("It derives from an L-proline.", "It derives from a glycine.")),
+        (GLYCAN, GLYCAN.replace("beta", "alpha")),
+        (GLYCAN, GLYCAN.replace("galactoside", "glucoside")),
+        (GLYCAN, GLYCAN.replace("3 residues", "4 residues")),
+        (GLYCAN, GLYCAN.replace("lactose", "maltose")),
+        (GOLD, GOLD + " It is a naphthoquinone."),
+        (GOLD, GOLD + " It is a xanthophyll."),  # nothing decides it, and the reference does not say it
+        (GOLD, GOLD.replace("salicylic", "benzoic")),
+    ],
+)
+def test_a_caption_of_another_molecule_is_not_correct(gold: str, said: str) -> None:
+    assert said != gold
+    assert not reward(said, gold, PROMPT).correct
+
+
+@pytest.mark.parametrize("gold", [ACID, PROLINE, GLYCAN, GOLD])
+@pytest.mark.parametrize(
+    "deny",
+    [
+        "It is not true that: {}",
+        "It is false that {}",
+        "Contrary to fact: {}",
+        "{} None of this is true.",
+        "{} That is wrong.",
+        "NOT: {}",
+        "I do not believe that {}",
+    ],
+)
+def test_a_denied_caption_earns_nothing(gold: str, deny: str) -> None:
+    score = reward(deny.format(gold), gold)
+    assert score.value <= 0.1
+    assert not score.correct
+
+
+@pytest.mark.parametrize("gold", [ACID, PROLINE, GLYCAN, GOLD])
+def test_denied_sentences_count_against(gold: str) -> None:
+    said = gold.replace(" is a", " is not a").replace(" is the", " is not the")
+    said = said.replace("It has a role", "It has no role").replace("derives", "does not derive")
+    assert reward(said, gold).value <= 0.1
+    one = gold.replace("It has a role", "It has no role").replace("It derives from", "It does not derive from")
+    assert reward(one, gold).value < reward(gold, gold).value / 2
+    assert not reward(one, gold).correct
+
+
+def test_sentences_in_another_order_are_the_same_caption() -> None:
+    first, *others = GOLD.split(". ")
+    said = ". ".join([first, *(one.rstrip(".") for one in reversed(others))]) + "."
+    assert reward(said, GOLD, PROMPT).correct
+
+
+def test_a_template_earns_nothing_on_other_molecules() -> None:
+    ends = (
+        "an amino group",
+        "a hydroxy group",
+        "a thiol group",
+        "a nitrile group",
+        "a chlorine atom",
+        "an aldehyde group",
+    )
+    golds = [f"A straight chain of {n} carbon atoms with {end} at one end." for n in range(3, 12) for end in ends]
+    for constant in (golds[0], golds[20], "A straight chain of carbon atoms with a group at one end."):
+        scores = [reward(constant, gold) for gold in golds if gold != constant]
+        assert not any(score.correct for score in scores)
+        assert statistics.mean(score.value for score in scores) < 0.15
+    assert all(reward(gold, gold).correct for gold in golds)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "smiles", "expected"),
+    [
+        ("gamma-lactone", "O=C1OCc2ccccc12", True),  # phthalide
+        ("hydroxamic acid ester", "CC(=O)NOCC", True),
+        ("dipeptide", "NCCC(=O)NCC(=O)O", True),
+        ("2-chloro-n-phenylacetamide", "ClCC(=O)Nc1ccccc1", True),
+        ("aza-steroid", "C[C@]12CC[C@H]3[C@@H](CC[C@H]4NC(=O)CC[C@]34C)[C@@H]1CCC2", True),
+        ("flavone c-glycoside", "O=c1cc(-c2ccccc2)oc2cc(C3OCC(O)C(O)C3O)ccc12", True),
+        ("conjugate of glutathione's thiol", "CC", None),
+        ("monocarboxylic acid", "OC(=O)CC(=O)O", False),
+        ("monocarboxylic acid", "CC(=O)O", True),
+        ("naphthoquinone", "O=C1C=CC(=O)c2ccccc12", True),
+        ("naphthoquinone", "O=C1C=CC(=O)C=C1", False),
+        ("xanthone", "O=c1c2ccccc2oc2ccccc12", True),
+        ("benzimidazole", "c1ccc2[nH]cnc2c1", True),
+        ("isoxazole", "c1conc1", True),
+        ("isoxazole", "c1cocn1", False),
+        ("stilbenoid", "Oc1ccc(C=Cc2cc(O)cc(O)c2)cc1", True),
+        ("hydrochloride", "CN.Cl", True),
+        ("hydrochloride", "CNCl", False),
+        ("hydrate", "CC(=O)O.O", True),
+        ("organic sodium salt", "CC(=O)[O-].[Na+]", True),
+        ("organic heterotetracyclic compound", "c1ccc2ncccc2c1", False),
+        ("bridged compound", "C1CC2CCC1C2", True),
+    ],
+)
+def test_common_classes_are_decided(phrase: str, smiles: str, expected: bool | None) -> None:
+    assert holds(phrase, read_molecule(smiles)) is expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "smiles"),
+    [
+        ("Describe. SMILES: C[C@H](N)C(=O)O", "C[C@H](N)C(=O)O"),
+        ("Molecule: [C][C][O]\nThe first atom is [C] and the last is [O].", "CCO"),
+        ("Example\nMolecule: [C][C][O]\n\nProblem\nMolecule: [N][C][C][O]\n\nDescribe it.", "NCCO"),
+        ("Describe the molecule CC(=O)Nc1ccc(O)cc1 in words.", "CC(=O)Nc1ccc(O)cc1"),
+        ("What is c1ccccc1?", "c1ccccc1"),
+        ("Describe this molecule.\n\nC[C@@H](O)C(=O)O\n\nUse symbols such as [C] or [=O].", "C[C@@H](O)C(=O)O"),
+    ],
+)
+def test_the_molecule_of_the_prompt(prompt: str, smiles: str) -> None:
+    from rdkit import Chem
+
+    assert Chem.MolToSmiles(_molecule(prompt, {})) == Chem.CanonSmiles(smiles)

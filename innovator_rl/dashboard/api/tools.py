@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import Field
 
-from innovator_rl.dashboard.api.models.tools import LabelList, Rescored, Rewarders, SqlHelp, SqlResult
+from innovator_rl.dashboard.api.models.tools import LabelList, Rescored, Rewarders, SqlHelp, SqlResult, Tags
 from innovator_rl.dashboard.api.response_key import Body, ResponseKeyBody, check_recorded
 from innovator_rl.dashboard.api.services import Shared
 from innovator_rl.dashboard.runs.labels import Row, response_key
+from innovator_rl.dashboard.runs.tags import read_tags, write_tags
 from innovator_rl.dashboard.tools.sql_console import describe_sql, run_sql
 from innovator_rl.dashboard.web.json_response import JsonResponse
 from innovator_rl.scoring import registry
@@ -22,6 +23,14 @@ class LabelBody(ResponseKeyBody):
     label: str = Field(description="The label, at most 40 characters.")
     note: str = Field(default="", description="A note, at most 2,000 characters.")
     remove: bool = Field(default=False, description="Whether to remove the label.")
+    author: str = Field(default="", description="Who gives the label, at most 40 characters.")
+
+
+class TagsBody(Body):
+    """All tags of a run."""
+
+    tags: list[str] = Field(max_length=100, description="Up to 20 tags of at most 40 characters.")
+    archived: bool = Field(default=False, description="Whether to leave the run out of the list.")
 
 
 class RescoreBody(Body):
@@ -69,7 +78,7 @@ def put_label(run: str, body: LabelBody, services: Shared) -> JsonResponse:
     session = services.runs.open(run)
     labels, key = services.labels(session), response_key(body.model_dump())
     check_recorded(session, key)
-    labels.put(key, body.label, body.note, body.remove)
+    labels.put(key, body.label, body.note, body.remove, body.author)
     session.changed("labels")
     return JsonResponse(_label_list(labels.of(key), labels.all()))
 
@@ -86,6 +95,17 @@ def query_sql(run: str, body: SqlBody, services: Shared) -> JsonResponse:
     """Run one SELECT over the index, without access to files, for at most 5 seconds."""
     session = services.runs.open(run)
     return JsonResponse(run_sql(session, services.labels(session), body.sql))
+
+
+@router.post("/api/runs/{run}/tags", response_model=Tags)
+def put_tags(run: str, body: TagsBody, services: Shared) -> JsonResponse:
+    """Replace the tags of a run, and archive it or bring it back.
+
+    They are stored in `tags.json` of the run directory. An archived run is left out of the list; nothing is deleted.
+    """
+    directory = services.runs.directory(run).path
+    write_tags(directory, body.tags, body.archived)
+    return JsonResponse(read_tags(directory))
 
 
 def _label_list(rows: list[Row], all_rows: list[Row]) -> Row:

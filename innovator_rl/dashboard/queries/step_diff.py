@@ -25,7 +25,7 @@ PREVIEW_SEGMENTS = 12
 Row = dict[str, Any]
 
 
-class _Only:
+class OnlySteps:
     """Query parameters reduced to kind and one step range."""
 
     def __init__(self, kind: str, step: str) -> None:
@@ -42,6 +42,13 @@ class _Only:
 
 def step_diff(before: RunSession, after: RunSession, parameters: Parameters) -> Row:
     """Return the prompts whose groups changed between solved and not solved."""
+    found = compare_steps(before, after, parameters)
+    found.pop("everything")
+    return found
+
+
+def compare_steps(before: RunSession, after: RunSession, parameters: Parameters) -> Row:
+    """Return the answer of `step_diff`, and `everything`: all prompts in common by what became of them."""
     check_names(parameters, ("run", "run2", "step", "step2", "kind", "rule"))
     rule = one(parameters, "rule", "any")
     if rule not in RULES:
@@ -51,7 +58,8 @@ def step_diff(before: RunSession, after: RunSession, parameters: Parameters) -> 
     if not all(steps):
         raise RequestError("step and step2 must be given, each a step or a range of steps")
     was, now = (
-        _groups(session, read_filters(_Only(kind, step))) for session, step in zip((before, after), steps, strict=True)
+        _groups(session, read_filters(OnlySteps(kind, step)))
+        for session, step in zip((before, after), steps, strict=True)
     )
     common = sorted(was.keys() & now.keys())
     lists: dict[str, list[Row]] = {"newly_solved": [], "newly_lost": [], "still_solved": [], "still_unsolved": []}
@@ -77,6 +85,7 @@ def step_diff(before: RunSession, after: RunSession, parameters: Parameters) -> 
             for domain, counts in sorted(by_domain.items())
         ],
         **shown,
+        "everything": lists,
         "steps_compared": {
             "from": sorted({g["step"] for g in was.values()}),
             "to": sorted({g["step"] for g in now.values()}),
@@ -86,7 +95,7 @@ def step_diff(before: RunSession, after: RunSession, parameters: Parameters) -> 
 
 def _groups(session: RunSession, filters: Filters) -> dict[str, Row]:
     rows = session.index.query(
-        f"""SELECT prompt_id, step, prompt_uid AS uid, correct, samples, domain, rid FROM groups
+        f"""SELECT prompt_id, step, prompt_uid AS uid, correct, samples, reward_mean, domain, rid FROM groups
             WHERE {filters.where} AND prompt_id IS NOT NULL ORDER BY step, rid""",
         filters.values,
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from innovator_rl.dashboard.runs.config_file import read_config
+from innovator_rl.dashboard.runs.tags import read_tags
 from innovator_rl.rollouts.recorder import recorded_losses
 from innovator_rl.runs.metric_names import current_name
 from innovator_rl.runs.metrics import VALIDATION_PREFIX, Wanted, read_newest_metrics
@@ -27,7 +28,9 @@ Row = dict[str, Any]
 
 def summary(run: RunDir, superseded: Mapping[int, int]) -> Row:
     """Return what the list shows of a run's metrics and configuration."""
-    lines = [line for line in read_newest_metrics(run.metrics_jsonl, superseded, _WANTED) if _trains(line)][-HISTORY_POINTS:]
+    lines = [line for line in read_newest_metrics(run.metrics_jsonl, superseded, _WANTED) if _trains(line)][
+        -HISTORY_POINTS:
+    ]
     everything = [overall_reward(trained_domains(line)) for line in lines]
     trained = [as_number(step_figures(line).get("reward")) for line in lines]
     last = step_figures(lines[-1]) if lines else {}
@@ -62,6 +65,7 @@ def headline(run: RunDir, state: RunState, figures: Row, silent_after: float) ->
     wrong += [state.detail] if state.detail.startswith("run.json:") else []
     return {
         **unreadable_row(run.name),
+        **read_tags(run.path),
         **{name: value for name, value in figures.items() if name not in ("last_step", "config_problem")},
         "status": state.status,
         "detail": state.detail,
@@ -103,6 +107,8 @@ def unreadable_row(name: str) -> Row:
         "reward_trained_history": [],
         "rows_dropped": 0,
         "problem": None,
+        "tags": [],
+        "archived": False,
         **dict.fromkeys(absent),
     }
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -154,6 +154,9 @@ def _keys(location: tuple[Any, ...]) -> list[str]:
             model = Tokens
         elif part in STEPS:
             model = STEPS[part]
+        elif isinstance(part, str) and part in model.model_fields:
+            kinds = (model.model_fields[part].annotation, *get_args(model.model_fields[part].annotation))
+            model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
     return list(model.model_fields)
 
 

@@ -97,7 +97,7 @@ def annotate(settings: AnnotatorSettings, passages: Sequence[str], cache: Path |
 
     Args:
         settings: Who annotates.
-        passages: Markdown texts.
+        passages: Markdown, English or Chinese.
         cache: File of replies, so that work that was interrupted asks nothing twice.
 
     Raises:

@@ -4,7 +4,7 @@
     model.predict(["a passage", "另一段文字"])     # probabilities of being good
 
 The n-grams (TF-IDF, logistic regression) give one score, which joins the signals of `signals.py` in boosted trees. A model is
-`model.json` with its settings and digest beside `model.npz` with plain arrays, so that opening one runs no code of its maker.
+`model.json` with its figures and the SHA-256 of `model.npz`, which has plain arrays, so that opening one runs no code of its maker.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class QualityModel:
 
     Attributes:
         arrays: The trees, and for the n-grams `idf`, `weights` and `bias`.
-        card: What `model.json` states: training, figures, digest.
+        card: What `model.json` states: training, figures, SHA-256.
     """
 
     arrays: Arrays
     card: dict[str, Any]
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the probability of being good for each text, float64 [texts]."""
+        """Return the probability of being good for each text, float64 [number of passages]."""
         if not texts:
             return np.zeros(0)
         shown = [text[:LONGEST] for text in texts]
@@ -69,13 +69,13 @@ class QualityModel:
 
 
 def signal_rows(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return the signals of each text and whether it is Chinese, float64 [texts, signals + 1]."""
+    """Return the signals of each text and whether it is Chinese, float64 [passages, signals + 1]."""
     rows = [[*measure(text).values(), float(is_chinese(text))] for text in texts]
     return np.array(rows, np.float64).reshape(len(texts), len(NAMES) + 1)
 
 
 def count_ngrams(texts: Sequence[str]) -> Any:
-    """Return the hashed counts of runs of two to four characters within words, sparse [texts, HASHED]."""
+    """Return the hashed counts of runs of two to four characters within words, sparse [passages, HASHED]."""
     text_module = require("sklearn.feature_extraction.text", "scikit-learn", "the quality classifier")
     vectorizer = text_module.HashingVectorizer(
         analyzer="char_wb", ngram_range=(2, 4), n_features=HASHED, alternate_sign=False, norm=None
@@ -96,16 +96,16 @@ def _weighted(counts: Any, idf: NDArray[np.float32]) -> Any:
 def score_ngrams(
     counts: Any, idf: NDArray[np.float32], weights: NDArray[np.float32], bias: float
 ) -> NDArray[np.float64]:
-    """Return the log-odds that the n-grams alone give, float64 [texts]."""
+    """Return the log-odds that the n-grams alone give, float64 [passages]."""
     scores: NDArray[np.float64] = np.asarray(_weighted(counts, idf) @ weights.astype(np.float64)) + bias
     return scores
 
 
-def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[str], seed: int = 0) -> Arrays:
+def fit_model(passages: Sequence[str], good: NDArray[np.bool_], groups: Sequence[str], seed: int = 0) -> Arrays:
     """Train a classifier.
 
     Args:
-        texts: Passages; their beginnings count.
+        passages: Their beginnings count.
         good: Whether each is good.
         groups: The origin of each. The n-gram score of a passage, from which the trees learn, comes from a regression that has
             seen nothing of its group: otherwise the trees would trust it far too much.
@@ -124,7 +124,7 @@ def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[st
         raise UserError(f"training needs good and bad passages, found {int(good.sum())} good of {len(good)}")
     if len(set(groups)) < 2:
         raise UserError("training needs passages of at least two origins, found one")
-    shown = [text[:LONGEST] for text in texts]
+    shown = [text[:LONGEST] for text in passages]
     counts = count_ngrams(shown)
 
     def regress(places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
@@ -134,7 +134,7 @@ def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[st
         regression.fit(_weighted(counts[places], idf), good[places])
         return idf, regression.coef_[0].astype(np.float32), float(regression.intercept_[0])
 
-    scores = np.zeros(len(texts))
+    scores = np.zeros(len(passages))
     folds = selection.GroupKFold(min(FOLDS, len(set(groups))))
     for inside, outside in folds.split(shown, good, list(groups)):
         scores[outside] = score_ngrams(counts[outside], *regress(inside))
@@ -143,7 +143,7 @@ def fit_model(texts: Sequence[str], good: NDArray[np.bool_], groups: Sequence[st
         n_estimators=250, learning_rate=0.08, max_depth=4, min_samples_leaf=10, subsample=0.7, random_state=seed
     )
     trees.fit(rows, good)
-    idf, weights, bias = regress(np.arange(len(texts)))
+    idf, weights, bias = regress(np.arange(len(passages)))
     return {**export_trees(trees, rows.shape[1]), "idf": idf, "weights": weights, "bias": np.array(bias)}
 
 
@@ -159,7 +159,7 @@ def save_model(model: QualityModel, folder: Path) -> str:
     with zipfile.ZipFile(folder / ARRAYS, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(model.arrays):
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as file:
-                np.lib.format.write_array(file, np.asarray(model.arrays[name]), allow_pickle=False)
+                np.lib.format.write_array(file, np.asarray(model.arrays[name]), allow_pickle=False)  # type: ignore[no-untyped-call]
     digest = hash_file(folder / ARRAYS)
     card = {"format": FORMAT, "sha256": digest, "features": list(FEATURES), **model.card}
     (folder / MODEL).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -32,7 +32,7 @@ GATE = 0.85
 """Required accuracy on held-out sources, in each language."""
 
 MOST = 20_000
-"""Passages that are trained on, at most."""
+"""Passages on each side, at most; of more, evenly spaced ones are taken."""
 
 BINS = 10
 
@@ -93,7 +93,9 @@ class Share:
         return {"accuracy": round(self.value, 4), "low": round(low, 4), "high": round(high, 4), "passages": self.total}
 
 
-def distill(corpus: Path, hold_out: Sequence[str], out: Path, gate: float = GATE, seed: int = 0) -> dict[str, Any]:
+def distill(
+    corpus: Path, hold_out: Sequence[str], out: Path, gate: float = GATE, seed: int = 0, most: int = MOST
+) -> dict[str, Any]:
     """Train the classifier, measure it and write it.
 
     Args:
@@ -102,6 +104,7 @@ def distill(corpus: Path, hold_out: Sequence[str], out: Path, gate: float = GATE
         out: Folder of the model.
         gate: Required accuracy on held-out sources in each language.
         seed: Of the training.
+        most: Passages that train and passages that measure, at most.
 
     Returns:
         The figures, as they stand in `model.json`.
@@ -117,8 +120,8 @@ def distill(corpus: Path, hold_out: Sequence[str], out: Path, gate: float = GATE
             raise UserError(f"--hold-out {name!r} is unknown; expected one of {', '.join(known)}")
     passages = read_passages(corpus, manifest)
     held = [name in hold_out for name in passages.sources]
-    train = passages.choose([i for i, is_held in enumerate(held) if not is_held][:MOST])
-    test = passages.choose([i for i, is_held in enumerate(held) if is_held])
+    train = passages.choose(_spaced([i for i, is_held in enumerate(held) if not is_held], most))
+    test = passages.choose(_spaced([i for i, is_held in enumerate(held) if is_held], most))
     if not len(test) or not len(train):
         raise UserError(
             f"--hold-out must leave passages on both sides, found {len(train)} to train and {len(test)} held out"
@@ -153,6 +156,12 @@ def distill(corpus: Path, hold_out: Sequence[str], out: Path, gate: float = GATE
     save_model(QualityModel(model.arrays, card), out)
     write_card(out, card)
     return card
+
+
+def _spaced(places: list[int], most: int) -> list[int]:
+    if len(places) <= most:
+        return places
+    return [places[number * len(places) // most] for number in range(most)]
 
 
 def read_passages(corpus: Path, manifest: CorpusManifest) -> Passages:

@@ -4,7 +4,7 @@
     levels = Levels(cleanliness=2, coherence=2, content=1)
     rubric.keeps(levels)
 
-The rubric and the gold passages stand beside this module (`rubric.yaml`, `gold.jsonl`); `gold.md` says how the passages were
+The rubric and the gold passages stand next to this module (`rubric.yaml`, `gold.jsonl`); `gold.md` says how the passages were
 chosen and labeled. A recipe may name files of its own with the same form.
 """
 

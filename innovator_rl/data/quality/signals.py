@@ -4,8 +4,8 @@
     levels = grade(signals, load_rubric().signals)
 
 The rates serve twice: with the bounds of the rubric they are the annotator where no language model is at hand, and they are
-features of the classifier. Vocabulary comes from the package wordfreq, never from training texts: a share of known words
-counted against the training texts is perfect on these and low on everything else. Formulas, tables and code are set aside
+features of the classifier. Vocabulary comes from the package wordfreq, never from the training passages: a share of known
+words counted against these is perfect on them and low on everything else. Formulas, tables and code are set aside
 before words are counted, so that they cost nothing.
 """
 

@@ -61,7 +61,7 @@ def _sum(arrays: Arrays, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     for left, right, feature, bound, value in zip(
         *(arrays[name] for name in ("left", "right", "feature", "bound", "value")), strict=True
     ):
-        node = np.zeros(len(rows), np.int64)
+        node: NDArray[Any] = np.zeros(len(rows), np.int64)
         while (inner := left[node] >= 0).any():
             goes_left = short[every, feature[node]] <= bound[node]
             node = np.where(inner, np.where(goes_left, left[node], right[node]), node)

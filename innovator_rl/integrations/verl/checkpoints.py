@@ -3,12 +3,13 @@
 verl names the newest checkpoint in a tracker file before all of it may be on the disk, trains from scratch without a
 message when the named folder is missing, and deletes the old checkpoint before the new one is written. Here a checkpoint
 counts once its marker `complete.json` exists. Every file is synced to the disk first, and the marker, written last and
-atomically, lists sizes and digests: bytes that changed afterwards are noticed before anything is loaded from them. A run
+atomically, lists sizes and checksums: bytes that changed afterwards are noticed before anything is loaded from them. A run
 resumes from the newest intact checkpoint, and older ones are deleted only after a newer one is complete.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,6 +28,8 @@ BEST = "best.json"
 FOLDER = re.compile(r"global_step_(\d+)")
 SHARD = re.compile(r"model_world_size_(\d+)_rank_\d+\.pt")
 BLOCK = 1 << 22
+FULL_BYTES = 1 << 20
+"""With less than this free after a failed save, the disk counts as full."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Checkpoint:
 
     @property
     def files(self) -> dict[str, dict[str, Any]]:
-        """Size and digest of each file that the marker lists; empty without a readable marker.
+        """Size and checksum of each file that the marker lists; empty without a readable marker.
 
         Markers of earlier releases have sizes alone.
         """
@@ -58,8 +61,8 @@ class Checkpoint:
         )
 
     @property
-    def has_digests(self) -> bool:
-        """Whether the marker lists a digest of every file."""
+    def has_checksums(self) -> bool:
+        """Whether the marker lists a checksum of every file."""
         files = self.files
         return bool(files) and all("xxh3" in entry for entry in files.values())
 
@@ -70,17 +73,17 @@ class Checkpoint:
         return next((int(match.group(1)) for match in names if match), None)
 
     def damage(self) -> str:
-        """Read every file; return the name of the first that differs from its digest, empty where none does."""
+        """Read every file; return the name of the first that differs from its checksum, empty where none does."""
         if not self.complete:
             return MARKER
         for name, entry in self.files.items():
-            if "xxh3" in entry and digest(self.path / name) != entry["xxh3"]:
+            if "xxh3" in entry and checksum(self.path / name) != entry["xxh3"]:
                 return name
         return ""
 
 
-def digest(path: Path) -> str:
-    """Compute the digest of a file (XXH3, 128 bits): it notices damage, not forgery."""
+def checksum(path: Path) -> str:
+    """Compute the checksum of a file (XXH3, 128 bits): it notices damage, not forgery."""
     state = xxhash.xxh3_128()
     with path.open("rb") as handle:
         while block := handle.read(BLOCK):
@@ -105,10 +108,10 @@ def newest_intact(folder: Path) -> tuple[Checkpoint | None, list[tuple[Checkpoin
     """Find the checkpoint to resume from, after reading all of it.
 
     Returns:
-        The newest one whose files equal their digests, None if there is none; and the newer complete ones that are damaged,
+        The newest one whose files equal their checksums, None if there is none; and the newer complete ones that are damaged,
         each with the file that differs.
     """
-    damaged = []
+    damaged: list[tuple[Checkpoint, str]] = []
     for found in reversed(checkpoints(folder)):
         if not found.complete:
             continue
@@ -123,7 +126,7 @@ def at(path: Path) -> Checkpoint:
     """Return the intact checkpoint that a user names: its folder, or a run's directory for the newest one.
 
     Raises:
-        UserError: there is none, it is damaged, or its digests are missing. Loading a checkpoint runs what its files say, so
+        UserError: there is none, it is damaged, or its checksums are missing. Loading a checkpoint runs what its files say, so
             one from another folder is loaded only as it was written.
     """
     match = FOLDER.fullmatch(path.name)
@@ -135,23 +138,23 @@ def at(path: Path) -> Checkpoint:
         raise UserError(
             f"schedule.resume={path}: no complete checkpoint found; expected a run's directory or a global_step_N"
         )
-    if not found.has_digests:
+    if not found.has_checksums:
         raise UserError(
-            f"schedule.resume={found.path}: its {MARKER} must list digests; resume and save it once in its own run"
+            f"schedule.resume={found.path}: its {MARKER} must list checksums; resume and save it once in its own run"
         )
     if name := found.damage():
-        raise UserError(f"schedule.resume={found.path}: {name} must be as it was saved and differs from its digest")
+        raise UserError(f"schedule.resume={found.path}: {name} must be as it was saved and differs from its checksum")
     return found
 
 
 def mark_complete(checkpoint: Path) -> None:
-    """Sync every file to the disk, then write the marker with names, sizes and digests in one atomic step."""
+    """Sync every file to the disk, then write the marker with names, sizes and checksums in one atomic step."""
     files: dict[str, dict[str, Any]] = {}
     for path in sorted(checkpoint.rglob("*")):
         if path.is_dir() or path.name == MARKER:
             continue
         _sync(path)
-        files[str(path.relative_to(checkpoint))] = {"size": path.stat().st_size, "xxh3": digest(path)}
+        files[str(path.relative_to(checkpoint))] = {"size": path.stat().st_size, "xxh3": checksum(path)}
     for folder in (*(entry for entry in checkpoint.rglob("*") if entry.is_dir()), checkpoint):
         _sync(folder)
     write_atomic(checkpoint / MARKER, json.dumps({"files": files}, indent=1))
@@ -164,6 +167,32 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def checkpoint_bytes(folder: Path) -> int:
+    """Return the size of the newest complete checkpoint, 0 where there is none."""
+    found = latest_complete(folder)
+    return sum(int(entry["size"]) for entry in found.files.values()) if found else 0
+
+
+def disk_full(checkpoint: Path, usual_bytes: int, error: BaseException) -> str:
+    """Say in a sentence that a checkpoint failed for want of space; empty where there is enough.
+
+    torch reports a full disk as a failed check of its zip writer. What was written of the checkpoint is deleted.
+
+    Args:
+        checkpoint: the folder that was being written.
+        usual_bytes: size of an earlier checkpoint, 0 where unknown.
+        error: what ended the attempt.
+    """
+    written = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
+    free = shutil.disk_usage(checkpoint.parent).free
+    named = "No space left" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+    if not named and free > max(usual_bytes - written, FULL_BYTES):
+        return ""
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    need = f"needs {usual_bytes / 2**20:,.0f} MiB" if usual_bytes else f"needs more than {written / 2**20:,.0f} MiB"
+    return f"no space left on {checkpoint.parent}: the checkpoint {checkpoint.name} {need}, {free / 2**20:,.0f} MiB are free"
 
 
 def note_best(folder: Path, step: int, value: float) -> bool:

@@ -6,7 +6,7 @@ A group whose samples are all right or all wrong has advantage zero. verl's samp
 waits for all of them and discards the surplus; it polls every two seconds, and on data without any signal it never
 returns. `DynamicSampler` is plugged in through `trainer.v1.sampler.custom_sampler` and differs in five ways:
 
-- `sampling_policy.py` decides how many prompts to start, by the observed share of useful groups per data source.
+- `sampling_policy.py` decides how many prompts to start, by the observed share of kept groups per data source.
 - It polls as often as the queue can answer (every 20 ms or less often), so a step does not wait for a clock.
 - It ends: after `max_rounds` x batch groups it completes the step with its latest groups without signal, which add no
   gradient. Where no group at all could be kept it raises `NoLearningSignal` with the counts.

@@ -155,6 +155,8 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("PPOTrainer.get_llm_client", ()),
         ("PPOTrainer.prepare_step", ()),
         ("PPOTrainer._load_checkpoint", ()),
+        ("PPOTrainer.step", ("metrics", "timing_raw")),
+        ("PPOTrainer.timing_raw", None),
         ("PPOTrainer.trainer_mode", None),
         ("PPOTrainer.global_steps", None),
         ("PPOTrainer.total_training_steps", None),

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from innovator_rl.errors import UserError
+from innovator_rl.integrations.verl.curriculum import Curriculum
 from innovator_rl.integrations.verl.sample_key import prompt_row, prompt_uid
 from innovator_rl.integrations.verl.sampling_policy import PassRates
 
@@ -51,6 +52,7 @@ class ResumableSampler:
         sources: the data source of every row, needed with a mixture.
         mixture: weight of each source. An epoch's N places are shared out by weight, and each source goes through its own
             rows in its own shuffled epochs. Sources without a weight are left out. Empty: every row once per epoch.
+        curriculum: whether rows that taught nothing are skipped for a while (curriculum.py).
 
     Raises:
         UserError: no rows, or a mixture names a source without rows.
@@ -64,12 +66,14 @@ class ResumableSampler:
         shuffle: bool,
         sources: Sequence[str] = (),
         mixture: Mapping[str, float] | None = None,
+        curriculum: bool = False,
     ) -> None:
         if len(rows) == 0:
             raise UserError("data.train holds 0 rows after filtering: raise data.max_prompt_tokens or give other files")
         self.rows, self.collate, self.seed, self.shuffle = rows, collate, seed, shuffle
         self.position = 0
         self.rates = PassRates()  # what was observed of the prompts, which the next step's number depends on
+        self.curriculum = Curriculum() if curriculum else None
         self._sources = list(sources)
         self._members = {name: np.flatnonzero(np.asarray(sources) == name) for name in mixture or {}}
         for name, members in self._members.items():
@@ -116,6 +120,11 @@ class ResumableSampler:
 
     def __next__(self) -> dict[str, Any]:
         epoch, row = self.index(self.position)
+        for _ in range(self._size if self.curriculum is not None else 0):  # where all rest, the last one is drawn
+            if self.curriculum is None or not self.curriculum.skips(row):
+                break
+            self.position += 1
+            epoch, row = self.index(self.position)
         batch = self.collate([self.rows[row]])
         # The group's uid in every record is unique in the run, and the same where a resume repeats a step.
         batch["uid"] = np.array([prompt_uid(epoch, row, self.position)], dtype=object)
@@ -135,7 +144,14 @@ class ResumableSampler:
             "seed": self.seed,
             "mixture": dict(self._shares),
             "rates": self.rates.state_dict(),
+            "curriculum": self.curriculum.state_dict() if self.curriculum is not None else None,
         }
+
+    def observe(self, uid: str, reason: str) -> None:
+        """Learn what became of a prompt group: `reason` is why it was dropped, empty where it trained."""
+        row = prompt_row(uid)
+        if self.curriculum is not None and row is not None:
+            self.curriculum.observe(row, reason)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue at the position of `state`.
@@ -152,3 +168,5 @@ class ResumableSampler:
         self.position = state["position"]
         if "rates" in state:  # checkpoints of earlier releases have none
             self.rates.load_state_dict(state["rates"])
+        if self.curriculum is not None and state.get("curriculum"):
+            self.curriculum.load_state_dict(state["curriculum"])

@@ -344,13 +344,11 @@ def _reward(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> l
 
 def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> list[VerlSetting]:
     schedule, logging = config.schedule, config.logging
-    # metrics.jsonl and TensorBoard's events are written by the run's own observer, which survives a resume.
-    sinks = ["wandb"] if logging.wandb else []
     return [
         VerlSetting("trainer.use_v1", True, fixed="verl's V0 trainer has none of these hooks"),
         VerlSetting("trainer.project_name", logging.project, "logging.project"),
         VerlSetting("trainer.experiment_name", config.name, "name"),
-        VerlSetting("trainer.logger", sinks, "logging.wandb"),
+        VerlSetting("trainer.logger", [], fixed="the run's own sinks survive a resume: logging.wandb, mlflow, trackio"),
         VerlSetting("trainer.total_training_steps", schedule.steps, "schedule.steps"),
         VerlSetting("trainer.total_epochs", ENDLESS, "schedule.steps"),
         VerlSetting("trainer.save_freq", schedule.save_every or -1, "schedule.save_every"),
@@ -379,6 +377,7 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
             "algorithm.dynamic_sampling.stall_seconds",
         ),
         VerlSetting("innovator.max_staleness", config.rollout.max_staleness, "rollout.max_staleness"),
+        VerlSetting("innovator.curriculum", config.data.curriculum, "data.curriculum"),
         VerlSetting("innovator.mixture", dict(config.data.mixture), "data.mixture"),
         VerlSetting("innovator.keep_checkpoints", schedule.keep_checkpoints, "schedule.keep_checkpoints"),
     ]

@@ -23,6 +23,7 @@ verl's `fit` (verl/trainer/ppo/v1/trainer_base.py) runs a step in these phases:
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,14 +38,23 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import collate_fn
 from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient
 
+from innovator_rl.errors import StorageError
 from innovator_rl.integrations.verl.actor_health import ActorHealth
 from innovator_rl.integrations.verl.callbacks import StopRequested
-from innovator_rl.integrations.verl.checkpoints import MARKER, mark_complete, note_best, prune
+from innovator_rl.integrations.verl.checkpoints import (
+    MARKER,
+    checkpoint_bytes,
+    disk_full,
+    mark_complete,
+    note_best,
+    prune,
+)
 from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
+from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog, stopped_processes
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
-from innovator_rl.runs.progress import validation_figures
+from innovator_rl.runs.summary import validation_figures
 
 NAME = "innovator"
 """Name of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
@@ -68,6 +78,9 @@ class Observer(Protocol):
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
         """Receive the reason of every dropped group of a step, by uid."""
 
+    def notice(self, text: str) -> None:
+        """Receive a remark for the user."""
+
     def step(self, step: int, metrics: dict[str, float]) -> None:
         """Receive the metrics of a completed step."""
 
@@ -88,6 +101,8 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer = observer
         self._health: ActorHealth | None = None  # from `fit` on, when all actors exist
         self._step_position = 0  # of the prompt order when the current step began
+        self._trained: tuple[KVBatchMeta, dict[str, Any]] | None = None  # batch and metrics of the step until recorded
+        self._watchdog = Watchdog(notice=observer.notice, end=self._end_workers, cause=stopped_processes)
         with open_dict(config):
             config.data.gen_batch_size = 1  # single prompts, so that refills are exact
         super().__init__(config)
@@ -104,6 +119,7 @@ class InnovatorTrainer(PPOTrainerSync):
             shuffle=bool(data.shuffle),
             sources=list(self.train_dataset.dataframe["data_source"]),
             mixture=dict(self.config.innovator.mixture),
+            curriculum=bool(self.config.innovator.curriculum),
         )
         self.steps_per_epoch = max(1, len(self.train_dataset) // int(data.train_batch_size))
 
@@ -145,7 +161,12 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.sampling(self.global_steps, kept, state.wanted, in_flight, dict(state.dropped))
 
     def sampling_done(self, state: SamplingState) -> None:
-        """Report the dropped groups of a step."""
+        """Report the dropped groups of a step, and learn from all of them which prompts to skip."""
+        for uid, reason in state.reasons.items():
+            self.train_dataloader.observe(uid, reason)
+        for group in state.chosen:
+            if group.uid not in state.reasons:  # a fallback group is both
+                self.train_dataloader.observe(group.uid, "")
         self.observer.sampled(self.global_steps, dict(state.reasons))
 
     def check_health(self) -> None:
@@ -168,11 +189,19 @@ class InnovatorTrainer(PPOTrainerSync):
         Raises:
             StopRequested: the observer requested a stop; a checkpoint was written.
             NoLearningSignal: a step found no group with a difference; the last step was saved.
+            PhaseStalled: a phase took many times as long as ever before.
+            StorageError: the disk has no room for a checkpoint; the step's metrics were recorded.
         """
         self._health = self._monitor_actors(agent_loop_manager)
-        self.replay_buffer.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
+        sampler: Any = self.replay_buffer
+        sampler.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
         try:
-            super().fit(agent_loop_manager)
+            with self._watchdog:
+                super().fit(agent_loop_manager)
+        except ray.exceptions.RayError as error:
+            if self._watchdog.stalled:
+                raise PhaseStalled(self._watchdog.stalled) from error
+            raise
         except NoLearningSignal as end:
             self.global_steps -= 1  # the step that found nothing to learn changed no weight
             if self.global_steps == 0:
@@ -182,6 +211,15 @@ class InnovatorTrainer(PPOTrainerSync):
                     self.train_dataloader.position = self._step_position  # a resume draws the same prompts again
                 self._save_checkpoint()
             raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} was kept") from end
+
+    def _end_workers(self) -> None:
+        """End the training workers, so that whoever waits for them gets an error."""
+        for worker in self.actor_rollout_wg.workers:
+            ray.kill(worker, no_restart=True)
+
+    def _phase(self, name: str) -> None:
+        self._watchdog.enter(name)
+        self.observer.phase(name, self.global_steps)
 
     def _monitor_actors(self, agent_loop_manager: Any) -> ActorHealth:
         actors = {f"agent-loop worker {i}": worker for i, worker in enumerate(agent_loop_manager.agent_loop_workers)}
@@ -200,7 +238,7 @@ class InnovatorTrainer(PPOTrainerSync):
 
     def on_sample_begin(self) -> None:
         """Report that generation begins."""
-        self.observer.phase("generating", self.global_steps)
+        self._phase("generating")
         super().on_sample_begin()
 
     def on_sample_end(self) -> None:
@@ -211,13 +249,13 @@ class InnovatorTrainer(PPOTrainerSync):
 
     def on_step_end(self) -> None:
         """Report that the weights are sent, let verl send them, and continue paused answers."""
-        self.observer.phase("syncing", self.global_steps)
+        self._phase("syncing")
         super().on_step_end()
         if self._runs_ahead:
             self.checkpoint_manager.resume_generation_replicas()
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        self.observer.phase("log-probabilities", self.global_steps)
+        self._phase("log-probabilities")
         return super()._compute_old_log_prob(batch, metrics)
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
@@ -225,13 +263,19 @@ class InnovatorTrainer(PPOTrainerSync):
         return super()._compute_advantage(batch, metrics)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        self.observer.phase("updating", self.global_steps)
+        self._phase("updating")
         return super()._update_actor(batch, metrics)
 
     # ---- record
 
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> KVBatchMeta:
+        """Train on one batch."""
+        batch = super().step(metrics, timing_raw)
+        self._trained = (batch, metrics)
+        return batch
+
     def _validate(self) -> dict[str, float]:
-        self.observer.phase("validating", self.global_steps)
+        self._phase("validating")
         metrics = super()._validate()
         self.observer.validation(self.global_steps, {key: float(value) for key, value in metrics.items()})
         accuracy = validation_figures(metrics).get("accuracy")
@@ -243,6 +287,10 @@ class InnovatorTrainer(PPOTrainerSync):
         self, batch: KVBatchMeta, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
+        self._trained = None
+        if self.train_dataloader.curriculum is not None:
+            metrics["sampling/skipped_prompts_total"] = float(self.train_dataloader.curriculum.skipped)
+        self._watchdog.enter("")
         self.observer.step(self.global_steps, _scalars(metrics))
         if self.observer.stop_requested and self.global_steps < self.total_training_steps:
             if not self._just_saved():
@@ -278,11 +326,29 @@ class InnovatorTrainer(PPOTrainerSync):
         return (Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}" / MARKER).exists()
 
     def _save_checkpoint(self) -> None:
-        self.observer.phase("saving", self.global_steps)
-        super()._save_checkpoint()
+        self._phase("saving")
         folder = Path(self.config.trainer.default_local_dir)
-        mark_complete(folder / f"global_step_{self.global_steps}")
+        target = folder / f"global_step_{self.global_steps}"
+        before = checkpoint_bytes(folder)
+        try:
+            super()._save_checkpoint()
+            mark_complete(target)
+        except Exception as error:
+            self._record_unsaved_step()
+            if full := disk_full(target, before, error):
+                raise StorageError(f"{full}; schedule.save_every and keep_checkpoints lower the need") from error
+            raise
         prune(folder, keep=int(self.config.innovator.keep_checkpoints))
+
+    def _record_unsaved_step(self) -> None:
+        """Record the metrics of a step whose checkpoint failed: it was trained, and the run ends before they are due."""
+        if self._trained is None:
+            return
+        (batch, metrics), timing = self._trained, dict(self.timing_raw)
+        timing.setdefault("step", sum(timing.values()))
+        with contextlib.suppress(Exception):
+            super()._compute_metrics(batch, metrics, timing, self.global_steps, 0)
+        self.observer.step(self.global_steps, _scalars(metrics))
 
 
 def _scalars(metrics: dict[str, Any]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innovator_rl.data.corpus.build import build_corpus
-from innovator_rl.data.corpus.recipe import CorpusRecipe
+from innovator_rl.data.corpus.recipe import CorpusRecipe, load_corpus_recipe
 from innovator_rl.data.quality.annotator import AnnotatorSettings, annotate, check_agreement, read_answer
 from innovator_rl.data.quality.grading import GoldPassage, Levels, load_gold, load_rubric, measure_agreement
 from innovator_rl.endpoints import EndpointConfig
@@ -190,3 +190,25 @@ def test_an_endpoint_without_valid_answers_stops_the_build(tmp_path: Path) -> No
         (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": f"text {i}"}) + "\n" for i in range(9)))
         with pytest.raises(UserError, match=r"9 of 9 documents have no valid answer of model fake \(invalid answer"):
             build_corpus(made, tmp_path / "out")
+
+
+def test_the_recipe_of_general_text_grades_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ftfy")
+    chosen = [GOOD, BAD, *(p for p in GOLD if p.id in ("zh-tides", "zh-nerve+shuffled-words", "en-lorem"))]
+    for number, passage in enumerate(chosen):
+        (tmp_path / f"{number}.md").write_text(passage.text)
+    monkeypatch.setenv("TEXT", str(tmp_path))
+    path = Path(__file__).resolve().parents[3] / "configs/data/corpus-general.yaml"
+    manifest = build_corpus(load_corpus_recipe(path), tmp_path / "out")
+    assert sum(source.documents for source in manifest.sources) == 2
+    dropped = [reason for stage in manifest.stages for reason in stage.tally.dropped]
+    assert "placeholder" in dropped
+    assert "low content" in dropped or "low coherence" in dropped
+
+
+def test_a_wrong_key_of_the_endpoint_names_the_near_one(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    step = "{step: annotate_quality, endpoint: {url: 'http://127.0.0.1:1/v1', model: a, concurency: 2}}"
+    path.write_text(f"name: a\nsources: [{{name: a, path: a}}]\nsteps: [{step}]\n")
+    with pytest.raises(UserError, match="concurency', did you mean 'concurrency'"):  # codespell:ignore concurency
+        load_corpus_recipe(path)

@@ -50,6 +50,8 @@ class ResponseRow(ResponseKey):
     repetition: Number = Field(description="Share of repeated 4-word sequences.")
     labels: list[str] = Field(description="Its labels.")
     preview: str | None = Field(description="First 240 characters; null until the text is read.")
+    prompt_preview: str | None = Field(default=None, description="First 240 characters of the prompt.")
+    superseded: bool = Field(default=False, description="Whether a resumed attempt abandoned the step.")
 
 
 class Bin(Model):
@@ -114,6 +116,8 @@ class GroupRow(GroupKey):
     tokens_mean: Number = Field(description="Mean length in tokens.")
     status: str = Field(description=STATUS)
     drop_reason: str | None = Field(description=DROP_REASON)
+    prompt_preview: str | None = Field(default=None, description="First 240 characters of the prompt.")
+    superseded: bool = Field(default=False, description="Whether a resumed attempt abandoned the step.")
 
 
 class GroupsPage(Model):

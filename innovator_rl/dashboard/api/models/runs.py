@@ -70,10 +70,14 @@ class RunRow(Model):
     git: Git | None = Field(description="Source revision.")
     model: str | None = Field(description="Path or name of the model.")
     ray: RayJob | None = Field(description="Ray job, for runs on a cluster.")
-    reward: Number = Field(description="Mean reward of the newest step.")
+    reward: Number = Field(
+        description="Mean reward of all scored responses of the newest step; null where no domain is recorded."
+    )
+    reward_trained: Number = Field(description="Mean reward of the responses that the newest update was computed from.")
     accuracy: Number = Field(description="Share of correct responses of the newest step, over the scored ones.")
     domains: dict[str, DomainFigures] | None = Field(description="Figures of the newest step by domain.")
-    reward_history: list[float] = Field(description="Mean rewards of the newest 60 steps.")
+    reward_history: list[float] = Field(description="`reward` of the newest 60 steps.")
+    reward_trained_history: list[float] = Field(description="`reward_trained` of the newest 60 steps.")
     tokens_per_second: Number = Field(description="Throughput of the newest step.")
     step_seconds: Number = Field(description="Duration of the newest step.")
     seconds_left: Number = Field(description="Estimated seconds until the last step.")
@@ -81,6 +85,9 @@ class RunRow(Model):
     rows_dropped: int = Field(description="Responses that the recorders lost.")
     alerts: AlertCounts | None = Field(description="Alerts by severity; null until the run was opened once.")
     problems: int | None = Field(description="Number of unreadable files; null until the run was opened once.")
+    tags: list[str] = Field(description="Its tags.")
+    archived: bool = Field(description="Whether it is left out of the list by default.")
+    problem: str | None = Field(description="Why run.json or config.yaml cannot be read, or the run cannot be shown.")
 
 
 class RunList(Model):
@@ -92,6 +99,7 @@ class RunList(Model):
     now: str = Field(description="The server's time.")
     rows: list[RunRow] = Field(description="The runs.")
     total: int = Field(description="Number of runs.")
+    archived: int = Field(description="Number of archived runs, listed or not.")
 
 
 class Attempt(Model):
@@ -176,11 +184,29 @@ class Comparison(Model):
 class CurveSeries(Model):
     """The curves of one domain, data source or rewarder, or of all together."""
 
-    name: str = Field(description="`all`, or the value of the column `by`.")
+    name: str = Field(description="`all`, or a name for the value of the column `by`, unlike that of any other series.")
+    value: str | None = Field(description="The value as a filter takes it (`-`: empty); null for `all`.")
     points: dict[str, list[Number]] = Field(
-        description="One list per figure, as long as `steps`. `reward` and `accuracy` are means over the scored responses, "
-        "`length` is in tokens over all responses. `kept`, `pending`, `other` and each drop reason count groups."
+        description="One list per figure, as long as `steps`. `reward` and `accuracy` are means over all scored responses, "
+        "`reward_trained` and `accuracy_trained` over those that the update was computed from; rewards that are not finite "
+        "are counted in `not_finite` and left out. `length` is in tokens over all responses. "
+        "`kept`, `pending`, `other` and each drop reason count groups."
     )
+
+
+class LostMetrics(Model):
+    """Metrics of one step that were not finite."""
+
+    step: int = Field(description="The step.")
+    metrics: list[str] = Field(description="Their names.")
+
+
+class SupersededSteps(Model):
+    """Steps of one attempt that a later attempt did again, or never reached again."""
+
+    attempt: int = Field(description="The attempt that recorded them.")
+    steps: list[int] = Field(description="The steps.")
+    responses: int = Field(description="Number of their responses.")
 
 
 class Curves(Model):
@@ -189,8 +215,14 @@ class Curves(Model):
     kind: str = Field(description="`train` or `validation`.")
     by: str = Field(description="Column of the series.")
     steps: list[int] = Field(description="The steps of every list below.")
+    incomplete: list[int] = Field(description="Newest steps whose update is not recorded: their figures are of a part.")
     series: list[CurveSeries] = Field(description="`all` first, then the largest.")
+    terms: dict[str, list[Number]] = Field(description="Mean contribution of each term of the reward, largest first.")
     metrics: dict[str, list[Number]] = Field(description="Every number of metrics.jsonl on the same steps.")
+    not_finite: list[LostMetrics] = Field(description="Metrics that were NaN or infinite.")
+    superseded: list[SupersededSteps] = Field(
+        description="Steps that a resumed attempt abandoned; they are left out above."
+    )
 
 
 class ServerHealth(Model):

@@ -55,6 +55,7 @@ class GroupResult(Model):
     uid: str = Field(description="The group's prompt_uid.")
     correct: int = Field(description="Correct responses.")
     samples: int = Field(description="Number of responses.")
+    reward_mean: Number = Field(default=None, description="Mean reward.")
 
 
 class ChangedPrompt(Model):
@@ -171,6 +172,14 @@ class Label(ResponseKey):
     label: str = Field(description="The label, at most 40 characters.")
     note: str = Field(description="A note, at most 2,000 characters.")
     time: str | None = Field(description="When it was added.")
+    author: str = Field(default="", description="Who gave it; empty where that was not stated.")
+
+
+class Tags(Model):
+    """The tags of a run."""
+
+    tags: list[str] = Field(description="Its tags.")
+    archived: bool = Field(description="Whether it is left out of the list of runs.")
 
 
 class LabelList(Model):

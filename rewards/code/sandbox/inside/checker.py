@@ -81,7 +81,7 @@ class Checker:
         self.counted, self.holds = 0, False
 
     def load(self) -> None:
-        """Execute the prelude, the check and the judge; whatever they raise passes through."""
+        """Execute the prelude, the check and the custom checker; whatever they raise passes through."""
         tests, every = self.tests, bool(self.tests.get("every"))
         module = types.ModuleType("check")
         sys.modules["check"] = module

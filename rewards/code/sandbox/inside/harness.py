@@ -33,14 +33,8 @@ _OURS = (
 _DESCRIPTORS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
-def enter(order: dict[str, Any], descriptors: list[int], report: int) -> None:
-    """Run in this process and end it.
-
-    Args:
-        order: `program` and `prelude`, with `entry_point` where it is called; or `checker`, the tests of a row.
-        descriptors: The standard streams, or the socket of the calls.
-        report: Where to write what the program died of.
-    """
+def prepare() -> None:
+    """Do once, in the supervisor, what every run would have to do: each step costs a fork memory of its own."""
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
     for name in _OURS:
         sys.modules.pop(name, None)
@@ -50,6 +44,17 @@ def enter(order: dict[str, Any], descriptors: list[int], report: int) -> None:
     os.environ.update({"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"})
     sys.set_int_max_str_digits(0)
     threading.stack_size(THREAD_STACK_BYTES)
+    _interactive_names()
+
+
+def enter(order: dict[str, Any], descriptors: list[int], report: int) -> None:
+    """Run in this process and end it.
+
+    Args:
+        order: `program` and `prelude`, with `entry_point` where it is called; or `checker`, the tests of a row.
+        descriptors: The standard streams, or the socket of the calls.
+        report: Where to write what the program died of.
+    """
     script = len(descriptors) == 3
     null = os.open("/dev/null", os.O_RDWR) if not script else -1
     for target, source in enumerate(descriptors if script else [null] * 3):
@@ -57,7 +62,6 @@ def enter(order: dict[str, Any], descriptors: list[int], report: int) -> None:
     for source in set(descriptors if script else [null]):
         os.close(source)
     _standard_streams()
-    _interactive_names()
     status = 0
     try:
         if "checker" in order:

@@ -173,13 +173,15 @@ def _allow(ruleset: int, path: str, access: int) -> None:
         os.close(descriptor)
 
 
+class _Program(ctypes.Structure):
+    """Where a filter is."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+
 def seccomp(program: bytes) -> None:
     """Load a BPF program (`struct sock_filter` array) as the system-call filter."""
     code = ctypes.create_string_buffer(program, len(program))
-
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
-
-    record = Program(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
+    record = _Program(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _check(libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(2), ctypes.byref(record), 0, 0), "seccomp")

@@ -24,6 +24,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import harness
 import ipc
 import kernel
 import rootfs
@@ -94,6 +95,7 @@ def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, 
             put_up["scratch"] = f"missing: {error}"
     rules = solution_process.Rules.read(settings, put_up, spaces is not None, control.fileno())
     put_up |= rules.trial()
+    harness.prepare()
     gc.collect()
     gc.freeze()
     ipc.send(control, {"layers": put_up, "pid": os.getpid()})

@@ -133,8 +133,11 @@ const of = (name, route = "") => `runs/${encodeURIComponent(name)}${route && `/$
  * @typedef {(name: string, query: Query, signal?: AbortSignal) => Promise<Answer>} RunRoute
  */
 
-/** @type {(signal?: AbortSignal) => Promise<RunList>} */
-export const runs = (signal) => get("runs", {}, signal);
+/** @type {(signal?: AbortSignal, query?: Query) => Promise<RunList>} */
+export const runs = (signal, query = {}) => get("runs", query, signal);
+
+/** @type {(name: string, body: { tags: string[], archived: boolean }) => Promise<unknown>} */
+export const tag = (name, body) => post(of(name, "tags"), body);
 
 /** @type {(name: string, signal?: AbortSignal) => Promise<RunInfo>} */
 export const run = (name, signal) => get(of(name), {}, signal);
@@ -163,6 +166,12 @@ export const tokens = (name, query, signal) => get(of(name, "tokens"), query, si
 /** @type {(query: Query, signal?: AbortSignal) => Promise<import("./types.js").Change>} */
 export const change = (query, signal) => get("change", query, signal);
 
+/** @type {RunRoute<import("./types.js").RewardChange>} */
+export const why = (name, query, signal) => get(of(name, "why"), query, signal);
+
+/** @type {(query: Query, signal?: AbortSignal) => Promise<import("./types.js").PromptHistory>} */
+export const prompt = (query, signal) => get("prompt", query, signal);
+
 /** @type {(name: string, signal?: AbortSignal) => Promise<import("./types.js").Health>} */
 export const health = (name, signal) => get(of(name, "health"), {}, signal);
 
@@ -176,7 +185,7 @@ export const rewarders = (signal) => get("rewarders", {}, signal);
 export const labels = (name, signal) => get(of(name, "labels"), {}, signal);
 
 /**
- * @typedef {ResponseKey & { label: string, note: string, remove: boolean }} LabelChange
+ * @typedef {ResponseKey & { label: string, note: string, remove: boolean, author: string }} LabelChange
  * @type {(name: string, body: LabelChange) => Promise<import("./types.js").LabelList>}
  */
 export const label = (name, body) => post(of(name, "labels"), body);

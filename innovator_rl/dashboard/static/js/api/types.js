@@ -50,7 +50,7 @@
  * @property {number | null} problems
  */
 
-/** @typedef {{ runs_dir: string, demo: boolean, rows: RunRow[], total: number }} RunList */
+/** @typedef {{ runs_dir: string, demo: boolean, rows: RunRow[], total: number, archived: number }} RunList */
 
 /** @typedef {{ file: string, why: string, rows_lost: number | null }} FileProblem */
 
@@ -167,6 +167,8 @@
  * @property {number} failed
  * @property {number} truncated
  * @property {number | null} reward_mean
+ * @property {number | null} [reward_min]
+ * @property {number | null} [reward_max]
  * @property {number | null} reward_std
  * @property {number | null} tokens_mean
  */
@@ -257,7 +259,7 @@
 
 /** @typedef {{ program: string, language: string | null, passed: number, total: number, tests: CodeTest[] }} CodeReport */
 
-/** @typedef {ResponseKey & { label: string, note: string | null, time: string }} LabelRow */
+/** @typedef {ResponseKey & { label: string, note: string | null, author?: string, time: string }} LabelRow */
 
 /** @typedef {{ rows: LabelRow[], names: string[] }} LabelList */
 
@@ -384,3 +386,66 @@
 /** @typedef {{ columns: string[], types: string[], rows: unknown[][], truncated: boolean, milliseconds: number }} SqlResult */
 
 export {};
+
+/** @typedef {{ from: number | null, to: number | null }} FromTo */
+
+/** @typedef {{ step: string, responses: number, reward: number, accuracy: number, length: number, truncated: number }} Means */
+
+/**
+ * @typedef {object} TermChange
+ * @property {string} name
+ * @property {number | null} from
+ * @property {number | null} to
+ * @property {number} change
+ * @property {Record<string, string | number> | null} query
+ * @property {ResponseRow[]} examples
+ */
+
+/**
+ * @typedef {object} SplitRow
+ * @property {string} value
+ * @property {FromTo} share
+ * @property {FromTo} reward
+ * @property {number} within
+ * @property {number} mix
+ * @property {Record<string, string | number>} query
+ * @property {ResponseRow[]} examples
+ */
+
+/** @typedef {{ by: string, within: number, mix: number, rows: SplitRow[] }} Split */
+
+/** @typedef {{ change: number, examples: ChangedPrompt[] }} PromptPart */
+
+/**
+ * Why the mean reward changed.
+ * @typedef {object} RewardChange
+ * @property {Means} from
+ * @property {Means} to
+ * @property {number} change
+ * @property {TermChange[]} terms
+ * @property {Split[]} splits
+ * @property {{ common: number, counts: Record<ChangeCount, number> } & Record<ChangeCount, PromptPart>} prompts
+ */
+
+/**
+ * @typedef {object} PromptSample
+ * @property {number} sample_index
+ * @property {number | null} reward
+ * @property {boolean | null} correct
+ * @property {string | null} reason
+ * @property {number | null} response_tokens
+ * @property {boolean | null} truncated
+ * @property {string | null} extracted
+ */
+
+/** @typedef {GroupRow & { attempt: number, responses: PromptSample[] }} PromptGroup */
+
+/**
+ * One prompt over steps and runs.
+ * @typedef {object} PromptHistory
+ * @property {string} prompt_id
+ * @property {string | null} prompt
+ * @property {string | null} answer
+ * @property {string | null} domain
+ * @property {{ run: string, groups: PromptGroup[] }[]} runs
+ */

@@ -12,6 +12,7 @@ export const RUN_VIEWS = {
   "": ["Run", "r", () => import("../views/runs/detail.js")],
   rollouts: ["Rollouts", "l", () => import("../views/rollouts/page.js")],
   change: ["Change", "c", () => import("../views/tools/step-diff.js")],
+  why: ["Why", "w", () => import("../views/tools/why.js")],
   health: ["Health", "h", () => import("../views/health/page.js")],
   rescore: ["Re-score", "e", () => import("../views/tools/rescore.js")],
   labels: ["Labels", "b", () => import("../views/tools/labels.js")],
@@ -22,6 +23,7 @@ export const RUN_VIEWS = {
 const INNER_VIEWS = {
   group: () => import("../views/rollouts/group.js"),
   response: () => import("../views/response/page.js"),
+  prompt: () => import("../views/tools/prompt.js"),
 };
 
 /**

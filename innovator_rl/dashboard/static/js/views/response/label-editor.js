@@ -24,10 +24,19 @@ export function labelEditor(run, key, data) {
     autocomplete: "off",
   });
   const note = h("input", { type: "text", maxlength: 2000, placeholder: "note (may be empty)", "aria-label": "Note" });
+  const author = h("input", {
+    type: "text",
+    maxlength: 40,
+    placeholder: "your name (may be empty)",
+    "aria-label": "Your name",
+    autocomplete: "name",
+    value: localStorage.getItem("author") ?? "",
+    onchange: (event) => localStorage.setItem("author", event.target.value.trim()),
+  });
   const known = h("datalist", { id: "label-names" });
   const send = async (/** @type {{ label: string, note?: string, remove?: boolean }} */ body) => {
     try {
-      draw((await api.label(run, { ...key, note: "", remove: false, ...body })).rows);
+      draw((await api.label(run, { ...key, note: "", remove: false, author: author.value.trim(), ...body })).rows);
       return true;
     } catch (problem) {
       notifyProblem(problem);
@@ -41,7 +50,10 @@ export function labelEditor(run, key, data) {
         ? rows.map((one) =>
             h(
               "span",
-              { class: "badge note", title: one.note || null },
+              {
+                class: "badge note",
+                title: [one.note, one.author && `by ${one.author}`].filter(Boolean).join(" ") || null,
+              },
               visible(one.label),
               one.note && h("span", { class: "dim" }, visible(one.note)),
               h(
@@ -82,7 +94,7 @@ export function labelEditor(run, key, data) {
       "div",
       { class: "body stack" },
       list,
-      h("form", { class: "label-form", onsubmit: submit }, name, note, known, h("button", null, "Add")),
+      h("form", { class: "label-form", onsubmit: submit }, name, note, author, known, h("button", null, "Add")),
     ),
   );
 }

@@ -236,10 +236,16 @@ function card(run, r, raw) {
  */
 function otherSteps(run, data, kind) {
   if (!data.other_steps.length) return null;
+  const id = data.group.prompt_id;
   return h(
     "section",
     { class: "panel" },
-    h("header", null, h("h2", null, "The same prompt at other steps")),
+    h(
+      "header",
+      null,
+      h("h2", null, "The same prompt at other steps"),
+      id && h("a", { href: link(["runs", run, "prompt"], { prompt_id: id }) }, "over time, with a diff"),
+    ),
     h(
       "div",
       { class: "body line" },

@@ -143,6 +143,42 @@ function top(info) {
   ];
 }
 
+/**
+ * The tags of a run, to be changed, and the button that archives it.
+ * @param {import("../../api/types.js").RunRow} row
+ */
+function tags(row) {
+  const send = async (/** @type {string[]} */ names, /** @type {boolean} */ archived) => {
+    try {
+      await api.tag(row.name, { tags: names, archived });
+      [row.tags, row.archived] = [names, archived];
+      button.textContent = archived ? "Bring back" : "Archive";
+    } catch (problem) {
+      notifyProblem(problem);
+    }
+  };
+  const input = h("input", {
+    type: "text",
+    value: (row.tags ?? []).join(", "),
+    placeholder: "tags, with commas between",
+    "aria-label": "Tags of this run",
+    onchange: (event) =>
+      send(
+        event.target.value
+          .split(",")
+          .map((/** @type {string} */ one) => one.trim())
+          .filter(Boolean),
+        Boolean(row.archived),
+      ),
+  });
+  const button = h(
+    "button",
+    { onclick: () => send(row.tags ?? [], !row.archived), title: "An archived run is left out of the list of runs" },
+    row.archived ? "Bring back" : "Archive",
+  );
+  return h("span", { class: "line" }, input, button);
+}
+
 /** @param {RunInfo} info */
 function details(info) {
   const row = info.run;
@@ -176,6 +212,7 @@ function details(info) {
         { class: "body about" },
         facts([
           ["Model", row.model],
+          ["Tags", tags(row)],
           ["Created", when(row.created)],
           ["Host", row.host && `${row.host}, process ${row.pid ?? "–"}`],
           [

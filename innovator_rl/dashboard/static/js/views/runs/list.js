@@ -9,7 +9,7 @@ import { atMost, empty } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, outsideLink, replace } from "../../core/dom.js";
 import { compact, duration, num, plural, when } from "../../core/format.js";
-import { go, link } from "../../core/router.js";
+import { go, link, withQuery } from "../../core/router.js";
 
 /** @typedef {import("../../api/types.js").RunRow} RunRow */
 
@@ -17,17 +17,25 @@ import { go, link } from "../../core/router.js";
  * @param {import("../types.js").Context} context
  * @returns {Promise<import("../types.js").View>}
  */
-export default async function view({ signal }) {
+export default async function view({ query, signal }) {
   /** @type {Set<string>} */
   const chosen = new Set();
-  let listed = await api.runs(signal);
+  const archived = query.get("archived");
+  const ask = () => api.runs(signal, { archived, tag: query.get("tag") });
+  let listed = await ask();
+  const find = (query.get("find") ?? "").toLowerCase();
+  const matching = () =>
+    listed.rows.filter((row) =>
+      [row.name, row.model ?? "", ...(row.tags ?? [])].join(" ").toLowerCase().includes(find),
+    );
   const body = h("div", { class: "panel" });
   const button = h("button", { disabled: true, onclick: () => go(link(["compare"], { run: [...chosen] })) }, "Compare");
   const where = h("span", { class: "dim mono" }, listed.runs_dir);
   /** @type {import("../../components/keys.js").Key[]} */
   const keys = [];
   const draw = () => {
-    const shown = runTable(listed.rows, chosen, () => {
+    const rows = matching();
+    const shown = runTable(rows, chosen, () => {
       button.disabled = chosen.size < 2 || chosen.size > 4;
       button.textContent = chosen.size
         ? `Compare ${chosen.size}${chosen.size === 1 ? " (choose another)" : chosen.size > 4 ? " (4 at most)" : ""}`
@@ -47,7 +55,7 @@ export default async function view({ signal }) {
           ".",
         ),
     );
-    keys.splice(0, keys.length, ...rowKeys(shown?.lines ?? [], (i) => go(link(["runs", listed.rows[i].name]))));
+    keys.splice(0, keys.length, ...rowKeys(shown?.lines ?? [], (i) => go(link(["runs", rows[i].name]))));
   };
   draw();
   return {
@@ -59,6 +67,20 @@ export default async function view({ signal }) {
         h("h1", null, "Runs"),
         where,
         h("span", { class: "grow" }),
+        h("input", {
+          id: "find-run",
+          type: "search",
+          placeholder: "name, model or tag",
+          "aria-label": "Find runs by name, model or tag",
+          value: query.get("find") ?? "",
+          onchange: (event) => go(withQuery({ find: event.target.value.trim() })),
+        }),
+        (listed.archived > 0 || archived) &&
+          h(
+            "a",
+            { href: withQuery({ archived: archived ? null : "show" }) },
+            archived ? "hide archived" : `${listed.archived} archived`,
+          ),
         listed.demo && h("span", { class: "badge note" }, "synthetic data"),
         button,
       ),
@@ -67,7 +89,7 @@ export default async function view({ signal }) {
     keys,
     news: atMost(3, async () => {
       try {
-        listed = await api.runs(signal);
+        listed = await ask();
         draw();
       } catch (problem) {
         notifyProblem(problem);
@@ -104,6 +126,8 @@ function runTable(rows, chosen, changed) {
       title: "Run",
       cell: (row) => [
         h("a", { class: "run-title", href: link(["runs", row.name]) }, row.name),
+        (row.tags ?? []).map((tag) => h("a", { class: "badge note", href: withQuery({ tag }) }, tag)),
+        row.archived && h("span", { class: "badge" }, "archived"),
         [row.model, row.created && when(row.created)].map(
           (text) => text && h("div", { class: "dim small nowrap" }, text),
         ),

@@ -30,6 +30,7 @@ export default async function view({ run, query, signal }) {
           cell: (r) =>
             h("a", { href: responseLink(run, r, { label: r.label }) }, `step ${num(r.step)}, #${num(r.sample_index)}`),
         },
+        { title: "By", cell: (r) => visible(r.author || "–") },
         { title: "Note", class: "preview-cell", cell: (r) => h("span", { class: "preview" }, visible(r.note ?? "")) },
         { title: "When", class: "wide", cell: (r) => when(r.time) },
       ],

@@ -33,7 +33,9 @@ const COUNTS = [
  */
 export default async function view({ run, query, signal }) {
   const [info, others] = await Promise.all([api.run(run, signal), api.runs(signal)]);
-  const kind = query.get("kind") === "validation" ? "validation" : "train";
+  // validation asks the same prompts at every step; training seldom does
+  const repeated = (info.record?.validation?.steps.length ?? 0) > 1;
+  const kind = (query.get("kind") ?? (repeated ? "validation" : "train")) === "validation" ? "validation" : "train";
   const steps = info.record?.[kind]?.steps ?? [];
   const other = query.get("run2") ?? run;
   const span = Math.max(1, Math.floor(steps.length / 4));
@@ -94,7 +96,7 @@ export default async function view({ run, query, signal }) {
             ["validation", "Validation"],
           ],
           kind,
-          (v) => go(withQuery({ kind: v === "train" ? null : v, step: null, step2: null })),
+          (v) => go(withQuery({ kind: v, step: null, step2: null })),
         ),
       ),
   );
