@@ -145,7 +145,7 @@ def steady(pool: ScoringPool, rewarder: str, scores: int) -> bool:
 def waiting(rewarder: str, workers: int) -> bool:
     """Score with an async rewarder, and next to it in the two ways without a pool."""
     with ScoringPool(workers, 30, warm=[rewarder]) as pool:
-        timed(pool, rewarder, ["yes"] * workers)  # start the processes
+        timed(pool, rewarder, ["yes"] * 4 * workers)  # start the processes
         scores, seconds = timed(pool, rewarder, ["yes"] * ASYNC_CALLS)
     scope: dict[str, Any] = {}
     exec(WAITING, scope)

@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from innovator_rl.endpoints import ChatRequest, EndpointClient, EndpointConfig
 from innovator_rl.errors import RewardError, UserError
 from innovator_rl.scoring.api import Score, abstain
@@ -107,15 +109,20 @@ class Judge:
             import openai  # noqa: F401  (seconds of import, before a worker is forked and not in its first call)
         except ImportError:
             raise UserError("a judge needs the package openai: not found; pip install openai") from None
-        self.config = EndpointConfig(
-            url=url,
-            model=model,
-            api_key_env=key_env,
-            concurrency=in_flight,
-            timeout_s=timeout,
-            retries=RETRIES,
-            longest_wait_s=LONGEST_WAIT_SECONDS,
-        )
+        settings = {
+            "url": url,
+            "model": model,
+            "api_key_env": key_env,
+            "concurrency": in_flight,
+            "timeout_s": timeout,
+            "retries": RETRIES,
+            "longest_wait_s": LONGEST_WAIT_SECONDS,
+        }
+        try:
+            self.config = EndpointConfig.model_validate(settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"judge: {first['loc'][0]}: {first['msg']}") from None
         self.config.api_key()
         self.calls_per_response = calls_per_response
         self.max_tokens = max_tokens

@@ -163,9 +163,11 @@ def test_in_the_pool_a_kept_client_serves_many_at_once(tmp_path: Path) -> None:
         assert len(server.requests) == before
 
 
-def test_settings_that_cannot_work_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_cannot_work_are_one_line() -> None:
     with pytest.raises(UserError, match="calls_per_response must be above 0"):
         Judge("http://127.0.0.1:1/v1", "m", calls_per_response=0)
+    with pytest.raises(UserError, match=r"judge: url: .*must begin with http"):
+        Judge("ftp://127.0.0.1/v1", "m")
     with pytest.raises(UserError, match="'NO_SUCH_KEY'"):
         Judge("http://127.0.0.1:1/v1", "m", key_env="NO_SUCH_KEY")
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import innovator_rl
 from innovator_rl.cli.reward import app
 from innovator_rl.errors import UserError
-from innovator_rl.scoring.authoring import check
+from innovator_rl.scoring.authoring import check, validate
 from innovator_rl.scoring.authoring.golden import read
 
 LONGEST = """
@@ -71,7 +71,9 @@ def golden(folder: Path, case: list[str]) -> None:
     (folder / "golden.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_the_check_scores_groups(folder: Path) -> None:
+def test_the_check_scores_groups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validate, "LATENCY_SCORES", 1)
+    monkeypatch.setattr(validate, "KILLS", 1)
     golden(folder, ["zero", "full", "zero"])
     report = check("mine.py:score")
     assert report.golden == {"zero": 6, "full": 3, "malformed": 3}
