@@ -123,7 +123,8 @@ _OPENERS = re.compile(
 )
 _LEGAL = re.compile(
     r"\b(?:licen[sc](?:e|es|or|ed)|warrant(?:y|ies)|hereby|herein|copyright|liab(?:le|ility)|terms|agree|agreement|pursuant"
-    r"|applicable laws?|royalty-free|infring\w+|disclaim\w*|notwithstanding|redistribut\w+|permission)\b|(?:协议|条款|本网站|版权|责任|法律法规|许可|授权|恕不|用户)",
+    r"|applicable laws?|royalty-free|infring\w+|disclaim\w*|notwithstanding|redistribut\w+|permission)\b"
+    r"|(?:协议|条款|本网站|版权|责任|法律法规|许可|授权|恕不|用户)",
     re.I,
 )  # fmt: skip
 _SELLING = re.compile(
