@@ -23,4 +23,6 @@ def distill_command(
             f"{language}: accuracy {figures['accuracy']:.1%} ({figures['low']:.1%} to {figures['high']:.1%}) on "
             f"{figures['passages']:,} held-out passages"
         )
-    typer.echo(f"{out}: {card['megabytes_per_second']:g} MB/s, trained on {card['trained_on']['passages']:,} passages")
+    typer.echo(
+        f"{out}: {card['megabytes_per_second']:g} MB per second of CPU time, trained on {card['trained_on']['passages']:,} passages"
+    )

@@ -192,9 +192,10 @@ def read_passages(corpus: Path, manifest: CorpusManifest) -> Passages:
 
 def measure_model(model: QualityModel, test: Passages) -> dict[str, Any]:
     """Return accuracies by language and kind, calibration, throughput, and the accuracy on the held-out gold passages."""
-    started = time.perf_counter()
+    model.predict(test.texts[:1])  # loads the vocabulary
+    started = time.process_time()
     found = model.predict(test.texts)
-    seconds = time.perf_counter() - started
+    seconds = max(1e-9, time.process_time() - started)
     right = (found >= 0.5) == np.array(test.good)
     size = sum(len(text[:4000].encode()) for text in test.texts)
     gold = [passage for passage in load_gold() if passage.split == "held_out"]

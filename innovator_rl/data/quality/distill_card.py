@@ -55,9 +55,9 @@ def render_card(card: dict[str, Any], plotted: bool) -> str:
         + ".",
         f"![Calibration]({PLOT})" if plotted else "",
         "## Speed",
-        f"{card['megabytes_per_second']:g} MB/s in one process, signals and n-grams included.",
+        f"{card['megabytes_per_second']:g} MB per second of CPU time, signals and n-grams included.",
         "## Limits",
-        "It knows form and not truth. Sentences in another order and a few misread Chinese characters are hard for it, as the table "
+        "It knows form and not truth. Sentences in another order and removed formulas are hard for it, as the table "
         "by kind shows. A style that no training source has may be graded too low. The intervals count passages, which within one "
         "source resemble each other: another choice of held-out sources moves the figures by more.",
     ]

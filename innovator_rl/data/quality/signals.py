@@ -122,8 +122,9 @@ _OPENERS = re.compile(
     r"|(?:但是|但|然而|因此|所以|于是|而且|不过|他|她|他们|它)"
 )
 _LEGAL = re.compile(
-    r"\b(?:licen[sc](?:e|es|or|ed)|warrant(?:y|ies)|hereby|herein|copyright|liab(?:le|ility)|terms|agree(?:ment)?|pursuant|applicable laws?"
-    r"|royalty-free|infring\w+|disclaim\w*|notwithstanding|redistribut\w+|permission)\b|(?:协议|条款|本网站|版权|责任|法律法规|许可|授权|恕不|用户)",
+    r"\b(?:licen[sc](?:e|es|or|ed)|warrant(?:y|ies)|hereby|herein|copyright|liab(?:le|ility)|terms|agree|agreement|pursuant"
+    r"|applicable laws?|royalty-free|infring\w+|disclaim\w*|notwithstanding|redistribut\w+|permission)\b"
+    r"|(?:协议|条款|本网站|版权|责任|法律法规|许可|授权|恕不|用户)",
     re.I,
 )  # fmt: skip
 _SELLING = re.compile(

@@ -208,7 +208,7 @@ def test_the_recipe_of_general_text_grades_a_folder(tmp_path: Path, monkeypatch:
 
 def test_a_wrong_key_of_the_endpoint_names_the_near_one(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    step = "{step: annotate_quality, endpoint: {url: 'http://127.0.0.1:1/v1', model: a, concurency: 2}}"
+    step = "{step: annotate_quality, endpoint: {url: 'http://127.0.0.1:1/v1', model: a, concurrenc: 2}}"
     path.write_text(f"name: a\nsources: [{{name: a, path: a}}]\nsteps: [{step}]\n")
-    with pytest.raises(UserError, match="concurency', did you mean 'concurrency'"):  # codespell:ignore concurency
+    with pytest.raises(UserError, match="concurrenc', did you mean 'concurrency'"):
         load_corpus_recipe(path)
