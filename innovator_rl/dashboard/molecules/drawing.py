@@ -154,7 +154,7 @@ def _facts(text: str, molecule: Any, error: str) -> Row:
         "valid": valid,
         "error": error or None,
         "formula": rdMolDescriptors.CalcMolFormula(molecule) if valid else None,
-        "weight": round(Descriptors.MolWt(molecule), 3) if valid else None,
+        "weight": round(Descriptors.MolWt(molecule), 3) if valid else None,  # type: ignore[attr-defined]
     }
 
 

@@ -48,7 +48,7 @@ def _curves(session: RunSession, kind: str, by: str) -> Row:
     metrics = {line["step"]: line for line in session.metrics()} if kind == "train" else {}
     steps = sorted({row["step"] for row in rows} | set(metrics))
     names = sorted(found, key=lambda name: (name != WHOLE, -sum(r.get("responses", 0) for r in found[name].values())))
-    series = [
+    listed = [
         {
             "name": name,
             "value": None if name == WHOLE else next(iter(found[name].values()))["value"],
@@ -66,7 +66,7 @@ def _curves(session: RunSession, kind: str, by: str) -> Row:
         "by": by,
         "steps": steps,
         "incomplete": incomplete_steps([row for row in rows if row["by_column"] == WHOLE]) if kind == "train" else [],
-        "series": series,
+        "series": listed,
         "terms": _terms(session, kind, steps),
         "metrics": values,
         "not_finite": [{"step": step, "metrics": names} for step, names in sorted(lost.items())],

@@ -28,11 +28,12 @@ def prompt_history(sessions: Sequence[RunSession], prompt_id: str) -> Row:
     """
     if not 1 <= len(sessions) <= MOST_RUNS:
         raise RequestError(f"run: expected 1 to {MOST_RUNS} runs, got {len(sessions)}")
-    runs = [{"run": session.run.name, "groups": _groups(session, prompt_id)} for session in sessions]
-    first = next(((s, run["groups"][0]) for s, run in zip(sessions, runs, strict=True) if run["groups"]), None)
-    if first is None:
-        raise RequestError(f"prompt_id={prompt_id[:80]!r}: not found in these runs", 404)
-    return {"prompt_id": prompt_id, **_text(*first), "runs": runs}
+    found = [_groups(session, prompt_id) for session in sessions]
+    runs = [{"run": session.run.name, "groups": groups} for session, groups in zip(sessions, found, strict=True)]
+    for session, groups in zip(sessions, found, strict=True):
+        if groups:
+            return {"prompt_id": prompt_id, **_text(session, groups[0]), "runs": runs}
+    raise RequestError(f"prompt_id={prompt_id[:80]!r}: not found in these runs", 404)
 
 
 def _groups(session: RunSession, prompt_id: str) -> list[Row]:

@@ -102,7 +102,9 @@ def _split(
             for side, total in zip((before, after), totals, strict=True)
         ]
         known = [side[value]["reward"] if value in side else None for side in (before, after)]
-        start, end = (mean if mean is not None else other for mean, other in zip(known, reversed(known), strict=True))
+        start, end = (
+            float(mean if mean is not None else other or 0.0) for mean, other in zip(known, reversed(known), strict=True)
+        )
         within = sum(shares) / 2 * (end - start)
         mix = (shares[1] - shares[0]) * ((start + end) / 2 - sum(overall) / 2)
         query = (queries or {}).get(value) or {name: value if value != "" else "-"}
