@@ -33,7 +33,7 @@ inf = float("inf")
 _CHECKER = """
 import contextlib, io, os, sys, tempfile
 SOURCE = {source!r}
-def judge(given, said, expected):
+def judge(given, said, expected):  # prose: allow judge
     with tempfile.TemporaryDirectory() as folder:
         names = [os.path.join(folder, name) for name in ("input.txt", "expected.txt", "output.txt")]
         for name, text in zip(names, (given, expected, said)):

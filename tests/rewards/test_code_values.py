@@ -141,7 +141,7 @@ def test_an_honest_program_is_paid_after_all_that(grade: Grade) -> None:
 
 
 def test_code_of_a_row_is_confined_and_bounded(grade: Grade, tmp_path: Any) -> None:
-    """A judge that evaluates what the program printed is the usual one of the 24 game."""
+    """A checker that evaluates what the program printed is the usual one of the 24 game."""
     mark = tmp_path / "mark"
     program = f"""print("__import__('os').system('touch {mark}') or open({str(mark)!r}, 'w') or 24")"""
     judge = {"type": "stdio", "inputs": [""], "outputs": [""], "judge": "def judge(i, o, e): return eval(o) == 24"}
