@@ -20,6 +20,9 @@ def test_a_job_carries_the_link_to_its_page(monkeypatch: pytest.MonkeyPatch, tmp
             submitted.update(facts)
             return "id"
 
+        def list_jobs(self) -> list[Any]:
+            return []
+
     monkeypatch.setattr(jobs, "client", lambda address: Client())
     monkeypatch.setenv("INNOVATOR_DASHBOARD_URL", "https://runs.example.org/")
     config = jobs.RunConfig(name="faster")
