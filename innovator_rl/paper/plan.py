@@ -109,7 +109,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
     yield Stage(
         "upcycle",
         "train, split, route and integrate the experts" + (", and the dense baseline" if part.dense else ""),
-        ("upcycle", "run", str(path), *words, *part.settings, *(["--dense"] if part.dense else [])),
+        ("upcycle", "run", str(path), *_last_of_each((*words, *part.settings)), *(["--dense"] if part.dense else [])),
         folder / "export",
         needs=("corpus",) if corpus else (),
         inputs=(path,),
@@ -132,7 +132,7 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
         yield Stage(
             f"sft-{model}",
             f"fine-tune {model} on worked solutions",
-            ("sft", str(path), *words, *part.settings),
+            ("sft", str(path), *_last_of_each((*words, *part.settings))),
             folder / "model",
             needs=(*models.needs(model), *_rows(config)),
             inputs=(path,),
@@ -165,7 +165,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
     yield Stage(
         f"train-{label}",
         f"train {arm.model} with GRPO, seed {seed}",
-        ("train", str(path), *words, *part.settings, *arm.settings),
+        ("train", str(path), *_last_of_each((*words, *part.settings, *arm.settings))),
         folder / "metrics.jsonl",
         needs=(*models.needs(arm.model), *_rows(config)),
         inputs=(path,),
@@ -209,6 +209,11 @@ def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:
 
 def _rows(config: PaperConfig) -> tuple[str, ...]:
     return tuple(f"rows-{_task_name(task)}" for task in config.tasks)
+
+
+def _last_of_each(words: tuple[str, ...]) -> list[str]:
+    """Return one `key=value` word per key, the last one: an arm's setting replaces that of all arms."""
+    return list({word.partition("=")[0]: word for word in words}.values())
 
 
 def _built_rows(config: PaperConfig) -> list[str]:

@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, requires
 from innovator_rl.errors import UserError
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
-from innovator_rl.runs.sinks import SINKS
 
 PLUGIN = "innovator_rl"
 VERL = "0.9."  # the hooks and keys this project uses are those of verl 0.9
@@ -134,7 +133,7 @@ def _plugins(context: PreflightContext) -> Iterator[Diagnostic]:
 
 
 def _sinks(context: PreflightContext) -> Iterator[Diagnostic]:
-    for name in ("tensorboard", *SINKS):
+    for name in ("tensorboard", "wandb", "mlflow", "trackio"):  # each has a section in docs/troubleshooting.md
         if getattr(context.config.logging, name) and name not in context.machine.packages:
             yield Diagnostic(
                 setting=f"logging.{name}",

@@ -159,7 +159,11 @@ class WorkerHandle:
 
     def warm(self, name: str) -> None:
         """Ask the fork server to import a rewarder before it forks its next worker."""
-        if self.control is not None and name not in self.settings["warm"]:
+        if self.control is None:  # the fork server starts with the next request, with this rewarder's secrets
+            if set(reduced(os.environ, [name])) - set(reduced(os.environ, self.settings["warm"])):
+                self.settings["warm"] = [*self.settings["warm"], name]
+            return
+        if name not in self.settings["warm"]:
             if set(reduced(os.environ, [name])) - set(reduced(os.environ, self.settings["warm"])):
                 self.close()  # its secrets are not in the fork server's environment: the next one gets them
                 self.settings["warm"] = [*self.settings["warm"], name]

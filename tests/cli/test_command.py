@@ -84,7 +84,14 @@ def test_without_near_names_all_are_listed(capsys: pytest.CaptureFixture[str]) -
         command.main(["runs", "zzzz"])
     said = capsys.readouterr().err
     assert said.startswith("innovator: unknown command 'zzzz': expected list, show, ")
-    assert set(said.split("expected ")[1].strip().split(", ")) >= {"list", "show", "stop", "export", "export-model", "top"}
+    assert set(said.split("expected ")[1].strip().split(", ")) >= {
+        "list",
+        "show",
+        "stop",
+        "export",
+        "export-model",
+        "top",
+    }
 
 
 def test_a_hidden_command_works_and_is_not_suggested(capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,6 +175,7 @@ class MemoryTrainer(InnovatorTrainer):
     ) -> None:
         overrides = ["algorithm.prompts_per_step=2", "rollout.samples_per_prompt=4", "schedule.steps=3"]
         overrides += ["schedule.validate_every=0", "schedule.validate_before=false", "schedule.save_every=0", *words]
+        overrides = list({word.partition("=")[0]: word for word in overrides}.values())  # the caller's words win
         context = RuntimeContext(
             model_path=str(folder),
             is_moe=False,

@@ -16,6 +16,7 @@ from verl.trainer.ppo.reward import load_reward_manager  # noqa: E402
 
 KEYS = {
     "acc",
+    "row_source",
     "score_value",
     "overlong_penalty",
     "outcome",

@@ -26,7 +26,8 @@ def small(**changes) -> PaperConfig:
         "learning": {
             "config": "configs/train/moe.yaml",
             "disk_gb": 2,
-            "arms": [{"name": "a", "model": "mixture", "seeds": [0, 3]}],
+            "settings": ["schedule.steps=5"],
+            "arms": [{"name": "a", "model": "mixture", "seeds": [0, 3], "settings": ["schedule.steps=7"]}],
         },
         "evaluations": [{"suite": "smoke", "models": ["base", "dense", "a"], "limit": 4}],
     }
@@ -42,6 +43,7 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert stages["train-a-3"].needs == ("upcycle", "rows-product")
     assert stages["train-a-3"].disk_bytes == 2 * 10**9
     assert "data.seed=3" in stages["train-a-3"].command
+    assert [word for word in stages["train-a-3"].command if "steps" in word] == ["schedule.steps=7"]
     assert f"data.train=[{stages['rows-product'].result}/train.parquet]" in stages["train-a-3"].command
     assert f"model.path={stages['upcycle'].result}" in stages["train-a-3"].command
     assert stages["eval-smoke-a-3"].needs == ("export-a-3",)

@@ -83,7 +83,7 @@ FLAT = "def varied(response, answer):\n    return 0.5\n"
 
 @pytest.mark.parametrize(
     ("code", "metric", "told"),
-    [(FLOATS, "correct", True), (FLOATS, "score", False), (WHOLE, "correct", False), (FLAT, "correct", False)],
+    [(FLOATS, "correct", True), (FLOATS, "score", False), (WHOLE, "correct", False), (FLAT, "correct", True)],
 )
 def test_a_rewarder_that_is_never_correct_is_found_before_the_run(
     code: str, metric: str, told: bool, tmp_path: Path, machine: Machine
@@ -98,7 +98,7 @@ def test_a_rewarder_that_is_never_correct_is_found_before_the_run(
             "algorithm": {"dynamic_sampling": {"metric": metric}},
         }
     )
-    found = [f for f in check(config, machine=machine, deep=True) if f.setting == "algorithm.dynamic_sampling.metric"]
+    found = [f for f in check(config, machine=machine, deep=True) if "called none correct" in f.why]
     assert bool(found) == told
     assert all("metric=score" in finding.fix for finding in found)
 

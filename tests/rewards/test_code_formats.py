@@ -142,7 +142,7 @@ class Evil:
 
 def test_a_pickle_of_a_row_runs_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     row = {"private_test_cases": base64.b64encode(zlib.compress(pickle.dumps(Evil()))).decode()}
-    with pytest.raises(BadTests, match=r"may not hold builtins\.print"):
+    with pytest.raises(BadTests, match=r"may not hold \S*print"):
         read_tests(row)
     assert capfd.readouterr().out == ""
 

@@ -41,7 +41,8 @@ def test_the_routes_and_the_golden_cases_can_be_read(tmp_path: Path) -> None:
     for name in yaml.safe_load(block)["reward"]["routes"].values():
         if composite.is_composite(name):
             assert composite.parse(name).high == 1.0
-    line, group, info = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    line, group, info, design = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    assert json.loads(design)["info"]["formula"] == "C9H8O4"
     Path(tmp_path, "golden.jsonl").write_text(line + group)
     assert [case.kind for case in golden.read(Path(tmp_path, "golden.jsonl"))] == ["zero", "full", "zero"]
     assert json.loads(info)["rubric"][1]["weight"] < 0

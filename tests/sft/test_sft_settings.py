@@ -23,7 +23,8 @@ MACHINE = Machine(cores=4, memory=32 * 2**30, shared_memory=2**30)
 
 
 def configured(*words: str) -> SftConfig:
-    return load_as(SftConfig, None, ["data.train=[rows.jsonl]", "model.path=tiny-qwen2", *words])
+    merged = {word.partition("=")[0]: word for word in ("data.train=[rows.jsonl]", "model.path=tiny-qwen2", *words)}
+    return load_as(SftConfig, None, list(merged.values()))
 
 
 def composed(config: SftConfig, platform: Any = "cpu") -> Any:

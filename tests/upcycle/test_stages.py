@@ -46,7 +46,8 @@ def configuration(runs: Path, *more: str) -> UpcycleConfig:
         "train_joint.tokens=2048",
         "train_dense.tokens=2048",
     )
-    return load(ROOT / "configs/upcycle/tiny.yaml", [f"runs_dir={runs}", "trainer.threads=1", *small, *more])
+    words = {word.partition("=")[0]: word for word in (f"runs_dir={runs}", "trainer.threads=1", *small, *more)}
+    return load(ROOT / "configs/upcycle/tiny.yaml", list(words.values()))
 
 
 def beside(other: UpcycleConfig, runs: Path, parts: tuple[str, ...], *more: str) -> UpcycleConfig:

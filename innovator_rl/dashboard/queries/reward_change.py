@@ -103,7 +103,8 @@ def _split(
         ]
         known = [side[value]["reward"] if value in side else None for side in (before, after)]
         start, end = (
-            float(mean if mean is not None else other or 0.0) for mean, other in zip(known, reversed(known), strict=True)
+            float(mean if mean is not None else other or 0.0)
+            for mean, other in zip(known, reversed(known), strict=True)
         )
         within = sum(shares) / 2 * (end - start)
         mix = (shares[1] - shares[0]) * ((start + end) / 2 - sum(overall) / 2)

@@ -13,7 +13,7 @@ RESPONSE = f"runs/hostile/response/1/{quote(UID, safe='')}"
 FOREIGN = """document.querySelectorAll(`main script, main iframe, main object, main embed, main [onload],
   main [onerror], main [onclick], main [style*="url"], main form[action]`).length"""
 BAD_LINKS = """[...document.querySelectorAll('main a')].map(a => a.getAttribute('href'))
-  .filter(to => !/^(https?:|#)/.test(to) && !to.startsWith('/api/'))"""
+  .filter(to => !/^(https?:|#)/.test(to) && !/^\/?api\//.test(to))"""
 
 
 def check(visit: Visitor) -> None:
