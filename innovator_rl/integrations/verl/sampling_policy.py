@@ -114,7 +114,7 @@ class RefillPolicy:
         else:
             expected = sum(count * self.rates.rate(source) for source, count in view.in_flight.items())
             missing_ahead = view.wanted * (1 + self.max_staleness) - view.kept - expected
-            asked = min(view.free_slots, round(missing_ahead / self.rates.overall()))
+            asked = min(view.free_slots, math.ceil(missing_ahead / self.rates.overall()))
         return max(0, min(asked, allowed))
 
     def round_size(self, missing: int) -> int:
