@@ -22,12 +22,7 @@ START_SECONDS = 420
 
 
 def command(runs: Path, *words: str) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "innovator_rl.cli.main",
-        "train",
-        "configs/train/moe.yaml",
+    settings = [
         f"logging.runs_dir={runs}",
         f"schedule.steps={STEPS}",
         f"schedule.save_every={SAVE_AT}",
@@ -39,6 +34,8 @@ def command(runs: Path, *words: str) -> list[str]:
         "rollout.max_response_tokens=16",
         *words,
     ]
+    last = {word.partition("=")[0]: word for word in settings}  # the caller's words win
+    return [sys.executable, "-m", "innovator_rl.cli.main", "train", "configs/train/moe.yaml", *last.values()]
 
 
 def uids(run: RunDir, step: int, attempt: int) -> set[str]:
