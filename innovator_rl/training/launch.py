@@ -27,6 +27,7 @@ from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.platform.slots import Need
 from innovator_rl.platform.socket_folder import use_socket_folder
+from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.sinks import SINKS, open_sinks
@@ -190,7 +191,7 @@ def what_resumes(
     newer = [c for c in checkpoints(run.checkpoints) if not c.complete and c.step > (found.step if found else 0)]
     if newer:
         lines.append(f"ignored: the checkpoint of step {newer[-1].step} is incomplete (its run ended while writing it)")
-    done = max((row["step"] for row in run.metrics()), default=0)
+    done = max((row["step"] for row in read_metrics(run.metrics_jsonl)), default=0)  # abandoned steps included
     if found and found.step != step:
         lines.append(f"starting from the weights of {found.path}")
     elif found:
