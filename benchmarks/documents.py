@@ -109,8 +109,8 @@ def formulas(sample: list[str]) -> None:
             changed = damage(latex, source)
             if changed != latex:
                 planted[changed] = latex
-        verdict = parser.parses(planted)
-        broken = [text for text in planted if not verdict[text]]
+        parsed = parser.parses(planted)
+        broken = [text for text in planted if not parsed[text]]
         repaired = repair_latex(broken, parser)
         same = sum(_squeezed(repaired[text]) == _squeezed(planted[text]) for text in repaired)
         for place, count in enumerate((len(broken), len(repaired), same)):

@@ -14,6 +14,7 @@ molecule earns about nothing; one that meets every target is correct whatever it
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,14 +82,14 @@ def score_task(task: Task | None, response: str) -> Score:
     return Score(value, False, "partial" if value > 0 else "wrong", said, terms)
 
 
-class _OfInfo:
+class _OfInfo(ABC):
     """A rewarder whose task is in `info`; subclasses say how it is read."""
 
     version = "1"
 
+    @abstractmethod
     def task(self, info: dict[str, Any]) -> Task:
         """Return the task of a row."""
-        raise NotImplementedError
 
     def __call__(self, response: str, answer: str, info: dict[str, Any] | None = None) -> Score:
         """Score one response."""

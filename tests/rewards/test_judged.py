@@ -238,7 +238,7 @@ def test_a_rubric_that_cannot_be_used_abstains(rubric: Any) -> None:
     assert (found.outcome, found.reason) == ("abstained", "bad_info")
 
 
-def test_verdicts_on_other_criteria_than_asked_are_no_verdicts() -> None:
+def test_answers_on_other_criteria_than_asked_are_no_answers() -> None:
     with FakeEndpoint(answer=lambda _: "1: YES\n2: YES\n4: NO") as server:
         (found,) = score(Rubric(server.url, "fake"), ["zinc"], rubric=RUBRIC)
     assert (found.outcome, found.reason) == ("abstained", "judge_unreadable")

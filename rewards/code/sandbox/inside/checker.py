@@ -167,8 +167,8 @@ class Checker:
                 cut = not isinstance(error, AssertionError)
                 why = "" if isinstance(error, AssertionError) else f"the check ended with {_describe(error)}"
         failed = self.asserts - self.held
-        verdict = {"passed": passed and not failed, "calls": self.calls, "why": why, "cut": cut, "raised": raised}
-        return {**verdict, "asserts": self.asserts, "held": self.held}
+        result = {"passed": passed and not failed, "calls": self.calls, "why": why, "cut": cut, "raised": raised}
+        return {**result, "asserts": self.asserts, "held": self.held}
 
     def _passes(self, request: dict[str, Any]) -> bool:
         kind = self.tests["type"]
@@ -210,8 +210,8 @@ class Checker:
             self._say(self.grade(json.loads(line)))
         return None
 
-    def _say(self, verdict: dict[str, Any]) -> None:
-        self.write(b"V" + json.dumps(verdict).encode() + b"\n")
+    def _say(self, result: dict[str, Any]) -> None:
+        self.write(b"V" + json.dumps(result).encode() + b"\n")
 
 
 class Candidate:
