@@ -1,6 +1,6 @@
 """Run the whole path of the paper with one command, from raw textbooks to the tables.
 
-    innovator paper run configs/paper/quick.yaml            # ten minutes on two cores
+    innovator paper run configs/paper/quick.yaml            # a random model, in minutes
     innovator paper run configs/paper/small.yaml --dry-run  # what would run, and why
     innovator paper report configs/paper/small.yaml         # the report of what has run so far
 

@@ -5,7 +5,7 @@
 stages in order, skips what is complete, repeats what depends on something that changed, and keeps a log per stage.
 `report/` reads the results and writes `report.md`, `report.html` and `report.pdf` into the run directory.
 
-    innovator paper run configs/paper/quick.yaml              # ten minutes on two cores
+    innovator paper run configs/paper/quick.yaml              # a random model, in minutes
     innovator paper run configs/paper/small.yaml --dry-run    # what would run, and why
 
 This package starts commands and reads their results. It imports neither verl, Ray nor torch.
