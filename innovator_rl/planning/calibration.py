@@ -142,8 +142,6 @@ def decode_seconds(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
 
     The answers that were generated at the same time follow from when each row was written and how long it took.
     """
-    from scipy.optimize import nnls
-
     timed = [row for row in rows if row["generate_seconds"] and row["response_tokens"] and row["written_at"]]
     if not timed:
         raise UserError("no recorded response has its time of generation; expected rollouts of this or a later version")
@@ -158,8 +156,14 @@ def decode_seconds(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
     both = np.minimum(ends[:, None], ends[None, :]) - np.maximum(begins[:, None], begins[None, :])
     together = np.clip(both, 0.0, None).sum(axis=1) / took
     tokens = np.array([float(row["response_tokens"]) for row in timed])
-    (alone, shared), _ = nnls(np.stack([tokens, tokens * together], axis=1), took)
-    return float(alone), float(shared)
+    columns = np.stack([tokens, tokens * together], axis=1)
+    alone, shared = (float(value) for value in np.linalg.lstsq(columns, took, rcond=None)[0])
+    if alone >= 0 and shared >= 0:
+        return alone, shared
+    # Neither may be negative: the best fit then has one of them alone.
+    single = [float(column @ took / (column @ column)) for column in columns.T]
+    errors = [float(np.square(took - value * column).sum()) for value, column in zip(single, columns.T, strict=True)]
+    return (single[0], 0.0) if errors[0] <= errors[1] else (0.0, single[1])
 
 
 def _per_token(pairs: Sequence[tuple[float, float]]) -> float:
