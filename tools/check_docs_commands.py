@@ -31,7 +31,7 @@ QUICK = (
     r"innovator data (show|build|check|plan)\b",
     r"innovator upcycle plan\b",
     r"innovator submit .*--dry-run",
-    r"innovator train plan\b",
+    r"innovator train (plan|simulate)\b",
     r"innovator paper run .*--dry-run",
     r"innovator init\b",
 )
