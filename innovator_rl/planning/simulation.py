@@ -83,7 +83,7 @@ class StepTimes:
         imbalance: Ranks wait for the busiest one.
         network: Communication that the update cannot hide.
         sync: New weights reach the replicas.
-        checkpoint: A checkpoint is written.
+        checkpoint: The share of a step in the checkpoint of several.
         rest: Everything else.
     """
 
@@ -160,7 +160,7 @@ class Simulation:
             scores=scores,
             **self._train(chosen, max(slowness)),
             sync=self.costs.sync,
-            checkpoint=self.costs.checkpoint if save and (number + 1) % save == 0 else 0.0,
+            checkpoint=self.costs.checkpoint / save if save else 0.0,
             rest=self.costs.rest + rounds * self.costs.round_seconds,
         )
         rollouts.now += times.total - generate - idle - scores
@@ -299,7 +299,7 @@ def _one_run(
     return clock, redone, failures * disturbances.restart_seconds, float(failures)
 
 
-DRAWS = 100
+DRAWS = 1000
 """Runs whose failures are drawn; the mean is reported."""
 LONGEST_SERIES = 10_000
 """Failures after which no more happen: a run that cannot reach its first checkpoint would never end."""
