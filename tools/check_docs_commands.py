@@ -37,7 +37,7 @@ QUICK = (
 )
 CI = (r"make (setup|check|test|test-fast)$",)  # .ci/run calls them
 SLOW = (r"innovator doctor\b", r"innovator train .*--dry-run", r"innovator upcycle run configs/upcycle/tiny.yaml$")
-OUTSIDE = ("cd", "docker", "git", "mkdocs", "pip", "pre-commit", "ray", "torchrun")
+OUTSIDE = ("cd", "docker", "git", "mkdocs", "pip", "pre-commit", "ray", "torchrun", "vllm")
 FENCE = re.compile(
     r"(?:<!-- needs: (?P<needs>.*?) -->\s*)?^(?P<indent> *)```(?P<language>\S*)\n(?P<body>.*?)^ *```$",
     re.DOTALL | re.MULTILINE,

@@ -1,7 +1,7 @@
 """Model the rollout replicas and the reward workers of a simulated run: who generates, waits, and is scored when.
 
 A replica gives its slots to answers in order of arrival and generates one token of each at a time. The time of a token
-depends on how many answers share it, so it is computed anew whenever an answer starts or ends; in between, progress is
+depends on how many answers share it, so it is computed again whenever an answer starts or ends; in between, progress is
 linear. Everything is ordered by time and serial number, so that equal input gives equal output.
 """
 

@@ -29,7 +29,7 @@ class Scale:
         slots_in_use: Answers in generation, as a share of the slots, over the time of generation.
         tokens_per_gpu_second: Trained tokens.
         finish: The whole run, failures included.
-        problems: Why the plan says that it cannot fit.
+        problems: Why it cannot fit, from the plan.
     """
 
     gpus: int

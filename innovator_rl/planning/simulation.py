@@ -24,7 +24,7 @@ from innovator_rl.planning.workload import Group, Workload
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run's configuration says about its steps."""
+    """What the steps of a run depend on."""
 
     prompts: int
     prompts_per_update: int
@@ -58,7 +58,7 @@ class Disturbances:
     """What goes wrong, all stated.
 
     Attributes:
-        slow_share: Share of GPUs that are slow in a step, drawn anew in each.
+        slow_share: Share of GPUs that are slow in a step, drawn again for each.
         slow_factor: How much longer everything takes on them.
         mtbf_hours: Hours of one GPU between failures that end the run (Llama 3: 419 in 54 days on 16,384 GPUs).
         restart_seconds: From a failure until training goes on: detection, processes, checkpoint.
@@ -170,7 +170,8 @@ class Simulation:
         """Generate until the step is complete, and return the rounds it took and the groups it dropped."""
         settings, rollouts = self.settings, self.rollouts
         self.policy.rates.forget()
-        started, rounds, dropped = 0, 0, []
+        started = rounds = 0
+        dropped: list[Flight] = []
         while True:
             oldest = min((flight.step for flight in self._in_flight.values()), default=None)
             age = None if oldest is None else step - oldest

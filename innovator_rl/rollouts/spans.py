@@ -247,12 +247,14 @@ class SpanSink:
         if self._last is not None and not self._stopped:
             self._sent.append(self._thread.submit(self._export, self._last))
         wait(self._sent, timeout=2 * EXPORT_SECONDS)
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        self._target.shutdown()
-        self._report()
+        try:
+            self._report()
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._target.shutdown()
 
     def _report(self) -> None:
-        done = [sent for sent in self._sent if sent.done() and not sent.cancelled()]
+        done = [sent for sent in self._sent if sent.done()]
         self._sent = [sent for sent in self._sent if not sent.done()]
         for sent in done:
             sent.result()
