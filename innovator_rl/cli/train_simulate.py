@@ -3,8 +3,8 @@
     innovator train simulate innovator-53b --gpus 64,512
     innovator train simulate innovator-53b --gpus 64 --staleness 0,2 --from runs/demo
 
-The costs are those of `innovator train plan`. Lengths and scores are drawn from a stated law with a long tail, or from the
-rollouts of a recorded run. What is assumed is printed last; equal seeds give equal figures.
+The costs are those of `innovator train plan`, which also decides what fits. Lengths and scores are drawn from a stated law
+with a long tail, or from the rollouts of a recorded run. What is assumed is printed last; equal seeds give equal figures.
 """
 
 import json
@@ -55,11 +55,18 @@ def train_simulate(
     source = None if recorded is None else partial(Workload.recorded, find_run(recorded, run.logging.runs_dir))
     kinds = [Hardware.named(gpu, count, per_node) for count in _numbers("--gpus", gpus, 1)]
     cases = [(one, kind) for one in with_staleness(run, _numbers("--staleness", staleness, 0)) for kind in kinds]
-    found = []
+    found, misfits = [], []
     for number, (one, kind) in enumerate(cases, 1):
         answers = one.algorithm.prompts_per_step * one.rollout.samples_per_prompt * steps
         typer.echo(f"simulating {number} of {len(cases)}: {kind.gpus} GPUs, {answers:,} answers", err=True)
-        found.append(scale(one, kind, shape, source, steps=steps, seed=seed))
+        try:
+            found.append(scale(one, kind, shape, source, steps=steps, seed=seed))
+        except UserError as error:
+            misfits.append(str(error))
+    if not found:
+        raise UserError(misfits[0])
+    for misfit in dict.fromkeys(misfits):
+        typer.echo(f"innovator: {misfit}", err=True)
     if as_json:
         typer.echo(json.dumps({"scales": [one.as_dict() for one in found], "assumed": assumed(recorded)}, indent=1))
         return
@@ -106,7 +113,4 @@ def lines(found: list[Scale]) -> list[str]:
         "lost to failures": [f"{one.finish.lost_share:.1%}" for one in found],
     }
     shown += [f"{name:<20}" + "".join(f"{cell:>15}" for cell in cells) for name, cells in rows.items()]
-    for one in found:
-        if one.problems and not one.max_staleness:
-            shown.append(f"{one.gpus} GPUs cannot fit (`innovator train plan` proposes what does): {one.problems[0]}")
     return shown

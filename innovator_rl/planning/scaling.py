@@ -9,6 +9,7 @@ from typing import Any
 from innovator_rl.config.load import apply_overrides, validate
 from innovator_rl.config.resolve import resolve
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.errors import UserError
 from innovator_rl.planning.costs import of_plan
 from innovator_rl.planning.hardware import Hardware
 from innovator_rl.planning.plan import plan
@@ -29,7 +30,6 @@ class Scale:
         slots_in_use: Answers in generation, as a share of the slots, over the time of generation.
         tokens_per_gpu_second: Trained tokens.
         finish: The whole run, failures included.
-        problems: Why it cannot fit, from the plan.
     """
 
     gpus: int
@@ -38,16 +38,10 @@ class Scale:
     slots_in_use: float
     tokens_per_gpu_second: float
     finish: Finish
-    problems: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {
-            **asdict(self),
-            "step_seconds": self.times.total,
-            "lost_to_failures": self.finish.lost_share,
-            "problems": list(self.problems),
-        }
+        return {**asdict(self), "step_seconds": self.times.total, "lost_to_failures": self.finish.lost_share}
 
 
 def scale(
@@ -71,9 +65,16 @@ def scale(
         disturbances: What goes wrong.
         steps: Steps; the first third warms the sampling up and is not counted.
         seed: Seed of lengths, slow GPUs and failures.
+
+    Raises:
+        UserError: The run cannot fit these GPUs.
     """
     assumed, disturbances = assumed or Assumptions(), disturbances or Disturbances()
     found = plan(config, hardware, shape, assumed, propose=False)
+    if found.problems:
+        raise UserError(
+            f"{hardware.gpus} GPUs cannot fit this run: {found.problems[0]}; `innovator train plan` proposes what fits"
+        )
     workload = source(seed) if source else Workload.stated(config, assumed, seed)
     resolved = resolve(config, "cuda", shape.experts > 0)
     passes = (resolved.old_log_prob != "rollout") + found.setup.reference
@@ -96,7 +97,6 @@ def scale(
         finish=with_failures(
             times, config.schedule.steps, config.schedule.save_every, hardware.gpus, disturbances, seed
         ),
-        problems=found.problems,
     )
 
 

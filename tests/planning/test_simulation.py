@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from innovator_rl.cli.main import main
 from innovator_rl.config import load
 from innovator_rl.errors import UserError
-from innovator_rl.planning import calibration
-from innovator_rl.planning.costs import Costs
+from innovator_rl.planning import Hardware, Shape, calibration, plan
+from innovator_rl.planning.costs import Costs, of_plan
 from innovator_rl.planning.simulation import Disturbances, Settings, Simulation, StepTimes, busiest, with_failures
 from innovator_rl.planning.timing import Assumptions
 from innovator_rl.planning.workload import Group, Workload
@@ -162,6 +162,20 @@ def test_stated_lengths_have_the_mean_of_the_plan_and_never_exceed_the_longest()
         assert max(drawn) <= 16384
 
 
+def test_the_costs_are_those_of_the_plan() -> None:
+    config = load(ROOT / "configs/train/innovator-53b.yaml", [])
+    shape = Shape.of_file(ROOT / "configs/train/innovator-53b.config.json")
+    found = plan(config, Hardware.named("h100-80", 64), shape)
+    prompt, answer = 0.25 * 2048, 0.4 * 16384
+    costs = of_plan(found, 1, config.rollout.max_num_seqs, prompt + answer)
+    tokens = 512 * 16 * (prompt + answer) / 64
+    assert costs.update(tokens) == pytest.approx(found.seconds.update)
+    assert costs.log_probs(tokens) == pytest.approx(found.seconds.log_probs)
+    assert costs.network(tokens) == pytest.approx(found.seconds.communication)
+    full = [costs.decode(costs.slots, costs.slots * (prompt + answer)), costs.decode(1, prompt + answer)]
+    assert full[0] / costs.slots < full[1] < full[0]
+
+
 def test_failures_cost_what_the_exponential_law_says() -> None:
     step = StepTimes(update=100.0)
     often = Disturbances(mtbf_hours=1.0, restart_seconds=60.0)
@@ -200,6 +214,10 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "seconds of a step" in text
     assert f"lengths recorded in {RECORDED}" in text
+    with pytest.raises(SystemExit) as stop:
+        main([*words[:2], str(ROOT / "configs/train/innovator-53b.yaml"), "--gpus", "8"])
+    assert stop.value.code == 2
+    assert "8 GPUs cannot fit this run" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:
         main([*words, "--staleness", "x"])
     assert stop.value.code == 2
