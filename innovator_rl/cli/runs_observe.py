@@ -46,12 +46,18 @@ def trace(
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Write the phases of a step as a trace that Perfetto opens."""
-    found = events.trace(events.read_events(find_run(name, runs_dir) / events.NAME), step)
+    from innovator_rl.rollouts.spans import perfetto, step_spans
+
+    run = find_run(name, runs_dir)
+    found = events.trace(events.read_events(run / events.NAME), step)
     phases = sum(event["ph"] == "X" for event in found["traceEvents"])
     if not phases:
         raise UserError(f"--step {step}: run {name!r} has recorded no phase of it in {events.NAME}")
+    samples = perfetto(step_spans(run, step))
+    found["traceEvents"] += samples
     out.write_text(dump_json(found))
-    typer.echo(f"{phases} phases of step {step} in {out}")
+    scored = sum(event["name"] == "score" for event in samples)
+    typer.echo(f"{phases} phases and {scored} samples of step {step} in {out}")
 
 
 def spans(

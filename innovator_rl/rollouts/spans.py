@@ -18,6 +18,7 @@ and scores, never prompts or responses. Where they go is OpenTelemetry's own set
 
 from __future__ import annotations
 
+import heapq
 import importlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -112,6 +113,43 @@ def _sample_spans(names: Names, row: Mapping[str, Any], update: tuple[int, int] 
     yield names.span("score", whole.id, called, scored, *key, error=error)
     if trained:
         yield names.span("update", whole.id, *trained, *key)
+
+
+def perfetto(spans: list[Span]) -> list[dict[str, Any]]:
+    """Return the generation and scoring of every sample as events in Perfetto's JSON format.
+
+    A sample takes the track that was free first, so that the number of tracks is that of samples in flight.
+
+    Args:
+        spans: The spans of a step.
+    """
+    samples = {span.id: span for span in spans if span.name == "sample"}
+    parts: dict[int, list[Span]] = {}
+    for span in spans:
+        if span.name in ("generate", "score") and span.parent in samples:
+            parts.setdefault(span.parent, []).append(span)
+    events: list[dict[str, Any]] = []
+    tracks: list[tuple[int, int]] = []  # when a track's last sample ended, and its number
+    for number in sorted(parts, key=lambda number: (parts[number][0].start, number)):
+        own = parts[number]
+        reused = bool(tracks) and tracks[0][0] <= own[0].start
+        track = heapq.heappop(tracks)[1] if reused else len(tracks) + 1
+        heapq.heappush(tracks, (own[-1].end, track))
+        attributes = {name.rpartition(".")[2]: value for name, value in samples[number].attributes.items()}
+        events += [
+            {
+                **{"ph": "X", "pid": SAMPLES, "tid": track, "name": part.name, "args": attributes},
+                **{"ts": part.start // 1000, "dur": max(0, part.end - part.start) // 1000},
+            }
+            for part in own
+        ]
+    if events:
+        events.insert(0, {"ph": "M", "pid": SAMPLES, "name": "process_name", "args": {"name": "samples"}})
+    return events
+
+
+SAMPLES = 2
+"""Perfetto's process of the samples; the phases of the step are process 1."""
 
 
 class Names:

@@ -1,6 +1,8 @@
 """Spans of a recorded step describe each sample once, join in a tree, and never stop a run."""
 
+import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,16 @@ def test_the_command_names_a_collector_that_does_not_answer(
             main(["runs", "spans", "demo", "--runs-dir", str(run.path.parent), *words])
         assert stop.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_trace_for_perfetto_has_every_sample_on_a_track_of_its_own_while_it_runs(run: RunDir, tmp_path: Path) -> None:
+    out = tmp_path / "trace.json"
+    with pytest.raises(SystemExit) as stop:
+        main(["runs", "trace", "demo", "--step", "1", "--out", str(out), "--runs-dir", str(run.path.parent)])
+    assert stop.value.code == 0
+    events = [event for event in json.loads(out.read_text())["traceEvents"] if event["pid"] == 2 and event["ph"] == "X"]
+    assert Counter(event["name"] for event in events) == {"generate": 4, "score": 4}
+    for track in {event["tid"] for event in events}:
+        own = sorted((event["ts"], event["ts"] + event["dur"]) for event in events if event["tid"] == track)
+        assert all(before[1] <= after[0] for before, after in pairwise(own))
+    assert {event["args"]["reason"] for event in events} == {"timeout", "correct"}
