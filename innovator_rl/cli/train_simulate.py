@@ -52,7 +52,10 @@ def train_simulate(
     path = find_config(config, "train")
     run = load(path, list(overrides or []))
     shape = shape_of(run, Path(path), model_config)
-    source = None if recorded is None else partial(Workload.recorded, find_run(recorded, run.logging.runs_dir))
+    source = None
+    if recorded is not None:
+        place = find_run(recorded, run.logging.runs_dir)
+        source = partial(Workload.recorded, place, samples=run.rollout.samples_per_prompt)
     kinds = [Hardware.named(gpu, count, per_node) for count in _numbers("--gpus", gpus, 1)]
     cases = [(one, kind) for one in with_staleness(run, _numbers("--staleness", staleness, 0)) for kind in kinds]
     found, misfits = [], []

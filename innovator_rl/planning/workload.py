@@ -71,13 +71,14 @@ class Workload:
         )
 
     @staticmethod
-    def recorded(run: Path, seed: int = 0, steps: Iterable[int] | None = None) -> Workload:
+    def recorded(run: Path, seed: int = 0, steps: Iterable[int] | None = None, samples: int | None = None) -> Workload:
         """Return groups drawn from the rollouts of a run.
 
         Args:
             run: A run directory.
             seed: Seed of the draws.
             steps: The steps to draw from; all if absent.
+            samples: Answers of a drawn group; those of the recorded one if absent, else its own in turn.
 
         Raises:
             UserError: The run has recorded no whole group.
@@ -88,7 +89,7 @@ class Workload:
         groups = groups_of(row for row in rows if row["kind"] == "train")
         if not groups:
             raise UserError(f"{run}: no recorded group has lengths; expected a run with rollouts")
-        return Workload(seed, recorded=groups)
+        return Workload(seed, recorded=[repeated(group, samples) for group in groups] if samples else groups)
 
     def draw(self) -> Group:
         """Return the next group."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import heapq
 import importlib
+import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -204,6 +205,7 @@ def exporter() -> Any:
     """
     if problem := missing():
         raise UserError(problem)
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # the caller reports in one line
     module = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     return module.OTLPSpanExporter(timeout=EXPORT_SECONDS)
 

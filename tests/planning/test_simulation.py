@@ -176,6 +176,14 @@ def test_the_costs_are_those_of_the_plan() -> None:
     assert full[0] / costs.slots < full[1] < full[0]
 
 
+def test_recorded_groups_are_drawn_whole_with_as_many_answers_as_the_run_asks_for() -> None:
+    own = [Workload.recorded(RECORDED, 1).draw() for _ in range(20)]
+    more = [Workload.recorded(RECORDED, 1, samples=6).draw() for _ in range(20)]
+    assert {len(group.lengths) for group in own} == {4}
+    assert [group.lengths[:4] for group in more] == [group.lengths for group in own]
+    assert [group.scoring[4:] for group in more] == [group.scoring[:2] for group in own]
+
+
 def test_failures_cost_what_the_exponential_law_says() -> None:
     step = StepTimes(update=100.0)
     often = Disturbances(mtbf_hours=1.0, restart_seconds=60.0)

@@ -113,7 +113,9 @@ def test_the_command_names_a_collector_that_does_not_answer(
         with pytest.raises(SystemExit) as stop:
             main(["runs", "spans", "demo", "--runs-dir", str(run.path.parent), *words])
         assert stop.value.code == 2
-        assert message in capsys.readouterr().err
+        shown = capsys.readouterr().err
+        assert message in shown
+        assert shown.count("\n") == 1
 
 
 def test_a_trace_for_perfetto_has_every_sample_on_a_track_of_its_own_while_it_runs(run: RunDir, tmp_path: Path) -> None:
