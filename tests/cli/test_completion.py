@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("d", ["doctor", "data", "dashboard"]),
         ("--deb", ["--debug"]),
-        ("runs s", ["show", "stop"]),
+        ("runs s", ["show", "stop", "spans"]),
         ("runs show ", ["first", "second"]),
         ("runs stop f", ["first"]),
         ("runs show first --ki", ["--kind"]),
