@@ -27,7 +27,8 @@ called = set()
 for path in pathlib.Path(verl.__file__).parent.rglob("*.py"):
     called |= set(re.findall(r"get_torch_device\\(\\)\\.(\\w+)", path.read_text()))
 lacking = sorted(name for name in called if not hasattr(cpu_device, name))
-print(json.dumps([p.ACTIVE, found.name, [s.name for s in found.shims], get_device_name(), get_resource_name(), is_support_ipc(), lacking, len(called) > 10]))
+known = [p.ACTIVE, found.name, [s.name for s in found.shims]]
+print(json.dumps([*known, get_device_name(), get_resource_name(), is_support_ipc(), lacking, len(called) > 10]))
 """
     found = last_json(run_python(program, INNOVATOR_PLATFORM="cpu"))
 
