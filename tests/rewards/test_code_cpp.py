@@ -10,7 +10,8 @@ from innovator_rl.scoring import Score
 from rewards.code import reward as rewarder
 from rewards.code.reward import CodeReward
 from rewards.code.sandbox import toolchain
-from rewards.code.sandbox.compiler import probe_compiler
+from rewards.code.sandbox.compiler import CompileError, compile_cpp, probe_compiler
+from rewards.code.sandbox.executor import Sandbox
 
 Grade = Callable[..., Score]
 
@@ -208,6 +209,13 @@ def test_no_attack_is_paid(grade: Grade, name: str) -> None:
     assert (score.value, score.correct, score.outcome) == (0, False, "scored"), score
     assert score.terms["passed"] == 0, score
     assert score.reason != "compile_error" or name.startswith("compiling"), score
+
+
+def test_the_compiler_sees_nothing_of_the_host() -> None:
+    with Sandbox() as sandbox:
+        for path in ("/etc/passwd", "/dev/random", "/dev/zero", "/dev/stdin", "/proc/self/environ", __file__):
+            with pytest.raises(CompileError, match="No such file"):
+                compile_cpp(sandbox, f'#include "{path}"\nint main() {{}}')
 
 
 def test_an_honest_program_is_paid_after_all_that(grade: Grade) -> None:
