@@ -83,6 +83,7 @@ class HarnessTask:
             raise TaskUnavailable(next(iter(reasons.values()), "no rows drawn"))
         return PreparedTask(
             rows=sum(leaf.rows for leaf in self._leaves),
+            whole=sum(leaf.whole for leaf in self._leaves),
             prompts=sum(len(leaf.requests) for leaf in self._leaves),
             longest=max((leaf.longest for leaf in self._leaves), key=sum),
             first_prompt=self._leaves[0].first_prompt,
@@ -198,7 +199,7 @@ class _Leaf:
     def __init__(self, name: str, task: Any, chat: bool, max_new_tokens: int | None) -> None:
         self.name, self.task, self.chat, self.max_new_tokens = name, task, chat, max_new_tokens
         self.requests: list[Any] = []
-        self.rows = 0
+        self.rows = self.whole = 0
         self.longest = (0, 0)
         self.first_prompt = ""
         self.first_tokens: tuple[int, ...] = ()
@@ -208,7 +209,8 @@ class _Leaf:
         """Render the prompts of the drawn rows."""
         task = self.task
         task.set_fewshot_seed(seed=FEWSHOT_SEED)
-        indices = drawing.indices(len(task.eval_docs))
+        self.whole = len(task.eval_docs)
+        indices = drawing.indices(self.whole)
         self.rows = len(indices)
         task.build_all_requests(
             limit=None,

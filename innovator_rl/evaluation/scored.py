@@ -95,7 +95,8 @@ class ScoredTask:
 
     def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
         """Draw questions and render their prompts."""
-        self._questions = drawn(list(self.load()), drawing)
+        every = list(self.load())
+        self._questions = drawn(every, drawing)
         repeated = [identity for identity, count in Counter(q.id for q in self._questions).items() if count > 1]
         if repeated:
             raise UserError(f"task {self.name}: the id {repeated[0]!r} is given to several rows; ids must be unique")
@@ -116,6 +117,7 @@ class ScoredTask:
         longest = max((len(request.tokens) for request in self._requests), default=0)
         return PreparedTask(
             rows=len(self._questions),
+            whole=len(every),
             prompts=len(self._requests),
             longest=(longest, self.sampling.max_new_tokens),
             first_prompt=self._texts[0] if self._texts else "",

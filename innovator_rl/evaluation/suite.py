@@ -37,6 +37,7 @@ class SuiteRow(BaseModel):
     source: str | tuple[str, ...] = Field(
         "", description="File of a recipe, below the data folder; of several, the first that is there."
     )
+    limit: int | None = Field(None, ge=1, description="Rows drawn at random by the seed; all where absent.")
     style: Style | None = Field(None, description="Prompt style of a recipe.")
     rewarder: str = Field("", description="Rewarder in place of the set's own.")
     metric: str = Field("acc", description="Metric to report first.")

@@ -37,6 +37,11 @@ class Drawing:
     limit: int | None = None
     seed: int = 0
 
+    def within(self, limit: int | None) -> Drawing:
+        """Return the drawing with the smaller of two limits."""
+        both = [one for one in (self.limit, limit) if one is not None]
+        return Drawing(min(both, default=None), self.seed)
+
     def indices(self, rows: int) -> list[int]:
         """Return the drawn positions in order.
 
@@ -61,7 +66,8 @@ class PreparedTask:
     """What a task will ask.
 
     Attributes:
-        rows: The number of questions.
+        rows: The number of questions that were drawn.
+        whole: The number of questions of the set.
         prompts: The number of requests.
         longest: The longest prompt in tokens, and the new tokens allowed after it.
         first_prompt: The first rendered prompt.
@@ -69,6 +75,7 @@ class PreparedTask:
     """
 
     rows: int
+    whole: int
     prompts: int
     longest: tuple[int, int]
     first_prompt: str
