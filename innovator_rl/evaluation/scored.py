@@ -13,12 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.evaluation.driver import Driver
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.questions import RAW_STOPS, Format, Question, rendered
 from innovator_rl.evaluation.requests import GenerateRequest, Generation
 from innovator_rl.evaluation.statistics import majority, mean_estimate, pass_at_k
-from innovator_rl.evaluation.task import Drawing, MetricResult, PreparedTask, TaskOutcome, drawn, sample_seed
+from innovator_rl.evaluation.task import (
+    Drawing,
+    MetricResult,
+    PreparedTask,
+    ResponseSource,
+    TaskOutcome,
+    drawn,
+    sample_seed,
+)
 from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.scoring import Score, ScoreRequest, ScoringPool
 from innovator_rl.scoring.api import TURN_ENDS
@@ -128,7 +135,7 @@ class ScoredTask:
         """Return id, bare question and reference of every row."""
         return [(question.id, question.core or question.text, question.answer) for question in self.load()]
 
-    def run(self, driver: Driver) -> TaskOutcome:
+    def run(self, driver: ResponseSource) -> TaskOutcome:
         """Generate and score."""
         count = self.sampling.samples
         generations = driver.generate(self._requests, self.name, count)

@@ -98,6 +98,14 @@ class Suite(BaseModel):
             raise ValueError(f"two rows are named {repeated!r}; names must be unique")
         return self
 
+    def bounded(self, new_tokens: int) -> Suite:
+        """Return the suite with responses of at most so many tokens."""
+        rows = (
+            row.model_copy(update={"max_new_tokens": min(row.max_new_tokens or new_tokens, new_tokens)})
+            for row in self.rows
+        )
+        return self.model_copy(update={"rows": tuple(rows)})
+
     def only(self, names: Iterable[str]) -> Suite:
         """Return the suite with the named rows.
 

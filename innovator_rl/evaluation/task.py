@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from innovator_rl.errors import InnovatorError
-from innovator_rl.evaluation.driver import Driver
 from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
 from innovator_rl.evaluation.statistics import Estimate
 from innovator_rl.rollouts.schema import RolloutRow
 
@@ -72,6 +72,7 @@ class PreparedTask:
         longest: The longest prompt in tokens, and the new tokens allowed after it.
         first_prompt: The first rendered prompt.
         first_tokens: Its first token ids.
+        text: Whether responses are text; otherwise the log-probabilities of options are compared.
     """
 
     rows: int
@@ -80,6 +81,7 @@ class PreparedTask:
     longest: tuple[int, int]
     first_prompt: str
     first_tokens: tuple[int, ...]
+    text: bool = True
 
 
 @dataclass
@@ -97,6 +99,16 @@ class TaskOutcome:
     rows: list[RolloutRow]
     values: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+class ResponseSource(Protocol):
+    """Where tasks get responses: the `Driver` of an evaluation, or the engine of a training run (`in_training.py`)."""
+
+    def generate(self, requests: Sequence[GenerateRequest], what: str, samples: int = 1) -> list[Generation]:
+        """Return a sample of text per request; those of one prompt follow each other, `samples` of them."""
+
+    def score_options(self, requests: Sequence[OptionRequest], what: str) -> list[OptionScore]:
+        """Return the log-probability of each continuation."""
 
 
 class EvalTask(Protocol):
@@ -120,8 +132,8 @@ class EvalTask(Protocol):
             TaskUnavailable: The task's data are not here.
         """
 
-    def run(self, driver: Driver) -> TaskOutcome:
-        """Ask the driver and grade the responses."""
+    def run(self, driver: ResponseSource) -> TaskOutcome:
+        """Ask for responses and grade them."""
 
 
 def sample_seed(seed: int, row: str, sample: int) -> int:
