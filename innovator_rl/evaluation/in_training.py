@@ -31,6 +31,7 @@ from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.scoring import ScoringPool
 
+FIX = "set a smaller max_new_tokens in the suite, a larger data.max_prompt_tokens, or leave the task out"
 Ask = Callable[[Sequence[tuple[Sequence[int], dict[str, Any]]]], list[list[int] | None]]
 """Returns token ids per prompt and sampling parameters; None where the engine brought none."""
 
@@ -138,8 +139,8 @@ class RunSuites:
                     for metric in outcome.metrics:
                         metrics[f"suite/{suite}/{name}/{metric.name}"] = metric.estimate.score
                     for row in outcome.rows:
-                        place = {"data_source": f"{suite}/{name}", "prompt_uid": f"{suite}/{row.prompt_uid}"}
-                        recorder.rollout(replace(row, step=step, **place))
+                        uid = f"{suite}/{row.prompt_uid}"
+                        recorder.rollout(replace(row, step=step, data_source=f"{suite}/{name}", prompt_uid=uid))
         finally:
             recorder.close()
         return metrics
@@ -179,14 +180,11 @@ def check_run_suites(config: RunConfig, model: Path, run: Path, train_files: Seq
         found: list[Diagnostic] = []
         with ScoringPool(1) as pool:
             for suite, tasks in suites.prepared(Prompter(model), pool):
-                fix = (
-                    "set a smaller max_new_tokens in the suite, a larger data.max_prompt_tokens, or leave the task out"
-                )
                 require_fitting(
                     [one for one in tasks if one[0].prepared is not None and one[0].prepared.text],
                     suites.context,
                     "this run",
-                    lambda room, fix=fix: fix,
+                    lambda _: FIX,
                 )
                 found += _left_out(suite, tasks)
                 found += _trained_on(suite, tasks, training)

@@ -110,7 +110,7 @@ def _notes(row: Mapping[str, Any], document: Document) -> str:
         return "skipped"
     task = document["tasks"].get(row["task"], {})
     facts = task.get("facts", {})
-    notes = [row["note"]] if row["note"] else []
+    notes = [note for note in (row["note"], facts.get("remark")) if note]
     if _drawn(task):
         notes.append(f"{task['rows']:,} of {task['whole']:,} rows drawn")
     if facts.get("truncated"):

@@ -83,6 +83,7 @@ class ScoredTask:
         extra: Further metrics, computed from the first sample of each question.
         grade: Takes the place of the rewarder where none fits.
         headline: The metric to report first.
+        remark: What the report says next to the numbers.
     """
 
     name: str
@@ -95,6 +96,7 @@ class ScoredTask:
     extra: Extra | None = None
     grade: Grade | None = None
     headline: str = ""
+    remark: str = ""
     _questions: list[Question] = field(default_factory=list, init=False)
     _requests: list[GenerateRequest] = field(default_factory=list, init=False)
     _texts: list[str] = field(default_factory=list, init=False)
@@ -198,6 +200,7 @@ class ScoredTask:
             "reasons": dict(Counter(score.reason for score in scores).most_common()),
             "format": "chat" if self._chat else "raw",
             "rewarder": self.rewarder,
+            **({"remark": self.remark} if self.remark else {}),
         }
 
     def _row(self, index: int, question: Question, generation: Generation, score: Score) -> RolloutRow:

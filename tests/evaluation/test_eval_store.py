@@ -14,6 +14,7 @@ from innovator_rl.evaluation.requests import (
     Generation,
     OptionRequest,
     OptionScore,
+    Response,
     request_from_wire,
     request_key,
     to_wire,
@@ -24,7 +25,7 @@ ASKED = GenerateRequest(tokens=(1, 2, 3), max_new_tokens=8, stop=("\n",), temper
 
 
 def test_responses_survive_another_process(tmp_path: Path) -> None:
-    stored = {"a": Generation("text\ud83d", (1, 2), "length", 0.5), "b": OptionScore(-1.5, True)}
+    stored: dict[str, Response] = {"a": Generation("text\ud83d", (1, 2), "length", 0.5), "b": OptionScore(-1.5, True)}
     with ResponseStore(tmp_path / "s.sqlite") as store:
         store.put(stored)
     with ResponseStore(tmp_path / "s.sqlite") as store:

@@ -94,7 +94,7 @@ class Observer(Protocol):
 class SuiteRunner(Protocol):
     """Evaluates the validation suites of a run with its rollout engine."""
 
-    def __call__(self, step: int, ask: TokenSource) -> dict[str, float]:
+    def __call__(self, step: int, ask: TokenSource, /) -> dict[str, float]:
         """Return the metrics of every suite at a step."""
 
 
