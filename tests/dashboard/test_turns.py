@@ -1,4 +1,4 @@
-"""Split responses into turns, as recorded or as the chat template wrote them, and long texts into parts."""
+"""Split responses into turns, as recorded or as the chat template wrote them, and long text into parts."""
 
 import json
 

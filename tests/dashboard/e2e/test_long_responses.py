@@ -14,7 +14,7 @@ def test_sixty_thousand_characters_have_an_outline_with_jumps(visit: Visitor) ->
     page = visit.go(f"{RESPONSE}/0")
     assert len(LONG) > 60_000
     assert len(page.locator(".prose.long").text_content()) > 54_000  # less the marks of formulas
-    assert page.locator(".verdict").inner_text().count("42") == 2
+    assert page.locator(".result").inner_text().count("42") == 2
     page.locator(".outline .entry", has_text="Step 40").click()
     heading = page.locator(".prose p", has_text="Step 40: bound the term")
     assert 0 <= heading.evaluate(TOP) < 200

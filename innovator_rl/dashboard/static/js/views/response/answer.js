@@ -1,4 +1,4 @@
-// What a reader wants first: the answer that was extracted, the reference, and why it was graded so.
+// The answer that was extracted, the reference answer, and why the response was graded so.
 
 import { h, visible } from "../../core/dom.js";
 import { long, reference } from "./values.js";
@@ -9,7 +9,7 @@ import { long, reference } from "./values.js";
 export function answerPanel({ score }) {
   return h(
     "section",
-    { class: "panel verdict", "aria-label": "Answer and score" },
+    { class: "panel result", "aria-label": "Answer and score" },
     h(
       "div",
       { class: "versus" },

@@ -10,7 +10,7 @@ import { num } from "../../core/format.js";
 /** @typedef {import("../../api/types.js").MoleculePair} MoleculePair */
 /** @typedef {import("../../api/types.js").Molecule} Molecule */
 
-const PAIR = [320, 440]; // one above the other, beside the text
+const PAIR = [320, 440]; // one above the other, next to the text
 const ALONE = [320, 230];
 
 /** @type {Record<string, string>} */

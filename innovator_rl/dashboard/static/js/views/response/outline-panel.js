@@ -1,4 +1,4 @@
-// The outline of a text beside it, with jumps. The entry that is being read is marked while the reader scrolls.
+// The outline of a text next to it, with jumps. The entry that is being read is marked while the reader scrolls.
 
 import { h, visible } from "../../core/dom.js";
 import { num, plural } from "../../core/format.js";

@@ -1,4 +1,4 @@
-// Values as what they are: molecules and code as written, formulas drawn, long texts in a box of their own.
+// Values as what they are: molecules and code as written, formulas drawn, long text in a box of their own.
 
 import { h, visible } from "../../core/dom.js";
 import { codeBlock, markdown } from "../../text/markdown.js";
