@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from upcycle.data.packing import NO_LABEL
+from upcycle.data.batch import NO_LABEL
 from upcycle.model.architecture import LOGITS_AT_ONCE
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from upcycle.data.packing import Batch
+from upcycle.data.batch import Batch
 from upcycle.training.losses import (
     add_over_ranks,
     balance_loss,

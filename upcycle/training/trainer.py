@@ -19,20 +19,22 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 
 from innovator_rl.errors import EngineError
-from innovator_rl.runs.run_dir import RunDir
 from upcycle.config.stages import StageConfig, TrainerConfig
-from upcycle.data.packing import NO_LABEL, Batch
+from upcycle.data.batch import NO_LABEL, Batch
 from upcycle.model.sharding import by_mesh, clip_gradients
 from upcycle.training.checkpointing import load_latest, save
 from upcycle.training.distributed import DistributedContext
 from upcycle.training.losses import add_over_ranks
 from upcycle.training.memory import peak_resident
+
+if TYPE_CHECKING:  # a step alone needs no run directory, nor the packages that write one
+    from innovator_rl.runs.run_dir import RunDir
 
 GIB = 2**30
 REPORT_SECONDS = 5.0  # between progress lines
