@@ -19,6 +19,7 @@ help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) $(NODE)  ## create the virtual environment from the lock
+	@echo "Ready: $$($(BIN)/python --version) in $(VENV); delete that folder to set up another Python."
 
 # One line per package while pip downloads, then one for the installation.
 COUNT = awk -v total=$$(grep -c '==' requirements/cpu.lock) \

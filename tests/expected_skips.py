@@ -13,6 +13,7 @@ EXPECTED = {
     r"only root can become another user": "an ordinary user cannot test what another user may do",
     r"does not hold here: ": "a layer of the sandbox that this kernel does not offer; `innovator doctor` names it",
     r"the tree's memory is not bounded here": "no writable cgroup; `innovator doctor` names it",
+    r"network namespaces cannot be made here": "only root can make two hosts of one machine; continuous integration may not",
     r"no isolation on this machine": "user namespaces are switched off; `innovator doctor` names it",
 }
 """Regular expression of a skip's reason -> why it is allowed."""

@@ -31,13 +31,13 @@ QUICK = (
     r"innovator data (show|build|check|plan)\b",
     r"innovator upcycle plan\b",
     r"innovator submit .*--dry-run",
-    r"innovator train plan\b",
+    r"innovator train (plan|simulate)\b",
     r"innovator paper run .*--dry-run",
     r"innovator init\b",
 )
 CI = (r"make (setup|check|test|test-fast)$",)  # .ci/run calls them
 SLOW = (r"innovator doctor\b", r"innovator train .*--dry-run", r"innovator upcycle run configs/upcycle/tiny.yaml$")
-OUTSIDE = ("cd", "docker", "git", "mkdocs", "pip", "pre-commit", "ray", "torchrun")
+OUTSIDE = ("cd", "docker", "git", "mkdocs", "pip", "pre-commit", "ray", "torchrun", "vllm")
 FENCE = re.compile(
     r"(?:<!-- needs: (?P<needs>.*?) -->\s*)?^(?P<indent> *)```(?P<language>\S*)\n(?P<body>.*?)^ *```$",
     re.DOTALL | re.MULTILINE,

@@ -41,6 +41,7 @@ from run to run.
 | `secret 'NAME' not found` | a node has neither the variable nor the file | set it where Ray is started, or write the file on each node |
 | `NoLearningSignal` | no group of responses had a difference | see the reasons in `innovator runs show NAME` |
 | the same, with rewards below 1 | a plain number counts as correct from 1 | `algorithm.dynamic_sampling.metric=score` |
+| `ActorDied: ... died` | a worker's process ended, or its node lost power or network | start the same command again: it resumes |
 | status `dead` in `innovator runs list` | the process ended without a message, as where memory runs out | start it again: it resumes |
 """
 

@@ -38,7 +38,7 @@ COMMANDS = (
 )
 
 
-SECOND_WORDS = {"train": ("plan",)}
+SECOND_WORDS = {"train": ("plan", "simulate")}
 """Commands that a second word turns into another one: `train plan` is the module `train_plan`."""
 
 

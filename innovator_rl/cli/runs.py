@@ -156,6 +156,7 @@ def export(
 app.command("export-model")(export_model)
 app.command("metrics")(runs_observe.metrics)
 app.command("trace")(runs_observe.trace)
+app.command("spans")(runs_observe.spans)
 
 
 def _find(name: str, runs_dir: str) -> RunDir:

@@ -1,7 +1,8 @@
-"""Commands for monitoring: Prometheus metrics of the runs, and a trace of a step."""
+"""Commands for monitoring: Prometheus metrics of the runs, a trace of a step, and OpenTelemetry spans."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -51,3 +52,31 @@ def trace(
         raise UserError(f"--step {step}: run {name!r} has recorded no phase of it in {events.NAME}")
     out.write_text(dump_json(found))
     typer.echo(f"{phases} phases of step {step} in {out}")
+
+
+def spans(
+    name: RunName,
+    step: Annotated[int | None, typer.Option("--step", help="Training step; every recorded one if absent.")] = None,
+    runs_dir: RunsDir = "runs",
+) -> None:
+    """Send the spans of a run to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names."""
+    from innovator_rl.rollouts.spans import export, exporter, step_spans
+    from innovator_rl.rollouts.store import Store
+
+    run = find_run(name, runs_dir)
+    steps = Store(run).steps()
+    if not steps or (step is not None and step not in steps):
+        raise UserError(
+            f"--step {step}: run {name!r} has recorded steps {steps[0]} to {steps[-1]}"
+            if steps
+            else f"run {name!r} has recorded no responses yet"
+        )
+    target = exporter()
+    for one in steps if step is None else [step]:
+        found = step_spans(run, one)
+        if not export(found, target):
+            place = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+            raise UserError(
+                f"OTEL_EXPORTER_OTLP_ENDPOINT = {place!r}: no collector accepted the spans of step {one} there"
+            )
+        typer.echo(f"step {one}: {len(found)} spans")

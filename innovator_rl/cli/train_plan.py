@@ -41,12 +41,12 @@ def train_plan(
     resources = run.resources
     count = gpus or resources.nodes * resources.accelerators_per_node
     hardware = Hardware.named(gpu, count, per_node if gpus else resources.accelerators_per_node)
-    found = plan_run(run, hardware, _shape(run, Path(path), model_config))
+    found = plan_run(run, hardware, shape_of(run, Path(path), model_config))
     typer.echo(json.dumps(found.as_dict(), indent=1) if as_json else "\n".join(lines(found)))
     raise typer.Exit(2 if found.problems else 0)
 
 
-def _shape(run: RunConfig, path: Path, given: Path | None) -> Shape:
+def shape_of(run: RunConfig, path: Path, given: Path | None) -> Shape:
     """Return the shape of the run's model.
 
     Raises:

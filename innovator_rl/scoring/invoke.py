@@ -152,6 +152,14 @@ def named_arguments(rewarder: Rewarder) -> tuple[str, ...]:
     return tuple(names)
 
 
+OTHER_CONVENTIONS = {
+    "gold": "; `gold` needs an attribute `prepare`",
+    "completions": "; a reward function of TRL is named trl:FILE.py:FUNCTION",
+    "solution_str": "; a reward function of verl is named verl:FILE.py:FUNCTION",
+}
+"""Required argument that no request has -> what makes the function usable."""
+
+
 def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
     parameters = inspect.signature(function).parameters.values()
     for parameter in parameters:
@@ -161,7 +169,7 @@ def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
         )
         keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if not optional and (parameter.name not in offered or not keyword):
-            hint = "; `gold` needs an attribute `prepare`" if parameter.name == "gold" else ""
+            hint = OTHER_CONVENTIONS.get(parameter.name, "")
             raise UserError(
                 f"rewarder {function!r} requires {parameter.name!r}; a rewarder is called by keyword with any of "
                 + ", ".join(offered)

@@ -27,6 +27,7 @@ from innovator_rl.integrations.verl.compose import to_verl
 from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.platform.slots import Need
 from innovator_rl.platform.socket_folder import use_socket_folder
+from innovator_rl.rollouts.spans import SpanSink
 from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
@@ -156,6 +157,8 @@ def launch(config: RunConfig, files: Files) -> RunDir:
         names = tuple(name for name in SINKS if getattr(logs, name))
         with _output_to(run.logs / "driver.log"):  # where services print
             sinks = open_sinks(names, run, logs.project, resume_step=step, tensorboard=logs.tensorboard)
+            if logs.opentelemetry:
+                sinks["opentelemetry"] = SpanSink(run)
         observer = RunCallbacks(run, attempt, config.rollout.samples_per_prompt, progress, sinks)
         ending.callback(observer.close)
         for line in what_resumes(run, found, damaged, step):

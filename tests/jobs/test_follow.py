@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from innovator_rl.errors import UserError
@@ -35,6 +35,7 @@ class Cluster:
         return "RUNNING" if self.breaks else "SUCCEEDED"
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     output=st.text(max_size=40),
     breaks=st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=5),

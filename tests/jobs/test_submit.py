@@ -111,3 +111,17 @@ def test_a_setting_that_moves_is_given_once(root: Path) -> None:
     job = plan_job("configs/train/demo.yaml", ["data.train=[gsm8k]", "schedule.steps=5"])
     keys = [word.partition("=")[0] for word in shlex.split(job.entrypoint)[3:]]
     assert sorted(keys) == ["data.train", "schedule.steps"]
+
+
+def test_the_rows_of_a_file_of_questions_are_checked_before_the_upload(root: Path) -> None:
+    from innovator_rl.jobs.preflight import require_ready
+
+    (root / "q.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n{"question": "1 + 2?", "answer": "3"}\n')
+    words = ["model.path=tiny-qwen2", "data.train=[q.jsonl]", "data.validation=[]", "schedule.validate_every=0"]
+    words += ["schedule.validate_before=false", "reward.routes.q=math"]
+    with pytest.raises(UserError, match=r"algorithm.prompts_per_step = 64: data.train has 2 rows"):
+        require_ready(load("configs/train/demo.yaml", words))
+    require_ready(load("configs/train/demo.yaml", [*words, "algorithm.prompts_per_step=2"]))
+    (root / "q.jsonl").write_text('{"question": "1 + 1?"}\n')
+    with pytest.raises(UserError, match=r"q\.jsonl"):
+        require_ready(load("configs/train/demo.yaml", [*words, "algorithm.prompts_per_step=1"]))

@@ -12,7 +12,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.jobs.preflight import require_ready
 from innovator_rl.models.inspect import inspect_model
 from innovator_rl.models.resolver import make, resolve
-from innovator_rl.preflight import Machine, check
+from innovator_rl.preflight import Diagnostic, Machine, check
 from innovator_rl.preflight.model import BUILT_IN_SHAPES
 from innovator_rl.preflight.run_dir import blocked
 
@@ -114,3 +114,9 @@ def test_a_submitted_run_is_checked_before_its_upload() -> None:
     with pytest.raises(UserError) as stopped:
         require_ready(config, remote_paths=True)
     assert "/nope" not in str(stopped.value)
+
+
+def test_a_diagnostic_hides_the_value_of_a_secret() -> None:
+    shown = Diagnostic(setting="reward.routes.q", value="essay.py:Essay(api_key='sk-1abcdef')", why="unknown", fix="-")
+    assert "sk-1" not in shown.line()
+    assert "essay.py:Essay(" in shown.line()

@@ -2,12 +2,13 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.scoring import ScoreRequest, ScoringPool, adapters, registry
-from innovator_rl.scoring.invoke import RewardCallable
+from innovator_rl.scoring.invoke import RewardCallable, named_arguments
 
 FUNCTIONS = """
 def by_text(completions, ground_truth, level, **kwargs):
@@ -142,3 +143,17 @@ def test_secrets_come_from_the_environment_and_never_show(
     assert failed.reason == "raised"
     assert "refused ***" in caplog.text
     assert "sk-very-secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("def f(completions, **columns): return [1.0 for _ in completions]", "trl:FILE.py:FUNCTION"),
+        ("def f(data_source, solution_str, ground_truth): return 1.0", "verl:FILE.py:FUNCTION"),
+    ],
+)
+def test_a_function_of_another_library_is_told_its_prefix(source: str, named: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    with pytest.raises(UserError, match=named):
+        named_arguments(scope["f"])
