@@ -17,7 +17,7 @@ def test_importing_the_package_loads_neither_verl_nor_torch() -> None:
     "order", ["import verl, innovator_rl.platform as p", "import innovator_rl.platform as p, verl"]
 )
 def test_the_platform_is_set_up_whichever_is_imported_first(order: str) -> None:
-    """The same process says what verl calls on `torch.cuda`: a newer verl that calls one more fails here and not in a run."""
+    """The same process lists what verl calls on `torch.cuda`: a newer verl that calls one more fails here and not in a run."""
     program = f"""{order}
 import json, pathlib, re
 from innovator_rl.platform import cpu_device

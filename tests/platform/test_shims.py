@@ -65,7 +65,7 @@ PROGRAMS = {"version": VERSION, "counter": COUNTER, "backend": BACKEND}
 
 @functools.cache
 def stock() -> dict[str, str]:
-    """What each program prints beside stock verl."""
+    """What each program prints with stock verl."""
     return run_each(PLATFORM_ONLY, PROGRAMS, **STOCK)
 
 
