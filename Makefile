@@ -8,6 +8,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 NODE   := $(VENV)/.node
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# A worker process that dies ends the session: pytest-xdist would wait for ever for the tests that it held.
+PARALLEL = -n 2 --dist loadgroup --max-worker-restart=0
 ARROWS  = PYTHONPATH=. $(BIN)/lint-imports
 
 .PHONY: help setup demo test test-fast check check-js check-docs learn mutants docs clean
@@ -40,11 +42,11 @@ demo: $(STAMP)  ## train SmolLM2-135M on science questions, with progress on thi
 	$(BIN)/innovator train configs/train/demo.yaml
 
 test: setup check  ## run every check and every test
-	INNOVATOR_STRICT_SKIPS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	INNOVATOR_STRICT_SKIPS=1 $(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 	INNOVATOR_STRICT_SKIPS=1 $(BIN)/python -m pytest -m slow
 
 test-fast: $(STAMP)  ## run the tests that need neither Ray nor vLLM
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 check: $(STAMP) check-js check-docs  ## run linters, type checkers, import contracts and the prose checks
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ const layers = Object.entries(ABOVE).map(([folder, above]) => ({
 }));
 
 export default [
-  { ignores: [".venv/", "build/", "runs/", "models/", "data/"] },
+  { ignores: [".venv/", "innovator_rl/dashboard/static/vendor/", "build/", "runs/", "models/", "data/"] },
   js.configs.recommended,
   {
     files: [`${STATIC}/**/*.js`],
@@ -45,7 +45,7 @@ export default [
     },
   },
   { files: [`${STATIC}/app/theme.js`], languageOptions: { sourceType: "script" } },
-  { files: ["tests/js/**/*.js", "eslint.config.js"], languageOptions: { globals: globals.node } },
+  { files: ["tests/js/**/*.js", "tools/*.js", "eslint.config.js"], languageOptions: { globals: globals.node } },
   {
     rules: {
       "array-callback-return": "error",

@@ -1,7 +1,8 @@
 """Compare the sandbox with a plain subprocess and prime_code: speed, tail, leaks.
 
     python -m benchmarks.sandbox                              about two minutes
-    python -m benchmarks.sandbox --runs 100000 --only tail    p99, zombies and memory over 100,000 isolated runs
+    python -m benchmarks.sandbox --only tail --runs 100000    latency, zombies and memory over 100,000 isolated runs
+    python -m benchmarks.sandbox --only leaks --runs 5000     processes, groups, files, descriptors left by 5,000 programs
     python -m benchmarks.sandbox --only agree --leetcode train.jsonl.gz [--every 10]
 
 Speed is counted in processor seconds of this process and all its children, so that a busy machine does not distort it;
@@ -20,13 +21,16 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rewards.code.grading import grade
+from rewards.code.sandbox.cgroup import _homes
+from rewards.code.sandbox.compiler import probe_compiler
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
@@ -144,12 +148,29 @@ def paid() -> dict[str, Any]:
     return rows
 
 
+class Progress:
+    """A line of progress for every tenth of the runs."""
+
+    def __init__(self, runs: int) -> None:
+        self.runs, self.start = runs, time.monotonic()
+
+    def note(self, number: int, more: str = "") -> None:
+        """Print how far it is, how fast, and the time left, where a tenth is done."""
+        if number % max(1, self.runs // 10) and number != self.runs:
+            return
+        passed = time.monotonic() - self.start
+        left = passed / number * (self.runs - number)
+        rate = number / passed
+        print(f"  {number}/{self.runs}, {passed:.0f} s, {rate:.1f} per s, {left:.0f} s left{more}", flush=True)
+
+
 def tail(runs: int) -> dict[str, float]:
-    """Print latency, leftovers and memory over many isolated runs."""
+    """Print latency and memory over many isolated runs."""
     times: list[float] = []
     with Sandbox() as sandbox:
         assert sandbox._process is not None
         sizes = [resident(sandbox._process.pid)]
+        progress = Progress(runs)
         for number in range(1, runs + 1):
             start = time.perf_counter()
             with sandbox.open(PROGRAM) as solution:
@@ -158,19 +179,108 @@ def tail(runs: int) -> dict[str, float]:
             assert run.stdout == b"3\n", run
             if number in (min(100, runs), runs):
                 sizes.append(resident(sandbox._process.pid))
-            if number % max(1, runs // 10) == 0:
-                print(f"  {number} runs", flush=True)
+            progress.note(number)
         left = len(family(sandbox._process.pid))
     times.sort()
     found = {
-        "p50_ms": 1000 * times[len(times) // 2],
-        "p99_ms": 1000 * times[int(0.99 * (len(times) - 1))],
+        **{f"p{share:g}_ms": 1000 * times[int(share / 100 * (len(times) - 1))] for share in (50, 99, 99.9)},
         "max_ms": 1000 * times[-1],
         "processes_left": left - 1,
         "supervisor_growth_kib": (sizes[-1] - sizes[1]) / 1024,
     }
     print(", ".join(f"{name} {value:.1f}" for name, value in found.items()))
     return found
+
+
+LEAVING = (
+    "import os, time\nopen('/tmp/left', 'w').write('x' * 10**6)\nos.symlink('/tmp/left', '/tmp/link')\n"
+    "for _ in range(5):\n    if os.fork() == 0:\n        os.setsid()\n        os.dup(1)\n        time.sleep(600)\nprint(3)"
+)
+GRADED = {
+    "a script": (PROGRAM, {"type": "stdio", "inputs": ["1 2\n"], "outputs": ["3\n"]}, "python"),
+    "daemons and files": (LEAVING, {"type": "stdio", "inputs": [""], "outputs": ["3\n"]}, "python"),
+    "a call that never ends": (
+        "def f(x):\n    while True: pass",
+        {"type": "call", "entry_point": "f", "cases": [{"args": [1], "expected": 1}]},
+        "python",
+    ),
+    "a check": (
+        "def f(x): return x",
+        {"type": "check", "entry_point": "f", "check": "def check(c):\n    assert c(3) == 3"},
+        "python",
+    ),
+    "a crash": ("import os; os.abort()", {"type": "stdio", "inputs": [""], "outputs": ["3\n"]}, "python"),
+    "C++": (
+        '#include <cstdio>\n#include <unistd.h>\nint main() { if (!fork()) sleep(600); puts("3"); }',
+        {"type": "stdio", "inputs": [""], "outputs": ["3\n"]},
+        "cpp",
+    ),
+}
+
+
+def leaks(runs: int) -> dict[str, int]:
+    """Print what is left after many programs, a part of which leave all they can: nothing, or the process ends with 1.
+
+    Processes are those below this one, groups those that carry its number, files those in its own folder for temporary
+    files and in the `/tmp` of the sandbox, descriptors its own and those of the supervisors.
+    """
+    scripts = [kind for kind in GRADED.values() if kind[2] == "python"]
+    kinds = (scripts + scripts)[1:] + ([GRADED["C++"]] if probe_compiler()[1] else [])
+    endings: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder, temporary_files_in(folder):
+        before = leftovers(folder, [])
+        with Sandbox() as sandbox:
+            progress = Progress(runs)
+            for number in range(1, runs + 1):
+                program, tests, language = kinds[number % len(kinds)]
+                endings[grade(sandbox, program, tests, 5.0, Limits(seconds=0.1), language=language).result] += 1
+                if number <= len(kinds):
+                    running = leftovers(folder, supervisors(sandbox))
+                progress.note(number)
+            after = leftovers(folder, supervisors(sandbox))
+            seen = run_text(sandbox, "import os\nprint(len(os.listdir('/tmp')), os.getpid())")
+        closed = leftovers(folder, [])
+    left = {f"{name}_left": after[name] - running[name] for name in after}
+    left |= {f"{name}_left_at_the_end": closed[name] - before[name] for name in closed}
+    left |= {"files_seen_inside": int(seen.split()[0])}
+    print(", ".join(f"{count} {ending}" for ending, count in sorted(endings.items())))
+    print(", ".join(f"{name} {count}" for name, count in left.items()))
+    if any(count > 0 for count in left.values()):
+        raise SystemExit(1)
+    return left
+
+
+def supervisors(sandbox: Sandbox) -> list[int]:
+    """Return the processes of the supervisors of a sandbox and of those next to it."""
+    made = [box._process.pid for box in (sandbox, *sandbox._neighbors.values()) if box._process is not None]
+    return [found for pid in made for found in (pid, *family(pid))]
+
+
+def leftovers(folder: str, inside: list[int]) -> dict[str, int]:
+    """Count what there is of this process: processes, control groups, files and descriptors."""
+    pids = ["self", *map(str, inside)]
+    return {
+        "processes": len(family(os.getpid())),
+        "groups": len({path for home in _homes().values() for path in home.glob(f"innovator-sandbox-{os.getpid()}-*")}),
+        "files": len(os.listdir(folder)),
+        "descriptors": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
+    }
+
+
+def run_text(sandbox: Sandbox, program: str) -> str:
+    """Return what a program prints."""
+    with sandbox.open(program) as solution:
+        return solution.run(b"").stdout.decode()
+
+
+@contextlib.contextmanager
+def temporary_files_in(folder: str) -> Iterator[None]:
+    """Make a folder the one for temporary files of this process."""
+    old, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = old
 
 
 def family(pid: int) -> list[int]:
@@ -268,12 +378,13 @@ def agree(file: Path, every: int) -> Counter[str]:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", choices=["speed", "paid", "tail", "agree"])
+    parser.add_argument("--only", choices=["speed", "paid", "tail", "leaks", "agree"])
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--leetcode", type=Path, help="LeetCodeDataset's train.jsonl.gz, for agree")
     parser.add_argument("--every", type=int, default=10, help="take each n-th problem")
     options = parser.parse_args()
     parts: dict[str, Callable[[], Any]] = {"speed": speed, "paid": paid, "tail": lambda: tail(options.runs)}
+    parts["leaks"] = lambda: leaks(options.runs)
     if options.leetcode:
         parts["agree"] = lambda: agree(options.leetcode, options.every)
     elif options.only == "agree":

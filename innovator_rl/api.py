@@ -110,6 +110,11 @@ def prepare(config: RunConfig) -> PreparedRun:
 
     built = Files(train=files(config.data.train, "train"), validation=files(config.data.validation, "validation"))
     found = check(config, train_files=built.train, validation_files=built.validation, deep=True)
+    if config.schedule.validation_suites:
+        from innovator_rl.evaluation.in_training import check_run_suites
+        from innovator_rl.models import resolve
+
+        found += check_run_suites(config, Path(resolve(config.model.path)), directory.path, built.train)
     _raise_errors(found)
     return PreparedRun(config, built, directory, tuple(found))
 

@@ -17,7 +17,10 @@ from pathlib import Path
 from innovator_rl.preflight.diagnostic import anchor
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACES = (*sorted((ROOT / "innovator_rl/preflight").glob("*.py")), ROOT / "innovator_rl/sft/preflight.py")
+PLACES = (
+    *sorted((ROOT / "innovator_rl/preflight").glob("*.py")),
+    *(ROOT / "innovator_rl" / place for place in ("sft/preflight.py", "evaluation/in_training.py")),
+)
 DATA = ("data.train", "data.validation")
 """What the parameter `key` of the checks of data files can be."""
 HEAD = """# Troubleshooting

@@ -2,6 +2,7 @@
 
     innovator dashboard                          the runs in runs/, at http://127.0.0.1:8000
     innovator dashboard /shared/runs --port 9000
+    innovator dashboard s3://bucket/runs         runs in object storage, read-only
     innovator dashboard --demo                   synthetic runs, without training
     INNOVATOR_DASHBOARD_TOKEN=... innovator dashboard --host 0.0.0.0
 
@@ -32,7 +33,9 @@ SHUTDOWN_SECONDS = 3
 
 
 def dashboard(
-    runs_dir: Annotated[str, typer.Argument(metavar="RUNS_DIR", help="Folder of run directories.")] = "runs",
+    runs_dir: Annotated[
+        str, typer.Argument(metavar="RUNS_DIR", help="Folder of run directories, or its URL (s3://, gs://).")
+    ] = "runs",
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: any free one.")] = 8000,
     demo: Annotated[bool, typer.Option("--demo", help="Include synthetic demo runs.")] = False,
@@ -43,18 +46,27 @@ def dashboard(
     root_path: Annotated[
         str, typer.Option("--root-path", help="Path below which a proxy serves the page, such as /dash.")
     ] = "",
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder that keeps the copy of runs at a URL; else a temporary one.")
+    ] = None,
     thresholds: Annotated[Path | None, typer.Option("--health", help="YAML file with alert thresholds.")] = None,
 ) -> None:
     """Serve the web UI for the runs in RUNS_DIR until Ctrl-C."""
     from innovator_rl.dashboard.health.thresholds import read_thresholds
+    from innovator_rl.dashboard.runs.remote import RemoteRuns, is_url
     from innovator_rl.dashboard.web.security import check_token
 
     check_token(host, token)
     if root_path and not root_path.startswith("/"):
         raise UserError(f"--root-path {root_path!r}: must begin with /, such as /dash")
     limits = read_thresholds(thresholds)
-    roots = _roots(runs_dir, demo)
+    if cache and not is_url(runs_dir):
+        raise UserError(f"--cache {str(cache)!r}: expected with runs at a URL; {runs_dir!r} is read in place")
+    roots = [] if is_url(runs_dir) else _roots(runs_dir, demo)
     with _listening(host, port) as listening, _terminated_in_order(), contextlib.ExitStack() as stack:
+        if is_url(runs_dir):
+            folder = cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="innovator-remote-")))
+            roots.append(stack.enter_context(RemoteRuns(runs_dir, folder)).folder)
         if demo:
             roots.append(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="innovator-demo-"))))
             from innovator_rl.dashboard.demo.write import write_demo

@@ -15,7 +15,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,7 +47,8 @@ def eval(
         str | None, typer.Option("--data", help="Folder of the evaluation sets; INNOVATOR_DATA by default.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for report.md, report.html and report.json.")
+        Path | None,
+        typer.Option("--out", help="Copy of the report: a folder, or one file that ends in .md, .html or .json."),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run directory.")] = None,
     runs_dir: RunsDir = "runs",
@@ -75,7 +76,9 @@ def eval(
     if not model:
         raise UserError("--model not found: expected a checkpoint folder, a built-in model or a hub id")
     from innovator_rl.evaluation import compare, report
-    from innovator_rl.evaluation.run import EvalOptions, document, evaluate
+    from innovator_rl.evaluation.options import EvalOptions
+    from innovator_rl.evaluation.results import document
+    from innovator_rl.evaluation.run import evaluate
 
     if len(model) > 1 and name is not None:
         raise UserError("--name must be left out with several --model: each checkpoint has a run directory of its own")
@@ -100,10 +103,8 @@ def eval(
         for path in dict.fromkeys(model)
     ]
     for found in documents:
-        folder = Path(found["run"]) if out is None or len(documents) > 1 else out
-        files = {"json": json.dumps(found, indent=1, ensure_ascii=False) + "\n", "md": report.markdown(found)}
-        _write(folder, {f"report.{end}": text for end, text in (files | {"html": report.html_page(found)}).items()})
-        typer.echo(f"report: {folder / 'report.html'}", err=True)
+        _write(Path(found["run"]), "report", _forms(found, report.markdown(found), report.html_page(found)))
+        typer.echo(f"report: {Path(found['run']) / 'report.html'}", err=True)
     text = report.markdown(documents[0]) if len(documents) == 1 else compare.markdown(documents)
     result = documents[0]
     if len(documents) > 1:
@@ -112,9 +113,11 @@ def eval(
             "comparison": compare.compare(documents),
             "wins": compare.wins(documents),
         }
-        folder = out or Path(documents[0]["run"])
-        _write(folder, {"comparison.md": text, "comparison.json": json.dumps(result, indent=1) + "\n"})
-        typer.echo(f"comparison: {folder / 'comparison.md'}", err=True)
+        _write(Path(documents[0]["run"]), "comparison", _forms(result, text))
+        typer.echo(f"comparison: {Path(documents[0]['run']) / 'comparison.md'}", err=True)
+    if out is not None:
+        page = report.html_page(documents[0]) if len(documents) == 1 else ""
+        _write(out, "report" if len(documents) == 1 else "comparison", _forms(result, text, page))
     typer.echo(json.dumps(result, ensure_ascii=False) if as_json else text)
     typer.echo(f"responses: innovator dashboard {Path(documents[0]['run']).parent}", err=True)
 
@@ -142,10 +145,22 @@ def _check_contamination(suite: str, tasks: tuple[str, ...], data: str | None, t
         raise typer.Exit(1)
 
 
-def _write(folder: Path, files: dict[str, str]) -> None:
+def _forms(document: dict[str, Any], markdown: str, page: str = "") -> dict[str, str]:
+    """Return a report in every form by the ending of its file."""
+    forms = {".json": json.dumps(document, indent=1, ensure_ascii=False) + "\n", ".md": markdown, ".html": page}
+    return {end: text for end, text in forms.items() if text}
+
+
+def _write(place: Path, name: str, forms: dict[str, str]) -> None:
+    """Write every form into a folder, or one into the file that `place` names."""
+    if place.suffix == ".html" and ".html" not in forms:
+        raise UserError(
+            f"--out {place}: a comparison must be written to a folder, or to a file that ends in .md or .json"
+        )
+    files = {place: forms[place.suffix]} if place.suffix in forms else {place / f"{name}{e}": forms[e] for e in forms}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"the report cannot be written to {folder} ({error.strerror}); choose another --out") from None
+        raise UserError(f"the report cannot be written to {place} ({error.strerror}); choose another --out") from None

@@ -44,9 +44,10 @@ def plan_run(
     counted = plan(loaded, base_model_config(loaded), gpus, gpus_per_node, speed)
     sharded = None
     if meta:
+        from upcycle.planning.memory import layout_of
         from upcycle.planning.meta_device import local_parameters
 
-        sharded = local_parameters(counted.spec, gpus)
+        sharded = local_parameters(counted.spec, layout_of(loaded, counted.spec, gpus))
     if as_json:
         extra = {"meta": {"parameters": sharded[0], "parameters_on_rank_0": sharded[1]}} if sharded else {}
         typer.echo(json.dumps({**counted.as_dict(), **extra}))

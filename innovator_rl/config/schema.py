@@ -263,6 +263,10 @@ class Schedule(Section):
     steps: PositiveInt = Field(default=100, description="Training steps.")
     validate_every: int = Field(default=10, ge=0, description="Steps between validations; 0: never.")
     validate_before: bool = Field(default=True, description="Validate before the first step.")
+    validation_suites: Names = Field(
+        default=(), description="Suites of `innovator eval` that every validation asks too: names or YAML files."
+    )
+    validation_suite_rows: PositiveInt = Field(default=50, description="Rows drawn per task of these suites.")
     save_every: int = Field(default=20, ge=0, description="Steps between checkpoints; 0: never.")
     keep_checkpoints: PositiveInt = Field(default=2, description="Checkpoints kept; older ones are deleted.")
     keep_best: bool = Field(

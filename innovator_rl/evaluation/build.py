@@ -13,9 +13,9 @@ from innovator_rl.evaluation.harness import HarnessTask
 from innovator_rl.evaluation.harness_index import require_task
 from innovator_rl.evaluation.local_data import hub_copy
 from innovator_rl.evaluation.scored import Sampling, ScoredTask
-from innovator_rl.evaluation.sets import SETS, molecules, recipes, sciassess
+from innovator_rl.evaluation.sets import SETS, entities, molecules, recipes, sciassess
 from innovator_rl.evaluation.suite import Suite, SuiteRow
-from innovator_rl.evaluation.task import EvalTask, TaskUnavailable
+from innovator_rl.evaluation.task import EvalTask
 from innovator_rl.scoring import ScoringPool, registry
 
 MAX_NEW_TOKENS = 2048
@@ -108,18 +108,24 @@ def build_task(row: SuiteRow, root: Path, pool: ScoringPool, max_new_tokens: int
 
 def _sciassess(row: SuiteRow, root: Path, common: dict[str, Any]) -> ScoredTask:
     task = sciassess.TASKS[row.sciassess]
+    extra, headline, remark = task.official, row.metric, ""
+    if task.parts:
+        embed = entities.embedder(root)
+        if embed is not None:
+            extra = functools.partial(entities.official_f1, parts=task.parts, embed=embed)
+        elif headline == "official_f1":
+            headline, remark = "mean", f"exact spelling: the official F1 needs {entities.MODEL} below the data folder"
     if task.needs_pdf:
-        raise TaskUnavailable(
-            f"{sciassess.HUB} {row.sciassess} asks about papers, which are under their publishers' copyright: it needs "
-            "their PDFs, and a reader of figures and tables that this version does not have"
-        )
+        lost = sciassess.without_paper(root, row.sciassess)
+        remark = f"the text of papers without figures; {lost} rows left out, whose paper is not here"
     return ScoredTask(
         load=functools.partial(sciassess.questions, root, row.sciassess),
         rewarder=row.rewarder or task.rewarder or "none",
         domain=row.sciassess.partition("_")[0].lower(),
-        extra=task.official,
+        extra=extra,
         grade=task.grade,
-        **common,
+        remark=remark,
+        **{**common, "headline": headline},
     )
 
 

@@ -6,6 +6,7 @@ written to the store as it finishes, so `kill -9` costs what was in flight and n
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from innovator_rl.evaluation.requests import (
 )
 from innovator_rl.evaluation.store import ResponseStore
 
+SHARED = 0.5  # from this share of shared prompt tokens on, vLLM's prefix cache makes up for its slower forward pass
 CHUNK = 4096  # requests in one message to the engine
 WRITE_SECONDS = 0.5  # the longest time for which a finished response is in memory only
 
@@ -40,12 +42,26 @@ Reporter = Callable[[str, int, int], None]
 class Backends:
     """Which backend answers which kind of request.
 
-    On a CPU transformers computes options of one token faster than vLLM; everything else is vLLM's.
+    On a CPU transformers computes options of one token faster than vLLM, unless their prompts share most of their tokens,
+    as prompts with the same examples do; everything else is vLLM's.
     """
 
     text: Backend = "vllm"
     one_token: Backend = "vllm"
     options: Backend = "vllm"
+
+
+def shared_tokens(requests: Sequence[OptionRequest]) -> float:
+    """Return the share of prompt tokens that the prompt before begins with too, from 0 to 1."""
+    prompts = list(dict.fromkeys(request.tokens for request in requests))
+    total = sum(len(prompt) for prompt in prompts)
+    shared = sum(_common(one, other) for one, other in itertools.pairwise(prompts))
+    return shared / total if total else 0.0
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the length of the longest common beginning."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 class Driver:
@@ -98,7 +114,7 @@ class Driver:
 
     def score_options(self, requests: Sequence[OptionRequest], what: str) -> list[OptionScore]:
         """Return the log-probability of each continuation."""
-        single = all(len(request.option) == 1 for request in requests)
+        single = all(len(request.option) == 1 for request in requests) and shared_tokens(requests) < SHARED
         backend = self.backends.one_token if single else self.backends.options
         return self._answer(requests, [0] * len(requests), backend, what, OptionScore)
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from innovator_rl.errors import UserError
-from innovator_rl.evaluation.driver import Driver
 from innovator_rl.evaluation.harness_index import LocalCopy, build_leaf, leaf_names
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
@@ -23,6 +22,7 @@ from innovator_rl.evaluation.task import (
     Drawing,
     MetricResult,
     PreparedTask,
+    ResponseSource,
     TaskOutcome,
     TaskUnavailable,
     document_id,
@@ -83,10 +83,12 @@ class HarnessTask:
             raise TaskUnavailable(next(iter(reasons.values()), "no rows drawn"))
         return PreparedTask(
             rows=sum(leaf.rows for leaf in self._leaves),
+            whole=sum(leaf.whole for leaf in self._leaves),
             prompts=sum(len(leaf.requests) for leaf in self._leaves),
             longest=max((leaf.longest for leaf in self._leaves), key=sum),
             first_prompt=self._leaves[0].first_prompt,
             first_tokens=self._leaves[0].first_tokens,
+            text=all(isinstance(request, GenerateRequest) for leaf in self._leaves for request in leaf.requests[:1]),
         )
 
     def questions(self) -> list[tuple[str, str, str]]:
@@ -100,7 +102,7 @@ class HarnessTask:
                     found.append((document_id(name, _plain(document)), text, _target(task, document)))
         return found
 
-    def run(self, driver: Driver) -> TaskOutcome:
+    def run(self, driver: ResponseSource) -> TaskOutcome:
         """Answer all parts and merge their metrics over rows, which is the harness's weighting by size."""
         answers = self._answers(driver)
         parts = [
@@ -142,7 +144,7 @@ class HarnessTask:
         by_row = dict(zip(ids, map(float, merged[wanted]), strict=True)) if numeric else {}
         return TaskOutcome(metrics, rows, by_row, facts)
 
-    def _answers(self, driver: Driver) -> list[list[Generation] | list[OptionScore]]:
+    def _answers(self, driver: ResponseSource) -> list[list[Generation] | list[OptionScore]]:
         """Ask for all parts at once: an engine is fastest with a full queue."""
         found: dict[int, Any] = {}
         for kind in (GenerateRequest, OptionRequest):
@@ -198,7 +200,7 @@ class _Leaf:
     def __init__(self, name: str, task: Any, chat: bool, max_new_tokens: int | None) -> None:
         self.name, self.task, self.chat, self.max_new_tokens = name, task, chat, max_new_tokens
         self.requests: list[Any] = []
-        self.rows = 0
+        self.rows = self.whole = 0
         self.longest = (0, 0)
         self.first_prompt = ""
         self.first_tokens: tuple[int, ...] = ()
@@ -208,7 +210,8 @@ class _Leaf:
         """Render the prompts of the drawn rows."""
         task = self.task
         task.set_fewshot_seed(seed=FEWSHOT_SEED)
-        indices = drawing.indices(len(task.eval_docs))
+        self.whole = len(task.eval_docs)
+        indices = drawing.indices(self.whole)
         self.rows = len(indices)
         task.build_all_requests(
             limit=None,

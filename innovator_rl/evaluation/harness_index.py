@@ -18,7 +18,7 @@ from typing import Any
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.task import TaskUnavailable
 
-NAME_LINE = re.compile(rb"^(?:task|group|tag):[ \t]*[\"']?([\w@.\-/+]+)", re.MULTILINE)
+NAME_LINE = re.compile(rb"^[\"']?(?:task|group|tag)[\"']?:[ \t]*[\"']?([\w@.\-/+]+)", re.MULTILINE)
 OWN_TASKS = Path(__file__).with_name("tasks")
 """Tasks in the harness's form for sets that it lacks."""
 

@@ -189,6 +189,14 @@ def _mmlu_stem(root: Path, hub_id: str, subset: str | None) -> Any:
     return _splits({"test": read_rows(path, "question", "choices", "answer")})
 
 
+def _gsm8k(root: Path, hub_id: str, subset: str | None) -> Any:
+    places = {name: root / f"gsm8k/{name}.jsonl" for name in ("train", "test")}
+    files = {name: next((p for p in (path, Path(f"{path}.gz")) if p.exists()), None) for name, path in places.items()}
+    if any(path is None for path in files.values()):
+        return None
+    return _splits({name: read_rows(path, "question", "answer") for name, path in files.items() if path is not None})
+
+
 def _cluewsc(root: Path, hub_id: str, subset: str | None) -> Any:
     path = find(root, ("eval/cluewsc2020/dev.json", "eval/cluewsc2020/dev.jsonl"), "clue/cluewsc2020 (dev)")
     return _splits({"test": read_rows(path, "text", "target", "label")})
@@ -197,6 +205,7 @@ def _cluewsc(root: Path, hub_id: str, subset: str | None) -> Any:
 _COPIES = {
     "haonan-li/cmmlu": _cmmlu,
     "hails/agieval-": _agieval,
+    "openai/gsm8k": _gsm8k,
     "local/mmlu_stem": _mmlu_stem,
     "local/cluewsc2020": _cluewsc,
 }

@@ -92,23 +92,30 @@ def _line(cells: list[str]) -> str:
 
 
 def _limit_note(document: Document) -> list[str]:
-    limit = document["footer"].get("limit")
-    if limit is None:
+    if not any(_drawn(task) for task in document["tasks"].values()):
         return []
     return [
-        f"**At most {limit} rows per task were drawn** (seed {document['footer'].get('seed')}): an estimate, not the "
-        "score of the whole set. The intervals say how far it may be off.",
+        f"**Rows were drawn at random** (seed {document['footer'].get('seed')}) where the notes give two numbers of rows: "
+        "an estimate, not the score of the whole set. The intervals say how far it may be off.",
         "",
     ]
+
+
+def _drawn(task: Mapping[str, Any]) -> bool:
+    return int(task.get("rows", 0)) < int(task.get("whole", 0))
 
 
 def _notes(row: Mapping[str, Any], document: Document) -> str:
     if row["skipped"] is not None:
         return "skipped"
-    facts = document["tasks"].get(row["task"], {}).get("facts", {})
-    notes = [row["note"]] if row["note"] else []
+    task = document["tasks"].get(row["task"], {})
+    facts = task.get("facts", {})
+    notes = [note for note in (row["note"], facts.get("remark")) if note]
+    if _drawn(task):
+        notes.append(f"{task['rows']:,} of {task['whole']:,} rows drawn")
     if facts.get("truncated"):
-        notes.append(f"{facts['truncated']} of {facts['responses']} responses cut at the limit")
+        bound = f" of {task['new_tokens']:,} tokens" if task.get("new_tokens") else ""
+        notes.append(f"{facts['truncated']} of {facts['responses']} responses cut at the limit{bound}")
     unscored = (facts.get("abstained") or 0) + (facts.get("errors") or 0)
     if unscored:
         notes.append(f"{unscored} responses unscored")

@@ -13,12 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.evaluation.driver import Driver
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.questions import RAW_STOPS, Format, Question, rendered
 from innovator_rl.evaluation.requests import GenerateRequest, Generation
 from innovator_rl.evaluation.statistics import majority, mean_estimate, pass_at_k
-from innovator_rl.evaluation.task import Drawing, MetricResult, PreparedTask, TaskOutcome, drawn, sample_seed
+from innovator_rl.evaluation.task import (
+    Drawing,
+    MetricResult,
+    PreparedTask,
+    ResponseSource,
+    TaskOutcome,
+    drawn,
+    sample_seed,
+)
 from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.scoring import Score, ScoreRequest, ScoringPool
 from innovator_rl.scoring.api import TURN_ENDS
@@ -76,6 +83,7 @@ class ScoredTask:
         extra: Further metrics, computed from the first sample of each question.
         grade: Takes the place of the rewarder where none fits.
         headline: The metric to report first.
+        remark: What the report says next to the numbers.
     """
 
     name: str
@@ -88,6 +96,7 @@ class ScoredTask:
     extra: Extra | None = None
     grade: Grade | None = None
     headline: str = ""
+    remark: str = ""
     _questions: list[Question] = field(default_factory=list, init=False)
     _requests: list[GenerateRequest] = field(default_factory=list, init=False)
     _texts: list[str] = field(default_factory=list, init=False)
@@ -95,7 +104,8 @@ class ScoredTask:
 
     def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
         """Draw questions and render their prompts."""
-        self._questions = drawn(list(self.load()), drawing)
+        every = list(self.load())
+        self._questions = drawn(every, drawing)
         repeated = [identity for identity, count in Counter(q.id for q in self._questions).items() if count > 1]
         if repeated:
             raise UserError(f"task {self.name}: the id {repeated[0]!r} is given to several rows; ids must be unique")
@@ -116,6 +126,7 @@ class ScoredTask:
         longest = max((len(request.tokens) for request in self._requests), default=0)
         return PreparedTask(
             rows=len(self._questions),
+            whole=len(every),
             prompts=len(self._requests),
             longest=(longest, self.sampling.max_new_tokens),
             first_prompt=self._texts[0] if self._texts else "",
@@ -126,7 +137,7 @@ class ScoredTask:
         """Return id, bare question and reference of every row."""
         return [(question.id, question.core or question.text, question.answer) for question in self.load()]
 
-    def run(self, driver: Driver) -> TaskOutcome:
+    def run(self, driver: ResponseSource) -> TaskOutcome:
         """Generate and score."""
         count = self.sampling.samples
         generations = driver.generate(self._requests, self.name, count)
@@ -189,6 +200,7 @@ class ScoredTask:
             "reasons": dict(Counter(score.reason for score in scores).most_common()),
             "format": "chat" if self._chat else "raw",
             "rewarder": self.rewarder,
+            **({"remark": self.remark} if self.remark else {}),
         }
 
     def _row(self, index: int, question: Question, generation: Generation, score: Score) -> RolloutRow:

@@ -37,6 +37,7 @@ class SuiteRow(BaseModel):
     source: str | tuple[str, ...] = Field(
         "", description="File of a recipe, below the data folder; of several, the first that is there."
     )
+    limit: int | None = Field(None, ge=1, description="Rows drawn at random by the seed; all where absent.")
     style: Style | None = Field(None, description="Prompt style of a recipe.")
     rewarder: str = Field("", description="Rewarder in place of the set's own.")
     metric: str = Field("acc", description="Metric to report first.")
@@ -96,6 +97,14 @@ class Suite(BaseModel):
         if repeated:
             raise ValueError(f"two rows are named {repeated!r}; names must be unique")
         return self
+
+    def bounded(self, new_tokens: int) -> Suite:
+        """Return the suite with responses of at most so many tokens."""
+        rows = (
+            row.model_copy(update={"max_new_tokens": min(row.max_new_tokens or new_tokens, new_tokens)})
+            for row in self.rows
+        )
+        return self.model_copy(update={"rows": tuple(rows)})
 
     def only(self, names: Iterable[str]) -> Suite:
         """Return the suite with the named rows.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from innovator_rl.errors import InnovatorError
-from innovator_rl.evaluation.driver import Driver
 from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
 from innovator_rl.evaluation.statistics import Estimate
 from innovator_rl.rollouts.schema import RolloutRow
 
@@ -36,6 +36,11 @@ class Drawing:
 
     limit: int | None = None
     seed: int = 0
+
+    def within(self, limit: int | None) -> Drawing:
+        """Return the drawing with the smaller of two limits."""
+        both = [one for one in (self.limit, limit) if one is not None]
+        return Drawing(min(both, default=None), self.seed)
 
     def indices(self, rows: int) -> list[int]:
         """Return the drawn positions in order.
@@ -61,18 +66,22 @@ class PreparedTask:
     """What a task will ask.
 
     Attributes:
-        rows: The number of questions.
+        rows: The number of questions that were drawn.
+        whole: The number of questions of the set.
         prompts: The number of requests.
         longest: The longest prompt in tokens, and the new tokens allowed after it.
         first_prompt: The first rendered prompt.
         first_tokens: Its first token ids.
+        text: Whether responses are text; otherwise the log-probabilities of options are compared.
     """
 
     rows: int
+    whole: int
     prompts: int
     longest: tuple[int, int]
     first_prompt: str
     first_tokens: tuple[int, ...]
+    text: bool = True
 
 
 @dataclass
@@ -90,6 +99,16 @@ class TaskOutcome:
     rows: list[RolloutRow]
     values: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+class ResponseSource(Protocol):
+    """Where tasks get responses: the `Driver` of an evaluation, or the engine of a training run (`in_training.py`)."""
+
+    def generate(self, requests: Sequence[GenerateRequest], what: str, samples: int = 1) -> list[Generation]:
+        """Return a sample of text per request; those of one prompt follow each other, `samples` of them."""
+
+    def score_options(self, requests: Sequence[OptionRequest], what: str) -> list[OptionScore]:
+        """Return the log-probability of each continuation."""
 
 
 class EvalTask(Protocol):
@@ -113,8 +132,8 @@ class EvalTask(Protocol):
             TaskUnavailable: The task's data are not here.
         """
 
-    def run(self, driver: Driver) -> TaskOutcome:
-        """Ask the driver and grade the responses."""
+    def run(self, driver: ResponseSource) -> TaskOutcome:
+        """Ask for responses and grade them."""
 
 
 def sample_seed(seed: int, row: str, sample: int) -> int:

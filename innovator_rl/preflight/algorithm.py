@@ -1,8 +1,11 @@
 """Check the algorithm's arithmetic, such as groups, mini-batches and lengths."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
+from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.override_values import SEQUENCE_CLIP
+from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 
@@ -21,6 +24,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
     yield from _learning_rate(context)
     yield from _regularization(context)
     yield from _schedule(context)
+    yield from _validation_suites(context)
 
 
 def _groups(context: PreflightContext) -> Iterator[Diagnostic]:
@@ -275,3 +279,20 @@ def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
             fix="set 20, or schedule.resume=never",
             severity="warning",
         )
+
+
+def _validation_suites(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check that each suite exists; what is in it is checked once the run's data are built."""
+    for name in context.config.schedule.validation_suites:
+        try:
+            exists = find_config(name, "eval").is_file()
+        except UserError:
+            exists = False
+        if not exists:
+            known = config_names("eval")
+            yield Diagnostic(
+                setting="schedule.validation_suites",
+                value=name,
+                why="neither a suite in configs/eval/ nor a YAML file",
+                fix=f"near: {', '.join(get_close_matches(name, known, 3, 0.5) or known)}",
+            )

@@ -94,6 +94,7 @@ ROLLOUTS = pa.schema(
         pa.field("messages", pa.string()),
         pa.field("prompt", pa.string()),
         pa.field("response", pa.string()),
+        pa.field("turns", pa.string()),
     ],
     metadata={"innovator_rl.schema": f"rollouts/{SCHEMA_VERSION}"},
 )
@@ -128,8 +129,10 @@ class RolloutRow:
     step, run and attempt. `reward` is what training uses, `score_value` the rewarder's value before `overlong_penalty`.
     `terms` maps a part's name to its value, or to (value, weight). The weight is optional: the trainer records shares
     of the value with the weight already in them, and leaves it null. `queued_seconds`, the time in a worker queue
-    before the call of the rewarder, is optional as well. Lengths are in tokens, times in seconds; `token_ids` and
-    `rollout_logprobs` cover the response only and are cheapest as NumPy arrays.
+    before the call of the rewarder, is optional as well. `turns` splits the response of a conversation: a list of
+    `role`, `content`, and optionally `name`, `tool_calls`, `trained` (false for masked text), `tokens` and `seconds`.
+    Lengths are in tokens, times in seconds; `token_ids` and `rollout_logprobs` cover the response only and are cheapest
+    as NumPy arrays.
     """
 
     step: int
@@ -164,6 +167,7 @@ class RolloutRow:
     messages: list[dict[str, Any]] | str | None = None
     prompt: str | None = None
     response: str | None = None
+    turns: list[dict[str, Any]] | str | None = None
     token_ids: Sequence[int] | np.ndarray | None = None
     rollout_logprobs: Sequence[float] | np.ndarray | None = None
 
@@ -197,13 +201,14 @@ UPDATE_FIELDS = tuple(item.name for item in fields(UpdateRow))
 
 
 def as_record(row: RolloutRow | UpdateRow) -> dict[str, Any]:
-    """Convert a row into column values, `terms` and `messages` in their stored form."""
+    """Convert a row into column values, `terms`, `messages` and `turns` as stored."""
     names = ROLLOUT_FIELDS if isinstance(row, RolloutRow) else UPDATE_FIELDS
     record = {name: getattr(row, name) for name in names}
     if isinstance(row, RolloutRow):
         record["terms"] = _terms(row.terms)
-        if row.messages is not None and not isinstance(row.messages, str):
-            record["messages"] = json.dumps(row.messages, ensure_ascii=False)
+        for name in ("messages", "turns"):
+            if record[name] is not None and not isinstance(record[name], str):
+                record[name] = json.dumps(record[name], ensure_ascii=False)
     return record
 
 

@@ -23,7 +23,7 @@ from innovator_rl.rollouts.schema import DATASETS, DROP_REASON, ROLLOUTS, SCHEMA
 from innovator_rl.rollouts.segments import Segment, SegmentCatalog
 from innovator_rl.runs.reading import last_steps, read_record
 
-TEXT_COLUMNS = ("prompt", "messages", "response", "answer", "info", "error")
+TEXT_COLUMNS = ("prompt", "messages", "response", "turns", "answer", "info", "error")
 NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXT_COLUMNS)
 KEY = ("step", "kind", "attempt", "prompt_uid", "sample")
 PER_TOKEN = ("old_logprobs", "rollout_logprobs", "entropy", "ratio", "clip_side")

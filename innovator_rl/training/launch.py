@@ -228,7 +228,16 @@ def _train(config: RunConfig, context: RuntimeContext, verl_config: Any, run: Ru
         _stop_signals(observer.request_stop),
     ):
         _note_job(config, run)
-        session.train(verl_config, observer)
+        session.train(verl_config, observer, _validation_suites(config, context))
+
+
+def _validation_suites(config: RunConfig, context: RuntimeContext) -> Any:
+    """Return what evaluates the suites of the run; None where it has none."""
+    if not config.schedule.validation_suites:
+        return None
+    from innovator_rl.evaluation.in_training import RunSuites
+
+    return RunSuites.of(config, Path(context.model_path), Path(context.run_dir), context.attempt)
 
 
 def _note_job(config: RunConfig, run: RunDir) -> None:

@@ -16,10 +16,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from rewards.code import public_rows
+from rewards.code.program import LANGUAGES
 from rewards.code.referee import BadTests
 
 COLUMNS = ("tests", "input_output", "ground_truth", "test_cases", "reward_model")
-OPTIONS = ("time_limit", "memory_limit", "packages", "scoring", "compare", "tolerance", "judge", "in_place", "prelude")
+OPTIONS = (
+    "time_limit",
+    "memory_limit",
+    "packages",
+    "scoring",
+    "compare",
+    "tolerance",
+    "judge",
+    "in_place",
+    "prelude",
+    "language",
+)
 
 
 def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -46,7 +58,22 @@ def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         **{key: inner[key] for key in OPTIONS if key in inner},
     }
     tests = {**{key: value for key, value in options.items() if key not in tests}, **tests}
-    return tests, {**options, **{key: tests[key] for key in OPTIONS if key in tests}}
+    options = {**options, **{key: tests[key] for key in OPTIONS if key in tests}}
+    if "language" in options:
+        options["language"] = _language(options["language"], ours=isinstance((inner or row).get("type"), str))
+    return tests, options
+
+
+def _language(name: Any, ours: bool) -> str:
+    """Return the language that a row asks for: `python`, `cpp`, or none.
+
+    A public data set may have a column of this name that means something else, such as the language of the text.
+    """
+    tag = str(name or "").lower()
+    found = next((known for known, tags in LANGUAGES.items() if tag in tags), "")
+    if tag and ours and not found:
+        raise BadTests(f"language {tag[:60]!r}; known: {', '.join(LANGUAGES)}")
+    return found
 
 
 def _read(row: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -18,7 +18,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rewards.code.referee import CHECK_SECONDS, BadTests, CaseResult, Referee
-from rewards.code.sandbox.executor import Sandbox
+from rewards.code.sandbox.compiler import LIMITS as COMPILER_LIMITS
+from rewards.code.sandbox.compiler import CompileError, compile_cpp
+from rewards.code.sandbox.executor import Sandbox, SolutionProcess
 from rewards.code.sandbox.inside import comparison
 from rewards.code.sandbox.limits import Limits
 
@@ -79,6 +81,7 @@ class _Task:
     deadline: float
     check_seconds: float
     every: bool
+    language: str
 
     def spent(self) -> bool:
         """Return whether nothing is left of the time of the whole solution."""
@@ -88,6 +91,15 @@ class _Task:
         """Return the limits of what comes next."""
         seconds = max(MIN_SECONDS, min(self.limits.seconds, self.seconds_left))
         return dataclasses.replace(self.limits, seconds=seconds)
+
+    def open(self) -> SolutionProcess:
+        """Return the process of the program, which is compiled here where it is not in Python."""
+        if self.language == "python":
+            return self.sandbox.open(self.program, limits=self.limits)
+        seconds = max(MIN_SECONDS, min(COMPILER_LIMITS.seconds, self.seconds_left))
+        library, run = compile_cpp(self.sandbox, self.program, dataclasses.replace(COMPILER_LIMITS, seconds=seconds))
+        self.seconds_left -= run.cpu
+        return self.sandbox.open_compiled(library, self.limits)
 
     def referee(self, tests: dict[str, Any]) -> Referee:
         return Referee(
@@ -109,24 +121,28 @@ def grade(
     limits: Limits | None = None,
     every: bool = False,
     check_seconds: float = CHECK_SECONDS,
+    language: str = "python",
 ) -> GradingResult:
     """Grade one program.
 
     Args:
         sandbox: Where the program runs.
-        program: Python source.
+        program: Its source.
         tests: Tests of type stdio, call or check (see `rewards.code.reward`).
         budget: Processor seconds for all of the tests; `WALL_FACTOR` times that is the guard of their wall time.
         limits: Bounds of one run.
         every: Run every test, also behind a failed one.
         check_seconds: Processor seconds of the data set's own code.
+        language: `python`; or `cpp`, for tests of type stdio.
 
     Raises:
         BadTests: Where the tests cannot be used.
+        NoCompiler: Where there is no compiler for the language.
         SandboxFailure: Where the sandbox fails.
     """
     deadline = time.monotonic() + WALL_FACTOR * budget
-    return _read(tests).grade(_Task(sandbox, program, limits or Limits(), budget, deadline, check_seconds, every))
+    task = _Task(sandbox, program, limits or Limits(), budget, deadline, check_seconds, every, language)
+    return _read(tests).grade(task)
 
 
 def _read(tests: dict[str, Any]) -> _Tests:
@@ -172,7 +188,11 @@ class _Stdio:
     def _run(
         self, task: _Task, graded: GradingResult, judge: Callable[[str, str, list[str]], CaseResult]
     ) -> GradingResult:
-        solution = task.sandbox.open(task.program, limits=task.limits)
+        try:
+            solution = task.open()
+        except CompileError as error:
+            graded.fail("compile_error", 1, str(error))
+            return graded
         for number, (text, wanted) in enumerate(self.cases, 1):
             if task.spent():
                 graded.fail("time_limit_exceeded", number, "time of the whole solution")

@@ -13,12 +13,14 @@ import warnings
 from collections.abc import Callable
 
 PYTHON = ("python", "python3", "py", "py3", "python2", "pypy", "pypy3", "sage")
-CPP = ("cpp", "c++", "cc", "cxx", "c++17", "c++20")
+CPP = ("cpp", "c++", "cc", "cxx", *(f"{name}{year}" for name in ("c++", "cpp") for year in (11, 14, 17, 20, 23)))
+LANGUAGES = {"python": PYTHON, "cpp": CPP}
 MAX_PARSED_CHARS = 100_000
 _OPENING = re.compile(r"([ \t]*)(?:[>*-][ \t]+)?(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+.#-]*)[^`]*")
 _LOOKS_LIKE_CODE = re.compile(
     r"[ \t]*(?:def |class |import |from \w+ import |print\(|for |while |\w+[ \t]*=|async def |if __name__)"
 )
+_INCLUDES = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]", re.MULTILINE)
 _NAMES = re.compile(r"[A-Za-z_]\w*")
 _LINE_ENDS = re.compile(r"\r\n?|\n")
 _MARKS = ("<think>", "</think>")
@@ -32,7 +34,7 @@ class Program:
 
     Attributes:
         source: Its text.
-        language: `python`, or the tag of a block in another language.
+        language: `python`, `cpp`, or the tag of a block in another language.
     """
 
     source: str
@@ -45,31 +47,57 @@ def program_of(response: str, entry_point: str = "") -> str | None:
     return found.source if found is not None and found.language == "python" else None
 
 
-def find_program(response: str, entry_point: str = "") -> Program | None:
+def find_program(response: str, entry_point: str = "", language: str = "") -> Program | None:
     """Return the program; None where there is none.
 
-    Blocks tagged as Python come before untagged ones, those before others. Of several the last counts, and where an
-    `entry_point` such as `Solution().f` is wanted the last that defines it: what follows is often an example of its
-    use. A block that the response never closed counts if no other does.
+    Blocks tagged as Python come before those tagged as C++, then untagged ones, then others. Of several the last
+    counts, and where an `entry_point` such as `Solution().f` is wanted the last that defines it: what follows is often
+    an example of its use. A block that the response never closed counts if no other does.
+
+    Args:
+        response: What the model wrote.
+        entry_point: What a program in Python has to define.
+        language: `python` or `cpp` where the task asks for it: its blocks come first, and text without a tag is in it.
     """
     text = _final_part(response)
     blocks = [block for block in fenced(text) if block[1].strip()]
     closed = [block for block in blocks if block[2]]
+    wanted = [language] if language else list(LANGUAGES)
     for among in (closed, blocks):
-        python = [_clean(body) for language, body, _ in among if language in PYTHON]
-        if python:
-            return Program(_last_defining(python, entry_point))
-        untagged = [_clean(body) for language, body, _ in among if not language]
+        for name in wanted:
+            tagged = [_clean(body) for tag, body, _ in among if tag in LANGUAGES[name]]
+            if tagged:
+                return Program(_last_defining(tagged, entry_point), name)
+        untagged = [_clean(body) for tag, body, _ in among if not tag]
         if untagged:
-            code = [body for body in untagged if _parses(body)]
-            return Program(
-                _last_defining([body for body in code if not _is_data(body)] or code or untagged, entry_point)
-            )
+            return _untagged(untagged, entry_point, language)
     if blocks:
         programs = [block for block in blocks if block[0] not in _NO_PROGRAMS]
-        return Program(programs[-1][1], programs[-1][0]) if programs else None
+        return Program(programs[-1][1], _name_of(programs[-1][0])) if programs else None
     text = _clean(_inside_tags(text))
-    return Program(text) if any(_LOOKS_LIKE_CODE.match(line) for line in text.split("\n")) else None
+    if _is_cpp(text) and language != "python":
+        return Program(text, "cpp")
+    code = any(_LOOKS_LIKE_CODE.match(line) for line in text.split("\n"))
+    return Program(text, language or "python") if code else None
+
+
+def _untagged(blocks: list[str], entry_point: str, language: str) -> Program:
+    """Return the program among blocks without a tag, some of which may be examples of input and output."""
+    cpp = [body for body in blocks if _is_cpp(body)]
+    if language == "cpp" or (cpp and not language):
+        return Program((cpp or blocks)[-1], "cpp")
+    code = [body for body in blocks if _parses(body)]
+    return Program(_last_defining([body for body in code if not _is_data(body)] or code or blocks, entry_point))
+
+
+def _name_of(tag: str) -> str:
+    """Return the language that a tag stands for, the tag itself where it is not offered."""
+    return next((name for name, tags in LANGUAGES.items() if tag in tags), tag)
+
+
+def _is_cpp(text: str) -> bool:
+    """Return whether a text without a tag is a program in C++: it includes a header, which is a comment of Python."""
+    return _INCLUDES.search(text) is not None and not _parses(text)
 
 
 _NO_PROGRAMS = (

@@ -9,10 +9,11 @@ r"""Grade programs by tests in the style of LeetCode, TACO and HumanEval.
 or a row of a public data set as it is published (see `formats`), with, all optional: `time_limit` (seconds of processor
 time of all processes together, of one test of stdio or of all calls of the others), `memory_limit` (MiB), `packages`
 (importable besides the standard library, `numpy` and `sortedcontainers`), `scoring` (`all`, or `fraction` for the share
-of tests passed, of a check the share of its assertions); for stdio and call `compare` (`exact`, `unordered`),
-`tolerance` for decimal numbers, `{"any": [...]}` as an expected value with several right ones, `judge` (source of
-`judge(input, output, expected)` or `judge(args, kwargs, value, expected)` for a custom checker); for call `in_place` (the
-number of the argument that is the result). A check, a prelude and a custom checker run in a sandbox of their own.
+of tests passed, of a check the share of its assertions), `language` (`python` or `cpp`, where only one will do); for
+stdio and call `compare` (`exact`, `unordered`), `tolerance` for decimal numbers, `{"any": [...]}` as an expected value
+with several right ones, `judge` (source of `judge(input, output, expected)` or `judge(args, kwargs, value, expected)`
+for a custom checker); for call `in_place` (the number of the argument that is the result). A check, a prelude and a
+custom checker run in a sandbox of their own. A program in C++ is scored by tests of type stdio.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Any
 from innovator_rl.scoring import Score, UserError, abstain, wrong
 from rewards.code.formats import read_tests
 from rewards.code.grading import DEFAULT_MEMORY_MB, DEFAULT_SECONDS, BadTests, GradingResult, grade
-from rewards.code.program import find_program
+from rewards.code.program import LANGUAGES, find_program
+from rewards.code.sandbox.compiler import probe_compiler
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.layers import LEVELS, PROPERTIES, probe_isolation
 from rewards.code.sandbox.limits import Limits, SandboxFailure
@@ -71,18 +73,26 @@ class CodeReward:
             limits, packages = self._limits(options), _packages(options)
         except BadTests:
             return abstain("bad_info")
-        found = find_program(response, str(tests.get("entry_point", "")))
+        wanted, kind = str(options.get("language", "")), tests.get("type")
+        if wanted == "cpp" and kind != "stdio":
+            return abstain("bad_info")
+        found = find_program(response, str(tests.get("entry_point", "")), wanted)
         if found is None:
             return wrong("no_answer")
-        program = found.source
-        if found.language != "python":
+        program, language = found.source, found.language
+        if language not in LANGUAGES or (wanted and language != wanted):
             return wrong("language_not_offered", program[:MAX_EXTRACTED_CHARS])
         if len(program) > MAX_PROGRAM_CHARS:
             return wrong("too_long", program[:MAX_EXTRACTED_CHARS])
         fraction = options.get("scoring", "fraction" if self.every else "all") == "fraction"
         try:
-            sandbox = self._sandbox(packages, program + str(tests.get("prelude", "")))
-            graded = grade(sandbox, program, tests, self.budget, limits, fraction, self.check_seconds)
+            if language == "cpp" and kind != "stdio":
+                return wrong("language_needs_stdio", program[:MAX_EXTRACTED_CHARS])
+            if language == "cpp" and not probe_compiler()[1]:  # for one language only, no program can be scored here
+                return abstain("no_compiler") if wanted else wrong("no_compiler", program[:MAX_EXTRACTED_CHARS])
+            source = program + str(tests.get("prelude", ""))
+            sandbox = self._sandbox(packages, source) if language == "python" else self._sandbox((), "")
+            graded = grade(sandbox, program, tests, self.budget, limits, fraction, self.check_seconds, language)
         except BadTests:
             return abstain("bad_info")
         except SandboxFailure as failure:
@@ -131,14 +141,25 @@ class CodeReward:
             return [{**finding, "severity": "error", "fix": fix}]
         if level == "none":
             fix = f"this machine could hold {report.level!r}" if report.level != "none" else "use a disposable machine"
-            return [{**finding, "severity": "warning", "fix": fix}]
-        return [{**finding, "severity": "info", "fix": "nothing to do"}]
+            return [{**finding, "severity": "warning", "fix": fix}, _compiler_finding()]
+        return [{**finding, "severity": "info", "fix": "nothing to do"}, _compiler_finding()]
 
 
 class FractionOfTests(CodeReward):
     """Reward a program by the share of tests that it passes."""
 
     every = True
+
+
+def _compiler_finding() -> dict[str, Any]:
+    """Report whether programs in C++ can be scored here."""
+    found, works = probe_compiler()
+    why = f"programs in C++ are compiled and run, verified by one ({found})"
+    if not works:
+        why = f"programs in C++ score 0 here with the reason no_compiler: {found}"
+    finding = {"setting": "reward function code, C++", "value": found if works else "no compiler", "why": why}
+    fix = "nothing to do" if works else "install g++ on every node, or let no node have it"
+    return {**finding, "severity": "info", "fix": fix, "section": "reward-code_isolation"}
 
 
 def _packages(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,15 +4,16 @@
 
 The token comes as `Authorization: Bearer TOKEN` or, for clients that only know an address, as `?token=TOKEN`. Beyond
 this machine the service does not start without one; it is looked at before any body is read. `GET /health` needs none and
-says no more than ok; `GET /metrics` counts what runs, waits and has ended. Python alone is offered. A client that hangs up
-ends its program. When no more programs may wait the answer is 504, the one status that verl's
-client tries again.
+says no more than ok; `GET /metrics` counts what runs, waits and has ended. Python is offered, and C++ where there is a
+compiler. A client that hangs up ends its program. When no more programs may wait the answer is 504, the one status that
+verl's client tries again.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import hmac
 import ipaddress
 import os
@@ -33,7 +34,10 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewards.code.connections import HEADER_SECONDS, bounded
-from rewards.code.sandbox.executor import Sandbox
+from rewards.code.program import LANGUAGES
+from rewards.code.sandbox.compiler import LIMITS as COMPILER_LIMITS
+from rewards.code.sandbox.compiler import CompileError, NoCompiler, compile_cpp
+from rewards.code.sandbox.executor import Sandbox, SolutionProcess
 from rewards.code.sandbox.layers import LEVELS, probe_isolation
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
 from rewards.code.sandbox.pool import Full, SandboxPool
@@ -50,13 +54,13 @@ HANG_UP_SECONDS = 0.2
 class RunCode(BaseModel):
     """SandboxFusion's request.
 
-    `compile_timeout`, `files` and `fetch_files` have nothing to do for a Python script.
+    `compile_timeout` has nothing to do for a Python script; `files` and `fetch_files` are not offered.
     """
 
     code: str = Field(max_length=1_000_000)
     stdin: str | None = Field(default=None, max_length=MAX_STDIN_CHARS)
     run_timeout: float = Field(default=10.0, gt=0, le=MAX_SECONDS)
-    compile_timeout: float = 10.0
+    compile_timeout: float = Field(default=10.0, gt=0)
     memory_limit_MB: int = 512
     language: str = "python"
     files: dict[str, Any] = {}
@@ -120,15 +124,20 @@ def _refuse(status: int, detail: str) -> JSONResponse:
 class Job:
     """A program of one request, which can be canceled while it waits and while it runs."""
 
-    def __init__(self, code: str, stdin: bytes, limits: Limits) -> None:
-        self.code, self.stdin, self.limits = code, stdin, limits
+    def __init__(self, request: RunCode, limits: Limits) -> None:
+        self.request, self.limits = request, limits
+        self.stdin = (request.stdin or "").encode("utf-8", "surrogatepass")
         self._sandbox: Sandbox | None = None
         self._canceled = False
         self._lock = threading.Lock()
 
     def __call__(self, sandbox: Sandbox) -> Run:
         """Run the program in a worker's thread."""
-        with sandbox.open(self.code, limits=self.limits) as solution:
+        try:
+            opened = self._open(sandbox)
+        except CompileError as error:
+            return dataclasses.replace(error.run, ending="compile_error", detail=str(error))
+        with opened as solution:
             with self._lock:
                 if self._canceled:
                     return Run("runtime_error", detail="canceled")
@@ -138,6 +147,13 @@ class Job:
             finally:
                 with self._lock:
                     self._sandbox = None
+
+    def _open(self, sandbox: Sandbox) -> SolutionProcess:
+        if self.request.language == "python":
+            return sandbox.open(self.request.code, limits=self.limits)
+        seconds = min(self.request.compile_timeout, COMPILER_LIMITS.seconds)
+        library, _ = compile_cpp(sandbox, self.request.code, dataclasses.replace(COMPILER_LIMITS, seconds=seconds))
+        return sandbox.open_compiled(library, self.limits)
 
     def cancel(self) -> None:
         """End the program, or do not start it."""
@@ -192,8 +208,9 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
 
     @service.post("/run_code")
     async def run_code(request: RunCode, http: Request) -> dict[str, Any]:
-        if request.language != "python":
-            return _answer("SandboxError", f"language {request.language!r} is not offered; python is")
+        if request.language not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            return _answer("SandboxError", f"language {request.language!r} is not offered; known: {known}")
         if request.files or request.fetch_files:
             return _answer("SandboxError", "files and fetch_files are not offered")
         limits = Limits(
@@ -201,7 +218,7 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
             wall_seconds=request.run_timeout,
             memory_mb=min(request.memory_limit_MB if request.memory_limit_MB > 0 else 512, MAX_MEMORY_MB),
         )
-        job = Job(request.code, (request.stdin or "").encode("utf-8", "surrogatepass"), limits)
+        job = Job(request, limits)
         start = time.monotonic()
         try:
             waiting = pool.submit(job)
@@ -211,7 +228,7 @@ def app(pool: SandboxPool, token: str | None) -> FastAPI:
         metrics.open += 1
         try:
             run = await _result_of(waiting, job, http)
-        except SandboxFailure as failure:
+        except (SandboxFailure, NoCompiler) as failure:
             metrics.endings["sandbox_failure"] += 1
             return _answer("SandboxError", str(failure))
         finally:
@@ -255,7 +272,9 @@ def _result(run: Run) -> dict[str, Any]:
         return _answer("Success", "", run_result=part)
     message = f"{run.ending}: {run.detail}" if run.detail else run.ending
     if run.ending == "compile_error":
-        return _answer("Failed", message, compile_result={**part, "status": "Error", "stderr": run.detail})
+        return _answer(
+            "Failed", message, compile_result={**part, "status": "Error", "stderr": part["stderr"] or run.detail}
+        )
     return _answer("Failed", message, run_result=part)
 
 

@@ -69,6 +69,7 @@ def test_groups_are_found_without_the_whole_index() -> None:
     assert len(leaf_names("cmmlu")) == 67
     assert len(leaf_names("mmlu_flan_cot_zeroshot")) == 57
     assert require_task("bbh").name == "_bbh.yaml"
+    assert leaf_names("cmmlu_agronomy") == ["cmmlu_agronomy"]  # its file has quotes around keys
 
 
 def test_a_limit_is_shared_by_the_parts_of_a_group() -> None:

@@ -1,15 +1,27 @@
 """The sets that the harness lacks, from their published files and from small ones of the same form."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from real_data import DATA, needs, real
 
 from innovator_rl.evaluation.questions import Question
 from innovator_rl.evaluation.sets import SETS
+from innovator_rl.evaluation.sets.entities import matched, official_entities, official_f1
 from innovator_rl.evaluation.sets.mathematics import last_box
-from innovator_rl.evaluation.sets.sciassess import TASKS, entities, exact_f1, official_letter, questions, strict_choice
+from innovator_rl.evaluation.sets.papers import exact_cells, official_yes_no, strict_yes_no
+from innovator_rl.evaluation.sets.sciassess import (
+    TASKS,
+    entities,
+    exact_f1,
+    official_letter,
+    questions,
+    strict_choice,
+    without_paper,
+)
 from innovator_rl.evaluation.task import Drawing, TaskUnavailable
 
 OPTIONS = ("a) Alpha and omega", "b) Beta", "c) Gamma rays")
@@ -51,6 +63,14 @@ def test_the_strict_metric_of_choices_wants_one_option(response: str, right: boo
     assert strict_choice(question, response) == float(right)
 
 
+def test_letters_in_brackets_of_an_option_are_no_labels() -> None:
+    options = ("a) CC(C)O", "b) CC(C)(C)Br", "c) CI ")
+    question = Question(id="q", messages=(), answer="B", options=options)
+    assert strict_choice(question, "b) CC(C)(C)Br") == 1.0
+    assert strict_choice(question, "The answer is b) CC(C)(C)Br") == 1.0
+    assert strict_choice(question, "a) CC(C)O") == 0.0
+
+
 def test_entities_keep_commas_and_brackets_inside_a_name() -> None:
     assert entities("(1,2-dichloroethane , nausea),((R)-warfarin, bleeding)") == [
         "1,2-dichloroethane,nausea",
@@ -60,6 +80,84 @@ def test_entities_keep_commas_and_brackets_inside_a_name() -> None:
     assert exact_f1(two, "(A), (c)") == pytest.approx(0.5)
     assert exact_f1(two, "") == 0.0
     assert exact_f1(two, "(a)") == pytest.approx(2 / 3)
+
+
+AXES = {"nausea": 0, "sickness": 0, "aspirin": 1, "fever": 2}
+
+
+def by_meaning(texts: Sequence[str]) -> np.ndarray:
+    """Stand for the embedding model: texts of one meaning are one axis."""
+    return np.eye(4)[[AXES.get(text, 3) for text in texts]]
+
+
+def test_the_official_metric_of_entities_compares_meanings() -> None:
+    def f1(gold: str, answer: str, parts: int) -> float:
+        question = Question(id="q", messages=(), answer=gold)
+        return official_f1([(question, answer)], parts, by_meaning)[0].estimate.score
+
+    assert f1("(nausea), (aspirin)", "(sickness)", 1) == pytest.approx(2 / 3)
+    assert f1("(aspirin, nausea)", "(aspirin, sickness)", 2) == 1.0
+    assert f1("(aspirin, nausea)", "(fever, sickness)", 2) == 0.0
+    assert f1("(nausea)", "(1,2-dichloroethane)", 1) == 0.0  # a name with a comma is lost, as in the benchmark
+    assert f1("(nausea)", "", 1) == 0.0
+    twice = official_entities("(nausea), (nausea)", 1)
+    assert matched(twice, twice, by_meaning) == 1  # counted once per spelling
+
+
+def test_a_table_is_graded_by_its_cells() -> None:
+    gold = "AlloyName,Composition,Composition\n,Al,Ca\nTX32,0.40 wt.%,2.0\nTXAZ,1.5,nan\n"
+    fields = {"compare_fields": [["Composition", "Al"], ["Composition", "Ca"]], "index": "AlloyName"}
+    question = Question(id="q", messages=(), answer=gold, info=fields)
+    assert exact_cells(question, gold) == 1.0
+    assert exact_cells(question, f"Here it is:\n```csv\n{gold}```\nDone.") == 1.0
+    assert exact_cells(question, gold.replace("1.5", "1.51")) == 1.0  # within one percent
+    assert exact_cells(question, gold.replace("TX32,", "TX33,")) == 0.5
+    assert exact_cells(question, gold + "made up,1,2\n") == pytest.approx(4 / 6)
+    assert exact_cells(question, "no table") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("response", "official", "strict"),
+    [("Yes.", 1, 1), ("yes, it does", 1, 1), ("No", 0, 0), ("I say Yes", 1, 0), ("Yes or no", 1, 0), ("", 0, 0)],
+)
+def test_yes_and_no(response: str, official: float, strict: float) -> None:
+    question = Question(id="q", messages=(), answer="Yes")
+    assert official_yes_no([(question, response)])[0].estimate.score == official
+    assert strict_yes_no(question, response) == strict
+
+
+def pdf(text: str) -> bytes:
+    """Return a PDF of one page with one line."""
+    content = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >> stream\n%s\nendstream" % (len(content), content),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    body = b"".join(b"%d 0 obj %s endobj\n" % pair for pair in enumerate(objects, 1))
+    return b"%PDF-1.4\n" + body + b"trailer << /Root 1 0 R /Size 6 >>\n%%EOF"
+
+
+def test_questions_about_papers_take_a_folder_of_pdfs(tmp_path: Path) -> None:
+    name = "MED_mol_in_document"
+    file = tmp_path / f"sciassess/{name}.jsonl"
+    file.parent.mkdir()
+    asked = [{"role": "system", "content": "Answer Yes or No."}, {"role": "user", "content": "Is it there?"}]
+    dois = ("10.1021/jm01\u2010171", "10.1021_missing")
+    rows = [{"input": asked, "ideal": ["Yes"], "doi": doi, "pages": [1, -1]} for doi in dois]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(TaskUnavailable, match=r"asks about 2 papers.* into sciassess/pdf below the data folder"):
+        questions(tmp_path, name)
+    folder = tmp_path / "sciassess/pdf"
+    folder.mkdir()
+    (folder / "10.1021_jm01-171.pdf").write_bytes(pdf("Paclitaxel was isolated"))
+    (question,) = questions(tmp_path, name)
+    assert question.messages[-1]["content"].startswith("Is it there?\nThe whole content of this patent")
+    assert "Paclitaxel was isolated" in question.messages[-1]["content"]
+    assert question.core == "Is it there?"
+    assert without_paper(tmp_path, name) == 1
 
 
 def test_the_last_box_is_read_with_its_inner_braces() -> None:

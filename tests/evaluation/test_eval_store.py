@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innovator_rl.errors import UserError
+from innovator_rl.evaluation.driver import shared_tokens
 from innovator_rl.evaluation.requests import (
     GenerateRequest,
     Generation,
     OptionRequest,
     OptionScore,
+    Response,
     request_from_wire,
     request_key,
     to_wire,
@@ -23,7 +25,7 @@ ASKED = GenerateRequest(tokens=(1, 2, 3), max_new_tokens=8, stop=("\n",), temper
 
 
 def test_responses_survive_another_process(tmp_path: Path) -> None:
-    stored = {"a": Generation("text\ud83d", (1, 2), "length", 0.5), "b": OptionScore(-1.5, True)}
+    stored: dict[str, Response] = {"a": Generation("text\ud83d", (1, 2), "length", 0.5), "b": OptionScore(-1.5, True)}
     with ResponseStore(tmp_path / "s.sqlite") as store:
         store.put(stored)
     with ResponseStore(tmp_path / "s.sqlite") as store:
@@ -58,6 +60,14 @@ def test_checkpoint_and_sample_are_part_of_the_key_and_greedy_samples_are_one() 
 def test_requests_cross_the_process_border_unchanged(tokens: list[int], option: list[int]) -> None:
     asked = OptionRequest(tuple(tokens), tuple(option))
     assert request_from_wire(to_wire(asked)) == asked
+
+
+def test_the_tokens_that_prompts_share_are_counted_once_per_prompt() -> None:
+    examples = tuple(range(90))
+    same = [OptionRequest((*examples, 100 + i), (o,)) for i in range(10) for o in (1, 2)]
+    assert shared_tokens(same) == pytest.approx(9 * 90 / (10 * 91))
+    assert shared_tokens([OptionRequest((i, *examples), (1,)) for i in range(10)]) == 0.0
+    assert shared_tokens([]) == 0.0
 
 
 def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:

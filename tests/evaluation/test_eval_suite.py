@@ -6,11 +6,13 @@ import pytest
 import yaml
 
 from innovator_rl.cli.application import run
+from innovator_rl.cli.eval import _write
 from innovator_rl.cli.main import app
 from innovator_rl.errors import UserError
-from innovator_rl.evaluation.build import check_suite
+from innovator_rl.evaluation.build import build_task, check_suite
 from innovator_rl.evaluation.suite import load_suite
 from innovator_rl.packaged_files import config_names
+from innovator_rl.scoring import ScoringPool
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +116,25 @@ def test_a_prompt_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.Ca
     message = capsys.readouterr().err
     assert "must fit the context of 4096 tokens" in message
     assert "--max-new-tokens 3" in message
+
+
+def test_a_row_of_a_shipped_suite_reads_its_table(tmp_path: Path) -> None:
+    """The recipe of BBBP is one of `configs/data/`: the data set of its domain has no question."""
+    table = tmp_path / "moleculenet/bbbp.csv"
+    table.parent.mkdir()
+    table.write_text("smiles,label\nCCO,1\nCCN,0\n")
+    with ScoringPool(1) as pool:
+        for suite, name in (("smoke", "bbbp"), ("smollm2", "bbbp"), ("reasoning", "chemistry")):
+            (row,) = load_suite(suite)[0].only([name]).rows
+            asked = build_task(row, tmp_path, pool).questions()
+            assert ["blood-brain" in question for _, question, _ in asked] == [True, True]
+
+
+def test_a_report_goes_to_a_folder_or_to_one_file(tmp_path: Path) -> None:
+    forms = {".json": "{}", ".md": "# R", ".html": "<p>"}
+    _write(tmp_path / "folder", "report", forms)
+    _write(tmp_path / "results/evaluation.md", "report", forms)
+    assert {path.name for path in (tmp_path / "folder").iterdir()} == {"report.json", "report.md", "report.html"}
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["evaluation.md"]
+    with pytest.raises(UserError, match="a comparison must be written to a folder"):
+        _write(tmp_path / "x.html", "comparison", {".json": "{}", ".md": "# R"})

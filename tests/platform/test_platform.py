@@ -1,24 +1,11 @@
 """The platform plugin: light until verl is imported, never silent about a failure, and out of the way of an accelerator."""
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
+from fresh_process import last_json, run_python
 
 from innovator_rl.errors import UserError
 from innovator_rl.platform import accelerator, environment
 from innovator_rl.platform.import_hooks import after_import
-
-
-def run_python(program: str, **variables: str) -> str:
-    """Standard output of a program in a fresh process, without the variables that would choose a platform."""
-    chosen = ("VERL_PLATFORM", "INNOVATOR_PLATFORM", "VERL_USE_EXTERNAL_PLUGINS")
-    env = {key: value for key, value in os.environ.items() if key not in chosen} | variables
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 def test_importing_the_package_loads_neither_verl_nor_torch() -> None:
@@ -30,18 +17,25 @@ def test_importing_the_package_loads_neither_verl_nor_torch() -> None:
     "order", ["import verl, innovator_rl.platform as p", "import innovator_rl.platform as p, verl"]
 )
 def test_the_platform_is_set_up_whichever_is_imported_first(order: str) -> None:
+    """The same process lists what verl calls on `torch.cuda`: a newer verl that calls one more fails here and not in a run."""
     program = f"""{order}
-import json
+import json, pathlib, re
+from innovator_rl.platform import cpu_device
 from verl.utils.device import get_device_name, get_resource_name, is_support_ipc
 found = p.status()
-print(json.dumps([p.ACTIVE, found.name, [s.name for s in found.shims], get_device_name(), get_resource_name(), is_support_ipc()]))
+called = set()
+for path in pathlib.Path(verl.__file__).parent.rglob("*.py"):
+    called |= set(re.findall(r"get_torch_device\\(\\)\\.(\\w+)", path.read_text()))
+lacking = sorted(name for name in called if not hasattr(cpu_device, name))
+known = [p.ACTIVE, found.name, [s.name for s in found.shims]]
+print(json.dumps([*known, get_device_name(), get_resource_name(), is_support_ipc(), lacking, len(called) > 10]))
 """
-    found = json.loads(run_python(program, INNOVATOR_PLATFORM="cpu").splitlines()[-1])
+    found = last_json(run_python(program, INNOVATOR_PLATFORM="cpu"))
 
     assert found[0] is True
     assert found[1] == "cpu"
     assert "register_fsdp_engine_cpu" in found[2]
-    assert found[3:] == ["cpu", "GPU", False]
+    assert found[3:] == ["cpu", "GPU", False, [], True]
 
 
 def test_with_an_accelerator_only_the_shims_that_hold_there_are_applied() -> None:
@@ -49,7 +43,7 @@ def test_with_an_accelerator_only_the_shims_that_hold_there_are_applied() -> Non
 from verl.plugin.platform import PlatformRegistry
 print(json.dumps([p.status().name, [s.name for s in p.status().shims], PlatformRegistry.get("cpu") is None, p.environment(2, 1)]))
 """
-    found = json.loads(run_python(program, INNOVATOR_PLATFORM="cuda").splitlines()[-1])
+    found = last_json(run_python(program, INNOVATOR_PLATFORM="cuda"))
     assert found == ["cuda", ["weight_sync_timeout", "qwen2_moe_flops"], True, {}]
 
 
@@ -96,20 +90,6 @@ def test_workers_get_threads_and_memory(monkeypatch: pytest.MonkeyPatch) -> None
     assert found["OMP_NUM_THREADS"] == "3"
     assert found["VLLM_CPU_KVCACHE_SPACE"] == "2"
     assert found["VERL_PLATFORM"] == "cpu"
-
-
-def test_the_cpu_module_has_everything_verl_calls_on_torch_cuda() -> None:
-    """The names are read out of verl's source, so a newer verl that calls one more fails here and not in a run."""
-    program = r"""
-import pathlib, re, verl
-from innovator_rl.platform import cpu_device
-root = pathlib.Path(verl.__file__).parent
-called = set()
-for path in root.rglob("*.py"):
-    called |= set(re.findall(r"get_torch_device\(\)\.(\w+)", path.read_text()))
-print(sorted(name for name in called if not hasattr(cpu_device, name)), len(called) > 10)
-"""
-    assert run_python(program, INNOVATOR_PLATFORM="cpu").splitlines()[-1] == "[] True"
 
 
 def test_a_callback_runs_once_after_the_import(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,15 @@
 "Still needed" is stock behavior, seen in a process whose verl loads no plugin; "fits" is the same question with the shim in force.
 """
 
+import functools
+
 import pytest
-from test_platform import run_python
+from fresh_process import run_each, run_python
 
 from innovator_rl.platform.shims import ALL
 from innovator_rl.platform.shims.base import ShimMisfit, require_parameters
+
+pytestmark = pytest.mark.xdist_group("platform")
 
 STOCK = {"VERL_USE_EXTERNAL_PLUGINS": "none", "VERL_PLATFORM": "cpu"}
 PLATFORM_ONLY = "import verl, innovator_rl.platform.cpu\n"
@@ -50,13 +54,34 @@ print("listed", sum(d.name == "vllm" for d in distributions()))
 """
 
 
+COUNTER = """
+from verl.utils import flops_counter
+from innovator_rl.platform.shims.qwen2_moe_flops import counts_shared_experts
+print("counted", counts_shared_experts(flops_counter.ESTIMATE_FUNC["qwen2_moe"]))
+"""
+
+PROGRAMS = {"version": VERSION, "counter": COUNTER, "backend": BACKEND}
+
+
+@functools.cache
+def stock() -> dict[str, str]:
+    """What each program prints with stock verl."""
+    return run_each(PLATFORM_ONLY, PROGRAMS, **STOCK)
+
+
+@functools.cache
+def with_shims() -> dict[str, str]:
+    """What each program prints with the shims in force."""
+    return run_each("import verl\n", PROGRAMS, INNOVATOR_PLATFORM="cpu")
+
+
 def test_torch_still_refuses_verls_backend_string() -> None:
-    out = run_python(PLATFORM_ONLY + BACKEND, **STOCK)
+    out = stock()["backend"]
     assert "refused" in out, "verl's backend string works on a CPU now: delete shims/duplicate_gloo_backend.py"
 
 
 def test_the_process_group_starts_with_the_shim() -> None:
-    out = run_python("import verl\n" + BACKEND, INNOVATOR_PLATFORM="cpu")
+    out = with_shims()["backend"]
     assert "backend" in out
     assert "gloo" in out
 
@@ -74,14 +99,22 @@ def test_the_fsdp_engines_are_found_with_the_shim() -> None:
 
 
 def test_the_cpu_build_still_has_another_name() -> None:
-    out = run_python(PLATFORM_ONLY + VERSION, **STOCK)
+    out = stock()["version"]
     assert "no vllm" in out, "the CPU build answers to the name vllm now: delete shims/vllm_distribution_name.py"
 
 
 def test_the_version_keeps_its_suffix_and_the_listing_is_unchanged() -> None:
-    out = run_python("import verl\n" + VERSION, INNOVATOR_PLATFORM="cpu")
+    out = with_shims()["version"]
     assert "+cpu" in out
     assert "listed 0" in out
+
+
+def test_verl_still_leaves_the_shared_experts_out() -> None:
+    assert "counted False" in stock()["counter"], "verl counts shared experts now: delete shims/qwen2_moe_flops.py"
+
+
+def test_the_platform_applies_the_count() -> None:
+    assert "counted True" in with_shims()["counter"]
 
 
 @pytest.mark.slow

@@ -47,6 +47,7 @@ LATE_MISTAKES = [
     ("algorithm.weight_decay=1.0", "algorithm.weight_decay"),
     ("algorithm.entropy_coefficient=1.0", "algorithm.entropy_coefficient"),
     ("schedule.validate_every=50 schedule.validate_before=false schedule.steps=12", "schedule.validate_every"),
+    ("schedule.validation_suites=[smok]", "schedule.validation_suites"),
     ("rollout.max_response_tokens=2", "rollout.max_response_tokens"),
     (f"{ACTOR}.ppo_epochs=4 algorithm.old_log_prob=rollout", f"{ACTOR}.ppo_epochs"),
     (f"{ACTOR}.policy_loss.loss_mode=gsppo", f"{ACTOR}.policy_loss.loss_mode"),

@@ -75,3 +75,10 @@ def test_a_program_without_a_tree_may_not_make_processes(program: bytes) -> None
     for name in ("fork", "clone", "kill", "fchmodat"):
         assert decide(seccomp.narrower(), name) == ERRNO | errno.EPERM
     assert decide(seccomp.narrower(), "read") == ALLOW
+
+
+def test_the_compiler_may_execute_programs_and_nothing_else_more(program: bytes) -> None:
+    compiler = seccomp.allow_list(programs=True)
+    assert decide(compiler, "execve") == ALLOW
+    for name in set(FORBIDDEN.split()) - {"execve"}:
+        assert decide(compiler, name) == ERRNO | errno.EPERM, name

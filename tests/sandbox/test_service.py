@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import JSONResponse
 
+from rewards.code.sandbox.compiler import probe_compiler
 from rewards.code.sandbox.pool import SandboxPool
 from rewards.code.service import MAX_BODY_BYTES, TOKEN_VARIABLE, Gate, app, main
 
@@ -47,8 +48,21 @@ def test_answers_have_sandboxfusions_form(client: TestClient) -> None:
     assert (broken["status"], broken["compile_result"]["status"]) == ("Failed", "Error")  # type: ignore[index]
     assert ask(client, "import os; os._exit(0)")["status"] == "Success"
     assert ask(client, "1/0")["run_result"]["return_code"] == 1  # type: ignore[index]
-    assert ask(client, "int main() {}", language="cpp")["status"] == "SandboxError"
+    assert ask(client, "fn main() {}", language="rust")["status"] == "SandboxError"
     assert ask(client, "print(1)", files={"a": "b"})["status"] == "SandboxError"
+
+
+def test_programs_in_cpp(client: TestClient) -> None:
+    if not probe_compiler()[1]:
+        assert ask(client, "int main() {}", language="cpp")["status"] == "SandboxError"
+        return
+    good = ask(client, '#include <cstdio>\nint main() { puts("3"); }', language="cpp")
+    assert (good["status"], good["run_result"]["stdout"]) == ("Success", "3\n")  # type: ignore[index]
+    broken = ask(client, '#line 1 "/etc/passwd"\nint main() { undeclared; }', language="cpp")
+    assert (broken["status"], broken["compile_result"]["status"]) == ("Failed", "Error")  # type: ignore[index]
+    said = broken["compile_result"]["stderr"]  # type: ignore[index]
+    assert "'undeclared' was not declared" in said
+    assert "root" not in said
 
 
 def test_a_token_is_needed(client: TestClient) -> None:

@@ -1,6 +1,8 @@
 """Router figures on tables whose answers are known, and the losses against their definitions."""
 
 import math
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -8,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upcycle.data.packing import NO_LABEL
+from upcycle.model.modeling import ModelOutput
 from upcycle.model.moe_layers import Routing
 from upcycle.training.losses import (
     balance_loss,
-    balance_terms,
     classification_sum,
+    count_chosen,
     cross_entropy,
     expert_targets,
+    summed_probability,
     z_sum,
 )
 from upcycle.training.objectives import LossWeights, MixtureObjective
@@ -77,8 +81,11 @@ def test_targets_of_equation_3() -> None:
     ]
     assert expert_targets(discipline, 5, 2, 2, null=False)[2].tolist() == [0] * 5
     logits = torch.tensor([[9.0, 9.0, -9.0, -9.0, -9.0]])
-    assert float(classification_sum(logits, expert_targets(discipline[:1], 5, 2, 2, null=True))) < 1e-3
-    assert float(classification_sum(torch.zeros(3, 5), torch.zeros(3, 5))) == pytest.approx(3 * math.log(2))
+    all_kept = torch.ones(3)
+    assert float(classification_sum(logits, expert_targets(discipline[:1], 5, 2, 2, null=True), all_kept[:1])) < 1e-3
+    assert float(classification_sum(torch.zeros(3, 5), torch.zeros(3, 5), all_kept)) == pytest.approx(3 * math.log(2))
+    two = torch.tensor([True, False, True])
+    assert float(classification_sum(torch.zeros(3, 5), torch.zeros(3, 5), two)) == pytest.approx(2 * math.log(2))
 
 
 def test_balance_is_one_when_even_and_all_experts_when_collapsed() -> None:
@@ -94,12 +101,13 @@ def test_parts_of_a_batch_add_up_to_its_balance_loss(cut: int, seed: int) -> Non
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(6, 5, generator=generator)
     selected = logits.topk(2).indices
-    counts, probability = balance_terms(logits, selected, EXPERTS)
-    whole = balance_loss(counts[None], probability[None], torch.tensor(6.0))
-    parts = [
-        balance_loss(counts[None], balance_terms(logits[part], selected[part], EXPERTS)[1][None], torch.tensor(6.0))
-        for part in (slice(0, cut), slice(cut, 6))
-    ]
+    kept = torch.ones(6, dtype=torch.bool)
+    counts = count_chosen(selected, kept, EXPERTS)[None]
+
+    def loss(part: slice) -> torch.Tensor:
+        return balance_loss(counts, summed_probability(logits[part], kept[part], EXPERTS)[None], torch.tensor(6.0))
+
+    whole, parts = loss(slice(None)), [loss(slice(0, cut)), loss(slice(cut, 6))]
     assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-5)
 
 
@@ -116,14 +124,57 @@ def test_the_ranks_add_up_to_the_balance_of_the_batch(monkeypatch: pytest.Monkey
         return float(objective._router_terms(routing, discipline[part], totals)["balance"])
 
     whole = share(slice(None))
-    counts = balance_terms(logits[discipline >= 0], selected[discipline >= 0], EXPERTS)[0][None]
+    counts = count_chosen(selected[discipline >= 0], torch.ones(7, dtype=torch.bool), EXPERTS)[None]
     monkeypatch.setattr("upcycle.training.objectives.add_over_ranks", lambda _own: counts)
-    assert share(slice(0, 3)) + share(slice(3, 8)) == pytest.approx(whole, rel=1e-5)
+    objective.prepare(None, [slice_of(0, 8, logits)])
+    first = share(slice(0, 3))
+    objective.prepare(None, [slice_of(0, 8, logits)])  # the other rank begins with its own sums
+    assert first + share(slice(3, 8)) == pytest.approx(whole, rel=1e-5)
+
+
+class Slice(NamedTuple):
+    """One slice of a batch and the logits that a layer's router gives its tokens."""
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    discipline: torch.Tensor
+    logits: torch.Tensor
+
+
+def slice_of(start: int, stop: int, logits: torch.Tensor) -> Any:
+    place = torch.arange(start, stop)[:, None]
+    return Slice(place, place, place[:, 0] % 3 - 1, logits[start:stop])
+
+
+@pytest.mark.parametrize(("counted", "same"), [("batch", True), ("running", False)])
+def test_slices_of_a_batch_share_its_counts(counted: Any, same: bool) -> None:
+    """The load balance and its gradient do not depend on the micro batches, unless they are counted as they come."""
+    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(5)).requires_grad_()
+    totals = BatchTotals(labels=torch.tensor(8.0), tokens=torch.tensor(8.0), science=torch.tensor(5.0))
+    objective = MixtureObjective(LossWeights(balance=1.0), LONG_NAME, SPLIT, "null", counted)
+
+    def routing(part: torch.Tensor) -> list[Routing]:
+        return [Routing(part, part.topk(2).indices, torch.zeros(0))]
+
+    def model(tokens: torch.Tensor, **_: Any) -> ModelOutput:
+        return ModelOutput(tokens, None, routing(logits[tokens[:, 0]]))
+
+    def loss_and_gradient(*cuts: int) -> tuple[float, torch.Tensor]:
+        edges = [0, *cuts, 8]
+        slices = [slice_of(start, stop, logits) for start, stop in pairwise(edges)]
+        objective.prepare(model, slices)
+        terms = [objective._router_terms(routing(part.logits), part.discipline, totals)["balance"] for part in slices]
+        total = torch.stack(terms).sum()
+        return float(total.detach()), torch.autograd.grad(total, logits)[0]
+
+    (whole, gradient), (cut, other) = loss_and_gradient(), loss_and_gradient(2, 5)
+    assert (whole == pytest.approx(cut, rel=1e-6)) == same
+    assert torch.allclose(gradient, other, rtol=1e-5, atol=1e-7) == same
 
 
 def test_null_experts_carry_no_balance() -> None:
-    logits = torch.tensor([[0.0, 0.0, 0.0, 0.0, 50.0]])
-    counts, probability = balance_terms(logits, torch.tensor([[4, 0]]), EXPERTS)
+    logits, kept = torch.tensor([[0.0, 0.0, 0.0, 0.0, 50.0]]), torch.ones(1, dtype=torch.bool)
+    counts, probability = count_chosen(torch.tensor([[4, 0]]), kept, EXPERTS), summed_probability(logits, kept, EXPERTS)
     assert counts.tolist() == [1, 0, 0, 0]
     assert probability.tolist() == pytest.approx([0.25] * 4)
 

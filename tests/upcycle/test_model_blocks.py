@@ -15,7 +15,7 @@ from upcycle.checkpoint.readers import BaseModelSource
 from upcycle.checkpoint.torch_io import StateDictSource, load_weights
 from upcycle.model.architecture import tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
-from upcycle.model.moe_layers import MixtureBlock
+from upcycle.model.moe_layers import MixtureBlock, _fits_grouped
 from upcycle.planning.meta_device import fake_process_group
 
 TOKENS = torch.arange(2 * 24).reshape(2, 24) * 7 % 96
@@ -85,7 +85,8 @@ def test_a_mixture_block_is_equation_4(
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.3)
     x = torch.randn(17, spec.hidden, dtype=dtype)
-    assert block.experts._fits_grouped(x) == (dtype == torch.float32)
+    fused = block.experts.gate_up_proj, block.experts.down_proj
+    assert _fits_grouped(x, *fused) == (dtype == torch.float32)
     assert torch.allclose(block(x), equation_4(block, x), rtol=1e-5, atol=1e-5)
     assert block.routing is not None
     if null_experts:

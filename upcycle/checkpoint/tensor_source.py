@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import xxhash
 
 from innovator_rl.errors import StorageError, UserError
 from upcycle.checkpoint.dtypes import STORAGE, Array, from_float32, itemsize
@@ -224,6 +223,8 @@ class SyntheticSource:
 
     def rows(self, name: str, start: int, stop: int) -> Array:
         """Return rows of a tensor, (stop - start, width)."""
+        import xxhash
+
         width = self.entries[name].width
         at = (xxhash.xxh32_intdigest(name.encode(), self._seed) + start * width) % self._size
         count = (stop - start) * width

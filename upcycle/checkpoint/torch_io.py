@@ -1,7 +1,6 @@
 """Move weights between sources and torch modules.
 
-A parameter that FSDP2 has sharded along its first dimension reads only its own rows, so no rank ever holds the whole
-model.
+A sharded parameter reads only the rows that it holds a part of, so no rank ever holds the whole model.
 """
 
 from collections.abc import Mapping
@@ -36,29 +35,39 @@ def load_weights(model: nn.Module, source: TensorSource) -> None:
             raise UserError(f"the weights lack {name}; give the folder of a matching model")
         if isinstance(tensor, DTensor):
             shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
-            assert tuple(shape[1:]) == tuple(tensor.shape[1:]), "only the first dimension is sharded"
-            local = tensor.to_local()
-            _fill(local[: shape[0]], source, name, offset[0] if len(offset) else 0)
+            local = tensor.to_local()[tuple(slice(0, size) for size in shape)]  # without FSDP2's padding
+            _fill(local, source, name, tuple(offset) or (0,) * local.dim())
         else:
-            _fill(tensor, source, name, 0)
+            _fill(tensor, source, name, (0,) * tensor.dim())
 
 
-def _fill(target: torch.Tensor, source: TensorSource, name: str, first: int) -> None:
-    """Fill `target`, which holds the rows of the leading dimension from `first` on."""
+def _fill(target: torch.Tensor, source: TensorSource, name: str, first: tuple[int, ...]) -> None:
+    """Fill `target`, the part of a tensor whose first element lies at `first`."""
     entry = source.entries[name]
     if target.numel() == 0:
         return
-    inner = prod(entry.shape[1:-1]) if len(entry.shape) > 1 else 1
-    if len(entry.shape) == 1:
-        values = source.rows(name, 0, 1)[:, first : first + target.numel()]
+    if target.dim() <= 1:
+        start = first[0] if first else 0
+        values = source.rows(name, 0, 1)[:, start : start + target.numel()]
         target.copy_(as_tensor(values, entry.dtype).view_as(target))
         return
-    flat = target.reshape(-1, entry.width)
+    if target.dim() > 2 and tuple(target.shape[1:]) != tuple(entry.shape[1:]):  # cut inside: matrix by matrix
+        for index in range(len(target)):
+            _fill_matrix(target[index], source, name, (first[0] + index) * entry.shape[1] + first[1], first[2])
+        return
+    inner = prod(entry.shape[1:-1])
+    flat = target.reshape(-1, target.shape[-1])
     assert flat.data_ptr() == target.data_ptr()
-    for start in range(0, len(flat), entry.chunk_rows):
-        stop = min(start + entry.chunk_rows, len(flat))
-        values = source.rows(name, first * inner + start, first * inner + stop)
-        flat[start:stop].copy_(as_tensor(values, entry.dtype))
+    _fill_matrix(flat, source, name, first[0] * inner, first[-1])
+
+
+def _fill_matrix(target: torch.Tensor, source: TensorSource, name: str, row: int, column: int) -> None:
+    """Fill a matrix from the rows of a source from `row` on, and of those the columns from `column` on."""
+    entry = source.entries[name]
+    for start in range(0, len(target), entry.chunk_rows):
+        stop = min(start + entry.chunk_rows, len(target))
+        values = source.rows(name, row + start, row + stop)[:, column : column + target.shape[1]]
+        target[start:stop].copy_(as_tensor(values, entry.dtype))
 
 
 def as_tensor(values: Array, dtype: str) -> torch.Tensor:

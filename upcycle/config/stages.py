@@ -108,6 +108,11 @@ class RouterStageConfig(StageConfig):
     """Settings of a stage whose router learns."""
 
     balance: Coefficient = Field(default=0.01, description="Weight of the load-balance loss over the global batch.")
+    balance_counts: Literal["batch", "running"] = Field(
+        default="batch",
+        description="Tokens per expert that the load balance uses where a batch comes in micro batches. batch: of the whole "
+        "batch, counted by one more forward pass; running: of the step's micro batches so far, at no cost.",
+    )
     z_loss: Coefficient = Field(default=0.0, description="Weight of the squared log-sum-exp of the router's logits.")
     general_share: Share = Field(default=0.2, description="Share of the sequences that are general text.")
 
@@ -173,6 +178,19 @@ class TrainerConfig(Section):
     dtype: Literal["float32", "bfloat16"] = Field(
         default="bfloat16", description="Type of the computation; parameters, moments and reductions stay float32."
     )
+    replicas: PositiveInt = Field(
+        default=1, description="Copies of the model, each sharded over ranks / replicas ranks (HSDP)."
+    )
+    expert_parallel: PositiveInt = Field(
+        default=1,
+        description="Ranks that divide a layer's experts among them and exchange tokens; neighbors, so a divisor of a node's.",
+    )
+    attention: Literal["sdpa", "flash_attention_2", "flex_attention"] = Field(
+        default="sdpa",
+        description="Attention kernel of transformers. flash_attention_2 takes packed documents as sequences of variable "
+        "length (needs flash-attn).",
+    )
+    compile: bool = Field(default=False, description="Compile each layer with torch.compile.")
     checkpointing: bool = Field(default=True, description="Recompute activations in the backward pass.")
     cpu_offload: bool = Field(default=False, description="Keep parameters and moments in host memory.")
     peak_tflops: Coefficient = Field(

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
-from upcycle.data.packing import Batch
+from upcycle.data.batch import Batch
 
 Load = Callable[[int], list[Batch]]
 

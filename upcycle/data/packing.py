@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,32 +21,12 @@ import torch
 from innovator_rl.data.corpus.shards import TokenCorpus
 from innovator_rl.errors import UserError
 from upcycle.config.stages import DataConfig, TextSource
+from upcycle.data.batch import NO_LABEL, Batch
 from upcycle.data.order import GENERAL
 from upcycle.data.tokens import SPLITS, open_tokens
 from upcycle.data.windows import Documents, WindowTable, documents_of, open_table, split_documents, write_table
 
 __all__ = ["GENERAL", "NO_LABEL", "Batch", "Corpora", "Corpus"]
-NO_LABEL = -100
-
-
-class Batch(NamedTuple):
-    """Packed sequences, all int64.
-
-    Attributes:
-        tokens: (B, S) token ids.
-        labels: (B, S) next token; `NO_LABEL` at the end of a document.
-        positions: (B, S) position of each token in its document.
-        discipline: (B,) number of each sequence's discipline, -1 for general text.
-    """
-
-    tokens: torch.Tensor
-    labels: torch.Tensor
-    positions: torch.Tensor
-    discipline: torch.Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on another device."""
-        return Batch(*(field.to(device, non_blocking=True) for field in self))
 
 
 @dataclass(frozen=True)

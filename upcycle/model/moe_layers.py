@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
 from upcycle.model.architecture import FORM_WEIGHT, ModelSpec
+from upcycle.model.expert_parallel import back, send
 
 GROUPED_BYTES = 16  # alignment that grouped GEMM requires of every row
 
@@ -88,13 +90,19 @@ class Router(nn.Module):
 class FineExperts(nn.Module):
     """All fine experts of a layer, fused into two parameters.
 
-    `gate_up_proj` is (E, 2F, H) with the gate rows first, `down_proj` is (E, H, F).
+    `gate_up_proj` is (E, 2F, H) with the gate rows first, `down_proj` is (E, H, F). No count is read on the host, so a GPU
+    never waits for it; only the exchange of expert parallelism needs one.
+
+    Attributes:
+        group: Process group of the expert axis, whose ranks hold E / ranks experts each; None: this rank has them all.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.gate_up_proj = nn.Parameter(torch.empty(spec.experts, 2 * spec.fine, spec.hidden))
         self.down_proj = nn.Parameter(torch.empty(spec.experts, spec.hidden, spec.fine))
+        self.experts = spec.experts
+        self.group: Any = None
 
     def forward(self, x: torch.Tensor, selected: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
         """Compute the sum over the chosen experts of gate x expert(x).
@@ -107,31 +115,51 @@ class FineExperts(nn.Module):
         Returns:
             (T, H) sums.
         """
-        experts, k = self.gate_up_proj.shape[0], selected.shape[1]
-        order = selected.reshape(-1).argsort(stable=True)
-        counts = torch.bincount(selected.reshape(-1).clamp(max=experts), minlength=experts + 1)[:experts]
-        if int(counts.sum()) < len(order):  # the null experts' rows are last and cost nothing
-            order = order[: int(counts.sum())]
-        token = order // k
-        rows = (self._grouped if self._fits_grouped(x) else self._each)(x[token], counts)
-        return torch.zeros_like(x).index_add(0, token, rows * gates.reshape(-1)[order, None])
+        tokens, k = selected.shape
+        slot, order = selected.reshape(-1).sort(stable=True)
+        edges = torch.arange(1, self.experts + 1, device=x.device)
+        ends = torch.searchsorted(slot, edges).to(torch.int32)
+        # Rows of null experts come last. No product computes them, so they are read from and written to a row that is
+        # dropped, behind the last token.
+        null = slot >= self.experts
+        token = torch.where(null, tokens, order // k)
+        weight = gates.reshape(-1)[order].masked_fill(null, 0)
+        rows = torch.cat([x, x.new_zeros(1, x.shape[1])])[token]
+        if self.group is None:
+            rows = self._products(rows, ends)
+            return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows * weight[:, None])[:tokens]
+        exchange = send(rows, ends.diff(prepend=ends.new_zeros(1)).long(), self.group)  # without the null experts' rows
+        rows = back(self._products(exchange.rows, exchange.ends), exchange, self.group)
+        return torch.zeros_like(x).index_add(0, token[: len(rows)], rows * weight[: len(rows), None])
 
-    def _fits_grouped(self, x: torch.Tensor) -> bool:
-        widths = (self.gate_up_proj.shape[2], self.down_proj.shape[2])
-        aligned = all(width * x.element_size() % GROUPED_BYTES == 0 for width in widths)
-        return aligned and x.dtype in (torch.float32, torch.bfloat16) and x.dtype == self.gate_up_proj.dtype
+    def _products(self, rows: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        """Apply each expert to its rows; rows past the last end come back undefined."""
+        gate_up, down = _own(self.gate_up_proj), _own(self.down_proj)
+        if _fits_grouped(rows, gate_up, down):
+            gate, up = grouped_product(rows, gate_up.mT, ends).chunk(2, dim=-1)
+            return grouped_product(functional.silu(gate) * up, down.mT, ends)
+        parts, start = [], 0
+        for e, end in enumerate(ends.tolist()):
+            gate, up = functional.linear(rows[start:end], gate_up[e]).chunk(2, dim=-1)
+            parts.append(functional.linear(functional.silu(gate) * up, down[e]))
+            start = end
+        return torch.cat([*parts, rows[start:]])
 
-    def _grouped(self, rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        ends = counts.cumsum(0).to(torch.int32)
-        gate, up = functional.grouped_mm(rows, self.gate_up_proj.mT, offs=ends).chunk(2, dim=-1)
-        return functional.grouped_mm(functional.silu(gate) * up, self.down_proj.mT, offs=ends)
 
-    def _each(self, rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        parts = []
-        for e, part in enumerate(rows.split(counts.tolist())):
-            gate, up = functional.linear(part, self.gate_up_proj[e]).chunk(2, dim=-1)
-            parts.append(functional.linear(functional.silu(gate) * up, self.down_proj[e]))
-        return torch.cat(parts)
+def grouped_product(rows: torch.Tensor, weights: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """Multiply groups of rows (N, A) by their matrices (E, A, B); group e ends at row `ends[e]`."""
+    grouped = getattr(functional, "grouped_mm", None) or torch._grouped_mm  # its private name before torch 2.10
+    return grouped(rows, weights, offs=ends)
+
+
+def _own(parameter: torch.Tensor) -> torch.Tensor:
+    """Return the part of a parameter that the expert axis left to this rank."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
+
+
+def _fits_grouped(rows: torch.Tensor, gate_up: torch.Tensor, down: torch.Tensor) -> bool:
+    aligned = all(weight.shape[2] * rows.element_size() % GROUPED_BYTES == 0 for weight in (gate_up, down))
+    return aligned and rows.dtype in (torch.float32, torch.bfloat16) and rows.dtype == gate_up.dtype
 
 
 class MixtureBlock(nn.Module):
@@ -166,10 +194,10 @@ class MixtureBlock(nn.Module):
         selected, gates = routing.selected, routing.gates
         if self.oracle is not None:
             selected, gates = self._by_discipline(self.oracle, flat)
-        routed = self.experts(flat, selected, gates) * self.routed_scale.to(x.dtype)
-        shared = self.shared_expert(flat)
+        shared = self.shared_expert(flat)  # enqueued before the routed part, which may wait for counts
         if self.shared_weight != 1:
             shared = self.shared_weight * shared
+        routed = self.experts(flat, selected, gates) * self.routed_scale.to(x.dtype)
         return (shared + routed).view_as(x)
 
     def _by_discipline(self, discipline: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,10 +13,9 @@ from upcycle.config.stages import StageConfig
 from upcycle.data.order import GENERAL
 from upcycle.data.tokens import check_text
 from upcycle.model.architecture import ModelSpec, tensor_shapes
+from upcycle.planning.flops import PEAK_SOURCE, PEAK_TFLOPS
 from upcycle.planning.memory import ADAM_BYTES, MASTER_BYTES, learns
 
-PEAK_TFLOPS = 989.0
-PEAK_SOURCE = "NVIDIA H100/H200 data sheet, dense bfloat16"
 MFU = 0.21
 MFU_SOURCE = "torchtitan issue 1993: 13.5 to 21 % on a mixture of 16 billion parameters with FSDP2"
 

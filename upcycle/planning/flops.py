@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from upcycle.config.stages import Stage
 from upcycle.model.architecture import ModelSpec
 
+PEAK_TFLOPS = 989.0
+PEAK_SOURCE = "NVIDIA H100/H200 data sheet, dense bfloat16"
+
 
 @dataclass(frozen=True)
 class Flops:

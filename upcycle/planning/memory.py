@@ -1,21 +1,20 @@
 """Estimate the memory of one rank, as FSDP2 cuts the model and the trainer uses it.
 
-FSDP2 cuts every tensor along its first dimension into as many chunks as there are ranks, and pads to the first chunk. A
-tensor of 64 experts on 48 ranks is cut into chunks of two, so a rank holds up to a third more than an even share, and a
-gathered layer is half again as large as the layer. Parameters, gradients and AdamW's moments are float32. While a layer
+`upcycle.model.layout` says how FSDP2 and expert parallelism cut each tensor: along the first dimension, with padding, except
+experts that the ranks do not divide. Parameters, gradients and AdamW's moments are float32. While a layer
 runs backward, the next one is gathered; its gradient exists whole in the computing type and in float32 for the reduction.
 One rank that computes in float32 is not sharded and gathers nothing. Gradients add up over slices, so they are held while
 the activations of a later slice are.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import prod
 
 from upcycle.checkpoint.dtypes import SHORT_NAME, itemsize
 from upcycle.config.schema import UpcycleConfig
 from upcycle.config.stages import StageConfig, TrainJointConfig, TrainRouterConfig
 from upcycle.model.architecture import LOGITS_AT_ONCE, ModelSpec, layer_shapes, tensor_shapes
+from upcycle.model.layout import Layout
 from upcycle.planning.batches import local_sequences
 
 MASTER_BYTES = 4  # parameters and gradients in float32
@@ -26,8 +25,6 @@ TRAINED = {  # parts of the parameter names that learn in stage 4
     "experts": (".mlp.gate.", ".mlp.experts.", ".mlp.routed_scale"),
     "router": (".mlp.gate.", ".mlp.routed_scale"),
 }
-
-Shapes = Iterable[tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -59,14 +56,9 @@ def learns(spec: ModelSpec, stage: StageConfig) -> Callable[[str], bool]:
     return lambda _name: True
 
 
-def held_by_rank(shapes: Shapes, ranks: int) -> int:
-    """Count the parameters that rank 0 holds, which is also what every rank stores with padding."""
-    return sum(-(-shape[0] // ranks) * prod(shape[1:]) for _, shape in shapes)
-
-
-def gathered(shapes: Shapes, ranks: int) -> int:
-    """Count the numbers of a gathered group of tensors, padding included."""
-    return ranks * held_by_rank(shapes, ranks)
+def layout_of(config: UpcycleConfig, spec: ModelSpec, ranks: int) -> Layout:
+    """Return the layout of a model over so many ranks; only a mixture has an expert axis."""
+    return Layout.of(config.trainer, ranks, spec.experts if spec.kind == "mixture" else 0)
 
 
 def estimate(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig, ranks: int) -> MemoryEstimate:
@@ -83,14 +75,15 @@ def estimate(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig, ranks: 
     parameters = [(name, shape) for name, shape in tensor_shapes(spec) if shape != (1,)]
     trained = [(name, shape) for name, shape in parameters if trains(name)]
     on_device = 0 if config.trainer.cpu_offload else 1
-    learned = held_by_rank(trained, ranks) * on_device
+    layout = layout_of(config, spec, ranks)
+    learned = layout.held(trained) * on_device
     tokens = local_sequences(config, stage, ranks) * config.data.sequence_length
     return MemoryEstimate(
-        parameters=held_by_rank(parameters, ranks) * MASTER_BYTES * on_device,
+        parameters=layout.held(parameters) * MASTER_BYTES * on_device,
         gradients=learned * MASTER_BYTES,
         optimizer=learned * ADAM_BYTES,
-        gathered=_gathered(config, spec, trains, ranks, computing),
-        activations=_activations(spec, tokens, computing, config.trainer.checkpointing, stage),
+        gathered=_gathered(config, spec, trains, layout, computing),
+        activations=_activations(spec, tokens, computing, config.trainer.checkpointing, stage, layout.experts),
         logits=min(tokens * spec.vocabulary, LOGITS_AT_ONCE) * (computing + 2 * MASTER_BYTES),
         router_init=spec.layers * spec.hidden**2 * SUMS_BYTES
         if isinstance(stage, TrainRouterConfig) and stage.init_tokens
@@ -105,23 +98,28 @@ def host_bytes(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig, ranks
     trains = learns(spec, stage)
     parameters = [(name, shape) for name, shape in tensor_shapes(spec) if shape != (1,)]
     trained = [(name, shape) for name, shape in parameters if trains(name)]
-    each = held_by_rank(parameters, ranks) * MASTER_BYTES + held_by_rank(trained, ranks) * (MASTER_BYTES + ADAM_BYTES)
+    layout = layout_of(config, spec, ranks)
+    each = layout.held(parameters) * MASTER_BYTES + layout.held(trained) * (MASTER_BYTES + ADAM_BYTES)
     return each * min(ranks, per_node)
 
 
-def _gathered(config: UpcycleConfig, spec: ModelSpec, trains: Callable[[str], bool], ranks: int, computing: int) -> int:
-    if ranks == 1 and config.trainer.dtype == "float32" and not config.trainer.cpu_offload:
+def _gathered(
+    config: UpcycleConfig, spec: ModelSpec, trains: Callable[[str], bool], layout: Layout, computing: int
+) -> int:
+    if layout.ranks == 1 and config.trainer.dtype == "float32" and not config.trainer.cpu_offload:
         return 0
     layer = [(name, shape) for name, shape in layer_shapes(spec, 0) if shape != (1,)]
     root = [(name, shape) for name, shape in tensor_shapes(spec) if not name.startswith("model.layers.")]
     learning = [item for item in layer if trains(item[0])]
-    return (2 * gathered(layer, ranks) + gathered(root, ranks)) * computing + gathered(learning, ranks) * (
-        computing + MASTER_BYTES
-    )
+    whole = 2 * layout.gathered(layer) + layout.gathered(root)
+    return whole * computing + layout.gathered(learning) * (computing + MASTER_BYTES)
 
 
-def _activations(spec: ModelSpec, tokens: int, computing: int, checkpointing: bool, stage: StageConfig) -> int:
-    inside = tokens * _inside_layer(spec) * computing
+def _activations(
+    spec: ModelSpec, tokens: int, computing: int, checkpointing: bool, stage: StageConfig, expert_ranks: int
+) -> int:
+    exchanged = 4 * spec.top_k * spec.hidden if expert_ranks > 1 else 0  # rows sent and received, on both ways
+    inside = tokens * (_inside_layer(spec) + exchanged) * computing
     boundary = tokens * spec.hidden * computing
     if isinstance(stage, TrainRouterConfig):  # nothing runs backward but the routers' own products
         return boundary * spec.layers + inside

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from upcycle.model.architecture import ModelSpec
+from upcycle.model.layout import Layout
 from upcycle.model.modeling import InnovatorForCausalLM
+from upcycle.model.sharding import fully_shard_model
 
 
 @contextmanager
@@ -32,18 +32,15 @@ def fake_process_group(count: int) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def local_parameters(spec: ModelSpec, gpus: int) -> tuple[int, int]:
-    """Count the parameters of the model and of rank 0 of `gpus`.
+def local_parameters(spec: ModelSpec, layout: Layout) -> tuple[int, int]:
+    """Count the parameters of the model and those that rank 0 of a layout holds.
 
-    FSDP2 decides what rank 0 holds.
+    torch decides what rank 0 holds, by the calls with which training shards.
     """
     with torch.device("meta"):
         model = InnovatorForCausalLM(spec)
     whole = sum(parameter.numel() for parameter in model.parameters())
-    with fake_process_group(gpus):
-        mesh = init_device_mesh("cpu", (gpus,))
-        for layer in model.model.layers:
-            fully_shard(layer, mesh=mesh)
-        fully_shard(model, mesh=mesh)
+    with fake_process_group(layout.ranks):
+        fully_shard_model(model, list(model.model.layers), layout, "cpu")
         local = sum(p.to_local().numel() for p in model.parameters() if isinstance(p, DTensor))
     return whole, local

@@ -45,13 +45,15 @@ from upcycle.data.order import GENERAL, BatchSchedule, shares_of
 from upcycle.data.packing import Batch, Corpora, open_corpora
 from upcycle.data.tokens import check_text, tokenize
 from upcycle.model.architecture import FILE, Kind, ModelSpec, tensor_shapes
+from upcycle.model.layout import Layout
 from upcycle.model.modeling import InnovatorForCausalLM
+from upcycle.model.sharding import shard
 from upcycle.planning.batches import batch_sizes
 from upcycle.planning.flops import flops_per_token
 from upcycle.training.consolidate import save_folder
 from upcycle.training.distributed import DistributedContext, join
 from upcycle.training.evaluation import evaluate
-from upcycle.training.trainer import Initializer, Objective, Trainer, shard, slices_of
+from upcycle.training.trainer import Initializer, Objective, Trainer, slices_of
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "vocab.json", "merges.txt",
@@ -61,8 +63,8 @@ AFFECTS_RESULT = ("seed", "base_model", "disciplines", "general", "mixture", "da
 """Sections of the configuration that affect a stage's result, besides the stage's own."""
 
 
-NUMERICS = ("dtype", "micro_batch_tokens")
-"""Settings of the trainer that change the numbers: rounding, and the load balance, which is computed per slice."""
+NUMERICS = ("dtype", "micro_batch_tokens", "attention", "compile")
+"""Settings of the trainer that change the numbers: types, kernels and the order of sums. Ranks and their mesh may change."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,11 @@ def build(context: StageContext, kind: Kind, source: TensorSource, trains: Calla
     spec = ModelSpec.from_config(context.config, context.base_config, kind)
     settings = context.config.trainer
     with torch.device("meta"):
-        model = InnovatorForCausalLM(spec)
+        model = InnovatorForCausalLM(spec, settings.attention)
+    layout = Layout.of(settings, context.distributed.world_size, spec.experts if kind == "mixture" else 0)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trains(name))
-    shard(model.float(), context.distributed, settings)
+    shard(model.float(), settings, layout, context.distributed.device.type)
     model.to_empty(device="cpu" if settings.cpu_offload else context.distributed.device)
     load_weights(model, source)
     model.set_checkpointing(settings.checkpointing)
@@ -312,7 +315,10 @@ def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDi
         run.create()
         if run.config_yaml.is_file() and any(run.checkpoints.glob("step=*")):
             recorded = current_document(yaml.safe_load(run.config_yaml.read_text()) or {})
-            recorded["stage"] = current_stage(recorded.get("stage", {}))
+            defaults = {
+                name: field.default for name, field in type(stage).model_fields.items() if not field.is_required()
+            }
+            recorded["stage"] = defaults | current_stage(recorded.get("stage", {}))
             # A setting that the recording release did not have was then at its default.
             recorded["data"] = DataConfig().model_dump(mode="json") | recorded.get("data", {})
             changed = [key for key in affects if _plain(recorded.get(key)) != _plain(affects[key])]

@@ -28,5 +28,11 @@ def build_trainer(context: StageContext) -> Trainer:
     spec = ModelSpec.from_config(config, context.base_config, "mixture")
     model = build(context, "mixture", source, learns(spec, stage))
     weights = LossWeights(language=1.0, classification=stage.classification, balance=stage.balance, z_loss=stage.z_loss)
-    objective = MixtureObjective(weights, context.disciplines, config.mixture.split, config.train_router.general_target)
+    objective = MixtureObjective(
+        weights,
+        context.disciplines,
+        config.mixture.split,
+        config.train_router.general_target,
+        stage.balance_counts,
+    )
     return make_trainer(context, "train_joint", model, objective, context.shares(stage))

@@ -32,7 +32,9 @@ def build_trainer(context: StageContext) -> Trainer:
     model = build(context, "mixture", source, lambda name: name.endswith("mlp.gate.weight"))
     model.set_gates_constant(True)
     weights = LossWeights(language=0.0, classification=1.0, balance=stage.balance, z_loss=stage.z_loss)
-    objective = MixtureObjective(weights, context.disciplines, config.mixture.split, stage.general_target)
+    objective = MixtureObjective(
+        weights, context.disciplines, config.mixture.split, stage.general_target, stage.balance_counts
+    )
 
     def initialize(trainer: Trainer, log: Log) -> None:
         _initialize(context, trainer, log)

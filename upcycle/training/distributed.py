@@ -5,12 +5,9 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
 
 TIMEOUT = datetime.timedelta(minutes=30)  # a rank that is gone ends the others instead of blocking them for ever
 
@@ -27,11 +24,6 @@ class DistributedContext:
     def is_main(self) -> bool:
         """Whether this is rank 0, which writes what is written once."""
         return self.rank == 0
-
-    @cached_property
-    def mesh(self) -> Any:
-        """The one-dimensional device mesh over which parameters are sharded."""
-        return init_device_mesh(self.device.type, (self.world_size,))
 
     def barrier(self) -> None:
         """Wait until every rank has called this."""

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from upcycle.data.packing import NO_LABEL
+from upcycle.data.batch import NO_LABEL
 from upcycle.model.architecture import LOGITS_AT_ONCE
 
 
@@ -68,17 +68,19 @@ def expert_targets(discipline: torch.Tensor, slots: int, disciplines: int, split
     return (discipline[:, None] == group[None, :]).float()
 
 
-def classification_sum(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def classification_sum(logits: torch.Tensor, targets: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """Compute binary cross-entropy, mean over slots, sum over tokens (equation 3).
 
     Args:
         logits: (T, S) router logits.
         targets: (T, S) labels of `expert_targets`.
+        kept: (T,) whether a token takes part.
 
     Returns:
         () loss in nats.
     """
-    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1).sum()
+    values = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+    return (values * kept).sum()
 
 
 def z_sum(logits: torch.Tensor) -> torch.Tensor:
@@ -89,22 +91,34 @@ def z_sum(logits: torch.Tensor) -> torch.Tensor:
     return logits.logsumexp(1).square().sum()
 
 
-def balance_terms(logits: torch.Tensor, selected: torch.Tensor, experts: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute the two sums of one layer that `balance_loss` needs.
-
-    Both are over the experts with weights. Probabilities are renormalized over those, so that null experts neither take
-    part in the balance nor change it.
+def count_chosen(selected: torch.Tensor, kept: torch.Tensor, experts: int) -> torch.Tensor:
+    """Count the tokens of each expert.
 
     Args:
-        logits: (T, S) router logits.
         selected: (T, k) chosen slots.
+        kept: (T,) whether a token takes part.
         experts: Number of experts with weights, E.
 
     Returns:
-        (E,) tokens per expert and (E,) summed probability per expert.
+        (E,) float32 counts. The experts' tokens are summed on the device; no count is read on the host.
     """
-    counts = torch.bincount(selected.flatten(), minlength=logits.shape[1])[:experts]
-    return counts.float(), logits[:, :experts].softmax(1).sum(0)
+    slot = selected.clamp(max=experts).flatten()
+    counts = torch.zeros(experts + 1, dtype=torch.int64, device=selected.device)
+    return counts.index_add(0, slot, kept.long()[:, None].expand_as(selected).flatten())[:experts].float()
+
+
+def summed_probability(logits: torch.Tensor, kept: torch.Tensor, experts: int) -> torch.Tensor:
+    """Sum the router's probabilities over tokens, (E,).
+
+    They are renormalized over the experts with weights, so that null experts neither take part in the balance nor change
+    it.
+
+    Args:
+        logits: (T, S) router logits.
+        kept: (T,) whether a token takes part.
+        experts: Number of experts with weights, E.
+    """
+    return (logits[:, :experts].softmax(1) * kept[:, None]).sum(0)
 
 
 def balance_loss(counts: torch.Tensor, probability: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -113,12 +127,12 @@ def balance_loss(counts: torch.Tensor, probability: torch.Tensor, tokens: torch.
     Switch Transformer, equation 4.
 
     Args:
-        counts: (L, E) tokens per expert, over all ranks; no gradient flows through it.
-        probability: (L, E) this rank's summed probabilities.
+        counts: (L, E) tokens per expert, over all ranks and slices; no gradient flows through it.
+        probability: (L, E) this rank's summed probabilities of one slice.
         tokens: () tokens that were routed, over all ranks.
 
     Returns:
-        () loss, averaged over layers; summed over ranks it is 1 when the load is even.
+        () loss, averaged over layers; summed over ranks and slices it is 1 when the load is even.
     """
     share = counts / counts.sum(1, keepdim=True).clamp(min=1)
     return counts.shape[1] * (share * probability / tokens.clamp(min=1)).sum() / counts.shape[0]

@@ -1,6 +1,9 @@
 """Define what each stage minimizes.
 
-The loss is a weighted sum of next-token loss, expert classification, load balance and z-loss.
+The loss is a weighted sum of next-token loss, expert classification, load balance and z-loss. Load balance multiplies the
+share of the batch's tokens that each expert got with its probability, so it needs the counts of the whole batch before
+the first slice runs backward. `prepare` counts them: exactly by a forward pass without gradients over all slices, or as
+the slices of the step so far (`balance_counts: running`), which costs nothing and depends on the slicing.
 """
 
 from __future__ import annotations
@@ -11,20 +14,22 @@ from typing import Any, Literal
 
 import torch
 
-from upcycle.data.packing import Batch
+from upcycle.data.batch import Batch
 from upcycle.training.losses import (
     add_over_ranks,
     balance_loss,
-    balance_terms,
     classification_sum,
+    count_chosen,
     cross_entropy,
     expert_targets,
+    summed_probability,
     z_sum,
 )
 from upcycle.training.router_metrics import count_choices, router_figures
 from upcycle.training.trainer import BatchTotals
 
 GeneralTarget = Literal["null", "none", "skip"]
+BalanceCounts = Literal["batch", "running"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class LossWeights:
 class LanguageObjective:
     """Next-token loss alone, for stage 1 and the dense baseline."""
 
+    def prepare(self, model: Any, slices: Sequence[Batch]) -> None:
+        """Do nothing: this loss needs no figure of the whole batch besides the totals."""
+
     def loss(self, model: Any, batch: Batch, totals: BatchTotals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute this rank's share of the loss; see `upcycle.training.trainer.Objective`."""
         out = model(batch.tokens, position_ids=batch.positions, logits=False)
@@ -54,10 +62,30 @@ class MixtureObjective:
     """Weighted sum of the terms of a mixture's stages."""
 
     def __init__(
-        self, weights: LossWeights, disciplines: Sequence[str], split: int, general_target: GeneralTarget
+        self,
+        weights: LossWeights,
+        disciplines: Sequence[str],
+        split: int,
+        general_target: GeneralTarget,
+        balance_counts: BalanceCounts = "batch",
     ) -> None:
         self.weights, self.disciplines, self.split = weights, tuple(disciplines), split
         self.general_target = general_target
+        self.balance_counts = balance_counts
+        self._counts: torch.Tensor | None = None  # (L, E) of the batch, or of its slices so far
+        self._complete = False
+
+    def prepare(self, model: Any, slices: Sequence[Batch]) -> None:
+        """Count the batch's tokens per expert, where it comes in several slices; see `trainer.Objective`."""
+        self._counts, self._complete = None, False
+        if not self.weights.balance or len(slices) == 1 or self.balance_counts == "running":
+            return
+        counts = []
+        with torch.no_grad():
+            for batch in slices:
+                out = model(batch.tokens, position_ids=batch.positions, logits=False)
+                counts.append(self._chosen(out.routing, _science(batch)))
+        self._counts, self._complete = add_over_ranks(torch.stack(counts).sum(0)), True
 
     def loss(self, model: Any, batch: Batch, totals: BatchTotals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute this rank's share of the loss; see `upcycle.training.trainer.Objective`."""
@@ -82,21 +110,33 @@ class MixtureObjective:
             null = self.general_target == "null"
             targets = expert_targets(discipline, slots, count, self.split, null)
             kept = science if self.general_target == "skip" else torch.ones_like(science)
-            sums = [classification_sum(layer[kept], targets[kept]) for layer in logits]
+            sums = [classification_sum(layer, targets, kept) for layer in logits]
             tokens = totals.science if self.general_target == "skip" else totals.tokens
             terms["classification"] = torch.stack(sums).sum() / (layers * tokens)
         if weights.balance:
-            pairs = [
-                balance_terms(layer[science], choice.selected[science], count * self.split)
-                for layer, choice in zip(logits, routing, strict=True)
-            ]
-            counts, probability = (torch.stack(side) for side in zip(*pairs, strict=True))
-            terms["balance"] = balance_loss(add_over_ranks(counts), probability, totals.science)
+            probability = torch.stack([summed_probability(layer, science, count * self.split) for layer in logits])
+            terms["balance"] = balance_loss(self._batch_counts(routing, science), probability, totals.science)
         if weights.z_loss:
             terms["z_loss"] = torch.stack([z_sum(layer) for layer in logits]).sum() / (layers * totals.tokens)
         return terms
+
+    def _batch_counts(self, routing: Sequence[Any], science: torch.Tensor) -> torch.Tensor:
+        if self._complete and self._counts is not None:
+            return self._counts
+        counts = add_over_ranks(self._chosen(routing, science))
+        self._counts = counts if self._counts is None else self._counts + counts
+        return self._counts
+
+    def _chosen(self, routing: Sequence[Any], science: torch.Tensor) -> torch.Tensor:
+        experts = len(self.disciplines) * self.split
+        return torch.stack([count_chosen(layer.selected, science, experts) for layer in routing])
 
     def figures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         """Return the terms before their weights, and the router metrics."""
         terms = {f"train/{name}": float(value) for name, value in sums.items() if name != "choices"}
         return {**terms, **router_figures(sums["choices"], self.disciplines, self.split)}
+
+
+def _science(batch: Batch) -> torch.Tensor:
+    """Return whether each token of a batch, (T,), is of a discipline's text."""
+    return (batch.discipline[:, None] >= 0).expand_as(batch.tokens).flatten()

@@ -21,7 +21,7 @@ import torch
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import functional
 
-from upcycle.data.packing import Batch
+from upcycle.data.batch import Batch
 from upcycle.training.losses import add_over_ranks
 
 # On SmolLM2-135M, 10,240 tokens: ridges of 0.01, 0.1, 1 gave science 1.948, 1.945, 1.953 nat; logits of 4 and 12 1.945 and 1.947.

@@ -29,7 +29,9 @@ def count_choices(selected: torch.Tensor, discipline: torch.Tensor, disciplines:
     """
     row = torch.where(discipline < 0, disciplines, discipline)
     cell = (row[:, None] * slots + selected).flatten()
-    return torch.bincount(cell, minlength=(disciplines + 1) * slots).double().view(disciplines + 1, slots)
+    # Not bincount: it reads the largest value on the host, so a GPU would wait in every layer.
+    table = torch.zeros((disciplines + 1) * slots, dtype=torch.int64, device=cell.device)
+    return table.index_add(0, cell, torch.ones_like(cell)).double().view(disciplines + 1, slots)
 
 
 def routing_accuracy(counts: torch.Tensor, split: int) -> torch.Tensor:

@@ -19,20 +19,22 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
-from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
 
 from innovator_rl.errors import EngineError
-from innovator_rl.runs.run_dir import RunDir
 from upcycle.config.stages import StageConfig, TrainerConfig
-from upcycle.data.packing import NO_LABEL, Batch
+from upcycle.data.batch import NO_LABEL, Batch
+from upcycle.model.sharding import by_mesh, clip_gradients
 from upcycle.training.checkpointing import load_latest, save
 from upcycle.training.distributed import DistributedContext
 from upcycle.training.losses import add_over_ranks
 from upcycle.training.memory import peak_resident
+
+if TYPE_CHECKING:  # a step alone needs no run directory, nor the packages that write one
+    from innovator_rl.runs.run_dir import RunDir
 
 GIB = 2**30
 REPORT_SECONDS = 5.0  # between progress lines
@@ -58,6 +60,10 @@ class BatchTotals:
 class Objective(Protocol):
     """What a stage minimizes."""
 
+    def prepare(self, model: Any, slices: list[Batch]) -> None:
+        """Compute what the loss of a slice needs of the whole batch, before its first slice."""
+        ...
+
     def loss(self, model: Any, batch: Batch, totals: BatchTotals) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute this rank's share of the global loss on one slice of the batch.
 
@@ -73,23 +79,6 @@ class Objective(Protocol):
 
 Initializer = Callable[["Trainer", Log], None]
 """Prepares a trainer's model before step 0; the second argument receives progress lines."""
-
-
-def shard(model: nn.Module, distributed: DistributedContext, config: TrainerConfig) -> nn.Module:
-    """Shard the model over the ranks with FSDP2, layer by layer.
-
-    A single rank that computes in float32 without offloading needs no sharding; the model is then returned as it is.
-    """
-    if distributed.world_size == 1 and config.dtype == "float32" and not config.cpu_offload:
-        return model
-    dtype = getattr(torch, config.dtype)
-    policy: dict[str, Any] = {"mp_policy": MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)}
-    if config.cpu_offload:
-        policy["offload_policy"] = CPUOffloadPolicy(pin_memory=distributed.device.type != "cpu")
-    for layer in model.model.layers:  # type: ignore[union-attr]
-        fully_shard(layer, mesh=distributed.mesh, **policy)
-    fully_shard(model, mesh=distributed.mesh, **policy)
-    return model
 
 
 def learning_rate(step: int, steps: int, config: StageConfig) -> float:
@@ -121,7 +110,10 @@ def optimizer(model: nn.Module, config: StageConfig) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.95), fused=True
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=(0.9, 0.95),
+        fused=len(by_mesh(trained)) == 1,  # one fused call takes tensors of one mesh
     )
 
 
@@ -226,17 +218,15 @@ class Trainer:
         slices = [batch.to(self.distributed.device) for batch in self.batches(self.step)]
         totals = _totals(slices)
         self.model.train()
+        self.objective.prepare(self.model, slices)
         sums: dict[str, torch.Tensor] = {}
         for batch in slices:
             loss, parts = self.objective.loss(self.model, batch, totals)
-            (
-                loss * self.distributed.world_size
-            ).backward()  # FSDP takes the mean over ranks, the loss is a sum over them
+            loss.backward()
             for name, value in {"loss": loss, **parts}.items():
                 value = value.detach().double()
                 sums[name] = sums[name] + value if name in sums else value
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.clip)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        norm = clip_gradients(self.model.parameters(), self.stage.clip)
         if not math.isfinite(float(norm)):
             raise EngineError(
                 f"step {self.step + 1}: the gradient is not finite; lower the learning rate {self.stage.learning_rate} "

@@ -22,7 +22,7 @@ PICTURE = {
     "theme": "`light` (default) or `dark`.",
     "side": "`both` (default), `predicted` or `gold`.",
     "width": "Width in pixels, 640 by default.",
-    "height": "Height in pixels, 300 by default.",
+    "height": "Height in pixels, 300 by default; a picture taller than wide has the molecules one above the other.",
 }
 router = APIRouter(tags=["Molecules"])
 

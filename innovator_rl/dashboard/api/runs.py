@@ -15,6 +15,7 @@ from innovator_rl.dashboard.queries.prompt_history import MOST_RUNS, prompt_hist
 from innovator_rl.dashboard.queries.reward_change import reward_change
 from innovator_rl.dashboard.queries.run_detail import compare, run_answer
 from innovator_rl.dashboard.queries.step_diff import step_diff
+from innovator_rl.dashboard.runs.remote import place_of
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.dashboard.web.json_response import JsonResponse
 from innovator_rl.runs.files import utc_now
@@ -62,7 +63,7 @@ def list_runs(parameters: Query, services: Shared) -> JsonResponse:
         rows = [row for row in rows if row["archived"] == (wanted == "only")]
     if tag:
         rows = [row for row in rows if tag in row["tags"]]
-    about = {"runs_dir": str(runs.roots[0]), "version": __version__, "demo": runs.demo, "now": utc_now()}
+    about = {"runs_dir": place_of(runs.roots[0]), "version": __version__, "demo": runs.demo, "now": utc_now()}
     return JsonResponse({**about, "rows": rows, "total": len(rows), "archived": hidden})
 
 

@@ -81,15 +81,22 @@ def common_part(a: Any, b: Any) -> tuple[str, int]:
 
 
 def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: int) -> str:
-    """Draw the molecules as SVG: predicted left, gold right, or one of them alone."""
+    """Draw the molecules as SVG: predicted left, gold right, or one of them alone.
+
+    In a picture that is taller than wide, predicted is above gold.
+    """
     sides = {"predicted": predicted, "gold": gold}
     shown = {name: text for name, text in sides.items() if side in (name, "both") and (text or side == name)} or sides
     if not predicted:
         shown = {"molecule": gold}
     read = {name: read_molecule(text) for name, text in shown.items()}
-    panel = width // len(shown)
+    stacked = height > width
+    panel, tall = (width, height // len(shown)) if stacked else (width // len(shown), height)
     if any(molecule is None for molecule, _ in read.values()):
-        parts = [_panel(name, *read[name], theme, panel, height, i * panel) for i, name in enumerate(shown)]
+        places = [(0, i * tall) if stacked else (i * panel, 0) for i in range(len(shown))]
+        parts = [
+            _panel(name, *read[name], theme, panel, tall, place) for name, place in zip(shown, places, strict=True)
+        ]
         return _frame("".join(parts), width, height)
     molecules = [molecule for molecule, _ in read.values()]
     for molecule in molecules:
@@ -97,7 +104,7 @@ def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: i
     matches: list[tuple[int, ...]] = [()] * len(molecules)
     if len(molecules) == 2:
         matches = _align(*molecules)
-    drawer = rdMolDraw2D.MolDraw2DSVG(width, height, panel, height)
+    drawer = rdMolDraw2D.MolDraw2DSVG(width, height, panel, tall)
     _style(drawer, theme)
     colors = [dict.fromkeys(match, HIGHLIGHT[theme]) for match in matches]
     drawer.DrawMolecules(
@@ -127,7 +134,7 @@ def _style(drawer: Any, theme: str) -> None:
     options.legendFontSize = 16
 
 
-def _panel(name: str, molecule: Any, error: str, theme: str, width: int, height: int, left: int) -> str:
+def _panel(name: str, molecule: Any, error: str, theme: str, width: int, height: int, place: tuple[int, int]) -> str:
     if molecule is None:
         color = "#ffb4a8" if theme == "dark" else "#9b1c1c"
         text = f'<text x="{width // 2}" y="{height // 2}" text-anchor="middle" font-family="sans-serif" font-size="14" fill="{color}">'
@@ -139,7 +146,8 @@ def _panel(name: str, molecule: Any, error: str, theme: str, width: int, height:
         drawer.DrawMolecule(molecule, legend=name)
         drawer.FinishDrawing()
         body = drawer.GetDrawingText().partition("?>")[2]
-    return f'<svg x="{left}" y="0" width="{width}" height="{height}">{body}</svg>'
+    left, top = place
+    return f'<svg x="{left}" y="{top}" width="{width}" height="{height}">{body}</svg>'
 
 
 def _frame(body: str, width: int, height: int) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 from innovator_rl.dashboard.molecules.renderer import molecule_texts
 from innovator_rl.dashboard.queries.code_report import code_report
 from innovator_rl.dashboard.queries.rollouts import GROUP_COLUMNS, ROW_COLUMNS, shown
+from innovator_rl.dashboard.queries.turns import turns_of
 from innovator_rl.dashboard.runs.labels import Labels
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.scoring import ENGINE_REASONS
 
-TEXTS = ("prompt", "messages", "answer", "info", "error", "terms", "response")
+TEXTS = ("prompt", "messages", "answer", "info", "error", "terms", "response", "turns")
+LOOK_BACK = 4_000  # characters in which the end of a part is moved back to the end of a paragraph
 INFO_CHARS = 200_000
 DAMAGED = "the file with this text is damaged; the run page lists it"
 
@@ -76,7 +78,7 @@ def response_answer(
         uid: the group's prompt_uid.
         sample_index: the index within the group.
         offset: first character of the response text to return.
-        limit: number of characters to return.
+        limit: number of characters to return, and the largest size of a part.
 
     Raises:
         RequestError: with status 404 where there is no such response.
@@ -102,6 +104,8 @@ def response_answer(
         "response": response[offset : offset + limit],
         "offset": offset,
         "response_chars": len(response),
+        "parts": parts_of(response, limit),
+        "turns": turns_of(found.get("turns"), response),
         "score": _score(plain, found),
         "molecules": _molecules(plain, found),
         "code": code_report(plain, response, prompt["info"], found.get("terms") or []),
@@ -114,6 +118,17 @@ def response_answer(
         "next": _response_at(around[1][0]) if around[1] else None,
         "text_error": None if text else DAMAGED,
     }
+
+
+def parts_of(text: str, limit: int) -> list[int]:
+    """Return where each part of at most `limit` characters begins, at the end of a paragraph or line where there is one."""
+    starts = [0]
+    while limit and len(text) - starts[-1] > limit:
+        start, end = starts[-1], starts[-1] + limit
+        low = max(start + limit // 2, end - LOOK_BACK)
+        found = max(text.rfind("\n\n", low, end), 0) or text.rfind("\n", low, end)
+        starts.append(found + 1 if found > 0 else end)
+    return starts
 
 
 def _rows(session: RunSession, kind: str, step: int, uid: str) -> list[Row]:

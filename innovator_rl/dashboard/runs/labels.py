@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.dashboard.runs.remote import require_writable
 from innovator_rl.dashboard.web.aliases import current_fields
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.files import dump_json, utc_now
@@ -60,6 +61,7 @@ class Labels:
         Raises:
             RequestError: for a text that cannot be a label, or a file that cannot be written.
         """
+        require_writable(self._path.parent)
         label = label.strip()
         if not label or len(label) > MOST_LABEL_CHARS or not label.isprintable():
             raise RequestError(f"label must have 1 to {MOST_LABEL_CHARS} printable characters, got {label[:60]!r}")

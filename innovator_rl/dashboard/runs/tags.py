@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.dashboard.runs.remote import require_writable
 from innovator_rl.dashboard.web.errors import RequestError
 from innovator_rl.runs.files import dump_json, write_atomic
 from innovator_rl.runs.reading import read_object
@@ -29,8 +30,9 @@ def write_tags(run_dir: Path, tags: list[str], archived: bool) -> None:
     """Replace the tags of a run.
 
     Raises:
-        RequestError: A tag cannot be one, there are too many, or the file cannot be written.
+        RequestError: A tag cannot be one, there are too many, the run is read-only, or the file cannot be written.
     """
+    require_writable(run_dir)
     tags = list(dict.fromkeys(tag.strip() for tag in tags))
     if len(tags) > MOST_TAGS:
         raise RequestError(f"tags must be at most {MOST_TAGS}, got {len(tags)}")

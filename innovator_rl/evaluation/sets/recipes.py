@@ -12,6 +12,7 @@ from innovator_rl.data.prompts import Style
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.evaluation.local_data import find
 from innovator_rl.evaluation.questions import Question
+from innovator_rl.packaged_files import config_names, find_config
 
 
 def recipe_questions(root: Path, recipe: Recipe, folder: Path, sources: tuple[str, ...], hub: str) -> list[Question]:
@@ -41,10 +42,12 @@ def recipe_questions(root: Path, recipe: Recipe, folder: Path, sources: tuple[st
 
 
 def load(name: str, style: Style | None) -> tuple[Recipe, Path]:
-    """Open a recipe by the name of its dataset or its file.
+    """Open a recipe by the name of its dataset, the name of a shipped recipe (`configs/data/`), or its file.
 
     Raises:
         UserError: There is none.
     """
+    if name in config_names("data"):
+        name = str(find_config(name, "data"))
     recipe, folder = open_recipe(name)
     return overridden(recipe, style=style), folder

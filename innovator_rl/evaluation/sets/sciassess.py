@@ -2,10 +2,11 @@
 
 The benchmark's metrics are needed next to the paper's numbers, and they are lenient in ways that matter: an empty answer
 counts as the shortest option, free text as its last letter from a to d, and an entity with a comma is lost. The strict
-metric of choices takes the one option that a response commits to, that of molecules is the rewarder `caption2mol`, and
-that of entities an exact match of whole lists.
+metric of choices takes the one option that a response commits to, that of molecules is the rewarder `caption2mol`, that
+of entities an exact match of whole lists (the benchmark's own is in `entities.py`), and that of tables an exact match of
+cells. The benchmark's metric of tables is not computed: it gives partial credit by edit distance.
 
-Nine of the 24 tasks of the paper run from text. The others quote a paper by DOI, and need its PDF.
+Nine of the 24 tasks of the paper run from text. The others name a paper by DOI, and need its PDF (`papers.py`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,26 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from innovator_rl.data.documents.pdf import PdfError
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.local_data import find, read_rows
 from innovator_rl.evaluation.questions import Question
 from innovator_rl.evaluation.sets.molecules import silence_rdkit
+from innovator_rl.evaluation.sets.papers import (
+    FOLDER,
+    exact_cells,
+    official_yes_no,
+    paper_key,
+    papers,
+    strict_yes_no,
+    with_paper,
+)
 from innovator_rl.evaluation.statistics import mean_estimate
-from innovator_rl.evaluation.task import MetricResult
+from innovator_rl.evaluation.task import MetricResult, TaskUnavailable
 
 HUB = "SciAssess (sci-assess/SciAssess)"
 FAR = 100  # the benchmark gives no answer where every option is at least this many edits away
@@ -79,6 +91,8 @@ def strict_choice(question: Question, response: str) -> float:
     """Grade a response: right if it commits to the right option and to no other one."""
     text = (response.rpartition("</think>")[2] if "</think>" in response else response).strip()
     concluded = _CONCLUSION.split(text)[-1].strip()
+    for option in sorted(map(str.strip, question.options), key=len, reverse=True):  # a SMILES may have `C)` in it
+        concluded = concluded.replace(option, f"{option.partition(')')[0]})")
     labels = {label.lower() for label in _LABEL.findall(concluded)}
     if not labels:
         plain = concluded.strip("().* ").casefold()
@@ -141,28 +155,29 @@ class SciTask:
         official: The benchmark's metric; None where it needs something that is not here.
         grade: The strict metric of a row where no rewarder fits.
         needs_pdf: Whether the question is about a paper.
+        parts: Parts of an entity, for the benchmark's F1; 0 where no entities are asked for.
     """
 
     rewarder: str = ""
     official: Callable[[Rows], list[MetricResult]] | None = None
     grade: Callable[[Question, str], float] | None = None
     needs_pdf: bool = False
+    parts: int = 0
 
 
 _CHOICE = SciTask(official=official_choice, grade=strict_choice)
 _PAPER_CHOICE = SciTask(official=official_choice, grade=strict_choice, needs_pdf=True)
-_ENTITIES = SciTask(grade=exact_f1)
-_PAPER_TABLE = SciTask(needs_pdf=True)
+_PAPER_TABLE = SciTask(grade=exact_cells, needs_pdf=True)
 
 TASKS: dict[str, SciTask] = {
     "BIO_mmlu_pro_biology": _CHOICE,
     "CHEM_mmlu_pro_chemistry": _CHOICE,
     "MED_mmlu_pro_health": _CHOICE,
     "MAT_material_qa": _CHOICE,
-    "BIO_chemical_entities_recognition": _ENTITIES,
-    "BIO_disease_entities_recognition": _ENTITIES,
-    "BIO_compound_disease_recognition": _ENTITIES,
-    "BIO_gene_disease_function": _ENTITIES,
+    "BIO_chemical_entities_recognition": SciTask(grade=exact_f1, parts=1),
+    "BIO_disease_entities_recognition": SciTask(grade=exact_f1, parts=1),
+    "BIO_compound_disease_recognition": SciTask(grade=exact_f1, parts=2),
+    "BIO_gene_disease_function": SciTask(grade=exact_f1, parts=3),
     "MED_markush2mol": SciTask("caption2mol", official_tanimoto),
     "BIO_biology_chart_qa": _PAPER_CHOICE,
     "CHEM_polymer_chart_qa": _PAPER_CHOICE,
@@ -178,37 +193,66 @@ TASKS: dict[str, SciTask] = {
     "CHEM_solubility_extraction": _PAPER_TABLE,
     "MAT_composition_extraction": _PAPER_TABLE,
     "MED_affinity_extraction": _PAPER_TABLE,
-    "MED_mol_in_document": _PAPER_TABLE,
+    "MED_mol_in_document": SciTask(official=official_yes_no, grade=strict_yes_no, needs_pdf=True),
 }
 """The 24 tasks of the paper's Table 3, by the names of their files."""
 
 
 def questions(root: Path, name: str) -> list[Question]:
-    """Return the questions of a task that runs from text.
+    """Return the questions of a task; of one about papers, those whose paper is here.
 
     Raises:
-        TaskUnavailable: The file is not here.
-        UserError: A row lacks a column.
+        TaskUnavailable: The file, or every paper, is not here.
+        UserError: A row lacks a column, or a paper cannot be read.
     """
     path = find(root, (f"sciassess/{name}.jsonl",), f"{HUB} {name}")
+    about_papers = TASKS[name].needs_pdf
+    rows = read_rows(path, "input", "ideal", *(("doi",) if about_papers else ()))
+    here = papers(root)
     found = []
-    for number, row in enumerate(read_rows(path, "input", "ideal"), 1):
-        ideal = row["ideal"][0] if isinstance(row["ideal"], list) else row["ideal"]
-        options = tuple(map(str, row.get("option") or ()))
-        answer = str(ideal)
-        if options:
-            letter, bracket, _ = answer.partition(")")
-            if not bracket:
-                raise UserError(f"{path}, row {number}: ideal {answer!r:.60} must begin with the letter of an option")
-            answer = letter.strip().strip("(").upper()
-        found.append(
-            Question(
-                id=f"sciassess/{name}/{number - 1}",
-                messages=tuple({"role": m["role"], "content": m["content"]} for m in row["input"]),
-                answer=answer,
-                info={"ideal": str(ideal)},
-                options=options,
-                core=str(row["input"][-1]["content"]),
-            )
+    for number, row in enumerate(rows, 1):
+        question = _question(row, name, number, path)
+        if about_papers:
+            paper = here.get(paper_key(str(row["doi"])))
+            if paper is None:
+                continue
+            try:
+                messages = with_paper(question.messages, paper, row.get("pages") or ())
+            except PdfError as error:
+                raise UserError(f"{paper} cannot be read ({error}): replace the file or remove it") from None
+            question = replace(question, messages=messages)
+        found.append(question)
+    if rows and not found:
+        needed = len({paper_key(str(row["doi"])) for row in rows})
+        raise TaskUnavailable(
+            f"{HUB} {name} asks about {needed} papers, which are under their publishers' copyright: put their PDFs, "
+            f"named as 10.1021_jm0105171.pdf, into {FOLDER} below the data folder ({root})"
         )
     return found
+
+
+def without_paper(root: Path, name: str) -> int:
+    """Return how many rows of a task about papers are left out because their paper is not here."""
+    rows = read_rows(find(root, (f"sciassess/{name}.jsonl",), f"{HUB} {name}"), "doi")
+    here = papers(root)
+    return sum(paper_key(str(row["doi"])) not in here for row in rows)
+
+
+def _question(row: dict[str, Any], name: str, number: int, path: Path) -> Question:
+    ideal = row["ideal"][0] if isinstance(row["ideal"], list) else row["ideal"]
+    options = tuple(map(str, row.get("option") or ()))
+    answer = str(ideal)
+    if options:
+        letter, bracket, _ = answer.partition(")")
+        if not bracket:
+            raise UserError(f"{path}, row {number}: ideal {answer!r:.60} must begin with the letter of an option")
+        answer = letter.strip().strip("(").upper()
+    table = {key: row[key] for key in ("compare_fields", "index") if row.get(key)}
+    return Question(
+        id=f"sciassess/{name}/{number - 1}",
+        messages=tuple({"role": m["role"], "content": m["content"]} for m in row["input"]),
+        answer=answer,
+        info={"ideal": str(ideal), **table},
+        options=options,
+        core=str(row["input"][-1]["content"]),
+    )

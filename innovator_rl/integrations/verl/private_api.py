@@ -191,6 +191,23 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("LLMServerManager.get_client", ("client_cls", "**kwargs")),
     ),
     *_names(
+        "verl.workers.rollout.llm_server",
+        "integrations.verl.engine_requests",
+        (
+            "LLMServerClient.generate",
+            (
+                "request_id",
+                "prompt_ids",
+                "sampling_params",
+                "image_data",
+                "video_data",
+                "audio_data",
+                "mm_processor_kwargs",
+                "**kwargs",
+            ),
+        ),
+    ),
+    *_names(
         "verl.checkpoint_engine.base",
         "integrations.verl.trainer",
         ("CheckpointEngineManager.abort_replicas", ("reject_request",)),

@@ -17,7 +17,7 @@ from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
 
 from innovator_rl.integrations.verl.agent_loop import RecordingAgentLoopManager
-from innovator_rl.integrations.verl.trainer import InnovatorTrainer, Observer
+from innovator_rl.integrations.verl.trainer import InnovatorTrainer, Observer, SuiteRunner
 
 
 def validate(verl_config: DictConfig) -> None:
@@ -38,12 +38,13 @@ def worker_runtime_env(environment: dict[str, str]) -> dict[str, Any]:
     return dict(runtime_env)
 
 
-def train(verl_config: DictConfig, observer: Observer) -> None:
+def train(verl_config: DictConfig, observer: Observer, suites: SuiteRunner | None = None) -> None:
     """Train to the last step; Ray must be connected.
 
     Args:
         verl_config: what `compose.to_verl` made of the run.
         observer: receives phases, metrics and groups, and may request a stop.
+        suites: evaluates validation suites at every validation.
 
     Raises:
         StopRequested: the observer requested a stop; a checkpoint was written.
@@ -52,7 +53,7 @@ def train(verl_config: DictConfig, observer: Observer) -> None:
     tq.init(verl_config.transfer_queue)
     try:
         observer.phase("starting: training workers and vLLM", 0)
-        trainer = InnovatorTrainer(verl_config, observer)
+        trainer = InnovatorTrainer(verl_config, observer, suites)
         trainer.init()
         observer.phase("starting: generation workers", trainer.global_steps)
         manager = RecordingAgentLoopManager.create(

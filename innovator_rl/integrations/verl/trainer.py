@@ -17,13 +17,15 @@ verl's `fit` (verl/trainer/ppo/v1/trainer_base.py) runs a step in these phases:
 | update                       | `_update_actor`                       | fsdp_engine.py; update_record.py records it     |
 | save                         | `_save_checkpoint`                    | verl; checkpoints.py marks it complete          |
 | send weights to vLLM         | `on_step_end`                         | verl; platform/shims/weight_sync_timeout.py     |
-| validate                     | `_validate`                           | verl, on partition "val" of the same sampler    |
+| validate                     | `_validate`                           | verl, on partition "val" of the same sampler;   |
+|                              |                                       | suites: engine_requests.py, evaluation/         |
 | metrics, stop request        | `_compute_metrics`                    | callbacks.py, through `Observer`                |
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,7 +40,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import collate_fn
 from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient
 
-from innovator_rl.errors import StorageError
+from innovator_rl.errors import InnovatorError, StorageError
 from innovator_rl.integrations.verl.actor_health import ActorHealth
 from innovator_rl.integrations.verl.callbacks import StopRequested
 from innovator_rl.integrations.verl.checkpoints import (
@@ -50,6 +52,7 @@ from innovator_rl.integrations.verl.checkpoints import (
     prune,
 )
 from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
+from innovator_rl.integrations.verl.engine_requests import Asked, TokenSource, generate_tokens
 from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog, stopped_processes
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
@@ -88,6 +91,13 @@ class Observer(Protocol):
         """Receive the metrics of a validation."""
 
 
+class SuiteRunner(Protocol):
+    """Evaluates the validation suites of a run with its rollout engine."""
+
+    def __call__(self, step: int, ask: TokenSource, /) -> dict[str, float]:
+        """Return the metrics of every suite at a step."""
+
+
 @register_trainer(NAME)
 class InnovatorTrainer(PPOTrainerSync):
     """verl's sync trainer with this project's order, sampling and record.
@@ -97,8 +107,9 @@ class InnovatorTrainer(PPOTrainerSync):
     It is the `SamplingHooks` of its own sampler.
     """
 
-    def __init__(self, config: DictConfig, observer: Observer) -> None:
+    def __init__(self, config: DictConfig, observer: Observer, suites: SuiteRunner | None = None) -> None:
         self.observer = observer
+        self.suites = suites
         self._health: ActorHealth | None = None  # from `fit` on, when all actors exist
         self._step_position = 0  # of the prompt order when the current step began
         self._trained: tuple[KVBatchMeta, dict[str, Any]] | None = None  # batch and metrics of the step until recorded
@@ -277,11 +288,27 @@ class InnovatorTrainer(PPOTrainerSync):
     def _validate(self) -> dict[str, float]:
         self._phase("validating")
         metrics = super()._validate()
+        metrics.update(self._ask_suites())
         self.observer.validation(self.global_steps, {key: float(value) for key, value in metrics.items()})
         accuracy = validation_figures(metrics).get("accuracy")
         if self.config.innovator.keep_best and accuracy is not None:
             note_best(Path(self.config.trainer.default_local_dir), self.global_steps, float(accuracy))
         return metrics
+
+    def _ask_suites(self) -> dict[str, float]:
+        """Evaluate the validation suites; what goes wrong with them is shown and ends nothing."""
+        if self.suites is None:
+            return {}
+        client, seconds = self.get_llm_client(), self.config.innovator.request_seconds
+
+        def ask(asked: Sequence[Asked]) -> list[list[int] | None]:
+            return generate_tokens(client, asked, seconds)
+
+        try:
+            return self.suites(self.global_steps, ask)
+        except (InnovatorError, OSError) as error:
+            self.observer.notice(f"the validation suites brought nothing at step {self.global_steps}: {error}")
+            return {}
 
     def _compute_metrics(
         self, batch: KVBatchMeta, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int

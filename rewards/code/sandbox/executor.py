@@ -31,6 +31,7 @@ from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
 from rewards.code.sandbox.memory_monitor import MAX_STRETCH, MemoryMonitor
 from rewards.code.sandbox.python_files import Files
 from rewards.code.sandbox.streams import Streams
+from rewards.code.sandbox.toolchain import Toolchain
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 START_SECONDS = 60.0
@@ -77,7 +78,7 @@ class Sandbox:
         self, packages: tuple[str, ...] = (), layers: Layers | None = None, warm: tuple[str, ...] | None = None
     ) -> None:
         self.files = Files.of(packages, packages if warm is None else warm)
-        self._checker: Sandbox | None = None
+        self._neighbors: dict[str, Sandbox] = {}
         self.layers = layers or Layers()
         self.put_up: dict[str, str] = {}
         self.groups: ControlGroups | None = None
@@ -130,7 +131,7 @@ class Sandbox:
         return {
             "namespaces": self.layers.namespaces,
             "landlock": self.layers.landlock,
-            "filter": seccomp.allow_list().hex() if self.layers.seccomp else "",
+            "filter": seccomp.allow_list(bool(self.files.executable)).hex() if self.layers.seccomp else "",
             "narrower": seccomp.narrower().hex() if self.layers.seccomp else "",
             "counts_processes": root or modern,
             "groups": [str(folder) for folder in self.groups.folders] if self.groups else [],
@@ -143,18 +144,29 @@ class Sandbox:
         """Return the process of one program; close it, or use it as a context manager."""
         return SolutionProcess(self, {"program": program, "prelude": prelude}, limits or Limits())
 
+    def open_compiled(self, library: bytes, limits: Limits | None = None) -> SolutionProcess:
+        """Return the process of a program that `compiler.compile_cpp` compiled."""
+        return SolutionProcess(self, {"native": True}, limits or Limits(), library)
+
     def checker(self) -> Sandbox:
         """Return the sandbox next to this one in which the data set's own code runs."""
-        if self._checker is None:
-            self._checker = Sandbox(layers=self.layers)
-            self._checker.files = self.files
-        return self._checker
+        return self._neighbor("checker", self.files)
+
+    def compiler(self, toolchain: Toolchain) -> Sandbox:
+        """Return the sandbox next to this one in which programs are compiled."""
+        return self._neighbor("compiler", Files.of_compiler(toolchain))
+
+    def _neighbor(self, name: str, files: Files) -> Sandbox:
+        if name not in self._neighbors:
+            self._neighbors[name] = Sandbox(layers=self.layers)
+            self._neighbors[name].files = files
+        return self._neighbors[name]
 
     def close(self) -> None:
-        """End the supervisor and everything in it, and the sandbox next to it."""
-        if self._checker is not None:
-            self._checker.close()
-            self._checker = None
+        """End the supervisor and everything in it, and the sandboxes next to it."""
+        for neighbor in self._neighbors.values():
+            neighbor.close()
+        self._neighbors.clear()
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -241,10 +253,11 @@ class SolutionProcess:
     Its methods raise `SandboxFailure` where the sandbox fails.
     """
 
-    def __init__(self, sandbox: Sandbox, load: dict[str, Any], limits: Limits) -> None:
+    def __init__(self, sandbox: Sandbox, load: dict[str, Any], limits: Limits, library: bytes = b"") -> None:
         self.sandbox = sandbox
         self.load = load
         self.limits = limits
+        self.library = library
         self._stack = contextlib.ExitStack()
         self._channel: socket.socket | None = None
 
@@ -290,7 +303,7 @@ class SolutionProcess:
         limits = self.limits_with(seconds, wall)
         channel = self.channel()
         try:
-            with Streams.open(stdin) as streams:
+            with Streams.open(stdin, self.library) as streams:
                 return self._finish(channel, self.order(limits), streams, limits)
         finally:
             self.close()

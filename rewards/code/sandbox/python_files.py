@@ -10,6 +10,8 @@ import sys
 import sysconfig
 from typing import Any
 
+from rewards.code.sandbox.toolchain import Toolchain
+
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
 PRELOAD = (
     "abc",
@@ -83,6 +85,8 @@ class Files:
         listed: What Landlock allows to be read where no separate tree can be built.
         site: Entries of the module path.
         preload: Modules imported beforehand.
+        devices: What of /dev is shown.
+        executable: Programs that may be executed, by Landlock; none but in the sandbox of the compiler.
     """
 
     paths: tuple[str, ...]
@@ -90,6 +94,8 @@ class Files:
     packages: tuple[str, ...]
     site: tuple[str, ...]
     preload: tuple[str, ...]
+    devices: tuple[str, ...] = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+    executable: tuple[str, ...] = ()
 
     @staticmethod
     def of(packages: tuple[str, ...], warm: tuple[str, ...] = ()) -> Files:
@@ -118,6 +124,21 @@ class Files:
             packages=tuple(places),
             site=tuple(dict.fromkeys(roots)),
             preload=(*PRELOAD, *warm),
+        )
+
+    @staticmethod
+    def of_compiler(toolchain: Toolchain) -> Files:
+        """Return the files for a sandbox in which C++ is compiled.
+
+        It has no device without an end, which `#include` would read.
+        """
+        files = Files.of(())
+        return dataclasses.replace(
+            files,
+            paths=tuple(dict.fromkeys([*files.paths, *toolchain.paths])),
+            preload=(*files.preload, "subprocess"),
+            devices=("/dev/null",),
+            executable=toolchain.programs,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -49,9 +49,13 @@ _NAMESPACE_FLAGS = 0x7E020080 | 0x02000000
 
 
 @functools.cache
-def allow_list() -> bytes:
-    """Return the filter of a solution process; empty where libseccomp is missing."""
-    return _build(_fill_allow_list, "EPERM")
+def allow_list(programs: bool = False) -> bytes:
+    """Return the filter of a solution process; empty where libseccomp is missing.
+
+    Args:
+        programs: Whether other programs may be executed, as a compiler has to; Landlock says which.
+    """
+    return _build(_fill_for_compiler if programs else _fill_allow_list, "EPERM")
 
 
 @functools.cache
@@ -90,6 +94,11 @@ def _fill_allow_list(rules: Any, lib: Any) -> None:
     _add(rules, lib, lib.ALLOW, "clone", lib.Arg(0, lib.MASKED_EQ, _NAMESPACE_FLAGS, 0))
     # its flags are in memory, where no filter can look: ENOSYS makes the C library fall back to clone
     _add(rules, lib, lib.ERRNO(errno.ENOSYS), "clone3")
+
+
+def _fill_for_compiler(rules: Any, lib: Any) -> None:
+    _fill_allow_list(rules, lib)
+    _add(rules, lib, lib.ALLOW, "execve")
 
 
 def _fill_narrower(rules: Any, lib: Any) -> None:

@@ -18,25 +18,18 @@ _READ = 2**16
 class Streams:
     """Our ends of a run's streams and their content; `over` once one passed its cap."""
 
-    def __init__(self, stdin: int, outputs: dict[int, int]) -> None:
-        self._stdin = stdin
-        self._theirs = list(outputs.values())
+    def __init__(self, stdin: int, outputs: dict[int, int], library: int | None) -> None:
+        self._theirs = [stdin, *outputs.values(), *([] if library is None else [library])]
         self._read: dict[int, bytearray] = {ours: bytearray() for ours in outputs}
         self._open = set(outputs)
         self.over = False
 
     @staticmethod
     @contextlib.contextmanager
-    def open(stdin: bytes) -> Iterator[Streams]:
-        """Streams for one run, closed afterwards."""
-        source = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with open(source, "wb", closefd=False) as file:
-            file.write(stdin)
-        os.lseek(source, 0, os.SEEK_SET)
-        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(source, fcntl.F_ADD_SEALS, seals)
+    def open(stdin: bytes, library: bytes = b"") -> Iterator[Streams]:
+        """Streams for one run, and a compiled program's library, closed afterwards."""
         pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        streams = Streams(source, {ours: theirs for ours, theirs in pairs})
+        streams = Streams(_sealed(stdin), dict(pairs), _sealed(library) if library else None)
         for ours, _ in pairs:
             os.set_blocking(ours, False)
         try:
@@ -58,13 +51,12 @@ class Streams:
 
     def theirs(self) -> tuple[int, ...]:
         """Return the descriptors that go into the solution process."""
-        return (self._stdin, *self._theirs)
+        return tuple(self._theirs)
 
     def close_theirs(self) -> None:
         """Close our copies of what went into the solution process."""
-        for descriptor in [self._stdin, *self._theirs] if self._stdin >= 0 else []:
-            os.close(descriptor)
-        self._stdin, self._theirs = -1, []
+        while self._theirs:
+            os.close(self._theirs.pop())
 
     def follow(self, channel: socket.socket, wall: float, cap: int, monitor: MemoryMonitor) -> str | None:
         """Read until the solution process reports, or return why it must be ended."""
@@ -104,3 +96,14 @@ class Streams:
         self._read[descriptor] += part
         self.over = self.over or len(self._read[descriptor]) > cap
         return True
+
+
+def _sealed(data: bytes) -> int:
+    """Return a descriptor of a file in memory that nobody can change."""
+    source = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(source, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(source, 0, os.SEEK_SET)
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(source, fcntl.F_ADD_SEALS, seals)
+    return source

@@ -19,18 +19,18 @@ from pathlib import Path
 import pytest
 from e2e_browser import FLAGS, REAL_RUNS, Visitor, browser_missing
 from e2e_hostile import write_hostile_run
+from e2e_reading import write_reading_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="session")
-def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's three runs and one full of hostile text."""
-    from innovator_rl.dashboard.demo.write import write_demo
-
+def runs_dir(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's three runs, one full of hostile text and one of long responses."""
     root = tmp_path_factory.mktemp("runs")
-    write_demo(root)
+    shutil.copytree(demo_root, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".index"))
     write_hostile_run(root / "hostile")
+    write_reading_run(root / "reading")
     return root
 
 

@@ -55,7 +55,7 @@ def test_a_run_of_a_real_training_is_shown(visit: Visitor, name: str | None) -> 
     if name is None:
         pytest.skip("needs a trained run: INNOVATOR_REAL_RUNS=runs (innovator train configs/train/demo.yaml)")
     page = visit.go(f"runs/{name}")
-    assert page.locator("figure.chart svg path.line").count() > 0
+    assert page.locator("figure.chart canvas").count() > 0
     visit.picture("real-run")
     for view in ("rollouts", "rollouts?view=groups", "health", "change", "sql"):
         visit.go(f"runs/{name}/{view}")

@@ -16,7 +16,7 @@ def total(visit: Visitor) -> int:
 
 def test_a_point_of_a_curve_opens_its_responses(visit: Visitor) -> None:
     page = visit.go(RUN)
-    chart = page.locator("figure.chart svg.pickable").first
+    chart = page.locator("figure.chart .plot.pickable").first
     chart.focus()
     page.keyboard.press("ArrowLeft")
     assert "step 23" in page.locator("figure.chart figcaption").first.inner_text()
@@ -26,10 +26,36 @@ def test_a_point_of_a_curve_opens_its_responses(visit: Visitor) -> None:
     assert total(visit) > 0
     page.go_back()
     visit.settle()
-    box = page.locator("figure.chart svg.pickable").first.bounding_box()
+    box = page.locator("figure.chart .plot.pickable").first.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
     visit.settle()
     assert "/rollouts?step=" in page.url
+
+
+def test_charts_zoom_hide_take_logarithms_and_are_found(visit: Visitor) -> None:
+    page = visit.go(RUN)
+    chart = page.locator("figure.chart", has=page.get_by_text("Reward, all samples")).first
+    before = chart.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    name = chart.get_by_role("button", name="physics")
+    name.click()
+    assert name.get_attribute("aria-pressed") == "false"
+    assert chart.locator("canvas").evaluate("canvas => canvas.toDataURL()") != before
+    chart.get_by_role("button", name="log").click()
+    assert chart.get_by_role("button", name="log").get_attribute("aria-pressed") == "true"
+    box = chart.locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 50, steps=4)
+    page.mouse.up()
+    chart.get_by_role("button", name="all steps").click()
+    assert chart.get_by_role("button", name="all steps").count() == 0
+    assert "/rollouts" not in page.url
+    shown = page.locator("figure.chart").count()
+    page.get_by_label("Find charts and metrics").fill("grad_norm")
+    page.get_by_label("Find charts and metrics").press("Enter")
+    visit.settle()
+    assert page.locator("figure.chart").count() == 1 < shown
+    assert "actor/grad_norm" in page.locator("figure.chart").inner_text()
 
 
 def test_filters_live_in_the_address(visit: Visitor) -> None:

@@ -117,6 +117,18 @@ class Sibling(Model):
     correct: bool | None = Field(description="Whether it is correct.")
 
 
+class Turn(Model):
+    """One turn of a response: the model's, a tool call, a tool's result or the environment's."""
+
+    role: str = Field(description="`assistant`, `call`, `tool`, `user` or another recorded role.")
+    name: str | None = Field(description="Name of the tool.")
+    content: str = Field(description="The text, cut after 20,000 characters.")
+    trained: bool = Field(description="Whether its tokens are trained on; false for masked text.")
+    tokens: int | None = Field(description="Number of tokens, where it was recorded.")
+    seconds: Number = Field(description="Duration, where it was recorded.")
+    cut: int = Field(description="Number of characters that were left out.")
+
+
 class ResponseDetail(PromptText):
     """Everything recorded about one response."""
 
@@ -125,6 +137,8 @@ class ResponseDetail(PromptText):
     response: str = Field(description="The text from `offset` on.")
     offset: int = Field(description="First character of `response`.")
     response_chars: int = Field(description="Full length in characters.")
+    parts: list[int] = Field(description="First character of each part of at most `limit` characters.")
+    turns: list[Turn] = Field(description="Turns of a conversation; empty where the response is one turn.")
     score: ScoreDetail = Field(description="The score.")
     molecules: MoleculeLinks | None = Field(description="Molecules; null where there are none.")
     code: CodeReport | None = Field(description="Program and tests; null where there is no program.")

@@ -21,6 +21,7 @@ import types
 from typing import Any
 
 import checker
+import native
 import objects
 
 FILE_NAME = "solution.py"
@@ -28,7 +29,7 @@ THREAD_STACK_BYTES = 16 * 2**20
 PRINTED_BYTES = 2**20
 _OURS = (
     "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "objects", "checker", "comparison",
-    "plain_types",
+    "plain_types", "native",
 )  # fmt: skip
 _DESCRIPTORS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
@@ -51,20 +52,24 @@ def enter(order: dict[str, Any], descriptors: list[int], report: int) -> None:
     """Run in this process and end it.
 
     Args:
-        order: `program` and `prelude`, with `entry_point` where it is called; or `checker`, the tests of a row.
-        descriptors: The standard streams, or the socket of the calls.
+        order: `program` and `prelude`, with `entry_point` where it is called; or `native`, for a compiled program; or
+            `checker`, the tests of a row.
+        descriptors: The standard streams, with the library of a compiled program, or the socket of the calls.
         report: Where to write what the program died of.
     """
-    script = len(descriptors) == 3
+    script = len(descriptors) >= 3
     null = os.open("/dev/null", os.O_RDWR) if not script else -1
-    for target, source in enumerate(descriptors if script else [null] * 3):
+    for target, source in enumerate(descriptors[:3] if script else [null] * 3):
         os.dup2(source, target)
-    for source in set(descriptors if script else [null]):
+    for source in set(descriptors[:3] if script else [null]):
         os.close(source)
     _standard_streams()
     status = 0
     try:
-        if "checker" in order:
+        if "native" in order:
+            os.close(report)
+            native.run(descriptors[3])
+        elif "checker" in order:
             checker.enter(order["checker"], descriptors[0])
         else:
             _program(order, None if script else descriptors[0], report)

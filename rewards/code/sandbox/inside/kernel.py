@@ -137,11 +137,11 @@ def landlock_version() -> int:
     return max(0, int(result))
 
 
-def landlock(readable: list[str], writable: list[str], listed: list[str]) -> None:
+def landlock(readable: list[str], writable: list[str], listed: list[str], executable: list[str]) -> None:
     """Confine this process to the files given, without TCP and signals outwards.
 
-    It may read `readable`, use `writable` and list the folders `listed`. What the kernel's version lacks is left out;
-    `layers` finds out what holds.
+    It may read `readable`, use `writable`, list the folders `listed` and execute the programs `executable`. What the
+    kernel's version lacks is left out; `layers` finds out what holds.
     """
     version = landlock_version()
     if not version:
@@ -151,7 +151,12 @@ def landlock(readable: list[str], writable: list[str], listed: list[str]) -> Non
     size = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = _syscall("landlock", _SYS_LANDLOCK_CREATE, ctypes.create_string_buffer(record), size, 0)
     try:
-        rules = ((readable, _FS_READ), (writable, handled & ~_FS_EXECUTE), (listed, _FS_LIST))
+        rules = (
+            (readable, _FS_READ),
+            (writable, handled & ~_FS_EXECUTE),
+            (listed, _FS_LIST),
+            (executable, _FS_READ | _FS_EXECUTE),
+        )
         for paths, access in rules:
             for path in paths:
                 _allow(ruleset, path, access)

@@ -9,21 +9,20 @@ import os
 
 import kernel
 
-DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 SCRATCH = "/tmp"
 _STAGE = "/tmp"
 
 
-def build(paths: list[str], hidden: list[str], packages: list[str]) -> None:
+def build(paths: list[str], hidden: list[str], packages: list[str], devices: list[str]) -> None:
     """Make a read-only tree with `paths` at their own places, and move into it.
 
     Folders in `hidden` are empty there but for `packages`. It needs a mount namespace of its own.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    wanted = [path for path in (*paths, *DEVICES, *packages) if os.path.exists(path)]
+    wanted = [path for path in (*paths, *devices, *packages) if os.path.exists(path)]
     sources = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in wanted}
     kernel.mount("view", _STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=1m,nr_inodes=4096")
-    for path in (*paths, *DEVICES):
+    for path in (*paths, *devices):
         if path in sources:
             _place(path, sources[path])
         _links(path)

@@ -47,6 +47,7 @@ class Rules:
     readable: list[str]
     listed: list[str]
     writable: list[str]
+    executable: list[str]
     control: int
     process_limit: bool
 
@@ -64,6 +65,7 @@ class Rules:
             readable=readable,
             listed=listed,
             writable=["/dev/null", *([rootfs.SCRATCH] if scratch else [])],
+            executable=settings["executable"],
             control=control,
             process_limit=alone,
         )
@@ -86,7 +88,7 @@ class Rules:
     def _landlock(self) -> str:
         if not self.landlock:
             raise OSError("switched off")
-        kernel.landlock(self.readable, self.writable, self.listed)
+        kernel.landlock(self.readable, self.writable, self.listed, self.executable)
         return f"version {kernel.landlock_version()}"
 
     def _seccomp(self) -> str:
@@ -113,7 +115,7 @@ def _visible(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
 
     It may read everything shown but the hidden folders, and list the folders above those.
     """
-    readable = [*settings["packages"], *rootfs.DEVICES]
+    readable = [*settings["packages"], *settings["devices"]]
     listed: list[str] = []
     waiting = list(settings["paths"])
     while waiting:

@@ -49,7 +49,7 @@ def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
             kernel.unshare(kernel.NEWNS | own)
         else:
             kernel.unshare_user(proc, kernel.NEWNS | own)
-        rootfs.build(settings["paths"], settings["hidden"], settings["packages"])
+        rootfs.build(settings["paths"], settings["hidden"], settings["packages"], settings["devices"])
         put_up["namespaces"] = "mount, network, ipc, uts"
     except OSError as error:
         put_up["namespaces"] = f"missing: {error}"

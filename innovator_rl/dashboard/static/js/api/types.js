@@ -266,12 +266,20 @@
 /** @typedef {{ sample_index: number, reward: number | null, correct: boolean | null }} Sibling */
 
 /**
+ * One turn of a response; `trained` is false for masked text, `cut` the number of characters left out.
+ * @typedef {{ role: string, name: string | null, content: string, trained: boolean, tokens: number | null,
+ *   seconds: number | null, cut: number }} Turn
+ */
+
+/**
  * @typedef {object} ResponseFrame
  * @property {ResponseRow} row
  * @property {string | null} error
  * @property {string | null} response the part of the text that was asked for
  * @property {number} offset
  * @property {number} response_chars
+ * @property {number[]} parts where each part of the text begins
+ * @property {Turn[]} turns empty where the response is one turn
  * @property {Score} score
  * @property {MoleculePair | null} molecules
  * @property {CodeReport | null} code

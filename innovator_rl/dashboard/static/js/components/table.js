@@ -42,13 +42,20 @@ function head(column, sort) {
  * @param {string} options.caption
  * @param {string | null} [options.sort] the current order, `name` or `-name`
  * @param {((row: Row) => unknown) | null} [options.open] called by a click on a row
+ * @param {boolean} [options.cards] whether a phone shows each row as a card
  */
-export function table({ columns, rows, caption, sort, open }) {
+export function table({ columns, rows, caption, sort, open, cards = false }) {
   const lines = rows.map((row) => {
     const line = h(
       "tr",
       { class: open ? "row-link" : null },
-      columns.map((column) => h("td", { class: column.class }, column.cell(row))),
+      columns.map((column) =>
+        h(
+          "td",
+          { class: column.class, "data-title": typeof column.title === "string" ? column.title : null },
+          column.cell(row),
+        ),
+      ),
     );
     if (open)
       line.addEventListener("click", (event) => {
@@ -62,7 +69,7 @@ export function table({ columns, rows, caption, sort, open }) {
     { class: "table-wrap", tabindex: "0", role: "region", "aria-label": caption },
     h(
       "table",
-      { class: "grid" },
+      { class: cards ? "grid cards-on-phones" : "grid" },
       h("caption", { class: "visually-hidden" }, caption),
       h(
         "thead",

@@ -140,13 +140,15 @@ const INVISIBLE =
   // eslint-disable-next-line no-control-regex
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
 
-const MARKS = /(\p{M}{16})(\p{M}+)/gu;
+// What a browser joins to one letter without an end: combining marks, joiners with what they join, and Hangul jamo.
+const JOINED = "(?:\\p{M}|[\\u200c\\u200d]\\p{Extended_Pictographic}?|[\\u1100-\\u11ff\\ua960-\\ua97c\\ud7b0-\\ud7fb])";
+const FLOOD = new RegExp(`(${JOINED}{16})(${JOINED}+)`, "gu");
 
 /**
- * Cut a flood of combining marks on one letter: a browser takes seconds to lay out thousands of them.
+ * Cut a flood of marks on one letter: a browser takes seconds to lay out thousands of them.
  * @param {string} text
  */
-export const bounded = (text) => text.replace(MARKS, (_, kept, rest) => `${kept}‹${[...rest].length} more marks›`);
+export const bounded = (text) => text.replace(FLOOD, (_, kept, rest) => `${kept}‹${[...rest].length} more marks›`);
 
 /**
  * Write out every invisible character of a text, so that the page shows all that is there.

@@ -25,10 +25,12 @@ class Blocks {
   /**
    * @param {string[]} lines
    * @param {number} depth how many lists and quotes are open around the lines
+   * @param {number | null} [first] number of the first line in the whole text; each block is marked with its line
    */
-  constructor(lines, depth) {
+  constructor(lines, depth, first = null) {
     this.lines = lines;
     this.depth = depth;
+    this.first = first;
     this.at = 0;
     /** @type {HTMLElement[]} */
     this.out = [];
@@ -36,26 +38,41 @@ class Blocks {
 
   run() {
     while (this.at < this.lines.length) {
-      const line = this.lines[this.at];
-      const fence = FENCE.exec(line);
-      const heading = HEADING.exec(line);
-      const item = ITEM.exec(line);
-      if (!line.trim()) this.at += 1;
-      else if (fence) this.fence(fence);
-      else if (heading) this.heading(heading);
-      else if (RULE.test(line)) this.rule();
-      else if (this.display(line)) continue;
-      else if (QUOTE.test(line)) this.quote();
-      else if (item) this.list(item);
-      else if (
-        line.includes("|") &&
-        TABLE_RULE.test(this.lines[this.at + 1] ?? "") &&
-        this.lines[this.at + 1].includes("-")
-      )
-        this.table();
-      else this.paragraph();
+      const [from, made] = [this.at, this.out.length];
+      this.block(this.lines[this.at]);
+      for (const node of this.out.slice(made)) this.mark(node, from);
     }
     return this.out;
+  }
+
+  /**
+   * Note on a node with which line of the text it begins.
+   * @param {HTMLElement} node
+   * @param {number} at
+   */
+  mark(node, at) {
+    if (this.first !== null) node.dataset.line = String(this.first + at);
+  }
+
+  /** @param {string} line */
+  block(line) {
+    const fence = FENCE.exec(line);
+    const heading = HEADING.exec(line);
+    const item = ITEM.exec(line);
+    if (!line.trim()) this.at += 1;
+    else if (fence) this.fence(fence);
+    else if (heading) this.heading(heading);
+    else if (RULE.test(line)) this.rule();
+    else if (this.display(line)) return;
+    else if (QUOTE.test(line)) this.quote();
+    else if (item) this.list(item);
+    else if (
+      line.includes("|") &&
+      TABLE_RULE.test(this.lines[this.at + 1] ?? "") &&
+      this.lines[this.at + 1].includes("-")
+    )
+      this.table();
+    else this.paragraph();
   }
 
   rule() {
@@ -138,15 +155,17 @@ class Blocks {
       )
         break;
       const inner = [item[3]];
+      const from = this.at;
       this.at += 1;
       while (this.at < this.lines.length && this.belongs(indent.length))
         inner.push(this.lines[this.at++].replace(/^\s{1,4}/, ""));
       while (inner.at(-1)?.trim() === "") inner.pop();
       const body = this.nested(inner);
       // an item of one paragraph is set tight
-      list.append(
-        h("li", null, ...(body.length && body[0].localName === "p" ? [...body[0].childNodes, ...body.slice(1)] : body)),
-      );
+      const tight = body.length && body[0].localName === "p";
+      const entry = h("li", null, ...(tight ? [...body[0].childNodes, ...body.slice(1)] : body));
+      this.mark(entry, from);
+      list.append(entry);
     }
     this.out.push(list);
   }
@@ -253,13 +272,14 @@ const REASONING = /<(think|thinking|reasoning)>([^]*?)(?:<\/\1>|$)|^([^]*?)<\/th
 /**
  * @param {string} text
  * @param {boolean} open
+ * @param {number} first number of its first line
  */
-function reasoning(text, open) {
+function reasoning(text, open, first) {
   return h(
     "details",
     { class: "reasoning", open },
     h("summary", null, "Reasoning ", h("span", { class: "dim" }, `${text.length.toLocaleString("en")} characters`)),
-    ...new Blocks(text.split("\n"), 0).run(),
+    ...new Blocks(text.split("\n"), 0, first).run(),
   );
 }
 
@@ -272,13 +292,17 @@ function reasoning(text, open) {
 export function markdown(text, { open = true } = {}) {
   const out = [];
   let rest = bounded(text).replace(/\r\n?/g, "\n");
+  let line = 0;
+  const lines = (/** @type {string} */ part) => part.split("\n").length - 1;
   for (let found = REASONING.exec(rest); found && out.length < 60; found = REASONING.exec(rest)) {
     const before = rest.slice(0, found.index);
-    if (before.trim()) out.push(...new Blocks(before.split("\n"), 0).run());
+    if (before.trim()) out.push(...new Blocks(before.split("\n"), 0, line).run());
     const inner = found[2] ?? found[3] ?? "";
-    if (inner.trim()) out.push(reasoning(inner, open));
+    const first = line + lines(before) + lines(found[0].slice(0, found[0].indexOf(inner)));
+    if (inner.trim()) out.push(reasoning(inner, open, first));
+    line += lines(before) + lines(found[0]);
     rest = rest.slice(found.index + found[0].length);
   }
-  out.push(...new Blocks(rest.split("\n"), 0).run());
+  out.push(...new Blocks(rest.split("\n"), 0, line).run());
   return out;
 }

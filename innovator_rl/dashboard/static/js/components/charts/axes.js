@@ -65,6 +65,7 @@ export function extremes(values) {
  * The range that an axis shows: the extremes with some space around them.
  * @param {MaybeNumber[]} values
  * @param {number} [pad]
+ * @returns {[low: number, high: number]}
  */
 export function extent(values, pad = 0.06) {
   const [low, high] = extremes(values);
@@ -73,6 +74,22 @@ export function extent(values, pad = 0.06) {
   if (low === high) return [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
   const space = (high - low) * pad;
   return [low >= 0 && low - space < 0 ? 0 : low - space, high + space];
+}
+
+/**
+ * Exponential moving average; `weight` 0 leaves the series as it is.
+ * @param {Point[]} points
+ * @param {number} weight
+ */
+export function smooth(points, weight) {
+  if (!weight) return points;
+  /** @type {number | null} */
+  let mean = null;
+  return points.map((p) => {
+    if (!finite(p.y)) return p;
+    mean = mean === null ? p.y : weight * mean + (1 - weight) * p.y;
+    return { ...p, y: mean };
+  });
 }
 
 /**

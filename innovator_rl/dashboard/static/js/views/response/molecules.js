@@ -1,4 +1,4 @@
-// Molecules drawn by the server: the predicted one next to the reference, the common part highlighted, and their similarity.
+// Molecules drawn by the server: the predicted one above the reference, the common part highlighted, and their similarity.
 // The drawing is an <img>, in which an SVG cannot run anything.
 
 import { here } from "../../api/address.js";
@@ -9,6 +9,9 @@ import { num } from "../../core/format.js";
 
 /** @typedef {import("../../api/types.js").MoleculePair} MoleculePair */
 /** @typedef {import("../../api/types.js").Molecule} Molecule */
+
+const PAIR = [320, 440]; // one above the other, next to the text
+const ALONE = [320, 230];
 
 /** @type {Record<string, string>} */
 const NAMES = { morgan: "Morgan", rdkit: "RDKit", maccs: "MACCS", common_atoms: "Common atoms" };
@@ -31,11 +34,7 @@ export function moleculePanel(molecules, signal) {
       "header",
       null,
       h("h2", null, "Molecules"),
-      h(
-        "span",
-        { class: "dim" },
-        molecules.gold && molecules.predicted ? "predicted left, reference right, the common part marked" : "",
-      ),
+      h("span", { class: "dim" }, molecules.gold && molecules.predicted ? "the common part is marked" : ""),
     ),
     h("div", { class: "body stack" }, picture, numbers),
   );
@@ -45,14 +44,15 @@ export function moleculePanel(molecules, signal) {
 function drawing(molecules) {
   const url = here(molecules.svg);
   url.searchParams.set("theme", document.documentElement.dataset.theme ?? "light");
-  url.searchParams.set("width", "760");
-  url.searchParams.set("height", "300");
+  const both = Boolean(molecules.gold && molecules.predicted);
+  const [width, height] = both ? PAIR : ALONE;
+  url.searchParams.set("width", String(width));
+  url.searchParams.set("height", String(height));
   const image = h("img", {
     src: url.pathname + url.search,
-    alt:
-      molecules.gold && molecules.predicted ? "the predicted molecule next to the reference molecule" : "the molecule",
-    width: 760,
-    height: 300,
+    alt: both ? "the predicted molecule above the reference molecule" : "the molecule",
+    width,
+    height,
   });
   image.addEventListener("error", () => image.replaceWith(failed({ message: "The drawing could not be made" })));
   return image;

@@ -10,12 +10,13 @@ import { num, humanize } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, link, parse, withQuery } from "../../core/router.js";
 import { neighbor } from "../rollouts/walk.js";
+import { answerPanel } from "./answer.js";
 import { labelEditor } from "./label-editor.js";
 import { moleculePanel } from "./molecules.js";
 import { promptPanel } from "./prompt.js";
 import { aboutPanel } from "./record.js";
 import { scorePanel, testPanel } from "./score.js";
-import { TABS, textPanel, WINDOW } from "./text.js";
+import { tabsOf, textPanel, WINDOW } from "./text.js";
 
 /** @typedef {import("../../api/types.js").ResponseInfo} ResponseInfo */
 /** @typedef {import("../../components/keys.js").Key} Key */
@@ -28,6 +29,7 @@ import { TABS, textPanel, WINDOW } from "./text.js";
  * @property {URLSearchParams} query
  * @property {AbortSignal} signal
  * @property {string} tab
+ * @property {[name: string, title: string][]} tabs
  * @property {number} offset the character at which the text begins
  * @property {URLSearchParams | null} chosen the filters of the list that the reader came from
  * @property {string} list the address of that list
@@ -42,11 +44,13 @@ export default async function view({ run, parts: [step, uid, index], query, sign
   const key = { kind, step: Number(step), uid, sample_index: Number(index) };
   const offset = Math.max(0, Number(query.get("offset")) || 0);
   const data = await api.response(run, { ...key, offset, limit: WINDOW }, signal);
-  const tab = TABS.find(([name]) => name === query.get("tab"))?.[0] ?? "rendered";
+  const tabs = tabsOf(data);
+  const tab = tabs.find(([name]) => name === query.get("tab"))?.[0] ?? tabs[0][0];
   const chosen = filtersOf(query);
   const walking = [...chosen.keys()].some((one) => one !== "kind");
   const list = link(["runs", run, "rollouts"], walking ? chosen : { step });
-  const at = { run, key, query, signal, tab, offset, chosen: walking ? chosen : null, list };
+  const at = { run, key, query, signal, tab, tabs, offset, chosen: walking ? chosen : null, list };
+  const text = textPanel(at, data);
   return {
     title: `${run}: response ${index}, step ${step}`,
     nodes: [
@@ -56,17 +60,18 @@ export default async function view({ run, parts: [step, uid, index], query, sign
       h(
         "div",
         { class: "reading" },
-        h("div", { class: "stack" }, column(at, data)),
+        h("div", { class: "stack" }, column(data, text.element)),
         h(
           "aside",
           { class: "stack rail", "aria-label": "About this response" },
+          data.molecules && moleculePanel(data.molecules, signal),
           scorePanel(data),
           labelEditor(run, key, data),
           aboutPanel(data.row),
         ),
       ),
     ],
-    keys: keys(at, data),
+    keys: [...keys(at, data), ...text.keys],
   };
 }
 
@@ -116,7 +121,7 @@ function turn({ run, key, query, tab, chosen }, data, by) {
     const to = chosen ? await neighbor(run, key, chosen, by) : plain;
     if (!to) return notify(by > 0 ? "This is the last one" : "This is the first one", null, 3);
     const { parts, query: asked } = parse(to);
-    if (tab !== "rendered") asked.set("tab", tab);
+    if (query.has("tab")) asked.set("tab", tab);
     if (query.has("metric")) asked.set("metric", query.get("metric") ?? "");
     return go(link(parts, asked));
   };
@@ -145,7 +150,7 @@ function keys(at, data) {
     ["ArrowRight", "next of this group", sibling(at, data, 1)],
     ["ArrowLeft", "previous of this group", sibling(at, data, -1)],
     ["g p", "the group", () => go(groupLink(at.run, at.key))],
-    ...TABS.map(
+    ...at.tabs.map(
       ([name, title], i) =>
         /** @type {Key} */ ([String(i + 1), title.toLowerCase(), () => go(withQuery({ tab: i ? name : null }))]),
     ),
@@ -155,10 +160,10 @@ function keys(at, data) {
 }
 
 /**
- * @param {Place} at
  * @param {ResponseInfo} data
+ * @param {Element} text
  */
-function column(at, data) {
+function column(data, text) {
   const failure =
     data.error &&
     h(
@@ -168,11 +173,11 @@ function column(at, data) {
       h("pre", { class: "raw body" }, visible(data.error)),
     );
   return [
-    promptPanel(data),
+    answerPanel(data),
     data.text_error && h("p", { class: "notice bad" }, data.text_error),
     failure,
-    data.molecules && moleculePanel(data.molecules, at.signal),
-    textPanel(at, data),
+    promptPanel(data, { answer: false }),
+    text,
     data.code && testPanel(data.code),
   ];
 }

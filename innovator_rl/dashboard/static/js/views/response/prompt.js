@@ -1,16 +1,17 @@
 // The prompt and the reference answer, above everything else in the views of a group and of a response.
 
 import { h, visible } from "../../core/dom.js";
-import { codeBlock, markdown } from "../../text/markdown.js";
-import { formula } from "../../text/tex.js";
+import { markdown } from "../../text/markdown.js";
+import { reference } from "./values.js";
 
-const LONG = 1200;
+const LONG = 700;
 
 /**
  * The conversation as the model saw it: the messages where they are recorded, else the flat prompt.
  * @param {import("../../api/types.js").Prompt} data
+ * @param {{ answer?: boolean }} [options] whether the reference answer is shown with it
  */
-export function promptPanel(data) {
+export function promptPanel(data, { answer = true } = {}) {
   /** @type {import("../../api/types.js").Message[]} */
   const messages =
     Array.isArray(data.messages) && data.messages.length
@@ -39,7 +40,8 @@ export function promptPanel(data) {
         ),
       ),
     ),
-    data.answer !== null &&
+    answer &&
+      data.answer !== null &&
       data.answer !== undefined &&
       h(
         "div",
@@ -64,17 +66,6 @@ export function promptPanel(data) {
 function asText(value) {
   if (value === null || value === undefined) return "";
   return typeof value === "object" ? JSON.stringify(value, null, 1) : String(value);
-}
-
-/**
- * The answer as what it is: a molecule or code as written, a bare formula drawn, anything else as Markdown.
- * @param {string} answer
- */
-function reference(answer) {
-  if (/^(?:\[[^\]\s]+\]\.?)+$/.test(answer)) return h("code", { class: "wrap" }, visible(answer));
-  if (/\n[ \t]+\S/.test(answer)) return codeBlock(answer);
-  if (/\\[a-zA-Z]/.test(answer) && !/[$]|\\\(|\\\[/.test(answer)) return formula(answer);
-  return markdown(answer);
 }
 
 /**

@@ -2,9 +2,10 @@
 
 import { gradeBadge } from "../../components/badges.js";
 import { facts } from "../../components/table.js";
-import { h, visible } from "../../core/dom.js";
+import { h } from "../../core/dom.js";
 import { duration, num, plural, signed, humanize } from "../../core/format.js";
 import { codeBlock } from "../../text/markdown.js";
+import { long } from "./values.js";
 
 /** @typedef {import("../../api/types.js").Term} Term */
 /** @typedef {import("../../api/types.js").CodeTest} CodeTest */
@@ -20,20 +21,6 @@ const RESULTS = {
   unknown: ["", "unknown"],
 };
 const SHOWN = 40;
-
-/**
- * A short text in the line, a long one in a box of its own.
- * @param {string} text
- */
-const long = (text) =>
-  text.length > 120 || text.includes("\n")
-    ? h("pre", { class: "raw short", tabindex: "0" }, visible(text.slice(0, 20000)))
-    : h("code", null, visible(text) || "empty");
-/** @param {unknown} text */
-const optional = (text) =>
-  text === null || text === undefined
-    ? h("span", { class: "dim" }, "nothing")
-    : long(typeof text === "string" ? text : JSON.stringify(text));
 
 /** @param {import("../../api/types.js").ResponseInfo} data */
 export function scorePanel({ score }) {
@@ -58,18 +45,10 @@ export function scorePanel({ score }) {
       "div",
       { class: "body stack" },
       h("div", null, sum),
-      score.reason_meaning && h("p", null, visible(score.reason_meaning)),
-      h(
-        "div",
-        { class: "versus" },
-        h("div", null, h("h3", null, "Extracted answer"), optional(score.extracted)),
-        h("div", null, h("h3", null, "Reference"), optional(score.gold)),
-      ),
       terms.length > 0 && h("div", null, h("h3", null, "Terms"), terms.map(termBar)),
       facts([
         ["Rewarder", score.rewarder],
         ["Outcome", humanize(score.outcome)],
-        ["Reason", score.reason && h("code", null, score.reason)],
         ["Scored in", duration(score.seconds)],
       ]),
     ),

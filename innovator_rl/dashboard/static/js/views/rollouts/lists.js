@@ -77,6 +77,7 @@ export function responseList(run, data, query, chosen, keys) {
     columns,
     rows: data.rows,
     caption: "Responses",
+    cards: true,
     sort: chosen.get("sort"),
     open: (r) => go(responseLink(run, r, from)),
   });
@@ -132,6 +133,7 @@ export function groupList(run, data, query, keys) {
     columns,
     rows: data.rows,
     caption: "Groups",
+    cards: true,
     sort: query.get("sort") ?? NEWEST,
     open: (g) => go(groupLink(run, g)),
   });

@@ -4,9 +4,9 @@ import { stackedBars } from "../../components/charts/bars.js";
 import { colors } from "../../components/charts/colors.js";
 import { lineChart } from "../../components/charts/line.js";
 import { empty } from "../../components/states.js";
-import { h, replace } from "../../core/dom.js";
-import { duration, num, percent } from "../../core/format.js";
-import { go, link } from "../../core/router.js";
+import { h } from "../../core/dom.js";
+import { duration, num, percent, plural } from "../../core/format.js";
+import { go, link, withQuery } from "../../core/router.js";
 
 /** @typedef {import("../../api/types.js").Curves} Curves */
 /** @typedef {import("../../api/types.js").CurveSeries} CurveSeries */
@@ -32,12 +32,15 @@ const CHARTS = [
   ["errors", "Scoring errors", percent],
 ];
 
-const FIRST_CHARTS = 6;
+const FIRST_CHARTS = 4;
+const MOST_METRICS = 24;
 const STATUSES = ["kept", "all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "other", "pending"];
 
+/** @typedef {[title: string, draw: () => HTMLElement]} Chart */
+
 /**
- * How the curves are split and smoothed.
- * @typedef {{ by: string, kind: string, weight: number }} Settings
+ * How the curves are split and smoothed, and which charts are shown: those whose title has `find`, or the usual ones.
+ * @typedef {{ by: string, kind: string, weight: number, find: string }} Settings
  */
 
 /**
@@ -46,7 +49,7 @@ const STATUSES = ["kept", "all_correct", "all_wrong", "all_equal", "unscored", "
  * @param {Curves} data
  * @param {Settings} settings
  */
-export function figures(run, data, { by, kind, weight }) {
+export function figures(run, data, { by, kind, weight, find }) {
   if (!data.steps.length)
     return empty("No responses recorded yet", "Curves appear when the first step has been scored.");
   const color = colors(data.series.map((one) => one.name));
@@ -84,33 +87,38 @@ export function figures(run, data, { by, kind, weight }) {
       })),
     }));
   const recorded = (/** @type {string} */ key) => data.series.some((one) => one.points[key]?.some((v) => v !== null));
-  const drawn = CHARTS.filter(([key]) => recorded(key)).map(([key, title, format, low, high]) =>
-    lineChart({ title, format, weight, series: lines(key, low, high), onpick: (step, one) => open(step, one) }),
+  const drawn = CHARTS.filter(([key]) => recorded(key)).map(
+    ([key, title, format, low, high]) =>
+      /** @type {Chart} */ ([
+        title,
+        () =>
+          lineChart({ title, format, weight, series: lines(key, low, high), onpick: (step, one) => open(step, one) }),
+      ]),
   );
   const missing = CHARTS.filter(([key]) => !recorded(key)).map(([, title]) => title);
-  const statuses = stackedBars({
-    title: "Groups by status",
-    onpick: (step, one) =>
-      open(
-        step,
-        one,
-        one.name === "kept"
-          ? { status: "kept" }
-          : one.name === "pending"
-            ? { status: "pending" }
-            : one.name === "other"
-              ? { status: "dropped" }
-              : { drop_reason: one.name },
-      ),
-    series: STATUSES.map((name, i) => ({
-      name,
-      color: [0, 1, 4, 6, 5, 2, 3, 7, 8][i],
-      points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })),
-    })),
-  });
+  const statuses = () =>
+    stackedBars({
+      title: "Groups by status",
+      onpick: (step, one) =>
+        open(
+          step,
+          one,
+          one.name === "kept"
+            ? { status: "kept" }
+            : one.name === "pending"
+              ? { status: "pending" }
+              : one.name === "other"
+                ? { status: "dropped" }
+                : { drop_reason: one.name },
+        ),
+      series: STATUSES.map((name, i) => ({
+        name,
+        color: [0, 1, 4, 6, 5, 2, 3, 7, 8][i],
+        points: data.steps.map((x, j) => ({ x, y: all?.points[name]?.[j] ?? 0 })),
+      })),
+    });
   const terms = Object.keys(data.terms ?? {});
-  const termChart =
-    terms.length > 0 &&
+  const termChart = () =>
     lineChart({
       title: "Reward by term",
       weight,
@@ -121,20 +129,47 @@ export function figures(run, data, { by, kind, weight }) {
       })),
       onpick: (step) => open(step, null),
     });
-  const first = drawn.slice(0, FIRST_CHARTS);
-  first.splice(2, 0, ...[termChart, statuses].filter((one) => one instanceof Element));
+  drawn.splice(2, 0, ...(terms.length ? [/** @type {Chart} */ (["Reward by term", termChart])] : []), [
+    "Groups by status",
+    statuses,
+  ]);
+  const metrics = metricCharts(data, weight);
+  const names = h(
+    "datalist",
+    { id: "chart-names" },
+    [...drawn, ...metrics].map(([value]) => h("option", { value })),
+  );
+  if (find) return [notes(run, data), names, matching([...drawn, ...metrics], find)];
+  const usual = FIRST_CHARTS + 2;
   return [
     notes(run, data),
-    first,
-    drawn.length > FIRST_CHARTS &&
-      h(
-        "details",
-        { class: "more-charts" },
-        h("summary", null, `${drawn.length - FIRST_CHARTS} more charts`),
-        h("div", { class: "charts" }, drawn.slice(FIRST_CHARTS)),
-      ),
-    metricPicker(data),
+    names,
+    drawn.slice(0, usual).map(([, draw]) => draw()),
+    h(
+      "p",
+      { class: "missing dim" },
+      `${plural(Math.max(0, drawn.length - usual), "more chart")} and ${plural(metrics.length, "metric")} of the trainer: `,
+      drawn.slice(usual).map(([title]) => [h("a", { href: withQuery({ find: title }) }, title), ", "]),
+      h("a", { href: withQuery({ find: "/" }) }, "all metrics"),
+    ),
     missing.length > 0 && h("p", { class: "dim missing" }, `Not recorded in this run: ${missing.join("; ")}.`),
+  ];
+}
+
+/**
+ * The charts whose title has a text, the first of them.
+ * @param {Chart[]} charts
+ * @param {string} find
+ */
+function matching(charts, find) {
+  const wanted = find.toLowerCase();
+  const found = charts.filter(([title]) => title.toLowerCase().includes(wanted));
+  const whole = h("a", { href: withQuery({ find: null }) }, "Show the usual charts");
+  if (!found.length) return empty("No chart has this name", whole);
+  const cut = found.length > MOST_METRICS && `, the first ${MOST_METRICS} are shown`;
+  return [
+    h("p", { class: "missing dim" }, `${plural(found.length, "chart")} found${cut || ""}. `, whole),
+    found.slice(0, MOST_METRICS).map(([, draw]) => draw()),
   ];
 }
 
@@ -166,37 +201,20 @@ function notes(run, data) {
 }
 
 /**
- * A chart of any metric that the trainer recorded.
+ * A chart of each metric that the trainer recorded.
  * @param {Curves} data
+ * @param {number} weight
+ * @returns {Chart[]}
  */
-function metricPicker(data) {
-  const names = Object.keys(data.metrics ?? {}).sort();
-  if (!names.length) return null;
-  const frame = h("div", { class: "metric-frame" });
-  const draw = (/** @type {string} */ name) =>
-    replace(
-      frame,
-      lineChart({
-        title: name,
-        series: [{ name, color: 0, points: data.steps.map((x, i) => ({ x, y: data.metrics[name][i] })) }],
-        hint: "No number on these steps",
-      }),
-    );
-  const start = names.find((n) => /grad_norm/.test(n)) ?? names[0];
-  draw(start);
-  return h(
-    "div",
-    { class: "chart metric" },
-    h(
-      "label",
-      { class: "line" },
-      h("span", null, "Any metric"),
-      h(
-        "select",
-        { onchange: (event) => draw(event.target.value) },
-        names.map((name) => h("option", { value: name, selected: name === start }, name)),
-      ),
-    ),
-    frame,
-  );
+function metricCharts(data, weight) {
+  const draw = (/** @type {string} */ name) => () =>
+    lineChart({
+      title: name,
+      weight,
+      series: [{ name, color: 0, points: data.steps.map((x, i) => ({ x, y: data.metrics[name][i] })) }],
+      hint: "No number on these steps",
+    });
+  return Object.keys(data.metrics ?? {})
+    .sort()
+    .map((name) => [name, draw(name)]);
 }

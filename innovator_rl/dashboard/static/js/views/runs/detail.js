@@ -21,6 +21,7 @@ export default async function view({ run, query, signal }) {
   const by = query.get("by") ?? "domain";
   const kind = query.get("kind") ?? "train";
   const weight = Number(query.get("smooth") ?? 0);
+  const find = query.get("find") ?? "";
   const head = h("div");
   const charts = h("div", { class: "charts" });
   const about = h("div");
@@ -30,7 +31,7 @@ export default async function view({ run, query, signal }) {
     fill(
       charts,
       () => api.curves(run, { by, kind }, signal),
-      (data) => figures(run, data, { by, kind, weight }),
+      (data) => figures(run, data, { by, kind, weight, find }),
       what,
     );
   drawAbout();
@@ -57,6 +58,15 @@ export default async function view({ run, query, signal }) {
       weight,
       (value) => go(withQuery({ smooth: value || null })),
     ),
+    h("input", {
+      id: "find-chart",
+      type: "search",
+      list: "chart-names",
+      placeholder: "find a chart or metric",
+      "aria-label": "Find charts and metrics",
+      value: find,
+      onchange: (event) => go(withQuery({ find: event.target.value.trim() })),
+    }),
     (info.record?.validation?.rows ?? 0) > 0 &&
       segmented(
         "Kind",
