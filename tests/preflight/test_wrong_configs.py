@@ -84,6 +84,7 @@ WRONG_SETTINGS = [
     ("logging.wandb=true", "logging.wandb"),
     ("logging.mlflow=true", "logging.mlflow"),
     ("logging.trackio=true", "logging.trackio"),
+    ("logging.opentelemetry=true", "logging.opentelemetry"),
     # verl keys that are dead, moved, ours, misspelt or behind a '+'
     ("verl.custom_reward_function.path=my.py", "verl.custom_reward_function.path"),
     ("verl.custom_reward_function.name=score", "verl.custom_reward_function.name"),
