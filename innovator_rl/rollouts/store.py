@@ -255,9 +255,10 @@ class Store:
         for dataset in DATASETS:
             files = [str(s.path).replace("'", "''") for s in self._segments(dataset, steps, kind)]
             listed = ", ".join(f"'{name}'" for name in files)
-            sources[dataset] = (
-                f"read_parquet([{listed}], hive_partitioning=false, union_by_name=true)" if files else f"no_{dataset}"
-            )
+            stored = f"read_parquet([{listed}], hive_partitioning=false, union_by_name=true)"
+            # The empty table has every column: what older files lack is null.
+            united = f"(SELECT * FROM no_{dataset} UNION ALL BY NAME SELECT * FROM {stored})"
+            sources[dataset] = united if files else f"no_{dataset}"
         for name, columns in (("joined", NARROW), ("joined_texts", tuple(ROLLOUTS.names))):
             sources[name] = f"""
                 SELECT {", ".join(f"r.{column}" for column in columns)}, u.kept, {DROPPED} AS drop_reason, u.advantage,
