@@ -24,6 +24,7 @@ from innovator_rl.evaluation.local_data import data_root
 from innovator_rl.evaluation.network import settle_network
 from innovator_rl.evaluation.preparation import Prepared, prepare_tasks, require_fitting
 from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.recording import record
 from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
 from innovator_rl.evaluation.suite import Suite, load_suite
 from innovator_rl.evaluation.task import Drawing, EvalTask
@@ -137,10 +138,14 @@ class RunSuites:
                 for suite, name, task in self._runnable(prompter, pool):
                     outcome = task.run(engine)
                     for metric in outcome.metrics:
-                        metrics[f"suite/{suite}/{name}/{metric.name}"] = metric.estimate.score
-                    for row in outcome.rows:
-                        uid = f"{suite}/{row.prompt_uid}"
-                        recorder.rollout(replace(row, step=step, data_source=f"{suite}/{name}", prompt_uid=uid))
+                        if metric.estimate.n:
+                            metrics[f"suite/{suite}/{name}/{metric.name}"] = metric.estimate.score
+                    source = f"{suite}/{name}"
+                    placed = [
+                        replace(row, step=step, data_source=source, prompt_uid=f"{suite}/{row.prompt_uid}")
+                        for row in outcome.rows
+                    ]
+                    record(recorder, placed)
         finally:
             recorder.close()
         return metrics

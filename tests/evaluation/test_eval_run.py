@@ -53,6 +53,8 @@ def command(folder: Path, name: str) -> list[str]:
         str(folder / "runs"),
         "--name",
         name,
+        "--backend",
+        "vllm",  # one engine for both tasks
         "--json",
     ]
     return [sys.executable, "-m", "innovator_rl", "eval", str(folder / "own.yaml"), *options]
