@@ -40,12 +40,12 @@ Ask = Callable[[Sequence[tuple[Sequence[int], dict[str, Any]]]], list[list[int] 
 class RolloutEngine:
     """Get responses from the rollout engine of a run."""
 
-    def __init__(self, ask: Ask, prompter: Prompter) -> None:
-        self._ask, self._prompter = ask, prompter
+    def __init__(self, ask: Ask, prompter: Prompter, seeded: bool = True) -> None:
+        self._ask, self._prompter, self._seeded = ask, prompter, seeded
 
     def generate(self, requests: Sequence[GenerateRequest], what: str, samples: int = 1) -> list[Generation]:
         """Return a sample of text per request."""
-        found = self._ask([(request.tokens, _parameters(request)) for request in requests])
+        found = self._ask([(request.tokens, _parameters(request, self._seeded)) for request in requests])
         return [self._generation(request, tokens) for request, tokens in zip(requests, found, strict=True)]
 
     def score_options(self, requests: Sequence[OptionRequest], what: str) -> list[OptionScore]:
@@ -61,7 +61,7 @@ class RolloutEngine:
         return Generation(text[: min(ends, default=len(text))], tuple(tokens), reason)
 
 
-def _parameters(request: GenerateRequest) -> dict[str, Any]:
+def _parameters(request: GenerateRequest, seeded: bool) -> dict[str, Any]:
     """Return the sampling parameters with which an evaluation's own engine would be asked."""
     found: dict[str, Any] = {
         "max_tokens": request.max_new_tokens,
@@ -70,7 +70,7 @@ def _parameters(request: GenerateRequest) -> dict[str, Any]:
         "top_p": request.top_p,
         "skip_special_tokens": False,
     }
-    return found | ({"seed": request.seed} if request.temperature > 0 else {})
+    return found | ({"seed": request.seed} if seeded and request.temperature > 0 else {})
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class RunSuites:
         workers: Responses scored at the same time.
         run: The run directory.
         attempt: The number of this start of the run.
+        seeded: Whether samples have seeds; an engine that reads long prompts in parts takes none on a CPU.
     """
 
     suites: tuple[Suite, ...]
@@ -96,6 +97,7 @@ class RunSuites:
     workers: int
     run: Path
     attempt: int
+    seeded: bool = True
 
     @classmethod
     def of(cls, config: RunConfig, model: Path, run: Path, attempt: int = 1) -> RunSuites:
@@ -117,6 +119,7 @@ class RunSuites:
             workers=config.reward.workers,
             run=run,
             attempt=attempt,
+            seeded=config.rollout.seed_requests is not False and config.rollout.max_staleness == 0,
         )
 
     def __call__(self, step: int, ask: Ask) -> dict[str, float]:
@@ -131,7 +134,7 @@ class RunSuites:
         """
         metrics: dict[str, float] = {}
         prompter = Prompter(self.model)
-        engine = RolloutEngine(ask, prompter)
+        engine = RolloutEngine(ask, prompter, self.seeded)
         recorder = Recorder(self.run, writer="suites", attempt=self.attempt)
         try:
             with ScoringPool(self.workers) as pool:
