@@ -1,4 +1,4 @@
-"""The report says what was measured, from how many rows, and why a row has no number."""
+"""The report states what was measured, from how many rows, and why a row has no number."""
 
 from typing import Any
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -73,7 +74,7 @@ def stored(path: Path) -> int:
 def test_a_killed_evaluation_goes_on_and_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     folder = data(tmp_path)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    silent = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    silent: dict[str, Any] = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     whole, killed = (subprocess.Popen(command(folder, name), **silent) for name in ("whole", "killed"))
     store = folder / "runs/killed/responses.sqlite"
     deadline = time.monotonic() + 400
