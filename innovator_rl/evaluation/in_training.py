@@ -24,6 +24,7 @@ from innovator_rl.evaluation.local_data import data_root
 from innovator_rl.evaluation.network import settle_network
 from innovator_rl.evaluation.preparation import Prepared, prepare_tasks, require_fitting
 from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.recording import record
 from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
 from innovator_rl.evaluation.suite import Suite, load_suite
 from innovator_rl.evaluation.task import Drawing, EvalTask
@@ -39,12 +40,12 @@ Ask = Callable[[Sequence[tuple[Sequence[int], dict[str, Any]]]], list[list[int] 
 class RolloutEngine:
     """Get responses from the rollout engine of a run."""
 
-    def __init__(self, ask: Ask, prompter: Prompter) -> None:
-        self._ask, self._prompter = ask, prompter
+    def __init__(self, ask: Ask, prompter: Prompter, seeded: bool = True) -> None:
+        self._ask, self._prompter, self._seeded = ask, prompter, seeded
 
     def generate(self, requests: Sequence[GenerateRequest], what: str, samples: int = 1) -> list[Generation]:
         """Return a sample of text per request."""
-        found = self._ask([(request.tokens, _parameters(request)) for request in requests])
+        found = self._ask([(request.tokens, _parameters(request, self._seeded)) for request in requests])
         return [self._generation(request, tokens) for request, tokens in zip(requests, found, strict=True)]
 
     def score_options(self, requests: Sequence[OptionRequest], what: str) -> list[OptionScore]:
@@ -60,7 +61,7 @@ class RolloutEngine:
         return Generation(text[: min(ends, default=len(text))], tuple(tokens), reason)
 
 
-def _parameters(request: GenerateRequest) -> dict[str, Any]:
+def _parameters(request: GenerateRequest, seeded: bool) -> dict[str, Any]:
     """Return the sampling parameters with which an evaluation's own engine would be asked."""
     found: dict[str, Any] = {
         "max_tokens": request.max_new_tokens,
@@ -69,7 +70,7 @@ def _parameters(request: GenerateRequest) -> dict[str, Any]:
         "top_p": request.top_p,
         "skip_special_tokens": False,
     }
-    return found | ({"seed": request.seed} if request.temperature > 0 else {})
+    return found | ({"seed": request.seed} if seeded and request.temperature > 0 else {})
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class RunSuites:
         workers: Responses scored at the same time.
         run: The run directory.
         attempt: The number of this start of the run.
+        seeded: Whether samples have seeds; an engine that reads long prompts in parts takes none on a CPU.
     """
 
     suites: tuple[Suite, ...]
@@ -95,6 +97,7 @@ class RunSuites:
     workers: int
     run: Path
     attempt: int
+    seeded: bool = True
 
     @classmethod
     def of(cls, config: RunConfig, model: Path, run: Path, attempt: int = 1) -> RunSuites:
@@ -116,6 +119,7 @@ class RunSuites:
             workers=config.reward.workers,
             run=run,
             attempt=attempt,
+            seeded=config.rollout.seed_requests is not False and config.rollout.max_staleness == 0,
         )
 
     def __call__(self, step: int, ask: Ask) -> dict[str, float]:
@@ -130,17 +134,21 @@ class RunSuites:
         """
         metrics: dict[str, float] = {}
         prompter = Prompter(self.model)
-        engine = RolloutEngine(ask, prompter)
+        engine = RolloutEngine(ask, prompter, self.seeded)
         recorder = Recorder(self.run, writer="suites", attempt=self.attempt)
         try:
             with ScoringPool(self.workers) as pool:
                 for suite, name, task in self._runnable(prompter, pool):
                     outcome = task.run(engine)
                     for metric in outcome.metrics:
-                        metrics[f"suite/{suite}/{name}/{metric.name}"] = metric.estimate.score
-                    for row in outcome.rows:
-                        uid = f"{suite}/{row.prompt_uid}"
-                        recorder.rollout(replace(row, step=step, data_source=f"{suite}/{name}", prompt_uid=uid))
+                        if metric.estimate.n:
+                            metrics[f"suite/{suite}/{name}/{metric.name}"] = metric.estimate.score
+                    source = f"{suite}/{name}"
+                    placed = [
+                        replace(row, step=step, data_source=source, prompt_uid=f"{suite}/{row.prompt_uid}")
+                        for row in outcome.rows
+                    ]
+                    record(recorder, placed)
         finally:
             recorder.close()
         return metrics

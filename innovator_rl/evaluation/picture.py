@@ -11,7 +11,7 @@ ROW, LEFT, WIDTH = 26, 240, 520
 
 def bars(document: Mapping[str, Any]) -> str:
     """Return the picture of the tasks that were measured as a share; empty without any."""
-    rows = [row for row in document["rows"] if row["skipped"] is None and row.get("main") and row.get("share")]
+    rows = [row for row in document["rows"] if row["score"] is not None and row.get("main") and row.get("share")]
     if not rows:
         return ""
     column = next(iter(document["columns"]), "")

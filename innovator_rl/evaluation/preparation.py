@@ -58,7 +58,7 @@ def require_fitting(tasks: Sequence[Prepared], context: int, model: str, fix: Ca
         tasks: The prepared tasks.
         context: The longest sequence in tokens.
         model: Whose context it is, for the message.
-        fix: Returns what to change, given the new tokens that fit behind the longest prompt (none or negative: no room).
+        fix: Returns what to change, given the new tokens that fit behind the longest prompt (0 or less where it is too long by itself).
 
     Raises:
         UserError: One line for each task that does not fit.
@@ -76,5 +76,5 @@ def require_fitting(tasks: Sequence[Prepared], context: int, model: str, fix: Ca
 
 
 def shorter_or_left_out(room: int) -> str:
-    """Return how an evaluation is made to fit, given the room behind the longest prompt."""
+    """Return how an evaluation is made to fit, given the tokens left after the longest prompt."""
     return f"give --max-new-tokens {room} or less" if room > 0 else "leave it out with --tasks"

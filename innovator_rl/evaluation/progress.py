@@ -46,6 +46,8 @@ def finished_line(row: RowResult) -> str:
     assert row.outcome is not None
     first = row.outcome.metrics[0]
     interval = first.estimate.interval
+    if not first.estimate.n:
+        return f"{row.row.name}: no response was scored, {row.seconds:.0f} s"
     scale, unit = (100, "%") if first.share else (1, "")
     shown = f" [{interval[0] * scale:.1f}, {interval[1] * scale:.1f}]" if interval else ""
     return f"{row.row.name}: {first.name} {first.estimate.score * scale:.1f}{unit}{shown}, {first.estimate.n} rows, {row.seconds:.0f} s"

@@ -14,8 +14,10 @@ Document = Mapping[str, Any]
 
 def cell(row: Mapping[str, Any]) -> str:
     """Return a score with its interval: percent for shares, else the number."""
-    if row["skipped"] is not None or row["score"] is None:
+    if row["skipped"] is not None:
         return "skipped"
+    if row["score"] is None:
+        return "no response was scored"
     scale = 100 if row.get("share", True) else 1
     text = f"{row['score'] * scale:.1f}"
     if row["interval"]:

@@ -27,6 +27,7 @@ from innovator_rl.evaluation.options import EvalOptions, backends, engine_settin
 from innovator_rl.evaluation.preparation import Prepared, prepare_tasks, require_fitting, shorter_or_left_out
 from innovator_rl.evaluation.progress import Progress, Say, finished_line
 from innovator_rl.evaluation.prompting import Prompter
+from innovator_rl.evaluation.recording import record
 from innovator_rl.evaluation.results import EvalResult, RowResult, metrics, stored
 from innovator_rl.evaluation.store import ResponseStore
 from innovator_rl.evaluation.suite import Suite, load_suite
@@ -136,9 +137,7 @@ class _Evaluation:
                     started = time.monotonic()
                     row.outcome = task.run(driver)
                     row.seconds = time.monotonic() - started
-                    for record in row.outcome.rows:
-                        recorder.rollout(record)
-                    recorder.flush()
+                    record(recorder, row.outcome.rows)
                     result.footer = self._footer(driver)
                     write_atomic(self.run.path / RESULT, dump_json(stored(result), indent=1))
                     self.say(finished_line(row))

@@ -83,7 +83,7 @@ class ScoredTask:
         extra: Further metrics, computed from the first sample of each question.
         grade: Takes the place of the rewarder where none fits.
         headline: The metric to report first.
-        remark: What the report says next to the numbers.
+        remark: What the report states next to the numbers.
     """
 
     name: str

@@ -86,7 +86,7 @@ AXES = {"nausea": 0, "sickness": 0, "aspirin": 1, "fever": 2}
 
 
 def by_meaning(texts: Sequence[str]) -> np.ndarray:
-    """Stand for the embedding model: texts of one meaning are one axis."""
+    """Stand for the embedding model: words of one meaning are one axis."""
     return np.eye(4)[[AXES.get(text, 3) for text in texts]]
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.driver import shared_tokens
+from innovator_rl.evaluation.recording import record
 from innovator_rl.evaluation.requests import (
     GenerateRequest,
     Generation,
@@ -20,6 +21,8 @@ from innovator_rl.evaluation.requests import (
     to_wire,
 )
 from innovator_rl.evaluation.store import ResponseStore
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
 
 ASKED = GenerateRequest(tokens=(1, 2, 3), max_new_tokens=8, stop=("\n",), temperature=0.7, top_p=0.9, seed=5)
 
@@ -83,3 +86,21 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_stored(tmp_path: Path) -> No
         with pytest.raises(UserError, match="free the disk and start the same command again"):
             store.put({f"k{i}": Generation("x" * 4000, (1,), "stop") for i in range(50)})
         assert "kept" in store.get(["kept"])
+
+
+def test_more_rows_than_the_recorder_queues_are_all_written_and_a_refusal_is_said(tmp_path: Path) -> None:
+    rows = [RolloutRow(step=0, prompt_uid=str(i), sample=0) for i in range(2500)]
+    recorder = Recorder(tmp_path / "run", writer="eval", attempt=1, queue_rows=1200)
+    try:
+        record(recorder, rows)
+        assert (recorder.stats().written, recorder.stats().dropped) == (2500, 0)
+    finally:
+        recorder.close()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/rollouts").write_text("in the way: no segment can be written")
+    recorder = Recorder(tmp_path / "full", writer="eval", attempt=1)
+    try:
+        with pytest.raises(UserError, match="free the disk and start the same command again"):
+            record(recorder, rows[:3])
+    finally:
+        recorder.close()

@@ -15,6 +15,7 @@ from typing import Any
 from innovator_rl.evaluation.engine.settings import EngineSettings
 from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore, Request, Response
 
+BATCHED_TOKENS = 8192  # of one step on a CPU, as in training
 MAX_IN_ONE = 100  # options of one token read from one distribution; vLLM takes at most 128
 
 
@@ -29,7 +30,10 @@ class VllmBackend:
 
         self._platform = detect()[0]
         extra: dict[str, Any] = {"dtype": settings.dtype}
-        if self._platform != "cpu":
+        if self._platform == "cpu":
+            # A prompt that is read in two parts rewinds the generator of its seed, which one of a CPU cannot do.
+            extra |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(BATCHED_TOKENS, settings.context)}
+        else:
             extra["gpu_memory_utilization"] = settings.gpu_memory
         self._engine = LLM(
             settings.model,

@@ -20,10 +20,10 @@ from innovator_rl.evaluation.statistics import mean_estimate
 from innovator_rl.evaluation.task import MetricResult
 
 MODEL = "models/all-mpnet-base-v2"
-SPARE, SPARE_VALUE = 15, 0.9  # places beside the entities in the benchmark's matrix, and their similarity to entities
+SPARE, SPARE_VALUE = 15, 0.9  # places next to the entities in the benchmark's matrix, and their similarity to entities
 Entity = tuple[str, ...]
 Embed = Callable[[Sequence[str]], np.ndarray]
-"""Returns an array of one row per text, each of length 1."""
+"""Returns an array of one row per string, each of length 1."""
 
 
 def official_entities(text: str, parts: int) -> list[Entity]:
@@ -64,7 +64,7 @@ def official_f1(rows: Sequence[tuple[Question, str]], parts: int, embed: Embed) 
     Args:
         rows: Questions and responses.
         parts: Parts of an entity.
-        embed: Embeds texts.
+        embed: Embeds strings.
     """
     values = []
     for question, text in rows:
@@ -75,7 +75,7 @@ def official_f1(rows: Sequence[tuple[Question, str]], parts: int, embed: Embed) 
 
 
 def embedder(root: Path) -> Embed | None:
-    """Return what embeds texts with the benchmark's model; None where its folder is not below the data folder."""
+    """Return what embeds strings with the benchmark's model; None where its folder is not below the data folder."""
     folder = root / MODEL
     return functools.partial(_embed, folder) if (folder / "config.json").is_file() else None
 
