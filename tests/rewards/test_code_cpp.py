@@ -1,7 +1,7 @@
 # ruff: noqa: E501
 """Programs in C++: honest ones are scored as those in Python, and no attack on compiler, sandbox or result is paid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ from rewards.code import reward as rewarder
 from rewards.code.reward import CodeReward
 from rewards.code.sandbox import toolchain
 from rewards.code.sandbox.compiler import CompileError, compile_cpp, probe_compiler
-from rewards.code.sandbox.executor import Sandbox
+from rewards.code.sandbox.executor import Sandbox, SolutionProcess
+from rewards.code.sandbox.limits import Limits
 
 Grade = Callable[..., Score]
 
@@ -72,14 +73,13 @@ def test_every_result_has_its_reason(grade: Grade) -> None:
         "throw 3": "runtime_error",
         "*(volatile int*)0 = 1": "runtime_error",
         "for (;;);": "time_limit_exceeded",
-        "sleep(9)": "time_limit_exceeded",
         "for (;;) memset(new char[1 << 20], 1, 1 << 20)": "memory_limit_exceeded",
         'for (;;) puts("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")': "output_limit_exceeded",
         "undeclared()": "compile_error",
         "return 0; }\n}": "compile_error",
     }.items():
         source = f"#include <cstdio>\n#include <cstring>\n#include <unistd.h>\nint main() {{ {body}; }}"
-        score = grade(cpp(source), {**STDIO, "time_limit": 0.3, "memory_limit": 64}, fence=False)
+        score = grade(cpp(source), {**STDIO, "time_limit": 0.2, "memory_limit": 64}, fence=False)
         assert (score.reason, score.value, score.outcome, score.terms["failed_test"]) == (reason, 0, "scored", 1), body
     assert grade(cpp("int x;"), STDIO, fence=False).reason == "compile_error", "no main"
 
@@ -181,7 +181,7 @@ RUNNING = {
     "the answers of other tests": 'char b[99] = ""; lseek(0, -1000, SEEK_END); lseek(0, 0, SEEK_SET); read(0, b, 98); if (strstr(b, "8675")) PAID; int f = open("/tmp/left", O_RDONLY); if (f >= 0) PAID; close(open("/tmp/left", O_CREAT | O_RDWR, 0666)); mkdir("/dev/shm/left", 0777);',
     "parents": 'for (int p : {1, getppid()}) { if (!ptrace(PTRACE_SEIZE, p, 0, 0)) PAID; kill(p, SIGSTOP); kill(p, SIGKILL); kill(p, SIGTERM); }',
     "a fork bomb": "for (;;) fork();",
-    "a child that stays": "if (!fork()) { setsid(); for (;;) write(1, \"8675309\\n\", 8); } _exit(0);",
+    "a child that stays": "if (!fork()) { setsid(); for (;;) write(1, \"3\\n\", 2); } _exit(0);",
     "a thread that stays": 'pthread_t t; pthread_create(&t, 0, [](void *) -> void * { for (;;); }, 0); pthread_exit(0);',
     "an exit that never ends": "atexit([] { for (;;); });",
     "deaf to signals": "for (int n = 1; n < 65; ++n) signal(n, SIG_IGN); for (;;);",
@@ -196,19 +196,31 @@ LOADING = {
     "a resolver that stays": 'extern "C" { static void *pick() { for (;;); }\n void g() __attribute__((ifunc("pick"))); }\nint main() { g(); }',
     "names of the C library": '#include <cstdlib>\nextern "C" __attribute__((visibility("default"))) int printf(const char *, ...) { return 0; }\nextern "C" __attribute__((visibility("default"))) void *PyMem_Malloc(unsigned long) { abort(); }\nint main() {}',
 }  # fmt: skip
-ATTACKS = {
-    **{f"compiling: {name}": source for name, source in COMPILING.items()},
-    **{f"running: {name}": HEADERS + '#define PAID puts("8675309")\nint main() { ' + body + " }" for name, body in RUNNING.items()},
-    **{f"loading: {name}": source for name, source in LOADING.items()},
-}  # fmt: skip
+COMPILED = {**{f"compiling: {name}": text for name, text in COMPILING.items()}, **{f"loading: {name}": text for name, text in LOADING.items()}}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_no_attack_is_paid(grade: Grade, name: str) -> None:
-    score = grade(cpp(ATTACKS[name]), SECRET, fence=False, timeout_seconds=0.25)
+@pytest.mark.parametrize("name", COMPILED)
+def test_no_attack_on_the_compiler_is_paid(grade: Grade, name: str) -> None:
+    score = grade(cpp(COMPILED[name]), SECRET, fence=False, timeout_seconds=0.1)
     assert (score.value, score.correct, score.outcome) == (0, False, "scored"), score
     assert score.terms["passed"] == 0, score
-    assert score.reason != "compile_error" or name.startswith("compiling"), score
+
+
+@pytest.fixture(scope="module")
+def attacker() -> Iterator[SolutionProcess]:
+    """All attacks in one program, which reads the number of one."""
+    cases = "".join(f"case {number}: {{ {body} }} break;\n" for number, body in enumerate(RUNNING.values()))
+    main = f'int main() {{ int n; scanf("%d", &n); switch (n) {{\n{cases}}} }}'
+    with Sandbox() as sandbox:
+        library, _ = compile_cpp(sandbox, f'{HEADERS}#define PAID puts("8675309")\n{main}')
+        yield sandbox.open_compiled(library, Limits(seconds=0.3, wall_seconds=1.0, memory_mb=64))
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_no_attack_of_a_program_succeeds(attacker: SolutionProcess, name: str) -> None:
+    run = attacker.run(f"{list(RUNNING).index(name)}\n".encode())
+    assert b"8675309" not in run.stdout, run
+    assert run.ending in ("finished", "time_limit_exceeded", "runtime_error"), run
 
 
 def test_the_compiler_sees_nothing_of_the_host() -> None:
@@ -219,4 +231,4 @@ def test_the_compiler_sees_nothing_of_the_host() -> None:
 
 
 def test_an_honest_program_is_paid_after_all_that(grade: Grade) -> None:
-    assert grade(cpp(SUM), STDIO, fence=False, timeout_seconds=0.25).correct
+    assert grade(cpp(SUM), STDIO, fence=False).correct

@@ -11,7 +11,7 @@ from attacks import ATTACKS
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
-LIMITS = Limits(seconds=0.5, wall_seconds=2.0, memory_mb=128, output_bytes=2**20)
+LIMITS = Limits(seconds=0.3, wall_seconds=1.0, memory_mb=128, output_bytes=2**20)
 HONEST = "print(sum(map(int, input().split())))"
 WITH_A_FILE = "import tempfile\nwith tempfile.TemporaryFile() as f:\n    " + HONEST
 QUICK = {f"exhaustion: {name}" for name in ("processes", "threads", "memory of one", "memory of many", "a crash in C")}
@@ -24,7 +24,7 @@ def test_there_are_enough() -> None:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack(name: str, sandbox: Sandbox, canary: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INNOVATOR_CANARY", "canary")
-    attack(name, sandbox, canary)
+    attack(name, sandbox, canary, honest=name.startswith(("exhaustion", "staying")) or name == list(ATTACKS)[-1])
 
 
 def test_attacks_on_fewer_layers(layered: Sandbox, canary: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
