@@ -172,7 +172,7 @@ ATTACKS = [
     ("sets", "def f(x): return {8675309 + k * (2**61 - 1): 0 for k in range(3000)}.keys()"),
     ("numpy", "import numpy as np\nclass A(np.ndarray):\n    __array_ufunc__ = lambda *a, **k: True\n    def tolist(s): return [True, True]\ndef f(x): return np.zeros(2).view(A)"),
 ]  # fmt: skip
-LIMITS = {"time_limit": 0.3, "entry_point": "f"}
+LIMITS = {"time_limit": 0.2, "entry_point": "f"}
 
 
 def info_of(check: str) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def test_there_are_enough() -> None:
 @pytest.mark.parametrize("part", range(8))
 def test_no_attack_on_the_checker_is_paid(grade: Grade, part: int) -> None:
     for check, program in ATTACKS[part::8]:
-        score = grade(program, info_of(check), timeout_seconds=0.6)
+        score = grade(program, info_of(check), timeout_seconds=0.45)
         assert (score.value, score.correct, score.outcome) == (0, False, "scored"), (check, program, score)
 
 

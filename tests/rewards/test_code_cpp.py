@@ -1,7 +1,7 @@
 # ruff: noqa: E501
 """Programs in C++: honest ones are scored as those in Python, and no attack on compiler, sandbox or result is paid."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,6 +34,13 @@ SECRET = {
     "time_limit": 0.3,
     "memory_limit": 64,
 }
+
+
+@pytest.fixture(scope="module")
+def sandbox(sandboxes: dict[Any, Any]) -> Sandbox:
+    """The sandbox of programs in C++, which no package needs."""
+    made: Sandbox = sandboxes.setdefault(((), ()), Sandbox())
+    return made
 
 
 def cpp(source: str, tag: str = "cpp") -> str:
@@ -201,19 +208,18 @@ COMPILED = {**{f"compiling: {name}": text for name, text in COMPILING.items()}, 
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_no_attack_on_the_compiler_is_paid(grade: Grade, name: str) -> None:
-    score = grade(cpp(COMPILED[name]), SECRET, fence=False, timeout_seconds=0.1)
+    score = grade(cpp(COMPILED[name]), SECRET, fence=False, timeout_seconds=0.05)
     assert (score.value, score.correct, score.outcome) == (0, False, "scored"), score
     assert score.terms["passed"] == 0, score
 
 
 @pytest.fixture(scope="module")
-def attacker() -> Iterator[SolutionProcess]:
+def attacker(sandbox: Sandbox) -> SolutionProcess:
     """All attacks in one program, which reads the number of one."""
     cases = "".join(f"case {number}: {{ {body} }} break;\n" for number, body in enumerate(RUNNING.values()))
     main = f'int main() {{ int n; scanf("%d", &n); switch (n) {{\n{cases}}} }}'
-    with Sandbox() as sandbox:
-        library, _ = compile_cpp(sandbox, f'{HEADERS}#define PAID puts("8675309")\n{main}')
-        yield sandbox.open_compiled(library, Limits(seconds=0.3, wall_seconds=1.0, memory_mb=64))
+    library, _ = compile_cpp(sandbox, f'{HEADERS}#define PAID puts("8675309")\n{main}')
+    return sandbox.open_compiled(library, Limits(seconds=0.3, wall_seconds=1.0, memory_mb=64))
 
 
 @pytest.mark.parametrize("name", RUNNING)
@@ -223,11 +229,10 @@ def test_no_attack_of_a_program_succeeds(attacker: SolutionProcess, name: str) -
     assert run.ending in ("finished", "time_limit_exceeded", "runtime_error"), run
 
 
-def test_the_compiler_sees_nothing_of_the_host() -> None:
-    with Sandbox() as sandbox:
-        for path in ("/etc/passwd", "/dev/random", "/dev/zero", "/dev/stdin", "/proc/self/environ", __file__):
-            with pytest.raises(CompileError, match="No such file"):
-                compile_cpp(sandbox, f'#include "{path}"\nint main() {{}}')
+def test_the_compiler_sees_nothing_of_the_host(sandbox: Sandbox) -> None:
+    for path in ("/etc/passwd", "/dev/random", "/dev/zero", "/dev/stdin", "/proc/self/environ", __file__):
+        with pytest.raises(CompileError, match="No such file"):
+            compile_cpp(sandbox, f'#include "{path}"\nint main() {{}}')
 
 
 def test_an_honest_program_is_paid_after_all_that(grade: Grade) -> None:
