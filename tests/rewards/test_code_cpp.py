@@ -9,10 +9,11 @@ import pytest
 from innovator_rl.scoring import Score
 from rewards.code import reward as rewarder
 from rewards.code.reward import CodeReward
+from rewards.code.sandbox import compiler as compiler_module
 from rewards.code.sandbox import toolchain
 from rewards.code.sandbox.compiler import CompileError, compile_cpp, probe_compiler
 from rewards.code.sandbox.executor import Sandbox, SolutionProcess
-from rewards.code.sandbox.limits import Limits
+from rewards.code.sandbox.limits import Limits, Run
 
 Grade = Callable[..., Score]
 
@@ -132,6 +133,17 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, grade: Grade) -> No
     assert "no g++ here" in CodeReward.health({})[-1]["why"]
     monkeypatch.undo()
     assert "g++" in CodeReward.health({})[-1]["value"]
+
+
+def test_a_failure_of_the_compiler_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise CompileError("no headers", Run("runtime_error"))
+
+    compiler_module._working_version.cache_clear()
+    monkeypatch.setattr(compiler_module, "compile_cpp", broken)
+    assert probe_compiler() == ("g++ does not compile here: no headers", False)
+    monkeypatch.undo()
+    assert probe_compiler()[1]
 
 
 def test_a_toolchain_that_lacks_a_part_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
