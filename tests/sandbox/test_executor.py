@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rewards.code.sandbox import executor, layers
+from rewards.code.sandbox.cgroup import ControlGroups
 from rewards.code.sandbox.conversation import Ended, converse
 from rewards.code.sandbox.executor import Layers, Sandbox
 from rewards.code.sandbox.inside.values import encode
@@ -73,6 +74,14 @@ def test_everything_ends_with_the_engine() -> None:
     assert len(pids) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not any(folder.exists() for folder in folders)
+
+
+def test_every_group_is_removed_even_if_no_time_is_left() -> None:
+    groups = ControlGroups.make()
+    if groups is None:
+        pytest.skip("does not hold here: control groups")
+    groups.remove(0.0)
+    assert [folder for folder in groups.folders if folder.exists()] == []
 
 
 def test_an_engine_that_dies_takes_everything_with_it() -> None:
