@@ -196,7 +196,7 @@ LEAVING = (
     "import os, time\nopen('/tmp/left', 'w').write('x' * 10**6)\nos.symlink('/tmp/left', '/tmp/link')\n"
     "for _ in range(5):\n    if os.fork() == 0:\n        os.setsid()\n        os.dup(1)\n        time.sleep(600)\nprint(3)"
 )
-GRADED = {
+GRADED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a script": (PROGRAM, {"type": "stdio", "inputs": ["1 2\n"], "outputs": ["3\n"]}, "python"),
     "daemons and files": (LEAVING, {"type": "stdio", "inputs": [""], "outputs": ["3\n"]}, "python"),
     "a call that never ends": (

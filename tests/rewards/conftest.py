@@ -1,4 +1,4 @@
-"""The code rewarder, ended with its sandboxes after each module."""
+"""The code rewarder; its sandboxes depend on no setting, so all of them share one set until the tests end."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,8 +11,17 @@ from rewards.code.reward import CodeReward
 Grade = Callable[..., Score]
 
 
-@pytest.fixture(scope="module")
-def grade() -> Iterator[Grade]:
+@pytest.fixture(scope="session")
+def sandboxes() -> Iterator[dict[Any, Any]]:
+    """The sandboxes of all rewarders, by what may be imported in them."""
+    shared: dict[Any, Any] = {}
+    yield shared
+    for sandbox in shared.values():
+        sandbox.close()
+
+
+@pytest.fixture(scope="session")
+def grade(sandboxes: dict[Any, Any]) -> Grade:
     """Score a program, put into a fence, by `info`; `settings` make another rewarder."""
     made: dict[tuple[Any, ...], CodeReward] = {}
 
@@ -20,8 +29,7 @@ def grade() -> Iterator[Grade]:
         key = tuple(sorted(settings.items()))
         if key not in made:
             made[key] = CodeReward(**settings)
+            made[key]._sandboxes = sandboxes
         return made[key](f"```python\n{program}\n```" if fence else program, info)
 
-    yield call
-    for rewarder in made.values():
-        rewarder.close()
+    return call

@@ -105,7 +105,7 @@ def test_every_result_names_its_test(grade: Grade) -> None:
         ("import subprocess; subprocess.run(['/bin/true'])", "forbidden"),
         ("pass", "wrong"),
     ]:
-        score = grade(program.format(body), {**STDIO, "time_limit": 0.5, "memory_limit": 64})
+        score = grade(program.format(body), {**STDIO, "time_limit": 0.2, "memory_limit": 64})
         assert (score.reason, score.terms.get("failed_test"), score.value) == (reason, 2, 0), body
     assert grade("def f(:", STDIO).reason == "compile_error"
     assert grade("def f(:", CALL).reason == "compile_error"
@@ -114,7 +114,7 @@ def test_every_result_names_its_test(grade: Grade) -> None:
 
 def test_one_deadline_for_the_whole_solution(grade: Grade) -> None:
     many = {"type": "stdio", "inputs": ["1\n"] * 50, "outputs": ["1\n"] * 50, "time_limit": 30}
-    score = grade("import time\ntime.sleep(0.4)\nprint(1)", many, timeout_seconds=0.4)
+    score = grade("import time\ntime.sleep(0.2)\nprint(1)", many, timeout_seconds=0.15)
     assert score.reason == "time_limit_exceeded"
     assert 1 <= score.terms["failed_test"] <= 15
 
@@ -277,10 +277,10 @@ def test_a_value_cannot_keep_the_data_sets_code_busy(grade: Grade) -> None:
         {"type": "stdio", "inputs": [""], "outputs": [""], "judge": f"def judge(g, value, e):\n    value = 1\n{busy}"},
     ]
     for form in forms:
-        score = grade("def f():\n    return 1", {"entry_point": "f", **form}, timeout_seconds=0.5)
+        score = grade("def f():\n    return 1", {"entry_point": "f", **form}, timeout_seconds=0.4)
         assert (score.outcome, score.reason, score.value) == ("scored", "time_limit_exceeded", 0), form
         assert score.terms["failed_test"] == 1
-    assert grade("def f():\n    return 0", {"entry_point": "f", **forms[0]}, timeout_seconds=0.5).correct
+    assert grade("def f():\n    return 0", {"entry_point": "f", **forms[0]}, timeout_seconds=0.4).correct
 
 
 def test_no_program(grade: Grade) -> None:

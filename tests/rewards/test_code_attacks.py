@@ -65,6 +65,16 @@ CHECKS = {
     "ordering": "def check(c):\n    found = c(1)\n    assert 8675308 < found < 8675310",
     "text": "def check(c): assert str(c(1)) == '8675309' and repr(c(1)) == '8675309'",
     "twice": "def check(c): assert c(1) == c(1) == 8675309 and c(1) in (8675309,)",
+    "file": "def check(c):\n    with open(c(1), 'rb') as file: assert file.read()[:1] == b'#'\n    assert c(2) == 8675309",
+    "regex": "import re\ndef check(c): assert re.fullmatch('(a+)+b', c(1)) and c(2) == 8675309",
+    "json": "import json\ndef check(c): assert json.loads(c(1)) == {'a': 8675309}",
+    "digits": "def check(c): assert int(c(1)) == 8675309",
+    "power": "def check(c): assert c(1) ** c(2) == 8675309",
+    "repeated": "def check(c): assert 'x' * c(1) == 'x' * 8675309",
+    "counted": "def check(c): assert len(list(range(c(1)))) == 8675309",
+    "waiting": "import time\ndef check(c):\n    time.sleep(c(1))\n    assert c(2) == 8675309",
+    "back and forth": "def check(c): assert c(lambda n: c(lambda m: m)) == 8675309",
+    "sorted": "def check(c): assert sorted(c(1), key=lambda x: x) == [8675309, 8675310]",
     "max": "def check(c): assert max(c(1), 8675308) == 8675309 and sum([c(1), 1]) == 8675310 and round(c(1)) == 8675309",
 }  # fmt: skip
 CALLS = {
@@ -133,6 +143,20 @@ ATTACKS = [
     ("object", "def f(a):\n    try: a._secret = 1\n    except Exception as e: return str(e)\n    return 1"),
     ("object", "def f(a):\n    try: a.charge(8675309)\n    except Exception as e: return e.args\n    return a.limit + 1"),
     ("modules", "class M:\n    def __getattr__(s, name): return lambda *a, **k: True\nmath = operator = np = M()\nclass Counter:\n    def __init__(s, *a): pass\n    def __eq__(s, o): return True\n    __hash__ = None\ndef f(x): return 1"),
+    ("file", "def f(x): return '/dev/zero' if x == 1 else 1"),
+    ("file", "def f(x): return 0 if x == 1 else 1"),
+    ("regex", "def f(x): return 'a' * 64"),
+    ("json", "def f(x): return '[' * 10**6"),
+    ("json", "def f(x): return '{\"a\": ' + '9' * 10**6 + '}'"),
+    ("digits", "def f(x): return '8' * 3 * 10**6"),
+    ("power", "def f(x): return 10**9"),
+    ("repeated", "def f(x): return 10**12"),
+    ("counted", "def f(x): return 10**12"),
+    ("waiting", "def f(x): return 10**6"),
+    ("back and forth", "def f(k): return k(k)"),
+    ("back and forth", "def f(k):\n    while True: k = k(k)"),
+    ("sorted", YES + "class Z(Yes):\n    __lt__ = lambda s, o: f(1)\ndef f(x): return [Z(), Z()]"),
+    ("sorted", "class L(list):\n    def __iter__(s):\n        while True: yield 1\ndef f(x): return L()"),
     ("swallowing", "import os\ndef f(x): os._exit(0)"),
     ("swallowing", FORGE + "def f(x):\n    send({'lost': True})\n    return 8675309 if x == 2 else 1"),
     ("list and cut", "def f(x):\n    x.clear() if isinstance(x, list) else None\n    return []"),
@@ -148,7 +172,7 @@ ATTACKS = [
     ("sets", "def f(x): return {8675309 + k * (2**61 - 1): 0 for k in range(3000)}.keys()"),
     ("numpy", "import numpy as np\nclass A(np.ndarray):\n    __array_ufunc__ = lambda *a, **k: True\n    def tolist(s): return [True, True]\ndef f(x): return np.zeros(2).view(A)"),
 ]  # fmt: skip
-LIMITS = {"time_limit": 0.3, "entry_point": "f"}
+LIMITS = {"time_limit": 0.2, "entry_point": "f"}
 
 
 def info_of(check: str) -> dict[str, Any]:
@@ -164,7 +188,7 @@ def test_there_are_enough() -> None:
 @pytest.mark.parametrize("part", range(8))
 def test_no_attack_on_the_checker_is_paid(grade: Grade, part: int) -> None:
     for check, program in ATTACKS[part::8]:
-        score = grade(program, info_of(check), timeout_seconds=1.0)
+        score = grade(program, info_of(check), timeout_seconds=0.45)
         assert (score.value, score.correct, score.outcome) == (0, False, "scored"), (check, program, score)
 
 

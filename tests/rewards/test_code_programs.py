@@ -54,23 +54,23 @@ SPIN = "import time\ndef spin(t):\n    end = time.process_time() + t\n    while 
 
 
 def test_the_time_of_children_counts(grade: Grade) -> None:
-    info = {"type": "stdio", "inputs": [""], "outputs": ["3"], "time_limit": 1}
+    info = {"type": "stdio", "inputs": [""], "outputs": ["3"], "time_limit": 0.4}
     child = (
         SPIN
         + "import os\nfor _ in range(3):\n    if os.fork() == 0:\n        spin({})\n        os._exit(0)\n    os.wait()\nprint(3)"
     )
-    assert grade(child.format(0.1), info).correct
-    assert grade(child.format(0.6), info).reason == "time_limit_exceeded"
+    assert grade(child.format(0.05), info).correct
+    assert grade(child.format(0.2), info).reason == "time_limit_exceeded"
     orphan = SPIN + (
-        "import os\nr, w = os.pipe()\nif os.fork() == 0:\n    if os.fork() == 0:\n        spin(1.5)\n        os.write(w, b'x')\n"
+        "import os\nr, w = os.pipe()\nif os.fork() == 0:\n    if os.fork() == 0:\n        spin(0.6)\n        os.write(w, b'x')\n"
         "    os._exit(0)\nos.wait()\nos.read(r, 1)\nprint(3)"
     )
     assert grade(orphan, info).reason == "time_limit_exceeded"
 
 
 def test_many_tests_take_no_time_of_each_other(grade: Grade) -> None:
-    info = {"type": "stdio", "inputs": [""] * 12, "outputs": ["3"] * 12, "time_limit": 0.5}
-    assert grade(SPIN + "spin(0.1)\nprint(3)", info).correct, "1.2 s in all"
+    info = {"type": "stdio", "inputs": [""] * 12, "outputs": ["3"] * 12, "time_limit": 0.3}
+    assert grade(SPIN + "spin(0.05)\nprint(3)", info).correct, "0.6 s in all"
 
 
 @pytest.mark.slow

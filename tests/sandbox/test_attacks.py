@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attacks import ATTACKS
+from attacks import ATTACKS, HEAD
 
 from rewards.code.sandbox.executor import Sandbox
 from rewards.code.sandbox.limits import Limits
 
-LIMITS = Limits(seconds=0.5, wall_seconds=2.0, memory_mb=128, output_bytes=2**20)
+LIMITS = Limits(seconds=0.3, wall_seconds=1.0, memory_mb=128, output_bytes=2**20)
 HONEST = "print(sum(map(int, input().split())))"
 WITH_A_FILE = "import tempfile\nwith tempfile.TemporaryFile() as f:\n    " + HONEST
+TOGETHER = 12
 QUICK = {f"exhaustion: {name}" for name in ("processes", "threads", "memory of one", "memory of many", "a crash in C")}
 
 
@@ -24,14 +25,29 @@ def test_there_are_enough() -> None:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack(name: str, sandbox: Sandbox, canary: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INNOVATOR_CANARY", "canary")
-    attack(name, sandbox, canary)
+    attack(name, sandbox, canary, honest=name.startswith(("exhaustion", "staying")) or name == list(ATTACKS)[-1])
 
 
 def test_attacks_on_fewer_layers(layered: Sandbox, canary: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INNOVATOR_CANARY", "canary")
-    for number, name in enumerate(ATTACKS):
-        if not name.startswith("exhaustion") or name in QUICK:
-            attack(name, layered, canary, honest=number % 8 == 0 or name in QUICK)
+    attack_all(layered, canary)
+
+
+def attack_all(sandbox: Sandbox, canary: dict[str, Any]) -> None:
+    """Run all attacks but the long ones, many of those that ask for something in one program."""
+    asking = [name for name in ATTACKS if not name.startswith(("exhaustion", "staying"))]
+    alone = [name for name in ATTACKS if name.startswith("staying") or name in QUICK]
+    for start in range(0, len(asking), TOGETHER):
+        names = asking[start : start + TOGETHER]
+        parts = (
+            f"try: exec({ATTACKS[name][len(HEAD) :]!r})\nexcept BaseException: pass\nprint({name!r})" for name in names
+        )
+        with sandbox.open(HEAD + "\n".join(parts), limits=LIMITS) as solution:
+            run = solution.run(json.dumps(canary).encode() + b"\n")
+        assert b"ESCAPED" not in run.stdout, (names, run)
+        alone += [name for name in names if name not in run.stdout.decode().splitlines()]
+    for name in alone:
+        attack(name, sandbox, canary, honest=name in QUICK or name == alone[-1])
 
 
 def attack(name: str, sandbox: Sandbox, canary: dict[str, Any], honest: bool = True) -> None:

@@ -74,13 +74,15 @@ class ControlGroups:
     def remove(self, seconds: float) -> None:
         """Remove the groups, which a supervisor does itself unless it was killed.
 
-        Waits for the last of its processes.
+        Waits for the last of its processes, and tries each group at least once.
         """
         end = time.monotonic() + seconds
         for folder in self.folders:
-            while folder.exists() and time.monotonic() < end:
+            while folder.exists():
                 with contextlib.suppress(OSError):
                     folder.rmdir()
+                    break
+                if time.monotonic() >= end:
                     break
                 time.sleep(0.05)
 

@@ -100,23 +100,28 @@ def compile_cpp(sandbox: Sandbox, source: str, limits: Limits = LIMITS) -> tuple
     return run.stdout, run
 
 
-@functools.cache
 def probe_compiler() -> tuple[str, bool]:
-    """Compile and run a program on this machine; cached per process.
+    """Compile and run a program on this machine; a success is cached per process.
 
     Returns:
         The compiler's version and true, or why there is none and false.
     """
-    toolchain = find_toolchain()
     try:
-        with Sandbox() as sandbox:
-            library, _ = compile_cpp(sandbox, _HELLO)
-            with sandbox.open_compiled(library) as solution:
-                run = solution.run(b"")
+        return _working_version(), True
     except NoCompiler as error:
         return str(error), False
-    except CompileError as error:
-        return f"{toolchain.version if toolchain else 'g++'} does not compile here: {error}", False
+
+
+@functools.cache
+def _working_version() -> str:
+    """Return the version of a compiler that works here; raises `NoCompiler`, which no cache keeps."""
+    with Sandbox() as sandbox:
+        try:
+            library, _ = compile_cpp(sandbox, _HELLO)
+        except CompileError as error:
+            raise NoCompiler(f"g++ does not compile here: {error}") from error
+        run = sandbox.open_compiled(library).run(b"")
+    toolchain = find_toolchain()
     if run.stdout != b"3\n" or toolchain is None:
-        return f"what it compiles does not run here: {run.ending} {run.detail}", False
-    return toolchain.version, True
+        raise NoCompiler(f"what g++ compiles does not run here: {run.ending} {run.detail}")
+    return toolchain.version

@@ -20,6 +20,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -31,6 +32,7 @@ import rootfs
 import solution_process
 
 STACK_BYTES = 2**30
+SWEEP_TRIES = 40
 
 
 def isolate(settings: dict[str, Any], put_up: dict[str, str]) -> int | None:
@@ -158,8 +160,12 @@ def _sweep(groups: list[str]) -> None:
         except ChildProcessError:
             break
     for group in groups:
-        with contextlib.suppress(OSError):
-            os.rmdir(group)
+        for _ in range(SWEEP_TRIES):  # a group may stay busy for a moment after its last process
+            with contextlib.suppress(OSError):
+                os.rmdir(group)
+            if not os.path.exists(group):
+                break
+            time.sleep(0.05)
 
 
 def _deep_stack() -> None:
