@@ -92,9 +92,10 @@ export function responseList(run, data, query, chosen, keys) {
  */
 function promptCell(run, { prompt_id: id, prompt_preview: text }) {
   const shown = visible(text ?? "");
-  if (!id) return h("span", { class: "preview dim" }, shown);
+  const preview = h("span", { class: "preview dim" }, shown);
+  if (!id) return preview;
   const href = link(["runs", run, "prompt"], { prompt_id: id });
-  return h("a", { class: "preview dim", href, title: "This prompt over time" }, shown);
+  return h("a", { class: "quiet", href, title: "This prompt over time" }, preview);
 }
 
 /**
