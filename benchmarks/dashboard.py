@@ -1,9 +1,8 @@
-"""Measure the dashboard on runs of 10,000, 100,000 and 1,000,000 responses.
+"""Measure the dashboard on runs of recorded responses, and print ratios against reading the files without an index.
 
-The same queries on the Parquet files without an index are measured next to it.
-
-    python -m benchmarks.dashboard                        all three, in a temporary folder (2 GB free), deleted afterwards
-    python -m benchmarks.dashboard --sizes 10000 --word-seconds 30
+    python -m benchmarks.dashboard                        10,000 and 100,000 responses, about two minutes on idle cores
+    python -m benchmarks.dashboard --sizes 1000000        a million (2 GB free in the temporary folder), some minutes
+    python -m benchmarks.dashboard --aggregates 10000000  the curves of ten million responses: a run page of that size
 
 One process writes each run and another measures it, so that the memory is the server's. The requests call the application in
 the same process. Wall times are what a user waits for; CPU times (of all threads) do not depend on a busy machine. Nothing is
@@ -214,6 +213,49 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         found["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     with timed(found, "without_index_page"):  # the same page straight from the Parquet files
         Store(run).rollouts(order_by="response_tokens", descending=True, limit=50)
+    found["ratios"] = {
+        "page_without_index_over_p95": round(1000 * found["without_index_page"]["wall_s"] / found["page"]["p95_ms"], 1),
+        "index_seconds_per_million": round(1e6 * found["index_build"]["wall_s"] / found["rows"], 1),
+        "index_cpu_seconds_per_million": round(1e6 * found["index_build"]["cpu_s"] / found["rows"], 1),
+    }
+    return found
+
+
+def aggregates(folder: Path, rows: int) -> dict[str, Any]:
+    """Measure the curves of `rows` responses in an index of that size, filled without files.
+
+    The alternative, the same figures over all responses at once, is measured on a tenth of the rows: at ten million it
+    does not fit into the memory of the index.
+    """
+    from innovator_rl.rollouts.index import RolloutIndex
+    from innovator_rl.rollouts.step_figures import FIGURES
+
+    steps = max(1, rows // STEP_ROWS)
+    index = RolloutIndex(folder)
+    found: dict[str, Any] = {"rows": steps * STEP_ROWS}
+    responses = f"""INSERT INTO stored_responses BY NAME
+        SELECT i AS rid, (i // {STEP_ROWS} + 1)::INT AS step, 'train' AS kind, 1 AS attempt,
+               (i // {SAMPLES})::VARCHAR AS prompt_uid, (i % {SAMPLES})::INT AS sample_index,
+               ['math', 'physics', 'code', 'chemistry'][1 + (i // {SAMPLES} % 4)::INT] AS domain, 'ok' AS generation_status,
+               'scored' AS outcome, (hash(i) % 2)::FLOAT AS reward, hash(i) % 2 = 1 AS correct, true AS kept,
+               (hash(i) % 2000)::INT AS response_tokens, 'kept' AS status
+        FROM range(? * {STEP_ROWS}, (? + 1) * {STEP_ROWS}) r(i)"""
+    groups = """INSERT INTO stored_groups BY NAME SELECT step, kind, attempt, prompt_uid, any_value(domain) AS domain,
+            count(*)::INT AS samples, 'kept' AS status, '' AS drop_reason FROM stored_responses WHERE step = ? GROUP BY ALL"""
+    with timed(found, "fill"):
+        for step in range(steps):
+            index.cursor().execute(responses, [step, step])
+            index.cursor().execute(groups, [step + 1])
+        index.cursor().execute("INSERT INTO steps SELECT DISTINCT step, kind, '', '[]', false FROM stored_groups")
+    with timed(found, "aggregate_all_steps"):
+        index.aggregate()
+    read = "SELECT * FROM step_figures WHERE kind = 'train' AND by_column IN ('all', 'domain') ORDER BY step"
+    found["curves"] = repeated(lambda _: index.query(read), 10)
+    with timed(found, "curves_of_a_tenth_without_aggregates"):
+        index.query(FIGURES.format(where=f"(step <= {max(1, steps // 10)})"))
+    slow = found["curves_of_a_tenth_without_aggregates"]["wall_s"]
+    found["ratios"] = {"a_tenth_without_aggregates_over_all_with": round(1000 * slow / found["curves"]["p50_ms"], 1)}
+    index.close()
     return found
 
 
@@ -261,11 +303,12 @@ def recorder_cost(folder: Path, rows: int = STEP_ROWS) -> dict[str, float]:
 def main() -> None:
     """Measure every size and print one JSON line per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--word-seconds", type=float, default=60.0, help="how long to wait for the full-text index")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--word-seconds", type=float, default=15.0, help="how long to wait for the full-text index")
     parser.add_argument(
         "--paragraphs", type=int, default=PARAGRAPHS_EACH, help="length of a response, about 380 characters each"
     )
+    parser.add_argument("--aggregates", type=int, metavar="ROWS", help="measure only the curves of so many responses")
     parser.add_argument("--write", nargs=2, metavar=("RUN", "ROWS"), help=argparse.SUPPRESS)
     parser.add_argument("--measure", metavar="RUN", help=argparse.SUPPRESS)
     parser.add_argument("--step", nargs=2, metavar=("RUN", "STEP"), help=argparse.SUPPRESS)
@@ -274,6 +317,9 @@ def main() -> None:
         write_run(Path(chosen.write[0]), int(chosen.write[1]), chosen.paragraphs)
     elif chosen.measure:
         print(json.dumps(measure(Path(chosen.measure), chosen.word_seconds)))
+    elif chosen.aggregates:
+        with tempfile.TemporaryDirectory(prefix="dashboard-bench-") as folder:
+            print(json.dumps(aggregates(Path(folder), chosen.aggregates)))
     elif chosen.step:
         write_step(Path(chosen.step[0]), int(chosen.step[1]), STEP_ROWS, ["a new paragraph of a few words"] * 100)
         print(time.time())

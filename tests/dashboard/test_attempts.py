@@ -46,6 +46,7 @@ def get(client: TestClient, path: str, **query: Any) -> Any:
 def test_the_steps_that_a_resume_abandoned_are_hidden_everywhere(new_client: TestClient, tmp_path: Path) -> None:
     run = resumed(tmp_path / "runs")
     base = "/api/runs/resumed"
+    assert new_client.app.state.services.runs.open("resumed").wait(60)  # type: ignore[attr-defined]
     head = get(new_client, base)
     assert head["run"]["reward_trained"] == head["run"]["reward"] == pytest.approx(0.99)
     assert head["record"]["train"]["steps"] == [1, 2, 3, 4]

@@ -17,11 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_browser import FLAGS, REAL_RUNS, Visitor, browser_missing
+from e2e_browser import FLAGS, REAL_RUNS, Browsing, Visitor, browser_missing, find_chromium
 from e2e_hostile import write_hostile_run
 from e2e_reading import write_reading_run
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="session")
@@ -70,23 +68,28 @@ def _index(base: str, names: tuple[str, ...]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
     """One browser for all tests."""
-    if CHROMIUM is None:
-        browser_missing("needs Chromium: apt-get install --no-install-recommends chromium")
+    path = find_chromium()
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
         browser_missing("needs Playwright: pip install playwright")
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=120_000)
+        browser = started.chromium.launch(executable_path=path, args=list(FLAGS), timeout=120_000)
         yield browser
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def browsing(chromium: object) -> Browsing:
+    """The contexts of that browser."""
+    return Browsing(chromium)
+
+
 @pytest.fixture
-def visit(chromium, address, request) -> Iterator[Visitor]:
+def visit(browsing: Browsing, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     """A fresh page; the test fails if the page logged an error, broke the content policy or called another server."""
     theme, width = getattr(request, "param", ("light", 1280))
-    visitor = Visitor(chromium, address, theme, width)
+    visitor = Visitor(browsing, address, theme, width)
     yield visitor
     visitor.close()
     assert visitor.complaints == []

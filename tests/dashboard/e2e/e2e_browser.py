@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from importlib import resources
 from pathlib import Path
@@ -44,20 +45,39 @@ def browser_missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def find_chromium() -> str:
+    """Return the path of Chromium; skip or fail the test where there is none."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or browser_missing("needs Chromium: apt-get install --no-install-recommends chromium")
+
+
+class Browsing:
+    """A browser and one context for each theme and width, whose cache of the page's scripts all tests share."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._contexts: dict[tuple[str, int], Any] = {}
+
+    def context(self, theme: str, width: int) -> Any:
+        """Return the context of a theme and a width."""
+        if (theme, width) not in self._contexts:
+            self._contexts[theme, width] = self._browser.new_context(
+                viewport={"width": width, "height": 844 if width < 600 else 900},
+                color_scheme=theme,
+                reduced_motion="reduce",
+                accept_downloads=True,
+            )
+        return self._contexts[theme, width]
+
+
 class Visitor:
     """One browser page in one theme and width."""
 
-    def __init__(self, browser: Any, base: str, theme: str = "light", width: int = 1280) -> None:
+    def __init__(self, browsing: Browsing, base: str, theme: str = "light", width: int = 1280) -> None:
         self.base, self.theme, self.width = base, theme, width
         self.complaints: list[str] = []
         self.expected: tuple[str, ...] = ()  # a busy server answers 503, and the page asks again
-        self._context = browser.new_context(
-            viewport={"width": width, "height": 844 if width < 600 else 900},
-            color_scheme=theme,
-            reduced_motion="reduce",
-            accept_downloads=True,
-        )
-        self.page = self._context.new_page()
+        self.page = browsing.context(theme, width).new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.page.on("console", lambda m: self._complain(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda problem: self._complain(str(problem)))
@@ -107,4 +127,6 @@ class Visitor:
 
     def close(self) -> None:
         """Close the page and forget its storage."""
-        self._context.close()
+        if self.page.url.startswith(self.base):
+            self.page.evaluate("localStorage.clear()")
+        self.page.close()

@@ -5,7 +5,9 @@ import { extent, finite, smooth } from "./axes.js";
 import { compact, num } from "../../core/format.js";
 
 /** @typedef {import("uplot")} UPlot */
+/** @typedef {import("./axes.js").Point} Point */
 /** @typedef {import("./axes.js").Series} Series */
+/** @typedef {(number | null | undefined)[]} Values null: a gap; undefined: the series has no such step */
 
 /**
  * @typedef {object} Model
@@ -69,16 +71,19 @@ export function plot(host, model) {
  * @param {(name: string) => string} css the value of a custom property
  */
 function columns({ series, steps, weight, choice }, css) {
-  /** @type {(number | null)[][]} */
+  /** @type {Values[]} */
   const data = [steps];
   /** @type {import("uplot").Series[]} */
   const styles = [{}];
   /** @type {import("uplot").Band[]} */
   const bands = [];
-  const add = (/** @type {(number | null)[]} */ values, /** @type {import("uplot").Series} */ style) =>
-    styles.push({ spanGaps: false, points: { show: values.filter(finite).length === 1, size: 6 }, ...style }) &&
+  const add = (/** @type {Values} */ values, /** @type {import("uplot").Series} */ style) =>
+    styles.push({ spanGaps: false, points: { show: true, size: 5, filter: () => alone(values) }, ...style }) &&
     data.push(values);
   const usable = (/** @type {unknown} */ v) => (finite(v) && !(choice.log && v <= 0) ? v : null);
+  // a step that a series does not have is no gap in it, unlike a step without a value
+  const values = (/** @type {Map<number, Point>} */ by, /** @type {"y" | "low" | "high"} */ what) =>
+    steps.map((step) => (by.has(step) ? usable(by.get(step)?.[what]) : undefined));
   for (const one of series) {
     if (choice.hidden.has(one.name)) continue;
     const stroke = css(`--c${one.color}`);
@@ -86,14 +91,14 @@ function columns({ series, steps, weight, choice }, css) {
     const byStep = new Map(smooth(one.points, weight).map((p) => [p.x, p]));
     const raw = new Map(one.points.map((p) => [p.x, p]));
     const first = steps.findIndex((step) => byStep.get(step)?.open);
-    const line = steps.map((step) => usable(byStep.get(step)?.y));
+    const line = values(byStep, "y");
     if (one.points.some((p) => finite(p.low) && finite(p.high)) && !choice.log) {
       const hidden = { stroke: "transparent", width: 0, points: { show: false } };
-      add(steps.map((step) => usable(raw.get(step)?.high)), hidden); // prettier-ignore
-      add(steps.map((step) => usable(raw.get(step)?.low)), hidden); // prettier-ignore
+      add(values(raw, "high"), hidden);
+      add(values(raw, "low"), hidden);
       bands.push({ series: [data.length - 2, data.length - 1], fill: `${stroke}22` });
     }
-    if (weight) add(steps.map((step) => usable(raw.get(step)?.y)), { stroke: `${stroke}4d`, width: 1 }); // prettier-ignore
+    if (weight) add(values(raw, "y"), { stroke: `${stroke}4d`, width: 1 });
     add(first < 0 ? line : line.map((v, i) => (i < first ? v : null)), { stroke, width });
     if (first >= 0)
       add(
@@ -102,6 +107,17 @@ function columns({ series, steps, weight, choice }, css) {
       );
   }
   return { data, styles, bands };
+}
+
+/**
+ * The places of values without a neighbor, which no line shows.
+ * @param {Values} values
+ */
+function alone(values) {
+  const known = values.flatMap((v, i) => (v === undefined ? [] : [i]));
+  return known.filter(
+    (place, i) => finite(values[place]) && !finite(values[known[i - 1]]) && !finite(values[known[i + 1]]),
+  );
 }
 
 /**

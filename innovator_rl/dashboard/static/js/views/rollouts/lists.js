@@ -8,7 +8,7 @@ import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
 import { compact, num, percent, signed } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
-import { go, withQuery } from "../../core/router.js";
+import { go, link, withQuery } from "../../core/router.js";
 
 /** @typedef {import("../../api/types.js").ResponseRow} ResponseRow */
 /** @typedef {import("../../api/types.js").GroupRow} GroupRow */
@@ -51,7 +51,7 @@ export function responseList(run, data, query, chosen, keys) {
     {
       title: "Prompt",
       class: "prompt-cell wide",
-      cell: (r) => h("span", { class: "preview dim" }, visible(r.prompt_preview ?? "")),
+      cell: (r) => promptCell(run, r),
     },
     {
       title: "Response",
@@ -83,6 +83,19 @@ export function responseList(run, data, query, chosen, keys) {
   });
   keys.push(...rowKeys(shown.lines, (i) => go(responseLink(run, data.rows[i], from))));
   return [shown.element, pager(data)];
+}
+
+/**
+ * The prompt, which leads to all its responses over time.
+ * @param {string} run
+ * @param {ResponseRow} row
+ */
+function promptCell(run, { prompt_id: id, prompt_preview: text }) {
+  const shown = visible(text ?? "");
+  const preview = h("span", { class: "preview dim" }, shown);
+  if (!id) return preview;
+  const href = link(["runs", run, "prompt"], { prompt_id: id });
+  return h("a", { class: "quiet", href, title: "This prompt over time" }, preview);
 }
 
 /**

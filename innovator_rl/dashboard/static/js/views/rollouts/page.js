@@ -7,6 +7,7 @@ import { fill } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
 import { chips, filtersOf, noFilters } from "../../core/filters.js";
 import { num, plural } from "../../core/format.js";
+import { responseLink } from "../../core/links.js";
 import { go, link, withQuery } from "../../core/router.js";
 import { filterRail } from "./filter-rail.js";
 import { bars } from "./histogram.js";
@@ -40,6 +41,7 @@ export default async function view({ run, query, signal }) {
   if (!chosen.has("sort")) chosen.set("sort", NEWEST);
   const asked = new URLSearchParams(chosen);
   if (!grouped) asked.set("histogram", query.get("histogram") ?? "reward");
+  if (query.get("open") === "first" && !grouped) await openFirst(run, asked, chosen, signal);
   const note = (/** @type {Page<unknown>} */ data) => {
     total = data.total;
     keys.splice(0, keys.length, ...pageKeys(data));
@@ -139,6 +141,20 @@ export default async function view({ run, query, signal }) {
         notify(`${num(now.total - total)} more match these filters`, ["Show them", draw], 30, "news");
     },
   };
+}
+
+/**
+ * Leave the list for its first response; where there is none, the list says so.
+ * @param {string} run
+ * @param {URLSearchParams} asked
+ * @param {URLSearchParams} chosen
+ * @param {AbortSignal} signal
+ */
+async function openFirst(run, asked, chosen, signal) {
+  const one = new URLSearchParams([...asked, ["size", "1"]]);
+  one.set("histogram", "none");
+  const [row] = (await api.rollouts(run, one, signal)).rows;
+  if (row) location.replace(responseLink(run, row, chosen));
 }
 
 /**

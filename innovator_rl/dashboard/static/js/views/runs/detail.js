@@ -139,6 +139,7 @@ function top(info) {
         "Static copy",
       ),
     ),
+    shortcuts(info),
     row.detail &&
       ["dead", "failed", "stopped", "unknown"].includes(row.status) &&
       h("p", { class: `notice ${row.status === "stopped" ? "warn" : "bad"}` }, row.detail),
@@ -151,6 +152,37 @@ function top(info) {
       tiles.map((tile) => tile && h("div", null, h("dt", null, tile[0]), h("dd", null, tile[1]))),
     ),
   ];
+}
+
+/**
+ * What is read most often, one click away. `open=first` opens the first response of the list; j and k go through the rest.
+ * @type {[title: string, filters: Record<string, string>][]}
+ */
+const READ = [
+  ["worst", { step: "last", sort: "reward" }],
+  ["best", { step: "last", sort: "-reward" }],
+  ["longest", { step: "last", sort: "-response_tokens" }],
+  ["truncated", { truncated: "true", sort: "-step" }],
+];
+const DRAWN = /^(?:caption2mol|mol2caption|chemistry)\b/;
+
+/**
+ * Links to the responses that answer the usual questions.
+ * @param {RunInfo} info
+ */
+function shortcuts(info) {
+  const address = (/** @type {Record<string, string>} */ query) => link(["runs", info.run.name, "rollouts"], query);
+  const molecules = (info.values.rewarder ?? []).filter((name) => DRAWN.test(name));
+  const wanted = molecules.find((name) => name.startsWith("caption2mol")) ?? molecules[0];
+  /** @type {[string, Record<string, string>][]} */
+  const read = wanted ? [...READ, ["a molecule", { rewarder: wanted, sort: "-step" }]] : READ;
+  return h(
+    "nav",
+    { class: "line shortcuts", "aria-label": "Read" },
+    h("span", { class: "dim" }, "Read"),
+    read.map(([title, filters]) => h("a", { class: "chip", href: address({ ...filters, open: "first" }) }, title)),
+    h("a", { class: "chip", href: address({ view: "groups", status: "dropped", sort: "-step" }) }, "dropped groups"),
+  );
 }
 
 /**

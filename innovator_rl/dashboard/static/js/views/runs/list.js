@@ -174,7 +174,7 @@ function runTable(rows, chosen, changed) {
           : h("span", { class: "dim" }, "local"),
     },
   ];
-  return table({ columns, rows, caption: "Runs", open: (row) => go(link(["runs", row.name])) });
+  return table({ columns, rows, caption: "Runs", cards: true, open: (row) => go(link(["runs", row.name])) });
 }
 
 /**

@@ -9,6 +9,7 @@ import { h, visible } from "../../core/dom.js";
 import { num, humanize } from "../../core/format.js";
 import { groupLink } from "../../core/links.js";
 import { go, withQuery } from "../../core/router.js";
+import { kindField, rangesOf, stepField } from "./two-ranges.js";
 
 /** @typedef {import("../../api/types.js").Change} Change */
 /** @typedef {import("../../components/keys.js").Key} Key */
@@ -33,36 +34,19 @@ const COUNTS = [
  */
 export default async function view({ run, query, signal }) {
   const [info, others] = await Promise.all([api.run(run, signal), api.runs(signal)]);
-  // validation asks the same prompts at every step; training seldom does
-  const repeated = (info.record?.validation?.steps.length ?? 0) > 1;
-  const kind = (query.get("kind") ?? (repeated ? "validation" : "train")) === "validation" ? "validation" : "train";
-  const steps = info.record?.[kind]?.steps ?? [];
+  const { kind, steps, first, last } = rangesOf(info, query);
   const other = query.get("run2") ?? run;
-  const span = Math.max(1, Math.floor(steps.length / 4));
-  const first = query.get("step") ?? range(steps.slice(0, span));
-  const second = query.get("step2") ?? (other === run ? range(steps.slice(-span)) : first);
+  const step = query.get("step") ?? first;
+  const step2 = query.get("step2") ?? (other === run ? last : step);
   const rule = query.get("rule") ?? "any";
   const body = h("div", { class: "stack" });
   /** @type {Key[]} */
   const keys = [];
-  const ask = { run, step: first, run2: other, step2: second, rule, kind };
-  const step = (/** @type {string} */ key, /** @type {string} */ value, /** @type {string} */ label) =>
-    h(
-      "label",
-      { class: "field" },
-      h("span", null, label),
-      h("input", {
-        id: `change-${key}`,
-        type: "text",
-        value,
-        placeholder: "12 or 1-10",
-        onchange: (event) => go(withQuery({ [key]: event.target.value.trim() })),
-      }),
-    );
+  const ask = { run, step, run2: other, step2, rule, kind };
   const form = h(
     "div",
     { class: "panel form" },
-    step("step", first, `From steps of ${run}`),
+    stepField("step", step, `From steps of ${run}`),
     h(
       "label",
       { class: "field" },
@@ -77,28 +61,14 @@ export default async function view({ run, query, signal }) {
         others.rows.map((one) => h("option", { value: one.name, selected: one.name === other }, one.name)),
       ),
     ),
-    step("step2", second, "To steps"),
+    stepField("step2", step2, "To steps"),
     h(
       "div",
       { class: "field" },
       h("span", null, "Solved when"),
       segmented("Solved when", RULES, rule, (v) => go(withQuery({ rule: v === "any" ? null : v }))),
     ),
-    (info.record?.validation?.rows ?? 0) > 0 &&
-      h(
-        "div",
-        { class: "field" },
-        h("span", null, "Kind"),
-        segmented(
-          "Kind",
-          [
-            ["train", "Training"],
-            ["validation", "Validation"],
-          ],
-          kind,
-          (v) => go(withQuery({ kind: v, step: null, step2: null })),
-        ),
-      ),
+    kindField(info, kind),
   );
   return {
     title: `${run}: change`,
@@ -115,9 +85,6 @@ export default async function view({ run, query, signal }) {
         : body.append(empty("No responses recorded yet")),
   };
 }
-
-/** @param {number[]} steps */
-const range = (steps) => (steps.length > 1 ? `${steps[0]}-${steps.at(-1)}` : String(steps[0] ?? ""));
 
 /**
  * @param {Change} data

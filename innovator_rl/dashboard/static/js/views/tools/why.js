@@ -2,13 +2,13 @@
 // prompts, each part with the responses behind it. The parts of a split sum to the change.
 
 import * as api from "../../api/client.js";
-import { segmented } from "../../components/navigation.js";
 import { empty, fill } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
 import { humanize, num, percent, plural, signed } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
-import { go, link, withQuery } from "../../core/router.js";
+import { link } from "../../core/router.js";
+import { kindField, rangesOf, stepField } from "./two-ranges.js";
 
 /** @typedef {import("../../api/types.js").RewardChange} RewardChange */
 /** @typedef {import("../../api/types.js").Split} Split */
@@ -37,47 +37,16 @@ const PROMPTS = [
  */
 export default async function view({ run, query, signal }) {
   const info = await api.run(run, signal);
-  // validation asks the same prompts at every step; training seldom does
-  const repeated = (info.record?.validation?.steps.length ?? 0) > 1;
-  const kind = (query.get("kind") ?? (repeated ? "validation" : "train")) === "validation" ? "validation" : "train";
-  const steps = info.record?.[kind]?.steps ?? [];
-  const span = Math.max(1, Math.floor(steps.length / 4));
-  const step = query.get("step") ?? range(steps.slice(0, span));
-  const step2 = query.get("step2") ?? range(steps.slice(-span));
+  const { kind, steps, first, last } = rangesOf(info, query);
+  const step = query.get("step") ?? first;
+  const step2 = query.get("step2") ?? last;
   const body = h("div", { class: "stack" });
-  const field = (/** @type {string} */ name, /** @type {string} */ value, /** @type {string} */ title) =>
-    h(
-      "label",
-      { class: "field" },
-      h("span", null, title),
-      h("input", {
-        id: `why-${name}`,
-        type: "text",
-        value,
-        placeholder: "12 or 1-10",
-        onchange: (event) => go(withQuery({ [name]: event.target.value.trim() })),
-      }),
-    );
   const form = h(
     "div",
     { class: "panel form" },
-    field("step", step, "From steps"),
-    field("step2", step2, "To steps"),
-    (info.record?.validation?.rows ?? 0) > 0 &&
-      h(
-        "div",
-        { class: "field" },
-        h("span", null, "Kind"),
-        segmented(
-          "Kind",
-          [
-            ["train", "Training"],
-            ["validation", "Validation"],
-          ],
-          kind,
-          (v) => go(withQuery({ kind: v, step: null, step2: null })),
-        ),
-      ),
+    stepField("step", step, "From steps"),
+    stepField("step2", step2, "To steps"),
+    kindField(info, kind),
   );
   return {
     title: `${run}: why`,
@@ -96,9 +65,6 @@ export default async function view({ run, query, signal }) {
         : body.append(empty("No responses recorded yet")),
   };
 }
-
-/** @param {number[]} steps */
-const range = (steps) => (steps.length > 1 ? `${steps[0]}-${steps.at(-1)}` : String(steps[0] ?? ""));
 
 /**
  * @param {string} run

@@ -1,0 +1,36 @@
+"""From the list of runs, what is read most often is a few clicks away."""
+
+from __future__ import annotations
+
+from e2e_browser import Visitor
+
+SHORTCUTS = {"worst": "reward −0.2", "truncated": "cut off", "a molecule": "caption2mol"}
+
+
+def click(visit: Visitor, name: str) -> None:
+    visit.page.get_by_role("link", name=name, exact=True).first.click()
+    visit.settle()
+
+
+def test_responses_and_dropped_groups_are_two_clicks_away(visit: Visitor) -> None:
+    visit.go("")
+    click(visit, "demo-science")
+    for shortcut, expected in SHORTCUTS.items():
+        click(visit, shortcut)
+        assert "/response/" in visit.page.url
+        assert expected in visit.page.locator(".page-head").inner_text()
+        visit.page.go_back()
+        visit.settle()
+        assert visit.page.url.endswith("runs/demo-science")
+    click(visit, "dropped groups")
+    assert "all wrong" in visit.page.locator("tbody").inner_text()
+
+
+def test_one_prompt_at_two_checkpoints_is_three_clicks_away(visit: Visitor) -> None:
+    visit.go("")
+    click(visit, "demo-science")
+    click(visit, "Read the last step")
+    visit.page.locator("td.prompt-cell a").first.click()
+    visit.settle()
+    assert "/prompt?" in visit.page.url
+    assert visit.page.locator(".diff").count() == 1
