@@ -373,7 +373,7 @@ def _doubled(value: Any, down: bool) -> Any:
 
 
 def _documents(folder: Path) -> Any:
-    """Yield the texts of a corpus, without those that its tokenizer need not see: one in four is enough."""
+    """Yield the text of a corpus, one in four: enough for a tokenizer."""
     import pyarrow.parquet as pq
 
     for file in sorted((folder / "documents").glob("*.parquet")):

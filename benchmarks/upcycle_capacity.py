@@ -87,7 +87,7 @@ def make_base_model(config: UpcycleConfig, phases: Sequence[tuple[int, float, fl
 
 
 def random_model(texts: Iterable[str], folder: Path) -> None:
-    """Write a random Qwen2 of the shape above with a byte-pair tokenizer that is learned from some texts."""
+    """Write a random Qwen2 of the shape above with a byte-pair tokenizer that is learned from some text."""
     import torch
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
