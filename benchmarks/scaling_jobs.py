@@ -100,7 +100,7 @@ class Study:
             **dict.fromkeys(mixture, ("start-0",)),
             "mixture-0": tuple(mixture),
             "dense-0": tuple(dense),
-            "table": tuple(mixture),
+            "table": (*mixture, *dense),
             "wide-0": tuple(dense),
             **{f"start-{seed}": ("base",) for seed in seeds if seed},
             **{f"mixture-{seed}": (*mixture, f"start-{seed}") for seed in seeds if seed},
@@ -318,7 +318,9 @@ class Study:
         from upcycle.stages import ablations
 
         joint = {"tokens": self.size.table - self.size.before, "learning_rate": self.best_rate("mixture")}
-        config = self.configuration("table", train_joint=joint)
+        share = GENERAL_SHARE * (1 - self.size.before / self.size.table)
+        dense = {"learning_rate": self.best_rate("dense"), "general_share": share}
+        config = self.configuration("table", train_joint=joint, train_dense=dense)
         base = self.folder / "table.base.yaml"
         write_json(base, json.loads(config.model_dump_json()))
         ways: dict[str, dict[str, Any]] = {"innovator": {}}
