@@ -189,7 +189,7 @@ class Study:
         if not random.is_dir():
             random.parent.mkdir(parents=True, exist_ok=True)
             random_model(_documents(out / recipe.name), random)
-        tokens = Tokens(tokenizer=str(random), end_token="<|endoftext|>")
+        tokens = Tokens.model_validate({"tokenizer": str(random), "end_token": "<|endoftext|>"})
         manifest = build_corpus(recipe.model_copy(update={"outputs": Outputs(tokens=tokens)}), out)
         assert manifest.tokens is not None
         return {"tokens": manifest.tokens.by_discipline()}
@@ -231,7 +231,8 @@ class Study:
 
         The rate is constant on the way to the largest budget; each budget is a decay from a checkpoint on that way.
         """
-        side, stage = ("mixture", "train_joint") if kind == "mixture" else ("dense", "train_dense")
+        side = "mixture" if kind == "mixture" else "dense"
+        stage: Stage = "train_joint" if kind == "mixture" else "train_dense"
         budgets = self.size.budgets if seed == 0 and kind != "wide" else (self.size.main,)
         spent = self.size.before if kind == "mixture" else 0
         changes = {"base_model": str(self._wide_base())} if kind == "wide" else {}
