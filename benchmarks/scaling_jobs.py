@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.upcycle_capacity import PRETRAINING, make_base_model, random_model
+from benchmarks.upcycle_capacity import make_base_model, random_model
 from upcycle.checkpoint import convert
 from upcycle.checkpoint.readers import BaseModelSource, open_training_folder, read_base_config
 from upcycle.config.schema import UpcycleConfig, validate
@@ -33,7 +33,7 @@ CONTEXT, CONTINUATION, CANDIDATES = 64, 32, 4  # tokens, tokens and endings of a
 
 @dataclass(frozen=True)
 class Size:
-    """How much is trained; tokens are millions unless noted.
+    """How much is trained, in tokens.
 
     Attributes:
         phases: Tokens, learning rate and share of general text of each phase of pre-training.
@@ -70,8 +70,8 @@ class Size:
 
 
 FULL = Size(
-    PRETRAINING, 196_608, 65_536, 786_432, (2e-3, 4e-3, 8e-3, 1.6e-2), (3_145_728, 6_291_456, 12_582_912, 25_165_824),
-    6_291_456, 3_145_728, 3, 128, 32,
+    ((4_194_304, 4e-3, 1.0), (2_097_152, 3e-3, 0.6)), 196_608, 65_536, 524_288, (2e-3, 4e-3, 8e-3, 1.6e-2),
+    (2_949_120, 5_898_240, 11_796_480, 23_592_960), 5_898_240, 1_966_080, 3, 128, 32,
 )  # fmt: skip
 QUICK = Size(
     ((262_144, 4e-3, 1.0), (131_072, 3e-3, 0.6)), 16_384, 16_384, 65_536, (4e-3, 8e-3), (196_608, 393_216),

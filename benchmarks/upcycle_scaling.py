@@ -5,15 +5,15 @@
 1. Build the corpus of the textbooks (four disciplines and general text) with a tokenizer of its own, and pre-train a base
    model of 0.4 M parameters.
 2. Try the same learning rates on both sides; each then trains at its own best.
-3. Train mixture and dense model with a constant rate and end it by a decay at 3, 6, 12 and 25 million tokens (the axis of
+3. Train mixture and dense model with a constant rate and end it by a decay at 3, 6, 12 and 24 million tokens (the axis of
    the paper's Fig. 3); at 6 million also two more seeds and a dense model of twice the width.
 4. Split the same experts in every way of the paper's Table 4, as printed and with equal totals, and compare copies of the
-   base model's network, whole and half redrawn (drop-upcycling), on 3 million tokens each.
+   base model's network, whole and half redrawn (drop-upcycling), on 2 million tokens each.
 
 The report begins with the paper's own claim: general ability, by loss and by small tasks, kept by the mixture and lost by
 dense training. Losses stand over tokens and over operations. Two processes share the jobs; what is finished is skipped and
 what was interrupted continues, so the command may be repeated. Two cores take about two hours, `--quick` under ten minutes:
-the same jobs on five books with a thirtieth of the tokens, which shows that all parts run and decides nothing.
+the same jobs on five books with a few percent of the tokens, which shows that all parts run and decides nothing.
 """
 
 from __future__ import annotations
@@ -135,13 +135,13 @@ def _curves(study: Study) -> str:
     lines = [
         "### Losses over tokens and operations",
         "",
-        "| model | million tokens | 10^15 operations | general | science |",
+        "| model | million tokens | 10^12 operations | general | science |",
         "|---|---:|---:|---:|---:|",
     ]
     for kind in ("mixture", "dense", "wide"):
         for row in (study.result(f"{kind}-0") or {"rows": []})["rows"]:
             lines.append(
-                f"| {NAMES[kind]} | {row['tokens'] / 1e6:.2f} | {row['flops'] / 1e15:.3f} | {row['val/loss/general']:.3f} "
+                f"| {NAMES[kind]} | {row['tokens'] / 1e6:.2f} | {row['flops'] / 1e12:.2f} | {row['val/loss/general']:.3f} "
                 f"| {row['val/loss/science']:.3f} |"
             )
     return "\n".join(lines) if len(lines) > 4 else ""
@@ -173,7 +173,7 @@ def draw(study: Study, target: Path) -> None:
 
     figure, axes = plt.subplots(2, 2, figsize=(9, 6), sharey="row")
     for line, name in zip(axes, ("science", "general"), strict=True):
-        for axis, key, unit in zip(line, ("tokens", "flops"), (1e6, 1e15), strict=True):
+        for axis, key, unit in zip(line, ("tokens", "flops"), (1e6, 1e12), strict=True):
             for kind, color in (("dense", "tab:orange"), ("wide", "tab:red"), ("mixture", "tab:blue")):
                 rows = (study.result(f"{kind}-0") or {"rows": []})["rows"]
                 points = [(row[key] / unit, row[f"val/loss/{name}"]) for row in rows]
@@ -183,7 +183,7 @@ def draw(study: Study, target: Path) -> None:
             if base:
                 axis.axhline(base[f"val/loss/{name}"], color="0.6", linestyle=":")
             axis.set_title(f"{name}, held out")
-            axis.set_xlabel("million tokens" if key == "tokens" else "10^15 operations")
+            axis.set_xlabel("million tokens" if key == "tokens" else "10^12 operations")
             axis.grid(alpha=0.3)
     axes[0][0].legend(frameon=False)
     axes[0][0].set_ylabel("loss (nats per token)")
@@ -194,7 +194,7 @@ def draw(study: Study, target: Path) -> None:
 def main() -> None:
     """Run what is missing and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="all jobs at a thirtieth of the tokens")
+    parser.add_argument("--quick", action="store_true", help="all jobs with a few percent of the tokens")
     parser.add_argument("--folder", type=Path, help="by default runs/scaling, or runs/scaling-quick")
     parser.add_argument("--out", type=Path, help="also write upcycle-scaling.json, .md and .png there")
     parser.add_argument("--processes", type=int, default=2)
