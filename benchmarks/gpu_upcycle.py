@@ -189,11 +189,11 @@ def waits(size: Size) -> dict[str, Any]:
     """Count the operations of a step that make the host wait, for one layer and for two."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    class Count(TorchDispatchMode):
+    class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Counts operations whose result the host must know."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self.found: dict[str, int] = {}
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +59,22 @@ PRETRAINING = (  # tokens, learning rate, share of general text
 SCIENCE_AIM, GENERAL_AIM = 0.1, 0.01  # nats per token: better than dense by, worse than the base model by at most
 
 
-def make_base_model(config: UpcycleConfig) -> Path:
-    """Pre-train the base model, unless its checkpoint is there already."""
+def make_base_model(config: UpcycleConfig, phases: Sequence[tuple[int, float, float]] = PRETRAINING) -> Path:
+    """Pre-train the base model, unless its checkpoint is there already.
+
+    Args:
+        config: The base model's path, and the text.
+        phases: Tokens, learning rate and share of general text of each phase.
+    """
     target = Path(config.base_model)
     if target.is_dir():
         return target
     start = target.with_name("random")
     if not start.is_dir():
-        _random(config, start)
-    for number, (tokens, rate, general) in enumerate(PRETRAINING):
-        finished = target if number == len(PRETRAINING) - 1 else target.with_name(f"after-{number}")
+        texts = (text for name, sources in check_sources(config).items() for text in documents(sources, name))
+        random_model(texts, start)
+    for number, (tokens, rate, general) in enumerate(phases):
+        finished = target if number == len(phases) - 1 else target.with_name(f"after-{number}")
         if finished.is_dir():
             start = finished
             continue
@@ -80,11 +86,8 @@ def make_base_model(config: UpcycleConfig) -> Path:
     return target
 
 
-def _random(config: UpcycleConfig, folder: Path) -> None:
-    """Write a random Qwen2 of the shape above with a byte-pair tokenizer.
-
-    The tokenizer is learned from the configuration's text.
-    """
+def random_model(texts: Iterable[str], folder: Path) -> None:
+    """Write a random Qwen2 of the shape above with a byte-pair tokenizer that is learned from some text."""
     import torch
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -99,7 +102,6 @@ def _random(config: UpcycleConfig, folder: Path) -> None:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = (text for name, sources in check_sources(config).items() for text in documents(sources, name))
     recipes.train_from_iterator(texts, trainer)
     end = "<|endoftext|>"
     with torch.random.fork_rng(devices=[]):

@@ -57,8 +57,11 @@ def main() -> None:
 
 def measure(stage: Stage) -> dict[str, object]:
     """Take two steps of a stage in this process and return planned and measured bytes."""
+    import torch
+
     from benchmarks.upcycle_steps import configuration, random_trainer
     from upcycle.planning.memory import estimate
+    from upcycle.training.losses import cross_entropy
 
     config = configuration(
         LENGTH,
@@ -73,6 +76,10 @@ def measure(stage: Stage) -> dict[str, object]:
         for _ in range(2):
             trainer.update()
             trainer.step += 1
+        with torch.no_grad():  # a stage evaluates with the head, also where its loss needs none
+            batch = trainer.batches(0)[0]
+            hidden = trainer.model(batch.tokens, position_ids=batch.positions, logits=False).hidden
+            cross_entropy(trainer.model.lm_head, hidden, batch.labels)
         return trainer.model.spec
 
     tiny = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "vocab_size": 256}

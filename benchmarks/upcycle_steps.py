@@ -1,6 +1,6 @@
 """Build a stage's trainer on random weights and text, for benchmarks that time or measure its steps.
 
-It needs torch, transformers and pydantic beside the package, and no files.
+It needs torch, transformers and pydantic in addition to the package, and no files.
 
     trainer = random_trainer(configuration(shape), "train_joint")
     trainer.update()

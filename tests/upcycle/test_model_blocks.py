@@ -13,6 +13,7 @@ from torch.nn.functional import linear, silu
 
 from upcycle.checkpoint.readers import BaseModelSource
 from upcycle.checkpoint.torch_io import StateDictSource, load_weights
+from upcycle.model import moe_layers
 from upcycle.model.architecture import tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.model.moe_layers import MixtureBlock, _fits_grouped
@@ -91,6 +92,31 @@ def test_a_mixture_block_is_equation_4(
     assert block.routing is not None
     if null_experts:
         assert (block.routing.selected >= spec.experts).any(), "the case must reach a null expert"
+
+
+def test_what_a_product_leaves_undefined_never_gets_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of null experts are in no group, so their results and gradients are whatever lay in memory: NaN at worst."""
+    product = moe_layers.grouped_product
+
+    def undefined(rows: torch.Tensor, weights: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        inside = torch.arange(len(rows))[:, None] < ends[-1]
+        rows = rows * 1
+        rows.register_hook(lambda gradient: torch.where(inside, gradient, torch.nan))
+        return torch.where(inside, product(rows, weights, ends), torch.nan)
+
+    spec = mixture_of({**SHAPE, "model_type": "qwen2"}, null_experts=2)
+    torch.manual_seed(0)
+    block = MixtureBlock(spec)
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(17, spec.hidden, requires_grad=True)
+    expected = block(x)
+    gradients = torch.autograd.grad(expected.square().sum(), [x, *block.parameters()])
+    monkeypatch.setattr(moe_layers, "grouped_product", undefined)
+    found = block(x)
+    assert torch.equal(found, expected)
+    for one, other in zip(gradients, torch.autograd.grad(found.square().sum(), [x, *block.parameters()]), strict=True):
+        assert torch.allclose(one, other)
 
 
 def test_documents_in_one_row_do_not_see_each_other(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused(tmp_path: Path) -> None:
         induction.train_expert(configuration(tmp_path), "alchemy")
 
 
-@pytest.mark.parametrize("change", ["trainer.dtype=bfloat16", "trainer.micro_batch_tokens=256"])
+@pytest.mark.parametrize("change", ["trainer.dtype=bfloat16", "trainer.micro_batch_tokens=256", "trainer.compile=true"])
 def test_a_trainer_setting_that_changes_the_numbers_is_refused_at_resume(
     finished: tuple[UpcycleConfig, Path, list[str]], tmp_path: Path, change: str
 ) -> None:

@@ -192,3 +192,13 @@ def test_the_rate_warms_up_and_ends_at_its_final_share() -> None:
     assert max(rates) == rates[9] == 2.0
     assert rates[9:] == sorted(rates[9:], reverse=True)
     assert rates[-1] == pytest.approx(0.5)
+
+
+def test_the_rate_stays_at_its_peak_until_the_decay() -> None:
+    stage = StageConfig(tokens=1, learning_rate=2.0, warmup=0.1, final_share=0.1, decay_share=0.2)
+    rates = [learning_rate(step, 100, stage) for step in range(100)]
+    assert rates[9:80] == [2.0] * 71
+    assert rates[80:] == sorted(set(rates[80:]), reverse=True)
+    assert rates[-1] == pytest.approx(0.2)
+    constant = stage.model_copy(update={"decay_share": 0.0})
+    assert [learning_rate(step, 100, constant) for step in range(80)] == rates[:80], "a branch decays from there"

@@ -79,12 +79,17 @@ class DataConfig(Section):
 
 
 class StageConfig(Section):
-    """Budget of a stage and its optimizer (AdamW, linear warm-up, cosine decay)."""
+    """Budget of a stage and its optimizer (AdamW, linear warm-up, constant rate, cosine decay)."""
 
     tokens: PositiveInt = Field(description="Training tokens.")
     batch_tokens: PositiveInt = Field(default=4_194_304, description="Tokens of one optimizer step, over all ranks.")
     learning_rate: PositiveFloat = Field(default=1e-5, description="Peak learning rate.")
     final_share: Share = Field(default=0.1, description="Last learning rate as a share of the peak.")
+    decay_share: Share = Field(
+        default=1.0,
+        description="Share of the steps, the last ones, over which the rate decays; 1: from the warm-up on. A run whose rate "
+        "is constant so far can be extended, and ended at any step by a decay from a checkpoint.",
+    )
     warmup: Share = Field(default=0.05, description="Share of the steps that warm up.")
     weight_decay: Coefficient = Field(default=0.0, description="AdamW's decoupled weight decay, matrices only.")
     clip: PositiveFloat = Field(default=1.0, description="Largest norm of the gradient over all parameters.")

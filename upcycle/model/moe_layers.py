@@ -146,8 +146,12 @@ class FineExperts(nn.Module):
         return torch.cat([*parts, rows[start:]])
 
 
+@torch.compiler.disable
 def grouped_product(rows: torch.Tensor, weights: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
-    """Multiply groups of rows (N, A) by their matrices (E, A, B); group e ends at row `ends[e]`."""
+    """Multiply groups of rows (N, A) by their matrices (E, A, B); group e ends at row `ends[e]`.
+
+    It is left out of compiled layers: tracing knows its bfloat16 form alone, and there is nothing to fuse.
+    """
     grouped = getattr(functional, "grouped_mm", None) or torch._grouped_mm  # its private name before torch 2.10
     return grouped(rows, weights, offs=ends)
 

@@ -190,7 +190,7 @@ def plan(
         gpus=gpus,
         gpus_per_node=gpus_per_node,
         speed=speed,
-        notes=serving_notes(spec) + _idle(config, gpus),
+        notes=serving_notes(spec) + _idle(config, gpus) + _counted(config, stages),
         refusals=_refusals(config, gpus),
         missing_text=text_problems(config),
     )
@@ -226,6 +226,19 @@ def _idle(config: UpcycleConfig, gpus: int) -> list[str]:
     return [
         f"train_joint: {gpus} ranks share slices of {micro} sequences, so some compute {most} and others {most - 1}: "
         f"{1 - micro / (most * gpus):.0%} of their time is idle"
+    ]
+
+
+def _counted(config: UpcycleConfig, stages: list[StagePlan]) -> list[str]:
+    """Return a note for a stage whose load balance costs another forward pass."""
+    settings = config.train_joint
+    slices = settings.batch_tokens // (config.trainer.micro_batch_tokens or settings.batch_tokens)
+    if not settings.balance or settings.balance_counts != "batch" or slices <= 1:
+        return []
+    flops = stages[-1].flops
+    return [
+        f"train_joint: one more forward pass counts the tokens per expert of a batch in {slices} micro batches: "
+        f"+{flops.forward / flops.hardware:.0%} operations, not in the hours; train_joint.balance_counts=running needs none"
     ]
 
 

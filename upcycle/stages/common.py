@@ -322,7 +322,7 @@ def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDi
             # A setting that the recording release did not have was then at its default.
             recorded["data"] = DataConfig().model_dump(mode="json") | recorded.get("data", {})
             changed = [key for key in affects if _plain(recorded.get(key)) != _plain(affects[key])]
-            trainer = recorded.get("trainer", {})
+            trainer = {"attention": "sdpa", "compile": False} | recorded.get("trainer", {})  # those of earlier releases
             changed += [
                 f"trainer.{key}" for key in NUMERICS if key in trainer and trainer[key] != whole["trainer"][key]
             ]

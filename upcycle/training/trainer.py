@@ -84,17 +84,19 @@ Initializer = Callable[["Trainer", Log], None]
 def learning_rate(step: int, steps: int, config: StageConfig) -> float:
     """Return the learning rate of a step.
 
-    The rate warms up linearly, then follows a cosine down to `final_share` of the peak at the last step.
+    The rate warms up linearly, stays at its peak, and over the last `decay_share` of the steps follows a cosine down to
+    `final_share` of the peak at the last step.
 
     Args:
         step: Number of the step, from 0.
         steps: Steps of the stage.
-        config: Peak, warm-up and final share.
+        config: Peak, warm-up, decay and final share.
     """
     warm = math.ceil(config.warmup * steps)
     if step < warm:
         return config.learning_rate * (step + 1) / warm
-    done = (step - warm + 1) / max(1, steps - warm)
+    start = max(warm, steps - round(config.decay_share * steps))
+    done = max(0, step - start + 1) / max(1, steps - start)
     fraction = config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * done))
     return config.learning_rate * fraction
 
