@@ -138,6 +138,15 @@ def test_a_real_pdf(tmp_path: Path) -> None:
         ("a.html.gz", gzip.compress(HTML.encode() * 50)[:-9], "broken file"),
         ("a.pdf.gz", gzip.compress(two_column_paper())[:-9], "broken file"),
     ],
+    ids=[
+        "empty",
+        "empty-html",
+        "no-latex",
+        "empty-latex",
+        "no-utf-8",
+        "cut-html",
+        "cut-pdf",
+    ],  # contents have times in them
 )
 def test_bad_files_are_errors_with_file_and_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     (tmp_path / name).write_bytes(content)
