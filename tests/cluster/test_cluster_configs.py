@@ -105,7 +105,7 @@ def test_slurm_starts_ray_on_each_node_and_ends_as_the_run_does(tmp_path: Path, 
     }
     environment |= {"SLURM_CPUS_PER_TASK": "8", "SLURM_GPUS_ON_NODE": "4"}
     script = [str(FOLDER / "slurm.sh"), "configs/train/demo.yaml", "schedule.steps=3"]
-    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == code, done.stderr
     lines = log.read_text().splitlines()
     starts = sorted(line for line in lines if line.startswith("srun"))
