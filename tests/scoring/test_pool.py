@@ -35,7 +35,7 @@ FAULTS = {
 
 
 def test_each_fault_has_its_own_reason_and_the_next_sample_is_right(plugin: Path) -> None:
-    with ScoringPool(workers=1, timeout_seconds=3, memory_mb=512) as pool:
+    with ScoringPool(workers=1, timeout_seconds=6, memory_mb=512) as pool:
         for response, reason in FAULTS.items():
             score = pool.score(ask(response))
             assert (score.outcome, score.reason, score.value, score.correct) == ("error", reason, 0.0, False), response
@@ -46,7 +46,7 @@ def test_each_fault_has_its_own_reason_and_the_next_sample_is_right(plugin: Path
 def test_two_hundred_scores_with_a_tenth_faulty(plugin: Path) -> None:
     faults = ["hang", "segfault", "leak", "raise", "exit0"]
     responses = [faults[i // 10 % 5] if i % 10 == 3 else ("yes" if i % 2 else "no") for i in range(200)]
-    with ScoringPool(workers=2, timeout_seconds=0.5, memory_mb=512) as pool:
+    with ScoringPool(workers=2, timeout_seconds=1.5, memory_mb=512) as pool:
         scores = list(pool.map([ask(response) for response in responses]))
     for response, score in zip(responses, scores, strict=True):
         assert score.reason == FAULTS.get(response, "correct" if response == "yes" else "wrong")
