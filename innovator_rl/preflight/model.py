@@ -164,7 +164,7 @@ def _has_chat_template(folder: Path) -> bool:
 
 
 def _lengths(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
-    prompt, response = context.config.data.max_prompt_tokens, context.config.rollout.max_response_tokens
+    prompt, response = context.config.longest_prompt, context.config.rollout.max_response_tokens
     if prompt >= model.max_positions:
         yield Diagnostic(
             setting="data.max_prompt_tokens",
@@ -222,7 +222,7 @@ def _parallelism(context: PreflightContext, model: ModelInfo) -> Iterator[Diagno
 
 
 def _window(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
-    longest = context.config.data.max_prompt_tokens + context.config.rollout.max_response_tokens
+    longest = context.config.longest_prompt + context.config.rollout.max_response_tokens
     if context.platform != "cpu" or model.attention_window is None or longest <= model.attention_window:
         return
     window = model.attention_window

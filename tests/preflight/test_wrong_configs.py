@@ -39,6 +39,11 @@ WRONG_SETTINGS = [
     ("algorithm.dynamic_sampling.metric=reward", "algorithm.dynamic_sampling.metric"),
     ("algorithm.dynamic_sampling=true", "algorithm.dynamic_sampling"),
     ("reward.workers=0", "reward.workers"),
+    ("tools.names=[calculater]", "tools.names"),
+    ("tools.names=[no/such/tools.py:search]", "tools.names"),
+    ("tools.names=[calculator, rewards.tools.calculator:calculator]", "tools.names"),
+    ("tools={names: [calculator], call_format: hermse}", "tools.call_format"),
+    ("tools={names: [calculator], max_result_tokens: 64}", "tools.max_result_tokens"),
     ("data.mixture={gsm8k: 0}", "data.mixture"),
     ("name=../other", "name"),
     # groups, batches, lengths
