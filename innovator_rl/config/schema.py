@@ -27,6 +27,18 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
 
+class Lora(Section):
+    """Low-rank adapters: the weights stay frozen, and two small matrices per layer are trained."""
+
+    rank: int = Field(default=0, ge=0, le=512, description="Rank of the adapters; 0: all weights are trained.")
+    alpha: PositiveInt = Field(default=16, description="Adapters count alpha / rank times.")
+    target_modules: Names = Field(
+        default=(),
+        description="Linear layers with an adapter by the end of their name, for example [q_proj, v_proj]; empty: all but the "
+        "output layer.",
+    )
+
+
 class Model(Section):
     """The policy that is trained."""
 
@@ -45,6 +57,7 @@ class Model(Section):
         default=False, description="Recompute activations in the backward pass: less memory, about a third more time."
     )
     trust_remote_code: bool = Field(default=False, description="Run Python code that comes with the checkpoint.")
+    lora: Lora = Lora()
 
 
 class Data(Section):

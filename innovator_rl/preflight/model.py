@@ -114,6 +114,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         yield from _lengths(context, context.model)
         yield from _parallelism(context, context.model)
         yield from _window(context, context.model)
+        yield from _lora(context, context.model)
     yield from _precision(context)
 
 
@@ -219,6 +220,26 @@ def _parallelism(context: PreflightContext, model: ModelInfo) -> Iterator[Diagno
             why=f"neither divides the model's {model.kv_heads} key-value heads nor is a multiple of them",
             fix="set a divisor",
         )
+
+
+def _lora(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
+    lora = context.config.model.lora
+    if not lora.rank:
+        if lora.target_modules:
+            why = "without adapters there is nothing to choose: model.lora.rank = 0 trains all weights"
+            value = list(lora.target_modules)
+            yield Diagnostic(setting="model.lora.target_modules", value=value, why=why, fix="set model.lora.rank")
+        return
+    if model.is_moe:
+        yield Diagnostic(
+            setting="model.lora.rank",
+            value=lora.rank,
+            why="the experts of a mixture are stacked parameters, not linear layers, and would get no adapter",
+            fix="set 0, or take a dense model",
+        )
+    if lora.rank >= model.hidden:
+        why = f"adapters of this rank have as many parameters as the layers themselves, which are {model.hidden} wide"
+        yield Diagnostic(setting="model.lora.rank", value=lora.rank, why=why, fix="set 8 to 64")
 
 
 def _window(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:

@@ -34,6 +34,9 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "model.dtype": ("bfloat16", "float32"),
     "model.gradient_checkpointing": (True,),
     "model.trust_remote_code": (True,),
+    "model.lora.rank": (8,),
+    "model.lora.alpha": (32,),
+    "model.lora.target_modules": (("q_proj", "v_proj"),),
     "data.train": ({"train_files": ("a.parquet", "b.parquet")},),
     "data.validation": ({"validation_files": ("c.parquet",)}, {"validation_files": ()}),
     "data.max_prompt_tokens": (77,),
@@ -155,6 +158,7 @@ EXPECTED: dict[str, Expectation] = {
     "trainer.v1.sampler.sampler_kwargs.metrics": lambda config, _: {
         name: METRICS[metric] for name, metric in config.algorithm.dynamic_sampling.metric_by_source.items()
     },
+    "actor_rollout_ref.model.target_modules": lambda config, _: list(config.model.lora.target_modules),
     "innovator.run_dir": lambda _, context: context.run_dir,
     "innovator.tools": lambda config, _: {**config.tools.model_dump(mode="json"), "code_isolation": "standard"},
 }

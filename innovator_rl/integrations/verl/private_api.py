@@ -330,6 +330,13 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
             ("output", "output_args", "micro_batch", "logits_processor_func"),
         ),
         ("FSDPEngine.module", None),
+        ("FSDPEngine._merged_lora_per_tensor_param", ()),
+    ),
+    *_names(
+        "verl.utils.fsdp_utils",
+        "integrations.verl.fsdp_engine",
+        ("merged_lora_context", ("actor", "backup_adapters")),
+        ("normalize_peft_param_name", ("params",)),
     ),
     *_names(
         "verl.workers.engine.base",

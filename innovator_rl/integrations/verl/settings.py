@@ -79,6 +79,14 @@ def _model(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
             "model.gradient_checkpointing",
         ),
         VerlSetting(f"{model}.use_remove_padding", resolved.remove_padding, "algorithm.remove_padding"),
+        VerlSetting(f"{model}.lora_rank", config.model.lora.rank, "model.lora.rank"),
+        VerlSetting(f"{model}.lora_alpha", config.model.lora.alpha, "model.lora.alpha"),
+        VerlSetting(
+            f"{model}.target_modules",
+            list(config.model.lora.target_modules) or "all-linear",
+            "model.lora.target_modules",
+        ),
+        VerlSetting(f"{model}.lora.merge", True, fixed="the rollout engine gets merged weights"),
         VerlSetting(f"{model}.external_lib", ENGINES, fixed="the engines that share prompts and report router load"),
     ]
     if context.platform == "cpu":
