@@ -305,6 +305,13 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("FunctionTool.call", ("parameters",)),
     ),
     *_names(
+        "verl.experimental.reward_loop.reward_loop",
+        "integrations.verl.reward_restarts",
+        ("RewardLoopManager._init_reward_loop_workers", ()),
+        ("RewardLoopManager.reward_loop_workers_class", None),
+        ("RewardLoopWorker", None),
+    ),
+    *_names(
         "verl.experimental.reward_loop.reward_manager.base",
         "integrations.verl.reward_adapter",
         ("RewardManagerBase.__init__", ("config", "tokenizer", "compute_score")),

@@ -1,0 +1,41 @@
+"""Restart reward workers that die, and score again what they were scoring.
+
+verl starts each reward worker once: after its death every request to it fails, and the run with it. A reward worker keeps
+nothing between two requests, so Ray may start it again and repeat the requests that were in flight. After
+`RESTARTS` deaths the cause is not an accident, and the run ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import ray
+from verl.experimental.reward_loop.reward_loop import RewardLoopManager, RewardLoopWorker
+from verl.trainer.ppo.v1 import trainer_base
+
+RESTARTS = 5
+"""Deaths of one reward worker that a run survives."""
+
+
+class RestartingRewardLoopManager(RewardLoopManager):
+    """verl's reward loop with workers that Ray restarts."""
+
+    def _init_reward_loop_workers(self) -> None:
+        restarting = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS)
+        self.reward_loop_workers_class = restarting(RewardLoopWorker)
+        super()._init_reward_loop_workers()
+
+
+@contextlib.contextmanager
+def restarting_reward_workers() -> Iterator[None]:
+    """Let a trainer that is initialized in the block build its reward loop with workers that are restarted.
+
+    verl's trainer names the class in its own module and has no hook for another one.
+    """
+    stock = trainer_base.RewardLoopManager
+    trainer_base.RewardLoopManager = RestartingRewardLoopManager
+    try:
+        yield
+    finally:
+        trainer_base.RewardLoopManager = stock
