@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import ray
 from verl.experimental.reward_loop.reward_loop import RewardLoopManager, RewardLoopWorker
@@ -33,9 +34,10 @@ def restarting_reward_workers() -> Iterator[None]:
 
     verl's trainer names the class in its own module and has no hook for another one.
     """
-    stock = trainer_base.RewardLoopManager
-    trainer_base.RewardLoopManager = RestartingRewardLoopManager
+    module: Any = trainer_base  # which does not export what it imports
+    stock = module.RewardLoopManager
+    module.RewardLoopManager = RestartingRewardLoopManager
     try:
         yield
     finally:
-        trainer_base.RewardLoopManager = stock
+        module.RewardLoopManager = stock
