@@ -7,7 +7,7 @@ from ray import exceptions
 from verl.experimental.reward_loop.reward_loop import RewardLoopManager
 from verl.trainer.ppo.v1 import trainer_base
 
-from innovator_rl.integrations.verl import actor_health
+from innovator_rl.integrations.verl import actor_health, reward_restarts
 from innovator_rl.integrations.verl.actor_health import ActorDied, ActorHealth
 from innovator_rl.integrations.verl.reward_restarts import (
     RESTARTS,
@@ -59,14 +59,31 @@ def test_a_dead_engine_ends_the_run_with_its_name_while_a_reward_worker_restarts
         health.check()
 
 
-def test_reward_workers_are_started_with_restarts_and_their_requests_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
+
+    class Remote:
+        def __init__(self, _worker: Any, **options: Any) -> None:
+            self.given = options
+
+        def options(self, **options: Any) -> Any:
+            return Remote(None, **options)
+
+        def remote(self, *arguments: Any) -> None:
+            started.append((self.given, arguments))
+
+    manager = object.__new__(RestartingRewardLoopManager)
+    manager.config = {"a": "configuration"}
+    monkeypatch.setattr(reward_restarts.ray, "put", lambda value: ("kept", value))
+    monkeypatch.setattr(reward_restarts.ray, "remote", Remote)
     monkeypatch.setattr(
-        RewardLoopManager, "_init_reward_loop_workers", lambda self: started.append(self.reward_loop_workers_class)
+        RewardLoopManager,
+        "_init_reward_loop_workers",
+        lambda self: self.reward_loop_workers_class.options(name="reward_loop_worker_0").remote(self.config, None),
     )
-    object.__new__(RestartingRewardLoopManager)._init_reward_loop_workers()
-    options = started[0]._default_options
-    assert (options["max_restarts"], options["max_task_retries"]) == (RESTARTS, RESTARTS)
+    manager._init_reward_loop_workers()
+    options = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS, "name": "reward_loop_worker_0"}
+    assert started == [(options, (("kept", manager.config), None))]
 
 
 def test_only_a_trainer_of_this_project_gets_them() -> None:

@@ -19,12 +19,30 @@ RESTARTS = 5
 """Deaths of one reward worker that a run survives."""
 
 
+class RestartingWorkers:
+    """Stands where verl expects Ray's class of reward workers, and starts them so that they can start again.
+
+    Ray deletes a large argument once an actor has started, and could not start it again: the configuration is kept here.
+    """
+
+    def __init__(self, kept: Any, options: dict[str, Any]) -> None:
+        self._kept, self._options = kept, options
+
+    def options(self, **options: Any) -> RestartingWorkers:
+        """Return the class with options of one worker, such as its name."""
+        return RestartingWorkers(self._kept, {**self._options, **options})
+
+    def remote(self, _config: Any, router_address: str | None) -> Any:
+        """Start a worker."""
+        return ray.remote(RewardLoopWorker).options(**self._options).remote(self._kept, router_address)
+
+
 class RestartingRewardLoopManager(RewardLoopManager):
     """verl's reward loop with workers that Ray restarts."""
 
     def _init_reward_loop_workers(self) -> None:
-        restarting = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS)
-        self.reward_loop_workers_class = restarting(RewardLoopWorker)
+        options = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS}
+        self.reward_loop_workers_class = RestartingWorkers(ray.put(self.config), options)
         super()._init_reward_loop_workers()
 
 
