@@ -42,7 +42,8 @@ class RestartingRewardLoopManager(RewardLoopManager):
 
     def _init_reward_loop_workers(self) -> None:
         options = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS}
-        self.reward_loop_workers_class = RestartingWorkers(ray.put(self.config), options)
+        workers: Any = RestartingWorkers(ray.put(self.config), options)  # verl annotates Ray's own class
+        self.reward_loop_workers_class = workers
         super()._init_reward_loop_workers()
 
 
