@@ -82,7 +82,7 @@ def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(mon
         lambda self: self.reward_loop_workers_class.options(name="reward_loop_worker_0").remote(self.config, None),
     )
     manager._init_reward_loop_workers()
-    options = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS, "name": "reward_loop_worker_0"}
+    options = {"max_restarts": RESTARTS, "max_task_retries": -1, "name": "reward_loop_worker_0"}
     assert started == [(options, (("kept", manager.config), None))]
 
 

@@ -41,7 +41,8 @@ class RestartingRewardLoopManager(RewardLoopManager):
     """verl's reward loop with workers that Ray restarts."""
 
     def _init_reward_loop_workers(self) -> None:
-        options = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS}
+        # A request waits for the restart however often it is sent meanwhile; the number of deaths bounds it.
+        options = {"max_restarts": RESTARTS, "max_task_retries": -1}
         workers: Any = RestartingWorkers(ray.put(self.config), options)  # verl annotates Ray's own class
         self.reward_loop_workers_class = workers
         super()._init_reward_loop_workers()
