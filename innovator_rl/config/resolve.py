@@ -81,7 +81,7 @@ def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
     maximum length.
     """
     share = max(1, config.prompts_per_update // (config.resources.nodes * config.resources.accelerators_per_node))
-    longest = config.data.max_prompt_tokens + config.rollout.samples_per_prompt * config.rollout.max_response_tokens
+    longest = config.longest_prompt + config.rollout.samples_per_prompt * config.rollout.max_response_tokens
     return max(n for n in range(1, share + 1) if n == 1 or (share % n == 0 and n * longest <= tokens))
 
 
@@ -98,7 +98,7 @@ def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
         rollout.max_staleness > 0
     )  # answers are older than the weights they train: correct for it, and repeat nothing
     correction = ("token" if is_moe or ahead else "off") if level == "auto" else level
-    longest = config.data.max_prompt_tokens + rollout.max_response_tokens
+    longest = config.longest_prompt + rollout.max_response_tokens
     buffer = algorithm.overlong.buffer_tokens
     tokens = algorithm.micro_batch_tokens
     slots = config.resources.ray_cpus

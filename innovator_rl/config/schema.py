@@ -27,6 +27,18 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
 
+class Lora(Section):
+    """Low-rank adapters: the weights stay frozen, and two small matrices per layer are trained."""
+
+    rank: int = Field(default=0, ge=0, le=512, description="Rank of the adapters; 0: all weights are trained.")
+    alpha: PositiveInt = Field(default=16, description="Adapters count alpha / rank times.")
+    target_modules: Names = Field(
+        default=(),
+        description="Linear layers with an adapter by the end of their name, for example [q_proj, v_proj]; empty: all but the "
+        "output layer.",
+    )
+
+
 class Model(Section):
     """The policy that is trained."""
 
@@ -45,6 +57,7 @@ class Model(Section):
         default=False, description="Recompute activations in the backward pass: less memory, about a third more time."
     )
     trust_remote_code: bool = Field(default=False, description="Run Python code that comes with the checkpoint.")
+    lora: Lora = Lora()
 
 
 class Data(Section):
@@ -257,6 +270,32 @@ class Reward(Section):
     )
 
 
+class Tools(Section):
+    """Tools that the model may call while it answers."""
+
+    names: Names = Field(
+        default=(),
+        description="Installed names (calculator, python, molar_mass, canonical_smiles, molecular_formula), module:attribute "
+        "or path.py:attribute. Tool text is context: it is never trained on.",
+    )
+    max_calls: PositiveInt = Field(
+        default=4, description="Calls per response; later ones get a refusal as their result."
+    )
+    max_result_tokens: PositiveInt = Field(default=128, description="A result is cut here (tokens).")
+    timeout_seconds: PositiveFloat = Field(
+        default=10.0, description="A call that takes longer is killed, and the model reads that (seconds)."
+    )
+    memory_mb: int = Field(default=1024, ge=256, description="Memory a tool process may use (MiB).")
+    workers: PositiveInt = Field(default=2, description="Calls that run at the same time, per agent-loop worker.")
+    prompt_tokens: PositiveInt = Field(
+        default=512, description="Most tokens of the descriptions of the tools, in addition to data.max_prompt_tokens."
+    )
+    call_format: str = Field(
+        default="hermes",
+        description="How the model writes a call, a tool parser of verl: hermes for Qwen and most chat models.",
+    )
+
+
 class Schedule(Section):
     """Length of the run, validation and checkpoints, in training steps."""
 
@@ -341,6 +380,7 @@ class RunConfig(Section):
     rollout: Rollout = Rollout()
     algorithm: Algorithm = Algorithm()
     reward: Reward = Reward()
+    tools: Tools = Tools()
     schedule: Schedule = Schedule()
     resources: Resources = Resources()
     logging: Logging = Logging()
@@ -369,6 +409,11 @@ class RunConfig(Section):
 
         found = find(self.verl, key)
         return default if found is None else found
+
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens of the longest prompt, the descriptions of tools included."""
+        return self.data.max_prompt_tokens + (self.tools.prompt_tokens if self.tools.names else 0)
 
     @property
     def prompts_per_update(self) -> int:

@@ -17,7 +17,7 @@ from innovator_rl.config.resolve import Platform, resolve
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.integrations.verl import verl_overrides
 from innovator_rl.platform.accelerator import detect_platform
-from innovator_rl.preflight import algorithm, data, datafiles, model, resources, reward, run_dir, software
+from innovator_rl.preflight import algorithm, data, datafiles, model, resources, reward, run_dir, software, tools
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.preflight.machine import Machine
@@ -56,6 +56,7 @@ def check(
         model.check(context),
         data.check(context),
         reward.check(context, deep),
+        tools.check(context, deep),
         resources.check(context),
         run_dir.check(context),
         software.check(context, deep),

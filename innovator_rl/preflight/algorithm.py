@@ -120,7 +120,7 @@ def _sampling(context: PreflightContext) -> Iterator[Diagnostic]:
             why="no answer fits: every response would be cut",
             fix=f"set {SHORTEST_RESPONSE} or more, for example 1024",
         )
-    longest = context.config.data.max_prompt_tokens + rollout.max_response_tokens
+    longest = context.config.longest_prompt + rollout.max_response_tokens
     if context.platform == "cpu" and context.config.algorithm.micro_batch_tokens != "auto":
         why = "on CPU a micro-batch is one prompt group, whatever its tokens"
         tokens = context.resolved.micro_batch_tokens

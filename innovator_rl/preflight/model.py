@@ -114,6 +114,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         yield from _lengths(context, context.model)
         yield from _parallelism(context, context.model)
         yield from _window(context, context.model)
+        yield from _lora(context, context.model)
     yield from _precision(context)
 
 
@@ -164,7 +165,7 @@ def _has_chat_template(folder: Path) -> bool:
 
 
 def _lengths(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
-    prompt, response = context.config.data.max_prompt_tokens, context.config.rollout.max_response_tokens
+    prompt, response = context.config.longest_prompt, context.config.rollout.max_response_tokens
     if prompt >= model.max_positions:
         yield Diagnostic(
             setting="data.max_prompt_tokens",
@@ -221,8 +222,28 @@ def _parallelism(context: PreflightContext, model: ModelInfo) -> Iterator[Diagno
         )
 
 
+def _lora(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
+    lora = context.config.model.lora
+    if not lora.rank:
+        if lora.target_modules:
+            why = "without adapters there is nothing to choose: model.lora.rank = 0 trains all weights"
+            value = list(lora.target_modules)
+            yield Diagnostic(setting="model.lora.target_modules", value=value, why=why, fix="set model.lora.rank")
+        return
+    if model.is_moe:
+        yield Diagnostic(
+            setting="model.lora.rank",
+            value=lora.rank,
+            why="the experts of a mixture are stacked parameters, not linear layers, and would get no adapter",
+            fix="set 0, or take a dense model",
+        )
+    if lora.rank >= model.hidden:
+        why = f"adapters of this rank have as many parameters as the layers themselves, which are {model.hidden} wide"
+        yield Diagnostic(setting="model.lora.rank", value=lora.rank, why=why, fix="set 8 to 64")
+
+
 def _window(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
-    longest = context.config.data.max_prompt_tokens + context.config.rollout.max_response_tokens
+    longest = context.config.longest_prompt + context.config.rollout.max_response_tokens
     if context.platform != "cpu" or model.attention_window is None or longest <= model.attention_window:
         return
     window = model.attention_window

@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from innovator_rl.integrations.verl import agent_loop, dynamic_sampling, fsdp_engine, reward_adapter, trainer
+from innovator_rl.integrations.verl import (
+    agent_loop,
+    dynamic_sampling,
+    fsdp_engine,
+    reward_adapter,
+    reward_restarts,
+    tool_loop,
+    trainer,
+)
 from innovator_rl.integrations.verl.private_api import PINNED, PRIVATE_NAMES, PrivateName, missing
 
 CLASSES = (
     trainer.InnovatorTrainer,
+    tool_loop.ToolLoop,
+    reward_restarts.RestartingRewardLoopManager,
     dynamic_sampling.DynamicSampler,
     agent_loop.RecordingWorker,
     agent_loop.RecordingAgentLoopManager,

@@ -153,3 +153,20 @@ def test_an_unscored_response_has_no_overlong_penalty(plugin: Path) -> None:
     result = asyncio.run(manager.run_single(batch("none" + "¶" * 4, "x", "toy", {})))
     assert (result["reward_score"], result["reward_extra_info"]["outcome"]) == (0.0, "abstained")
     assert result["reward_extra_info"]["overlong_penalty"] == 0.0
+
+
+def test_with_tools_the_last_turn_is_scored(plugin: Path) -> None:
+    manager = load_reward_manager(config(routes={"toy": "faulty"}), Letters(), reward_router_address=None)
+
+    async def main() -> list[dict[str, Any]]:
+        rows = []
+        for fields in ({"last_turn_start": 4}, {}, {"last_turn_start": 4, "cut_at_tool": True}):
+            data = batch("no¶|yes¶", "yes", "toy", {})
+            data.non_tensor_batch["tool_extra_fields"] = np.array([fields], dtype=object)
+            rows.append((await manager.run_single(data))["reward_extra_info"])
+        return rows
+
+    last, whole, cut = asyncio.run(main())
+    assert (last["acc"], last["response_truncated"]) == (1.0, False)
+    assert whole["acc"] == 0.0
+    assert cut["response_truncated"]

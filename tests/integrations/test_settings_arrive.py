@@ -34,6 +34,9 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "model.dtype": ("bfloat16", "float32"),
     "model.gradient_checkpointing": (True,),
     "model.trust_remote_code": (True,),
+    "model.lora.rank": (8,),
+    "model.lora.alpha": (32,),
+    "model.lora.target_modules": (("q_proj", "v_proj"),),
     "data.train": ({"train_files": ("a.parquet", "b.parquet")},),
     "data.validation": ({"validation_files": ("c.parquet",)}, {"validation_files": ()}),
     "data.max_prompt_tokens": (77,),
@@ -87,6 +90,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "reward.timeout_seconds": (4.0,),
     "reward.memory_mb": (512,),
     "reward.code_isolation": ("strict",),
+    "tools.names": (("calculator",),),
     "schedule.steps": (11,),
     "schedule.validate_every": (6, 0),
     "schedule.validate_before": (False,),
@@ -154,7 +158,9 @@ EXPECTED: dict[str, Expectation] = {
     "trainer.v1.sampler.sampler_kwargs.metrics": lambda config, _: {
         name: METRICS[metric] for name, metric in config.algorithm.dynamic_sampling.metric_by_source.items()
     },
+    "actor_rollout_ref.model.target_modules": lambda config, _: list(config.model.lora.target_modules),
     "innovator.run_dir": lambda _, context: context.run_dir,
+    "innovator.tools": lambda config, _: {**config.tools.model_dump(mode="json"), "code_isolation": "standard"},
 }
 
 
@@ -223,6 +229,16 @@ def test_every_owner_has_a_change() -> None:
             context = dataclasses.replace(CONTEXT, platform=platform)
             owners |= {setting.owner for setting in verl_settings(config, context)} - {""}
     assert owners == set(CHANGES)
+
+
+def test_tools_bound_the_turns_and_widen_the_prompt() -> None:
+    config = validate({"tools": {"names": ["calculator"], "max_calls": 3, "prompt_tokens": 100}})
+    values = {s.key.removeprefix("actor_rollout_ref.rollout."): s.value for s in verl_settings(config, CONTEXT)}
+    assert values["agent.default_agent_loop"] == "innovator_tools"
+    assert (values["multi_turn.max_assistant_turns"], values["multi_turn.max_parallel_calls"]) == (4, 3)
+    prompt = config.data.max_prompt_tokens + 100
+    assert (values["prompt_length"], values["data.max_prompt_length"]) == (prompt, config.data.max_prompt_tokens)
+    assert values["max_model_len"] == prompt + config.rollout.max_response_tokens
 
 
 def test_switching_dynamic_sampling_off_takes_its_metric_from_the_sampler() -> None:

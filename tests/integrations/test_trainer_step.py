@@ -169,3 +169,6 @@ def test_the_rows_of_an_update_hold_ratios_and_sides_per_response_token() -> Non
     assert row.clip_side == [1, 0]
     assert row.entropy == [2.0, 3.0]
     assert (row.old_logprobs, row.rollout_logprobs) == ([-1.0, -1.0], [-1.5, -0.5])
+    micro_batch["response_mask"] = nested([0.0, 1.0], [0.0, 0.0, 0.0])  # the first token is a tool's
+    (row,) = rows(micro_batch, outputs, config)
+    assert row.ratio == pytest.approx([1.0, 1.0])

@@ -2,7 +2,7 @@
 
 Ray reports an actor's death to whoever calls it, and a trainer that waits for a queue calls nobody. One outstanding
 readiness call per actor, renewed when it returns, turns a death into an exception at the next check. A busy actor
-answers late and costs nothing.
+answers late and costs nothing. An actor that Ray is starting again is not dead.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ class ActorHealth:
         self._calls = {name: actor.__ray_ready__.remote() for name, actor in self._actors.items()}
 
     def check(self) -> None:
-        """Raise `ActorDied` for the first dead actor; returns at once otherwise."""
+        """Raise `ActorDied` for the first dead actor; returns at once otherwise, also while one is restarted."""
         names = {call: name for name, call in self._calls.items()}
         done, _ = ray.wait(list(names), num_returns=len(names), timeout=0)
         for call in done:
             name = names[call]
             try:
                 ray.get(call)
+            except ray.exceptions.ActorUnavailableError:
+                pass  # Ray is starting it again; asked once more below
             except ray.exceptions.RayError as error:
                 raise ActorDied(f"{name} died: {str(error).strip().splitlines()[0]}") from error
             self._calls[name] = self._actors[name].__ray_ready__.remote()

@@ -20,7 +20,8 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorke
 
 from innovator_rl.integrations.verl.request_patience import Patience
 from innovator_rl.integrations.verl.request_seeds import request_seed
-from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
+from innovator_rl.integrations.verl.reward_record import CUT, RewardRecord, reward_info
+from innovator_rl.integrations.verl.tool_loop import TURNS, check_template, make_tools
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 
@@ -43,6 +44,9 @@ class RecordingWorker(_Worker):
         self._response_limit = int(self.config.actor_rollout_ref.rollout.response_length)
         self._patience = Patience(settings.request_seconds)
         self._last_error = ""
+        if settings.tools is not None:
+            self.tools, self._caller = make_tools(settings.tools)
+            check_template(self.tokenizer, self.tools, int(settings.tools.prompt_tokens))
 
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
         rollout = self.config.actor_rollout_ref.rollout
@@ -95,18 +99,26 @@ class RecordingWorker(_Worker):
     async def _agent_loop_postprocess(
         self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any
     ) -> None:
-        await super()._agent_loop_postprocess(output, validate, **kwargs)
         final = output[-1] if isinstance(output, list) else output
-        self._recorder.rollout(self._row(final, validate, kwargs, final.metrics.generate_sequences, ""))
+        turns = final.extra_fields.pop(TURNS, None)  # for the record alone: the queue need not carry them
+        await super()._agent_loop_postprocess(output, validate, **kwargs)
+        self._recorder.rollout(self._row(final, validate, kwargs, final.metrics.generate_sequences, "", turns))
 
     def _row(
-        self, output: AgentLoopOutput | None, validate: bool, prompt: dict[str, Any], seconds: float, error: str
+        self,
+        output: AgentLoopOutput | None,
+        validate: bool,
+        prompt: dict[str, Any],
+        seconds: float,
+        error: str,
+        turns: list[dict[str, Any]] | None = None,
     ) -> RolloutRow:
         info = dict(prompt.get("extra_info") or {})
         record = _reward_record(output)
         score = record or RewardRecord(outcome="error" if error else "", reason="generation_failed" if error else "")
         response_ids = list(output.response_ids) if output is not None else []
         truncated = len(response_ids) >= self._response_limit and response_ids[-1] != self.tokenizer.eos_token_id
+        truncated = truncated or (output is not None and bool(output.extra_fields.get(CUT)))
         return RolloutRow(
             step=int(prompt["global_steps"]),
             kind="validation" if validate else "train",
@@ -137,6 +149,7 @@ class RecordingWorker(_Worker):
             status="failed" if error else "ok",
             error=error or None,
             info=str(info.get("info") or "{}"),
+            turns=turns if turns and len(turns) > 1 else None,
             weight_version_min=_version(output, "min_global_steps"),
             weight_version_max=_version(output, "max_global_steps"),
             token_ids=response_ids,

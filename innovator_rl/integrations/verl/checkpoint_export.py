@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,8 @@ Dtype = Literal["keep", "bfloat16", "float16", "float32"]
 RANK_FILE = re.compile(r"model_world_size_(\d+)_rank_(\d+)\.pt")
 NOT_COPIED = ("config.json", "generation_config.json", "model.safetensors.index.json")
 ORIGIN = "trained_from.json"
+LORA = "lora_train_meta.json"
+"""Where verl writes rank and alpha of the adapters in a checkpoint."""
 
 
 def find_checkpoint(folder: Path, step: int | None) -> Checkpoint:
@@ -76,9 +78,8 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, dtype: Dtype = "keep") 
     first = next(iter(shards[0].values()))
     precision = first.dtype if dtype == "keep" else getattr(torch, dtype)
     try:
-        for name in shards[0]:
+        for name, whole in _weights(shards, actor):
             if name not in tied:
-                whole = joined(name, [shard[name] for shard in shards])
                 for key, tensor in in_layout(module, name, whole, precision):
                     written.add(key, tensor)
         config.dtype = precision
@@ -86,6 +87,29 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, dtype: Dtype = "keep") 
     finally:
         shutil.rmtree(written.draft, ignore_errors=True)
     return str(precision).removeprefix("torch.")
+
+
+def _weights(shards: Sequence[Mapping[str, Any]], actor: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield every weight of the model by its name there, adapters merged in."""
+
+    def whole(name: str) -> torch.Tensor:
+        return joined(name, [shard[name] for shard in shards])
+
+    scale = 0.0
+    if any(".lora_A." in name for name in shards[0]):
+        try:
+            meta = json.loads((actor / LORA).read_text())
+            scale = float(meta["lora_alpha"]) / float(meta["r"])
+        except (OSError, ValueError, KeyError) as error:
+            raise StorageError(f"{actor / LORA}: rank and alpha of the adapters not found ({error})") from None
+    for name in shards[0]:
+        if ".lora_" in name:
+            continue
+        weight, layer = whole(name), name.removesuffix(".base_layer.weight")
+        if layer != name:
+            a, b = (whole(f"{layer}.lora_{part}.default.weight") for part in "AB")
+            weight = (weight.float() + scale * (b.float() @ a.float())).to(weight.dtype)
+        yield name.removeprefix("base_model.model.").replace(".base_layer.", "."), weight
 
 
 def joined(name: str, parts: Sequence[Any]) -> torch.Tensor:

@@ -17,11 +17,14 @@ verl imports this module in every training process through `actor_rollout_ref.mo
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from tensordict import TensorDict
+from torch.distributed.tensor import DTensor
 from verl.utils import tensordict_utils as tu
+from verl.utils.fsdp_utils import merged_lora_context, normalize_peft_param_name
 from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
@@ -105,6 +108,16 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
         super().initialize()
         self.window = attention_window(self.module.config.to_dict())
         self.kept = KeptPositions(self.module)
+
+    def _merged_lora_per_tensor_param(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield every weight with its adapter merged in, in the precision of the parameters.
+
+        verl's own rounds to bfloat16; rollouts in float32 would then have other probabilities than the policy.
+        """
+        with merged_lora_context(self.module, backup_adapters=True):
+            for name, value in normalize_peft_param_name(self.module.state_dict()).items():
+                whole = value.full_tensor() if isinstance(value, DTensor) else value
+                yield name, whole.detach().clone()
 
     def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict[str, Any], dict[str, Any]]:
         """Pack a micro-batch into a row per group with masks and positions.

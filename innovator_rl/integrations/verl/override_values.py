@@ -122,9 +122,9 @@ def _models_and_tools(given: dict[str, Any]) -> Iterator[ValueProblem]:
         yield ValueProblem(f"{model}.enable", True, "there is no reward model to load", f"set verl.{model}.model_path")
     turns = f"{ROLLOUT}.multi_turn"
     if given.get(f"{turns}.enable") and not any(
-        given.get(f"{turns}.{name}") for name in ("tool_config_path", "interaction_config_path")
+        given.get(f"{turns}.{name}") for name in ("tool_config_path", "function_tool_path", "interaction_config_path")
     ):
-        yield ValueProblem(f"{turns}.enable", True, "there are no tools to call", f"set verl.{turns}.tool_config_path")
+        yield ValueProblem(f"{turns}.enable", True, "there are no tools to call", "set tools.names")
     mode, clip = f"{ACTOR}.policy_loss.loss_mode", given.get("innovator.clip_high")
     if given.get(mode) == "gspo" and isinstance(clip, (int, float)) and clip > SEQUENCE_CLIP:
         why = f"clips the mean ratio of a response, which algorithm.clip_high = {clip} never does"
@@ -144,13 +144,13 @@ def _source(module: str) -> ast.Module:
 
 
 def registered(module: str, decorator: str) -> tuple[str, ...]:
-    """Return the names that `@decorator("name")` registers in a module."""
+    """Return the names that `@decorator("name")` or `@Class.decorator("name")` registers in a module."""
     calls = (
         mark
         for node in ast.walk(_source(module))
         if isinstance(node, (ast.FunctionDef, ast.ClassDef))
         for mark in node.decorator_list
-        if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == decorator
+        if isinstance(mark, ast.Call) and _leaf(mark.func) == decorator
     )
     return tuple(str(call.args[0].value) for call in calls if call.args and isinstance(call.args[0], ast.Constant))
 

@@ -39,7 +39,7 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from innovator_rl.errors import UserError
-from innovator_rl.integrations.verl.reward_record import RewardRecord
+from innovator_rl.integrations.verl.reward_record import CUT, LAST_TURN, RewardRecord
 from innovator_rl.scoring import registry
 from innovator_rl.scoring.api import TURN_ENDS, Score, ScoreRequest, error_score
 from innovator_rl.scoring.group_batcher import GroupBatcher
@@ -125,9 +125,13 @@ class InnovatorRewardManager(RewardManagerBase):
         extra = dict(fields.get("extra_info") or {})
         data_source = str(fields.get("data_source", ""))
         rewarder = self.routes.get(data_source) or extra.get("reward") or ""
-        score = await self._score(ids, fields, extra, data_source, rewarder)
+        turns = fields.get("tool_extra_fields") or {}
+        # With tools, the last turn is scored: neither a tool's text nor a call is an answer.
+        scored_ids = ids[int(turns.get(LAST_TURN) or 0) :]
+        score = await self._score(scored_ids, fields, extra, data_source, rewarder)
         _, penalty = compose(score, self.overlong, tokens)
         truncated = bool(ids) and ids[-1] not in self.end_ids and tokens >= (self.max_tokens or width)
+        truncated = truncated or bool(turns.get(CUT))
         record = RewardRecord.from_score(
             score,
             overlong_penalty=penalty,

@@ -33,6 +33,10 @@ VERL_KEYS = {
 }
 """Field of a record -> its key in verl's `reward_extra_info`. `acc` is the key that verl's validation averages."""
 
+LAST_TURN, CUT = "last_turn_start", "cut_at_tool"
+"""Keys of an agent loop's `extra_fields` with tools: the response token at which the last turn begins, which is the text
+that is scored, and whether a tool's result did not fit any more."""
+
 METRICS = {"correct": VERL_KEYS["correct"], "score": VERL_KEYS["value"]}
 """Value of `algorithm.dynamic_sampling.metric` -> the key that verl reads."""
 

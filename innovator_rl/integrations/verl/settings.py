@@ -19,6 +19,10 @@ SAMPLER = ("pkg://innovator_rl.integrations.verl.dynamic_sampling", "DynamicSamp
 ENGINES = "innovator_rl.integrations.verl.fsdp_engine"
 AGENT_LOOP_MANAGER = "innovator_rl.integrations.verl.agent_loop.RecordingAgentLoopManager"
 REWARD_MANAGER = ("pkg://innovator_rl.integrations.verl.reward_adapter", "InnovatorRewardManager")
+TOOL_LOOP = "innovator_tools"
+"""Name of our agent loop in verl's registry (`tool_loop.py`)."""
+MAX_RESULT_CHARS = 20_000
+"""A tool's result is cut here before it is cut by tokens."""
 CPU_BLOCK_TOKENS = 16
 """Block size of vLLM's cache: the smallest that its CPU attention takes; the default, 128, exceeds most short prompts."""
 AUTOCAST_DTYPE = "autocast_dtype"
@@ -75,6 +79,14 @@ def _model(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> li
             "model.gradient_checkpointing",
         ),
         VerlSetting(f"{model}.use_remove_padding", resolved.remove_padding, "algorithm.remove_padding"),
+        VerlSetting(f"{model}.lora_rank", config.model.lora.rank, "model.lora.rank"),
+        VerlSetting(f"{model}.lora_alpha", config.model.lora.alpha, "model.lora.alpha"),
+        VerlSetting(
+            f"{model}.target_modules",
+            list(config.model.lora.target_modules) or "all-linear",
+            "model.lora.target_modules",
+        ),
+        VerlSetting(f"{model}.lora.merge", True, fixed="the rollout engine gets merged weights"),
         VerlSetting(f"{model}.external_lib", ENGINES, fixed="the engines that share prompts and report router load"),
     ]
     if context.platform == "cpu":
@@ -186,7 +198,7 @@ def _rollout(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         config.rollout.validation,
         context.platform == "cpu",
     )
-    longest = config.data.max_prompt_tokens + rollout.max_response_tokens
+    longest = config.longest_prompt + rollout.max_response_tokens
     found = [
         VerlSetting(f"{key}.name", "vllm", fixed="rollouts come from vLLM"),
         VerlSetting(f"{key}.n", rollout.samples_per_prompt, "rollout.samples_per_prompt"),
@@ -209,6 +221,7 @@ def _rollout(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting(f"{key}.val_kwargs.do_sample", validation.temperature > 0, "rollout.validation.temperature"),
         VerlSetting(f"{key}.agent.agent_loop_manager_class", AGENT_LOOP_MANAGER, fixed="it records every response"),
     ]
+    found += _tools(config)
     if cpu:
         found += [
             VerlSetting(f"{key}.load_format", "auto"),
@@ -221,6 +234,25 @@ def _rollout(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
             # Samples of a group share the whole blocks of their prompt.
             VerlSetting(f"{key}.engine_kwargs.vllm.block_size", CPU_BLOCK_TOKENS),
             *_one_process_engine(config),
+        ]
+    return found
+
+
+def _tools(config: RunConfig) -> list[VerlSetting]:
+    """Let the model call tools: verl's loop over turns, with the bounds of the run."""
+    tools, key = config.tools, "actor_rollout_ref.rollout"
+    limits = tools.model_dump(mode="json") | {"code_isolation": config.reward.code_isolation}
+    found = [VerlSetting("innovator.tools", limits if tools.names else None, "tools.names")]
+    if tools.names:
+        turns = f"{key}.multi_turn"
+        found += [
+            VerlSetting(f"{key}.agent.default_agent_loop", TOOL_LOOP, fixed="it records every turn: tools.names"),
+            VerlSetting(f"{key}.prompt_length", config.longest_prompt, fixed="tools.prompt_tokens is part of it"),
+            VerlSetting(f"{turns}.enable", True, fixed="tools.names"),
+            VerlSetting(f"{turns}.format", tools.call_format, fixed="tools.call_format"),
+            VerlSetting(f"{turns}.max_assistant_turns", tools.max_calls + 1, fixed="tools.max_calls"),
+            VerlSetting(f"{turns}.max_parallel_calls", tools.max_calls, fixed="tools.max_calls"),
+            VerlSetting(f"{turns}.max_tool_response_length", MAX_RESULT_CHARS, fixed="tools.max_result_tokens"),
         ]
     return found
 

@@ -55,6 +55,7 @@ from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLe
 from innovator_rl.integrations.verl.engine_requests import Asked, TokenSource, generate_tokens
 from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog, stopped_processes
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
+from innovator_rl.integrations.verl.reward_restarts import restarting_reward_workers
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
 from innovator_rl.runs.summary import validation_figures
@@ -117,6 +118,11 @@ class InnovatorTrainer(PPOTrainerSync):
         with open_dict(config):
             config.data.gen_batch_size = 1  # single prompts, so that refills are exact
         super().__init__(config)
+
+    def init(self) -> None:
+        """Start training workers, rollout engine and reward workers; the latter are restarted where they die."""
+        with restarting_reward_workers():
+            super().init()
 
     # ---- the order of the prompts
 

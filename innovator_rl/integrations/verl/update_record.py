@@ -92,7 +92,8 @@ def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any)
     found = []
     for i, response in enumerate(micro_batch["responses"].unbind()):
         size = int(response.numel())
-        if not int(micro_batch["response_mask"].unbind()[i].sum()):
+        mask = micro_batch["response_mask"].unbind()[i].bool().cpu()
+        if not int(mask.sum()):
             continue
 
         def field(name: str, i: int = i) -> torch.Tensor | None:
@@ -106,7 +107,7 @@ def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any)
         assert new is not None
         assert old is not None
         assert advantage is not None
-        ratio = torch.exp(new - old)
+        ratio = torch.exp(new - old).where(mask, 1.0)  # a tool's text has no policy
         entropy, rollout = tail("entropy"), field("rollout_log_probs")
         found.append(
             UpdateRow(

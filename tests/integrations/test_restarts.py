@@ -1,0 +1,92 @@
+"""A reward worker that dies is started again; a dead engine still ends the run with its cause. Ray is a fake here."""
+
+from typing import Any
+
+import pytest
+from ray import exceptions
+from verl.experimental.reward_loop.reward_loop import RewardLoopManager
+from verl.trainer.ppo.v1 import trainer_base
+
+from innovator_rl.integrations.verl import actor_health, reward_restarts
+from innovator_rl.integrations.verl.actor_health import ActorDied, ActorHealth
+from innovator_rl.integrations.verl.reward_restarts import (
+    RESTARTS,
+    RestartingRewardLoopManager,
+    restarting_reward_workers,
+)
+
+
+class Actor:
+    """An actor whose readiness calls end as prepared; None: the call returns."""
+
+    def __init__(self, *ends: Exception | None) -> None:
+        self.ends, self.asked = list(ends), 0
+        self.__ray_ready__ = self
+        self.call: Any = None
+
+    def remote(self) -> Any:
+        self.asked += 1
+        return (self, self.asked)
+
+
+@pytest.fixture(autouse=True)
+def _fake_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(call: Any) -> None:
+        actor, _ = call
+        end = actor.ends.pop(0)
+        if end is not None:
+            raise end
+
+    def wait(calls: list[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        return [call for call in calls if call[0].ends], []
+
+    monkeypatch.setattr(actor_health.ray, "get", get)
+    monkeypatch.setattr(actor_health.ray, "wait", wait)
+
+
+def test_a_worker_that_is_restarted_is_asked_again_and_ends_nothing() -> None:
+    worker = Actor(exceptions.ActorUnavailableError("restarting", None), None)
+    health = ActorHealth({"reward worker 0": worker})
+    health.check()
+    health.check()
+    assert (worker.asked, worker.ends) == (3, [])
+
+
+def test_a_dead_engine_ends_the_run_with_its_name_while_a_reward_worker_restarts() -> None:
+    restarting = Actor(exceptions.ActorUnavailableError("restarting", None))
+    health = ActorHealth({"reward worker 0": restarting, "vLLM server 0.0": Actor(exceptions.ActorDiedError())})
+    with pytest.raises(ActorDied, match=r"^vLLM server 0\.0 died: "):
+        health.check()
+
+
+def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+
+    class Remote:
+        def __init__(self, _worker: Any, **options: Any) -> None:
+            self.given = options
+
+        def options(self, **options: Any) -> Any:
+            return Remote(None, **options)
+
+        def remote(self, *arguments: Any) -> None:
+            started.append((self.given, arguments))
+
+    manager = object.__new__(RestartingRewardLoopManager)
+    manager.config = {"a": "configuration"}
+    monkeypatch.setattr(reward_restarts.ray, "put", lambda value: ("kept", value))
+    monkeypatch.setattr(reward_restarts.ray, "remote", Remote)
+    monkeypatch.setattr(
+        RewardLoopManager,
+        "_init_reward_loop_workers",
+        lambda self: self.reward_loop_workers_class.options(name="reward_loop_worker_0").remote(self.config, None),
+    )
+    manager._init_reward_loop_workers()
+    options = {"max_restarts": RESTARTS, "max_task_retries": -1, "name": "reward_loop_worker_0"}
+    assert started == [(options, (("kept", manager.config), None))]
+
+
+def test_only_a_trainer_of_this_project_gets_them() -> None:
+    with restarting_reward_workers():
+        assert trainer_base.RewardLoopManager is RestartingRewardLoopManager
+    assert trainer_base.RewardLoopManager is RewardLoopManager
