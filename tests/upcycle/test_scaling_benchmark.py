@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import upcycle_scaling
 from benchmarks.scaling_jobs import DECAY, QUICK, Study, _doubled, solved
+from innovator_rl.runs.files import write_atomic
 from upcycle.data.batch import Batch
 from upcycle.model.modeling import ModelOutput
 from upcycle.model.moe_layers import SwiGLU
@@ -23,7 +24,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def write(study: Study, job: str, found: Any = None) -> None:
-    (study.folder / "results" / f"{job}.json").write_text(json.dumps(found or {}))
+    write_atomic(study.folder / "results" / f"{job}.json", json.dumps(found or {}))
 
 
 def test_jobs_wait_for_those_before_them_and_a_second_command_goes_on(
