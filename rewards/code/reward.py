@@ -36,6 +36,7 @@ MAX_PROGRAM_CHARS = 100_000
 MAX_EXTRACTED_CHARS = 500
 BUDGET_FACTOR = 6.0
 CALL_FACTOR, CALL_MARGIN_SECONDS = 16.0, 30.0
+MIN_CHECK_SECONDS = 0.5
 PACKAGES = ("numpy", "sortedcontainers")
 
 
@@ -45,8 +46,8 @@ class CodeReward:
     Args:
         code_isolation: The least level of isolation; below it the reward abstains and runs nothing (see
             `sandbox.layers`).
-        timeout_seconds: Processor seconds of the data set's own code; a solution with all of its tests has
-            `BUDGET_FACTOR` times as many.
+        timeout_seconds: Processor seconds of the data set's own code, which has `MIN_CHECK_SECONDS` at least; a
+            solution with all of its tests has `BUDGET_FACTOR` times as many.
         memory_mb: The most MiB that a row may ask for.
 
     Attributes:
@@ -57,7 +58,7 @@ class CodeReward:
 
     def __init__(self, code_isolation: str = "standard", timeout_seconds: float = 10.0, memory_mb: int = 2048) -> None:
         self.refused = code_isolation != "none" and bool(probe_isolation().missing(_level(code_isolation)))
-        self.check_seconds = timeout_seconds
+        self.check_seconds = max(timeout_seconds, MIN_CHECK_SECONDS)
         self.budget = BUDGET_FACTOR * timeout_seconds
         self.call_seconds = CALL_FACTOR * timeout_seconds + CALL_MARGIN_SECONDS
         self.memory_mb = memory_mb or DEFAULT_MEMORY_MB
