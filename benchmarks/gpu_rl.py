@@ -16,8 +16,6 @@ a key of the JSON that it prints; one whose packages are missing, or for which n
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +27,7 @@ import torch
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from benchmarks.gpu_sections import measure_sections, print_measured
 from innovator_rl.integrations.verl.router_load import RouterLoad
 from innovator_rl.integrations.verl.shared_expert_gate import SHARED_GATE, UNGATED_KEY, freeze_shared_gate
 from innovator_rl.integrations.verl.shared_prefix import pack_shared_prefix
@@ -264,38 +263,10 @@ SECTIONS: dict[str, Callable[[Size], dict[str, Any]]] = {
 
 def measure_all(size: Size, seconds: float) -> dict[str, Any]:
     """Run every section for which time is left."""
-    started = time.monotonic()
     device = torch.cuda.get_device_name() if size.device == "cuda" else "cpu"
-    found: dict[str, Any] = {"device": device, "torch": torch.__version__, "dtype": str(size.dtype)}
-    for name, section in SECTIONS.items():
-        if time.monotonic() - started > seconds:
-            found[name] = {"skipped": f"the {seconds:.0f} seconds were over"}
-            continue
-        at = time.monotonic()
-        try:
-            found[name] = section(size)
-        except ImportError as error:
-            found[name] = {"skipped": f"needs {error.name or error}"}
-        except (RuntimeError, ValueError, TypeError, AttributeError, OSError) as error:  # the others go on
-            found[name] = {"failed": f"{type(error).__name__}: {str(error)[:500]}"}
-        found[name]["section_seconds"] = time.monotonic() - at
-    return found
-
-
-def main() -> None:
-    """Measure and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="width 64 in float32, on any machine")
-    parser.add_argument("--seconds", type=float, default=480.0, help="no section starts later")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    if not options.small and not torch.cuda.is_available():
-        parser.error("no CUDA device: give --small to measure on a CPU at width 64")
-    found = json.dumps(measure_all(SMALL if options.small else FULL, options.seconds), indent=1)
-    if options.out:
-        options.out.write_text(found + "\n")
-    print(found)
+    head = {"device": device, "torch": torch.__version__, "dtype": str(size.dtype)}
+    return head | measure_sections(SECTIONS, size, seconds)
 
 
 if __name__ == "__main__":
-    main()
+    print_measured(__doc__, measure_all, SMALL, FULL)

@@ -15,8 +15,6 @@ section is a key of the JSON that it prints; one that fails or for which no time
 
 from __future__ import annotations
 
-import argparse
-import gc
 import json
 import tempfile
 import time
@@ -28,6 +26,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu_sections import forget, measure_sections, print_measured
 from benchmarks.upcycle_steps import FULL_WIDTH, SMALL_WIDTH, configuration, random_trainer
 from upcycle.config.stages import Stage
 from upcycle.model import moe_layers
@@ -141,7 +140,7 @@ def steps(size: Size) -> dict[str, Any]:
         rows = []
         for layers in size.layers:
             config, shape = size.config(), {**size.shape, "num_hidden_layers": layers}
-            _forget()
+            forget()
             trainer = random_trainer(config, shape, stage)
             seconds = seconds_of(trainer.update, size.rounds)
             tokens = config.train_joint.batch_tokens
@@ -171,7 +170,7 @@ def memory(size: Size) -> dict[str, Any]:
             config = configuration(
                 size.length, sequences, trainer={"dtype": size.dtype, "checkpointing": checkpointing}
             )
-            _forget()
+            forget()
             trainer = random_trainer(config, size.shape, "train_joint")
             trainer.update()
             planned = estimate(config, trainer.model.spec, config.train_joint, 1)
@@ -204,7 +203,7 @@ def waits(size: Size) -> dict[str, Any]:
 
     counts: dict[int, dict[str, int]] = {}
     for layers in (1, 2):
-        _forget()
+        forget()
         trainer = random_trainer(size.config(), {**size.shape, "num_hidden_layers": layers}, "train_joint")
         trainer.update()
         counts[layers] = _warned(trainer) if size.device == "cuda" else {}
@@ -260,7 +259,7 @@ def exported(size: Size) -> dict[str, Any]:
         save_file(tensors, Path(folder) / "model.safetensors", {"format": "pt"})
         (Path(folder) / "config.json").write_text(json.dumps(hf_config(spec, source.dtype)))
         del model, tensors
-        _forget()
+        forget()
         hf: Any = transformers
         other = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(size.device)
     with torch.no_grad():
@@ -271,13 +270,6 @@ def exported(size: Size) -> dict[str, Any]:
     }
 
 
-def _forget() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
 SECTIONS: dict[str, Callable[[Size], dict[str, Any]]] = {
     "waits": waits, "block": block, "exported": exported, "steps": steps, "memory": memory,
 }  # fmt: skip
@@ -285,42 +277,10 @@ SECTIONS: dict[str, Callable[[Size], dict[str, Any]]] = {
 
 def measure(size: Size, seconds: float) -> dict[str, Any]:
     """Run every section for which time is left."""
-    started = time.monotonic()
     device = torch.cuda.get_device_name() if size.device == "cuda" else "cpu"
-    found: dict[str, Any] = {"device": device, "torch": torch.__version__, "dtype": size.dtype}
-    for name, section in SECTIONS.items():
-        if time.monotonic() - started > seconds:
-            found[name] = {"skipped": f"the {seconds:.0f} seconds were over"}
-            continue
-        at = time.monotonic()
-        try:
-            found[name] = section(size)
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            AttributeError,
-        ) as error:  # out of memory included; the others go on
-            found[name] = {"failed": f"{type(error).__name__}: {str(error)[:500]}"}
-        found[name]["section_seconds"] = time.monotonic() - at
-        _forget()
-    return found
-
-
-def main() -> None:
-    """Measure and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="width 64 in float32, on any machine")
-    parser.add_argument("--seconds", type=float, default=480.0, help="no section starts later")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    if not options.small and not torch.cuda.is_available():
-        parser.error("no CUDA device: give --small to measure on a CPU at width 64")
-    found = json.dumps(measure(SMALL if options.small else FULL, options.seconds), indent=1)
-    if options.out:
-        options.out.write_text(found + "\n")
-    print(found)
+    head = {"device": device, "torch": torch.__version__, "dtype": size.dtype}
+    return head | measure_sections(SECTIONS, size, seconds)
 
 
 if __name__ == "__main__":
-    main()
+    print_measured(__doc__, measure, SMALL, FULL)
