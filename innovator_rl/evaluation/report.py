@@ -155,6 +155,8 @@ def _footer(document: Document) -> list[str]:
     footer = document["footer"]
     lines = ["## How it was measured", ""]
     for key, value in footer.items():
+        if value is None:  # no limit; no speed where every response came from the store
+            continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{name} {part}" for name, part in value.items()) or "none"
         lines.append(f"- {key.replace('_', ' ')}: {value}")

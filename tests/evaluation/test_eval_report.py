@@ -33,7 +33,7 @@ def document() -> dict[str, Any]:
             "sums": {"facts": facts, "rows": 4, "whole": 1000, "new_tokens": 64},
             "lost": {"facts": unscored, "rows": 4, "whole": 4, "new_tokens": 64},
         },
-        "footer": {"seed": 7, "command": "innovator eval own"},
+        "footer": {"seed": 7, "command": "innovator eval own", "tokens_per_second": None},
     }
 
 
@@ -47,6 +47,7 @@ def test_a_report_names_rows_drawn_cut_unscored_and_skipped(document: dict[str, 
     assert "25.0 |  | 1 of 3 tasks" in lines["**Average: All**"]
     assert "- absent (`absent`): put it at eval/x.jsonl" in text
     assert "drawn at random** (seed 7)" in text
+    assert "tokens per second" not in text
     page = report.html_page(document)
     assert page.count("<rect") == 1
     assert "no response was scored" in page
