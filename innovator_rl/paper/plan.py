@@ -111,6 +111,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         "train, split, route and integrate the experts" + (", and the dense baseline" if part.dense else ""),
         ("upcycle", "run", str(path), *_last_of_each((*words, *part.settings)), *(["--dense"] if part.dense else [])),
         folder / "export",
+        also=(folder / "export-dense",) if part.dense else (),
         needs=("corpus",) if corpus else (),
         inputs=(path,),
         disk_bytes=_bytes(part),
