@@ -40,11 +40,11 @@ class Stage:
     title: str
     command: tuple[str, ...]
     result: Path
+    also: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
     disk_bytes: int = 0
     clean: tuple[Path, ...] = ()
-    also: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
