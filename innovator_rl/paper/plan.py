@@ -74,6 +74,7 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             ("data", "build", str(path), "--out", str(out)),
             out / corpus_name(path),
             inputs=(path,),
+            hours=config.corpus.hours,
         )
     for task in config.tasks:
         recipe = Path(task) if task.endswith((".yaml", ".yml")) else None
@@ -115,6 +116,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         needs=("corpus",) if corpus else (),
         inputs=(path,),
         disk_bytes=_bytes(part),
+        hours=part.hours,
         clean=(folder,),
     )
     models.add("mixture", folder / "export", "upcycle")
@@ -138,6 +140,7 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
             needs=(*models.needs(model), *_rows(config)),
             inputs=(path,),
             disk_bytes=_bytes(part),
+            hours=part.hours,
             clean=(folder,),
         )
         models.add(f"sft-{model}", folder / "model", f"sft-{model}")
@@ -171,6 +174,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
         needs=(*models.needs(arm.model), *_rows(config)),
         inputs=(path,),
         disk_bytes=_bytes(part),
+        hours=part.hours,
         clean=(folder,),
     )
     yield Stage(
@@ -186,7 +190,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
 
 def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
     for part in config.evaluations:
-        label = Path(part.suite).stem
+        label = suite_name(part.suite)
         file = (Path(part.suite),) if part.suite.endswith((".yaml", ".yml")) else ()
         for model in evaluated_models(config, part):
             name = run_name(config, f"eval-{label}-{model}")
@@ -200,7 +204,13 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 out / "report.json",
                 needs=models.needs(model),
                 inputs=file,
+                hours=part.hours,
             )
+
+
+def suite_name(suite: str) -> str:
+    """Return the name of a suite, which its folder has; a suite may be given as a file."""
+    return Path(suite).stem
 
 
 def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:

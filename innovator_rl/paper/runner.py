@@ -92,6 +92,10 @@ class Runner:
             decisions.append(decision)
         return decisions
 
+    def short_of_space(self) -> list[str]:
+        """Return a line for each stage that would run now and does not fit the disk as it is."""
+        return [problem for one in self.decide() if one.runs and (problem := self._space_problem(one.stage))]
+
     def execute(self) -> list[StageRecord]:
         """Run what is not complete, and return the record of every stage.
 
@@ -237,12 +241,19 @@ class Runner:
         return f"{duration(elapsed)}{rest} | {last_line(log)}"
 
     def _require_space(self, stage: Stage) -> None:
-        free = shutil.disk_usage(self.run.path).free
-        if free < stage.disk_bytes:
-            raise UserError(
-                f"stage {stage.name!r} needs {stage.disk_bytes / 1e9:.1f} GB of disk and {self.run.path} has "
-                f"{free / 1e9:.1f} GB free: free some space, or set runs_dir to another disk"
-            )
+        problem = self._space_problem(stage)
+        if problem:
+            raise UserError(problem)
+
+    def _space_problem(self, stage: Stage) -> str:
+        place = next(path for path in (self.run.path, *self.run.path.parents) if path.exists())
+        free = shutil.disk_usage(place).free
+        if free >= stage.disk_bytes:
+            return ""
+        return (
+            f"stage {stage.name!r} needs {stage.disk_bytes / 1e9:,.1f} GB of disk and {place} has "
+            f"{free / 1e9:,.1f} GB free: free some space, or set runs_dir to another disk"
+        )
 
 
 def last_line(log: Path) -> str:

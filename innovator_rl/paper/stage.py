@@ -33,7 +33,8 @@ class Stage:
         needs: Names of the stages whose results it reads.
         inputs: Files besides those results, such as configurations.
         disk_bytes: Free space that must be there before it starts.
-        clean: Whether a result that is out of date is removed before the command runs.
+        hours: How long it takes by the configuration, for estimates; 0 where that is unknown.
+        clean: Folders that are removed before the command runs if what is in them is out of date.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
     disk_bytes: int = 0
+    hours: float = 0.0
     clean: tuple[Path, ...] = ()
 
 

@@ -168,7 +168,7 @@ def test_every_result_of_a_stage_counts(path_of_two):
 def test_a_full_disk_stops_before_the_stage_that_would_not_fit(path_of_two):
     runner, folder, _ = path_of_two
     large = Stage(**{**vars(runner.stages[1]), "disk_bytes": 10**18})
-    with pytest.raises(UserError, match=r"'second' needs 1000000000\.0 GB"):
+    with pytest.raises(UserError, match=r"'second' needs 1,000,000,000\.0 GB"):
         Runner(runner.run, [runner.stages[0], large], print).execute()
     assert (folder / "first.count").read_text() == "1"
     assert not (folder / "second.count").exists()

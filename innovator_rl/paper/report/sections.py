@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from innovator_rl.paper.config import PaperConfig
-from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name
+from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name, suite_name
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.runs.files import duration, read_json
@@ -17,6 +16,7 @@ from innovator_rl.runs.run_dir import RunDir, page_link
 from innovator_rl.runs.summary import VALIDATION_ACCURACY
 
 LOSS = "val/loss/"
+GENERAL = "general"
 STAGE_RUNS = (
     ("routed", "route"),
     ("integrated", "integrate"),
@@ -103,7 +103,29 @@ def upcycling(config: PaperConfig) -> list[str]:
     domains = sorted({key.removeprefix(LOSS) for _, row in measured for key in row if key.startswith(LOSS)})
     rows_of_table = [(label, *(number(row.get(LOSS + domain)) for domain in domains)) for label, row in measured]
     note = "Loss on held-out text, in nats per token; lower is better. The base model is the dense baseline before its first step."
-    return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table)]
+    return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table), *_kept(measured, domains)]
+
+
+def _kept(measured: Sequence[tuple[str, Mapping[str, Any]]], domains: Sequence[str]) -> list[str]:
+    """Say how far general text and the disciplines moved from the base model."""
+    losses = {label: row for label, row in measured}
+    base = losses.get("base model")
+    lines = []
+    for label in ("integrated", "dense, continued"):
+        after = losses.get(label)
+        if not base or not after or any(LOSS + domain not in base or LOSS + domain not in after for domain in domains):
+            continue
+        science = [domain for domain in domains if domain != GENERAL]
+        parts = [_relative(GENERAL, base, after)] if GENERAL in domains else []
+        if science:
+            mean = sum(after[LOSS + d] / base[LOSS + d] for d in science) / len(science) - 1
+            parts.append(f"disciplines {100 * mean:+.1f} % on average")
+        lines.append(f"- {label}: {', '.join(parts)} against the base model's loss (higher is worse).")
+    return [*lines, ""] if lines else []
+
+
+def _relative(domain: str, base: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    return f"{domain} text {100 * (after[LOSS + domain] / base[LOSS + domain] - 1):+.1f} %"
 
 
 def learning(config: PaperConfig) -> list[str]:
@@ -137,7 +159,7 @@ def evaluations(config: PaperConfig) -> list[str]:
     """Return one table per suite: tasks by models, with the paper's columns and skipped tasks by name."""
     lines: list[str] = []
     for part in config.evaluations:
-        suite = Path(part.suite).stem
+        suite = suite_name(part.suite)
         names = evaluated_models(config, part)
         documents = {name: read_json(evaluation_folder(config, suite, name) / "report.json") for name in names}
         found = {name: document for name, document in documents.items() if document}
@@ -178,9 +200,10 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
             skipped.append(f"- {task}: skipped, {'; '.join(sorted(reasons))}")
             continue
         n = max((int(row["n"] or 0) for row in by_model.values()), default=0)
-        rows.append((task, n, *(_score(by_model.get(model)) for model in documents)))
+        constant = next((row["constant"] for row in by_model.values() if row.get("constant") is not None), None)
+        rows.append((task, n, percent(constant), *(_score(by_model.get(model)) for model in documents)))
     names = [link(model, page_link(RunDir(str(document["run"])))) for model, document in documents.items()]
-    return [*table(("task", "n", *names), rows), *skipped, *([""] if skipped else [])]
+    return [*table(("task", "n", "best constant", *names), rows), *skipped, *([""] if skipped else [])]
 
 
 def _score(row: Mapping[str, Any] | None) -> str:
