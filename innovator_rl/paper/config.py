@@ -124,8 +124,8 @@ class PaperConfig(Section):
         for arm in self.learning.arms if self.learning else ():
             unknown = [task for task in arm.tasks if task not in self.tasks]
             if unknown:
-                known = ", ".join(self.tasks) or "none"
-                raise UserError(f"learning.arms.tasks = {unknown[0]!r}: unknown task; the path builds {known}")
+                built = ", ".join(self.tasks) or "none"
+                raise UserError(f"learning.arms.tasks = {unknown[0]!r}: unknown task; the path builds {built}")
         return self
 
     def model_names(self) -> list[str]:
