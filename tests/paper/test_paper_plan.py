@@ -39,8 +39,8 @@ def small(**changes) -> PaperConfig:
 def test_each_stage_follows_what_it_needs_and_reads_its_model():
     stages = {stage.name: stage for stage in stages_of(small())}
     assert list(stages) == [
-        "rows-product", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
-        "eval-smoke-base", "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
+        "rows-product", "eval-smoke-base", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
+        "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
     ]  # fmt: skip
     assert stages["train-a-3"].needs == ("upcycle", "rows-product")
     assert stages["train-a-3"].disk_bytes == 2 * 10**9
@@ -54,6 +54,28 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert "tiny-qwen2" in stages["eval-smoke-base"].command
 
 
+def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():
+    arms = [
+        {"name": "a", "model": "base", "seeds": [0, 1], "tasks": ["product"]},
+        {"name": "b", "model": "mixture", "seeds": [0]},
+        {"name": "c", "model": "sft-base", "seeds": [0, 1]},
+    ]
+    config = small(
+        tasks=["product", "unit-sum"],
+        sft={"config": "configs/sft/tiny.yaml"},
+        learning={"config": "configs/train/moe.yaml", "arms": arms},
+        evaluations=[],
+    )
+    stages = {stage.name: stage for stage in stages_of(config)}
+    assert [name for name in stages if name.startswith(("train", "upcycle"))] == [
+        "train-a-0", "train-c-0", "train-a-1", "train-c-1", "upcycle", "train-b-0",
+    ]  # fmt: skip
+    assert stages["train-a-0"].needs == ("rows-product",)
+    assert not any("unit-sum" in word for word in stages["train-a-0"].command)
+    assert any("unit-sum" in word for word in stages["train-b-0"].command)
+    assert Path("configs/data/sft-worked.yaml") in stages["sft-base"].inputs
+
+
 def test_an_arm_stands_for_its_seeds():
     config = small()
     assert evaluated_models(config, config.evaluations[0]) == ["base", "dense", "a-0", "a-3"]
@@ -65,6 +87,8 @@ def test_an_arm_stands_for_its_seeds():
         ({"evaluations": [{"suite": "smoke", "models": ["sft-base"]}]}, "'sft-base': unknown model; expected one of base, mixture"),
         ({"upcycle": None}, "learning.arms.model = 'mixture': unknown model"),
         ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base"}] * 2}}, "two arms are named 'a'"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base", "tasks": ["sums"]}]}},
+         "'sums': unknown task"),
     ],
 )  # fmt: skip
 def test_models_that_no_stage_makes_are_mistakes(changes, message):
