@@ -14,6 +14,8 @@ from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycli
 from innovator_rl.paper.plan import evaluated_models, stages_of
 from innovator_rl.paper.report.claims import change_of
 from innovator_rl.paper.report.markdown import percent, table
+from innovator_rl.paper.report.sections import trained_tokens
+from innovator_rl.paper.report.sections import upcycling as upcycling_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
 from innovator_rl.runs.run_dir import RunDir
@@ -215,6 +217,37 @@ def test_an_arm_is_compared_with_its_start_by_question_over_all_seeds():
     assert worse is not None
     assert worse.verdict == "lower"
     assert change_of("laws", before, [{"other": 1.0}], None) is None
+
+
+def test_the_report_counts_the_tokens_of_every_run_of_the_path(tmp_path):
+    config = small(runs_dir=tmp_path)
+    for name, key in (
+        ("t-upcycle.route", "train/tokens"),
+        ("t-a-3", "perf/total_num_tokens"),
+        ("t-other", "train/tokens"),
+    ):
+        (tmp_path / name).mkdir()
+        lines = [{"step": 0}, {"step": 1, key: 1000.0}, {"step": 2, key: 500.0, "val/loss/general": 1.0}]
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shown = "\n".join(trained_tokens(config))
+    assert "[upcycle.route]" in shown
+    assert "[a-3]" in shown
+    assert shown.count("| 2 | 1,500 |") == 2
+
+
+def test_losses_are_compared_with_the_base_model(tmp_path):
+    losses = {"dense": [(0, 2.0, 4.0), (5, 2.2, 3.0)], "integrate": [(0, 2.0, 4.0), (9, 2.01, 3.2)]}
+    for ending, rows in losses.items():
+        (tmp_path / f"t-upcycle.{ending}").mkdir()
+        lines = [
+            {"step": step, "val/loss/general": general, "val/loss/science": science, "val/loss/physics": science}
+            for step, general, science in rows
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"t-upcycle.{ending}" / "metrics.jsonl").write_text(text)
+    shown = "\n".join(upcycling_section(small(runs_dir=tmp_path)))
+    assert "- integrated: general text +0.5 %, science text -20.0 % against" in shown
+    assert "- dense, continued: general text +10.0 %, science text -25.0 % against" in shown
 
 
 def test_tables_escape_their_cells():
