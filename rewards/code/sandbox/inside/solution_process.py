@@ -71,7 +71,7 @@ class Rules:
         )
 
     def prepare(self) -> None:
-        """Make Landlock's rules, anew where a file tree that they name was replaced."""
+        """Make Landlock's rules, again where a file tree that they name was replaced."""
         if self.ruleset >= 0:
             os.close(self.ruleset)
             self.ruleset = -1
