@@ -99,7 +99,7 @@ def test_an_interval_covers_the_spread_of_sequences_and_of_seeds() -> None:
     better["sequences"]["general"] = [3.0 - (0.3 if n % 2 else -0.1) for n in range(64)]
     one = difference([(base, better)], "general")
     assert one.value == pytest.approx(0.1)
-    assert one.half == pytest.approx(1.96 * 0.1 * (1.0 + 0.016) / 8, rel=0.6)
+    assert one.half == pytest.approx(1.96 * 0.252 / 8, rel=1e-3)  # differences of -0.15 and 0.35 in turns
     assert one.verdict(0.0) == "holds"
     worse = figures(3.0, 2.8)
     three = difference([(base, better), (base, figures(3.0, 2.9)), (base, worse)], "general")
