@@ -22,7 +22,7 @@ Values = Mapping[str, float]
 
 
 LEAST = 30
-"""Fewest questions for a verdict; resampling fewer gives intervals that are too narrow."""
+"""Fewest questions for an outcome; resampling fewer gives intervals that are too narrow."""
 
 
 @dataclass(frozen=True)
