@@ -202,7 +202,7 @@ function tags(row) {
   const input = h("input", {
     type: "text",
     value: (row.tags ?? []).join(", "),
-    placeholder: "tags, with commas between",
+    placeholder: "tag, another tag",
     "aria-label": "Tags of this run",
     onchange: (event) =>
       send(
