@@ -223,22 +223,6 @@ def test_an_arm_is_compared_with_its_start_by_question_over_all_seeds():
     assert few.verdict == "too few questions (under 30)"
 
 
-def test_the_mean_over_disciplines_is_not_one_of_them(tmp_path):
-    config = small(runs_dir=tmp_path)
-    losses = {"general": 2.0, "physics": 3.0, "science": 9.0}, {"general": 2.02, "physics": 2.7, "science": 99.0}
-    for ending, values in (("dense", losses), ("integrate", losses[1:])):
-        folder = tmp_path / f"t-upcycle.{ending}"
-        folder.mkdir()
-        rows = [
-            {"step": step, **{f"val/loss/{name}": value for name, value in row.items()}}
-            for step, row in enumerate(values)
-        ]
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    text = "\n".join(sections.upcycling(config))
-    assert "| base model | 2.000 | 3.000 | 9.000 |" in text
-    assert "- integrated: general text +1.0 %, disciplines -10.0 % on average" in text
-
-
 def test_the_report_counts_the_tokens_of_every_run_of_the_path(tmp_path):
     config = small(runs_dir=tmp_path)
     for name, key in (
