@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,29 @@ import pytest
 import torch
 
 from benchmarks import upcycle_scaling
-from benchmarks.scaling_jobs import DECAY, QUICK, Study, _doubled, solved
+from benchmarks.scaling_jobs import DECAY, DISCIPLINES, QUICK, Study
+from benchmarks.scaling_measures import doubled, solved
+from benchmarks.scaling_report import paired
 from innovator_rl.runs.files import write_atomic
 from upcycle.data.batch import Batch
 from upcycle.model.modeling import ModelOutput
 from upcycle.model.moe_layers import SwiGLU
 from upcycle.training.trainer import learning_rate
 
+EMPTY: dict[str, Any] = {"choose": 1.0, "rows": [], "tokens": {}}
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    (tmp_path / "results").mkdir()
     return Study(tmp_path, QUICK)
 
 
 def write(study: Study, job: str, found: Any = None) -> None:
-    write_atomic(study.folder / "results" / f"{job}.json", json.dumps(found or {}))
+    for before in study.names[job]:
+        if study.result(before) is None:
+            write(study, before, EMPTY)
+    study.place(job).mkdir(parents=True, exist_ok=True)
+    write_atomic(study.place(job) / "result.json", json.dumps(found or EMPTY))
 
 
 def test_jobs_wait_for_those_before_them_and_a_second_command_goes_on(
@@ -50,14 +58,24 @@ def test_jobs_wait_for_those_before_them_and_a_second_command_goes_on(
     assert len(order) == len(study.names) + 1
 
 
-def figures(science: float, general: float) -> dict[str, float]:
-    return {"val/loss/science": science, "val/loss/general": general, "tasks/science": 0.5, "tasks/general": 0.75}
+def figures(science: float, general: float) -> dict[str, Any]:
+    """Return figures of a model whose losses differ by 0.002 from sequence to sequence."""
+    losses = {**dict.fromkeys(DISCIPLINES, science), "general": general}
+    return {
+        "val/loss/science": science,
+        "val/loss/general": general,
+        "tasks/science": 0.5,
+        "tasks/general": 0.75,
+        "tasks/count": dict.fromkeys(losses, 256),
+        **{f"sequences/{name}": [loss - 0.002, loss, loss + 0.002] for name, loss in losses.items()},
+    }
 
 
 def test_the_report_judges_each_side_at_its_best_rate(study: Study) -> None:
     for side, better in (("mixture", 0.004), ("dense", 0.008)):
         for rate in QUICK.rates:
-            write(study, f"tune-{side}-{rate:g}", figures(2.0 if rate == better else 2.5, 3.0))
+            found = figures(2.0, 3.0) | {"choose": 2.0 if rate == better else 2.5}
+            write(study, f"tune-{side}-{rate:g}", found)
     assert (study.best_rate("mixture"), study.best_rate("dense")) == (0.004, 0.008)
     for job, tokens, science, general in (
         ("base", 0, 3.0, 2.9),
@@ -66,14 +84,51 @@ def test_the_report_judges_each_side_at_its_best_rate(study: Study) -> None:
     ):
         write(study, job, {"rows": [{"tokens": tokens, "flops": 1e15, **figures(science, general)}]})
     text = upcycle_scaling.report(study)
-    assert text.index("General ability") < text.index("Losses over tokens") < text.index("Rates, tried")
+    assert text.index("General ability") < text.index("Losses over tokens") < text.index("Rates, chosen")
     assert "| mixture | 0 | 2.905 | +0.005 | 75% | 2.400 | 50% |" in text
-    assert "science +0.050 nat better than dense training (aim 0.1: missed)" in text
-    assert "general +0.005 nat worse than the base model (aim at most 0.01: met)" in text
+    assert "better in science by 0.1 nat than dense, continued on as many tokens: **does not hold**; +0.050" in text
+    assert "better in science than dense, continued on as many tokens: **holds**" in text
+    assert "loses at most 0.01 nat of general ability (general loss minus the base model's): **holds**; +0.005" in text
+    assert "small tasks lost: **undecided**" in text
+    assert "0.004 (chosen), the edge of the rates tried" in text
+
+
+def test_an_interval_is_of_the_differences_between_paired_sequences() -> None:
+    one = {"sequences/a": [1.0, 2.0, 6.0], "sequences/b": [2.0, 4.0]}
+    other = {"sequences/a": [0.9, 1.9, 5.9], "sequences/b": [1.7, 3.5]}
+    found = paired([(one, other)], ("a", "b"))
+    assert found.value == pytest.approx((0.1 + 0.4) / 2)
+    assert found.half == pytest.approx(1.96 * (0.02 / 2 / 4) ** 0.5), "the first text's sequences differ alike"
+    assert (found.verdict(0.05, above=True), found.verdict(0.2, above=True)) == ("holds", "undecided")
+    assert found.verdict(0.05, above=False) == "does not hold"
+
+
+def test_a_changed_setting_never_meets_an_old_result_and_leaves_other_jobs_alone(study: Study) -> None:
+    for job in study.names:
+        write(study, job)
+    assert all(study.result(job) is not None for job in study.names)
+
+    def lost(**changes: Any) -> set[str]:
+        other = Study(study.folder, replace(QUICK, **changes))
+        return {job.split("-")[0] for job in other.names if other.result(job) is None}
+
+    everything = {job.split("-")[0] for job in study.names}
+    assert lost(books=()) == everything
+    assert lost(phases=QUICK.phases[:1]) == everything - {"text"}
+    assert lost(table=2 * QUICK.table) == {"table"}
+    assert lost(budgets=(*QUICK.budgets, 2 * QUICK.main)) == {"mixture", "dense"}
+    write(study, "tune-dense-0.008", {"choose": 0.5})
+    assert Study(study.folder, QUICK).best_rate("dense") == 0.008
+    assert {job for job in study.names if Study(study.folder, QUICK).result(job) is None} == {
+        "dense-0",
+        "wide-0",
+        "table-0",
+    }
 
 
 def test_every_budget_ends_in_a_decay_of_the_same_run(study: Study) -> None:
-    stage = study.configuration("one", train_dense={"tokens": QUICK.main}).train_dense
+    write(study, "dense-0")
+    stage = study.configuration("dense-0", "one", train_dense={"tokens": QUICK.main}).train_dense
     steps = QUICK.main // 4096
     begin = round(steps * (1 - DECAY) / QUICK.grid) * QUICK.grid
     branch = stage.model_copy(update={"decay_share": 1 - begin / steps})
@@ -85,7 +140,7 @@ def test_every_budget_ends_in_a_decay_of_the_same_run(study: Study) -> None:
 def test_twice_the_width_computes_the_same_at_first() -> None:
     torch.manual_seed(0)
     one, two = SwiGLU(8, 6), SwiGLU(8, 12)
-    two.load_state_dict({name: _doubled(value, down="down" in name) for name, value in one.state_dict().items()})
+    two.load_state_dict({name: doubled(value, down="down" in name) for name, value in one.state_dict().items()})
     x = torch.randn(5, 8)
     assert torch.allclose(one(x), two(x), atol=1e-6)
     two(x).sum().backward()
