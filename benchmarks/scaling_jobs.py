@@ -183,8 +183,8 @@ class Study:
         )
 
     def result(self, job: str) -> Any:
-        """Return what a finished job wrote, or None."""
-        if any(self.result(one) is None for one in self.names[job]):
+        """Return what a finished job wrote, or None, also for a job that the study has not."""
+        if job not in self.names or any(self.result(one) is None for one in self.names[job]):
             return None
         path = self.place(job) / "result.json"
         return json.loads(path.read_text()) if path.is_file() else None

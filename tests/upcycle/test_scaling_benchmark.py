@@ -91,6 +91,7 @@ def test_the_report_judges_each_side_at_its_best_rate(study: Study) -> None:
     assert "loses at most 0.01 nat of general ability (general loss minus the base model's): **holds**; +0.005" in text
     assert "small tasks lost: **undecided**" in text
     assert "0.004 (chosen), the edge of the rates tried" in text
+    assert upcycle_scaling.report(Study(study.folder, replace(QUICK, seeds=3))) == text, "more seeds wait"
 
 
 def test_an_interval_is_of_the_differences_between_paired_sequences() -> None:
