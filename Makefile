@@ -12,7 +12,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 PARALLEL = -n 2 --dist loadgroup --max-worker-restart=0
 ARROWS  = PYTHONPATH=. $(BIN)/lint-imports
 
-.PHONY: help setup demo test test-fast check check-js check-docs learn mutants docs clean
+.PHONY: help setup demo test test-fast check check-js check-docs learn mutants paper docs clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -69,6 +69,9 @@ check-docs: $(STAMP)  ## check spelling, wording, licenses and the documentation
 
 docs: $(STAMP)  ## serve the documentation site on http://127.0.0.1:8001
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+
+paper: $(STAMP)  ## run the whole path on SmolLM2-135M, from text to the tables (hours; goes on where it stopped)
+	$(BIN)/innovator paper run configs/paper/small.yaml
 
 mutants: $(STAMP)  ## run the listed mutants and print how many the tests kill (about 5 minutes on two cores)
 	$(BIN)/python -m tools.mutants

@@ -46,7 +46,7 @@ def run_path(
 
     loaded, runner = _open(config, settings)
     if dry_run:
-        _print_plan(runner, as_json)
+        _print_plan(loaded, runner, as_json)
         return
     try:
         records = runner.execute()
@@ -85,31 +85,36 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _print_plan(runner: "Runner", as_json: bool) -> None:
+def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
     import json
+    from dataclasses import asdict
 
-    from innovator_rl.runs.files import duration
+    from innovator_rl.paper.costs import cost_of, describe, total
 
-    decisions = runner.decide()
+    found = [(one, cost_of(one.stage, loaded.accelerators, one.seconds)) for one in runner.decide()]
     if as_json:
-        found = [
+        stages = [
             {
                 "stage": decision.stage.name,
                 "runs": decision.runs,
                 "reason": decision.reason,
                 "seconds": decision.seconds,
                 "disk_bytes": decision.stage.disk_bytes,
+                "cost": asdict(cost) if cost else None,
                 "command": ["innovator", *decision.stage.command],
             }
-            for decision in decisions
+            for decision, cost in found
         ]
-        typer.echo(json.dumps({"stages": found}))
+        price = loaded.price.model_dump() if loaded.price else None
+        typer.echo(json.dumps({"stages": stages, "price": price}))
         return
-    for decision in decisions:
+    for decision, cost in found:
         stage = decision.stage
-        took = f", took {duration(decision.seconds)} last time" if decision.runs and decision.seconds else ""
-        disk = f", needs {stage.disk_bytes / 1e9:.1f} GB of disk" if stage.disk_bytes else ""
-        typer.echo(
-            f"{'run ' if decision.runs else 'skip'}  {stage.name}: {stage.title} ({decision.reason}{took}{disk})"
-        )
+        disk = f", needs {stage.disk_bytes / 1e9:,.1f} GB of disk" if stage.disk_bytes else ""
+        typer.echo(f"{'run ' if decision.runs else 'skip'}  {stage.name}: {stage.title} ({decision.reason}{disk})")
+        typer.echo(f"        cost: {describe(cost, loaded.price)}")
         typer.echo(f"        innovator {' '.join(stage.command)}")
+    for line in total([(one.stage.name, cost) for one, cost in found if one.runs], loaded.price):
+        typer.echo(line)
+    for line in runner.short_of_space():
+        typer.echo(f"warning: {line}")

@@ -12,11 +12,10 @@ trap: a coin thrown at True or False has it, and nothing to learn. The rule:
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from innovator_rl.data.checks.mutants import response_of
+from innovator_rl.data.checks.constant import best_constant
 from innovator_rl.data.checks.progress import RowProgress
 from innovator_rl.data.difficulty import Measured, measure
 from innovator_rl.data.generators import Generator, Sampling
@@ -28,8 +27,6 @@ from innovator_rl.scoring.pool import ScoringPool
 ACCURACY = (0.10, 0.70)
 ABOVE_CONSTANT = 0.10
 USABLE = 0.50
-CONSTANTS = 8
-"""The most frequent answers that are tried as a constant response."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def probe(
     measured = [item for item in every if not item.failed]
     if not measured:
         raise UserError(f"task {task!r}: no prompt could be measured: {every[0].failed if every else 'it has no rows'}")
-    constant, answer = best_constant(rows, pool)
+    constant, answer = constant_of_rows(rows, pool)
     return summarize(task, measured, sampling.samples, constant, answer, len(every) - len(measured))
 
 
@@ -140,14 +137,14 @@ def rule(accuracy: float, constant: float, usable: float) -> tuple[str, ...]:
     return tuple(found)
 
 
-def best_constant(rows: Sequence[Row], pool: ScoringPool) -> tuple[float, str]:
+def constant_of_rows(rows: Sequence[Row], pool: ScoringPool) -> tuple[float, str]:
     """Return the accuracy of the best constant answer, by the rewarders of the rows, and the answer."""
-    best = (0.0, "")
-    for answer, _ in Counter(row.answer for row in rows).most_common(CONSTANTS):
+
+    def share(response: str) -> float:
         requests = (
             ScoreRequest(
                 rewarder=row.reward,
-                response=response_of(row.reward, answer),
+                response=response,
                 answer=row.answer,
                 prompt=row.prompt_text,
                 info=dict(row.info),
@@ -155,6 +152,6 @@ def best_constant(rows: Sequence[Row], pool: ScoringPool) -> tuple[float, str]:
             )
             for row in rows
         )
-        share = sum(score.correct for score in pool.map(requests)) / len(rows)
-        best = max(best, (share, answer), key=lambda item: item[0])
-    return best
+        return sum(score.correct for score in pool.map(requests)) / len(rows)
+
+    return best_constant((row.answer for row in rows), rows[0].reward, share) or (0.0, "")

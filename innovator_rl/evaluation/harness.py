@@ -6,7 +6,7 @@ Tasks are found and built in `harness_index.py`.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,6 +144,13 @@ class HarnessTask:
         by_row = dict(zip(ids, map(float, merged[wanted]), strict=True)) if numeric else {}
         return TaskOutcome(metrics, rows, by_row, facts)
 
+    def constant(self) -> float | None:
+        """Return the accuracy of choosing the same place of the options everywhere; None for tasks without options."""
+        gold = [place for leaf in self._leaves for place in leaf.gold()]
+        if not gold or None in gold or self.metric not in ("acc", "acc_norm"):
+            return None
+        return max(Counter(gold).values()) / len(gold)
+
     def _answers(self, driver: ResponseSource) -> list[list[Generation] | list[OptionScore]]:
         """Ask for all parts at once: an engine is fastest with a full queue."""
         found: dict[int, Any] = {}
@@ -279,6 +286,10 @@ class _Leaf:
         truncated = sum(isinstance(answer, Generation) and answer.finish_reason == "length" for answer in answers)
         return _Part(dict(values), aggregations, self._ids, rows, truncated)
 
+    def gold(self) -> list[int | None]:
+        """Return the place of the right option of each row; None where it is not one place."""
+        return [_gold_place(self.task, document) for document in self._documents()]
+
     def _documents(self) -> list[dict[str, Any]]:
         return list({instance.doc_id: instance.doc for instance in self.task.instances}.values())
 
@@ -360,6 +371,18 @@ def _target(task: Any, document: Any) -> str:
         choices = task.doc_to_choice(document)
         return str(choices[target]) if 0 <= target < len(choices) else str(target)
     return target if isinstance(target, str) else json.dumps(target, ensure_ascii=False, default=str)
+
+
+def _gold_place(task: Any, document: Any) -> int | None:
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return None
+    target = task.doc_to_target(document)
+    if isinstance(target, list) and len(target) == 1:
+        target = target[0]
+    if isinstance(target, str):
+        choices = task.doc_to_choice(document)
+        return choices.index(target) if target in choices else None
+    return target if isinstance(target, int) else None
 
 
 def _without_thinking(text: str, until: str | list[str]) -> str:

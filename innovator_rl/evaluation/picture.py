@@ -23,10 +23,17 @@ def bars(document: Mapping[str, Any]) -> str:
         if row["interval"]:
             low, high = (LEFT + edge * WIDTH for edge in row["interval"])
             parts.append(f'<path d="M{low:.1f} {top + 10}H{high:.1f}" stroke="#111" stroke-width="1.5"/>')
+        if row.get("constant") is not None:
+            mark = LEFT + row["constant"] * WIDTH
+            parts.append(
+                f'<path d="M{mark:.1f} {top}V{top + 20}" stroke="#777" stroke-width="2" stroke-dasharray="3 2"/>'
+            )
         if column in row["paper"]:
             mark = LEFT + row["paper"][column] / 100 * WIDTH
             parts.append(f'<path d="M{mark:.1f} {top}V{top + 20}" stroke="#b5483a" stroke-width="2.5"/>')
-    legend = "score with 95% interval" + (f"; red: {column} in the paper" if column else "")
+    legend = "score with 95% interval; dashed: best constant answer" + (
+        f"; red: {column} in the paper" if column else ""
+    )
     height = 24 + len(rows) * ROW + 24
     parts.append(f'<text x="{LEFT}" y="{height - 6}">{html.escape(legend)}</text>')
     style = 'font-family="system-ui,sans-serif" font-size="12"'

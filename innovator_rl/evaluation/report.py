@@ -25,6 +25,12 @@ def cell(row: Mapping[str, Any]) -> str:
     return text
 
 
+def constant_cell(row: Mapping[str, Any]) -> str:
+    """Return the score of the best constant answer, in the unit of `cell`."""
+    value = row.get("constant")
+    return "" if value is None else f"{value * (100 if row.get('share', True) else 1):.1f}"
+
+
 def main_rows(document: Document) -> list[dict[str, Any]]:
     """Return the first metric of each task, and the skipped tasks."""
     return [row for row in document["rows"] if row["skipped"] is not None or row.get("main")]
@@ -53,7 +59,7 @@ def markdown(document: Document) -> str:
     if document["suite_note"]:
         lines += [document["suite_note"], ""]
     lines += _limit_note(document)
-    header = ["task", "metric", "score [95% interval]", "rows", *columns, "same protocol", "notes"]
+    header = ["task", "metric", "score [95% interval]", "best constant", "rows", *columns, "same protocol", "notes"]
     lines += [_line(header), _line(["---"] * len(header))]
     section = ""
     for row in main_rows(document):
@@ -67,6 +73,7 @@ def markdown(document: Document) -> str:
                     row["title"],
                     row["metric"],
                     cell(row),
+                    constant_cell(row),
                     str(row["n"] or ""),
                     *paper,
                     row["same_protocol"],
@@ -81,6 +88,7 @@ def markdown(document: Document) -> str:
                     f"**Average: {name}**",
                     "mean of tasks",
                     f"{score:.1f}",
+                    "",
                     f"{measured} of {total} tasks",
                     *[""] * (len(columns) + 2),
                 ]
@@ -147,9 +155,14 @@ def _footer(document: Document) -> list[str]:
     footer = document["footer"]
     lines = ["## How it was measured", ""]
     for key, value in footer.items():
+        if value is None:  # no limit; no speed where every response came from the store
+            continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{name} {part}" for name, part in value.items()) or "none"
         lines.append(f"- {key.replace('_', ' ')}: {value}")
+    lines.append(
+        "- best constant: the score of the same answer to every row; empty where no answer is that of two rows"
+    )
     return [*lines, "- intervals: 95%; Wilson's for shares of rows, else 2,000 bootstrap samples of rows", ""]
 
 
@@ -161,20 +174,21 @@ def html_page(document: Document) -> str:
     columns = list(document["columns"])
     head = "".join(
         f"<th>{html.escape(name)}</th>"
-        for name in ["task", "metric", "score [95%]", "rows", *columns, "same protocol", "notes"]
+        for name in ["task", "metric", "score [95%]", "best constant", "rows", *columns, "same protocol", "notes"]
     )
     body, section = [], ""
     for row in main_rows(document):
         if row["section"] and row["section"] != section:
             section = row["section"]
-            body.append(f'<tr><th colspan="{6 + len(columns)}" class="section">{html.escape(section)}</th></tr>')
+            body.append(f'<tr><th colspan="{7 + len(columns)}" class="section">{html.escape(section)}</th></tr>')
         paper = [f"{row['paper'][name]:.1f}" if name in row["paper"] else "" for name in columns]
         note = f"skipped: {row['skipped']}" if row["skipped"] is not None else _notes(row, document)
-        cells = [row["title"], row["metric"], cell(row), str(row["n"] or ""), *paper, row["same_protocol"], note]
+        n = str(row["n"] or "")
+        cells = [row["title"], row["metric"], cell(row), constant_cell(row), n, *paper, row["same_protocol"], note]
         body.append("<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in cells) + "</tr>")
     for name, score, measured, total in averages(document):
         text = f"Average: {name}: {score:.1f} over {measured} of {total} tasks"
-        body.append(f'<tr><th colspan="{6 + len(columns)}">{html.escape(text)}</th></tr>')
+        body.append(f'<tr><th colspan="{7 + len(columns)}">{html.escape(text)}</th></tr>')
     rest = "\n".join([*_limit_note(document), *_other_metrics(document), *_footer(document)])
     style = (
         "body{font:15px/1.45 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse}"

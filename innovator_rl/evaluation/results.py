@@ -22,6 +22,7 @@ class RowResult:
     skipped: str = ""
     prepared: PreparedTask | None = None
     outcome: TaskOutcome | None = None
+    constant: float | None = None
     seconds: float = 0.0
 
 
@@ -61,7 +62,9 @@ def json_rows(result: EvalResult) -> list[dict[str, Any]]:
             estimate = metric.estimate
             interval = list(estimate.interval) if estimate.interval else None
             measured = {"metric": metric.name, "score": estimate.score, "n": estimate.n, "interval": interval}
-            rows.append({**base, **measured, "skipped": None, "main": place == 0, "share": metric.share})
+            main = place == 0
+            measured |= {"constant": row.constant if main else None}
+            rows.append({**base, **measured, "skipped": None, "main": main, "share": metric.share})
     return rows
 
 

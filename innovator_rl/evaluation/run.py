@@ -137,6 +137,7 @@ class _Evaluation:
                     started = time.monotonic()
                     row.outcome = task.run(driver)
                     row.seconds = time.monotonic() - started
+                    row.constant = task.constant()
                     record(recorder, row.outcome.rows)
                     result.footer = self._footer(driver)
                     write_atomic(self.run.path / RESULT, dump_json(stored(result), indent=1))

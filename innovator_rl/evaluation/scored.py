@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from innovator_rl.data.checks.constant import best_constant
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.questions import RAW_STOPS, Format, Question, rendered
@@ -34,6 +35,10 @@ Extra = Callable[[Sequence[tuple[Question, str]]], list[MetricResult]]
 """Further metrics of a task, from pairs of question and response."""
 Grade = Callable[[Question, str], float]
 """A metric of a row where no rewarder fits, from question and response: a number from 0 to 1."""
+
+
+CONSTANTS = 4
+"""The most frequent references that are tried as a constant response."""
 
 
 def without_turn_end(response: str) -> str:
@@ -143,22 +148,37 @@ class ScoredTask:
         generations = driver.generate(self._requests, self.name, count)
         asked = [question for question in self._questions for _ in range(count)]
         texts = [without_turn_end(generation.text) for generation in generations]
-        if self.grade is not None:
-            scores = [_graded(self.grade(question, text)) for question, text in zip(asked, texts, strict=True)]
-        else:
-            scores = list(self.pool.map(self._score_requests(asked, texts)))
+        scores = self._scores(asked, texts)
         rows = [
             self._row(index, question, generation, score)
             for index, (question, generation, score) in enumerate(zip(asked, generations, scores, strict=True))
         ]
-        groups = {q.id: scores[i * count : (i + 1) * count] for i, q in enumerate(self._questions)}
-        metrics, values = self._metrics(groups)
+        metrics, values = self._metrics(scores, count)
         if self.extra is not None:
             metrics += self.extra(list(zip(self._questions, texts[::count], strict=True)))
         metrics.sort(key=lambda metric: metric.name != self.headline)
         return TaskOutcome(metrics, rows, values, self._facts(generations, scores))
 
-    def _score_requests(self, asked: list[Question], texts: list[str]) -> list[ScoreRequest]:
+    def constant(self) -> float | None:
+        """Return the first metric of the best constant response; None where no reference is that of two rows."""
+        rewarder = self._questions[0].rewarder or self.rewarder
+        best = best_constant((q.answer for q in self._questions), rewarder, self._score_of, least=2, tried=CONSTANTS)
+        return None if best is None else best[0]
+
+    def _score_of(self, response: str) -> float:
+        metrics, _ = self._metrics(self._scores(self._questions, [response] * len(self._questions)), 1)
+        chosen = [metric for metric in metrics if metric.name == self.headline]
+        if not chosen and self.extra is not None:
+            found = self.extra([(question, response) for question in self._questions])
+            chosen = [metric for metric in found if metric.name == self.headline]
+        return (chosen or metrics)[0].estimate.score
+
+    def _scores(self, asked: Sequence[Question], texts: Sequence[str]) -> list[Score]:
+        if self.grade is not None:
+            return [_graded(self.grade(question, text)) for question, text in zip(asked, texts, strict=True)]
+        return list(self.pool.map(self._score_requests(asked, texts)))
+
+    def _score_requests(self, asked: Sequence[Question], texts: Sequence[str]) -> list[ScoreRequest]:
         return [
             ScoreRequest(
                 rewarder=question.rewarder or self.rewarder,
@@ -171,20 +191,20 @@ class ScoredTask:
             for question, text in zip(asked, texts, strict=True)
         ]
 
-    def _metrics(self, groups: dict[str, list[Score]]) -> tuple[list[MetricResult], dict[str, float]]:
-        scored = {key: [s for s in scores if s.scored] for key, scores in groups.items()}
-        known = {key: scores for key, scores in scored.items() if scores}
-        accuracy = {key: sum(s.correct for s in scores) / len(scores) for key, scores in known.items()}
-        reward = [sum(s.value for s in scores) / len(scores) for scores in known.values()]
-        count = self.sampling.samples
+    def _metrics(self, scores: Sequence[Score], count: int) -> tuple[list[MetricResult], dict[str, float]]:
+        groups = {q.id: scores[i * count : (i + 1) * count] for i, q in enumerate(self._questions)}
+        scored = {key: [s for s in group if s.scored] for key, group in groups.items()}
+        known = {key: group for key, group in scored.items() if group}
+        accuracy = {key: sum(s.correct for s in group) / len(group) for key, group in known.items()}
+        reward = [sum(s.value for s in group) / len(group) for group in known.values()]
         name = "acc" if count == 1 else f"avg@{count}"
         found = [MetricResult(name, mean_estimate(list(accuracy.values())))]
         if any(value not in (0.0, 1.0) for value in reward):
             found.append(MetricResult("reward" if self.grade is None else "mean", mean_estimate(reward)))
         if count > 1:
-            whole = [scores for scores in known.values() if len(scores) == count]
+            whole = [group for group in known.values() if len(group) == count]
             for k in sorted({k for k in (1, 2, 4, 8, 16, 32, 64) if k < count} | {count}):
-                passed = [pass_at_k(count, sum(s.correct for s in scores), k) for scores in whole]
+                passed = [pass_at_k(count, sum(s.correct for s in group), k) for group in whole]
                 found.append(MetricResult(f"pass@{k}", mean_estimate(passed)))
             votes = [float(majority([s.extracted for s in g], [s.correct for s in g])) for g in known.values()]
             found.append(MetricResult(f"maj@{count}", mean_estimate(votes)))

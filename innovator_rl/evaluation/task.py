@@ -135,6 +135,9 @@ class EvalTask(Protocol):
     def run(self, driver: ResponseSource) -> TaskOutcome:
         """Ask for responses and grade them."""
 
+    def constant(self) -> float | None:
+        """Return the score of the best constant answer on the drawn rows; None where there is none to speak of."""
+
 
 def sample_seed(seed: int, row: str, sample: int) -> int:
     """Return the seed of one sample; it depends on the row's own id and not on its place in the file."""

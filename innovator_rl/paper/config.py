@@ -32,12 +32,27 @@ class Part(Section):
     config: Path = Field(description="The part's own configuration file.")
     settings: tuple[str, ...] = Field(default=(), description="`key=value` words laid over that file.")
     disk_gb: float = Field(default=0.0, ge=0, description="Free disk that the part needs, in GB.")
+    hours: float = Field(
+        default=0.0, ge=0, description="Hours of one run of the part on this machine, for the dry run; 0: unknown."
+    )
+
+
+class Price(Section):
+    """What an hour of one device costs."""
+
+    per_hour: float = Field(gt=0, description="Price of one device for one hour.")
+    unit: Literal["GPU", "core"] = Field(default="GPU", description="The device.")
+    currency: str = Field(default="USD", description="Currency.")
+    source: str = Field(description="Where the price comes from; the dry run prints it.")
 
 
 class Corpus(Section):
     """The text for upcycling."""
 
     config: Path = Field(description="Recipe of a corpus with token shards.")
+    hours: float = Field(
+        default=0.0, ge=0, description="Hours of one build on this machine, for the dry run; 0: unknown."
+    )
 
 
 class Upcycle(Part):
@@ -58,6 +73,9 @@ class Arm(Section):
     name: Word = Field(description="Name of the arm.")
     model: str = Field(description="The model it starts from, such as base or sft-base.")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1, description="One run per seed.")
+    tasks: tuple[str, ...] = Field(
+        default=(), description="Those of the path's tasks that it trains on; all if absent."
+    )
     settings: tuple[str, ...] = Field(default=(), description="`key=value` words for this arm alone.")
 
 
@@ -73,7 +91,7 @@ class Evaluation(Section):
     suite: str = Field(description="Name of a suite in configs/eval, or a file.")
     models: tuple[str, ...] = Field(description="Names of models; an arm's name stands for all of its seeds.")
     limit: int | None = Field(default=None, gt=0, description="Most rows per task; None for all.")
-    samples: int = Field(default=1, gt=0, description="Samples per question.")
+    hours: float = Field(default=0.0, ge=0, description="Hours per model on this machine, for the dry run; 0: unknown.")
 
 
 class PaperConfig(Section):
@@ -88,6 +106,10 @@ class PaperConfig(Section):
     sft: FineTuning | None = None
     learning: Learning | None = None
     evaluations: tuple[Evaluation, ...] = ()
+    accelerators: int = Field(
+        default=0, ge=0, description="Accelerators of the path, for its plan; 0: processor cores."
+    )
+    price: Price | None = Field(default=None, description="Price of a device, for the dry run.")
     limit_hours: float = Field(default=24.0, gt=0, description="Longest time of one stage, in hours.")
 
     @model_validator(mode="after")
@@ -99,6 +121,11 @@ class PaperConfig(Section):
         arms = [arm.name for arm in self.learning.arms] if self.learning else []
         if len(set(arms)) != len(arms):
             raise UserError(f"learning.arms: two arms are named {max(arms, key=arms.count)!r}; rename one")
+        for arm in self.learning.arms if self.learning else ():
+            unknown = [task for task in arm.tasks if task not in self.tasks]
+            if unknown:
+                built = ", ".join(self.tasks) or "none"
+                raise UserError(f"learning.arms.tasks = {unknown[0]!r}: unknown task; the path builds {built}")
         return self
 
     def model_names(self) -> list[str]:

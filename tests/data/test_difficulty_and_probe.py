@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from innovator_rl.data.build import build, rewarder_of
+from innovator_rl.data.build import build
 from innovator_rl.data.difficulty import Measured, keep_by_difficulty
 from innovator_rl.data.generators import Answer, EndpointGenerator, Sampling
-from innovator_rl.data.probe import best_constant, rule, summarize
+from innovator_rl.data.probe import constant_of_rows, rule, summarize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.rendering import rewarder_of
 from innovator_rl.data.rows import Row
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.pool import ScoringPool
@@ -167,7 +168,7 @@ def test_the_best_constant_is_found_by_the_rewarder_not_by_the_text() -> None:
 
     rows = [row(i, answer) for i, answer in enumerate(["1/2", "0.5", "\\frac{1}{2}", "3", "3"])]
     with ScoringPool(1) as pool:
-        share, answer = best_constant(rows, pool)
+        share, answer = constant_of_rows(rows, pool)
     assert share == 0.6
     assert answer in ("1/2", "0.5", "\\frac{1}{2}")
 

@@ -45,6 +45,7 @@ def test_a_task_of_the_harness_is_graded_and_recorded(tmp_path: Path) -> None:
     assert outcome.rows[0].response == "A"
     assert json.loads(outcome.rows[0].info or "")["option_logprobs"] == {"A": -1.0, "B": -2.0, "C": -2.0, "D": -2.0}
     assert len(outcome.values) == 8
+    assert measured.constant() == 0.5  # A and B are right in four rows each
 
 
 def test_a_row_has_the_same_id_whatever_else_is_drawn(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.questions import Question, boxed_question
 from innovator_rl.evaluation.requests import GenerateRequest, Generation
 from innovator_rl.evaluation.scored import Sampling, ScoredTask
-from innovator_rl.evaluation.task import Drawing
+from innovator_rl.evaluation.statistics import mean_estimate
+from innovator_rl.evaluation.task import Drawing, MetricResult
 from innovator_rl.models import make
 from innovator_rl.rollouts.schema import as_record
 from innovator_rl.scoring import ScoringPool
@@ -94,3 +95,35 @@ def test_the_record_names_the_prompt_the_same_in_every_run(outcome: Any) -> None
     assert [row.sample for row in found.rows[:4]] == [0, 1, 2, 3]
     assert {row.kind for row in found.rows} == {"validation"}
     assert found.rows[0].messages == [dict(message) for message in QUESTIONS[0].messages]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param(("1/2", "0.5", "0.5", "3", "3", "7"), 0.5, id="spellings of one number"),
+        pytest.param(("1", "2", "3"), None, id="no answer twice"),
+    ],
+)
+def test_the_best_constant_answer_is_measured_by_the_rewarder(answers: Sequence[str], expected: float | None) -> None:
+    questions = [
+        Question(id=f"c/{place}", messages=boxed_question("What?"), answer=answer)
+        for place, answer in enumerate(answers)
+    ]
+    with ScoringPool(1, 30) as pool:
+        task = ScoredTask("c", lambda: questions, "math", "math", "chat", Sampling(samples=4, temperature=1.0), pool)
+        task.prepare(Prompter(make("tiny-qwen2")), Drawing())
+        assert task.constant() == expected
+
+
+def test_the_best_constant_answer_has_the_unit_of_the_first_metric() -> None:
+    questions = [Question(id=f"g/{n}", messages=boxed_question("What?"), answer=a) for n, a in enumerate("AAB")]
+
+    def half(rows: Sequence[tuple[Question, str]]) -> list[MetricResult]:
+        return [MetricResult("half", mean_estimate([0.5 * (q.answer in text) for q, text in rows]))]
+
+    with ScoringPool(1, 30) as pool:
+        task = ScoredTask(
+            "g", lambda: questions, "choice", "math", "chat", Sampling(), pool, extra=half, headline="half"
+        )
+        task.prepare(Prompter(make("tiny-qwen2")), Drawing())
+        assert task.constant() == pytest.approx(1 / 3)

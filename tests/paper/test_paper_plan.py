@@ -10,8 +10,12 @@ from innovator_rl.cli.paper import app
 from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import PaperConfig, load_paper
+from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycling
 from innovator_rl.paper.plan import evaluated_models, stages_of
+from innovator_rl.paper.report.claims import change_of
 from innovator_rl.paper.report.markdown import percent, table
+from innovator_rl.paper.report.sections import trained_tokens
+from innovator_rl.paper.report.sections import upcycling as upcycling_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
 from innovator_rl.runs.run_dir import RunDir
@@ -37,8 +41,8 @@ def small(**changes) -> PaperConfig:
 def test_each_stage_follows_what_it_needs_and_reads_its_model():
     stages = {stage.name: stage for stage in stages_of(small())}
     assert list(stages) == [
-        "rows-product", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
-        "eval-smoke-base", "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
+        "rows-product", "eval-smoke-base", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
+        "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
     ]  # fmt: skip
     assert stages["train-a-3"].needs == ("upcycle", "rows-product")
     assert stages["train-a-3"].disk_bytes == 2 * 10**9
@@ -52,6 +56,28 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert "tiny-qwen2" in stages["eval-smoke-base"].command
 
 
+def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():
+    arms = [
+        {"name": "a", "model": "base", "seeds": [0, 1], "tasks": ["product"]},
+        {"name": "b", "model": "mixture", "seeds": [0]},
+        {"name": "c", "model": "sft-base", "seeds": [0, 1]},
+    ]
+    config = small(
+        tasks=["product", "unit-sum"],
+        sft={"config": "configs/sft/tiny.yaml"},
+        learning={"config": "configs/train/moe.yaml", "arms": arms},
+        evaluations=[],
+    )
+    stages = {stage.name: stage for stage in stages_of(config)}
+    assert [name for name in stages if name.startswith(("train", "upcycle"))] == [
+        "train-a-0", "train-c-0", "train-a-1", "train-c-1", "upcycle", "train-b-0",
+    ]  # fmt: skip
+    assert stages["train-a-0"].needs == ("rows-product",)
+    assert not any("unit-sum" in word for word in stages["train-a-0"].command)
+    assert any("unit-sum" in word for word in stages["train-b-0"].command)
+    assert Path("configs/data/sft-worked.yaml") in stages["sft-base"].inputs
+
+
 def test_an_arm_stands_for_its_seeds():
     config = small()
     assert evaluated_models(config, config.evaluations[0]) == ["base", "dense", "a-0", "a-3"]
@@ -63,6 +89,8 @@ def test_an_arm_stands_for_its_seeds():
         ({"evaluations": [{"suite": "smoke", "models": ["sft-base"]}]}, "'sft-base': unknown model; expected one of base, mixture"),
         ({"upcycle": None}, "learning.arms.model = 'mixture': unknown model"),
         ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base"}] * 2}}, "two arms are named 'a'"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base", "tasks": ["sums"]}]}},
+         "'sums': unknown task"),
     ],
 )  # fmt: skip
 def test_models_that_no_stage_makes_are_mistakes(changes, message):
@@ -98,14 +126,65 @@ def test_the_dry_run_starts_nothing_and_prints_json(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_costs_have_a_source_and_what_has_none_is_named():
+    config = small(accelerators=16, price={"per_hour": 2, "source": "a contract"})
+    train = {
+        "hardware": {"gpus": 16, "per_node": 8, "tflops": 989.0},
+        "run_hours": 3.0,
+        "assumptions": {"mfu": 0.2},
+        "checkpoint_disk_bytes": 4 * 10**9,
+    }
+    upcycle = {
+        "gpus": 16,
+        "speed": {"mfu": 0.21, "peak_tflops": 989.0},
+        "stages": [{"hours": 1.5, "tokens": 10**9, "runs": 8}, {"hours": 0.5, "tokens": 2 * 10**9, "runs": 1}],
+        "disk": {"export": 10**9, "checkpoints": 2 * 10**9},
+    }
+    costs = [("upcycle", upcycling(upcycle)), ("train", learning(train)), ("eval", None)]
+    assert "2.00 h on 2 hosts, 32.0 GPU-hours (planned at 21% of 989 TFLOP/s)" in describe(costs[0][1], config.price)
+    assert "10.0 billion tokens, leaves 3.0 GB, 64 USD" in describe(costs[0][1], config.price)
+    assert total(costs, config.price) == [
+        "in all 5.00 h, 80.0 GPU-hours, 160 USD",
+        "not estimated, and not in the sum: eval",
+        "price: 2 USD per GPU-hour (a contract)",
+    ]
+
+
+def test_a_stage_costs_what_it_took_or_what_its_part_states():
+    stage = next(
+        one for one in stages_of(small(upcycle={"config": "configs/upcycle/tiny.yaml", "hours": 0.5})) if one.hours
+    )
+    stated, taken = cost_of(stage, 0, None), cost_of(stage, 0, 7200.0)
+    assert stage.name == "upcycle"
+    assert stated is not None
+    assert (stated.hours, stated.unit, stated.source) == (
+        0.5,
+        "core",
+        "hours in the configuration",
+    )
+    assert taken is not None
+    assert (taken.hours, taken.source) == (2.0, "time of its last run")
+    assert cost_of(stages_of(small())[0], 0, None) is None
+
+
+def test_the_dry_run_of_the_papers_size_plans_and_warns_of_the_disk(tmp_path, capsys):
+    assert run(app, ["run", "53b", f"runs_dir={tmp_path}", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "341.0 billion tokens" in shown
+    assert "8 hosts" in shown
+    assert "warning: stage 'upcycle' needs 2,850.0 GB of disk" in shown
+
+
 def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     config = small(runs_dir=tmp_path)
     stages = stages_of(config)
     directory = RunDir(tmp_path / "t").create()
     document = {
         "run": str(tmp_path / "t-eval-smoke-base"),
+        "tasks": {},
         "rows": [
-            {"task": "sums", "metric": "acc", "score": 0.25, "interval": [0.1, 0.5], "n": 4, "skipped": None, "main": True},
+            {"task": "sums", "metric": "acc", "score": 0.25, "interval": [0.1, 0.5], "n": 4, "skipped": None, "main": True,
+             "constant": 0.125},
             {"task": "mmlu", "metric": "acc", "score": None, "interval": None, "n": 0, "skipped": "no network: cais/mmlu"},
         ],
     }  # fmt: skip
@@ -117,11 +196,61 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     text = path.read_text()
     assert "1 of 10 stages ran in 1 min 01 s" in text
     assert "| train-a-0 | train mixture with GRPO, seed 0 | not run |" in text
-    assert "| sums (acc) | 4 | 25.0 [10.0, 50.0] |" in text
+    assert "| sums (acc) | 4 | 12.5 | 25.0 [10.0, 50.0] |" in text
     assert "mmlu (acc): skipped, no network: cais/mmlu" in text
     assert (directory.path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert "<table>" in (directory.path / "report.html").read_text()
     assert markdown(config, directory, stages, [record]).splitlines()[4:] == text.splitlines()[4:]
+
+
+def test_an_arm_is_compared_with_its_start_by_question_over_all_seeds():
+    before = {f"q{n}": float(n < 20) for n in range(100)}
+    better = {f"q{n}": float(n < 50) for n in range(100)}
+    change = change_of("laws", before, [better, better | {"q0": 0.0}], 0.1)
+    assert change is not None
+    assert (change.n, change.before, change.after, change.verdict) == (100, 0.2, pytest.approx(0.495), "higher")
+    assert change.seeds == pytest.approx((0.3, 0.29))
+    same = change_of("laws", before, [before], None)
+    assert same is not None
+    assert same.verdict == "no difference seen"
+    worse = change_of("laws", better, [before], None)
+    assert worse is not None
+    assert worse.verdict == "lower"
+    assert change_of("laws", before, [{"other": 1.0}], None) is None
+    few = change_of("laws", {"a": 0.0, "b": 0.0}, [{"a": 1.0, "b": 1.0}], None)
+    assert few is not None
+    assert few.verdict == "too few questions (under 30)"
+
+
+def test_the_report_counts_the_tokens_of_every_run_of_the_path(tmp_path):
+    config = small(runs_dir=tmp_path)
+    for name, key in (
+        ("t-upcycle.route", "train/tokens"),
+        ("t-a-3", "perf/total_num_tokens"),
+        ("t-other", "train/tokens"),
+    ):
+        (tmp_path / name).mkdir()
+        lines = [{"step": 0}, {"step": 1, key: 1000.0}, {"step": 2, key: 500.0, "val/loss/general": 1.0}]
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shown = "\n".join(trained_tokens(config))
+    assert "[upcycle.route]" in shown
+    assert "[a-3]" in shown
+    assert shown.count("| 2 | 1,500 |") == 2
+
+
+def test_losses_are_compared_with_the_base_model(tmp_path):
+    losses = {"dense": [(0, 2.0, 4.0), (5, 2.2, 3.0)], "integrate": [(0, 2.0, 4.0), (9, 2.01, 3.2)]}
+    for ending, rows in losses.items():
+        (tmp_path / f"t-upcycle.{ending}").mkdir()
+        lines = [
+            {"step": step, "val/loss/general": general, "val/loss/science": science, "val/loss/physics": science}
+            for step, general, science in rows
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"t-upcycle.{ending}" / "metrics.jsonl").write_text(text)
+    shown = "\n".join(upcycling_section(small(runs_dir=tmp_path)))
+    assert "- integrated: general text +0.5 %, science text -20.0 % against" in shown
+    assert "- dense, continued: general text +10.0 %, science text -25.0 % against" in shown
 
 
 def test_tables_escape_their_cells():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from innovator_rl.paper.config import PaperConfig
-from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name
+from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name, suite_name
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.runs.files import duration, read_json
@@ -17,6 +16,9 @@ from innovator_rl.runs.run_dir import RunDir, page_link
 from innovator_rl.runs.summary import VALIDATION_ACCURACY
 
 LOSS = "val/loss/"
+GENERAL, SCIENCE = "general", "science"  # science: the mean over disciplines
+TRAINED_TOKENS = ("train/tokens", "train/global_tokens", "perf/total_num_tokens")
+"""Metrics of a step with its tokens: of upcycling, fine-tuning, reinforcement learning (prompts and responses)."""
 STAGE_RUNS = (
     ("routed", "route"),
     ("integrated", "integrate"),
@@ -33,6 +35,8 @@ DEVIATIONS = (
     "Classifier of disciplines: the router's multi-label loss uses the discipline of each document's source.",
     "Tasks of reinforcement learning: generated one-step tasks with checkable answers instead of the paper's sets, "
     "which a model of this size answers at the level of a constant.",
+    "Questions of the generated tasks: validation during training and the tables ask the same held-out questions, some of "
+    "which also served to choose the tasks. They were never trained, and no checkpoint was chosen by them.",
 )
 
 
@@ -87,6 +91,29 @@ def text(config: PaperConfig) -> list[str]:
     ]
 
 
+def trained_tokens(config: PaperConfig) -> list[str]:
+    """Count the tokens that each run trained on."""
+    names = [path.name for path in sorted(config.runs_dir.glob(f"{run_name(config, 'upcycle')}.*"))]
+    names += [run_name(config, f"sft-{model}") for model in (config.sft.models if config.sft else ())]
+    arms = config.learning.arms if config.learning else ()
+    names += [run_name(config, f"{arm.name}-{seed}") for arm in arms for seed in arm.seeds]
+    rows: list[tuple[str, int, str]] = []
+    for name in names:
+        run = RunDir(config.runs_dir / name)
+        steps = [row[key] for row in run.metrics() for key in TRAINED_TOKENS if isinstance(row.get(key), (int, float))]
+        if steps:
+            rows.append((link(name.removeprefix(f"{config.name}-"), page_link(run)), len(steps), f"{sum(steps):,.0f}"))
+    if not rows:
+        return []
+    return [
+        "## Tokens",
+        "",
+        "Tokens of each run's updates, padding left out.",
+        "",
+        *table(("run", "steps", "tokens"), rows),
+    ]
+
+
 def upcycling(config: PaperConfig) -> list[str]:
     """Compare held-out losses of the base model, the stages and the dense baseline."""
     if config.upcycle is None:
@@ -103,7 +130,25 @@ def upcycling(config: PaperConfig) -> list[str]:
     domains = sorted({key.removeprefix(LOSS) for _, row in measured for key in row if key.startswith(LOSS)})
     rows_of_table = [(label, *(number(row.get(LOSS + domain)) for domain in domains)) for label, row in measured]
     note = "Loss on held-out text, in nats per token; lower is better. The base model is the dense baseline before its first step."
-    return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table)]
+    return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table), *_kept(measured, domains)]
+
+
+def _kept(measured: Sequence[tuple[str, Mapping[str, Any]]], domains: Sequence[str]) -> list[str]:
+    """Say how far general text and the disciplines moved from the base model."""
+    losses = {label: row for label, row in measured}
+    base = losses.get("base model")
+    lines = []
+    for label in ("integrated", "dense, continued"):
+        after = losses.get(label)
+        if not base or not after or any(LOSS + domain not in base or LOSS + domain not in after for domain in domains):
+            continue
+        parts = [_relative(domain, base, after) for domain in (GENERAL, SCIENCE) if domain in domains]
+        lines.append(f"- {label}: {', '.join(parts)} against the base model's loss (higher is worse).")
+    return [*lines, ""] if lines else []
+
+
+def _relative(domain: str, base: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    return f"{domain} text {100 * (after[LOSS + domain] / base[LOSS + domain] - 1):+.1f} %"
 
 
 def learning(config: PaperConfig) -> list[str]:
@@ -137,7 +182,7 @@ def evaluations(config: PaperConfig) -> list[str]:
     """Return one table per suite: tasks by models, with the paper's columns and skipped tasks by name."""
     lines: list[str] = []
     for part in config.evaluations:
-        suite = Path(part.suite).stem
+        suite = suite_name(part.suite)
         names = evaluated_models(config, part)
         documents = {name: read_json(evaluation_folder(config, suite, name) / "report.json") for name in names}
         found = {name: document for name, document in documents.items() if document}
@@ -178,9 +223,10 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
             skipped.append(f"- {task}: skipped, {'; '.join(sorted(reasons))}")
             continue
         n = max((int(row["n"] or 0) for row in by_model.values()), default=0)
-        rows.append((task, n, *(_score(by_model.get(model)) for model in documents)))
+        constant = next((row["constant"] for row in by_model.values() if row.get("constant") is not None), None)
+        rows.append((task, n, percent(constant), *(_score(by_model.get(model)) for model in documents)))
     names = [link(model, page_link(RunDir(str(document["run"])))) for model, document in documents.items()]
-    return [*table(("task", "n", *names), rows), *skipped, *([""] if skipped else [])]
+    return [*table(("task", "n", "best constant", *names), rows), *skipped, *([""] if skipped else [])]
 
 
 def _score(row: Mapping[str, Any] | None) -> str:

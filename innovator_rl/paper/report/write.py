@@ -8,6 +8,7 @@ from pathlib import Path
 from innovator_rl.errors import UserError
 from innovator_rl.paper.config import PaperConfig
 from innovator_rl.paper.report import sections
+from innovator_rl.paper.report.claims import claims
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.runs.files import utc_now, write_atomic
 from innovator_rl.runs.run_dir import RunDir
@@ -40,8 +41,10 @@ def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records
         "",
         *sections.stages(config, run, planned, records),
         *sections.text(config),
+        *sections.trained_tokens(config),
         *sections.upcycling(config),
         *sections.learning(config),
+        *claims(config),
         *sections.evaluations(config),
         *sections.limits(),
     ]

@@ -1,0 +1,161 @@
+"""Compare each trained model with the one that it started from, row by row, and say what holds.
+
+An arm's seeds answered the same questions as the model that they started from. The difference of a question is the mean
+over seeds; the interval resamples questions. What it does not cover is the spread between seeds, so each seed's own
+difference stands next to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from innovator_rl.evaluation.compare import paired
+from innovator_rl.paper.config import Arm, PaperConfig
+from innovator_rl.paper.plan import evaluation_folder, suite_name
+from innovator_rl.paper.report.markdown import percent, table
+from innovator_rl.runs.files import read_json
+
+Values = Mapping[str, float]
+"""The score of each question by its id."""
+
+
+LEAST = 30
+"""Fewest questions for an outcome; resampling fewer gives intervals that are too narrow."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What training changed on one task.
+
+    Attributes:
+        task: The task.
+        before: The mean score of the starting model.
+        after: The mean over questions and seeds afterwards.
+        interval: The 95% interval of the difference, over questions.
+        seeds: The difference of each seed.
+        n: Questions that all of them answered.
+        constant: The score of the best constant answer; None where there is none.
+    """
+
+    task: str
+    before: float
+    after: float
+    interval: tuple[float, float] | None
+    seeds: tuple[float, ...]
+    n: int
+    constant: float | None
+
+    @property
+    def verdict(self) -> str:
+        """Return `higher` or `lower` where the interval excludes zero, and `no difference seen` elsewhere."""
+        if not self.interval or self.n < LEAST:
+            return f"too few questions (under {LEAST})"
+        if self.interval[0] > 0:
+            return "higher"
+        if self.interval[1] < 0:
+            return "lower"
+        return "no difference seen"
+
+
+def change_of(task: str, before: Values, after: Sequence[Values], constant: float | None) -> Change | None:
+    """Compare the seeds of an arm with the starting model; None where they share no question.
+
+    Args:
+        task: The task.
+        before: The starting model's scores.
+        after: The scores of each seed.
+        constant: The score of the best constant answer.
+    """
+    ids = sorted(set(before).intersection(*after)) if after else []
+    if not ids:
+        return None
+    first = {key: before[key] for key in ids}
+    mean = {key: sum(seed[key] for seed in after) / len(after) for key in ids}
+    compared = paired(task, first, mean)
+    return Change(
+        task=task,
+        before=sum(first.values()) / len(ids),
+        after=sum(mean.values()) / len(ids),
+        interval=compared.interval,
+        seeds=tuple(sum(seed[key] - before[key] for key in ids) / len(ids) for seed in after),
+        n=len(ids),
+        constant=constant,
+    )
+
+
+def changes_of(config: PaperConfig, suite: str, arm: Arm) -> list[Change]:
+    """Return what an arm changed on every task of a suite that its starting model and all its seeds were evaluated on."""
+    start = read_json(evaluation_folder(config, suite, arm.model) / "report.json")
+    ends = [read_json(evaluation_folder(config, suite, f"{arm.name}-{seed}") / "report.json") for seed in arm.seeds]
+    done = [document for document in ends if document]
+    if not start or not done:
+        return []
+    found = []
+    for task, part in start["tasks"].items():
+        after = [document["tasks"][task]["values"] for document in done if task in document["tasks"]]
+        change = change_of(task, part["values"], after, _constant(start, task)) if len(after) == len(done) else None
+        if change is not None:
+            found.append(change)
+    return found
+
+
+def claims(config: PaperConfig) -> list[str]:
+    """Describe what reinforcement learning changed on the suites' questions."""
+    if config.learning is None:
+        return []
+    lines = ["## What reinforcement learning changed", ""]
+    for part in config.evaluations:
+        suite = suite_name(part.suite)
+        for arm in config.learning.arms:
+            changes = changes_of(config, suite, arm)
+            if changes:
+                lines += _arm(arm, suite, changes)
+    if len(lines) == 2:
+        return []
+    note = (
+        "Differences in points, paired by question, with 95 % intervals over questions; one test in twenty is outside its "
+        "interval by chance, and the table makes one per row."
+    )
+    return [*lines[:2], note, "", *lines[2:]]
+
+
+def _arm(arm: Arm, suite: str, changes: Sequence[Change]) -> list[str]:
+    rows = [
+        (
+            change.task,
+            change.n,
+            percent(change.constant),
+            percent(change.before),
+            percent(change.after),
+            _points(change),
+            ", ".join(f"{100 * seed:+.1f}" for seed in change.seeds),
+            change.verdict,
+        )
+        for change in changes
+    ]
+    higher = [change.task for change in changes if change.verdict == "higher"]
+    lower = [change.task for change in changes if change.verdict == "lower"]
+    summary = (
+        f"`{arm.name}`, from `{arm.model}`, on {suite}: higher on {len(higher)} of {len(changes)} tasks"
+        + (f" ({', '.join(higher)})" if higher else "")
+        + f", lower on {len(lower)}"
+        + (f" ({', '.join(lower)})" if lower else "")
+        + "."
+    )
+    header = ("task", "n", "best constant", arm.model, arm.name, "points [95 %]", "each seed", "verdict")
+    return [summary, "", *table(header, rows)]
+
+
+def _points(change: Change) -> str:
+    text = f"{100 * (change.after - change.before):+.1f}"
+    if change.interval is None or change.interval[0] == change.interval[1]:
+        return f"{text} [-]"  # questions that all changed by the same say nothing about others
+    return f"{text} [{100 * change.interval[0]:+.1f}, {100 * change.interval[1]:+.1f}]"
+
+
+def _constant(document: Mapping[str, Any], task: str) -> float | None:
+    row = next((row for row in document["rows"] if row["task"] == task and row.get("main")), None)
+    value = row.get("constant") if row else None
+    return float(value) if isinstance(value, (int, float)) else None
