@@ -280,7 +280,7 @@ def aggregates(folder: Path, rows: int) -> dict[str, Any]:
 
 
 def fill(index: Any, steps: int) -> None:
-    """Put made-up responses of `steps` steps into an index, FILL_STEPS steps per statement."""
+    """Put synthetic responses of `steps` steps into an index, FILL_STEPS steps per statement."""
     responses = f"""INSERT INTO stored_responses BY NAME
         SELECT i AS rid, (i // {STEP_ROWS} + 1)::INT AS step, 'train' AS kind, 1 AS attempt,
                (i // {SAMPLES})::VARCHAR AS prompt_uid, (i % {SAMPLES})::INT AS sample_index,

@@ -1,6 +1,6 @@
 """The parts of `benchmarks.upcycle_scaling`: text, base models, rates, ladders of budgets and the table of splits.
 
-Each job has the folder `NAME.KEY`, with its runs and, when it is done, `result.json`. The key is a digest of everything that
+Each job has the folder `NAME.KEY`, with its runs and, when it is done, `result.json`. The key is a checksum of everything that
 decides the result: its settings, the rates chosen for it and the keys of the jobs before it. So changed settings never meet
 old results, unchanged jobs are not run again, and a training stage that was interrupted continues from its last checkpoint.
 """

@@ -1,4 +1,4 @@
-"""Report `benchmarks.upcycle_scaling`: the paper's claims with figures, intervals and a verdict on each.
+"""Report `benchmarks.upcycle_scaling`: the paper's claims with figures, intervals, and whether each holds.
 
 A difference between two models is taken sequence by sequence, on the same held-out sequences and the same seed. Its 95 %
 interval is that of the mean over sequences, which have first been averaged over the seeds; the spread of the seeds stands next
@@ -48,7 +48,7 @@ def paired(pairs: list[tuple[dict[str, Any], dict[str, Any]]], names: tuple[str,
 
     Args:
         pairs: The figures of both models for each seed; the difference is the first minus the second.
-        names: Texts, of equal weight.
+        names: Names of held-out sets, of equal weight.
     """
     seeds: list[list[list[float]]] = []
     for one, other in pairs:

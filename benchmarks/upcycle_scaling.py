@@ -13,7 +13,7 @@
    more seeds.
 
 The report begins with the paper's own claim: general ability, by loss and by small tasks, kept by the mixture and lost by
-dense training; every claim has its interval and a verdict. Losses stand over tokens and over operations. Two processes share
+dense training; every claim has its interval and whether it holds. Losses stand over tokens and over operations. Two processes share
 the jobs; what is finished is skipped and what was interrupted continues, so the command may be repeated, also with other
 settings. Two cores take about two and a half hours, `--quick` under ten minutes: the same jobs on five books with a few
 percent of the tokens, which shows that all parts run and decides nothing.

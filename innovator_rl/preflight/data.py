@@ -133,7 +133,7 @@ def _file(context: PreflightContext, key: str, file: DataFile) -> Iterator[Diagn
 
 
 def _left_out(limit: int, file: DataFile, model: Path) -> Iterator[Diagnostic]:
-    """Count the tokens of some prompts as verl does before it leaves long ones out without a word."""
+    """Count the tokens of some prompts as verl does before it leaves long ones out without a message."""
     bytes_each = (sum(len(str(part["content"]).encode()) for part in prompt) for prompt in file.prompts)
     if max(bytes_each, default=0) + TEMPLATE <= limit or (tokenizer := _tokenizer(model)) is None:
         return
@@ -161,7 +161,7 @@ def _tokenizer(model: Path) -> Any:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(str(model), local_files_only=True)  # type: ignore[no-untyped-call]
     except (OSError, ValueError):
-        return None  # the check of the model says what is missing
+        return None  # the check of the model names what is missing
     return tokenizer if tokenizer.chat_template else None
 
 

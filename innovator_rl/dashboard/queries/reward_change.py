@@ -9,7 +9,7 @@ before (1) and after (2), the change of a mean is exactly
 so each table of this module sums to the change. Terms of the reward are split by their own means. Every row has the
 filters of its responses, and a few of them as examples. Only scored responses with a finite reward count.
 
-Whether the change is more than chance is told by its 95 % interval. The responses of a prompt are alike, so prompts and not
+Whether the change is more than chance follows from its 95 % interval. The responses of a prompt are alike, so prompts and not
 responses count as independent draws; a prompt that both ranges have is compared with itself.
 """
 
