@@ -2,7 +2,8 @@
 
     python -m benchmarks.dashboard                        10,000 and 100,000 responses, about two minutes on idle cores
     python -m benchmarks.dashboard --sizes 1000000        a million (2 GB free in the temporary folder), some minutes
-    python -m benchmarks.dashboard --aggregates 10000000  the curves of ten million responses: a run page of that size
+    python -m benchmarks.dashboard --aggregates 10000000  the pages of a run of ten million responses
+    python -m benchmarks.dashboard --runs 300             the list of 300 finished runs of 500 steps
 
 One process writes each run and another measures it, so that the memory is the server's. The requests call the application in
 the same process. Wall times are what a user waits for; CPU times (of all threads) do not depend on a busy machine. Nothing is
@@ -33,6 +34,7 @@ STEP_ROWS, SAMPLES = 8_000, 16
 PARAGRAPHS, PARAGRAPH_WORDS, PARAGRAPHS_EACH = 4_000, 60, 11  # about 4,200 characters per response
 LONG_ROWS, LONG_TOKENS = 256, 8_000
 REPEATS = 40
+FILL_STEPS = 50  # steps that one statement fills: one statement per step takes most of the time of the benchmark
 
 
 def write_run(run: Path, rows: int, each: int) -> None:
@@ -222,41 +224,114 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
 
 
 def aggregates(folder: Path, rows: int) -> dict[str, Any]:
-    """Measure the curves of `rows` responses in an index of that size, filled without files.
+    """Measure the pages of a run of `rows` responses whose index is filled without files.
 
-    The alternative, the same figures over all responses at once, is measured on a tenth of the rows: at ten million it
-    does not fit into the memory of the index.
+    The alternative to the figures kept for each step, the same figures over all responses at once, is measured on a tenth of
+    the rows: at ten million it does not fit into the memory of the index.
     """
+    from fastapi.testclient import TestClient
+
+    from innovator_rl.dashboard.app import create_app
+    from innovator_rl.rollouts.background_indexer import BackgroundIndexer
     from innovator_rl.rollouts.index import RolloutIndex
     from innovator_rl.rollouts.step_figures import FIGURES
 
-    steps = max(1, rows // STEP_ROWS)
-    index = RolloutIndex(folder)
+    run, steps = folder / "large", max(1, rows // STEP_ROWS)
+    run.mkdir()
+    (run / "run.json").write_text(json.dumps({"name": run.name, "status": "finished", "step": steps}))
     found: dict[str, Any] = {"rows": steps * STEP_ROWS}
+    index = RolloutIndex(run)
+    with timed(found, "fill"):
+        fill(index, steps)
+    with timed(found, "aggregate_all_steps"):
+        index.aggregate()
+    with timed(found, "curves_of_a_tenth_without_aggregates"):
+        index.query(FIGURES.format(where=f"(step <= {max(1, steps // 10)})"))
+    index.close()
+    found["index_mb"] = round(sum(f.stat().st_size for f in index.directory.iterdir()) / 2**20)
+    RolloutIndex.refresh = lambda self: set()  # type: ignore[method-assign]  # without files, every step would be forgotten
+    BackgroundIndexer.work = lambda self: False  # type: ignore[method-assign]
+    app = create_app([folder])
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        session = app.state.services.runs.open(run.name)
+
+        def get(path: str, **parameters: Any) -> Any:
+            answer = client.get(f"/api/runs/{run.name}{path}", params=parameters)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        def new_curves(_: int) -> None:
+            session.changed("words")  # so that no figure is one that was kept from the last request
+            get("/curves")
+
+        with timed(found, "run_first"):
+            get("")
+        with timed(found, "curves_first"):
+            get("/curves")
+        found["curves"] = repeated(new_curves, 10)
+        found["page"] = repeated(
+            lambda i: get("/rollouts", page=1 + 7 * i, sort=("step", "-reward", "response_tokens")[i % 3])
+        )
+        found["page_of_a_step"] = repeated(lambda i: get("/rollouts", step=1 + i % steps, sort="-reward"))
+    found["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    slow = found["curves_of_a_tenth_without_aggregates"]["wall_s"]
+    found["ratios"] = {"a_tenth_without_aggregates_over_all_with": round(1000 * slow / found["curves"]["p50_ms"], 1)}
+    return found
+
+
+def fill(index: Any, steps: int) -> None:
+    """Put made-up responses of `steps` steps into an index, FILL_STEPS steps per statement."""
     responses = f"""INSERT INTO stored_responses BY NAME
         SELECT i AS rid, (i // {STEP_ROWS} + 1)::INT AS step, 'train' AS kind, 1 AS attempt,
                (i // {SAMPLES})::VARCHAR AS prompt_uid, (i % {SAMPLES})::INT AS sample_index,
                ['math', 'physics', 'code', 'chemistry'][1 + (i // {SAMPLES} % 4)::INT] AS domain, 'ok' AS generation_status,
                'scored' AS outcome, (hash(i) % 2)::FLOAT AS reward, hash(i) % 2 = 1 AS correct, true AS kept,
-               (hash(i) % 2000)::INT AS response_tokens, 'kept' AS status
-        FROM range(? * {STEP_ROWS}, (? + 1) * {STEP_ROWS}) r(i)"""
+               (hash(i) % 2000)::INT AS response_tokens, 'kept' AS status,
+               'no file' AS segment, (i % 1000000 * 1024)::INT AS position
+        FROM range(?, ?) r(i)"""
     groups = """INSERT INTO stored_groups BY NAME SELECT step, kind, attempt, prompt_uid, any_value(domain) AS domain,
-            count(*)::INT AS samples, 'kept' AS status, '' AS drop_reason FROM stored_responses WHERE step = ? GROUP BY ALL"""
-    with timed(found, "fill"):
-        for step in range(steps):
-            index.cursor().execute(responses, [step, step])
-            index.cursor().execute(groups, [step + 1])
-        index.cursor().execute("INSERT INTO steps SELECT DISTINCT step, kind, '', '[]', false FROM stored_groups")
-    with timed(found, "aggregate_all_steps"):
-        index.aggregate()
-    read = "SELECT * FROM step_figures WHERE kind = 'train' AND by_column IN ('all', 'domain') ORDER BY step"
-    found["curves"] = repeated(lambda _: index.query(read), 10)
-    with timed(found, "curves_of_a_tenth_without_aggregates"):
-        index.query(FIGURES.format(where=f"(step <= {max(1, steps // 10)})"))
-    slow = found["curves_of_a_tenth_without_aggregates"]["wall_s"]
-    found["ratios"] = {"a_tenth_without_aggregates_over_all_with": round(1000 * slow / found["curves"]["p50_ms"], 1)}
-    index.close()
+            count(*)::INT AS samples, 'kept' AS status, '' AS drop_reason FROM stored_responses WHERE rid >= ? AND rid < ?
+            GROUP BY ALL"""
+    for first in range(0, steps, FILL_STEPS):
+        numbers = [first * STEP_ROWS, min(first + FILL_STEPS, steps) * STEP_ROWS]
+        index.cursor().execute(responses, numbers)
+        index.cursor().execute(groups, numbers)
+    index.cursor().execute("INSERT INTO steps SELECT DISTINCT step, kind, '', '[]', false FROM stored_groups")
+
+
+def listed(folder: Path, count: int) -> dict[str, Any]:
+    """Measure the first and the next list of `count` finished runs of 500 steps with 150 metrics per step."""
+    from fastapi.testclient import TestClient
+
+    from innovator_rl.dashboard.app import create_app
+
+    found: dict[str, Any] = {"runs": count}
+    pick = np.random.default_rng(0)
+    lines = [
+        {"step": step, "attempt": 1} | {f"part{i // 10}/metric{i}": float(pick.normal()) for i in range(150)}
+        for step in range(1, 501)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    for number in range(count):
+        run = folder / f"run-{number:04d}"
+        run.mkdir()
+        (run / "run.json").write_text(json.dumps({"name": run.name, "status": "finished", "step": 500}))
+        (run / "metrics.jsonl").write_text(text)
+    found["metrics_mb"] = round(count * len(text) / 2**20)
+    with TestClient(create_app([folder]), base_url="http://127.0.0.1:8000") as client:
+        client.get("/api/health")
+        before = _rss_mb()
+        for name in ("first", "next"):
+            with timed(found, name):
+                answer = client.get("/api/runs")
+            assert len(answer.json()["rows"]) == count
+        found["added_rss_mb"] = round(_rss_mb() - before)
     return found
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def _new_step(session: Any, run: Path, step: int) -> dict[str, float]:
@@ -308,7 +383,8 @@ def main() -> None:
     parser.add_argument(
         "--paragraphs", type=int, default=PARAGRAPHS_EACH, help="length of a response, about 380 characters each"
     )
-    parser.add_argument("--aggregates", type=int, metavar="ROWS", help="measure only the curves of so many responses")
+    parser.add_argument("--aggregates", type=int, metavar="ROWS", help="measure only the pages of so many responses")
+    parser.add_argument("--runs", type=int, metavar="COUNT", help="measure only the list of so many runs")
     parser.add_argument("--write", nargs=2, metavar=("RUN", "ROWS"), help=argparse.SUPPRESS)
     parser.add_argument("--measure", metavar="RUN", help=argparse.SUPPRESS)
     parser.add_argument("--step", nargs=2, metavar=("RUN", "STEP"), help=argparse.SUPPRESS)
@@ -320,6 +396,9 @@ def main() -> None:
     elif chosen.aggregates:
         with tempfile.TemporaryDirectory(prefix="dashboard-bench-") as folder:
             print(json.dumps(aggregates(Path(folder), chosen.aggregates)))
+    elif chosen.runs:
+        with tempfile.TemporaryDirectory(prefix="dashboard-bench-") as folder:
+            print(json.dumps(listed(Path(folder), chosen.runs)))
     elif chosen.step:
         write_step(Path(chosen.step[0]), int(chosen.step[1]), STEP_ROWS, ["a new paragraph of a few words"] * 100)
         print(time.time())

@@ -2,6 +2,7 @@
 
     python -m benchmarks.sandbox                              about two minutes
     python -m benchmarks.sandbox --only tail --runs 100000    latency, zombies and memory over 100,000 isolated runs
+    python -m benchmarks.sandbox --only tail --runs 100000 --state tail.json --seconds 1200    in pieces
     python -m benchmarks.sandbox --only leaks --runs 5000     processes, groups, files, descriptors left by 5,000 programs
     python -m benchmarks.sandbox --only agree --leetcode train.jsonl.gz [--every 10]
 
@@ -16,6 +17,7 @@ import contextlib
 import gzip
 import io
 import json
+import math
 import os
 import random
 import resource
@@ -164,31 +166,47 @@ class Progress:
         print(f"  {number}/{self.runs}, {passed:.0f} s, {rate:.1f} per s, {left:.0f} s left{more}", flush=True)
 
 
-def tail(runs: int) -> dict[str, float]:
-    """Print latency and memory over many isolated runs."""
-    times: list[float] = []
+def tail(runs: int, state: Path | None = None, seconds: float = math.inf) -> dict[str, float]:
+    """Print latency, failures by reason, memory and what is left over many isolated runs.
+
+    Args:
+        runs: Runs in all.
+        state: A file that keeps what was measured; a later call goes on where this one stopped.
+        seconds: When to stop for now.
+    """
+    kept: dict[str, Any] = json.loads(state.read_text()) if state and state.exists() else {}
+    times: list[float] = kept.get("times", [])
+    endings: Counter[str] = Counter(kept.get("endings", {}))
+    progress = Progress(max(1, runs - len(times)))
     with Sandbox() as sandbox:
         assert sandbox._process is not None
-        sizes = [resident(sandbox._process.pid)]
-        progress = Progress(runs)
-        for number in range(1, runs + 1):
+        running, sizes = leftovers("/tmp", supervisors(sandbox)), [resident(sandbox._process.pid)]
+        for number in range(1, runs - len(times) + 1):
             start = time.perf_counter()
             with sandbox.open(PROGRAM) as solution:
                 run = solution.run(b"1 2\n")
             times.append(time.perf_counter() - start)
-            assert run.stdout == b"3\n", run
-            if number in (min(100, runs), runs):
+            endings["right" if run.stdout == b"3\n" and run.ending == "finished" else f"{run.ending} {run.detail}"] += 1
+            if number == 100:
                 sizes.append(resident(sandbox._process.pid))
             progress.note(number)
-        left = len(family(sandbox._process.pid))
-    times.sort()
+            if time.monotonic() - progress.start > seconds:
+                break
+        after = leftovers("/tmp", supervisors(sandbox))
+        sizes.append(resident(sandbox._process.pid))
+    if state:
+        state.write_text(json.dumps({"times": times, "endings": endings}))
+    ordered = sorted(times)
     found = {
-        **{f"p{share:g}_ms": 1000 * times[int(share / 100 * (len(times) - 1))] for share in (50, 99, 99.9)},
-        "max_ms": 1000 * times[-1],
-        "processes_left": left - 1,
-        "supervisor_growth_kib": (sizes[-1] - sizes[1]) / 1024,
+        **{f"p{share:g}_ms": 1000 * ordered[int(share / 100 * (len(ordered) - 1))] for share in (50, 99, 99.9)},
+        "max_ms": 1000 * ordered[-1],
+        **{f"{name}_left": float(after[name] - running[name]) for name in ("processes", "groups", "descriptors")},
+        "supervisor_growth_kib": (sizes[-1] - sizes[min(1, len(sizes) - 1)]) / 1024,
     }
+    print(f"{len(times)} runs: " + ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items())))
     print(", ".join(f"{name} {value:.1f}" for name, value in found.items()))
+    if set(endings) - {"right"} or any(found[f"{name}_left"] > 0 for name in ("processes", "groups", "descriptors")):
+        raise SystemExit(1)
     return found
 
 
@@ -380,10 +398,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=["speed", "paid", "tail", "leaks", "agree"])
     parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="for tail: stop for now after these")
+    parser.add_argument("--state", type=Path, help="for tail: a file of what was measured, from which it goes on")
     parser.add_argument("--leetcode", type=Path, help="LeetCodeDataset's train.jsonl.gz, for agree")
     parser.add_argument("--every", type=int, default=10, help="take each n-th problem")
     options = parser.parse_args()
-    parts: dict[str, Callable[[], Any]] = {"speed": speed, "paid": paid, "tail": lambda: tail(options.runs)}
+
+    def tails() -> dict[str, float]:
+        return tail(options.runs, options.state, options.seconds)
+
+    parts: dict[str, Callable[[], Any]] = {"speed": speed, "paid": paid, "tail": tails}
     parts["leaks"] = lambda: leaks(options.runs)
     if options.leetcode:
         parts["agree"] = lambda: agree(options.leetcode, options.every)

@@ -7,6 +7,7 @@ import typer
 
 from innovator_rl.cli import completion
 from innovator_rl.cli.application import make_app
+from innovator_rl.cli.cells import one_line, plain
 from innovator_rl.cli.data_distill import distill_command
 from innovator_rl.cli.data_plan import plan_command
 from innovator_rl.cli.data_probe import probe_command
@@ -115,7 +116,7 @@ def show_command(
     for row in rows:
         prompt, answer = row.prompt[-1]["content"], row.answer
         table.add_row(
-            *(_plain(text) for text in (row.id, row.domain, row.reward, _one_line(prompt, 160), _one_line(answer, 80)))
+            *(plain(text) for text in (row.id, row.domain, row.reward, one_line(prompt, 160), one_line(answer, 80)))
         )
     console.print(table)
     for message in rows[0].prompt if rows else ():
@@ -194,20 +195,8 @@ def _list_datasets() -> None:
     for name in dataset_names():
         recipe, _ = open_recipe(name)
         full = "generated, any size" if recipe.task else recipe.origin
-        table.add_row(*(_plain(text) for text in (name, recipe.domain, recipe.rewarder, recipe.title, full)))
+        table.add_row(*(plain(text) for text in (name, recipe.domain, recipe.rewarder, recipe.title, full)))
     Console(highlight=False).print(table)
-
-
-def _plain(text: str) -> str:
-    """Text for a table cell: SELFIES brackets must not be taken for markup."""
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _one_line(text: str, width: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else flat[: width - 1] + "…"
 
 
 def _tokenizer(model: str) -> object:

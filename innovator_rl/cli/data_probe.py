@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from innovator_rl.cli import completion
+from innovator_rl.cli.cells import one_line, plain
 from innovator_rl.cli.parameters import AsJson
 from innovator_rl.errors import UserError
 
@@ -79,8 +80,6 @@ def _print(results: list[ProbeResult], model: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from innovator_rl.cli.data import _one_line, _plain
-
     table = Table(
         "task",
         "accuracy",
@@ -94,11 +93,11 @@ def _print(results: list[ProbeResult], model: str) -> None:
         title_justify="left",
     )
     for result in results:
-        constant = f"{result.constant:.0%} ({_one_line(result.constant_answer, 16)})"
+        constant = f"{result.constant:.0%} ({one_line(result.constant_answer, 16)})"
         table.add_row(
-            _plain(result.task),
+            plain(result.task),
             f"{result.accuracy:.1%} ± {result.error:.1%}",
-            _plain(constant),
+            plain(constant),
             f"{result.usable:.0%}",
             f"{result.unreadable:.0%}",
             f"{result.cut:.0%}",

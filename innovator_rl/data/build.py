@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from innovator_rl.data.checks.progress import RowProgress
-from innovator_rl.data.problem import DOMAINS, Problem
-from innovator_rl.data.prompts import Style, messages_of
+from innovator_rl.data.difficulty import keep_by_difficulty
+from innovator_rl.data.problem import Problem
 from innovator_rl.data.readers import reader
 from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, find_dataset, load_recipe, make_recipe
 from innovator_rl.data.rejections import Rejections
-from innovator_rl.data.rows import Message, Row, write_rows
+from innovator_rl.data.rendering import rewarder_of, to_rows
+from innovator_rl.data.rows import write_rows
 from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
 
@@ -114,8 +115,6 @@ def build(
         problems = step("gold answers", lambda rows: _check_golds(rows, recipe, rejected, workers, progress), problems)
     problems = step("draw", lambda rows: _draw(rows, recipe), problems)
     if recipe.difficulty:
-        from innovator_rl.data.difficulty import keep_by_difficulty
-
         problems = step(
             "difficulty", lambda rows: keep_by_difficulty(rows, recipe, target, rejected, workers, progress), problems
         )
@@ -260,34 +259,6 @@ def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Prob
         if not parts[other]:
             raise UserError("all problems belong to one group (or are one question): nothing is left to validate on")
     return parts
-
-
-def prompt_of(problem: Problem, recipe: Recipe) -> tuple[Message, ...]:
-    """Return the messages that ask a problem of a recipe."""
-    domain = problem.domain or recipe.domain
-    style: Style = recipe.prompt_style if domain in DOMAINS or recipe.style else "bare"
-    return messages_of(problem, domain=domain, style=style, system=recipe.system, prompt=recipe.prompt)
-
-
-def to_rows(problems: Iterable[Problem], recipe: Recipe, split_name: str) -> Iterable[Row]:
-    """Convert problems into rows with the recipe's prompt."""
-    for index, problem in enumerate(problems):
-        yield Row(
-            data_source=problem.data_source or recipe.name,
-            prompt=prompt_of(problem, recipe),
-            domain=problem.domain or recipe.domain,
-            answer=problem.answer,
-            reward=rewarder_of(problem, recipe),
-            id=problem.id,
-            index=index,
-            split=split_name,
-            info=problem.info,
-        )
-
-
-def rewarder_of(problem: Problem, recipe: Recipe) -> str:
-    """Return the rewarder of a problem: its own, its own domain's, or the recipe's; empty where none is named."""
-    return problem.reward or (DOMAINS.get(problem.domain, "") if problem.domain else "") or recipe.rewarder
 
 
 def problems_to_evaluate(recipe: Recipe, folder: Path) -> list[Problem]:

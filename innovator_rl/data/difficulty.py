@@ -19,6 +19,7 @@ from innovator_rl.data.generators import Answer, Generator, Sampling, make_gener
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.recipe import Difficulty, Recipe
 from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.rendering import to_rows
 from innovator_rl.data.rows import Row
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.api import Score, ScoreRequest
@@ -94,8 +95,6 @@ def keep_by_difficulty(
     Raises:
         UserError: No prompt could be measured.
     """
-    from innovator_rl.data.build import to_rows
-
     settings = recipe.difficulty
     assert settings is not None
     rows = list(to_rows(problems, recipe, "train"))

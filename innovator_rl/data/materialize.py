@@ -15,7 +15,6 @@ from innovator_rl.data.build import (
     open_recipe,
     overridden,
     read_problems,
-    to_rows,
     unique,
 )
 from innovator_rl.data.build import split as split_by_content
@@ -23,6 +22,7 @@ from innovator_rl.data.prompts import Style
 from innovator_rl.data.readers.files import COMPRESSED
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.rendering import to_rows
 from innovator_rl.data.rows import check_columns, fingerprint_of, write_rows
 from innovator_rl.errors import UserError
 

@@ -73,6 +73,9 @@ class Arm(Section):
     name: Word = Field(description="Name of the arm.")
     model: str = Field(description="The model it starts from, such as base or sft-base.")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1, description="One run per seed.")
+    tasks: tuple[str, ...] = Field(
+        default=(), description="Those of the path's tasks that it trains on; all if absent."
+    )
     settings: tuple[str, ...] = Field(default=(), description="`key=value` words for this arm alone.")
 
 
@@ -118,6 +121,11 @@ class PaperConfig(Section):
         arms = [arm.name for arm in self.learning.arms] if self.learning else []
         if len(set(arms)) != len(arms):
             raise UserError(f"learning.arms: two arms are named {max(arms, key=arms.count)!r}; rename one")
+        for arm in self.learning.arms if self.learning else ():
+            unknown = [task for task in arm.tasks if task not in self.tasks]
+            if unknown:
+                built = ", ".join(self.tasks) or "none"
+                raise UserError(f"learning.arms.tasks = {unknown[0]!r}: unknown task; the path builds {built}")
         return self
 
     def model_names(self) -> list[str]:

@@ -35,19 +35,24 @@ class Models:
 
 
 def stages_of(config: PaperConfig) -> list[Stage]:
-    """Return the stages of a path, in order.
+    """Return the stages of a path, in order: first those that need no upcycled model, which give results early.
 
     Raises:
         UserError: A configuration file is not found.
     """
     models = Models(config)
-    return [
+    stages = [
         *_data(config),
         *_upcycling(config, models),
         *_fine_tuning(config, models),
         *_learning(config, models),
         *_evaluations(config, models),
     ]
+    late = {"corpus", "upcycle"}
+    for stage in stages:
+        if late.intersection(stage.needs):
+            late.add(stage.name)
+    return sorted(stages, key=lambda stage: stage.name in late)
 
 
 def run_name(config: PaperConfig, part: str) -> str:
@@ -112,8 +117,9 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         "train, split, route and integrate the experts" + (", and the dense baseline" if part.dense else ""),
         ("upcycle", "run", str(path), *_last_of_each((*words, *part.settings)), *(["--dense"] if part.dense else [])),
         folder / "export",
+        also=(folder / "export-dense",) if part.dense else (),
         needs=("corpus",) if corpus else (),
-        inputs=(path,),
+        inputs=(path, *files_named(path)),
         disk_bytes=_bytes(part),
         hours=part.hours,
         clean=(folder,),
@@ -136,8 +142,8 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
             f"fine-tune {model} on worked solutions",
             ("sft", str(path), *_last_of_each((*words, *part.settings))),
             folder / "model",
-            needs=(*models.needs(model), *_rows(config)),
-            inputs=(path,),
+            needs=models.needs(model),
+            inputs=(path, *files_named(path)),
             disk_bytes=_bytes(part),
             hours=part.hours,
             clean=(folder,),
@@ -146,11 +152,14 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
 
 
 def _learning(config: PaperConfig, models: Models) -> Iterator[Stage]:
+    """Yield the first seed of every arm, then the second one, so that early results cover every arm."""
     part = config.learning
-    for arm in part.arms if part else ():
-        for seed in arm.seeds:
-            assert part is not None
-            yield from _arm(config, part, arm, seed, models)
+    if part is None:
+        return
+    for place in range(max((len(arm.seeds) for arm in part.arms), default=0)):
+        for arm in part.arms:
+            if place < len(arm.seeds):
+                yield from _arm(config, part, arm, arm.seeds[place], models)
 
 
 def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -> Iterator[Stage]:
@@ -163,14 +172,14 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
         f"logging.runs_dir={config.runs_dir}",
         f"model.path={models.place(arm.model)}",
         f"data.seed={seed}",
-        *_built_rows(config),
+        *_built_rows(config, arm.tasks or config.tasks),
     )
     yield Stage(
         f"train-{label}",
         f"train {arm.model} with GRPO, seed {seed}",
         ("train", str(path), *_last_of_each((*words, *part.settings, *arm.settings))),
         folder / "metrics.jsonl",
-        needs=(*models.needs(arm.model), *_rows(config)),
+        needs=(*models.needs(arm.model), *_rows(arm.tasks or config.tasks)),
         inputs=(path,),
         disk_bytes=_bytes(part),
         hours=part.hours,
@@ -217,8 +226,25 @@ def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:
     return config.runs_dir / config.name / "evaluations" / suite / model
 
 
-def _rows(config: PaperConfig) -> tuple[str, ...]:
-    return tuple(f"rows-{_task_name(task)}" for task in config.tasks)
+def files_named(config: Path) -> tuple[Path, ...]:
+    """Return the files that a configuration names, such as a recipe or a text; patterns and folders are not followed."""
+    from innovator_rl.config.load import read_yaml
+
+    found: dict[Path, None] = {}
+    waiting: list[object] = [read_yaml(config)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and Path(value).suffix and "\n" not in value and Path(value).is_file():
+            found[Path(value)] = None
+    return tuple(sorted(found))
+
+
+def _rows(tasks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"rows-{_task_name(task)}" for task in tasks)
 
 
 def _last_of_each(words: tuple[str, ...]) -> list[str]:
@@ -226,9 +252,9 @@ def _last_of_each(words: tuple[str, ...]) -> list[str]:
     return list({word.partition("=")[0]: word for word in words}.values())
 
 
-def _built_rows(config: PaperConfig) -> list[str]:
-    """Return the settings that train and validate on the rows that the path built, if it built any."""
-    folders = [config.runs_dir / config.name / "data" / _task_name(task) for task in config.tasks]
+def _built_rows(config: PaperConfig, tasks: Iterable[str]) -> list[str]:
+    """Return the settings that train and validate on the rows that the path built for tasks, if it built any."""
+    folders = [config.runs_dir / config.name / "data" / _task_name(task) for task in tasks]
     if not folders:
         return []
     return [

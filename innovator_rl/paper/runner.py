@@ -24,10 +24,12 @@ from innovator_rl.paper.stage import (
     StageRecord,
     changed_parts,
     content_checksum,
-    file_states,
     fingerprint_parts,
     read_record,
+    read_started,
+    stage_states,
     write_record,
+    write_started,
 )
 from innovator_rl.runs.files import duration, utc_now
 from innovator_rl.runs.run_dir import RunDir
@@ -118,6 +120,10 @@ class Runner:
         """Return where the record of a stage is kept."""
         return self.run.path / "stages" / f"{stage.name}.json"
 
+    def started_path(self, stage: Stage) -> Path:
+        """Return where the fingerprint of a stage that started and did not end is kept."""
+        return self.run.path / "stages" / f"{stage.name}.started.json"
+
     def log_path(self, stage: Stage) -> Path:
         """Return the file that receives what a stage prints."""
         return self.run.logs / f"{stage.name}.log"
@@ -143,14 +149,16 @@ class Runner:
 
     def _decide(self, stage: Stage, results: Mapping[str, str]) -> Decision:
         record = read_record(self.record_path(stage))
+        parts = fingerprint_parts(stage, results, __version__)
         if record is None:
-            return Decision(stage, True, "not run yet")
-        changed = changed_parts(record.parts, fingerprint_parts(stage, results, __version__))
+            return Decision(stage, True, self._unfinished(stage, parts))
+        changed = changed_parts(record.parts, parts)
         if changed:
             return Decision(stage, True, f"changed: {', '.join(changed)}", record.seconds)
-        states = file_states(stage.result, record.files)
+        states = stage_states(stage, record.files)
         if not states:
-            return Decision(stage, True, f"result not found: {stage.result}", record.seconds)
+            missing = next((path for path in (stage.result, *stage.also) if not path.exists()), stage.result)
+            return Decision(stage, True, f"result not found: {missing}", record.seconds)
         if content_checksum(states) != record.checksum:
             names = [
                 name
@@ -159,6 +167,14 @@ class Runner:
             ]
             return Decision(stage, True, f"result changed since: {', '.join(sorted(names)[:3])}", record.seconds)
         return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum)
+
+    def _unfinished(self, stage: Stage, parts: Mapping[str, str]) -> str:
+        """Say why a stage without a record runs."""
+        started = read_started(self.started_path(stage))
+        if started is None:
+            return "not run yet"
+        changed = changed_parts(started, parts)
+        return f"not finished, starts again, changed: {', '.join(changed)}" if changed else "not finished, continues"
 
     def _seconds_left(self, number: int) -> float | None:
         """Estimate the time of this stage and the later ones from their last runs; None where one has none."""
@@ -169,10 +185,12 @@ class Runner:
 
     def _run(self, stage: Stage, parts: dict[str, str], place: str, left: float | None) -> None:
         self._require_space(stage)
-        before = read_record(self.record_path(stage))
-        if before is not None and changed_parts(before.parts, parts):
+        record = read_record(self.record_path(stage))
+        before = read_started(self.started_path(stage)) or (record.parts if record else None)
+        if before is not None and changed_parts(before, parts):
             for path in stage.clean:
                 _remove(path)
+        write_started(self.started_path(stage), parts)
         self.record_path(stage).unlink(missing_ok=True)
         started = time.monotonic()
         code = self._watch(stage, place, left)
@@ -181,15 +199,15 @@ class Runner:
                 f"stage {stage.name!r} failed with exit code {code}: {last_line(self.log_path(stage)) or 'it printed nothing'}; "
                 f"log: {self.log_path(stage)}; the same command continues here"
             )
-        states = file_states(stage.result)
+        states = stage_states(stage)
         if not states:
-            raise StageFailed(
-                f"stage {stage.name!r} ended without its result {str(stage.result)!r}; log: {self.log_path(stage)}"
-            )
+            expected = " and ".join(repr(str(path)) for path in (stage.result, *stage.also))
+            raise StageFailed(f"stage {stage.name!r} ended without its result {expected}; log: {self.log_path(stage)}")
         seconds = time.monotonic() - started
         write_record(
             self.record_path(stage), StageRecord(stage.name, parts, states, round(seconds, 3), utc_now(), stage.command)
         )
+        self.started_path(stage).unlink(missing_ok=True)
         self.say(f"{place}: done in {duration(seconds)}")
 
     def _watch(self, stage: Stage, place: str, left: float | None) -> int:

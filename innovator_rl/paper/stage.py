@@ -29,6 +29,7 @@ class Stage:
         title: What the stage does, a short phrase for people.
         command: Words after `innovator`.
         result: File or folder that the command leaves; its content is what later stages depend on.
+        also: Further files or folders that it leaves and later stages read.
         needs: Names of the stages whose results it reads.
         inputs: Files besides those results, such as configurations.
         disk_bytes: Free space that must be there before it starts.
@@ -40,6 +41,7 @@ class Stage:
     title: str
     command: tuple[str, ...]
     result: Path
+    also: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
     disk_bytes: int = 0
@@ -108,6 +110,24 @@ def file_states(result: Path, known: Mapping[str, FileState] | None = None) -> d
     return states
 
 
+def stage_states(stage: Stage, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
+    """Return the state of every file that a stage leaves; none where one of its results has no files.
+
+    Args:
+        stage: The stage. Files of `stage.also` are named with the folder that they are in.
+        known: States recorded earlier, as in `file_states`.
+    """
+    known = known or {}
+    found = file_states(stage.result, known)
+    for path in stage.also:
+        start = f"{path.name}/"
+        more = file_states(path, {key.removeprefix(start): known[key] for key in known if key.startswith(start)})
+        if not more:
+            return {}
+        found |= {start + name: state for name, state in more.items()}
+    return found
+
+
 def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str) -> dict[str, str]:
     """Return what a stage's result depends on, part by part.
 
@@ -145,6 +165,19 @@ def write_record(path: Path, record: StageRecord) -> None:
     """Write a record in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, dump_json({"format": RECORD_FORMAT, **asdict(record)}, indent=1))
+
+
+def read_started(path: Path) -> dict[str, str] | None:
+    """Return the fingerprint with which an unfinished stage started, or None where it did not start."""
+    found = read_json(path)
+    parts = found.get("parts") if found and found.get("format") == RECORD_FORMAT else None
+    return parts if isinstance(parts, dict) else None
+
+
+def write_started(path: Path, parts: Mapping[str, str]) -> None:
+    """Note the fingerprint of a stage that starts, so that what it leaves unfinished is never used for another one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, dump_json({"format": RECORD_FORMAT, "parts": dict(parts)}, indent=1))
 
 
 def _files(result: Path) -> Iterable[Path]:

@@ -69,5 +69,5 @@ SELECT step, kind, any_value(attempt) AS attempt, term.name AS name,
        sum(term.value * coalesce(term.weight, 1)) / any_value(n) AS mean
 FROM (SELECT step, kind, attempt, unnest(terms) AS term, count(*) OVER (PARTITION BY step, kind) AS n
       FROM stored_responses WHERE {where} AND terms IS NOT NULL)
-WHERE term.name <> '' AND isfinite(term.value) GROUP BY step, kind, term.name
+WHERE term.name <> '' AND term.weight IS DISTINCT FROM 0 AND isfinite(term.value) GROUP BY step, kind, term.name
 """

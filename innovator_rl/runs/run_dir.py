@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import threading
@@ -277,10 +278,10 @@ class RunDir:
                 status = status if record.get("machine") == machine() else "unknown"
                 detail = f"clock ahead by {duration(-age)} on {record.get('host') or 'its machine'}"
             elif age > DEAD_AFTER_SECONDS:
-                status, detail = (
-                    "dead",
-                    f"no heartbeat for {duration(age)} from process {record.get('pid')} on {record.get('host')}",
-                )
+                status, detail = "dead", "no heartbeat was recorded"
+                if math.isfinite(age):
+                    sender = f"process {record.get('pid')} on {record.get('host') or 'its machine'}"
+                    detail = f"no heartbeat for {duration(age)} from {sender}"
         return RunState(
             name=self.name,
             status=status,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,9 @@ OPTIONS = (
     "prelude",
     "language",
 )
+SECONDS = {"": 1.0, "sec": 1.0, "second": 1.0, "m": 1e-3, "millisecond": 1e-3}  # without a plural's s
+MEGABYTES = {"": 1.0, "mb": 1.0, "mib": 1.0, "megabyte": 1.0, "gb": 1024.0, "gib": 1024.0, "gigabyte": 1024.0}
+_AMOUNT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{0,9})?)\s*([A-Za-z]*)\s*")
 
 
 def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -59,9 +63,19 @@ def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     tests = {**{key: value for key, value in options.items() if key not in tests}, **tests}
     options = {**options, **{key: tests[key] for key in OPTIONS if key in tests}}
+    for name, units in (("time_limit", SECONDS), ("memory_limit", MEGABYTES)):
+        if name in options:
+            options[name] = _amount(options[name], units)
     if "language" in options:
         options["language"] = _language(options["language"], ours=isinstance((inner or row).get("type"), str))
     return tests, options
+
+
+def _amount(value: Any, units: Mapping[str, float]) -> Any:
+    """Return a quantity that is written with its unit (`2 seconds`) as a number; anything else as it is."""
+    found = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
+    unit = found[2].lower().removesuffix("s") if found else None
+    return float(found[1]) * units[unit] if found and unit in units else value
 
 
 def _language(name: Any, ours: bool) -> str:

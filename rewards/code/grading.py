@@ -281,7 +281,9 @@ class _Check:
 
 
 def _text(value: Any) -> str:
-    """Input or output of a test: text, or lines of it."""
+    """Input or output of a test: text, or lines of it; nothing is empty text."""
+    if value is None:
+        return ""
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -58,7 +58,18 @@ def from_inputs(row: Row) -> Tests | None:
     name = row.get("fn_name") or _function_name(row)
     if not name:
         return {"type": "stdio", "inputs": inputs, "outputs": list(map(_output_text, outputs))}
-    return _calls(str(name), row, [_arguments(given) for given in inputs], outputs)
+    expected = [
+        _said(output) if isinstance(given, str) else output for given, output in zip(inputs, outputs, strict=True)
+    ]
+    return _calls(str(name), row, [_arguments(given) for given in inputs], expected)
+
+
+def _said(output: Any) -> Any:
+    """Return the expected value of a call whose arguments are text: text as well, JSON where it can be read as that."""
+    try:
+        return _json(output) if isinstance(output, str) else output
+    except (ValueError, SyntaxError):
+        return output
 
 
 def _output_text(output: Any) -> Any:
@@ -73,7 +84,7 @@ def _calls(name: str, row: Row, inputs: list[list[Any]], outputs: list[Any]) -> 
     expected = [{"any": [output[0], output]} if wrapped else output for output in outputs]
     cases = [{"args": args, "expected": right} for args, right in zip(inputs, expected, strict=True)]
     method = "class Solution" in str(row.get("starter_code") or row.get("prompt") or "")
-    entry = f"Solution().{name}" if method and "." not in name else name
+    entry = f"Solution().{name}" if method and "." not in name else name.replace("Solution.", "Solution().")
     return {"type": "call", "entry_point": entry, "prelude": IMPORTS, "cases": cases, "number_keys": True}
 
 
@@ -150,7 +161,8 @@ def _unpacked(text: str) -> Any:
 
 def code_contests(row: Row) -> Tests | None:
     """code_contests: `public_tests`, `private_tests`, `generated_tests`, each with `input` and `output`."""
-    parts = [_parsed(row[key]) for key in ("public_tests", "private_tests", "generated_tests") if row.get(key)]
+    found = [_parsed(row[key]) for key in ("public_tests", "private_tests", "generated_tests") if row.get(key)]
+    parts = [_columns(part) if isinstance(part, list) else part for part in found]
     if not parts or not all(isinstance(part, dict) and "input" in part and "output" in part for part in parts):
         return None
     tests: Tests = {
@@ -164,6 +176,11 @@ def code_contests(row: Row) -> Tests | None:
     if row.get("memory_limit_bytes"):
         tests["memory_limit"] = int(row["memory_limit_bytes"]) // 2**20
     return tests
+
+
+def _columns(tests: list[Any]) -> Tests:
+    """Return tests that are listed one by one as lists of inputs and outputs."""
+    return {name: [test[name] for test in tests] for name in ("input", "output")}
 
 
 def codeforces(row: Row) -> Tests | None:
@@ -233,9 +250,7 @@ _BUILTIN = frozenset(dir(builtins))
 
 
 def _parsed(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        return json.loads(value)
-    return value
+    return _json(value) if isinstance(value, str) and value.lstrip()[:1] in ("[", "{") else value
 
 
 READERS: tuple[Callable[[Row], Tests | None], ...] = (

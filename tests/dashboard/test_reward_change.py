@@ -1,5 +1,7 @@
 """The parts of a change of the reward sum to it, and one prompt is found at every step of every run."""
 
+import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ from dashboard_runs import SCIENCE, record
 from fastapi.testclient import TestClient
 
 from innovator_rl.dashboard.api.models.reward_change import PromptHistory, RewardChange
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
 
 
 def why(client: TestClient, path: str, **query: Any) -> Any:
@@ -43,6 +47,40 @@ def test_a_change_of_the_mix_alone_is_called_one(new_client: TestClient, tmp_pat
     found = why(new_client, "/api/runs/mix", step="1-2", step2="3")
     assert found["change"] == pytest.approx(-0.25)
     assert (found["splits"][0]["within"], found["splits"][0]["mix"]) == pytest.approx((0, -0.25))
+
+
+def test_numbers_that_are_no_parts_of_the_score_explain_nothing(new_client: TestClient, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "parts"
+    for step, reward in ((1, 0.25), (2, 0.75)):
+        record(run, step, groups=2, samples=4, reward=reward, terms={"answer": reward, "passed": (4.0 * step, 0.0)})
+        record(run, step + 2, groups=2, samples=4, reward=reward, terms={"answer": reward, "passed": 4.0 * step})
+    assert [
+        (one["name"], one["change"]) for one in why(new_client, "/api/runs/parts", step="1", step2="2")["terms"]
+    ] == [("answer", pytest.approx(0.5))]
+    assert why(new_client, "/api/runs/parts", step="3", step2="4")["terms"] == []
+    mixed = why(new_client, "/api/runs/parts", step="1", step2="4")["terms"]
+    assert {one["name"]: one["change"] for one in mixed} == pytest.approx(
+        {"score_without_terms": 0.75, "answer": -0.25}
+    )
+
+
+def test_a_change_is_told_from_chance_by_prompts_and_not_by_responses(new_client: TestClient, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "runs" / "chance", writer="w", attempt=1)
+    for step, right in ((1, 3), (2, 4)):  # every prompt is new, and its eight responses are alike: one draw, not eight
+        for number, sample in itertools.product(range(6), range(8)):
+            lot = f"{step}-{number}"
+            row = RolloutRow(step=step, prompt_uid=lot, prompt_id=lot, sample=sample, reward=float(number < right))
+            recorder.rollout(dataclasses.replace(row, outcome="scored", response="", response_tokens=1))
+    recorder.close()
+    found = why(new_client, "/api/runs/chance", step="1", step2="2")
+    assert found["change"] == pytest.approx(1 / 6)
+    assert found["interval"]["prompts"] == 12
+    half = 1.96 * ((1 / 24 + 1 / 27) * 12 / 11) ** 0.5
+    assert (found["interval"]["low"], found["interval"]["high"]) == pytest.approx(
+        (1 / 6 - half, 1 / 6 + half), abs=1e-5
+    )
+    few = why(new_client, "/api/runs/chance", step="1", step2="1")
+    assert few["interval"] == pytest.approx({"low": 0, "high": 0, "prompts": 6}, abs=1e-6)  # every prompt with itself
 
 
 def test_what_cannot_be_compared_is_an_error_with_a_reason(client: TestClient) -> None:

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from innovator_rl.data.build import build, rewarder_of
+from innovator_rl.data.build import build
 from innovator_rl.data.difficulty import Measured, keep_by_difficulty
 from innovator_rl.data.generators import Answer, EndpointGenerator, Sampling
 from innovator_rl.data.probe import constant_of_rows, rule, summarize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.rendering import rewarder_of
 from innovator_rl.data.rows import Row
 from innovator_rl.errors import UserError
 from innovator_rl.scoring.pool import ScoringPool

@@ -48,3 +48,11 @@ test("a time to come is no time ago", () => {
   ]);
   assert.equal(format.duration(-5), "−5 s");
 });
+
+test("compared figures have the same decimals, and nothing has no sign", () => {
+  assert.deepEqual(
+    [0.43, -0.0004, -0.2114, 0].map((x) => format.fixed(x, 3, true)),
+    ["+0.430", "0.000", "−0.211", "0.000"],
+  );
+  assert.equal(format.fixed(null, 3), "–");
+});

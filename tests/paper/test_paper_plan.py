@@ -12,8 +12,11 @@ from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import PaperConfig, load_paper
 from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycling
 from innovator_rl.paper.plan import evaluated_models, stages_of
+from innovator_rl.paper.report import sections
 from innovator_rl.paper.report.claims import change_of
 from innovator_rl.paper.report.markdown import percent, table
+from innovator_rl.paper.report.sections import trained_tokens
+from innovator_rl.paper.report.sections import upcycling as upcycling_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
 from innovator_rl.runs.run_dir import RunDir
@@ -39,8 +42,8 @@ def small(**changes) -> PaperConfig:
 def test_each_stage_follows_what_it_needs_and_reads_its_model():
     stages = {stage.name: stage for stage in stages_of(small())}
     assert list(stages) == [
-        "rows-product", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
-        "eval-smoke-base", "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
+        "rows-product", "eval-smoke-base", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
+        "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
     ]  # fmt: skip
     assert stages["train-a-3"].needs == ("upcycle", "rows-product")
     assert stages["train-a-3"].disk_bytes == 2 * 10**9
@@ -54,6 +57,28 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert "tiny-qwen2" in stages["eval-smoke-base"].command
 
 
+def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():
+    arms = [
+        {"name": "a", "model": "base", "seeds": [0, 1], "tasks": ["product"]},
+        {"name": "b", "model": "mixture", "seeds": [0]},
+        {"name": "c", "model": "sft-base", "seeds": [0, 1]},
+    ]
+    config = small(
+        tasks=["product", "unit-sum"],
+        sft={"config": "configs/sft/tiny.yaml"},
+        learning={"config": "configs/train/moe.yaml", "arms": arms},
+        evaluations=[],
+    )
+    stages = {stage.name: stage for stage in stages_of(config)}
+    assert [name for name in stages if name.startswith(("train", "upcycle"))] == [
+        "train-a-0", "train-c-0", "train-a-1", "train-c-1", "upcycle", "train-b-0",
+    ]  # fmt: skip
+    assert stages["train-a-0"].needs == ("rows-product",)
+    assert not any("unit-sum" in word for word in stages["train-a-0"].command)
+    assert any("unit-sum" in word for word in stages["train-b-0"].command)
+    assert Path("configs/data/sft-worked.yaml") in stages["sft-base"].inputs
+
+
 def test_an_arm_stands_for_its_seeds():
     config = small()
     assert evaluated_models(config, config.evaluations[0]) == ["base", "dense", "a-0", "a-3"]
@@ -65,6 +90,8 @@ def test_an_arm_stands_for_its_seeds():
         ({"evaluations": [{"suite": "smoke", "models": ["sft-base"]}]}, "'sft-base': unknown model; expected one of base, mixture"),
         ({"upcycle": None}, "learning.arms.model = 'mixture': unknown model"),
         ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base"}] * 2}}, "two arms are named 'a'"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base", "tasks": ["sums"]}]}},
+         "'sums': unknown task"),
     ],
 )  # fmt: skip
 def test_models_that_no_stage_makes_are_mistakes(changes, message):
@@ -191,6 +218,40 @@ def test_an_arm_is_compared_with_its_start_by_question_over_all_seeds():
     assert worse is not None
     assert worse.verdict == "lower"
     assert change_of("laws", before, [{"other": 1.0}], None) is None
+    few = change_of("laws", {"a": 0.0, "b": 0.0}, [{"a": 1.0, "b": 1.0}], None)
+    assert few is not None
+    assert few.verdict == "too few questions (under 30)"
+
+
+def test_the_report_counts_the_tokens_of_every_run_of_the_path(tmp_path):
+    config = small(runs_dir=tmp_path)
+    for name, key in (
+        ("t-upcycle.route", "train/tokens"),
+        ("t-a-3", "perf/total_num_tokens"),
+        ("t-other", "train/tokens"),
+    ):
+        (tmp_path / name).mkdir()
+        lines = [{"step": 0}, {"step": 1, key: 1000.0}, {"step": 2, key: 500.0, "val/loss/general": 1.0}]
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shown = "\n".join(trained_tokens(config))
+    assert "[upcycle.route]" in shown
+    assert "[a-3]" in shown
+    assert shown.count("| 2 | 1,500 |") == 2
+
+
+def test_losses_are_compared_with_the_base_model(tmp_path):
+    losses = {"dense": [(0, 2.0, 4.0), (5, 2.2, 3.0)], "integrate": [(0, 2.0, 4.0), (9, 2.01, 3.2)]}
+    for ending, rows in losses.items():
+        (tmp_path / f"t-upcycle.{ending}").mkdir()
+        lines = [
+            {"step": step, "val/loss/general": general, "val/loss/science": science, "val/loss/physics": science}
+            for step, general, science in rows
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"t-upcycle.{ending}" / "metrics.jsonl").write_text(text)
+    shown = "\n".join(upcycling_section(small(runs_dir=tmp_path)))
+    assert "- integrated: general text +0.5 %, science text -20.0 % against" in shown
+    assert "- dense, continued: general text +10.0 %, science text -25.0 % against" in shown
 
 
 def test_tables_escape_their_cells():

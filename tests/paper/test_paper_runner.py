@@ -115,6 +115,56 @@ def test_a_stage_without_its_result_failed(path_of_two):
         Runner(RunDir(folder / "other"), [stage], print).execute()
 
 
+UNFINISHED = """
+import os, pathlib, sys
+source, folder = map(pathlib.Path, sys.argv[1:3])
+folder.mkdir(exist_ok=True)
+checkpoint = folder / "checkpoint"
+if not checkpoint.exists():
+    checkpoint.write_text(source.read_text())
+    os._exit(9)  # as a killed process leaves it
+(folder / "result").write_text(checkpoint.read_text())
+"""
+
+
+def test_unfinished_work_of_other_inputs_is_not_continued(path_of_two):
+    _, folder, _ = path_of_two
+    script, source, out = folder / "unfinished.py", folder / "raw", folder / "out"
+    script.write_text(UNFINISHED)
+    words = (str(script), str(source), str(out))
+    stage = Stage("long", "train", words, out / "result", inputs=(source,), clean=(out,))
+    runner = Runner(RunDir(folder / "other"), [stage], print)
+    with pytest.raises(StageFailed):
+        runner.execute()
+    assert runner.decide()[0].reason == "not finished, continues"
+    source.write_text("other")
+    assert runner.decide()[0].reason == f"not finished, starts again, changed: file {source}"
+    with pytest.raises(StageFailed):  # it starts again, with a checkpoint of its own
+        runner.execute()
+    runner.execute()
+    assert (out / "result").read_text() == "other"
+    assert not runner.decide()[0].runs
+
+
+def test_every_result_of_a_stage_counts(path_of_two):
+    runner, folder, _ = path_of_two
+    more = folder / "more"
+    stage = Stage(**{**vars(runner.stages[0]), "also": (more,)})
+    runner = Runner(RunDir(folder / "other"), [stage], print)
+    with pytest.raises(StageFailed, match=r"without its result .*first' and .*more'"):
+        runner.execute()
+    more.mkdir()
+    (more / "weights").write_text("1")
+    before = runner.execute()[0].checksum
+    assert not runner.decide()[0].runs
+    (more / "weights").write_text("22")
+    assert runner.decide()[0].reason == "result changed since: more/weights"
+    assert runner.execute()[0].checksum != before
+    (more / "weights").unlink()
+    more.rmdir()
+    assert runner.decide()[0].reason == f"result not found: {more}"
+
+
 def test_a_full_disk_stops_before_the_stage_that_would_not_fit(path_of_two):
     runner, folder, _ = path_of_two
     large = Stage(**{**vars(runner.stages[1]), "disk_bytes": 10**18})

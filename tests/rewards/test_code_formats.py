@@ -123,6 +123,22 @@ ROWS: dict[str, tuple[Any, str, str]] = {
     "HumanEval+": (PLUS, SORT, "def third(xs):\n    return xs"),
     "MBPP": (MBPP, SORT, "def third(xs):\n    return xs"),
     "MBPP+": (MBPP_PLUS, SORT, "def third(xs):\n    return xs"),
+    "limits with units, an output that is null": (
+        {"inputs": ["1"], "outputs": [None], "time_limit": "2.0 seconds", "memory_limit": "256.0 megabytes"},
+        "pass",
+        "print(None)",
+    ),
+    "arguments and results as text": (
+        {"fn_name": "Solution.twice", "inputs": ["[1, 2]"], "outputs": ["[2, 4]"]},
+        TWICE,
+        TWICE.replace("2", "3"),
+    ),
+    "code_contests, tests one by one": (
+        {"public_tests": [{"input": "1 2\n", "output": "3\n"}], "private_tests": [], "generated_tests": None},
+        ADD,
+        "print(4)",
+    ),
+    "MBPP in Python's notation": ({"test_list": str(MBPP["test_list"])}, SORT, "def third(xs):\n    return xs"),
     "assertions alone": ({"assert_case": ["assert third([2, 1]) == [1, 2]"]}, SORT, "def third(xs):\n    return xs"),
 }
 

@@ -143,6 +143,23 @@ def test_constant_gates_keep_the_trunk_out_of_the_backward_pass(tmp_path: Path) 
     assert all(routing.logits.requires_grad for routing in out.routing)
 
 
+def test_recomputation_leaves_no_layer_behind(tmp_path: Path) -> None:
+    """The decision that a layer takes again in the backward pass holds its activations, so a block must not keep it."""
+    model = InnovatorForCausalLM(spec_of(make_base_model(tmp_path)))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    model.train()
+    model.set_checkpointing(True)
+    again = [0]
+    for block in model.blocks():
+        block.gate.register_forward_hook(lambda *_: again.__setitem__(0, again[0] + 1))
+    out = model(TOKENS)
+    assert len(out.routing) == len(model.blocks()) == again[0]
+    out.logits.sum().backward()
+    assert again[0] == 2 * len(model.blocks()), "each layer computed again"
+    assert all(block.routing is None for block in model.blocks())
+
+
 def test_a_rank_reads_only_its_own_rows(tmp_path: Path) -> None:
     spec = spec_of(make_base_model(tmp_path), null_experts=1)
     torch.manual_seed(0)

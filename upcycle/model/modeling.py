@@ -6,6 +6,7 @@ block differs. Parameter names are listed in `upcycle.model.architecture`.
 """
 
 import copy
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -44,6 +45,14 @@ def family_config(spec: ModelSpec, attention: str = "sdpa") -> Any:
     config._attn_implementation = attention
     config.use_cache = False
     return config
+
+
+def _forget(block: MixtureBlock, _gradient: torch.Tensor) -> None:
+    """Drop the decision that recomputation left in a block, once the router's gradient is known.
+
+    It holds everything that the layer computed before its router, so a backward pass would keep that of all layers.
+    """
+    block.routing = None
 
 
 class InnovatorForCausalLM(nn.Module):
@@ -149,6 +158,8 @@ class InnovatorForCausalLM(nn.Module):
             input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
         ).last_hidden_state
         routing = [block.routing for block in blocks if block.routing is not None]
-        for block in blocks:
+        for block, decision in zip(blocks, routing, strict=False):
             block.routing = None
+            if decision.logits.requires_grad:
+                decision.logits.register_hook(partial(_forget, block))
         return ModelOutput(hidden, self.lm_head(hidden) if logits else None, routing)

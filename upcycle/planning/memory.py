@@ -84,11 +84,22 @@ def estimate(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig, ranks: 
         optimizer=learned * ADAM_BYTES,
         gathered=_gathered(config, spec, trains, layout, computing),
         activations=_activations(spec, tokens, computing, config.trainer.checkpointing, stage, layout.experts),
-        logits=min(tokens * spec.vocabulary, LOGITS_AT_ONCE) * (computing + 2 * MASTER_BYTES),
+        logits=_logits(spec, tokens, computing, stage),
         router_init=spec.layers * spec.hidden**2 * SUMS_BYTES
         if isinstance(stage, TrainRouterConfig) and stage.init_tokens
         else 0,
     )
+
+
+def _logits(spec: ModelSpec, tokens: int, computing: int, stage: StageConfig) -> int:
+    """Count the logits of one part: in the computing type, and in float32 with their log-probabilities or gradient.
+
+    The router's loss needs none. Evaluation does, after the layers, so what these took is free by then.
+    """
+    copies = 2 * MASTER_BYTES + (computing if computing != MASTER_BYTES else 0)  # float32 logits are not converted
+    whole = min(tokens * spec.vocabulary, LOGITS_AT_ONCE) * copies
+    inside = tokens * _inside_layer(spec) * computing
+    return max(0, whole - inside) if isinstance(stage, TrainRouterConfig) else whole
 
 
 def host_bytes(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig, ranks: int, per_node: int) -> int:
@@ -121,8 +132,8 @@ def _activations(
     exchanged = 4 * spec.top_k * spec.hidden if expert_ranks > 1 else 0  # rows sent and received, on both ways
     inside = tokens * (_inside_layer(spec) + exchanged) * computing
     boundary = tokens * spec.hidden * computing
-    if isinstance(stage, TrainRouterConfig):  # nothing runs backward but the routers' own products
-        return boundary * spec.layers + inside
+    if isinstance(stage, TrainRouterConfig):  # only the routers run backward; without recomputation their input is kept
+        return (boundary if checkpointing else tokens * spec.hidden * MASTER_BYTES) * spec.layers + inside
     return boundary * spec.layers + inside if checkpointing else (boundary + inside) * spec.layers
 
 

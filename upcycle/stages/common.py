@@ -52,7 +52,7 @@ from upcycle.planning.batches import batch_sizes
 from upcycle.planning.flops import flops_per_token
 from upcycle.training.consolidate import save_folder
 from upcycle.training.distributed import DistributedContext, join
-from upcycle.training.evaluation import evaluate
+from upcycle.training.evaluation import AT_ONCE, evaluate
 from upcycle.training.trainer import Initializer, Objective, Trainer, slices_of
 
 TOKENIZER_FILES = (
@@ -301,9 +301,14 @@ def evaluation(
     By default it covers all disciplines and general text.
     """
     ids = {name: number for name, number in context.ids.items() if names is None or name in names}
+    config = context.config
+    slice_tokens = config.trainer.micro_batch_tokens // context.distributed.world_size
+    most = (
+        max(1, slice_tokens // config.data.sequence_length) if slice_tokens else AT_ONCE
+    )  # so it needs no more memory
     return partial(
         evaluate, model, context.held_out, ids, context.distributed,
-        sequences=context.config.data.evaluation_sequences, route=route,
+        sequences=config.data.evaluation_sequences, at_once=min(AT_ONCE, most), route=route,
     )  # fmt: skip
 
 

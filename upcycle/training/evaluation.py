@@ -12,6 +12,8 @@ from upcycle.training.distributed import DistributedContext
 from upcycle.training.losses import add_over_ranks, cross_entropy
 from upcycle.training.router_metrics import count_choices, router_figures
 
+AT_ONCE = 4  # sequences of one forward pass on a rank, at most
+
 
 @torch.no_grad()
 def evaluate(
@@ -21,7 +23,7 @@ def evaluate(
     distributed: DistributedContext,
     *,
     sequences: int,
-    at_once: int = 4,
+    at_once: int = AT_ONCE,
     route: Literal["router", "oracle"] = "router",
 ) -> dict[str, float]:
     """Measure a model on held-out sequences.

@@ -83,9 +83,9 @@ def respond(prompt: SyntheticPrompt, policy: PolicyState, random: Random, vocabu
         []
         if failed
         else [
-            ("answer", answer),
-            ("reasoning_words", style),
-            *_parts(prompt, correct, reason, random),
+            ("answer", answer, None),
+            ("reasoning_words", style, None),
+            *((name, value, 0.0) for name, value in _parts(prompt, correct, reason, random)),
         ]
     )
     generate_seconds = round(0.02 * len(token_ids) * random.uniform(0.8, 1.3), 3)
@@ -107,7 +107,7 @@ def respond(prompt: SyntheticPrompt, policy: PolicyState, random: Random, vocabu
         "outcome": "error" if failed else "scored",
         "reason": reason,
         "extracted": extracted,
-        "terms": [{"name": name, "value": value, "weight": None} for name, value in terms] or None,
+        "terms": [{"name": name, "value": value, "weight": weight} for name, value, weight in terms] or None,
         "generate_seconds": generate_seconds,
         "reward_seconds": 10.0 if reason == "timeout" else round(random.expovariate(30), 4),
         "error": None,
@@ -121,6 +121,7 @@ def respond(prompt: SyntheticPrompt, policy: PolicyState, random: Random, vocabu
 
 
 def _parts(prompt: SyntheticPrompt, correct: bool, reason: str, random: Random) -> list[tuple[str, float]]:
+    """Return numbers that a rewarder records and that are no part of its value."""
     if prompt.domain == "code":
         return [("passed", 4.0 if correct else float(random.randint(0, 2)))]
     if prompt.domain == "caption2mol" and reason in ("correct", "partial", "wrong"):

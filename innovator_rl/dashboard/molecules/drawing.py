@@ -19,6 +19,7 @@ from rdkit.Chem.Draw import rdMolDraw2D
 MOST_CHARS = 4_000
 MOST_ATOMS = 300
 MCS_SECONDS = 1
+CAPTIONS = {"gold": "reference"}
 HIGHLIGHT = {"light": (0.70, 0.86, 1.0), "dark": (0.16, 0.36, 0.56)}
 
 Row = dict[str, Any]
@@ -95,7 +96,8 @@ def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: i
     if any(molecule is None for molecule, _ in read.values()):
         places = [(0, i * tall) if stacked else (i * panel, 0) for i in range(len(shown))]
         parts = [
-            _panel(name, *read[name], theme, panel, tall, place) for name, place in zip(shown, places, strict=True)
+            _panel(CAPTIONS.get(name, name), *read[name], theme, panel, tall, place)
+            for name, place in zip(shown, places, strict=True)
         ]
         return _frame("".join(parts), width, height)
     molecules = [molecule for molecule, _ in read.values()]
@@ -108,7 +110,10 @@ def draw(predicted: str, gold: str, theme: str, side: str, width: int, height: i
     _style(drawer, theme)
     colors = [dict.fromkeys(match, HIGHLIGHT[theme]) for match in matches]
     drawer.DrawMolecules(
-        molecules, legends=list(shown), highlightAtoms=[list(match) for match in matches], highlightAtomColors=colors
+        molecules,
+        legends=[CAPTIONS.get(name, name) for name in shown],
+        highlightAtoms=[list(match) for match in matches],
+        highlightAtomColors=colors,
     )
     drawer.FinishDrawing()
     return str(drawer.GetDrawingText())

@@ -8,10 +8,14 @@ before (1) and after (2), the change of a mean is exactly
 
 so each table of this module sums to the change. Terms of the reward are split by their own means. Every row has the
 filters of its responses, and a few of them as examples. Only scored responses with a finite reward count.
+
+Whether the change is more than chance is told by its 95 % interval. The responses of a prompt are alike, so prompts and not
+responses count as independent draws; a prompt that both ranges have is compared with itself.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from innovator_rl.dashboard.queries.filters import Filters, Parameters, check_names, one, read_filters
@@ -25,6 +29,18 @@ from innovator_rl.rollouts.step_figures import FINITE
 EXAMPLES = 3
 MOST_ROWS = 30
 LENGTH_PARTS = 4
+PENALTY, WHOLE_SCORE = "overlong_penalty", "score_without_terms"
+ROUNDING = 1e-6  # rewards are kept in single precision
+WEIGHTED = "t.value * coalesce(t.weight, 1)"
+SCORE = "(reward - coalesce(overlong_penalty, 0))"
+ITEMIZED = f"""coalesce(abs(list_sum(list_transform(terms, lambda t: {WEIGHTED})) - {SCORE}) <= 1e-4 * greatest(1, abs({SCORE})),
+    false)"""
+"""Whether the terms of a response add up to its score."""
+PARTS = f"""CASE WHEN {ITEMIZED} THEN list_transform(terms, lambda t: {{'name': t.name, 'value': {WEIGHTED}}})
+    ELSE [{{'name': '{WHOLE_SCORE}', 'value': {SCORE}::DOUBLE}}] END
+    || [{{'name': '{PENALTY}', 'value': coalesce(overlong_penalty, 0)::DOUBLE}}]"""
+FEWEST_PROMPTS = 5  # with fewer, an interval says little
+NORMAL_95 = 1.96
 
 Row = dict[str, Any]
 
@@ -47,6 +63,7 @@ def reward_change(session: RunSession, labels: Labels, parameters: Parameters) -
         "from": {"step": first, **means[0]},
         "to": {"step": second, **means[1]},
         "change": change,
+        "interval": _interval(session, sides, means),
         "terms": _terms(session, labels, sides, change, kind, second),
         "splits": [_split(session, labels, sides, name, kind, second) for name in ("data_source", "domain")]
         + [_lengths(session, labels, sides, kind, second)]
@@ -62,6 +79,33 @@ def _means(session: RunSession, side: Filters) -> Row:
             FROM responses WHERE {side.where} AND {FINITE}""",
         side.values,
     )[0]
+
+
+def _interval(session: RunSession, sides: list[Filters], means: list[Row]) -> Row | None:
+    """Return the 95 % interval of the change; None with too few prompts.
+
+    It is the variance of a difference of two means with clusters (Liang and Zeger 1986): a prompt's responses deviate from their
+    mean together.
+    """
+    parts = " UNION ALL ".join(
+        f"""SELECT coalesce(nullif(prompt_id, ''), prompt_uid) AS prompt, {sign} * sum(reward - ?) / ? AS part
+            FROM responses WHERE {side.where} AND {FINITE} GROUP BY 1"""
+        for sign, side in zip((-1, 1), sides, strict=True)
+    )
+    values = [
+        value
+        for side, mean in zip(sides, means, strict=True)
+        for value in (mean["reward"], mean["responses"], *side.values)
+    ]
+    found = session.index.query(
+        f"SELECT count(*) AS n, sum(part * part) AS v FROM (SELECT sum(part) AS part FROM ({parts}) GROUP BY prompt)",
+        values,
+    )[0]
+    if found["n"] < FEWEST_PROMPTS:
+        return None
+    change = means[1]["reward"] - means[0]["reward"]
+    half = NORMAL_95 * math.sqrt(found["v"] * found["n"] / (found["n"] - 1))
+    return {"low": change - half, "high": change + half, "prompts": found["n"]}
 
 
 def _groups(session: RunSession, side: Filters, expression: str) -> dict[str, Row]:
@@ -165,23 +209,29 @@ def _lengths(session: RunSession, labels: Labels, sides: list[Filters], kind: st
 
 
 def _terms(session: RunSession, labels: Labels, sides: list[Filters], change: float, kind: str, step: str) -> list[Row]:
-    """Return the change of each term's mean contribution; `other` is what no term explains."""
+    """Return the change of each term's mean contribution; `other` is what no term explains.
+
+    A rewarder may record numbers that are no parts of its value, such as a count of passed tests. A response's terms count only
+    if they add up to its score; otherwise the whole score counts as WHOLE_SCORE.
+    """
     found: list[dict[str, float]] = []
     for side in sides:
         rows = session.index.query(
-            f"""SELECT term.name AS name, sum(term.value * coalesce(term.weight, 1)) / any_value(n) AS mean
-                FROM (SELECT unnest(terms) AS term, n FROM
-                      (SELECT terms, count(*) OVER () AS n FROM responses WHERE {side.where} AND {FINITE}))
-                WHERE term.name <> '' AND isfinite(term.value) GROUP BY 1""",
+            f"""SELECT part.name AS name, sum(part.value) / any_value(n) AS mean
+                FROM (SELECT unnest({PARTS}) AS part, count(*) OVER () AS n FROM responses WHERE {side.where} AND {FINITE})
+                GROUP BY 1""",
             side.values,
         )
-        found.append({row["name"]: row["mean"] for row in rows})
-    names = sorted({*found[0], *found[1]}, key=lambda name: -abs(found[1].get(name, 0) - found[0].get(name, 0)))
+        found.append({row["name"]: row["mean"] for row in rows if row["mean"] is not None})
+    known = {name for side in found for name, mean in side.items() if mean != 0}
+    if not known - {WHOLE_SCORE, PENALTY}:
+        return []
+    names = sorted(known, key=lambda name: -abs(found[1].get(name, 0) - found[0].get(name, 0)))
     rows = []
     for name in names[:MOST_ROWS]:
         delta = found[1].get(name, 0.0) - found[0].get(name, 0.0)
         direction = "DESC" if delta >= 0 else "ASC"
-        value = "list_sum(list_transform(list_filter(terms, lambda t: t.name = ?), lambda t: t.value))"
+        value, values = _part(name)
         rows.append(
             {
                 "name": name,
@@ -190,14 +240,24 @@ def _terms(session: RunSession, labels: Labels, sides: list[Filters], change: fl
                 "change": delta,
                 "query": {"kind": kind, "step": step, "sort": "-reward" if delta >= 0 else "reward"},
                 "examples": _examples(
-                    session, labels, sides[1], f"{value} IS NOT NULL", [name], f"{value} {direction}", [name]
+                    session, labels, sides[1], f"{value} IS NOT NULL", values, f"{value} {direction}", values
                 ),
             }
         )
     rest = change - sum(row["change"] for row in rows)
-    if rows and abs(rest) > 1e-9:
+    if abs(rest) > ROUNDING:
         rows.append({"name": "other", "from": None, "to": None, "change": rest, "query": None, "examples": []})
     return rows
+
+
+def _part(name: str) -> tuple[str, list[Any]]:
+    """Return an expression for what a term adds to a response's reward, null where it has no such term, and its values."""
+    if name == PENALTY:
+        return "nullif(overlong_penalty, 0)", []
+    if name == WHOLE_SCORE:
+        return f"CASE WHEN NOT {ITEMIZED} THEN {SCORE} END", []
+    named = "list_filter(terms, lambda t: t.name = ?)"
+    return f"CASE WHEN {ITEMIZED} THEN list_sum(list_transform({named}, lambda t: {WEIGHTED})) END", [name]
 
 
 def _examples(

@@ -22,12 +22,13 @@ from typing import Any, TextIO
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from innovator_rl.data.build import open_recipe, read_problems, rewarder_of, unique
+from innovator_rl.data.build import open_recipe, read_problems, unique
 from innovator_rl.data.corpus.content import hash_code, hash_file, hash_json
 from innovator_rl.data.corpus.publish import publish_json, publish_text
 from innovator_rl.data.problem import DOMAINS, Problem
 from innovator_rl.data.prompts import messages_of
 from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.rendering import rewarder_of
 from innovator_rl.data.sft.recipe import Questions, Refine, SftRecipe
 from innovator_rl.data.sft.refine import FAULT, Dropped, Question, RefineReport, read_prompt, refine_all
 from innovator_rl.data.sft.row import SftRow, write_sft_rows

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from innovator_rl.data.build import open_recipe, read_problems, rewarder_of, split, unique
+from innovator_rl.data.build import open_recipe, read_problems, split, unique
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import messages_of
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.rendering import rewarder_of
 from innovator_rl.data.sft.recipe import Worked
 from innovator_rl.data.sft.row import SftRow
 from innovator_rl.errors import UserError

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from innovator_rl.data.build import open_recipe, overridden, problems_to_evaluate, prompt_of
+from innovator_rl.data.build import open_recipe, overridden, problems_to_evaluate
 from innovator_rl.data.prompts import Style
 from innovator_rl.data.recipe import Recipe
+from innovator_rl.data.rendering import prompt_of
 from innovator_rl.evaluation.local_data import find
 from innovator_rl.evaluation.questions import Question
 from innovator_rl.packaged_files import config_names, find_config

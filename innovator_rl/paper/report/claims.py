@@ -21,6 +21,10 @@ Values = Mapping[str, float]
 """The score of each question by its id."""
 
 
+LEAST = 30
+"""Fewest questions for an outcome; resampling fewer gives intervals that are too narrow."""
+
+
 @dataclass(frozen=True)
 class Change:
     """What training changed on one task.
@@ -45,10 +49,12 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """Return `higher` or `lower` where the interval excludes zero, else `no difference seen`."""
-        if self.interval and self.interval[0] > 0:
+        """Return `higher` or `lower` where the interval excludes zero, and `no difference seen` elsewhere."""
+        if not self.interval or self.n < LEAST:
+            return f"too few questions (under {LEAST})"
+        if self.interval[0] > 0:
             return "higher"
-        if self.interval and self.interval[1] < 0:
+        if self.interval[1] < 0:
             return "lower"
         return "no difference seen"
 
@@ -144,7 +150,9 @@ def _arm(arm: Arm, suite: str, changes: Sequence[Change]) -> list[str]:
 
 def _points(change: Change) -> str:
     text = f"{100 * (change.after - change.before):+.1f}"
-    return f"{text} [{100 * change.interval[0]:+.1f}, {100 * change.interval[1]:+.1f}]" if change.interval else text
+    if change.interval is None or change.interval[0] == change.interval[1]:
+        return f"{text} [-]"  # questions that all changed by the same say nothing about others
+    return f"{text} [{100 * change.interval[0]:+.1f}, {100 * change.interval[1]:+.1f}]"
 
 
 def _constant(document: Mapping[str, Any], task: str) -> float | None:

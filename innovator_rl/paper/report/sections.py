@@ -16,7 +16,9 @@ from innovator_rl.runs.run_dir import RunDir, page_link
 from innovator_rl.runs.summary import VALIDATION_ACCURACY
 
 LOSS = "val/loss/"
-GENERAL = "general"
+GENERAL, SCIENCE = "general", "science"  # science: the mean over disciplines
+TRAINED_TOKENS = ("train/tokens", "train/global_tokens", "perf/total_num_tokens")
+"""Metrics of a step with its tokens: of upcycling, fine-tuning, reinforcement learning (prompts and responses)."""
 STAGE_RUNS = (
     ("routed", "route"),
     ("integrated", "integrate"),
@@ -33,6 +35,8 @@ DEVIATIONS = (
     "Classifier of disciplines: the router's multi-label loss uses the discipline of each document's source.",
     "Tasks of reinforcement learning: generated one-step tasks with checkable answers instead of the paper's sets, "
     "which a model of this size answers at the level of a constant.",
+    "Questions of the generated tasks: validation during training and the tables ask the same held-out questions, some of "
+    "which also served to choose the tasks. They were never trained, and no checkpoint was chosen by them.",
 )
 
 
@@ -87,6 +91,29 @@ def text(config: PaperConfig) -> list[str]:
     ]
 
 
+def trained_tokens(config: PaperConfig) -> list[str]:
+    """Count the tokens that each run trained on."""
+    names = [path.name for path in sorted(config.runs_dir.glob(f"{run_name(config, 'upcycle')}.*"))]
+    names += [run_name(config, f"sft-{model}") for model in (config.sft.models if config.sft else ())]
+    arms = config.learning.arms if config.learning else ()
+    names += [run_name(config, f"{arm.name}-{seed}") for arm in arms for seed in arm.seeds]
+    rows: list[tuple[str, int, str]] = []
+    for name in names:
+        run = RunDir(config.runs_dir / name)
+        steps = [row[key] for row in run.metrics() for key in TRAINED_TOKENS if isinstance(row.get(key), (int, float))]
+        if steps:
+            rows.append((link(name.removeprefix(f"{config.name}-"), page_link(run)), len(steps), f"{sum(steps):,.0f}"))
+    if not rows:
+        return []
+    return [
+        "## Tokens",
+        "",
+        "Tokens of each run's updates, padding left out.",
+        "",
+        *table(("run", "steps", "tokens"), rows),
+    ]
+
+
 def upcycling(config: PaperConfig) -> list[str]:
     """Compare held-out losses of the base model, the stages and the dense baseline."""
     if config.upcycle is None:
@@ -115,11 +142,7 @@ def _kept(measured: Sequence[tuple[str, Mapping[str, Any]]], domains: Sequence[s
         after = losses.get(label)
         if not base or not after or any(LOSS + domain not in base or LOSS + domain not in after for domain in domains):
             continue
-        science = [domain for domain in domains if domain != GENERAL]
-        parts = [_relative(GENERAL, base, after)] if GENERAL in domains else []
-        if science:
-            mean = sum(after[LOSS + d] / base[LOSS + d] for d in science) / len(science) - 1
-            parts.append(f"disciplines {100 * mean:+.1f} % on average")
+        parts = [_relative(domain, base, after) for domain in (GENERAL, SCIENCE) if domain in domains]
         lines.append(f"- {label}: {', '.join(parts)} against the base model's loss (higher is worse).")
     return [*lines, ""] if lines else []
 

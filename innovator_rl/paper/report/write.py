@@ -41,6 +41,7 @@ def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records
         "",
         *sections.stages(config, run, planned, records),
         *sections.text(config),
+        *sections.trained_tokens(config),
         *sections.upcycling(config),
         *sections.learning(config),
         *claims(config),

@@ -118,15 +118,9 @@ def converse(solution: SolutionProcess, seconds: float, wall: float | None, **or
     limits = solution.limits_with(seconds, wall)
     mine, theirs = socket.socketpair()
     try:
-        channel = solution.channel()
-        monitor = solution.sandbox.monitor(limits)
-        talk = Conversation(mine, channel, monitor, limits)
-        try:
-            with theirs:
-                ipc.send(channel, solution.order(limits, **order), (theirs.fileno(),))
-        except (OSError, ipc.ChannelClosed):
-            raise Ended(Run("runtime_error", detail="the process tree ended")) from None
-        yield talk
+        with theirs:
+            channel, monitor = solution.start(limits, (theirs.fileno(),), **order)
+        yield Conversation(mine, channel, monitor, limits)
     finally:
         mine.close()
         theirs.close()

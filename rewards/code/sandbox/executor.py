@@ -30,7 +30,7 @@ from rewards.code.sandbox.inside import ipc
 from rewards.code.sandbox.limits import Limits, Run, SandboxFailure
 from rewards.code.sandbox.memory_monitor import MAX_STRETCH, MemoryMonitor
 from rewards.code.sandbox.python_files import Files
-from rewards.code.sandbox.streams import Streams
+from rewards.code.sandbox.streams import Streams, sealed
 from rewards.code.sandbox.toolchain import Toolchain
 
 INSIDE = Path(__file__).resolve().parent / "inside"
@@ -191,8 +191,10 @@ class Sandbox:
         self.close()
 
     @contextlib.contextmanager
-    def _solution(self, limits: Limits) -> Iterator[socket.socket]:
-        """Yield the channel of a new solution process, which ends with the context."""
+    def _solution(
+        self, limits: Limits, order: dict[str, Any], descriptors: tuple[int, ...]
+    ) -> Iterator[tuple[socket.socket, MemoryMonitor]]:
+        """Yield the channel and the monitor of a new solution process, which ends with the context."""
         assert not self._busy, "one solution process at a time"
         mine, theirs = socket.socketpair()
         started = False
@@ -200,7 +202,7 @@ class Sandbox:
             with theirs:
                 for attempt in (1, 2):
                     try:
-                        self._begin(limits, theirs)
+                        monitor = self._begin(limits, order, (theirs.fileno(), *descriptors))
                         break
                     except (OSError, ipc.ChannelClosed) as error:
                         self.close()  # an old supervisor's end says nothing about a new one
@@ -208,21 +210,24 @@ class Sandbox:
                             raise SandboxFailure(f"no solution process: {error!r}") from error
             started = self._busy = True
             mine.settimeout(START_SECONDS)
-            yield mine
+            yield mine, monitor
         finally:
             mine.close()
             if started:
                 self._end_solution()
 
-    def _begin(self, limits: Limits, theirs: socket.socket) -> None:
+    def _begin(self, limits: Limits, order: dict[str, Any], descriptors: tuple[int, ...]) -> MemoryMonitor:
         self.start()
         assert self._control is not None
         if self.groups is not None:
             self.groups.set(limits.memory_mb, limits.processes)
+        assert self._process is not None
+        monitor = MemoryMonitor(self._process.pid, limits.memory_mb, self.groups)  # counts from before the run
         self._control.settimeout(START_SECONDS)
         with self._sending:
-            ipc.send(self._control, {"solution": limits.as_dict()}, (theirs.fileno(),))
+            ipc.send(self._control, {"solution": {**limits.as_dict(), **order}}, descriptors)
         ipc.receive(self._control)
+        return monitor
 
     def kill(self) -> None:
         """Tell the supervisor to end the solution process now; any thread may do so."""
@@ -241,11 +246,6 @@ class Sandbox:
         except (OSError, ipc.ChannelClosed):
             self.close()
 
-    def monitor(self, limits: Limits) -> MemoryMonitor:
-        """Return a monitor of the memory of what is running."""
-        assert self._process is not None
-        return MemoryMonitor(self._process.pid, limits.memory_mb, self.groups)
-
 
 class SolutionProcess:
     """A program that is run, each time in a process tree of its own.
@@ -259,10 +259,8 @@ class SolutionProcess:
         self.limits = limits
         self.library = library
         self._stack = contextlib.ExitStack()
-        self._channel: socket.socket | None = None
 
     def __enter__(self) -> SolutionProcess:
-        self.channel()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -270,14 +268,7 @@ class SolutionProcess:
 
     def close(self) -> None:
         """End the process tree."""
-        self._channel = None
         self._stack.close()
-
-    def channel(self) -> socket.socket:
-        """Return the channel to the process tree, made again where the last one is gone."""
-        if self._channel is None:
-            self._channel = self._stack.enter_context(self.sandbox._solution(self.limits))
-        return self._channel
 
     def limits_with(self, seconds: float | None, wall: float | None) -> Limits:
         """Return the limits with other times."""
@@ -287,10 +278,25 @@ class SolutionProcess:
             wall_seconds=wall if wall is not None else self.limits.wall_seconds,
         )
 
-    def order(self, limits: Limits, **more: Any) -> dict[str, Any]:
-        """Return the order of a run; the executor guards its wall time, and the tree itself only at the very last."""
+    def start(self, limits: Limits, descriptors: tuple[int, ...], **more: Any) -> tuple[socket.socket, MemoryMonitor]:
+        """Start a process tree that runs the program, until `close`; the one before it has to be closed.
+
+        Args:
+            limits: Its bounds. The executor guards the wall time, and the tree itself only at the very last.
+            descriptors: What the run gets: its streams, or the socket of its calls.
+            more: Further fields of the order, which travels as a sealed file, so that the supervisor never holds the
+                text of a program: what it holds, every later run inherits.
+
+        Returns:
+            The channel on which the tree reports its end, and the monitor of its memory.
+        """
         wall = MAX_STRETCH * limits.wall + GRACE_SECONDS
-        return {"run": {**self.load, "seconds": limits.seconds, "wall": wall, **more}}
+        order = sealed(json.dumps({**self.load, **more}).encode())
+        try:
+            found = self.sandbox._solution(limits, {"wall": wall}, (order, *descriptors))
+            return self._stack.enter_context(found)
+        finally:
+            os.close(order)
 
     def run(self, stdin: bytes, seconds: float | None = None, wall: float | None = None) -> Run:
         """Run the program once, as a script that reads `stdin`.
@@ -301,18 +307,16 @@ class SolutionProcess:
             wall: Wall seconds, in place of those of the limits.
         """
         limits = self.limits_with(seconds, wall)
-        channel = self.channel()
         try:
             with Streams.open(stdin, self.library) as streams:
-                return self._finish(channel, self.order(limits), streams, limits)
+                return self._finish(streams, limits)
         finally:
             self.close()
 
-    def _finish(self, channel: socket.socket, order: dict[str, Any], streams: Streams, limits: Limits) -> Run:
-        monitor = self.sandbox.monitor(limits)
+    def _finish(self, streams: Streams, limits: Limits) -> Run:
+        channel, monitor = self.start(limits, streams.theirs())
         answer: dict[str, Any] | None = None
         try:
-            ipc.send(channel, order, streams.theirs())
             streams.close_theirs()
             stopped = streams.follow(channel, limits.wall, limits.output_bytes, monitor)
             if stopped is None:

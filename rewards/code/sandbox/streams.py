@@ -29,7 +29,7 @@ class Streams:
     def open(stdin: bytes, library: bytes = b"") -> Iterator[Streams]:
         """Streams for one run, and a compiled program's library, closed afterwards."""
         pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        streams = Streams(_sealed(stdin), dict(pairs), _sealed(library) if library else None)
+        streams = Streams(sealed(stdin), dict(pairs), sealed(library) if library else None)
         for ours, _ in pairs:
             os.set_blocking(ours, False)
         try:
@@ -98,7 +98,7 @@ class Streams:
         return True
 
 
-def _sealed(data: bytes) -> int:
+def sealed(data: bytes) -> int:
     """Return a descriptor of a file in memory that nobody can change."""
     source = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(source, "wb", closefd=False) as file:

@@ -17,11 +17,12 @@ LONG += "\n</think>\n\n## Result\n\nThe final answer is $\\boxed{42}$."
 CALL = '<tool_call>\n{"name": "calculator", "arguments": {"expression": "6*7"}}\n</tool_call><|im_end|>\n'
 TEMPLATE = f"Let me compute.\n{CALL}<|im_start|>tool\n42<|im_end|>\n<|im_start|>assistant\nIt is 42.<|im_end|>"
 TURNS: list[dict[str, Any]] = [
-    {"role": "assistant", "content": "I look the constant up.", "tokens": 6},
-    {"role": "assistant", "tool_calls": [{"function": {"name": "search", "arguments": {"query": "gas constant"}}}]},
-    {"role": "tool", "name": "search", "content": "R = 8.314 J/(mol K)", "tokens": 14, "seconds": 0.4},
-    {"role": "assistant", "content": "With $R = 8.314$ the pressure is $\\boxed{2.49}$ kPa.", "tokens": 20},
+    {"role": "assistant", "content": "I compute the product with the calculator.", "tokens": 9},
+    {"role": "assistant", "tool_calls": [{"function": {"name": "calculator", "arguments": {"expression": "6*7"}}}]},
+    {"role": "tool", "name": "calculator", "content": "42", "tokens": 3, "seconds": 0.4},
+    {"role": "assistant", "content": "$6 \\times 7 = 42$, so the answer is $\\boxed{42}$.", "tokens": 20},
 ]
+SPOKEN = "I compute the product with the calculator. 6*7 is 42, so the answer is \\boxed{42}."
 
 
 def write_reading_run(path: Path) -> None:
@@ -31,7 +32,7 @@ def write_reading_run(path: Path) -> None:
     texts: list[tuple[str, str, list[dict[str, Any]] | None]] = [
         (LONG, "42", None),
         (TEMPLATE, "42", None),
-        ("I look the constant up. ... 2.49 kPa", "2.49", TURNS),
+        (SPOKEN, "42", TURNS),
     ]
     for sample, (text, extracted, turns) in enumerate(texts):
         row = RolloutRow(

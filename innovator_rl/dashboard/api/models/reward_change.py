@@ -32,7 +32,9 @@ class Pair(Model):
 class TermChange(Model):
     """What one term of the reward adds to the change."""
 
-    name: str = Field(description="Name of the term; `other` is what no term explains.")
+    name: str = Field(
+        description="Name of the term; `score_without_terms`: scores whose terms do not add up to them; `other`: the rest."
+    )
     before: Number = Field(alias="from", description="Mean contribution before.")
     after: Number = Field(alias="to", description="Mean contribution after.")
     change: float = Field(description="Its part of the change of the reward.")
@@ -79,6 +81,14 @@ class PromptParts(Model):
     still_unsolved: PromptPart = Field(description="Prompts solved on neither side.")
 
 
+class Interval(Model):
+    """Where the change lies with 95 % confidence if the prompts are drawn at random."""
+
+    low: float = Field(description="Lower end; above 0, the rise is more than chance.")
+    high: float = Field(description="Upper end; below 0, the fall is more than chance.")
+    prompts: int = Field(description="Number of different prompts; the responses of a prompt count as one draw.")
+
+
 class RewardChange(Model):
     """Why the mean reward changed between two ranges of steps."""
 
@@ -86,6 +96,7 @@ class RewardChange(Model):
     before: Means = Field(alias="from", description="Means before.")
     after: Means = Field(alias="to", description="Means after.")
     change: float = Field(description="Change of the mean reward of all scored responses.")
+    interval: Interval | None = Field(description="95 % interval of the change; null with fewer than 5 prompts.")
     terms: list[TermChange] = Field(description="The change by term of the reward.")
     splits: list[Split] = Field(description="The change by properties of the responses.")
     prompts: PromptParts = Field(description="The change by prompts that both sides have.")

@@ -8,9 +8,9 @@ import socket
 import struct
 from typing import Any
 
-_HEADER = struct.Struct("!I")
+HEADER = struct.Struct("!I")
 MAX_MESSAGE_BYTES = 256 * 2**20
-MAX_DESCRIPTORS = 4
+MAX_DESCRIPTORS = 8
 
 
 class ChannelClosed(Exception):
@@ -26,9 +26,9 @@ def send(sock: socket.socket, message: dict[str, Any], descriptors: tuple[int, .
     body = json.dumps(message).encode()
     try:
         if descriptors:
-            socket.send_fds(sock, [_HEADER.pack(len(body))], list(descriptors))
+            socket.send_fds(sock, [HEADER.pack(len(body))], list(descriptors))
         else:
-            sock.sendall(_HEADER.pack(len(body)))
+            sock.sendall(HEADER.pack(len(body)))
         sock.sendall(body)
     except TimeoutError:
         raise
@@ -44,11 +44,11 @@ def receive(sock: socket.socket, limit: int = MAX_MESSAGE_BYTES) -> tuple[dict[s
     """
     descriptors: list[int] = []
     try:
-        header, descriptors, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_DESCRIPTORS)
-        header += _exactly(sock, _HEADER.size - len(header)) if header else b""
+        header, descriptors, _, _ = socket.recv_fds(sock, HEADER.size, MAX_DESCRIPTORS)
+        header += _exactly(sock, HEADER.size - len(header)) if header else b""
         if not header:
             raise ChannelClosed
-        (size,) = _HEADER.unpack(header)
+        (size,) = HEADER.unpack(header)
         if size > limit:
             raise ChannelClosed(f"a message of {size} bytes")
         message = json.loads(_exactly(sock, size))

@@ -137,8 +137,8 @@ def landlock_version() -> int:
     return max(0, int(result))
 
 
-def landlock(readable: list[str], writable: list[str], listed: list[str], executable: list[str]) -> None:
-    """Confine this process to the files given, without TCP and signals outwards.
+def landlock_rules(readable: list[str], writable: list[str], listed: list[str], executable: list[str]) -> int:
+    """Return the descriptor of rules that confine a process to the files given, without TCP and signals outwards.
 
     It may read `readable`, use `writable`, list the folders `listed` and execute the programs `executable`. What the
     kernel's version lacks is left out; `layers` finds out what holds.
@@ -160,10 +160,16 @@ def landlock(readable: list[str], writable: list[str], listed: list[str], execut
         for paths, access in rules:
             for path in paths:
                 _allow(ruleset, path, access)
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
-        _syscall("landlock", _SYS_LANDLOCK_RESTRICT, ruleset, 0)
-    finally:
+    except BaseException:
         os.close(ruleset)
+        raise
+    return ruleset
+
+
+def landlock(ruleset: int) -> None:
+    """Confine this process for ever by rules from `landlock_rules`."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _syscall("landlock", _SYS_LANDLOCK_RESTRICT, ruleset, 0)
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:

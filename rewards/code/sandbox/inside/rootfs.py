@@ -73,14 +73,15 @@ class Scratch:
         self.mark: tuple[int, ...] | None = None
         self.renew()
 
-    def renew(self) -> None:
-        """Mount a fresh one unless the present one is untouched."""
+    def renew(self) -> bool:
+        """Mount a fresh one unless the present one is untouched; return whether it did."""
         if self.mark is not None:
             if self.mark == trace(SCRATCH) and not os.listdir(SCRATCH):
-                return
+                return False
             kernel.unmount(SCRATCH)
         kernel.mount("scratch", SCRATCH, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, self.options)
         self.mark = trace(SCRATCH)
+        return True
 
 
 def trace(path: str) -> tuple[int, ...]:

@@ -1,15 +1,17 @@
 """Serve one run from process 1 of an isolated tree.
 
-The process confines itself before it reads the program, and forks the process of the run, which compiles and runs under
-the run's limits. It has the program and the input of the run, and no expected output. The channel's messages:
+The process confines itself and forks the process of the run, which reads the order, a sealed file, and compiles and
+runs under the run's limits. The order has the program and no expected output:
 
-    {"run": {"seconds", "wall", "program", "prelude"}} with stdin, stdout, stderr
-        -> {"status", "cpu", "wall", "memory", "over", "report"}
-    {"run": {..., "entry_point", "fresh"}} or {"run": {..., "checker"}} with the calls' socket
-        -> the same when it has ended
+    {"program", "prelude"} with stdin, stdout, stderr
+    {..., "entry_point", "fresh"} or {"checker"} with the calls' socket
 
-`over` is `cpu` or `wall` when the run was ended for its time; the time is that of the whole tree. Whatever a run leaves
-running is killed with it, and the executor starts a new tree for the next: runs share not even a process number.
+When the run has ended, the channel gets one message, {"status", "cpu", "wall", "memory", "over", "report"}. `over` is
+`cpu` or `wall` when the run was ended for its time; the time is that of the whole tree. Whatever a run leaves running is
+killed with it, and the next has a new tree: runs share not even a process number.
+
+Every page that a fork writes to is copied, and Python writes wherever it looks. So what does not depend on the run is
+made in the supervisor (`Rules.prepare`, `Order.read`), and this process does little.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import os
 import resource
 import select
 import signal
-import socket
 import time
 from typing import Any
 
@@ -33,8 +34,8 @@ import rootfs
 MAX_REPORT_BYTES = 4096
 TICK_SECONDS = 0.05
 RESERVED_BYTES = 8 * 2**30  # what a process may reserve without using it
-_CHANNEL = 3
 MAX_NUMBER_GAP = 100
+MAX_DESCRIPTOR = 4096
 
 
 @dataclasses.dataclass
@@ -48,11 +49,11 @@ class Rules:
     listed: list[str]
     writable: list[str]
     executable: list[str]
-    control: int
     process_limit: bool
+    ruleset: int = -1
 
     @staticmethod
-    def read(settings: dict[str, Any], put_up: dict[str, str], pid_space: bool, control: int) -> Rules:
+    def read(settings: dict[str, Any], put_up: dict[str, str], pid_space: bool) -> Rules:
         """From the engine's settings and what the supervisor put up."""
         alone = pid_space and settings["counts_processes"]
         own_tree = not put_up["namespaces"].startswith("missing")
@@ -66,9 +67,17 @@ class Rules:
             listed=listed,
             writable=["/dev/null", *([rootfs.SCRATCH] if scratch else [])],
             executable=settings["executable"],
-            control=control,
             process_limit=alone,
         )
+
+    def prepare(self) -> None:
+        """Make Landlock's rules, again where a file tree that they name was replaced."""
+        if self.ruleset >= 0:
+            os.close(self.ruleset)
+            self.ruleset = -1
+        if self.landlock:
+            with contextlib.suppress(OSError):  # the trial reports it
+                self.ruleset = kernel.landlock_rules(self.readable, self.writable, self.listed, self.executable)
 
     def confine(self) -> dict[str, str]:
         """Confine this process for good, noting each layer or why it is missing."""
@@ -88,8 +97,10 @@ class Rules:
     def _landlock(self) -> str:
         if not self.landlock:
             raise OSError("switched off")
-        kernel.landlock(self.readable, self.writable, self.listed, self.executable)
-        return f"version {kernel.landlock_version()}"
+        if self.ruleset < 0:
+            raise OSError("landlock: not in this kernel")
+        kernel.landlock(self.ruleset)
+        return "restricted"
 
     def _seccomp(self) -> str:
         if not self.filter:
@@ -98,7 +109,8 @@ class Rules:
         return f"{len(self.filter) // 8} instructions" + (", no new processes" if self.narrower else "")
 
     def trial(self) -> dict[str, str]:
-        """Confine a child and bring back what it noted."""
+        """Prepare the rules, confine a child by them and bring back what it noted."""
+        self.prepare()
         theirs, ours = os.pipe()
         if os.fork() == 0:
             os.write(ours, json.dumps(self.confine()).encode())
@@ -107,6 +119,8 @@ class Rules:
         with os.fdopen(theirs, "rb") as file:
             found: dict[str, str] = json.loads(file.read() or b"{}")
         os.wait()
+        if found.get("landlock") == "restricted":
+            found["landlock"] = f"version {kernel.landlock_version()}"
         return found
 
 
@@ -128,71 +142,103 @@ def _visible(settings: dict[str, Any]) -> tuple[list[str], list[str]]:
     return readable, listed
 
 
-def _cap(limit: int, value: int) -> None:
-    _, hard = resource.getrlimit(limit)
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(limit, (value, value))
+@dataclasses.dataclass
+class Order:
+    """A run, as the supervisor prepares it.
+
+    Attributes:
+        channel: Where its end is reported.
+        text: The sealed file with the program.
+        descriptors: What the run gets.
+        kept: All of these in order; whatever else is open is closed.
+        tree: Limits of every process of the tree: number and value.
+        run: Further limits of the run.
+        seconds: Processor seconds.
+        wall: Wall seconds.
+    """
+
+    channel: int
+    text: int
+    descriptors: list[int]
+    kept: list[int]
+    tree: list[tuple[int, int]]
+    run: list[tuple[int, int]]
+    seconds: float
+    wall: float
+
+    @staticmethod
+    def read(limits: dict[str, Any], descriptors: list[int], rules: Rules) -> Order:
+        """From what the executor sent."""
+        channel, text, *rest = descriptors
+        tree = [
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_FSIZE, limits["file_mb"] * 2**20),
+            (resource.RLIMIT_NOFILE, limits["files"]),
+        ]
+        if rules.process_limit:
+            tree.append((resource.RLIMIT_NPROC, limits["processes"] + 3))
+        memory = limits["memory_mb"] * 2**20 + RESERVED_BYTES
+        run = [(resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, int(limits["seconds"]) + 2)]
+        tree, run = [list(map(_allowed, part)) for part in (tree, run)]
+        return Order(channel, text, rest, sorted(descriptors), tree, run, limits["seconds"], limits["wall"])
 
 
-def live(channel: socket.socket, limits: dict[str, Any], rules: Rules) -> None:
-    """Serve a solution from a fresh fork of the supervisor to its last run."""
+def _allowed(limit: tuple[int, int]) -> tuple[int, int]:
+    kind, value = limit
+    _, hard = resource.getrlimit(kind)
+    return kind, value if hard == resource.RLIM_INFINITY else min(value, hard)
+
+
+def live(order: Order, rules: Rules) -> None:
+    """Serve a run from a fresh fork of the supervisor, and end."""
     os.setsid()
-    os.close(rules.control)
-    os.dup2(channel.fileno(), _CHANNEL)
-    channel.detach()
-    channel = socket.socket(fileno=_CHANNEL)
-    os.closerange(_CHANNEL + 1, 4096)
     os.chdir(rootfs.SCRATCH if rootfs.SCRATCH in rules.writable else "/")
-    os.umask(0o077)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    _cap(resource.RLIMIT_CORE, 0)
-    _cap(resource.RLIMIT_FSIZE, limits["file_mb"] * 2**20)
-    _cap(resource.RLIMIT_NOFILE, limits["files"])
-    if rules.process_limit:
-        _cap(resource.RLIMIT_NPROC, limits["processes"] + 3)
+    for kind, value in order.tree:
+        resource.setrlimit(kind, (value, value))
     rules.confine()
-    while True:
-        try:
-            order, descriptors = ipc.receive(channel)
-        except ipc.ChannelClosed:
-            os._exit(0)
-        ipc.send(channel, _run(order["run"], descriptors, limits, rules, channel))
+    first = 3
+    for descriptor in order.kept:
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, MAX_DESCRIPTOR)
+    body = json.dumps(_run(order, rules)).encode()
+    answer = ipc.HEADER.pack(len(body)) + body
+    while answer:
+        answer = answer[os.write(order.channel, answer) :]
+    os._exit(0)
 
 
-def _run(
-    order: dict[str, Any],
-    descriptors: list[int],
-    limits: dict[str, Any],
-    rules: Rules,
-    channel: socket.socket,
-) -> dict[str, Any]:
+def _run(order: Order, rules: Rules) -> dict[str, Any]:
     theirs, ours = os.pipe()
     start = time.monotonic()
     child = os.fork()
     if child == 0:
         try:
-            channel.close()
+            os.close(order.channel)
             os.close(theirs)
-            _cap(resource.RLIMIT_AS, limits["memory_mb"] * 2**20 + RESERVED_BYTES)
-            _cap(resource.RLIMIT_CPU, int(order["seconds"]) + 2)
+            for kind, value in order.run:
+                resource.setrlimit(kind, (value, value))
             if rules.narrower:
                 kernel.seccomp(rules.narrower)
-            harness.enter(order, descriptors, ours)
+            harness.enter(_text(order.text), order.descriptors, ours)
         finally:
             os._exit(98)
     os.close(ours)
-    for descriptor in descriptors:
+    os.close(order.text)
+    for descriptor in order.descriptors:
         os.close(descriptor)
     over = _monitor(child, start, order)
     _, status, usage = os.wait4(child, 0)
     _end_the_rest()
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)  # all of the tree: this process has collected it
     cpu = spent.ru_utime + spent.ru_stime
-    if over is None and cpu > order["seconds"]:
+    if over is None and cpu > order.seconds:
         over = "cpu"
-    with os.fdopen(theirs, "rb") as file:
-        os.set_blocking(theirs, False)
-        report = file.read(MAX_REPORT_BYTES) or b""
+    os.set_blocking(theirs, False)
+    try:
+        report = os.read(theirs, MAX_REPORT_BYTES)
+    except BlockingIOError:
+        report = b""
     return {
         "status": os.waitstatus_to_exitcode(status),
         "cpu": cpu,
@@ -203,16 +249,23 @@ def _run(
     }
 
 
-def _monitor(child: int, start: float, order: dict[str, Any]) -> str | None:
+def _text(descriptor: int) -> dict[str, Any]:
+    """Return the order that is in a file."""
+    with open(descriptor, "rb") as file:
+        order: dict[str, Any] = json.loads(file.read())
+    return order
+
+
+def _monitor(child: int, start: float, order: Order) -> str | None:
     """Wait for a run, or end it for its time."""
     process = os.pidfd_open(child)
     poller = select.poll()
     poller.register(process, select.POLLIN)
     over = None
     try:
-        while not poller.poll(1000 * min(TICK_SECONDS, max(0.001, order["wall"]))):
-            over = "cpu" if _tree_seconds(child) > order["seconds"] else None
-            if over is None and time.monotonic() - start > order["wall"]:
+        while not poller.poll(1000 * min(TICK_SECONDS, max(0.001, order.wall))):
+            over = "cpu" if _tree_seconds(child) > order.seconds else None
+            if over is None and time.monotonic() - start > order.wall:
                 over = "wall"
             if over is not None:
                 os.kill(child, signal.SIGKILL)

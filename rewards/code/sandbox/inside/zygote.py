@@ -3,8 +3,9 @@
     python -S -s -P -B zygote.py CONTROL_FD
 
 Reads `{"setup": ...}` from the control socket and answers with the layers that were put up; then, one at a time,
-`{"solution": limits}` with a channel, answered by `{"started": pid}` and, when the solution process is gone with
-everything it started, `{"ended": status}`. `{"kill": true}` ends the solution. The end of the control socket ends all.
+`{"solution": limits}` with a channel, the order and the run's descriptors, answered by `{"started": pid}` and, when the
+solution process is gone with everything it started, `{"ended": status}`. `{"kill": true}` ends the solution. The end of
+the control socket ends all.
 
 The process that the executor started stays outside the isolation and does one thing more: it removes the control groups
 when everybody is gone.
@@ -95,32 +96,34 @@ def serve(control: socket.socket, settings: dict[str, Any], spaces: int | None, 
             put_up["scratch"] = f"tmpfs of {settings['scratch_mb']} MiB"
         except OSError as error:
             put_up["scratch"] = f"missing: {error}"
-    rules = solution_process.Rules.read(settings, put_up, spaces is not None, control.fileno())
+    rules = solution_process.Rules.read(settings, put_up, spaces is not None)
     put_up |= rules.trial()
     harness.prepare()
+    os.umask(0o077)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.collect()
     gc.freeze()
     ipc.send(control, {"layers": put_up, "pid": os.getpid()})
     while True:
         order, descriptors = ipc.receive(control)
         if "solution" in order:
-            (channel,) = descriptors
-            child = _fork_solution(channel, order["solution"], rules, spaces)
-            os.close(channel)
+            child = _fork_solution(solution_process.Order.read(order["solution"], descriptors, rules), rules, spaces)
+            for descriptor in descriptors:
+                os.close(descriptor)
             ipc.send(control, {"started": child})
             status = _wait(control, child)
-            if scratch is not None:
-                scratch.renew()
+            if scratch is not None and scratch.renew():
+                rules.prepare()
             ipc.send(control, {"ended": status})
 
 
-def _fork_solution(channel: int, limits: dict[str, Any], rules: solution_process.Rules, spaces: int | None) -> int:
+def _fork_solution(order: solution_process.Order, rules: solution_process.Rules, spaces: int | None) -> int:
     if spaces is not None:
         kernel.unshare(kernel.NEWPID)
     child = os.fork()
     if child == 0:
         try:
-            solution_process.live(socket.socket(fileno=channel), limits, rules)
+            solution_process.live(order, rules)
         finally:
             os._exit(97)
     if spaces is not None:

@@ -430,6 +430,7 @@ export {};
  * @property {Means} from
  * @property {Means} to
  * @property {number} change
+ * @property {{ low: number, high: number, prompts: number } | null} interval of 95 %
  * @property {TermChange[]} terms
  * @property {Split[]} splits
  * @property {{ common: number, counts: Record<ChangeCount, number> } & Record<ChangeCount, PromptPart>} prompts

@@ -41,6 +41,19 @@ export function signed(x, digits = 3) {
 }
 
 /**
+ * A number with a given number of decimals, so that figures in one column compare.
+ * @param {MaybeNumber} x
+ * @param {number} decimals
+ * @param {boolean} [sign] whether a number above 0 has a sign
+ */
+export function fixed(x, decimals, sign = false) {
+  if (absent(x)) return NONE;
+  const text = Math.abs(x).toFixed(decimals);
+  if (!Number(text)) return text;
+  return (x < 0 ? "−" : sign ? "+" : "") + text;
+}
+
+/**
  * A share as a percentage.
  * @param {MaybeNumber} x
  */

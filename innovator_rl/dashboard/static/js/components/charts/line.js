@@ -49,8 +49,20 @@ function choiceOf(title) {
  * @param {number} [options.weight] of the moving average; 0: no smoothing
  * @param {Format} [options.format]
  * @param {string} [options.hint] what to say where there is no value
+ * @param {string} [options.note] what the chart shows beyond its lines, such as its band
+ * @param {((low: number, high: number) => Node | null) | null} [options.onrange] makes a link about the steps zoomed into
  */
-export function lineChart({ title, series, height = 190, onpick = null, weight = 0, format = num, hint = "" }) {
+export function lineChart({
+  title,
+  series,
+  height = 190,
+  onpick = null,
+  weight = 0,
+  format = num,
+  hint = "",
+  note = "",
+  onrange = null,
+}) {
   const recorded = series.filter(lastPoint);
   const figure = h("figure", { class: "chart" });
   if (!recorded.length)
@@ -98,6 +110,7 @@ export function lineChart({ title, series, height = 190, onpick = null, weight =
   const draw = () => {
     replace(
       tools,
+      choice.range && onrange?.(...choice.range),
       choice.range && h("button", { class: "plain small", onclick: () => drawn.zoom(null) }, "all steps"),
       h(
         "button",
@@ -118,9 +131,10 @@ export function lineChart({ title, series, height = 190, onpick = null, weight =
   draw();
   return replace(
     figure,
-    h("figcaption", null, title, caption, h("span", { class: "grow" }), tools),
+    h("figcaption", null, h("span", { title: note || null }, title), caption, h("span", { class: "grow" }), tools),
     host,
     legend,
+    note && h("p", { class: "dim chart-note" }, note),
     figuresOf(title, recorded, format),
   );
 

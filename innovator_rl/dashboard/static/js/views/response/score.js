@@ -65,7 +65,9 @@ function termBar(term) {
       "span",
       null,
       humanize(term.name),
-      term.weight !== null && term.weight !== undefined && h("span", { class: "dim" }, ` × ${num(term.weight)}`),
+      term.weight !== null &&
+        term.weight !== undefined &&
+        h("span", { class: "dim" }, term.weight === 0 ? " not in the reward" : ` × ${num(term.weight)}`),
     ),
     h("span", { class: "track", "aria-hidden": "true" }, h("span", { style: { width: `${100 * share}%` } })),
     h("b", { class: "num" }, num(term.value)),

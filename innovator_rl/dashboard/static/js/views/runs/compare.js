@@ -11,7 +11,7 @@ import { go, link, withQuery } from "../../core/router.js";
 
 /** @type {[key: string, title: string, format: import("../../components/charts/axes.js").Format][]} */
 const MEASURES = [
-  ["reward", "Reward", num],
+  ["reward", "Reward, all samples", num],
   ["accuracy", "Accuracy", percent],
   ["length", "Response tokens", num],
   ["entropy", "Entropy", num],
@@ -125,4 +125,10 @@ export default async function view({ query, signal }) {
 
 /** @param {unknown} value */
 const show = (value) =>
-  value === null || value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value);
+  value === null || value === undefined
+    ? "–"
+    : typeof value === "string"
+      ? value
+      : typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3
+        ? value.toExponential()
+        : JSON.stringify(value);

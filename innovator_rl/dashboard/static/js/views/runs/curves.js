@@ -32,6 +32,14 @@ const CHARTS = [
   ["errors", "Scoring errors", percent],
 ];
 
+/**
+ * What the band of a chart is.
+ * @param {string | null} [low]
+ * @param {string} [high]
+ */
+const bandNote = (low, high) =>
+  high ? (low ? "Band: the middle 80 % of all samples" : "Band: up to the longest 10 % of all samples") : "";
+
 const FIRST_CHARTS = 4;
 const MOST_METRICS = 24;
 const STATUSES = ["kept", "all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "other", "pending"];
@@ -55,6 +63,15 @@ export function figures(run, data, { by, kind, weight, find }) {
   const color = colors(data.series.map((one) => one.name));
   const parts = data.series.filter((one) => one.name !== "all").sort((a, b) => a.name.localeCompare(b.name));
   const all = data.series.find((one) => one.name === "all");
+  const why = (/** @type {number} */ step, /** @type {number} */ step2) =>
+    h(
+      "a",
+      {
+        href: link(["runs", run, "why"], { kind, step, step2 }),
+        title: `Split the change from step ${step} to ${step2}`,
+      },
+      "why?",
+    );
   /** @type {(step: string | number, one: { name: string } | null, more?: Record<string, string>) => void} */
   const open = (step, one, more = {}) =>
     go(
@@ -92,7 +109,15 @@ export function figures(run, data, { by, kind, weight, find }) {
       /** @type {Chart} */ ([
         title,
         () =>
-          lineChart({ title, format, weight, series: lines(key, low, high), onpick: (step, one) => open(step, one) }),
+          lineChart({
+            title,
+            format,
+            weight,
+            series: lines(key, low, high),
+            onpick: (step, one) => open(step, one),
+            note: bandNote(low, high),
+            onrange: key.startsWith("reward") || key === "accuracy" ? why : null,
+          }),
       ]),
   );
   const missing = CHARTS.filter(([key]) => !recorded(key)).map(([, title]) => title);

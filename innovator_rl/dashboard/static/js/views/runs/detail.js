@@ -132,14 +132,15 @@ function top(info) {
         ),
       h("span", { class: "grow" }),
       row.ray?.url && outsideLink(row.ray.url, "Ray job"),
-      h("a", { class: "button", href: link(["runs", row.name, "rollouts"], { step: "last" }) }, "Read the last step"),
+      recorded(info) &&
+        h("a", { class: "button", href: link(["runs", row.name, "rollouts"], { step: "last" }) }, "Read the last step"),
       h(
         "a",
         { class: "button wide", href: api.staticAddress(row.name, { step: "last" }), download: "" },
         "Static copy",
       ),
     ),
-    shortcuts(info),
+    recorded(info) && shortcuts(info),
     row.detail &&
       ["dead", "failed", "stopped", "unknown"].includes(row.status) &&
       h("p", { class: `notice ${row.status === "stopped" ? "warn" : "bad"}` }, row.detail),
@@ -165,6 +166,12 @@ const READ = [
   ["truncated", { truncated: "true", sort: "-step" }],
 ];
 const DRAWN = /^(?:caption2mol|mol2caption|chemistry)\b/;
+
+/**
+ * Whether there is a response to read.
+ * @param {RunInfo} info
+ */
+const recorded = ({ record }) => (record?.train.rows ?? 0) + (record?.validation.rows ?? 0) > 0;
 
 /**
  * Links to the responses that answer the usual questions.
@@ -202,7 +209,7 @@ function tags(row) {
   const input = h("input", {
     type: "text",
     value: (row.tags ?? []).join(", "),
-    placeholder: "tags, with commas between",
+    placeholder: "tag, another tag",
     "aria-label": "Tags of this run",
     onchange: (event) =>
       send(

@@ -5,14 +5,22 @@ import * as api from "../../api/client.js";
 import { empty, fill } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
-import { humanize, num, percent, plural, signed } from "../../core/format.js";
+import { fixed, humanize, num, percent, plural } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { link } from "../../core/router.js";
-import { kindField, rangesOf, stepField } from "./two-ranges.js";
+import { kindField, rangesOf, recordedSteps, stepField } from "./two-ranges.js";
 
 /** @typedef {import("../../api/types.js").RewardChange} RewardChange */
 /** @typedef {import("../../api/types.js").Split} Split */
 /** @typedef {import("../../api/types.js").ResponseRow} ResponseRow */
+
+/** @type {Record<string, string>} what the values of a property are called */
+const VALUES = {
+  "truncated:true": "truncated",
+  "truncated:false": "not truncated",
+  "correct:true": "correct",
+  "correct:false": "not correct",
+};
 
 /** @type {Record<string, string>} */
 const TITLES = {
@@ -47,6 +55,7 @@ export default async function view({ run, query, signal }) {
     stepField("step", step, "From steps"),
     stepField("step2", step2, "To steps"),
     kindField(info, kind),
+    recordedSteps(kind, steps),
   );
   return {
     title: `${run}: why`,
@@ -74,32 +83,90 @@ function explanation(run, data) {
   const tile = (/** @type {string} */ name, /** @type {string} */ before, /** @type {string} */ after) =>
     h("div", null, h("dt", null, name), h("dd", null, `${before} → ${after}`));
   const { from, to } = data;
+  const shown = inStep(data);
   return [
     h(
       "dl",
       { class: "tiles" },
-      h("div", null, h("dt", null, "Change of the mean reward"), h("dd", null, h("b", null, signed(data.change)))),
-      tile("Reward, all samples", num(from.reward), num(to.reward)),
+      h("div", null, h("dt", null, "Change of the mean reward"), h("dd", null, h("b", null, shown(data.change, true)))),
+      h("div", null, h("dt", null, "95 % interval"), h("dd", null, interval(data, shown))),
+      tile("Reward, all samples", shown(from.reward), shown(to.reward)),
       tile("Accuracy, all samples", percent(from.accuracy), percent(to.accuracy)),
       tile("Response tokens", num(Math.round(from.length)), num(Math.round(to.length))),
       tile("Truncated", percent(from.truncated), percent(to.truncated)),
     ),
-    data.terms.length > 0 && termPanel(run, data),
-    promptPanel(run, data),
-    data.splits.filter((one) => one.rows.length > 1).map((one) => splitPanel(run, one)),
+    h("p", { class: certain(data) ? "notice" : "notice warn" }, verdict(data)),
+    data.terms.length > 0 && termPanel(run, data, shown),
+    promptPanel(run, data, shown),
+    telling(data.splits).map((one) => splitPanel(run, one, shown)),
   ];
+}
+
+/**
+ * Writes a reward, or with its sign a part of a change.
+ * @typedef {(x: import("../../core/format.js").MaybeNumber, sign?: boolean) => string} Shown
+ */
+
+/**
+ * Figures that are compared with each other have the same decimals, three or as many as small rewards need.
+ * @param {RewardChange} data
+ * @returns {Shown}
+ */
+function inStep({ from, to, change }) {
+  const largest = Math.max(...[from.reward, to.reward, change].map((x) => Math.abs(x ?? 0)));
+  const decimals = largest ? Math.max(1, Math.min(8, 2 - Math.floor(Math.log10(largest)))) : 3;
+  return (x, sign = false) => fixed(x, decimals, sign);
+}
+
+/**
+ * The splits with more than one part; a split that repeats the one before, as domains that are data sources, is left out.
+ * @param {Split[]} splits
+ */
+function telling(splits) {
+  const parts = (/** @type {Split} */ one) => JSON.stringify(one.rows.map((row) => [row.value, row.share, row.reward]));
+  return splits.filter((one, i) => one.rows.length > 1 && !(i > 0 && parts(one) === parts(splits[i - 1])));
+}
+
+/**
+ * @param {RewardChange} data
+ * @param {Shown} shown
+ */
+const interval = ({ interval: found }, shown) =>
+  found ? `${shown(found.low, true)} to ${shown(found.high, true)}` : "too few prompts";
+
+/**
+ * Whether the change is larger than what other prompts would have made of it.
+ * @param {RewardChange} data
+ */
+const certain = ({ interval: found }) => found !== null && (found.low > 0 || found.high < 0);
+
+/** @param {RewardChange} data */
+function verdict(data) {
+  if (!data.interval) return "Too few prompts to tell this change from chance: choose more steps on each side.";
+  const prompts = plural(data.interval.prompts, "prompt");
+  if (!certain(data))
+    return `This can be chance: ${prompts} on both sides together, and the interval contains 0. Choose more steps on each side, or compare validation, which asks the same prompts at every step.`;
+  const accuracy = (data.to.accuracy ?? 0) - (data.from.accuracy ?? 0);
+  const rose = data.change > 0;
+  const alike = rose === accuracy > 0 && accuracy !== 0;
+  return `More than chance over ${prompts}. ${
+    alike
+      ? `Accuracy ${rose ? "rose" : "fell"} too.`
+      : `Accuracy ${accuracy === 0 ? "did not change" : rose ? "fell" : "rose"}: read which term, length or source ${rose ? "gained" : "lost"}.`
+  }`;
 }
 
 /**
  * A part of the change as a number and as a bar.
  * @param {number} part
  * @param {number} most the largest part of the table
+ * @param {Shown} shown
  */
-const bar = (part, most) =>
+const bar = (part, most, shown) =>
   h(
     "span",
     { class: `part ${part < 0 ? "fell" : "rose"}` },
-    h("b", { class: "num" }, signed(part)),
+    h("b", { class: "num" }, shown(part, true)),
     h(
       "span",
       { class: "track", "aria-hidden": "true" },
@@ -136,17 +203,18 @@ const panel = (title, note, content) =>
 /**
  * @param {string} run
  * @param {RewardChange} data
+ * @param {Shown} shown
  */
-function termPanel(run, data) {
+function termPanel(run, data, shown) {
   const most = Math.max(...data.terms.map((one) => Math.abs(one.change)));
   const { element } = table({
     caption: "Change by term",
     rows: data.terms,
     columns: [
       { title: "Term", cell: (one) => humanize(one.name) },
-      { title: "Before", class: "num", cell: (one) => num(one.from) },
-      { title: "After", class: "num", cell: (one) => num(one.to) },
-      { title: "Part of the change", cell: (one) => bar(one.change, most) },
+      { title: "Before", class: "num", cell: (one) => shown(one.from) },
+      { title: "After", class: "num", cell: (one) => shown(one.to) },
+      { title: "Part of the change", cell: (one) => bar(one.change, most, shown) },
       { title: "Responses after", cell: (one) => examples(run, one.examples) },
     ],
   });
@@ -156,15 +224,16 @@ function termPanel(run, data) {
 /**
  * @param {string} run
  * @param {RewardChange} data
+ * @param {Shown} shown
  */
-function promptPanel(run, { prompts }) {
+function promptPanel(run, { prompts }, shown) {
   const most = Math.max(...PROMPTS.map(([name]) => Math.abs(prompts[name].change)));
   const { element } = table({
     caption: "Change by prompts",
     rows: PROMPTS,
     columns: [
       { title: "Prompts", cell: ([name, title]) => `${num(prompts.counts[name])} ${title}` },
-      { title: "Part of the change over common prompts", cell: ([name]) => bar(prompts[name].change, most) },
+      { title: "Part of the change over common prompts", cell: ([name]) => bar(prompts[name].change, most, shown) },
       {
         title: "Groups after",
         cell: ([name]) =>
@@ -184,25 +253,30 @@ function promptPanel(run, { prompts }) {
 /**
  * @param {string} run
  * @param {Split} split
+ * @param {Shown} shown
  */
-function splitPanel(run, split) {
+function splitPanel(run, split, shown) {
   const most = Math.max(...split.rows.flatMap((one) => [Math.abs(one.within), Math.abs(one.mix)]));
   const { element } = table({
     caption: TITLES[split.by] ?? split.by,
     rows: split.rows,
     columns: [
       {
-        title: humanize(split.by),
+        title: (TITLES[split.by] ?? split.by).replace(/^By (.)/, (_, first) => first.toUpperCase()),
         cell: (one) =>
-          h("a", { href: link(["runs", run, "rollouts"], one.query) }, one.value === "" ? "none" : visible(one.value)),
+          h(
+            "a",
+            { href: link(["runs", run, "rollouts"], one.query) },
+            one.value === "" ? "none" : visible(VALUES[`${split.by}:${one.value}`] ?? one.value),
+          ),
       },
       { title: "Share", class: "num", cell: (one) => `${percent(one.share.from)} → ${percent(one.share.to)}` },
-      { title: "Reward", class: "num", cell: (one) => `${num(one.reward.from)} → ${num(one.reward.to)}` },
-      { title: "Rewarded differently", cell: (one) => bar(one.within, most) },
-      { title: "More or fewer", cell: (one) => bar(one.mix, most) },
+      { title: "Reward", class: "num", cell: (one) => `${shown(one.reward.from)} → ${shown(one.reward.to)}` },
+      { title: "Rewarded differently", cell: (one) => bar(one.within, most, shown) },
+      { title: "More or fewer", cell: (one) => bar(one.mix, most, shown) },
       { title: "Responses after", class: "wide", cell: (one) => examples(run, one.examples) },
     ],
   });
-  const note = `rewarded differently ${signed(split.within)}, more or fewer ${signed(split.mix)}`;
+  const note = `rewarded differently ${shown(split.within, true)}, more or fewer ${shown(split.mix, true)}`;
   return panel(TITLES[split.by] ?? split.by, note, element);
 }
