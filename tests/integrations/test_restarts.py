@@ -60,7 +60,7 @@ def test_a_dead_engine_ends_the_run_with_its_name_while_a_reward_worker_restarts
         health.check()
 
 
-def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reward_workers_start_with_restarts_and_arguments_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
 
     class Remote:
@@ -84,7 +84,9 @@ def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(mon
     )
     manager._init_reward_loop_workers()
     options = {"max_restarts": RESTARTS, "max_task_retries": -1, "name": "reward_loop_worker_0"}
-    assert started == [(options, (("kept", manager.config), None))]
+    arguments = (("kept", manager.config), ("kept", None))
+    assert started == [(options, arguments)]
+    assert manager.reward_loop_workers_class._kept == list(arguments)
 
 
 class AgentWorker:

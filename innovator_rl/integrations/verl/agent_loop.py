@@ -209,7 +209,7 @@ class RecordingAgentLoopManager(AgentLoopManagerTQ):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        workers: Any = RestartingWorkers.of(RecordingWorker, self.config)  # verl annotates Ray's own class
+        workers: Any = RestartingWorkers(RecordingWorker)  # verl annotates Ray's own class
         self.agent_loop_workers_class = workers
 
     def generate_sequences(self, prompts: TensorDict) -> None:

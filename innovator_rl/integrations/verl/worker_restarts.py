@@ -23,32 +23,32 @@ RESTARTS = 5
 class RestartingWorkers:
     """Stands where verl expects Ray's class of workers, and starts them so that they can start again.
 
-    Ray deletes a large argument once an actor has started, and could not start it again: the configuration, the first
-    argument of every worker, is kept here.
+    Ray deletes large arguments once an actor has started (the configuration, a client that holds a copy of it), and could
+    not start it again: all arguments are kept here, for as long as the class of workers is.
     """
 
-    def __init__(self, worker: type[Any], kept: Any, options: dict[str, Any]) -> None:
-        self._worker, self._kept, self._options = worker, kept, options
-
-    @classmethod
-    def of(cls, worker: type[Any], config: Any) -> RestartingWorkers:
-        """Return the workers of a class; a request waits for the restart however often it is sent meanwhile."""
-        return cls(worker, ray.put(config), {"max_restarts": RESTARTS, "max_task_retries": -1})
+    def __init__(self, worker: type[Any], options: dict[str, Any] | None = None, kept: list[Any] | None = None) -> None:
+        self._worker = worker
+        # A request waits for the restart, however often it is sent meanwhile.
+        self._options = options or {"max_restarts": RESTARTS, "max_task_retries": -1}
+        self._kept = [] if kept is None else kept
 
     def options(self, **options: Any) -> RestartingWorkers:
         """Return the class with options of one worker, such as its name."""
-        return RestartingWorkers(self._worker, self._kept, {**self._options, **options})
+        return RestartingWorkers(self._worker, {**self._options, **options}, self._kept)
 
-    def remote(self, _config: Any, *arguments: Any) -> Any:
+    def remote(self, *arguments: Any) -> Any:
         """Start a worker."""
-        return ray.remote(self._worker).options(**self._options).remote(self._kept, *arguments)
+        references = [ray.put(argument) for argument in arguments]
+        self._kept += references
+        return ray.remote(self._worker).options(**self._options).remote(*references)
 
 
 class RestartingRewardLoopManager(RewardLoopManager):
     """verl's reward loop with workers that Ray restarts."""
 
     def _init_reward_loop_workers(self) -> None:
-        workers: Any = RestartingWorkers.of(RewardLoopWorker, self.config)  # verl annotates Ray's own class
+        workers: Any = RestartingWorkers(RewardLoopWorker)  # verl annotates Ray's own class
         self.reward_loop_workers_class = workers
         super()._init_reward_loop_workers()
 
