@@ -1,47 +1,38 @@
 """The parts of `benchmarks.upcycle_scaling`: text, base models, rates, ladders of budgets and the table of splits.
 
-Each is a function of the folder and the size, writes `results/NAME.json` when it is done and is skipped from then on. A
-training stage that was interrupted continues from its last checkpoint. A job holds a lock while it runs, so a second command
-waits for what a killed one left running. The folder's name contains a digest of all settings: changed ones find nothing old.
+Each job has the folder `NAME.KEY`, with its runs and, when it is done, `result.json`. The key is a digest of everything that
+decides the result: its settings, the rates chosen for it and the keys of the jobs before it. So changed settings never meet
+old results, unchanged jobs are not run again, and a training stage that was interrupted continues from its last checkpoint.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.upcycle_capacity import SHAPE, make_base_model, random_model
+from benchmarks.scaling_measures import documents, doubled, sequence_losses, solved
+from benchmarks.upcycle_capacity import make_base_model, random_model
 from upcycle.checkpoint import convert
+from upcycle.checkpoint.convert import digest
 from upcycle.checkpoint.readers import BaseModelSource, open_training_folder, read_base_config
 from upcycle.config.schema import UpcycleConfig, validate
 from upcycle.config.stages import STAGE_FOLDERS, Stage
-from upcycle.data.batch import NO_LABEL
 from upcycle.data.order import GENERAL
 from upcycle.model.architecture import ModelSpec, write_json
 from upcycle.planning.batches import batch_sizes
 from upcycle.planning.flops import flops_per_token
+from upcycle.stages import induction
 from upcycle.stages.common import artifacts, build, evaluation, prepare, stage_folder, stage_run
 from upcycle.stages.pipeline import in_process
 from upcycle.training.evaluation import spread
-from upcycle.training.losses import cross_entropy
 
 DISCIPLINES = ("physics", "chemistry", "biology", "mathematics")
 GENERAL_SHARE = 0.4  # of stage 4; dense training gets what that is over all stages
 DECAY = 0.2  # share of a budget over which its rate decays
-CONTEXT, CONTINUATION, CANDIDATES = 64, 32, 4  # tokens, tokens and endings of a task
-BATCH = 4096  # tokens of a step
-MEASURED = 4  # times as many held-out sequences are measured after a run as during it
-COST = {"dense": 1.0, "wide": 1.4, "mixture": 1.5}  # of a token, for the time left
 
 
 @dataclass(frozen=True)
@@ -54,12 +45,13 @@ class Size:
         route: Tokens of the router's start, and as many of its training.
         tune: Tokens of stage 4, or of dense training, with which a rate is tried.
         rates: Learning rates that both sides try.
+        expert_rates: Learning rates that stage 1 tries, on one discipline.
         budgets: Token budgets over all stages, ascending.
         main: The budget of the seeds and of the dense model of twice the width.
         table: The budget of every way to split.
         seeds: Seeds of the main row.
         grid: Steps between checkpoints, at which a decay may begin.
-        sequences: Held-out sequences of each text during a run; four times as many measure its result.
+        sequences: Held-out sequences of each text.
         books: Sources of the recipe; all if empty.
     """
 
@@ -68,6 +60,7 @@ class Size:
     route: int
     tune: int
     rates: tuple[float, ...]
+    expert_rates: tuple[float, ...]
     budgets: tuple[int, ...]
     main: int
     table: int
@@ -83,13 +76,34 @@ class Size:
 
 
 FULL = Size(
-    ((4_194_304, 4e-3, 1.0), (2_097_152, 3e-3, 0.6)), 196_608, 65_536, 524_288, (2e-3, 4e-3, 8e-3, 1.6e-2),
-    (2_949_120, 5_898_240, 11_796_480, 23_592_960), 5_898_240, 1_966_080, 3, 128, 32,
-)  # fmt: skip
+    phases=((4_194_304, 4e-3, 1.0), (2_097_152, 3e-3, 0.6)),
+    induction=196_608,
+    route=65_536,
+    tune=1_474_560,
+    rates=(5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+    expert_rates=(1e-3, 3e-3, 1e-2),
+    budgets=(2_949_120, 5_898_240, 11_796_480, 23_592_960),
+    main=5_898_240,
+    table=1_966_080,
+    seeds=3,
+    grid=128,
+    sequences=32,
+)
 QUICK = Size(
-    ((262_144, 4e-3, 1.0), (131_072, 3e-3, 0.6)), 16_384, 16_384, 65_536, (4e-3, 8e-3), (196_608, 393_216),
-    393_216, 196_608, 1, 8, 8, ("astronomy", "organic-chemistry", "microbiology", "calculus", "introduction-philosophy"),
-)  # fmt: skip
+    phases=((262_144, 4e-3, 1.0), (131_072, 3e-3, 0.6)),
+    induction=16_384,
+    route=16_384,
+    tune=65_536,
+    rates=(4e-3, 8e-3),
+    expert_rates=(3e-3, 1e-2),
+    budgets=(196_608, 393_216),
+    main=393_216,
+    table=196_608,
+    seeds=1,
+    grid=8,
+    sequences=8,
+    books=("astronomy", "organic-chemistry", "microbiology", "calculus", "introduction-philosophy"),
+)
 
 
 @dataclass(frozen=True)
@@ -102,97 +116,102 @@ class Study:
     @cached_property
     def names(self) -> dict[str, tuple[str, ...]]:
         """The jobs by name, with those that each one waits for."""
-        rates = [f"{rate:g}" for rate in self.size.rates]
-        dense, mixture = [f"tune-dense-{rate}" for rate in rates], [f"tune-mixture-{rate}" for rate in rates]
-        seeds = range(self.size.seeds)
-        return {
+        tune = {side: tuple(self.rate_jobs(side)) for side in ("experts", "dense", "mixture")}
+        seeds, both = range(self.size.seeds), (*tune["mixture"], *tune["dense"])
+        first = {
             "text": (),
             "base": ("text",),
-            "start-0": ("base",),
-            **dict.fromkeys(dense, ("base",)),
-            **dict.fromkeys(mixture, ("start-0",)),
-            "mixture-0": tuple(mixture),
-            "dense-0": tuple(dense),
-            "wide-0": tuple(dense),
-            "table-0": (*mixture, *dense),
-            **{f"start-{seed}": ("base",) for seed in seeds if seed},
-            **{f"mixture-{seed}": (*mixture, f"start-{seed}") for seed in seeds if seed},
-            **{f"dense-{seed}": tuple(dense) for seed in seeds if seed},
-            **{f"table-{seed}": (*mixture, *dense) for seed in seeds if seed},
+            **dict.fromkeys(tune["experts"], ("base",)),
+            "start-0": ("base", *tune["experts"]),
+            **dict.fromkeys(tune["dense"], ("base",)),
+            **dict.fromkeys(tune["mixture"], ("start-0",)),
+            "mixture-0": ("start-0", *tune["mixture"]),
+            "dense-0": ("base", *tune["dense"]),
+            "table-0": ("base", *tune["experts"], *both),
+            "wide-0": ("base", *tune["dense"]),
         }
+        for seed in seeds[1:]:
+            first |= {
+                f"start-{seed}": ("base", *tune["experts"]),
+                f"mixture-{seed}": (f"start-{seed}", *tune["mixture"]),
+                f"dense-{seed}": ("base", *tune["dense"]),
+                f"table-{seed}": ("base", *tune["experts"], *both),
+            }
+        return first
 
-    @classmethod
-    def of(cls, folder: Path, size: Size) -> Study:
-        """Return the study of a size, in the subfolder of its settings."""
-        facts = [asdict(size), SHAPE, MEASURED, CONTEXT, CONTINUATION, CANDIDATES, os.environ.get("INNOVATOR_DATA", "")]
-        plain = cls(Path("/"), size).configuration("digest").model_dump(mode="json")
-        text = json.dumps([facts, plain], sort_keys=True)
-        return cls((folder / hashlib.sha256(text.encode()).hexdigest()[:8]).resolve(), size)
+    def rate_jobs(self, side: str) -> dict[str, float]:
+        """Return the jobs that try a side's rates, with their rates."""
+        rates = self.size.expert_rates if side == "experts" else self.size.rates
+        return {f"tune-{side}-{rate:g}": rate for rate in rates}
 
-    def work(self, job: str) -> float:
-        """Return a job's training tokens, weighted by what one costs."""
-        size, (kind, _, rest) = self.size, job.partition("-")
-        before = COST["mixture"] * size.before
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return {}
+
+    def place(self, job: str) -> Path:
+        """Return the folder of a job whose predecessors are done."""
+        if job not in self._keys:
+            before = [one for one in self.names[job] if not one.startswith("tune-")]  # rates count by what was chosen
+            self._keys[job] = digest(self._settings(job), [self.place(one).name for one in before])[:8]
+        return self.folder / f"{job}.{self._keys[job]}"
+
+    def _settings(self, job: str) -> dict[str, Any]:
+        """Return what decides a job's result, besides the jobs before it."""
+        kind, _, rest = job.partition("-")
+        size = self.size
+        if kind == "text":
+            return {"books": size.books, "disciplines": DISCIPLINES}
         if kind == "base":
-            return float(sum(tokens for tokens, _, _ in size.phases))
-        if kind == "start":
-            return before
+            return {"phases": size.phases, "sequences": size.sequences}
         if kind == "tune":
-            return COST[rest.partition("-")[0]] * size.tune
-        if kind == "table":
-            return size.table * (COST["dense"] + COST["mixture"] * len(self.ways(int(rest))))
-        if kind not in COST:
-            return 0.0
-        spent = size.before if kind == "mixture" else 0
-        budgets = [budget - spent for budget in self.budgets(kind, int(rest))]
-        return COST[kind] * ((1 - DECAY) * budgets[-1] + DECAY * sum(budgets))
-
-    def budgets(self, kind: str, seed: int) -> tuple[int, ...]:
-        """Return the budgets that one side trains for: seed 0 of mixture and dense every one, the others the main one."""
-        return self.size.budgets if seed == 0 and kind != "wide" else (self.size.main,)
-
-    @contextmanager
-    def held(self, job: str) -> Iterator[None]:
-        """Hold a job's lock; a process of the same job that still runs is waited for."""
-        path = self.folder / "locks" / job
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            side, _, rate = rest.partition("-")
+            tokens = size.induction if side == "experts" else size.tune
+            own: dict[str, Any] = {"tokens": tokens, "rate": float(rate), "dense": [size.before, size.main]}
+            return own | {"sequences": size.sequences, "general": GENERAL_SHARE, "decay": DECAY}
+        rates = {side: self.best_rate(side) for side in RATES_OF[kind]}
+        own = {"rates": rates, "before": [size.induction, size.route], "sequences": size.sequences}
+        if kind == "start":
+            return own
+        return (
+            own
+            | {"main": size.main, "general": GENERAL_SHARE, "decay": DECAY, "grid": size.grid}
+            | (
+                {"tokens": size.table, "ways": list(self._ways(int(rest)))}
+                if kind == "table"
+                else {"budgets": self._budgets(kind, int(rest))}
+            )
+        )
 
     def result(self, job: str) -> Any:
-        """Return what a finished job wrote, or None."""
-        path = self.folder / "results" / f"{job}.json"
+        """Return what a finished job wrote, or None, also for a job that the study has not."""
+        if job not in self.names or any(self.result(one) is None for one in self.names[job]):
+            return None
+        path = self.place(job) / "result.json"
         return json.loads(path.read_text()) if path.is_file() else None
 
     def run(self, job: str) -> None:
         """Run a job whose predecessors are done, and write its result."""
-        with self.held(job):
-            if self.result(job) is not None:
-                return
-            started = time.monotonic()
-            found = {**self._found(*job.split("-", 1)), "seconds": time.monotonic() - started}
-            (self.folder / "results").mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "results" / f"{job}.json", found)
-
-    def _found(self, kind: str, rest: str = "") -> dict[str, Any]:
+        kind, _, rest = job.partition("-")
+        self.place(job).mkdir(parents=True, exist_ok=True)
         if kind == "tune":
             side, _, rate = rest.partition("-")
-            return self.tune(side, float(rate))
-        if kind in COST:
-            return self.ladder(kind, int(rest))
-        if kind == "table":
-            return self.table(int(rest))
-        return self.text() if kind == "text" else self.base() if kind == "base" else self.start(int(rest))
+            found = self.tune_experts(job, float(rate)) if side == "experts" else self.tune(job, side, float(rate))
+        elif kind in ("mixture", "dense", "wide"):
+            found = self.ladder(job, kind, int(rest))
+        elif kind in ("start", "table"):
+            found = self.start(job, int(rest)) if kind == "start" else self.table(job, int(rest))
+        else:
+            found = self.text() if kind == "text" else self.base()
+        write_json(self.place(job) / "result.json", found)
 
-    def configuration(self, name: str, **sections: Any) -> UpcycleConfig:
-        """Return the configuration of one run, with other sections."""
-        size, batch = self.size, {"batch_tokens": BATCH}
+    def configuration(self, job: str, name: str, **sections: Any) -> UpcycleConfig:
+        """Return the configuration of one run of a job, with other sections."""
+        size, batch = self.size, {"batch_tokens": 4096}
         shape = {**batch, "decay_share": DECAY}
         document: dict[str, Any] = {
             "name": name,
-            "runs_dir": str(self.folder / "runs"),
-            "base_model": str(self.folder / "base" / "checkpoint"),
+            "runs_dir": str(self.place(job)),
+            "base_model": str(self.place("base") / "checkpoint"),
             "disciplines": {name: [self._corpus(name)] for name in DISCIPLINES},
             "general": [self._corpus(GENERAL)],
             "mixture": {"null_experts": 8},
@@ -230,7 +249,7 @@ class Study:
         return validate(document)
 
     def _corpus(self, name: str) -> dict[str, str]:
-        return {"corpus": str(self.folder / "corpus" / "textbooks"), "label": name}
+        return {"corpus": str(self.place("text") / "textbooks"), "label": name}
 
     def text(self) -> dict[str, Any]:
         """Build the corpus of the textbooks, learn a tokenizer on it, and build the token shards."""
@@ -241,12 +260,11 @@ class Study:
         recipe = load_corpus_recipe(find_config("corpus-textbooks", "data"))
         books = tuple(source for source in recipe.sources if source.name in self.size.books or not self.size.books)
         recipe = recipe.model_copy(update={"sources": books, "outputs": Outputs()})
-        out = self.folder / "corpus"
+        out = self.place("text")
         build_corpus(recipe, out)
-        random = self.folder / "base" / "random"
+        random = out / "random"
         if not random.is_dir():
-            random.parent.mkdir(parents=True, exist_ok=True)
-            random_model(_documents(out / recipe.name), random)
+            random_model(documents(out / recipe.name), random)
         tokens = Tokens.model_validate({"tokenizer": str(random), "end_token": "<|endoftext|>"})
         manifest = build_corpus(recipe.model_copy(update={"outputs": Outputs(tokens=tokens)}), out)
         assert manifest.tokens is not None
@@ -254,67 +272,91 @@ class Study:
 
     def base(self) -> dict[str, Any]:
         """Pre-train the base model and measure it."""
-        config = self.configuration("base")
+        config = self.configuration("base", "base")
+        random = self.place("base") / "random"
+        if not random.is_dir():
+            aside = random.with_name(".random")
+            shutil.copytree(self.place("text") / "random", aside, dirs_exist_ok=True)
+            aside.rename(random)
         make_base_model(config, self.size.phases)
         return {"rows": [{"tokens": 0, "flops": 0.0, **self.measure(config, "dense", None)}]}
 
-    def start(self, seed: int) -> dict[str, Any]:
+    def start(self, job: str, seed: int) -> dict[str, Any]:
         """Run a mixture's stages before stage 4."""
-        config = self.configuration(f"start-{seed}", seed=seed)
+        config = self.configuration(job, "start", seed=seed, train_experts={"learning_rate": self.best_rate("experts")})
         base_model, folder, train = Path(config.base_model), artifacts(config), in_process(config)
         for discipline in config.disciplines:
             train("train_experts", discipline)
         how = (read_base_config(base_model), base_model, folder / "experts", folder / "split", lambda _line: None)
         convert.split(config, *how)
         train("train_router", "")
-        return {}
+        return {"figures": self.measure(config, "mixture", stage_folder(config, "train_router"))}
 
-    def tune(self, side: str, rate: float) -> dict[str, Any]:
+    def tune_experts(self, job: str, rate: float) -> dict[str, Any]:
+        """Train the expert of the first discipline with a rate."""
+        name = DISCIPLINES[0]
+        context = prepare(self.configuration(job, "tune", train_experts={"learning_rate": rate}))
+        trainer = induction.build_trainer(context, name)
+        trainer.fit()
+        losses = sequence_losses(trainer.model, context.held_out, name, self._choosing(context.held_out, name))
+        return {"choose": sum(losses) / len(losses)}
+
+    def tune(self, job: str, side: str, rate: float) -> dict[str, Any]:
         """Train one side a little with a rate."""
         stage: Stage = "train_joint" if side == "mixture" else "train_dense"
         settings = {"tokens": self.size.tune, "learning_rate": rate}
-        return self._train(self.configuration(f"tune-{side}-{rate:g}", **{stage: settings}), stage, "start-0")
+        return self._train(self.configuration(job, "tune", **{stage: settings}), stage, "start-0")
 
     def best_rate(self, side: str) -> float:
-        """Return the rate with the lowest mean of science and general loss."""
+        """Return the rate with the lowest mean of science and general loss on the sequences kept for choosing."""
 
-        def loss(rate: float) -> float:
-            found = self.result(f"tune-{side}-{rate:g}")
-            return float(found["val/loss/science"] + found["val/loss/general"])
+        def loss(job: str) -> float:
+            return float(self.result(job)["choose"])
 
-        return min(self.size.rates, key=loss)
+        jobs = self.rate_jobs(side)
+        return jobs[min(jobs, key=loss)]
 
-    def ladder(self, kind: str, seed: int) -> dict[str, Any]:
-        """Train one side at its best rate.
+    def _choosing(self, held_out: Any, name: str) -> list[int]:
+        """Return held-out sequences for choosing rates: none that a reported loss or task reads."""
+        reported = set(spread(held_out.size(name), self.size.sequences)) | set(range(8 * self.size.sequences))
+        rest = [index for index in range(held_out.size(name)) if index not in reported]
+        return [rest[place] for place in spread(len(rest), self.size.sequences)]
+
+    def _budgets(self, kind: str, seed: int) -> tuple[int, ...]:
+        return self.size.budgets if seed == 0 and kind != "wide" else (self.size.main,)
+
+    def ladder(self, job: str, kind: str, seed: int) -> dict[str, Any]:
+        """Train one side at its best rate: seed 0 of mixture and dense at every budget, the others at the main one.
 
         The rate is constant on the way to the largest budget; each budget is a decay from a checkpoint on that way.
         """
         side = "mixture" if kind == "mixture" else "dense"
         stage: Stage = "train_joint" if kind == "mixture" else "train_dense"
-        budgets = self.budgets(kind, seed)
+        budgets = self._budgets(kind, seed)
         spent = self.size.before if kind == "mixture" else 0
         changes = {"base_model": str(self._wide_base())} if kind == "wide" else {}
-        rows, trunk = [], f"{kind}-{seed}-trunk"
+        rows = []
 
         def config_of(name: str, tokens: int, decay: float) -> UpcycleConfig:
             settings = {"tokens": tokens, "learning_rate": self.best_rate(side), "decay_share": decay}
-            return self.configuration(name, seed=seed, **changes, **{stage: settings})
+            return self.configuration(job, name, seed=seed, **changes, **{stage: settings})
 
         begins = {}
         for budget in budgets:  # the decay of each begins at a checkpoint
-            steps = (budget - spent) // BATCH
+            steps = (budget - spent) // 4096
             begins[budget] = (steps, round(steps * (1 - DECAY) / self.size.grid) * self.size.grid)
-        way = config_of(trunk, begins[budgets[-1]][1] * BATCH, 0.0)
+        way = config_of("trunk", begins[budgets[-1]][1] * 4096, 0.0)
         self._train(way, stage, f"start-{seed}")
         for budget, (steps, begin) in begins.items():
-            config = config_of(f"{kind}-{seed}-{budget}", steps * BATCH, 1 - begin / steps)
+            config = config_of(f"budget-{budget}", steps * 4096, 1 - begin / steps)
             source = stage_run(way, stage) / "checkpoints" / f"step={begin:06d}"
             target = stage_run(config, stage) / "checkpoints" / source.name
-            if not target.parent.is_dir():  # else it is on its way already
-                aside = target.parent.with_name(".checkpoints")
+            if not target.is_dir():
+                aside = self.place(job) / ".copy"  # an interrupted copy is no checkpoint
                 shutil.rmtree(aside, ignore_errors=True)
-                shutil.copytree(source, aside / source.name)
-                aside.rename(target.parent)
+                shutil.copytree(source, aside)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                aside.rename(target)
             figures = self._train(config, stage, f"start-{seed}")
             rows.append({"tokens": budget, "flops": self.flops(config, stage), **figures})
         return {"rate": self.best_rate(side), "rows": rows}
@@ -325,37 +367,35 @@ class Study:
         folder.mkdir(parents=True, exist_ok=True)
         before = folder / STAGE_FOLDERS["train_router"]
         if stage == "train_joint" and not before.exists():
-            before.symlink_to(self.folder / "runs" / start / before.name, target_is_directory=True)
+            before.symlink_to(self.place(start) / "start" / before.name, target_is_directory=True)
         in_process(config)(stage, "")
         return self.measure(config, "mixture" if stage == "train_joint" else "dense", stage_folder(config, stage))
 
-    def measure(
-        self, config: UpcycleConfig, kind: Any, weights: Path | None, text: UpcycleConfig | None = None
-    ) -> dict[str, Any]:
-        """Return held-out losses and the share of tasks solved, of a model or, without weights, of the base model.
+    def measure(self, config: UpcycleConfig, kind: Any, weights: Path | None) -> dict[str, Any]:
+        """Measure a model or, without weights, the base model.
 
-        `sequences` holds the loss of every held-out sequence, so that differences between models have intervals. A model
-        whose experts share disciplines is measured on the `text` of the configuration that has them apart.
+        Returns:
+            Held-out losses, their sequences one by one, the share of tasks solved, the router's figures, and `choose`: the
+            mean of science and general loss on other sequences, by which rates are chosen.
         """
-        context = replace(prepare(text or config), config=config)
+        context = prepare(config)
         spec = ModelSpec.from_config(config, context.base_config, kind)
         source = open_training_folder(weights)[1] if weights else BaseModelSource(spec, context.base_model)
         model = build(context, kind, source, lambda _: False)
-        routed = {} if text or kind == "dense" else evaluation(context, model)()
-        figures: dict[str, Any] = {key: value for key, value in routed.items() if "router" in key}
-        losses = {
-            name: losses_of(model, context.held_out, name, MEASURED * self.size.sequences)
-            for name in (*DISCIPLINES, GENERAL)
+        figures: dict[str, Any] = {
+            key: value for key, value in evaluation(context, model)().items() if "/loss/" in key or "acc" in key
         }
-        for name, values in losses.items():
-            figures[f"val/loss/{name}"] = sum(values) / len(values)
-            figures[f"tasks/{name}"], figures[f"items/{name}"] = solved(
-                model, context.held_out, name, 8 * self.size.sequences
-            )
-        for what in ("val/loss", "tasks"):
-            figures[f"{what}/science"] = sum(figures[f"{what}/{name}"] for name in DISCIPLINES) / len(DISCIPLINES)
-        figures["items/science"] = sum(figures[f"items/{name}"] for name in DISCIPLINES)
-        return {**figures, "sequences": losses}
+        held, choose = context.held_out, {}
+        for name in (*DISCIPLINES, GENERAL):
+            reported = spread(held.size(name), self.size.sequences)
+            figures[f"sequences/{name}"] = sequence_losses(model, held, name, reported)
+            losses = sequence_losses(model, held, name, self._choosing(held, name))
+            choose[name] = sum(losses) / len(losses)
+            figures[f"tasks/{name}"] = solved(model, held, name, 8 * self.size.sequences)
+        figures["tasks/science"] = sum(figures[f"tasks/{name}"] for name in DISCIPLINES) / len(DISCIPLINES)
+        figures["tasks/count"] = {name: min(8 * self.size.sequences, held.size(name)) for name in choose}
+        figures["choose"] = sum(choose[name] for name in DISCIPLINES) / len(DISCIPLINES) / 2 + choose[GENERAL] / 2
+        return figures
 
     def flops(self, config: UpcycleConfig, stage: Stage) -> float:
         """Count the operations of a run with all stages before it."""
@@ -376,7 +416,7 @@ class Study:
         """Write the base model with twice the width; the new half adds nothing at first."""
         from safetensors.torch import load_file, save_file
 
-        source, target = self.folder / "base" / "checkpoint", self.folder / "base" / "wide"
+        source, target = self.place("base") / "checkpoint", self.place("base") / "wide"
         if target.is_dir():
             return target
         aside = target.with_name(".wide")
@@ -387,106 +427,47 @@ class Study:
         tensors = {name: value for path in source.glob("*.safetensors") for name, value in load_file(path).items()}
         for name, value in tensors.items():
             if ".mlp." in name:
-                tensors[name] = _doubled(value, down="down_proj" in name)
+                tensors[name] = doubled(value, down="down_proj" in name)
         save_file(tensors, aside / "model.safetensors", {"format": "pt"})
         return aside.rename(target)
 
-    def ways(self, seed: int) -> dict[str, dict[str, Any]]:
-        """Return the ways to split: the paper's Table 4 as printed and with equal totals and, for seed 0, copies."""
+    def _ways(self, seed: int) -> dict[str, dict[str, Any]]:
+        """Return the ways to split of a seed: all for seed 0, two that show how far seeds differ for the others."""
+        half = {"mixture.form": "half"}
+        copies = {name: {"experts": kind, "settings": half} for name, kind in COPIES.items()}
+        if seed:
+            return {"innovator": {}, "base-model-copy": copies["base-model-copy"]}
         ways: dict[str, dict[str, Any]] = {"innovator": {}}
         for split in (1, 2, 4):
             few = {"mixture.split": split, "mixture.top_k": split, "mixture.null_experts": split}
             ways[f"equal-total-{split}"] = {"settings": few}
             if split > 1:
                 ways[f"printed-{split}"] = {"settings": few, "groups": split // 2}
-        half = {"mixture.form": "half"}
-        return ways | ({} if seed else {name: {"experts": kind, "settings": half} for name, kind in COPIES.items()})
+        return ways | copies
 
-    def table(self, seed: int) -> dict[str, Any]:
-        """Train every way to split, and the dense model, on the same tokens."""
+    def table(self, job: str, seed: int) -> dict[str, Any]:
+        """Train every way to split on the same tokens: the paper's Table 4 as printed and with equal totals, and copies."""
         from upcycle.stages import ablations
 
         joint = {"tokens": self.size.table - self.size.before, "learning_rate": self.best_rate("mixture")}
         share = GENERAL_SHARE * (1 - self.size.before / self.size.table)
-        dense = {"tokens": self.size.table, "learning_rate": self.best_rate("dense"), "general_share": share}
+        dense = {"learning_rate": self.best_rate("dense"), "general_share": share}
+        experts = {"learning_rate": self.best_rate("experts")}
         config = self.configuration(
-            f"table-{seed}" if seed else "table", seed=seed, train_joint=joint, train_dense=dense
+            job, "table", seed=seed, train_joint=joint, train_dense=dense, train_experts=experts
         )
-        base = self.folder / f"table-{seed}.base.yaml"
+        base, variants = self.place(job) / "base.yaml", self.place(job) / "table.yaml"
         write_json(base, json.loads(config.model_dump_json()))
-        variants = self.folder / f"table-{seed}.yaml"
-        write_json(variants, {"base": base.name, "variants": self.ways(seed)})
-        ablations.run(variants, (), print)
-        plan = ablations.load(variants)
-        rows = {"dense": self.measure(plan.base, "dense", stage_folder(plan.base, "train_dense"))}
-        for name, way in plan.configs.items():
-            spec = ModelSpec.from_config(way, read_base_config(Path(way.base_model)), "mixture")
-            routed = json.loads((artifacts(way) / "ablation.json").read_text())
-            rows[name] = {
-                "shape": [spec.fine, spec.experts, spec.top_k],
-                **{key: value for key, value in routed.items() if "router" in key},
-                **self.measure(way, "mixture", stage_folder(way, "train_joint"), plan.base),
-            }
-        return {"rows": rows}
+        ways = self._ways(seed)
+        write_json(variants, {"base": base.name, "variants": ways})
+        markdown = ablations.run(variants, (), print)
+        kept = {name: self.place(job) / f"table-{name}" / "ablation.json" for name in ways}
+        return {"markdown": markdown, "rows": {name: json.loads(path.read_text()) for name, path in kept.items()}}
 
 
+RATES_OF = {
+    "start": ("experts",), "mixture": ("experts", "mixture"), "dense": ("dense",), "wide": ("dense",),
+    "table": ("experts", "mixture", "dense"),
+}  # fmt: skip
+"""Sides whose chosen rates decide a job's result."""
 COPIES = {"base-model-copy": "copied", "drop-upcycling": "dropped"}
-
-
-def losses_of(model: Any, corpora: Any, name: str, sequences: int) -> list[float]:
-    """Return the loss of each of some held-out sequences of a text, in nats per token."""
-    import torch
-
-    picks = [(name, place) for place in spread(corpora.size(name), sequences)]
-    values: list[float] = []
-    model.eval()
-    with torch.no_grad():
-        for start in range(0, len(picks), 8):
-            batch = corpora.batch(picks[start : start + 8], {name: -1})
-            hidden = model(batch.tokens, position_ids=batch.positions, logits=False).hidden
-            losses = cross_entropy(model.lm_head, hidden, batch.labels).double().sum(1)
-            values += (losses / (batch.labels != NO_LABEL).sum(1).clamp(min=1)).tolist()
-    return [round(value, 5) for value in values]
-
-
-def solved(model: Any, corpora: Any, name: str, items: int) -> tuple[float, int]:
-    """Return the share of small tasks that a model solves, and how many there are: which ending continues a passage?
-
-    The wrong endings come from other passages of the same text; the ending with the highest log-probability is chosen.
-    """
-    import torch
-
-    count = min(items, corpora.size(name))
-    batch = corpora.batch([(name, index) for index in range(count)], {name: 0})
-    whole = CONTEXT + CONTINUATION
-    inside = (batch.positions[:, 1:whole] > 0).all(1)  # no document begins within
-    passages = batch.tokens[inside][:, :whole]
-    right = 0
-    model.eval()
-    for number in range(len(passages)):
-        others = [(number + step) % len(passages) for step in range(1, CANDIDATES)]
-        endings = passages[[number, *others], CONTEXT:]
-        rows = torch.cat([passages[number, :CONTEXT].expand(CANDIDATES, -1), endings], 1)
-        with torch.no_grad():
-            logits = model(rows, position_ids=torch.arange(whole).expand(CANDIDATES, -1)).logits
-        log_p = logits[:, CONTEXT - 1 : -1].float().log_softmax(-1).gather(2, endings[..., None])[..., 0].sum(1)
-        right += int(log_p.argmax() == 0)
-    return right / max(1, len(passages)), len(passages)
-
-
-def _doubled(value: Any, down: bool) -> Any:
-    """Return a matrix with twice the width: new channels as the old ones shuffled, whose outputs have no weight."""
-    import torch
-
-    if down:
-        return torch.cat([value, torch.zeros_like(value)], 1)
-    order = torch.randperm(len(value), generator=torch.Generator().manual_seed(0))
-    return torch.cat([value, value[order]], 0)
-
-
-def _documents(folder: Path) -> Any:
-    """Yield the text of a corpus, one in four: enough for a tokenizer."""
-    import pyarrow.parquet as pq
-
-    for file in sorted((folder / "documents").glob("*.parquet")):
-        yield from pq.read_table(file, columns=["text"])["text"].to_pylist()[::4]

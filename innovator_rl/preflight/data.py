@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from innovator_rl.packaged_files import roots
 from innovator_rl.preflight.context import PreflightContext
@@ -12,6 +14,8 @@ from innovator_rl.preflight.diagnostic import Diagnostic
 COLUMNS = frozenset({"data_source", "prompt", "reward_model", "extra_info"})
 RECIPE = "dataset.yaml"  # what makes a folder in datasets/ a dataset
 CHARACTERS_PER_TOKEN = 8  # more than any tokenizer averages over a prompt: a bound, not an estimate
+TEMPLATE = 64  # tokens that chat templates add to a prompt, generously: shorter ones need no tokenizer
+FEW, MOST = 0.05, 0.5  # shares of prompts left out: below, nothing is said; above, the run is stopped
 
 
 def files(entries: Sequence[str], key: str) -> tuple[tuple[DataFile, ...], list[Diagnostic]]:
@@ -124,6 +128,41 @@ def _file(context: PreflightContext, key: str, file: DataFile) -> Iterator[Diagn
         yield Diagnostic(
             setting="data.max_prompt_tokens", value=limit, why=why, fix=f"set about {file.shortest_prompt // 3} or more"
         )
+    elif context.model_folder is not None:
+        yield from _left_out(limit, file, context.model_folder)
+
+
+def _left_out(limit: int, file: DataFile, model: Path) -> Iterator[Diagnostic]:
+    """Count the tokens of some prompts as verl does before it leaves long ones out without a word."""
+    bytes_each = (sum(len(str(part["content"]).encode()) for part in prompt) for prompt in file.prompts)
+    if max(bytes_each, default=0) + TEMPLATE <= limit or (tokenizer := _tokenizer(model)) is None:
+        return
+    sizes = sorted(
+        len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False))
+        for prompt in file.prompts
+    )
+    longer = sum(size > limit for size in sizes)
+    if longer <= FEW * len(sizes):
+        return
+    yield Diagnostic(
+        setting="data.max_prompt_tokens",
+        value=limit,
+        why=f"{longer} of {len(sizes)} prompts looked at in {file.path} are longer and would be left out",
+        fix=f"set {sizes[-1]}, the longest of these, or leave the data out",
+        severity="error" if longer > MOST * len(sizes) else "warning",
+    )
+
+
+@cache
+def _tokenizer(model: Path) -> Any:
+    """Return a model's tokenizer; None where it has none, or none with a chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(model), local_files_only=True)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError):
+        return None  # the check of the model says what is missing
+    return tokenizer if tokenizer.chat_template else None
 
 
 def _amount(context: PreflightContext) -> Iterator[Diagnostic]:

@@ -11,6 +11,7 @@ from typing import Any
 
 ROWS_LOOKED_AT = 200_000
 PROMPTS_LOOKED_AT = 2_000
+PROMPTS_KEPT = 256  # spread over those looked at; their tokens are counted
 OWN = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 
@@ -34,6 +35,7 @@ class DataFile:
     sources: frozenset[str] = frozenset()
     rewarders: dict[str, frozenset[str]] = field(default_factory=dict)  # data_source -> names in extra_info.reward
     shortest_prompt: int | None = None  # characters
+    prompts: tuple[list[dict[str, Any]], ...] = ()  # some of them
     samples: dict[str, Row] = field(default_factory=dict)  # data_source -> its first row
 
 
@@ -90,6 +92,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
     rewarders: dict[str, set[str]] = {}
     samples: dict[str, Row] = {}
     shortest = None
+    prompts: list[list[dict[str, Any]]] = []
     for row in rows:
         source = row.get("data_source")
         if not isinstance(source, str) or not source:
@@ -108,6 +111,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
                 wrong.add("prompt: a list of {role, content}")
             else:
                 shortest = size if shortest is None else min(shortest, size)
+                prompts.append(row["prompt"])
     return DataFile(
         path=path,
         rows=count,
@@ -116,6 +120,7 @@ def _describe(path: Path, count: int, columns: frozenset[str], rows: list[dict[s
         sources=frozenset(rewarders),
         rewarders={source: frozenset(names) for source, names in rewarders.items()},
         shortest_prompt=shortest,
+        prompts=tuple(prompts[:: max(1, -(-len(prompts) // PROMPTS_KEPT))]),
         samples=samples,
     )
 

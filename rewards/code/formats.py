@@ -74,7 +74,7 @@ def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _amount(value: Any, units: Mapping[str, float]) -> Any:
     """Return a quantity that is written with its unit (`2 seconds`) as a number; anything else as it is."""
     found = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
-    unit = found[2].lower().removesuffix("s") if found else None
+    unit = str(found[2]).lower().removesuffix("s") if found else ""
     return float(found[1]) * units[unit] if found and unit in units else value
 
 

@@ -163,7 +163,7 @@ def test_old_log_probabilities_come_from_the_rollout_engine_only_where_they_are_
         {"actor_rollout_ref": {"actor": {"ppo_epochs": 2}}},
         {"actor_rollout_ref.actor.ppo_epochs": 2},
         {"actor_rollout_ref.actor": {"fsdp_config.param_offload": True}},
-        {"actor_rollout_ref.rollout.repetition_penalty": 1.1},  # only in verl's dataclass
+        {"actor_rollout_ref.rollout.limit_images": 4},  # only in verl's dataclass
         {"actor_rollout_ref.rollout.engine_kwargs.vllm": {"max_logprobs": 5}},
         {"actor_rollout_ref.model.override_config.rope_theta": 1e6},
         {"actor_rollout_ref.actor.strategy": "fsdp"},  # a default of ours that people may change

@@ -12,7 +12,6 @@ from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import PaperConfig, load_paper
 from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycling
 from innovator_rl.paper.plan import evaluated_models, stages_of
-from innovator_rl.paper.report import sections
 from innovator_rl.paper.report.claims import change_of
 from innovator_rl.paper.report.markdown import percent, table
 from innovator_rl.paper.report.sections import trained_tokens

@@ -74,6 +74,20 @@ LATE_MISTAKES += [
     (f"algorithm.preset=gspo {ACTOR}.policy_loss.loss_mode=cispo", f"{ACTOR}.policy_loss.loss_mode"),
 ]
 
+LATE_MISTAKES += [
+    (f"{ACTOR}.checkpoint.load_contents=[model]", f"{ACTOR}.checkpoint.load_contents"),
+    ("verl.actor_rollout_ref.ref.strategy=fsdp3", "verl.actor_rollout_ref.ref.strategy"),
+    (f"{ACTOR}.optim.betas=[0.9, 1.5]", f"{ACTOR}.optim.betas"),
+    (f"{ACTOR}.optim.min_lr_ratio=2.0", f"{ACTOR}.optim.min_lr_ratio"),
+    (f"{ACTOR}.optim.num_cycles=-1.0", f"{ACTOR}.optim.num_cycles"),
+    (f"{ROLLOUT}.load_format=dumy", f"{ROLLOUT}.load_format"),
+    (f"{ROLLOUT}.scheduling_policy=fifo", f"{ROLLOUT}.scheduling_policy"),
+    (f"{ROLLOUT}.logprobs_mode=raw_logits", f"{ROLLOUT}.logprobs_mode"),
+    (f"{ROLLOUT}.agent.num_workers=0", f"{ROLLOUT}.agent.num_workers"),
+    (f"{ROLLOUT}.agent.default_agent_loop=tool_agent", f"{ROLLOUT}.agent.default_agent_loop"),
+    (f"{ROLLOUT}.repetition_penalty=1.2", f"{ROLLOUT}.repetition_penalty"),
+]
+
 # values of the same keys that are right
 FINE = [
     "algorithm.kl_coefficient=0.01",
@@ -87,5 +101,7 @@ FINE = [
     f"{ACTOR}.ppo_epochs=2",
     f"{ACTOR}.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
     f"{ROLLOUT}.top_k=50",
+    f"{ACTOR}.optim.betas=[0.9, 0.95] {ACTOR}.optim.min_lr_ratio=0.1 {ROLLOUT}.load_format=safetensors",
+    f"{ROLLOUT}.agent.num_workers=3 {ROLLOUT}.scheduling_policy=priority",
     "algorithm.loss_aggregation=seq-mean-token-sum-norm",
 ]

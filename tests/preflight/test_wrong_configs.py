@@ -253,6 +253,12 @@ def _long_prompts(folder: Path) -> None:
     write_rows(folder / "train.parquet", [{**row(i), "prompt": long} for i in range(64)])
 
 
+def _most_prompts_long(folder: Path) -> None:
+    sizes = [300 if i % 3 else 1 for i in range(64)]  # words of five bytes, each a token of the tiny model
+    rows = [{**row(i), "prompt": [{"role": "user", "content": "word " * size}]} for i, size in enumerate(sizes)]
+    write_rows(folder / "train.parquet", rows)
+
+
 def _unknown_rewarder(folder: Path) -> None:
     write_rows(folder / "train.parquet", [row(i, reward="mathh") for i in range(64)])
 
@@ -268,6 +274,7 @@ WRONG_FILES = [
     (_no_answer, "data.train"),
     (_not_parquet, "data.train"),
     (_long_prompts, "data.max_prompt_tokens"),
+    (_most_prompts_long, "data.max_prompt_tokens"),
     (_unknown_rewarder, "reward.routes.gsm8k"),
     (_no_rewarder, "reward.routes.gsm8k"),
 ]
@@ -279,6 +286,19 @@ def test_a_data_file_that_cannot_be_trained_on(
 ) -> None:
     spoil(tmp_path)
     assert setting in found(good(), [], machine)
+
+
+def test_some_prompts_that_are_too_long_are_counted(
+    good: Callable[[], dict[str, Any]], machine: Machine, tmp_path: Path
+) -> None:
+    rows = [row(i) for i in range(64)]
+    for long in rows[:8]:
+        long["prompt"] = [{"role": "user", "content": "é" * 200}]  # 400 bytes
+    write_rows(tmp_path / "train.parquet", rows)
+    findings = check(validate(good()), machine=machine)
+    told = [(f.severity, f.why.partition(" prompts")[0]) for f in findings if f.setting == "data.max_prompt_tokens"]
+    assert told == [("warning", "8 of 64")]
+    assert not check(validate(apply_overrides(good(), ["data.max_prompt_tokens=600"])), machine=machine)
 
 
 def test_the_same_file_for_training_and_validation(

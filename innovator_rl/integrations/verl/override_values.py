@@ -48,6 +48,7 @@ def value_problems(config: RunConfig, context: RuntimeContext, given: dict[str, 
     for key, choices in CHOICES.items():
         if key in given and given[key] is not None:
             yield from _choice(key, given[key], choices(given))
+    yield from _numbers(given)
     yield from _passes(config, given)
     yield from _checkpoint(given)
     yield from _correction(config, context, given)
@@ -63,6 +64,13 @@ def _choice(key: str, value: Any, choices: tuple[str, ...]) -> Iterator[ValuePro
             yield ValueProblem(key, value, f"unknown value {name.strip()!r}", f"expected one of {', '.join(near)}")
 
 
+def _numbers(given: dict[str, Any]) -> Iterator[ValueProblem]:
+    for key, (fits, bound) in BOUNDS.items():
+        for value in given[key] if isinstance(given.get(key), (list, tuple)) else [given.get(key)]:
+            if isinstance(value, (int, float)) and not fits(value):
+                yield ValueProblem(key, given[key], f"{value} must be {bound}", f"give one {bound}, or leave it out")
+
+
 def _passes(config: RunConfig, given: dict[str, Any]) -> Iterator[ValueProblem]:
     key = f"{ACTOR}.ppo_epochs"
     passes = given.get(key, 1)
@@ -76,11 +84,11 @@ def _passes(config: RunConfig, given: dict[str, Any]) -> Iterator[ValueProblem]:
 
 
 def _checkpoint(given: dict[str, Any]) -> Iterator[ValueProblem]:
-    key = f"{CHECKPOINT}.save_contents"
-    saved = given.get(key)
-    if isinstance(saved, (list, tuple)) and not set(WHOLE) <= set(saved):
-        lacks = ", ".join(sorted(set(WHOLE) - set(saved)))
-        yield ValueProblem(key, saved, f"a resumed run would begin with a fresh {lacks}", f"keep {', '.join(WHOLE)}")
+    for key, other in (("save_contents", ""), ("load_contents", "; schedule.resume_contents takes weights alone")):
+        contents = given.get(f"{CHECKPOINT}.{key}")
+        if isinstance(contents, (list, tuple)) and not set(WHOLE) <= set(contents):
+            why = f"a resumed run would begin with a fresh {', '.join(sorted(set(WHOLE) - set(contents)))}"
+            yield ValueProblem(f"{CHECKPOINT}.{key}", contents, why, f"keep {', '.join(WHOLE)}{other}")
     if given.get(f"{CHECKPOINT}.async_save"):
         why = "only Megatron saves in the background; with FSDP the latest checkpoint would not be named"
         yield ValueProblem(f"{CHECKPOINT}.async_save", True, why, "leave it out")
@@ -120,11 +128,13 @@ def _models_and_tools(given: dict[str, Any]) -> Iterator[ValueProblem]:
     model = "reward.reward_model"
     if given.get(f"{model}.enable") and not given.get(f"{model}.model_path"):
         yield ValueProblem(f"{model}.enable", True, "there is no reward model to load", f"set verl.{model}.model_path")
-    turns = f"{ROLLOUT}.multi_turn"
-    if given.get(f"{turns}.enable") and not any(
+    turns, loop = f"{ROLLOUT}.multi_turn", f"{ROLLOUT}.agent.default_agent_loop"
+    if not any(
         given.get(f"{turns}.{name}") for name in ("tool_config_path", "function_tool_path", "interaction_config_path")
     ):
-        yield ValueProblem(f"{turns}.enable", True, "there are no tools to call", "set tools.names")
+        for key, value in ((f"{turns}.enable", True), (loop, "tool_agent")):
+            if given.get(key) == value:
+                yield ValueProblem(key, value, "there are no tools to call", "set tools.names")
     mode, clip = f"{ACTOR}.policy_loss.loss_mode", given.get("innovator.clip_high")
     if given.get(mode) == "gspo" and isinstance(clip, (int, float)) and clip > SEQUENCE_CLIP:
         why = f"clips the mean ratio of a response, which algorithm.clip_high = {clip} never does"
@@ -156,14 +166,15 @@ def registered(module: str, decorator: str) -> tuple[str, ...]:
 
 
 def constant_set(module: str, name: str) -> tuple[str, ...]:
-    """Return the strings of a set or list that a module assigns to `name`."""
+    """Return the strings of a set, a list or a dict's keys that a module assigns to `name`."""
     for node in _source(module).body:
         target = node.target if isinstance(node, ast.AnnAssign) else None
         targets = node.targets if isinstance(node, ast.Assign) else [target]
         value = getattr(node, "value", None)
         named = any(isinstance(item, ast.Name) and item.id == name for item in targets if item is not None)
-        if named and isinstance(value, (ast.Set, ast.List, ast.Tuple)):
-            return tuple(sorted(str(item.value) for item in value.elts if isinstance(item, ast.Constant)))
+        items = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", None)
+        if named and items is not None:
+            return tuple(sorted(str(item.value) for item in items if isinstance(item, ast.Constant)))
     return ()
 
 
@@ -213,6 +224,12 @@ CHOICES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
     f"{ACTOR}.policy_loss.loss_mode": lambda _: registered("verl.trainer.ppo.core_algos", "register_policy_loss"),
     f"{ACTOR}.kl_loss_type": _kl_types,
     f"{ACTOR}.strategy": lambda _: ("fsdp", "fsdp2"),  # that our engines extend
+    "actor_rollout_ref.ref.strategy": lambda _: ("fsdp", "fsdp2"),
+    f"{ROLLOUT}.load_format": lambda _: constant_set(
+        "vllm.model_executor.model_loader", "_LOAD_FORMAT_TO_MODEL_LOADER"
+    ),
+    f"{ROLLOUT}.scheduling_policy": lambda _: ("fcfs", "priority"),
+    f"{ROLLOUT}.logprobs_mode": lambda _: ("processed_logprobs",),  # at the temperature that the trainer's have
     f"{ACTOR}.optim.optimizer": _optimizers,
     f"{ACTOR}.optim.lr_scheduler_type": lambda _: compared_strings(
         "verl.workers.config.optimizer", "__post_init__", "lr_scheduler_type"
@@ -223,3 +240,11 @@ CHOICES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
     ),
 }
 """Key -> its choices; an empty tuple leaves the value unchecked."""
+
+BOUNDS: dict[str, tuple[Callable[[float], bool], str]] = {
+    f"{ACTOR}.optim.betas": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    f"{ACTOR}.optim.min_lr_ratio": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+    f"{ACTOR}.optim.num_cycles": (lambda value: value > 0, "above 0"),
+    f"{ROLLOUT}.agent.num_workers": (lambda value: value >= 1, "1 or more"),
+}
+"""Key -> what its number, or each number of its list, must be."""

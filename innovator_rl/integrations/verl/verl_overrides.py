@@ -122,6 +122,7 @@ UNSUPPORTED_KEYS: dict[str, tuple[str, str]] = {
     f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu": ("micro-batches are cut by tokens", "algorithm.micro_batch_tokens"),
     f"{ROLLOUT}.log_prob_use_dynamic_bsz": ("must equal the actor's", "algorithm.micro_batch_tokens"),
     f"{ROLLOUT}.log_prob_max_token_len_per_gpu": ("copied from the actor section", "algorithm.micro_batch_tokens"),
+    f"{ROLLOUT}.repetition_penalty": ("the V1 trainer samples with 1.0", "nothing: leave it out"),
     f"{ROLLOUT}.do_sample": ("the V1 trainer samples by temperature", "rollout.temperature"),
 }
 
