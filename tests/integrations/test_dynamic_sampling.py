@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -270,6 +270,40 @@ def test_a_dead_worker_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(Died, match="vLLM server"):
         run(Queue(lambda n: "never", batch=2), monkeypatch, batch=2, hooks=DeadServer())
+
+
+def test_what_a_restarted_worker_lost_is_dropped_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
+
+    class Restarted(NoHooks):
+        def lost_prompts(self, in_flight: Collection[str]) -> set[str]:
+            return {"p00000", "p00003"} & set(in_flight)
+
+    queue = Queue(lambda n: "never" if n in (0, 3) else mixed(n), batch=4)
+    batch, metrics = run(queue, monkeypatch, batch=4, hooks=Restarted(), stall_seconds=60)
+    assert sorted({key[:6] for key in batch.keys}) == ["p00001", "p00002", "p00004", "p00005"]
+    assert metrics["sampling/dropped_lost"] == 2
+    assert queue.tags["train"].keys().isdisjoint({"p00000", "p00003"})
+
+
+def test_a_validation_goes_on_without_what_a_restarted_worker_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
+
+    class Restarted(NoHooks):
+        def lost_prompts(self, in_flight: Collection[str]) -> set[str]:
+            return set(in_flight)
+
+    queue = Queue(mixed, batch=2)
+    queue.tags["val"] = {"p9": {"is_prompt": True, "status": "running", "global_steps": 1}}
+
+    def put(keys: list[str], partition_id: str, tags: list[dict[str, Any]]) -> None:
+        for key, tag in zip(keys, tags, strict=True):
+            queue.tags[partition_id][key].update(tag)
+
+    monkeypatch.setattr(tq, "kv_batch_put", put)
+    sampler = sampler_of(queue, monkeypatch, Restarted())
+    batch, _ = sampler.sample(global_steps=1, partition_id="val", batch_size=1)
+    assert list(batch.keys) == []
 
 
 def test_a_reward_without_the_metric_is_an_error_that_lists_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,16 +11,16 @@ from innovator_rl.integrations.verl import (
     dynamic_sampling,
     fsdp_engine,
     reward_adapter,
-    reward_restarts,
     tool_loop,
     trainer,
+    worker_restarts,
 )
 from innovator_rl.integrations.verl.private_api import PINNED, PRIVATE_NAMES, PrivateName, missing
 
 CLASSES = (
     trainer.InnovatorTrainer,
     tool_loop.ToolLoop,
-    reward_restarts.RestartingRewardLoopManager,
+    worker_restarts.RestartingRewardLoopManager,
     dynamic_sampling.DynamicSampler,
     agent_loop.RecordingWorker,
     agent_loop.RecordingAgentLoopManager,

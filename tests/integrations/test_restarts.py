@@ -1,4 +1,4 @@
-"""A reward worker that dies is started again; a dead engine still ends the run with its cause. Ray is a fake here."""
+"""A reward or agent-loop worker that dies is started again; a dead engine still ends the run with its cause. Ray is a fake here."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ from ray import exceptions
 from verl.experimental.reward_loop.reward_loop import RewardLoopManager
 from verl.trainer.ppo.v1 import trainer_base
 
-from innovator_rl.integrations.verl import actor_health, reward_restarts
+from innovator_rl.integrations.verl import actor_health, worker_restarts
 from innovator_rl.integrations.verl.actor_health import ActorDied, ActorHealth
-from innovator_rl.integrations.verl.reward_restarts import (
+from innovator_rl.integrations.verl.worker_restarts import (
     RESTARTS,
+    LostPrompts,
     RestartingRewardLoopManager,
     restarting_reward_workers,
 )
@@ -59,7 +60,7 @@ def test_a_dead_engine_ends_the_run_with_its_name_while_a_reward_worker_restarts
         health.check()
 
 
-def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reward_workers_start_with_restarts_and_arguments_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
 
     class Remote:
@@ -74,8 +75,8 @@ def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(mon
 
     manager = object.__new__(RestartingRewardLoopManager)
     manager.config = {"a": "configuration"}
-    monkeypatch.setattr(reward_restarts.ray, "put", lambda value: ("kept", value))
-    monkeypatch.setattr(reward_restarts.ray, "remote", Remote)
+    monkeypatch.setattr(worker_restarts.ray, "put", lambda value: ("kept", value))
+    monkeypatch.setattr(worker_restarts.ray, "remote", Remote)
     monkeypatch.setattr(
         RewardLoopManager,
         "_init_reward_loop_workers",
@@ -83,7 +84,41 @@ def test_reward_workers_start_with_restarts_and_a_configuration_that_is_kept(mon
     )
     manager._init_reward_loop_workers()
     options = {"max_restarts": RESTARTS, "max_task_retries": -1, "name": "reward_loop_worker_0"}
-    assert started == [(options, (("kept", manager.config), None))]
+    arguments = (("kept", manager.config), ("kept", None))
+    assert started == [(options, arguments)]
+    assert manager.reward_loop_workers_class._kept == list(arguments)
+
+
+class AgentWorker:
+    """An agent-loop worker that answers when it is `up`, with what it generates then."""
+
+    def __init__(self, *uids: str) -> None:
+        self.uids, self.up, self.generating = set(uids), True, self
+        self.ends = True  # read by the fake `ray.wait`
+
+    def remote(self) -> Any:
+        return (self, 0)
+
+
+def test_prompts_that_a_restarted_worker_forgot_are_lost_and_finished_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_restarts.ray, "get", lambda calls: [set(call[0].uids) for call in calls])
+    monkeypatch.setattr(
+        worker_restarts.ray,
+        "wait",
+        lambda calls, num_returns, timeout: ([c for c in calls if c[0].up], [c for c in calls if not c[0].up]),
+    )
+    dies, lives = AgentWorker("p1", "p2", "p3"), AgentWorker("p4")
+    prompts = LostPrompts([dies, lives])
+    flight = {"p1", "p2", "p3", "p4"}
+    assert [prompts.look(flight), prompts.look(flight), prompts.look(flight)] == [set(), set(), set()]
+    dies.uids, dies.up = {"p5"}, False  # killed; given p5 while it starts
+    assert prompts.look(flight | {"p5"}) == set()
+    dies.up = True
+    assert prompts.look(flight | {"p5"}) == set()  # p1 to p4 are compared at the next look, when they may have finished
+    assert prompts.look({"p2", "p3", "p4", "p5"}) == {"p2", "p3"}
+    assert [prompts.look({"p4", "p5"}), prompts.look({"p4", "p5"})] == [set(), set()]
 
 
 def test_only_a_trainer_of_this_project_gets_them() -> None:

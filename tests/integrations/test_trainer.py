@@ -24,6 +24,9 @@ class Learned(InnovatorTrainer):
     def _monitor_actors(self, agent_loop_manager):  # type: ignore[no-untyped-def]
         return None
 
+    def _monitor_prompts(self, agent_loop_manager):  # type: ignore[no-untyped-def]
+        return None
+
     def _just_saved(self) -> bool:
         return self._kept
 

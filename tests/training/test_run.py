@@ -137,12 +137,33 @@ def find(name: str, root: int) -> psutil.Process | None:
     return None
 
 
+def kill(name: str, root: int) -> None:
+    found = find(name, root)
+    assert found is not None, name
+    found.kill()
+
+
+def wait_for_step(run: RunDir, process: subprocess.Popen[str], step: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not any(row["step"] >= step for row in run.metrics()):
+        assert process.poll() is None, (run.logs / "driver.log").read_text()[-3000:]
+        assert time.monotonic() < deadline, f"step {step} was not reached in {START_SECONDS} s"
+        time.sleep(0.5)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("victim", "cause"), [("VLLM::EngineCore", "vLLM"), ("ray::WorkerDict", "WorkerDict")], ids=["engine", "actor"]
+    ("survived", "victim", "cause"),
+    [
+        (["ray::RewardLoopWorker", "ray::RecordingWorker"], "VLLM::EngineCore", "vLLM"),
+        ([], "ray::WorkerDict", "WorkerDict"),
+    ],
+    ids=["engine", "actor"],
 )
-def test_a_run_whose_process_dies_ends_with_the_cause(victim: str, cause: str, tmp_path: Path) -> None:
+def test_a_run_survives_a_dead_reward_or_agent_loop_worker_and_ends_with_the_cause_of_another(
+    survived: list[str], victim: str, cause: str, tmp_path: Path
+) -> None:
     before = {p.pid for p in psutil.process_iter()}
     run = RunDir(tmp_path / "moe")
     words = ["schedule.steps=200", "schedule.save_every=0", "schedule.validate_every=0"]
@@ -153,13 +174,11 @@ def test_a_run_whose_process_dies_ends_with_the_cause(victim: str, cause: str, t
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and not any(row["step"] >= 1 for row in run.metrics()):
-        assert process.poll() is None, (run.logs / "driver.log").read_text()[-3000:]
-        time.sleep(0.5)
-    found = find(victim, process.pid)
-    assert found is not None, victim
-    found.kill()
+    wait_for_step(run, process, 1)
+    for worker in survived:
+        kill(worker, process.pid)
+        wait_for_step(run, process, max(row["step"] for row in run.metrics()) + 3)
+    kill(victim, process.pid)
     killed = time.monotonic()
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1, said[-3000:]

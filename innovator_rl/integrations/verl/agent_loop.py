@@ -22,6 +22,7 @@ from innovator_rl.integrations.verl.request_patience import Patience
 from innovator_rl.integrations.verl.request_seeds import request_seed
 from innovator_rl.integrations.verl.reward_record import CUT, RewardRecord, reward_info
 from innovator_rl.integrations.verl.tool_loop import TURNS, check_template, make_tools
+from innovator_rl.integrations.verl.worker_restarts import RestartingWorkers
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 
@@ -44,9 +45,22 @@ class RecordingWorker(_Worker):
         self._response_limit = int(self.config.actor_rollout_ref.rollout.response_length)
         self._patience = Patience(settings.request_seconds)
         self._last_error = ""
+        self._generating: set[str] = set()
         if settings.tools is not None:
             self.tools, self._caller = make_tools(settings.tools)
             check_template(self.tokenizer, self.tools, int(settings.tools.prompt_tokens))
+
+    async def _run_prompt(self, prompt: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        uid = str(prompt["uid"])
+        self._generating.add(uid)
+        try:
+            await super()._run_prompt(prompt, *args, **kwargs)
+        finally:
+            self._generating.discard(uid)
+
+    async def generating(self) -> set[str]:
+        """Return the uids of the prompts that this worker is generating; a restarted worker has forgotten the others."""
+        return set(self._generating)
 
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
         rollout = self.config.actor_rollout_ref.rollout
@@ -187,7 +201,7 @@ def _version(output: AgentLoopOutput | None, key: str) -> int | None:
 
 
 class RecordingAgentLoopManager(AgentLoopManagerTQ):
-    """Agent-loop manager of verl with recording workers, which take turns.
+    """Agent-loop manager of verl with recording workers, which take turns and are restarted where they die.
 
     verl cuts each batch into one chunk per worker and starts with the first worker: the replacements of dynamic sampling,
     batches of one, would all go to it.
@@ -195,7 +209,8 @@ class RecordingAgentLoopManager(AgentLoopManagerTQ):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.agent_loop_workers_class = ray.remote(RecordingWorker)
+        workers: Any = RestartingWorkers(RecordingWorker)  # verl annotates Ray's own class
+        self.agent_loop_workers_class = workers
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Give prompts to the workers, beginning with the one after the last that got some."""

@@ -11,7 +11,8 @@ returns. `DynamicSampler` is plugged in through `trainer.v1.sampler.custom_sampl
 - It ends: after `max_rounds` x batch groups it completes the step with its latest groups without signal, which add no
   gradient. Where no group at all could be kept it raises `NoLearningSignal` with the counts.
 - A request that never returns costs its group: after `stall_seconds` without any response what is still in flight is
-  dropped as `lost` and replaced. Only where nothing answers, or a worker is dead, does the run end, with its cause.
+  dropped as `lost` and replaced; so is, within seconds, what a restarted agent-loop worker was generating. Only where
+  nothing answers, or a worker is dead, does the run end, with its cause.
 - With `max_staleness` above 0 whole groups beyond the step's and unfinished ones stay for the next step.
 
 The groups of a step are the first useful ones in the order of the prompts, not of arrival: on-policy they are the same in
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -156,6 +157,9 @@ class SamplingHooks(Protocol):
     def check_health(self) -> None:
         """Raise the cause where a worker died."""
 
+    def lost_prompts(self, in_flight: Collection[str]) -> set[str]:
+        """Return those of the prompt groups in flight that nobody generates any more."""
+
     def last_error(self) -> str:
         """Return the message of the latest failed generation; empty where none failed."""
 
@@ -174,6 +178,10 @@ class NoHooks:
 
     def check_health(self) -> None:
         """Check nothing."""
+
+    def lost_prompts(self, in_flight: Collection[str]) -> set[str]:
+        """Lose nothing."""
+        return set()
 
     def last_error(self) -> str:
         """Return no error."""
@@ -284,7 +292,7 @@ class DynamicSampler(ReplayBuffer):
                 self._complete_with_fallback(state)
                 return
             if time.monotonic() >= next_health:
-                self.hooks.check_health()
+                self._check_workers(state, "train")
                 self._check_stall(state, "train")
                 next_health = time.monotonic() + HEALTH_SECONDS
             _pause(started)
@@ -306,7 +314,7 @@ class DynamicSampler(ReplayBuffer):
                 state.chosen = tuple(state.kept.values())[: state.wanted]
                 return self._take(state, "val")
             if time.monotonic() >= next_health:
-                self.hooks.check_health()
+                self._check_workers(state, "val")
                 self._check_stall(state, "val")
                 next_health = time.monotonic() + HEALTH_SECONDS
             _pause(started)
@@ -401,6 +409,21 @@ class DynamicSampler(ReplayBuffer):
             state.kept[uid] = state.fallback.pop(uid)
             state.fallback_used += 1
 
+    def _check_workers(self, state: SamplingState, partition_id: str) -> None:
+        """Raise where a worker is dead; give up what a restarted one lost. Nothing replaces a prompt of a validation."""
+        self.hooks.check_health()
+        lost = self.hooks.lost_prompts(self._in_flight(partition_id))
+        if lost and partition_id == "val":
+            tq.kv_batch_put(keys=sorted(lost), partition_id="val", tags=[{"status": "failure"} for _ in lost])
+        elif lost:
+            self._give_up(state, lost)
+
+    def _give_up(self, state: SamplingState, uids: Collection[str]) -> None:
+        for uid in uids:
+            state.drop(uid, "lost")
+        self._given_up.update(uids)
+        self._clear_groups("train", set(uids))
+
     def _check_stall(self, state: SamplingState, partition_id: str) -> None:
         """Give up what is in flight after a long silence; raise where nothing answers at all."""
         waited = time.monotonic() - state.last_progress
@@ -408,10 +431,7 @@ class DynamicSampler(ReplayBuffer):
         if waited <= self.stall_seconds or not stuck:
             return
         if state.answered and partition_id == "train":
-            for uid in stuck:
-                state.drop(uid, "lost")
-            self._given_up.update(stuck)
-            self._clear_groups(partition_id, set(stuck))
+            self._give_up(state, stuck)
             state.progress, state.last_progress = (
                 (state.completed, len(self.partitions[partition_id])),
                 time.monotonic(),

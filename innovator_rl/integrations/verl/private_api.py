@@ -261,6 +261,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         "integrations.verl.agent_loop",
         ("AgentLoopWorkerTQ.__init__", ("*args", "**kwargs")),
         ("AgentLoopWorkerTQ._agent_loop_postprocess", ("output", "validate", "**kwargs")),
+        ("AgentLoopWorkerTQ._run_prompt", ("prompt", "sampling_params", "trajectory", "trace")),
         ("AgentLoopManagerTQ.__init__", ("*args", "**kwargs")),
         ("AgentLoopManagerTQ.create", ("*args", "**kwargs")),
         ("AgentLoopManagerTQ.generate_sequences", ("prompts",)),
@@ -306,7 +307,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
     ),
     *_names(
         "verl.experimental.reward_loop.reward_loop",
-        "integrations.verl.reward_restarts",
+        "integrations.verl.worker_restarts",
         ("RewardLoopManager._init_reward_loop_workers", ()),
         ("RewardLoopManager.reward_loop_workers_class", None),
         ("RewardLoopWorker", None),

@@ -25,7 +25,7 @@ verl's `fit` (verl/trainer/ppo/v1/trainer_base.py) runs a step in these phases:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,9 +55,9 @@ from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLe
 from innovator_rl.integrations.verl.engine_requests import Asked, TokenSource, generate_tokens
 from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog, stopped_processes
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
-from innovator_rl.integrations.verl.reward_restarts import restarting_reward_workers
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
+from innovator_rl.integrations.verl.worker_restarts import LostPrompts, restarting_reward_workers
 from innovator_rl.runs.summary import validation_figures
 
 NAME = "innovator"
@@ -112,6 +112,7 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer = observer
         self.suites = suites
         self._health: ActorHealth | None = None  # from `fit` on, when all actors exist
+        self._lost: LostPrompts | None = None  # likewise
         self._step_position = 0  # of the prompt order when the current step began
         self._trained: tuple[KVBatchMeta, dict[str, Any]] | None = None  # batch and metrics of the step until recorded
         self._watchdog = Watchdog(notice=observer.notice, end=self._end_workers, cause=stopped_processes)
@@ -191,13 +192,23 @@ class InnovatorTrainer(PPOTrainerSync):
         if self._health is not None:
             self._health.check()
 
+    def lost_prompts(self, in_flight: Collection[str]) -> set[str]:
+        """Return the prompts whose agent-loop worker died and was started again."""
+        lost = self._lost.look(in_flight) if self._lost is not None else set()
+        if lost:
+            self.observer.notice(f"an agent-loop worker died and was started again; it lost {len(lost)} prompt groups")
+        return lost
+
     def last_error(self) -> str:
         """Return the latest error of a generation among all workers.
 
         Empty where there was none.
         """
         workers: list[Any] = self.agent_loop_manager.agent_loop_workers
-        errors = ray.get([worker.last_error.remote() for worker in workers], timeout=10)
+        try:
+            errors = ray.get([worker.last_error.remote() for worker in workers], timeout=10)
+        except ray.exceptions.GetTimeoutError:
+            return "an agent-loop worker does not answer"
         return next((error for error in errors if error), "")
 
     def fit(self, agent_loop_manager: Any) -> None:
@@ -210,6 +221,7 @@ class InnovatorTrainer(PPOTrainerSync):
             StorageError: the disk has no room for a checkpoint; the step's metrics were recorded.
         """
         self._health = self._monitor_actors(agent_loop_manager)
+        self._lost = self._monitor_prompts(agent_loop_manager)
         sampler: Any = self.replay_buffer
         sampler.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
         try:
@@ -237,6 +249,9 @@ class InnovatorTrainer(PPOTrainerSync):
     def _phase(self, name: str) -> None:
         self._watchdog.enter(name)
         self.observer.phase(name, self.global_steps)
+
+    def _monitor_prompts(self, agent_loop_manager: Any) -> LostPrompts:
+        return LostPrompts(list(agent_loop_manager.agent_loop_workers))
 
     def _monitor_actors(self, agent_loop_manager: Any) -> ActorHealth:
         actors = {f"agent-loop worker {i}": worker for i, worker in enumerate(agent_loop_manager.agent_loop_workers)}
