@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +35,18 @@ OPTIONS = (
     "language",
 )
 SECONDS = {"": 1.0, "sec": 1.0, "second": 1.0, "m": 1e-3, "millisecond": 1e-3}  # without a plural's s
-MEGABYTES = {"": 1.0, "mb": 1.0, "mib": 1.0, "megabyte": 1.0, "gb": 1024.0, "gib": 1024.0, "gigabyte": 1024.0}
+MEGABYTES = {
+    "kb": 1 / 1024,
+    "kib": 1 / 1024,
+    "kilobyte": 1 / 1024,
+    "": 1.0,
+    "mb": 1.0,
+    "mib": 1.0,
+    "megabyte": 1.0,
+    "gb": 1024.0,
+    "gib": 1024.0,
+    "gigabyte": 1024.0,
+}
 _AMOUNT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{0,9})?)\s*([A-Za-z]*)\s*")
 
 
@@ -44,7 +56,7 @@ def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         BadTests: Where no known form is recognized.
     """
-    row = _object(info)
+    row = _lists(_object(info))
     if not isinstance(row, dict):
         row = {"tests": row}
     try:
@@ -66,6 +78,8 @@ def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, units in (("time_limit", SECONDS), ("memory_limit", MEGABYTES)):
         if name in options:
             options[name] = _amount(options[name], units)
+    if options.get("tolerance") is not None:
+        options["tolerance"] = _tolerance(options["tolerance"])
     if "language" in options:
         options["language"] = _language(options["language"], ours=isinstance((inner or row).get("type"), str))
     return tests, options
@@ -73,9 +87,31 @@ def read_tests(info: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _amount(value: Any, units: Mapping[str, float]) -> Any:
     """Return a quantity that is written with its unit (`2 seconds`) as a number; anything else as it is."""
+    if units is SECONDS and isinstance(value, dict) and set(value) <= {"seconds", "nanos"}:
+        return float(value.get("seconds") or 0) + float(value.get("nanos") or 0) / 1e9 or None
     found = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
     unit = str(found[2]).lower().removesuffix("s") if found else ""
     return float(found[1]) * units[unit] if found and unit in units else value
+
+
+def _tolerance(value: Any) -> float:
+    """Return a tolerance; one that is not finite would accept every number."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise BadTests(f"tolerance {value!r:.60} must be a number that is at least 0 and finite")
+    return number
+
+
+def _lists(value: Any) -> Any:
+    """Return tuples and arrays, which Parquet files give, as lists."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_lists(item) for item in value]
+    return _lists(value.tolist()) if hasattr(value, "tolist") else value
 
 
 def _language(name: Any, ours: bool) -> str:

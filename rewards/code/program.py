@@ -11,12 +11,16 @@ import dataclasses
 import re
 import warnings
 from collections.abc import Callable
+from functools import partial
 
-PYTHON = ("python", "python3", "py", "py3", "python2", "pypy", "pypy3", "sage")
+PYTHON = ("python", "sage", "tool_code")  # `_tag` spells versions and short forms as `python`
 CPP = ("cpp", "c++", "cc", "cxx", *(f"{name}{year}" for name in ("c++", "cpp") for year in (11, 14, 17, 20, 23)))
 LANGUAGES = {"python": PYTHON, "cpp": CPP}
 MAX_PARSED_CHARS = 100_000
-_OPENING = re.compile(r"([ \t]*)(?:[>*-][ \t]+)?(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+.#-]*)[^`]*")
+# Possessive, so that a long line which is no fence is left after one pass.
+_OPENING = re.compile(r"([ \t]*+)(?:(?:[>*+-]|\d{1,9}[.)])[ \t]++)?+(`{3,}+|~{3,}+)[ \t]*+([A-Za-z0-9_+.#-]*+)[^`]*+")
+_PYTHON_TAG = re.compile(r"i?(?:python|py|pypy)[0-9.]*")
+_QUOTES = re.compile(r"'''|\"\"\"")
 _LOOKS_LIKE_CODE = re.compile(
     r"[ \t]*(?:def |class |import |from \w+ import |print\(|for |while |\w+[ \t]*=|async def |if __name__)"
 )
@@ -24,7 +28,18 @@ _INCLUDES = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]", re.MULTILINE)
 _NAMES = re.compile(r"[A-Za-z_]\w*")
 _LINE_ENDS = re.compile(r"\r\n?|\n")
 _MARKS = ("<think>", "</think>")
-_STOPS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>")
+_STOPS = (
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<|return|>",
+    "<end_of_turn>",
+    "<｜end▁of▁sentence｜>",
+    "</s>",
+)
 _TAGS = ("<answer>", "</answer>")
 
 
@@ -170,7 +185,7 @@ def _stop(line: str) -> int:
 
 
 def _closes(line: str, fence: str) -> bool:
-    stripped = line.strip()
+    stripped = line.strip().removeprefix("> ").strip()  # a block in a quotation
     return stripped.startswith(fence) and not stripped.strip(fence[0])
 
 
@@ -183,24 +198,46 @@ def fenced(text: str) -> list[tuple[str, str, bool]]:
     """
     blocks: list[tuple[str, str, bool]] = []
     lines = _LINE_ENDS.split(text)
+    ahead = _Ahead(lines)
     number = 0
     while number < len(lines):
         match = _OPENING.fullmatch(lines[number])
         number += 1
         if not match:
             continue
-        body, number, closed = _block(lines, number, match[1], match[2])
-        blocks.append((match[3].lower(), body, closed))
+        indent = "> " if ">" in match[0][: match.start(2)] else match[1] or " " * match.start(2)  # of a list's item
+        body, number, closed = _block(lines, number, indent, match[2], ahead)
+        blocks.append((_tag(match[3].lower()), body, closed))
     return blocks
 
 
-def _block(lines: list[str], start: int, indent: str, fence: str) -> tuple[str, int, bool]:
+def _tag(tag: str) -> str:
+    """Return the language of a tag; a version is no part of it, and `code` names none."""
+    return "python" if _PYTHON_TAG.fullmatch(tag) else "" if tag == "code" else tag
+
+
+def _holds(mark: str, line: str) -> bool:
+    return mark in line
+
+
+class _Ahead:
+    """What is searched for ahead of a line, shared by all blocks so that the text is passed over once."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.opening = _Next(lines, lambda line: (found := _OPENING.fullmatch(line)) is not None and found[3] != "")
+        self.quotes = {mark: _Next(lines, partial(_holds, mark)) for mark in ("'''", '"""')}
+        self._lines, self._closing = lines, dict[str, _Next]()
+
+    def closing(self, fence: str) -> _Next:
+        """Return the search for what closes a fence."""
+        return self._closing.setdefault(fence, _Next(self._lines, partial(_closes, fence=fence)))
+
+
+def _block(lines: list[str], start: int, indent: str, fence: str, ahead: _Ahead) -> tuple[str, int, bool]:
     """Return the body of a block, the number of the line behind it, and whether it is closed."""
     body: list[str] = []
     quote = ""
-    closing = _Next(lines, lambda line: _closes(line, fence))
-    opening = _Next(lines, lambda line: (found := _OPENING.fullmatch(line)) is not None and found[3] != "")
-    quotes = {mark: _Next(lines, lambda line, mark=mark: mark in line) for mark in ("'''", '"""')}  # type: ignore[misc]
+    closing, opening, quotes = ahead.closing(fence), ahead.opening, ahead.quotes
     for number in range(start, len(lines)):
         line = lines[number]
         if _closes(line, fence):
@@ -230,19 +267,15 @@ class _Next:
 
 def _quote_after(line: str, quote: str) -> str:
     """Return the triple quotes that are open after a line."""
-    place = 0
-    while True:
+    comment = line.find("#")
+    for found in _QUOTES.finditer(line):
         if quote:
-            end = line.find(quote, place)
-            if end < 0:
-                return quote
-            place, quote = end + 3, ""
-            continue
-        found = [(line.find(mark, place), mark) for mark in ("'''", '"""')]
-        opened = min(((at, mark) for at, mark in found if at >= 0), default=None)
-        if opened is None or "#" in line[: opened[0]]:
+            quote = "" if found[0] == quote else quote
+        elif 0 <= comment < found.start():
             return ""
-        place, quote = opened[0] + 3, opened[1]
+        else:
+            quote = found[0]
+    return quote
 
 
 def _parses(program: str) -> bool:

@@ -13,10 +13,13 @@ import builtins
 import io
 import json
 import pickle
+import re
+import textwrap
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+_FUNCTION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
 MAX_UNPACKED_BYTES = 512 * 2**20
 IMPORTS = """\
 import bisect, collections, datetime, functools, heapq, itertools, json, math, operator, random, re, string, sys
@@ -53,15 +56,24 @@ Tests = dict[str, Any]
 def from_inputs(row: Row) -> Tests | None:
     """APPS, TACO, Eurus, PRIME: `inputs`, `outputs` and for a function `fn_name`."""
     inputs, outputs = _parsed(row.get("inputs")), _parsed(row.get("outputs"))
+    if row.get("assert_case"):
+        return None  # PRIME's assertions, next to which the inputs are empty
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         return None
     name = row.get("fn_name") or _function_name(row)
     if not name:
-        return {"type": "stdio", "inputs": inputs, "outputs": list(map(_output_text, outputs))}
+        return _stdio(inputs, list(map(_output_text, outputs)))
     expected = [
         _said(output) if isinstance(given, str) else output for given, output in zip(inputs, outputs, strict=True)
     ]
     return _calls(str(name), row, [_arguments(given) for given in inputs], expected)
+
+
+def _stdio(inputs: list[Any], outputs: list[Any]) -> Tests:
+    missing = next((number for number, output in enumerate(outputs, 1) if output is None), 0)
+    if missing:
+        raise ValueError(f"the output of test {missing} must be text, got null")
+    return {"type": "stdio", "inputs": inputs, "outputs": outputs}
 
 
 def _said(output: Any) -> Any:
@@ -81,7 +93,7 @@ def _output_text(output: Any) -> Any:
 
 def _calls(name: str, row: Row, inputs: list[list[Any]], outputs: list[Any]) -> Tests:
     wrapped = bool(outputs) and all(isinstance(output, list) and len(output) == 1 for output in outputs)
-    expected = [{"any": [output[0], output]} if wrapped else output for output in outputs]
+    expected = [{"any": [output[0], output] if wrapped else [output]} for output in outputs]
     cases = [{"args": args, "expected": right} for args, right in zip(inputs, expected, strict=True)]
     method = "class Solution" in str(row.get("starter_code") or row.get("prompt") or "")
     entry = f"Solution().{name}" if method and "." not in name else name.replace("Solution.", "Solution().")
@@ -89,9 +101,9 @@ def _calls(name: str, row: Row, inputs: list[list[Any]], outputs: list[Any]) -> 
 
 
 def _arguments(given: Any) -> list[Any]:
-    """Return the arguments: a list of them, or text with one JSON value per line."""
+    """Return the arguments: a list of them, or text with one JSON value per line, a text itself where it is none."""
     if isinstance(given, str):
-        return [_json(line) for line in given.strip().split("\n")] if given.strip() else []
+        return [_said(line.strip()) for line in given.split("\n") if line.strip()]
     return list(given) if isinstance(given, list) else [given]
 
 
@@ -110,16 +122,23 @@ def from_list(items: list[Any], row: Row) -> Tests | None:
         return None
     first = items[0]
     name = first.get("fn_name") or _function_name(
-        {**row, **({"metadata": first["metadata"]} if "metadata" in first else {})}
+        {**row, **({"metadata": first["metadata"]} if first.get("metadata") else {})}
     )
     functional = first.get("testtype") == "functional" or first.get("type") == "function_call"
     inputs, outputs = [item["input"] for item in items], [item["output"] for item in items]
-    if functional and name:
-        expected = [
-            _json(output) if isinstance(output, str) and first.get("testtype") else output for output in outputs
-        ]
+    if functional:
+        name = name or _starter_name(row)
+        expected = [_said(output) if first.get("testtype") else output for output in outputs]
         return _calls(str(name), row, [_arguments(given) for given in inputs], expected)
-    return {"type": "stdio", "inputs": inputs, "outputs": outputs}
+    return _stdio(inputs, outputs)
+
+
+def _starter_name(row: Row) -> str:
+    """Return the name of the function that the starter code begins."""
+    names = [name for name in _FUNCTION.findall(str(row.get("starter_code") or "")) if name != "__init__"]
+    if not names:
+        raise ValueError("functional tests need the name of the function: fn_name, metadata.func_name or starter_code")
+    return names[-1]
 
 
 def _function_name(row: Row) -> str:
@@ -225,7 +244,7 @@ def mbpp(row: Row) -> Tests | None:
 
 
 def _asserts(items: list[Any], row: Row) -> Tests | None:
-    return _script("\n".join(map(str, items)), row)
+    return _script("\n".join(textwrap.dedent(str(item)).strip() for item in items), row)
 
 
 def _script(text: str, row: Row) -> Tests:

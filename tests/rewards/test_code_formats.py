@@ -123,10 +123,41 @@ ROWS: dict[str, tuple[Any, str, str]] = {
     "HumanEval+": (PLUS, SORT, "def third(xs):\n    return xs"),
     "MBPP": (MBPP, SORT, "def third(xs):\n    return xs"),
     "MBPP+": (MBPP_PLUS, SORT, "def third(xs):\n    return xs"),
-    "limits with units, an output that is null": (
-        {"inputs": ["1"], "outputs": [None], "time_limit": "2.0 seconds", "memory_limit": "256.0 megabytes"},
-        "pass",
-        "print(None)",
+    "limits with units": ({**STDIO, "time_limit": "2.0 seconds", "memory_limit": "262144 KB"}, ADD, "print(3)"),
+    "a limit of seconds and nanoseconds, tuples": (
+        {"input_output": {"inputs": ("1 2",), "outputs": ("3",)}, "time_limit": {"seconds": 2, "nanos": 0}},
+        ADD,
+        "print(4)",
+    ),
+    "an expected object that looks like a choice": (
+        {"fn_name": "f", "inputs": [[]], "outputs": [{"any": [1]}]},
+        "def f(): return {'any': [1]}",
+        "def f(): return 1",
+    ),
+    "plain text as argument, a blank line": (
+        {"fn_name": "f", "inputs": ["abc\n\n2\n"], "outputs": ["cc"]},
+        "def f(text, n): return text[-1] * n",
+        "def f(text, n): return text",
+    ),
+    "PRIME's assertions next to empty inputs": (
+        {"ground_truth": {"assert_case": ["assert third([2, 1]) == [1, 2]"], "inputs": [""], "outputs": [None]}},
+        SORT,
+        "def third(xs):\n    return xs",
+    ),
+    "LiveCodeBench, the name in the starter code alone": (
+        {"public_test_cases": LCB_CALLS, "metadata": None, "starter_code": STARTER},
+        TWICE,
+        TWICE.replace("2", "3"),
+    ),
+    "a test's empty metadata": (
+        {"tests": [{**LCB_CALLS[0], "metadata": None}], "metadata": {"func_name": "twice"}, "starter_code": STARTER},
+        TWICE,
+        TWICE.replace("2", "3"),
+    ),
+    "MBPP with carriage returns and blanks": (
+        {"test_list": ["assert third([2, 1]) == [1, 2]\r\n", "  assert third([]) == []"]},
+        SORT,
+        "def third(xs):\n    return xs",
     ),
     "arguments and results as text": (
         {"fn_name": "Solution.twice", "inputs": ["[1, 2]"], "outputs": ["[2, 4]"]},
@@ -164,7 +195,14 @@ def test_a_pickle_of_a_row_runs_nothing(capfd: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "info", [{}, {"tests": 3}, {"tests": [1, 2]}, {"input_output": "{broken"}, {"inputs": ["1"]}, [], "x"]
+    "info",
+    [
+        *({}, {"tests": 3}, {"tests": [1, 2]}, {"input_output": "{broken"}, {"inputs": ["1"]}, [], "x"),
+        {"inputs": ["1"], "outputs": [None]},
+        {"public_test_cases": LCB_CALLS, "metadata": "{}"},
+        *({**STDIO, "tolerance": value} for value in (float("inf"), float("nan"), -1, True, "wide")),
+    ],
+    ids=str,
 )
 def test_other_rows_are_refused(info: Any) -> None:
     with pytest.raises(BadTests):

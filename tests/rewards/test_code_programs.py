@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from innovator_rl.scoring import Score
+from rewards.code.program import find_program
 
 Grade = Callable[..., Score]
 PROGRAMS = {
@@ -110,6 +111,9 @@ RESPONSES = {
     "a byte order mark": f"\ufeff{TICKS}python\n\ufeffprint(3)\n{TICKS}",
     "a stop token behind it": f"{TICKS}python\nprint(3)\n{TICKS}<|im_end|>\n",
     "a shell example after it": f"{TICKS}py\nprint(3)\n{TICKS}\n{TICKS}bash\npython a.py\n{TICKS}",
+    "a version in the tag, a stop token": f"{TICKS}python3.11\nprint(3)\n{TICKS}</s>",
+    "a quotation": f"So:\n> {TICKS}py\n> for x in [3]:\n>     print(x)\n> {TICKS}",
+    "an item of a list": f"1. {TICKS}python\n   for x in [3]:\n       print(x)\n   {TICKS}",
     "carriage returns": f"{TICKS}python\r\nprint(3)\r\n{TICKS}\r\n",
 }
 
@@ -117,6 +121,21 @@ RESPONSES = {
 @pytest.mark.parametrize("name", RESPONSES)
 def test_the_program_of_a_response(grade: Grade, name: str) -> None:
     assert grade(RESPONSES[name], {"type": "stdio", "inputs": [""], "outputs": ["3"]}, fence=False).reason == "correct"
+
+
+@pytest.mark.timeout(60)  # each takes a second; a pass over the rest for each line or character would take an hour
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param(f"{TICKS}python\nx=1{TICKS}\n" * 40_000, id="no fence stands alone"),
+        pytest.param(TICKS + " " * 1_000_000 + "`", id="blanks before a tick"),
+        pytest.param(TICKS + "a" * 1_000_000 + "`", id="a long tag"),
+        pytest.param(f"{TICKS}python\n" + "''' " * 300_000, id="quotes"),
+    ],
+)
+def test_extraction_passes_over_a_response_once(response: str) -> None:
+    found = find_program(response)
+    assert found is None or found.source
 
 
 def test_other_languages_have_a_reason_of_their_own(grade: Grade) -> None:
