@@ -130,7 +130,18 @@ def predict_order(blocks: Sequence[Block], pages: Mapping[str, Any]) -> list[int
             )
         )
     predictor = ReadingOrderPredictor()  # type: ignore[no-untyped-call]
-    return [order[element.cid // 2] for element in predictor.predict_reading_order(page_elements=elements)]
+    found = [order[element.cid // 2] for element in predictor.predict_reading_order(page_elements=elements)]
+    return _with_lost(found, order)
+
+
+def _with_lost(found: Sequence[int], order: Sequence[int]) -> list[int]:
+    """Return an order with the blocks that the predictor lost: those of no height in one place stand before each other."""
+    complete, known = list(found), set(found)
+    for rank, index in enumerate(order):
+        if index not in known:
+            complete.insert(complete.index(order[rank - 1]) + 1 if rank else 0, index)
+            known.add(index)
+    return complete
 
 
 def _place(block: Block, numbers: Mapping[str, int]) -> tuple[Any, ...]:

@@ -122,6 +122,15 @@ def test_a_malformed_document_is_a_mistake_with_its_place(change: dict[str, Any]
         order_document({"pages": PAGES, "blocks": [], **change})
 
 
+def test_equal_blocks_without_height_are_not_lost() -> None:
+    blocks = [
+        {"id": place, "page": page, "bbox": [0, top, 1, top], "type": "text", "text": ""}
+        for place, (page, top) in enumerate([("1", 0), ("2", 0), ("2", 0), ("2", 5)])
+    ]
+    found = order_document({"pages": PAGES, "blocks": blocks})["blocks"]
+    assert [block["id"] for block in found] == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
