@@ -209,6 +209,12 @@ def test_a_dead_engine_ends_the_step_with_its_error(monkeypatch: pytest.MonkeyPa
         run(Queue(lambda n: None, batch=8), monkeypatch)
 
 
+def test_an_engine_that_dies_after_some_answers_is_the_cause_and_not_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_sampling, "DEATH_SECONDS", 0.05)
+    with pytest.raises(RolloutStalled, match=r"38 of the first 40 prompt groups failed .*EngineDeadError"):
+        run(Queue(lambda n: [0.0] * SAMPLES if n < 2 else None, batch=4), monkeypatch, batch=4)
+
+
 @pytest.mark.timeout(30)  # without its check it waits forever
 def test_a_request_that_never_returns_costs_its_group_and_not_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)

@@ -47,6 +47,9 @@ LOST = "generation_failed"
 HEALTH_SECONDS = 5.0
 """Time between two checks of the workers while waiting."""
 
+DEATH_SECONDS = 20.0
+"""Longest time between the failure of a request to a dead worker and Ray's notice of the death."""
+
 
 class NoLearningSignal(EngineError):
     """A step in which every group was all right, all wrong or failed."""
@@ -229,7 +232,7 @@ class DynamicSampler(ReplayBuffer):
 
         Raises:
             NoLearningSignal: `max_rounds` x `batch_size` groups and not one to keep.
-            RolloutStalled: no response arrived for `stall_seconds`, or every group failed.
+            RolloutStalled: no response arrived for `stall_seconds`, or every group failed, or most did and none can be kept.
         """
         if partition_id == "val":
             return self._sample_validation(SamplingState(wanted=batch_size)), {}
@@ -357,10 +360,7 @@ class DynamicSampler(ReplayBuffer):
                 useless.add(oldest)
         self._clear_groups("train", useless)
         if state.dropped["failed"] >= state.wanted and state.dropped["failed"] == state.completed:
-            raise RolloutStalled(
-                f"all of the first {state.completed} prompt groups failed to generate; the last error: "
-                f"{self.hooks.last_error() or 'none was reported'}"
-            )
+            raise self._failure(state, "all")
 
     def _finished_groups(self, state: SamplingState, uids: Iterable[str]) -> list[Group]:
         """Read and count every sample of `uids`; groups in the order of their prompts."""
@@ -397,6 +397,9 @@ class DynamicSampler(ReplayBuffer):
         Raises where none could be kept.
         """
         if not state.kept:
+            if 2 * state.dropped["failed"] > state.completed:
+                self._await_death()
+                raise self._failure(state, f"{state.dropped['failed']}")
             counts = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(state.dropped.items()))
             raise NoLearningSignal(
                 f"{state.completed} prompt groups and not one with both right and wrong samples ({counts}); "
@@ -408,6 +411,19 @@ class DynamicSampler(ReplayBuffer):
             uid = max(state.fallback, key=prompt_order)
             state.kept[uid] = state.fallback.pop(uid)
             state.fallback_used += 1
+
+    def _await_death(self) -> None:
+        """Raise where a worker is dead, which Ray notices some seconds after its requests have failed."""
+        deadline = time.monotonic() + DEATH_SECONDS
+        while time.monotonic() < deadline:
+            self.hooks.check_health()
+            time.sleep(min(0.5, DEATH_SECONDS))
+
+    def _failure(self, state: SamplingState, failed: str) -> RolloutStalled:
+        return RolloutStalled(
+            f"{failed} of the first {state.completed} prompt groups failed to generate; the last error: "
+            f"{self.hooks.last_error() or 'none was reported'}"
+        )
 
     def _check_workers(self, state: SamplingState, partition_id: str) -> None:
         """Raise where a worker is dead; give up what a restarted one lost. Nothing replaces a prompt of a validation."""
