@@ -138,8 +138,10 @@ def find(name: str, root: int) -> psutil.Process | None:
 
 
 def kill(name: str, root: int) -> None:
-    found = find(name, root)
-    assert found is not None, name
+    deadline = time.monotonic() + 30
+    while (found := find(name, root)) is None:  # Ray changes the title of a process for each call
+        assert time.monotonic() < deadline, name
+        time.sleep(0.2)
     found.kill()
 
 
