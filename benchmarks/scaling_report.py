@@ -35,7 +35,7 @@ class Difference:
             f"{self.value:+.3f} (95 % interval {self.value - self.half:+.3f} to {self.value + self.half:+.3f}{seeds})"
         )
 
-    def verdict(self, bound: float, above: bool) -> str:
+    def outcome(self, bound: float, above: bool) -> str:
         """Return whether the difference is above, or at most, a bound."""
         low, high = self.value - self.half, self.value + self.half
         if low <= bound <= high:
@@ -68,7 +68,7 @@ def tasks(pairs: list[tuple[dict[str, Any], dict[str, Any]]], name: str) -> Diff
     return Difference(mean(by_seed), 1.96 * math.sqrt(sum(p * (1 - p) for p in shares) / count), by_seed)
 
 
-def verdicts(study: Study) -> str:
+def outcomes(study: Study) -> str:
     """Return one line per claim: figure, interval, and whether it holds at each side's best rate."""
     base = row_of(study, "base", 0)
     rows = {
@@ -79,10 +79,10 @@ def verdicts(study: Study) -> str:
     }
     if base is None or not (rows["mixture"] and rows["dense"]):
         return ""
-    lines = ["### Verdicts", ""]
+    lines = ["### What holds", ""]
 
     def say(claim: str, difference: Difference, bound: float, above: bool) -> None:
-        lines.append(f"- {claim}: **{difference.verdict(bound, above)}**; {difference}")
+        lines.append(f"- {claim}: **{difference.outcome(bound, above)}**; {difference}")
 
     for kind, claim, bound, above in (
         ("mixture", f"The mixture loses at most {GENERAL_AIM} nat of general ability", GENERAL_AIM, False),
@@ -172,7 +172,7 @@ PRINTED = ("equal-total-1", "printed-2", "printed-4", "innovator")
 
 def report(study: Study) -> str:
     """Return the results that exist so far, as Markdown."""
-    parts = [_claim(study), verdicts(study), _curves(study), _rates(study), _table(study)]
+    parts = [_claim(study), outcomes(study), _curves(study), _rates(study), _table(study)]
     text = study.result("text")
     if text:
         counts = ", ".join(f"{name} {count:,}" for name, count in text["tokens"].items())

@@ -68,11 +68,11 @@ def cost_of(stage: Stage, accelerators: int, seconds: float | None) -> Cost | No
     devices = accelerators or len(os.sched_getaffinity(0))
     unit: Literal["GPU", "core"] = "GPU" if accelerators else "core"
     hosts = -(-devices // GPUS_PER_HOST) if accelerators else 1
+    if seconds is not None:
+        return Cost(seconds / 3600, devices, hosts, unit, "time of its last run")
     planned = _planned(stage, accelerators) if accelerators else None
     if planned is not None:
         return planned
-    if seconds is not None:
-        return Cost(seconds / 3600, devices, hosts, unit, "time of its last run")
     if stage.hours:
         return Cost(stage.hours, devices, hosts, unit, "hours in the configuration")
     return None

@@ -208,18 +208,18 @@ def test_an_arm_is_compared_with_its_start_by_question_over_all_seeds():
     better = {f"q{n}": float(n < 50) for n in range(100)}
     change = change_of("laws", before, [better, better | {"q0": 0.0}], 0.1)
     assert change is not None
-    assert (change.n, change.before, change.after, change.verdict) == (100, 0.2, pytest.approx(0.495), "higher")
+    assert (change.n, change.before, change.after, change.outcome) == (100, 0.2, pytest.approx(0.495), "higher")
     assert change.seeds == pytest.approx((0.3, 0.29))
     same = change_of("laws", before, [before], None)
     assert same is not None
-    assert same.verdict == "no difference seen"
+    assert same.outcome == "no difference seen"
     worse = change_of("laws", better, [before], None)
     assert worse is not None
-    assert worse.verdict == "lower"
+    assert worse.outcome == "lower"
     assert change_of("laws", before, [{"other": 1.0}], None) is None
     few = change_of("laws", {"a": 0.0, "b": 0.0}, [{"a": 1.0, "b": 1.0}], None)
     assert few is not None
-    assert few.verdict == "too few questions (under 30)"
+    assert few.outcome == "too few questions (under 30)"
 
 
 def test_the_report_counts_the_tokens_of_every_run_of_the_path(tmp_path):

@@ -100,8 +100,8 @@ def test_an_interval_is_of_the_differences_between_paired_sequences() -> None:
     found = paired([(one, other)], ("a", "b"))
     assert found.value == pytest.approx((0.1 + 0.4) / 2)
     assert found.half == pytest.approx(1.96 * (0.02 / 2 / 4) ** 0.5), "the first text's sequences differ alike"
-    assert (found.verdict(0.05, above=True), found.verdict(0.2, above=True)) == ("holds", "undecided")
-    assert found.verdict(0.05, above=False) == "does not hold"
+    assert (found.outcome(0.05, above=True), found.outcome(0.2, above=True)) == ("holds", "undecided")
+    assert found.outcome(0.05, above=False) == "does not hold"
 
 
 def test_a_changed_setting_never_meets_an_old_result_and_leaves_other_jobs_alone(study: Study) -> None:

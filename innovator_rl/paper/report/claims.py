@@ -48,7 +48,7 @@ class Change:
     constant: float | None
 
     @property
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """Return `higher` or `lower` where the interval excludes zero, and `no difference seen` elsewhere."""
         if not self.interval or self.n < LEAST:
             return f"too few questions (under {LEAST})"
@@ -131,12 +131,12 @@ def _arm(arm: Arm, suite: str, changes: Sequence[Change]) -> list[str]:
             percent(change.after),
             _points(change),
             ", ".join(f"{100 * seed:+.1f}" for seed in change.seeds),
-            change.verdict,
+            change.outcome,
         )
         for change in changes
     ]
-    higher = [change.task for change in changes if change.verdict == "higher"]
-    lower = [change.task for change in changes if change.verdict == "lower"]
+    higher = [change.task for change in changes if change.outcome == "higher"]
+    lower = [change.task for change in changes if change.outcome == "lower"]
     summary = (
         f"`{arm.name}`, from `{arm.model}`, on {suite}: higher on {len(higher)} of {len(changes)} tasks"
         + (f" ({', '.join(higher)})" if higher else "")
@@ -144,7 +144,7 @@ def _arm(arm: Arm, suite: str, changes: Sequence[Change]) -> list[str]:
         + (f" ({', '.join(lower)})" if lower else "")
         + "."
     )
-    header = ("task", "n", "best constant", arm.model, arm.name, "points [95 %]", "each seed", "verdict")
+    header = ("task", "n", "best constant", arm.model, arm.name, "points [95 %]", "each seed", "outcome")
     return [summary, "", *table(header, rows)]
 
 

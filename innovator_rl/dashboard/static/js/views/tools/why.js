@@ -95,7 +95,7 @@ function explanation(run, data) {
       tile("Response tokens", num(Math.round(from.length)), num(Math.round(to.length))),
       tile("Truncated", percent(from.truncated), percent(to.truncated)),
     ),
-    h("p", { class: certain(data) ? "notice" : "notice warn" }, verdict(data)),
+    h("p", { class: certain(data) ? "notice" : "notice warn" }, significance(data)),
     data.terms.length > 0 && termPanel(run, data, shown),
     promptPanel(run, data, shown),
     telling(data.splits).map((one) => splitPanel(run, one, shown)),
@@ -141,7 +141,7 @@ const interval = ({ interval: found }, shown) =>
 const certain = ({ interval: found }) => found !== null && (found.low > 0 || found.high < 0);
 
 /** @param {RewardChange} data */
-function verdict(data) {
+function significance(data) {
   if (!data.interval) return "Too few prompts to tell this change from chance: choose more steps on each side.";
   const prompts = plural(data.interval.prompts, "prompt");
   if (!certain(data))
