@@ -75,7 +75,8 @@ def test_the_code_comes_from_the_wheel(innovator: Path, tmp_path: Path) -> None:
 def test_shipped_names_work_in_an_empty_folder(innovator: Path, tmp_path: Path) -> None:
     assert "has-nitrogen" in call(innovator, tmp_path, "data", "show")
     assert "physics" in call(innovator, tmp_path, "reward", "list")
-    summary = json.loads(call(innovator, tmp_path, "train", "demo", "--dry-run", "model.path=tiny-qwen2"))
+    settings = ["model.path=tiny-qwen2", "data.max_prompt_tokens=600"]  # its tokens are letters
+    summary = json.loads(call(innovator, tmp_path, "train", "demo", "--dry-run", *settings))
     assert summary["run"] == str(tmp_path / "runs" / "demo")
     responses = tmp_path / "answers.jsonl"
     responses.write_text(json.dumps({"response": "4", "answer": "4"}) + "\n")
