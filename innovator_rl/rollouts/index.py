@@ -53,8 +53,9 @@ Chunk = dict[StepKey, tuple[str, list[Segment], list[Segment]]]
 AGGREGATES = {"stored_step_figures": FIGURES, "stored_term_figures": TERM_FIGURES}
 VIEWS = ("responses", "groups", "step_figures", "term_figures")
 """What queries read; the rows are in tables with the prefix `stored_`, those of abandoned steps included."""
-ODD = re.compile(r"[?\udc80-\udcff]")
-"""Characters of a path that DuckDB takes for a part of a URL, or cannot write: such a run is indexed elsewhere."""
+ODD = re.compile(r"[?\\\udc80-\udcff]")
+"""Characters of a path that DuckDB takes for a part of a URL or for a separator, or cannot write: such a run is indexed
+elsewhere."""
 log = logging.getLogger(__name__)
 
 STAGE = """

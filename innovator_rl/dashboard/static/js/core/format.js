@@ -14,7 +14,7 @@ export const NONE = "–";
 const absent = (x) => x === null || x === undefined || (typeof x === "number" && !Number.isFinite(x));
 
 /**
- * Three significant figures, thousands grouped: 0.0312, 12.4, 8,192.
+ * Three significant figures, thousands grouped: 0.0312, 12.4, 8,192, 3.4e+38.
  * @param {MaybeNumber} x
  * @param {number} [digits]
  */
@@ -23,11 +23,13 @@ export function num(x, digits = 3) {
   const value = Number(x);
   const size = Math.abs(value);
   const text =
-    Number.isInteger(value) || size >= 1000
-      ? Math.round(size).toLocaleString("en")
-      : size < 1e-3
-        ? size.toExponential(1)
-        : String(Number(size.toPrecision(digits)));
+    size >= 1e15
+      ? size.toExponential(1)
+      : Number.isInteger(value) || size >= 1000
+        ? Math.round(size).toLocaleString("en")
+        : size < 1e-3
+          ? size.toExponential(1)
+          : String(Number(size.toPrecision(digits)));
   return value < 0 ? `−${text}` : text;
 }
 

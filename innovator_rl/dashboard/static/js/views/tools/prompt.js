@@ -84,7 +84,10 @@ function chosenOf(query, rows) {
  * @param {number} sample
  */
 const keyOf = (run, group, sample) =>
-  [run, group.kind ?? "train", group.step, group.uid, sample].map((part) => encodeURIComponent(part)).join(SEPARATOR);
+  [run, group.kind ?? "train", group.step, group.uid, sample].map(encoded).join(SEPARATOR);
+
+/** @param {string | number} part */
+const encoded = (part) => encodeURIComponent(part).replaceAll(SEPARATOR, "%7E"); // which is left as it is otherwise
 
 /** @param {string} key */
 function parsed(key) {

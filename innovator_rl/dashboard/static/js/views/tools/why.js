@@ -209,13 +209,14 @@ function termPanel(run, data, shown) {
   const most = Math.max(...data.terms.map((one) => Math.abs(one.change)));
   const { element } = table({
     caption: "Change by term",
+    cards: true,
     rows: data.terms,
     columns: [
       { title: "Term", cell: (one) => humanize(one.name) },
       { title: "Before", class: "num", cell: (one) => shown(one.from) },
       { title: "After", class: "num", cell: (one) => shown(one.to) },
-      { title: "Part of the change", cell: (one) => bar(one.change, most, shown) },
-      { title: "Responses after", cell: (one) => examples(run, one.examples) },
+      { title: "Part of the change", class: "titled", cell: (one) => bar(one.change, most, shown) },
+      { title: "Responses after", class: "titled", cell: (one) => examples(run, one.examples) },
     ],
   });
   return panel("By term of the reward", "mean contribution of each term", element);
@@ -230,12 +231,18 @@ function promptPanel(run, { prompts }, shown) {
   const most = Math.max(...PROMPTS.map(([name]) => Math.abs(prompts[name].change)));
   const { element } = table({
     caption: "Change by prompts",
+    cards: true,
     rows: PROMPTS,
     columns: [
       { title: "Prompts", cell: ([name, title]) => `${num(prompts.counts[name])} ${title}` },
-      { title: "Part of the change over common prompts", cell: ([name]) => bar(prompts[name].change, most, shown) },
+      {
+        title: "Part of the change over common prompts",
+        class: "titled",
+        cell: ([name]) => bar(prompts[name].change, most, shown),
+      },
       {
         title: "Groups after",
+        class: "titled",
         cell: ([name]) =>
           h(
             "span",
@@ -259,6 +266,7 @@ function splitPanel(run, split, shown) {
   const most = Math.max(...split.rows.flatMap((one) => [Math.abs(one.within), Math.abs(one.mix)]));
   const { element } = table({
     caption: TITLES[split.by] ?? split.by,
+    cards: true,
     rows: split.rows,
     columns: [
       {
@@ -272,9 +280,9 @@ function splitPanel(run, split, shown) {
       },
       { title: "Share", class: "num", cell: (one) => `${percent(one.share.from)} → ${percent(one.share.to)}` },
       { title: "Reward", class: "num", cell: (one) => `${shown(one.reward.from)} → ${shown(one.reward.to)}` },
-      { title: "Rewarded differently", cell: (one) => bar(one.within, most, shown) },
-      { title: "More or fewer", cell: (one) => bar(one.mix, most, shown) },
-      { title: "Responses after", class: "wide", cell: (one) => examples(run, one.examples) },
+      { title: "Rewarded differently", class: "titled", cell: (one) => bar(one.within, most, shown) },
+      { title: "More or fewer", class: "titled", cell: (one) => bar(one.mix, most, shown) },
+      { title: "Responses after", class: "titled", cell: (one) => examples(run, one.examples) },
     ],
   });
   const note = `rewarded differently ${shown(split.within, true)}, more or fewer ${shown(split.mix, true)}`;
