@@ -48,6 +48,7 @@ RECORDS = {
     "other wrong types": '{"status":["x"],"step":{},"heartbeat":5,"created":[],"attempts":[1,{"attempt":"x"}],"git":"g","pid":"p"}',
     "a lone surrogate": '{"name":"x","host":"\\ud800","step":1,"attempts":[{"attempt":1,"cause":"\\ud800"}]}',
     "a list": "[1, 2]",
+    "thousands of attempts": json.dumps({"attempts": [{"attempt": i, "resumed_from_step": i} for i in range(1, 9000)]}),
     "huge numbers": '{"step":1e400,"total_steps":' + "9" * 400 + ',"pid":99999999999999999999,"process_started":[]}',
     "odd packages": '{"packages":{"a":1,"b":[]},"command":"ls","ray_job_id":5,"ray_dashboard":{}}',
 }

@@ -7,7 +7,8 @@ import { go, withQuery } from "../core/router.js";
 
 /**
  * One column. `sort` is the name under which the server sorts by it; `hint` is shown when the pointer rests on the head. In
- * the card of a phone, cells of the class `num` or `titled` begin with the title of their column.
+ * the card of a phone, cells of the class `num` or `titled` begin with the title of their column, and those of the class
+ * `whole` have a line of their own.
  * @template Row
  * @typedef {{
  *   title: Child,

@@ -156,3 +156,16 @@ export function plural(n, one, many = `${one}s`) {
 export function humanize(code) {
   return code === null || code === undefined || code === "" ? NONE : String(code).replaceAll("_", " ");
 }
+
+/** What chat templates end a turn with; it closes almost every response and tells a reader nothing. */
+const TURN_ENDS = ["<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "</s>"];
+
+/**
+ * A text without the markers that end its last turn.
+ * @param {string} text
+ */
+export function withoutEnd(text) {
+  let rest = text.trimEnd();
+  for (let end; (end = TURN_ENDS.find((one) => rest.endsWith(one))); ) rest = rest.slice(0, -end.length).trimEnd();
+  return rest;
+}

@@ -244,15 +244,16 @@ function details(info) {
   const attempts = info.attempts?.length
     ? table({
         caption: "Attempts",
+        cards: true,
         rows: info.attempts,
         columns: [
-          { title: "Attempt", cell: (a) => num(a.attempt) },
-          { title: "Started", cell: (a) => when(a.started) },
-          { title: "Ended", cell: (a) => when(a.ended) },
+          { title: "Attempt", class: "titled", cell: (a) => num(a.attempt) },
+          { title: "Started", class: "titled", cell: (a) => when(a.started) },
+          { title: "Ended", class: "titled", cell: (a) => when(a.ended) },
           { title: "From step", class: "num", cell: (a) => num(a.resumed_from_step) },
           { title: "To step", class: "num", cell: (a) => num(a.step) },
-          { title: "Status", cell: (a) => humanize(a.status) },
-          { title: "Cause", cell: (a) => a.cause || "–" },
+          { title: "Status", class: "titled", cell: (a) => humanize(a.status) },
+          { title: "Cause", class: "titled", cell: (a) => a.cause || "–" },
         ],
       }).element
     : null;

@@ -140,6 +140,7 @@ function chart(data) {
 function samples(rows, chosen, several) {
   const { element } = table({
     caption: "Samples by step",
+    cards: true,
     rows,
     columns: [
       ...(several ? [{ title: "Run", cell: (/** @type {{ run: string }} */ { run }) => run }] : []),
@@ -153,6 +154,7 @@ function samples(rows, chosen, several) {
       { title: "Mean reward", class: "num", cell: ({ group }) => num(group.reward_mean) },
       {
         title: "Samples",
+        class: "whole",
         cell: ({ run, group }) =>
           h(
             "span",

@@ -215,8 +215,8 @@ function termPanel(run, data, shown) {
       { title: "Term", cell: (one) => humanize(one.name) },
       { title: "Before", class: "num", cell: (one) => shown(one.from) },
       { title: "After", class: "num", cell: (one) => shown(one.to) },
-      { title: "Part of the change", class: "titled", cell: (one) => bar(one.change, most, shown) },
-      { title: "Responses after", class: "titled", cell: (one) => examples(run, one.examples) },
+      { title: "Part of the change", class: "titled whole", cell: (one) => bar(one.change, most, shown) },
+      { title: "Responses after", class: "titled whole", cell: (one) => examples(run, one.examples) },
     ],
   });
   return panel("By term of the reward", "mean contribution of each term", element);
@@ -237,12 +237,12 @@ function promptPanel(run, { prompts }, shown) {
       { title: "Prompts", cell: ([name, title]) => `${num(prompts.counts[name])} ${title}` },
       {
         title: "Part of the change over common prompts",
-        class: "titled",
+        class: "titled whole",
         cell: ([name]) => bar(prompts[name].change, most, shown),
       },
       {
         title: "Groups after",
-        class: "titled",
+        class: "titled whole",
         cell: ([name]) =>
           h(
             "span",
@@ -264,6 +264,7 @@ function promptPanel(run, { prompts }, shown) {
  */
 function splitPanel(run, split, shown) {
   const most = Math.max(...split.rows.flatMap((one) => [Math.abs(one.within), Math.abs(one.mix)]));
+  const mean = (/** @type {number | null} */ x) => (x === null ? "none" : shown(x));
   const { element } = table({
     caption: TITLES[split.by] ?? split.by,
     cards: true,
@@ -279,10 +280,10 @@ function splitPanel(run, split, shown) {
           ),
       },
       { title: "Share", class: "num", cell: (one) => `${percent(one.share.from)} → ${percent(one.share.to)}` },
-      { title: "Reward", class: "num", cell: (one) => `${shown(one.reward.from)} → ${shown(one.reward.to)}` },
-      { title: "Rewarded differently", class: "titled", cell: (one) => bar(one.within, most, shown) },
-      { title: "More or fewer", class: "titled", cell: (one) => bar(one.mix, most, shown) },
-      { title: "Responses after", class: "titled", cell: (one) => examples(run, one.examples) },
+      { title: "Reward", class: "num", cell: (one) => `${mean(one.reward.from)} → ${mean(one.reward.to)}` },
+      { title: "Rewarded differently", class: "titled whole", cell: (one) => bar(one.within, most, shown) },
+      { title: "More or fewer", class: "titled whole", cell: (one) => bar(one.mix, most, shown) },
+      { title: "Responses after", class: "titled whole", cell: (one) => examples(run, one.examples) },
     ],
   });
   const note = `rewarded differently ${shown(split.within, true)}, more or fewer ${shown(split.mix, true)}`;
