@@ -139,9 +139,10 @@ export function groupList(run, data, query, keys) {
       cell: (g) => num(g.tokens_mean && Math.round(g.tokens_mean)),
     },
     { title: "Status", sort: "drop_reason", cell: groupBadge },
-    { title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) },
-    { title: "Failed", class: "num wide", cell: (g) => num(g.failed) },
   ];
+  if (data.rows.some((g) => g.truncated))
+    columns.push({ title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) });
+  if (data.rows.some((g) => g.failed)) columns.push({ title: "Failed", class: "num wide", cell: (g) => num(g.failed) });
   const shown = table({
     columns,
     rows: data.rows,

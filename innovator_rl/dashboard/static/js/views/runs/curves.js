@@ -162,10 +162,13 @@ export function figures(run, data, { by, kind, weight, find }) {
       onpick: (step) => open(step, null),
       note: "Mean of every recorded term. Those that do not add up to the score are no parts of the reward: see Why",
     });
-  drawn.splice(2, 0, ...(terms.length ? [/** @type {Chart} */ (["Recorded terms", termChart])] : []), [
-    "Groups by status",
-    statuses,
-  ]);
+  const updated = STATUSES.some((name) => all?.points[name]?.some((n) => n)); // validation has no updates
+  drawn.splice(
+    2,
+    0,
+    ...(terms.length ? [/** @type {Chart} */ (["Recorded terms", termChart])] : []),
+    ...(updated ? [/** @type {Chart} */ (["Groups by status", statuses])] : []),
+  );
   const metrics = metricCharts(data, weight);
   const names = h(
     "datalist",

@@ -7,7 +7,7 @@ import { lineChart } from "../../components/charts/line.js";
 import { fill } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
-import { num, percent } from "../../core/format.js";
+import { num, percent, withoutEnd } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, withQuery } from "../../core/router.js";
 import { difference } from "../../text/diff.js";
@@ -193,7 +193,7 @@ const texts = (keys, signal) =>
 
 /** @param {{ run: string, data: import("../../api/types.js").ResponseInfo }[]} sides */
 function comparison([before, after]) {
-  const found = difference(before.data.response ?? "", after.data.response ?? "");
+  const found = difference(withoutEnd(before.data.response ?? ""), withoutEnd(after.data.response ?? ""));
   const side = (/** @type {typeof before} */ { run, data }, /** @type {string} */ key) =>
     h(
       "span",

@@ -31,6 +31,8 @@ const TITLES = {
   correct: "By correctness",
 };
 
+const LEAST_ACCURACY = 0.25; // of the change of the reward
+
 /** @type {[name: import("../../api/types.js").ChangeCount, title: string][]} */
 const PROMPTS = [
   ["newly_solved", "newly solved"],
@@ -146,14 +148,23 @@ function significance(data) {
   const prompts = plural(data.interval.prompts, "prompt");
   if (!certain(data))
     return `This can be chance: ${prompts} on both sides together, and the interval contains 0. Choose more steps on each side, or compare validation, which asks the same prompts at every step.`;
-  const accuracy = (data.to.accuracy ?? 0) - (data.from.accuracy ?? 0);
-  const rose = data.change > 0;
-  const alike = rose === accuracy > 0 && accuracy !== 0;
-  return `More than chance over ${prompts}. ${
-    alike
-      ? `Accuracy ${rose ? "rose" : "fell"} too.`
-      : `Accuracy ${accuracy === 0 ? "did not change" : rose ? "fell" : "rose"}: read which term, length or source ${rose ? "gained" : "lost"}.`
-  }`;
+  return `More than chance over ${prompts}. ${besideAccuracy(data)}`;
+}
+
+/**
+ * What accuracy did meanwhile. A reward that moves without it is earned by something else; rewards differ in their scale, so
+ * that only a far smaller change of accuracy says so.
+ * @param {RewardChange} data
+ */
+function besideAccuracy({ from, to, change }) {
+  const accuracy = (to.accuracy ?? 0) - (from.accuracy ?? 0);
+  const points = plural(Number(Math.abs(100 * accuracy).toPrecision(2)), "point");
+  const moved =
+    percent(from.accuracy) === percent(to.accuracy)
+      ? "Accuracy did not change"
+      : `Accuracy ${accuracy > 0 ? "rose" : "fell"} by ${points}`;
+  const along = accuracy * change > 0 && Math.abs(accuracy) >= Math.abs(change) * LEAST_ACCURACY;
+  return along ? `${moved}.` : `${moved}: read which term, length or source ${change > 0 ? "gained" : "lost"}.`;
 }
 
 /**
