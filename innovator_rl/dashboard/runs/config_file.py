@@ -15,7 +15,7 @@ from innovator_rl.runs.run_dir import RunDir
 MOST_BYTES = 1 << 20
 MOST_NODES = 20_000
 MOST_CHARS = 2 << 20
-"""Characters of all keys and texts, every alias written out."""
+"""Characters of all keys and values, every alias written out."""
 MOST_NESTING = 200
 MOST_BRACKETS = 2_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
