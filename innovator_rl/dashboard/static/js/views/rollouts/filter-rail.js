@@ -109,7 +109,7 @@ function searchField(query) {
   const input = h("input", {
     id: "search",
     type: "search",
-    placeholder: "in the responses",
+    placeholder: "in responses",
     "aria-label": "Search the responses",
     value: query.get("regex") ?? query.get("word") ?? "",
     spellcheck: "false",

@@ -46,7 +46,13 @@ export function responseList(run, data, query, chosen, keys) {
         r.truncated && h("span", { class: "warn", title: "cut off at the limit" }, " ✂"),
       ],
     },
-    { title: "Adv.", hint: "advantage", class: "num wide", sort: "advantage", cell: (r) => signed(r.advantage, 2) },
+    {
+      title: "Adv.",
+      hint: "advantage",
+      class: "num wide roomy",
+      sort: "advantage",
+      cell: (r) => signed(r.advantage, 2),
+    },
     { title: "Status", class: "wide", sort: "drop_reason", cell: groupBadge },
     {
       title: "Prompt",
