@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from innovator_rl.dashboard.runs.registry import MOST_OPEN
+from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.runs.reading import parse_json, read_json_lines
 
 DEEP = "[" * 100_000
@@ -274,3 +277,25 @@ def test_a_line_that_is_too_long_costs_itself_alone(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b'{"a":1}\n' + b"x" * (5 << 20) + b"\n[]\n\n" + b'{"b":2}\n{"torn":')
     assert list(read_json_lines(path)) == [{"a": 1}, None, None, {"b": 2}]
+
+
+def test_a_run_that_closes_slowly_keeps_no_reader_waiting(
+    new_client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, may_close = [], threading.Event()
+    close = RunSession.close
+
+    def slow(session: RunSession) -> None:
+        assert may_close.wait(30)
+        close(session)
+        closed.append(session.run.name)
+
+    monkeypatch.setattr(RunSession, "close", slow)
+    for number in range(MOST_OPEN + 1):
+        record(tmp_path / "runs" / f"r{number}", 1, groups=1, samples=2)
+        assert new_client.get(f"/api/runs/r{number}/rollouts").json()["total"] == 2
+    assert closed == []
+    may_close.set()
+    assert new_client.get("/api/runs/r0/rollouts").json()["total"] == 2
+    assert closed[0] == "r0"
+    assert not new_client.app.state.services.runs.open("r0").index.temporary  # type: ignore[attr-defined]
