@@ -53,8 +53,10 @@ Chunk = dict[StepKey, tuple[str, list[Segment], list[Segment]]]
 AGGREGATES = {"stored_step_figures": FIGURES, "stored_term_figures": TERM_FIGURES}
 VIEWS = ("responses", "groups", "step_figures", "term_figures")
 """What queries read; the rows are in tables with the prefix `stored_`, those of abandoned steps included."""
-ODD = re.compile(r"[?\udc80-\udcff]")
-"""Characters of a path that DuckDB takes for a part of a URL, or cannot write: such a run is indexed elsewhere."""
+MOST_ATTEMPTS = 200  # the newest; each is a condition of every query
+ODD = re.compile(r"[?\\\udc80-\udcff]")
+"""Characters of a path that DuckDB takes for a part of a URL or for a separator, or cannot write: such a run is indexed
+elsewhere."""
 log = logging.getLogger(__name__)
 
 STAGE = """
@@ -211,6 +213,7 @@ class RolloutIndex:
         if record is None and self._limits:  # being replaced, or unreadable for now
             return set()
         limits = last_steps((record or {"attempts": []})["attempts"])
+        limits = {attempt: limits[attempt] for attempt in sorted(limits)[-MOST_ATTEMPTS:]}
         if limits == self._limits:
             return set()
         asked = "SELECT DISTINCT step, kind FROM all_groups WHERE superseded"
