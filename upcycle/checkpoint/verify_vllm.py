@@ -100,6 +100,9 @@ def _scored(checkpoint: Path, dtype: str, answers: list[Any], bound: str) -> Che
 def generate(checkpoint: str, dtype: str) -> list[dict[str, Any]]:
     """Generate vLLM's greedy continuation of the prompts, with log-probabilities."""
     vocabulary = json.loads((Path(checkpoint) / "config.json").read_text())["vocab_size"]
+    from innovator_rl.platform.socket_folder import use_private_folder
+
+    use_private_folder()
     import vllm  # after the checkpoint's own mistakes, because it takes seconds
 
     library: Any = vllm  # its argument types name every literal

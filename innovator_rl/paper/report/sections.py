@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from innovator_rl.paper.config import PaperConfig
+from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, PaperConfig
 from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name, suite_name
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
@@ -131,6 +131,23 @@ def upcycling(config: PaperConfig) -> list[str]:
     rows_of_table = [(label, *(number(row.get(LOSS + domain)) for domain in domains)) for label, row in measured]
     note = "Loss on held-out text, in nats per token; lower is better. The base model is the dense baseline before its first step."
     return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table), *_kept(measured, domains)]
+
+
+def scaling(config: PaperConfig) -> list[str]:
+    """Show when upcycling pays: losses over budgets (the paper's Fig. 3) and every way to split (its Table 4)."""
+    if config.scaling is None:
+        return []
+    tables = (config.scaling / SCALING_TABLES).read_text().strip()
+    picture = [f"![Held-out loss over tokens and over operations]({SCALING_PICTURE})", ""]
+    return [
+        "## Upcycling against dense training, over budgets",
+        "",
+        "Measured by `benchmarks.upcycle_scaling` on a small base model of its own, trained on the same textbooks.",
+        "",
+        *(picture if (config.scaling / SCALING_PICTURE).is_file() else []),
+        *tables.splitlines(),
+        "",
+    ]
 
 
 def _kept(measured: Sequence[tuple[str, Mapping[str, Any]]], domains: Sequence[str]) -> list[str]:
