@@ -208,7 +208,7 @@ def _shaped(
     shaped = pa.Table.from_arrays(arrays, schema=schema)
     own = pc.and_(pc.equal(shaped["step"], segment.step), pc.equal(shaped["kind"], segment.kind))
     own = pc.and_(own, pc.equal(shaped["attempt"], segment.attempt))
-    own = pc.and_(own, pc.and_(pc.is_valid(shaped["prompt_uid"]), pc.is_valid(shaped["sample"])))
+    own = pc.and_(own, pc.and_(pc.not_equal(shaped["prompt_uid"], ""), pc.is_valid(shaped["sample"])))
     kept = shaped if pc.all(own, min_count=0).as_py() and not own.null_count else shaped.filter(own)
     if kept.num_rows < shaped.num_rows:
         lost = shaped.num_rows - kept.num_rows

@@ -191,6 +191,9 @@ def test_a_run_opens_whatever_its_name(new_client: TestClient, tmp_path: Path, n
         assert answer.json()["total"] == 4
 
 
+FOREIGN = ["no prompt", "no response", "no name of the group", "numbers for text", "text for numbers", "bytes for text"]
+
+
 def foreign(kind: str) -> pa.Table:
     """Rows of another schema; `kind` says what is different."""
     columns: dict[str, Any] = {"step": [3], "kind": ["train"], "attempt": [1], "prompt_uid": ["g9"], "sample": [0]}
@@ -199,6 +202,8 @@ def foreign(kind: str) -> pa.Table:
         del columns["prompt"]
     if kind == "no response":
         del columns["response"]
+    if kind == "no name of the group":
+        columns["prompt_uid"] = [""]
     if kind == "numbers for text":
         columns["response"], columns["prompt"] = [3], [[1, 2]]
     if kind == "text for numbers":
@@ -211,7 +216,7 @@ def foreign(kind: str) -> pa.Table:
     return table
 
 
-@pytest.mark.parametrize("kind", ["no prompt", "no response", "numbers for text", "text for numbers", "bytes for text"])
+@pytest.mark.parametrize("kind", FOREIGN)
 def test_a_foreign_segment_costs_its_own_rows(new_client: TestClient, tmp_path: Path, kind: str) -> None:
     run = tmp_path / "runs" / "mixed"
     record(run, 3, groups=2, samples=2)
@@ -220,6 +225,8 @@ def test_a_foreign_segment_costs_its_own_rows(new_client: TestClient, tmp_path: 
     session = new_client.app.state.services.runs.open("mixed")  # type: ignore[attr-defined]
     assert session.wait_read(30), session.error
     assert new_client.get("/api/runs/mixed/rollouts").json()["total"] in (8, 9)
+    if kind == "no name of the group":  # no address would lead to it
+        assert any("key is empty" in one["why"] for one in new_client.get("/api/runs/mixed").json()["problems"])
     found = new_client.get("/api/runs/mixed/rollouts", params={"word": "answer"}).json()
     assert (found["total"], found["search"]["complete"]) == (8, True)
     assert all(row["preview"] for row in found["rows"])

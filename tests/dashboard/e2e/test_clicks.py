@@ -6,7 +6,7 @@ import re
 
 from e2e_browser import Visitor
 
-SHORTCUTS = {"worst": "reward −0.2", "truncated": "cut off", "a molecule": "caption2mol"}
+SHORTCUTS = {"worst": "reward 0\nkept", "truncated": "cut off", "a molecule": "caption2mol"}
 
 
 def click(visit: Visitor, name: str) -> None:
