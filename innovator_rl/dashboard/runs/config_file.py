@@ -38,7 +38,7 @@ def read_config(run: RunDir) -> tuple[dict[str, Any] | None, str, str]:
     if not isinstance(value, dict):
         return None, text, "not a mapping" if value is not None else ""
     if not _fits(value, [MOST_NODES, MOST_CHARS], 0):
-        return None, text, "aliases make it too large"
+        return None, text, "too large or too deep with its aliases written out"
     return clean(value), text, ""
 
 
