@@ -35,8 +35,6 @@ DEVIATIONS = (
     "Classifier of disciplines: the router's multi-label loss uses the discipline of each document's source.",
     "Tasks of reinforcement learning: generated one-step tasks with checkable answers instead of the paper's sets, "
     "which a model of this size answers at the level of a constant.",
-    "Questions of the generated tasks: validation during training and the tables ask the same held-out questions, some of "
-    "which also served to choose the tasks. They were never trained, and no checkpoint was chosen by them.",
 )
 
 
