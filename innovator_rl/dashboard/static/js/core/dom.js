@@ -149,7 +149,7 @@ const JOINED =
   "|\\p{M}|[\\u200c\\u200d]\\p{Extended_Pictographic}?|[\\u1100-\\u11ff\\ua960-\\ua97c\\ud7b0-\\ud7fb])";
 const FLOOD = new RegExp(`(${JOINED}{16})(${JOINED}+)`, "gu");
 
-// Letters that join to their neighbors: a browser shapes a word of them anew for every line that it breaks into.
+// Letters that join to their neighbors: a browser shapes a word of them again for every line that it breaks into.
 const CURSIVE = "[\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Mongolian}\\p{Script=Nko}\\p{M}]";
 const WORD = new RegExp(`${CURSIVE}+`, "gu");
 const LONGEST_WORD = 400;
@@ -174,7 +174,7 @@ const MOST_WRITTEN_OUT = 1000;
 
 /**
  * Write out every invisible character of a text, so that the page shows all that is there; after the first thousand, each
- * is one sign, because writing out takes the room of eight.
+ * is one sign, because a character written out takes the space of eight.
  * @param {unknown} text
  */
 export function visible(text) {
