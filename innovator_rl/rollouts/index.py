@@ -267,9 +267,12 @@ class RolloutIndex:
         """Index a step of which some file cannot be: without that file."""
         refused: list[SegmentProblem] = []
         kept = replace(files, signature="", rollouts=(), updates=())
-        for dataset in ("rollouts", "updates"):
-            for segment in getattr(files, dataset):
-                tried = replace(kept, **{dataset: (*getattr(kept, dataset), segment)})
+        for dataset, segments in (("rollouts", files.rollouts), ("updates", files.updates)):
+            for segment in segments:
+                if dataset == "rollouts":
+                    tried = replace(kept, rollouts=(*kept.rollouts, segment))
+                else:
+                    tried = replace(kept, updates=(*kept.updates, segment))
                 try:
                     self._ingest_rows([read_step(self.run_dir, tried)])
                     kept = tried
