@@ -136,7 +136,7 @@ def _file(context: PreflightContext, key: str, file: DataFile) -> Iterator[Diagn
 def _left_out(limit: int, file: DataFile, model: Path) -> Iterator[Diagnostic]:
     """Count the tokens of some prompts as verl does before it leaves long ones out without a message."""
     bytes_each = (sum(len(str(part["content"]).encode()) for part in prompt) for prompt in file.prompts)
-    if max(bytes_each, default=0) + TEMPLATE <= limit or (tokenizer := _tokenizer(model)) is None:
+    if max(bytes_each, default=0) + TEMPLATE <= limit or (tokenizer := tokenizer_of(model)) is None:
         return
     sizes = sorted(
         len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False))
@@ -155,7 +155,7 @@ def _left_out(limit: int, file: DataFile, model: Path) -> Iterator[Diagnostic]:
 
 
 @cache
-def _tokenizer(model: Path) -> Any:
+def tokenizer_of(model: Path) -> Any:
     """Return a model's tokenizer; None where it has none, or none with a chat template."""
     from transformers import AutoTokenizer
 

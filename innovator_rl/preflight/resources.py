@@ -159,6 +159,13 @@ def _memory(context: PreflightContext) -> Iterator[Diagnostic]:
         need = training + workers * (group + rollout + cache) + PROCESSES_BYTES
         if need > context.machine.memory > need - workers * group:
             yield _large_groups(context, workers * group, need)
+        elif need > context.machine.memory > need - workers * cache:
+            yield Diagnostic(
+                setting="resources.kv_cache_gb",
+                value=context.config.resources.kv_cache_gb,
+                why=f"about {size(need)} are needed with it, this machine has {size(context.machine.memory)}",
+                fix="lower it",
+            )
         else:
             yield from _fits(context, need, context.machine.memory, "this machine")
         available = context.machine.memory_available
