@@ -151,7 +151,7 @@ def test_the_plan_refuses_what_the_run_refuses(full: UpcycleConfig, gpus: int, r
         except UserError:
             assert refused
     for line in counted.refusals:
-        stage, fix = line.partition(":")[0], line.rpartition("; set ")[2]
+        stage, fix = line.partition(":")[0].partition(",")[0], line.rpartition("; set ")[2]
         changes = dict(word.rsplit(".", 1)[1].split("=") for word in fix.split(" and "))
         trainer = full.trainer.model_copy(update={"micro_batch_tokens": int(changes["micro_batch_tokens"])})
         settings = getattr(full, stage).model_copy(
