@@ -135,10 +135,11 @@ def _show_costs(counted: "UpcyclePlan", price: float | None) -> None:
     echo, speed = typer.echo, counted.speed
     disk = ", ".join(f"{name} {_size(size)}" for name, size in counted.disk.items())
     echo(f"disk: {_size(sum(counted.disk.values()))} ({disk}), tokens: innovator data plan CONFIG")
-    last = counted.stages[-1]
+    largest = max(counted.stages, key=lambda stage: stage.checkpoint_bytes)
+    seconds = largest.step_seconds
     echo(
-        f"checkpoints of {last.command}: {_size(last.checkpoint_bytes / counted.checkpoints_kept)} each, every "
-        f"{_duration(last.step_seconds * counted.save_every)} ({counted.save_every} steps of {last.step_seconds:.3g} s)"
+        f"checkpoints of {largest.command}: {_size(largest.checkpoint_bytes / counted.checkpoints_kept)} each, every "
+        f"{_duration(seconds * counted.save_every)} ({counted.save_every} steps of {seconds:.3g} s)"
     )
     hours = sum(stage.hours for stage in counted.stages)
     parts = ", ".join(f"{stage.command} {stage.hours:,.1f}" for stage in counted.stages)
@@ -155,7 +156,10 @@ def _show_costs(counted: "UpcyclePlan", price: float | None) -> None:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.3g} minutes"
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} s"
 
 
 def _show_notes(counted: "UpcyclePlan", absent: str) -> None:

@@ -59,7 +59,10 @@ def split(
     facts = digest(spec.fingerprint_facts(), config.seed, config.mixture.router_std)
 
     def contents() -> str:
-        read = {"base model": dense, **{f"expert of {name}": expert for name, expert in coarse.items()}}
+        read: dict[str, TensorSource] = {
+            "base model": dense,
+            **{f"expert of {name}": expert for name, expert in coarse.items()},
+        }
         return digest(facts, require_finite(read, progress))
 
     if _complete(out, FILE, identity, contents):

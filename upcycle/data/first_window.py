@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any
 
 from innovator_rl.data.corpus.shards import TokenCorpus
-from innovator_rl.data.corpus.shards.writer import load_encoder
+from innovator_rl.data.corpus.shards.writer import dtype_of, load_encoder
 from innovator_rl.errors import UserError
 from upcycle.config.stages import DataConfig, TextSource
 from upcycle.data.documents import documents, is_held_out
-from upcycle.data.tokens import SPLITS, corpus_shards, dtype_of, tokenizer_json
+from upcycle.data.tokens import SPLITS, corpus_shards, tokenizer_json
 from upcycle.data.windows import split_documents
 
 AT_ONCE = 64  # documents that are tokenized together

@@ -175,7 +175,8 @@ class InnovatorForCausalLM(nn.Module):
             oracle = (route if route.dim() == 2 else route[:, None]).expand(input_ids.shape).reshape(-1)
         for block in blocks:
             block.oracle = oracle
-        shape, limits = input_ids.shape, {}
+        shape = input_ids.shape
+        limits: dict[str, Any] = {}
         if self.attention == "flash_attention_2" and position_ids is not None and attention_mask is None:
             input_ids, position_ids, limits = as_one_row(input_ids, position_ids)
         hidden = self.model(

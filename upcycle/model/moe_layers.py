@@ -130,9 +130,9 @@ class FineExperts(nn.Module):
         weight = gates.reshape(-1)[order].masked_fill(null, 0)
         # `index_select` and not an index: its backward pass adds rows up, where that of an index looks for equal ones.
         rows = torch.cat([x, x.new_zeros(1, x.shape[1])]).index_select(0, token)
-        if self.group is None:  # the gates weight the narrow rows between the two products
-            rows = self._products(rows, ends, weight)
-            return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows)[:tokens]
+        if self.group is None:
+            rows = self._products(rows, ends)
+            return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows * weight[:, None])[:tokens]
         counts = ends.diff(prepend=ends.new_zeros(1)).long()  # without the null experts' rows
         exchange = send(rows, counts, self.group, self._rows_per_rank(tokens * k))
         rows = back(self._products(exchange.rows, exchange.ends), exchange, self.group)
@@ -158,19 +158,16 @@ class FineExperts(nn.Module):
     def _rows_per_rank(self, choices: int) -> int:
         return math.ceil(self.capacity * choices / dist.get_world_size(self.group)) if self.capacity else 0
 
-    def _products(self, rows: torch.Tensor, ends: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
-        """Apply each expert to its rows, weighted where weights are given; rows past the last end come back undefined."""
+    def _products(self, rows: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        """Apply each expert to its rows; rows past the last end come back undefined."""
         gate_up, down = _own(self.gate_up_proj), _own(self.down_proj)
         if _fits_grouped(rows, gate_up, down):
             gate, up = grouped_product(rows, gate_up.mT, ends).chunk(2, dim=-1)
-            inside = functional.silu(gate) * up
-            return grouped_product(inside if weight is None else inside * weight[:, None], down.mT, ends)
+            return grouped_product(functional.silu(gate) * up, down.mT, ends)
         parts, start = [], 0
         for e, end in enumerate(ends.tolist()):
             gate, up = functional.linear(rows[start:end], gate_up[e]).chunk(2, dim=-1)
-            inside = functional.silu(gate) * up
-            inside = inside if weight is None else inside * weight[start:end, None]
-            parts.append(functional.linear(inside, down[e]))
+            parts.append(functional.linear(functional.silu(gate) * up, down[e]))
             start = end
         return torch.cat([*parts, rows[start:]])
 

@@ -59,7 +59,9 @@ def checkpoint_bytes(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig)
 
 
 def disk_bytes(config: UpcycleConfig, spec: ModelSpec, dense: bool = False) -> dict[str, int]:
-    """Return the bytes of what a run leaves on the disk, by what they hold; checkpoints are those of the largest stage.
+    """Return the bytes of what a run has on the disk at most, by what they hold.
+
+    Every stage keeps its checkpoints; those of the largest are counted with the one that is being written.
 
     Args:
         config: The run's configuration.
@@ -68,7 +70,12 @@ def disk_bytes(config: UpcycleConfig, spec: ModelSpec, dense: bool = False) -> d
     """
     training = _numbers(spec) * MASTER_BYTES
     export = ExportSource(spec, SyntheticSource(dict(tensor_shapes(spec)), TRAINED_DTYPE, pool=1), config.export.dtype)
-    kinds: dict[Stage, Kind] = {stage: KINDS[stage] for stage in (*TRAINED, *(("train_dense",) if dense else ()))}
+    keep, runs = config.trainer.keep, {"train_experts": len(spec.disciplines)}
+    each = {
+        stage: checkpoint_bytes(config, spec.of_kind(kind), getattr(config, stage)) // (keep + 1)
+        for stage, kind in KINDS.items()
+        if dense or stage in TRAINED
+    }
     baseline = _numbers(spec.of_kind("dense")) * (MASTER_BYTES + itemsize(export.dtype)) if dense else 0
     return {
         "coarse experts": sum(map(prod, expert_shapes(spec).values())) * MASTER_BYTES * len(spec.disciplines),
@@ -77,9 +84,9 @@ def disk_bytes(config: UpcycleConfig, spec: ModelSpec, dense: bool = False) -> d
         "integrated": training,
         "export": sum(entry.bytes for entry in export.entries.values()),
         **({"dense and its export": baseline} if dense else {}),
-        "checkpoints": max(
-            checkpoint_bytes(config, spec.of_kind(kind), getattr(config, stage)) for stage, kind in kinds.items()
-        ),
+        "checkpoints": (keep + 1) * max(each.values()),
+        "checkpoints of other stages": keep
+        * (sum(size * runs.get(stage, 1) for stage, size in each.items()) - max(each.values())),
     }
 
 

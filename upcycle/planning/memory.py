@@ -149,6 +149,5 @@ def _inside_layer(spec: ModelSpec) -> int:
     if spec.kind == "induced":
         width *= 2
     if spec.kind == "mixture":
-        # Without expert parallelism the gates weight the narrow rows, and it is k (H - F) less.
         width += spec.top_k * (4 * spec.fine + 2 * spec.hidden) + spec.slots
     return attention + width

@@ -77,7 +77,8 @@ def machine_problems(
         BaseModelSource(spec.of_kind("dense"), base_model)
         require_vocabulary(base_model)
         fast = (base_model / "tokenizer.json").is_file()
-        tokenizer = (TokenizerFile if fast else load_tokenizer)(base_model, base_config)
+        read: Callable[..., Any] = TokenizerFile if fast else load_tokenizer
+        tokenizer = read(base_model, base_config)
     except UserError as error:
         return [*found, str(error), *text]
     if windows and not text and not _held_out(config):
