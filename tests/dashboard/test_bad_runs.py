@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +27,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 METRICS = {
     "a text for a number": '{"step":1,"domain/chem/score":0.5,"domain/chem/responses":"many","domain/chem/unjudged":0}',
     "an object for a number": '{"step":1,"domain/chem/score":{},"domain/chem/responses":[1],"sampling/kept_groups":"x"}',
+    "counts without end": '{"step":1,"domain/a/score":1e308,"domain/a/correct":1e308,"domain/a/responses":1e308}',
+    "a share without end": '{"step":1,"domain/a/score":1,"domain/a/responses":9,"domain/a/unscored":-1e308}',
     "a text for the dropped": '{"step":1,"sampling/dropped_all_wrong":"x","groups_kept":"y"}',
     "a text for the attempt": '{"step":1,"attempt":"x","a/b":1}',
     "an attempt below one": '{"step":1,"attempt":-3,"a/b":1}',
@@ -45,6 +48,7 @@ RECORDS = {
     "other wrong types": '{"status":["x"],"step":{},"heartbeat":5,"created":[],"attempts":[1,{"attempt":"x"}],"git":"g","pid":"p"}',
     "a lone surrogate": '{"name":"x","host":"\\ud800","step":1,"attempts":[{"attempt":1,"cause":"\\ud800"}]}',
     "a list": "[1, 2]",
+    "thousands of attempts": json.dumps({"attempts": [{"attempt": i, "resumed_from_step": i} for i in range(1, 9000)]}),
     "huge numbers": '{"step":1e400,"total_steps":' + "9" * 400 + ',"pid":99999999999999999999,"process_started":[]}',
     "odd packages": '{"packages":{"a":1,"b":[]},"command":"ls","ray_job_id":5,"ray_dashboard":{}}',
 }
@@ -52,6 +56,8 @@ CONFIGS = {
     "a lone surrogate": 'model: {path: "\\ud800"}',
     "an alias bomb": BOMB,
     "a loop": "a: &a\n  b: *a",
+    "a long text many times": f"a: &a {'x' * 400_000}\nb: [{','.join(['*a'] * 9_000)}]",
+    "a long key many times": f"a: &a\n  ? {'k' * 900}\n  : 1\nb: [{','.join(['*a'] * 9_000)}]",
     "merged mappings": "a: &a {x: 1}\n" + "".join(f"b{i}: &b{i} {{<<: [*a, *a]}}\n" for i in range(40)),
     "deep nesting": DEEP,
     "deep lists": "- " * 50_000 + "x",
@@ -139,7 +145,35 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(new_client: TestClient, tmp
     assert any(file in name or "00ff-000009" in name for name in files) or file in ("metrics.jsonl", "labels.jsonl")
 
 
-@pytest.mark.parametrize("name", ["a#b?c&d=", "x[1]*", "bad\udcff", "new\nline", "a:b@c"])
+FILES_OF_A_RUN = ("run.json", "metrics.jsonl", "config.yaml", "labels.jsonl", "tags.json", "tokenizer.json")
+
+
+def test_folders_in_place_of_files_are_named_and_left_closed(new_client: TestClient, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    healthy(root)
+    record(root / "bad", 1, groups=1)
+    for file in FILES_OF_A_RUN:
+        (root / "bad" / file).mkdir()
+    answers(new_client, "bad")
+    opened = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        rows = answers(new_client, "bad", ("", "/labels"))
+    assert len(os.listdir("/proc/self/fd")) < opened + 20
+    assert "run.json: not a regular file" in rows["bad"]["problem"]
+
+
+def test_a_byte_order_mark_is_no_fault(new_client: TestClient, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "r"
+    run.mkdir()
+    (run / "run.json").write_text('{"status":"finished","step":7}', encoding="utf-8-sig")
+    (run / "metrics.jsonl").write_text('{"step":7,"critic/score/mean":0.25}\n', encoding="utf-8-sig")
+    row = new_client.get("/api/runs").json()["rows"][0]
+    assert (row["problem"], row["step"], row["reward_trained"]) == (None, 7, 0.25)
+
+
+@pytest.mark.parametrize(
+    "name", ["a#b?c&d=%2F", "x[1]*", "%2e%2e", "a\\b", " ", "é", "~", "bad\udcff", "new\nline", "a:b@c"]
+)
 def test_a_run_opens_whatever_its_name(new_client: TestClient, tmp_path: Path, name: str) -> None:
     healthy(tmp_path / "runs")
     record(tmp_path / "runs" / "plain", 1, groups=1)
@@ -147,7 +181,7 @@ def test_a_run_opens_whatever_its_name(new_client: TestClient, tmp_path: Path, n
     shown = os.fsencode(name).decode("utf-8", "backslashreplace")
     names = {row["name"] for row in new_client.get("/api/runs").json()["rows"]}
     assert names == {"healthy", shown}
-    quoted = shown.replace("%", "%25").replace("?", "%3F").replace("#", "%23").replace("\n", "%0A")
+    quoted = quote(quote(shown, safe=""), safe="")  # twice: this client decodes an address once more than a server
     answer = new_client.get(f"/api/runs/{quoted}/rollouts")
     assert answer.status_code == 200, answer.text
     if "\udcff" not in name:

@@ -42,7 +42,7 @@ GROUP_SORTS = ("step", "reward_mean", "reward_std", "correct", "tokens_mean", "d
 FILTERS = {
     "kind": "`train` (default) or `validation`.",
     "step": "`12`, `3-9`, `3,5,8-10` or `last`.",
-    **{name: "Equal to one of the given values; `-` means empty. Repeatable." for name in EQUALS},
+    **{name: "Equal to one of the given values; `-` means empty, `\\-` a hyphen. Repeatable." for name in EQUALS},
     "status": f"What became of the group: {', '.join(f'`{name}`' for name in STATUSES)}. Repeatable.",
     "correct": "`true`, `false` or `none`.",
     "truncated": "`true`, `false` or `none`.",
@@ -64,6 +64,12 @@ LAST_STEP = "(SELECT max(step) FROM responses WHERE kind = ?)"
 STEP_RANGE = re.compile(r"^(\d{1,9})(?:-(\d{1,9}))?$")
 MOST_PER_PAGE = 200
 MOST_VALUES = 100
+EMPTY_VALUE, HYPHEN = "-", "\\-"
+
+
+def filter_value(value: str | None) -> str:
+    """Return what selects the rows with a value of a column in EQUALS."""
+    return EMPTY_VALUE if not value else HYPHEN if value == "-" else value
 
 
 class Parameters(Protocol):
@@ -251,9 +257,9 @@ def _steps(filters: Filters, text: str) -> None:
 def _equals(filters: Filters, column: str, values: list[str]) -> None:
     if not values:
         return
-    named = [value for value in values if value != "-"][:MOST_VALUES]
+    named = ["-" if value == HYPHEN else value for value in values if value != EMPTY_VALUE][:MOST_VALUES]
     parts = [f"{column} IN ({', '.join('?' * len(named))})"] if named else []
-    if "-" in values:
+    if EMPTY_VALUE in values:
         parts.append(f"{column} IS NULL OR {column} = ''")
     filters.add(" OR ".join(parts), *named)
 

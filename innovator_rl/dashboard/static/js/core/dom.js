@@ -1,5 +1,6 @@
 // Builds DOM nodes. Every element of the page is made here, and text always ends up in text nodes, never in markup, so
-// nothing that a model wrote can become an element, an attribute or a script.
+// nothing that a model wrote can become an element, an attribute or a script. Every text passes `visible`: names of runs,
+// domains and files are written by others just as responses are.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -58,7 +59,7 @@ function apply(node, props) {
 export function append(node, ...children) {
   for (const child of /** @type {Leaf[]} */ (children.flat(Infinity))) {
     if (child === null || child === undefined || child === false) continue;
-    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    node.append(child instanceof Node ? child : document.createTextNode(visible(child)));
   }
   return node;
 }
@@ -134,11 +135,11 @@ export function outsideLink(url, label) {
   );
 }
 
-// Invisible characters that could hide or reorder text: controls, bidirectional overrides, zero-width ones. The control
-// characters are the point of the expression.
+// Invisible characters that could hide or reorder text: controls, bidirectional overrides, zero-width ones, fillers. The
+// control characters are the point of the expression.
 const INVISIBLE =
   // eslint-disable-next-line no-control-regex
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
 // What a browser joins to one letter without an end: combining marks, joiners with what they join, and Hangul jamo.
 const JOINED = "(?:\\p{M}|[\\u200c\\u200d]\\p{Extended_Pictographic}?|[\\u1100-\\u11ff\\ua960-\\ua97c\\ud7b0-\\ud7fb])";

@@ -6,7 +6,7 @@ import { gradeBadge, groupBadge } from "../../components/badges.js";
 import { empty } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
-import { compact, num, percent, signed } from "../../core/format.js";
+import { compact, num, percent, signed, withoutEnd } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, link, withQuery } from "../../core/router.js";
 
@@ -60,8 +60,8 @@ export function responseList(run, data, query, chosen, keys) {
         h(
           "a",
           { class: "preview", href: responseLink(run, r, from) },
-          visible(r.preview ?? "") ||
-            h("span", { class: "dim" }, r.preview === "" ? "empty response" : `response ${r.sample_index}`),
+          visible(withoutEnd(r.preview ?? "")) ||
+            h("span", { class: "dim" }, r.preview === null ? `response ${r.sample_index}` : "empty response"),
         ),
         r.labels.map((one) => h("span", { class: "badge note" }, one)),
       ],
@@ -139,9 +139,10 @@ export function groupList(run, data, query, keys) {
       cell: (g) => num(g.tokens_mean && Math.round(g.tokens_mean)),
     },
     { title: "Status", sort: "drop_reason", cell: groupBadge },
-    { title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) },
-    { title: "Failed", class: "num wide", cell: (g) => num(g.failed) },
   ];
+  if (data.rows.some((g) => g.truncated))
+    columns.push({ title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) });
+  if (data.rows.some((g) => g.failed)) columns.push({ title: "Failed", class: "num wide", cell: (g) => num(g.failed) });
   const shown = table({
     columns,
     rows: data.rows,
