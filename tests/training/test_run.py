@@ -17,7 +17,7 @@ from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.run_dir import RunDir
 
 ROOT = Path(__file__).parents[2]
-STEPS, SAVE_AT = 12, 4
+STEPS, SAVE_AT = 6, 2
 START_SECONDS = 420
 
 
@@ -26,7 +26,7 @@ def command(runs: Path, *words: str) -> list[str]:
         f"logging.runs_dir={runs}",
         f"schedule.steps={STEPS}",
         f"schedule.save_every={SAVE_AT}",
-        "schedule.validate_every=12",
+        f"schedule.validate_every={STEPS}",
         "schedule.validate_before=false",
         "data.validation_rows=4",
         "algorithm.prompts_per_step=4",
