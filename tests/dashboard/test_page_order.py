@@ -32,7 +32,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 reason=["right", "wrong"][i % 2],
                 correct=[True, False, None][i % 3],
                 reward=REWARDS[i * 7 % len(REWARDS)],
-                score_value=None,
+                score_value=-(i % 3) / 4,  # the greatest is zero
                 response_tokens=i * i * 37 % 101,
             )
         )
@@ -121,3 +121,13 @@ def test_values_that_are_not_finite_are_sorted_as_before(session: Any, monkeypat
     fresh = SimpleNamespace(index=index, cached=lambda key, of, make: make())
     found = page_order.page_rids(fresh, Filters(), "gap", True, ROWS, 0, 5)  # type: ignore[arg-type]
     assert found == sorted_rids(session, Filters(), "gap", True)[:5]
+
+
+def test_rows_that_are_gone_since_they_were_counted_are_no_error(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_order, "LONG", 0)
+    monkeypatch.setattr(page_order, "SHALLOW", 0)
+    nothing = Filters()
+    nothing.add("step = 99")
+    for column in ("reward", "domain"):
+        fresh = SimpleNamespace(index=session.index, cached=lambda key, of, make: make())
+        assert page_order.page_rids(fresh, nothing, column, False, ROWS, 100, 5) == []  # type: ignore[arg-type]

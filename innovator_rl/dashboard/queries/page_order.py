@@ -10,6 +10,7 @@ page is in; only that bin is sorted. They are cached until the record changes, s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,7 @@ def _located(
 ) -> tuple[Bin, int] | None:
     """Return the bins in which the rows after `offset` begin, as one, and the number of rows before them in it.
 
-    None where a value is not finite, so that it has no bin.
+    None where a value is not finite, so that it has no bin, and where no row is left.
     """
 
     def cached(make: Callable[..., Any], *of: Any) -> Any:
@@ -95,12 +96,14 @@ def _located(
     inside = whole
     for _ in range(MOST_LEVELS):
         bins = cached(_exact_bins if column in EXACT else _bins, column, descending, inside)
+        if not bins:
+            return None
         inside, near, offset = _at(bins, offset, size)
         if near.rows <= MOST_SORTED:
             return near, offset
         if inside.low == inside.high:  # one value, or none: ties are in the order of the row numbers
-            _, near, offset = _at(cached(_rid_bins, inside), offset, size)
-            return near, offset
+            bins = cached(_rid_bins, inside)
+            return _at(bins, offset, size)[1:] if bins else None
     return inside, offset
 
 
@@ -119,18 +122,19 @@ def _at(bins: list[Bin], offset: int, size: int) -> tuple[Bin, Bin, int]:
     return bins[first], Bin(rows, f"({condition})", tuple(value for part in near for value in part.values)), offset
 
 
-def _counted(session: RunSession, filters: Filters, of: Bin, columns: str, order: str = "") -> list[dict[str, Any]]:
-    """Count the rows of a bin by the first of some columns."""
-    grouped = f"GROUP BY bin ORDER BY bin {order} NULLS LAST" if order else ""
-    sql = f"SELECT {columns}, count(*) AS n FROM {filters.table} WHERE {filters.where} AND {of.condition} {grouped}"
+def _counted(session: RunSession, filters: Filters, of: Bin, columns: str, order: str) -> list[dict[str, Any]]:
+    """Count the rows of a bin by `bin`, one of the columns to select."""
+    where = f"{filters.where} AND {of.condition} GROUP BY bin ORDER BY bin {order} NULLS LAST"
+    sql = f"SELECT {columns}, count(*) AS n FROM {filters.table} WHERE {where}"
     return session.index.query(sql, [*filters.values, *of.values])
 
 
 def _extremes(session: RunSession, filters: Filters, column: str) -> Bin | None:
+    """Return the extremes of a column in all responses, which the database knows without reading them."""
     x = TIME if column == "written_at" else column
-    extremes = f"min({x}) AS low, max({x}) AS high, bool_and(isfinite({x}::DOUBLE)) AS finite"
-    row = _counted(session, filters, Bin(0, "true"), extremes)[0]
-    return None if row["finite"] is False else Bin(row["n"], "true", (), row["low"] or 0, row["high"] or 0)
+    row = session.index.query(f"SELECT min({x}) AS low, max({x}) AS high FROM stored_responses")[0]
+    low, high = (0 if row[name] is None else row[name] for name in ("low", "high"))
+    return Bin(0, "true", (), low, high) if math.isfinite(low) and math.isfinite(high) else None  # NaN is the greatest
 
 
 def _bins(session: RunSession, filters: Filters, column: str, descending: bool, of: Bin) -> list[Bin]:
