@@ -206,13 +206,14 @@ def _runner(config: Path, settings: list[str] | None, ranks: int) -> "StageRunne
     if ranks == 1:
         return pipeline.in_process(loaded)
     from upcycle.stages import launch
-    from upcycle.stages.common import prepare_text
+    from upcycle.stages.common import prepare_text, require_input
 
     base_model = base_model_folder(loaded)
 
     def train(stage: "Stage", discipline: str) -> None:
         chosen = ["--discipline", discipline] if discipline else []
         command = stage.replace("_", "-")
+        require_input(loaded, stage)
         pipeline.check(loaded, base_model_config(loaded), ranks, base_model=base_model, stages=(stage,))
         prepare_text(loaded, base_model)
         launch.on_ranks(ranks, ["upcycle", command, str(config), *(settings or []), *chosen])

@@ -14,7 +14,7 @@ from innovator_rl.models import make
 from upcycle.config.schema import UpcycleConfig, load
 from upcycle.planning.plan import plan
 from upcycle.planning.preconditions import batch_problems
-from upcycle.stages import induction, pipeline
+from upcycle.stages import induction, integration, pipeline, routing
 from upcycle.stages.common import prepare
 
 TEXT = "\n".join(
@@ -169,6 +169,14 @@ def test_equal_problems_of_several_stages_are_one_line(project: Path) -> None:
     config = load(project / "run.yaml", ["trainer.micro_batch_tokens=32"])
     assert len(batch_problems(config, 2)) == 1
     assert batch_problems(config, 2)[0].startswith("train_experts, train_router, train_joint: ")
+
+
+def test_a_stage_without_the_one_before_names_its_command(project: Path) -> None:
+    config = load(project / "run.yaml")
+    for train, command in ((routing.train_router, "split"), (integration.train_joint, "train-router")):
+        with pytest.raises(UserError, match=f"run `innovator upcycle {command} CONFIG` first"):
+            train(config)
+    assert not (project / "runs").exists(), "no text is tokenized"
 
 
 def killed(config: UpcycleConfig) -> None:

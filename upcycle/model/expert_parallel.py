@@ -21,6 +21,7 @@ class Exchange(NamedTuple):
 
     Attributes:
         rows: (R, H) received rows, sorted by this rank's experts; padding comes last.
+        weight: (R,) their weights.
         ends: (E / ranks,) int32 end of each expert's rows.
         order: (R,) place in the received order of each sorted row.
         source: (M,) row of the caller behind each row that was sent; N, one past its last, for padding.
@@ -29,6 +30,7 @@ class Exchange(NamedTuple):
     """
 
     rows: torch.Tensor
+    weight: torch.Tensor
     ends: torch.Tensor
     order: torch.Tensor
     source: torch.Tensor
@@ -36,11 +38,12 @@ class Exchange(NamedTuple):
     received: list[int]
 
 
-def send(rows: torch.Tensor, counts: torch.Tensor, group: Any, capacity: int = 0) -> Exchange:
-    """Bring rows to the ranks of their experts.
+def send(rows: torch.Tensor, weight: torch.Tensor, counts: torch.Tensor, group: Any, capacity: int = 0) -> Exchange:
+    """Bring rows and their weights to the ranks of their experts.
 
     Args:
         rows: (N, H) rows sorted by expert; those past the counts go nowhere.
+        weight: (N,) weight of each row.
         counts: (E,) rows of each expert.
         group: The process group of the expert axis.
         capacity: Rows for each rank, on the way from every other; 0: as many as there are.
@@ -55,19 +58,20 @@ def send(rows: torch.Tensor, counts: torch.Tensor, group: Any, capacity: int = 0
         sent = received = [capacity] * ranks
         place = torch.arange(capacity, device=rows.device).expand(ranks, -1).contiguous()
         source = torch.where(place < outgoing.sum(1, keepdim=True), first[:, None] + place, len(rows)).flatten()
-        moved = _move(
-            torch.cat([rows, rows.new_zeros(1, rows.shape[1])]).index_select(0, source), received, sent, group
-        )
+        rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])]).index_select(0, source)
+        weight = torch.cat([weight, weight.new_zeros(1)])[source]
         expert = torch.searchsorted(incoming.cumsum(1), place, right=True).flatten()  # one past the last: padding
     else:
         sent, received = torch.stack([outgoing.sum(1), incoming.sum(1)]).tolist()
         source = torch.arange(sum(sent), device=rows.device)
-        moved = _move(rows[: sum(sent)], received, sent, group)
+        rows, weight = rows[: sum(sent)], weight[: sum(sent)]
         own = torch.arange(outgoing.shape[1], device=rows.device).repeat(ranks)
         expert = own.repeat_interleave(incoming.flatten(), output_size=sum(received))
     order = expert.argsort(stable=True)
     ends = incoming.sum(0).cumsum(0).to(torch.int32)
-    return Exchange(moved.index_select(0, order), ends, order, source, sent, received)
+    rows = _move(rows, received, sent, group).index_select(0, order)
+    weight = _move(weight[:, None], received, sent, group)[:, 0][order]
+    return Exchange(rows, weight, ends, order, source, sent, received)
 
 
 def back(rows: torch.Tensor, exchange: Exchange, group: Any) -> torch.Tensor:

@@ -131,16 +131,14 @@ class FineExperts(nn.Module):
         # `index_select` and not an index: its backward pass adds rows up, where that of an index looks for equal ones.
         rows = torch.cat([x, x.new_zeros(1, x.shape[1])]).index_select(0, token)
         if self.group is None:
-            rows = self._products(rows, ends)
-            return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows * weight[:, None])[:tokens]
-        counts = ends.diff(prepend=ends.new_zeros(1)).long()  # without the null experts' rows
-        exchange = send(rows, counts, self.group, self._rows_per_rank(tokens * k))
-        rows = back(self._products(exchange.rows, exchange.ends), exchange, self.group)
-        token = torch.cat([token, token.new_full((1,), tokens)])[
-            exchange.source
-        ]  # padding: the row behind the last token
-        weight = torch.cat([weight, weight.new_zeros(1)])[exchange.source]
-        return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows * weight[:, None])[:tokens]
+            rows = self._products(rows, weight, ends)
+        else:
+            counts = ends.diff(prepend=ends.new_zeros(1)).long()  # without the null experts' rows
+            exchange = send(rows, weight, counts, self.group, self._rows_per_rank(tokens * k))
+            rows = back(self._products(exchange.rows, exchange.weight, exchange.ends), exchange, self.group)
+            # What padding brought goes to the row behind the last token, too.
+            token = torch.cat([token, token.new_full((1,), tokens)])[exchange.source]
+        return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows)[:tokens]
 
     def dropped(self, selected: torch.Tensor) -> torch.Tensor:
         """Return how many choices, (), the exchange with a capacity drops.
@@ -158,16 +156,19 @@ class FineExperts(nn.Module):
     def _rows_per_rank(self, choices: int) -> int:
         return math.ceil(self.capacity * choices / dist.get_world_size(self.group)) if self.capacity else 0
 
-    def _products(self, rows: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
-        """Apply each expert to its rows; rows past the last end come back undefined."""
+    def _products(self, rows: torch.Tensor, weight: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        """Apply each expert to its rows and weight them; rows past the last end come back undefined.
+
+        The weights are multiplied in between the two products, where the rows are narrow.
+        """
         gate_up, down = _own(self.gate_up_proj), _own(self.down_proj)
         if _fits_grouped(rows, gate_up, down):
             gate, up = grouped_product(rows, gate_up.mT, ends).chunk(2, dim=-1)
-            return grouped_product(functional.silu(gate) * up, down.mT, ends)
+            return grouped_product(functional.silu(gate) * up * weight[:, None], down.mT, ends)
         parts, start = [], 0
         for e, end in enumerate(ends.tolist()):
             gate, up = functional.linear(rows[start:end], gate_up[e]).chunk(2, dim=-1)
-            parts.append(functional.linear(functional.silu(gate) * up, down[e]))
+            parts.append(functional.linear(functional.silu(gate) * up * weight[start:end, None], down[e]))
             start = end
         return torch.cat([*parts, rows[start:]])
 

@@ -149,5 +149,6 @@ def _inside_layer(spec: ModelSpec) -> int:
     if spec.kind == "induced":
         width *= 2
     if spec.kind == "mixture":
+        # As if the gates weighted the wide rows. They weight the narrow ones, so this is k (H - F) more than is kept.
         width += spec.top_k * (4 * spec.fine + 2 * spec.hidden) + spec.slots
     return attention + width

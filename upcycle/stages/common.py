@@ -65,6 +65,12 @@ AFFECTS_RESULT = ("seed", "base_model", "disciplines", "general", "mixture", "da
 """Sections of the configuration that affect a stage's result, besides the stage's own."""
 
 
+STARTS_FROM: dict[Stage, tuple[str, str]] = {
+    "train_router": ("split", "split"),
+    "train_joint": (STAGE_FOLDERS["train_router"], "train-router"),
+}
+"""Folder of the model from which a stage goes on, and the command that makes it."""
+
 NUMERICS = ("dtype", "micro_batch_tokens", "attention", "compile", "expert_capacity")
 """Settings of the trainer that change the numbers: types, kernels and the order of sums. Ranks and their mesh may change."""
 
@@ -152,11 +158,26 @@ def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[Sta
     if (target / FILE).is_file():
         note_other_settings(config, stage, target)
         return target
+    require_input(config, stage)
     context = prepare(config)
     trainer = build_trainer(context)
     trainer.fit()
     save_training_folder(context, trainer.model, target)
     return target
+
+
+def require_input(config: UpcycleConfig, stage: Stage) -> None:
+    """Check that the model from which a stage goes on is there.
+
+    Raises:
+        UserError: With the command that makes it.
+    """
+    folder, command = STARTS_FROM.get(stage, ("", ""))
+    if folder and not (artifacts(config) / folder / FILE).is_file():
+        raise UserError(
+            f"{artifacts(config) / folder}: not found or not complete; run `innovator upcycle {command} CONFIG` first, or "
+            "`innovator upcycle run CONFIG` for all stages"
+        )
 
 
 def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
