@@ -24,6 +24,7 @@ from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
 
 SPLITS = ("train", "validation")
+TEST = "test"
 BUILT = Path("data")  # `innovator data build` writes data/NAME/SPLIT.parquet
 TASK_ROWS = 2000
 FORMAT_VERSION = 2  # raise when the same recipe would give other files
@@ -58,7 +59,7 @@ def build(
     workers: int = 2,
     progress: RowProgress | None = None,
 ) -> BuildReport:
-    """Check every row, and write `out_dir/NAME/` with both splits, `dataset.json`, a card and the rows left out.
+    """Check every row, and write `out_dir/NAME/` with all splits, `dataset.json`, a card and the rows left out.
 
     The same recipe and source give the same rows.
 
@@ -121,7 +122,7 @@ def build(
     parts = _split_parts(problems, recipe, rejected)
     if recipe.checks.balance:
         problems = step("balance", lambda _: _balance_parts(parts, rejected), problems)
-    files = {name: target / f"{name}.parquet" for name in SPLITS}
+    files = {name: target / f"{name}.parquet" for name in parts}
     mark = fingerprint(recipe, folder)
     rows = {name: write_rows(path, to_rows(parts[name], recipe, name), mark) for name, path in files.items()}
     write_manifest(target, recipe, steps, rejected, parts, index.sets if index else {})
@@ -147,7 +148,9 @@ def _split_parts(problems: list[Problem], recipe: Recipe, rejected: Rejections) 
         reasons = dict(rejected) or "none"
         raise UserError(f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {reasons}")
     from_sample = not (recipe.task or recipe.source or recipe.hub)
-    return split(_grouped(problems, recipe), recipe.splits.sample if from_sample else recipe.splits.validation)
+    if from_sample:
+        return split(_grouped(problems, recipe), recipe.splits.sample)
+    return split(_grouped(problems, recipe), recipe.splits.validation, recipe.splits.test)
 
 
 def _grouped(problems: list[Problem], recipe: Recipe) -> list[Problem]:
@@ -174,9 +177,9 @@ def _grouped(problems: list[Problem], recipe: Recipe) -> list[Problem]:
 def _balance_parts(parts: dict[str, list[Problem]], rejected: Rejections) -> list[Problem]:
     from innovator_rl.data.checks.balance import balance
 
-    for name in SPLITS:
+    for name in parts:
         parts[name] = balance(parts[name], rejected)
-    return [problem for name in SPLITS for problem in parts[name]]
+    return [problem for rows in parts.values() for problem in rows]
 
 
 def _require_rewarders(problems: Iterable[Problem], recipe: Recipe) -> None:
@@ -233,21 +236,25 @@ def overridden(recipe: Recipe, **changes: object) -> Recipe:
     return make_recipe({**recipe.model_dump(exclude_unset=True), **given}, f"recipe {recipe.name!r}")
 
 
-def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Problem]]:
-    """Split problems into train and validation by a hash of their group.
+def split(problems: Iterable[Problem], validation: float, test: float = 0.0) -> dict[str, list[Problem]]:
+    """Split problems into train, validation and, where asked for, test by a hash of their group.
 
     Args:
         problems: The problems.
         validation: The share to validate on, in (0, 1).
+        test: The share to test on; 0 for no such split.
 
     Returns:
-        The problems of each split; neither is empty.
+        The problems of each split; those to train and to validate on are not empty.
 
     Raises:
         UserError: All problems belong to one group.
     """
     parts: dict[str, list[Problem]] = {name: [] for name in SPLITS}
-    ordered = list(problems)
+    whole = list(problems)
+    if test:
+        parts[TEST] = [one for one in whole if validation <= _position(one.split_key) < validation + test]
+    ordered = [one for one in whole if not validation <= _position(one.split_key) < validation + test]
     for problem in ordered:
         parts["validation" if _position(problem.split_key) < validation else "train"].append(problem)
     empty = next((name for name in SPLITS if not parts[name]), None)
@@ -264,11 +271,14 @@ def split(problems: Iterable[Problem], validation: float) -> dict[str, list[Prob
 def problems_to_evaluate(recipe: Recipe, folder: Path) -> list[Problem]:
     """Return the problems of a recipe that an evaluation may ask.
 
-    Of a generated task these are the ones that training never sees; files and samples are taken whole.
+    Of a generated task these are the ones that training never sees, and validation neither where the recipe has a test
+    split; files and samples are taken whole.
     """
     rejected = Rejections(recipe.error_budget)
     problems = unique(read_problems(recipe, folder, rejected), recipe, rejected)
-    return _split_parts(problems, recipe, rejected)["validation"] if recipe.task else problems
+    if not recipe.task:
+        return problems
+    return _split_parts(problems, recipe, rejected)[TEST if recipe.splits.test else "validation"]
 
 
 def read_problems(recipe: Recipe, folder: Path, rejected: Rejections) -> list[Problem]:

@@ -83,9 +83,8 @@ def card(
     evaluation: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """Return the card as Markdown. It has no times in it, so that equal builds have equal cards."""
-    counts = ", ".join(
-        f"{len(rows):,} to {'train on' if name == 'train' else 'validate on'}" for name, rows in parts.items()
-    )
+    uses = {"train": "train", "validation": "validate", "test": "test"}
+    counts = ", ".join(f"{len(rows):,} to {uses[name]} on" for name, rows in parts.items())
     source = str(recipe.source.name) if recipe.source else recipe.hub.id if recipe.hub else recipe.task or "the sample"
     blocks = [
         f"# {recipe.title or recipe.name}",

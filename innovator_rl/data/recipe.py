@@ -30,10 +30,11 @@ class _Part(BaseModel):
 
 
 class Splits(_Part):
-    """The shares of problems to validate on, for full or generated sets and samples.
+    """The shares of problems to validate and to test on, for full or generated sets and samples.
 
     Attributes:
         validation: The share of a full or generated set.
+        test: The share of a full or generated set for its final evaluation, which neither training nor validation sees.
         sample: The share of the sample that ships.
         by: What stays on one side of the split. `content`: the group or the question. `molecule`: the molecule, whatever
             its spelling, stereo marks or isotopes (the first block of its InChIKey). `scaffold`: all molecules with one
@@ -41,8 +42,15 @@ class Splits(_Part):
     """
 
     validation: float = Field(default=0.1, gt=0, lt=1)
+    test: float = Field(default=0.0, ge=0, lt=1)
     sample: float = Field(default=0.25, gt=0, lt=1)
     by: Literal["", "content", "molecule", "scaffold"] = ""
+
+    @model_validator(mode="after")
+    def _some_to_train_on(self) -> "Splits":
+        if self.validation + self.test >= 1:
+            raise ValueError(f"test = {self.test}: must be less than 1 - validation = {1 - self.validation:g}")
+        return self
 
 
 class Checks(_Part):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from innovator_rl.config.load import apply_overrides, read_yaml
 from innovator_rl.errors import UserError
 
+SCALING_TABLES, SCALING_PICTURE = "upcycle-scaling.md", "upcycle-scaling.png"
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Starting = Literal["base", "mixture", "dense"]
 
@@ -106,6 +107,10 @@ class PaperConfig(Section):
     sft: FineTuning | None = None
     learning: Learning | None = None
     evaluations: tuple[Evaluation, ...] = ()
+    scaling: Path | None = Field(
+        default=None,
+        description="Folder with the results of `benchmarks.upcycle_scaling`; the report shows them (Table 4 and Fig. 3).",
+    )
     accelerators: int = Field(
         default=0, ge=0, description="Accelerators of the path, for its plan; 0: processor cores."
     )
@@ -114,6 +119,11 @@ class PaperConfig(Section):
 
     @model_validator(mode="after")
     def _models_exist(self) -> PaperConfig:
+        if self.scaling and not (self.scaling / SCALING_TABLES).is_file():
+            raise UserError(
+                f"scaling = {self.scaling}: {SCALING_TABLES} not found there; `python -m benchmarks.upcycle_scaling "
+                f"--out {self.scaling}` writes it, or leave the key out"
+            )
         known = self.model_names()
         for where, name in self._named_models():
             if name not in known:

@@ -3,11 +3,16 @@
 Ray, vLLM and the queue of a run make Unix sockets below the temporary folder, and the kernel allows 107 bytes for the
 path of one. Ray's own folders take 87 of them, so a TMPDIR of more than 20 characters, as on many clusters, would end a
 run after seconds with `AF_UNIX path length cannot exceed 107 bytes`. `/tmp` or `/dev/shm` is taken instead.
+
+An engine also leaves sockets and lock files there when it ends. So a run's workers get a folder inside Ray's own, and a
+process with an engine of its own takes one that goes with it: `use_private_folder()`.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +20,7 @@ from pathlib import Path
 SOCKET_PATH_BYTES = 107
 RAY_PATH_BYTES = len("/innovator-ray-12345678/session_2026-01-31_09-15-02_123456_1234567/sockets/plasma_store")
 ALTERNATIVES = ("/tmp", "/dev/shm")
+PRIVATE_PREFIX = "innovator-engine-"
 
 
 def socket_folder(alternatives: Sequence[str] = ALTERNATIVES) -> Path | None:
@@ -37,3 +43,18 @@ def use_socket_folder() -> dict[str, str]:
         return {}
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     return {"TMPDIR": str(folder)}
+
+
+def use_private_folder() -> Path:
+    """Make a new folder the temporary folder of this process and of its children, and remove it at the end.
+
+    Returns:
+        The folder; on a second call that of the first.
+    """
+    current = Path(tempfile.gettempdir())
+    if current.name.startswith(PRIVATE_PREFIX):
+        return current
+    folder = Path(tempfile.mkdtemp(prefix=PRIVATE_PREFIX, dir=socket_folder()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    return folder

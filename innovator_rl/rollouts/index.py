@@ -28,72 +28,44 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from innovator_rl.errors import StorageError
 from innovator_rl.rollouts.fulltext import FullTextIndex
-from innovator_rl.rollouts.ingest import RENAMED, ROLLOUT_SCHEMA, UPDATE_SCHEMA, SegmentProblem, read_narrow
-from innovator_rl.rollouts.schema import DROP_REASON, SCORED
-from innovator_rl.rollouts.segments import Segment, SegmentCatalog
+from innovator_rl.rollouts.index_sql import GROUPS, NO_OLD_ROWS, STAGE, STORE, STORE_GROUPS
+from innovator_rl.rollouts.ingest import SegmentProblem, StepFiles, StepRows, joined_steps, read_step
+from innovator_rl.rollouts.segments import SegmentCatalog
 from innovator_rl.rollouts.step_figures import FIGURES, MOST_ROWS, TERM_FIGURES
 from innovator_rl.runs.reading import last_steps, read_record
 
 INDEX_VERSION = 4
 INDEX_DIRECTORY = ".index"
-CHUNK_STEPS, CHUNK_ROWS = 2, 30_000  # steps read before their rows go into the index, at first; rows it is tuned to
+FIRST_ROWS = 16_000
+CHUNK_ROWS = 122_880
+"""Responses that go into the index at once, if they are no more than CHUNK_BYTES: so many fill a row group of DuckDB, which
+then writes them once; fewer are written to its log first."""
+CHUNK_BYTES = 64 << 20
+REFUSALS = (duckdb.Error, pa.ArrowException, ValueError, TypeError, OverflowError)
+"""Errors of a step whose rows the database does not take."""
 MEASURES = ("entropy", "clip_low", "clip_high", "gap", "repetition")
 
+T = TypeVar("T")
 Row = dict[str, Any]
 StepKey = tuple[int, str]
-Chunk = dict[StepKey, tuple[str, list[Segment], list[Segment]]]
 AGGREGATES = {"stored_step_figures": FIGURES, "stored_term_figures": TERM_FIGURES}
 VIEWS = ("responses", "groups", "step_figures", "term_figures")
 """What queries read; the rows are in tables with the prefix `stored_`, those of abandoned steps included."""
-ODD = re.compile(r"[?\udc80-\udcff]")
-"""Characters of a path that DuckDB takes for a part of a URL, or cannot write: such a run is indexed elsewhere."""
+MOST_ATTEMPTS = 200  # the newest; each is a condition of every query
+ODD = re.compile(r"[?\\\udc80-\udcff]")
+"""Characters of a path that DuckDB takes for a part of a URL or for a separator, or cannot write: such a run is indexed
+elsewhere."""
 log = logging.getLogger(__name__)
-
-STAGE = """
-CREATE OR REPLACE TEMP TABLE staged AS
-WITH updates AS (
-    SELECT step, kind, prompt_uid, sample_index, bool_or(kept) AS kept, max(drop_reason) AS drop_reason,
-           max(advantage) AS advantage
-    FROM new_updates GROUP BY ALL
-), updated AS (SELECT DISTINCT step, kind FROM new_updates)
-SELECT coalesce(o.rid, {base} + n.number) AS rid, n.* EXCLUDE (number), u.kept, u.drop_reason, u.advantage,
-       s.step IS NOT NULL AS updated, o.entropy, o.clip_low, o.clip_high, o.gap, o.repetition,
-       coalesce(o.indexed, false) AS indexed,
-       coalesce(o.measured, false) AND (o.kept IS NOT DISTINCT FROM u.kept) AS measured
-FROM new_rollouts n
-LEFT JOIN updates u USING (step, kind, prompt_uid, sample_index)
-LEFT JOIN updated s USING (step, kind)
-LEFT JOIN {old} o ON (o.step, o.kind, o.attempt, o.prompt_uid, o.sample_index)
-                   = (n.step, n.kind, n.attempt, n.prompt_uid, n.sample_index)
-{once}
-"""
-GROUPS = f"""
-CREATE OR REPLACE TEMP TABLE staged_groups AS
-SELECT *, CASE WHEN kind <> 'train' THEN 'validation' WHEN drop_reason IS NULL THEN 'pending' WHEN drop_reason = '' THEN 'kept'
-               WHEN drop_reason = 'failed' THEN 'failed' ELSE 'dropped' END AS status
-FROM (
-    SELECT step, kind, attempt, prompt_uid, any_value(prompt_id) AS prompt_id, any_value(domain) AS domain,
-           any_value(data_source) AS data_source, count(*)::INT AS samples, (count(*) FILTER (correct))::INT AS correct,
-           (count(*) FILTER (status <> 'ok'))::INT AS failed, (count(*) FILTER (truncated))::INT AS truncated,
-           avg(reward) FILTER ({SCORED}) AS reward_mean, stddev_pop(reward) FILTER ({SCORED}) AS reward_std,
-           min(reward) FILTER ({SCORED}) AS reward_min, max(reward) FILTER ({SCORED}) AS reward_max,
-           avg(response_tokens) AS tokens_mean, min(rid) AS rid,
-           {DROP_REASON} AS drop_reason
-    FROM (SELECT *, generation_status AS status FROM staged) GROUP BY step, kind, attempt, prompt_uid
-)
-"""
-STORE = """
-SELECT s.* EXCLUDE (drop_reason, updated, indexed, measured), g.drop_reason, g.status, s.indexed, s.measured
-FROM staged s JOIN staged_groups g USING (step, kind, prompt_uid) ORDER BY s.step, s.kind, s.rid
-"""
 
 
 class RolloutIndex:
@@ -182,15 +154,9 @@ class RolloutIndex:
         cursor.execute(
             "CREATE TABLE steps (step INTEGER, kind VARCHAR, signature VARCHAR, problems VARCHAR, aggregated BOOLEAN)"
         )
-        self._register("new_rollouts", _numbered([ROLLOUT_SCHEMA.empty_table()]))
-        self._register("new_updates", _renamed(UPDATE_SCHEMA.empty_table()))
-        nothing = """(SELECT NULL::BIGINT AS rid, NULL::INT AS step, NULL AS kind, NULL::INT AS attempt, NULL AS prompt_uid,
-            NULL::INT AS sample_index, NULL::BOOL AS kept, NULL::BOOL AS indexed, NULL::BOOL AS measured, NULL::FLOAT AS entropy,
-            NULL::FLOAT AS clip_low, NULL::FLOAT AS clip_high, NULL::FLOAT AS gap, NULL::FLOAT AS repetition WHERE false)"""
-        cursor.execute(STAGE.format(base=0, old=nothing, once=""))
-        cursor.execute(GROUPS)
+        self._stage([read_step(self.run_dir, StepFiles(0, "train"))])
         cursor.execute(f"CREATE TABLE stored_responses AS {STORE}")
-        cursor.execute("CREATE TABLE stored_groups AS FROM staged_groups")
+        cursor.execute(f"CREATE TABLE stored_groups AS {STORE_GROUPS}")
         for table, query in AGGREGATES.items():
             cursor.execute(f"CREATE TABLE {table} AS {query.format(where='false')}")
 
@@ -211,6 +177,7 @@ class RolloutIndex:
         if record is None and self._limits:  # being replaced, or unreadable for now
             return set()
         limits = last_steps((record or {"attempts": []})["attempts"])
+        limits = {attempt: limits[attempt] for attempt in sorted(limits)[-MOST_ATTEMPTS:]}
         if limits == self._limits:
             return set()
         asked = "SELECT DISTINCT step, kind FROM all_groups WHERE superseded"
@@ -218,28 +185,44 @@ class RolloutIndex:
         self._create_views(limits)
         return before ^ {(row["step"], row["kind"]) for row in self.query(asked)}
 
-    def _register(self, name: str, table: pa.Table) -> None:
-        self._connection.register(name, table)
-
     # Following the segments.
 
     def refresh(self) -> set[StepKey]:
         """Read the steps whose files changed and return them; cheap when nothing did."""
         with self._refreshing:
             wanted = self._listed()
-            stale = [key for key, (signature, _, _) in wanted.items() if self._signatures.get(key) != signature]
+            stale = [files for key, files in wanted.items() if self._signatures.get(key) != files.signature]
             gone = [key for key in self._signatures if key not in wanted]
             if gone:
                 self._forget(gone)
-            stale.sort()  # newer rows get higher numbers
-            start, size = 0, CHUNK_STEPS
-            while start < len(stale):
-                rows = self._ingest({key: wanted[key] for key in stale[start : start + size]})
-                start += size
-                size = max(1, min(4 * size, size * CHUNK_ROWS // max(1, rows)))
+            stale.sort(key=lambda files: files.key)  # newer rows get higher numbers
+            for steps in _ahead(self._read(stale)):
+                self._ingest(steps)
             if stale:
                 pa.default_memory_pool().release_unused()
-            return {*stale, *gone, *self._supersede()}
+            return {*(files.key for files in stale), *gone, *self._supersede()}
+
+    def _read(self, stale: list[StepFiles]) -> Iterator[list[StepRows]]:
+        """Yield steps that go into the index together.
+
+        The first steps come alone, so that a page has something to show early.
+        """
+        steps: list[StepRows] = []
+        enough = FIRST_ROWS
+        for files in stale:
+            try:
+                steps.append(read_step(self.run_dir, files))
+            except FileNotFoundError:  # merged away between listing and reading: the next refresh sees the merged file
+                self.catalog.forget()
+                continue
+            if (
+                sum(step.rollouts.num_rows for step in steps) >= enough
+                or sum(step.nbytes for step in steps) >= CHUNK_BYTES
+            ):
+                yield steps
+                steps, enough = [], CHUNK_ROWS
+        if steps:
+            yield steps
 
     def aggregate(self) -> bool:
         """Compute the figures of the steps that have none; return whether there were any."""
@@ -257,7 +240,7 @@ class RolloutIndex:
                     cursor.execute(f"UPDATE steps SET aggregated = true WHERE {where}")
             return bool(todo)
 
-    def _listed(self) -> dict[StepKey, tuple[str, list[Segment], list[Segment]]]:
+    def _listed(self) -> dict[StepKey, StepFiles]:
         rollouts, updates = defaultdict(list), defaultdict(list)
         for segment in self.catalog.segments("rollouts"):
             rollouts[segment.step, segment.kind].append(segment)
@@ -267,77 +250,73 @@ class RolloutIndex:
         for key, segments in rollouts.items():
             own = [u for u in updates.get(key, []) if u.attempt == segments[0].attempt]
             names = "\n".join(sorted(segment.path.name for segment in (*segments, *own)))
-            listed[key] = (hashlib.blake2b(names.encode(), digest_size=8).hexdigest(), segments, own)
+            signature = hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
+            listed[key] = StepFiles(*key, signature, segments, own)
         return listed
 
-    def _ingest(self, chunk: Chunk) -> int:
+    def _ingest(self, steps: list[StepRows]) -> None:
         """Index some steps; what cannot be indexed costs its own rows."""
         try:
-            return self._ingest_rows(chunk)
-        except (duckdb.Error, pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-            if len(chunk) > 1:
-                return sum(self._ingest({key: one}) for key, one in chunk.items())
-            (key, (signature, rollouts, updates)), *_ = chunk.items()
-            log.warning("step %s of %s is read file by file: %s", key, self.run_dir.name, error)
-            return self._ingest_alone(key, signature, rollouts, updates)
+            self._ingest_rows(steps)
+        except REFUSALS as error:
+            if len(steps) > 1:
+                for step in steps:
+                    self._ingest([step])
+                return
+            log.warning("step %s of %s is read file by file: %s", steps[0].files.key, self.run_dir.name, error)
+            self._ingest_alone(steps[0].files)
 
-    def _ingest_alone(self, key: StepKey, signature: str, rollouts: list[Segment], updates: list[Segment]) -> int:
+    def _ingest_alone(self, files: StepFiles) -> None:
         """Index a step of which some file cannot be: without that file."""
         refused: list[SegmentProblem] = []
-        kept: tuple[list[Segment], list[Segment]] = ([], [])
-        for number, segments in enumerate((rollouts, updates)):
+        kept = replace(files, signature="", rollouts=(), updates=())
+        for dataset, segments in (("rollouts", files.rollouts), ("updates", files.updates)):
             for segment in segments:
-                tried = ([*kept[0], segment], kept[1]) if number == 0 else (kept[0], [*kept[1], segment])
+                if dataset == "rollouts":
+                    tried = replace(kept, rollouts=(*kept.rollouts, segment))
+                else:
+                    tried = replace(kept, updates=(*kept.updates, segment))
                 try:
-                    self._ingest_rows({key: ("", *tried)})
+                    self._ingest_rows([read_step(self.run_dir, tried)])
                     kept = tried
-                except (duckdb.Error, pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                except REFUSALS as error:
                     why = (str(error).splitlines() or [type(error).__name__])[0][:200]
                     refused.append(SegmentProblem(segment.path.relative_to(self.run_dir).as_posix(), why))
-        return self._ingest_rows({key: (signature, *kept)}, refused)
+        self._ingest_rows([read_step(self.run_dir, replace(kept, signature=files.signature))], refused)
 
-    def _ingest_rows(self, chunk: Chunk, refused: Sequence[SegmentProblem] = ()) -> int:
-        tables: dict[str, list[pa.Table]] = {"rollouts": [], "updates": []}
-        problems: dict[StepKey, list[SegmentProblem]] = {}
-        several = False
-        for key, (_, rollouts, updates) in chunk.items():
-            try:
-                read = read_narrow(self.run_dir, rollouts, ROLLOUT_SCHEMA)
-                joined = read_narrow(self.run_dir, updates, UPDATE_SCHEMA)
-            except FileNotFoundError:  # merged away between listing and reading: the next refresh sees the merged file
-                self.catalog.forget()
-                continue
-            tables["rollouts"] += read.tables
-            tables["updates"] += joined.tables
-            problems[key] = [*read.problems, *joined.problems, *refused]
-            several = several or len(rollouts) > 1
-        known = any(key in self._signatures for key in problems)
+    def _ingest_rows(self, steps: Sequence[StepRows], refused: Sequence[SegmentProblem] = ()) -> None:
+        keys = [step.files.key for step in steps]
+        problems = {step.files.key: [*step.problems, *refused] for step in steps}
+        known = [key for key in keys if key in self._signatures]
         with self._transaction() as cursor:
-            self._register("new_rollouts", _numbered(tables["rollouts"]))
-            updates_read = pa.concat_tables(tables["updates"] or [UPDATE_SCHEMA.empty_table()])
-            self._register("new_updates", _renamed(updates_read))
             base = cursor.execute("SELECT coalesce(max(rid), 0) + 1 FROM stored_responses").fetchall()[0][0]
-            mine = " OR ".join(f"(step = {step} AND kind = '{kind}')" for step, kind in problems) or "false"
-            old = f"(SELECT * FROM stored_responses WHERE {mine if known else 'false'})"
-            once = (
-                "QUALIFY row_number() OVER (PARTITION BY n.step, n.kind, n.prompt_uid, n.sample_index) = 1"
-                if several
-                else ""
-            )
-            cursor.execute(STAGE.format(base=base, old=old, once=once))
-            cursor.execute(GROUPS)
-            if known:
-                self._delete(cursor, problems)
-            cursor.execute(f"INSERT INTO stored_responses {STORE}")
-            cursor.execute("INSERT INTO stored_groups FROM staged_groups")
-            for (step, kind), found in problems.items():
-                as_json = json.dumps([(p.file, p.why, p.rows_lost) for p in found])
-                cursor.execute(
-                    "INSERT INTO steps VALUES (?, ?, ?, ?, false)", [step, kind, chunk[step, kind][0], as_json]
-                )
-        self._signatures.update({key: chunk[key][0] for key in problems})
+            self._stage(steps, base, known)
+            self._delete(cursor, known)
+            cursor.execute(f"INSERT INTO stored_responses BY NAME {STORE}")
+            cursor.execute(f"INSERT INTO stored_groups BY NAME {STORE_GROUPS}")
+            values: list[Any] = []
+            for step in steps:
+                found = json.dumps([(p.file, p.why, p.rows_lost) for p in problems[step.files.key]])
+                values += [*step.files.key, step.files.signature, found]
+            cursor.execute(f"INSERT INTO steps VALUES {', '.join(['(?, ?, ?, ?, false)'] * len(steps))}", values)
+        self._signatures.update({step.files.key: step.files.signature for step in steps})
         self._problems.update(problems)
-        return sum(table.num_rows for table in tables["rollouts"])
+
+    def _stage(self, steps: Sequence[StepRows], base: int = 0, known: Sequence[StepKey] = ()) -> None:
+        """Fill the temporary tables `staged` and `staged_groups`.
+
+        Args:
+            steps: The rows.
+            base: The number that the first new row gets.
+            known: Which of the steps are in the index already.
+        """
+        rollouts, updates = joined_steps(steps)
+        self._connection.register("new_rollouts", rollouts)
+        self._connection.register("new_updates", updates)
+        mine = " OR ".join(f"(step = {step} AND kind = '{kind}')" for step, kind in known)
+        old = f"(SELECT * FROM stored_responses WHERE {mine})" if known else NO_OLD_ROWS
+        self._connection.execute(STAGE.format(base=base, old=old))
+        self._connection.execute(GROUPS)
 
     def _forget(self, keys: Iterable[StepKey]) -> None:
         with self._transaction() as cursor:
@@ -375,7 +354,7 @@ class RolloutIndex:
             columns: The columns to set, of MEASURES or the flags `indexed` and `measured`.
         """
         with self._refreshing, self._transaction() as cursor:
-            self._register("new_rollouts", table)
+            self._connection.register("new_rollouts", table)
             assignments = ", ".join(f"{name} = n.{name}" for name in columns)
             cursor.execute(f"UPDATE stored_responses r SET {assignments} FROM new_rollouts n WHERE r.rid = n.rid")
             if set(columns) & set(MEASURES):
@@ -432,11 +411,10 @@ def _chunks(steps: list[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _numbered(tables: list[pa.Table]) -> pa.Table:
-    table = pa.concat_tables(tables or [ROLLOUT_SCHEMA.empty_table()])
-    return _renamed(table).append_column("number", pa.array(range(table.num_rows), pa.int64()))
-
-
-def _renamed(table: pa.Table) -> pa.Table:
-    """Rename the columns of a segment that have another name in the index."""
-    return table.rename_columns([RENAMED.get(name, name) for name in table.column_names])
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items while a thread makes the next one, so that files are read while the database writes."""
+    with ThreadPoolExecutor(1, "read-segments") as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item

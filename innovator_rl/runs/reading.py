@@ -34,21 +34,29 @@ INTEGERS = range(-(2**63), 2**63)
 def read_bytes(path: Path, most: int = MOST_BYTES) -> tuple[bytes | None, str]:
     """Return the bytes of a regular file, or None and the reason; the reason is empty for an absent file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = _open_regular(path)
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError) as error:
         return None, getattr(error, "strerror", None) or "its name cannot be used"
-    with os.fdopen(descriptor, "rb", closefd=True) as handle:
-        status = os.fstat(handle.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return None, "not a regular file"
-        if status.st_size > most:
+    if descriptor is None:
+        return None, "not a regular file"
+    with os.fdopen(descriptor, "rb") as handle:
+        if os.fstat(descriptor).st_size > most:
             return None, f"larger than {most >> 20} MiB"
         try:
             return handle.read(most + 1)[:most], ""
         except OSError as error:
             return None, error.strerror or "it cannot be read"
+
+
+def _open_regular(path: Path) -> int | None:
+    """Open a file for reading and return its descriptor; None for a pipe, a device or a directory, which is closed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):  # before fdopen, which fails for a directory and leaves it open
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def read_object(path: Path) -> tuple[dict[str, Any] | None, str]:
@@ -69,7 +77,9 @@ def parse_json(raw: bytes | str) -> tuple[Any, str]:
         with contextlib.suppress(ValueError):
             return orjson.loads(raw), ""
     try:
-        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+        text = (
+            raw.decode("utf-8-sig", "replace") if isinstance(raw, bytes) else raw
+        )  # editors may add a byte-order mark
         return clean(json.loads(text)), ""
     except RecursionError:
         return None, "nested too deeply"
@@ -104,12 +114,12 @@ def read_json_lines(path: Path, start: int = 0) -> Iterator[dict[str, Any] | Non
     A line that is still being written is not yielded. `start` is the byte to begin at.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = _open_regular(path)
     except (OSError, ValueError):
         return
-    with os.fdopen(descriptor, "rb", closefd=True) as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return
+    if descriptor is None:
+        return
+    with os.fdopen(descriptor, "rb") as handle:
         handle.seek(start)
         whole = True
         while raw := handle.readline(MOST_LINE_BYTES):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from innovator_rl.errors import UserError
 from innovator_rl.runs.files import dump_json, duration, seconds_since, utc_now, write_atomic
@@ -311,7 +312,7 @@ def page_link(run: RunDir) -> str:
     The dashboard is at INNOVATOR_DASHBOARD_URL, or on this machine at its default port.
     """
     base = os.environ.get("INNOVATOR_DASHBOARD_URL", "http://127.0.0.1:8000").rstrip("/")
-    return f"{base}/#/runs/{run.name}"
+    return f"{base}/#/runs/{quote(run.name, safe='')}"
 
 
 def list_runs(runs_dir: Path) -> list[RunDir]:

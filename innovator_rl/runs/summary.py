@@ -21,6 +21,7 @@ FIGURES = {
     "seconds": ("timing_s/step", "perf/time_per_step"),
     "groups_kept": ("sampling/kept_groups",),
 }
+MOST_RESPONSES = 1e12
 DROPPED_PREFIX = "sampling/dropped_"
 VALIDATION_ACCURACY = re.compile(r"^val-core/(?P<source>.+)/(?:acc|reward)/mean@\d+$")
 
@@ -44,7 +45,9 @@ def trained_domains(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _trained_domain(values: Mapping[str, Any]) -> dict[str, Any]:
     responses, unscored = as_number(values.get("responses")), as_number(values.get("unscored")) or 0.0
-    scored = None if responses is None else round(responses * (1 - unscored))
+    if responses is not None and not 0 <= responses <= MOST_RESPONSES:  # no count, and sums of such numbers overflow
+        responses = None
+    scored = None if responses is None else round(responses * (1 - min(max(unscored, 0.0), 1.0)))
     accuracy, reward = (None if scored == 0 else as_number(values.get(name)) for name in ("correct", "score"))
     return {
         "accuracy": accuracy,

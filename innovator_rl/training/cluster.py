@@ -58,14 +58,10 @@ def ray_cluster(
     import ray
 
     address = address or os.environ.get("RAY_ADDRESS") or None
-    options: dict[str, Any] = {
-        "runtime_env": runtime_env,
-        "log_to_driver": True,
-        "logging_level": "warning",
-    }
+    options: dict[str, Any] = {"log_to_driver": True, "logging_level": "warning"}
     if address is not None:
         try:
-            ray.init(address=address, **options)
+            ray.init(address=address, runtime_env=runtime_env, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"resources.ray_address={address}: no Ray cluster answers there ({_line(error)}); "
@@ -80,12 +76,17 @@ def ray_cluster(
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     (folder / OWNER).write_text(json.dumps(process_identity()))
+    left_behind = folder / "tmp"  # what engines and locks leave, here and in the workers, goes with the folder
+    left_behind.mkdir()
+    outside = tempfile.tempdir
+    variables = {**runtime_env.get("env_vars", {}), "TMPDIR": str(left_behind)}
+    options |= {"runtime_env": {**runtime_env, "env_vars": variables}, "_temp_dir": str(folder)}
     try:
-        ray.init(
-            num_cpus=need.cpus, num_gpus=need.accelerators, include_dashboard=False, _temp_dir=str(folder), **options
-        )
+        ray.init(num_cpus=need.cpus, num_gpus=need.accelerators, include_dashboard=False, **options)
+        tempfile.tempdir = str(left_behind)
         yield
     finally:
+        tempfile.tempdir = outside
         ray.shutdown()
         _keep_logs(folder, logs)
 

@@ -144,3 +144,22 @@ def test_thresholds_come_from_a_file_and_mistakes_are_named(tmp_path: Path) -> N
         file.write_text(text)
         with pytest.raises(UserError, match=word):
             read_thresholds(file)
+
+
+@pytest.mark.parametrize("adds_up", [True, False])
+def test_only_terms_that_add_up_to_the_score_can_drive_the_reward(
+    new_client: TestClient, tmp_path: Path, adds_up: bool
+) -> None:
+    for step in range(1, 7):
+        reward = 0.1 if step == 1 else 0.9
+        terms = {"style": reward} if adds_up else {"passed": 3.0 * step, "tests": 20.0}
+        record(tmp_path / "runs" / "r", step, groups=1, samples=2, reward=reward, terms=terms)
+    fired = alerts(new_client, "r").get("term_hack", {}).get("title")
+    assert fired == ("One term drives the reward: style" if adds_up else None)
+
+
+def test_a_reason_with_any_characters_links_to_its_rows(new_client: TestClient, tmp_path: Path) -> None:
+    record(tmp_path / "runs" / "r", 1, correct=False, reason="a&kind=?#100%+x")
+    alert = alerts(new_client, "r")["one_reason"]
+    rows = new_client.get(f"/api/runs/r/rollouts?{alert['link']['query']}").json()
+    assert rows["total"] == alert["rows"] == 16

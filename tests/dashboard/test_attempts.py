@@ -106,6 +106,18 @@ def test_domains_without_a_name_or_called_none_or_all_are_separate(new_client: T
     assert len({one["name"] for one in series}) == 4
 
 
+def test_names_that_look_like_those_given_to_series_keep_their_own(new_client: TestClient, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "names"
+    domains = ("", "none", "no domain", "all", "all (domain)", "-", "__proto__", "chem ", "chem")
+    for number, domain in enumerate(domains):
+        record(run, number + 1, groups=1, samples=number + 2, domain=domain)
+    series = get(new_client, "/api/runs/names/curves")["series"]
+    assert len({one["name"] for one in series}) == len(series) == len(domains) + 1
+    for one in series[1:]:
+        total = get(new_client, "/api/runs/names/rollouts", domain=one["value"])["total"]
+        assert total == sum(filter(None, one["points"]["responses"])), one["name"]
+
+
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])
 def test_rewards_that_are_not_finite_raise_an_alert_with_their_rows(
     new_client: TestClient, tmp_path: Path, reward: float
@@ -190,7 +202,9 @@ def test_the_page_works_below_a_path(tmp_path: Path, prefix: str) -> None:
         page = client.get(f"{prefix}/").text
         assert 'src="/' not in page
         assert 'href="/' not in page
-        assert client.get("/dash", follow_redirects=False).headers["location"] == "/dash/"
+        for query in ("", "?token=0123"):
+            answer = client.get(f"/dash{query}", follow_redirects=False)
+            assert answer.headers["location"] == f"/dash/{query}"
 
 
 @pytest.mark.parametrize("figure", ["reward", "reward_trained", "accuracy"])

@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +18,8 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from innovator_rl.dashboard.runs.registry import MOST_OPEN
+from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.runs.reading import parse_json, read_json_lines
 
 DEEP = "[" * 100_000
@@ -26,6 +30,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 METRICS = {
     "a text for a number": '{"step":1,"domain/chem/score":0.5,"domain/chem/responses":"many","domain/chem/unjudged":0}',
     "an object for a number": '{"step":1,"domain/chem/score":{},"domain/chem/responses":[1],"sampling/kept_groups":"x"}',
+    "counts without end": '{"step":1,"domain/a/score":1e308,"domain/a/correct":1e308,"domain/a/responses":1e308}',
+    "a share without end": '{"step":1,"domain/a/score":1,"domain/a/responses":9,"domain/a/unscored":-1e308}',
     "a text for the dropped": '{"step":1,"sampling/dropped_all_wrong":"x","groups_kept":"y"}',
     "a text for the attempt": '{"step":1,"attempt":"x","a/b":1}',
     "an attempt below one": '{"step":1,"attempt":-3,"a/b":1}',
@@ -45,6 +51,7 @@ RECORDS = {
     "other wrong types": '{"status":["x"],"step":{},"heartbeat":5,"created":[],"attempts":[1,{"attempt":"x"}],"git":"g","pid":"p"}',
     "a lone surrogate": '{"name":"x","host":"\\ud800","step":1,"attempts":[{"attempt":1,"cause":"\\ud800"}]}',
     "a list": "[1, 2]",
+    "thousands of attempts": json.dumps({"attempts": [{"attempt": i, "resumed_from_step": i} for i in range(1, 9000)]}),
     "huge numbers": '{"step":1e400,"total_steps":' + "9" * 400 + ',"pid":99999999999999999999,"process_started":[]}',
     "odd packages": '{"packages":{"a":1,"b":[]},"command":"ls","ray_job_id":5,"ray_dashboard":{}}',
 }
@@ -52,6 +59,8 @@ CONFIGS = {
     "a lone surrogate": 'model: {path: "\\ud800"}',
     "an alias bomb": BOMB,
     "a loop": "a: &a\n  b: *a",
+    "a long text many times": f"a: &a {'x' * 400_000}\nb: [{','.join(['*a'] * 9_000)}]",
+    "a long key many times": f"a: &a\n  ? {'k' * 900}\n  : 1\nb: [{','.join(['*a'] * 9_000)}]",
     "merged mappings": "a: &a {x: 1}\n" + "".join(f"b{i}: &b{i} {{<<: [*a, *a]}}\n" for i in range(40)),
     "deep nesting": DEEP,
     "deep lists": "- " * 50_000 + "x",
@@ -139,7 +148,35 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(new_client: TestClient, tmp
     assert any(file in name or "00ff-000009" in name for name in files) or file in ("metrics.jsonl", "labels.jsonl")
 
 
-@pytest.mark.parametrize("name", ["a#b?c&d=", "x[1]*", "bad\udcff", "new\nline", "a:b@c"])
+FILES_OF_A_RUN = ("run.json", "metrics.jsonl", "config.yaml", "labels.jsonl", "tags.json", "tokenizer.json")
+
+
+def test_folders_in_place_of_files_are_named_and_left_closed(new_client: TestClient, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    healthy(root)
+    record(root / "bad", 1, groups=1)
+    for file in FILES_OF_A_RUN:
+        (root / "bad" / file).mkdir()
+    answers(new_client, "bad")
+    opened = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        rows = answers(new_client, "bad", ("", "/labels"))
+    assert len(os.listdir("/proc/self/fd")) < opened + 20
+    assert "run.json: not a regular file" in rows["bad"]["problem"]
+
+
+def test_a_byte_order_mark_is_no_fault(new_client: TestClient, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "r"
+    run.mkdir()
+    (run / "run.json").write_text('{"status":"finished","step":7}', encoding="utf-8-sig")
+    (run / "metrics.jsonl").write_text('{"step":7,"critic/score/mean":0.25}\n', encoding="utf-8-sig")
+    row = new_client.get("/api/runs").json()["rows"][0]
+    assert (row["problem"], row["step"], row["reward_trained"]) == (None, 7, 0.25)
+
+
+@pytest.mark.parametrize(
+    "name", ["a#b?c&d=%2F", "x[1]*", "%2e%2e", "a\\b", " ", "é", "~", "bad\udcff", "new\nline", "a:b@c"]
+)
 def test_a_run_opens_whatever_its_name(new_client: TestClient, tmp_path: Path, name: str) -> None:
     healthy(tmp_path / "runs")
     record(tmp_path / "runs" / "plain", 1, groups=1)
@@ -147,11 +184,14 @@ def test_a_run_opens_whatever_its_name(new_client: TestClient, tmp_path: Path, n
     shown = os.fsencode(name).decode("utf-8", "backslashreplace")
     names = {row["name"] for row in new_client.get("/api/runs").json()["rows"]}
     assert names == {"healthy", shown}
-    quoted = shown.replace("%", "%25").replace("?", "%3F").replace("#", "%23").replace("\n", "%0A")
+    quoted = quote(quote(shown, safe=""), safe="")  # twice: this client decodes an address once more than a server
     answer = new_client.get(f"/api/runs/{quoted}/rollouts")
     assert answer.status_code == 200, answer.text
     if "\udcff" not in name:
         assert answer.json()["total"] == 4
+
+
+FOREIGN = ["no prompt", "no response", "no name of the group", "numbers for text", "text for numbers", "bytes for text"]
 
 
 def foreign(kind: str) -> pa.Table:
@@ -162,6 +202,8 @@ def foreign(kind: str) -> pa.Table:
         del columns["prompt"]
     if kind == "no response":
         del columns["response"]
+    if kind == "no name of the group":
+        columns["prompt_uid"] = [""]
     if kind == "numbers for text":
         columns["response"], columns["prompt"] = [3], [[1, 2]]
     if kind == "text for numbers":
@@ -174,7 +216,7 @@ def foreign(kind: str) -> pa.Table:
     return table
 
 
-@pytest.mark.parametrize("kind", ["no prompt", "no response", "numbers for text", "text for numbers", "bytes for text"])
+@pytest.mark.parametrize("kind", FOREIGN)
 def test_a_foreign_segment_costs_its_own_rows(new_client: TestClient, tmp_path: Path, kind: str) -> None:
     run = tmp_path / "runs" / "mixed"
     record(run, 3, groups=2, samples=2)
@@ -183,6 +225,8 @@ def test_a_foreign_segment_costs_its_own_rows(new_client: TestClient, tmp_path: 
     session = new_client.app.state.services.runs.open("mixed")  # type: ignore[attr-defined]
     assert session.wait_read(30), session.error
     assert new_client.get("/api/runs/mixed/rollouts").json()["total"] in (8, 9)
+    if kind == "no name of the group":  # no address would lead to it
+        assert any("key is empty" in one["why"] for one in new_client.get("/api/runs/mixed").json()["problems"])
     found = new_client.get("/api/runs/mixed/rollouts", params={"word": "answer"}).json()
     assert (found["total"], found["search"]["complete"]) == (8, True)
     assert all(row["preview"] for row in found["rows"])
@@ -240,3 +284,25 @@ def test_a_line_that_is_too_long_costs_itself_alone(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b'{"a":1}\n' + b"x" * (5 << 20) + b"\n[]\n\n" + b'{"b":2}\n{"torn":')
     assert list(read_json_lines(path)) == [{"a": 1}, None, None, {"b": 2}]
+
+
+def test_a_run_that_closes_slowly_keeps_no_reader_waiting(
+    new_client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, may_close = [], threading.Event()
+    close = RunSession.close
+
+    def slow(session: RunSession) -> None:
+        assert may_close.wait(30)
+        close(session)
+        closed.append(session.run.name)
+
+    monkeypatch.setattr(RunSession, "close", slow)
+    for number in range(MOST_OPEN + 1):
+        record(tmp_path / "runs" / f"r{number}", 1, groups=1, samples=2)
+        assert new_client.get(f"/api/runs/r{number}/rollouts").json()["total"] == 2
+    assert closed == []
+    may_close.set()
+    assert new_client.get("/api/runs/r0/rollouts").json()["total"] == 2
+    assert closed[0] == "r0"
+    assert not new_client.app.state.services.runs.open("r0").index.temporary  # type: ignore[attr-defined]

@@ -31,6 +31,7 @@ def test_a_job_carries_the_link_to_its_page(monkeypatch: pytest.MonkeyPatch, tmp
     assert submitted["metadata"]["dashboard"] == "https://runs.example.org/#/runs/faster"
     monkeypatch.delenv("INNOVATOR_DASHBOARD_URL")
     assert page_link(RunDir(tmp_path / "x")) == "http://127.0.0.1:8000/#/runs/x"
+    assert page_link(RunDir(tmp_path / "a#b?%")) == "http://127.0.0.1:8000/#/runs/a%23b%3F%25"
 
 
 def test_token_texts_of_a_byte_level_tokenizer_join_to_the_text(tmp_path: Path) -> None:

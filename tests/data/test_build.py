@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from innovator_rl.data.build import build, open_recipe, overridden, split
+from innovator_rl.data.build import build, open_recipe, overridden, problems_to_evaluate, split
 from innovator_rl.data.materialize import materialize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import FORMS, STYLES, render
 from innovator_rl.data.recipe import Recipe, dataset_names, load_recipe
+from innovator_rl.data.rendering import to_rows
 from innovator_rl.data.rows import read_rows
 from innovator_rl.errors import UserError
 
@@ -40,6 +41,23 @@ def test_a_validation_problem_never_trains_under_another_seed_or_size(tmp_path: 
     assert prompts(small.files["train"]) != prompts(large.files["train"])
     assert not prompts(small.files["validation"]) & prompts(large.files["train"])
     assert not prompts(large.files["validation"]) & prompts(small.files["train"])
+
+
+def test_a_test_split_leaves_validation_as_it_was_and_is_what_an_evaluation_asks(tmp_path: Path) -> None:
+    recipe, folder = open_recipe("unit-arithmetic")
+    tested = overridden(recipe, rows=300, checks={"gold": False}, splits={"validation": 0.3, "test": 0.3})
+    built = build(tested, folder, tmp_path / "a")
+    plain = build(overridden(tested, splits={"validation": 0.3}), folder, tmp_path / "b")
+    assert set(built.files) == {"train", "validation", "test"}
+    assert prompts(built.files["validation"]) == prompts(plain.files["validation"])
+    assert prompts(built.files["train"]) | prompts(built.files["test"]) == prompts(plain.files["train"])
+    assert not prompts(built.files["train"]) & prompts(built.files["test"])
+    assert min(built.rows.values()) > 50
+    asked = {row.prompt_text for row in to_rows(problems_to_evaluate(tested, folder), tested, "test")}
+    assert prompts(built.files["test"]) <= asked
+    assert not asked & (prompts(built.files["train"]) | prompts(built.files["validation"]))
+    with pytest.raises(UserError, match=r"test = 0.7: must be less than 1 - validation = 0.3"):
+        overridden(tested, splits={"validation": 0.7, "test": 0.7})
 
 
 def test_the_two_molecule_tasks_split_alike(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ test("a missing value is an en dash", () => {
 
 test("numbers", () => {
   assert.deepEqual(
-    [0.031234, 12.44, 8192, -0.5, 0, 1e-5].map((x) => format.num(x)),
-    ["0.0312", "12.4", "8,192", "−0.5", "0", "1.0e-5"],
+    [0.031234, 12.44, 8192, -0.5, 0, 1e-5, 3.4e38].map((x) => format.num(x)),
+    ["0.0312", "12.4", "8,192", "−0.5", "0", "1.0e-5", "3.4e+38"],
   );
   assert.deepEqual(
     [0.5, -0.5, 0].map((x) => format.signed(x)),
@@ -55,4 +55,10 @@ test("compared figures have the same decimals, and nothing has no sign", () => {
     ["+0.430", "0.000", "−0.211", "0.000"],
   );
   assert.equal(format.fixed(null, 3), "–");
+});
+
+test("what ends a turn is left out, and nothing else", () => {
+  assert.equal(format.withoutEnd("True<|im_end|>\n<|endoftext|>\n"), "True");
+  assert.equal(format.withoutEnd("<|im_end|>"), "");
+  assert.equal(format.withoutEnd("a <|im_end|> b"), "a <|im_end|> b");
 });

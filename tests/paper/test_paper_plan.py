@@ -1,5 +1,6 @@
 """The configuration of a path and the stages that it becomes."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -203,6 +204,24 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     assert markdown(config, directory, stages, [record]).splitlines()[4:] == text.splitlines()[4:]
 
 
+def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(tmp_path):
+    with pytest.raises(ValueError, match=r"scaling = .*: upcycle-scaling.md not found there; .*upcycle_scaling --out"):
+        small(scaling=tmp_path)
+    (tmp_path / "upcycle-scaling.md").write_text(
+        "### What holds\n\n| way | loss |\n|---|---:|\n| printed-2 | 3.210 |\n"
+    )
+    picture = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+    )
+    (tmp_path / "upcycle-scaling.png").write_bytes(picture)
+    run = RunDir(tmp_path / "t").create()
+    text = write_report(small(scaling=tmp_path), run, [], []).read_text()
+    assert "| printed-2 | 3.210 |" in text
+    assert "(upcycle-scaling.png)" in text
+    assert (run.path / "upcycle-scaling.png").read_bytes() == picture
+    assert b"/Subtype /Image" in (run.path / "report.pdf").read_bytes()
+
+
 def test_an_arm_is_compared_with_its_start_by_question_over_all_seeds():
     before = {f"q{n}": float(n < 20) for n in range(100)}
     better = {f"q{n}": float(n < 50) for n in range(100)}
@@ -260,9 +279,9 @@ def test_tables_escape_their_cells():
     assert percent(0.5, (0.4, 0.6)) == "50.0 [40.0, 60.0]"
 
 
-def test_a_pdf_takes_any_text():
+def test_a_pdf_takes_any_text(tmp_path):
     text = "# Größe \N{GREEK SMALL LETTER ALPHA}\n\n| a | command |\n| --- | --- |\n| 数 | x |\n\n- item `code` [text](address)\n"
-    assert pdf(text).startswith(b"%PDF")
+    assert pdf(text, tmp_path).startswith(b"%PDF")
 
 
 def test_paths_are_below_the_runs_folder(tmp_path):

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,20 +46,23 @@ def compare(checkpoint: Path, dtype: str, seconds: float, environment: Mapping[s
     if find_spec("vllm") is None:
         return Check("vllm", True, "left out: vllm is not installed", bound)
     settings = {**os.environ, **environment, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(
-        worker_command(checkpoint, dtype),
-        env=settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return Check("vllm", False, f"no answer within {seconds:g} s", bound)
+    with tempfile.TemporaryDirectory(
+        prefix="verify-", ignore_cleanup_errors=True
+    ) as folder:  # for the engine's sockets
+        process = subprocess.Popen(
+            worker_command(checkpoint, dtype),
+            env={**settings, "TMPDIR": folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return Check("vllm", False, f"no answer within {seconds:g} s", bound)
     lines = [line for line in output.splitlines() if line.startswith(MARK)]
     if not lines:
         causes = [line for line in errors.splitlines() if "Error" in line]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from functools import partial
+from urllib.parse import urlencode
 
 from innovator_rl.dashboard.health.reward_hacking import RewardRise, reward_rise
 from innovator_rl.dashboard.health.rule import Aggregate, Measurement, Rule, RuleContext
-from innovator_rl.dashboard.queries.filters import FAILED, SAME_REWARD
+from innovator_rl.dashboard.queries.filters import FAILED, SAME_REWARD, filter_value
 from innovator_rl.runs.metrics import NOT_FINITE
 
 NO_STEP = "no step is recorded"
@@ -27,7 +28,7 @@ def _dominant_reason(context: RuleContext) -> Measurement:
         return Measurement(value=None, query="reason=")
     name, count = rows[0]["reason"], rows[0]["n"]
     share = 0.0 if name == "wrong" else count / float(rows[0]["wrong"])
-    return Measurement(value=share, rows=count, subject=name, query=f"reason={name}")
+    return Measurement(value=share, rows=count, subject=name, query=urlencode({"reason": filter_value(name)}))
 
 
 def _entropy_ratio(context: RuleContext) -> Measurement:

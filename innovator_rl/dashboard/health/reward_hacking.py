@@ -1,7 +1,9 @@
 """Explain a rise of the reward by right answers, length or one of its terms.
 
 The first steps are compared with the newest. A term's share of the rise is the rise of its mean contribution over the rise
-of the reward. A recorded term is the contribution itself, unless a weight is recorded with it.
+of the reward. A recorded term is the contribution itself, unless a weight is recorded with it. Terms count only where they
+add up to the score of their response, as on the Why page: a rewarder may record other numbers, such as a count of passed
+tests, and those explain no reward.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from innovator_rl.dashboard.queries.reward_change import ITEMIZED
 from innovator_rl.rollouts.schema import SCORED
+from innovator_rl.rollouts.step_figures import FINITE
 
 Row = dict[str, Any]
 Ask = Callable[[str, list[int]], list[Row]]
@@ -31,7 +35,7 @@ def reward_rise(ask: Ask, then: list[int], now: list[int]) -> RewardRise:
     """Compare the first steps with the newest."""
     if not then or not now:
         return RewardRise()
-    means = f"""SELECT avg(reward) FILTER ({SCORED}) AS reward, avg(response_tokens) AS length,
+    means = f"""SELECT avg(reward) FILTER ({FINITE}) AS reward, avg(response_tokens) AS length,
                        avg(coalesce(correct, false)::INT) FILTER ({SCORED}) AS accuracy FROM responses WHERE {{where}}"""
     before, after = ask(means, then)[0], ask(means, now)[0]
     if before["reward"] is None or after["reward"] is None:
@@ -49,11 +53,11 @@ def reward_rise(ask: Ask, then: list[int], now: list[int]) -> RewardRise:
 
 
 def _terms(ask: Ask, steps: list[int]) -> dict[str, float]:
-    """Return each term's mean contribution per response."""
+    """Return each term's mean contribution per scored response."""
     rows = ask(
-        """SELECT term.name AS name, sum(term.value * coalesce(term.weight, 1)) / any_value(n) AS mean
-           FROM (SELECT unnest(terms) AS term, count(*) OVER () AS n FROM responses WHERE {where} AND terms IS NOT NULL)
-           WHERE isfinite(term.value) GROUP BY 1""",
+        f"""SELECT term.name AS name, sum(term.value * coalesce(term.weight, 1)) / any_value(n) AS mean
+            FROM (SELECT unnest(CASE WHEN {ITEMIZED} THEN terms END) AS term, count(*) OVER () AS n
+                  FROM responses WHERE {{where}} AND {FINITE}) GROUP BY 1""",
         steps,
     )
     return {row["name"]: row["mean"] for row in rows if row["name"]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from innovator_rl.dashboard.queries.filters import filter_value
 from innovator_rl.dashboard.runs.registry import incomplete_steps
 from innovator_rl.dashboard.runs.run_session import RunSession
 from innovator_rl.dashboard.web.errors import RequestError
@@ -41,10 +42,12 @@ def _curves(session: RunSession, kind: str, by: str) -> Row:
         "SELECT * FROM step_figures WHERE kind = ? AND by_column IN ('all', ?) ORDER BY step", [kind, by]
     )
     found: dict[str, dict[int, Row]] = {}
+    named = _series_names({str(row["series"]) for row in rows if row["by_column"] != WHOLE}, by)
     for row in rows:
         point = {RENAMED.get(name, name): value for name, value in row.items()}
         series = None if row["by_column"] == WHOLE else str(row["series"])
-        found.setdefault(_series_name(series, by, rows), {})[row["step"]] = {**point, "value": series or "-"}
+        name = WHOLE if series is None else named[series]
+        found.setdefault(name, {})[row["step"]] = {**point, "value": filter_value(series)}
     metrics = {line["step"]: line for line in session.metrics()} if kind == "train" else {}
     steps = sorted({row["step"] for row in rows} | set(metrics))
     names = sorted(found, key=lambda name: (name != WHOLE, -sum(r.get("responses", 0) for r in found[name].values())))
@@ -74,14 +77,19 @@ def _curves(session: RunSession, kind: str, by: str) -> Row:
     }
 
 
-def _series_name(series: str | None, by: str, rows: list[Row]) -> str:
-    """Return the name of a series, unlike that of any other: a domain can be called `all` or `none`."""
-    if series is None:
-        return WHOLE
-    if series == "":
-        taken = any(row["by_column"] == by and row["series"] == EMPTY for row in rows)
-        return f"no {by.replace('_', ' ')}" if taken else EMPTY
-    return f"{series} ({by.replace('_', ' ')})" if series == WHOLE else series
+def _series_names(series: set[str], by: str) -> dict[str, str]:
+    """Return the name of each series, unlike that of any other: a domain can be called `all` or `none`."""
+    taken = {WHOLE, *series}
+    names = {value: value for value in series if value not in ("", WHOLE)}
+    for value in sorted(series - set(names)):
+        plain = by.replace("_", " ")
+        wanted = [f"{value} ({plain})"] if value else [EMPTY, f"no {plain}"]
+        name = next((one for one in wanted if one not in taken), wanted[-1])
+        while name in taken:
+            name = f"{name}'"
+        names[value] = name
+        taken.add(name)
+    return names
 
 
 def _terms(session: RunSession, kind: str, steps: list[int]) -> dict[str, list[float | None]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.rollouts.index import MEASURES
 
 EQUALS = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "generation_status", "drop_reason")
 SAME_REWARD = "reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong', 'all_equal')"
@@ -42,7 +43,7 @@ GROUP_SORTS = ("step", "reward_mean", "reward_std", "correct", "tokens_mean", "d
 FILTERS = {
     "kind": "`train` (default) or `validation`.",
     "step": "`12`, `3-9`, `3,5,8-10` or `last`.",
-    **{name: "Equal to one of the given values; `-` means empty. Repeatable." for name in EQUALS},
+    **{name: "Equal to one of the given values; `-` means empty, `\\-` a hyphen. Repeatable." for name in EQUALS},
     "status": f"What became of the group: {', '.join(f'`{name}`' for name in STATUSES)}. Repeatable.",
     "correct": "`true`, `false` or `none`.",
     "truncated": "`true`, `false` or `none`.",
@@ -64,6 +65,12 @@ LAST_STEP = "(SELECT max(step) FROM responses WHERE kind = ?)"
 STEP_RANGE = re.compile(r"^(\d{1,9})(?:-(\d{1,9}))?$")
 MOST_PER_PAGE = 200
 MOST_VALUES = 100
+EMPTY_VALUE, HYPHEN = "-", "\\-"
+
+
+def filter_value(value: str | None) -> str:
+    """Return what selects the rows with a value of a column in EQUALS."""
+    return EMPTY_VALUE if not value else HYPHEN if value == "-" else value
 
 
 class Parameters(Protocol):
@@ -112,6 +119,16 @@ class Filters:
     def key(self) -> tuple[Any, ...]:
         """Return what identifies these filters in a cache."""
         return (self.table, self.where, tuple(map(str, self.values)), self.word, self.regex, self.label)
+
+
+def parts_read(filters: Filters, column: str = "") -> tuple[str, ...]:
+    """Return the parts of a run that decide which rows match, and the values of a column in them.
+
+    What is counted of them is kept until one of these parts changes: text that is indexed in the background changes no list of
+    rewards.
+    """
+    words = filters.word or filters.regex or any(name in f"{column} {filters.where}" for name in MEASURES)
+    return ("rollouts", *(("words",) if words else ()), *(("labels",) if filters.label else ()))
 
 
 def read_filters(parameters: Parameters, also: Iterable[str] = ()) -> Filters:
@@ -220,11 +237,17 @@ def read_order(parameters: Parameters, known: tuple[str, ...], default: str) -> 
     Raises:
         RequestError: `sort` names another column.
     """
+    name, descending = read_sort(parameters, known, default)
+    return f"{name} {'DESC' if descending else 'ASC'} NULLS LAST"
+
+
+def read_sort(parameters: Parameters, known: tuple[str, ...], default: str) -> tuple[str, bool]:
+    """Return the column that `sort` names, and whether it sorts descending; raise like `read_order`."""
     wanted = one(parameters, "sort", default)
     name = wanted.removeprefix("-")
     if name not in known:
         raise RequestError(f"sort={wanted[:40]}: must be one of {', '.join(known)}; a leading - sorts descending")
-    return f"{name} {'DESC' if wanted.startswith('-') else 'ASC'} NULLS LAST"
+    return name, wanted.startswith("-")
 
 
 def read_page(parameters: Parameters) -> tuple[int, int]:
@@ -251,9 +274,9 @@ def _steps(filters: Filters, text: str) -> None:
 def _equals(filters: Filters, column: str, values: list[str]) -> None:
     if not values:
         return
-    named = [value for value in values if value != "-"][:MOST_VALUES]
+    named = ["-" if value == HYPHEN else value for value in values if value != EMPTY_VALUE][:MOST_VALUES]
     parts = [f"{column} IN ({', '.join('?' * len(named))})"] if named else []
-    if "-" in values:
+    if EMPTY_VALUE in values:
         parts.append(f"{column} IS NULL OR {column} = ''")
     filters.add(" OR ".join(parts), *named)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from innovator_rl.dashboard.queries.filters import Filters, Parameters, check_names, one, read_filters
+from innovator_rl.dashboard.queries.filters import Filters, Parameters, check_names, filter_value, one, read_filters
 from innovator_rl.dashboard.queries.rollouts import by_rid, shown
 from innovator_rl.dashboard.queries.step_diff import OnlySteps, compare_steps
 from innovator_rl.dashboard.runs.labels import Labels
@@ -152,7 +152,7 @@ def _split(
         )
         within = sum(shares) / 2 * (end - start)
         mix = (shares[1] - shares[0]) * ((start + end) / 2 - sum(overall) / 2)
-        query = (queries or {}).get(value) or {name: value if value != "" else "-"}
+        query = (queries or {}).get(value) or {name: filter_value(value)}
         rows.append(
             {
                 "value": value,

@@ -17,6 +17,7 @@ from innovator_rl.runs.run_dir import RunDir
 
 VALUES = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "drop_reason")
 MOST_VALUES = 200
+MOST_ATTEMPTS = 200  # the newest
 CONFIG_CHARS = 200_000
 
 Row = dict[str, Any]
@@ -38,7 +39,7 @@ def run_answer(session: RunSession, labels: Labels, headline: Row) -> Row:
     values = session.cached("values", ("rollouts",), lambda: _values(session))
     return {
         "run": headline,
-        "attempts": record.get("attempts", []),
+        "attempts": record.get("attempts", [])[-MOST_ATTEMPTS:],
         "config": config,
         "config_text": text[:CONFIG_CHARS],
         "command": record.get("command"),

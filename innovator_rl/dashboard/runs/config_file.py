@@ -14,6 +14,8 @@ from innovator_rl.runs.run_dir import RunDir
 
 MOST_BYTES = 1 << 20
 MOST_NODES = 20_000
+MOST_CHARS = 2 << 20
+"""Characters of all keys and values, every alias written out."""
 MOST_NESTING = 200
 MOST_BRACKETS = 2_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,8 +37,8 @@ def read_config(run: RunDir) -> tuple[dict[str, Any] | None, str, str]:
         return None, text, f"not YAML: {(str(error).splitlines() or [''])[0][:100]}"
     if not isinstance(value, dict):
         return None, text, "not a mapping" if value is not None else ""
-    if not _fits(value, [MOST_NODES], 0):
-        return None, text, "aliases make it too large"
+    if not _fits(value, [MOST_NODES, MOST_CHARS], 0):
+        return None, text, "too large or too deep with its aliases written out"
     return clean(value), text, ""
 
 
@@ -46,12 +48,16 @@ def _indentation(text: str) -> int:
 
 
 def _fits(value: Any, left: list[int], depth: int) -> bool:
-    """Return whether the value, every alias written out, has at most `left[0]` nodes and ends."""
+    """Return whether the value ends within `left` nodes and characters, every alias written out."""
     left[0] -= 1
-    if left[0] < 0 or depth > MOST_NESTING:
+    if isinstance(value, (str, bytes)):
+        left[1] -= len(value)
+    elif isinstance(value, int):
+        left[1] -= value.bit_length() // 3
+    if min(left) < 0 or depth > MOST_NESTING:
         return False
     if isinstance(value, dict):
-        return all(_fits(item, left, depth + 1) for item in value.values())
+        return all(_fits(part, left, depth + 1) for item in value.items() for part in item)
     if isinstance(value, (list, tuple, set)):
         return all(_fits(item, left, depth + 1) for item in value)
     return True

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST_OPEN = 4
 LOOK_SECONDS = 0.8
+CLOSE_SECONDS = 30.0
 RUN_FILES = ("run.json", "rollouts", "metrics.jsonl")
 
 Row = dict[str, Any]
@@ -37,6 +38,7 @@ class Runs:
         self.demo = demo
         self._count_alerts = count_alerts
         self._open: dict[Path, RunSession] = {}
+        self._closing: dict[Path, threading.Thread] = {}
         self._guard = threading.Lock()
         self._looking = threading.Lock()
         self._looked = float("-inf")
@@ -89,6 +91,8 @@ class Runs:
         Raise `RequestError` (404) where there is none.
         """
         run = self.directory(name)
+        if closing := self._closing.get(run.path):
+            closing.join(CLOSE_SECONDS)  # then its index can be taken again
         with self._guard:
             session = self._open.get(run.path)
             if session is None:
@@ -102,15 +106,21 @@ class Runs:
         return list(self._open.values())
 
     def _close_oldest(self) -> None:
+        """Close the runs that were used least recently; a run that is being indexed takes its time, and nobody waits for it."""
+        self._closing = {path: thread for path, thread in self._closing.items() if thread.is_alive()}
         while len(self._open) >= MOST_OPEN:
             oldest = min(self._open, key=lambda path: self._open[path].used)
-            self._open.pop(oldest).close()
+            closing = threading.Thread(target=self._open.pop(oldest).close, name=f"close-{oldest.name}", daemon=True)
+            self._closing[oldest] = closing
+            closing.start()
 
     def close(self) -> None:
         """Close every open run."""
         with self._guard:
             while self._open:
                 self._open.popitem()[1].close()
+        for closing in self._closing.values():
+            closing.join(CLOSE_SECONDS)
 
     def headlines(self, silent_after: float) -> list[Row]:
         """Return one row per run, newest first; a run that cannot be read has a row that says so."""

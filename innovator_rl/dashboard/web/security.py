@@ -75,7 +75,8 @@ class Guard:
             return
         headers = Headers(scope=scope)
         if self._root and scope["path"] == self._root:  # addresses in the page are relative to its folder
-            await RedirectResponse(f"{self._root}/", 307)(scope, receive, send)
+            asked = scope.get("query_string", b"").decode("latin-1")  # such as the token
+            await RedirectResponse(f"{self._root}/{'?' if asked else ''}{asked}", 307)(scope, receive, send)
             return
         if self._root and scope["path"].startswith(f"{self._root}/"):  # a proxy that leaves the prefix in place
             scope = {**scope, "path": scope["path"].removeprefix(self._root), "raw_path": None}

@@ -38,7 +38,8 @@ def worked_rows(entries: Sequence[Worked], pool: ScoringPool, rejected: Rejectio
         problems = unique(read_problems(recipe, folder, rejected), recipe, rejected)
         if not any(problem.solution for problem in problems):
             raise UserError(f"worked: dataset {entry.dataset!r} has no solutions; expected one with a generated task")
-        parts = split([problem for problem in problems if problem.solution], recipe.splits.validation)
+        solved = [problem for problem in problems if problem.solution]
+        parts = split(solved, recipe.splits.validation, recipe.splits.test)
         for name, wanted in (("train", entry.rows), ("validation", entry.validation_rows)):
             if wanted > len(parts[name]):
                 raise UserError(

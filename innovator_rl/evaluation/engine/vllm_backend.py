@@ -23,10 +23,12 @@ class VllmBackend:
     """A model in vLLM's engine, in this process."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        from vllm import LLM
+        from innovator_rl.platform.accelerator import detect
+        from innovator_rl.platform.socket_folder import use_private_folder
 
         started = time.monotonic()
-        from innovator_rl.platform.accelerator import detect
+        use_private_folder()
+        from vllm import LLM
 
         self._platform = detect()[0]
         extra: dict[str, Any] = {"dtype": settings.dtype}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from innovator_rl.paper.config import PaperConfig
+from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, PaperConfig
 from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name, suite_name
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
@@ -35,8 +35,6 @@ DEVIATIONS = (
     "Classifier of disciplines: the router's multi-label loss uses the discipline of each document's source.",
     "Tasks of reinforcement learning: generated one-step tasks with checkable answers instead of the paper's sets, "
     "which a model of this size answers at the level of a constant.",
-    "Questions of the generated tasks: validation during training and the tables ask the same held-out questions, some of "
-    "which also served to choose the tasks. They were never trained, and no checkpoint was chosen by them.",
 )
 
 
@@ -131,6 +129,23 @@ def upcycling(config: PaperConfig) -> list[str]:
     rows_of_table = [(label, *(number(row.get(LOSS + domain)) for domain in domains)) for label, row in measured]
     note = "Loss on held-out text, in nats per token; lower is better. The base model is the dense baseline before its first step."
     return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table), *_kept(measured, domains)]
+
+
+def scaling(config: PaperConfig) -> list[str]:
+    """Show when upcycling pays: losses over budgets (the paper's Fig. 3) and every way to split (its Table 4)."""
+    if config.scaling is None:
+        return []
+    tables = (config.scaling / SCALING_TABLES).read_text().strip()
+    picture = [f"![Held-out loss over tokens and over operations]({SCALING_PICTURE})", ""]
+    return [
+        "## Upcycling against dense training, over budgets",
+        "",
+        "Measured by `benchmarks.upcycle_scaling` on a small base model of its own, trained on the same textbooks.",
+        "",
+        *(picture if (config.scaling / SCALING_PICTURE).is_file() else []),
+        *tables.splitlines(),
+        "",
+    ]
 
 
 def _kept(measured: Sequence[tuple[str, Mapping[str, Any]]], domains: Sequence[str]) -> list[str]:

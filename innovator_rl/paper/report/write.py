@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from innovator_rl.errors import UserError
-from innovator_rl.paper.config import PaperConfig
+from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
 from innovator_rl.paper.report import sections
 from innovator_rl.paper.report.claims import claims
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.runs.files import utc_now, write_atomic
 from innovator_rl.runs.run_dir import RunDir
 
+PICTURE = re.compile(r"!\[[^\]]*\]\((?P<file>[^)]+)\)")
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #d8d8d8; padding: .3rem .7rem; text-align: left; vertical-align: top; }
 th { background: #f4f4f4; }
-code { font-size: .85em; }
+code { font-size: .85em; } img { max-width: 100%; background: #fff; }
 @media (prefers-color-scheme: dark) {
   body { background: #16181c; color: #e6e6e6; } th { background: #24272d; } th, td { border-color: #3a3e46; } a { color: #8ab4f8; }
 }
@@ -43,6 +46,7 @@ def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records
         *sections.text(config),
         *sections.trained_tokens(config),
         *sections.upcycling(config),
+        *sections.scaling(config),
         *sections.learning(config),
         *claims(config),
         *sections.evaluations(config),
@@ -66,8 +70,11 @@ def write_report(config: PaperConfig, run: RunDir, planned: Sequence[Stage], rec
     )
     target = run.path / "report.md"
     try:
+        picture = config.scaling / SCALING_PICTURE if config.scaling else None
+        if picture and picture.is_file():
+            shutil.copy(picture, run.path / SCALING_PICTURE)
         write_atomic(run.path / "report.html", page)
-        write_atomic(run.path / "report.pdf", pdf(text))
+        write_atomic(run.path / "report.pdf", pdf(text, run.path))
         write_atomic(target, text)
     except OSError as error:
         raise UserError(f"the report cannot be written to {run.path} ({error.strerror}): free some space") from None
@@ -80,10 +87,14 @@ def _html_body(text: str) -> str:
     return str(MarkdownIt("commonmark").enable("table").render(text))
 
 
-def pdf(text: str) -> bytes:
-    """Return a PDF of a report's headings, paragraphs and tables.
+def pdf(text: str, folder: Path) -> bytes:
+    """Return a PDF of a report's headings, paragraphs, tables and pictures.
 
     The column of commands is left out: it does not fit a page, and `report.md` has it.
+
+    Args:
+        text: The report in Markdown.
+        folder: Folder of its pictures.
     """
     from fpdf import FPDF
     from fpdf.fonts import FontFace
@@ -105,6 +116,9 @@ def pdf(text: str) -> bytes:
                     drawn.row([row[index] for index in keep])
             document.ln(3)
             rows = []
+        if picture := PICTURE.fullmatch(line):
+            document.image(folder / picture["file"], w=180)
+            continue
         level = len(line) - len(line.lstrip("#"))
         if line.strip():
             document.set_font("Helvetica", style="B" if level else "", size={0: 9, 1: 16}.get(level, 12))
@@ -114,7 +128,5 @@ def pdf(text: str) -> bytes:
 
 def _plain(text: str) -> str:
     """Return text without Markdown's marks, in the characters that the PDF's built-in font has."""
-    import re
-
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("`", "").replace("**", "")
     return text.encode("latin-1", "replace").decode("latin-1")

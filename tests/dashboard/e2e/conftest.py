@@ -18,16 +18,17 @@ from pathlib import Path
 
 import pytest
 from e2e_browser import FLAGS, REAL_RUNS, Browsing, Visitor, browser_missing, find_chromium
-from e2e_hostile import write_hostile_run
+from e2e_hostile import write_hostile_run, write_long_run
 from e2e_reading import write_reading_run
 
 
 @pytest.fixture(scope="session")
 def runs_dir(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's three runs, one full of hostile text and one of long responses."""
+    """The demo's three runs, one full of hostile text, one of long names and one of long responses."""
     root = tmp_path_factory.mktemp("runs")
     shutil.copytree(demo_root, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".index"))
     write_hostile_run(root / "hostile")
+    write_long_run(root / ("long" + "x" * 200))
     write_reading_run(root / "reading")
     return root
 

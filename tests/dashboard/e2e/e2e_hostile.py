@@ -89,3 +89,30 @@ def write_hostile_run(path: Path) -> None:
     recorder.close()
     run.write_metrics(1, {"critic/score/mean": 0.5, SCRIPT: 1.0})
     run.finish("finished")
+
+
+def write_long_run(path: Path) -> None:
+    """One response of which every name and value is long and has no space; its text is one endless cursive word."""
+    run = RunDir(path)
+    attempt = run.open_attempt(total_steps=2)
+    recorder = Recorder(path, writer="w", attempt=attempt)
+    names = ("domain", "data_source", "rewarder", "reason", "finish_reason", "prompt_id", "error")
+    recorder.rollout(
+        RolloutRow(
+            step=1,
+            prompt_uid="u",
+            sample=0,
+            outcome="scored",
+            correct=False,
+            reward=0.5,
+            extracted="x" * 5_000,
+            answer="y" * 5_000,
+            prompt="z" * 5_000 + "\u3164" * 20_000,
+            response="\u0644" * 20_000 + "\u1b13\u1b44" * 10_000,
+            terms={"t" * 2_000: 0.5},
+            **dict.fromkeys(names, "n" * 2_000),  # type: ignore[arg-type]
+        )
+    )
+    recorder.close()
+    run.write_metrics(1, {"critic/score/mean": 0.5, "m/" + "k" * 2_000: 1.0})
+    run.finish("failed", "c" * 2_000)

@@ -58,3 +58,13 @@ def test_lists_groups_and_their_differences_are_only_text(visit: Visitor) -> Non
         check(visit)
     visit.go("runs/hostile/sql?sql=" + quote("SELECT response_tokens, domain, reason FROM responses"))
     check(visit)
+
+
+@pytest.mark.parametrize("visit", [("light", 1280), ("dark", 390)], indirect=True, ids=str)
+def test_names_and_values_of_any_length_stay_on_the_page(visit: Visitor) -> None:
+    run = "runs/long" + "x" * 200
+    views = ("", "/rollouts", "/rollouts?view=groups", "/health", "/response/1/u/0", "/response/1/u/0?tab=raw")
+    for path in ("", *(run + view for view in views), f"{run}/group/1/u", f"{run}/prompt?prompt_id={'n' * 2_000}"):
+        visit.go(path)  # fails when it takes longer than a visitor waits
+        assert visit.page.locator(".state.error").count() == 0, path[-40:]
+        assert visit.overflow() <= 0, f"{path[-40:]} is {visit.overflow()} px too wide"

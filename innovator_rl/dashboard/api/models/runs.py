@@ -154,7 +154,7 @@ class RunDetail(Model):
     """One run apart from its curves."""
 
     run: RunRow = Field(description="The run's row in the list of runs.")
-    attempts: list[Attempt] = Field(description="Every attempt, oldest first.")
+    attempts: list[Attempt] = Field(description="The newest 200 attempts, oldest first.")
     config: dict[str, Any] | None = Field(description="The configuration; null where config.yaml cannot be parsed.")
     config_text: str = Field(description="The text of config.yaml.")
     command: list[str] | None = Field(description="The command line.")

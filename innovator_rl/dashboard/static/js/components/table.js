@@ -6,7 +6,9 @@ import { go, withQuery } from "../core/router.js";
 /** @typedef {import("../core/dom.js").Child} Child */
 
 /**
- * One column. `sort` is the name under which the server sorts by it; `hint` is shown when the pointer rests on the head.
+ * One column. `sort` is the name under which the server sorts by it; `hint` is shown when the pointer rests on the head. In
+ * the card of a phone, cells of the class `num` or `titled` begin with the title of their column, and those of the class
+ * `whole` have a line of their own.
  * @template Row
  * @typedef {{
  *   title: Child,

@@ -1,5 +1,6 @@
 // Builds DOM nodes. Every element of the page is made here, and text always ends up in text nodes, never in markup, so
-// nothing that a model wrote can become an element, an attribute or a script.
+// nothing that a model wrote can become an element, an attribute or a script. Every text passes `visible`: names of runs,
+// domains and files are written by others just as responses are.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -58,7 +59,7 @@ function apply(node, props) {
 export function append(node, ...children) {
   for (const child of /** @type {Leaf[]} */ (children.flat(Infinity))) {
     if (child === null || child === undefined || child === false) continue;
-    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    node.append(child instanceof Node ? child : document.createTextNode(visible(child)));
   }
   return node;
 }
@@ -134,33 +135,56 @@ export function outsideLink(url, label) {
   );
 }
 
-// Invisible characters that could hide or reorder text: controls, bidirectional overrides, zero-width ones. The control
-// characters are the point of the expression.
+// Invisible characters that could hide or reorder text: controls, bidirectional overrides, zero-width ones, fillers. The
+// control characters are the point of the expression.
 const INVISIBLE =
   // eslint-disable-next-line no-control-regex
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
-// What a browser joins to one letter without an end: combining marks, joiners with what they join, and Hangul jamo.
-const JOINED = "(?:\\p{M}|[\\u200c\\u200d]\\p{Extended_Pictographic}?|[\\u1100-\\u11ff\\ua960-\\ua97c\\ud7b0-\\ud7fb])";
+// What a browser joins to one letter without an end: combining marks, joiners and viramas with what they join, and
+// Hangul jamo.
+const LINKERS = "\\u094d\\u09cd\\u0acd\\u0b4d\\u0c4d\\u0d4d\\u1039\\u17d2\\u1a60\\u1b44\\u1bab\\ua9c0\\uaaf6";
+const JOINED =
+  `(?:[${LINKERS}]\\p{L}?` +
+  "|\\p{M}|[\\u200c\\u200d]\\p{Extended_Pictographic}?|[\\u1100-\\u11ff\\ua960-\\ua97c\\ud7b0-\\ud7fb])";
 const FLOOD = new RegExp(`(${JOINED}{16})(${JOINED}+)`, "gu");
 
-/**
- * Cut a flood of marks on one letter: a browser takes seconds to lay out thousands of them.
- * @param {string} text
- */
-export const bounded = (text) => text.replace(FLOOD, (_, kept, rest) => `${kept}‹${[...rest].length} more marks›`);
+// Letters that join to their neighbors: a browser shapes a word of them again for every line that it breaks into.
+const CURSIVE = "[\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Mongolian}\\p{Script=Nko}\\p{M}]";
+const WORD = new RegExp(`${CURSIVE}+`, "gu");
+const LONGEST_WORD = 400;
+const THIN_SPACE = "\u2009";
 
 /**
- * Write out every invisible character of a text, so that the page shows all that is there.
+ * Cut a flood of marks on one letter, and divide endless words of joined letters: a browser takes seconds to lay them out.
+ * @param {string} text
+ */
+export const bounded = (text) =>
+  text
+    .replace(FLOOD, (_, kept, rest) => `${kept}‹${[...rest].length} more marks›`)
+    .replace(WORD, (word) => (word.length > LONGEST_WORD ? divided(word) : word));
+
+/** @param {string} word */
+const divided = (word) =>
+  Array.from({ length: Math.ceil(word.length / LONGEST_WORD) }, (_, i) =>
+    word.slice(i * LONGEST_WORD, (i + 1) * LONGEST_WORD),
+  ).join(THIN_SPACE);
+
+const MOST_WRITTEN_OUT = 1000;
+
+/**
+ * Write out every invisible character of a text, so that the page shows all that is there; after the first thousand, each
+ * is one sign, because a character written out takes the space of eight.
  * @param {unknown} text
  */
 export function visible(text) {
+  let written = 0;
   return bounded(String(text))
     .replace(/\r\n/g, "\n")
     .replace(INVISIBLE, (c) => {
       const code = c.codePointAt(0) ?? 0;
-      return code < 0x20
-        ? String.fromCodePoint(0x2400 + code)
-        : `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
+      if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+      written += 1;
+      return written > MOST_WRITTEN_OUT ? "\ufffd" : `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
     });
 }

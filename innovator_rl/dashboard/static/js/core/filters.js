@@ -13,6 +13,8 @@ const RANGES = [
   "clip_high",
   "gap",
   "repetition",
+  "reward",
+  "response_tokens",
 ];
 const EQUAL = [
   "domain",
@@ -28,16 +30,25 @@ const EQUAL = [
   "truncated",
   "label",
 ];
+/** Filters that are on or absent, or choose among abandoned steps: alerts and notices link to them. */
+const SPECIAL = ["superseded", "not_finite", "failed", "zero_spread"];
 const KEYS = [
   "kind",
   "step",
   ...EQUAL,
+  ...SPECIAL,
   "prompt_id",
   "uid",
   "word",
   "regex",
   ...RANGES.flatMap((name) => [`${name}_min`, `${name}_max`]),
 ];
+
+/**
+ * What selects the rows with a value: a hyphen stands for the empty one, so that the hyphen itself is escaped.
+ * @param {string} value
+ */
+export const filterValue = (value) => (value === "" ? "-" : value === "-" ? "\\-" : value);
 
 /**
  * The part of a query that filters and, with `order`, sorts and pages.
@@ -81,7 +92,7 @@ export function chips(query) {
     else
       for (const value of values)
         out.push([
-          `${humanize(key)}: ${value === "-" ? "none" : EQUAL.includes(key) ? humanize(value) : value}`,
+          `${humanize(key)}: ${value === "-" ? "none" : value === "\\-" ? "-" : EQUAL.includes(key) ? humanize(value) : value}`,
           { [key]: values.filter((v) => v !== value) },
         ]);
   }

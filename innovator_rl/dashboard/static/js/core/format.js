@@ -14,7 +14,7 @@ export const NONE = "–";
 const absent = (x) => x === null || x === undefined || (typeof x === "number" && !Number.isFinite(x));
 
 /**
- * Three significant figures, thousands grouped: 0.0312, 12.4, 8,192.
+ * Three significant figures, thousands grouped: 0.0312, 12.4, 8,192, 3.4e+38.
  * @param {MaybeNumber} x
  * @param {number} [digits]
  */
@@ -23,11 +23,13 @@ export function num(x, digits = 3) {
   const value = Number(x);
   const size = Math.abs(value);
   const text =
-    Number.isInteger(value) || size >= 1000
-      ? Math.round(size).toLocaleString("en")
-      : size < 1e-3
-        ? size.toExponential(1)
-        : String(Number(size.toPrecision(digits)));
+    size >= 1e15
+      ? size.toExponential(1)
+      : Number.isInteger(value) || size >= 1000
+        ? Math.round(size).toLocaleString("en")
+        : size < 1e-3
+          ? size.toExponential(1)
+          : String(Number(size.toPrecision(digits)));
   return value < 0 ? `−${text}` : text;
 }
 
@@ -153,4 +155,17 @@ export function plural(n, one, many = `${one}s`) {
  */
 export function humanize(code) {
   return code === null || code === undefined || code === "" ? NONE : String(code).replaceAll("_", " ");
+}
+
+/** What chat templates end a turn with; it closes almost every response and tells a reader nothing. */
+const TURN_ENDS = ["<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "</s>"];
+
+/**
+ * A text without the markers that end its last turn.
+ * @param {string} text
+ */
+export function withoutEnd(text) {
+  let rest = text.trimEnd();
+  for (let end; (end = TURN_ENDS.find((one) => rest.endsWith(one))); ) rest = rest.slice(0, -end.length).trimEnd();
+  return rest;
 }

@@ -159,7 +159,7 @@ export function lineChart({
         ondblclick: () => change((names) => (names.delete(one.name), others.forEach((name) => names.add(name)))),
       },
       h("i", { class: `key c${one.color}` }),
-      humanize(one.name),
+      h("span", { class: "one-line", title: one.name }, humanize(one.name)),
       h("b", null, hidden ? "" : shown(point?.y)),
     );
   }

@@ -23,7 +23,7 @@ const show = (value, unit) =>
     ? percent(value)
     : unit === "seconds" || unit === "s"
       ? duration(value)
-      : `${num(value)}${unit && unit !== "number" ? ` ${unit}` : ""}`;
+      : `${num(value)}${unit && !["number", "ratio"].includes(unit) ? ` ${unit}` : ""}`;
 
 /**
  * @param {import("../types.js").Context} context
@@ -173,11 +173,9 @@ function checks(data) {
             line(one, [
               h("span", { class: "good" }, "✓ "),
               show(one.value, one.unit),
-              h(
-                "span",
-                { class: "dim" },
-                one.threshold === null || one.threshold === undefined ? "" : ` of ${show(one.threshold, one.unit)}`,
-              ),
+              one.threshold !== null &&
+                one.threshold !== undefined &&
+                h("div", { class: "dim small" }, `threshold ${show(one.threshold, one.unit)}`),
             ]),
           ),
           (data.unknown ?? []).map((one) => line(one, h("span", { class: "dim" }, "not known"))),

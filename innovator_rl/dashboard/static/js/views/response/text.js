@@ -9,7 +9,7 @@ import { turnTimeline } from "./turns.js";
 import { segmented } from "../../components/navigation.js";
 import { notify } from "../../components/notices.js";
 import { h, visible } from "../../core/dom.js";
-import { num, plural } from "../../core/format.js";
+import { num, plural, withoutEnd } from "../../core/format.js";
 
 /** @typedef {import("../../api/types.js").ResponseInfo} ResponseInfo */
 /** @typedef {import("../../components/keys.js").Key} Key */
@@ -105,7 +105,7 @@ function written(at, data) {
   const pager = () => data.parts.length > 1 && partPager(data.parts, index, data.response_chars);
   if (at.tab === "raw")
     return { nodes: [pager(), h("pre", { class: "raw", tabindex: "0" }, visible(text)), pager()], keys: [] };
-  const prose = h("div", { class: "prose long" }, markdown(text));
+  const prose = h("div", { class: "prose long" }, markdown(withoutEnd(text)));
   const { extracted } = data.score;
   const found = outline(text.replace(/\r\n?/g, "\n"), typeof extracted === "string" ? extracted : null);
   const side = outlinePanel(prose, found, at.signal);

@@ -1,6 +1,7 @@
 // The filters next to the list of responses. Every control changes the address and nothing else.
 
 import { h } from "../../core/dom.js";
+import { filterValue } from "../../core/filters.js";
 import { humanize } from "../../core/format.js";
 import { go, withQuery } from "../../core/router.js";
 
@@ -28,7 +29,7 @@ function facet(title, key, values, query) {
     go(withQuery({ [key]: [...chosen] }));
   };
   const boxes = values.map((value) => {
-    const code = value === "" ? "-" : value;
+    const code = key === "label" ? value : filterValue(value);
     return h(
       "label",
       { class: "check" },
@@ -108,7 +109,7 @@ function searchField(query) {
   const input = h("input", {
     id: "search",
     type: "search",
-    placeholder: "in the responses",
+    placeholder: "in responses",
     "aria-label": "Search the responses",
     value: query.get("regex") ?? query.get("word") ?? "",
     spellcheck: "false",

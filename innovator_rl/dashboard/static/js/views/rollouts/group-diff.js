@@ -1,7 +1,7 @@
 // The difference between two responses of a group, word by word.
 
 import { h, visible } from "../../core/dom.js";
-import { num, percent, plural } from "../../core/format.js";
+import { num, percent, plural, withoutEnd } from "../../core/format.js";
 import { responseLink } from "../../core/links.js";
 import { go, withQuery } from "../../core/router.js";
 import { difference } from "../../text/diff.js";
@@ -35,7 +35,7 @@ export function comparison(run, responses, query) {
         ),
       ),
     );
-  const found = difference(a.response ?? "", b.response ?? "");
+  const found = difference(withoutEnd(a.response ?? ""), withoutEnd(b.response ?? ""));
   return h(
     "section",
     { class: "panel" },

@@ -5,7 +5,7 @@ import { gradeBadge, groupBadge } from "../../components/badges.js";
 import { crumbs, segmented, turnButtons } from "../../components/navigation.js";
 import { empty } from "../../components/states.js";
 import { h, replace, visible } from "../../core/dom.js";
-import { duration, num, plural, signed, humanize } from "../../core/format.js";
+import { duration, num, plural, signed, humanize, withoutEnd } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, link, withQuery } from "../../core/router.js";
 import { markdown } from "../../text/markdown.js";
@@ -207,7 +207,7 @@ function card(run, r, raw) {
         ? h("p", { class: "dim" }, r.response === null ? "the text cannot be read" : "empty response")
         : raw
           ? h("pre", { class: "raw" }, visible(text))
-          : h("div", { class: "prose" }, markdown(text)),
+          : h("div", { class: "prose" }, markdown(withoutEnd(text))),
       cut &&
         h(
           "p",

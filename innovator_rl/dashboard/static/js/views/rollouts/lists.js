@@ -6,7 +6,7 @@ import { gradeBadge, groupBadge } from "../../components/badges.js";
 import { empty } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
-import { compact, num, percent, signed } from "../../core/format.js";
+import { compact, num, percent, signed, withoutEnd } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, link, withQuery } from "../../core/router.js";
 
@@ -46,7 +46,13 @@ export function responseList(run, data, query, chosen, keys) {
         r.truncated && h("span", { class: "warn", title: "cut off at the limit" }, " ✂"),
       ],
     },
-    { title: "Adv.", hint: "advantage", class: "num wide", sort: "advantage", cell: (r) => signed(r.advantage, 2) },
+    {
+      title: "Adv.",
+      hint: "advantage",
+      class: "num wide roomy",
+      sort: "advantage",
+      cell: (r) => signed(r.advantage, 2),
+    },
     { title: "Status", class: "wide", sort: "drop_reason", cell: groupBadge },
     {
       title: "Prompt",
@@ -60,8 +66,8 @@ export function responseList(run, data, query, chosen, keys) {
         h(
           "a",
           { class: "preview", href: responseLink(run, r, from) },
-          visible(r.preview ?? "") ||
-            h("span", { class: "dim" }, r.preview === "" ? "empty response" : `response ${r.sample_index}`),
+          visible(withoutEnd(r.preview ?? "")) ||
+            h("span", { class: "dim" }, r.preview === null ? `response ${r.sample_index}` : "empty response"),
         ),
         r.labels.map((one) => h("span", { class: "badge note" }, one)),
       ],
@@ -139,9 +145,10 @@ export function groupList(run, data, query, keys) {
       cell: (g) => num(g.tokens_mean && Math.round(g.tokens_mean)),
     },
     { title: "Status", sort: "drop_reason", cell: groupBadge },
-    { title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) },
-    { title: "Failed", class: "num wide", cell: (g) => num(g.failed) },
   ];
+  if (data.rows.some((g) => g.truncated))
+    columns.push({ title: "Cut off", class: "num wide", cell: (g) => num(g.truncated) });
+  if (data.rows.some((g) => g.failed)) columns.push({ title: "Failed", class: "num wide", cell: (g) => num(g.failed) });
   const shown = table({
     columns,
     rows: data.rows,

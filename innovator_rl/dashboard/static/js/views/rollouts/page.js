@@ -41,7 +41,8 @@ export default async function view({ run, query, signal }) {
   if (!chosen.has("sort")) chosen.set("sort", NEWEST);
   const asked = new URLSearchParams(chosen);
   if (!grouped) asked.set("histogram", query.get("histogram") ?? "reward");
-  if (query.get("open") === "first" && !grouped) await openFirst(run, asked, chosen, signal);
+  const shortcut = query.get("open");
+  if (shortcut && !grouped) await openFirst(run, shortcut, asked, chosen, signal);
   const note = (/** @type {Page<unknown>} */ data) => {
     total = data.total;
     keys.splice(0, keys.length, ...pageKeys(data));
@@ -144,17 +145,20 @@ export default async function view({ run, query, signal }) {
 }
 
 /**
- * Leave the list for its first response; where there is none, the list says so.
+ * Leave the list for its first response, or for the prompt of it over time; where there is none, the list says so.
  * @param {string} run
+ * @param {string} what `first` or `prompt`
  * @param {URLSearchParams} asked
  * @param {URLSearchParams} chosen
  * @param {AbortSignal} signal
  */
-async function openFirst(run, asked, chosen, signal) {
+async function openFirst(run, what, asked, chosen, signal) {
   const one = new URLSearchParams([...asked, ["size", "1"]]);
   one.set("histogram", "none");
   const [row] = (await api.rollouts(run, one, signal)).rows;
-  if (row) location.replace(responseLink(run, row, chosen));
+  if (row && what === "first") location.replace(responseLink(run, row, chosen));
+  if (row?.prompt_id && what === "prompt")
+    location.replace(link(["runs", run, "prompt"], { prompt_id: row.prompt_id }));
 }
 
 /**

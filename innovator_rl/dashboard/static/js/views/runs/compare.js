@@ -57,11 +57,13 @@ export default async function view({ query, signal }) {
     rows.length
       ? table({
           caption,
+          cards: true,
           rows,
           columns: [
             { title: "Key", cell: (row) => h("code", null, row.key) },
             ...names.map((name, i) => ({
               title: name,
+              class: "titled whole",
               cell: (/** @type {import("../../api/types.js").Difference} */ row) =>
                 h("code", null, show(row.values[i])),
             })),

@@ -90,18 +90,23 @@ export function figures(run, data, { by, kind, weight, find }) {
     [...(parts.length === 1 || !all ? [] : [all]), ...parts].map((one) => ({
       name: one.name,
       color: color(one.name),
-      points: data.steps.map((x, i) => ({
-        x,
-        y: one.points[key]?.[i],
-        open: unfinished.has(x),
-        bad: key.startsWith("reward") && (one.points.not_finite?.[i] ?? 0) > 0,
-        ...(one.name === "all" || parts.length === 1
-          ? {
-              low: low ? one.points[low]?.[i] : high ? one.points[key]?.[i] : undefined,
-              high: high ? one.points[high]?.[i] : undefined,
-            }
-          : {}),
-      })),
+      points: data.steps.flatMap((x, i) => {
+        // a step that has none of these samples is no gap in their line
+        const samples = one.points[key === "reward_trained" ? "trained" : "responses"]?.[i];
+        if (one !== all && !samples) return [];
+        const point = {
+          x,
+          y: one.points[key]?.[i],
+          open: unfinished.has(x),
+          bad: key.startsWith("reward") && (one.points.not_finite?.[i] ?? 0) > 0,
+        };
+        if (one.name !== "all" && parts.length > 1) return point;
+        return {
+          ...point,
+          low: low ? one.points[low]?.[i] : high ? one.points[key]?.[i] : undefined,
+          high: high ? one.points[high]?.[i] : undefined,
+        };
+      }),
     }));
   const recorded = (/** @type {string} */ key) => data.series.some((one) => one.points[key]?.some((v) => v !== null));
   const drawn = CHARTS.filter(([key]) => recorded(key)).map(
@@ -145,19 +150,25 @@ export function figures(run, data, { by, kind, weight, find }) {
   const terms = Object.keys(data.terms ?? {});
   const termChart = () =>
     lineChart({
-      title: "Reward by term",
+      title: "Recorded terms",
       weight,
       series: terms.map((name, i) => ({
         name,
         color: i % 10,
-        points: data.steps.map((x, j) => ({ x, y: data.terms[name][j], open: unfinished.has(x) })),
+        points: data.steps
+          .map((x, j) => ({ x, y: data.terms[name][j], open: unfinished.has(x) }))
+          .filter(({ y }) => y !== null),
       })),
       onpick: (step) => open(step, null),
+      note: "Mean of every recorded term. Those that do not add up to the score are no parts of the reward: see Why",
     });
-  drawn.splice(2, 0, ...(terms.length ? [/** @type {Chart} */ (["Reward by term", termChart])] : []), [
-    "Groups by status",
-    statuses,
-  ]);
+  const updated = STATUSES.some((name) => all?.points[name]?.some((n) => n)); // validation has no updates
+  drawn.splice(
+    2,
+    0,
+    ...(terms.length ? [/** @type {Chart} */ (["Recorded terms", termChart])] : []),
+    ...(updated ? [/** @type {Chart} */ (["Groups by status", statuses])] : []),
+  );
   const metrics = metricCharts(data, weight);
   const names = h(
     "datalist",

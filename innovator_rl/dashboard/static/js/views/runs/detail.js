@@ -157,11 +157,12 @@ function top(info) {
 
 /**
  * What is read most often, one click away. `open=first` opens the first response of the list; j and k go through the rest.
- * @type {[title: string, filters: Record<string, string>][]}
+ * The reward of a response that could not be scored says nothing about it, so that it is neither the worst nor the best.
+ * @type {[title: string, filters: Record<string, string | string[]>][]}
  */
 const READ = [
-  ["worst", { step: "last", sort: "reward" }],
-  ["best", { step: "last", sort: "-reward" }],
+  ["worst", { step: "last", outcome: ["scored", "-"], sort: "reward" }],
+  ["best", { step: "last", outcome: ["scored", "-"], sort: "-reward" }],
   ["longest", { step: "last", sort: "-response_tokens" }],
   ["truncated", { truncated: "true", sort: "-step" }],
 ];
@@ -178,10 +179,13 @@ const recorded = ({ record }) => (record?.train.rows ?? 0) + (record?.validation
  * @param {RunInfo} info
  */
 function shortcuts(info) {
-  const address = (/** @type {Record<string, string>} */ query) => link(["runs", info.run.name, "rollouts"], query);
+  const address = (/** @type {Record<string, string | string[]>} */ query) =>
+    link(["runs", info.run.name, "rollouts"], query);
   const molecules = (info.values.rewarder ?? []).filter((name) => DRAWN.test(name));
   const wanted = molecules.find((name) => name.startsWith("caption2mol")) ?? molecules[0];
-  /** @type {[string, Record<string, string>][]} */
+  // validation asks the same prompts at every step; training seldom does
+  const again = (info.record?.validation?.steps.length ?? 0) > 1;
+  /** @type {[string, Record<string, string | string[]>][]} */
   const read = wanted ? [...READ, ["a molecule", { rewarder: wanted, sort: "-step" }]] : READ;
   return h(
     "nav",
@@ -189,6 +193,12 @@ function shortcuts(info) {
     h("span", { class: "dim" }, "Read"),
     read.map(([title, filters]) => h("a", { class: "chip", href: address({ ...filters, open: "first" }) }, title)),
     h("a", { class: "chip", href: address({ view: "groups", status: "dropped", sort: "-step" }) }, "dropped groups"),
+    again &&
+      h(
+        "a",
+        { class: "chip", href: address({ kind: "validation", sort: "-step", open: "prompt" }) },
+        "a prompt over time",
+      ),
   );
 }
 
@@ -234,15 +244,16 @@ function details(info) {
   const attempts = info.attempts?.length
     ? table({
         caption: "Attempts",
+        cards: true,
         rows: info.attempts,
         columns: [
-          { title: "Attempt", cell: (a) => num(a.attempt) },
-          { title: "Started", cell: (a) => when(a.started) },
-          { title: "Ended", cell: (a) => when(a.ended) },
+          { title: "Attempt", class: "titled", cell: (a) => num(a.attempt) },
+          { title: "Started", class: "titled", cell: (a) => when(a.started) },
+          { title: "Ended", class: "titled", cell: (a) => when(a.ended) },
           { title: "From step", class: "num", cell: (a) => num(a.resumed_from_step) },
           { title: "To step", class: "num", cell: (a) => num(a.step) },
-          { title: "Status", cell: (a) => humanize(a.status) },
-          { title: "Cause", cell: (a) => a.cause || "–" },
+          { title: "Status", class: "titled", cell: (a) => humanize(a.status) },
+          { title: "Cause", class: "titled", cell: (a) => a.cause || "–" },
         ],
       }).element
     : null;

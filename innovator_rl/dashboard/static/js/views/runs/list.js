@@ -219,7 +219,7 @@ function alerts(row) {
     { class: "line" },
     error > 0 && h("a", { class: "badge bad", href }, plural(error, "error")),
     warning > 0 && h("a", { class: "badge warn", href }, plural(warning, "warning")),
-    row.alerts && !error && !warning && h("span", { class: "dim" }, "none"),
+    row.alerts && !error && !warning && h("span", { class: "dim" }, "no alert"),
     row.problem && h("span", { class: "badge bad", title: row.problem }, "unreadable"),
     (row.problems ?? 0) > 0 &&
       h("span", { class: "badge warn", title: "files that cannot be read" }, plural(row.problems, "bad file")),

@@ -7,7 +7,7 @@ import { lineChart } from "../../components/charts/line.js";
 import { fill } from "../../components/states.js";
 import { table } from "../../components/table.js";
 import { h, visible } from "../../core/dom.js";
-import { num, percent } from "../../core/format.js";
+import { num, percent, withoutEnd } from "../../core/format.js";
 import { groupLink, responseLink } from "../../core/links.js";
 import { go, withQuery } from "../../core/router.js";
 import { difference } from "../../text/diff.js";
@@ -84,7 +84,10 @@ function chosenOf(query, rows) {
  * @param {number} sample
  */
 const keyOf = (run, group, sample) =>
-  [run, group.kind ?? "train", group.step, group.uid, sample].map((part) => encodeURIComponent(part)).join(SEPARATOR);
+  [run, group.kind ?? "train", group.step, group.uid, sample].map(encoded).join(SEPARATOR);
+
+/** @param {string | number} part */
+const encoded = (part) => encodeURIComponent(part).replaceAll(SEPARATOR, "%7E"); // which is left as it is otherwise
 
 /** @param {string} key */
 function parsed(key) {
@@ -137,6 +140,7 @@ function chart(data) {
 function samples(rows, chosen, several) {
   const { element } = table({
     caption: "Samples by step",
+    cards: true,
     rows,
     columns: [
       ...(several ? [{ title: "Run", cell: (/** @type {{ run: string }} */ { run }) => run }] : []),
@@ -150,6 +154,7 @@ function samples(rows, chosen, several) {
       { title: "Mean reward", class: "num", cell: ({ group }) => num(group.reward_mean) },
       {
         title: "Samples",
+        class: "whole",
         cell: ({ run, group }) =>
           h(
             "span",
@@ -188,7 +193,7 @@ const texts = (keys, signal) =>
 
 /** @param {{ run: string, data: import("../../api/types.js").ResponseInfo }[]} sides */
 function comparison([before, after]) {
-  const found = difference(before.data.response ?? "", after.data.response ?? "");
+  const found = difference(withoutEnd(before.data.response ?? ""), withoutEnd(after.data.response ?? ""));
   const side = (/** @type {typeof before} */ { run, data }, /** @type {string} */ key) =>
     h(
       "span",

@@ -133,7 +133,7 @@ function byDomain(rows) {
       { title: "Domain", cell: (r) => humanize(r.domain) },
       { title: "Newly solved", class: "nowrap", cell: (r) => [bar(r.newly_solved, "up"), num(r.newly_solved)] },
       { title: "Newly lost", class: "nowrap", cell: (r) => [bar(r.newly_lost, "down"), num(r.newly_lost)] },
-      { title: "On both sides", class: "num", cell: (r) => num(r.common) },
+      { title: "On both sides", class: "num wide", cell: (r) => num(r.common) },
     ],
   }).element;
 }
@@ -154,16 +154,19 @@ function prompts(data, key, kind) {
   const shown = rows.length
     ? table({
         caption: title,
+        cards: true,
         rows,
         open: (r) => go(open(r.to, data.to.run)),
         columns: [
           { title: "Domain", cell: (r) => humanize(r.domain) },
           {
             title: "Before",
+            class: "titled nowrap",
             cell: (r) => h("a", { href: open(r.from, data.from.run), title: `step ${r.from.step}` }, score(r.from)),
           },
           {
             title: "After",
+            class: "titled nowrap",
             cell: (r) => h("a", { href: open(r.to, data.to.run), title: `step ${r.to.step}` }, score(r.to)),
           },
           {

@@ -31,6 +31,8 @@ const TITLES = {
   correct: "By correctness",
 };
 
+const LEAST_ACCURACY = 0.25; // of the change of the reward
+
 /** @type {[name: import("../../api/types.js").ChangeCount, title: string][]} */
 const PROMPTS = [
   ["newly_solved", "newly solved"],
@@ -146,14 +148,23 @@ function significance(data) {
   const prompts = plural(data.interval.prompts, "prompt");
   if (!certain(data))
     return `This can be chance: ${prompts} on both sides together, and the interval contains 0. Choose more steps on each side, or compare validation, which asks the same prompts at every step.`;
-  const accuracy = (data.to.accuracy ?? 0) - (data.from.accuracy ?? 0);
-  const rose = data.change > 0;
-  const alike = rose === accuracy > 0 && accuracy !== 0;
-  return `More than chance over ${prompts}. ${
-    alike
-      ? `Accuracy ${rose ? "rose" : "fell"} too.`
-      : `Accuracy ${accuracy === 0 ? "did not change" : rose ? "fell" : "rose"}: read which term, length or source ${rose ? "gained" : "lost"}.`
-  }`;
+  return `More than chance over ${prompts}. ${besideAccuracy(data)}`;
+}
+
+/**
+ * What accuracy did meanwhile. A reward that moves without it is earned by something else; rewards differ in their scale, so
+ * that only a far smaller change of accuracy says so.
+ * @param {RewardChange} data
+ */
+function besideAccuracy({ from, to, change }) {
+  const accuracy = (to.accuracy ?? 0) - (from.accuracy ?? 0);
+  const points = plural(Number(Math.abs(100 * accuracy).toPrecision(2)), "point");
+  const moved =
+    percent(from.accuracy) === percent(to.accuracy)
+      ? "Accuracy did not change"
+      : `Accuracy ${accuracy > 0 ? "rose" : "fell"} by ${points}`;
+  const along = accuracy * change > 0 && Math.abs(accuracy) >= Math.abs(change) * LEAST_ACCURACY;
+  return along ? `${moved}.` : `${moved}: read which term, length or source ${change > 0 ? "gained" : "lost"}.`;
 }
 
 /**
@@ -209,13 +220,14 @@ function termPanel(run, data, shown) {
   const most = Math.max(...data.terms.map((one) => Math.abs(one.change)));
   const { element } = table({
     caption: "Change by term",
+    cards: true,
     rows: data.terms,
     columns: [
       { title: "Term", cell: (one) => humanize(one.name) },
       { title: "Before", class: "num", cell: (one) => shown(one.from) },
       { title: "After", class: "num", cell: (one) => shown(one.to) },
-      { title: "Part of the change", cell: (one) => bar(one.change, most, shown) },
-      { title: "Responses after", cell: (one) => examples(run, one.examples) },
+      { title: "Part of the change", class: "titled whole", cell: (one) => bar(one.change, most, shown) },
+      { title: "Responses after", class: "titled whole", cell: (one) => examples(run, one.examples) },
     ],
   });
   return panel("By term of the reward", "mean contribution of each term", element);
@@ -230,12 +242,18 @@ function promptPanel(run, { prompts }, shown) {
   const most = Math.max(...PROMPTS.map(([name]) => Math.abs(prompts[name].change)));
   const { element } = table({
     caption: "Change by prompts",
+    cards: true,
     rows: PROMPTS,
     columns: [
       { title: "Prompts", cell: ([name, title]) => `${num(prompts.counts[name])} ${title}` },
-      { title: "Part of the change over common prompts", cell: ([name]) => bar(prompts[name].change, most, shown) },
+      {
+        title: "Part of the change over common prompts",
+        class: "titled whole",
+        cell: ([name]) => bar(prompts[name].change, most, shown),
+      },
       {
         title: "Groups after",
+        class: "titled whole",
         cell: ([name]) =>
           h(
             "span",
@@ -257,8 +275,10 @@ function promptPanel(run, { prompts }, shown) {
  */
 function splitPanel(run, split, shown) {
   const most = Math.max(...split.rows.flatMap((one) => [Math.abs(one.within), Math.abs(one.mix)]));
+  const mean = (/** @type {number | null} */ x) => (x === null ? "none" : shown(x));
   const { element } = table({
     caption: TITLES[split.by] ?? split.by,
+    cards: true,
     rows: split.rows,
     columns: [
       {
@@ -271,10 +291,10 @@ function splitPanel(run, split, shown) {
           ),
       },
       { title: "Share", class: "num", cell: (one) => `${percent(one.share.from)} → ${percent(one.share.to)}` },
-      { title: "Reward", class: "num", cell: (one) => `${shown(one.reward.from)} → ${shown(one.reward.to)}` },
-      { title: "Rewarded differently", cell: (one) => bar(one.within, most, shown) },
-      { title: "More or fewer", cell: (one) => bar(one.mix, most, shown) },
-      { title: "Responses after", class: "wide", cell: (one) => examples(run, one.examples) },
+      { title: "Reward", class: "num", cell: (one) => `${mean(one.reward.from)} → ${mean(one.reward.to)}` },
+      { title: "Rewarded differently", class: "titled whole", cell: (one) => bar(one.within, most, shown) },
+      { title: "More or fewer", class: "titled whole", cell: (one) => bar(one.mix, most, shown) },
+      { title: "Responses after", class: "titled whole", cell: (one) => examples(run, one.examples) },
     ],
   });
   const note = `rewarded differently ${shown(split.within, true)}, more or fewer ${shown(split.mix, true)}`;
