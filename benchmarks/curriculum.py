@@ -146,6 +146,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
+    if options.rows < 1 or not 0 < options.target <= 1:
+        parser.error("--rows must be 1 or more, --target above 0 and at most 1")
     config = load(options.config, options.overrides)
     steps, runs = config.schedule.steps, resolve_runs_dir(config.logging.runs_dir)
     files = first_rows(config.data.train, options.rows, runs / "curriculum-data")

@@ -192,6 +192,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/repeatability"))
     options = parser.parse_args()
+    if options.kills < 1:
+        parser.error("--kills must be 1 or more")
     steps = options.steps or max(8, 2 * options.kills)
     found = measure(options.folder.resolve(), options.kills, steps, options.seed)
     print(f"after {found.kills} kills: {found}")
