@@ -213,6 +213,7 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         found["curves_first"] = repeated(new_curves, 5)
         found["new_step"] = _new_step(session, run, last + 1)
         found["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    found["machine"] = machine_speed()
     with timed(found, "without_index_page"):  # the same page straight from the Parquet files
         Store(run).rollouts(order_by="response_tokens", descending=True, limit=50)
     found["ratios"] = {
@@ -221,6 +222,20 @@ def measure(run: Path, word_seconds: float) -> dict[str, Any]:
         "index_cpu_seconds_per_million": round(1e6 * found["index_build"]["cpu_s"] / found["rows"], 1),
     }
     return found
+
+
+def machine_speed() -> dict[str, float]:
+    """Return the seconds of two fixed loops: a shared machine can be twice as slow on another day."""
+    began = time.monotonic()
+    total = 0
+    for number in range(10_000_000):
+        total += number * number % 7
+    interpreter = time.monotonic() - began
+    values = np.zeros(32_000_000)
+    began = time.monotonic()
+    for _ in range(10):
+        values += 1
+    return {"python_steps_1e7_s": round(interpreter, 2), "memory_passes_10x256mb_s": round(time.monotonic() - began, 2)}
 
 
 def aggregates(folder: Path, rows: int) -> dict[str, Any]:

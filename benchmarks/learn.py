@@ -38,13 +38,20 @@ def curve(run: RunDir, steps: int) -> dict[str, dict[int, float]]:
     return found
 
 
-def train(config: str, seed: int, steps: int, overrides: list[str]) -> RunDir:
+def train(config: str, seed: int, steps: int, overrides: list[str], name: str = "") -> RunDir:
     """Run or finish one seed.
 
     One that has been validated at the last step is taken as it is.
+
+    Args:
+        config: The configuration's file.
+        seed: The seed of the run.
+        steps: Its steps.
+        overrides: Settings that differ from the configuration.
+        name: Name of the run; `learn-seedN` by default.
     """
-    name = f"learn-seed{seed}"
-    run = RunDir(resolve_runs_dir() / name)
+    name = name or f"learn-seed{seed}"
+    run = RunDir(resolve_runs_dir(load(config, overrides).logging.runs_dir) / name)
     if any(steps in points for points in curve(run, steps).values()):
         return run
     command = [

@@ -2,24 +2,28 @@
 
 Trains the tiny mixture of experts on a CPU with dynamic sampling on a reward that depends on each response's text. One
 run is left alone. The other gets SIGKILL at random moments (its trainer process alone, as the kernel's memory killer would
-do) and is started again by the same command until it ends. Prints what differs:
+do) and is started again by the same command until it ends: every other time while it starts and resumes, else in or after
+its first step. Prints what differs:
 
     parameters   tensors of the last checkpoint that are not equal bit for bit
     prompts      positions of the prompt order that were skipped or trained twice
     responses    responses of the record that differ
     metrics      steps missing from metrics.jsonl, or there twice
 
-    python -m benchmarks.repeatability [--kills 20] [--steps 8] [--seed 0]
+    python -m benchmarks.repeatability [--kills 20] [--steps 40] [--seed 0] [--folder runs/repeatability]
+
+The same command goes on where it was interrupted: `--folder` keeps both runs and the number of kills so far. Remove the
+folder to measure again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -32,6 +36,10 @@ from innovator_rl.runs.run_dir import RunDir
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 1200.0
+START_SECONDS = 40.0
+"""What an attempt takes until its first step on two idle cores: kills while it starts fall into this time."""
+WINDOW_SECONDS = 3.0
+"""Kills after a step fall into this time, about a step and a checkpoint of the tiny model."""
 
 REWARD = '''"""Score a response by its text: a quarter of the groups are all wrong, the others mixed."""
 
@@ -77,29 +85,55 @@ def command(folder: Path, name: str, steps: int) -> list[str]:
     ]
 
 
-def train(folder: Path, name: str, steps: int, kills: int, moments: random.Random) -> int:
-    """Train to the end, with SIGKILL at `kills` random moments after the first step; return how many hit."""
+def train(folder: Path, name: str, steps: int, kills: int = 0, seed: int = 0) -> int:
+    """Train to the end, with SIGKILL at `kills` random moments; return how many hit the run before its end.
+
+    Args:
+        folder: Where the run, its log and the number of kills so far are kept.
+        name: Name of the run.
+        steps: Its steps.
+        kills: Kills to send.
+        seed: Decides the moments.
+    """
     environment = {**os.environ, "INNOVATOR_PLATFORM": "cpu"}
     deadline = time.monotonic() + LIMIT_SECONDS * (1 + kills)
-    hit = 0
+    counted = folder / f"{name}-kills.json"
+    hit: int = json.loads(counted.read_text()) if counted.exists() else 0
     while time.monotonic() < deadline:
+        state = RunDir(folder / name).state()
+        if (state.status, state.step) == ("finished", steps):
+            return hit
         with (folder / f"{name}.log").open("a") as log:
             process = subprocess.Popen(
                 command(folder, name, steps), cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
-            if hit < kills:
-                _wait_for_a_step(folder / name, process)
-                try:
-                    process.wait(moments.uniform(0.0, 6.0))
-                except subprocess.TimeoutExpired:
-                    process.kill()
+            try:
+                if hit < kills and _killed(folder / name, process, hit, random.Random(f"{seed} {hit}")):
                     hit += 1
-            code = process.wait(LIMIT_SECONDS)
-        if code == 0:
-            return hit
+                    counted.write_text(json.dumps(hit))
+                    print(f"kill {hit} of {kills}", flush=True)
+                code = process.wait(LIMIT_SECONDS)
+            finally:
+                process.kill()  # one that this script leaves behind would hold the run
         if code > 0:
             raise SystemExit(f"the run ended with {code}:\n{(folder / f'{name}.log').read_text()[-3000:]}")
     raise SystemExit(f"{name} did not end in time")
+
+
+def _killed(run: Path, process: subprocess.Popen[bytes], number: int, moments: random.Random) -> bool:
+    """Kill an attempt at a random moment; return whether it had not ended by then."""
+    if number % 2 == 0:
+        _wait_for_a_step(run, process)
+        moment = moments.uniform(0.0, WINDOW_SECONDS)
+    else:
+        moment = moments.uniform(0.0, START_SECONDS)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
 
 
 def _wait_for_a_step(run: Path, process: subprocess.Popen[bytes]) -> None:
@@ -142,25 +176,31 @@ def _responses(run: Path, steps: int) -> dict[tuple[str, int], str]:
     return {(row["prompt_uid"], row["sample"]): row["response"] for row in rows if row["attempt"] == last[row["step"]]}
 
 
-def measure(kills: int, steps: int, seed: int) -> Difference:
-    """Run both and compare them."""
-    with tempfile.TemporaryDirectory(prefix="repeatability-") as name:
-        folder, moments = Path(name), random.Random(seed)
-        train(folder, "whole", steps, 0, moments)
-        hit = train(folder, "killed", steps, kills, moments)
-        return compare(folder / "whole", folder / "killed", steps, hit)
+def measure(folder: Path, kills: int, steps: int, seed: int) -> Difference:
+    """Train both, or what is missing of them, and compare them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    train(folder, "whole", steps)
+    hit = train(folder, "killed", steps, kills, seed)
+    return compare(folder / "whole", folder / "killed", steps, hit)
 
 
 def main() -> None:
-    """Print the differences and end with 1 where there are any."""
+    """Print the differences and end with 1 where there are any, or where the run ended before all kills."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=0, help="steps of each run; 2 per kill by default, at least 8")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("runs/repeatability"))
     options = parser.parse_args()
-    found = measure(options.kills, options.steps, options.seed)
+    if options.kills < 1:
+        parser.error("--kills must be 1 or more")
+    steps = options.steps or max(8, 2 * options.kills)
+    found = measure(options.folder.resolve(), options.kills, steps, options.seed)
     print(f"after {found.kills} kills: {found}")
-    raise SystemExit(bool(found.parameters or found.prompts or found.responses or found.metrics))
+    missed = options.kills - found.kills
+    if missed:
+        print(f"the run ended before {missed} of the {options.kills} kills; set more --steps")
+    raise SystemExit(bool(missed or found.parameters or found.prompts or found.responses or found.metrics))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ TONES = {"running": "green", "starting": "cyan", "finished": "blue", "stopped": 
 
 def watch(run: RunDir, console: Console, every: float, rounds: int | None = None) -> None:
     """Draw the run every few seconds until it ends, Ctrl-C, or `rounds` are over."""
-    with Live(screen(run), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+    frames = Live(screen(run), console=console, screen=console.is_terminal, auto_refresh=False, transient=True)
+    with frames as live:
         drawn = 1
         while (rounds is None or drawn < rounds) and run.state().live:
             time.sleep(every)

@@ -24,7 +24,7 @@ def plan_command(
     every = [*loaded.disciplines.values(), loaded.general]
     tokenizer = None
     if any(source.paths for listed in every for source in listed):
-        from upcycle.stages.common import load_tokenizer
+        from upcycle.data.tokens import load_tokenizer
 
         tokenizer = load_tokenizer(Path(base_model_folder(loaded)), base_model_config(loaded))
     plans = []

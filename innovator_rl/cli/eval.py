@@ -70,6 +70,8 @@ def eval(
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     chosen = tuple(part.strip() for part in tasks.split(",") if part.strip())
+    if tasks and not chosen:
+        raise UserError(f"--tasks must name rows of the suite, got {tasks!r}")
     if contamination is not None:
         _check_contamination(suite, chosen, data, contamination, as_json)
         return
@@ -82,6 +84,8 @@ def eval(
 
     if len(model) > 1 and name is not None:
         raise UserError("--name must be left out with several --model: each checkpoint has a run directory of its own")
+    if out is not None:
+        _require_writable(out, comparison=len(dict.fromkeys(model)) > 1)
     options = EvalOptions(
         model=model[0],
         limit=limit,
@@ -149,6 +153,20 @@ def _forms(document: dict[str, Any], markdown: str, page: str = "") -> dict[str,
     """Return a report in every form by the ending of its file."""
     forms = {".json": json.dumps(document, indent=1, ensure_ascii=False) + "\n", ".md": markdown, ".html": page}
     return {end: text for end, text in forms.items() if text}
+
+
+def _require_writable(place: Path, comparison: bool) -> None:
+    """Refuse a place for the report before hours are spent on its numbers."""
+    if comparison and place.suffix == ".html":
+        raise UserError(
+            f"--out {place}: a comparison must be written to a folder, or to a file that ends in .md or .json"
+        )
+    nearest = next((path for path in (place, *place.absolute().parents) if path.exists()), Path("/"))
+    is_report = nearest == place and place.suffix in (".json", ".md", ".html") and place.is_file()
+    if not is_report and not nearest.is_dir():
+        raise UserError(f"the report cannot be written to {place} ({nearest} is no folder); choose another --out")
+    if not os.access(nearest, os.W_OK):
+        raise UserError(f"the report cannot be written to {place} (no permission in {nearest}); choose another --out")
 
 
 def _write(place: Path, name: str, forms: dict[str, str]) -> None:

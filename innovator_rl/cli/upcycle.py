@@ -60,16 +60,18 @@ def run_all(
     """Run all stages in order, then export and verify; complete stages are skipped."""
     from upcycle.checkpoint.verify import verify
     from upcycle.stages import launch, pipeline
+    from upcycle.stages.common import prepare_text
 
     loaded = load_config(config, settings)
     base_model = base_model_folder(loaded)
     if stages_only:
         pipeline.train(loaded, base_model, typer.echo, dense)
         return
-    pipeline.check(loaded, base_model_config(loaded), ranks, dense)
+    pipeline.check(loaded, base_model_config(loaded), ranks, dense, base_model)
     if ranks == 1:
         pipeline.train(loaded, base_model, typer.echo, dense)
     else:  # one launch for all stages, so that every rank imports its libraries once
+        prepare_text(loaded, base_model)
         chosen = ["--dense"] if dense else []
         launch.on_ranks(ranks, ["upcycle", "run", str(config), *(settings or []), *chosen, "--stages-only"])
     target = pipeline.export(loaded, typer.echo, dense)
@@ -198,15 +200,22 @@ def _runner(config: Path, settings: list[str] | None, ranks: int) -> "StageRunne
 
     That is this process, or the same command under torchrun on several ranks.
     """
-    if ranks == 1:
-        from upcycle.stages import pipeline
+    from upcycle.stages import pipeline
 
-        return pipeline.in_process(load_config(config, settings))
+    loaded = load_config(config, settings)
+    if ranks == 1:
+        return pipeline.in_process(loaded)
     from upcycle.stages import launch
+    from upcycle.stages.common import prepare_text, require_input
+
+    base_model = base_model_folder(loaded)
 
     def train(stage: "Stage", discipline: str) -> None:
         chosen = ["--discipline", discipline] if discipline else []
         command = stage.replace("_", "-")
+        require_input(loaded, stage)
+        pipeline.check(loaded, base_model_config(loaded), ranks, base_model=base_model, stages=(stage,))
+        prepare_text(loaded, base_model)
         launch.on_ranks(ranks, ["upcycle", command, str(config), *(settings or []), *chosen])
 
     return train

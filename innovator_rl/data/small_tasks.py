@@ -113,7 +113,7 @@ END_GROUPS = {
 
 def one_step_law(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield applications of one law; parameter `largest` is the greatest of its numbers (default 12)."""
-    numbers = range(2, _whole("one-step-law", parameters, "largest", 12, 3) + 1)
+    numbers = range(2, whole_number("one-step-law", parameters, "largest", 12, 3) + 1)
     cases = [(law, first, second) for law in LAWS for first in numbers for second in numbers]
     draw.shuffle(cases)
     for (name, text, law, unit, operation), first, second in cases:
@@ -130,7 +130,7 @@ def one_step_law(draw: random.Random, parameters: Parameters) -> Iterator[Proble
 
 def linear_equation(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield equations such as `3x + 4 = 19`; parameter `largest` bounds a, b and x (default 12)."""
-    largest = _whole("linear-equation", parameters, "largest", 12, 3)
+    largest = whole_number("linear-equation", parameters, "largest", 12, 3)
     cases = [(a, b, x) for a in range(2, largest + 1) for b in range(1, largest + 1) for x in range(2, largest + 1)]
     draw.shuffle(cases)
     for a, b, x in cases:
@@ -148,7 +148,7 @@ def linear_equation(draw: random.Random, parameters: Parameters) -> Iterator[Pro
 
 def product(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield products of two numbers; parameter `largest` is the greater of them (default 20)."""
-    largest = _whole("product", parameters, "largest", 20, 3)
+    largest = whole_number("product", parameters, "largest", 20, 3)
     cases = [(a, b) for a in range(2, largest + 1) for b in range(2, largest + 1)]
     draw.shuffle(cases)
     for a, b in cases:
@@ -167,7 +167,7 @@ def one_line_function(draw: random.Random, parameters: Parameters) -> Iterator[P
 
     Every case is checked against the function's own expression, and all numbers of a function are one group.
     """
-    largest = _whole("one-line-function", parameters, "largest", 12, 3)
+    largest = whole_number("one-line-function", parameters, "largest", 12, 3)
     cases = [(pair, n) for pair in NUMBER_FUNCTIONS for n in range(2, largest + 1)]
     draw.shuffle(cases)
     for (description, expression), n in cases:
@@ -188,7 +188,7 @@ def one_line_function(draw: random.Random, parameters: Parameters) -> Iterator[P
 
 def formula_count(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield counts of atoms; parameter `largest` is the greatest number of molecules (default 12)."""
-    largest = _whole("formula-count", parameters, "largest", 12, 3)
+    largest = whole_number("formula-count", parameters, "largest", 12, 3)
     cases = [(f, e, n) for f, atoms in FORMULAS.items() for e in atoms for n in range(2, largest + 1)]
     draw.shuffle(cases)
     for formula, element, n in cases:
@@ -201,7 +201,7 @@ def formula_count(draw: random.Random, parameters: Parameters) -> Iterator[Probl
 
 def unit_step(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield conversions by one factor; parameter `largest` is the greatest quantity (default 40)."""
-    largest = _whole("unit-step", parameters, "largest", 40, 3)
+    largest = whole_number("unit-step", parameters, "largest", 40, 3)
     cases = [(n, step) for n in range(2, largest + 1) for step in STEPS]
     draw.shuffle(cases)
     for n, (source, target, factor) in cases:
@@ -212,7 +212,7 @@ def unit_step(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
 
 def chain_caption(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     """Yield captions of chains with a group at one or both ends; parameter `largest` bounds the chain (default 12)."""
-    largest = _whole("chain-caption", parameters, "largest", 12, 3)
+    largest = whole_number("chain-caption", parameters, "largest", 12, 3)
     ends = [*((name, "") for name in END_GROUPS), *((a, b) for a in END_GROUPS for b in END_GROUPS if a != b)]
     cases = [(length, pair) for length in range(2, largest + 1) for pair in ends]
     draw.shuffle(cases)
@@ -231,7 +231,12 @@ def chain_caption(draw: random.Random, parameters: Parameters) -> Iterator[Probl
         )
 
 
-def _whole(task: str, parameters: Parameters, key: str, default: int, least: int) -> int:
+def whole_number(task: str, parameters: Parameters, key: str, default: int, least: int) -> int:
+    """Return a task's only parameter.
+
+    Raises:
+        UserError: Another parameter is given, or it is not a whole number of at least `least`.
+    """
     unknown = [name for name in parameters if name != key]
     if unknown:
         raise UserError(f"task {task!r} has no parameter {unknown[0]!r}; it takes {key}")

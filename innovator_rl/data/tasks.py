@@ -17,6 +17,7 @@ from typing import Any
 
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.small_tasks import SMALL_TASKS
+from innovator_rl.data.tool_tasks import TOOL_TASKS
 from innovator_rl.errors import UserError
 
 Generator = Callable[[random.Random, Mapping[str, Any]], Iterator[Problem]]
@@ -215,6 +216,7 @@ TASKS: dict[str, Generator] = {
     "unit-sum": unit_sum,
     "unit-arithmetic": unit_arithmetic,
     **SMALL_TASKS,
+    **TOOL_TASKS,
     **{name: _on_use(name) for name in MOLECULE_TASK_NAMES},
 }
 PARAMETERS = {

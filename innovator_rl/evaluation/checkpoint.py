@@ -63,14 +63,27 @@ def open_checkpoint(model: str) -> Checkpoint:
     for path in weights:
         present |= _add_weights(path, digest)
     _check_index(folder, present)
-    text = {**config, **config.get("text_config", {})}
+    context, architecture = _declared(config, folder)
     return Checkpoint(
         name=model,
         path=folder,
         fingerprint=digest.hexdigest(),
-        context=int(text.get("max_position_embeddings") or 2048),
-        architecture=str((config.get("architectures") or ["unknown"])[0]),
+        context=context,
+        architecture=architecture,
     )
+
+
+def _declared(config: dict[str, Any], folder: Path) -> tuple[int, str]:
+    """Return the longest sequence and the architecture that a configuration states."""
+    context = {**config, **(config.get("text_config") or {})}.get("max_position_embeddings") or 2048
+    architectures = config.get("architectures") or ["unknown"]
+    if not isinstance(context, int) or context < 1:
+        raise UserError(
+            f"{folder / 'config.json'}: max_position_embeddings must be a number above 0, got {context!r:.40}"
+        )
+    if not isinstance(architectures, list):
+        raise UserError(f"{folder / 'config.json'}: architectures must be a list, got {architectures!r:.40}")
+    return context, str(architectures[0])
 
 
 def _download(hub_id: str) -> Path:
@@ -117,7 +130,7 @@ def _add_weights(path: Path, digest: Any) -> set[str]:
                 start, end = entry["data_offsets"]
                 file.seek(8 + length + (start + end) // 2)
                 digest.update(file.read(min(SAMPLE_BYTES, (end - start + 1) // 2)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): fetch or export the checkpoint again") from None
     return set(header)
 
@@ -127,8 +140,8 @@ def _check_index(folder: Path, present: set[str]) -> None:
     if not index.is_file():
         return
     try:
-        wanted = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    except (OSError, ValueError, KeyError) as error:
+        wanted = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index} is damaged ({error}): fetch the checkpoint again") from None
     missing = sorted({shard for name, shard in wanted.items() if name not in present})
     if missing:

@@ -30,6 +30,7 @@ class PairedComparison:
 
     Attributes:
         task: The task.
+        metric: Its first metric, which the values are of.
         n: Rows that both have.
         difference: Mean of the second minus mean of the first.
         interval: Its 95% interval by a bootstrap over rows.
@@ -40,6 +41,7 @@ class PairedComparison:
     """
 
     task: str
+    metric: str
     n: int
     difference: float
     interval: tuple[float, float] | None
@@ -62,13 +64,14 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
 
 
-def paired(task: str, first: Mapping[str, float], second: Mapping[str, float]) -> PairedComparison:
+def paired(task: str, first: Mapping[str, float], second: Mapping[str, float], metric: str = "") -> PairedComparison:
     """Compare two checkpoints on one task.
 
     Args:
         task: Its name.
         first: The value of each row by its id.
         second: The same of the other checkpoint.
+        metric: What the values are.
     """
     ids = sorted(first.keys() & second.keys())
     a, b = np.array([first[i] for i in ids]), np.array([second[i] for i in ids])
@@ -76,7 +79,7 @@ def paired(task: str, first: Mapping[str, float], second: Mapping[str, float]) -
     lost = tuple(i for i in ids if first[i] >= 1 > second[i])
     if len(ids) < 2:
         return PairedComparison(
-            task, len(ids), float((b - a).mean()) if ids else math.nan, None, None, None, solved, lost
+            task, metric, len(ids), float((b - a).mean()) if ids else math.nan, None, None, None, solved, lost
         )
     change = b - a
     random = np.random.default_rng(SEED)
@@ -85,6 +88,7 @@ def paired(task: str, first: Mapping[str, float], second: Mapping[str, float]) -
     binary = bool(np.isin(np.concatenate([a, b]), (0.0, 1.0)).all())
     return PairedComparison(
         task=task,
+        metric=metric,
         n=len(ids),
         difference=float(change.mean()),
         interval=(float(low), float(high)),
@@ -102,11 +106,13 @@ def compare(documents: Sequence[Document]) -> list[dict[str, Any]]:
         One object per checkpoint after the first and task, with `first` and `second`, the models' names.
     """
     base = documents[0]
+    metrics = {row["task"]: row["metric"] for row in main_rows(base)}
     found = []
     for other in documents[1:]:
+        theirs = {row["task"]: row["metric"] for row in main_rows(other)}
         for task, part in base["tasks"].items():
-            if part["values"] and other["tasks"].get(task, {}).get("values"):
-                result = paired(task, part["values"], other["tasks"][task]["values"])
+            if part["values"] and other["tasks"].get(task, {}).get("values") and theirs[task] == metrics[task]:
+                result = paired(task, part["values"], other["tasks"][task]["values"], metrics[task])
                 found.append({"first": base["model"], "second": other["model"], **asdict(result)})
     return found
 
@@ -114,7 +120,7 @@ def compare(documents: Sequence[Document]) -> list[dict[str, Any]]:
 def wins(documents: Sequence[Document]) -> list[dict[str, Any]]:
     """Count on how many tasks each checkpoint is strictly best, and on how many it ties for best.
 
-    The paper gives ties to its own model; here they are counted apart.
+    The paper gives ties to its own model; here they are counted apart, and `win_rate` is the share of tasks with them.
     """
     tables = [{row["task"]: row["score"] for row in main_rows(document)} for document in documents]
     shared = [task for task in tables[0] if all(table.get(task) is not None for table in tables)]
@@ -124,7 +130,7 @@ def wins(documents: Sequence[Document]) -> list[dict[str, Any]]:
         leaders = [place for place, table in enumerate(tables) if table[task] == best]
         for place in leaders:
             counts[place]["wins" if len(leaders) == 1 else "ties"] += 1
-    return counts
+    return [{**c, "win_rate": (c["wins"] + c["ties"]) / len(shared) if shared else None} for c in counts]
 
 
 def markdown(documents: Sequence[Document]) -> str:
@@ -146,6 +152,7 @@ def markdown(documents: Sequence[Document]) -> str:
         _line(
             [
                 "task",
+                "metric",
                 "checkpoint",
                 "difference [95%]",
                 "p (McNemar)",
@@ -156,12 +163,17 @@ def markdown(documents: Sequence[Document]) -> str:
             ]
         )
     ]
-    lines += [_line(["---"] * 8)]
+    lines += [_line(["---"] * 9)]
     comparisons = compare(documents)
     lines += [_line(_cells(item)) for item in comparisons]
-    lines += ["", _line(["checkpoint", "strictly best", "ties for best", "tasks"]), _line(["---"] * 4)]
-    lines += [_line([str(item[key]) for key in ("model", "wins", "ties", "tasks")]) for item in wins(documents)]
+    lines += ["", _line(["checkpoint", "strictly best", "ties for best", "tasks", "win rate, ties included"])]
+    lines += [_line(["---"] * 5), *[_line(_win_cells(item)) for item in wins(documents)]]
     return "\n".join([*lines, "", *_changed(comparisons)]) + "\n"
+
+
+def _win_cells(item: Mapping[str, Any]) -> list[str]:
+    rate = "" if item["win_rate"] is None else f"{100 * item['win_rate']:.1f}"
+    return [*(str(item[key]) for key in ("model", "wins", "ties", "tasks")), rate]
 
 
 def _cells(item: Mapping[str, Any]) -> list[str]:
@@ -170,6 +182,7 @@ def _cells(item: Mapping[str, Any]) -> list[str]:
     detectable = "" if item["detectable"] is None else f"{100 * item['detectable']:.1f}"
     return [
         item["task"],
+        item["metric"],
         item["second"],
         f"{100 * item['difference']:+.1f}{shown}",
         "" if item["p"] is None else f"{item['p']:.3f}",

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from innovator_rl.data.rows import read_rows
 from innovator_rl.errors import UserError
@@ -53,22 +54,36 @@ class Contamination:
 
 
 def training_text(path: Path) -> Iterator[Text]:
-    """Yield id, prompt and answer of each row of a training file (Parquet, or JSON with `question` or `prompt`).
+    """Yield id, prompt and answer of each row of a training file.
+
+    It is Parquet, or JSON with a text or messages in `question`, `problem`, `prompt` or `messages`.
 
     Raises:
         UserError: The file cannot be read.
     """
     if path.suffix == ".parquet":
-        for row in read_rows(path):
-            yield row.id, row.prompt_text, row.answer
+        rows = list(read_rows(path))
+        if not rows:
+            raise UserError(f"training file {str(path)!r} has no rows")
+        yield from ((row.id, row.prompt_text, row.answer) for row in rows)
         return
     if not path.is_file():
         raise UserError(f"training file {str(path)!r} not found")
     for number, record in enumerate(read_json_rows(path)):
-        question = record.get("question") or record.get("problem") or record.get("prompt")
-        if not isinstance(question, str):
+        given = next((record[key] for key in ("question", "problem", "prompt", "messages") if record.get(key)), None)
+        question = _contents(given)
+        if not question:
             raise UserError(f"{path}, row {number + 1}: 'question' not found; the row has {', '.join(record)}")
         yield str(record.get("id", number)), question, str(record.get("answer") or "")
+
+
+def _contents(given: Any) -> str:
+    """Return a text, or the contents of a list of messages, those of the assistant among them; else nothing."""
+    if isinstance(given, str):
+        return given
+    messages = given if isinstance(given, list) else []
+    texts = [message.get("content") for message in messages if isinstance(message, dict)]
+    return "\n\n".join(text for text in texts if isinstance(text, str))
 
 
 def check_training_file(suite: Suite, root: Path, training: Path) -> tuple[list[Contamination], dict[str, str]]:

@@ -76,6 +76,7 @@ class HarnessTask:
                 reasons[leaf_name] = str(error)
                 continue
             leaf = _Leaf(leaf_name, task, self.chat, self.max_new_tokens)
+            leaf.require_metric(self.task, self.metric, self.filter)
             leaf.prepare(prompter, Drawing(share, drawing.seed))
             self._leaves.append(leaf)
         self._missing = sorted(reasons)
@@ -94,12 +95,19 @@ class HarnessTask:
     def questions(self) -> list[tuple[str, str, str]]:
         """Return id, question and reference of every row, without examples."""
         found = []
+        missing: TaskUnavailable | None = None
         for name in leaf_names(self.task):
-            task = build_leaf(name, self.task, self.shots, self.local)
+            try:
+                task = build_leaf(name, self.task, self.shots, self.local)
+            except TaskUnavailable as error:  # the other parts of a group can be asked
+                missing = error
+                continue
             for document in task.eval_docs:
                 text = task.doc_to_text(document)
                 if isinstance(text, str):
                     found.append((document_id(name, _plain(document)), text, _target(task, document)))
+        if missing is not None and not found:
+            raise missing
         return found
 
     def run(self, driver: ResponseSource) -> TaskOutcome:
@@ -114,7 +122,7 @@ class HarnessTask:
             for key, values in part.values.items():
                 merged[key].extend(values)
         aggregate = {key: function for part in parts for key, function in part.aggregations.items()}
-        wanted = self.metric if self.filter == "none" else f"{self.metric},{self.filter}"
+        wanted = _full_name(self.metric, self.filter)
         if wanted not in merged:
             raise UserError(f"task {self.task}: unknown metric {wanted!r}; expected {', '.join(sorted(merged))}")
         without = [leaf.name for leaf, part in zip(self._leaves, parts, strict=True) if wanted not in part.values]
@@ -173,6 +181,10 @@ class HarnessTask:
         return [found.get(index, []) for index in range(len(self._leaves))]
 
 
+def _full_name(metric: str, chosen: str) -> str:
+    return metric if chosen == "none" else f"{metric},{chosen}"
+
+
 def _shares(limit: int | None, parts: int, seed: int) -> list[int | None]:
     """Return how many rows each part of a group gives."""
     if limit is None:
@@ -220,14 +232,23 @@ class _Leaf:
         self.whole = len(task.eval_docs)
         indices = drawing.indices(self.whole)
         self.rows = len(indices)
-        task.build_all_requests(
-            limit=None,
-            samples=indices,
-            apply_chat_template=self.chat,
-            fewshot_as_multiturn=self.chat,
-            chat_template=prompter.chat if self.chat else None,
-            tokenizer_name=prompter.name,
-        )
+        try:
+            task.build_all_requests(
+                limit=None,
+                samples=indices,
+                apply_chat_template=self.chat,
+                fewshot_as_multiturn=self.chat,
+                chat_template=prompter.chat if self.chat else None,
+                tokenizer_name=prompter.name,
+            )
+        except UserError:
+            raise
+        except Exception as error:  # whatever a row, or fewer examples than are asked for, leads to in a template
+            reason = next(iter(str(error).strip().splitlines()), "no message")
+            raise UserError(
+                f"task {self.name}: its prompts with {self.shots} examples cannot be made "
+                f"({type(error).__name__}: {reason[:160]}): correct its rows, or give fewer shots"
+            ) from None
         self._ids = [document_id(self.name, _plain(doc)) for doc in self._documents()]
         instances = task.instances
         kinds = {instance.request_type for instance in instances}
@@ -248,6 +269,20 @@ class _Leaf:
             raise UserError(f"task {self.name}: requests of kind {', '.join(sorted(kinds))} are not supported")
         self.first_prompt = str(instances[0].args[0])
         self.first_tokens = self.requests[0].tokens[:8]
+
+    def require_metric(self, asked: str, metric: str, chosen: str) -> None:
+        """Refuse a metric that the task does not compute.
+
+        Raises:
+            UserError: The message has the metrics of the task.
+        """
+        filters = [one.name for one in getattr(self.task, "_filters", [])] or ["none"]
+        known = sorted(_full_name(name, one) for name in self.task.aggregation() for one in filters)
+        if known and _full_name(metric, chosen) not in known:
+            raise UserError(
+                f"task {asked}: unknown metric {_full_name(metric, chosen)!r}; expected {', '.join(known)}"
+                + (f" (its part {self.name})" if asked != self.name else "")
+            )
 
     def grade(
         self, task_name: str, answers: Sequence[Generation] | Sequence[OptionScore], metric: str, chosen: str
@@ -273,7 +308,7 @@ class _Leaf:
             for key in instances[0].filtered_resps:
                 found = task.process_results(instances[0].doc, [i.filtered_resps[key] for i in instances])
                 for name, value in found.items():
-                    full = name if key == "none" else f"{name},{key}"
+                    full = _full_name(name, key)
                     values[full].append(value)
                     aggregations[full] = task.aggregation().get(name, _mean)
                     if name == metric and key == chosen and isinstance(value, (int, float, np.number)):

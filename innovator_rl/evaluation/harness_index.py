@@ -117,6 +117,11 @@ def build_leaf(name: str, group: str, shots: int | None, local: LocalCopy) -> An
         raise
     except Exception as error:  # data sets raise every kind where the network or a file is missing
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if copy is not None:
+            raise UserError(
+                f"task {name}: the copy of {hub_id} below the data folder cannot be used "
+                f"({type(error).__name__}: {reason[:160]}): fetch it again"
+            ) from None
         why = "the hub cannot be reached" if "OfflineMode" in reason else f"{type(error).__name__}: {reason[:160]}"
         raise TaskUnavailable(
             f"{hub_id}{f' ({subset})' if subset else ''} is not here ({why}); "

@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.config.schema import NAME_PATTERN
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.checkpoint import Checkpoint
 from innovator_rl.evaluation.driver import Backends
 from innovator_rl.evaluation.engine.settings import EngineSettings
 from innovator_rl.evaluation.suite import Suite
 from innovator_rl.platform.accelerator import detect
+
+BACKENDS = ("auto", "vllm", "hf")
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,27 @@ class EvalOptions:
     tensor_parallel: int = 1
 
 
+def require_possible(options: EvalOptions) -> None:
+    """Check the options by themselves, before anything is read.
+
+    Raises:
+        UserError: A value is out of its range, or a name is unknown.
+    """
+    counts = ("limit", "max_new_tokens", "context", "threads", "workers", "tensor_parallel")
+    for name in counts:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if options.backend not in BACKENDS:
+        raise UserError(f"--backend must be auto, vllm or hf, got {options.backend!r}")
+    if options.dtype is not None and options.dtype not in DTYPES:
+        raise UserError(f"--dtype must be {', '.join(DTYPES[:-1])} or {DTYPES[-1]}, got {options.dtype!r}")
+    if options.name is not None and not re.match(NAME_PATTERN, options.name):
+        raise UserError(
+            f"--name must be letters, digits and . _ - and begin with a letter or a digit, got {options.name!r}"
+        )
+
+
 def engine_settings(checkpoint: Checkpoint, options: EvalOptions) -> EngineSettings:
     """Return how an engine is started.
 
@@ -75,15 +101,9 @@ def engine_settings(checkpoint: Checkpoint, options: EvalOptions) -> EngineSetti
 
 
 def backends(options: EvalOptions) -> Backends:
-    """Return which backend answers which kind of request.
-
-    Raises:
-        UserError: The backend is unknown.
-    """
+    """Return which backend answers which kind of request."""
     if options.backend == "auto":
         return Backends(one_token="hf" if detect()[0] == "cpu" else "vllm")
-    if options.backend not in ("vllm", "hf"):
-        raise UserError(f"--backend must be auto, vllm or hf, got {options.backend!r}")
     chosen: Any = options.backend
     return Backends(one_token=chosen, options=chosen)
 

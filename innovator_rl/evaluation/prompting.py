@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from innovator_rl.errors import UserError
+
+TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken")
 
 
 class Prompter:
@@ -25,6 +29,9 @@ class Prompter:
         """
         import transformers
 
+        if not any(path.is_file() for pattern in TOKENIZER_FILES for path in folder.glob(pattern)):
+            # transformers would make a tokenizer without a vocabulary, and every prompt would be the same
+            raise UserError(f"{folder}: tokenizer not found, expected tokenizer.json; copy it next to the weights")
         hf: Any = transformers  # its classes carry no types
         try:
             self.tokenizer: Any = hf.AutoTokenizer.from_pretrained(folder)
@@ -58,13 +65,22 @@ class Prompter:
         Args:
             messages: `role` and `content` of each turn.
             add_generation_prompt: Whether to open the assistant's turn; otherwise the last message is continued.
+
+        Raises:
+            UserError: There is no template, or it cannot render these messages.
         """
-        text = self.tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            continue_final_message=not add_generation_prompt,
-        )
+        try:
+            text = self.tokenizer.apply_chat_template(
+                [dict(message) for message in messages],
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=not add_generation_prompt,
+            )
+        except (jinja2.TemplateError, ValueError) as error:  # a template may refuse a role, or have a mistake itself
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise UserError(
+                f"chat template of {self.name} cannot render a prompt ({reason}): correct it, or give the rows format: raw"
+            ) from None
         return str(text)
 
     @property

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
+
+import yaml
 
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.build import check_suite
@@ -23,7 +25,7 @@ from innovator_rl.evaluation.driver import Driver
 from innovator_rl.evaluation.engine.settings import EngineSettings
 from innovator_rl.evaluation.local_data import data_root
 from innovator_rl.evaluation.network import settle_network
-from innovator_rl.evaluation.options import EvalOptions, backends, engine_settings, run_name
+from innovator_rl.evaluation.options import EvalOptions, backends, engine_settings, require_possible, run_name
 from innovator_rl.evaluation.preparation import Prepared, prepare_tasks, require_fitting, shorter_or_left_out
 from innovator_rl.evaluation.progress import Progress, Say, finished_line
 from innovator_rl.evaluation.prompting import Prompter
@@ -53,10 +55,9 @@ def evaluate(suite_name: str, options: EvalOptions, say: Say) -> EvalResult:
     Raises:
         UserError: Something that was asked for cannot be done; finished tasks are kept.
     """
+    require_possible(options)
     suite, _ = load_suite(suite_name)
     suite = suite.only(options.tasks) if options.tasks else suite
-    if options.limit is not None and options.limit < 1:
-        raise UserError(f"--limit must be at least 1, got {options.limit}")
     root = data_root(options.data)
     check_suite(suite)
     checkpoint = open_checkpoint(options.model)
@@ -64,6 +65,7 @@ def evaluate(suite_name: str, options: EvalOptions, say: Say) -> EvalResult:
     prompter = Prompter(checkpoint.path)
     settle_network()
     run = RunDir(resolve_runs_dir(options.runs_dir) / (options.name or run_name(suite, checkpoint, options)))
+    _require_own(run, _config(suite, checkpoint, options))
     with ScoringPool(options.workers) as pool:
         drawing = Drawing(options.limit, options.seed)
         tasks = prepare_tasks(suite, root, prompter, pool, drawing, options.max_new_tokens)
@@ -72,6 +74,37 @@ def evaluate(suite_name: str, options: EvalOptions, say: Say) -> EvalResult:
                 say(f"skipped {result.row.name}: {result.skipped}")
         require_fitting(tasks, settings.context, checkpoint.name, shorter_or_left_out)
         return _Evaluation(suite, checkpoint, options, settings, prompter, run, say).go(tasks)
+
+
+def _config(suite: Suite, checkpoint: Checkpoint, options: EvalOptions) -> dict[str, Any]:
+    """Return what a run directory is the evaluation of."""
+    settings = {name: getattr(options, name) for name in ("limit", "seed", "dtype", "max_new_tokens", "context")}
+    return {
+        "evaluation": suite.model_dump(mode="json", exclude_defaults=True),
+        "model": {"path": str(checkpoint.path), "fingerprint": checkpoint.fingerprint},
+        "settings": settings,
+    }
+
+
+def _require_own(run: RunDir, config: Mapping[str, Any]) -> None:
+    """Refuse a run directory of something else: its records would be those of two evaluations, or of a training run.
+
+    Raises:
+        UserError: The message has what differs.
+    """
+    if not run.config_yaml.exists():  # a run directory gets its configuration before anything else
+        return
+    try:
+        there = yaml.safe_load(run.config_yaml.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        there = None
+    if not isinstance(there, dict) or "evaluation" not in there:
+        raise UserError(f"{run.path} must be the run directory of an evaluation, or new: choose another --name")
+    known = {**there, "model": {**(there.get("model") or {}), "path": config["model"]["path"]}}  # it may have moved
+    other = next((key for key, value in config.items() if known.get(key, value) != value), None)
+    if other:
+        what = {"evaluation": "suite", "model": "checkpoint", "settings": "limit, seed, dtype or length"}[other]
+        raise UserError(f"{run.path} is an evaluation with another {what}: choose another --name, or remove it")
 
 
 class _Evaluation:
@@ -149,12 +182,7 @@ class _Evaluation:
         write_atomic(self.run.path / RESULT, dump_json(stored(result), indent=1))
 
     def _write_config(self) -> None:
-        import yaml
-
-        document = {
-            "evaluation": self.suite.model_dump(mode="json", exclude_defaults=True),
-            "model": {"path": str(self.checkpoint.path), "fingerprint": self.checkpoint.fingerprint},
-        }
+        document = _config(self.suite, self.checkpoint, self.options)
         write_atomic(self.run.config_yaml, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
     def _footer(self, driver: Driver) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.questions import RAW_STOPS, Format, Question, rendered
 from innovator_rl.evaluation.requests import GenerateRequest, Generation
-from innovator_rl.evaluation.statistics import majority, mean_estimate, pass_at_k
+from innovator_rl.evaluation.statistics import majority, pass_at_k
 from innovator_rl.evaluation.task import (
     Drawing,
     MetricResult,
@@ -25,6 +25,7 @@ from innovator_rl.evaluation.task import (
     ResponseSource,
     TaskOutcome,
     drawn,
+    row_metric,
     sample_seed,
 )
 from innovator_rl.rollouts.schema import RolloutRow
@@ -39,6 +40,11 @@ Grade = Callable[[Question, str], float]
 
 CONSTANTS = 4
 """The most frequent references that are tried as a constant response."""
+
+
+def _subsets(count: int) -> list[int]:
+    """Return the k of which pass@k is reported for so many samples."""
+    return sorted({k for k in (1, 2, 4, 8, 16, 32, 64) if k < count} | {count})
 
 
 def without_turn_end(response: str) -> str:
@@ -109,7 +115,10 @@ class ScoredTask:
 
     def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
         """Draw questions and render their prompts."""
+        self._require_metric()
         every = list(self.load())
+        if not every:
+            raise UserError(f"task {self.name}: its set has no questions; fetch or build it again")
         self._questions = drawn(every, drawing)
         repeated = [identity for identity, count in Counter(q.id for q in self._questions).items() if count > 1]
         if repeated:
@@ -138,6 +147,24 @@ class ScoredTask:
             first_tokens=self._requests[0].tokens[:8] if self._requests else (),
         )
 
+    def _require_metric(self) -> None:
+        """Refuse a headline that is no metric of the task: another number would stand in its place."""
+        own = [*self._count_names(), self._mean_name]
+        if self.headline in ("", "acc", *own):
+            return
+        known = own + [metric.name for metric in (self.extra([]) if self.extra is not None else [])]
+        if self.headline not in known:
+            raise UserError(f"task {self.name}: unknown metric {self.headline!r}; expected {', '.join(known)}")
+
+    @property
+    def _mean_name(self) -> str:
+        """Return the name of the mean value, which differs from the share of right ones where there is partial credit."""
+        return "reward" if self.grade is None else "mean"
+
+    def _count_names(self) -> list[str]:
+        count = self.sampling.samples
+        return ["acc"] if count == 1 else [f"avg@{count}", *(f"pass@{k}" for k in _subsets(count)), f"maj@{count}"]
+
     def questions(self) -> list[tuple[str, str, str]]:
         """Return id, bare question and reference of every row."""
         return [(question.id, question.core or question.text, question.answer) for question in self.load()]
@@ -153,11 +180,13 @@ class ScoredTask:
             self._row(index, question, generation, score)
             for index, (question, generation, score) in enumerate(zip(asked, generations, scores, strict=True))
         ]
-        metrics, values = self._metrics(scores, count)
+        metrics = self._metrics(scores, count)
+        accuracy = metrics[0].by_row
         if self.extra is not None:
             metrics += self.extra(list(zip(self._questions, texts[::count], strict=True)))
         metrics.sort(key=lambda metric: metric.name != self.headline)
-        return TaskOutcome(metrics, rows, values, self._facts(generations, scores))
+        values = metrics[0].by_row or accuracy  # of a metric of the whole set there are none by row
+        return TaskOutcome(metrics, rows, dict(values), self._facts(generations, scores))
 
     def constant(self) -> float | None:
         """Return the first metric of the best constant response; None where no reference is that of two rows."""
@@ -166,7 +195,7 @@ class ScoredTask:
         return None if best is None else best[0]
 
     def _score_of(self, response: str) -> float:
-        metrics, _ = self._metrics(self._scores(self._questions, [response] * len(self._questions)), 1)
+        metrics = self._metrics(self._scores(self._questions, [response] * len(self._questions)), 1)
         chosen = [metric for metric in metrics if metric.name == self.headline]
         if not chosen and self.extra is not None:
             found = self.extra([(question, response) for question in self._questions])
@@ -191,24 +220,23 @@ class ScoredTask:
             for question, text in zip(asked, texts, strict=True)
         ]
 
-    def _metrics(self, scores: Sequence[Score], count: int) -> tuple[list[MetricResult], dict[str, float]]:
+    def _metrics(self, scores: Sequence[Score], count: int) -> list[MetricResult]:
         groups = {q.id: scores[i * count : (i + 1) * count] for i, q in enumerate(self._questions)}
         scored = {key: [s for s in group if s.scored] for key, group in groups.items()}
         known = {key: group for key, group in scored.items() if group}
-        accuracy = {key: sum(s.correct for s in group) / len(group) for key, group in known.items()}
+        accuracy = [sum(s.correct for s in group) / len(group) for group in known.values()]
         reward = [sum(s.value for s in group) / len(group) for group in known.values()]
-        name = "acc" if count == 1 else f"avg@{count}"
-        found = [MetricResult(name, mean_estimate(list(accuracy.values())))]
-        if any(value not in (0.0, 1.0) for value in reward):
-            found.append(MetricResult("reward" if self.grade is None else "mean", mean_estimate(reward)))
+        found = [row_metric("acc" if count == 1 else f"avg@{count}", known, accuracy)]
+        if self.headline == self._mean_name or any(value not in (0.0, 1.0) for value in reward):
+            found.append(row_metric(self._mean_name, known, reward))
         if count > 1:
-            whole = [group for group in known.values() if len(group) == count]
-            for k in sorted({k for k in (1, 2, 4, 8, 16, 32, 64) if k < count} | {count}):
-                passed = [pass_at_k(count, sum(s.correct for s in group), k) for group in whole]
-                found.append(MetricResult(f"pass@{k}", mean_estimate(passed)))
-            votes = [float(majority([s.extracted for s in g], [s.correct for s in g])) for g in known.values()]
-            found.append(MetricResult(f"maj@{count}", mean_estimate(votes)))
-        return found, accuracy
+            whole = {key: group for key, group in known.items() if len(group) == count}
+            for k in _subsets(count):
+                passed = [pass_at_k(count, sum(s.correct for s in group), k) for group in whole.values()]
+                found.append(row_metric(f"pass@{k}", whole, passed))
+            votes = [majority([s.extracted for s in g], [s.correct for s in g]) for g in known.values()]
+            found.append(row_metric(f"maj@{count}", known, votes))
+        return found
 
     def _facts(self, generations: list[Generation], scores: list[Score]) -> dict[str, Any]:
         outcomes = Counter(score.outcome for score in scores)

@@ -21,6 +21,14 @@ from innovator_rl.packaged_files import find_config
 
 KINDS = ("task", "set", "recipe", "sciassess", "unavailable")
 
+_OWN = ("set", "recipe", "sciassess", "unavailable")
+ONLY = {
+    **dict.fromkeys(("filter", "shots"), ("task", "unavailable")),
+    **dict.fromkeys(("samples", "temperature", "top_p", "stop", "rewarder"), _OWN),
+    **dict.fromkeys(("source", "style"), ("recipe", "unavailable")),
+}
+"""Keys that only rows of some kinds read; beside another kind they would be ignored."""
+
 
 class SuiteRow(BaseModel):
     """One row of the report; unknown keys are errors."""
@@ -62,6 +70,9 @@ class SuiteRow(BaseModel):
         given = [kind for kind in KINDS if getattr(self, kind)]
         if len(given) != 1:
             raise ValueError(f"row {self.name!r} must have exactly one of {', '.join(KINDS)}, found {given or 'none'}")
+        idle = sorted(key for key in self.model_fields_set if given[0] not in ONLY.get(key, KINDS))
+        if idle:
+            raise ValueError(f"row {self.name!r}: {idle[0]} has no effect beside {given[0]}; remove it")
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(f"row {self.name!r}: samples above 1 need temperature above 0, or all would be equal")
         return self

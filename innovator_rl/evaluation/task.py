@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from innovator_rl.errors import InnovatorError
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.requests import GenerateRequest, Generation, OptionRequest, OptionScore
-from innovator_rl.evaluation.statistics import Estimate
+from innovator_rl.evaluation.statistics import Estimate, mean_estimate
 from innovator_rl.rollouts.schema import RolloutRow
 
 Item = TypeVar("Item")
@@ -54,11 +54,25 @@ class Drawing:
 
 @dataclass(frozen=True)
 class MetricResult:
-    """One number of a task; a share of rows is printed as a percentage, other units as they are."""
+    """One number of a task.
+
+    Attributes:
+        name: Its name in reports.
+        estimate: The number over the rows.
+        share: Whether it is a share of rows, which is printed as a percentage; other units are printed as they are.
+        by_row: The value of each row by its id; empty where the metric is one of the whole set.
+    """
 
     name: str
     estimate: Estimate
     share: bool = True
+    by_row: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+
+def row_metric(name: str, ids: Iterable[str], values: Iterable[float], share: bool = True) -> MetricResult:
+    """Return a metric that is the mean of one value per row."""
+    by_row = dict(zip(ids, map(float, values), strict=True))
+    return MetricResult(name, mean_estimate(list(by_row.values())), share, by_row)
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,7 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 needs=models.needs(model),
                 inputs=file,
                 hours=part.hours,
+                clean=(Path(config.runs_dir) / name,),  # a run directory is of one suite and one checkpoint
             )
 
 

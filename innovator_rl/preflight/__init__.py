@@ -17,7 +17,18 @@ from innovator_rl.config.resolve import Platform, resolve
 from innovator_rl.config.schema import RunConfig
 from innovator_rl.integrations.verl import verl_overrides
 from innovator_rl.platform.accelerator import detect_platform
-from innovator_rl.preflight import algorithm, data, datafiles, model, resources, reward, run_dir, software, tools
+from innovator_rl.preflight import (
+    algorithm,
+    data,
+    datafiles,
+    magnitudes,
+    model,
+    resources,
+    reward,
+    run_dir,
+    software,
+    tools,
+)
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.preflight.machine import Machine
@@ -53,6 +64,7 @@ def check(
     )
     found += chain(
         algorithm.check(context),
+        magnitudes.check(context),
         model.check(context),
         data.check(context),
         reward.check(context, deep),

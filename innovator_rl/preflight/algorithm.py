@@ -14,6 +14,9 @@ SHORTEST_RESPONSE = 4
 LARGEST_DECAY, LARGEST_ENTROPY = 0.5, 0.1
 """Above these the decay or the bonus outweighs the reward: usual values are 0 to 0.1 and 0 to 0.01."""
 
+COLDEST, HOTTEST = 0.05, 2.0
+"""Temperatures at which responses of a group differ and are still the model's language."""
+
 
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
     """Check what needs nothing but the run and the kind of its model."""
@@ -82,12 +85,19 @@ def _groups(context: PreflightContext) -> Iterator[Diagnostic]:
 
 def _sampling(context: PreflightContext) -> Iterator[Diagnostic]:
     rollout, validation = context.config.rollout, context.config.rollout.validation
-    if rollout.temperature == 0:
+    if rollout.temperature < COLDEST:
         yield Diagnostic(
             setting="rollout.temperature",
-            value=0.0,
+            value=rollout.temperature,
             why="greedy rollouts make every response of a group the same",
             fix="set 1.0",
+        )
+    elif rollout.temperature > HOTTEST:
+        yield Diagnostic(
+            setting="rollout.temperature",
+            value=rollout.temperature,
+            why="tokens are drawn nearly at random: no response would be language",
+            fix="set about 1.0",
         )
     elif not 0.5 <= rollout.temperature <= 1.5:
         yield Diagnostic(
@@ -149,6 +159,14 @@ def _overlong(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"the whole response (rollout.max_response_tokens = {limit}) would be penalized",
             fix=f"set less than {limit}, for example {max(1, limit // 4)}",
         )
+    elif context.resolved.overlong_buffer > limit // 2:
+        yield Diagnostic(
+            setting="algorithm.overlong.buffer_tokens",
+            value=context.resolved.overlong_buffer,
+            why=f"more than half of a response (rollout.max_response_tokens = {limit}) would be penalized",
+            fix=f"set about {max(1, limit // 4)}",
+            severity="warning",
+        )
     if overlong.penalty == 0:
         yield Diagnostic(
             setting="algorithm.overlong.penalty",
@@ -180,7 +198,7 @@ def _clipping(context: PreflightContext) -> Iterator[Diagnostic]:
             setting="algorithm.dual_clip",
             value=algorithm.dual_clip,
             why=f"inside the clip range, which ends at {1 + algorithm.clip_high}",
-            fix=f"set well above {1 + algorithm.clip_high}, for example 10",
+            fix=f"set well above {1 + algorithm.clip_high}, for example {max(10, round(10 * (1 + algorithm.clip_high)))}",
         )
 
 
@@ -271,6 +289,21 @@ def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"the run has {schedule.steps} steps and is not validated before them: nothing to compare the end with",
             fix=f"set at most {schedule.steps}, schedule.validate_before=true, or 0 for no validation",
         )
+    if schedule.save_every > schedule.steps:
+        yield Diagnostic(
+            setting="schedule.save_every",
+            value=schedule.save_every,
+            why=f"the run has {schedule.steps} steps: it is saved at its end alone, and one that dies begins again",
+            fix=f"set at most {max(1, schedule.steps // 2)}",
+            severity="warning",
+        )
+    if schedule.keep_best and not (schedule.save_every and schedule.validate_every):
+        yield Diagnostic(
+            setting="schedule.keep_best",
+            value=True,
+            why="the best checkpoint is one that is saved and validated: schedule.save_every or validate_every is 0",
+            fix="set both, or schedule.keep_best=false",
+        )
     if schedule.save_every == 0 and schedule.resume == "auto":
         yield Diagnostic(
             setting="schedule.save_every",
@@ -283,7 +316,15 @@ def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
 
 def _validation_suites(context: PreflightContext) -> Iterator[Diagnostic]:
     """Check that each suite exists; what is in it is checked once the run's data are built."""
-    for name in context.config.schedule.validation_suites:
+    schedule = context.config.schedule
+    if schedule.validation_suites and not (schedule.validate_every or schedule.validate_before):
+        yield Diagnostic(
+            setting="schedule.validation_suites",
+            value=list(schedule.validation_suites),
+            why="the run is never validated, so no suite is measured",
+            fix="set schedule.validate_every, or leave the suites out",
+        )
+    for name in schedule.validation_suites:
         try:
             exists = find_config(name, "eval").is_file()
         except UserError:

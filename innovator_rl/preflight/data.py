@@ -64,6 +64,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
             yield from _file(context, key, file)
     yield from _amount(context)
     yield from _mixture(context)
+    yield from _metrics(context)
 
 
 def _presence(context: PreflightContext) -> Iterator[Diagnostic]:
@@ -135,7 +136,7 @@ def _file(context: PreflightContext, key: str, file: DataFile) -> Iterator[Diagn
 def _left_out(limit: int, file: DataFile, model: Path) -> Iterator[Diagnostic]:
     """Count the tokens of some prompts as verl does before it leaves long ones out without a message."""
     bytes_each = (sum(len(str(part["content"]).encode()) for part in prompt) for prompt in file.prompts)
-    if max(bytes_each, default=0) + TEMPLATE <= limit or (tokenizer := _tokenizer(model)) is None:
+    if max(bytes_each, default=0) + TEMPLATE <= limit or (tokenizer := tokenizer_of(model)) is None:
         return
     sizes = sorted(
         len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False))
@@ -154,7 +155,7 @@ def _left_out(limit: int, file: DataFile, model: Path) -> Iterator[Diagnostic]:
 
 
 @cache
-def _tokenizer(model: Path) -> Any:
+def tokenizer_of(model: Path) -> Any:
     """Return a model's tokenizer; None where it has none, or none with a chat template."""
     from transformers import AutoTokenizer
 
@@ -216,3 +217,21 @@ def _mixture(context: PreflightContext) -> Iterator[Diagnostic]:
             fix="add a weight or remove the data",
             severity="warning",
         )
+
+
+def _metrics(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check that each source with a metric of its own is trained on."""
+    metrics = context.config.algorithm.dynamic_sampling.metric_by_source
+    sources = {source for file in context.train for source in file.sources}
+    unknown = len(context.train) < len(context.config.data.train) or any(file.own for file in context.train)
+    if not sources or unknown:
+        return
+    for name, metric in metrics.items():
+        if name not in sources:
+            near = get_close_matches(name, sorted(sources), 3, 0.5) or sorted(sources)
+            yield Diagnostic(
+                setting="algorithm.dynamic_sampling.metric_by_source",
+                value={name: metric},
+                why="no row of data.train has this data_source, so the metric is never used",
+                fix=f"there are: {', '.join(near[:8])}",
+            )

@@ -32,6 +32,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
     yield from _ports(context)
     if context.cluster is None:
         yield from _memory(context)
+        yield from _cache(context)
         yield from _shared_memory(context)
         yield from _temporary_folder(context)
     yield from _disk(context)
@@ -154,8 +155,19 @@ def _memory(context: PreflightContext) -> Iterator[Diagnostic]:
     if context.platform == "cpu":
         cache = context.config.resources.kv_cache_gb * GIB
         workers = context.config.resources.accelerators_per_node
-        need = training + workers * (logits + rollout + cache) + PROCESSES_BYTES
-        yield from _fits(context, need, context.machine.memory, "this machine")
+        group = logits + _mask_bytes(context)
+        need = training + workers * (group + rollout + cache) + PROCESSES_BYTES
+        if need > context.machine.memory > need - workers * group:
+            yield _large_groups(context, workers * group, need)
+        elif need > context.machine.memory > need - workers * cache:
+            yield Diagnostic(
+                setting="resources.kv_cache_gb",
+                value=context.config.resources.kv_cache_gb,
+                why=f"about {size(need)} are needed with it, this machine has {size(context.machine.memory)}",
+                fix="lower it",
+            )
+        else:
+            yield from _fits(context, need, context.machine.memory, "this machine")
         available = context.machine.memory_available
         if available is not None and available < need <= 0.85 * context.machine.memory:
             left = f"{size(available)} available"
@@ -171,6 +183,46 @@ def _memory(context: PreflightContext) -> Iterator[Diagnostic]:
         here = min(context.machine.accelerator_memory)
         need = training // context.workers + logits + int(context.config.rollout.memory_fraction * here)
         yield from _fits(context, need, here, "an accelerator")
+
+
+def _large_groups(context: PreflightContext, group: int, need: int) -> Diagnostic:
+    rollout = context.config.rollout
+    return Diagnostic(
+        setting="rollout.samples_per_prompt",
+        value=rollout.samples_per_prompt,
+        why=f"an update on CPU computes whole groups, and one of this size with responses of {rollout.max_response_tokens} "
+        f"tokens takes about {size(group)}: {size(need)} are needed, this machine has {size(context.machine.memory)}",
+        fix="lower it or rollout.max_response_tokens",
+    )
+
+
+def _mask_bytes(context: PreflightContext) -> int:
+    """Return the bytes of the attention masks that an update on CPU holds at once.
+
+    A group is one row (shared_prefix.py), and its mask has the square of the row's tokens: a byte each as it is built and
+    four where attention adds it to its scores.
+    """
+    rollout = context.config.rollout
+    groups = groups_per_micro_batch(context.config, context.resolved.micro_batch_tokens)
+    row = context.config.longest_prompt + rollout.samples_per_prompt * rollout.max_response_tokens
+    return groups * row * row * 5
+
+
+def _cache(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check that the rollout engine's cache holds one sequence, without which it does not start."""
+    model = context.model
+    if context.platform != "cpu" or model is None:
+        return
+    tokens = context.config.longest_prompt + context.config.rollout.max_response_tokens
+    width = 4 if context.resolved.rollout_dtype == "float32" else 2
+    need = 2 * model.layers * model.kv_heads * model.head_dim * width * tokens
+    if need > context.config.resources.kv_cache_gb * GIB:
+        yield Diagnostic(
+            setting="resources.kv_cache_gb",
+            value=context.config.resources.kv_cache_gb,
+            why=f"one sequence of {tokens} tokens takes {size(need)} of the rollout engine's cache",
+            fix=f"set {-(-need // GIB)} or more",
+        )
 
 
 def _logit_rows(context: PreflightContext) -> int:

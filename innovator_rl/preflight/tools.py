@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from typing import Any
 
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.override_values import registered
 from innovator_rl.preflight.context import PreflightContext
+from innovator_rl.preflight.data import tokenizer_of
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.tools import registry
 from innovator_rl.tools.call import ToolCaller
@@ -73,9 +75,37 @@ def _loads(context: PreflightContext, names: list[str]) -> Iterator[Diagnostic]:
         code_isolation=reward.code_isolation,
     )
     try:
+        descriptions = []
         for name in names:
-            if problem := caller.problem(name):
+            problem = caller.problem(name)
+            try:
+                descriptions += [] if problem else [caller.description(name)]
+            except UserError as error:
+                problem = str(error)
+            if problem:
                 why, fix = f"the tool cannot be used: {problem}", "correct it, or leave it out"
                 yield Diagnostic(setting="tools.names", value=name, why=why, fix=fix)
+        if len(descriptions) == len(names):
+            yield from _template(context, descriptions)
     finally:
         caller.close()
+
+
+def _template(context: PreflightContext, descriptions: list[dict[str, Any]]) -> Iterator[Diagnostic]:
+    """Check that the model's chat template has tool messages, and that the descriptions fit."""
+    from innovator_rl.integrations.verl import tool_loop
+
+    tokenizer = tokenizer_of(context.model_folder) if context.model_folder is not None else None
+    if tokenizer is None:
+        return  # the check of the model names what is missing
+    tools = [tool_loop.as_tool(description, print) for description in descriptions]
+    room = context.config.tools.prompt_tokens
+    try:
+        tool_loop.check_template(tokenizer, tools, room)
+    except UserError as error:
+        setting, _, message = str(error).partition(": ")
+        why, _, fix = message.rpartition("; ")
+        if setting == "model.path":
+            yield Diagnostic(setting="model.path", value=context.config.model.path, why=why, fix=fix)
+        else:
+            yield Diagnostic(setting="tools.prompt_tokens", value=room, why=why, fix=fix)

@@ -28,9 +28,10 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -54,6 +55,7 @@ REFUSALS = (duckdb.Error, pa.ArrowException, ValueError, TypeError, OverflowErro
 """Errors of a step whose rows the database does not take."""
 MEASURES = ("entropy", "clip_low", "clip_high", "gap", "repetition")
 
+T = TypeVar("T")
 Row = dict[str, Any]
 StepKey = tuple[int, str]
 AGGREGATES = {"stored_step_figures": FIGURES, "stored_term_figures": TERM_FIGURES}
@@ -194,7 +196,7 @@ class RolloutIndex:
             if gone:
                 self._forget(gone)
             stale.sort(key=lambda files: files.key)  # newer rows get higher numbers
-            for steps in self._read(stale):
+            for steps in _ahead(self._read(stale)):
                 self._ingest(steps)
             if stale:
                 pa.default_memory_pool().release_unused()
@@ -268,9 +270,12 @@ class RolloutIndex:
         """Index a step of which some file cannot be: without that file."""
         refused: list[SegmentProblem] = []
         kept = replace(files, signature="", rollouts=(), updates=())
-        for dataset in ("rollouts", "updates"):
-            for segment in getattr(files, dataset):
-                tried = replace(kept, **{dataset: (*getattr(kept, dataset), segment)})
+        for dataset, segments in (("rollouts", files.rollouts), ("updates", files.updates)):
+            for segment in segments:
+                if dataset == "rollouts":
+                    tried = replace(kept, rollouts=(*kept.rollouts, segment))
+                else:
+                    tried = replace(kept, updates=(*kept.updates, segment))
                 try:
                     self._ingest_rows([read_step(self.run_dir, tried)])
                     kept = tried
@@ -287,8 +292,8 @@ class RolloutIndex:
             base = cursor.execute("SELECT coalesce(max(rid), 0) + 1 FROM stored_responses").fetchall()[0][0]
             self._stage(steps, base, known)
             self._delete(cursor, known)
-            cursor.execute(f"INSERT INTO stored_responses {STORE}")
-            cursor.execute(f"INSERT INTO stored_groups {STORE_GROUPS}")
+            cursor.execute(f"INSERT INTO stored_responses BY NAME {STORE}")
+            cursor.execute(f"INSERT INTO stored_groups BY NAME {STORE_GROUPS}")
             values: list[Any] = []
             for step in steps:
                 found = json.dumps([(p.file, p.why, p.rows_lost) for p in problems[step.files.key]])
@@ -404,3 +409,12 @@ def _chunks(steps: list[Row]) -> Iterator[list[Row]]:
         rows += step["samples"]
     if chunk:
         yield chunk
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items while a thread makes the next one, so that files are read while the database writes."""
+    with ThreadPoolExecutor(1, "read-segments") as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item

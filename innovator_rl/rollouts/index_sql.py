@@ -42,8 +42,8 @@ FROM (
 )
 """
 STORE = """
-SELECT n.* EXCLUDE (number, group_number, updated), s.* EXCLUDE (number, drop_reason, indexed, measured), g.drop_reason, g.status,
-       s.indexed, s.measured
+SELECT s.rid, n.* EXCLUDE (number, group_number, updated), s.* EXCLUDE (number, rid, drop_reason, indexed, measured),
+       g.drop_reason, g.status, s.indexed, s.measured
 FROM new_rollouts n JOIN staged s USING (number) JOIN staged_groups g USING (group_number)
 """
 STORE_GROUPS = "SELECT * EXCLUDE (group_number) FROM staged_groups"

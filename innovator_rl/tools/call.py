@@ -15,6 +15,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from innovator_rl.errors import UserError
 from innovator_rl.scoring import Score, ScoreRequest, ScoringPool, right
 from innovator_rl.tools import registry
 
@@ -62,6 +63,20 @@ class ToolCall:
         return right(text[:MAX_CHARS].encode("utf-8", "replace").decode())
 
 
+class ToolDescription:
+    """Return what the model reads about a tool; constructed and called like `ToolCall`."""
+
+    def __init__(self, tool: str, **settings: Any) -> None:
+        self.name, self.tool = tool, registry.load(tool, settings)
+
+    def __call__(self, response: str) -> Score:
+        """Return a score that carries the description as JSON, or what is wrong with the tool."""
+        try:
+            return right(json.dumps(registry.describe(self.name, self.tool)))
+        except UserError as error:
+            return right(json.dumps({"problem": str(error)}))
+
+
 class ToolCaller:
     """The tools of a run behind one pool; close it when the run ends."""
 
@@ -95,6 +110,18 @@ class ToolCaller:
     def problem(self, name: str) -> str:
         """Load a tool in a worker and return why it cannot be used; empty where it can."""
         return str(self._pool.describe(self._rewarders[name])["problem"])
+
+    def description(self, name: str) -> dict[str, Any]:
+        """Return a tool's description in OpenAI's form, read in a worker.
+
+        Raises:
+            UserError: A type hint or a part of the docstring is missing, or the tool cannot be loaded.
+        """
+        score = self._pool.score(ScoreRequest(f"innovator_rl.tools.call:ToolDescription(tool={name!r})", "{}"))
+        found: dict[str, Any] = json.loads(score.extracted or "{}") if score.scored else {"problem": score.reason}
+        if "problem" in found:
+            raise UserError(found["problem"])
+        return found
 
     def close(self) -> None:
         """End the tools' processes."""

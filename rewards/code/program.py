@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 
+from rewards.code.prose import without_prose
+
 PYTHON = ("python", "sage", "tool_code")  # `_tag` spells versions and short forms as `python`
 CPP = ("cpp", "c++", "cc", "cxx", *(f"{name}{year}" for name in ("c++", "cpp") for year in (11, 14, 17, 20, 23)))
 LANGUAGES = {"python": PYTHON, "cpp": CPP}
@@ -92,8 +94,9 @@ def find_program(response: str, entry_point: str = "", language: str = "") -> Pr
     text = _clean(_inside_tags(text))
     if _is_cpp(text) and language != "python":
         return Program(text, "cpp")
-    code = any(_LOOKS_LIKE_CODE.match(line) for line in text.split("\n"))
-    return Program(text, language or "python") if code else None
+    if not any(_LOOKS_LIKE_CODE.match(line) for line in text.split("\n")):
+        return None
+    return Program(text if language == "cpp" else without_prose(text), language or "python")
 
 
 def _untagged(blocks: list[str], entry_point: str, language: str) -> Program:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import innovator_rl as ir
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -94,3 +96,22 @@ def test_05_scores_what_its_header_shows(tmp_path: Path) -> None:
     script = EXAMPLES / "05_judge.py"
     shown = re.findall(r"^    ((?:judged|rubric) .*)$", script.read_text(), re.MULTILINE)
     assert run([sys.executable, str(script)], tmp_path).splitlines() == shown
+
+
+def test_06_reads_a_run_with_tool_calls(tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "calculator", "arguments": {"expression": "92 * 28"}}}
+    turns = [
+        {"role": "assistant", "content": "", "trained": True, "tool_calls": [call]},
+        {"role": "tool", "name": "calculator", "content": "2576", "trained": False},
+        {"role": "assistant", "content": "Answer: 2576", "trained": True},
+    ]
+    recorder = Recorder(tmp_path / "tools", writer="w", attempt=1)
+    recorder.rollout(RolloutRow(step=1, prompt_uid="p", sample=0, correct=True, turns=turns))
+    recorder.rollout(RolloutRow(step=1, prompt_uid="p", sample=1, correct=False))
+    recorder.close()
+    (tmp_path / "tools" / "run.json").write_text(json.dumps({"name": "tools", "status": "finished"}))
+    script = EXAMPLES / "06_tool_calls.py"
+    lines = run([sys.executable, str(script), str(tmp_path / "tools")], tmp_path).splitlines()
+    assert lines[0] == "step 1: 1 of 2 responses called a tool, 1 were right"
+    assert len(lines) == 4
+    assert all(line in script.read_text() for line in lines[1:])

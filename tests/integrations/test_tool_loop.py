@@ -19,6 +19,7 @@ from verl.workers.rollout.replica import TokenOutput
 
 from innovator_rl.config.load import validate
 from innovator_rl.config.resolve import RuntimeContext
+from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl import agent_loop, tool_loop
 from innovator_rl.integrations.verl.compose import to_verl
@@ -148,6 +149,15 @@ def test_only_what_the_model_wrote_is_trained_on(tools: SimpleNamespace) -> None
     assert script.seeds == [5, 6]
     assert '"name": "calculator"' in script.prompts[0]  # this chat template shows no tools by itself
     assert TOKENIZER.decode(output.response_ids[output.extra_fields[LAST_TURN] :]) == said[1]
+
+
+def test_the_calls_that_a_task_shows_are_calls_with_their_results(tools: SimpleNamespace) -> None:
+    for problem in generate("calculator-product", 3, 0, {}):
+        shown, asked = problem.messages[:-1], problem.messages[-1]
+        assert asked["content"] == problem.question not in [message["content"] for message in shown]
+        for call_, result in zip(shown[1::4], shown[2::4], strict=True):
+            _, output = run(tools, Script(call_["content"] + END, "Done." + END))
+            assert output.extra_fields[tool_loop.TURNS][1]["content"] == result["content"]
 
 
 def test_the_record_has_every_turn(tools: SimpleNamespace) -> None:

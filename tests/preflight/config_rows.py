@@ -88,6 +88,27 @@ LATE_MISTAKES += [
     (f"{ROLLOUT}.repetition_penalty=1.2", f"{ROLLOUT}.repetition_penalty"),
 ]
 
+LATE_MISTAKES += [
+    ("rollout.samples_per_prompt=4096", "rollout.samples_per_prompt"),
+    ("algorithm.learning_rate=1e-12", "algorithm.learning_rate"),
+    ("algorithm.gradient_clip=1e-9", "algorithm.gradient_clip"),
+    ("rollout.temperature=3", "rollout.temperature"),
+    ("rollout.temperature=0.01", "rollout.temperature"),
+    ("reward.timeout_seconds=0.001", "reward.timeout_seconds"),
+    ("reward.workers=5000", "reward.workers"),
+    ("tools.names=[calculator] tools.max_result_tokens=8 tools.timeout_seconds=0.001", "tools.timeout_seconds"),
+    ("tools.names=[calculator] tools.max_result_tokens=8 tools.workers=1000", "tools.workers"),
+    ("data.mixture={gsm8k: 1.0, physics: 1e-6}", "data.mixture.physics"),
+    ("algorithm.dynamic_sampling.metric_by_source={gsm8: score}", "algorithm.dynamic_sampling.metric_by_source"),
+    ("schedule.keep_best=true schedule.validate_every=0", "schedule.keep_best"),
+    ("schedule.keep_best=true schedule.save_every=0", "schedule.keep_best"),
+    (
+        "schedule.validation_suites=[smoke] schedule.validate_every=0 schedule.validate_before=false",
+        "schedule.validation_suites",
+    ),
+    ("reward.routes={gsm8: math}", "reward.routes.gsm8"),
+]
+
 # values of the same keys that are right
 FINE = [
     "algorithm.kl_coefficient=0.01",
@@ -104,4 +125,9 @@ FINE = [
     f"{ACTOR}.optim.betas=[0.9, 0.95] {ACTOR}.optim.min_lr_ratio=0.1 {ROLLOUT}.load_format=safetensors",
     f"{ROLLOUT}.agent.num_workers=3 {ROLLOUT}.scheduling_policy=priority",
     "algorithm.loss_aggregation=seq-mean-token-sum-norm",
+    "rollout.samples_per_prompt=128",
+    "algorithm.learning_rate=1e-8 algorithm.gradient_clip=0.001 rollout.temperature=1.9",
+    "reward.timeout_seconds=0.5 reward.workers=100",
+    "data.mixture={gsm8k: 1000.0} algorithm.dynamic_sampling.metric_by_source={gsm8k: score}",
+    "schedule.keep_best=true",
 ]

@@ -1,4 +1,4 @@
-"""Before training, every rewarder in use is imported in a process apart: what is wrong with a plugin is a finding."""
+"""Before training, every rewarder and tool in use is imported in a process apart: what is wrong with a plugin is a finding."""
 
 import sys
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from innovator_rl.config.load import apply_overrides, validate
-from innovator_rl.preflight import Machine, describe
+from innovator_rl.preflight import Machine, describe, tools
 from innovator_rl.preflight.reward import check
 
 PLUGINS = {
@@ -108,3 +108,27 @@ def test_a_secret_in_a_route_is_told_so(
     assert "sk-123456" not in seen
     monkeypatch.setenv("A_KEY", "sk-123456")
     assert "secret" not in warnings(document, "keyed.py:Keyed(api_key='${env:A_KEY}')", machine)
+
+
+@pytest.mark.parametrize(
+    ("names", "setting", "complaint"),
+    [
+        ("[calculator]", "tools.prompt_tokens", "the descriptions of the tools have"),
+        ("[plain.py:search]", "tools.names", "a type hint and a line under `Args:` expected"),
+    ],
+)
+def test_a_tool_that_the_model_could_not_read_about_is_a_finding(
+    names: str,
+    setting: str,
+    complaint: str,
+    good: Callable[[], dict[str, Any]],
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "plain.py").write_text("def search(text):\n    return text\n")
+    monkeypatch.chdir(tmp_path)
+    settings = [f"tools.names={names}", "tools.max_result_tokens=8", "tools.prompt_tokens=20"]
+    case, _ = describe(validate(apply_overrides(good(), settings)), machine=machine)
+    found = {finding.setting: finding.why for finding in tools.check(case, deep=True)}
+    assert complaint in found[setting]

@@ -87,7 +87,7 @@ WRONG_SETTINGS = [
     ("resources.accelerators_per_node=16", "resources.accelerators_per_node"),
     ("resources.ray_address=127.0.0.1:1", "resources.ray_address"),
     ("resources.ray_address=cluster", "resources.ray_address"),
-    ("resources.kv_cache_gb=64", "model.path"),
+    ("resources.kv_cache_gb=64", "resources.kv_cache_gb"),
     ("logging.runs_dir=/dev/null/runs", "logging.runs_dir"),
     ("logging.wandb=true", "logging.wandb"),
     ("logging.mlflow=true", "logging.mlflow"),
@@ -305,6 +305,38 @@ def test_the_same_file_for_training_and_validation(
     good: Callable[[], dict[str, Any]], machine: Machine, tmp_path: Path
 ) -> None:
     assert "data.validation" in found(good(), [f"data.validation=[{tmp_path}/train.parquet]"], machine)
+
+
+def test_a_source_that_no_run_would_draw_is_named(
+    good: Callable[[], dict[str, Any]], machine: Machine, tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "train.parquet", [*(row(i) for i in range(64)), row(64, "rare")])
+    assert "data.mixture.rare " in found(good(), ["data.mixture={gsm8k: 1.0, rare: 1e-6}"], machine)
+    assert found(good(), ["data.mixture={gsm8k: 1.0, rare: 0.001}"], machine) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "setting"),
+    [
+        ("rollout.max_num_seqs=2", "rollout.max_num_seqs"),
+        ("schedule.save_every=500", "schedule.save_every"),
+        ("algorithm.overlong.buffer_tokens=60", "algorithm.overlong.buffer_tokens"),
+    ],
+)
+def test_a_setting_that_users_regret_later_is_remarked(
+    word: str, setting: str, good: Callable[[], dict[str, Any]], machine: Machine
+) -> None:
+    findings = check(validate(apply_overrides(good(), [word])), machine=machine)
+    assert [(finding.setting, finding.severity) for finding in findings] == [(setting, "warning")]
+
+
+def test_the_cache_must_hold_one_sequence(good: Callable[[], dict[str, Any]], machine: Machine, tmp_path: Path) -> None:
+    many = {"num_hidden_layers": 8, "num_attention_heads": 32, "num_key_value_heads": 32, "head_dim": 256}
+    folder = _checkpoint(tmp_path / "model", **many, max_position_embeddings=40_000)
+    words = [f"model.path={folder}", "rollout.samples_per_prompt=2", "algorithm.prompts_per_step=1"]
+    for tokens, setting in ((1000, ""), (9000, "resources.kv_cache_gb ")):  # 524,288 bytes per token
+        found_ = found(good(), [*words, f"rollout.max_response_tokens={tokens}"], machine)
+        assert found_ == setting
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ def test_a_live_run_is_shown_with_its_newest_responses(tmp_path: Path) -> None:
     out = io.StringIO()
     watch(run, Console(file=out, width=120), every=0.2)
     assert "finished" in out.getvalue()
+    assert out.getvalue().count("step 2 of 10") == 1, "a file has the last look once"
 
 
 def test_an_empty_and_a_damaged_run_are_shown(tmp_path: Path) -> None:

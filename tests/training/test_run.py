@@ -1,4 +1,7 @@
-"""A whole run through the command: stock verl and vLLM on a mixture of experts, killed in the middle, resumed by the same command."""
+"""A whole run through the command: stock verl and vLLM on a mixture of experts, killed in the middle, resumed by the same command.
+
+The run that is killed has two training ranks and two rollout replicas; the others have one.
+"""
 
 import contextlib
 import json
@@ -8,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
@@ -17,7 +21,8 @@ from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.run_dir import RunDir
 
 ROOT = Path(__file__).parents[2]
-STEPS, SAVE_AT = 12, 4
+STEPS, SAVE_AT = 8, 3
+RANKS = 2
 START_SECONDS = 420
 
 
@@ -26,7 +31,7 @@ def command(runs: Path, *words: str) -> list[str]:
         f"logging.runs_dir={runs}",
         f"schedule.steps={STEPS}",
         f"schedule.save_every={SAVE_AT}",
-        "schedule.validate_every=12",
+        f"schedule.validate_every={STEPS}",
         "schedule.validate_before=false",
         "data.validation_rows=4",
         "algorithm.prompts_per_step=4",
@@ -80,7 +85,10 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     environment = {**os.environ, "INNOVATOR_PLATFORM": "cpu"}
     before = {p.pid for p in psutil.process_iter()}
     run = RunDir(tmp_path / "moe")
-    first = subprocess.Popen(command(tmp_path), cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    words = command(tmp_path, f"resources.accelerators_per_node={RANKS}")
+    first = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    wait_for_step(run, first, 1)
+    assert len(find_all("VLLM::EngineCore", first.pid)) == RANKS
     kill_after(run, step=SAVE_AT + 1, process=first)
     assert run.state().status == "dead"
     done = max(row["step"] for row in run.metrics())
@@ -88,9 +96,7 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     first_lines = run.metrics_jsonl.read_text().splitlines()
     assert wait_until_gone(("raylet", "gcs_server", "VLLM"), before) == []
 
-    second = subprocess.run(
-        command(tmp_path), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=700, check=False
-    )
+    second = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=700, check=False)
     assert second.returncode == 0, second.stderr[-3000:]
     saved = SAVE_AT * (done // SAVE_AT)  # a later one may stand, if it was whole
     resumed = run.state().record["attempts"][1]["resumed_from_step"]
@@ -114,6 +120,13 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     positions = sorted(int(uid.rpartition("p")[2]) for group in asked for uid in group)
     assert positions == list(range(sum(map(len, asked))))
 
+    # Each replica gets the weights of every update: its probabilities are those of the trainer.
+    assert max(row["training/rollout_probs_diff_max"] for row in rows.values()) == pytest.approx(0.0, abs=1e-6)
+    saved_shards = (run.checkpoints / f"global_step_{STEPS}" / "actor").glob("model_world_size_*.pt")
+    assert sorted(file.name for file in saved_shards) == [
+        f"model_world_size_{RANKS}_rank_{rank}.pt" for rank in range(RANKS)
+    ]
+
     # Every response is on record, with its update; the experts' load is among the metrics.
     store = Store(run.path)
     assert len(store.rollouts(steps=[STEPS], kind="train")) == 16
@@ -128,24 +141,25 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     assert wait_until_gone(("raylet", "gcs_server", "VLLM"), before) == []
 
 
-def find(name: str, root: int) -> psutil.Process | None:
-    """The descendant of `root` whose process title contains `name`."""
+def find_all(name: str, root: int) -> list[psutil.Process]:
+    """The descendants of `root` whose process title contains `name`."""
+    found = []
     for process in psutil.Process(root).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if name in " ".join(process.cmdline()) or name in process.name():
-                return process
-    return None
+                found.append(process)
+    return found
 
 
 def kill(name: str, root: int) -> None:
     deadline = time.monotonic() + 30
-    while (found := find(name, root)) is None:  # Ray changes the title of a process for each call
+    while not (found := find_all(name, root)):  # Ray changes the title of a process for each call
         assert time.monotonic() < deadline, name
         time.sleep(0.2)
-    found.kill()
+    found[0].kill()
 
 
-def wait_for_step(run: RunDir, process: subprocess.Popen[str], step: int) -> None:
+def wait_for_step(run: RunDir, process: subprocess.Popen[Any], step: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not any(row["step"] >= step for row in run.metrics()):
         assert process.poll() is None, (run.logs / "driver.log").read_text()[-3000:]

@@ -31,19 +31,26 @@ DISCIPLINES = ("physics", "biology", "chemistry")
 SPEC = mixture_of(
     {"model_type": "qwen2", **SHAPE}, disciplines=DISCIPLINES, split=2, top_k=2, null_experts=1
 )  # 6 experts: 4 ranks do not divide them
-MESHES = {  # trainer.replicas, trainer.expert_parallel
-    "alone": (1, 1),
-    "shard-4": (1, 1),
-    "replicate-2-shard-2": (2, 1),
-    "shard-2-expert-2": (1, 2),
-    "replicate-2-expert-2": (2, 2),
+MESHES = {  # trainer.replicas, trainer.expert_parallel, trainer.expert_capacity
+    "alone": (1, 1, 0.0),
+    "shard-4": (1, 1, 0.0),
+    "replicate-2-shard-2": (2, 1, 0.0),
+    "shard-2-expert-2": (1, 2, 0.0),
+    "shard-2-expert-2-capacity": (1, 2, 2.0),  # of two ranks: nothing can exceed it
+    "replicate-2-expert-2": (2, 2, 0.0),
 }
 
 
 def trainer_of(mesh: str, rank: int, ranks: int, folder: Path) -> Trainer:
     """A trainer of the tiny mixture, from the same weights on every mesh."""
-    replicas, parallel = MESHES[mesh]
-    config = TrainerConfig(dtype="float32", replicas=replicas, expert_parallel=parallel, checkpointing=mesh != "alone")
+    replicas, parallel, capacity = MESHES[mesh]
+    config = TrainerConfig(
+        dtype="float32",
+        replicas=replicas,
+        expert_parallel=parallel,
+        expert_capacity=capacity,
+        checkpointing=mesh != "alone",
+    )
     stage = TrainJointConfig(tokens=1024, batch_tokens=SEQUENCES * LENGTH, learning_rate=1e-3, warmup=0.0)
     context = DistributedContext(rank, ranks, torch.device("cpu"))
     with torch.device("meta"):

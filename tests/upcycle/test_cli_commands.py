@@ -1,6 +1,7 @@
 """`innovator upcycle plan`, `split`, `export` and `verify` as people call them."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -106,8 +107,7 @@ def test_split_export_verify_and_a_checkpoint_that_was_trained_wrongly(
     shown = capsys.readouterr().out
     assert shown.count("ok    ") == 8
     assert "FAILED" not in shown
-    (tmp_path / "runs/small/experts/biology/model.safetensors").touch()
-    assert run("split", str(project)) == 2
+    assert run("split", str(project), "seed=1") == 2
     assert "was made from other weights or settings" in capsys.readouterr().err
     trained = tmp_path / "trained"
     shutil.copytree(run_folder / "export", trained)
@@ -120,6 +120,23 @@ def _move_gate(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors["model.layers.1.mlp.shared_expert_gate.weight"][0, 3] = 1e-8
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_copied_inputs_are_the_same_and_a_changed_byte_is_not(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("split", str(project)) == 0
+    weights = tmp_path / "runs/small/experts/physics/model.safetensors"
+    os.utime(weights, ns=(0, 0))  # as in a copy
+    capsys.readouterr()
+    for _ in range(2):
+        assert run("split", str(project)) == 0
+        assert "already split" in capsys.readouterr().out
+    content = bytearray(weights.read_bytes())
+    content[-4] ^= 1  # the last bit of a number
+    weights.write_bytes(content)
+    assert run("split", str(project)) == 2
+    assert "was made from other weights" in capsys.readouterr().err
 
 
 def test_a_base_model_that_disagrees_with_the_configuration_is_named(

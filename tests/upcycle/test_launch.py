@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from innovator_rl.errors import UserError
 from innovator_rl.runs.run_dir import RunDir
 from upcycle.stages import launch
 
@@ -64,5 +65,5 @@ def test_the_command_trains_on_two_ranks_and_says_which_one_failed(
     launch.on_ranks(2, [*words, "--discipline", "physics"])
     assert RunDir(tmp_path / "tiny-upcycle.induct-physics").state().status == "finished"
     assert (tmp_path / "tiny-upcycle/experts/physics/expert.json").is_file()
-    with pytest.raises(RuntimeError, match=r"of 2 ended with exit code"):
+    with pytest.raises(UserError, match=r"of 2 refused to go on"):
         launch.on_ranks(2, [*words, "--discipline", "alchemy"])

@@ -31,7 +31,8 @@ def test_two_by_two_ranks_compute_what_one_computes(tmp_path: Path) -> None:
     alone = torch.load(  # the whole batch at once; the meshes take it in two slices
         tmp_path / "alone.pt"
     )
-    for mesh in ("shard-4", "replicate-2-shard-2", "shard-2-expert-2", "replicate-2-expert-2"):
+    meshes = ("shard-4", "replicate-2-shard-2", "shard-2-expert-2", "shard-2-expert-2-capacity", "replicate-2-expert-2")
+    for mesh in meshes:
         found = torch.load(tmp_path / f"{mesh}.pt")
         for one, other in zip(alone["figures"], found["figures"], strict=True):
             assert {k: v for k, v in other.items() if k.startswith(("train/", "router/"))} == pytest.approx(

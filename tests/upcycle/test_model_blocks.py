@@ -1,5 +1,6 @@
 """The training-format model: the base model it starts from, and the mixture block against equation 4 written out token by token."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import transformers
 from base_models import SHAPE, make_base_model, mixture_of, spec_of
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.nn.functional import linear, silu
+from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from upcycle.checkpoint.readers import BaseModelSource
 from upcycle.checkpoint.torch_io import StateDictSource, load_weights
@@ -127,6 +128,28 @@ def test_documents_in_one_row_do_not_see_each_other(tmp_path: Path) -> None:
         packed = model(torch.cat([first, second], 1), position_ids=positions).logits
         alone = torch.cat([model(first).logits, model(second).logits], 1)
     assert torch.allclose(packed, alone, atol=1e-5)
+
+
+def test_flash_attention_stops_at_documents_in_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel with flash attention's contract: it knows the limits that it is given and nothing of positions."""
+
+    def by_limits(module: Any, q: Any, k: Any, v: Any, _mask: Any, **given: Any) -> tuple[torch.Tensor, None]:
+        groups = module.num_key_value_groups
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        limits = given["cu_seq_lens_q"].tolist() if len(q) == 1 else [0, q.shape[2]]
+        spans = [slice(low, high) for low, high in pairwise(limits)]
+        parts = [scaled_dot_product_attention(q[:, :, s], k[:, :, s], v[:, :, s], is_causal=True) for s in spans]
+        assert all(span.stop - span.start <= given["max_length_q"] for span in spans)
+        return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
+
+    transformers.AttentionInterface.register("by_limits", by_limits)
+    model = loaded(make_base_model(tmp_path), "dense")
+    tokens = TOKENS[:, :12]
+    positions = torch.tensor([[*range(5), *range(7)], [*range(9), *range(3)]])
+    expected = model(tokens, position_ids=positions).logits
+    model.attention = "flash_attention_2"
+    monkeypatch.setattr(model.model.config, "_attn_implementation", "by_limits")
+    assert torch.allclose(model(tokens, position_ids=positions).logits, expected, atol=1e-5)
 
 
 def test_constant_gates_keep_the_trunk_out_of_the_backward_pass(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_the_plan_refuses_what_the_run_refuses(full: UpcycleConfig, gpus: int, r
         except UserError:
             assert refused
     for line in counted.refusals:
-        stage, fix = line.partition(":")[0], line.rpartition("; set ")[2]
+        stage, fix = line.partition(":")[0].partition(",")[0], line.rpartition("; set ")[2]
         changes = dict(word.rsplit(".", 1)[1].split("=") for word in fix.split(" and "))
         trainer = full.trainer.model_copy(update={"micro_batch_tokens": int(changes["micro_batch_tokens"])})
         settings = getattr(full, stage).model_copy(
@@ -174,6 +174,7 @@ def test_hours_follow_from_operations_and_the_stated_speed(full: UpcycleConfig) 
     joint = counted.stages[-1]
     assert joint.hours == pytest.approx(joint.total_flops / (64 * 1000e12 * 0.5) / 3600)
     assert counted.disk["checkpoints"] == 12 * 3 * joint.parameters, "two are kept while the third is written"
+    assert counted.disk["checkpoints of other stages"] == 12 * 2 * (8 * 5_703_204_864 + 28 * 64 * 3584)
 
 
 def test_the_literal_form_is_the_papers() -> None:

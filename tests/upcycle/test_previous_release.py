@@ -183,7 +183,9 @@ def test_a_stage_that_the_previous_release_began_is_resumed(tmp_path: Path) -> N
 def _require_same(config: UpcycleConfig, stage: StageConfig, run: RunDir) -> None:
     alone: Any = DistributedContext(0, 1, None)  # type: ignore[arg-type]
     nothing: Any = None
-    common._require_same_settings(StageContext(config, alone, Path(), {}, nothing, nothing, {}), stage, run)
+    common._require_same_settings(
+        StageContext(config, alone, Path(), {}, nothing, nothing, {}), stage, {"text": {}, "base_model": ""}, run
+    )
 
 
 def test_the_report_reads_metrics_under_their_old_names(tmp_path: Path) -> None:

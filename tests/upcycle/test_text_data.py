@@ -118,6 +118,28 @@ def test_parquet_gives_its_rows(tmp_path: Path) -> None:
     assert len(list(documents([source(tmp_path / "d.parquet", template="{text}")], "x"))) == 5
 
 
+@pytest.mark.parametrize("value", [["a list of words"], {"words": "an object"}])
+def test_a_column_without_text_of_its_own_is_refused(value: object, tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text(json.dumps({"q": value}))
+    with pytest.raises(UserError, match=r"row 1 of .*d.jsonl cannot be read: does not fit the template"):
+        list(documents([source(tmp_path / "d.jsonl", template="{q}")], "x"))
+    inside = "{q[0]}" if isinstance(value, list) else "{q[words]}"
+    assert list(documents([source(tmp_path / "d.jsonl", template=inside)], "x"))
+
+
+def test_a_missing_number_of_a_table_is_no_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"t": [float("nan"), 1234567.5]}), tmp_path / "d.parquet")
+    left_out: Counter[str] = Counter()
+    assert list(documents([source(tmp_path / "d.parquet", template="{t}")], "x", left_out=left_out)) == ["1234567.5"]
+    assert sum(left_out.values()) == 1
+
+
+def test_a_file_with_nul_bytes_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "d.txt").write_bytes("text in UTF-16 without a mark".encode("utf-16-le"))
+    with pytest.raises(UserError, match="not text"):
+        list(documents([source(tmp_path / "d.txt")], "x"))
+
+
 @pytest.mark.parametrize("name", ["d.arrow", "d.warc.gz", "d.docx", "d.bin", "d", "d.lz4"])
 def test_an_unknown_format_is_one_line_that_names_it(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"PAR1 or whatever")
@@ -140,7 +162,8 @@ def test_an_unknown_format_is_one_line_that_names_it(name: str, tmp_path: Path) 
     ],
 )
 def test_null_never_becomes_a_word(row: dict[str, object], template: str, kept: bool, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n" + json.dumps({"q": "an ordinary row", "a": [1, 2]}) + "\n")
+    ordinary = {"q": "an ordinary row", "a": [1, 2] if "[" in template else 1}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(ordinary) + "\n")
     left_out: Counter[str] = Counter()
     found = documents([source(tmp_path / "a.jsonl", template=template.partition(" {a[u")[0])], "x", left_out=left_out)
     if "[unit]" in template:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from upcycle.checkpoint.sharded_writer import Progress, finish
 from upcycle.checkpoint.tensor_source import SyntheticSource, TensorSource
 from upcycle.checkpoint.vllm_limits import require_servable
 from upcycle.config.schema import UpcycleConfig
-from upcycle.model.architecture import FILE, ModelSpec, read_json, tensor_shapes
+from upcycle.model.architecture import FILE, ModelSpec, read_json, tensor_shapes, write_json
 
 ORIGIN = "upcycled_from.json"
 
@@ -55,12 +56,21 @@ def split(
     source = SplitSource(spec, dense, coarse, config.seed, config.mixture.router_std)
     inputs = [weights_fingerprint(folder) for folder in (base_model, *(experts / name for name in spec.disciplines))]
     identity = digest(spec.fingerprint_facts(), fingerprint, inputs, config.seed, config.mixture.router_std)
-    if _complete(out, FILE, identity):
+    facts = digest(spec.fingerprint_facts(), config.seed, config.mixture.router_std)
+
+    def contents() -> str:
+        read: dict[str, TensorSource] = {
+            "base model": dense,
+            **{f"expert of {name}": expert for name, expert in coarse.items()},
+        }
+        return digest(facts, require_finite(read, progress))
+
+    if _complete(out, FILE, identity, contents):
         progress(f"{out}: already split")
         return out
-    require_finite({"base model": dense, **{f"expert of {name}": expert for name, expert in coarse.items()}}, progress)
+    origin = {"inputs": identity, "contents": contents()}
     sharded_writer.write(source, out, config.export.shard_bytes, identity, progress)
-    finish(out, sidecar_files(base_model), {ORIGIN: {"inputs": identity}, FILE: asdict(spec)})
+    finish(out, sidecar_files(base_model), {ORIGIN: origin, FILE: asdict(spec)})
     return out
 
 
@@ -84,26 +94,34 @@ def export(training: Path, out: Path, dtype: str, shard_bytes: int, progress: Pr
     if spec.kind != "dense":
         require_servable(spec)
     identity = digest(spec.fingerprint_facts(), weights_fingerprint(training), dtype)
-    if _complete(out, CONFIG, identity):
+
+    def contents() -> str:
+        return digest(spec.fingerprint_facts(), dtype, require_finite({str(training): source}, progress))
+
+    if _complete(out, CONFIG, identity, contents):
         progress(f"{out}: already exported")
         return out
-    require_finite({str(training): source}, progress)
+    origin = {"inputs": identity, "contents": contents()}
     exported = (DenseExportSource if spec.kind == "dense" else ExportSource)(spec, source, dtype)
     sharded_writer.write(exported, out, shard_bytes, identity, progress)
-    finish(out, sidecar_files(training), {ORIGIN: {"inputs": identity}, CONFIG: hf_config(spec, exported.dtype)})
+    finish(out, sidecar_files(training), {ORIGIN: origin, CONFIG: hf_config(spec, exported.dtype)})
     return out
 
 
-def _complete(out: Path, last: str, identity: str) -> bool:
+def _complete(out: Path, last: str, identity: str, contents: Callable[[], str] | None = None) -> bool:
     """Return whether `out` is complete.
 
-    A folder that was made from other inputs is a `UserError`.
+    A folder that was made from other inputs is a `UserError`. Inputs whose files have another time, because they were
+    copied or touched, are read and compared by content.
     """
     if not (out / last).is_file():
         return False
-    made_from = read_json(out / ORIGIN, f"{out} was not written here; give another folder").get("inputs")
-    if made_from != identity:
+    origin = read_json(out / ORIGIN, f"{out} was not written here; give another folder")
+    if origin.get("inputs") == identity:
+        return True
+    if contents is None or not origin.get("contents") or origin["contents"] != contents():
         raise UserError(f"{out}: was made from other weights or settings; remove it to make it again")
+    write_json(out / ORIGIN, {**origin, "inputs": identity})
     return True
 
 

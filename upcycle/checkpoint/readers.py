@@ -130,21 +130,30 @@ def open_training_folder(folder: Path) -> tuple[ModelSpec, SafetensorsFolder]:
     return spec, source
 
 
-def require_finite(sources: Mapping[str, TensorSource], progress: Progress) -> None:
+def require_finite(sources: Mapping[str, TensorSource], progress: Progress) -> str:
     """Check that all weights are finite; everything is read once.
 
     Args:
         sources: Sources by the name that messages give them.
         progress: Receives one line per source.
 
+    Returns:
+        A hash of every tensor's name, type, shape and bytes.
+
     Raises:
         UserError: With the first tensor that has a NaN or an infinity.
     """
+    state = xxhash.xxh3_128()
     for where, source in sources.items():
         for name, entry in source.entries.items():
-            wrong = sum(not_finite(values, entry.dtype) for values in chunks(source, name))
+            state.update(f"{name} {entry.dtype} {entry.shape} ".encode())
+            wrong = 0
+            for values in chunks(source, name):
+                wrong += not_finite(values, entry.dtype)
+                state.update(np.ascontiguousarray(values).view(np.uint8).data)
             if wrong:
                 raise UserError(
                     f"{where}: {name} has {wrong} weights that are NaN or infinite; give a checkpoint with finite weights"
                 )
         progress(f"{where}: all weights finite")
+    return f"xxh3-{state.hexdigest()}"

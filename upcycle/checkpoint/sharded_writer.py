@@ -218,8 +218,13 @@ def _write_shard(source: TensorSource, folder: Path, shard: Shard) -> str:
             digest = _stream(source, shard, file)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, StorageError):
+            raise StorageError(
+                f"{folder / shard.file}: cannot be written ({error.strerror or error}); free some disk and give the same "
+                "command again, it goes on from the finished files"
+            ) from error
         raise
     partial.replace(folder / shard.file)
     _sync_folder(folder)

@@ -40,7 +40,7 @@ def tensor_parallel_degrees(spec: ModelSpec) -> list[int]:
 def serving_notes(spec: ModelSpec) -> list[str]:
     """Return notes on serving a checkpoint, one sentence each."""
     degrees = ", ".join(map(str, tensor_parallel_degrees(spec)))
-    notes = [f"tensor_parallel: {degrees}; beyond that use expert or data parallelism"]
+    notes = [f"serving with vLLM: tensor_parallel {degrees}; beyond that use expert or data parallelism"]
     if spec.head_dim not in CPU_HEAD_SIZES:
         notes.append(f"head_dim {spec.head_dim}: vLLM's CPU attention has no kernel for it; serve on a GPU")
     for name, width in (("hidden_size", spec.hidden), ("fine expert width", spec.fine)):
@@ -50,5 +50,7 @@ def serving_notes(spec: ModelSpec) -> list[str]:
                 "choose another mixture.split or serve on a GPU"
             )
     if spec.fine % 128:
-        notes.append(f"fine expert width {spec.fine}: not a multiple of 128, so block-FP8 weights need padding")
+        notes.append(
+            f"fine expert width {spec.fine}: not a multiple of 128, so block-FP8 weights need padding when served"
+        )
     return notes

@@ -190,6 +190,15 @@ class TrainerConfig(Section):
         default=1,
         description="Ranks that divide a layer's experts among them and exchange tokens; neighbors, so a divisor of a node's.",
     )
+    expert_capacity: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Rows that an expert-parallel rank sends to each other one, over the even share of its choices. 0: as many "
+        "as were chosen, which the host must know, so it waits once per layer; 1.25, say: nothing waits and memory is "
+        "bounded, and choices past it are dropped and counted (router/dropped).",
+    )
+    expert_capacity_strict: bool = Field(
+        default=False, description="End the run, from its last checkpoint on repeatable, when a choice is dropped."
+    )
     attention: Literal["sdpa", "flash_attention_2", "flex_attention"] = Field(
         default="sdpa",
         description="Attention kernel of transformers. flash_attention_2 takes packed documents as sequences of variable "

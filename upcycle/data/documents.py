@@ -19,11 +19,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import xxhash
 
 from innovator_rl.errors import UserError
 from upcycle.config.stages import TextSource
+
+Item = TypeVar("Item")
 
 LARGEST_DOCUMENT = 2**30  # bytes; a JSON array counts as one
 
@@ -43,15 +46,18 @@ def documents(
         UserError: For a pattern without files, a row that cannot be read, or sources without text.
     """
     seen: set[bytes] = set()
+    left_out = Counter() if left_out is None else left_out
     for source in sources:
-        for text in _source_texts(source, discipline, base or Path.cwd(), Counter() if left_out is None else left_out):
+        for text in _source_texts(source, discipline, base or Path.cwd(), left_out):
             key = _digest(text)
             if key not in seen:
                 seen.add(key)
                 yield text
     if not seen:
+        rows = ", ".join(f"{count} rows: {reason}" for reason, count in left_out.items())
         raise UserError(
-            f"discipline {discipline!r} has no text: no document found in its sources; add a source with text"
+            f"discipline {discipline!r} has no text: no document found in its sources{f' (left out {rows})' if rows else ''}; "
+            "add a source with text"
         )
 
 
@@ -73,15 +79,26 @@ def source_files(sources: Sequence[TextSource], discipline: str, base: Path | No
 
 
 def hash_files(files: Iterable[Path]) -> list[tuple[str, str]]:
-    """Return name and hash (xxh3) of every file, over all of its bytes."""
+    """Return name and hash (xxh3) of every file, over all of its bytes.
+
+    Raises:
+        UserError: If a file cannot be read.
+    """
     hashes = []
     for path in files:
         state = xxhash.xxh3_128()
-        with path.open("rb", buffering=0) as file:
-            while block := file.read(2**22):
-                state.update(block)
+        try:
+            with path.open("rb", buffering=0) as file:
+                while block := file.read(2**22):
+                    state.update(block)
+        except OSError as error:
+            raise _unreadable(path, error) from None
         hashes.append((str(path), state.hexdigest()))
     return hashes
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be read ({error.strerror or error}); make it readable or drop the source")
 
 
 def is_held_out(text: str, fraction: float, seed: int = 0) -> bool:
@@ -145,7 +162,7 @@ def _source_texts(source: TextSource, discipline: str, base: Path, left_out: Cou
             selfies=source.selfies,
             max_document_bytes=LARGEST_DOCUMENT,
         )
-        for item in read_files([file], how):
+        for item in _readable(read_files([file], how), path):
             if isinstance(item, RowError):
                 if item.reason not in ABSENT:
                     row = f"row {item.row} of {path}" if item.row else str(path)
@@ -153,6 +170,14 @@ def _source_texts(source: TextSource, discipline: str, base: Path, left_out: Cou
                 left_out[f"{item.reason} in {path}"] += 1
             elif len(text := item.text.strip()) >= source.min_characters:
                 yield text
+
+
+def _readable(items: Iterator[Item], path: Path) -> Iterator[Item]:
+    """Yield what a file holds; a file that the system does not let us open is a `UserError`."""
+    try:
+        yield from items
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _page_reader(path: Path) -> str | None:

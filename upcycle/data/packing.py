@@ -19,12 +19,21 @@ import numpy as np
 import torch
 
 from innovator_rl.data.corpus.shards import TokenCorpus
-from innovator_rl.errors import UserError
+from innovator_rl.errors import StorageError
 from upcycle.config.stages import DataConfig, TextSource
 from upcycle.data.batch import NO_LABEL, Batch
+from upcycle.data.first_window import too_little
 from upcycle.data.order import GENERAL
-from upcycle.data.tokens import SPLITS, open_tokens
-from upcycle.data.windows import Documents, WindowTable, documents_of, open_table, split_documents, write_table
+from upcycle.data.tokens import SPLITS, open_tokens, read_marker, write_marker
+from upcycle.data.windows import (
+    TABLE_SUFFIXES,
+    Documents,
+    WindowTable,
+    documents_of,
+    open_table,
+    split_documents,
+    write_table,
+)
 
 __all__ = ["GENERAL", "NO_LABEL", "Batch", "Corpora", "Corpus"]
 
@@ -36,10 +45,12 @@ class Corpus:
     Attributes:
         parts: (tokens, windows): of its files and of the corpora that it names.
         length: Tokens of a window.
+        text: Hash of the text behind the tokens, wherever it lies.
     """
 
     parts: tuple[tuple[TokenCorpus, WindowTable], ...]
     length: int
+    text: str = ""
 
     def __len__(self) -> int:
         return sum(len(table) for _, table in self.parts)
@@ -84,15 +95,15 @@ class Corpora:
         self._corpus = dict(corpora)
         for name, corpus in self._corpus.items():
             if not len(corpus):
-                tokens = sum(table.tokens for _, table in corpus.parts)
-                raise UserError(
-                    f"discipline {name!r} has {tokens} {split} tokens in whole windows, less than one sequence of "
-                    f"data.sequence_length = {corpus.length}: add text, shorten the sequence, or change data.held_out"
-                )
+                raise too_little(name, split, sum(table.tokens for _, table in corpus.parts), corpus.length)
 
     def size(self, name: str) -> int:
         """Return the number of sequences of one discipline."""
         return len(self._corpus[name])
+
+    def text(self, name: str) -> str:
+        """Return the hash of a discipline's text; another text has another one."""
+        return self._corpus[name].text
 
     def fill(self, name: str) -> float:
         """Return the share of a discipline's windows that is text and not padding."""
@@ -131,8 +142,10 @@ def open_corpora(
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name, listed in sources.items():
             tokens = open_tokens(name, listed, folder, tokenizer)
+            text = _text_hash(name, tokens["corpus"], folder)
             for split in SPLITS:
-                found[split][name] = Corpus(tuple(_parts(name, split, tokens, folder, data)), data.sequence_length)
+                parts = tuple(_parts(name, split, tokens, folder, data))
+                found[split][name] = Corpus(parts, data.sequence_length, text)
     return {split: Corpora(corpora, split) for split, corpora in found.items()}
 
 
@@ -148,23 +161,38 @@ def _parts(
         yield built, _table(folder / f"{name}.{split}.corpus", built, chosen, data, facts)
 
 
+def _text_hash(name: str, corpus: TokenCorpus | None, folder: Path) -> str:
+    shards = [shard.model_dump() for shard in corpus.shards] if corpus else []
+    return _digest([read_marker(folder / f"{name}.json").get("text"), shards])
+
+
 def _table(
     stem: Path, corpus: TokenCorpus, groups: Iterator[Documents], data: DataConfig, facts: tuple[Any, ...]
 ) -> WindowTable:
     shards = [shard.model_dump() for shard in corpus.shards]
     if stem.suffix != ".corpus":  # the names of a corpus's shards hold their hashes, those of a run do not
-        shards.append({"tokens": json.loads(_marker(stem).read_text())["fingerprint"]})
-    wanted = hashlib.sha256(
-        json.dumps([shards, data.sequence_length, data.packing, facts], sort_keys=True).encode()
-    ).hexdigest()
+        shards.append({"tokens": read_marker(_marker(stem))["fingerprint"]})
+    wanted = _digest([shards, data.sequence_length, data.packing, facts])
     marker = Path(f"{stem}.table.json")
-    known = json.loads(marker.read_text()) if marker.is_file() else None
-    if known != wanted:
+    known = read_marker(marker)
+    if known.get("made_from") != wanted or known.get("bytes") != _sizes(stem):
         marker.unlink(missing_ok=True)
-        write_table(groups, stem, data.sequence_length, data.packing)
-        marker.write_text(json.dumps(wanted))
+        try:
+            write_table(groups, stem, data.sequence_length, data.packing)
+        except OSError as error:
+            raise StorageError(f"{stem}: the table of its windows cannot be written ({error})") from error
+        write_marker(marker, {"made_from": wanted, "bytes": _sizes(stem)})
     return open_table(stem, data.sequence_length)
+
+
+def _sizes(stem: Path) -> list[int]:
+    files = [Path(f"{stem}{suffix}") for suffix in TABLE_SUFFIXES]
+    return [file.stat().st_size if file.is_file() else -1 for file in files]
 
 
 def _marker(stem: Path) -> Path:
     return stem.parent / f"{stem.name.rpartition('.')[0]}.json"
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

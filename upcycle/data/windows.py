@@ -26,6 +26,7 @@ from innovator_rl.data.corpus.shards import TokenCorpus
 
 Packing = Literal["stream", "documents"]
 SEGMENT = np.dtype([("start", "<u8"), ("length", "<u4")])
+TABLE_SUFFIXES = (".segments", ".windows")
 GROUP = 2**18
 PROBE = 32
 """Tokens of a document, with its length, that decide whether it is held out."""

@@ -47,6 +47,27 @@ def family_config(spec: ModelSpec, attention: str = "sdpa") -> Any:
     return config
 
 
+def as_one_row(tokens: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
+    """Lay packed sequences end to end, with the limits of their documents.
+
+    Flash attention takes a batch of several rows as so many whole sequences: only in one row does it stop at the documents.
+    Given their limits, it need not look for them in every layer, which would make the host wait.
+
+    Args:
+        tokens: (B, S) token ids.
+        positions: (B, S) positions, which start again at 0 with every document and every row.
+
+    Returns:
+        (1, B x S) tokens and positions, and the arguments with which transformers' attention takes the limits.
+    """
+    flat = positions.reshape(1, -1)
+    starts = (flat[0] == 0).nonzero()[:, 0].to(torch.int32)
+    limits = torch.cat([starts, starts.new_tensor([flat.shape[1]])])
+    longest = positions.shape[1]
+    arguments = {"cu_seq_lens_q": limits, "cu_seq_lens_k": limits, "max_length_q": longest, "max_length_k": longest}
+    return tokens.reshape(1, -1), flat, arguments
+
+
 def _forget(block: MixtureBlock, _gradient: torch.Tensor) -> None:
     """Drop the decision that recomputation left in a block, once the router's gradient is known.
 
@@ -63,7 +84,7 @@ class InnovatorForCausalLM(nn.Module):
 
     def __init__(self, spec: ModelSpec, attention: str = "sdpa") -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.attention = spec, attention
         config = family_config(spec, attention)
         with torch.device("meta"):
             self.model = transformers.AutoModel.from_config(config)
@@ -143,7 +164,7 @@ class InnovatorForCausalLM(nn.Module):
 
         Args:
             input_ids: (B, S) token ids.
-            position_ids: (B, S) positions; with B = 1 and no mask, positions that restart at 0 separate packed documents.
+            position_ids: (B, S) positions; without a mask, positions that restart at 0 separate packed documents.
             attention_mask: (B, S), 0 for padding; or (B, 1, S, S) as transformers takes it.
             route: (B,) or (B, S) discipline of each sequence or token, instead of the router's choice; -1: no expert.
             logits: Whether to apply the head; False leaves it to the caller (`model.lm_head(out.hidden[...])`).
@@ -154,9 +175,13 @@ class InnovatorForCausalLM(nn.Module):
             oracle = (route if route.dim() == 2 else route[:, None]).expand(input_ids.shape).reshape(-1)
         for block in blocks:
             block.oracle = oracle
+        shape = input_ids.shape
+        limits: dict[str, Any] = {}
+        if self.attention == "flash_attention_2" and position_ids is not None and attention_mask is None:
+            input_ids, position_ids, limits = as_one_row(input_ids, position_ids)
         hidden = self.model(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
-        ).last_hidden_state
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False, **limits
+        ).last_hidden_state.view(*shape, -1)
         routing = [block.routing for block in blocks if block.routing is not None]
         for block, decision in zip(blocks, routing, strict=False):
             block.routing = None

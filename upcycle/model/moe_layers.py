@@ -5,15 +5,17 @@ fused 3-D tensors, multiplied by one grouped GEMM where the type and the widths 
 Shapes: T tokens, H hidden width, F fine width, E experts, S slots (E + null experts), k chosen slots.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
 from upcycle.model.architecture import FORM_WEIGHT, ModelSpec
-from upcycle.model.expert_parallel import back, send
+from upcycle.model.expert_parallel import back, overflow, send
 
 GROUPED_BYTES = 16  # alignment that grouped GEMM requires of every row
 
@@ -91,10 +93,11 @@ class FineExperts(nn.Module):
     """All fine experts of a layer, fused into two parameters.
 
     `gate_up_proj` is (E, 2F, H) with the gate rows first, `down_proj` is (E, H, F). No count is read on the host, so a GPU
-    never waits for it; only the exchange of expert parallelism needs one.
+    never waits for it; only the exact exchange of expert parallelism needs one.
 
     Attributes:
         group: Process group of the expert axis, whose ranks hold E / ranks experts each; None: this rank has them all.
+        capacity: Rows that a rank sends to each rank of the group over the even share of its choices; 0: as many as there are.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -103,6 +106,7 @@ class FineExperts(nn.Module):
         self.down_proj = nn.Parameter(torch.empty(spec.experts, spec.hidden, spec.fine))
         self.experts = spec.experts
         self.group: Any = None
+        self.capacity = 0.0
 
     def forward(self, x: torch.Tensor, selected: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
         """Compute the sum over the chosen experts of gate x expert(x).
@@ -124,24 +128,47 @@ class FineExperts(nn.Module):
         null = slot >= self.experts
         token = torch.where(null, tokens, order // k)
         weight = gates.reshape(-1)[order].masked_fill(null, 0)
-        rows = torch.cat([x, x.new_zeros(1, x.shape[1])])[token]
+        # `index_select` and not an index: its backward pass adds rows up, where that of an index looks for equal ones.
+        rows = torch.cat([x, x.new_zeros(1, x.shape[1])]).index_select(0, token)
         if self.group is None:
-            rows = self._products(rows, ends)
-            return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows * weight[:, None])[:tokens]
-        exchange = send(rows, ends.diff(prepend=ends.new_zeros(1)).long(), self.group)  # without the null experts' rows
-        rows = back(self._products(exchange.rows, exchange.ends), exchange, self.group)
-        return torch.zeros_like(x).index_add(0, token[: len(rows)], rows * weight[: len(rows), None])
+            rows = self._products(rows, weight, ends)
+        else:
+            counts = ends.diff(prepend=ends.new_zeros(1)).long()  # without the null experts' rows
+            exchange = send(rows, weight, counts, self.group, self._rows_per_rank(tokens * k))
+            rows = back(self._products(exchange.rows, exchange.weight, exchange.ends), exchange, self.group)
+            # What padding brought goes to the row behind the last token, too.
+            token = torch.cat([token, token.new_full((1,), tokens)])[exchange.source]
+        return x.new_zeros(tokens + 1, x.shape[1]).index_add(0, token, rows)[:tokens]
 
-    def _products(self, rows: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
-        """Apply each expert to its rows; rows past the last end come back undefined."""
+    def dropped(self, selected: torch.Tensor) -> torch.Tensor:
+        """Return how many choices, (), the exchange with a capacity drops.
+
+        Args:
+            selected: (T, k) chosen slots.
+        """
+        if self.group is None or not self.capacity:
+            return selected.new_zeros(())
+        counts = torch.zeros(self.experts + 1, dtype=torch.int64, device=selected.device)
+        slot = selected.clamp(max=self.experts).flatten()
+        counts = counts.index_add(0, slot, torch.ones_like(slot))[: self.experts]
+        return overflow(counts, dist.get_world_size(self.group), self._rows_per_rank(slot.numel()))
+
+    def _rows_per_rank(self, choices: int) -> int:
+        return math.ceil(self.capacity * choices / dist.get_world_size(self.group)) if self.capacity else 0
+
+    def _products(self, rows: torch.Tensor, weight: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        """Apply each expert to its rows and weight them; rows past the last end come back undefined.
+
+        The weights are multiplied in between the two products, where the rows are narrow.
+        """
         gate_up, down = _own(self.gate_up_proj), _own(self.down_proj)
         if _fits_grouped(rows, gate_up, down):
             gate, up = grouped_product(rows, gate_up.mT, ends).chunk(2, dim=-1)
-            return grouped_product(functional.silu(gate) * up, down.mT, ends)
+            return grouped_product(functional.silu(gate) * up * weight[:, None], down.mT, ends)
         parts, start = [], 0
         for e, end in enumerate(ends.tolist()):
             gate, up = functional.linear(rows[start:end], gate_up[e]).chunk(2, dim=-1)
-            parts.append(functional.linear(functional.silu(gate) * up, down[e]))
+            parts.append(functional.linear(functional.silu(gate) * up * weight[start:end, None], down[e]))
             start = end
         return torch.cat([*parts, rows[start:]])
 
@@ -201,8 +228,7 @@ class MixtureBlock(nn.Module):
         shared = self.shared_expert(flat)  # enqueued before the routed part, which may wait for counts
         if self.shared_weight != 1:
             shared = self.shared_weight * shared
-        routed = self.experts(flat, selected, gates) * self.routed_scale.to(x.dtype)
-        return (shared + routed).view_as(x)
+        return (shared + self.experts(flat, selected, gates * self.routed_scale.to(x.dtype))).view_as(x)
 
     def _by_discipline(self, discipline: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         slice_of = torch.arange(self.split, device=x.device)

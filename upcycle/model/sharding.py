@@ -48,6 +48,9 @@ def shard(model: nn.Module, config: TrainerConfig, layout: Layout, device: str) 
     if config.cpu_offload:
         policy["offload_policy"] = CPUOffloadPolicy(pin_memory=device != "cpu")
     fully_shard_model(model, layers, layout, device, policy)
+    for layer in layers:
+        if isinstance(layer.mlp, MixtureBlock):
+            layer.mlp.experts.capacity = config.expert_capacity
     return model
 
 

@@ -1,22 +1,34 @@
-"""Count what a run takes besides memory: disk, hours, and what stops it before it starts.
+"""Count what a run takes besides memory: disk and hours.
 
 The speed is an assumption that the plan states: a share of the peak (MFU) and where it comes from.
 """
 
+import shutil
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 from innovator_rl.errors import UserError
+from innovator_rl.runs.run_dir import resolve_runs_dir
+from upcycle.checkpoint.dtypes import itemsize
+from upcycle.checkpoint.expert_split import expert_shapes
+from upcycle.checkpoint.hf_export import ExportSource
+from upcycle.checkpoint.tensor_source import SyntheticSource
 from upcycle.config.schema import UpcycleConfig
-from upcycle.config.stages import StageConfig
-from upcycle.data.order import GENERAL
-from upcycle.data.tokens import check_text
-from upcycle.model.architecture import ModelSpec, tensor_shapes
+from upcycle.config.stages import Stage, StageConfig
+from upcycle.model.architecture import Kind, ModelSpec, tensor_shapes
 from upcycle.planning.flops import PEAK_SOURCE, PEAK_TFLOPS
 from upcycle.planning.memory import ADAM_BYTES, MASTER_BYTES, learns
 
-MFU = 0.21
+TRAINED: tuple[Stage, ...] = ("train_experts", "train_router", "train_joint")
+"""The stages that train, in order; the dense baseline comes on top."""
+KINDS: dict[Stage, Kind] = {
+    "train_experts": "induced",
+    "train_router": "mixture",
+    "train_joint": "mixture",
+    "train_dense": "dense",
+}
+TRAINED_DTYPE = "F32"  # stages write the float32 parameters that they train
+MFU, LOW_MFU = 0.21, 0.135
 MFU_SOURCE = "torchtitan issue 1993: 13.5 to 21 % on a mixture of 16 billion parameters with FSDP2"
 
 
@@ -46,38 +58,58 @@ def checkpoint_bytes(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig)
     return trained * (MASTER_BYTES + ADAM_BYTES) * (config.trainer.keep + 1)
 
 
-def text_problems(config: UpcycleConfig) -> list[str]:
-    """Return what a run would refuse about the text, one line each: disciplines without any, missing files, no general text."""
-    problems = []
-    sources = {**config.disciplines, **({GENERAL: config.general} if config.general else {})}
-    for name, found in sources.items():
-        try:
-            check_text(name, found)
-        except UserError as error:
-            problems.append(str(error))
-    return [*dict.fromkeys(problems), *missing_general(config)]
+def disk_bytes(config: UpcycleConfig, spec: ModelSpec, dense: bool = False) -> dict[str, int]:
+    """Return the bytes of what a run has on the disk at most, by what they hold.
 
+    Every stage keeps its checkpoints; those of the largest are counted with the one that is being written.
 
-def missing_general(config: UpcycleConfig) -> list[str]:
-    """Return a line per stage whose share of general text has no text."""
-    if config.general:
-        return []
-    shares = {
-        f"{stage}.general_share": getattr(config, stage).general_share for stage in ("train_router", "train_joint")
+    Args:
+        config: The run's configuration.
+        spec: Shape of the mixture.
+        dense: Whether the dense baseline is trained and exported, too.
+    """
+    training = _numbers(spec) * MASTER_BYTES
+    export = ExportSource(spec, SyntheticSource(dict(tensor_shapes(spec)), TRAINED_DTYPE, pool=1), config.export.dtype)
+    keep, runs = config.trainer.keep, {"train_experts": len(spec.disciplines)}
+    each = {
+        stage: checkpoint_bytes(config, spec.of_kind(kind), getattr(config, stage)) // (keep + 1)
+        for stage, kind in KINDS.items()
+        if dense or stage in TRAINED
     }
-    wanted = {key: share for key, share in shares.items() if share}
-    if not wanted:
-        return []
-    named = " and ".join(f"{key} = {share:g}" for key, share in wanted.items())
-    return [
-        f"{named}, but `general` lists no text: list general text under `general`, or set {' and '.join(f'{k}=0' for k in wanted)}"
-    ]
+    baseline = _numbers(spec.of_kind("dense")) * (MASTER_BYTES + itemsize(export.dtype)) if dense else 0
+    return {
+        "coarse experts": sum(map(prod, expert_shapes(spec).values())) * MASTER_BYTES * len(spec.disciplines),
+        "split": training,
+        "routed": training,
+        "integrated": training,
+        "export": sum(entry.bytes for entry in export.entries.values()),
+        **({"dense and its export": baseline} if dense else {}),
+        "checkpoints": (keep + 1) * max(each.values()),
+        "checkpoints of other stages": keep
+        * (sum(size * runs.get(stage, 1) for stage, size in each.items()) - max(each.values())),
+    }
 
 
-def free_disk(folder: Path) -> int:
-    """Return the free bytes of the disk that will hold a folder."""
-    import shutil
+def _numbers(spec: ModelSpec) -> int:
+    return sum(prod(shape) for _, shape in tensor_shapes(spec))
 
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+
+def require_disk(config: UpcycleConfig, spec: ModelSpec, dense: bool = False) -> None:
+    """Check that the disk of `runs_dir` has room for what the run has not written yet.
+
+    Raises:
+        UserError: With what is free and what is needed.
+    """
+    runs = resolve_runs_dir(config.runs_dir)
+    needed = sum(disk_bytes(config, spec, dense).values())
+    own = [runs / config.name, *runs.glob(f"{config.name}.*")]
+    written = sum(path.stat().st_size for folder in own for path in folder.rglob("*") if path.is_file())
+    place = runs
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed - written:
+        raise UserError(
+            f"runs_dir = {config.runs_dir}: {free / 1e9:,.3g} GB free, the run needs {(needed - written) / 1e9:,.3g} GB more "
+            "(weights of every stage, checkpoints, export); free some space, or set runs_dir to another disk"
+        )

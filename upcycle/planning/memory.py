@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from upcycle.checkpoint.dtypes import SHORT_NAME, itemsize
 from upcycle.config.schema import UpcycleConfig
-from upcycle.config.stages import StageConfig, TrainJointConfig, TrainRouterConfig
+from upcycle.config.stages import StageConfig, TrainerConfig, TrainJointConfig, TrainRouterConfig
 from upcycle.model.architecture import LOGITS_AT_ONCE, ModelSpec, layer_shapes, tensor_shapes
 from upcycle.model.layout import Layout
 from upcycle.planning.batches import local_sequences
@@ -83,7 +83,7 @@ def estimate(config: UpcycleConfig, spec: ModelSpec, stage: StageConfig, ranks: 
         gradients=learned * MASTER_BYTES,
         optimizer=learned * ADAM_BYTES,
         gathered=_gathered(config, spec, trains, layout, computing),
-        activations=_activations(spec, tokens, computing, config.trainer.checkpointing, stage, layout.experts),
+        activations=_activations(spec, tokens, computing, config.trainer, stage, layout.experts),
         logits=_logits(spec, tokens, computing, stage),
         router_init=spec.layers * spec.hidden**2 * SUMS_BYTES
         if isinstance(stage, TrainRouterConfig) and stage.init_tokens
@@ -127,10 +127,15 @@ def _gathered(
 
 
 def _activations(
-    spec: ModelSpec, tokens: int, computing: int, checkpointing: bool, stage: StageConfig, expert_ranks: int
+    spec: ModelSpec, tokens: int, computing: int, trainer: TrainerConfig, stage: StageConfig, expert_ranks: int
 ) -> int:
-    exchanged = 4 * spec.top_k * spec.hidden if expert_ranks > 1 else 0  # rows sent and received, on both ways
-    inside = tokens * (_inside_layer(spec) + exchanged) * computing
+    checkpointing = trainer.checkpointing
+    exchanged, routed = 0, 0
+    if expert_ranks > 1:
+        exchanged = 4 * spec.top_k * spec.hidden  # rows sent and received, on both ways
+        routed = spec.top_k * (4 * spec.fine + 2 * spec.hidden) + exchanged
+    padding = round(routed * max(0.0, trainer.expert_capacity - 1))
+    inside = tokens * (_inside_layer(spec) + exchanged + padding) * computing
     boundary = tokens * spec.hidden * computing
     if isinstance(stage, TrainRouterConfig):  # only the routers run backward; without recomputation their input is kept
         return (boundary if checkpointing else tokens * spec.hidden * MASTER_BYTES) * spec.layers + inside
@@ -144,5 +149,6 @@ def _inside_layer(spec: ModelSpec) -> int:
     if spec.kind == "induced":
         width *= 2
     if spec.kind == "mixture":
+        # As if the gates weighted the wide rows. They weight the narrow ones, so this is k (H - F) more than is kept.
         width += spec.top_k * (4 * spec.fine + 2 * spec.hidden) + spec.slots
     return attention + width

@@ -8,9 +8,9 @@ in `refusals`.
 
 from dataclasses import asdict, dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
-from innovator_rl.errors import UserError
 from upcycle.checkpoint.dtypes import itemsize
 from upcycle.checkpoint.expert_split import expert_shapes
 from upcycle.checkpoint.hf_export import ExportSource
@@ -19,18 +19,12 @@ from upcycle.checkpoint.tensor_source import Entry, SyntheticSource
 from upcycle.checkpoint.vllm_limits import require_servable, serving_notes
 from upcycle.config.schema import UpcycleConfig
 from upcycle.config.stages import STAGE_FOLDERS, Stage, StageConfig
-from upcycle.model.architecture import Kind, ModelSpec, tensor_shapes
-from upcycle.planning.batches import batch_sizes, even_micro_batches
-from upcycle.planning.costs import Speed, checkpoint_bytes, text_problems
+from upcycle.model.architecture import ModelSpec, tensor_shapes
+from upcycle.planning.batches import even_micro_batches
+from upcycle.planning.costs import KINDS, TRAINED_DTYPE, Speed, checkpoint_bytes, disk_bytes
 from upcycle.planning.flops import Flops, active_weights, flops_per_token
 from upcycle.planning.memory import MemoryEstimate, estimate, host_bytes
-
-TRAINED_DTYPE = "F32"  # stages write the float32 parameters that they train
-STAGES: tuple[tuple[Stage, Kind], ...] = (
-    ("train_experts", "induced"),
-    ("train_router", "mixture"),
-    ("train_joint", "mixture"),
-)
+from upcycle.planning.preconditions import machine_problems, settings_problems, text_problems, trained_stages
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,7 @@ class StagePlan:
         host_bytes: Host memory of a node for what is offloaded.
         checkpoint_bytes: Disk of the checkpoints, those kept and the one being written.
         hours: Hours of all runs at the plan's assumed speed.
+        steps: Optimizer steps of one run.
         micro_batches: Estimated bytes of a GPU by `trainer.micro_batch_tokens`, for those that the ranks share evenly.
     """
 
@@ -56,6 +51,12 @@ class StagePlan:
     checkpoint_bytes: int
     hours: float
     micro_batches: dict[int, int]
+    steps: int = 1
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of an optimizer step at the plan's assumed speed."""
+        return self.hours * 3600 / (self.runs * self.steps)
 
     @property
     def command(self) -> str:
@@ -74,7 +75,16 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class UpcyclePlan:
-    """Counts of a whole upcycling run; bytes are those of weights."""
+    """Counts of a whole upcycling run; bytes are those of weights.
+
+    Attributes:
+        disk: Bytes on disk by what they hold.
+        save_every: Steps between checkpoints.
+        checkpoints_kept: Checkpoints on the disk at once, with the one being written.
+        notes: What the figures leave out, and limits of serving.
+        refusals: What the run would refuse, one line each.
+        missing_text: Text that is not on this machine, where the base model is not either.
+    """
 
     spec: ModelSpec
     dtype: str
@@ -84,10 +94,13 @@ class UpcyclePlan:
     expert_bytes: int
     training_bytes: int
     shards: list[Shard]
+    disk: dict[str, int]
     stages: list[StagePlan]
     gpus: int
     gpus_per_node: int
     speed: Speed
+    save_every: int
+    checkpoints_kept: int
     notes: list[str]
     refusals: list[str]
     missing_text: list[str]
@@ -96,19 +109,6 @@ class UpcyclePlan:
     def export_bytes(self) -> int:
         """Bytes of weights in the exported checkpoint."""
         return sum(entry.bytes for shard in self.shards for entry in shard.entries.values())
-
-    @property
-    def disk(self) -> dict[str, int]:
-        """Bytes on disk by what they hold; checkpoints are those of the stage with the largest."""
-        experts = self.expert_bytes * len(self.spec.disciplines)
-        return {
-            "coarse experts": experts,
-            "split": self.training_bytes,
-            "routed": self.training_bytes,
-            "integrated": self.training_bytes,
-            "export": self.export_bytes,
-            "checkpoints": max(stage.checkpoint_bytes for stage in self.stages),
-        }
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan for `--json`, with every file and tensor and sizes in bytes.
@@ -144,6 +144,7 @@ class UpcyclePlan:
                     "stage": stage.command,
                     "folder": STAGE_FOLDERS[stage.stage],
                     "command": stage.command,
+                    "step_seconds": stage.step_seconds,
                     "total_flops": stage.total_flops,
                     "memory_bytes_per_gpu": stage.memory.total,
                 }
@@ -158,7 +159,14 @@ class UpcyclePlan:
 
 
 def plan(
-    config: UpcycleConfig, base_config: dict[str, Any], gpus: int, gpus_per_node: int = 8, speed: Speed | None = None
+    config: UpcycleConfig,
+    base_config: dict[str, Any],
+    gpus: int,
+    gpus_per_node: int = 8,
+    speed: Speed | None = None,
+    *,
+    base_model: Path | None = None,
+    dense: bool = False,
 ) -> UpcyclePlan:
     """Count a run.
 
@@ -168,15 +176,22 @@ def plan(
         gpus: Ranks that train.
         gpus_per_node: Ranks that share a host's memory.
         speed: Assumed speed; by default that of `Speed`, with the configuration's peak where it names one.
+        base_model: Folder of the base model. With it, the run could start here, and everything that it would refuse on
+            this machine is a refusal. Without it the text need not be here either: what is missing is only listed.
+        dense: Also count the dense baseline.
 
     Raises:
-        UserError: For a base model that the exported class cannot express.
+        UserError: For a base model that the exported class cannot express, or a mesh that the ranks do not form.
     """
     spec = ModelSpec.from_config(config, base_config, "mixture")
     require_servable(spec)
     speed = speed or Speed(peak_tflops=config.trainer.peak_tflops or Speed.peak_tflops)
     export = ExportSource(spec, SyntheticSource(dict(tensor_shapes(spec)), TRAINED_DTYPE, pool=1), config.export.dtype)
-    stages = [_stage(config, spec.of_kind(kind), stage, gpus, gpus_per_node, speed) for stage, kind in STAGES]
+    trained = trained_stages(dense)
+    stages = [_stage(config, spec.of_kind(KINDS[stage]), stage, gpus, gpus_per_node, speed) for stage in trained]
+    refusals = settings_problems(config, base_config, gpus, trained)
+    if base_model is not None:
+        refusals += machine_problems(config, base_config, base_model, dense=dense)
     return UpcyclePlan(
         spec,
         export.dtype,
@@ -186,34 +201,17 @@ def plan(
         expert_bytes=sum(map(prod, expert_shapes(spec).values())) * itemsize(TRAINED_DTYPE),
         training_bytes=sum(map(prod, dict(tensor_shapes(spec)).values())) * itemsize(TRAINED_DTYPE),
         shards=plan_shards(export.entries, config.export.shard_bytes),
+        disk=disk_bytes(config, spec, dense),
         stages=stages,
         gpus=gpus,
         gpus_per_node=gpus_per_node,
         speed=speed,
+        save_every=config.trainer.save_every,
+        checkpoints_kept=config.trainer.keep + 1,
         notes=serving_notes(spec) + _idle(config, gpus) + _counted(config, stages),
-        refusals=_refusals(config, gpus),
-        missing_text=text_problems(config),
+        refusals=list(dict.fromkeys(refusals)),
+        missing_text=text_problems(config) if base_model is None else [],
     )
-
-
-def _refusals(config: UpcycleConfig, gpus: int) -> list[str]:
-    """Return what the stages would refuse about ranks and batches, one line each, with a setting that works."""
-    found = []
-    for stage, _ in STAGES:
-        settings: StageConfig = getattr(config, stage)
-        try:
-            batch_sizes(config, settings, gpus)
-        except UserError as error:
-            even = even_micro_batches(config, settings, gpus)
-            unit = gpus * config.data.sequence_length
-            fix = (
-                f"set trainer.micro_batch_tokens={even[-1]}"
-                if even
-                else f"set {stage}.batch_tokens={max(1, round(settings.batch_tokens / unit)) * unit} and "
-                f"trainer.micro_batch_tokens={unit}"
-            )
-            found.append(f"{stage}: {error}; {fix}")
-    return found
 
 
 def _idle(config: UpcycleConfig, gpus: int) -> list[str]:
@@ -235,7 +233,7 @@ def _counted(config: UpcycleConfig, stages: list[StagePlan]) -> list[str]:
     slices = settings.batch_tokens // (config.trainer.micro_batch_tokens or settings.batch_tokens)
     if not settings.balance or settings.balance_counts != "batch" or slices <= 1:
         return []
-    flops = stages[-1].flops
+    flops = next(stage.flops for stage in stages if stage.stage == "train_joint")
     return [
         f"train_joint: one more forward pass counts the tokens per expert of a batch in {slices} micro batches: "
         f"+{flops.forward / flops.hardware:.0%} operations, not in the hours; train_joint.balance_counts=running needs none"
@@ -281,5 +279,6 @@ def _stage(
         host_bytes=host_bytes(config, spec, settings, gpus, gpus_per_node),
         checkpoint_bytes=checkpoint_bytes(config, spec, settings),
         hours=speed.hours(runs * settings.budget * flops.training, gpus),
+        steps=max(1, round(settings.budget / settings.batch_tokens)),
         micro_batches={tokens: with_micro_batch(tokens) for tokens in even_micro_batches(config, settings, gpus)},
     )

@@ -12,6 +12,7 @@ that the settings which affect its result are unchanged.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -43,13 +44,14 @@ from upcycle.config.stages import (
 from upcycle.data.loading import Ahead
 from upcycle.data.order import GENERAL, BatchSchedule, shares_of
 from upcycle.data.packing import Batch, Corpora, open_corpora
-from upcycle.data.tokens import check_text, tokenize
+from upcycle.data.tokens import check_text, load_tokenizer, tokenize
 from upcycle.model.architecture import FILE, Kind, ModelSpec, tensor_shapes
 from upcycle.model.layout import Layout
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.model.sharding import shard
 from upcycle.planning.batches import batch_sizes
 from upcycle.planning.flops import flops_per_token
+from upcycle.planning.preconditions import require_kernel, sources
 from upcycle.training.consolidate import save_folder
 from upcycle.training.distributed import DistributedContext, join
 from upcycle.training.evaluation import AT_ONCE, evaluate
@@ -63,7 +65,13 @@ AFFECTS_RESULT = ("seed", "base_model", "disciplines", "general", "mixture", "da
 """Sections of the configuration that affect a stage's result, besides the stage's own."""
 
 
-NUMERICS = ("dtype", "micro_batch_tokens", "attention", "compile")
+STARTS_FROM: dict[Stage, tuple[str, str]] = {
+    "train_router": ("split", "split"),
+    "train_joint": (STAGE_FOLDERS["train_router"], "train-router"),
+}
+"""Folder of the model from which a stage goes on, and the command that makes it."""
+
+NUMERICS = ("dtype", "micro_batch_tokens", "attention", "compile", "expert_capacity")
 """Settings of the trainer that change the numbers: types, kernels and the order of sums. Ranks and their mesh may change."""
 
 
@@ -148,12 +156,28 @@ def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[Sta
     """
     target = stage_folder(config, stage)
     if (target / FILE).is_file():
+        note_other_settings(config, stage, target)
         return target
+    require_input(config, stage)
     context = prepare(config)
     trainer = build_trainer(context)
     trainer.fit()
     save_training_folder(context, trainer.model, target)
     return target
+
+
+def require_input(config: UpcycleConfig, stage: Stage) -> None:
+    """Check that the model from which a stage goes on is there.
+
+    Raises:
+        UserError: With the command that makes it.
+    """
+    folder, command = STARTS_FROM.get(stage, ("", ""))
+    if folder and not (artifacts(config) / folder / FILE).is_file():
+        raise UserError(
+            f"{artifacts(config) / folder}: not found or not complete; run `innovator upcycle {command} CONFIG` first, or "
+            "`innovator upcycle run CONFIG` for all stages"
+        )
 
 
 def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
@@ -194,10 +218,20 @@ def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
     """
     if GENERAL in config.disciplines:
         raise UserError(f"disciplines.{GENERAL}: this name means general text; list its sources under `general`")
-    sources = {**config.disciplines, **({GENERAL: config.general} if config.general else {})}
-    for name, found in sources.items():
-        check_text(name, found)
-    return sources
+    found = sources(config)
+    for name, listed in found.items():
+        check_text(name, listed)
+    return found
+
+
+def prepare_text(config: UpcycleConfig, base_model: Path) -> None:
+    """Tokenize new text before any rank starts, because ranks wait for one another for half an hour at most."""
+    _tokenize(config, load_tokenizer(base_model, read_base_config(base_model)))
+
+
+def _tokenize(config: UpcycleConfig, tokenizer: Any) -> None:
+    data, folder = config.data, artifacts(config) / "data"
+    tokenize(check_sources(config), tokenizer, folder, data.held_out, data.split_seed, print)
 
 
 def prepare(config: UpcycleConfig) -> StageContext:
@@ -208,39 +242,17 @@ def prepare(config: UpcycleConfig) -> StageContext:
     """
     base_model = Path(resolve(config.base_model, "base_model"))
     base_config = read_base_config(base_model)
-    sources = check_sources(config)
+    listed = check_sources(config)
+    require_kernel(config.trainer.attention)
     distributed = join(config.trainer.threads)
     folder = artifacts(config) / "data"
     tokenizer = load_tokenizer(base_model, base_config)
     if distributed.is_main:
-        tokenize(sources, tokenizer, folder, config.data.held_out, config.data.split_seed, print)
+        _tokenize(config, tokenizer)
     distributed.barrier()
-    ids = {name: -1 if name == GENERAL else number for number, name in enumerate(sources)}
-    corpora = open_corpora(sources, tokenizer, folder, config.data)
+    ids = {name: -1 if name == GENERAL else number for number, name in enumerate(listed)}
+    corpora = open_corpora(listed, tokenizer, folder, config.data)
     return StageContext(config, distributed, base_model, base_config, corpora["train"], corpora["held_out"], ids)
-
-
-def load_tokenizer(base_model: Path, base_config: Mapping[str, Any]) -> Any:
-    """Load the base model's tokenizer.
-
-    Raises:
-        UserError: If it cannot be read or does not belong to these weights.
-    """
-    import transformers
-
-    hf: Any = transformers  # its classes carry no constructor types
-    try:
-        tokenizer = hf.AutoTokenizer.from_pretrained(base_model)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"base model {base_model}: its tokenizer cannot be read ({str(error).splitlines()[0]}); add its files"
-        ) from None
-    if len(tokenizer) > int(base_config["vocab_size"]):
-        raise UserError(
-            f"base model {base_model}: its tokenizer has {len(tokenizer)} tokens and its embedding "
-            f"{base_config['vocab_size']} rows, so they belong to different models; add the tokenizer of these weights"
-        )
-    return tokenizer
 
 
 def make_trainer(
@@ -251,6 +263,7 @@ def make_trainer(
     shares: Mapping[str, float],
     *,
     discipline: str = "",
+    base_model: str = "",
     initialize: Initializer | None = None,
 ) -> Trainer:
     """Build the trainer of a stage; its run directory is runs/NAME.STAGE.
@@ -264,12 +277,14 @@ def make_trainer(
         objective: What the stage minimizes.
         shares: Share of each text in the batches.
         discipline: The discipline of an expert of stage 1.
+        base_model: Fingerprint of the base model, where its frozen weights come from it and not from a checkpoint.
         initialize: Prepares the model before step 0.
     """
     config: UpcycleConfig = context.config
     settings: StageConfig = getattr(config, stage)
     run = RunDir(stage_run(config, stage, discipline))
-    _require_same_settings(context, settings, run)
+    inputs = {"text": {name: context.train.text(name) for name in shares}, "base_model": base_model}
+    _require_same_settings(context, settings, inputs, run)
     batch, micro, steps = batch_sizes(config, settings, context.distributed.world_size)
     available = {key: context.train.size(key) for key in shares}
     schedule = BatchSchedule(available, shares, batch, config.seed)
@@ -312,32 +327,74 @@ def evaluation(
     )  # fmt: skip
 
 
-def _require_same_settings(context: StageContext, stage: StageConfig, run: RunDir) -> None:
-    """Write config.yaml, or refuse to resume with other settings."""
+def _require_same_settings(context: StageContext, stage: StageConfig, inputs: Mapping[str, Any], run: RunDir) -> None:
+    """Write config.yaml, or refuse to resume with other settings, another text or another base model."""
     whole = context.config.model_dump(mode="json")
     affects = {key: whole[key] for key in AFFECTS_RESULT} | {"stage": stage.model_dump(mode="json")}
     if context.distributed.is_main:
         run.create()
         if run.config_yaml.is_file() and any(run.checkpoints.glob("step=*")):
-            recorded = current_document(yaml.safe_load(run.config_yaml.read_text()) or {})
-            defaults = {
-                name: field.default for name, field in type(stage).model_fields.items() if not field.is_required()
-            }
-            recorded["stage"] = defaults | current_stage(recorded.get("stage", {}))
-            # A setting that the recording release did not have was then at its default.
-            recorded["data"] = DataConfig().model_dump(mode="json") | recorded.get("data", {})
+            recorded = _recorded(run, stage)
             changed = [key for key in affects if _plain(recorded.get(key)) != _plain(affects[key])]
-            trainer = {"attention": "sdpa", "compile": False} | recorded.get("trainer", {})  # those of earlier releases
+            earlier = {"attention": "sdpa", "compile": False, "expert_capacity": 0.0}  # releases without these settings
+            trainer = earlier | recorded.get("trainer", {})
             changed += [
                 f"trainer.{key}" for key in NUMERICS if key in trainer and trainer[key] != whole["trainer"][key]
             ]
+            if not changed:
+                changed = _changed_inputs(recorded.get("inputs", {}), inputs)
             if changed:
                 raise UserError(
                     f"{run.path}: its checkpoints were trained with another {' and '.join(changed)}; give the new run "
                     "another name, or remove the folder to start again"
                 )
-        run.config_yaml.write_text(yaml.safe_dump(affects | {"trainer": whole["trainer"]}, sort_keys=False))
+        recorded_now = affects | {"trainer": whole["trainer"], "inputs": dict(inputs)}
+        run.config_yaml.write_text(yaml.safe_dump(recorded_now, sort_keys=False))
     context.distributed.barrier()
+
+
+def note_other_settings(config: UpcycleConfig, stage: Stage, target: Path, discipline: str = "") -> None:
+    """Print which of a stage's settings have changed since it was completed; a complete stage is not trained again."""
+    run, settings = RunDir(stage_run(config, stage, discipline)), getattr(config, stage)
+    if os.environ.get("RANK", "0") != "0" or not run.config_yaml.is_file():
+        return
+    try:
+        then, now = _recorded(run, settings)["stage"], settings.model_dump(mode="json")
+    except UserError:
+        return
+    changed = [f"{key} = {then[key]} (now {now[key]})" for key in now if key in then and then[key] != now[key]]
+    if changed:
+        print(f"{target}: complete, trained with {', '.join(changed)}; remove it and {run.path} to train again")
+
+
+def _recorded(run: RunDir, stage: StageConfig) -> dict[str, Any]:
+    """Return the settings that a stage recorded, under today's keys and with the defaults of settings that came later."""
+    try:
+        recorded = current_document(yaml.safe_load(run.config_yaml.read_text(encoding="utf-8")) or {})
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError):
+        recorded = {}
+    if not recorded:
+        raise UserError(
+            f"{run.config_yaml}: cannot be read, so it is unknown how the checkpoints next to it were trained; restore it, "
+            f"or remove {run.path} to start again"
+        )
+    defaults = {name: field.default for name, field in type(stage).model_fields.items() if not field.is_required()}
+    recorded["stage"] = defaults | current_stage(recorded.get("stage", {}))
+    # A setting that the recording release did not have was then at its default.
+    recorded["data"] = DataConfig().model_dump(mode="json") | recorded.get("data", {})
+    return recorded
+
+
+def _changed_inputs(recorded: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
+    """Return what was read at first and is another today; earlier releases recorded nothing."""
+    known = recorded.get("text", {})
+    changed = [f"text of {name}" for name, text in inputs["text"].items() if known.get(name, text) != text]
+    base_model = recorded.get("base_model") or inputs["base_model"]
+    return (
+        [*changed, "base model (its weights, configuration or tokenizer)"]
+        if base_model != inputs["base_model"]
+        else changed
+    )
 
 
 def _plain(value: Any) -> str:

@@ -15,7 +15,7 @@ from upcycle.checkpoint.expert_split import expert_shapes
 from upcycle.checkpoint.readers import EXPERT, BaseModelSource, base_model_fingerprint
 from upcycle.config.schema import UpcycleConfig
 from upcycle.model.architecture import ModelSpec, write_json
-from upcycle.stages.common import StageContext, artifacts, build, make_trainer, prepare
+from upcycle.stages.common import StageContext, artifacts, build, make_trainer, note_other_settings, prepare
 from upcycle.training.consolidate import save_folder
 from upcycle.training.objectives import LanguageObjective
 from upcycle.training.trainer import Trainer
@@ -34,13 +34,14 @@ def train_expert(config: UpcycleConfig, discipline: str) -> Path:
         raise UserError(f"unknown discipline {discipline!r}: the configuration has {', '.join(config.disciplines)}")
     target = artifacts(config) / "experts" / discipline
     if (target / EXPERT).is_file():
+        note_other_settings(config, "train_experts", target, discipline)
         return target
     context = prepare(config)
-    trainer = build_trainer(context, discipline)
+    fingerprint = base_model_fingerprint(context.base_model) if context.distributed.is_main else ""
+    trainer = build_trainer(context, discipline, fingerprint)
     trainer.fit()
 
     def complete(folder: Path) -> None:
-        fingerprint = base_model_fingerprint(context.base_model)
         facts = {"discipline": discipline, "form": config.mixture.form, "base_model": fingerprint}
         write_json(folder / EXPERT, facts)
 
@@ -49,9 +50,12 @@ def train_expert(config: UpcycleConfig, discipline: str) -> Path:
     return target
 
 
-def build_trainer(context: StageContext, discipline: str) -> Trainer:
-    """Build the stage's trainer at its last checkpoint."""
+def build_trainer(context: StageContext, discipline: str, fingerprint: str = "") -> Trainer:
+    """Build the stage's trainer at its last checkpoint, which must have been trained on the base model of `fingerprint`."""
     spec = ModelSpec.from_config(context.config, context.base_config, "induced")
     source = BaseModelSource(spec, context.base_model)
     model = build(context, "induced", source, lambda name: ".mlp.expert." in name)
-    return make_trainer(context, "train_experts", model, LanguageObjective(), {discipline: 1.0}, discipline=discipline)
+    objective = LanguageObjective()
+    return make_trainer(
+        context, "train_experts", model, objective, {discipline: 1.0}, discipline=discipline, base_model=fingerprint
+    )

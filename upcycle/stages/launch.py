@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from innovator_rl.errors import WorkerError
+from innovator_rl.errors import UserError, WorkerError
 
 MODULE = "innovator_rl.cli.main"
+REFUSED = 2  # exit code of a command that refuses its input
 POLL_SECONDS = 5.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
@@ -26,6 +27,7 @@ def on_ranks(ranks: int, arguments: Sequence[str]) -> None:
     Returns when all have ended.
 
     Raises:
+        UserError: If a rank refused what the user asked for; it has printed the line that says so.
         WorkerError: With the cause of the first rank that failed; the other ranks are ended.
     """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -35,6 +37,8 @@ def on_ranks(ranks: int, arguments: Sequence[str]) -> None:
         main(["--standalone", "--nproc-per-node", str(ranks), "--max-restarts", "0", "-m", MODULE, *arguments])
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
+        if failure.exitcode == REFUSED:
+            raise UserError(f"rank {rank} of {ranks} refused to go on, for the reason it printed above") from error
         raise WorkerError(
             f"rank {rank} of {ranks} ended with exit code {failure.exitcode}: `innovator {shlex.join(arguments)}`"
         ) from error

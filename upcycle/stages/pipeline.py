@@ -5,20 +5,17 @@ Complete stages are skipped, so the same command continues an interrupted run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from innovator_rl.errors import UserError
 from upcycle.checkpoint import convert
 from upcycle.checkpoint.readers import read_base_config
-from upcycle.checkpoint.vllm_limits import require_servable
 from upcycle.config.schema import UpcycleConfig
 from upcycle.config.stages import Stage
-from upcycle.model.architecture import ModelSpec
-from upcycle.planning.batches import batch_sizes
-from upcycle.planning.costs import missing_general
-from upcycle.stages.common import artifacts, check_sources, stage_folder
+from upcycle.planning.preconditions import machine_problems, settings_problems, text_problems, trained_stages
+from upcycle.stages.common import artifacts, stage_folder
 from upcycle.stages.dense_baseline import train_dense
 from upcycle.stages.induction import train_expert
 from upcycle.stages.integration import train_joint
@@ -43,26 +40,34 @@ def in_process(config: UpcycleConfig) -> StageRunner:
     return train
 
 
-def check(config: UpcycleConfig, base_config: dict[str, Any], ranks: int = 1, dense: bool = False) -> None:
-    """Check what would stop any stage, before the first one is paid for.
+def check(
+    config: UpcycleConfig,
+    base_config: dict[str, Any],
+    ranks: int = 1,
+    dense: bool = False,
+    base_model: Path | None = None,
+    stages: Sequence[Stage] = (),
+) -> None:
+    """Check what would stop any stage, before the first one is paid for; `plan` refuses the same.
 
     Args:
         config: The run's configuration.
         base_config: The base model's config.json.
         ranks: Ranks that train.
         dense: Whether the dense baseline is trained too.
+        base_model: Folder of the base model, where it is on this machine.
+        stages: Check these stages alone; by default all that `run` trains.
 
     Raises:
-        UserError: For text that is missing, a base model that vLLM's class cannot express, or batches that the ranks cannot
-            share.
+        UserError: With one line per problem.
     """
-    require_servable(ModelSpec.from_config(config, base_config, "mixture"))
-    check_sources(config)
-    for problem in missing_general(config):
-        raise UserError(problem)
-    stages: list[Stage] = ["train_experts", "train_router", "train_joint", *(["train_dense"] if dense else [])]  # type: ignore[list-item]
-    for stage in stages:
-        batch_sizes(config, getattr(config, stage), ranks)
+    problems = settings_problems(config, base_config, ranks, stages or trained_stages(dense))
+    if base_model is None:
+        problems += text_problems(config)
+    else:
+        problems += machine_problems(config, base_config, base_model, dense=dense, windows=False)
+    if problems:
+        raise UserError("\n".join(problems))
 
 
 def train(config: UpcycleConfig, base_model: Path, log: Log, dense: bool = False) -> None:
@@ -76,7 +81,7 @@ def train(config: UpcycleConfig, base_model: Path, log: Log, dense: bool = False
     """
     distributed = join(config.trainer.threads)
     base_config = read_base_config(base_model)
-    check(config, base_config, distributed.world_size, dense)
+    check(config, base_config, distributed.world_size, dense, base_model)
     folder, train_stage = artifacts(config), in_process(config)
     for discipline in config.disciplines:
         train_stage("train_experts", discipline)

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
-from innovator_rl.errors import UserError
+from innovator_rl.errors import StorageError, UserError
 from upcycle.training.distributed import DistributedContext
 
 _NAME = re.compile(r"step=(\d{6,})")
@@ -40,13 +40,23 @@ def save(
     distributed: DistributedContext,
     keep: int,
 ) -> None:
-    """Write the checkpoint of `step` and remove all but the newest `keep`."""
+    """Write the checkpoint of `step` and remove all but the newest `keep`.
+
+    Raises:
+        StorageError: If it cannot be written; the checkpoints before it stay.
+    """
     aside, target = folder / f".step={step:06d}", folder / f"step={step:06d}"
     if distributed.is_main:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(aside, ignore_errors=True)
     distributed.barrier()
-    state_dict_saver.save(_state(model, optimizer, step), checkpoint_id=aside)
+    try:
+        state_dict_saver.save(_state(model, optimizer, step), checkpoint_id=aside)
+    except (OSError, RuntimeError, CheckpointException) as error:
+        raise StorageError(
+            f"{aside}: the checkpoint of step {step} cannot be written ({_first_line(error)}); free some disk and give the "
+            "same command again, it goes on from the checkpoint before"
+        ) from error
     distributed.barrier()
     if distributed.is_main:
         shutil.rmtree(target, ignore_errors=True)
@@ -76,14 +86,17 @@ def load_latest(
     try:
         state_dict_loader.load(state, checkpoint_id=path)
     except (Exception, CheckpointException) as error:
-        cause = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise UserError(
-            f"{path}: does not fit this model or is damaged ({cause[0]}); remove it to resume from an older checkpoint"
+            f"{path}: does not fit this model or is damaged ({_first_line(error)}); remove it to resume from an older checkpoint"
         ) from error
     set_state_dict(
         model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"], options=_INTO_PART
     )
     return int(state["step"])
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _state(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> dict[str, Any]:

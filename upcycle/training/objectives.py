@@ -97,7 +97,8 @@ class MixtureObjective:
         loss = torch.stack([getattr(self.weights, name) * value.float() for name, value in terms.items()]).sum()
         slots = out.routing[0].logits.shape[1]
         tables = [count_choices(r.selected, discipline, len(self.disciplines), slots) for r in out.routing]
-        return loss, {**terms, "choices": torch.stack(tables)}
+        dropped = [block.experts.dropped(r.selected) for block, r in zip(model.blocks(), out.routing, strict=True)]
+        return loss, {**terms, "choices": torch.stack(tables), "dropped": torch.stack(dropped).sum()}
 
     def _router_terms(
         self, routing: Sequence[Any], discipline: torch.Tensor, totals: BatchTotals
@@ -133,8 +134,11 @@ class MixtureObjective:
 
     def figures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         """Return the terms before their weights, and the router metrics."""
-        terms = {f"train/{name}": float(value) for name, value in sums.items() if name != "choices"}
-        return {**terms, **router_figures(sums["choices"], self.disciplines, self.split)}
+        terms = {f"train/{name}": float(value) for name, value in sums.items() if name not in ("choices", "dropped")}
+        figures = router_figures(sums["choices"], self.disciplines, self.split)
+        if dropped := float(sums["dropped"]):
+            figures["router/dropped"] = dropped / float(sums["choices"].sum())
+        return {**terms, **figures}
 
 
 def _science(batch: Batch) -> torch.Tensor:

@@ -238,7 +238,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums = {name: add_over_ranks(value) for name, value in sums.items()}
         figures = {"train/loss": float(sums.pop("loss")), "train/grad_norm": float(norm), "train/learning_rate": rate}
-        return {**figures, "train/tokens": float(totals.tokens), **self.objective.figures(sums)}
+        figures |= {"train/tokens": float(totals.tokens), **self.objective.figures(sums)}
+        if self.config.expert_capacity_strict and figures.get("router/dropped"):
+            raise EngineError(
+                f"step {self.step + 1}: {figures['router/dropped']:.2%} of the choices exceed trainer.expert_capacity = "
+                f"{self.config.expert_capacity:g} and were dropped; raise it, or set trainer.expert_capacity_strict=false"
+            )
+        return figures
 
     def _evaluate(self) -> None:
         if self.evaluate is None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from innovator_rl.dashboard.web.errors import RequestError
+from innovator_rl.rollouts.index import MEASURES
 
 EQUALS = ("domain", "data_source", "rewarder", "reason", "outcome", "finish_reason", "generation_status", "drop_reason")
 SAME_REWARD = "reward_std = 0 OR drop_reason IN ('all_correct', 'all_wrong', 'all_equal')"
@@ -118,6 +119,16 @@ class Filters:
     def key(self) -> tuple[Any, ...]:
         """Return what identifies these filters in a cache."""
         return (self.table, self.where, tuple(map(str, self.values)), self.word, self.regex, self.label)
+
+
+def parts_read(filters: Filters, column: str = "") -> tuple[str, ...]:
+    """Return the parts of a run that decide which rows match, and the values of a column in them.
+
+    What is counted of them is kept until one of these parts changes: text that is indexed in the background changes no list of
+    rewards.
+    """
+    words = filters.word or filters.regex or any(name in f"{column} {filters.where}" for name in MEASURES)
+    return ("rollouts", *(("words",) if words else ()), *(("labels",) if filters.label else ()))
 
 
 def read_filters(parameters: Parameters, also: Iterable[str] = ()) -> Filters:
@@ -226,11 +237,17 @@ def read_order(parameters: Parameters, known: tuple[str, ...], default: str) -> 
     Raises:
         RequestError: `sort` names another column.
     """
+    name, descending = read_sort(parameters, known, default)
+    return f"{name} {'DESC' if descending else 'ASC'} NULLS LAST"
+
+
+def read_sort(parameters: Parameters, known: tuple[str, ...], default: str) -> tuple[str, bool]:
+    """Return the column that `sort` names, and whether it sorts descending; raise like `read_order`."""
     wanted = one(parameters, "sort", default)
     name = wanted.removeprefix("-")
     if name not in known:
         raise RequestError(f"sort={wanted[:40]}: must be one of {', '.join(known)}; a leading - sorts descending")
-    return f"{name} {'DESC' if wanted.startswith('-') else 'ASC'} NULLS LAST"
+    return name, wanted.startswith("-")
 
 
 def read_page(parameters: Parameters) -> tuple[int, int]:

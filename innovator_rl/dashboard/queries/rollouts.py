@@ -16,10 +16,13 @@ from innovator_rl.dashboard.queries.filters import (
     Filters,
     Parameters,
     one,
+    parts_read,
     read_filters,
     read_order,
     read_page,
+    read_sort,
 )
+from innovator_rl.dashboard.queries.page_order import page_rids
 from innovator_rl.dashboard.queries.search import Searches
 from innovator_rl.dashboard.runs.labels import Labels
 from innovator_rl.dashboard.runs.run_session import RunSession
@@ -41,7 +44,7 @@ ROW_COLUMNS = (
         "advantage",
         "entropy",
     ),
-    *("clip_low", "clip_high", "gap", "repetition", "superseded", "rid", "segment", "position"),
+    *("clip_low", "clip_high", "gap", "repetition", "superseded", "rid", "segment", "position", "indexed"),
 )
 GROUP_COLUMNS = (
     *("kind", "step", "prompt_uid AS uid", "prompt_id", "domain", "data_source", "samples", "correct", "failed"),
@@ -93,19 +96,15 @@ def rollouts_page(session: RunSession, labels: Labels, searches: Searches, param
     """Return one page of the responses that match the filters."""
     began = time.monotonic()
     filters = read_filters(parameters, also=("sort", "page", "size", "histogram"))
-    order, (page, size) = read_order(parameters, SORTS, "step"), read_page(parameters)
+    (sort, descending), (page, size) = read_sort(parameters, SORTS, "step"), read_page(parameters)
     column = one(parameters, "histogram", "reward")
     if column not in (*HISTOGRAMS, "none"):
         raise RequestError(f"histogram={column[:40]}: must be one of {', '.join(HISTOGRAMS)} or none")
     state = narrowed(session, labels, searches, filters)
 
-    parts = ("rollouts", "words", "labels")
+    parts = parts_read(filters, column)
     total, bins = session.cached(("counts", column, filters.key), parts, lambda: counts(session, filters, column))
-    place = f"LIMIT {size} OFFSET {(page - 1) * size}"
-    found = session.index.query(
-        f"SELECT rid FROM {filters.table} WHERE {filters.where} ORDER BY {order}, rid {place}", filters.values
-    )
-    rows = by_rid(session, [row["rid"] for row in found])
+    rows = by_rid(session, page_rids(session, filters, sort, descending, total, (page - 1) * size, size))
     return {
         "rows": shown(session, labels, rows),
         "total": total,
@@ -133,7 +132,7 @@ def groups_page(session: RunSession, labels: Labels, searches: Searches, paramet
     def count() -> int:
         return int(session.index.query(f"SELECT count(*) AS n FROM {matching}", filters.values)[0]["n"])
 
-    total = session.cached(("groups", filters.key), ("rollouts", "words", "labels"), count)
+    total = session.cached(("groups", filters.key), parts_read(filters), count)
     rows = session.index.query(
         f"SELECT {', '.join(GROUP_COLUMNS)} FROM {matching} "
         f"ORDER BY {order}, step, rid LIMIT {size} OFFSET {(page - 1) * size}",
@@ -194,7 +193,8 @@ def shown(session: RunSession, labels: Labels, rows: list[Row]) -> list[Row]:
 
 def prompt_previews(session: RunSession, rows: list[Row]) -> dict[tuple[str, int, str], str]:
     """Return the first characters of the prompt of each group that the rows belong to, where they are indexed."""
-    wanted = sorted({(row["kind"], row["step"], row["uid"]) for row in rows})
+    read = [row for row in rows if row.get("indexed", True)]  # of a text that is still to be read, no prompt is known
+    wanted = sorted({(row["kind"], row["step"], row["uid"]) for row in read})
     if not wanted:
         return {}
     found = _prompts(session, "all_groups", wanted)  # a group's first response carries its prompt, nearly always

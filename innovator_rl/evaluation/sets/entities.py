@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from innovator_rl.evaluation.questions import Question
-from innovator_rl.evaluation.statistics import mean_estimate
-from innovator_rl.evaluation.task import MetricResult
+from innovator_rl.evaluation.task import MetricResult, row_metric
 
 MODEL = "models/all-mpnet-base-v2"
 SPARE, SPARE_VALUE = 15, 0.9  # places next to the entities in the benchmark's matrix, and their similarity to entities
@@ -71,7 +70,7 @@ def official_f1(rows: Sequence[tuple[Question, str]], parts: int, embed: Embed) 
         wanted, given = official_entities(question.answer, parts), official_entities(text, parts)
         found = matched(wanted, given, embed)
         values.append(2 * found / (len(wanted) + len(given)) if found else 0.0)
-    return [MetricResult("official_f1", mean_estimate(values))]
+    return [row_metric("official_f1", (question.id for question, _ in rows), values)]
 
 
 def embedder(root: Path) -> Embed | None:

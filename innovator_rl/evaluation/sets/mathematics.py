@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from innovator_rl.errors import UserError
-from innovator_rl.evaluation.local_data import find, read_rows
+from innovator_rl.evaluation.local_data import converted, find, read_rows
 from innovator_rl.evaluation.questions import Question, boxed_question
 
 Reader = Callable[[Path], list[Question]]
@@ -23,31 +23,50 @@ def rows_of(
         name: The set's name, the first part of every id.
         hub: Where it is published.
         places: Its places below the data root.
-        convert: Returns question, answer and subset of a row; a KeyError is reported with the row's number.
+        convert: Returns question, answer and subset of a row; what it raises is reported with the row's number.
     """
+
+    def checked(row: dict[str, Any]) -> tuple[str, str, str]:
+        question, answer, subset = convert(row)
+        if not question.strip() or not answer.strip():
+            raise ValueError("question and answer must not be empty")
+        return question, answer, subset
 
     def read(root: Path) -> list[Question]:
         path = find(root, places, hub)
-        questions = []
-        for number, row in enumerate(read_rows(path), 1):
-            try:
-                question, answer, subset = convert(row)
-            except (KeyError, ValueError, IndexError) as error:
-                raise UserError(f"{path}, row {number}: {error} not found; the row has {', '.join(row)}") from None
-            identity = f"{name}/{number - 1}"
-            questions.append(
-                Question(id=identity, messages=boxed_question(question), answer=answer, subset=subset, core=question)
-            )
-        return questions
+        rows = converted(path, read_rows(path), checked)
+        return [
+            Question(id=f"{name}/{n}", messages=boxed_question(question), answer=answer, subset=subset, core=question)
+            for n, (question, answer, subset) in enumerate(rows)
+        ]
 
     return read
 
 
 def plain_number(value: Any) -> str:
-    """Return an answer as text; a whole number stored as `27.0` is `27`."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    """Return an answer as text; a whole number stored as `27.0` is `27`.
+
+    Raises:
+        ValueError: The answer is neither a text nor a finite number.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"an answer must be a text or a number, got {value!r:.40}")
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def text_of(row: dict[str, Any], *columns: str) -> str:
+    """Return the text of the first of the columns that a row has.
+
+    Raises:
+        KeyError: There is none.
+        TypeError: It holds something else.
+    """
+    column = next((name for name in columns if row.get(name) is not None), columns[0])
+    if not isinstance(row[column], str):
+        raise TypeError(f"{column} must be a text, got {row[column]!r:.40}")
+    return str(row[column])
 
 
 def last_box(solution: str) -> str:
@@ -58,31 +77,57 @@ def last_box(solution: str) -> str:
     """
     start = solution.rfind("\\boxed{")
     if start < 0:
-        raise ValueError("\\boxed{} in the solution")
+        raise ValueError("its solution has no \\boxed{}")
     depth, begin = 0, start + len("\\boxed")
     for place in range(begin, len(solution)):
         depth += (solution[place] == "{") - (solution[place] == "}")
         if depth == 0:
             return solution[begin + 1 : place]
-    raise ValueError("the end of \\boxed{} in the solution")
+    raise ValueError("the \\boxed{} of its solution does not end")
 
 
 def _olympiad(row: dict[str, Any]) -> tuple[str, str, str]:
-    context = f"{row['context'].strip()}\n" if row.get("context") else ""
-    answer = row["final_answer"][0]
-    return context + row["question"], answer, str(row.get("subfield") or "")
+    context = f"{text_of(row, 'context').strip()}\n" if row.get("context") else ""
+    answers = row["final_answer"]
+    if not isinstance(answers, list) or not answers:
+        raise ValueError(f"final_answer must be a list with an answer, got {answers!r:.40}")
+    return context + text_of(row, "question"), plain_number(answers[0]), str(row.get("subfield") or "")
 
 
 def _gsm8k(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["question"], row["answer"].rpartition("####")[2].strip().replace(",", ""), ""
+    return text_of(row, "question"), text_of(row, "answer").rpartition("####")[2].strip().replace(",", ""), ""
 
 
 def _sat(row: dict[str, Any]) -> tuple[str, str, str]:
-    return f"{row['question']}\n{row['options']}\nAnswer with the letter of the right choice.", row["Answer"], ""
+    question = f"{text_of(row, 'question')}\n{row['options']}\nAnswer with the letter of the right choice."
+    return question, text_of(row, "Answer"), ""
 
 
 def _gaokao(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["question"], re.sub(r"^\$(.*)\$$", r"\1", row["answer"].strip(), flags=re.DOTALL), ""
+    return text_of(row, "question"), re.sub(r"^\$(.*)\$$", r"\1", text_of(row, "answer").strip(), flags=re.DOTALL), ""
+
+
+def _svamp(row: dict[str, Any]) -> tuple[str, str, str]:
+    question = f"{text_of(row, 'Body').rstrip('. ')}. {text_of(row, 'Question')}"
+    return question, plain_number(row["Answer"]), str(row["Type"])
+
+
+def _asdiv(row: dict[str, Any]) -> tuple[str, str, str]:
+    question = f"{text_of(row, 'body')} {text_of(row, 'question')}"
+    return question, plain_number(row["answer"]).partition(" (")[0], str(row["solution_type"])
+
+
+def _cmath(row: dict[str, Any]) -> tuple[str, str, str]:
+    answer = row["answer"] if "answer" in row else row["golden"]
+    return text_of(row, "question"), plain_number(answer), f"grade {row['grade']}"
+
+
+def _minerva(row: dict[str, Any]) -> tuple[str, str, str]:
+    return text_of(row, "problem"), last_box(text_of(row, "solution")), str(row.get("type") or "")
+
+
+def _problem(row: dict[str, Any]) -> tuple[str, str, str]:
+    return text_of(row, "problem"), plain_number(row["answer"]), str(row.get("subject") or "")
 
 
 MATH_SETS: dict[str, tuple[str, Reader]] = {
@@ -92,7 +137,7 @@ MATH_SETS: dict[str, tuple[str, Reader]] = {
             "aime24",
             "Maxwell-Jia/AIME_2024",
             ("eval/math/aime24.jsonl",),
-            lambda row: (row["problem"], plain_number(row["answer"]), ""),
+            _problem,
         ),
     ),
     "amc23": (
@@ -101,7 +146,7 @@ MATH_SETS: dict[str, tuple[str, Reader]] = {
             "amc23",
             "math-ai/amc23",
             ("eval/math/amc23.jsonl",),
-            lambda row: (row["problem"], plain_number(row["answer"]), ""),
+            _problem,
         ),
     ),
     "math500": (
@@ -110,7 +155,7 @@ MATH_SETS: dict[str, tuple[str, Reader]] = {
             "math500",
             "HuggingFaceH4/MATH-500",
             ("eval/math/math500.json", "eval/math/math500.jsonl"),
-            lambda row: (row["problem"], row["answer"], str(row.get("subject") or "")),
+            _problem,
         ),
     ),
     "olympiadbench": (
@@ -123,7 +168,7 @@ MATH_SETS: dict[str, tuple[str, Reader]] = {
             "minerva",
             "math-ai/minervamath",
             ("eval/math/minerva_math.jsonl",),
-            lambda row: (row["problem"], last_box(row["solution"]), str(row.get("type") or "")),
+            _minerva,
         ),
     ),
     "cmath": (
@@ -132,11 +177,7 @@ MATH_SETS: dict[str, tuple[str, Reader]] = {
             "cmath",
             "weitianwen/cmath",
             ("eval/math/cmath.jsonl",),
-            lambda row: (
-                row["question"],
-                str(row["answer"] if "answer" in row else row["golden"]),
-                f"grade {row['grade']}",
-            ),
+            _cmath,
         ),
     ),
     "gsm8k": ("math", rows_of("gsm8k", "openai/gsm8k (main, test)", ("gsm8k/test.jsonl",), _gsm8k)),
@@ -152,7 +193,7 @@ MATH_SETS: dict[str, tuple[str, Reader]] = {
             "svamp",
             "ChilleD/SVAMP",
             ("eval/math/svamp.jsonl",),
-            lambda row: (f"{row['Body'].rstrip('. ')}. {row['Question']}", plain_number(row["Answer"]), row["Type"]),
+            _svamp,
         ),
     ),
     "asdiv": (
@@ -161,7 +202,7 @@ MATH_SETS: dict[str, tuple[str, Reader]] = {
             "asdiv",
             "EleutherAI/asdiv",
             ("eval/math/asdiv.jsonl",),
-            lambda row: (f"{row['body']} {row['question']}", row["answer"].partition(" (")[0], row["solution_type"]),
+            _asdiv,
         ),
     ),
 }

@@ -16,7 +16,7 @@ import numpy as np
 
 from innovator_rl.evaluation.questions import Question
 from innovator_rl.evaluation.statistics import Estimate, bootstrap, mean_estimate
-from innovator_rl.evaluation.task import MetricResult
+from innovator_rl.evaluation.task import MetricResult, row_metric
 
 Rows = Sequence[tuple[Question, str]]
 FCD_CHARACTERS = 349  # longer SMILES make the package pad the whole batch, and change the value of all others
@@ -64,6 +64,7 @@ def generation_metrics(rows: Rows) -> list[MetricResult]:
     Chem: Any = untyped
     golds = [molecule(question.answer) for question, _ in rows]
     kept = [place for place, gold in enumerate(golds) if gold is not None]
+    ids = [rows[place][0].id for place in kept]
     texts = [answer_text(rows[place][1]) for place in kept]
     found = [molecule(text) for text in texts]
     references = [golds[place] for place in kept]
@@ -75,9 +76,9 @@ def generation_metrics(rows: Rows) -> list[MetricResult]:
     gold_smiles = [Chem.MolToSmiles(gold) for gold in references]
     distances = [float(Levenshtein.distance(a, b)) for a, b in zip(smiles, gold_smiles, strict=True)]
     results = [
-        MetricResult("exact_inchi", mean_estimate(exact)),
-        MetricResult("validity", mean_estimate([float(one is not None) for one in found])),
-        MetricResult("levenshtein", mean_estimate(distances), share=False),
+        row_metric("exact_inchi", ids, exact),
+        row_metric("validity", ids, [one is not None for one in found]),
+        row_metric("levenshtein", ids, distances, share=False),
         _corpus_bleu("bleu_smiles_chars", [list(a) for a in smiles], [list(b) for b in gold_smiles], 4),
     ]
     pairs = [(one, gold) for one, gold in zip(found, references, strict=True) if one is not None]
@@ -126,6 +127,7 @@ def caption_metrics(rows: Rows) -> list[MetricResult]:
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
     from rouge_score.rouge_scorer import RougeScorer
 
+    ids = [question.id for question, _ in rows]
     golds = [question.answer for question, _ in rows]
     texts = [answer_text(text) for _, text in rows]
     tokens = [(_words(text), _words(gold)) for text, gold in zip(texts, golds, strict=True)]
@@ -137,19 +139,19 @@ def caption_metrics(rows: Rows) -> list[MetricResult]:
         values = [
             float(sentence_bleu([b], a, weights=weights, smoothing_function=smooth)) if a else 0.0 for a, b in tokens
         ]
-        results.append(MetricResult(f"bleu{order}_sentence_mean", mean_estimate(values)))
+        results.append(row_metric(f"bleu{order}_sentence_mean", ids, values))
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"])
     scores = [scorer.score(gold, text) for gold, text in zip(golds, texts, strict=True)]
     for name in ("rouge1", "rouge2", "rougeL"):
-        results.append(MetricResult(name, mean_estimate([float(score[name].fmeasure) for score in scores])))
-    return [*results, _meteor(tokens)]
+        results.append(row_metric(name, ids, [float(score[name].fmeasure) for score in scores]))
+    return [*results, _meteor(ids, tokens)]
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text.casefold())
 
 
-def _meteor(tokens: list[tuple[list[str], list[str]]]) -> MetricResult:
+def _meteor(ids: list[str], tokens: list[tuple[list[str], list[str]]]) -> MetricResult:
     """Return METEOR; its name shows whether WordNet's synonyms were there."""
     from nltk.corpus import wordnet
     from nltk.translate.meteor_score import meteor_score
@@ -160,7 +162,7 @@ def _meteor(tokens: list[tuple[list[str], list[str]]]) -> MetricResult:
     except LookupError:
         used, name = _NoSynonyms(), "meteor_without_wordnet"
     values = [float(meteor_score([wanted], given, wordnet=used)) for given, wanted in tokens]
-    return MetricResult(name, mean_estimate(values))
+    return row_metric(name, ids, values)
 
 
 class _NoSynonyms:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from innovator_rl.evaluation.local_data import find, read_rows
+from innovator_rl.evaluation.local_data import converted, find, read_rows
 from innovator_rl.evaluation.questions import Question, boxed_question
+from innovator_rl.evaluation.task import TaskUnavailable
 
 HUB = "GAIR/OlympicArena (val)"
 SUBJECTS = ("Math", "Physics", "Chemistry", "Biology", "Geography", "Astronomy")
@@ -26,7 +27,11 @@ def reader(subject: str) -> Callable[[Path], list[Question]]:
         places = tuple(f"olympicarena/{subject}/val{end}" for end in (".parquet", ".jsonl", ".json"))
         path = find(root, (*places, f"hub/GAIR/OlympicArena/{subject}/val-00000-of-00001.parquet"), HUB)
         rows = read_rows(path, "id", "problem", "answer_type")
-        return [_question(row) for row in rows if _gradable(row)]
+        every = converted(path, rows, lambda row: _question(row) if _gradable(row) else None)
+        kept = [question for question in every if question is not None]
+        if not kept:
+            raise TaskUnavailable(f"{path} has no row that is text alone and can be graded by a rule")
+        return kept
 
     return read
 

@@ -16,8 +16,7 @@ from typing import Any
 
 from innovator_rl.data.documents.pdf import read_layout
 from innovator_rl.evaluation.questions import Question
-from innovator_rl.evaluation.statistics import mean_estimate
-from innovator_rl.evaluation.task import MetricResult
+from innovator_rl.evaluation.task import MetricResult, row_metric
 
 FOLDER = "sciassess/pdf"
 CUT = int(8192 * 2 * 0.9)  # characters of a message, as the benchmark's script for vLLM cuts it
@@ -67,7 +66,7 @@ def _blocks(path: Path) -> list[tuple[int, str]]:
 
 def official_yes_no(rows: Rows) -> list[MetricResult]:
     """Return the accuracy of Yes or No as SciAssess counts it: the word at the beginning, else anywhere."""
-    return [MetricResult("official_acc", mean_estimate([float(_loose(text) == q.answer) for q, text in rows]))]
+    return [row_metric("official_acc", (q.id for q, _ in rows), [_loose(text) == q.answer for q, text in rows])]
 
 
 def _loose(text: str) -> str:

@@ -11,6 +11,7 @@ Nine of the 24 tasks of the paper run from text. The others name a paper by DOI,
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 
 from innovator_rl.data.documents.pdf import PdfError
 from innovator_rl.errors import UserError
-from innovator_rl.evaluation.local_data import find, read_rows
+from innovator_rl.evaluation.local_data import converted, find, read_rows
 from innovator_rl.evaluation.questions import Question
 from innovator_rl.evaluation.sets.molecules import silence_rdkit
 from innovator_rl.evaluation.sets.papers import (
@@ -32,8 +33,7 @@ from innovator_rl.evaluation.sets.papers import (
     strict_yes_no,
     with_paper,
 )
-from innovator_rl.evaluation.statistics import mean_estimate
-from innovator_rl.evaluation.task import MetricResult, TaskUnavailable
+from innovator_rl.evaluation.task import MetricResult, TaskUnavailable, row_metric
 
 HUB = "SciAssess (sci-assess/SciAssess)"
 FAR = 100  # the benchmark gives no answer where every option is at least this many edits away
@@ -79,12 +79,12 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def official_choice(rows: Rows) -> list[MetricResult]:
-    """Return the accuracy as SciAssess counts it."""
+    """Return the accuracy as SciAssess counts it; a row without options has no right answer."""
     values = [
-        float(official_letter(text.strip(), q.options) == official_letter(str(q.info["ideal"]), q.options))
+        bool(q.options) and official_letter(text.strip(), q.options) == official_letter(str(q.info["ideal"]), q.options)
         for q, text in rows
     ]
-    return [MetricResult("official_acc", mean_estimate(values))]
+    return [row_metric("official_acc", (q.id for q, _ in rows), values)]
 
 
 def strict_choice(question: Question, response: str) -> float:
@@ -103,7 +103,8 @@ def strict_choice(question: Question, response: str) -> float:
 
 def official_tanimoto(rows: Rows) -> list[MetricResult]:
     """Return the mean Tanimoto similarity of Morgan count fingerprints; an invalid molecule counts 0."""
-    return [MetricResult("official_tanimoto", mean_estimate([_tanimoto(q.answer, text) for q, text in rows]))]
+    values = [_tanimoto(q.answer, text) for q, text in rows]
+    return [row_metric("official_tanimoto", (q.id for q, _ in rows), values)]
 
 
 def _tanimoto(gold: str, text: str) -> float:
@@ -210,8 +211,9 @@ def questions(root: Path, name: str) -> list[Question]:
     rows = read_rows(path, "input", "ideal", *(("doi",) if about_papers else ()))
     here = papers(root)
     found = []
-    for number, row in enumerate(rows, 1):
-        question = _question(row, name, number, path)
+    numbers = itertools.count()
+    every = converted(path, rows, lambda row: _question(row, f"sciassess/{name}/{next(numbers)}"))
+    for question, row in zip(every, rows, strict=True):
         if about_papers:
             paper = here.get(paper_key(str(row["doi"])))
             if paper is None:
@@ -238,21 +240,27 @@ def without_paper(root: Path, name: str) -> int:
     return sum(paper_key(str(row["doi"])) not in here for row in rows)
 
 
-def _question(row: dict[str, Any], name: str, number: int, path: Path) -> Question:
+def _question(row: dict[str, Any], identity: str) -> Question:
     ideal = row["ideal"][0] if isinstance(row["ideal"], list) else row["ideal"]
     options = tuple(map(str, row.get("option") or ()))
     answer = str(ideal)
     if options:
-        letter, bracket, _ = answer.partition(")")
-        if not bracket:
-            raise UserError(f"{path}, row {number}: ideal {answer!r:.60} must begin with the letter of an option")
-        answer = letter.strip().strip("(").upper()
+        answer = _letter(answer)
+        if answer not in map(_letter, options):
+            raise ValueError(f"ideal {str(ideal)!r:.60} must begin with the letter of an option")
+    if not row["input"] or not isinstance(row["input"][-1]["content"], str):
+        raise ValueError("input must be a list of messages, the question last")
     table = {key: row[key] for key in ("compare_fields", "index") if row.get(key)}
     return Question(
-        id=f"sciassess/{name}/{number - 1}",
+        id=identity,
         messages=tuple({"role": m["role"], "content": m["content"]} for m in row["input"]),
         answer=answer,
         info={"ideal": str(ideal), **table},
         options=options,
-        core=str(row["input"][-1]["content"]),
+        core=row["input"][-1]["content"],
     )
+
+
+def _letter(option: str) -> str:
+    letter, bracket, _ = option.partition(")")
+    return letter.strip().strip("(").upper() if bracket else ""

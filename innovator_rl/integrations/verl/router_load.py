@@ -46,15 +46,15 @@ class RouterLoad:
             with torch.no_grad():
                 logits = output[0] if isinstance(output, tuple) else output
                 logits = logits.detach().reshape(-1, logits.shape[-1]).float()  # (tokens, experts)
-                if self.real is not None:
-                    logits = logits[self.real.reshape(-1)]
+                # Padding is weighted with 0, not cut out, and choices are added up, not by bincount: both would make
+                # the host wait for the device in every layer.
+                real = logits.new_ones(len(logits)) if self.real is None else self.real.reshape(-1).to(logits)
                 chosen = logits.topk(int(module.top_k), dim=-1).indices  # type: ignore[arg-type]
-                counts = torch.bincount(chosen.reshape(-1), minlength=logits.shape[-1])
+                counts = torch.zeros(logits.shape[-1], dtype=torch.float64, device=logits.device)
+                counts.index_add_(0, chosen.reshape(-1), real.double().repeat_interleave(chosen.shape[1]))
                 log_p = torch.log_softmax(logits, dim=-1)
-                entropy = -(log_p.exp() * log_p).sum()
-                seen = torch.cat(
-                    [counts.double(), entropy.double()[None], counts.new_tensor([logits.shape[0]]).double()]
-                )
+                entropy = -((log_p.exp() * log_p).sum(-1) * real).sum()
+                seen = torch.cat([counts, entropy.double()[None], real.double().sum()[None]])
             self._seen[layer] = self._seen[layer] + seen if layer in self._seen else seen
 
         return count

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
@@ -55,12 +55,17 @@ def make_tools(settings: Mapping[str, Any]) -> tuple[list[FunctionTool], ToolCal
     caller = ToolCaller(names, **bounds)
     tools: dict[str, FunctionTool] = {}
     for name in names:
-        schema = OpenAIFunctionToolSchema.model_validate(registry.describe(name, registry.load(name, bounds)))
-        seen = schema.function.name
-        if seen in tools:
-            raise UserError(f"tools.names: two tools are called {seen!r}; expected a name for each")
-        tools[seen] = FunctionTool(seen, _call(caller, name), schema, is_async=True)
+        tool = as_tool(registry.describe(name, registry.load(name, bounds)), _call(caller, name))
+        if tool.name in tools:
+            raise UserError(f"tools.names: two tools are called {tool.name!r}; expected a name for each")
+        tools[tool.name] = tool
     return list(tools.values()), caller
+
+
+def as_tool(description: Mapping[str, Any], call: Callable[..., Any]) -> FunctionTool:
+    """Return a tool in verl's form from its description in OpenAI's."""
+    schema = OpenAIFunctionToolSchema.model_validate(description)
+    return FunctionTool(schema.function.name, call, schema, is_async=True)
 
 
 def _call(caller: ToolCaller, name: str) -> Any:

@@ -140,6 +140,9 @@ def read_text(stream: IO[bytes], name: str, source: Source) -> Read:
     except UnicodeDecodeError as error:
         yield RowError(file=name, row=1, reason="not UTF-8", detail=f"byte {error.start}: {error.reason}")
         return
+    if "\0" in text:  # UTF-16 of plain letters is valid UTF-8, too
+        yield RowError(file=name, row=1, reason="not text", detail=f"NUL at character {text.index(chr(0))}")
+        return
     yield make_document(text.replace("\r\n", "\n"), name, 1, source)
 
 
@@ -190,12 +193,14 @@ class _NullColumnError(Exception):
 
 
 class _Filler(string.Formatter):
-    """Fill a template with columns; a null is an error, never the word None."""
+    """Fill a template with columns; a null is an error, never the word None, and so is what has no text of its own."""
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
         value, first = super().get_field(field_name, args, kwargs)
-        if value is None:
+        if value is None or value != value:  # tables keep a missing number as NaN
             raise _NullColumnError(field_name)
+        if isinstance(value, (Mapping, list, tuple, bytes)):
+            raise TypeError(f"{field_name!r} is {type(value).__name__}, name one of its parts")
         return value, first
 
 

@@ -1,0 +1,40 @@
+"""The comparison of curriculum and uniform draws: where a curve reaches a target, and the interval over paired seeds."""
+
+import math
+
+import pytest
+from scipy import stats
+
+from benchmarks.curriculum import Reached, interval, reached, report
+
+
+def test_the_target_is_interpolated_between_validations() -> None:
+    groups = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+    curve = {0: 0.1, 3: 0.3, 6: 0.6}
+    assert reached(curve, groups, 0.3) == Reached(pytest.approx(3.0), pytest.approx(60.0), 0.6)
+    assert reached(curve, groups, 0.45) == Reached(pytest.approx(4.5), pytest.approx(125.0), 0.6)
+    assert reached(curve, groups, 0.05) == Reached(0.0, 0.0, 0.6)
+    assert reached(curve, groups, 0.7) == Reached(None, None, 0.6)
+
+
+def test_the_first_crossing_counts_where_a_curve_falls_again() -> None:
+    assert reached({0: 0.2, 2: 0.6, 4: 0.4}, [1.0] * 4, 0.4).steps == pytest.approx(1.0)
+
+
+def test_the_interval_is_students() -> None:
+    values = [1.0, 2.0, 6.0]
+    low, high = stats.t.interval(0.95, 2, loc=3.0, scale=stats.sem(values))
+    mean, half = interval(values)
+    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
+    assert math.isinf(interval([1.0])[1])
+
+
+def test_only_pairs_that_both_reached_it_are_compared() -> None:
+    found = {
+        "uniform": {0: Reached(8.0, 100.0, 0.6), 1: Reached(9.0, 110.0, 0.6), 2: Reached(None, None, 0.3)},
+        "curriculum": {0: Reached(6.0, 70.0, 0.6), 1: Reached(7.0, 90.0, 0.6), 2: Reached(5.0, 60.0, 0.6)},
+    }
+    text = report(found, 15, 0.5)
+    assert "uniform    seed 2: more than 15 steps (at the end 30.0%)" in text
+    assert "curriculum - uniform: -2.0 ± 0.0 steps (2 of 3 seeds)" in text
+    assert "-25 ± 64 groups (2 of 3 seeds)" in text
