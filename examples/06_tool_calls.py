@@ -1,15 +1,15 @@
-"""Example 6: a model learns to call a tool.
+"""Example 6: a model trains to call a tool.
 
 What: SmolLM2-135M is asked for products that it cannot compute, and may call a calculator; prompts show two calls.
 Why:  only tokens that the model wrote are trained on; what the tool returned is context, and the record marks it.
 Run:  python examples/06_tool_calls.py            trains the shipped configuration `tools` first (minutes on a CPU)
       python examples/06_tool_calls.py runs/tools reads a run that is there
 
-Expected output: calls and right answers per step, both rising, and the turns of the last right response:
-    step 1: 17 of 48 responses called a tool, 14 were right
-    model: {"name": "calculator", "arguments": {"expression": "92 * 28"}}
-    calculator (not trained on): 2576
-    model: Answer: 2576
+Expected output: calls and right answers of each step, and the turns of a right response of the last one:
+    step 1: 24 of 40 responses called a tool, 10 were right
+    model: {"name": "calculator", "arguments": {"expression": "77 * 53"}}
+    calculator (not trained on): 4081
+    model: Answer: 4081
 """
 
 import json

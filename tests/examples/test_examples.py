@@ -99,11 +99,11 @@ def test_05_scores_what_its_header_shows(tmp_path: Path) -> None:
 
 
 def test_06_reads_a_run_with_tool_calls(tmp_path: Path) -> None:
-    call = {"type": "function", "function": {"name": "calculator", "arguments": {"expression": "92 * 28"}}}
+    call = {"type": "function", "function": {"name": "calculator", "arguments": {"expression": "77 * 53"}}}
     turns = [
         {"role": "assistant", "content": "", "trained": True, "tool_calls": [call]},
-        {"role": "tool", "name": "calculator", "content": "2576", "trained": False},
-        {"role": "assistant", "content": "Answer: 2576", "trained": True},
+        {"role": "tool", "name": "calculator", "content": "4081", "trained": False},
+        {"role": "assistant", "content": "Answer: 4081", "trained": True},
     ]
     recorder = Recorder(tmp_path / "tools", writer="w", attempt=1)
     recorder.rollout(RolloutRow(step=1, prompt_uid="p", sample=0, correct=True, turns=turns))
