@@ -28,8 +28,10 @@ from typing import Any
 try:
     import comparison  # type: ignore[import-not-found, unused-ignore]
     import objects  # type: ignore[import-not-found, unused-ignore]
+    import remotes  # type: ignore[import-not-found, unused-ignore]
+    import replaced  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import comparison, objects
+    from rewards.code.sandbox.inside import comparison, objects, remotes, replaced
 
 JUDGE = "judge"
 _WHY_CHARS = 300
@@ -94,6 +96,9 @@ class Checker:
         kind, name = tests["type"], str(tests.get("entry_point", ""))
         self.peer.operators = _is_class(name)
         if kind == "check":
+            self.peer.replaced = replaced.Replaced()
+            if "mock" in tests["check"] + str(tests.get("prelude")):
+                self.peer.replaced.watch()
             self.space.pop(name.partition("(")[0].partition(".")[0], None)  # a stub of what is to be written
             self.space.lookup = self._look_up
             tree = ast.parse(tests["check"], "check.py")
@@ -220,13 +225,24 @@ class Candidate:
     def __init__(self, checker: Checker) -> None:
         self.__dict__["_checker"] = checker
 
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        """What the program says about it."""
+        return self._attribute("__doc__")  # type: ignore[no-any-return]
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
         return self._checker.candidate(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__name__":
+        if name in ("__signature__", "__code__"):
+            self._checker.calls += 1
+            return remotes.described(name, lambda op: self._checker.peer.ask(op, None))
+        if name.startswith("__") and name not in remotes.OFFERED:
             raise AttributeError(name)
+        return self._attribute(name)
+
+    def _attribute(self, name: str) -> Any:
         self._checker.calls += 1
         return self._checker.peer.ask("getattr", None, name=name)
 

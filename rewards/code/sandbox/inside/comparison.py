@@ -10,6 +10,7 @@ from __future__ import annotations
 import decimal
 import fractions
 import math
+import pathlib
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -93,7 +94,7 @@ def _is_sequence(value: Any) -> bool:
     return isinstance(value, (list, tuple, range)) or hasattr(value, "__next__") or type(value).__name__ in _VIEWS
 
 
-_VIEWS = ("deque", "dict_keys", "dict_values", "dict_items")
+_VIEWS = ("deque", "array", "dict_keys", "dict_values", "dict_items")
 
 
 def _first(values: Iterable[Any], count: int) -> list[Any]:
@@ -115,6 +116,8 @@ def _same_atom(wanted: Any, given: Any, tolerance: float | None) -> bool:
             return wanted == given
         match = _NUMBER.fullmatch(repr(wanted)) if isinstance(wanted, float) else None
         return close_numbers(wanted, given, tolerance, _shown(match) if match else None)
+    if isinstance(wanted, str) and isinstance(given, pathlib.PurePath):
+        return wanted == str(given)
     return type(wanted) is type(given) and bool(wanted == given)
 
 

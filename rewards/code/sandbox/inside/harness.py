@@ -29,7 +29,7 @@ THREAD_STACK_BYTES = 16 * 2**20
 PRINTED_BYTES = 2**20
 _OURS = (
     "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "objects", "checker", "comparison",
-    "plain_types", "native",
+    "plain_types", "native", "arrays", "raised", "remotes", "replaced", "coroutines",
 )  # fmt: skip
 _DESCRIPTORS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
@@ -218,7 +218,8 @@ def _serve(descriptor: int, order: dict[str, Any], space: dict[str, Any], shared
     with open(descriptor, "rb", closefd=False) as questions:
         peer = objects.Peer(questions.readline, write, space, objects.OPEN, entry, taken)
         peer.theirs = shared - {order["entry_point"].partition("(")[0].partition(".")[0]}
-        entry()
+        peer.fresh = order["fresh"]
+        peer.tested = entry() if isinstance(entry(), type) else None
         taken()
         write(b"{}")
         while line := questions.readline():

@@ -14,27 +14,25 @@ are what is tested (`operators`). A message can name no class and no exception b
 from __future__ import annotations
 
 import builtins
-import contextlib
-import json
 import operator
 import sys
 from collections.abc import Callable, Mapping
+from json import dumps, loads  # by name: a check may replace those of the module
 from typing import Any
 
 try:
+    import coroutines  # type: ignore[import-not-found, unused-ignore]
+    import raised  # type: ignore[import-not-found, unused-ignore]
+    import remotes  # type: ignore[import-not-found, unused-ignore]
+    import replaced  # type: ignore[import-not-found, unused-ignore]
     import values  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import values
+    from rewards.code.sandbox.inside import coroutines, raised, remotes, replaced, values
 
-BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor", "matmul", "lshift", "rshift")
-ORDER = ("lt", "le", "gt", "ge")
-UNARY: dict[str, Callable[[Any], Any]] = {
-    "iter": iter, "len": len, "str": str, "repr": repr, "bool": bool, "neg": operator.neg, "abs": abs,
-    "int": int, "float": float, "reversed": lambda item: iter(reversed(item)),
-}  # fmt: skip
-MAX_AHEAD = 1024
-TELLING = {"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "equals", "isclose", "almost_equal"}
+BINARY, ORDER, UNARY, MAX_AHEAD = remotes.BINARY, remotes.ORDER, remotes.UNARY, remotes.MAX_AHEAD
+
 _NOT_RAISED = {"unittest", "pytest", "_pytest", "check", "judge", "__main__"}
+MAX_CAUSES = 16
 OPEN = "open"
 GUARDED = "guarded"
 
@@ -62,6 +60,9 @@ class Peer:
     Attributes:
         theirs: The names of the classes that both sides have.
         operators: Whether objects of the other side are asked about operators with plain values.
+        tested: The class that is tested, where it is one; its instances are handles, also where they are containers.
+        fresh: Whether results are compared with plain data, so that arrays are lists and subclasses their base.
+        replaced: What this side has put in the place of functions and streams, which goes along with each call.
         called: Calls asked for.
     """
 
@@ -78,7 +79,13 @@ class Peer:
         self.entry, self.printed = entry, printed
         self.theirs: set[str] = set()
         self.operators = True
+        self.tested: Any = None
+        self.fresh = False
+        self.replaced: replaced.Replaced | None = None
         self.called = 0
+        self._left = 0
+        self._depth = 0
+        self._errors: dict[int, type[BaseException]] = {}
         self.handles: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._remotes: dict[int, Any] = {}
@@ -99,11 +106,15 @@ class Peer:
         """
         self.called += op == "call"
         encoder = self._encoder()
+        if op in _RUNNING and self.replaced is not None:
+            stdin, environ, found = self.replaced.now()
+            if found or stdin is not None or environ is not None:
+                data, fields = [data, found], {**fields, "with": [stdin, environ]}
         message = {"op": op, "on": on, "same": same, **fields, "data": self._table(encoder, data)}
-        self.write(json.dumps(message).encode())
+        self.write(dumps(message).encode())
         while True:
             line = self.read()
-            answer = json.loads(line) if line else {"lost": True}
+            answer = loads(line) if line else {"lost": True}
             if not isinstance(answer, dict):
                 raise values.UndecodableValue("no object")
             if "lost" in answer:
@@ -113,8 +124,12 @@ class Peer:
                 continue
             if isinstance(answer.get("out"), str):
                 sys.stdout.write(answer["out"])
+            if self.replaced is not None:
+                self.replaced.give_back(answer.get("left"))
             if "raised" in answer:
-                raise self._exception(answer)
+                error = self._exception(answer)
+                error.__dict__[raised.MARK] = True
+                raise error
             originals = {
                 place: encoder.alive[number]
                 for place, number in (answer.get("same") or ())
@@ -129,7 +144,7 @@ class Peer:
         encoder = self._encoder()
         try:
             decoder = self._decoder(question["data"])
-            result = self._do(question, decoder.root)
+            result = self._answer(question, decoder.root)
             reply = {"ok": self._table(encoder, result)}
             if question.get("same"):
                 kept = [
@@ -138,10 +153,22 @@ class Peer:
                     if question["data"]["table"][number][0] in values.MUTABLE and not isinstance(item, values.Opaque)
                 ]
                 reply["same"] = [(ref[0], number) for ref, number in kept]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reply = self._raised(error)
+        if self._left:
+            reply["left"], self._left = self._left, 0
         printed = self.printed()
-        self.write(json.dumps({**reply, "out": printed} if printed else reply).encode())
+        self.write(dumps({**reply, "out": printed} if printed else reply).encode())
+
+    def _answer(self, question: Mapping[str, Any], data: Any) -> Any:
+        if self.serves != OPEN or "with" not in question:
+            return self._do(question, data)
+        stdin, environ = question["with"]
+        with replaced.applied(stdin, environ, data[1]) as stream:
+            try:
+                return self._do(question, data[0])
+            finally:
+                self._left = len(stream.read()) if stream is not None else 0
 
     def _do(self, question: Mapping[str, Any], data: Any) -> Any:
         op, on = question["op"], question["on"]
@@ -149,7 +176,8 @@ class Peer:
             return self.space[str(question["name"])]
         target = self.entry() if on is None and self.entry is not None else self.handles[_index(on, self.handles)]
         if self.serves == GUARDED and not self._may(op, target, str(question.get("name", ""))):
-            raise TypeError(f"{op} of {type(target).__name__} is not offered")
+            refusal = AttributeError if op == "getattr" else TypeError
+            raise refusal(f"{op} of {type(target).__name__} is not offered")
         if op == "call":
             return target(*data[0], **data[1])
         if op == "target":
@@ -172,6 +200,10 @@ class Peer:
             return target.__enter__()
         if op == "exit":
             return bool(target.__exit__(None, None, None))
+        if op in _DESCRIBING:
+            return _DESCRIBING[op](target, data)
+        if op in ("await", "aenter", "aexit", "aiter", "anext"):
+            return _asynchronous(op, target)
         if op in UNARY:
             return UNARY[op](target)
         if op in BINARY or op in ORDER or op == "eq":
@@ -181,25 +213,58 @@ class Peer:
     def _may(self, op: str, target: Any, name: str) -> bool:
         if op in ("call", "next"):
             return callable(target) if op == "call" else hasattr(target, "__next__")
+        if op in ("await", "anext"):
+            return hasattr(target, f"__{op}__")
+        if replaced.may_use(op, target, name) or (
+            op == "getattr" and name in remotes.FUNCTION_NAMES and remotes.sort_of(target) == "function"
+        ):
+            return True
         own = type(target).__module__ == "check" and not isinstance(target, type)
         return own and op in ("getattr", "setattr") and not name.startswith("_")
 
     @staticmethod
     def _ahead(iterator: Any, count: int) -> list[Any]:
-        """Return [items, whether the iterator has ended]."""
+        """Return [items, whether the iterator has ended, the value it ended with]."""
         found: list[Any] = []
         for _ in range(count):
             try:
                 found.append(next(iterator))
-            except StopIteration:
-                return [found, True]
-        return [found, False]
+            except StopIteration as end:
+                return [found, True, end.value]
+        return [found, False, None]
 
     def _encoder(self) -> values.Encoder:
-        return values.Encoder(self._export, self.theirs.__contains__)
+        return values.Encoder(self._export, self.theirs.__contains__, self._whole, self._extra, self.fresh)
 
     def _decoder(self, data: Any, originals: Mapping[int, Any] | None = None) -> values.Decoder:
-        return values.Decoder(data, self._classes(), self._resolve, originals)
+        guarded = self.serves == GUARDED
+        return values.Decoder(data, self._classes(), self._resolve, originals, self._extend, equal_lists=guarded)
+
+    def _whole(self, item: Any) -> bool:
+        """Return whether an object that could travel by value is exported: one of the other side, or of the tested class."""
+        if getattr(type(item), "_is_extended", False):
+            return bool(item.__dict__.get("_peer") is self)
+        return self.tested is not None and isinstance(item, self.tested)
+
+    def _extra(self, item: Any) -> list[Any] | None:
+        """Return number and class name of an instance of a subclass of a built-in class of the program."""
+        kind = type(item)
+        shared = kind.__name__ in self.theirs and self.space.get(kind.__name__) is kind
+        if self.serves != OPEN or kind.__module__ not in raised.OWN or self.fresh or shared:
+            return None
+        return [self._number(item), kind.__name__]
+
+    def _extend(self, extra: list[Any], base: type) -> Any:
+        number, name = extra
+        if not isinstance(number, int):
+            return None
+        return remotes.extended_class(str(name)[:100], base), {"_peer": self, "_handle": number}
+
+    def _number(self, item: Any) -> int:
+        if id(item) not in self._numbers:
+            self._numbers[id(item)] = len(self.handles)
+            self.handles.append(item)
+        return self._numbers[id(item)]
 
     def _classes(self) -> Mapping[str, Any]:
         """Return the classes that a message may name: of the check's, those that the program has as well."""
@@ -210,11 +275,12 @@ class Peer:
     @staticmethod
     def _table(encoder: values.Encoder, value: Any) -> dict[str, Any]:
         root = encoder.add(value)
-        return {"root": root, "table": encoder.table}
+        return {"root": root, "table": encoder.table, **({"extras": encoder.extras} if encoder.extras else {})}
 
     def _export(self, item: Any) -> list[Any]:
         kind: Any = type(item)
-        if isinstance(item, Remote) and item.__dict__.get("_peer") is self:
+        theirs = isinstance(item, remotes.Remote) or getattr(kind, "_is_extended", False)
+        if theirs and item.__dict__.get("_peer") is self:
             return ["yours", item.__dict__["_handle"]]
         if isinstance(item, type):
             name = str(item.__name__)
@@ -222,11 +288,14 @@ class Peer:
                 return ["builtin", name]
             if name in self.theirs and self.space.get(name) is item:
                 return ["class", name]
-        if id(item) not in self._numbers:
-            self._numbers[id(item)] = len(self.handles)
-            self.handles.append(item)
-        special = [name for name in _METHODS if hasattr(kind, f"__{name}__")]
-        return ["handle", self._numbers[id(item)], kind.__name__, special]
+            if issubclass(item, Exception) and item.__module__ in raised.OWN:
+                return ["raises", self._lineage(item)]
+        if isinstance(item, (Exception, SystemExit)) and self._depth < MAX_CAUSES:
+            return ["error", self._raised(item)]
+        special = [name for name in remotes.METHODS if hasattr(kind, f"__{name}__")]
+        tested = self.tested is not None and isinstance(item, self.tested)
+        content = next((name for name in remotes.CONTAINERS if tested and isinstance(item, remotes.SORTS[name])), "")
+        return ["handle", self._number(item), kind.__name__, special, content or remotes.sort_of(item)]
 
     def _resolve(self, entry: list[Any]) -> Any:
         if entry[0] == "yours":
@@ -236,143 +305,95 @@ class Peer:
             return found if isinstance(found, type) else None
         if entry[0] == "class":
             return self._classes().get(str(entry[1]))
+        if entry[0] == "raises":
+            return self._error_class(entry[1])
+        if entry[0] == "error":
+            return self._exception(entry[1])
         if entry[0] != "handle" or not isinstance(entry[1], int):
             return None
         if entry[1] not in self._remotes:
-            special = frozenset(name for name in entry[3] if name in _METHODS)
-            made: Any = object.__new__(_remote_class(str(entry[2])[:100], special))
-            made.__dict__.update(_peer=self, _handle=entry[1], _ahead=[], _count=1, _ended=False)
+            special = frozenset(name for name in entry[3] if name in remotes.METHODS)
+            made: Any = object.__new__(remotes.remote_class(str(entry[2])[:100], special, str((*entry, "")[4])))
+            state = {"_peer": self, "_handle": entry[1], "_ahead": [], "_count": 1, "_ended": False}
+            made.__dict__.update(state, _special=special)
             self._remotes[entry[1]] = made
         return self._remotes[entry[1]]
 
-    def _raised(self, error: Exception) -> dict[str, Any]:
-        lineage = [[kind.__module__, kind.__name__] for kind in type(error).__mro__ if issubclass(kind, Exception)]
-        args: list[Any] = []
-        for part in error.args:
-            with contextlib.suppress(Exception):
-                values.encode([*args, part])
-                args.append(part if isinstance(part, (str, int, float, tuple, list, dict)) else str(part))
-        with contextlib.suppress(Exception):
-            return {"raised": lineage, "args": self._table(self._encoder(), args)}
+    def _lineage(self, kind: type) -> list[Any]:
+        """Return module, name and, of the program's own classes, the number of each class of exceptions."""
+        lineage = [base for base in kind.__mro__ if issubclass(base, (Exception, SystemExit))]
+        return [
+            [base.__module__, base.__name__, self._number(base) if base.__module__ in raised.OWN else None]
+            for base in lineage
+        ]
+
+    def _raised(self, error: BaseException) -> dict[str, Any]:
+        lineage, args = self._lineage(type(error)), raised.arguments(error)
+        self._depth += 1
+        try:
+            held: list[Any]
+            for held in ([args, raised.fields(error)], [args, {}], [[], {}]):
+                try:
+                    return {"raised": lineage, "args": self._table(self._encoder(), held)}
+                except Exception:
+                    continue
+        finally:
+            self._depth -= 1
         return {"raised": lineage, "args": {"root": None, "table": []}}
 
-    def _exception(self, answer: Mapping[str, Any]) -> Exception:
-        args = self._decoder(answer["args"]).root
-        raised: Exception = Failure()
-        for module, name in answer["raised"]:
-            found = self._classes().get(name)
+    def _exception(self, answer: Mapping[str, Any]) -> BaseException:
+        held = self._decoder(answer["args"]).root
+        args, fields = held if isinstance(held, list) and len(held) == 2 else ((), {})
+        return raised.make(self._error_class(answer["raised"]), args, fields)
+
+    def _error_class(self, lineage: list[list[Any]]) -> type[BaseException]:
+        """Return the nearest class known here, extended by those of the program's own below it."""
+        nearest: type[BaseException] = Failure
+        below: list[list[Any]] = []
+        for module, name, *number in lineage:
+            found: Any = self._classes().get(name)
             if found is None and str(module).partition(".")[0] not in _NOT_RAISED:
                 found = getattr(sys.modules.get(module), name, None)
-            if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, StopIteration):
-                raised = found.__new__(found)
+            allowed = isinstance(found, type) and issubclass(found, (Exception, SystemExit))
+            if allowed and not issubclass(found, StopIteration):
+                nearest = found
                 break
-        raised.args = tuple(args or ())
-        raised.__dict__["_from_the_program"] = True
-        return raised
+            below += [[number[0], name]] if number and isinstance(number[0], int) else []
+        for key, name in reversed(below):
+            nearest = self._errors[key] = self._errors.get(key) or raised.named(str(name), nearest)
+        return nearest
+
+
+def _asynchronous(op: str, target: Any) -> Any:
+    if op == "aiter":
+        return target.__aiter__()
+    if op == "anext":
+        return coroutines.following(target)
+    if op == "aexit":
+        return bool(coroutines.complete(target.__aexit__(None, None, None)))
+    return coroutines.complete(target.__aenter__() if op == "aenter" else target)
+
+
+def _code(target: Any) -> list[Any]:
+    code = target.__code__
+    return [code.co_flags, list(code.co_varnames), code.co_argcount]
+
+
+def _content(target: Any) -> Any:
+    base = next(kind for name, kind in remotes.SORTS.items() if name in remotes.CONTAINERS and isinstance(target, kind))
+    return base(base.items(target) if base is dict else base.__iter__(target))
+
+
+_RUNNING = ("call", "await", "anext", "next")
+_DESCRIBING: dict[str, Callable[[Any, Any], Any]] = {
+    "signature": lambda target, _: remotes.signature_of(target),
+    "code": lambda target, _: _code(target),
+    "content": lambda target, _: _content(target),
+    "isinstance": lambda target, instance: isinstance(instance, target),
+}
 
 
 def _index(number: Any, handles: list[Any]) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(handles):
         raise LookupError("no handle of that number")
     return number
-
-
-class Remote:
-    """An object of the other side."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__") and name not in ("__name__", "__doc__"):
-            raise AttributeError(name)
-        if name in TELLING and not self.__dict__["_peer"].operators:
-            raise AttributeError(f"{name}: the result is no plain value")
-        return self._ask("getattr", name=name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._ask("setattr", value, name=name)
-
-    def _ask(self, op: str, data: Any = None, **fields: Any) -> Any:
-        return self.__dict__["_peer"].ask(op, self.__dict__["_handle"], data, **fields)
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        both = isinstance(other, Remote) and other.__dict__["_peer"] is self.__dict__["_peer"]
-        return both and self._ask("eq", other) is True
-
-    def __hash__(self) -> int:
-        return id(self)
-
-
-def _call(self: Any, *args: Any, **kwargs: Any) -> Any:
-    return self._ask("call", (list(args), kwargs), same=True)
-
-
-def _next(self: Any) -> Any:
-    state = self.__dict__
-    if not state["_ahead"] and not state["_ended"]:
-        state["_ahead"], state["_ended"] = self._ask("next", count=state["_count"])
-        state["_ahead"].reverse()
-        state["_count"] = min(2 * state["_count"], MAX_AHEAD)
-    if not state["_ahead"]:
-        raise StopIteration
-    return state["_ahead"].pop()
-
-
-def _unary(op: str) -> Callable[[Any], Any]:
-    return lambda self: self._ask(op)
-
-
-def _binary(op: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
-    def method(self: Any, other: Any) -> Any:
-        if not _may_tell(self, other):
-            return NotImplemented
-        return self._ask(op, other, reflected=reflected)
-
-    return method
-
-
-def _may_tell(self: Any, other: Any) -> bool:
-    """Return whether an operator's other side is shown: a program that knows it could answer what the check wants."""
-    return self.__dict__["_peer"].operators or isinstance(other, Remote)
-
-
-def _contains(self: Any, item: Any) -> bool:
-    if _may_tell(self, item):
-        return self._ask("contains", item) is True
-    return any(found is item or found == item for found in self)
-
-
-def _exit(self: Any, kind: Any, error: Any, trace: Any) -> bool:
-    """Leave a context; no context of a program makes a failed assertion hold."""
-    ends = self._ask("exit") is True
-    return ends and isinstance(error, Exception) and not isinstance(error, AssertionError)
-
-
-def _ordered(op: str) -> Callable[[Any, Any], Any]:
-    return lambda self, other: self._ask(op, other) is True if isinstance(other, Remote) else NotImplemented
-
-
-_METHODS: dict[str, Callable[..., Any]] = {
-    "call": _call,
-    "next": _next,
-    "enter": lambda self: self._ask("enter"),
-    "exit": _exit,
-    "getitem": lambda self, key: self._ask("getitem", key),
-    "setitem": lambda self, key, value: self._ask("setitem", (key, value)),
-    "delitem": lambda self, key: self._ask("delitem", key),
-    "contains": _contains,
-    **{op: _unary(op) for op in UNARY},
-    **{op.strip("_"): _binary(op) for op in BINARY},
-    **{f"r{op.strip('_')}": _binary(op, True) for op in BINARY},
-    **{op: _ordered(op) for op in ORDER},
-}
-_classes: dict[tuple[str, frozenset[str]], type] = {}
-
-
-def _remote_class(name: str, special: frozenset[str]) -> type:
-    if (name, special) not in _classes:
-        body = {f"__{method}__": _METHODS[method] for method in special}
-        if "next" in special:
-            body["__iter__"] = lambda self: self
-        _classes[name, special] = type(name, (Remote,), body)
-    return _classes[name, special]

@@ -1,13 +1,16 @@
-"""Take apart the standard library's plain types and make them again: fractions, decimals, dates, ranges, views.
+"""Take apart the standard library's plain types and make them again: fractions, decimals, dates, ranges, views, paths.
 
 `write` returns a kind and parts that `values` can encode, `read` makes the object of them. No other object is touched.
 """
 
 from __future__ import annotations
 
+import array
 import datetime
 import decimal
 import fractions
+import pathlib
+import types
 import uuid
 from typing import Any
 
@@ -24,6 +27,8 @@ KINDS = (
     "values",
     "items",
     "uuid",
+    "path",
+    "typed",
 )
 MAX_DECIMAL_CHARS = 100_000
 
@@ -49,11 +54,23 @@ def write(item: Any) -> list[Any] | None:
         return ["timedelta", item.days, item.seconds, item.microseconds]
     if kind is datetime.timezone:
         return ["timezone", item.utcoffset(None).total_seconds()]
+    if kind in _PATHS.values():
+        return ["path", kind.__name__, str(item)]
+    if kind is array.array:
+        return ["typed", item.typecode, *item]
+    if kind is memoryview:
+        return ["alias", item.tobytes()]
+    if kind is types.MappingProxyType:
+        return ["alias", dict(item)]
     return ["uuid", item.hex] if kind is uuid.UUID else None
 
 
 def read(kind: str, parts: list[Any]) -> Any:
     """Make the object of its parts; raises `ValueError`, `TypeError` or `ArithmeticError` where they do not fit."""
+    if kind == "path":
+        return _PATHS[parts[0]](parts[1])
+    if kind == "typed":
+        return array.array(parts[0], parts[1:])
     if kind == "range":
         return range(*parts)
     if kind == "keys":
@@ -82,4 +99,7 @@ def _zone(seconds: float) -> datetime.timezone:
     return datetime.timezone(datetime.timedelta(seconds=seconds))
 
 
+_PATHS: dict[str, Any] = {
+    kind.__name__: kind for kind in (type(pathlib.Path()), pathlib.PurePosixPath, pathlib.PureWindowsPath)
+}
 _VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}

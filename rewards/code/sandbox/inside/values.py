@@ -15,19 +15,34 @@ from __future__ import annotations
 
 import collections
 import enum
+import functools
 import math
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 try:  # inside a sandbox the modules of this folder have no package
+    import arrays  # type: ignore[import-not-found, unused-ignore]
     import plain_types  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import plain_types
+    from rewards.code.sandbox.inside import arrays, plain_types
 
 MAX_ITEMS = 4_000_000
 MAX_HASHED_DEPTH = 1000
 SAFE_INT = 10**15
-MUTABLE = ("list", "set", "dict", "counter", "ordered", "deque", "bytearray", "object")
+MUTABLE = (
+    "list",
+    "set",
+    "dict",
+    "counter",
+    "ordered",
+    "defaultdict",
+    "deque",
+    "bytearray",
+    "namespace",
+    "array",
+    "object",
+)
 _SEQUENCES: tuple[tuple[Any, str], ...] = (
     (list, "list"),
     (tuple, "tuple"),
@@ -35,10 +50,21 @@ _SEQUENCES: tuple[tuple[Any, str], ...] = (
     (frozenset, "frozenset"),
     (collections.deque, "deque"),
 )
-_DICTS: dict[str, Any] = {"dict": dict, "counter": collections.Counter, "ordered": collections.OrderedDict}
+_DICTS: dict[str, Any] = {
+    "dict": dict,
+    "counter": collections.Counter,
+    "ordered": collections.OrderedDict,
+    "defaultdict": collections.defaultdict,
+}
+_NAMES_OF_DICTS = {kind: name for name, kind in _DICTS.items()}
+_EXTENDED: dict[str, type] = {
+    "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict, "int": int, "float": float,
+    "plain": str, "bytes": bytes, "named": tuple,
+}  # fmt: skip
 
 Export = Callable[[Any], list[Any]]
 Known = Callable[[str], bool]
+Extend = Callable[[list[Any], type], tuple[type, dict[str, Any]] | None]
 
 
 class UndecodableValue(ValueError):
@@ -75,14 +101,27 @@ class Encoder:
     Args:
         export: Returns the entry of something that has no plain form.
         knows: Whether the other side has a class of that name; instances of other classes are exported.
+        whole: Whether something is exported although it has a plain form.
+        extra: Returns what is noted about an instance of a subclass of a built-in type, None for nothing.
+        arrays_as_lists: Whether an array is sent as a list.
 
     Attributes:
         table: The entries.
+        extras: By place in the table, what is noted.
         alive: The objects that the entries stand for.
         places: By identity of an object, its place in the table.
     """
 
-    def __init__(self, export: Export = _opaque, knows: Known = lambda _: True) -> None:
+    def __init__(
+        self,
+        export: Export = _opaque,
+        knows: Known = lambda _: True,
+        whole: Callable[[Any], bool] = lambda _: False,
+        extra: Callable[[Any], list[Any] | None] | None = None,
+        arrays_as_lists: bool = False,
+    ) -> None:
+        self._whole, self._extra, self._arrays_as_lists = whole, extra, arrays_as_lists
+        self.extras: list[list[Any]] = []
         self.table: list[list[Any]] = []
         self.alive: list[Any] = []
         self.places: dict[int, int] = {}
@@ -96,7 +135,11 @@ class Encoder:
         root = self._ref(value)
         while self._waiting:
             place = self._waiting.pop()
-            self.table[place] = self._entry(self.alive[place])
+            item = self.alive[place]
+            self.table[place] = self._entry(item) if not self._whole(item) else self._export(item)
+            if self._extra is not None and type(item) not in _BUILT_IN and self.table[place][0] in _EXTENDED:
+                extra = self._extra(item)
+                self.extras += [[place, *extra]] if extra is not None else []
         return root
 
     def _ref(self, item: Any) -> Any:
@@ -118,7 +161,7 @@ class Encoder:
 
     def _entry(self, item: Any) -> list[Any]:
         ref, kind = self._ref, type(item)
-        if isinstance(item, enum.Enum):
+        if isinstance(item, enum.Enum) and (self._knows(kind.__name__) or not isinstance(item, (int, str))):
             return ["enum", kind.__name__, str(item.name)] if self._knows(kind.__name__) else self._export(item)
         if isinstance(item, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
             return ["named", kind.__name__, list(map(str, kind._fields)), *map(ref, tuple.__iter__(item))]
@@ -126,10 +169,9 @@ class Encoder:
             if isinstance(item, base):
                 return [name, *map(ref, base.__iter__(item))]
         if isinstance(item, dict):
-            name = (
-                "counter" if kind is collections.Counter else "ordered" if kind is collections.OrderedDict else "dict"
-            )
-            return [name, *(ref(part) for pair in dict.items(item) for part in pair)]
+            name = _NAMES_OF_DICTS.get(kind, "dict")
+            factory = [ref(getattr(item, "default_factory", None))] if name == "defaultdict" else []
+            return [name, *factory, *(ref(part) for pair in dict.items(item) for part in pair)]
         if isinstance(item, bool) or item is None:
             return ["plain", item]
         if isinstance(item, int):
@@ -144,6 +186,11 @@ class Encoder:
             return ["bytes", bytes.hex(item)]
         if isinstance(item, bytearray):
             return ["bytearray", bytearray.hex(item)]
+        if kind is types.SimpleNamespace:
+            return ["namespace", *(part for key, content in vars(item).items() for part in (str(key), ref(content)))]
+        array = None if self._arrays_as_lists else arrays.write(item)
+        if array is not None:
+            return array
         plain = plain_types.write(item)
         if plain is not None:
             return [plain[0], *map(ref, plain[1:])]
@@ -189,6 +236,8 @@ class Decoder:
         classes: By name, the classes that objects may have; objects of others become `Opaque`.
         resolve: Returns the object of an exported entry, None for an unknown kind.
         originals: By place in the table, the objects of this side that are given the content sent.
+        extend: Of what is noted about an object and its built-in class, returns a subclass and the state of an instance.
+        equal_lists: Whether arrays equal lists of the same numbers.
 
     Attributes:
         root: The value.
@@ -205,16 +254,22 @@ class Decoder:
         classes: Mapping[str, Any],
         resolve: Callable[[list[Any]], Any] = lambda _: None,
         originals: Mapping[int, Any] | None = None,
+        extend: Extend | None = None,
+        equal_lists: bool = False,
     ) -> None:
         try:
             table, root = data["table"], data["root"]
             if not isinstance(table, list):
                 raise UndecodableValue("no table")
             own = originals or {}
+            extras = {place: extra for place, *extra in data.get("extras") or ()} if extend is not None else {}
             self.made: list[Any] = [
-                _reuse(entry, own[place]) if place in own else _shell(entry, classes, resolve)
+                _reuse(entry, own[place]) if place in own else _shell(entry, classes, resolve, equal_lists)
                 for place, entry in enumerate(table)
             ]
+            for place, extra in extras.items():
+                if place not in own and table[place][0] in _EXTENDED and extend is not None:
+                    self.made[place] = _extended(table[place][0], self.made[place], extend, extra)
             _fill_values(table, self.made, classes)
             self.root = _get(root, self.made)
         except (
@@ -223,6 +278,7 @@ class Decoder:
             raise UndecodableValue(f"{type(error).__name__}: {error}") from None
 
 
+_BUILT_IN = frozenset({*_EXTENDED.values(), *_DICTS.values(), collections.deque, bool, complex, bytearray})
 _INNER = {"tuple", "frozenset", "alias", "named", *plain_types.KINDS}
 _LATE = {*_INNER, "set"}
 
@@ -233,12 +289,40 @@ def _reuse(entry: list[Any], original: Any) -> Any:
         raise UndecodableValue("an object that changed its kind")
     if entry[0] == "bytearray":
         original[:] = bytes.fromhex(entry[1])
+    elif entry[0] == "array":
+        arrays.refill(entry, original)
+    elif entry[0] == "namespace":
+        vars(original).clear()
     elif entry[0] != "object":
         original.clear()
     return original
 
 
-def _shell(entry: list[Any], classes: Mapping[str, Any], resolve: Callable[[list[Any]], Any]) -> Any:
+def _extended(kind: str, made: Any, extend: Extend, extra: list[Any]) -> Any:
+    """Return an object of a subclass of a built-in type, or the maker of one that has no parts yet."""
+    maker = _Maker(extend, extra)
+    return maker if kind in _INNER else maker(made)
+
+
+class _Maker:
+    """Makes an instance of a subclass of a built-in type; for a tuple or a frozen set once its parts are there."""
+
+    def __init__(self, extend: Extend, extra: list[Any]) -> None:
+        self.extend, self.extra = extend, extra
+
+    def __call__(self, made: Any) -> Any:
+        found = self.extend(self.extra, type(made))
+        if found is None:
+            return made
+        subclass: Any = found[0]
+        new = tuple.__new__(subclass, made) if isinstance(made, tuple) else subclass(made)
+        new.__dict__.update(found[1])
+        return new
+
+
+def _shell(
+    entry: list[Any], classes: Mapping[str, Any], resolve: Callable[[list[Any]], Any], equal_lists: bool = False
+) -> Any:
     """Return an atom, an empty container to be filled later, or None."""
     kind = entry[0]
     if kind == "list":
@@ -261,6 +345,10 @@ def _shell(entry: list[Any], classes: Mapping[str, Any], resolve: Callable[[list
         return bytes.fromhex(entry[1])
     if kind == "bytearray":
         return bytearray.fromhex(entry[1])
+    if kind == "array":
+        return arrays.read(entry, equal_lists)
+    if kind == "namespace":
+        return types.SimpleNamespace()
     if kind == "opaque":
         return Opaque(str(entry[1])[:100])
     if kind in ("object", "enum"):
@@ -295,7 +383,10 @@ def _fill_values(table: list[list[Any]], made: list[Any], classes: Mapping[str, 
                 if isinstance(part, list) and table[part[0]][0] in _INNER and state[part[0]] < 2
             ]
             if not inner:
+                maker = made[place]
                 made[place] = _frozen(table[place], made, costs, classes)
+                if isinstance(maker, _Maker):
+                    made[place] = maker(made[place])
                 costs[place] = _cost(table[place], costs)
                 state[place] = 2
                 stack.pop()
@@ -334,6 +425,7 @@ def _named(name: str, fields: list[str], parts: list[Any], classes: Mapping[str,
     return tuple.__new__(found, parts)
 
 
+@functools.lru_cache(256)
 def _generic(name: str, fields: tuple[str, ...]) -> Any:
     make: Any = collections.namedtuple  # whose arguments a type checker wants as literals
     return make(name, fields)
@@ -353,12 +445,19 @@ def _fill(entry: list[Any], target: Any, made: list[Any], costs: dict[int, tuple
     elif kind == "set":
         target.update(_hashable(part, made, costs) for part in entry[1:])
     elif kind in _DICTS:
-        keys = (_hashable(part, made, costs) for part in entry[1::2])
-        for key, content in zip(keys, (_get(part, made) for part in entry[2::2]), strict=True):
+        parts = entry[1:]
+        if kind == "defaultdict":
+            factory = _get(parts.pop(0), made)
+            target.default_factory = factory if callable(factory) else None
+        keys = (_hashable(part, made, costs) for part in parts[::2])
+        for key, content in zip(keys, (_get(part, made) for part in parts[1::2]), strict=True):
             dict.__setitem__(target, key, content) if kind != "ordered" else target.__setitem__(key, content)
     elif kind == "object" and not isinstance(target, Opaque):
         for name, part in _pairs(entry[2:]):
             object.__setattr__(target, name, _get(part, made))
+    elif kind == "namespace":
+        for name, part in _pairs(entry[1:]):
+            vars(target)[name] = _get(part, made)
 
 
 def _pairs(parts: list[Any]) -> Iterable[tuple[str, Any]]:
