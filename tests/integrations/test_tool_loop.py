@@ -82,7 +82,7 @@ class Script:
     async def generate(self, request_id: str, *, prompt_ids: list[int], sampling_params: Any, **_: Any) -> TokenOutput:
         self.prompts.append(TOKENIZER.decode(prompt_ids))
         self.seeds.append(sampling_params.get("seed"))
-        ids = TOKENIZER.encode(next(self.texts), add_special_tokens=False)
+        ids = TOKENIZER.encode(next(self.texts), add_special_tokens=False)[: sampling_params["max_tokens"]]
         fields = {"min_global_steps": 3, "max_global_steps": 3}
         return TokenOutput(token_ids=ids, log_probs=[-0.5] * len(ids), extra_fields=fields)
 
@@ -205,6 +205,16 @@ def test_calls_are_bounded_per_response_and_per_turn(tools: SimpleNamespace) -> 
         "X",
         "error",
     ]
+
+
+def test_a_later_turn_ends_where_the_response_is_full(tools: SimpleNamespace) -> None:
+    asking = call("calculator", expression="12*12") + END
+    result = f"\n<|im_start|>tool\n144{END}\n<|im_start|>assistant\n"
+    size = len(TOKENIZER.encode(asking + result, add_special_tokens=False)) + 10
+    _, output = run(tools, Script(asking, "The answer is 144, and more words." + END), response_tokens=size)
+    assert trained(output) == [asking, "The answer"]
+    turns = output.extra_fields[tool_loop.TURNS]
+    assert sum(turn["tokens"] for turn in turns if turn["trained"]) == sum(output.response_mask)
 
 
 def test_a_result_without_room_ends_the_response_as_cut(tools: SimpleNamespace) -> None:

@@ -149,6 +149,9 @@ class ToolLoop(ToolAgentLoop):
         self, agent_data: AgentData, sampling_params: dict[str, Any], ignore_termination: bool = False
     ) -> AgentState:
         turn = agent_data.assistant_turns
+        # verl lets every turn be as long as a whole response, and cuts what is past it without a mark
+        left = self.response_length - len(agent_data.response_mask)
+        sampling_params = {**sampling_params, "max_tokens": min(sampling_params.get("max_tokens", left), left)}
         if "seed" in sampling_params:  # with one seed for all, every turn would draw the same random numbers
             sampling_params = {**sampling_params, "seed": sampling_params["seed"] + turn}
         said, started = len(agent_data.messages), time.monotonic()
