@@ -38,8 +38,8 @@ def written(folder: Path, **changes: object) -> str:
         ({"rewarder": "maths"}, "maths"),
         ({"samples": 4}, "temperature above 0"),
         ({"samples": 0}, "rows.one.samples = 0"),
-        ({"filter": "flexible-extract"}, "row 'one': filter has no effect beside set"),
-        ({"set": "", "task": "gsm8k", "samples": 4, "temperature": 1.0}, "has no effect beside task"),
+        ({"filter": "flexible-extract"}, "row 'one': filter has no effect next to set"),
+        ({"set": "", "task": "gsm8k", "samples": 4, "temperature": 1.0}, "has no effect next to task"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_near_names(
@@ -115,7 +115,7 @@ SCI = {"input": [{"role": "user", "content": "q"}], "ideal": "a) x", "option": [
         ({}, "eval/math/svamp.jsonl", {**ROW, "Answer": float("nan")}, "must be a text or a number, got nan"),
         ({"set": "olympiadbench"}, "eval/math/olympiadbench.jsonl", {"question": "q", "final_answer": []}, "row 1"),
         ({"set": "minerva"}, "eval/math/minerva_math.jsonl", {"problem": "q", "solution": "5"}, "has no \\boxed{}"),
-        ({"metric": "acuracy"}, "eval/math/svamp.jsonl", ROW, "unknown metric 'acuracy'; expected acc, reward"),
+        ({"metric": "accuracy"}, "eval/math/svamp.jsonl", ROW, "unknown metric 'accuracy'; expected acc, reward"),
         ({"set": "", "task": "local_mmlu_stem"}, "eval/math/mmlu_stem.jsonl", {**CHOICE, "answer": 7}, "from 0 to 3"),
         ({"set": "", "task": "local_mmlu_stem"}, "eval/math/mmlu_stem.jsonl", {**CHOICE, "choices": ["1"]}, "four"),
         (
