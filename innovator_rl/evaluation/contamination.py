@@ -1,16 +1,16 @@
 """Find questions of a suite in a training file: by text, and by molecule.
 
-Text is compared by runs of 13 words, as usual since GPT-3, and a question of fewer words as a whole, so that a training
-prompt with another frame around the question still matches. Runs that several questions of a task share are its frame
-and count for nothing. Molecules are compared by InChIKey, because another spelling of SELFIES or SMILES has no words in
-common.
+Text is compared by runs of 13 words, as usual since GPT-3, and a question of up to 50 words as a whole: a training prompt
+with another frame around the question still matches, and one with other numbers in the same template does not. Runs that
+many questions of a task share are its frame and count for nothing. Molecules are compared by InChIKey too, because another
+spelling of SELFIES or SMILES has no words in common.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,14 @@ from innovator_rl.evaluation.task import TaskUnavailable
 from innovator_rl.scoring import ScoringPool
 
 RUN = 13
+WHOLE = 50
+"""Words up to which a question counts as a whole: questions of one template share runs of 13 and differ in a number."""
 SHORTEST = 5  # words of a question below which its words alone say nothing
 SHARED = 0.05  # a run in more than this share of a task's questions is its frame
-WORD = re.compile(r"\w+")
-SELFIES = re.compile(r"(?:\[[^\[\]\s]{1,24}\]){3,}")
+MOLECULE = r"(?:\[[^\[\]\s]{1,24}\]){3,}"
+SELFIES = re.compile(MOLECULE)
+WORD = re.compile(rf"{MOLECULE}|\w+|[-+*/=<>^]")
+DASH = re.compile("[\u2010-\u2015\u2212]")
 SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()=#%/\\.]{3,2000}")
 
 Text = tuple[str, str, str]
@@ -125,8 +129,7 @@ def find_contamination(task: str, questions: Iterable[Text], training: Iterable[
         training: The rows of a training file.
     """
     asked = list(questions)
-    runs = _runs(asked)
-    sizes = sorted({len(run) for run in runs})
+    index = _Index(asked)
     keys: dict[str, set[str]] = defaultdict(set)
     for identity, question, answer in asked:
         for key in inchi_keys(question, answer):
@@ -134,29 +137,43 @@ def find_contamination(task: str, questions: Iterable[Text], training: Iterable[
     text: set[str] = set()
     molecules: set[str] = set()
     for _, prompt, answer in training:
-        words = _words(prompt)
-        for size in sizes:
-            for start in range(len(words) - size + 1):
-                text |= runs.get(tuple(words[start : start + size]), set())
+        text |= index.found(prompt)
         for key in inchi_keys(prompt, answer) if keys else ():
             molecules |= keys.get(key, set())
     return Contamination(task, len(asked), tuple(sorted(text)), tuple(sorted(molecules)))
 
 
-def _runs(asked: list[Text]) -> dict[tuple[str, ...], set[str]]:
-    found: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for identity, question, _ in asked:
-        words = _words(question)
-        size = min(RUN, len(words))
-        if size >= SHORTEST:
-            for start in range(len(words) - size + 1):
-                found[tuple(words[start : start + size])].add(identity)
-    most = max(2, SHARED * len(asked))
-    return {run: ids for run, ids in found.items() if len(ids) <= most}
+class _Index:
+    """The sequences of words by which questions are found: short questions whole, and each run of a long one."""
+
+    def __init__(self, asked: Sequence[Text]) -> None:
+        owners: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for identity, question, _ in asked:
+            words = _words(question)
+            size = len(words) if len(words) <= WHOLE else RUN
+            if size >= SHORTEST:
+                for start in range(len(words) - size + 1):
+                    owners[tuple(words[start : start + size])].add(identity)
+        most = max(2, SHARED * len(asked))
+        self._by_start: dict[tuple[str, ...], list[tuple[list[str], set[str]]]] = defaultdict(list)
+        for sequence, ids in owners.items():
+            if len(ids) <= most:
+                self._by_start[sequence[:SHORTEST]].append((list(sequence), ids))
+
+    def found(self, text: str) -> set[str]:
+        """Return the ids of the questions that a text repeats."""
+        words = _words(text)
+        hits: set[str] = set()
+        for start in range(len(words) - SHORTEST + 1):
+            for sequence, ids in self._by_start.get(tuple(words[start : start + SHORTEST]), ()):
+                if words[start : start + len(sequence)] == sequence:
+                    hits |= ids
+        return hits
 
 
 def _words(text: str) -> list[str]:
-    return WORD.findall(text.casefold())
+    """Return words and operators, `7x + 1` and `7x - 1` differ; a molecule is one word, or each chain would be a run."""
+    return WORD.findall(DASH.sub("-", text).casefold())
 
 
 def inchi_keys(question: str, answer: str) -> set[str]:

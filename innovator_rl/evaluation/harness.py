@@ -181,6 +181,16 @@ class HarnessTask:
         return [found.get(index, []) for index in range(len(self._leaves))]
 
 
+def _distinct(ids: Sequence[str]) -> list[str]:
+    """Return ids of which none is given twice: a file may have the same row again."""
+    seen: Counter[str] = Counter()
+    found = []
+    for identity in ids:
+        seen[identity] += 1
+        found.append(identity if seen[identity] == 1 else f"{identity}#{seen[identity]}")
+    return found
+
+
 def _full_name(metric: str, chosen: str) -> str:
     return metric if chosen == "none" else f"{metric},{chosen}"
 
@@ -249,7 +259,7 @@ class _Leaf:
                 f"task {self.name}: its prompts with {self.shots} examples cannot be made "
                 f"({type(error).__name__}: {reason[:160]}): correct its rows, or give fewer shots"
             ) from None
-        self._ids = [document_id(self.name, _plain(doc)) for doc in self._documents()]
+        self._ids = _distinct([document_id(self.name, _plain(doc)) for doc in self._documents()])
         instances = task.instances
         kinds = {instance.request_type for instance in instances}
         if kinds == {"loglikelihood"}:

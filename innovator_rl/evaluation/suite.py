@@ -27,7 +27,7 @@ ONLY = {
     **dict.fromkeys(("samples", "temperature", "top_p", "stop", "rewarder"), _OWN),
     **dict.fromkeys(("source", "style"), ("recipe", "unavailable")),
 }
-"""Keys that only rows of some kinds read; beside another kind they would be ignored."""
+"""Keys that only rows of some kinds read; next to another kind they would be ignored."""
 
 
 class SuiteRow(BaseModel):
@@ -72,7 +72,7 @@ class SuiteRow(BaseModel):
             raise ValueError(f"row {self.name!r} must have exactly one of {', '.join(KINDS)}, found {given or 'none'}")
         idle = sorted(key for key in self.model_fields_set if given[0] not in ONLY.get(key, KINDS))
         if idle:
-            raise ValueError(f"row {self.name!r}: {idle[0]} has no effect beside {given[0]}; remove it")
+            raise ValueError(f"row {self.name!r}: {idle[0]} has no effect next to {given[0]}; remove it")
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(f"row {self.name!r}: samples above 1 need temperature above 0, or all would be equal")
         return self

@@ -59,7 +59,9 @@ def document(model: str, **scores: float) -> dict[str, object]:
 def test_wins_and_ties_are_counted_apart() -> None:
     documents = [document("one", x=0.5, y=0.75, z=0.25), document("two", x=0.5, y=0.5, z=0.75)]
     assert [(item["wins"], item["ties"], item["tasks"]) for item in wins(documents)] == [(1, 1, 3), (1, 1, 3)]
+    assert [item["win_rate"] for item in wins(documents)] == [pytest.approx(2 / 3)] * 2
     by_task = {item["task"]: item for item in compare(documents)}
+    assert by_task["z"]["metric"] == "acc"
     assert by_task["z"]["newly_solved"] == ("1", "2")
     assert by_task["y"]["newly_lost"] == ("2",)
     text = markdown(documents)

@@ -10,7 +10,7 @@ from real_data import needs, real
 
 from innovator_rl.cli.application import run
 from innovator_rl.cli.main import app
-from innovator_rl.evaluation.contamination import find_contamination
+from innovator_rl.evaluation.contamination import find_contamination, training_text
 from innovator_rl.evaluation.sets.mathematics import MATH_SETS
 
 
@@ -36,6 +36,31 @@ def test_a_question_is_found_in_another_frame(prompt: str, hit: bool) -> None:
         "t", [("q", LONG, "3"), ("other", "What is the capital of a far away land?", "x")], [("r", prompt, "")]
     )
     assert found.text == (("q",) if hit else ())
+
+
+TEMPLATE = "A force of {} N acts along {} m. How much work is done, in J? Answer with a number and its unit."
+
+
+def test_other_numbers_in_the_same_template_are_another_question() -> None:
+    asked = [(f"{i}/{j}", TEMPLATE.format(i, j), "") for i in range(2, 8) for j in range(2, 8)]
+    training = [("r", TEMPLATE.format(i, j), "") for i in range(2, 8) for j in range(8, 12)]
+    assert find_contamination("t", asked, training).text == ()
+    assert find_contamination("t", asked, [("r", "Solve. " + TEMPLATE.format(3, 4), "")]).text == ("3/4",)
+
+
+def test_an_operator_and_the_atoms_of_a_molecule_tell_questions_apart() -> None:
+    asked = [("plus", "Solve for x: 7x + 1 = 71.", ""), ("chain", "Is the molecule " + "[C]" * 20 + " an alkane?", "")]
+    assert find_contamination("t", asked, [("r", "Solve for x: 7x - 1 = 71.", "")]).text == ()
+    assert find_contamination("t", asked, [("r", "Is the molecule " + "[C]" * 30 + " an alkane?", "")]).text == ()
+    assert find_contamination("t", asked, [("r", question, "") for _, question, _ in asked]).text == ("chain", "plus")
+
+
+@pytest.mark.parametrize("column", ["prompt", "messages"])
+def test_a_file_of_conversations_is_searched(tmp_path: Path, column: str) -> None:
+    file = tmp_path / "sft.jsonl"
+    turns = [{"role": "user", "content": LONG}, {"role": "assistant", "content": "Three hours."}]
+    file.write_text(json.dumps({column: turns}))
+    assert find_contamination("t", [("q", LONG, "3")], training_text(file)).text == ("q",)
 
 
 def test_the_frame_of_a_task_is_no_hit() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.driver import Driver
-from innovator_rl.evaluation.harness import HarnessTask, _shares, _without_thinking
+from innovator_rl.evaluation.harness import HarnessTask, _distinct, _shares, _without_thinking
 from innovator_rl.evaluation.harness_index import leaf_names, require_task
 from innovator_rl.evaluation.local_data import hub_copy
 from innovator_rl.evaluation.prompting import Prompter
@@ -81,3 +81,7 @@ def test_a_limit_is_shared_by_the_parts_of_a_group() -> None:
 def test_thinking_is_cut_before_the_stop_strings() -> None:
     assert _without_thinking("<think>a\n\nQuestion: b</think> 42\n\nQuestion: c", ["Question:"]) == "42\n\n"
     assert _without_thinking("42", []) == "42"
+
+
+def test_a_row_that_a_file_has_twice_is_two_rows() -> None:
+    assert _distinct(["a", "b", "a", "a"]) == ["a", "b", "a#2", "a#3"]

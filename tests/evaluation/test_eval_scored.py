@@ -5,13 +5,14 @@ from typing import Any, cast
 
 import pytest
 
+from innovator_rl.errors import UserError
 from innovator_rl.evaluation.driver import Driver
 from innovator_rl.evaluation.prompting import Prompter
 from innovator_rl.evaluation.questions import Question, boxed_question
 from innovator_rl.evaluation.requests import GenerateRequest, Generation
 from innovator_rl.evaluation.scored import Sampling, ScoredTask
 from innovator_rl.evaluation.statistics import mean_estimate
-from innovator_rl.evaluation.task import Drawing, MetricResult
+from innovator_rl.evaluation.task import Drawing, MetricResult, row_metric
 from innovator_rl.models import make
 from innovator_rl.rollouts.schema import as_record
 from innovator_rl.scoring import ScoringPool
@@ -127,3 +128,27 @@ def test_the_best_constant_answer_has_the_unit_of_the_first_metric() -> None:
         )
         task.prepare(Prompter(make("tiny-qwen2")), Drawing())
         assert task.constant() == pytest.approx(1 / 3)
+
+
+def test_the_values_that_are_compared_are_those_of_the_first_metric() -> None:
+    def extra(rows: Sequence[tuple[Question, str]]) -> list[MetricResult]:
+        return [row_metric("long", (q.id for q, _ in rows), [len(text) > 9 for _, text in rows])]
+
+    with ScoringPool(1, 30) as pool:
+        for headline, values in (("long", [1.0, 0.0, 0.0]), ("reward", [1.0, 0.0, 0.0]), ("acc", [1.0, 0.0, 0.0])):
+            sampling = Sampling(max_new_tokens=16)
+            task = ScoredTask(
+                "s", lambda: QUESTIONS, "math", "math", "raw", sampling, pool, extra=extra, headline=headline
+            )
+            task.prepare(Prompter(make("tiny-qwen2")), Drawing())
+            right = "\\boxed{2}" if headline != "long" else "a long and wrong text"
+            found = task.run(cast(Driver, ReadyDriver([right, "\\boxed{}", "no"])))
+            assert found.metrics[0].name == headline
+            assert list(found.values.values()) == values
+
+
+def test_an_empty_set_is_refused() -> None:
+    with ScoringPool(1, 30) as pool:
+        task = ScoredTask("s", list, "math", "math", "raw", Sampling(), pool)
+        with pytest.raises(UserError, match="no questions"):
+            task.prepare(Prompter(make("tiny-qwen2")), Drawing())

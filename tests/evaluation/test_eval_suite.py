@@ -1,5 +1,6 @@
 """Suites are strict, and every mistake in one is named before anything starts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def written(folder: Path, **changes: object) -> str:
         ({"rewarder": "maths"}, "maths"),
         ({"samples": 4}, "temperature above 0"),
         ({"samples": 0}, "rows.one.samples = 0"),
+        ({"filter": "flexible-extract"}, "row 'one': filter has no effect next to set"),
+        ({"set": "", "task": "gsm8k", "samples": 4, "temperature": 1.0}, "has no effect next to task"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_near_names(
@@ -96,6 +99,135 @@ def test_rows_without_a_key_are_named(tmp_path: Path, capsys: pytest.CaptureFixt
     ]
     assert run(app, arguments) == 2
     assert "row 2: 'Question' not found" in capsys.readouterr().err
+
+
+ROW = {"Body": "Two and two", "Question": "How many?", "Answer": 4.0, "Type": "sum"}
+CHOICE = {"question": "How many?", "choices": ["1", "2", "3", "4"], "answer": 1}
+SCI = {"input": [{"role": "user", "content": "q"}], "ideal": "a) x", "option": ["a) x", "b) y"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "place", "content", "expected"),
+    [
+        ({}, "eval/math/svamp.jsonl", "", "has no rows"),
+        ({}, "eval/math/svamp.jsonl", {**ROW, "Body": None}, "row 1 cannot be used (Body must be a text"),
+        ({}, "eval/math/svamp.jsonl", {**ROW, "Answer": None}, "must be a text or a number, got None"),
+        ({}, "eval/math/svamp.jsonl", {**ROW, "Answer": float("nan")}, "must be a text or a number, got nan"),
+        ({"set": "olympiadbench"}, "eval/math/olympiadbench.jsonl", {"question": "q", "final_answer": []}, "row 1"),
+        ({"set": "minerva"}, "eval/math/minerva_math.jsonl", {"problem": "q", "solution": "5"}, "has no \\boxed{}"),
+        ({"metric": "accuracy"}, "eval/math/svamp.jsonl", ROW, "unknown metric 'accuracy'; expected acc, reward"),
+        ({"set": "", "task": "local_mmlu_stem"}, "eval/math/mmlu_stem.jsonl", {**CHOICE, "answer": 7}, "from 0 to 3"),
+        ({"set": "", "task": "local_mmlu_stem"}, "eval/math/mmlu_stem.jsonl", {**CHOICE, "choices": ["1"]}, "four"),
+        (
+            {"set": "", "sciassess": "MAT_material_qa"},
+            "sciassess/MAT_material_qa.jsonl",
+            {**SCI, "input": "q"},
+            "row 1",
+        ),
+        (
+            {"set": "", "sciassess": "MAT_material_qa"},
+            "sciassess/MAT_material_qa.jsonl",
+            {**SCI, "ideal": "z) x"},
+            "'z) x'",
+        ),
+    ],
+)
+def test_a_set_that_cannot_be_asked_is_one_line_before_a_model_is_loaded(
+    tmp_path: Path,
+    row: dict[str, object],
+    place: str,
+    content: object,
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(parents=True)
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    where = ["--data", str(tmp_path), "--runs-dir", str(tmp_path / "runs")]
+    assert run(app, ["eval", written(tmp_path, **row), "--model", "tiny-qwen2", *where]) == 2
+    message = capsys.readouterr().err
+    assert expected in message
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--limit", "0"),
+        ("--threads", "0"),
+        ("--max-new-tokens", "-5"),
+        ("--context", "0"),
+        ("--tensor-parallel", "0"),
+        ("--dtype", "float23"),
+        ("--backend", "vlm"),
+        ("--name", "../x"),
+        ("--tasks", ","),
+        ("--out", "own.yaml/report"),
+    ],
+)
+def test_an_impossible_option_is_named_at_once(
+    tmp_path: Path, option: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(app, ["eval", written(tmp_path), "--model", "tiny-qwen2", option, value]) == 2
+    message = capsys.readouterr().err
+    assert option in message
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def checkpoint(folder: Path, **contents: str) -> Path:
+    """A copy of the small model with files replaced; an empty one is left out."""
+    from innovator_rl.models import make
+
+    folder.mkdir()
+    for file in make("tiny-qwen2").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    for name, text in contents.items():
+        path = folder / name.replace("__", ".")
+        path.write_text(text) if text else path.unlink(missing_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("contents", "expected"),
+    [
+        ({"tokenizer__json": "", "vocab__json": "", "merges__txt": ""}, "tokenizer not found"),
+        ({"config__json": '{"model_type": "qwen2", "max_position_embeddings": "many"}'}, "must be a number above 0"),
+        ({"config__json": '{"model_type": "qwen2", "architectures": {"a": 1}}'}, "architectures must be a list"),
+        ({"model__safetensors__index__json": "[]"}, "is damaged"),
+        ({"model__safetensors": "[]"}, "is damaged"),
+        (
+            {"chat_template__jinja": "{{ raise_exception('no system turn') }}"},
+            "cannot render a prompt (no system turn)",
+        ),
+    ],
+)
+def test_a_broken_checkpoint_is_one_line(
+    tmp_path: Path, contents: dict[str, str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "eval/math").mkdir(parents=True)
+    (tmp_path / "eval/math/svamp.jsonl").write_text(json.dumps(ROW))
+    model = checkpoint(tmp_path / "model", **contents)
+    where = ["--data", str(tmp_path), "--runs-dir", str(tmp_path / "runs")]
+    assert run(app, ["eval", written(tmp_path), "--model", str(model), *where]) == 2
+    message = capsys.readouterr().err
+    assert expected in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("there", ["evaluation:\n  name: other\n", "model: {path: qwen}\n", "[not"])
+def test_the_run_directory_of_something_else_is_left_alone(
+    tmp_path: Path, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "runs/mine/config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(there)
+    where = ["--name", "mine", "--runs-dir", str(tmp_path / "runs")]
+    assert run(app, ["eval", written(tmp_path), "--model", "tiny-qwen2", *where]) == 2
+    assert "choose another --name" in capsys.readouterr().err
+    assert config.read_text() == there
 
 
 def test_a_prompt_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

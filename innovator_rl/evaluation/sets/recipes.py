@@ -1,6 +1,6 @@
 """Read questions through the recipes of training data, with the prompts of training.
 
-A generated task gives its validation side; a file that a suite names (`source`) is taken whole.
+A generated task gives its test split, or the validation split where it has none; a file that a suite names (`source`) is taken whole.
 """
 
 from __future__ import annotations
