@@ -54,6 +54,15 @@ CHECKS = {
     "exception": "class Right(Exception): pass\ndef check(c):\n    try: c(1)\n    except Right: return\n    assert c(2) == 8675309",
     "unittest": "import unittest, io\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(T.c(1), 8675309)\ndef check(c):\n    T.c = c\n    done = unittest.TextTestRunner(io.StringIO()).run(unittest.TestLoader().loadTestsFromTestCase(T))\n    assert done.wasSuccessful()",
     "pattern": "class Any:\n    def __init__(s, v, eps): s.v, s.eps = v, eps\n    def __eq__(s, o): return o.__class__ is float and abs(s.v - o) < s.eps\n    __hash__ = None\ndef check(c): assert c(1) == Any(8675309.5, 1e-6)",
+    "row": "import numpy as np\ndef check(c): assert (c(1) == np.array([8675309, 1, 2])).all()",
+    "row close": "import numpy as np\ndef check(c): assert np.allclose(c(1), [8675309.5, 1, 2])",
+    "fields": "def check(c):\n    try: c(1)\n    except ValueError as e: assert e.code == 8675309 and str(e) == 'x8675309'\n    else: assert False",
+    "exit": "def check(c):\n    try: c(1)\n    except SystemExit as e: assert e.code == 8675309\n    else: assert False",
+    "awaited": "import asyncio\ndef check(c): assert asyncio.run(c(1)) == 8675309",
+    "mock": "from unittest.mock import MagicMock\ndef check(c):\n    db = MagicMock()\n    assert c(db) == 5\n    db.connect.assert_called_once_with('x')",
+    "printed": "from unittest.mock import patch\ndef check(c):\n    with patch('builtins.print') as p:\n        c(1)\n        p.assert_called_with('8675309')",
+    "described": "import inspect\ndef check(c): assert c.__doc__ == '8675309' and list(inspect.signature(c).parameters) == ['right'] and c(1) == 5",
+    "defaulted": "def check(c):\n    d = c(1)\n    for k, v in {'a': 8675309, 'b': 3}.items(): assert d[k] == v",
     "callback": "SECRET = 8675309\nclass Case:\n    def __init__(s): s.given, s._answer = 1, SECRET\ndef key(x): return x\ndef check(c): assert c(key, Case()) == SECRET",
     "object": "class Account:\n    limit = 8675309\n    def __init__(s): s._secret = 8675309\n    def charge(s, n):\n        if n > 5: raise ValueError(f'at most {n}')\ndef check(c):\n    a = Account()\n    assert c(a) == a._secret",
     "modules": "def check(c): assert math.isclose(c(1), 8675309.5) and operator.eq(c(2), 2) and Counter(c(3)) == Counter([1, 2]) and np.allclose(c(4), 3)",
@@ -84,7 +93,7 @@ CALLS = {
     "judge": {"cases": [{"args": [[4]], "expected": 2.5}], "judge": "def judge(args, kwargs, value, expected):\n    return abs(value - expected) < 1e-6 and args == [[4]]"},
 }  # fmt: skip
 ATTACKS = [
-    *[(check, YES) for check in (*CHECKS, *CALLS) if check != "exception"],
+    *[(check, YES) for check in (*CHECKS, *CALLS) if check not in ("exception", "exit", "mock")],
     ("constant", FORGE + "def f(x):\n    answer(['class', 'SECRET'])\n    return 1"),
     ("constant", FORGE + "def f(x):\n    answer(['opaque', 'SECRET'])\n    return 1"),
     ("constant", FORGE + "def f(x):\n    answer(['builtin', 'eval'])\n    return 1"),
@@ -170,6 +179,29 @@ ATTACKS = [
     ("call", FORGE + "def f(x):\n    answer(['class', '__builtins__'])\n    return 1"),
     ("unordered", "def f(x): return iter([8675309] * 10**6)"),
     ("sets", "def f(x): return {8675309 + k * (2**61 - 1): 0 for k in range(3000)}.keys()"),
+    ("row", "import numpy as np\ndef f(x): return np.zeros((0, 3))"),
+    ("row close", "import numpy as np\ndef f(x): return np.zeros((0, 3))"),
+    ("row", FORGE + "def f(x):\n    answer(['array', '<f8', [0, 3], ''])\n    return 1"),
+    ("row", FORGE + "def f(x):\n    answer(['array', '|O', [3], '00' * 24])\n    return 1"),
+    ("fields", YES + "class E(ValueError):\n    def __init__(s): s.code = Yes()\n    def __str__(s): return 'x'\ndef f(x): raise E"),
+    ("fields", "class I(int):\n    __eq__ = lambda s, o: True\n    __hash__ = int.__hash__\nclass E(ValueError):\n    def __init__(s): s.code = I(1)\n    def __str__(s): return 'x8675308'\ndef f(x): raise E"),
+    ("exception", FORGE + "def f(x):\n    send({'raised': [['check', 'Right', 0], ['builtins', 'Exception']], 'args': {'root': [0], 'table': [['list', [1], [2]], ['list'], ['dict', '_from_the_program', False]]}})\n    return 1"),
+    ("exit", "def f(x): raise SystemExit(0)"),
+    ("constant", "def f(x): raise SystemExit(0)"),
+    ("unittest", "def f(x): raise SystemExit(0)"),
+    ("awaited", YES.replace("def f", "async def f")),
+    ("awaited", "import asyncio\nasync def f(x): raise asyncio.CancelledError"),
+    ("awaited", FORGE + "def f(x):\n    answer(['handle', 0, 'coroutine', ['await', 'eq', 'call'], 'coroutine'])\n    return 1"),
+    ("mock", "def f(db):\n    db.configure_mock(**{'connect.assert_called_once_with.return_value': 1})\n    return 5"),
+    ("mock", "def f(db):\n    try: db.configure_mock(**{'connect.assert_called_once_with.return_value': 1})\n    except AttributeError: pass\n    return 5"),
+    ("mock", "def f(db):\n    db.connect = lambda *a: None\n    return 5"),
+    ("mock", "def f(db):\n    db.connect.assert_called_once_with = lambda *a: None\n    return 5"),
+    ("printed", YES.replace("def f(*a): return Yes()", "def f(x): print(Yes())")),
+    ("described", YES + "def f(right): return 5\nf.__doc__ = Yes()"),
+    ("described", YES + "def f(x):\n    '8675309'\n    return 5\nf.__signature__ = Yes()"),
+    ("defaulted", YES + "from collections import defaultdict\ndef f(x): return defaultdict(Yes)"),
+    ("constant", FORGE + "def f(x):\n    send({'ok': {'root': [0], 'table': [['int', '5']], 'extras': [[0, 0, '__eq__'], [0, True, 'x']]}})\n    return 1"),
+    ("ordering", FORGE + "def f(x):\n    answer(['handle', 0, 'int', ['eq', 'lt', 'gt', 'sub'], 'list'])\n    return 1"),
     ("numpy", "import numpy as np\nclass A(np.ndarray):\n    __array_ufunc__ = lambda *a, **k: True\n    def tolist(s): return [True, True]\ndef f(x): return np.zeros(2).view(A)"),
 ]  # fmt: skip
 LIMITS = {"time_limit": 0.2, "entry_point": "f"}
@@ -197,6 +229,7 @@ HONEST = {
     "prefix": "'8675309x'", "sets": "[1, 8675309]", "ordering": "8675309", "type": "8675309", "unittest": "8675309",
     "numpy": "[8675309.5, 2]", "subset": "{5}", "max": "8675309", "swallowing": "8675309", "list and cut": "sorted(x[0])",
     "kept apart": "sorted(x[0])", "object": "x[0].limit", "unordered": "[2, 8675309]", "judge": "2.5",
+    "awaited": "__import__('asyncio').sleep(0, 8675309)", "row": "__import__('numpy').array([8675309, 1, 2])",
     "modules": "[0, 8675309.5, 2, [1, 2], 3][x[0]]", "text": "8675309", "twice": "8675309",
 }  # fmt: skip
 
@@ -224,6 +257,21 @@ def test_a_program_cannot_add_assertions(grade: Grade, name: str) -> None:
 
 
 OPERATORS = "class {name}:\n    def __init__(s, x): s.x = x\n    def __mul__(s, k): return {name}(s.x * k)\n    def __contains__(s, k): return k == s.x\n"
+
+
+def test_what_a_tested_class_returns_has_none(grade: Grade) -> None:
+    check = (
+        "def check(c): assert isinstance(c(2).area(), float) and abs(c(2).area() - 12.5) < 1e-6 and 7 in c(2).sides()"
+    )
+    program = (
+        "class A(float):\n    __sub__ = __rsub__ = lambda s, o: 0.0\n    __abs__ = lambda s: 0.0\n"
+        "class L(list):\n    __contains__ = lambda s, o: True\n"
+        "class Shape:\n    def __init__(s, r): pass\n    def area(s): return A({})\n    def sides(s): return L([{}])\n"
+    )
+    info = {"type": "check", "check": check, "entry_point": "Shape"}
+    assert grade(program.format(12.5, 7), info).correct
+    assert not grade(program.format(1.0, 7), info).correct
+    assert not grade(program.format(12.5, 6), info).correct
 
 
 def test_a_class_that_is_tested_has_operators(grade: Grade) -> None:

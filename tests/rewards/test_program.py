@@ -22,6 +22,14 @@ CASES = [
     ('```Python title="a.py"\nx = 1\n```', "x = 1\n"),
     ("def f():\n    return 1", "def f():\n    return 1"),
     ("I cannot.", None),
+    ("Here it is:\n\nimport sys\nprint(1)\n\nDone. It's O(1).", "import sys\nprint(1)\n\n"),
+    ("for each case we print it, e.g. print(2).\n\nx = [\n    1,\n]\n\nComplexity: O(1)", "x = [\n    1,\n]\n\n"),
+    (
+        'Sure!\ndef f(x):\n    """A\n\nB\n    """\n    return x\n1. It returns x.',
+        'def f(x):\n    """A\n\nB\n    """\n    return x\n',
+    ),
+    ("x = 1\nprint(x)\n)", "x = 1\nprint(x)\n)"),
+    ("x = 1\nprint 'a b c d'", "x = 1\nprint 'a b c d'"),
     ("", None),
     ("<think>```python\nx = 1\n```", None),
 ]

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c(?:8|16)|U[0-9]{1,6})")
 
 
 def write(item: Any) -> list[Any] | None:
-    """Return the entry of an array of numbers or texts."""
+    """Return the entry of an array of numbers or strings."""
     numpy = sys.modules.get("numpy")
     kind = type(item)
     if kind.__name__ not in ("ndarray", "array") or numpy is None or not isinstance(item, numpy.ndarray):
