@@ -147,7 +147,7 @@ def test_runs_with_different_seeds_validate_on_the_same_questions(tmp_path: Path
         ("phisics", "did you mean 'physics'"),
         ("data/none/train.parquet", "does not exist: build it"),
         ("configs/data/gsm8k.yaml", "innovator data build configs/data/gsm8k.yaml"),
-        ("zzz", "Datasets here: caption2mol"),
+        ("zzz", "Datasets here: calculator-product, caption2mol"),
     ],
 )
 def test_a_wrong_entry_names_the_remedy(entry: str, message: str, tmp_path: Path) -> None:

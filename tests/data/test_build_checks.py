@@ -231,13 +231,14 @@ def test_shipped_recipes_name_readers_that_exist() -> None:
     from innovator_rl.data.corpus.recipe import is_corpus_recipe
     from innovator_rl.data.readers import reader
     from innovator_rl.data.sft.recipe import is_sft_recipe
+    from innovator_rl.data.tasks import TASKS
 
     every = (Path(__file__).resolve().parents[2] / "configs/data").glob("*.yaml")
     files = [path for path in every if not is_corpus_recipe(path) and not is_sft_recipe(path)]
     domains = set()
     for path in files:
         opened, _ = open_recipe(str(path))
-        assert opened.reader
-        assert reader(opened.reader)
+        assert bool(opened.task) != bool(opened.reader), path
+        assert opened.task in TASKS if opened.task else reader(opened.reader)
         domains.add(opened.domain)
     assert {"physics", "chemistry", "mol2caption", "caption2mol", "math", "stem", "code"} <= domains
