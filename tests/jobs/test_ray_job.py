@@ -37,7 +37,8 @@ def head(tmp_path: Path, folder: Path) -> Iterator[str]:
     """A head node of its own; the address of its job API."""
     port, dashboard = free_port(), free_port()
     command = [str(RAY), "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}"]
-    command += ["--num-cpus=64", "--num-gpus=1", f"--temp-dir={folder}", "--disable-usage-stats"]
+    command += [f"--dashboard-agent-listen-port={free_port()}", f"--temp-dir={folder}"]  # the usual one may be taken
+    command += ["--num-cpus=64", "--num-gpus=1", "--disable-usage-stats"]
     environment = {**os.environ, "PATH": f"{RAY.parent}:{os.environ['PATH']}", "HOME": str(tmp_path / "home")}
     (tmp_path / "home").mkdir()
     with (tmp_path / "head.log").open("w") as log:
