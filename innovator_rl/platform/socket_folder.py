@@ -45,6 +45,12 @@ def use_socket_folder() -> dict[str, str]:
     return {"TMPDIR": str(folder)}
 
 
+def compile_cache() -> dict[str, str]:
+    """Return the environment that keeps torch's compiled code where the next run finds it, not in a folder that goes."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    return {name: os.environ.get(name) or str(Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}")}
+
+
 def use_private_folder() -> Path:
     """Make a new folder the temporary folder of this process and of its children, and remove it at the end.
 
@@ -56,5 +62,6 @@ def use_private_folder() -> Path:
         return current
     folder = Path(tempfile.mkdtemp(prefix=PRIVATE_PREFIX, dir=socket_folder()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ.update(compile_cache())
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     return folder

@@ -23,6 +23,7 @@ import psutil
 
 from innovator_rl.errors import UserError
 from innovator_rl.platform.slots import Need, NodeSlots, holders, shortage, slots_of_nodes
+from innovator_rl.platform.socket_folder import compile_cache
 from innovator_rl.runs.files import read_json
 from innovator_rl.runs.provenance import find_process, process_identity
 
@@ -79,7 +80,7 @@ def ray_cluster(
     left_behind = folder / "tmp"  # what engines and locks leave, here and in the workers, goes with the folder
     left_behind.mkdir()
     outside = tempfile.tempdir
-    variables = {**runtime_env.get("env_vars", {}), "TMPDIR": str(left_behind)}
+    variables = {**compile_cache(), **runtime_env.get("env_vars", {}), "TMPDIR": str(left_behind)}
     options |= {"runtime_env": {**runtime_env, "env_vars": variables}, "_temp_dir": str(folder)}
     try:
         ray.init(num_cpus=need.cpus, num_gpus=need.accelerators, include_dashboard=False, **options)

@@ -39,7 +39,9 @@ def test_a_private_folder_goes_with_its_process_and_is_made_once() -> None:
     lines = (
         "import subprocess, sys, tempfile",
         "from innovator_rl.platform.socket_folder import use_private_folder",
+        "import os",
         "first = use_private_folder()",
+        "assert not os.environ['TORCHINDUCTOR_CACHE_DIR'].startswith(str(first))",
         "assert use_private_folder() == first",
         "child = [sys.executable, '-c', 'import tempfile; print(tempfile.mkstemp()[1])']",
         "left = subprocess.run(child, capture_output=True, text=True, check=True).stdout.strip()",
