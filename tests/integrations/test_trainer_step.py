@@ -10,7 +10,7 @@ from tensordict import NonTensorStack, TensorDict
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from innovator_rl.integrations.verl.callbacks import StopRequested
-from innovator_rl.integrations.verl.checkpoints import latest_complete
+from innovator_rl.integrations.verl.checkpoints import latest_complete, newest_intact
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import SampleKey, group_uid
 from innovator_rl.integrations.verl.update_record import clip_side, rows
@@ -112,6 +112,50 @@ def test_a_stop_request_ends_the_run_after_its_step_with_a_checkpoint(
     state = torch.load(saved.path / "data.pt", weights_only=False)
     assert state["position"] == sum(trainer.noted.metrics[step]["sampling/started_groups"] for step in (1, 2))
     assert sum(state["rates"]["seen"].values()) > 2  # what the next step's number of prompts depends on
+
+
+def test_a_step_is_on_record_before_its_checkpoint_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(NotingObserver):
+        """Ends the run, as a kill would, when the step's checkpoint counts and before its metrics are due."""
+
+        def saving(self, step: int, metrics: dict[str, float]) -> None:
+            assert latest_complete(tmp_path / "checkpoints") is None
+            super().saving(step, metrics)
+
+        def phase(self, name: str, step: int) -> None:
+            if name == "syncing":
+                raise KeyboardInterrupt
+
+    trainer = MemoryTrainer(tmp_path, Killed(), outcomes, monkeypatch, "schedule.save_every=1")
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    saved = latest_complete(tmp_path / "checkpoints")
+    assert saved is not None
+    assert saved.step == 1
+    assert trainer.noted.metrics == {}
+    noted = trainer.noted.before_saved[1]
+    assert {
+        "sampling/started_groups",
+        "actor/grad_norm",
+        "response_length/mean",
+        "domain/math/responses",
+    } <= noted.keys()
+
+
+def test_an_earlier_attempts_checkpoint_does_not_stand_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandoned = tmp_path / "checkpoints" / "global_step_2"
+    (abandoned / "actor").mkdir(parents=True)
+    (abandoned / "actor" / "model.pt").write_bytes(b"damaged")
+    (abandoned / "complete.json").write_text('{"files": {"actor/model.pt": {"size": 7, "xxh3": "0"}}}')
+    trainer = MemoryTrainer(tmp_path, NotingObserver(stop_after=2), outcomes, monkeypatch)
+    with pytest.raises(StopRequested):
+        trainer.train()
+    found, damaged = newest_intact(tmp_path / "checkpoints")
+    assert damaged == []
+    assert found is not None
+    assert found.step == 2
 
 
 def test_a_request_in_the_last_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
