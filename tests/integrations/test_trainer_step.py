@@ -11,6 +11,7 @@ from verl.utils.dataset.rl_dataset import collate_fn
 
 from innovator_rl.integrations.verl.callbacks import StopRequested
 from innovator_rl.integrations.verl.checkpoints import latest_complete, newest_intact
+from innovator_rl.integrations.verl.rank_shares import whole_group_ranks
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import SampleKey, group_uid
 from innovator_rl.integrations.verl.update_record import clip_side, rows
@@ -62,6 +63,25 @@ def test_the_samples_of_a_group_reach_the_update_together(tmp_path: Path, monkey
         assert list(update) == sorted(update)
 
 
+def test_a_fallback_group_trains_and_is_not_recorded_as_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = MemoryTrainer(
+        tmp_path,
+        NotingObserver(),
+        lambda prompt: [1.0, 0.0, 0.0, 0.0] if prompt == 0 else [0.0] * 4,
+        monkeypatch,
+        "algorithm.dynamic_sampling.max_rounds=2",
+        "schedule.steps=1",
+    )
+    trainer.train()
+    assert trainer.noted.metrics[1]["sampling/fallback_groups"] == 1.0
+    trained = {group_uid(key) for key in trainer.workers.updates[0]}
+    assert len(trained) == 2
+    assert not trained & trainer.noted.dropped.keys()
+    assert len(trained | trainer.noted.dropped.keys()) == trainer.noted.metrics[1]["sampling/started_groups"]
+
+
 def test_each_update_of_a_step_sees_every_data_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = MemoryTrainer(
         tmp_path,
@@ -87,8 +107,29 @@ def test_each_update_of_a_step_sees_every_data_file(tmp_path: Path, monkeypatch:
     assert shares.max() < 40
 
 
+def test_ranks_that_share_prompts_get_whole_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch, "schedule.steps=1")
+    trainer.workers._dispatch_info = {"actor": [0, 1]}
+    trainer.train()
+    keys = [group_uid(key) for key in trainer.workers.updates[0]]
+    assert len(set(keys[:4])) == len(set(keys[4:])) == 1
+    assert len(set(keys)) == 2
+
+
+def test_whole_groups_are_balanced_by_tokens_where_they_divide() -> None:
+    keys = [f"e0000-r{n:07d}-p{n:08d}_{sample}_0" for n in (3, 1, 2, 0) for sample in (0, 1)]
+    tokens = [9, 9, 2, 2, 8, 8, 3, 3]  # groups 3, 1, 2 and 0
+    ranks = whole_group_ranks(keys, tokens, 2)
+    assert ranks is not None
+    assert ranks[::2] == ranks[1::2]
+    assert sorted(sum(t for t, r in zip(tokens, ranks, strict=True) if r == rank) for rank in (0, 1)) == [22, 22]
+    assert whole_group_ranks(keys, tokens, 3) is None
+    assert whole_group_ranks(keys[:-1], tokens[:-1], 2) is None  # one of them lost a sample
+
+
 def test_with_several_ranks_the_balanced_shares_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch, "schedule.steps=1")
+    trainer.config.trainer.device = "cuda"  # whose engine shares no prompts
     trainer.workers._dispatch_info = {"actor": [0, 1]}
     trainer.train()
     keys = list(trainer.workers.updates[0])
@@ -213,6 +254,9 @@ def test_the_rows_of_an_update_hold_ratios_and_sides_per_response_token() -> Non
     assert row.clip_side == [1, 0]
     assert row.entropy == [2.0, 3.0]
     assert (row.old_logprobs, row.rollout_logprobs) == ([-1.0, -1.0], [-1.5, -0.5])
+    (short,) = rows(micro_batch, outputs, config, token_share=0.0)
+    assert (short.step, short.prompt_uid, short.sample, short.kept, short.advantage) == (7, "a", 0, True, 0.5)
+    assert (short.ratio, short.clip_side, short.old_logprobs, short.entropy) == (None, None, None, None)
     micro_batch["response_mask"] = nested([0.0, 1.0], [0.0, 0.0, 0.0])  # the first token is a tool's
     (row,) = rows(micro_batch, outputs, config)
     assert row.ratio == pytest.approx([1.0, 1.0])

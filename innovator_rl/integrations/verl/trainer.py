@@ -54,6 +54,7 @@ from innovator_rl.integrations.verl.checkpoints import (
 from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
 from innovator_rl.integrations.verl.engine_requests import Asked, TokenSource, generate_tokens
 from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog, stopped_processes
+from innovator_rl.integrations.verl.rank_shares import whole_group_ranks
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
@@ -186,15 +187,18 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.sampling(self.global_steps, kept, state.wanted, in_flight, dict(state.dropped))
 
     def sampling_done(self, state: SamplingState) -> None:
-        """Report the dropped groups of a step, and learn from all of them which prompts to skip."""
+        """Report the dropped groups of a step, and learn from all of them which prompts to skip.
+
+        A fallback group is both: without signal and trained. The engine that trains it records it.
+        """
         for uid, reason in state.reasons.items():
             self.train_dataloader.observe(uid, reason)
-        for group in state.chosen:
-            if group.uid not in state.reasons:  # a fallback group is both
-                self.train_dataloader.observe(group.uid, "")
+        trained = {group.uid for group in state.chosen}
+        for uid in trained - state.reasons.keys():
+            self.train_dataloader.observe(uid, "")
         for step in sorted(set(state.started.values())):  # the record's key: a group may end steps after its start
-            reasons = {uid: why for uid, why in state.reasons.items() if state.started[uid] == step}
-            self.observer.sampled(step, reasons)
+            dropped = {uid: why for uid, why in state.reasons.items() if uid not in trained}
+            self.observer.sampled(step, {uid: why for uid, why in dropped.items() if state.started[uid] == step})
 
     def check_health(self) -> None:
         """Raise `ActorDied` where an actor of the run is dead."""
@@ -359,7 +363,7 @@ class InnovatorTrainer(PPOTrainerSync):
     # ---- batches and checkpoints
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> KVBatchMeta:
-        """Balance sequences over data-parallel ranks, then order each rank's share by the place of its prompts.
+        """Balance sequences, or groups that share their prompts, over ranks; then order each share by the place of its prompts.
 
         The order decides which responses an update trains on when a step has several. Prompts come in random order, so by
         place every update sees the mixture of the data; the rows' numbers, the order of finishing or the lengths would sort
@@ -369,7 +373,10 @@ class InnovatorTrainer(PPOTrainerSync):
         ranks = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
         share = len(batch.keys) // ranks
         place = [prompt_order(key) for key in batch.keys]
-        batch.reorder(sorted(range(len(batch.keys)), key=lambda i: (i // share, place[i])))
+        rank = [i // share for i in range(len(batch.keys))]
+        if ranks > 1 and self.config.trainer.device == "cpu":
+            rank = whole_group_ranks(batch.keys, [tag["seq_len"] for tag in batch.tags], ranks) or rank
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda i: (rank[i], place[i])))
         return batch
 
     def _load_checkpoint(self) -> None:
