@@ -10,7 +10,7 @@ stops while weights are updated. A group trains with probability p. Prints, per 
     carried     answers that were unfinished at the end of a step and continue in the next one, share of all
     surplus     finished groups that no step trains, share of the trained ones
 
-    python -m benchmarks.sampling [--prompts 512] [--samples 8] [--rate 0.5] [--steps 12] [--run RUN] [--lost]
+    python -m benchmarks.sampling [--prompts 512] [--samples 8] [--rate 0.5] [--steps 12] [--run RUN]
 """
 
 from __future__ import annotations

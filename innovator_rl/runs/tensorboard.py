@@ -41,9 +41,8 @@ class TensorBoardWriter:
             OSError: The directory cannot be written.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        again = resume_step > 0 or any(
-            directory.iterdir()
-        )  # an earlier attempt without a checkpoint is done again whole
+        # An earlier attempt without a checkpoint is done again as a whole.
+        again = resume_step > 0 or any(directory.iterdir())
         self._writer = EventFileWriter(str(directory), flush_secs=FLUSH_SECONDS)
         if again:
             restart = SessionLog(status=SessionLog.START)

@@ -84,7 +84,7 @@ def plan(
         attempt: number of this start of the run, from 1.
         resume_from: folder of the checkpoint to continue from; empty starts at step 0.
         resume_contents: all of it, or its weights alone.
-        validate_first: whether to validate before the first step, whatever the configuration says.
+        validate_first: whether to validate before the first step, whatever `schedule.validate_before` is.
 
     Returns:
         The resolved context and verl's configuration (an OmegaConf `DictConfig`).

@@ -177,6 +177,26 @@ def test_working_ahead_fills_the_slots_and_a_dropped_group_keeps_the_step_of_its
     assert noted == {uid: started[uid] for uid in noted}
 
 
+def test_groups_that_wait_in_a_checkpoint_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(lambda n: mixed(n) if n % 5 else [0.0] * SAMPLES, batch=8, concurrency=16)
+    options: dict[str, Any] = {"max_staleness": 2, "slots": 16 * SAMPLES}
+    sampler = sampler_of(queue, monkeypatch, **options)
+    generated = responses = 0.0
+    for step in range(1, 5):
+        if step == 3:  # the run was killed after step 2; its queue and these names are in the checkpoint
+            assert sampler.carried
+            resumed = sampler_of(queue, monkeypatch, **options)
+            resumed.policy.rates, resumed.counted = sampler.policy.rates, set(sampler.carried)
+            sampler = resumed
+        queue.step = step
+        batch, metrics = sampler.sample(global_steps=step, partition_id="train", batch_size=8)
+        tq.kv_clear(keys=batch.keys, partition_id="train")
+        generated += metrics["sampling/generated_groups"]
+        responses += metrics.get("domain/math/responses", 0.0)
+    assert generated == queue.submitted - metrics["sampling/unfinished_groups"]
+    assert responses == generated * SAMPLES
+
+
 def test_dropped_groups_are_counted_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     results = {0: [0.0] * 4, 1: [1.0] * 4, 2: None}
     queue = Queue(lambda n: results.get(n, mixed(n)), batch=4)

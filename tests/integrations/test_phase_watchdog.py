@@ -66,6 +66,25 @@ def test_ended_workers_become_the_cause(tmp_path: Path, monkeypatch: pytest.Monk
         trainer.train()
 
 
+def test_an_engine_that_hangs_while_it_is_paused_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(), lambda prompt: [1.0, 0.0] * 2, monkeypatch)
+    ended: list[object] = []
+
+    def hang() -> None:
+        monkeypatch.setattr(phase_watchdog, "FIRST_REMARK_SECONDS", -1.0)
+        monkeypatch.setattr(phase_watchdog, "FIRST_END_SECONDS", 0.0)
+        trainer.workers.workers = ("training worker",)
+        trainer.llm_server_manager.get_replicas = lambda: [SimpleNamespace(servers=["vLLM server"])]
+        trainer._watchdog.look()
+        raise ray.exceptions.RayActorError
+
+    monkeypatch.setattr(ray, "kill", lambda actor, no_restart: ended.append(actor))
+    monkeypatch.setattr(trainer.checkpoint_manager, "sleep_replicas", hang)
+    with pytest.raises(PhaseStalled, match=r"pausing has taken 0 s; it is the first"):
+        trainer.train()
+    assert ended == ["training worker", "vLLM server"]
+
+
 def test_a_full_disk_is_one_line_and_the_step_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = MemoryTrainer(
         tmp_path, NotingObserver(), lambda prompt: [1.0, 0.0] * 2, monkeypatch, "schedule.save_every=1"

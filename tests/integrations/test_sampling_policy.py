@@ -73,3 +73,9 @@ def test_slots_stay_full_where_one_for_one_leaves_them_empty() -> None:
     assert on_policy[1] < 0.5 * old[1]
     assert ahead[2] <= 1.3
     assert on_policy[2] <= 1.35
+
+
+def test_the_rate_does_not_depend_on_which_source_finished_first() -> None:
+    kept = {"a": 4.2, "b": 3.8, "c": 2.1}
+    rates = [PassRates({name: kept[name] for name in order}, dict.fromkeys(order, 1.0)) for order in ("abc", "cba")]
+    assert rates[0].overall() == rates[1].overall()

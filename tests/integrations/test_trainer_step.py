@@ -14,7 +14,7 @@ from innovator_rl.integrations.verl.checkpoints import latest_complete, newest_i
 from innovator_rl.integrations.verl.rank_shares import whole_group_ranks
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import SampleKey, group_uid
-from innovator_rl.integrations.verl.update_record import clip_side, rows
+from innovator_rl.integrations.verl.update_record import clip_side, clip_sides, rows
 
 
 def outcomes(prompt: int) -> list[float | str]:
@@ -226,6 +226,24 @@ LOW, HIGH, DUAL = 0.2, 0.28, 10.0
 def test_the_clip_cuts_only_against_the_advantage(ratio: float, advantage: float, side: int) -> None:
     found = clip_side(torch.tensor([ratio]), torch.tensor([advantage]), LOW, HIGH, DUAL)
     assert found.tolist() == [side]
+
+
+def test_each_policy_loss_is_recorded_with_its_own_clips() -> None:
+    log_ratio = torch.tensor([[0.5, -0.4, 0.0, 3.0], [0.001, 0.0003, 0.0001, 9.0]])
+    mask = torch.tensor([True, True, True, False])  # the last token is a tool's
+    good = torch.ones(4)
+
+    def sides(mode: str, row: int, low: float, high: float, sign: float = 1.0) -> list[int]:
+        loss = {"loss_mode": mode}
+        config = SimpleNamespace(clip_ratio_low=low, clip_ratio_high=high, clip_ratio_c=DUAL, policy_loss=loss)
+        return clip_sides(log_ratio[row], mask, sign * good, config).tolist()
+
+    assert sides("vanilla", 0, LOW, HIGH) == [1, 0, 0, 0]
+    assert sides("vanilla", 0, LOW, HIGH, -1.0) == [0, -1, 0, 0]
+    assert sides("gspo", 1, 3e-4, 4e-4) == [1, 1, 1, 0]  # the mean ratio is 1.00047
+    assert sides("gspo", 1, 3e-4, 5e-4) == [0, 0, 0, 0]
+    assert sides("cispo", 0, 0.3, 0.5) == [1, -1, 0, 0]  # weights, whatever the advantage
+    assert sides("cispo", 0, 0.99, 4.0, -1.0) == [0, 0, 0, 0]
 
 
 def test_the_rows_of_an_update_hold_ratios_and_sides_per_response_token() -> None:

@@ -219,6 +219,12 @@ class DynamicSampler(ReplayBuffer):
         self.hooks: SamplingHooks = NoHooks()
         self._carried: dict[str, Group] = {}  # whole groups that wait for the next step
         self._given_up: set[str] = set()  # lost groups, whose late responses are cleared
+        self.counted: set[str] = set()  # groups of a checkpoint that were counted before it was written
+
+    @property
+    def carried(self) -> list[str]:
+        """Whole groups that wait for the next step, all of them counted."""
+        return sorted(self._carried)
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[Any, dict[str, float]]:
         """Wait for `batch_size` groups to train on and take them out of the queue.
@@ -353,7 +359,10 @@ class DynamicSampler(ReplayBuffer):
                 self._drop(state, group.uid, reason)
                 useless.add(group.uid)
                 continue
-            self.policy.rates.add(group.source, not reason)
+            if group.uid in self.counted:
+                state.carried_in += 1
+            else:
+                self.policy.rates.add(group.source, not reason)
             if not reason:
                 state.kept[group.uid] = group
                 continue
@@ -379,7 +388,8 @@ class DynamicSampler(ReplayBuffer):
             if self.metric is not None and self.metric not in info:
                 raise EngineError(f"the reward of {key} lacks {self.metric!r}; it returned {sorted(info)}")
             record = RewardRecord.from_verl(info)
-            state.rewards.add(record)
+            if group_uid(key) not in self.counted:
+                state.rewards.add(record)
             samples[group_uid(key)].append(record)
         return [self._group(uid, records) for uid, records in samples.items() if records]
 

@@ -73,6 +73,7 @@ class ResumableSampler:
         self.rows, self.collate, self.seed, self.shuffle = rows, collate, seed, shuffle
         self.position = 0
         self.rates = PassRates()  # what was observed of the prompts, which the next step's number depends on
+        self.carried: list[str] = []  # groups that finished before the checkpoint and train after it, for a resume
         self.curriculum = Curriculum() if curriculum else None
         self._sources = list(sources)
         self._members = {name: np.flatnonzero(np.asarray(sources) == name) for name in mixture or {}}
@@ -144,6 +145,7 @@ class ResumableSampler:
             "seed": self.seed,
             "mixture": dict(self._shares),
             "rates": self.rates.state_dict(),
+            "carried": list(self.carried),
             "curriculum": self.curriculum.state_dict() if self.curriculum is not None else None,
         }
 
@@ -168,5 +170,6 @@ class ResumableSampler:
         self.position = state["position"]
         if "rates" in state:  # checkpoints of earlier releases have none
             self.rates.load_state_dict(state["rates"])
+        self.carried = list(state.get("carried", ()))
         if self.curriculum is not None and state.get("curriculum"):
             self.curriculum.load_state_dict(state["curriculum"])

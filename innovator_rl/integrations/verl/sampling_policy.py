@@ -59,7 +59,7 @@ class PassRates:
 
     def overall(self) -> float:
         """Return the rate over all sources; 1 before anything was seen."""
-        kept, seen = sum(self.kept.values()), sum(self.seen.values())
+        kept, seen = math.fsum(self.kept.values()), math.fsum(self.seen.values())  # whatever source came first
         return max(LOWEST_RATE, (kept + 1.0) / (seen + 1.0))
 
     def rate(self, source: str) -> float:

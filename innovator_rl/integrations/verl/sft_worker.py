@@ -77,7 +77,7 @@ class Handler(CheckpointHandler):
         if self.rank == 0:
             folder = Path(self.default_local_dir)
             mark_complete(folder / f"global_step_{step}")
-            prune(folder, self._keep)
+            prune(folder, self._keep, step)
             self._report.send("saved", step=step)
         self.saved = step
         torch.distributed.barrier()

@@ -237,6 +237,7 @@ class InnovatorTrainer(PPOTrainerSync):
         self._lost = self._monitor_prompts(agent_loop_manager)
         sampler: Any = self.replay_buffer
         sampler.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
+        sampler.counted = set(self.train_dataloader.carried)
         try:
             with self._watchdog:
                 super().fit(agent_loop_manager)
@@ -399,6 +400,8 @@ class InnovatorTrainer(PPOTrainerSync):
         folder = Path(self.config.trainer.default_local_dir)
         target = folder / f"global_step_{self.global_steps}"
         before = checkpoint_bytes(folder)
+        sampler: Any = self.replay_buffer
+        self.train_dataloader.carried = sampler.carried
         (target / MARKER).unlink(missing_ok=True)  # an earlier attempt's does not stand for the files written now
         try:
             super()._save_checkpoint()

@@ -45,6 +45,32 @@ def clip_side(ratio: torch.Tensor, advantage: torch.Tensor, low: float, high: fl
     return above.long() - below.long()
 
 
+def clip_sides(log_ratio: torch.Tensor, mask: torch.Tensor, advantage: torch.Tensor, config: Any) -> torch.Tensor:
+    """Find on which side the run's policy loss clips each token of a response; 0 for tokens that are not trained.
+
+    GSPO clips the mean ratio of the response, for all of its tokens alike. CISPO bounds a token's weight, whatever the
+    advantage, and its gradient flows. Other losses of verl count as PPO's.
+
+    Args:
+        log_ratio: log of new over old probability of each token.
+        mask: True where a token is trained.
+        advantage: advantage of each token.
+        config: verl's actor configuration, with the clip range and the policy loss.
+    """
+    low, high, dual = (float(getattr(config, name)) for name in ("clip_ratio_low", "clip_ratio_high", "clip_ratio_c"))
+    loss = getattr(config, "policy_loss", None)
+    mode = loss.get("loss_mode", "vanilla") if loss is not None else "vanilla"
+    ratio = torch.exp(log_ratio)
+    if mode == "gspo":
+        mean = (log_ratio * mask).sum() / mask.sum().clamp(min=1)
+        sides = clip_side(torch.exp(mean).expand_as(ratio), advantage, low, high, float("inf"))
+    elif mode == "cispo":
+        sides = (ratio > 1 + high).long() - (ratio < 1 - low).long()
+    else:
+        sides = clip_side(ratio, advantage, low, high, dual)
+    return sides.where(mask, 0)
+
+
 class UpdateRecord:
     """Writer of `updates/` rows from micro-batches."""
 
@@ -89,11 +115,10 @@ def rows(
     Args:
         micro_batch: verl's batch of B sequences, with nested `responses` and `response_mask`.
         outputs: Series of the forward pass, nested (B, prompt + response).
-        config: verl's actor configuration, for the clip ratios.
+        config: verl's actor configuration, for the clip ratios and the policy loss.
         token_share: Share of groups whose series are recorded.
     """
     uids, samples, steps = (list(micro_batch[name]) for name in ("uid", "session_id", "global_steps"))
-    low, high, dual = (float(getattr(config, name)) for name in ("clip_ratio_low", "clip_ratio_high", "clip_ratio_c"))
     found = []
     for i, response in enumerate(micro_batch["responses"].unbind()):
         size = int(response.numel())
@@ -132,7 +157,7 @@ def rows(
                 rollout_logprobs=rollout.tolist() if rollout is not None else None,
                 entropy=entropy.tolist() if entropy is not None else None,
                 ratio=ratio.tolist(),
-                clip_side=clip_side(ratio, advantage, low, high, dual).tolist(),
+                clip_side=clip_sides(new - old, mask, advantage, config).tolist(),
             )
         )
     return found
