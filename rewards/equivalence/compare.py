@@ -214,7 +214,7 @@ class _AnswerComparison:
             if a.exact and b.exact and not (a.integer and b.integer):
                 return same_formula(gold, predicted, self.comparison)
             lenient = not ((a.ambiguous or b.ambiguous) and (a.unit is None or b.unit is None))
-            if lenient and same_quantity(a, b, config.measured, config.unit_required):
+            if lenient and same_quantity(a, b, config.measured, config.unit_required, config.rounding):
                 return True
             if not (a.ambiguous or b.ambiguous):
                 return False
