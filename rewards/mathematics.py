@@ -14,8 +14,10 @@ from fractions import Fraction
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
+from rewards.equivalence.compare import is_equivalent
+from rewards.equivalence.normalize import tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
-from rewards.equivalence.quantities import Rounding
+from rewards.equivalence.quantities import Rounding, quantity
 from rewards.extraction import Found, find_answer, hedged, last_boxes, unmarked
 
 POLICY = EquivalenceConfig(measured=False, positive=False, rounding=Rounding(allowed=False))
@@ -73,9 +75,18 @@ def rounding_asked(gold: str, prompt: str) -> Rounding:
     return Rounding(places=places)
 
 
+def _percent_of_itself(gold: str, text: str) -> bool:
+    """Return whether an answer is the reference, a number below 1, with a percent sign behind it: 0.25% for 1/4."""
+    percent, share = re.fullmatch(r"(.*?)\s*\\?%", unmarked(text)), quantity(tidy(gold))
+    below_one = share is not None and share.unit is None and 0 < abs(share.value) < 1
+    return bool(percent and below_one and is_equivalent(gold, percent[1], POLICY))
+
+
 def _graded(gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
     r"""Grade an answer; in a chain such as `2\sqrt{3} \approx 3.46` one member must be the reference in full."""
     score = compare(gold, found, config, prompt)
+    if score.correct and _percent_of_itself(gold, found.text):
+        return wrong(extracted=found.text[:200])
     members = _CHAINED.split(found.text)
     if score.correct or config.rounding.allowed or not 1 < len(members) <= MAX_MEMBERS:
         return score

@@ -32,6 +32,16 @@ def test_math_verify_pairs() -> None:
     ]
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_rounding_brackets_units_percent_and_hedges(right: bool) -> None:
+    lines = (Path(__file__).parent / "math_rows.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["right"] is right]
+    assert len(rows) > 120
+    assert not [
+        row for row in rows if Mathematics()(row["response"], row["answer"], row.get("prompt", "")).correct != right
+    ]
+
+
 @pytest.mark.parametrize(
     ("response", "answer", "right"),
     [
