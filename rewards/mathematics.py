@@ -23,14 +23,14 @@ from rewards.extraction import Found, find_answer, hedged, last_boxes, unmarked
 POLICY = EquivalenceConfig(measured=False, positive=False, rounding=Rounding(allowed=False))
 _DECIMAL = re.compile(r"\d*\.\d")
 _ASKED = re.compile(
-    r"\b(?:round(?:ed|ing)?|nearest|decimals?|significant|approximat\w*|estimate\w*|calculator|numerical(?:ly)?|"
+    r"\b(?:round(?:ed|ing)?|nearest|decimals?|significant|approx\w*|estimate\w*|calculator|numerical(?:ly)?|"
     r"(?:correct|accurate)\s+to|tenths?|hundredths?|thousandths?)\b|\\approx|≈|保留|四舍五入|精确到|小数|近似",
     re.IGNORECASE,
 )
 _EXACT = re.compile(
     r"\bexact(?:ly)?\s+(?:\w+\s+)?(?:answer|value|form|result|expression)|\b(?:answer|value|form|result)s?\s+exact|"
     r"\b(?:not|n[’']t|no|without|avoid|instead\s+of|rather\s+than)\s+(?:\w+\s+){0,3}"
-    r"(?:round\w*|decimals?|approximat\w*|calculator)\b",
+    r"(?:round\w*|decimals?|approx\w*|calculator)\b",
     re.IGNORECASE,
 )
 _PLACES = re.compile(
