@@ -2,9 +2,9 @@
 
 The benchmark renames the columns and rows of an answer to the most similar ones of the reference, compares each cell of the
 reference with the cell of that name, and takes the mean. It is lenient on purpose here, for the number stands next to the
-paper's: a cell that the other one begins or ends with is right, `bal` equals anything, a number is right in any unit, additional rows cost nothing, of
-rows with one name the first counts, and the recalls of rows and columns are always 1 (`max` where `min` is meant).
-`papers.exact_cells` is the strict metric.
+paper's: a cell that the other one begins or ends with is right, `bal` equals anything, a number is right in any unit,
+additional rows cost nothing, of rows with one name the first counts, and the recalls of rows and columns are always 1
+(`max` where `min` is meant). `papers.exact_cells` is the strict metric.
 
 Read as the benchmark reads them are lines with more than three commas, else a block of CSV, else the whole answer. Two of
 its readers are left out, because they run what a model wrote: headings that it evaluates as Python, and links that it
