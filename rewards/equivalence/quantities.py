@@ -264,7 +264,8 @@ def _computed(text: str) -> Quantity | None:
         value = _value(re.sub(rf"{_SPACE}$", "", text[:cut]))
         if value is not None:
             name = (label.group(1) or "").strip().lower() if label and unit is None else ""
-            return Quantity(value, unit, _stated(text[:cut]), False, name)
+            joined = unit is not None and text[cut - 1] in ")}" and _LETTERS.fullmatch(text[cut:])  # `\frac{3}{2}kT`
+            return Quantity(value, unit, _stated(text[:cut]), False, name, ambiguous=bool(joined))
     return None
 
 
