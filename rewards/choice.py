@@ -42,6 +42,7 @@ _CLAIM = re.compile(
 _STATED = re.compile(r"answer\s*(?:is|:|=)\s*[*(\[]*([A-J])[)\]*.]*\s*$", re.IGNORECASE | re.MULTILINE)
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/、，]\s*|\s*(?:,\s*)?(?:and|和|与|及)\s*|\s*)\(?[A-J]\)?)+")
 _CHOSEN = re.compile(r"^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"\b(?:or|either|maybe|perhaps|possibly)\b|[/?]", re.IGNORECASE)
 MAX_CLAIMS = 10
 NUMERIC = EquivalenceConfig()
 
@@ -162,6 +163,8 @@ class Choice:
             return wrong("too_long", found.text[:100])
         if labels := several_letters(gold):
             several = several_letters(_CHOSEN.sub("", found.text))
+            if several is None and not _ALTERNATIVE.search(found.text):
+                several = frozenset(letters(found, options(prompt)))
             return right(", ".join(sorted(labels))) if several == labels else wrong(extracted=found.text[:200])
         listed = options(prompt)
         if gold.upper() in listed:

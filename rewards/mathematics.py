@@ -82,12 +82,23 @@ def _percent_of_itself(gold: str, text: str) -> bool:
     return bool(percent and below_one and is_equivalent(gold, percent[1], POLICY))
 
 
+def _rounds(exact: str, rounded: str) -> bool:
+    r"""Return whether a decimal is a number rounded to its places, however few: `1/3 \approx 0.33`."""
+    whole, short = quantity(tidy(exact)), number(unmarked(rounded))
+    if whole is None or short is None or "." not in rounded:
+        return False
+    places = len(rounded.strip(" $.").partition(".")[2])
+    return bool(abs(whole.value - short.numerator / short.denominator) <= 0.500001 * 10**-places)
+
+
 def _graded(gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
     r"""Grade an answer; in a chain such as `2\sqrt{3} \approx 3.46` one member must be the reference in full."""
     score = compare(gold, found, config, prompt)
     if score.correct and _percent_of_itself(gold, found.text):
         return wrong(extracted=found.text[:200])
     members = _CHAINED.split(found.text)
+    if not score.correct and len(members) == 2 and _rounds(members[0], members[1]):
+        return compare(gold, Found(members[0], found.kind), config, prompt)
     if score.correct or config.rounding.allowed or not 1 < len(members) <= MAX_MEMBERS:
         return score
     rounded = compare(gold, found, replace(config, rounding=Rounding()), prompt)

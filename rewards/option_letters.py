@@ -13,6 +13,7 @@ Use `committed(text, ...)`. Letters joined by "or", "and" or commas count togeth
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from rewards.equivalence.notation import listed as words
 from rewards.true_false import takes_back
 
+MAX_MENTIONS, MAX_BEFORE = 60, 300
 DEFAULT_LABELS = frozenset("ABCDEFGHIJ")
 _WRAPPED = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|sf|it|tt|cal)|boldsymbol|bm|underline|emph|operatorname|boxed|fbox|mbox)"
@@ -50,6 +52,9 @@ _CHOOSES = frozenset(
         "say answer answers answered guess think believe vote mark circle tick favor prefer leaves leaving so thus hence "
         "therefore then only just but simply clearly definitely probably certainly with either both correct right"
     )
+)
+_SETTLES = re.compile(
+    r"\b(?:go|going|went|opt|opted|settle|settled|vote|voted|bet|land)\s+(?:for|on)\s+$", re.IGNORECASE
 )
 _SUBJECT = frozenset(words("so thus hence therefore then that and but while only clearly both think believe say yet"))
 _NAMED = re.compile(rf"\b{_OPTION_WORD}s?\s+$", re.IGNORECASE)
@@ -115,6 +120,7 @@ def plain_letters(text: str) -> str:
         if shorter == text:
             break
         text = shorter
+    text = re.sub(r"(?<![A-Za-z\\])boxed\s*\{([^{}]*)\}", r"\1", text)
     text = _CHINESE_BEFORE.sub(r"\1 ", text)
     text = _TAG.sub("", _TEX_SPACE.sub(" ", text)).replace("{", "").replace("}", "")
     text = re.sub(r"(?<=[a-z)A-J])\.(?=(?:Choice|Option)s?\s)", ". ", text)
@@ -157,7 +163,7 @@ def _committed(text: str, listed: Mapping[str, str], answered: bool) -> set[str]
     labels = {label for group in chosen for label in group.labels}
     for group in groups:
         after = text[group.end :]
-        if group not in chosen and _MAYBE.search(text[: group.start]) and not _LOWER.match(after):
+        if group not in chosen and _MAYBE.search(text[: group.start][-MAX_BEFORE:]) and not _LOWER.match(after):
             labels |= {label for one in groups for label in one.labels} if len(groups) > 1 else set()
         elif chosen and group not in chosen and re.match(r"[.:]\s+\S", after) and _follows(group, chosen):
             labels |= group.labels
@@ -167,7 +173,7 @@ def _committed(text: str, listed: Mapping[str, str], answered: bool) -> set[str]
 def _is_mentioned(group: _Group, text: str) -> bool:
     """Return whether a label is only named, as in "choice B is the result of ...", and neither stated nor called right."""
     after = text[group.end :]
-    named = _NAMED.search(text[: group.start])
+    named = _NAMED.search(text[: group.start][-MAX_BEFORE:])
     return bool(named and not group.marked and not _ENDS.match(after) and not _CALLED_RIGHT.match(after))
 
 
@@ -178,7 +184,7 @@ def _follows(group: _Group, chosen: list[_Group]) -> bool:
 
 def _groups(text: str, known: frozenset[str]) -> list[_Group]:
     found: list[_Group] = []
-    for match in _MENTION.finditer(text):
+    for match in itertools.islice(_MENTION.finditer(text), MAX_MENTIONS):
         letter = match["marked"] or match["closed"] or match["bare"]
         if letter.upper() not in known:
             continue
@@ -198,14 +204,15 @@ def _are_joined(first: _Group, second: _Group, text: str) -> bool:
         return False
     if text[first.end : second.start].strip() not in (",", ";"):
         return True
-    return not (second.labels <= first.labels or _COMPARED.search(text[: first.start]))
+    return not (second.labels <= first.labels or _COMPARED.search(text[: first.start][-MAX_BEFORE:]))
 
 
 def _is_chosen(group: _Group, text: str, listed: Mapping[str, str], answered: bool) -> bool:
-    before, after = text[: group.start], text[group.end :]
-    if _is_denied(before, after) or re.match(r"\s*\?", after):
+    before, after = text[: group.start], text[group.end :][:MAX_BEFORE]
+    if _is_denied(before[-MAX_BEFORE:], after) or re.match(r"\s*\?", after):
         return False
     leads = not before.rpartition("\n")[2].strip(" \t\"'>#,-•")
+    before = before[-MAX_BEFORE:]
     word = re.search(r"([A-Za-z’']+)\s+$", before)
     previous = word[1].lower() if word else ""
     if group.marked:
@@ -225,7 +232,7 @@ def _is_chosen(group: _Group, text: str, listed: Mapping[str, str], answered: bo
     if not _ENDS.match(after) or _SURNAME.match(after):
         return False
     if previous:
-        return previous in _CHOOSES
+        return previous in _CHOOSES or bool(_SETTLES.search(before))
     return _may_stand_behind(before.rstrip(), after, listed)
 
 
@@ -245,7 +252,8 @@ def _is_denied(before: str, after: str) -> bool:
     if _NOT_BUT.match(before):
         return takes_back("", after)
     before = before.rpartition(";")[2]
-    last = before.rpartition(",")[2]
+    last = re.sub(r"^\s*but\s*$", "", before.rpartition(",")[2])
+    before = re.sub(r",\s*but\s*$", "", before)
     return takes_back(last if last.strip() else before, after)
 
 

@@ -63,6 +63,7 @@ _CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za
 _NOON = re.compile(r"(?<=:\d\d)(?:\s|~)*(?:\\(?:text|mathrm)\s*\{\s*)?([ap])\.?\s?m\b\.?\s*\}?", re.IGNORECASE)
 _RATIO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b|\\colon(?![a-z]))\s*(?=\d)")
 _MODULUS = re.compile(r"\s*\\[bp]?mod(?![a-z])\s*")
+_MEMBER = re.compile(r"^[A-Za-z]\s*(?:\\in(?![A-Za-z])|∈)\s*(?=\\\{[^|:]*\\\}$)")  # of a set that is listed
 _BAR = re.compile(r"\\(?:vert|mid|lvert|rvert)(?![A-Za-z])")
 _STATE = r"((?:[^|<>{}\\]|\\(?!rangle|langle)[A-Za-z]+|\\[,;:! ]|\{[^{}|]*\}){1,60}?)"
 _KET = re.compile(rf"\|\s*{_STATE}\s*\\rangle(?![a-z])")
@@ -110,7 +111,8 @@ def parted(text: str) -> tuple[str, str]:
     if "Z" in text or "ℤ" in text:
         text = _QUOTIENT.sub(lambda match: f"\\mathbb{{Z}}_{{{match[match.lastindex or 1]}}}", text)
     text, remark = split_remark(_kets(text))
-    return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip(), remark
+    text = _MEMBER.sub("", stripped(_FILLER.sub("", text.strip())))
+    return text.rstrip(".,;:").strip(), remark
 
 
 def tidy(text: str) -> str:
