@@ -126,7 +126,7 @@ def test_the_official_metric_of_tables_gives_partial_credit_and_charges_no_addit
     assert accuracy_value(question, gold) == 1.0
     assert accuracy_value(question, f"<think>{gold}</think>Here it is:\n```csv\n{gold}\n```\nDone.") == 1.0
     assert accuracy_value(question, gold + "made up,1,2,3,4\n") == 1.0
-    assert accuracy_value(question, gold.replace(",Al,", ",Aluminium,")) == 1.0  # codespell:ignore Aluminium
+    assert accuracy_value(question, gold.replace(",Ca,", ",Calcium,")) == 1.0  # a name and its symbol
     assert accuracy_value(question, gold.replace("Bal.", "95")) == 1.0
     assert accuracy_value(question, gold.replace("90,2", "60,2")) == pytest.approx(7 / 8)
     assert 0.5 < accuracy_value(question, gold.split("TXAZ")[0]) < 0.75  # "not found" is a cell like any other
