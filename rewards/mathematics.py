@@ -23,13 +23,15 @@ from rewards.extraction import Found, find_answer, hedged, last_boxes, unmarked
 POLICY = EquivalenceConfig(measured=False, positive=False, rounding=Rounding(allowed=False))
 _DECIMAL = re.compile(r"\d*\.\d")
 _ASKED = re.compile(
-    r"\b(?:round(?:ed|ing)?|nearest|decimals?|significant|approx\w*|estimate\w*|calculator|numerical(?:ly)?|"
-    r"(?:correct|accurate)\s+to|tenths?|hundredths?|thousandths?)\b|\\approx|≈|保留|四舍五入|精确到|小数|近似",
+    r"\brounded\b|\bround(?:ing)?\s+(?:off|up|down|to|your|the|all|each|it|answers?)\b|\bto\s+the\s+nearest\b|"
+    r"\b(?:to|as|in|of)\s+(?:an?\s+|the\s+|\w+\s+)?(?:\w+\s+)?decimals?\b|\bdecimal\s+(?:places?|form|approximation|answer)\b|"
+    r"\bsignificant\s+(?:figures?|digits?)|\bapprox\w*|\bestimate\w*|\bcalculator\b|"
+    r"\bnumerically\s+(?!equal)|\b(?:correct|accurate)\s+to\b|\\approx|≈|保留|四舍五入|精确到|小数|近似",
     re.IGNORECASE,
 )
 _EXACT = re.compile(
     r"\bexact(?:ly)?\s+(?:\w+\s+)?(?:answer|value|form|result|expression)|\b(?:answer|value|form|result)s?\s+exact|"
-    r"\b(?:not|n[’']t|no|without|avoid|instead\s+of|rather\s+than)\s+(?:\w+\s+){0,3}"
+    r"(?:\bnot|n[’']t|\bno|\bwithout|\bavoid|\binstead\s+of|rather\s+than)\s+(?:\w+\s+){0,3}"
     r"(?:round\w*|decimals?|approx\w*|calculator)\b",
     re.IGNORECASE,
 )
