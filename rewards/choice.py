@@ -43,6 +43,8 @@ _STATED = re.compile(r"answer\s*(?:is|:|=)\s*[*(\[]*([A-J])[)\]*.]*\s*$", re.IGN
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/、，]\s*|\s*(?:,\s*)?(?:and|和|与|及)\s*|\s*)\(?[A-J]\)?)+")
 _CHOSEN = re.compile(r"^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$", re.IGNORECASE)
 _ALTERNATIVE = re.compile(r"\b(?:or|either|maybe|perhaps|possibly)\b|[/?]", re.IGNORECASE)
+_SAYING = re.compile(r"^(?:so\s+|thus\s+|hence\s+|therefore,?\s+)?(?:it|this|that)(?:['’]s|\s+is)\s+")
+_SAYS_MORE = re.compile(r"\s*(?:is|are|was|has|have|can|cannot|could|fails?|would|seems)\b")
 MAX_CLAIMS = 10
 NUMERIC = EquivalenceConfig()
 
@@ -69,7 +71,7 @@ def letters(found: Found, listed: dict[str, str]) -> set[str]:
         return by_claims
     if not listed and (lone := _SMALL_ONLY.fullmatch(text.strip())) and not takes_back("", lone[3]):
         return {(lone[1] or lone[2]).upper()} if not _OTHER_SMALL.search(lone[3]) else set()
-    plain = text.strip().rstrip(".").lower()
+    plain = _SAYING.sub("", text.strip().rstrip(".!").lower())
     if (only := _LETTER_ONLY.fullmatch(text)) and "?" not in text:
         return {only.group(1).upper()}
     if (small := _SMALL_LEAD.match(text)) and small.group(1).upper() in listed:
@@ -99,8 +101,7 @@ def stated_first(response: str, listed: dict[str, str]) -> Found | None:
     if len(lines) < 2:
         return None
     known = set(listed) or set("ABCDEFGHIJ")
-    leads = [match.group(1) for line in lines[1:] if (match := _LETTER_LEAD.match(line))]
-    if leads:
+    if any(map(_listed_label, lines[1:])):
         return None
     line = unmarked(lines[0])
     if (only := _LETTER_ONLY.fullmatch(line)) and only.group(1).upper() in known:
@@ -114,7 +115,7 @@ def stated_first(response: str, listed: dict[str, str]) -> Found | None:
 def letters_of_first_line(response: str, found: Found, listed: dict[str, str]) -> set[str]:
     """Return what the first line of an unmarked response commits to, for a last line that commits to nothing."""
     lines = [line.strip() for line in final_part(response)[:MAX_ANSWER_CHARS].splitlines() if line.strip()]
-    if found.kind != "tail" or len(lines) < 2 or any(_LETTER_LEAD.match(line) for line in lines[1:]):
+    if found.kind != "tail" or len(lines) < 2 or any(map(_listed_label, lines[1:])):
         return set()
     return letters(Found(lines[0], "tail"), listed)
 
@@ -141,8 +142,13 @@ def several_letters(text: str) -> frozenset[str] | None:
 def offers_all(response: str) -> bool:
     """Return whether a final part ends with a list of labeled options, choosing none."""
     lines = [line for line in final_part(response)[-MAX_ANSWER_CHARS:].splitlines() if line.strip()][-2:]
-    leads = {lead.group(1) for line in lines if (lead := _LETTER_LEAD.match(line))}
-    return len(leads) > 1
+    return len({label for label in map(_listed_label, lines) if label}) > 1
+
+
+def _listed_label(line: str) -> str:
+    """Return the label of a line that lists an option, empty for one that says something about it: `(A) is wrong`."""
+    lead = _LETTER_LEAD.match(line)
+    return lead.group(1) if lead and not _SAYS_MORE.match(line[lead.end() :]) else ""
 
 
 class Choice:

@@ -49,23 +49,26 @@ _CITED = frozenset(words("figure fig table equation eq eqs part panel section ap
 _CHOOSES = frozenset(
     words(
         "is are be was answer's it's its that's choose chose choosing chosen pick picked picking select selected selecting "
-        "say answer answers answered guess think believe vote mark circle tick favor prefer leaves leaving so thus hence "
-        "therefore then only just but simply clearly definitely probably certainly with either both correct right"
+        "say answer answers answered guess think believe vote mark circle tick favor prefer leaves leaving so thus hence get "
+        "got gives matches likely obviously namely therefore then only just but simply clearly definitely probably certainly "
+        "with either both correct right"
     )
 )
 _SETTLES = re.compile(
-    r"\b(?:go|going|went|opt|opted|settle|settled|vote|voted|bet|land)\s+(?:for|on)\s+$", re.IGNORECASE
+    r"\b(?:(?:go|going|went|opt|opted|settle|settled|vote|voted|bet|land)\s+(?:for|on)|"
+    r"(?:corresponds?|corresponding|points?|leads?)\s+to|listed\s+as)\s+$",
+    re.IGNORECASE,
 )
 _SUBJECT = frozenset(words("so thus hence therefore then that and but while only clearly both think believe say yet"))
 _NAMED = re.compile(rf"\b{_OPTION_WORD}s?\s+$", re.IGNORECASE)
 _NAMES_OPTION = re.compile(rf"{_OPTION_WORD}s?", re.IGNORECASE)
 _ENDS = re.compile(
-    r"\s*(?:$|[.,;:!)\]}—–\n]|-+\s|[(\[](?!or\b)|\s(?:because|since|as|for|due|given|rather|instead|over|which|not|only|"
+    r"\s*(?:$|[.,;:!)\]}—–\n]|\d{1,3}\s*%|-+\s|[(\[](?!or\b)|\s(?:because|since|as|for|due|given|rather|instead|over|which|not|only|"
     r"alone|(?:and|but)\s+(?:not|nothing|no)\b)\b)"
 )
 _CALLED_RIGHT = re.compile(
-    r"\s+(?:(?:is|are|was|seems|looks|appears|must\s+be|has\s+to\s+be|would\s+be|to\s+be)\s+(?:\w+ly\s+)?(?:the\s+)?"
-    r"(?:your\s+|my\s+|only\s+|most\s+|best\s+|single\s+|one\s+)*(?:correct|right|true|best|answers?|option|choice|accurate|appropriate|"
+    r"\s+(?:(?:is|are|was|seems|looks|appears|(?:must|should|would)\s+be|has\s+to\s+be|to\s+be)\s+(?:\w+ly\s+)?(?:the\s+)?"
+    r"(?:your\s+|my\s+|our\s+|only\s+|most\s+|best\s+|single\s+|one\s+)*(?:correct|right|true|best|answers?|option|choice|accurate|appropriate|"
     r"\w{3,}est|most|least)\b|(?:fits?|works?|matches|match|holds?|follows|applies|remains|answers|it\s+is|is\s+left)\b(?!\s+(?:a|the)\b))|"
     r"\s*(?:选?项)?\s*是?(?:最佳|正确|对的|答案)",
     re.IGNORECASE,
@@ -86,6 +89,7 @@ _PICTURE = re.compile(
     r"[(\[]?([A-Z])[)\]]?\W*",
     re.IGNORECASE,
 )
+_SHARE = re.compile(r"(?<![A-Za-z])([A-Z])\)?\s*[:(]?\s*\d{1,3}\s*%")
 _MAYBE = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|alternatively|(?:could|might|may)(?:\s+also)?\s+be)\s+(?:(?:it|is|it's|also|even|"
     rf"{_OPTION_WORD})\s+)*$",
@@ -94,6 +98,8 @@ _MAYBE = re.compile(
 _COMPARED = re.compile(
     r"\b(?:than|unlike|like|besides|over|with|to|from|between|given|as|nor|not|neither)\s+\(?$", re.IGNORECASE
 )
+_BUT = re.compile(r"(\w+)\s*,?\s*\bbut\s+$", re.IGNORECASE)
+_ALL = frozenset(words("all anything everything nothing any none every anyone no"))
 _NOT_BUT = re.compile(r"^.*\b(?:not|neither|nor)\b.*\bbut\s+(?:rather\s+|instead\s+)?(?:\w+\s+){0,3}$", re.IGNORECASE)
 _DENIED_BEHIND = re.compile(
     r"\s+(?:are|were|aren[’']t|weren[’']t)\s+(?:\w+ly\s+)?(?:not|never|wrong|incorrect|false|out|excluded|too)\b"
@@ -156,6 +162,8 @@ def committed(text: str, listed: Mapping[str, str], answered: bool = False) -> s
 
 def _committed(text: str, listed: Mapping[str, str], answered: bool) -> set[str]:
     known = frozenset(listed) or DEFAULT_LABELS
+    if len(shares := set(_SHARE.findall(text)) & known) > 1:
+        return shares
     groups = _groups(text, known)
     chosen = [group for group in groups if _is_chosen(group, text, listed, answered)]
     stated = [group for group in chosen if not _is_mentioned(group, text)]
@@ -179,7 +187,7 @@ def _is_mentioned(group: _Group, text: str) -> bool:
 
 def _follows(group: _Group, chosen: list[_Group]) -> bool:
     """Return whether a group is the next label after a chosen one: the options over again, in one line."""
-    return any(ord(min(group.labels)) == ord(max(one.labels)) + 1 for one in chosen)
+    return any(group.start > one.end and ord(min(group.labels)) == ord(max(one.labels)) + 1 for one in chosen)
 
 
 def _groups(text: str, known: frozenset[str]) -> list[_Group]:
@@ -252,6 +260,8 @@ def _is_denied(before: str, after: str) -> bool:
     if _NOT_BUT.match(before):
         return takes_back("", after)
     before = before.rpartition(";")[2]
+    if (word := _BUT.search(before)) and word[1].lower() not in _ALL:
+        return takes_back("", after)  # a new clause
     last = re.sub(r"^\s*but\s*$", "", before.rpartition(",")[2])
     before = re.sub(r",\s*but\s*$", "", before)
     return takes_back(last if last.strip() else before, after)
