@@ -28,8 +28,8 @@ FILE_NAME = "solution.py"
 THREAD_STACK_BYTES = 16 * 2**20
 PRINTED_BYTES = 2**20
 _OURS = (
-    "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "objects", "checker", "comparison",
-    "plain_types", "native", "arrays", "raised", "remotes", "replaced", "coroutines",
+    "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "encoder", "decoder", "objects", "checker", "comparison",
+    "plain_types", "native", "arrays", "raised", "remotes", "replaced", "coroutines", "operations",
 )  # fmt: skip
 _DESCRIPTORS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 

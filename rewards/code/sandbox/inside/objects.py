@@ -14,22 +14,21 @@ are what is tested (`operators`). A message can name no class and no exception b
 from __future__ import annotations
 
 import builtins
-import operator
 import sys
 from collections.abc import Callable, Mapping
 from json import dumps, loads  # by name: a check may replace those of the module
 from typing import Any
 
 try:
-    import coroutines  # type: ignore[import-not-found, unused-ignore]
+    import decoder  # type: ignore[import-not-found, unused-ignore]
+    import encoder  # type: ignore[import-not-found, unused-ignore]
+    import operations  # type: ignore[import-not-found, unused-ignore]
     import raised  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
     import replaced  # type: ignore[import-not-found, unused-ignore]
     import values  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import coroutines, raised, remotes, replaced, values
-
-BINARY, ORDER, UNARY, MAX_AHEAD = remotes.BINARY, remotes.ORDER, remotes.UNARY, remotes.MAX_AHEAD
+    from rewards.code.sandbox.inside import decoder, encoder, operations, raised, remotes, replaced, values
 
 _NOT_RAISED = {"unittest", "pytest", "_pytest", "check", "judge", "__main__"}
 MAX_CAUSES = 16
@@ -105,12 +104,12 @@ class Peer:
             Exception: What the other side raised.
         """
         self.called += op == "call"
-        encoder = self._encoder()
-        if op in _RUNNING and self.replaced is not None:
+        sent = self._encoder()
+        if op in operations.RUNNING and self.replaced is not None:
             stdin, environ, found = self.replaced.now()
             if found or stdin is not None or environ is not None:
                 data, fields = [data, found], {**fields, "with": [stdin, environ]}
-        message = {"op": op, "on": on, "same": same, **fields, "data": self._table(encoder, data)}
+        message = {"op": op, "on": on, "same": same, **fields, "data": self._table(sent, data)}
         self.write(dumps(message).encode())
         while True:
             line = self.read()
@@ -131,25 +130,25 @@ class Peer:
                 error.__dict__[raised.MARK] = True
                 raise error
             originals = {
-                place: encoder.alive[number]
+                place: sent.alive[number]
                 for place, number in (answer.get("same") or ())
-                if same and isinstance(number, int) and 0 <= number < len(encoder.alive)
-                and encoder.table[number][0] in values.MUTABLE
+                if same and isinstance(number, int) and 0 <= number < len(sent.alive)
+                and sent.table[number][0] in values.MUTABLE
             }  # fmt: skip
             return self._decoder(answer["ok"], originals).root
 
     def serve(self, question: dict[str, Any]) -> None:
         """Answer one question of the other side."""
         reply: dict[str, Any]
-        encoder = self._encoder()
+        sent = self._encoder()
         try:
-            decoder = self._decoder(question["data"])
-            result = self._answer(question, decoder.root)
-            reply = {"ok": self._table(encoder, result)}
+            received = self._decoder(question["data"])
+            result = self._answer(question, received.root)
+            reply = {"ok": self._table(sent, result)}
             if question.get("same"):
                 kept = [
-                    (encoder.add(item), number)
-                    for number, item in enumerate(decoder.made)
+                    (sent.add(item), number)
+                    for number, item in enumerate(received.made)
                     if question["data"]["table"][number][0] in values.MUTABLE and not isinstance(item, values.Opaque)
                 ]
                 reply["same"] = [(ref[0], number) for ref, number in kept]
@@ -178,37 +177,7 @@ class Peer:
         if self.serves == GUARDED and not self._may(op, target, str(question.get("name", ""))):
             refusal = AttributeError if op == "getattr" else TypeError
             raise refusal(f"{op} of {type(target).__name__} is not offered")
-        if op == "call":
-            return target(*data[0], **data[1])
-        if op == "target":
-            return target
-        if op == "next":
-            return self._ahead(target, min(int(question["count"]), MAX_AHEAD))
-        if op == "getattr":
-            return getattr(target, str(question["name"]))
-        if op == "setattr":
-            return setattr(target, str(question["name"]), data)
-        if op == "getitem":
-            return target[data]
-        if op == "setitem":
-            return operator.setitem(target, *data)
-        if op == "delitem":
-            return operator.delitem(target, data)
-        if op == "contains":
-            return data in target
-        if op == "enter":
-            return target.__enter__()
-        if op == "exit":
-            return bool(target.__exit__(None, None, None))
-        if op in _DESCRIBING:
-            return _DESCRIBING[op](target, data)
-        if op in ("await", "aenter", "aexit", "aiter", "anext"):
-            return _asynchronous(op, target)
-        if op in UNARY:
-            return UNARY[op](target)
-        if op in BINARY or op in ORDER or op == "eq":
-            return getattr(operator, op)(*((data, target) if question.get("reflected") else (target, data)))
-        raise TypeError(f"unknown operation {str(op)[:40]!r}")
+        return operations.apply(op, target, data, question)
 
     def _may(self, op: str, target: Any, name: str) -> bool:
         if op in ("call", "next"):
@@ -222,23 +191,12 @@ class Peer:
         own = type(target).__module__ == "check" and not isinstance(target, type)
         return own and op in ("getattr", "setattr") and not name.startswith("_")
 
-    @staticmethod
-    def _ahead(iterator: Any, count: int) -> list[Any]:
-        """Return [items, whether the iterator has ended, the value it ended with]."""
-        found: list[Any] = []
-        for _ in range(count):
-            try:
-                found.append(next(iterator))
-            except StopIteration as end:
-                return [found, True, end.value]
-        return [found, False, None]
+    def _encoder(self) -> encoder.Encoder:
+        return encoder.Encoder(self._export, self.theirs.__contains__, self._whole, self._extra, self.fresh)
 
-    def _encoder(self) -> values.Encoder:
-        return values.Encoder(self._export, self.theirs.__contains__, self._whole, self._extra, self.fresh)
-
-    def _decoder(self, data: Any, originals: Mapping[int, Any] | None = None) -> values.Decoder:
+    def _decoder(self, data: Any, originals: Mapping[int, Any] | None = None) -> decoder.Decoder:
         guarded = self.serves == GUARDED
-        return values.Decoder(data, self._classes(), self._resolve, originals, self._extend, equal_lists=guarded)
+        return decoder.Decoder(data, self._classes(), self._resolve, originals, self._extend, equal_lists=guarded)
 
     def _whole(self, item: Any) -> bool:
         """Return whether an object that could travel by value is exported: one of the other side, or of the tested class."""
@@ -273,9 +231,9 @@ class Peer:
         return {name: self.space[name] for name in self.theirs if isinstance(self.space.get(name), type)}
 
     @staticmethod
-    def _table(encoder: values.Encoder, value: Any) -> dict[str, Any]:
-        root = encoder.add(value)
-        return {"root": root, "table": encoder.table, **({"extras": encoder.extras} if encoder.extras else {})}
+    def _table(sent: encoder.Encoder, value: Any) -> dict[str, Any]:
+        root = sent.add(value)
+        return {"root": root, "table": sent.table, **({"extras": sent.extras} if sent.extras else {})}
 
     def _export(self, item: Any) -> list[Any]:
         kind: Any = type(item)
@@ -362,35 +320,6 @@ class Peer:
         for key, name in reversed(below):
             nearest = self._errors[key] = self._errors.get(key) or raised.named(str(name), nearest)
         return nearest
-
-
-def _asynchronous(op: str, target: Any) -> Any:
-    if op == "aiter":
-        return target.__aiter__()
-    if op == "anext":
-        return coroutines.following(target)
-    if op == "aexit":
-        return bool(coroutines.complete(target.__aexit__(None, None, None)))
-    return coroutines.complete(target.__aenter__() if op == "aenter" else target)
-
-
-def _code(target: Any) -> list[Any]:
-    code = target.__code__
-    return [code.co_flags, list(code.co_varnames), code.co_argcount]
-
-
-def _content(target: Any) -> Any:
-    base = next(kind for name, kind in remotes.SORTS.items() if name in remotes.CONTAINERS and isinstance(target, kind))
-    return base(base.items(target) if base is dict else base.__iter__(target))
-
-
-_RUNNING = ("call", "await", "anext", "next")
-_DESCRIBING: dict[str, Callable[[Any, Any], Any]] = {
-    "signature": lambda target, _: remotes.signature_of(target),
-    "code": lambda target, _: _code(target),
-    "content": lambda target, _: _content(target),
-    "isinstance": lambda target, instance: isinstance(instance, target),
-}
 
 
 def _index(number: Any, handles: list[Any]) -> int:
