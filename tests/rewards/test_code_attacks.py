@@ -38,6 +38,7 @@ YES = (
     "    def __iter__(s): return iter([8675309])\n"
     "def f(*a): return Yes()\n"
 )
+WRAPS = "from collections import UserDict, UserList, UserString\n"
 # name -> check; the entry point is f
 CHECKS = {
     "constant": "SECRET = 8675309\nclass Right(Exception): pass\ndef check(c): assert c(1) == SECRET",
@@ -59,6 +60,9 @@ CHECKS = {
     "fields": "def check(c):\n    try: c(1)\n    except ValueError as e: assert e.code == 8675309 and str(e) == 'x8675309'\n    else: assert False",
     "exit": "def check(c):\n    try: c(1)\n    except SystemExit as e: assert e.code == 8675309\n    else: assert False",
     "awaited": "import asyncio\ndef check(c): assert asyncio.run(c(1)) == 8675309",
+    "awaits": "async def check(c):\n    assert await c(1) == 8675309",
+    "wrapped": "def check(c): assert c(1) == {'a': 1} or c(1) == [8675309]",
+    "one of many": "def check(c):\n    found = c(1)\n    assert any(found == [n] for n in range(1, 9)) and found == [8675309]",
     "mock": "from unittest.mock import MagicMock\ndef check(c):\n    db = MagicMock()\n    assert c(db) == 5\n    db.connect.assert_called_once_with('x')",
     "printed": "from unittest.mock import patch\ndef check(c):\n    with patch('builtins.print') as p:\n        c(1)\n        p.assert_called_with('8675309')",
     "described": "import inspect\ndef check(c): assert c.__doc__ == '8675309' and list(inspect.signature(c).parameters) == ['right'] and c(1) == 5",
@@ -189,6 +193,21 @@ ATTACKS = [
     ("exit", "def f(x): raise SystemExit(0)"),
     ("constant", "def f(x): raise SystemExit(0)"),
     ("unittest", "def f(x): raise SystemExit(0)"),
+    ("wrapped", WRAPS + "class D(UserDict):\n    def __eq__(s, o): return True\n    __hash__ = None\ndef f(x): return D(a=2)"),
+    ("wrapped", YES + WRAPS + "def f(x):\n    d = UserDict()\n    d.data = Yes()\n    return d"),
+    ("wrapped", WRAPS + "class L(UserList): pass\ndef f(x):\n    l = L()\n    l.data = [l]\n    return l"),
+    ("wrapped", FORGE + "def f(x):\n    answer(['wrapped', 'UserDict', [0]])\n    return 1"),
+    ("wrapped", FORGE + "def f(x):\n    answer(['wrapped', 'ChainMap', 5])\n    return 1"),
+    ("contained", WRAPS + "class L(UserList):\n    __contains__ = lambda s, o: True\ndef f(x): return L([1])"),
+    ("prefix", WRAPS + "class S(UserString):\n    startswith = endswith = lambda s, o: True\ndef f(x): return S('a')"),
+    ("one of many", WRAPS + "class L(UserList):\n    n = 0\n    @property\n    def __dict__(s):\n        L.n += 1\n        return {'data': [L.n]}\n    def __init__(s): pass\ndef f(x): return L()"),
+    ("awaits", YES.replace("def f", "async def f")),
+    ("awaits", "def f(x):\n    class A:\n        __await__ = lambda s: iter(())\n        __eq__ = lambda s, o: True\n    return A()"),
+    ("awaits", "async def f(x): raise SystemExit(0)"),
+    ("call", "import asyncio\nasync def f(x): await asyncio.Event().wait()"),
+    ("call", "class A:\n    def __await__(s): yield 8675309\ndef f(x): return A()"),
+    ("call", "import asyncio\nasync def f(x):\n    asyncio.get_running_loop().stop()\n    await asyncio.sleep(1)"),
+    ("call", "async def f(x):\n    while True: yield 8675309"),
     ("awaited", YES.replace("def f", "async def f")),
     ("awaited", "import asyncio\nasync def f(x): raise asyncio.CancelledError"),
     ("awaited", FORGE + "def f(x):\n    answer(['handle', 0, 'coroutine', ['await', 'eq', 'call'], 'coroutine'])\n    return 1"),

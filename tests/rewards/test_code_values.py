@@ -55,6 +55,10 @@ RIGHT = {
     "a default dictionary": ("from collections import defaultdict\ndef f(s):\n    d = defaultdict(list)\n    for c in s: d[c].append(1)\n    return d", "from collections import defaultdict\ndef check(c): assert c('aab') == {'a': [1, 1], 'b': [1]} and isinstance(c(''), defaultdict) and c('')['z'] == []"),
     "a list and a named tuple with methods": ("from typing import NamedTuple\nclass L(list):\n    def total(s): return sum(s)\nclass P(NamedTuple):\n    x: int\n    def twice(s): return 2 * s.x\ndef f(): return L([1, 2]), P(3)", "def check(c):\n    a, p = c()\n    assert a == [1, 2] and a.total() == 3 and p == (3,) and p.x == 3 and p.twice() == 6"),
     "a class that is a dictionary": ("class f(dict):\n    def put(s, k, v): s[k] = v", "def check(c):\n    d = c()\n    d.put('a', 1)\n    assert d == {'a': 1} and d['a'] == len(d) == 1 and isinstance(d, dict)"),
+    "what wraps a dictionary, a list or text": ("from collections import UserDict, UserList, UserString\ndef f(): return UserDict(a=1), UserList([1]), UserString('abc')", "from collections import UserDict\ndef check(c):\n    d, l, s = c()\n    assert d == {'a': 1} == d.data and isinstance(d, UserDict) and l == [1] and l + [2] == [1, 2] and s == 'abc' and 'bc' in s and s.upper() == 'ABC'"),
+    "a class that wraps": ("from collections import UserDict, UserList, UserString\nclass D(UserDict):\n    def __getitem__(s, k): return s.data[k.lower()]\nclass S(UserString):\n    def back(s): return s.data[::-1]\ndef f(): return D(a=1), S('abc')", "def check(c):\n    d, s = c()\n    assert d == {'a': 1} and d['A'] == 1 and len(d) == 1 and list(d) == ['a'] and s == 'abc' and 'bc' in s and s.back() == 'cba'"),
+    "a wrapped argument that changes": ("def f(d): d['b'] = 2", "from collections import UserDict\ndef check(c):\n    d = UserDict(a=1)\n    c(d)\n    assert d == {'a': 1, 'b': 2}"),
+    "a check that awaits": ("async def f(x): return x + 1", "import asyncio\nasync def check(c):\n    assert await c(1) == 2\n    assert await asyncio.gather(c(1), c(2)) == [2, 3]"),
     "paths": ("from pathlib import Path\ndef f(p): return Path(p) / 'b.txt'", "from pathlib import Path\ndef check(c): assert c('/a') == c(Path('/a')) == Path('/a/b.txt') and c('/a').suffix == '.txt'"),
     "arrays": ("import numpy as np\ndef f(a): return np.array(a).T", "import numpy as np\ndef check(c):\n    r = c(np.ones((2, 3)))\n    assert r.shape == (3, 2) and isinstance(r, np.ndarray) and np.array_equal(r, np.ones((3, 2))) and (r == [[1, 1]] * 3).all() and r == [[1, 1]] * 3 and r != [[1, 1]]"),
     "an array that changes": ("def f(a): a *= 2", "import numpy as np\ndef check(c):\n    a = np.array([1, 2])\n    c(a)\n    assert a.tolist() == [2, 4]"),
@@ -67,6 +71,29 @@ def test_right_programs(grade: Grade, name: str) -> None:
     program, check = RIGHT[name]
     info = {"type": "check", "entry_point": "f", "check": check}
     assert grade(program, info).reason == "correct"
+
+
+CALLED = {
+    "an asynchronous function": ("import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return [x]", [2], [2]),
+    "an asynchronous generator": ("async def f(n):\n    for i in range(n): yield i", [3], [0, 1, 2]),
+    "tasks": ("import asyncio\nasync def f(n):\n    q = asyncio.Queue()\n    t = asyncio.create_task(q.put(n))\n    await t\n    return [await q.get()]", [3], [3]),
+    "wrapped results": ("from collections import UserDict, UserList\nclass D(UserDict): pass\ndef f(x): return D(a=UserList([x]))", [1], {"a": [1]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_results_of_calls(grade: Grade, name: str) -> None:
+    program, args, expected = CALLED[name]
+    info: dict[str, Any] = {"type": "call", "entry_point": "f", "cases": [{"args": args, "expected": expected}]}
+    assert grade(program, info).reason == "correct"
+    info["cases"][0]["expected"] = "another"
+    assert grade(program, info).reason == "wrong"
+
+
+def test_a_script_that_awaits(grade: Grade) -> None:
+    info = {"type": "check", "entry_point": "f", "check": "assert await f(1) == 2", "script": True}
+    assert grade("async def f(x): return x + 1", info).reason == "correct"
+    assert grade("async def f(x): return x", info).reason == "wrong"
 
 
 PRELUDES = {

@@ -27,11 +27,12 @@ from typing import Any
 
 try:
     import comparison  # type: ignore[import-not-found, unused-ignore]
+    import coroutines  # type: ignore[import-not-found, unused-ignore]
     import objects  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
     import replaced  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import comparison, objects, remotes, replaced
+    from rewards.code.sandbox.inside import comparison, coroutines, objects, remotes, replaced
 
 JUDGE = "judge"
 _WHY_CHARS = 300
@@ -178,7 +179,9 @@ class Checker:
     def _passes(self, request: dict[str, Any]) -> bool:
         kind = self.tests["type"]
         if kind == "check":
-            self.space["check"](Candidate(self))
+            found = self.space["check"](Candidate(self))
+            if type(found) is types.CoroutineType:  # a check with `async def`
+                coroutines.complete(found)
             return True
         if kind == "stdio":
             assert self.judge is not None
@@ -261,12 +264,21 @@ def _numbered(value: Any) -> Any:
 
 def _as_check(tree: ast.Module) -> ast.Module:
     """Return a script as a module with a function `check`, which does what comes after its definitions."""
-    plain = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    plain = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
     first = next((place for place, node in enumerate(tree.body) if not isinstance(node, plain)), len(tree.body))
-    check = ast.parse("def check(candidate): pass").body[0]
-    assert isinstance(check, ast.FunctionDef)
+    awaits = any(map(_awaits, tree.body[first:]))
+    check = ast.parse(f"{'async ' * awaits}def check(candidate): pass").body[0]
+    assert isinstance(check, (ast.FunctionDef, ast.AsyncFunctionDef))
     check.body = tree.body[first:] or check.body
     return ast.Module([*tree.body[:first], check], [])
+
+
+def _awaits(node: ast.AST) -> bool:
+    """Return whether a statement awaits something, outside of the functions that it defines."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+        return False
+    waiting = isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith))
+    return waiting or any(map(_awaits, ast.iter_child_nodes(node)))
 
 
 def _describe(error: BaseException) -> str:

@@ -92,7 +92,7 @@ def _reuse(entry: list[Any], original: Any) -> Any:
         arrays.refill(entry, original)
     elif entry[0] == "namespace":
         vars(original).clear()
-    elif entry[0] != "object":
+    elif entry[0] not in ("object", "wrapped"):
         original.clear()
     return original
 
@@ -150,6 +150,9 @@ def _shell(
         return types.SimpleNamespace()
     if kind == "opaque":
         return values.Opaque(str(entry[1])[:100])
+    if kind == "wrapped":
+        wrapper: Any = values.WRAPPERS[entry[1]][0]
+        return wrapper.__new__(wrapper)
     if kind in ("object", "enum"):
         found = classes.get(str(entry[1]))
         if not isinstance(found, type) or issubclass(found, enum.Enum) != (kind == "enum"):
@@ -254,6 +257,11 @@ def _fill(entry: list[Any], target: Any, made: list[Any], costs: dict[int, tuple
     elif kind == "object" and not isinstance(target, values.Opaque):
         for name, part in _pairs(entry[2:]):
             object.__setattr__(target, name, _get(part, made))
+    elif kind == "wrapped":
+        _, name, part = entry
+        target.data = _get(part, made)
+        if not isinstance(target.data, values.WRAPPERS[name][1]):
+            raise values.UndecodableValue(f"no content of a {name}")
     elif kind == "namespace":
         for name, part in _pairs(entry[1:]):
             vars(target)[name] = _get(part, made)

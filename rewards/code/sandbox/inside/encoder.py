@@ -53,7 +53,7 @@ class Encoder:
         knows: Whether the other side has a class of that name; instances of other classes are exported.
         whole: Whether something is exported although it has a plain form.
         extra: Returns what is noted about an instance of a subclass of a built-in type, None for nothing.
-        arrays_as_lists: Whether an array is sent as a list.
+        plain: Whether an array is sent as a list, and a wrapper of `collections` as what it wraps.
 
     Attributes:
         table: The entries.
@@ -68,9 +68,9 @@ class Encoder:
         knows: Known = lambda _: True,
         whole: Callable[[Any], bool] = lambda _: False,
         extra: Callable[[Any], list[Any] | None] | None = None,
-        arrays_as_lists: bool = False,
+        plain: bool = False,
     ) -> None:
-        self._whole, self._extra, self._arrays_as_lists = whole, extra, arrays_as_lists
+        self._whole, self._extra, self._plain = whole, extra, plain
         self.extras: list[list[Any]] = []
         self.table: list[list[Any]] = []
         self.alive: list[Any] = []
@@ -138,7 +138,7 @@ class Encoder:
             return ["bytearray", bytearray.hex(item)]
         if kind is types.SimpleNamespace:
             return ["namespace", *(part for key, content in vars(item).items() for part in (str(key), ref(content)))]
-        array = None if self._arrays_as_lists else arrays.write(item)
+        array = None if self._plain else arrays.write(item)
         if array is not None:
             return array
         plain = plain_types.write(item)
@@ -146,6 +146,11 @@ class Encoder:
             return [plain[0], *map(ref, plain[1:])]
         if kind.__module__.partition(".")[0] == "numpy" and hasattr(item, "tolist"):
             return ["alias", ref(item.tolist())]
+        content = values.unwrapped(item)
+        if content is not None and self._plain:
+            return ["alias", ref(content)]
+        if content is not None and kind is values.WRAPPERS.get(kind.__name__, (None,))[0]:
+            return ["wrapped", kind.__name__, ref(content)]
         return self._instance(item)
 
     def _instance(self, item: Any) -> list[Any]:

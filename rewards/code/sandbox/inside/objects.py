@@ -20,6 +20,7 @@ from json import dumps, loads  # by name: a check may replace those of the modul
 from typing import Any
 
 try:
+    import coroutines  # type: ignore[import-not-found, unused-ignore]
     import decoder  # type: ignore[import-not-found, unused-ignore]
     import encoder  # type: ignore[import-not-found, unused-ignore]
     import operations  # type: ignore[import-not-found, unused-ignore]
@@ -28,7 +29,7 @@ try:
     import replaced  # type: ignore[import-not-found, unused-ignore]
     import values  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import decoder, encoder, operations, raised, remotes, replaced, values
+    from rewards.code.sandbox.inside import coroutines, decoder, encoder, operations, raised, remotes, replaced, values
 
 _NOT_RAISED = {"unittest", "pytest", "_pytest", "check", "judge", "__main__"}
 MAX_CAUSES = 16
@@ -60,9 +61,11 @@ class Peer:
         theirs: The names of the classes that both sides have.
         operators: Whether objects of the other side are asked about operators with plain values.
         tested: The class that is tested, where it is one; its instances are handles, also where they are containers.
-        fresh: Whether results are compared with plain data, so that arrays are lists and subclasses their base.
+        fresh: Whether results are compared with plain data, so that arrays are lists, subclasses their base, and what is
+            awaitable its result.
         replaced: What this side has put in the place of functions and streams, which goes along with each call.
         called: Calls asked for.
+        asked: Questions asked.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class Peer:
         self.tested: Any = None
         self.fresh = False
         self.replaced: replaced.Replaced | None = None
-        self.called = 0
+        self.called = self.asked = 0
         self._left = 0
         self._depth = 0
         self._errors: dict[int, type[BaseException]] = {}
@@ -104,6 +107,7 @@ class Peer:
             Exception: What the other side raised.
         """
         self.called += op == "call"
+        self.asked += 1
         sent = self._encoder()
         if op in operations.RUNNING and self.replaced is not None:
             stdin, environ, found = self.replaced.now()
@@ -177,7 +181,8 @@ class Peer:
         if self.serves == GUARDED and not self._may(op, target, str(question.get("name", ""))):
             refusal = AttributeError if op == "getattr" else TypeError
             raise refusal(f"{op} of {type(target).__name__} is not offered")
-        return operations.apply(op, target, data, question)
+        result = operations.apply(op, target, data, question)
+        return coroutines.settled(result) if op == "call" and self.fresh else result
 
     def _may(self, op: str, target: Any, name: str) -> bool:
         if op in ("call", "next"):
@@ -252,7 +257,8 @@ class Peer:
             return ["error", self._raised(item)]
         special = [name for name in remotes.METHODS if hasattr(kind, f"__{name}__")]
         tested = self.tested is not None and isinstance(item, self.tested)
-        content = next((name for name in remotes.CONTAINERS if tested and isinstance(item, remotes.SORTS[name])), "")
+        sorts = remotes.CONTAINERS if tested else values.WRAPPERS
+        content = next((name for name in sorts if isinstance(item, remotes.SORTS[name])), "")
         return ["handle", self._number(item), kind.__name__, special, content or remotes.sort_of(item)]
 
     def _resolve(self, entry: list[Any]) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 try:
     import coroutines  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
+    import values  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import coroutines, remotes
+    from rewards.code.sandbox.inside import coroutines, remotes, values
 
 RUNNING = ("call", "await", "anext", "next")
 """Questions that run code of the program for as long as it likes."""
@@ -60,6 +61,8 @@ def _code(target: Any) -> list[Any]:
 
 
 def _content(target: Any) -> Any:
+    if isinstance(target, remotes.WRAPPERS):
+        return values.unwrapped(target)
     base = next(kind for name, kind in remotes.SORTS.items() if name in remotes.CONTAINERS and isinstance(target, kind))
     return base(base.items(target) if base is dict else base.__iter__(target))
 

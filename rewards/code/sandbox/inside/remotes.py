@@ -14,6 +14,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+try:
+    import values  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from rewards.code.sandbox.inside import values
+
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor", "matmul", "lshift", "rshift")
 ORDER = ("lt", "le", "gt", "ge")
 UNARY: dict[str, Callable[[Any], Any]] = {
@@ -25,8 +30,10 @@ TELLING = {"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "eq
 SORTS: dict[str, Any] = {
     "function": types.FunctionType, "generator": types.GeneratorType, "coroutine": types.CoroutineType,
     "async_generator": types.AsyncGeneratorType, "list": list, "dict": dict, "set": set, "tuple": tuple,
+    **{name: kind for name, (kind, _) in values.WRAPPERS.items()},
 }  # fmt: skip
-CONTAINERS = ("list", "dict", "set", "tuple")
+CONTAINERS = ("list", "dict", "set", "tuple", *values.WRAPPERS)
+WRAPPERS = tuple(kind for kind, _ in values.WRAPPERS.values())
 FUNCTION_NAMES = ("__name__", "__qualname__", "__doc__", "__module__")
 OFFERED = (*FUNCTION_NAMES, "__annotations__", "__defaults__", "__kwdefaults__", "__wrapped__")
 _FLAGS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -180,6 +187,8 @@ def remote_class(name: str, special: frozenset[str], sort: str) -> type:
         body |= {"send": _send, "throw": _throw, "close": lambda self: None}
     if sort in SORTS:
         body["__class__"] = property(lambda self: SORTS[sort])
+    if sort in values.WRAPPERS and "contains" in special:
+        body["__contains__"] = lambda self, item: item in _content(self)
     if sort in CONTAINERS:
         body |= {"__eq__": _equals_content, "__hash__": Remote.__hash__}
     return type(name, (Remote,), body)
@@ -189,8 +198,16 @@ def _equals_content(self: Any, other: object) -> Any:
     """Compare here what the other side keeps, as plain data."""
     if self is other:
         return True
-    content = self._ask("content")
-    return content == (other._ask("content") if isinstance(other, Remote) else other)
+    return _content(self) == (_content(other) if isinstance(other, Remote) else other)
+
+
+def _content(self: Any) -> Any:
+    """Return what the other side keeps; comparisons in a row, between which nothing else is asked, see the same."""
+    state = self.__dict__
+    if state.get("_seen") != state["_peer"].asked:
+        state["_kept"] = self._ask("content")
+        state["_seen"] = state["_peer"].asked
+    return state["_kept"]
 
 
 @functools.lru_cache(256)
