@@ -39,6 +39,13 @@ YES = (
     "def f(*a): return Yes()\n"
 )
 WRAPS = "from collections import UserDict, UserList, UserString\n"
+SEND_FILES = (
+    "import base64\n"
+    "def carried(c): return base64.b64encode(c.encode()).decode() if isinstance(c, str) else c\n"
+    "def files(*entries): send({'ok': {'root': 1, 'table': []}, 'files': {'entries': [[p, carried(c)] for p, c in entries]}})\n"
+)
+TAKE_OVER = "import os, json\nline = b'V' + json.dumps({'passed': True, 'calls': 1, 'why': '', 'cut': False, 'raised': '', 'asserts': 1, 'held': 1}).encode() + b'\\n'\nfor fd in range(3, 40):\n    try: os.write(fd, line)\n    except OSError: pass\nos._exit(0)"
+PICKLE = "import pickle\nclass R:\n    def __reduce__(s): return exec, (" + repr(TAKE_OVER) + ",)\n"
 # name -> check; the entry point is f
 CHECKS = {
     "constant": "SECRET = 8675309\nclass Right(Exception): pass\ndef check(c): assert c(1) == SECRET",
@@ -63,6 +70,13 @@ CHECKS = {
     "awaits": "async def check(c):\n    assert await c(1) == 8675309",
     "wrapped": "def check(c): assert c(1) == {'a': 1} or c(1) == [8675309]",
     "one of many": "def check(c):\n    found = c(1)\n    assert any(found == [n] for n in range(1, 9)) and found == [8675309]",
+    "expected file": "def check(c):\n    with open('/tmp/expected.txt', 'w') as file: file.write('8675309')\n    c('/tmp/out.txt')\n    assert open('/tmp/out.txt').read() == open('/tmp/expected.txt').read()",
+    "late expected file": "def check(c):\n    c('/tmp/a.txt')\n    with open('/tmp/expected.txt', 'w') as file: file.write('8675309')\n    c('/tmp/out.txt')\n    assert open('/tmp/out.txt').read() == open('/tmp/expected.txt').read()",
+    "linked file": "import os\ndef check(c):\n    os.makedirs('/tmp/kept'); open('/tmp/kept/e', 'w').write('8675309'); os.symlink('/tmp/kept', '/tmp/link')\n    c('/tmp/out.txt')\n    assert open('/tmp/out.txt').read() == open('/tmp/kept/e').read()",
+    "open file": "def check(c):\n    with open('a.txt', 'w+') as file: assert c(file) == 5",
+    "files": "import os\ndef check(c): assert c('p') == 5 and open('/tmp/p').read() == '8675309'",
+    "pickle": "import pickle\nSECRET = {'a': 8675309}\ndef check(c): assert pickle.loads(c(1)) == SECRET",
+    "pickled file": "import pickle\ndef check(c):\n    c('/tmp/p')\n    assert pickle.load(open('/tmp/p', 'rb')) == {'a': 8675309}",
     "mock": "from unittest.mock import MagicMock\ndef check(c):\n    db = MagicMock()\n    assert c(db) == 5\n    db.connect.assert_called_once_with('x')",
     "printed": "from unittest.mock import patch\ndef check(c):\n    with patch('builtins.print') as p:\n        c(1)\n        p.assert_called_with('8675309')",
     "described": "import inspect\ndef check(c): assert c.__doc__ == '8675309' and list(inspect.signature(c).parameters) == ['right'] and c(1) == 5",
@@ -193,6 +207,27 @@ ATTACKS = [
     ("exit", "def f(x): raise SystemExit(0)"),
     ("constant", "def f(x): raise SystemExit(0)"),
     ("unittest", "def f(x): raise SystemExit(0)"),
+    ("expected file", "import glob\ndef f(p): open(p, 'w').write(''.join(open(q).read() for q in glob.glob('/tmp/*') if 'out' not in q) or 'x')"),
+    ("expected file", "def f(p):\n    for q in (p, '/tmp/expected.txt'): open(q, 'w').write('1')"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/expected.txt', '1'))"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/expected.txt', False), ('/tmp/expected.txt', '1'))"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), *((q, '1') for q in ('/tmp/x/../expected.txt', '/tmp//expected.txt', '/tmp/./expected.txt', 'expected.txt', '../tmp/expected.txt')))"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/expected.txt', None), ('/tmp/expected.txt/x', '1'))"),
+    ("late expected file", "def f(p):\n    if p.endswith('a.txt'): open('/tmp/expected.txt', 'w').write('x')\n    else:\n        open(p, 'w').write(open('/tmp/expected.txt').read())"),
+    ("late expected file", "def f(p):\n    for q in (p, '/tmp/expected.txt'): open(q, 'w').write('1')"),
+    ("linked file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/link/e', '1'))"),
+    ("files", FORGE + SEND_FILES + "def f(p): files(('/etc/x', '1'), ('/tmp', '1'), ('/dev/shm/x', '1'), ('/tmp/' + 'a/' * 600, '1'), ('/tmp/.netrc', '1'), ('/tmp/a\\0b', '1'), (5, '1'))"),
+    ("files", FORGE + "def f(p): send({'ok': {'root': 5, 'table': []}, 'files': [1, 2]})"),
+    ("files", FORGE + "def f(p): send({'ok': {'root': 5, 'table': []}, 'files': {'entries': [['/tmp/p', 5]], 'place': '/'}})"),
+    ("files", "def f(p):\n    for n in range(3000): open(f'/tmp/f{n}', 'w').write('x' * 20000)\n    return 5"),
+    ("files", "import os\ndef f(p):\n    os.mkfifo('/tmp/p'); os.symlink('/tmp/p', '/tmp/q')\n    return 5"),
+    ("open file", "def f(file):\n    found = []\n    for name in ('buffer', 'name', 'fileno', 'raw', 'detach', 'reconfigure', '_checkClosed'):\n        try: found.append(getattr(file, name))\n        except AttributeError: pass\n    return 5 if found else 1"),
+    ("pickle", PICKLE + "def f(x): return pickle.dumps(R())"),
+    ("pickle", "def f(x): return b'ccheck\\nSECRET\\n.'"),
+    ("pickle", "import unittest.mock\ndef f(x): return b'cunittest.mock\\n_ANY\\n)R.'"),
+    ("pickle", "def f(x): return b'\\x80\\x04\\x8c\\x0bcollections\\x8c\\x0c_sys.modules\\x93.'"),
+    ("pickle", "def f(x): return b'\\x80\\x02ccollections\\nUserDict\\nN}U\\x06__eq__cbuiltins\\nlist\\ns\\x86b)\\x81.'"),
+    ("pickled file", PICKLE + "def f(p):\n    with open(p, 'wb') as file: pickle.dump(R(), file)"),
     ("wrapped", WRAPS + "class D(UserDict):\n    def __eq__(s, o): return True\n    __hash__ = None\ndef f(x): return D(a=2)"),
     ("wrapped", YES + WRAPS + "def f(x):\n    d = UserDict()\n    d.data = Yes()\n    return d"),
     ("wrapped", WRAPS + "class L(UserList): pass\ndef f(x):\n    l = L()\n    l.data = [l]\n    return l"),

@@ -73,6 +73,35 @@ def test_right_programs(grade: Grade, name: str) -> None:
     assert grade(program, info).reason == "correct"
 
 
+# files that both sides use: (program, entry point, check)
+FILES = {
+    "a file that is read": ('def f(p): return len(open(p).readlines())', 'f', "import tempfile, os\ndef check(c):\n    with tempfile.NamedTemporaryFile('w', suffix='.txt', delete=False) as f: f.write('a\\nb\\n')\n    assert c(f.name) == 2\n    os.unlink(f.name)"),
+    "a file of the working folder": ('def f(p): return open(p).read()', 'f', "def check(c):\n    open('data.txt','w').write('hey')\n    assert c('data.txt') == 'hey'"),
+    "a file of a fixed name that grows": ("def f():\n    with open('log.txt','a') as h: h.write('x')", 'f', "import os\ndef check(c):\n    c()\n    assert open('log.txt').read() == 'x'\n    c()\n    assert open('log.txt').read() == 'xx'"),
+    "a file that the check deletes": ("def f():\n    with open('log.txt','a') as h: h.write('x')", 'f', "import os\ndef check(c):\n    c()\n    assert open('log.txt').read() == 'x'\n    os.remove('log.txt')\n    c()\n    assert open('log.txt').read() == 'x'"),
+    "a folder with files": ("import os\ndef f(d):\n    r=sorted(os.listdir(d))\n    open(os.path.join(d,'done'),'w').close()\n    open(os.path.join(d,'sub/c.txt'),'w').write('C')\n    return r", 'f', "import tempfile, os\ndef check(c):\n    with tempfile.TemporaryDirectory() as d:\n        for n in 'ab': open(os.path.join(d, n+'.txt'),'w').write(n)\n        os.makedirs(os.path.join(d,'sub'))\n        open(os.path.join(d,'sub','c.txt'),'w').write('c')\n        assert c(d) == ['a.txt','b.txt','sub']\n        assert os.path.exists(os.path.join(d,'done'))\n        assert open(os.path.join(d,'sub','c.txt')).read() == 'C'"),
+    "paths that are read and written": ('def f(p, dest):\n    n=int(p.read_text())\n    dest.write_text(str(n+1))\n    return n', 'f', "from pathlib import Path\nimport tempfile\ndef check(c):\n    d=Path(tempfile.mkdtemp())\n    (d/'a').write_text('1')\n    assert c(d/'a', dest=d/'b') == 1\n    assert (d/'b').read_text() == '2'"),
+    "files that move": ('import shutil, os\ndef f(a,b):\n    for n in os.listdir(a): shutil.move(os.path.join(a,n), b)', 'f', "import os, shutil, tempfile\ndef check(c):\n    d=tempfile.mkdtemp()\n    os.makedirs(d+'/src'); os.makedirs(d+'/dst')\n    open(d+'/src/a.txt','w').write('q')\n    c(d+'/src', d+'/dst')\n    assert os.listdir(d+'/src') == [] and open(d+'/dst/a.txt').read() == 'q'\n    shutil.rmtree(d)"),
+    "rows that are appended": ("import csv\ndef f(p,r):\n    with open(p,'a',newline='') as h: csv.writer(h).writerow(r)", 'f', "import csv\ndef check(c):\n    open('a.csv','w').write('1,2\\n')\n    c('a.csv', [3,4])\n    assert list(csv.reader(open('a.csv'))) == [['1','2'],['3','4']]\n    open('a.csv','a').write('5,6\\n')\n    c('a.csv', [7,8])\n    assert len(open('a.csv').readlines()) == 4"),
+    "an open file that is read": ('def f(h): return [l.strip() for l in h]', 'f', "def check(c):\n    open('a.txt','w').write('l1\\nl2\\n')\n    with open('a.txt') as h: assert c(h) == ['l1','l2']"),
+    "an open file that is written": ("def f(h): h.write('hi')", 'f', "def check(c):\n    with open('a.txt','w') as h: c(h)\n    assert open('a.txt').read() == 'hi'"),
+    "a temporary file that stays open": ("def f(p, new=None):\n    if new:\n        open(p,'w').write(new)\n    return open(p).read()", 'f', "import tempfile\ndef check(c):\n    with tempfile.NamedTemporaryFile('w+') as h:\n        h.write('abc'); h.flush()\n        assert c(h.name) == 'abc'\n        c(h.name, 'new')\n        h.seek(0)\n        assert h.read() == 'new'"),
+    "another working folder": ("def f(p):\n    n=int(open(p).read())\n    open('res.txt','w').write(str(n))\n    return n", 'f', "import os, tempfile\ndef check(c):\n    d=tempfile.mkdtemp()\n    os.chdir(d)\n    open('in.txt','w').write('7')\n    assert c('in.txt') == 7\n    assert open('res.txt').read() == '7'"),
+    "folders": ('import os\ndef f(p): os.makedirs(p)', 'f', "import os\ndef check(c):\n    c('a/b/c')\n    assert os.path.isdir('a/b/c')"),
+    "bytes": ("def f(p):\n    d=open(p,'rb').read()\n    open(p+'.rev','wb').write(d[::-1])\n    return len(d)", 'f', "import os\ndef check(c):\n    open('b.bin','wb').write(bytes(range(256)))\n    assert c('b.bin') == 256 and open('b.bin.rev','rb').read() == bytes(range(256))[::-1]"),
+    "a class that keeps a file": ("import json, os\nclass Store:\n    def __init__(s,p):\n        s.p=p; s.d=json.load(open(p)) if os.path.exists(p) else {}\n    def set(s,k,v): s.d[k]=v\n    def get(s,k): return s.d[k]\n    def save(s): json.dump(s.d, open(s.p,'w'))", 'Store', "import os\ndef check(c):\n    s=c('store.json')\n    s.set('a',1); s.save()\n    assert os.path.exists('store.json')\n    assert c('store.json').get('a') == 1"),
+    "times of files": ('import os\ndef f(ps): return max(ps,key=os.path.getmtime)', 'f', "import os, time\ndef check(c):\n    for i,n in enumerate(['x1','x2']):\n        open(n,'w').close(); os.utime(n,(1000+i,1000+i))\n    assert c(['x1','x2']) == 'x2'"),
+    "a generator that reads": ('def f(p):\n    with open(p) as h:\n        for l in h: yield l.strip()', 'f', "import os\ndef check(c):\n    open('g.txt','w').write('a\\nb\\n')\n    assert list(c('g.txt')) == ['a','b']"),
+    "a pickle": ("import pickle\ndef f(p,o): pickle.dump(o,open(p,'wb'))", 'f', "import pickle\ndef check(c):\n    c('m.pkl', {'a':[1,(2,3)]})\n    assert pickle.load(open('m.pkl','rb')) == {'a':[1,(2,3)]}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_a_check_and_a_program_share(grade: Grade, name: str) -> None:
+    program, entry_point, check = FILES[name]
+    assert grade(program, {"type": "check", "entry_point": entry_point, "check": check}).reason == "correct"
+
+
 CALLED = {
     "an asynchronous function": ("import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return [x]", [2], [2]),
     "an asynchronous generator": ("async def f(n):\n    for i in range(n): yield i", [3], [0, 1, 2]),

@@ -31,8 +31,18 @@ try:
     import objects  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
     import replaced  # type: ignore[import-not-found, unused-ignore]
+    import shared_files  # type: ignore[import-not-found, unused-ignore]
+    import unpickling  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import comparison, coroutines, objects, remotes, replaced
+    from rewards.code.sandbox.inside import (
+        comparison,
+        coroutines,
+        objects,
+        remotes,
+        replaced,
+        shared_files,
+        unpickling,
+    )  # fmt: skip
 
 JUDGE = "judge"
 _WHY_CHARS = 300
@@ -100,6 +110,8 @@ class Checker:
             self.peer.replaced = replaced.Replaced()
             if "mock" in tests["check"] + str(tests.get("prelude")):
                 self.peer.replaced.watch()
+            if shared_files.mentions_files(tests["check"] + str(tests.get("prelude"))):
+                self.peer.files = shared_files.SharedFiles(guarded=True)
             self.space.pop(name.partition("(")[0].partition(".")[0], None)  # a stub of what is to be written
             self.space.lookup = self._look_up
             tree = ast.parse(tests["check"], "check.py")
@@ -173,7 +185,8 @@ class Checker:
                 cut = not isinstance(error, AssertionError)
                 why = "" if isinstance(error, AssertionError) else f"the check ended with {_describe(error)}"
         failed = self.asserts - self.held
-        result = {"passed": passed and not failed, "calls": self.calls, "why": why, "cut": cut, "raised": raised}
+        passed = passed and not failed and unpickling.intact()
+        result = {"passed": passed, "calls": self.calls, "why": why, "cut": cut, "raised": raised}
         return {**result, "asserts": self.asserts, "held": self.held}
 
     def _passes(self, request: dict[str, Any]) -> bool:
@@ -295,4 +308,5 @@ def enter(tests: dict[str, Any], descriptor: int) -> None:
             while line:
                 line = line[os.write(descriptor, line) :]
 
+        unpickling.guard()
         Checker(tests, source.readline, write).serve()

@@ -27,9 +27,20 @@ try:
     import raised  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
     import replaced  # type: ignore[import-not-found, unused-ignore]
+    import shared_files  # type: ignore[import-not-found, unused-ignore]
     import values  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import coroutines, decoder, encoder, operations, raised, remotes, replaced, values
+    from rewards.code.sandbox.inside import (
+        coroutines,
+        decoder,
+        encoder,
+        operations,
+        raised,
+        remotes,
+        replaced,
+        shared_files,
+        values,
+    )
 
 _NOT_RAISED = {"unittest", "pytest", "_pytest", "check", "judge", "__main__"}
 MAX_CAUSES = 16
@@ -64,6 +75,7 @@ class Peer:
         fresh: Whether results are compared with plain data, so that arrays are lists, subclasses their base, and what is
             awaitable its result.
         replaced: What this side has put in the place of functions and streams, which goes along with each call.
+        files: The files that both sides have; None where the check uses none.
         called: Calls asked for.
         asked: Questions asked.
     """
@@ -84,7 +96,9 @@ class Peer:
         self.tested: Any = None
         self.fresh = False
         self.replaced: replaced.Replaced | None = None
+        self.files: shared_files.SharedFiles | None = None
         self.called = self.asked = 0
+        self._shared = shared_files.SharedFiles()
         self._left = 0
         self._depth = 0
         self._errors: dict[int, type[BaseException]] = {}
@@ -109,6 +123,8 @@ class Peer:
         self.called += op == "call"
         self.asked += 1
         sent = self._encoder()
+        if self.files is not None:
+            fields["files"] = self.files.out(data)
         if op in operations.RUNNING and self.replaced is not None:
             stdin, environ, found = self.replaced.now()
             if found or stdin is not None or environ is not None:
@@ -125,6 +141,8 @@ class Peer:
             if "op" in answer:
                 self.serve(answer)
                 continue
+            if self.files is not None:
+                self.files.take(answer.get("files") or {})
             if isinstance(answer.get("out"), str):
                 sys.stdout.write(answer["out"])
             if self.replaced is not None:
@@ -145,6 +163,7 @@ class Peer:
         """Answer one question of the other side."""
         reply: dict[str, Any]
         sent = self._encoder()
+        files = self._files_of(question)
         try:
             received = self._decoder(question["data"])
             result = self._answer(question, received.root)
@@ -160,8 +179,17 @@ class Peer:
             reply = self._raised(error)
         if self._left:
             reply["left"], self._left = self._left, 0
+        if files is not None:
+            reply["files"] = files.out()
         printed = self.printed()
         self.write(dumps({**reply, "out": printed} if printed else reply).encode())
+
+    def _files_of(self, question: Mapping[str, Any]) -> shared_files.SharedFiles | None:
+        """Take the files that come with a question; None where none are to be shared."""
+        if self.serves != OPEN or "files" not in question:
+            return None
+        self._shared.take(question["files"])
+        return self._shared
 
     def _answer(self, question: Mapping[str, Any], data: Any) -> Any:
         if self.serves != OPEN or "with" not in question:

@@ -24,6 +24,7 @@ from typing import Any
 _BUILTINS = ("input", "print", "open")
 _STREAMS = {("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr"), *(("builtins", name) for name in _BUILTINS)}
 _FILE = {"read", "readline", "readlines", "write", "writelines", "seek", "tell", "close", "flush", "getvalue", "closed"}
+_FILES = (io.StringIO, io.BytesIO, io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 _OPERATIONS = ("enter", "exit", "iter", "next", "len", "getitem", "contains", "bool", "str", "int", "float")
 
 
@@ -119,11 +120,11 @@ def applied(stdin: Any, environ: Any, found: Any) -> Iterator[io.StringIO | None
 
 
 def may_use(op: str, target: Any, name: str) -> bool:
-    """Return whether the program may use a mock or a file in memory that the check gave it in this way.
+    """Return whether the program may use a mock or an open file that the check gave it in this way.
 
     Of a mock it gets what the check set up, and nothing that configures it or asserts how it was called.
     """
-    if isinstance(target, (io.StringIO, io.BytesIO)):
+    if isinstance(target, _FILES):
         return name in _FILE if op == "getattr" else op in ("enter", "exit", "iter", "next")
     mock: Any = sys.modules.get("unittest.mock")
     if mock is None or not isinstance(target, mock.NonCallableMock):
