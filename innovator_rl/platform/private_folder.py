@@ -93,7 +93,7 @@ def sweep(place: Path) -> list[Path]:
     """Delete the folders of engines that were killed, and return them.
 
     A folder goes when it is this user's, nobody holds its lock, and neither a process nor a socket names it: a child may
-    outlive its owner. Everything else is left alone without a word.
+    outlive its owner. Nothing else is touched or reported.
     """
     deleted = []
     users: str | None = None

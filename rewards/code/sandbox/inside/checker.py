@@ -185,9 +185,8 @@ class Checker:
                 cut = not isinstance(error, AssertionError)
                 why = "" if isinstance(error, AssertionError) else f"the check ended with {_describe(error)}"
         failed = self.asserts - self.held
-        passed = passed and not failed and unpickling.intact()
-        result = {"passed": passed, "calls": self.calls, "why": why, "cut": cut, "raised": raised}
-        return {**result, "asserts": self.asserts, "held": self.held}
+        result = {"passed": passed and not failed and unpickling.intact(), "why": why, "cut": cut, "raised": raised}
+        return {**result, "calls": self.calls, "asserts": self.asserts, "held": self.held}
 
     def _passes(self, request: dict[str, Any]) -> bool:
         kind = self.tests["type"]
