@@ -122,8 +122,10 @@ def _interactive_names() -> None:
 def _standard_streams() -> None:
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         raw = io.FileIO(number, mode, closefd=False)
+        raw.name = f"<{name}>"  # type: ignore[misc]
         buffer = io.BufferedWriter(raw) if raw.writable() else io.BufferedReader(raw)
         stream = io.TextIOWrapper(buffer, "utf-8", "surrogateescape", line_buffering=number == 2)
+        stream.mode = mode  # type: ignore[misc]  # fast input classes of contests look at it
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

@@ -28,6 +28,8 @@ MAX_NAMES = 2000
 _MENTIONS = re.compile(r"\b(?:open|os|Path|pathlib|tempfile|shutil|glob|sqlite3|zipfile|tarfile|shelve|dbm|gzip)\b")
 
 State = tuple[int, int, int]
+_NOTHING: State = (-1, 0, 0)  # or a link or a device
+_FOLDER: State = (-2, 0, 0)
 
 
 def mentions_files(source: str) -> bool:
@@ -43,13 +45,13 @@ class SharedFiles:
         guarded: Whether this is the check's side.
 
     Attributes:
-        known: By path, the state in which the other side has it too; None for a folder.
+        known: By path, the state in which the other side has it too.
         named: What arguments have named, at the check's side; a folder that is named alone, without its content, ends with /.
     """
 
     def __init__(self, folder: str = FOLDER, guarded: bool = False) -> None:
         self.folder, self.guarded = folder, guarded
-        self.known: dict[str, State | None] = {}
+        self.known: dict[str, State] = {}
         self.named: set[str] = set()
         self._place = folder
 
@@ -66,7 +68,7 @@ class SharedFiles:
                 self.named.add(place + "/")
         paths = self._below(self.named) if self.guarded else list(_walk(self.folder))
         entries: list[list[Any]] = [
-            self._gone(path) for path in sorted(self.known, reverse=True) if _state(path) is False
+            self._gone(path) for path in sorted(self.known, reverse=True) if _state(path) == _NOTHING
         ]
         left = MAX_BYTES
         for path in paths[:MAX_FILES]:
@@ -108,10 +110,10 @@ class SharedFiles:
     def _entry(self, path: str, left: int) -> list[Any] | None:
         """Return the entry of a file that the other side lacks in this state, and note that it has it."""
         state = _state(path)
-        if state is False or (path in self.known and self.known[path] == state):
+        if state == _NOTHING or self.known.get(path) == state:
             return None
-        if state is None:
-            self.known[path] = None
+        if state == _FOLDER:
+            self.known[path] = state
             return [path, None]
         if state[1] > left:
             return None
@@ -153,9 +155,9 @@ class SharedFiles:
         for name in sorted(named):
             path = name.rstrip("/")
             parents = [path[:end] for end in range(len(self.folder) + 1, len(path)) if path[end] == "/"]
-            if _state(path) is not False:
+            if _state(path) != _NOTHING:
                 found.update(dict.fromkeys([*parents, path]))
-            if path == name and _state(path) is None:
+            if path == name and _state(path) == _FOLDER:
                 found.update(dict.fromkeys(_walk(path)))
         return [path for path in found if self._is_inside(path)]
 
@@ -169,25 +171,25 @@ class SharedFiles:
         if not plain or any(not part or part.startswith(".") for part in parts):
             return False
         above = [self.folder + "".join(f"/{part}" for part in parts[:count]) for count in range(1, len(parts))]
-        return all(_state(folder) in (None, False) and not os.path.islink(folder) for folder in above)
+        return all(_state(folder) in (_FOLDER, _NOTHING) and not os.path.islink(folder) for folder in above)
 
     def _may_change(self, path: str) -> bool:
         """Return whether the other side may change what is there: anything at the program's side."""
         if not self.guarded or not os.path.lexists(path):
             return True
         state = _state(path)
-        if state is False:  # a link or a device
+        if state == _NOTHING:  # a link or a device
             return False
-        return self._is_named(path) or (path in self.known and self.known[path] == state)
+        return self._is_named(path) or self.known.get(path) == state
 
     def _remove(self, path: str) -> None:
         if self._may_change(path):
             self.known.pop(path, None)
-            os.rmdir(path) if _state(path) is None else os.unlink(path)
+            os.rmdir(path) if _state(path) == _FOLDER else os.unlink(path)
 
     def _make_folder(self, path: str) -> None:
         os.makedirs(path, exist_ok=True)
-        self.known[path] = None
+        self.known[path] = _FOLDER
 
     def _write(self, path: str, content: bytes, time: list[Any]) -> None:
         if not self._may_change(path):
@@ -198,20 +200,18 @@ class SharedFiles:
             file.write(content)
         if time and isinstance(time[0], int) and 0 <= time[0] < 2**62:
             os.utime(path, ns=(time[0], time[0]))
-        state = _state(path)
-        if state is not False:
-            self.known[path] = state
+        self.known[path] = _state(path)
 
 
-def _state(path: str) -> State | bool | None:
-    """Return time, size and number of a regular file, None for a folder, False for anything else or nothing."""
+def _state(path: str) -> State:
+    """Return time, size and number of a regular file, or one of `_FOLDER` and `_NOTHING`."""
     try:
         found = os.lstat(path)
     except (OSError, ValueError):
-        return False
+        return _NOTHING
     if stat.S_ISDIR(found.st_mode):
-        return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if stat.S_ISREG(found.st_mode) else False
+        return _FOLDER
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if stat.S_ISREG(found.st_mode) else _NOTHING
 
 
 def _walk(folder: str) -> Iterator[str]:
