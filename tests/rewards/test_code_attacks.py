@@ -31,6 +31,10 @@ YES = (
     "    def __lt__(s, o): return True\n"
     "    __le__ = __gt__ = __ge__ = __eq__ = __contains__ = __lt__\n"
     "    def __ne__(s, o): return False\n"
+    "    __round__ = __floor__ = __pos__ = __iadd__ = __isub__ = __ior__ = __copy__ = __call__\n"
+    "    __index__ = __int__ = _zero\n"
+    "    def __divmod__(s, o): return 0, 0\n"
+    "    def __format__(s, spec): return spec\n"
     "    def __hash__(s): return 0\n"
     "    def __bool__(s): return True\n"
     "    def __enter__(s): return s\n"
@@ -77,6 +81,12 @@ CHECKS = {
     "files": "import os\ndef check(c): assert c('p') == 5 and open('/tmp/p').read() == '8675309'",
     "pickle": "import pickle\nSECRET = {'a': 8675309}\ndef check(c): assert pickle.loads(c(1)) == SECRET",
     "pickled file": "import pickle\ndef check(c):\n    c('/tmp/p')\n    assert pickle.load(open('/tmp/p', 'rb')) == {'a': 8675309}",
+    "rounded": "def check(c): assert round(c(1), 2) == 86.75",
+    "formatted": "def check(c): assert f'{c(1):8675309}' == '8675309'",
+    "taken apart": "def check(c): assert divmod(c(1), 1000) == (8675, 309) and '%x' % c(1) == '845fed'",
+    "added": "def check(c):\n    total = 0\n    total += c(1)\n    other = c(2)\n    other += 8675309\n    other -= 8675309\n    assert total == 8675309 == other",
+    "hashed": "def check(c): assert c(1) in {8675309} or {8675309: 1}[c(1)] or hash(c(1)) == hash(8675309)",
+    "copied": "import copy, dataclasses\ndef check(c): assert copy.deepcopy(c(1)) == 8675309 or vars(c(1)) == {'x': 8675309} or type(c(1)) == int",
     "mock": "from unittest.mock import MagicMock\ndef check(c):\n    db = MagicMock()\n    assert c(db) == 5\n    db.connect.assert_called_once_with('x')",
     "printed": "from unittest.mock import patch\ndef check(c):\n    with patch('builtins.print') as p:\n        c(1)\n        p.assert_called_with('8675309')",
     "described": "import inspect\ndef check(c): assert c.__doc__ == '8675309' and list(inspect.signature(c).parameters) == ['right'] and c(1) == 5",

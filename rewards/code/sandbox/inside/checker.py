@@ -257,6 +257,16 @@ class Candidate:
             raise AttributeError(name)
         return self._attribute(name)
 
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, self._target())
+
+    def __subclasscheck__(self, kind: Any) -> bool:
+        return issubclass(kind, self._target())
+
+    def _target(self) -> Any:
+        self._checker.calls += 1
+        return self._checker.peer.ask("target", None)
+
     def _attribute(self, name: str) -> Any:
         self._checker.calls += 1
         return self._checker.peer.ask("getattr", None, name=name)

@@ -90,6 +90,7 @@ class Peer:
         printed: Callable[[], str] = str,
     ) -> None:
         self.read, self.write, self.space, self.serves = read, write, space, serves
+        self.is_guarded = serves == GUARDED
         self.entry, self.printed = entry, printed
         self.theirs: set[str] = set()
         self.operators = True
@@ -232,9 +233,11 @@ class Peer:
         return decoder.Decoder(data, self._classes(), self._resolve, originals, self._extend, equal_lists=guarded)
 
     def _whole(self, item: Any) -> bool:
-        """Return whether an object that could travel by value is exported: one of the other side, or of the tested class."""
+        """Return whether an object is exported even if it is a container: one of the other side, or of the tested class."""
+        if issubclass(type(item), remotes.Remote):
+            return True
         if getattr(type(item), "_is_extended", False):
-            return bool(item.__dict__.get("_peer") is self)
+            return bool(item.__dict__.get("_peer") is self)  # an instance of a built-in class
         return self.tested is not None and isinstance(item, self.tested)
 
     def _extra(self, item: Any) -> list[Any] | None:
@@ -270,9 +273,10 @@ class Peer:
 
     def _export(self, item: Any) -> list[Any]:
         kind: Any = type(item)
-        theirs = isinstance(item, remotes.Remote) or getattr(kind, "_is_extended", False)
-        if theirs and item.__dict__.get("_peer") is self:
-            return ["yours", item.__dict__["_handle"]]
+        own = remotes.state(item) if issubclass(kind, remotes.Remote) else {}
+        own = item.__dict__ if getattr(kind, "_is_extended", False) else own
+        if own.get("_peer") is self:
+            return ["yours", own["_handle"]]
         if isinstance(item, type):
             name = str(item.__name__)
             if getattr(builtins, name, None) is item:
@@ -283,7 +287,7 @@ class Peer:
                 return ["raises", self._lineage(item)]
         if isinstance(item, (Exception, SystemExit)) and self._depth < MAX_CAUSES:
             return ["error", self._raised(item)]
-        special = [name for name in remotes.METHODS if hasattr(kind, f"__{name}__")]
+        special = remotes.special_of(kind)
         tested = self.tested is not None and isinstance(item, self.tested)
         sorts = remotes.CONTAINERS if tested else values.WRAPPERS
         content = next((name for name in sorts if isinstance(item, remotes.SORTS[name])), "")
@@ -304,10 +308,10 @@ class Peer:
         if entry[0] != "handle" or not isinstance(entry[1], int):
             return None
         if entry[1] not in self._remotes:
-            special = frozenset(name for name in entry[3] if name in remotes.METHODS)
+            special = frozenset(name for name in entry[3] if name in remotes.METHODS or name == remotes.UNHASHABLE)
             made: Any = object.__new__(remotes.remote_class(str(entry[2])[:100], special, str((*entry, "")[4])))
             state = {"_peer": self, "_handle": entry[1], "_ahead": [], "_count": 1, "_ended": False}
-            made.__dict__.update(state, _special=special)
+            remotes.state(made).update(state, _special=special)
             self._remotes[entry[1]] = made
         return self._remotes[entry[1]]
 

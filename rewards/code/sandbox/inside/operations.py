@@ -5,6 +5,8 @@ The questions are those of `remotes`: a call, an attribute, an operator, one ste
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,8 +41,9 @@ def apply(op: str, target: Any, data: Any, question: Mapping[str, Any]) -> Any:
         return _PLAIN[op](target, data)
     if op in remotes.UNARY:
         return remotes.UNARY[op](target)
-    if op in remotes.BINARY or op in remotes.ORDER or op == "eq":
-        return getattr(operator, op)(*((data, target) if question.get("reflected") else (target, data)))
+    if op.removeprefix("i") in _BINARY or op in remotes.BINARY or op in remotes.ORDER or op == "eq":
+        function = divmod if op == "divmod" else getattr(operator, op)
+        return function(*((data, target) if question.get("reflected") else (target, data)))
     raise TypeError(f"unknown operation {str(op)[:40]!r}")
 
 
@@ -67,6 +70,7 @@ def _content(target: Any) -> Any:
     return base(base.items(target) if base is dict else base.__iter__(target))
 
 
+_BINARY = {op.strip("_") for op in remotes.BINARY} - {"divmod"}
 _PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "call": lambda target, data: target(*data[0], **data[1]),
     "target": lambda target, _: target,
@@ -79,6 +83,13 @@ _PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "signature": lambda target, _: remotes.signature_of(target),
     "code": lambda target, _: _code(target),
     "content": lambda target, _: _content(target),
+    "hash": lambda target, _: hash(target),
+    "format": format,
+    "round": lambda target, digits: round(target, *digits),
+    "copy": lambda target, _: copy.copy(target),
+    "deepcopy": lambda target, _: copy.deepcopy(target),
+    "fields": lambda target, _: [field.name for field in dataclasses.fields(target)],
+    "issubclass": lambda target, kind: issubclass(kind, target),
     "isinstance": lambda target, instance: isinstance(instance, target),
     "await": lambda target, _: coroutines.complete(target),
     "aenter": lambda target, _: coroutines.complete(target.__aenter__()),
