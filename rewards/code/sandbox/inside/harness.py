@@ -28,9 +28,9 @@ FILE_NAME = "solution.py"
 THREAD_STACK_BYTES = 16 * 2**20
 PRINTED_BYTES = 2**20
 _OURS = (
-    "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "encoder", "decoder", "objects", "checker", "comparison",
-    "plain_types", "native", "arrays", "raised", "remotes", "replaced", "coroutines", "operations", "shared_files",
-    "unpickling",
+    "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "encoder", "decoder", "objects",
+    "checker", "comparison", "plain_types", "native", "arrays", "raised", "remotes", "replaced", "coroutines",
+    "operations", "shared_files", "unpickling", "held",
 )  # fmt: skip
 _DESCRIPTORS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 

@@ -23,6 +23,7 @@ try:
     import coroutines  # type: ignore[import-not-found, unused-ignore]
     import decoder  # type: ignore[import-not-found, unused-ignore]
     import encoder  # type: ignore[import-not-found, unused-ignore]
+    import held  # type: ignore[import-not-found, unused-ignore]
     import operations  # type: ignore[import-not-found, unused-ignore]
     import raised  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
@@ -34,6 +35,7 @@ except ImportError:
         coroutines,
         decoder,
         encoder,
+        held,
         operations,
         raised,
         remotes,
@@ -99,6 +101,7 @@ class Peer:
         self.replaced: replaced.Replaced | None = None
         self.files: shared_files.SharedFiles | None = None
         self.called = self.asked = 0
+        self._held = held.Held()
         self._shared = shared_files.SharedFiles()
         self._left = 0
         self._depth = 0
@@ -131,6 +134,10 @@ class Peer:
             if found or stdin is not None or environ is not None:
                 data, fields = [data, found], {**fields, "with": [stdin, environ]}
         message = {"op": op, "on": on, "same": same, **fields, "data": self._table(sent, data)}
+        for item in self._held.changed():
+            sent.add(item)
+        if numbers := self._held.numbers(sent.places):
+            message["changed"] = numbers
         self.write(dumps(message).encode())
         while True:
             line = self.read()
@@ -158,7 +165,10 @@ class Peer:
                 if same and isinstance(number, int) and 0 <= number < len(sent.alive)
                 and sent.table[number][0] in values.MUTABLE
             }  # fmt: skip
-            return self._decoder(answer["ok"], originals).root
+            pairs = _pairs(answer.get("held")) if self.is_guarded and op == "getattr" else []
+            received = self._decoder(answer["ok"], originals | self._held.known(pairs))
+            self._held.note(pairs, received.made)
+            return received.root
 
     def serve(self, question: dict[str, Any]) -> None:
         """Answer one question of the other side."""
@@ -166,7 +176,10 @@ class Peer:
         sent = self._encoder()
         files = self._files_of(question)
         try:
-            received = self._decoder(question["data"])
+            own = {
+                place: self.handles[number] for place, number in question.get("changed") or () if not self.is_guarded
+            }
+            received = self._decoder(question["data"], own)
             result = self._answer(question, received.root)
             reply = {"ok": self._table(sent, result)}
             if question.get("same"):
@@ -176,6 +189,8 @@ class Peer:
                     if question["data"]["table"][number][0] in values.MUTABLE and not isinstance(item, values.Opaque)
                 ]
                 reply["same"] = [(ref[0], number) for ref, number in kept]
+            if question["op"] == "getattr" and not self.is_guarded and len(self.handles) < held.MAX_NUMBERED:
+                reply["held"] = held.numbered(sent.alive, self._number)
         except (Exception, SystemExit) as error:
             reply = self._raised(error)
         if self._left:
@@ -358,6 +373,14 @@ class Peer:
         for key, name in reversed(below):
             nearest = self._errors[key] = self._errors.get(key) or raised.named(str(name), nearest)
         return nearest
+
+
+def _pairs(found: Any) -> list[tuple[int, int]]:
+    """Return pairs of whole numbers; raises `UndecodableValue` for anything else."""
+    pairs = [(place, number) for place, number in found or ()]
+    if any(type(part) is not int or part < 0 for pair in pairs for part in pair):
+        raise values.UndecodableValue("no pair of numbers")
+    return pairs
 
 
 def _index(number: Any, handles: list[Any]) -> int:
