@@ -28,6 +28,7 @@ from typing import Any
 try:
     import comparison  # type: ignore[import-not-found, unused-ignore]
     import coroutines  # type: ignore[import-not-found, unused-ignore]
+    import notes  # type: ignore[import-not-found, unused-ignore]
     import objects  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
     import replaced  # type: ignore[import-not-found, unused-ignore]
@@ -37,6 +38,7 @@ except ImportError:
     from rewards.code.sandbox.inside import (
         comparison,
         coroutines,
+        notes,
         objects,
         remotes,
         replaced,
@@ -112,6 +114,9 @@ class Checker:
                 self.peer.replaced.watch()
             if shared_files.mentions_files(tests["check"] + str(tests.get("prelude"))):
                 self.peer.files = shared_files.SharedFiles(guarded=True)
+            self.peer.notes = notes.mentions_notes(tests["check"])
+            if "seed(" in tests["check"] + str(tests.get("prelude")):
+                replaced.watch_seeds(self.peer.seeds.append)
             self.space.pop(name.partition("(")[0].partition(".")[0], None)  # a stub of what is to be written
             self.space.lookup = self._look_up
             tree = ast.parse(tests["check"], "check.py")
@@ -256,6 +261,10 @@ class Candidate:
         if name.startswith("__") and name not in remotes.OFFERED:
             raise AttributeError(name)
         return self._attribute(name)
+
+    def __getitem__(self, key: Any) -> Any:
+        self._checker.calls += 1
+        return self._checker.peer.ask("getitem", None, key)
 
     def __instancecheck__(self, instance: Any) -> bool:
         return isinstance(instance, self._target())

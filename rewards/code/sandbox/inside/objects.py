@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from json import dumps, loads  # by name: a check may replace those of the module
 from typing import Any
@@ -24,6 +25,7 @@ try:
     import decoder  # type: ignore[import-not-found, unused-ignore]
     import encoder  # type: ignore[import-not-found, unused-ignore]
     import held  # type: ignore[import-not-found, unused-ignore]
+    import notes  # type: ignore[import-not-found, unused-ignore]
     import operations  # type: ignore[import-not-found, unused-ignore]
     import raised  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
@@ -36,6 +38,7 @@ except ImportError:
         decoder,
         encoder,
         held,
+        notes,
         operations,
         raised,
         remotes,
@@ -68,7 +71,7 @@ class Peer:
         serves: `OPEN` answers every question (the program's side); `GUARDED` only calls what it was given, and
             uses public attributes of instances of this side's classes.
         entry: Returns what a question about the entry point means.
-        printed: Returns what was printed since the last answer.
+        printed: Returns what was printed since the last answer, as `out` and `err`.
 
     Attributes:
         theirs: The names of the classes that both sides have.
@@ -78,6 +81,8 @@ class Peer:
             awaitable its result.
         replaced: What this side has put in the place of functions and streams, which goes along with each call.
         files: The files that both sides have; None where the check uses none.
+        notes: Whether warnings and log records of the other side are wanted.
+        seeds: What seeded a generator of random numbers since the last question: module and arguments.
         called: Calls asked for.
         asked: Questions asked.
     """
@@ -89,7 +94,7 @@ class Peer:
         space: Mapping[str, Any],
         serves: str,
         entry: Callable[[], Any] | None = None,
-        printed: Callable[[], str] = str,
+        printed: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self.read, self.write, self.space, self.serves = read, write, space, serves
         self.is_guarded = serves == GUARDED
@@ -100,7 +105,11 @@ class Peer:
         self.fresh = False
         self.replaced: replaced.Replaced | None = None
         self.files: shared_files.SharedFiles | None = None
+        self.notes = False
+        self._recorder: notes.Recorder | None = None
+        self.seeds: list[tuple[str, tuple[Any, ...]]] = []
         self.called = self.asked = 0
+        self._turn = threading.RLock()
         self._held = held.Held()
         self._shared = shared_files.SharedFiles()
         self._left = 0
@@ -124,11 +133,20 @@ class Peer:
             Lost: The other side has ended.
             Exception: What the other side raised.
         """
+        with self._turn:  # of threads that ask, one waits for its answer
+            return self._ask(op, on, data, same, fields)
+
+    def _ask(self, op: str, on: int | None, data: Any, same: bool, fields: dict[str, Any]) -> Any:
         self.called += op == "call"
         self.asked += 1
         sent = self._encoder()
         if self.files is not None:
             fields["files"] = self.files.out(data)
+        if self.notes:
+            fields["notes"] = True
+        if self.seeds:
+            fields["seeds"] = self._table(self._encoder(), self.seeds)
+            self.seeds.clear()
         if op in operations.RUNNING and self.replaced is not None:
             stdin, environ, found = self.replaced.now()
             if found or stdin is not None or environ is not None:
@@ -151,8 +169,11 @@ class Peer:
                 continue
             if self.files is not None:
                 self.files.take(answer.get("files") or {})
-            if isinstance(answer.get("out"), str):
-                sys.stdout.write(answer["out"])
+            for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
+                if isinstance(answer.get(name), str):
+                    stream.write(answer[name])
+            if self.notes:
+                notes.repeat(answer.get("notes") or [], self._error_class)
             if self.replaced is not None:
                 self.replaced.give_back(answer.get("left"))
             if "raised" in answer:
@@ -175,11 +196,15 @@ class Peer:
         reply: dict[str, Any]
         sent = self._encoder()
         files = self._files_of(question)
+        if "notes" in question and not self.is_guarded and self._recorder is None:
+            self._recorder = notes.Recorder(self._lineage)
         try:
             own = {
                 place: self.handles[number] for place, number in question.get("changed") or () if not self.is_guarded
             }
             received = self._decoder(question["data"], own)
+            if "seeds" in question and not self.is_guarded:
+                replaced.seed(self._decoder(question["seeds"]).root)
             result = self._answer(question, received.root)
             reply = {"ok": self._table(sent, result)}
             if question.get("same"):
@@ -197,8 +222,9 @@ class Peer:
             reply["left"], self._left = self._left, 0
         if files is not None:
             reply["files"] = files.out()
-        printed = self.printed()
-        self.write(dumps({**reply, "out": printed} if printed else reply).encode())
+        if self._recorder is not None:
+            reply["notes"] = self._recorder.take()
+        self.write(dumps({**reply, **self.printed()}).encode())
 
     def _files_of(self, question: Mapping[str, Any]) -> shared_files.SharedFiles | None:
         """Take the files that come with a question; None where none are to be shared."""
@@ -303,6 +329,7 @@ class Peer:
         if isinstance(item, (Exception, SystemExit)) and self._depth < MAX_CAUSES:
             return ["error", self._raised(item)]
         special = remotes.special_of(kind)
+        special += ["getitem"] if isinstance(item, type) and hasattr(item, "__class_getitem__") else []
         tested = self.tested is not None and isinstance(item, self.tested)
         sorts = remotes.CONTAINERS if tested else values.WRAPPERS
         content = next((name for name in sorts if isinstance(item, remotes.SORTS[name])), "")
