@@ -102,7 +102,7 @@ class VllmGenerator:
     def _start(self, sampling: Sampling) -> tuple[Any, Any]:
         if self._engine is None:
             from innovator_rl import platform
-            from innovator_rl.platform.socket_folder import use_private_folder
+            from innovator_rl.platform.private_folder import use_private_folder
 
             use_private_folder()
             for key, value in platform.environment(os.cpu_count() or 1, kv_cache_gb=1).items():

@@ -24,7 +24,7 @@ class VllmBackend:
 
     def __init__(self, settings: EngineSettings) -> None:
         from innovator_rl.platform.accelerator import detect
-        from innovator_rl.platform.socket_folder import use_private_folder
+        from innovator_rl.platform.private_folder import use_private_folder
 
         started = time.monotonic()
         use_private_folder()
