@@ -385,7 +385,9 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("trainer.total_epochs", ENDLESS, "schedule.steps"),
         VerlSetting("trainer.save_freq", schedule.save_every or -1, "schedule.save_every"),
         VerlSetting("trainer.test_freq", schedule.validate_every or -1, "schedule.validate_every"),
-        VerlSetting("trainer.val_before_train", schedule.validate_before, "schedule.validate_before"),
+        VerlSetting(
+            "trainer.val_before_train", schedule.validate_before or context.validate_first, "schedule.validate_before"
+        ),
         VerlSetting(
             "trainer.max_actor_ckpt_to_keep",
             None,
@@ -400,6 +402,7 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", context.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", context.attempt, fixed="counted by launch"),
+        VerlSetting("innovator.token_share", logging.token_share, "logging.token_share"),
         VerlSetting(
             "innovator.request_seed", config.data.seed if resolved.seed_requests else None, "rollout.seed_requests"
         ),
