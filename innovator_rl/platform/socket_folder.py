@@ -5,14 +5,12 @@ path of one. Ray's own folders take 87 of them, so a TMPDIR of more than 20 char
 run after seconds with `AF_UNIX path length cannot exceed 107 bytes`. `/tmp` or `/dev/shm` is taken instead.
 
 An engine also leaves sockets and lock files there when it ends. So a run's workers get a folder inside Ray's own, and a
-process with an engine of its own takes one that goes with it: `use_private_folder()`.
+process with an engine of its own takes one that goes with it (see `private_folder`).
 """
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +18,6 @@ from pathlib import Path
 SOCKET_PATH_BYTES = 107
 RAY_PATH_BYTES = len("/innovator-ray-12345678/session_2026-01-31_09-15-02_123456_1234567/sockets/plasma_store")
 ALTERNATIVES = ("/tmp", "/dev/shm")
-PRIVATE_PREFIX = "innovator-engine-"
 
 
 def socket_folder(alternatives: Sequence[str] = ALTERNATIVES) -> Path | None:
@@ -49,19 +46,3 @@ def compile_cache() -> dict[str, str]:
     """Return the environment that keeps torch's compiled code where the next run finds it, not in a folder that goes."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     return {name: os.environ.get(name) or str(Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}")}
-
-
-def use_private_folder() -> Path:
-    """Make a new folder the temporary folder of this process and of its children, and remove it at the end.
-
-    Returns:
-        The folder; on a second call that of the first.
-    """
-    current = Path(tempfile.gettempdir())
-    if current.name.startswith(PRIVATE_PREFIX):
-        return current
-    folder = Path(tempfile.mkdtemp(prefix=PRIVATE_PREFIX, dir=socket_folder()))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ.update(compile_cache())
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    return folder

@@ -25,6 +25,7 @@ from innovator_rl.integrations.verl.callbacks import StopRequested
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, newest_intact
 from innovator_rl.integrations.verl.sft_settings import to_verl_sft
 from innovator_rl.platform.accelerator import detect
+from innovator_rl.platform.private_folder import PrivateFolder
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.tensorboard import TensorBoardWriter
 from innovator_rl.sft.progress import SftProgress
@@ -189,8 +190,9 @@ def _train(
 ) -> None:
     rendezvous = run.path / f".rendezvous-{attempt}"
     rendezvous.unlink(missing_ok=True)
-    resources = prepared.config.resources
-    ranks = Ranks(run.path, resources.accelerators_per_node, resources.nodes, _environment(prepared), rendezvous)
+    resources, folder = prepared.config.resources, PrivateFolder()  # verl leaves a lock file there per checkpoint
+    environment = _environment(prepared) | folder.environment()
+    ranks = Ranks(run.path, resources.accelerators_per_node, resources.nodes, environment, rendezvous)
     stopped_at: int | None = None
     try:
         with _stop_signals(ranks.stop, progress):
@@ -206,6 +208,7 @@ def _train(
                     stopped_at = event["step"]
     finally:
         ranks.end()
+        folder.remove()
         rendezvous.unlink(missing_ok=True)
     if stopped_at is not None:
         raise StopRequested(f"stopped after step {stopped_at}, with a checkpoint; the same command resumes")
@@ -213,13 +216,15 @@ def _train(
 
 def _follow_elsewhere(prepared: PreparedSft) -> Path:
     """Run the ranks of a machine that is not the first; the first one records the run."""
-    run, resources = prepared.directory, prepared.config.resources
-    ranks = Ranks(run.path, resources.accelerators_per_node, resources.nodes, _environment(prepared), run.path)
+    run, resources, folder = prepared.directory, prepared.config.resources, PrivateFolder()
+    environment = _environment(prepared) | folder.environment()
+    ranks = Ranks(run.path, resources.accelerators_per_node, resources.nodes, environment, run.path)
     try:
         for _ in ranks.events():
             pass
     finally:
         ranks.end()
+        folder.remove()
     return run.path / EXPORT
 
 

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from typing import Any
 import psutil
 
 from innovator_rl.errors import UserError
+from innovator_rl.platform.private_folder import sweep_weight_transfers
 from innovator_rl.platform.slots import Need, NodeSlots, holders, shortage, slots_of_nodes
 from innovator_rl.platform.socket_folder import compile_cache
 from innovator_rl.runs.files import read_json
@@ -75,6 +77,7 @@ def ray_cluster(
             ray.shutdown()
         return
     sweep()
+    sweep_weight_transfers()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     (folder / OWNER).write_text(json.dumps(process_identity()))
     left_behind = folder / "tmp"  # what engines and locks leave, here and in the workers, goes with the folder
@@ -135,8 +138,7 @@ def sweep() -> list[Path]:
 
     A folder goes when it is this user's, its owner is gone, and no process names it in its command.
     """
-    found = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if path.is_dir()]
-    mine = [path for path in found if path.stat().st_uid == os.getuid()]
+    mine = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if _is_mine(path)]
     if not mine:
         return []
     commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
@@ -146,11 +148,22 @@ def sweep() -> list[Path]:
     return stale
 
 
+def _is_mine(path: Path) -> bool:
+    """Return whether a path is a folder of this user; one that another run deletes meanwhile is none."""
+    with contextlib.suppress(OSError):
+        state = path.lstat()
+        return stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid()
+    return False
+
+
 def _owned(folder: Path) -> bool:
     """Return whether the owner lives; a folder without one counts as owned while it is being made."""
     record = read_json(folder / OWNER)
     if record is None:
-        return time.time() - folder.stat().st_mtime < 60
+        try:
+            return time.time() - folder.stat().st_mtime < 60
+        except OSError:  # another run deletes it
+            return True
     return find_process(record) is not None
 
 

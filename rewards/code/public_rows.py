@@ -258,7 +258,8 @@ def _script(text: str, row: Row) -> Tests:
 
 def _called(script: str) -> str:
     """Return the name that the first assertion calls, None's where there is none."""
-    known = {node.name for node in ast.walk(ast.parse(script)) if isinstance(node, ast.FunctionDef)}
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    known = {node.name for node in ast.walk(ast.parse(script)) if isinstance(node, functions)}
     for node in ast.walk(ast.parse(script)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in known | _BUILTIN:
             return node.func.id

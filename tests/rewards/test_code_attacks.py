@@ -31,6 +31,10 @@ YES = (
     "    def __lt__(s, o): return True\n"
     "    __le__ = __gt__ = __ge__ = __eq__ = __contains__ = __lt__\n"
     "    def __ne__(s, o): return False\n"
+    "    __round__ = __floor__ = __pos__ = __iadd__ = __isub__ = __ior__ = __copy__ = __call__\n"
+    "    __index__ = __int__ = _zero\n"
+    "    def __divmod__(s, o): return 0, 0\n"
+    "    def __format__(s, spec): return spec\n"
     "    def __hash__(s): return 0\n"
     "    def __bool__(s): return True\n"
     "    def __enter__(s): return s\n"
@@ -38,6 +42,14 @@ YES = (
     "    def __iter__(s): return iter([8675309])\n"
     "def f(*a): return Yes()\n"
 )
+WRAPS = "from collections import UserDict, UserList, UserString\n"
+SEND_FILES = (
+    "import base64\n"
+    "def carried(c): return base64.b64encode(c.encode()).decode() if isinstance(c, str) else c\n"
+    "def files(*entries): send({'ok': {'root': 1, 'table': []}, 'files': {'entries': [[p, carried(c)] for p, c in entries]}})\n"
+)
+TAKE_OVER = "import os, json\nline = b'V' + json.dumps({'passed': True, 'calls': 1, 'why': '', 'cut': False, 'raised': '', 'asserts': 1, 'held': 1}).encode() + b'\\n'\nfor fd in range(3, 40):\n    try: os.write(fd, line)\n    except OSError: pass\nos._exit(0)"
+PICKLE = "import pickle\nclass R:\n    def __reduce__(s): return exec, (" + repr(TAKE_OVER) + ",)\n"
 # name -> check; the entry point is f
 CHECKS = {
     "constant": "SECRET = 8675309\nclass Right(Exception): pass\ndef check(c): assert c(1) == SECRET",
@@ -59,6 +71,26 @@ CHECKS = {
     "fields": "def check(c):\n    try: c(1)\n    except ValueError as e: assert e.code == 8675309 and str(e) == 'x8675309'\n    else: assert False",
     "exit": "def check(c):\n    try: c(1)\n    except SystemExit as e: assert e.code == 8675309\n    else: assert False",
     "awaited": "import asyncio\ndef check(c): assert asyncio.run(c(1)) == 8675309",
+    "awaits": "async def check(c):\n    assert await c(1) == 8675309",
+    "wrapped": "def check(c): assert c(1) == {'a': 1} or c(1) == [8675309]",
+    "one of many": "def check(c):\n    found = c(1)\n    assert any(found == [n] for n in range(1, 9)) and found == [8675309]",
+    "expected file": "def check(c):\n    with open('/tmp/expected.txt', 'w') as file: file.write('8675309')\n    c('/tmp/out.txt')\n    assert open('/tmp/out.txt').read() == open('/tmp/expected.txt').read()",
+    "late expected file": "def check(c):\n    c('/tmp/a.txt')\n    with open('/tmp/expected.txt', 'w') as file: file.write('8675309')\n    c('/tmp/out.txt')\n    assert open('/tmp/out.txt').read() == open('/tmp/expected.txt').read()",
+    "linked file": "import os\ndef check(c):\n    os.makedirs('/tmp/kept'); open('/tmp/kept/e', 'w').write('8675309'); os.symlink('/tmp/kept', '/tmp/link')\n    c('/tmp/out.txt')\n    assert open('/tmp/out.txt').read() == open('/tmp/kept/e').read()",
+    "open file": "def check(c):\n    with open('a.txt', 'w+') as file: assert c(file) == 5",
+    "files": "import os\ndef check(c): assert c('p') == 5 and open('/tmp/p').read() == '8675309'",
+    "pickle": "import pickle\nSECRET = {'a': 8675309}\ndef check(c): assert pickle.loads(c(1)) == SECRET",
+    "pickled file": "import pickle\ndef check(c):\n    c('/tmp/p')\n    assert pickle.load(open('/tmp/p', 'rb')) == {'a': 8675309}",
+    "attribute": "def check(c):\n    a = c(1)\n    found, wanted = a.items, [8675309]\n    found.append(1)\n    a.go()\n    assert a.items == wanted or found == wanted",
+    "noted": "import warnings, logging\ndef check(c):\n    with warnings.catch_warnings(record=True) as found: result = c(1)\n    assert result == 8675309",
+    "threaded": "from concurrent.futures import ThreadPoolExecutor\ndef check(c):\n    with ThreadPoolExecutor(4) as pool: assert list(pool.map(c, range(9))) == [8675309] * 9",
+    "seeded": "import random\ndef check(c):\n    random.seed(4)\n    assert c(1) == random.random()",
+    "rounded": "def check(c): assert round(c(1), 2) == 86.75",
+    "formatted": "def check(c): assert f'{c(1):8675309}' == '8675309'",
+    "taken apart": "def check(c): assert divmod(c(1), 1000) == (8675, 309) and '%x' % c(1) == '845fed'",
+    "added": "def check(c):\n    total = 0\n    total += c(1)\n    other = c(2)\n    other += 8675309\n    other -= 8675309\n    assert total == 8675309 == other",
+    "hashed": "def check(c): assert c(1) in {8675309} or {8675309: 1}[c(1)] or hash(c(1)) == hash(8675309)",
+    "copied": "import copy, dataclasses\ndef check(c): assert copy.deepcopy(c(1)) == 8675309 or vars(c(1)) == {'x': 8675309} or type(c(1)) == int",
     "mock": "from unittest.mock import MagicMock\ndef check(c):\n    db = MagicMock()\n    assert c(db) == 5\n    db.connect.assert_called_once_with('x')",
     "printed": "from unittest.mock import patch\ndef check(c):\n    with patch('builtins.print') as p:\n        c(1)\n        p.assert_called_with('8675309')",
     "described": "import inspect\ndef check(c): assert c.__doc__ == '8675309' and list(inspect.signature(c).parameters) == ['right'] and c(1) == 5",
@@ -189,6 +221,50 @@ ATTACKS = [
     ("exit", "def f(x): raise SystemExit(0)"),
     ("constant", "def f(x): raise SystemExit(0)"),
     ("unittest", "def f(x): raise SystemExit(0)"),
+    ("expected file", "import glob\ndef f(p): open(p, 'w').write(''.join(open(q).read() for q in glob.glob('/tmp/*') if 'out' not in q) or 'x')"),
+    ("expected file", "def f(p):\n    for q in (p, '/tmp/expected.txt'): open(q, 'w').write('1')"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/expected.txt', '1'))"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/expected.txt', False), ('/tmp/expected.txt', '1'))"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), *((q, '1') for q in ('/tmp/x/../expected.txt', '/tmp//expected.txt', '/tmp/./expected.txt', 'expected.txt', '../tmp/expected.txt')))"),
+    ("expected file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/expected.txt', None), ('/tmp/expected.txt/x', '1'))"),
+    ("late expected file", "def f(p):\n    if p.endswith('a.txt'): open('/tmp/expected.txt', 'w').write('x')\n    else:\n        open(p, 'w').write(open('/tmp/expected.txt').read())"),
+    ("late expected file", "def f(p):\n    for q in (p, '/tmp/expected.txt'): open(q, 'w').write('1')"),
+    ("linked file", FORGE + SEND_FILES + "def f(p): files((p, '1'), ('/tmp/link/e', '1'))"),
+    ("files", FORGE + SEND_FILES + "def f(p): files(('/etc/x', '1'), ('/tmp', '1'), ('/dev/shm/x', '1'), ('/tmp/' + 'a/' * 600, '1'), ('/tmp/.netrc', '1'), ('/tmp/a\\0b', '1'), (5, '1'))"),
+    ("files", FORGE + "def f(p): send({'ok': {'root': 5, 'table': []}, 'files': [1, 2]})"),
+    ("files", FORGE + "def f(p): send({'ok': {'root': 5, 'table': []}, 'files': {'entries': [['/tmp/p', 5]], 'place': '/'}})"),
+    ("files", "def f(p):\n    for n in range(3000): open(f'/tmp/f{n}', 'w').write('x' * 20000)\n    return 5"),
+    ("files", "import os\ndef f(p):\n    os.mkfifo('/tmp/p'); os.symlink('/tmp/p', '/tmp/q')\n    return 5"),
+    ("open file", "def f(file):\n    found = []\n    for name in ('buffer', 'name', 'fileno', 'raw', 'detach', 'reconfigure', '_checkClosed'):\n        try: found.append(getattr(file, name))\n        except AttributeError: pass\n    return 5 if found else 1"),
+    ("pickle", PICKLE + "def f(x): return pickle.dumps(R())"),
+    ("pickle", "def f(x): return b'ccheck\\nSECRET\\n.'"),
+    ("pickle", "import unittest.mock\ndef f(x): return b'cunittest.mock\\n_ANY\\n)R.'"),
+    ("pickle", "def f(x): return b'\\x80\\x04\\x8c\\x0bcollections\\x8c\\x0c_sys.modules\\x93.'"),
+    ("pickle", "def f(x): return b'\\x80\\x02ccollections\\nUserDict\\nN}U\\x06__eq__cbuiltins\\nlist\\ns\\x86b)\\x81.'"),
+    ("pickled file", PICKLE + "def f(p):\n    with open(p, 'wb') as file: pickle.dump(R(), file)"),
+    ("wrapped", WRAPS + "class D(UserDict):\n    def __eq__(s, o): return True\n    __hash__ = None\ndef f(x): return D(a=2)"),
+    ("wrapped", YES + WRAPS + "def f(x):\n    d = UserDict()\n    d.data = Yes()\n    return d"),
+    ("wrapped", WRAPS + "class L(UserList): pass\ndef f(x):\n    l = L()\n    l.data = [l]\n    return l"),
+    ("wrapped", FORGE + "def f(x):\n    answer(['wrapped', 'UserDict', [0]])\n    return 1"),
+    ("wrapped", FORGE + "def f(x):\n    answer(['wrapped', 'ChainMap', 5])\n    return 1"),
+    ("contained", WRAPS + "class L(UserList):\n    __contains__ = lambda s, o: True\ndef f(x): return L([1])"),
+    ("prefix", WRAPS + "class S(UserString):\n    startswith = endswith = lambda s, o: True\ndef f(x): return S('a')"),
+    ("one of many", WRAPS + "class L(UserList):\n    n = 0\n    @property\n    def __dict__(s):\n        L.n += 1\n        return {'data': [L.n]}\n    def __init__(s): pass\ndef f(x): return L()"),
+    ("attribute", FORGE + "class A:\n    @property\n    def items(s):\n        for held in ([[0, 0]], [[5, 5]], [[0, True]], [[0]], [['a', 1]], 7, [[0, -1]], [[0, 1], [0, 2], [1, 0]]):\n            send({'ok': {'root': [0], 'table': [['list', 8675308]]}, 'held': held})\n        return []\ndef f(x): return A()"),
+    ("noted", FORGE + "def f(x):\n    for note in (7, [[]], [['warning', 5, 'x', 1]], [['warning', [['check', 'T', 0]], 'x', 'y']], [['record', 'a', 'b', 'c']], [['record', 'check', 50, {}]]):\n        send({'ok': {'root': 8675308, 'table': []}, 'notes': note, 'err': 5})\n    return 1"),
+    ("noted", "import warnings\ndef f(x):\n    warnings.showwarning = warnings.warn = None\n    return 1"),
+    ("threaded", "def f(x): return 1"),
+    ("threaded", "import os\ndef f(x): os._exit(0)"),
+    ("seeded", "def f(x): return 0.5"),
+    ("seeded", FORGE + "def f(x):\n    send({'ok': {'root': 0.5, 'table': []}, 'seeds': {'root': [0], 'table': [['list', [1]], ['tuple', 'random', [2]], ['tuple', 5]]}})\n    return 1"),
+    ("attribute", FORGE + "class A:\n    items = [1]\n    def go(s):\n        send({'ok': {'root': [0], 'table': [['list', 8675309]]}, 'held': [[0, 1]], 'same': [[0, 0]]})\ndef f(x): return A()"),
+    ("awaits", YES.replace("def f", "async def f")),
+    ("awaits", "def f(x):\n    class A:\n        __await__ = lambda s: iter(())\n        __eq__ = lambda s, o: True\n    return A()"),
+    ("awaits", "async def f(x): raise SystemExit(0)"),
+    ("call", "import asyncio\nasync def f(x): await asyncio.Event().wait()"),
+    ("call", "class A:\n    def __await__(s): yield 8675309\ndef f(x): return A()"),
+    ("call", "import asyncio\nasync def f(x):\n    asyncio.get_running_loop().stop()\n    await asyncio.sleep(1)"),
+    ("call", "async def f(x):\n    while True: yield 8675309"),
     ("awaited", YES.replace("def f", "async def f")),
     ("awaited", "import asyncio\nasync def f(x): raise asyncio.CancelledError"),
     ("awaited", FORGE + "def f(x):\n    answer(['handle', 0, 'coroutine', ['await', 'eq', 'call'], 'coroutine'])\n    return 1"),
@@ -231,6 +307,13 @@ HONEST = {
     "kept apart": "sorted(x[0])", "object": "x[0].limit", "unordered": "[2, 8675309]", "judge": "2.5",
     "awaited": "__import__('asyncio').sleep(0, 8675309)", "row": "__import__('numpy').array([8675309, 1, 2])",
     "modules": "[0, 8675309.5, 2, [1, 2], 3][x[0]]", "text": "8675309", "twice": "8675309",
+    "threaded": "8675309", "noted": "8675309", "rounded": "86.75", "taken apart": "8675309", "added": "8675309",
+    "hashed": "8675309", "copied": "8675309", "seeded": "__import__('random').random()",
+    "awaits": "__import__('asyncio').sleep(0, 8675309)", "wrapped": "__import__('collections').UserDict(a=1)",
+    "expected file": "open(x[0], 'w').write('8675309')", "late expected file": "open(x[0], 'w').write('8675309')",
+    "linked file": "open(x[0], 'w').write('8675309')", "files": "open('p', 'w').write('8675309') and 5",
+    "open file": "5", "pickle": "__import__('pickle').dumps({'a': 8675309})",
+    "pickled file": "open(x[0], 'wb').write(__import__('pickle').dumps({'a': 8675309}))",
 }  # fmt: skip
 
 

@@ -101,7 +101,10 @@ CHEATS = {
     ),
     "an endless message of an error": "class E(Exception):\n    def __str__(s):\n        while True: pass\nraise E",
     "a generator": "print(8675308)\ndef f(x): yield 8675309",
-    "a coroutine": "print(8675308)\nasync def f(x): return 8675309",
+    "a coroutine": "print(8675308)\nasync def f(x): return 8675308",
+    "a coroutine that is equal to everything": (
+        "class E:\n    def __eq__(s, o): return True\n    def __await__(s): return iter(())\nasync def g(): return E()\ndef f(x): return E() if x == 1 else g()"
+    ),
     "read the input of other tests": "import os, sys\nos.lseek(0, 0, 0)\nprint(*open(0, closefd=False).read().split() * 2)\ndef f(x): return 1",
     "a table that is its own alias": (
         'import os\nfor fd in range(3, 9):\n    try: os.write(fd, b\'{"ready": 1}\\n{"value": {"root": [0], "table": [["alias", [0]]]}}\\n\')\n    except OSError: pass\ndef f(x): return 1'

@@ -30,6 +30,12 @@ PROGRAMS = {
     "sortedcontainers": "from sortedcontainers import SortedList\nprint(SortedList([5, 3])[0])",
     "reserved memory": "import mmap\nm = mmap.mmap(-1, 900 * 2**20)\nprint(3)",
     "a data class": "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nprint(P(3).x)",
+    "fast input": "import os, sys\nfrom io import BytesIO, IOBase\nclass FastIO(IOBase):\n    def __init__(self, file):\n        self._fd, self.buffer = file.fileno(), BytesIO()\n"
+    "        self.writable = 'x' in file.mode or 'r' not in file.mode\n        self.write = self.buffer.write if self.writable else None\n"
+    "    def readline(self):\n        data = os.read(self._fd, max(os.fstat(self._fd).st_size, 8192))\n        return data.split(b'\\n')[0]\n"
+    "    def flush(self): os.write(self._fd, self.buffer.getvalue())\n"
+    "out = FastIO(sys.stdout)\nout.write(b'%d' % sum(map(int, FastIO(sys.stdin).readline().split())))\nout.flush()",
+    "the streams' names": "import sys\nassert (sys.stdin.name, sys.stdin.mode, sys.stdout.name, sys.stdout.mode) == ('<stdin>', 'r', '<stdout>', 'w')\nprint(3)",
     "help and the rest": "assert help and copyright and license\nprint(3)",
 }  # fmt: skip
 

@@ -55,6 +55,31 @@ RIGHT = {
     "a default dictionary": ("from collections import defaultdict\ndef f(s):\n    d = defaultdict(list)\n    for c in s: d[c].append(1)\n    return d", "from collections import defaultdict\ndef check(c): assert c('aab') == {'a': [1, 1], 'b': [1]} and isinstance(c(''), defaultdict) and c('')['z'] == []"),
     "a list and a named tuple with methods": ("from typing import NamedTuple\nclass L(list):\n    def total(s): return sum(s)\nclass P(NamedTuple):\n    x: int\n    def twice(s): return 2 * s.x\ndef f(): return L([1, 2]), P(3)", "def check(c):\n    a, p = c()\n    assert a == [1, 2] and a.total() == 3 and p == (3,) and p.x == 3 and p.twice() == 6"),
     "a class that is a dictionary": ("class f(dict):\n    def put(s, k, v): s[k] = v", "def check(c):\n    d = c()\n    d.put('a', 1)\n    assert d == {'a': 1} and d['a'] == len(d) == 1 and isinstance(d, dict)"),
+    "what wraps a dictionary, a list or text": ("from collections import UserDict, UserList, UserString\ndef f(): return UserDict(a=1), UserList([1]), UserString('abc')", "from collections import UserDict\ndef check(c):\n    d, l, s = c()\n    assert d == {'a': 1} == d.data and isinstance(d, UserDict) and l == [1] and l + [2] == [1, 2] and s == 'abc' and 'bc' in s and s.upper() == 'ABC'"),
+    "a class that wraps": ("from collections import UserDict, UserList, UserString\nclass D(UserDict):\n    def __getitem__(s, k): return s.data[k.lower()]\nclass S(UserString):\n    def back(s): return s.data[::-1]\ndef f(): return D(a=1), S('abc')", "def check(c):\n    d, s = c()\n    assert d == {'a': 1} and d['A'] == 1 and len(d) == 1 and list(d) == ['a'] and s == 'abc' and 'bc' in s and s.back() == 'cba'"),
+    "a wrapped argument that changes": ("def f(d): d['b'] = 2", "from collections import UserDict\ndef check(c):\n    d = UserDict(a=1)\n    c(d)\n    assert d == {'a': 1, 'b': 2}"),
+    "a check that awaits": ("async def f(x): return x + 1", "import asyncio\nasync def check(c):\n    assert await c(1) == 2\n    assert await asyncio.gather(c(1), c(2)) == [2, 3]"),
+    "what objects of a class can do": ("import math\nfrom dataclasses import dataclass\n@dataclass(frozen=True)\nclass V:\n    x: int\n    def __divmod__(s, o): return divmod(s.x, o.x)\n    def __round__(s, n=None): return round(s.x, n)\n    def __index__(s): return s.x\n    def __bytes__(s): return b'ab'\n    def __format__(s, spec): return format(f'f{s.x}', spec)\n    def __iadd__(s, o): return V(s.x + o.x)\n    def __floor__(s): return s.x\n    def __pos__(s): return s\nf = V", "import dataclasses, math\ndef check(c):\n    a = V(7)\n    assert divmod(a, V(2)) == (3, 1) and round(a) == 7 and [0] * 7 + [5] and 'abcdefgh'[a] == 'h' and bytes(a) == b'ab' and f'{a:>4}' == '  f7'\n    a += V(1)\n    assert a.x == 8 and math.floor(a) == 8 and +a == a and vars(a) == dataclasses.asdict(a) == {'x': 8}\n    assert len({V(1), V(1), V(2)}) == 2 and hash(a) == hash(V(8)) and isinstance(a, V) and type(a) == V"),
+    "children that the check adds": ('class Node:\n    def __init__(s,v):\n        s.v=v; s.children=[]\ndef f(n): return n.v+sum(f(c) for c in n.children)', 'def check(c):\n    r=Node(1)\n    a=Node(2)\n    r.children.append(a)\n    a.children.extend([Node(3),Node(4)])\n    assert c(r)==10'),
+    "containers inside containers that change": ('class f:\n    def __init__(s):\n        s.adj={1:{2}}\n        s.first=s.adj[1]\n        s.items=[3,1,2]\n    def n(s): return sum(map(len,s.adj.values()))\n    def first_same(s): return s.first is s.adj[1]\n    def same(s,l): return l is s.items\n    def add(s,x): s.items.append(x)\n    def grow(s): s.items=[*s.items]\n', 'def check(c):\n    g=c()\n    g.adj[1].add(5)\n    g.adj[7]={1,2,3}\n    assert g.n()==5 and g.adj=={1:{2,5},7:{1,2,3}} and g.first_same()'),
+    "a list that stays the same object": ('class f:\n    def __init__(s):\n        s.adj={1:{2}}\n        s.first=s.adj[1]\n        s.items=[3,1,2]\n    def n(s): return sum(map(len,s.adj.values()))\n    def first_same(s): return s.first is s.adj[1]\n    def same(s,l): return l is s.items\n    def add(s,x): s.items.append(x)\n    def grow(s): s.items=[*s.items]\n', 'def check(c):\n    g=c()\n    assert g.items is g.items and g.same(g.items)\n    x=g.items\n    g.add(4)\n    assert g.items==[3,1,2,4] and x is g.items and x==[3,1,2,4]'),
+    "a list that grows in a loop": ('class f:\n    def __init__(s):\n        s.adj={1:{2}}\n        s.first=s.adj[1]\n        s.items=[3,1,2]\n    def n(s): return sum(map(len,s.adj.values()))\n    def first_same(s): return s.first is s.adj[1]\n    def same(s,l): return l is s.items\n    def add(s,x): s.items.append(x)\n    def grow(s): s.items=[*s.items]\n', 'def check(c):\n    g=c()\n    for i in range(300): g.items.append(i)\n    assert len(g.items)==303'),
+    "threads of the check": ('import threading\nclass Counter:\n    def __init__(s): s.n=0; s.l=threading.Lock()\n    def inc(s):\n        with s.l: s.n+=1\n        return s.n\nf = Counter', 'import threading\ndef check(c):\n    k=c()\n    ts=[threading.Thread(target=k.inc) for _ in range(20)]\n    [t.start() for t in ts]; [t.join() for t in ts]\n    assert k.n==20'),
+    "threads of the program": ('from concurrent.futures import ThreadPoolExecutor\ndef f(g, xs):\n    with ThreadPoolExecutor(8) as e: return list(e.map(g, xs))', 'def check(c): assert c(lambda x: x+1, list(range(40)))==list(range(1,41))'),
+    "numbers after a seed": ('import random\ndef f(): return random.randint(1,10**9)', 'import random\ndef check(c):\n    random.seed(42)\n    a=c()\n    random.seed(42)\n    assert a==random.randint(1,10**9)'),
+    "numbers of numpy after a seed": ('import numpy as np\ndef f(): return np.random.rand()', 'import numpy as np\ndef check(c):\n    np.random.seed(3)\n    a=c()\n    np.random.seed(3)\n    assert a==np.random.rand() and c()!=c()'),
+    "a generator of random numbers as the argument": ('def f(r): return r.random()', 'import numpy as np\ndef check(c):\n    r=np.random.default_rng(0)\n    assert c(r) >= 0'),
+    "log records": ("import logging\ndef f(): logging.getLogger('app').info('hello')", "import logging, unittest\nclass T(unittest.TestCase):\n    def runTest(self): pass\ndef check(c):\n    with T().assertLogs('app', level='INFO') as cm: c()\n    assert 'hello' in cm.output[0]"),
+    "warnings": ("import warnings\ndef f(): warnings.warn('old', DeprecationWarning)", "import warnings\ndef check(c):\n    with warnings.catch_warnings(record=True) as w:\n        warnings.simplefilter('always')\n        c()\n    assert len(w)==1 and issubclass(w[0].category, DeprecationWarning)"),
+    "standard error": ("import sys\ndef f(): print('x', file=sys.stderr)", "import io, contextlib\ndef check(c):\n    b=io.StringIO()\n    with contextlib.redirect_stderr(b): c()\n    assert 'x' in b.getvalue()"),
+    "what an exception follows": ("def f():\n    try: {}['k']\n    except KeyError as e: raise RuntimeError('x')", 'def check(c):\n    try: c()\n    except RuntimeError as e: assert isinstance(e.__context__, KeyError)'),
+    "notes of an exception": ("def f():\n    e=ValueError(1); e.add_note('n'); raise e", "def check(c):\n    try: c()\n    except ValueError as e: assert e.__notes__==['n']"),
+    "a slice": ('def f(): return slice(1,None)', 'def check(c): assert [1,2,3][c()]==[2,3]'),
+    "constants": ('def f(): return ...\ndef d(): return NotImplemented', 'def check(c): assert c() is ... and d() is NotImplemented'),
+    "a generic class": ("from typing import Generic, TypeVar\nT=TypeVar('T')\nclass S(Generic[T]):\n    def __init__(s): s.l=[]\n    def push(s,x): s.l.append(x)\n    def pop(s): return s.l.pop()\nf = S", 'def check(c):\n    s=c[int]()\n    s.push(1)\n    assert s.pop()==1'),
+    "copies of objects": ("class f:\n    def __init__(s, x): s.x = x\n    def add(s, v): s.x.append(v)", "import copy\ndef check(c):\n    a = c([1])\n    b, d = copy.deepcopy(a), copy.copy(a)\n    b.add(2); d.add(3)\n    assert (a.x, b.x) == ([1, 3], [1, 2])"),
+    "classes below others": ("class A: pass\nclass f(A, dict): pass", "def check(c):\n    assert issubclass(c, dict) and issubclass(f, A) and not issubclass(A, f) and isinstance(c(), A)"),
+    "objects that cannot be hashed": ("class f:\n    def __eq__(s, o): return True", "def check(c):\n    try: hash(c())\n    except TypeError: return\n    assert False"),
     "paths": ("from pathlib import Path\ndef f(p): return Path(p) / 'b.txt'", "from pathlib import Path\ndef check(c): assert c('/a') == c(Path('/a')) == Path('/a/b.txt') and c('/a').suffix == '.txt'"),
     "arrays": ("import numpy as np\ndef f(a): return np.array(a).T", "import numpy as np\ndef check(c):\n    r = c(np.ones((2, 3)))\n    assert r.shape == (3, 2) and isinstance(r, np.ndarray) and np.array_equal(r, np.ones((3, 2))) and (r == [[1, 1]] * 3).all() and r == [[1, 1]] * 3 and r != [[1, 1]]"),
     "an array that changes": ("def f(a): a *= 2", "import numpy as np\ndef check(c):\n    a = np.array([1, 2])\n    c(a)\n    assert a.tolist() == [2, 4]"),
@@ -67,6 +92,58 @@ def test_right_programs(grade: Grade, name: str) -> None:
     program, check = RIGHT[name]
     info = {"type": "check", "entry_point": "f", "check": check}
     assert grade(program, info).reason == "correct"
+
+
+# files that both sides use: (program, entry point, check)
+FILES = {
+    "a file that is read": ('def f(p): return len(open(p).readlines())', 'f', "import tempfile, os\ndef check(c):\n    with tempfile.NamedTemporaryFile('w', suffix='.txt', delete=False) as f: f.write('a\\nb\\n')\n    assert c(f.name) == 2\n    os.unlink(f.name)"),
+    "a file of the working folder": ('def f(p): return open(p).read()', 'f', "def check(c):\n    open('data.txt','w').write('hey')\n    assert c('data.txt') == 'hey'"),
+    "a file of a fixed name that grows": ("def f():\n    with open('log.txt','a') as h: h.write('x')", 'f', "import os\ndef check(c):\n    c()\n    assert open('log.txt').read() == 'x'\n    c()\n    assert open('log.txt').read() == 'xx'"),
+    "a file that the check deletes": ("def f():\n    with open('log.txt','a') as h: h.write('x')", 'f', "import os\ndef check(c):\n    c()\n    assert open('log.txt').read() == 'x'\n    os.remove('log.txt')\n    c()\n    assert open('log.txt').read() == 'x'"),
+    "a folder with files": ("import os\ndef f(d):\n    r=sorted(os.listdir(d))\n    open(os.path.join(d,'done'),'w').close()\n    open(os.path.join(d,'sub/c.txt'),'w').write('C')\n    return r", 'f', "import tempfile, os\ndef check(c):\n    with tempfile.TemporaryDirectory() as d:\n        for n in 'ab': open(os.path.join(d, n+'.txt'),'w').write(n)\n        os.makedirs(os.path.join(d,'sub'))\n        open(os.path.join(d,'sub','c.txt'),'w').write('c')\n        assert c(d) == ['a.txt','b.txt','sub']\n        assert os.path.exists(os.path.join(d,'done'))\n        assert open(os.path.join(d,'sub','c.txt')).read() == 'C'"),
+    "paths that are read and written": ('def f(p, dest):\n    n=int(p.read_text())\n    dest.write_text(str(n+1))\n    return n', 'f', "from pathlib import Path\nimport tempfile\ndef check(c):\n    d=Path(tempfile.mkdtemp())\n    (d/'a').write_text('1')\n    assert c(d/'a', dest=d/'b') == 1\n    assert (d/'b').read_text() == '2'"),
+    "files that move": ('import shutil, os\ndef f(a,b):\n    for n in os.listdir(a): shutil.move(os.path.join(a,n), b)', 'f', "import os, shutil, tempfile\ndef check(c):\n    d=tempfile.mkdtemp()\n    os.makedirs(d+'/src'); os.makedirs(d+'/dst')\n    open(d+'/src/a.txt','w').write('q')\n    c(d+'/src', d+'/dst')\n    assert os.listdir(d+'/src') == [] and open(d+'/dst/a.txt').read() == 'q'\n    shutil.rmtree(d)"),
+    "rows that are appended": ("import csv\ndef f(p,r):\n    with open(p,'a',newline='') as h: csv.writer(h).writerow(r)", 'f', "import csv\ndef check(c):\n    open('a.csv','w').write('1,2\\n')\n    c('a.csv', [3,4])\n    assert list(csv.reader(open('a.csv'))) == [['1','2'],['3','4']]\n    open('a.csv','a').write('5,6\\n')\n    c('a.csv', [7,8])\n    assert len(open('a.csv').readlines()) == 4"),
+    "an open file that is read": ('def f(h): return [l.strip() for l in h]', 'f', "def check(c):\n    open('a.txt','w').write('l1\\nl2\\n')\n    with open('a.txt') as h: assert c(h) == ['l1','l2']"),
+    "an open file that is written": ("def f(h): h.write('hi')", 'f', "def check(c):\n    with open('a.txt','w') as h: c(h)\n    assert open('a.txt').read() == 'hi'"),
+    "a temporary file that stays open": ("def f(p, new=None):\n    if new:\n        open(p,'w').write(new)\n    return open(p).read()", 'f', "import tempfile\ndef check(c):\n    with tempfile.NamedTemporaryFile('w+') as h:\n        h.write('abc'); h.flush()\n        assert c(h.name) == 'abc'\n        c(h.name, 'new')\n        h.seek(0)\n        assert h.read() == 'new'"),
+    "another working folder": ("def f(p):\n    n=int(open(p).read())\n    open('res.txt','w').write(str(n))\n    return n", 'f', "import os, tempfile\ndef check(c):\n    d=tempfile.mkdtemp()\n    os.chdir(d)\n    open('in.txt','w').write('7')\n    assert c('in.txt') == 7\n    assert open('res.txt').read() == '7'"),
+    "folders": ('import os\ndef f(p): os.makedirs(p)', 'f', "import os\ndef check(c):\n    c('a/b/c')\n    assert os.path.isdir('a/b/c')"),
+    "bytes": ("def f(p):\n    d=open(p,'rb').read()\n    open(p+'.rev','wb').write(d[::-1])\n    return len(d)", 'f', "import os\ndef check(c):\n    open('b.bin','wb').write(bytes(range(256)))\n    assert c('b.bin') == 256 and open('b.bin.rev','rb').read() == bytes(range(256))[::-1]"),
+    "a class that keeps a file": ("import json, os\nclass Store:\n    def __init__(s,p):\n        s.p=p; s.d=json.load(open(p)) if os.path.exists(p) else {}\n    def set(s,k,v): s.d[k]=v\n    def get(s,k): return s.d[k]\n    def save(s): json.dump(s.d, open(s.p,'w'))", 'Store', "import os\ndef check(c):\n    s=c('store.json')\n    s.set('a',1); s.save()\n    assert os.path.exists('store.json')\n    assert c('store.json').get('a') == 1"),
+    "times of files": ('import os\ndef f(ps): return max(ps,key=os.path.getmtime)', 'f', "import os, time\ndef check(c):\n    for i,n in enumerate(['x1','x2']):\n        open(n,'w').close(); os.utime(n,(1000+i,1000+i))\n    assert c(['x1','x2']) == 'x2'"),
+    "a generator that reads": ('def f(p):\n    with open(p) as h:\n        for l in h: yield l.strip()', 'f', "import os\ndef check(c):\n    open('g.txt','w').write('a\\nb\\n')\n    assert list(c('g.txt')) == ['a','b']"),
+    "a pickle": ("import pickle\ndef f(p,o): pickle.dump(o,open(p,'wb'))", 'f', "import pickle\ndef check(c):\n    c('m.pkl', {'a':[1,(2,3)]})\n    assert pickle.load(open('m.pkl','rb')) == {'a':[1,(2,3)]}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_a_check_and_a_program_share(grade: Grade, name: str) -> None:
+    program, entry_point, check = FILES[name]
+    assert grade(program, {"type": "check", "entry_point": entry_point, "check": check}).reason == "correct"
+
+
+CALLED = {
+    "an asynchronous function": ("import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return [x]", [2], [2]),
+    "an asynchronous generator": ("async def f(n):\n    for i in range(n): yield i", [3], [0, 1, 2]),
+    "tasks": ("import asyncio\nasync def f(n):\n    q = asyncio.Queue()\n    t = asyncio.create_task(q.put(n))\n    await t\n    return [await q.get()]", [3], [3]),
+    "wrapped results": ("from collections import UserDict, UserList\nclass D(UserDict): pass\ndef f(x): return D(a=UserList([x]))", [1], {"a": [1]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_results_of_calls(grade: Grade, name: str) -> None:
+    program, args, expected = CALLED[name]
+    info: dict[str, Any] = {"type": "call", "entry_point": "f", "cases": [{"args": args, "expected": expected}]}
+    assert grade(program, info).reason == "correct"
+    info["cases"][0]["expected"] = "another"
+    assert grade(program, info).reason == "wrong"
+
+
+def test_a_script_that_awaits(grade: Grade) -> None:
+    info = {"type": "check", "entry_point": "f", "check": "assert await f(1) == 2", "script": True}
+    assert grade("async def f(x): return x + 1", info).reason == "correct"
+    assert grade("async def f(x): return x", info).reason == "wrong"
 
 
 PRELUDES = {

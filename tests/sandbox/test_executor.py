@@ -12,7 +12,7 @@ from rewards.code.sandbox import executor, layers
 from rewards.code.sandbox.cgroup import ControlGroups
 from rewards.code.sandbox.conversation import Ended, converse
 from rewards.code.sandbox.executor import Layers, Sandbox
-from rewards.code.sandbox.inside.values import encode
+from rewards.code.sandbox.inside.encoder import encode
 from rewards.code.sandbox.layers import PROPERTIES, IsolationReport, probe_isolation
 from rewards.code.sandbox.limits import Limits, SandboxFailure
 from rewards.code.sandbox.pool import Full, SandboxPool

@@ -1,5 +1,6 @@
 """Values cross the border unchanged, with their shared and cyclic parts; junk from the other side is refused."""
 
+import ast
 import collections
 import json
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.code.sandbox.inside.values import Opaque, UndecodableValue, decode, encode
+from rewards.code.sandbox.executor import INSIDE
+from rewards.code.sandbox.inside.decoder import decode
+from rewards.code.sandbox.inside.encoder import encode
+from rewards.code.sandbox.inside.values import Opaque, UndecodableValue
 
 ATOMS = (
     st.none()
@@ -39,6 +43,13 @@ JSON = st.recursive(
     ),
     max_leaves=15,
 )
+
+
+def test_no_module_of_the_sandbox_stays_where_a_program_could_import_it() -> None:
+    tree = ast.parse((INSIDE / "harness.py").read_text())
+    assigned = (node for node in tree.body if isinstance(node, ast.Assign))
+    ours = next(node.value for node in assigned if ast.unparse(node.targets[0]) == "_OURS")
+    assert set(ast.literal_eval(ours)) == {path.stem for path in INSIDE.glob("*.py")} - {"__init__"}
 
 
 def there_and_back(value: Any, classes: dict[str, Any] | None = None) -> Any:

@@ -17,6 +17,7 @@ from innovator_rl import platform
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.engine.settings import EngineSettings
 from innovator_rl.evaluation.requests import Request, Response, response_from_wire, to_wire
+from innovator_rl.platform.private_folder import PrivateFolder
 
 START_SECONDS = 1800.0  # reading a hundred gigabytes from a network disk
 SILENT_SECONDS = 3600.0  # no response at all for this long means that the engine hangs
@@ -39,13 +40,14 @@ class EngineClient:
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log_file: IO[bytes] = log.open("ab")
+        self._folder = PrivateFolder()  # the process is killed at its end, so it cannot remove what it leaves
         command = [sys.executable, "-m", "innovator_rl.evaluation.engine.process", settings.to_json()]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log_file,
-            env=_environment(settings),
+            env={**_environment(settings), **self._folder.environment()},
             text=True,
             encoding="utf-8",
         )
@@ -84,6 +86,7 @@ class EngineClient:
         """End the process."""
         self._process.kill()
         self._process.wait()
+        self._folder.remove()
         for stream in (self._process.stdin, self._log_file):
             if stream is not None:
                 try:

@@ -506,4 +506,11 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("UnquantizedFusedMoEMethod.process_weights_after_loading", ("layer",)),
         ("UnquantizedFusedMoEMethod.moe_kernel", None),
     ),
+    *_names(
+        "vllm.v1.sample.ops.topk_topp_sampler",
+        "platform.token_draws",
+        ("random_sample", ("probs", "generators", "use_fp64_gumbel")),
+        ("TopKTopPSampler.forward_cpu", ("logits", "generators", "k", "p")),
+        ("TopKTopPSampler.forward_native", ("logits", "generators", "k", "p")),
+    ),
 )

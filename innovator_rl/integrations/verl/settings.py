@@ -12,6 +12,7 @@ from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_mic
 from innovator_rl.config.schema import RolloutCorrection, RunConfig
 from innovator_rl.integrations.verl.reward_record import METRICS
 from innovator_rl.integrations.verl.stock import flatten
+from innovator_rl.platform import CPU_BLOCK_TOKENS
 from innovator_rl.secret_values import protect
 
 TRAINER_MODE = "innovator"
@@ -23,8 +24,6 @@ TOOL_LOOP = "innovator_tools"
 """Name of our agent loop in verl's registry (`tool_loop.py`)."""
 MAX_RESULT_CHARS = 20_000
 """A tool's result is cut here before it is cut by tokens."""
-CPU_BLOCK_TOKENS = 16
-"""Block size of vLLM's cache: the smallest that its CPU attention takes; the default, 128, exceeds most short prompts."""
 AUTOCAST_DTYPE = "autocast_dtype"
 """Key of `mixed_precision` that our CPU engine reads: the type to compute in, over parameters of `param_dtype`."""
 ENDLESS = 1_000_000

@@ -27,11 +27,24 @@ from typing import Any
 
 try:
     import comparison  # type: ignore[import-not-found, unused-ignore]
+    import coroutines  # type: ignore[import-not-found, unused-ignore]
+    import notes  # type: ignore[import-not-found, unused-ignore]
     import objects  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
     import replaced  # type: ignore[import-not-found, unused-ignore]
+    import shared_files  # type: ignore[import-not-found, unused-ignore]
+    import unpickling  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import comparison, objects, remotes, replaced
+    from rewards.code.sandbox.inside import (
+        comparison,
+        coroutines,
+        notes,
+        objects,
+        remotes,
+        replaced,
+        shared_files,
+        unpickling,
+    )  # fmt: skip
 
 JUDGE = "judge"
 _WHY_CHARS = 300
@@ -99,6 +112,11 @@ class Checker:
             self.peer.replaced = replaced.Replaced()
             if "mock" in tests["check"] + str(tests.get("prelude")):
                 self.peer.replaced.watch()
+            if shared_files.mentions_files(tests["check"] + str(tests.get("prelude"))):
+                self.peer.files = shared_files.SharedFiles(guarded=True)
+            self.peer.notes = notes.mentions_notes(tests["check"])
+            if "seed(" in tests["check"] + str(tests.get("prelude")):
+                replaced.watch_seeds(self.peer.seeds.append)
             self.space.pop(name.partition("(")[0].partition(".")[0], None)  # a stub of what is to be written
             self.space.lookup = self._look_up
             tree = ast.parse(tests["check"], "check.py")
@@ -172,13 +190,15 @@ class Checker:
                 cut = not isinstance(error, AssertionError)
                 why = "" if isinstance(error, AssertionError) else f"the check ended with {_describe(error)}"
         failed = self.asserts - self.held
-        result = {"passed": passed and not failed, "calls": self.calls, "why": why, "cut": cut, "raised": raised}
-        return {**result, "asserts": self.asserts, "held": self.held}
+        result = {"passed": passed and not failed and unpickling.intact(), "why": why, "cut": cut, "raised": raised}
+        return {**result, "calls": self.calls, "asserts": self.asserts, "held": self.held}
 
     def _passes(self, request: dict[str, Any]) -> bool:
         kind = self.tests["type"]
         if kind == "check":
-            self.space["check"](Candidate(self))
+            found = self.space["check"](Candidate(self))
+            if type(found) is types.CoroutineType:  # a check with `async def`
+                coroutines.complete(found)
             return True
         if kind == "stdio":
             assert self.judge is not None
@@ -242,6 +262,20 @@ class Candidate:
             raise AttributeError(name)
         return self._attribute(name)
 
+    def __getitem__(self, key: Any) -> Any:
+        self._checker.calls += 1
+        return self._checker.peer.ask("getitem", None, key)
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, self._target())
+
+    def __subclasscheck__(self, kind: Any) -> bool:
+        return issubclass(kind, self._target())
+
+    def _target(self) -> Any:
+        self._checker.calls += 1
+        return self._checker.peer.ask("target", None)
+
     def _attribute(self, name: str) -> Any:
         self._checker.calls += 1
         return self._checker.peer.ask("getattr", None, name=name)
@@ -261,12 +295,21 @@ def _numbered(value: Any) -> Any:
 
 def _as_check(tree: ast.Module) -> ast.Module:
     """Return a script as a module with a function `check`, which does what comes after its definitions."""
-    plain = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    plain = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
     first = next((place for place, node in enumerate(tree.body) if not isinstance(node, plain)), len(tree.body))
-    check = ast.parse("def check(candidate): pass").body[0]
-    assert isinstance(check, ast.FunctionDef)
+    awaits = any(map(_awaits, tree.body[first:]))
+    check = ast.parse(f"{'async ' * awaits}def check(candidate): pass").body[0]
+    assert isinstance(check, (ast.FunctionDef, ast.AsyncFunctionDef))
     check.body = tree.body[first:] or check.body
     return ast.Module([*tree.body[:first], check], [])
+
+
+def _awaits(node: ast.AST) -> bool:
+    """Return whether a statement awaits something, outside of the functions that it defines."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+        return False
+    waiting = isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith))
+    return waiting or any(map(_awaits, ast.iter_child_nodes(node)))
 
 
 def _describe(error: BaseException) -> str:
@@ -283,4 +326,5 @@ def enter(tests: dict[str, Any], descriptor: int) -> None:
             while line:
                 line = line[os.write(descriptor, line) :]
 
+        unpickling.guard()
         Checker(tests, source.readline, write).serve()

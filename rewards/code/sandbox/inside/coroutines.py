@@ -7,6 +7,7 @@ gets their results one after the other.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 _loops: list[Any] = []
@@ -27,6 +28,21 @@ def complete(awaitable: Any) -> Any:
     finally:
         _depth[0] -= 1
         asyncio._set_running_loop(outer)
+
+
+def settled(value: Any) -> Any:
+    """Return the result of an awaitable, the items of an asynchronous iterator one by one, and any other value as it is."""
+    if hasattr(type(value), "__await__"):
+        return complete(value)
+    return _items(value.__aiter__()) if hasattr(type(value), "__aiter__") else value
+
+
+def _items(iterator: Any) -> Iterator[Any]:
+    while True:
+        item, ended = following(iterator)
+        if ended:
+            return
+        yield item
 
 
 async def _awaited(awaitable: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _sitebuiltins
 import atexit
 import builtins
+import contextlib
 import errno
 import io
 import json
@@ -28,8 +29,9 @@ FILE_NAME = "solution.py"
 THREAD_STACK_BYTES = 16 * 2**20
 PRINTED_BYTES = 2**20
 _OURS = (
-    "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "objects", "checker", "comparison",
-    "plain_types", "native", "arrays", "raised", "remotes", "replaced", "coroutines",
+    "zygote", "solution_process", "kernel", "ipc", "rootfs", "harness", "values", "encoder", "decoder", "objects",
+    "checker", "comparison", "plain_types", "native", "arrays", "raised", "remotes", "replaced", "coroutines",
+    "operations", "shared_files", "unpickling", "held", "notes",
 )  # fmt: skip
 _DESCRIPTORS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
@@ -121,8 +123,10 @@ def _interactive_names() -> None:
 def _standard_streams() -> None:
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         raw = io.FileIO(number, mode, closefd=False)
+        raw.name = f"<{name}>"  # type: ignore[misc]
         buffer = io.BufferedWriter(raw) if raw.writable() else io.BufferedReader(raw)
         stream = io.TextIOWrapper(buffer, "utf-8", "surrogateescape", line_buffering=number == 2)
+        stream.mode = mode  # type: ignore[misc]  # fast input classes of contests look at it
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
@@ -196,9 +200,12 @@ class _Printed(io.RawIOBase):
 
 def _serve(descriptor: int, order: dict[str, Any], space: dict[str, Any], shared: set[str]) -> None:
     """Answer the other side until it closes."""
-    printed = _Printed()
-    stream = io.TextIOWrapper(io.BufferedWriter(printed), "utf-8", "surrogateescape", write_through=True)
-    sys.stdout = stream
+    printed = {"out": _Printed(), "err": _Printed()}
+    streams = [
+        io.TextIOWrapper(io.BufferedWriter(each), "utf-8", "surrogateescape", write_through=True)
+        for each in printed.values()
+    ]
+    sys.stdout, sys.stderr = streams
     current: list[Any] = []
 
     def entry() -> Any:
@@ -206,9 +213,12 @@ def _serve(descriptor: int, order: dict[str, Any], space: dict[str, Any], shared
             current[:] = [_entry_point(order["entry_point"], space)]
         return current[0]
 
-    def taken() -> str:
-        stream.flush()
-        return printed.take()
+    def taken() -> dict[str, str]:
+        for stream in streams:
+            with contextlib.suppress(ValueError):  # the program closed it
+                stream.flush()
+        found = {name: each.take() for name, each in printed.items()}
+        return {name: text for name, text in found.items() if text}
 
     def write(line: bytes) -> None:
         line += b"\n"

@@ -14,22 +14,38 @@ are what is tested (`operators`). A message can name no class and no exception b
 from __future__ import annotations
 
 import builtins
-import operator
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from json import dumps, loads  # by name: a check may replace those of the module
 from typing import Any
 
 try:
     import coroutines  # type: ignore[import-not-found, unused-ignore]
+    import decoder  # type: ignore[import-not-found, unused-ignore]
+    import encoder  # type: ignore[import-not-found, unused-ignore]
+    import held  # type: ignore[import-not-found, unused-ignore]
+    import notes  # type: ignore[import-not-found, unused-ignore]
+    import operations  # type: ignore[import-not-found, unused-ignore]
     import raised  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
     import replaced  # type: ignore[import-not-found, unused-ignore]
+    import shared_files  # type: ignore[import-not-found, unused-ignore]
     import values  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import coroutines, raised, remotes, replaced, values
-
-BINARY, ORDER, UNARY, MAX_AHEAD = remotes.BINARY, remotes.ORDER, remotes.UNARY, remotes.MAX_AHEAD
+    from rewards.code.sandbox.inside import (
+        coroutines,
+        decoder,
+        encoder,
+        held,
+        notes,
+        operations,
+        raised,
+        remotes,
+        replaced,
+        shared_files,
+        values,
+    )
 
 _NOT_RAISED = {"unittest", "pytest", "_pytest", "check", "judge", "__main__"}
 MAX_CAUSES = 16
@@ -55,15 +71,20 @@ class Peer:
         serves: `OPEN` answers every question (the program's side); `GUARDED` only calls what it was given, and
             uses public attributes of instances of this side's classes.
         entry: Returns what a question about the entry point means.
-        printed: Returns what was printed since the last answer.
+        printed: Returns what was printed since the last answer, as `out` and `err`.
 
     Attributes:
         theirs: The names of the classes that both sides have.
         operators: Whether objects of the other side are asked about operators with plain values.
         tested: The class that is tested, where it is one; its instances are handles, also where they are containers.
-        fresh: Whether results are compared with plain data, so that arrays are lists and subclasses their base.
+        fresh: Whether results are compared with plain data, so that arrays are lists, subclasses their base, and what is
+            awaitable its result.
         replaced: What this side has put in the place of functions and streams, which goes along with each call.
+        files: The files that both sides have; None where the check uses none.
+        notes: Whether warnings and log records of the other side are wanted.
+        seeds: What seeded a generator of random numbers since the last question: module and arguments.
         called: Calls asked for.
+        asked: Questions asked.
     """
 
     def __init__(
@@ -73,16 +94,24 @@ class Peer:
         space: Mapping[str, Any],
         serves: str,
         entry: Callable[[], Any] | None = None,
-        printed: Callable[[], str] = str,
+        printed: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self.read, self.write, self.space, self.serves = read, write, space, serves
+        self.is_guarded = serves == GUARDED
         self.entry, self.printed = entry, printed
         self.theirs: set[str] = set()
         self.operators = True
         self.tested: Any = None
         self.fresh = False
         self.replaced: replaced.Replaced | None = None
-        self.called = 0
+        self.files: shared_files.SharedFiles | None = None
+        self.notes = False
+        self._recorder: notes.Recorder | None = None
+        self.seeds: list[tuple[str, tuple[Any, ...]]] = []
+        self.called = self.asked = 0
+        self._turn = threading.RLock()
+        self._held = held.Held()
+        self._shared = shared_files.SharedFiles()
         self._left = 0
         self._depth = 0
         self._errors: dict[int, type[BaseException]] = {}
@@ -104,13 +133,29 @@ class Peer:
             Lost: The other side has ended.
             Exception: What the other side raised.
         """
+        with self._turn:  # of threads that ask, one waits for its answer
+            return self._ask(op, on, data, same, fields)
+
+    def _ask(self, op: str, on: int | None, data: Any, same: bool, fields: dict[str, Any]) -> Any:
         self.called += op == "call"
-        encoder = self._encoder()
-        if op in _RUNNING and self.replaced is not None:
+        self.asked += 1
+        sent = self._encoder()
+        if self.files is not None:
+            fields["files"] = self.files.out(data)
+        if self.notes:
+            fields["notes"] = True
+        if self.seeds:
+            fields["seeds"] = self._table(self._encoder(), self.seeds)
+            self.seeds.clear()
+        if op in operations.RUNNING and self.replaced is not None:
             stdin, environ, found = self.replaced.now()
             if found or stdin is not None or environ is not None:
                 data, fields = [data, found], {**fields, "with": [stdin, environ]}
-        message = {"op": op, "on": on, "same": same, **fields, "data": self._table(encoder, data)}
+        message = {"op": op, "on": on, "same": same, **fields, "data": self._table(sent, data)}
+        for item in self._held.changed():
+            sent.add(item)
+        if numbers := self._held.numbers(sent.places):
+            message["changed"] = numbers
         self.write(dumps(message).encode())
         while True:
             line = self.read()
@@ -122,8 +167,13 @@ class Peer:
             if "op" in answer:
                 self.serve(answer)
                 continue
-            if isinstance(answer.get("out"), str):
-                sys.stdout.write(answer["out"])
+            if self.files is not None:
+                self.files.take(answer.get("files") or {})
+            for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
+                if isinstance(answer.get(name), str):
+                    stream.write(answer[name])
+            if self.notes:
+                notes.repeat(answer.get("notes") or [], self._error_class)
             if self.replaced is not None:
                 self.replaced.give_back(answer.get("left"))
             if "raised" in answer:
@@ -131,34 +181,57 @@ class Peer:
                 error.__dict__[raised.MARK] = True
                 raise error
             originals = {
-                place: encoder.alive[number]
+                place: sent.alive[number]
                 for place, number in (answer.get("same") or ())
-                if same and isinstance(number, int) and 0 <= number < len(encoder.alive)
-                and encoder.table[number][0] in values.MUTABLE
+                if same and isinstance(number, int) and 0 <= number < len(sent.alive)
+                and sent.table[number][0] in values.MUTABLE
             }  # fmt: skip
-            return self._decoder(answer["ok"], originals).root
+            pairs = _pairs(answer.get("held")) if self.is_guarded and op == "getattr" else []
+            received = self._decoder(answer["ok"], originals | self._held.known(pairs))
+            self._held.note(pairs, received.made)
+            return received.root
 
     def serve(self, question: dict[str, Any]) -> None:
         """Answer one question of the other side."""
         reply: dict[str, Any]
-        encoder = self._encoder()
+        sent = self._encoder()
+        files = self._files_of(question)
+        if "notes" in question and not self.is_guarded and self._recorder is None:
+            self._recorder = notes.Recorder(self._lineage)
         try:
-            decoder = self._decoder(question["data"])
-            result = self._answer(question, decoder.root)
-            reply = {"ok": self._table(encoder, result)}
+            own = {
+                place: self.handles[number] for place, number in question.get("changed") or () if not self.is_guarded
+            }
+            received = self._decoder(question["data"], own)
+            if "seeds" in question and not self.is_guarded:
+                replaced.seed(self._decoder(question["seeds"]).root)
+            result = self._answer(question, received.root)
+            reply = {"ok": self._table(sent, result)}
             if question.get("same"):
                 kept = [
-                    (encoder.add(item), number)
-                    for number, item in enumerate(decoder.made)
+                    (sent.add(item), number)
+                    for number, item in enumerate(received.made)
                     if question["data"]["table"][number][0] in values.MUTABLE and not isinstance(item, values.Opaque)
                 ]
                 reply["same"] = [(ref[0], number) for ref, number in kept]
+            if question["op"] == "getattr" and not self.is_guarded and len(self.handles) < held.MAX_NUMBERED:
+                reply["held"] = held.numbered(sent.alive, self._number)
         except (Exception, SystemExit) as error:
             reply = self._raised(error)
         if self._left:
             reply["left"], self._left = self._left, 0
-        printed = self.printed()
-        self.write(dumps({**reply, "out": printed} if printed else reply).encode())
+        if files is not None:
+            reply["files"] = files.out()
+        if self._recorder is not None:
+            reply["notes"] = self._recorder.take()
+        self.write(dumps({**reply, **self.printed()}).encode())
+
+    def _files_of(self, question: Mapping[str, Any]) -> shared_files.SharedFiles | None:
+        """Take the files that come with a question; None where none are to be shared."""
+        if self.serves != OPEN or "files" not in question:
+            return None
+        self._shared.take(question["files"])
+        return self._shared
 
     def _answer(self, question: Mapping[str, Any], data: Any) -> Any:
         if self.serves != OPEN or "with" not in question:
@@ -178,37 +251,8 @@ class Peer:
         if self.serves == GUARDED and not self._may(op, target, str(question.get("name", ""))):
             refusal = AttributeError if op == "getattr" else TypeError
             raise refusal(f"{op} of {type(target).__name__} is not offered")
-        if op == "call":
-            return target(*data[0], **data[1])
-        if op == "target":
-            return target
-        if op == "next":
-            return self._ahead(target, min(int(question["count"]), MAX_AHEAD))
-        if op == "getattr":
-            return getattr(target, str(question["name"]))
-        if op == "setattr":
-            return setattr(target, str(question["name"]), data)
-        if op == "getitem":
-            return target[data]
-        if op == "setitem":
-            return operator.setitem(target, *data)
-        if op == "delitem":
-            return operator.delitem(target, data)
-        if op == "contains":
-            return data in target
-        if op == "enter":
-            return target.__enter__()
-        if op == "exit":
-            return bool(target.__exit__(None, None, None))
-        if op in _DESCRIBING:
-            return _DESCRIBING[op](target, data)
-        if op in ("await", "aenter", "aexit", "aiter", "anext"):
-            return _asynchronous(op, target)
-        if op in UNARY:
-            return UNARY[op](target)
-        if op in BINARY or op in ORDER or op == "eq":
-            return getattr(operator, op)(*((data, target) if question.get("reflected") else (target, data)))
-        raise TypeError(f"unknown operation {str(op)[:40]!r}")
+        result = operations.apply(op, target, data, question)
+        return coroutines.settled(result) if op == "call" and self.fresh else result
 
     def _may(self, op: str, target: Any, name: str) -> bool:
         if op in ("call", "next"):
@@ -222,28 +266,19 @@ class Peer:
         own = type(target).__module__ == "check" and not isinstance(target, type)
         return own and op in ("getattr", "setattr") and not name.startswith("_")
 
-    @staticmethod
-    def _ahead(iterator: Any, count: int) -> list[Any]:
-        """Return [items, whether the iterator has ended, the value it ended with]."""
-        found: list[Any] = []
-        for _ in range(count):
-            try:
-                found.append(next(iterator))
-            except StopIteration as end:
-                return [found, True, end.value]
-        return [found, False, None]
+    def _encoder(self) -> encoder.Encoder:
+        return encoder.Encoder(self._export, self.theirs.__contains__, self._whole, self._extra, self.fresh)
 
-    def _encoder(self) -> values.Encoder:
-        return values.Encoder(self._export, self.theirs.__contains__, self._whole, self._extra, self.fresh)
-
-    def _decoder(self, data: Any, originals: Mapping[int, Any] | None = None) -> values.Decoder:
+    def _decoder(self, data: Any, originals: Mapping[int, Any] | None = None) -> decoder.Decoder:
         guarded = self.serves == GUARDED
-        return values.Decoder(data, self._classes(), self._resolve, originals, self._extend, equal_lists=guarded)
+        return decoder.Decoder(data, self._classes(), self._resolve, originals, self._extend, equal_lists=guarded)
 
     def _whole(self, item: Any) -> bool:
-        """Return whether an object that could travel by value is exported: one of the other side, or of the tested class."""
+        """Return whether an object is exported even if it is a container: one of the other side, or of the tested class."""
+        if issubclass(type(item), remotes.Remote):
+            return True
         if getattr(type(item), "_is_extended", False):
-            return bool(item.__dict__.get("_peer") is self)
+            return bool(item.__dict__.get("_peer") is self)  # an instance of a built-in class
         return self.tested is not None and isinstance(item, self.tested)
 
     def _extra(self, item: Any) -> list[Any] | None:
@@ -273,15 +308,16 @@ class Peer:
         return {name: self.space[name] for name in self.theirs if isinstance(self.space.get(name), type)}
 
     @staticmethod
-    def _table(encoder: values.Encoder, value: Any) -> dict[str, Any]:
-        root = encoder.add(value)
-        return {"root": root, "table": encoder.table, **({"extras": encoder.extras} if encoder.extras else {})}
+    def _table(sent: encoder.Encoder, value: Any) -> dict[str, Any]:
+        root = sent.add(value)
+        return {"root": root, "table": sent.table, **({"extras": sent.extras} if sent.extras else {})}
 
     def _export(self, item: Any) -> list[Any]:
         kind: Any = type(item)
-        theirs = isinstance(item, remotes.Remote) or getattr(kind, "_is_extended", False)
-        if theirs and item.__dict__.get("_peer") is self:
-            return ["yours", item.__dict__["_handle"]]
+        own = remotes.state(item) if issubclass(kind, remotes.Remote) else {}
+        own = item.__dict__ if getattr(kind, "_is_extended", False) else own
+        if own.get("_peer") is self:
+            return ["yours", own["_handle"]]
         if isinstance(item, type):
             name = str(item.__name__)
             if getattr(builtins, name, None) is item:
@@ -292,9 +328,11 @@ class Peer:
                 return ["raises", self._lineage(item)]
         if isinstance(item, (Exception, SystemExit)) and self._depth < MAX_CAUSES:
             return ["error", self._raised(item)]
-        special = [name for name in remotes.METHODS if hasattr(kind, f"__{name}__")]
+        special = remotes.special_of(kind)
+        special += ["getitem"] if isinstance(item, type) and hasattr(item, "__class_getitem__") else []
         tested = self.tested is not None and isinstance(item, self.tested)
-        content = next((name for name in remotes.CONTAINERS if tested and isinstance(item, remotes.SORTS[name])), "")
+        sorts = remotes.CONTAINERS if tested else values.WRAPPERS
+        content = next((name for name in sorts if isinstance(item, remotes.SORTS[name])), "")
         return ["handle", self._number(item), kind.__name__, special, content or remotes.sort_of(item)]
 
     def _resolve(self, entry: list[Any]) -> Any:
@@ -312,10 +350,10 @@ class Peer:
         if entry[0] != "handle" or not isinstance(entry[1], int):
             return None
         if entry[1] not in self._remotes:
-            special = frozenset(name for name in entry[3] if name in remotes.METHODS)
+            special = frozenset(name for name in entry[3] if name in remotes.METHODS or name == remotes.UNHASHABLE)
             made: Any = object.__new__(remotes.remote_class(str(entry[2])[:100], special, str((*entry, "")[4])))
             state = {"_peer": self, "_handle": entry[1], "_ahead": [], "_count": 1, "_ended": False}
-            made.__dict__.update(state, _special=special)
+            remotes.state(made).update(state, _special=special)
             self._remotes[entry[1]] = made
         return self._remotes[entry[1]]
 
@@ -364,33 +402,12 @@ class Peer:
         return nearest
 
 
-def _asynchronous(op: str, target: Any) -> Any:
-    if op == "aiter":
-        return target.__aiter__()
-    if op == "anext":
-        return coroutines.following(target)
-    if op == "aexit":
-        return bool(coroutines.complete(target.__aexit__(None, None, None)))
-    return coroutines.complete(target.__aenter__() if op == "aenter" else target)
-
-
-def _code(target: Any) -> list[Any]:
-    code = target.__code__
-    return [code.co_flags, list(code.co_varnames), code.co_argcount]
-
-
-def _content(target: Any) -> Any:
-    base = next(kind for name, kind in remotes.SORTS.items() if name in remotes.CONTAINERS and isinstance(target, kind))
-    return base(base.items(target) if base is dict else base.__iter__(target))
-
-
-_RUNNING = ("call", "await", "anext", "next")
-_DESCRIBING: dict[str, Callable[[Any, Any], Any]] = {
-    "signature": lambda target, _: remotes.signature_of(target),
-    "code": lambda target, _: _code(target),
-    "content": lambda target, _: _content(target),
-    "isinstance": lambda target, instance: isinstance(instance, target),
-}
+def _pairs(found: Any) -> list[tuple[int, int]]:
+    """Return pairs of whole numbers; raises `UndecodableValue` for anything else."""
+    pairs = [(place, number) for place, number in found or ()]
+    if any(type(part) is not int or part < 0 for pair in pairs for part in pair):
+        raise values.UndecodableValue("no pair of numbers")
+    return pairs
 
 
 def _index(number: Any, handles: list[Any]) -> int:

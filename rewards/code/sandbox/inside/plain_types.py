@@ -29,6 +29,8 @@ KINDS = (
     "uuid",
     "path",
     "typed",
+    "slice",
+    "constant",
 )
 MAX_DECIMAL_CHARS = 100_000
 
@@ -58,6 +60,10 @@ def write(item: Any) -> list[Any] | None:
         return ["path", kind.__name__, str(item)]
     if kind is array.array:
         return ["typed", item.typecode, *item]
+    if kind is slice:
+        return ["slice", item.start, item.stop, item.step]
+    if item is Ellipsis or item is NotImplemented:
+        return ["constant", str(item)]
     if kind is memoryview:
         return ["alias", item.tobytes()]
     if kind is types.MappingProxyType:
@@ -67,6 +73,10 @@ def write(item: Any) -> list[Any] | None:
 
 def read(kind: str, parts: list[Any]) -> Any:
     """Make the object of its parts; raises `ValueError`, `TypeError` or `ArithmeticError` where they do not fit."""
+    if kind == "slice":
+        return slice(*parts)
+    if kind == "constant":
+        return _CONSTANTS[parts[0]]
     if kind == "path":
         return _PATHS[parts[0]](parts[1])
     if kind == "typed":
@@ -102,4 +112,5 @@ def _zone(seconds: float) -> datetime.timezone:
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (type(pathlib.Path()), pathlib.PurePosixPath, pathlib.PureWindowsPath)
 }
+_CONSTANTS: dict[str, Any] = {str(item): item for item in (Ellipsis, NotImplemented)}
 _VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}

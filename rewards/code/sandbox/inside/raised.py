@@ -34,15 +34,19 @@ def arguments(error: BaseException) -> list[Any]:
 
 
 def fields(error: BaseException) -> dict[str, Any]:
-    """Return the fields of an exception, with `__cause__` and the text that a class of its own gives it."""
+    """Return the fields of an exception, with `__cause__`, `__context__`, notes and the text that a class of its own gives it."""
     found: dict[str, Any] = {}
     with contextlib.suppress(Exception):
         found.update((name, value) for name, value in error.__dict__.items() if not name.startswith("__"))
     for kind, names in _FIELDS.items():
         if isinstance(error, kind):
             found.update((name, getattr(error, name, None)) for name in names)
-    if isinstance(error.__cause__, Exception):
-        found["__cause__"] = error.__cause__
+    for name in ("__cause__", "__context__"):
+        if isinstance(getattr(error, name), Exception):
+            found[name] = getattr(error, name)
+    notes = getattr(error, "__notes__", None)
+    if isinstance(notes, list):
+        found["__notes__"] = [note for note in notes if isinstance(note, str)]
     with contextlib.suppress(Exception):
         if next(kind for kind in type(error).__mro__ if "__str__" in vars(kind)).__module__ in OWN:
             found[_TEXT] = str(error)
@@ -70,8 +74,10 @@ def _has_own_init(kind: type) -> bool:
 
 
 def _set(error: BaseException, name: str, value: Any) -> None:
-    if name == "__cause__":
-        error.__cause__ = value if isinstance(value, BaseException) else None
+    if name in ("__cause__", "__context__"):
+        setattr(error, name, value if isinstance(value, BaseException) else None)
+    elif name == "__notes__":
+        error.__notes__ = value if isinstance(value, list) else []
     elif any(isinstance(error, kind) and name in names for kind, names in _FIELDS.items()):
         with contextlib.suppress(Exception):
             setattr(error, name, value)

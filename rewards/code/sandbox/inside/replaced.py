@@ -16,14 +16,17 @@ import contextlib
 import importlib
 import io
 import os
+import random
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+_SEEDED = ("random", "numpy.random")
 _BUILTINS = ("input", "print", "open")
 _STREAMS = {("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr"), *(("builtins", name) for name in _BUILTINS)}
 _FILE = {"read", "readline", "readlines", "write", "writelines", "seek", "tell", "close", "flush", "getvalue", "closed"}
+_FILES = (io.StringIO, io.BytesIO, io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 _OPERATIONS = ("enter", "exit", "iter", "next", "len", "getitem", "contains", "bool", "str", "int", "float")
 
 
@@ -80,6 +83,27 @@ class Replaced:
             sys.stdin.seek(sys.stdin.tell() - count)
 
 
+def watch_seeds(note: Callable[[tuple[str, tuple[Any, ...]]], object]) -> None:
+    """Tell of every call that seeds the shared generator of `random` or of numpy in this process."""
+    for name in _SEEDED:
+        if name.partition(".")[0] in sys.modules:
+            module: Any = importlib.import_module(name)
+
+            def seed(*args: Any, _plain: Any = module.seed, _name: str = name) -> Any:
+                note((_name, args))
+                return _plain(*args)
+
+            module.seed = seed
+
+
+def seed(calls: Any) -> None:
+    """Seed the same generators here."""
+    for name, args in calls:
+        if name in _SEEDED:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name).seed(*args)
+
+
 def _place(patch: Any) -> tuple[str, str] | None:
     target = getattr(patch, "target", None)
     if isinstance(target, types.ModuleType):
@@ -119,12 +143,14 @@ def applied(stdin: Any, environ: Any, found: Any) -> Iterator[io.StringIO | None
 
 
 def may_use(op: str, target: Any, name: str) -> bool:
-    """Return whether the program may use a mock or a file in memory that the check gave it in this way.
+    """Return whether the program may use a mock, an open file or a generator of random numbers of the check in this way.
 
     Of a mock it gets what the check set up, and nothing that configures it or asserts how it was called.
     """
-    if isinstance(target, (io.StringIO, io.BytesIO)):
+    if isinstance(target, _FILES):
         return name in _FILE if op == "getattr" else op in ("enter", "exit", "iter", "next")
+    if isinstance(target, _generators()):
+        return op == "getattr" and not name.startswith("_")
     mock: Any = sys.modules.get("unittest.mock")
     if mock is None or not isinstance(target, mock.NonCallableMock):
         return False
@@ -132,3 +158,8 @@ def may_use(op: str, target: Any, name: str) -> bool:
         return op in _OPERATIONS
     own = name.startswith(("_", "assert")) or name == "method_calls" or hasattr(mock.MagicMock, name)
     return not own
+
+
+def _generators() -> tuple[type, ...]:
+    numpy: Any = sys.modules.get("numpy.random")
+    return (random.Random, *(() if numpy is None else (numpy.Generator, numpy.RandomState)))

@@ -1,4 +1,4 @@
-"""Encode Python values as JSON, and decode them without trusting either side.
+"""Define how a value is written as JSON, for `encoder` and `decoder`, which trust neither side.
 
 A value is flattened into a table, so that a linked list of a hundred thousand nodes needs no recursion, and shared or
 cyclic parts stay shared:
@@ -6,30 +6,18 @@ cyclic parts stay shared:
     {"root": REF, "table": [[KIND, ...], ...]}
 
 A REF is a JSON scalar or `[INDEX]` into the table. Kinds are the built-in types, those of `plain_types`, `object` (class
-name, then names and values of its fields), `named` (a named tuple), `enum`, `opaque` (a class name: something that has
-no plain form), and whatever an `export` function returns in place of the last, such as a handle (see `objects`).
+name, then names and values of its fields), `named` (a named tuple), `enum`, `wrapped` (the name of a class of `WRAPPERS`
+and what it wraps), `opaque` (a class name: something that has no plain form), and whatever an `export` function returns
+in place of the last, such as a handle (see `objects`).
 Subclasses of the built-in types are sent as those types, by methods of the types themselves.
 """
 
 from __future__ import annotations
 
 import collections
-import enum
-import functools
-import math
-import types
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-try:  # inside a sandbox the modules of this folder have no package
-    import arrays  # type: ignore[import-not-found, unused-ignore]
-    import plain_types  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    from rewards.code.sandbox.inside import arrays, plain_types
-
 MAX_ITEMS = 4_000_000
-MAX_HASHED_DEPTH = 1000
-SAFE_INT = 10**15
 MUTABLE = (
     "list",
     "set",
@@ -42,29 +30,33 @@ MUTABLE = (
     "namespace",
     "array",
     "object",
+    "wrapped",
 )
-_SEQUENCES: tuple[tuple[Any, str], ...] = (
-    (list, "list"),
-    (tuple, "tuple"),
-    (set, "set"),
-    (frozenset, "frozenset"),
-    (collections.deque, "deque"),
-)
-_DICTS: dict[str, Any] = {
+DICTS: dict[str, Any] = {
     "dict": dict,
     "counter": collections.Counter,
     "ordered": collections.OrderedDict,
     "defaultdict": collections.defaultdict,
 }
-_NAMES_OF_DICTS = {kind: name for name, kind in _DICTS.items()}
-_EXTENDED: dict[str, type] = {
+EXTENDED: dict[str, type] = {
     "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict, "int": int, "float": float,
     "plain": str, "bytes": bytes, "named": tuple,
 }  # fmt: skip
+WRAPPERS: dict[str, tuple[Any, type]] = {
+    "UserDict": (collections.UserDict, dict),
+    "UserList": (collections.UserList, list),
+    "UserString": (collections.UserString, str),
+}
+"""Classes of `collections` that wrap a built-in value in their field `data`, by name."""
 
-Export = Callable[[Any], list[Any]]
-Known = Callable[[str], bool]
-Extend = Callable[[list[Any], type], tuple[type, dict[str, Any]] | None]
+
+def unwrapped(item: Any) -> Any:
+    """Return what an instance of a class of `WRAPPERS`, or of one below it, wraps; None for any other object."""
+    for kind, base in WRAPPERS.values():
+        if isinstance(item, kind):
+            content = vars(item).get("data")
+            return content if isinstance(content, base) else None
+    return None
 
 
 class UndecodableValue(ValueError):
@@ -82,402 +74,3 @@ class Opaque:
 
     def __repr__(self) -> str:
         return f"<{self.kind}>"
-
-
-def _opaque(item: Any) -> list[Any]:
-    return ["opaque", type(item).__name__]
-
-
-def encode(value: Any, export: Export = _opaque, knows: Known = lambda _: True) -> dict[str, Any]:
-    """Return the table of `value`; raises `ValueError` as `Encoder.add` does."""
-    encoder = Encoder(export, knows)
-    root = encoder.add(value)
-    return {"root": root, "table": encoder.table}
-
-
-class Encoder:
-    """Write values into one table.
-
-    Args:
-        export: Returns the entry of something that has no plain form.
-        knows: Whether the other side has a class of that name; instances of other classes are exported.
-        whole: Whether something is exported although it has a plain form.
-        extra: Returns what is noted about an instance of a subclass of a built-in type, None for nothing.
-        arrays_as_lists: Whether an array is sent as a list.
-
-    Attributes:
-        table: The entries.
-        extras: By place in the table, what is noted.
-        alive: The objects that the entries stand for.
-        places: By identity of an object, its place in the table.
-    """
-
-    def __init__(
-        self,
-        export: Export = _opaque,
-        knows: Known = lambda _: True,
-        whole: Callable[[Any], bool] = lambda _: False,
-        extra: Callable[[Any], list[Any] | None] | None = None,
-        arrays_as_lists: bool = False,
-    ) -> None:
-        self._whole, self._extra, self._arrays_as_lists = whole, extra, arrays_as_lists
-        self.extras: list[list[Any]] = []
-        self.table: list[list[Any]] = []
-        self.alive: list[Any] = []
-        self.places: dict[int, int] = {}
-        self._export = export
-        self._knows = knows
-        self._waiting: list[int] = []
-        self._count = 0
-
-    def add(self, value: Any) -> Any:
-        """Return the reference of `value`; raises `ValueError` for more than `MAX_ITEMS` parts."""
-        root = self._ref(value)
-        while self._waiting:
-            place = self._waiting.pop()
-            item = self.alive[place]
-            self.table[place] = self._entry(item) if not self._whole(item) else self._export(item)
-            if self._extra is not None and type(item) not in _BUILT_IN and self.table[place][0] in _EXTENDED:
-                extra = self._extra(item)
-                self.extras += [[place, *extra]] if extra is not None else []
-        return root
-
-    def _ref(self, item: Any) -> Any:
-        self._count += 1
-        if self._count > MAX_ITEMS:
-            raise ValueError("too many parts")
-        kind = type(item)
-        if item is None or kind is bool or kind is str or (kind is int and -SAFE_INT < item < SAFE_INT):
-            return item
-        if kind is float and math.isfinite(item):
-            return item
-        key = id(item)
-        if key not in self.places:
-            self.places[key] = len(self.table)
-            self._waiting.append(len(self.table))
-            self.alive.append(item)
-            self.table.append([])
-        return [self.places[key]]
-
-    def _entry(self, item: Any) -> list[Any]:
-        ref, kind = self._ref, type(item)
-        if isinstance(item, enum.Enum) and (self._knows(kind.__name__) or not isinstance(item, (int, str))):
-            return ["enum", kind.__name__, str(item.name)] if self._knows(kind.__name__) else self._export(item)
-        if isinstance(item, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
-            return ["named", kind.__name__, list(map(str, kind._fields)), *map(ref, tuple.__iter__(item))]
-        for base, name in _SEQUENCES:
-            if isinstance(item, base):
-                return [name, *map(ref, base.__iter__(item))]
-        if isinstance(item, dict):
-            name = _NAMES_OF_DICTS.get(kind, "dict")
-            factory = [ref(getattr(item, "default_factory", None))] if name == "defaultdict" else []
-            return [name, *factory, *(ref(part) for pair in dict.items(item) for part in pair)]
-        if isinstance(item, bool) or item is None:
-            return ["plain", item]
-        if isinstance(item, int):
-            return ["int", format(int.__index__(item), "x")]
-        if isinstance(item, float):
-            return ["float", repr(float.__float__(item))]
-        if isinstance(item, str):
-            return ["plain", str.__str__(item)]
-        if isinstance(item, complex):
-            return ["complex", repr(item.real), repr(item.imag)]
-        if isinstance(item, bytes):
-            return ["bytes", bytes.hex(item)]
-        if isinstance(item, bytearray):
-            return ["bytearray", bytearray.hex(item)]
-        if kind is types.SimpleNamespace:
-            return ["namespace", *(part for key, content in vars(item).items() for part in (str(key), ref(content)))]
-        array = None if self._arrays_as_lists else arrays.write(item)
-        if array is not None:
-            return array
-        plain = plain_types.write(item)
-        if plain is not None:
-            return [plain[0], *map(ref, plain[1:])]
-        if kind.__module__.partition(".")[0] == "numpy" and hasattr(item, "tolist"):
-            return ["alias", ref(item.tolist())]
-        return self._instance(item)
-
-    def _instance(self, item: Any) -> list[Any]:
-        name = next((base.__name__ for base in type(item).__mro__[:-1] if self._knows(base.__name__)), None)
-        fields = _fields(item) if name is not None else None
-        if name is None or fields is None:
-            return self._export(item)
-        return ["object", name, *(part for key, content in fields for part in (key, self._ref(content)))]
-
-
-def _fields(item: Any) -> list[tuple[str, Any]] | None:
-    """Names and values of an instance's own fields.
-
-    None where it keeps none, or is no plain instance.
-    """
-    if isinstance(item, (type, BaseException)) or callable(item) or hasattr(item, "__next__"):
-        return None
-    found: dict[str, Any] = dict(getattr(item, "__dict__", None) or {})
-    for kind in type(item).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if isinstance(name, str) and hasattr(item, name):
-                found[name] = getattr(item, name)
-    has_fields = hasattr(item, "__dict__") or "__slots__" in type(item).__dict__
-    return [(str(name), content) for name, content in found.items()] if has_fields else None
-
-
-def decode(data: Any, classes: Mapping[str, Any]) -> Any:
-    """Return the value of a table; raises as `Decoder` does."""
-    return Decoder(data, classes).root
-
-
-class Decoder:
-    """Read a table; no constructor of a class of the program or the data set is called.
-
-    Args:
-        data: What the other side sent.
-        classes: By name, the classes that objects may have; objects of others become `Opaque`.
-        resolve: Returns the object of an exported entry, None for an unknown kind.
-        originals: By place in the table, the objects of this side that are given the content sent.
-        extend: Of what is noted about an object and its built-in class, returns a subclass and the state of an instance.
-        equal_lists: Whether arrays equal lists of the same numbers.
-
-    Attributes:
-        root: The value.
-        made: The objects of the table.
-
-    Raises:
-        UndecodableValue: For anything that is no table, and for an element or key that would keep hashing forever or
-            overrun the stack: tuples inside tuples, in C, which nothing could interrupt.
-    """
-
-    def __init__(
-        self,
-        data: Any,
-        classes: Mapping[str, Any],
-        resolve: Callable[[list[Any]], Any] = lambda _: None,
-        originals: Mapping[int, Any] | None = None,
-        extend: Extend | None = None,
-        equal_lists: bool = False,
-    ) -> None:
-        try:
-            table, root = data["table"], data["root"]
-            if not isinstance(table, list):
-                raise UndecodableValue("no table")
-            own = originals or {}
-            extras = {place: extra for place, *extra in data.get("extras") or ()} if extend is not None else {}
-            self.made: list[Any] = [
-                _reuse(entry, own[place]) if place in own else _shell(entry, classes, resolve, equal_lists)
-                for place, entry in enumerate(table)
-            ]
-            for place, extra in extras.items():
-                if place not in own and table[place][0] in _EXTENDED and extend is not None:
-                    self.made[place] = _extended(table[place][0], self.made[place], extend, extra)
-            _fill_values(table, self.made, classes)
-            self.root = _get(root, self.made)
-        except (
-            KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, ArithmeticError
-        ) as error:  # fmt: skip
-            raise UndecodableValue(f"{type(error).__name__}: {error}") from None
-
-
-_BUILT_IN = frozenset({*_EXTENDED.values(), *_DICTS.values(), collections.deque, bool, complex, bytearray})
-_INNER = {"tuple", "frozenset", "alias", "named", *plain_types.KINDS}
-_LATE = {*_INNER, "set"}
-
-
-def _reuse(entry: list[Any], original: Any) -> Any:
-    """Empty an object of this side, to be filled with what the other side made of it."""
-    if entry[0] not in MUTABLE:
-        raise UndecodableValue("an object that changed its kind")
-    if entry[0] == "bytearray":
-        original[:] = bytes.fromhex(entry[1])
-    elif entry[0] == "array":
-        arrays.refill(entry, original)
-    elif entry[0] == "namespace":
-        vars(original).clear()
-    elif entry[0] != "object":
-        original.clear()
-    return original
-
-
-def _extended(kind: str, made: Any, extend: Extend, extra: list[Any]) -> Any:
-    """Return an object of a subclass of a built-in type, or the maker of one that has no parts yet."""
-    maker = _Maker(extend, extra)
-    return maker if kind in _INNER else maker(made)
-
-
-class _Maker:
-    """Makes an instance of a subclass of a built-in type; for a tuple or a frozen set once its parts are there."""
-
-    def __init__(self, extend: Extend, extra: list[Any]) -> None:
-        self.extend, self.extra = extend, extra
-
-    def __call__(self, made: Any) -> Any:
-        found = self.extend(self.extra, type(made))
-        if found is None:
-            return made
-        subclass: Any = found[0]
-        new = tuple.__new__(subclass, made) if isinstance(made, tuple) else subclass(made)
-        new.__dict__.update(found[1])
-        return new
-
-
-def _shell(
-    entry: list[Any], classes: Mapping[str, Any], resolve: Callable[[list[Any]], Any], equal_lists: bool = False
-) -> Any:
-    """Return an atom, an empty container to be filled later, or None."""
-    kind = entry[0]
-    if kind == "list":
-        return []
-    if kind == "deque":
-        return collections.deque()
-    if kind in _DICTS:
-        return _DICTS[kind]()
-    if kind == "set":
-        return set()
-    if kind == "plain":
-        return entry[1] if entry[1] is None or isinstance(entry[1], (bool, str)) else Opaque("plain")
-    if kind == "int":
-        return int(str(entry[1]), 16)
-    if kind == "float":
-        return float(entry[1])
-    if kind == "complex":
-        return complex(float(entry[1]), float(entry[2]))
-    if kind == "bytes":
-        return bytes.fromhex(entry[1])
-    if kind == "bytearray":
-        return bytearray.fromhex(entry[1])
-    if kind == "array":
-        return arrays.read(entry, equal_lists)
-    if kind == "namespace":
-        return types.SimpleNamespace()
-    if kind == "opaque":
-        return Opaque(str(entry[1])[:100])
-    if kind in ("object", "enum"):
-        found = classes.get(str(entry[1]))
-        if not isinstance(found, type) or issubclass(found, enum.Enum) != (kind == "enum"):
-            return Opaque(str(entry[1])[:100])
-        return object.__new__(found) if kind == "object" else found[str(entry[2])]  # type: ignore[index]
-    if kind in _LATE:
-        return None
-    made = resolve(entry)
-    if made is None:
-        raise UndecodableValue(f"unknown kind {str(kind)[:40]!r}")
-    return made
-
-
-def _fill_values(table: list[list[Any]], made: list[Any], classes: Mapping[str, Any]) -> None:
-    """Put the parts in place.
-
-    Immutable containers from the inside out, then the others in any order.
-    """
-    state = [0] * len(table)  # 1: on the way, 2: done
-    costs: dict[int, tuple[int, int]] = {}
-    for start in range(len(table)):
-        if table[start][0] not in _INNER or state[start]:
-            continue
-        stack = [start]
-        while stack:
-            place = stack[-1]
-            inner = [
-                part[0]
-                for part in _parts(table[place])
-                if isinstance(part, list) and table[part[0]][0] in _INNER and state[part[0]] < 2
-            ]
-            if not inner:
-                maker = made[place]
-                made[place] = _frozen(table[place], made, costs, classes)
-                if isinstance(maker, _Maker):
-                    made[place] = maker(made[place])
-                costs[place] = _cost(table[place], costs)
-                state[place] = 2
-                stack.pop()
-            elif state[place]:
-                raise UndecodableValue("a tuple that holds itself")
-            else:
-                state[place] = 1
-                stack.extend(dict.fromkeys(part for part in inner if state[part] == 0))
-    for place, entry in enumerate(table):
-        _fill(entry, made[place], made, costs)
-
-
-def _parts(entry: list[Any]) -> list[Any]:
-    return entry[3:] if entry[0] == "named" else entry[1:]
-
-
-def _frozen(entry: list[Any], made: list[Any], costs: dict[int, tuple[int, int]], classes: Mapping[str, Any]) -> Any:
-    if entry[0] == "frozenset":
-        return frozenset(_hashable(part, made, costs) for part in entry[1:])
-    parts = [_get(part, made) for part in _parts(entry)]
-    if entry[0] == "named":
-        return _named(str(entry[1]), [str(name) for name in entry[2]], parts, classes)
-    if entry[0] in plain_types.KINDS:
-        if entry[0] in ("keys", "items"):
-            parts = [_hashable(part, made, costs) for part in entry[1:]]
-        return plain_types.read(entry[0], parts)
-    return parts[0] if entry[0] == "alias" else tuple(parts)
-
-
-def _named(name: str, fields: list[str], parts: list[Any], classes: Mapping[str, Any]) -> Any:
-    found: Any = classes.get(name)
-    if not (isinstance(found, type) and issubclass(found, tuple) and getattr(found, "_fields", None) == tuple(fields)):
-        found = _generic(name, tuple(fields))
-    if len(parts) != len(fields):
-        raise UndecodableValue("a named tuple of another length")
-    return tuple.__new__(found, parts)
-
-
-@functools.lru_cache(256)
-def _generic(name: str, fields: tuple[str, ...]) -> Any:
-    make: Any = collections.namedtuple  # whose arguments a type checker wants as literals
-    return make(name, fields)
-
-
-def _cost(entry: list[Any], costs: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Return steps and depth of hashing an immutable container, without sharing."""
-    inner = [costs[part[0]] for part in _parts(entry) if isinstance(part, list) and part[0] in costs]
-    steps = len(entry) + sum(steps for steps, _ in inner)
-    return min(steps, MAX_ITEMS + 1), 1 + max((depth for _, depth in inner), default=0)
-
-
-def _fill(entry: list[Any], target: Any, made: list[Any], costs: dict[int, tuple[int, int]]) -> None:
-    kind = entry[0]
-    if kind in ("list", "deque"):
-        target.extend(_get(part, made) for part in entry[1:])
-    elif kind == "set":
-        target.update(_hashable(part, made, costs) for part in entry[1:])
-    elif kind in _DICTS:
-        parts = entry[1:]
-        if kind == "defaultdict":
-            factory = _get(parts.pop(0), made)
-            target.default_factory = factory if callable(factory) else None
-        keys = (_hashable(part, made, costs) for part in parts[::2])
-        for key, content in zip(keys, (_get(part, made) for part in parts[1::2]), strict=True):
-            dict.__setitem__(target, key, content) if kind != "ordered" else target.__setitem__(key, content)
-    elif kind == "object" and not isinstance(target, Opaque):
-        for name, part in _pairs(entry[2:]):
-            object.__setattr__(target, name, _get(part, made))
-    elif kind == "namespace":
-        for name, part in _pairs(entry[1:]):
-            vars(target)[name] = _get(part, made)
-
-
-def _pairs(parts: list[Any]) -> Iterable[tuple[str, Any]]:
-    return zip(map(str, parts[::2]), parts[1::2], strict=True)
-
-
-def _get(part: Any, made: list[Any]) -> Any:
-    if isinstance(part, list):
-        (place,) = part
-        if not isinstance(place, int) or isinstance(place, bool) or place < 0:
-            raise UndecodableValue("no reference")
-        return made[place]
-    if isinstance(part, dict):
-        raise UndecodableValue("no reference")
-    return part
-
-
-def _hashable(part: Any, made: list[Any], costs: dict[int, tuple[int, int]]) -> Any:
-    value = _get(part, made)
-    steps, depth = costs.get(part[0], (0, 0)) if isinstance(part, list) else (0, 0)
-    if isinstance(value, (list, set, dict)) or steps > MAX_ITEMS or depth > MAX_HASHED_DEPTH:
-        raise UndecodableValue("an element that cannot be hashed")
-    return value
