@@ -72,7 +72,7 @@ def reached(accuracy: Mapping[int, float], groups: Sequence[float], target: floa
     points = sorted(accuracy.items())
     last = points[-1][1]
     at = np.arange(points[0][0], (len(groups) if steps is None else steps) + 1)
-    mean = float(np.interp(at, *zip(*points, strict=True)).mean())
+    mean = float(np.interp(at, [step for step, _ in points], [value for _, value in points]).mean())
     for (left, low), (right, high) in zip([(points[0][0], -math.inf), *points[:-1]], points, strict=True):
         if high >= target:
             share = (target - low) / (high - low) if math.isfinite(low) else 1.0
@@ -159,7 +159,7 @@ def accuracy(run: RunDir, steps: int) -> dict[int, float]:
 def measure(run: RunDir, steps: int, target: float) -> Reached:
     """Read what a run needed that is done."""
     started = {int(row["step"]): row.get("sampling/started_groups") for row in run.metrics()}
-    groups = [float(started[step]) for step in range(1, steps + 1) if started.get(step) is not None]
+    groups = [float(count) for step in range(1, steps + 1) if (count := started.get(step)) is not None]
     return reached(accuracy(run, steps), groups, target, steps)
 
 

@@ -401,11 +401,12 @@ class InnovatorTrainer(PPOTrainerSync):
         target = folder / f"global_step_{self.global_steps}"
         before = checkpoint_bytes(folder)
         sampler: Any = self.replay_buffer
+        manager: Any = self.agent_loop_manager
         self.train_dataloader.carried = sampler.carried
         (target / MARKER).unlink(missing_ok=True)  # an earlier attempt's does not stand for the files written now
         try:
             super()._save_checkpoint()
-            self.agent_loop_manager.flush()
+            manager.flush()
             self.observer.saving(self.global_steps, self._step_so_far())
             mark_complete(target)
             self._saved_step = self.global_steps

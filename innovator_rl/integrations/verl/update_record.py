@@ -133,15 +133,12 @@ def rows(
             # verl stores at position t the value of token t + 1
             return outputs[name].unbind()[i][-size - 1 : -1].detach().float().cpu() if name in outputs else None
 
-        key = {
-            "step": int(_plain(steps[i])),
-            "prompt_uid": str(_plain(uids[i])),
-            "sample": int(_plain(samples[i])),
-        }
+        step, uid, sample = int(_plain(steps[i])), str(_plain(uids[i])), int(_plain(samples[i]))
         advantage = field("advantages")
         assert advantage is not None
-        if not keeps_tokens(key["prompt_uid"], token_share):
-            found.append(UpdateRow(**key, kept=True, advantage=float(advantage[0])))
+        if not keeps_tokens(uid, token_share):
+            row = UpdateRow(step=step, prompt_uid=uid, sample=sample, kept=True, advantage=float(advantage[0]))
+            found.append(row)
             continue
         new, old = tail("log_probs"), field("old_log_probs")
         assert new is not None
@@ -150,7 +147,9 @@ def rows(
         entropy, rollout = tail("entropy"), field("rollout_log_probs")
         found.append(
             UpdateRow(
-                **key,
+                step=step,
+                prompt_uid=uid,
+                sample=sample,
                 kept=True,
                 advantage=float(advantage[0]),
                 old_logprobs=old.tolist(),
