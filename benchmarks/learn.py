@@ -2,9 +2,10 @@
 
     python -m benchmarks.learn [--seeds 0,1,2] [--config configs/train/learn.yaml] [--out docs/results] [key=value ...]
 
-Each seed is a run of its own (`runs/learn-seedN`), started one after the other through the `innovator` command; a run
-that is done is taken as it is, one that was interrupted goes on. Writes `learning.json` (the figures) and
-`learning.png` (the curve).
+Each seed is a run of its own (`runs/learn-seedN`), started one after the other through the `innovator` command. A run that
+is done is taken as it is, and so is one that ended because nothing was left to learn; one that was interrupted goes on from
+its last checkpoint (`schedule.save_every`). Writes `learning.json` (the figures) and `learning.png` (the curve); for
+another configuration, `NAME-seedN` and `learning-NAME`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import Path
 from innovator_rl.config import load
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 
-ACCURACY = re.compile(r"val-core/(?P<source>[^/]+)/acc/mean@1")
+ACCURACY = re.compile(r"val-core/(?P<source>[^/]+)/acc/mean@\d+")
+NOTHING_LEFT = "NoLearningSignal"
+"""How the cause of a run begins whose data no longer teach anything."""
 
 
 def curve(run: RunDir, steps: int) -> dict[str, dict[int, float]]:
@@ -38,21 +41,28 @@ def curve(run: RunDir, steps: int) -> dict[str, dict[int, float]]:
     return found
 
 
-def train(config: str, seed: int, steps: int, overrides: list[str], name: str = "") -> RunDir:
-    """Run or finish one seed.
+def done(run: RunDir, steps: int) -> bool:
+    """Return whether a run was validated at its last step, or ended before because nothing was left to learn."""
+    state = run.state()
+    if state.status == "failed" and state.detail.startswith(NOTHING_LEFT):
+        return True
+    return any(steps in points for points in curve(run, steps).values())
 
-    One that has been validated at the last step is taken as it is.
+
+def train(config: str, seed: int, steps: int, overrides: list[str], name: str = "") -> RunDir:
+    """Run or finish one seed; take it as it is where it is done.
 
     Args:
         config: The configuration's file.
         seed: The seed of the run.
         steps: Its steps.
         overrides: Settings that differ from the configuration.
-        name: Name of the run; `learn-seedN` by default.
+        name: Name of the run; the configuration's with `-seedN` by default.
     """
-    name = name or f"learn-seed{seed}"
-    run = RunDir(resolve_runs_dir(load(config, overrides).logging.runs_dir) / name)
-    if any(steps in points for points in curve(run, steps).values()):
+    settings = load(config, overrides)
+    name = name or f"{settings.name}-seed{seed}"
+    run = RunDir(resolve_runs_dir(settings.logging.runs_dir) / name)
+    if done(run, steps):
         return run
     command = [
         sys.executable,
@@ -64,7 +74,9 @@ def train(config: str, seed: int, steps: int, overrides: list[str], name: str = 
         f"data.seed={seed}",
         *overrides,
     ]
-    subprocess.run(command, check=True)
+    ended = subprocess.run(command, check=False).returncode
+    if not done(run, steps):
+        raise SystemExit(f"{name} ended with {ended} before step {steps}; the same command goes on")
     return run
 
 
@@ -85,7 +97,7 @@ def draw(curves: dict[int, dict[str, dict[int, float]]], target: Path) -> None:
         axis.set_xlabel("training step")
         axis.set_ylim(0, 100)
         axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel("held-out accuracy, greedy (%)")
+    axes[0][0].set_ylabel("held-out accuracy (%)")
     axes[0][-1].legend(frameon=False)
     figure.tight_layout()
     figure.savefig(target, dpi=150)
@@ -100,7 +112,8 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     curves = {}
-    steps = load(arguments.config, arguments.overrides).schedule.steps
+    settings = load(arguments.config, arguments.overrides)
+    steps, stem = settings.schedule.steps, "learning" if settings.name == "learn" else f"learning-{settings.name}"
     for seed in [int(word) for word in arguments.seeds.split(",")]:
         curves[seed] = curve(train(arguments.config, seed, steps, arguments.overrides), steps)
         for source, points in sorted(curves[seed].items()):
@@ -110,8 +123,8 @@ def main() -> None:
                 f"seed {seed} {source}: {first:.1%} at step {min(points)}, {last:.1%} at step {max(points)} ({gain:+.1f} points)"
             )
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "learning.json").write_text(json.dumps(curves, indent=1) + "\n")
-    draw(curves, arguments.out / "learning.png")
+    (arguments.out / f"{stem}.json").write_text(json.dumps(curves, indent=1) + "\n")
+    draw(curves, arguments.out / f"{stem}.png")
 
 
 if __name__ == "__main__":

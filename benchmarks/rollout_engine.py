@@ -29,7 +29,12 @@ PROMPTS, TOKENS = 32, 48
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "float32": {},
     "float32-stock": {"stock": True},
+    "bfloat16": {"dtype": "bfloat16"},
     "bfloat16-stock": {"stock": True, "dtype": "bfloat16"},
+    "float32+seeds": {"seeds": True},
+    "float32-stock+seeds": {"stock": True, "seeds": True},
+    "bfloat16+seeds": {"dtype": "bfloat16", "seeds": True},
+    "bfloat16-stock+seeds": {"stock": True, "dtype": "bfloat16", "seeds": True},
     "float32+logprobs": {"logprobs": 0},
     "float32+top_p": {"top_p": 0.95},
     "float32+bound-threads": {"bind": "auto"},
@@ -58,14 +63,17 @@ def measure(model: str, name: str, repeats: int) -> dict[str, Any]:
     settings = CONFIGURATIONS[name]
     engine_settings = {"enforce_eager": True, "max_model_len": 512, **settings.get("engine", {})}
     engine = LLM(str(resolve(model)), dtype=settings.get("dtype", "float32"), **engine_settings)
-    asked = SamplingParams(
-        max_tokens=TOKENS,
-        ignore_eos=True,
-        temperature=1.0,
-        top_p=settings.get("top_p", 1.0),
-        seed=None,
-        logprobs=settings.get("logprobs"),
-    )
+    asked = [
+        SamplingParams(
+            max_tokens=TOKENS,
+            ignore_eos=True,
+            temperature=1.0,
+            top_p=settings.get("top_p", 1.0),
+            seed=number if settings.get("seeds") else None,
+            logprobs=settings.get("logprobs"),
+        )
+        for number in range(PROMPTS)
+    ]
     batch: Any = [{"prompt_token_ids": prompt} for prompt in prompts(settings.get("group", 1))]
     engine.generate(batch, asked, use_tqdm=False)
     passes = []

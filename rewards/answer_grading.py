@@ -24,6 +24,8 @@ MAX_ANSWER_CHARS = 2_000
 _SHOWN = 200
 _ASIDE = re.compile(r"[(\[]\s*(?:\\(?:text|mathrm)\s*\{\s*)?or\b\s*\}?\s*([^()\[\]]*)[)\]]")
 _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
+_TEX_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}")
+_NOT_ANOTHER = re.compile(r"(?<=[\w$}]),?\s+(?:and\s+)?not\s+\$?[-+]?\d[\d.,/]*\$?\W*$")
 _LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])\W*$")
 
 
@@ -63,7 +65,9 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
     found = Found(bare_of_parentheses(found.text), found.kind)
     if len(found.text) > MAX_ANSWER_CHARS:
         return wrong("too_long", found.text[:100])
-    if label := _OPTION.fullmatch(answer.strip()):
+    if found.kind != "boxed":
+        found = Found(_NOT_ANOTHER.sub("", found.text), found.kind)
+    if label := _OPTION.fullmatch(_TEX_TEXT.sub(r"\1", answer.strip())):
         return _option(label.group(1), found.text)
     if (hedged(tidy(found.text)) or _takes_another(answer, found.text, config)) and not (
         hedged(answer) or several(answer) or _is_region(found.text)

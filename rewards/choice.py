@@ -7,13 +7,16 @@ would otherwise be worth half the marks.
 
 from __future__ import annotations
 
+import itertools
 import re
+import string
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
+from rewards.option_letters import committed, plain_letters
 from rewards.true_false import parse_true_false, takes_back
 
 _TRUTH_VALUES = {
@@ -23,13 +26,10 @@ _TRUTH_VALUES = {
 _LETTER_GOLD = re.compile(r"\(?([A-Z])\)?(?:[.):]\s.*)?", re.DOTALL)
 _LETTER_ONLY = re.compile(r"\W*(?:option|choice|answer)?\W*([A-Za-z])\W*", re.IGNORECASE)
 _LETTER_LEAD = re.compile(r"\W*(?:(?i:option|choice)\s*)?[(\[*]*([A-Z])[)\].:*]+(?:\s|$|[*])")
-_LETTER_NAMED = re.compile(r"\b(?i:option|choice|answer)\s*(?i:is\s*)?[(\[*]*([A-Z])\b")
-_LETTER_LOOSE = re.compile(r"(?<![A-Za-z\\])([A-Z])(?![A-Za-z'’])")
-_ARTICLE = re.compile(r"[AI]\s+(?!is\b|or\b|and\b|but\b)[a-z]")
-_REASON = re.compile(r"\b(?:because|since|whereas)\b", re.IGNORECASE)
-_CONCLUSION = re.compile(r"\b(?:so|thus|hence|therefore)\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
+_SMALL_OPTION = re.compile(r"(?:^|\n)\s*[(\[]?([a-j])[)\].]\s+(.+?)(?=\n|$)")
 _NOT_THE_OTHER = re.compile(r"(?<=[A-J)])\s*,\s*(?:and\s+)?not\s+\(?[A-J]\)?\W*$")
+_ANSWER_SIGN = re.compile(r"^A(?:ns)?:\s+(?=\(?[A-J]\)?\W*$)")
 _SMALL_LEAD = re.compile(r"\(?([a-j])[.)]\s+\S")
 _SMALL_ONLY = re.compile(r"(?:\(([a-j])\)|([a-j])[.)])\s+((?!is\b|and\b|or\b|not\b)[^\s,;/&][^,;/&\n]{0,60})")
 _OTHER_SMALL = re.compile(r"(?<![A-Za-z])(?:\([a-j]\)|[a-j][.)])(?:\s|$)|(?<![A-Za-z])[A-J](?![A-Za-z])|\b(?:or|not)\b")
@@ -42,53 +42,44 @@ _CLAIM = re.compile(
 _STATED = re.compile(r"answer\s*(?:is|:|=)\s*[*(\[]*([A-J])[)\]*.]*\s*$", re.IGNORECASE | re.MULTILINE)
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/、，]\s*|\s*(?:,\s*)?(?:and|和|与|及)\s*|\s*)\(?[A-J]\)?)+")
 _CHOSEN = re.compile(r"^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"\b(?:or|either|maybe|perhaps|possibly)\b|[/?]", re.IGNORECASE)
+_SAYING = re.compile(r"^(?:so\s+|thus\s+|hence\s+|therefore,?\s+)?(?:it|this|that)(?:['’]s|\s+is)\s+")
+_SAYS_MORE = re.compile(r"\s*(?:is|are|was|has|have|can|cannot|could|fails?|would|seems)\b")
 MAX_CLAIMS = 10
 NUMERIC = EquivalenceConfig()
 
 
 def options(prompt: str) -> dict[str, str]:
-    """Return the labeled options that a prompt lists, label to text."""
-    found = {label: text.strip().rstrip(".").lower() for label, text in _OPTION.findall(prompt[-20_000:])}
-    return found if len(found) >= 2 else {}
+    """Return the labeled options that a prompt lists, label to text in lower case.
+
+    Labels run on from A without a gap, so an initial or a variable in the question is none. Small labels count where
+    there are no capital ones.
+    """
+    text = prompt[-20_000:]
+    for pattern in (_OPTION, _SMALL_OPTION):
+        found = {label.upper(): content.strip().rstrip(".").lower() for label, content in pattern.findall(text)}
+        run = list(itertools.takewhile(found.__contains__, string.ascii_uppercase))
+        if len(run) >= 2:
+            return {label: found[label] for label in run}
+    return {}
 
 
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
     """Return the labels that an answer commits to."""
-    text = re.sub(r"\\(?:text|mathrm|mathbf|textbf|mathsf)\s*\{([^{}]*)\}", r"\1", found.text)
-    text = _NOT_THE_OTHER.sub("", unmarked(_REASON.split(unmarked(text))[0]))
+    text = _ANSWER_SIGN.sub("", _NOT_THE_OTHER.sub("", unmarked(plain_letters(found.text))))
     if (by_claims := _label_claims(text)) is not None:
         return by_claims
     if not listed and (lone := _SMALL_ONLY.fullmatch(text.strip())) and not takes_back("", lone[3]):
         return {(lone[1] or lone[2]).upper()} if not _OTHER_SMALL.search(lone[3]) else set()
-    known = set(listed) or set("ABCDEFGHIJ")
-    plain = text.strip().rstrip(".").lower()
-    if only := _LETTER_ONLY.fullmatch(text):
+    plain = _SAYING.sub("", text.strip().rstrip(".!").lower())
+    if (only := _LETTER_ONLY.fullmatch(text)) and "?" not in text:
         return {only.group(1).upper()}
     if (small := _SMALL_LEAD.match(text)) and small.group(1).upper() in listed:
         text = small.group(1).upper() + text[small.end(1) :]
     by_text = {label for label, option in listed.items() if option == plain}
     if len(by_text) == 1:
         return by_text
-    if _LETTER_LOOSE.search(concluded := _CONCLUSION.split(text)[-1]):
-        text = concluded
-    loose = [match for match in _LETTER_LOOSE.finditer(text) if match.group(1) in known]
-    labels = {match.group(1) for match in loose}
-    if len(labels) > 1 and re.search(r"\b(?:or|and|and/or)\b|[/,;&]|\bnot\b", text):
-        return labels
-    if (lead := _LETTER_LEAD.match(text)) and lead.group(1) in known:
-        rest = text[lead.end() :].strip().rstrip(".")
-        others = {match.group(1) for match in loose if not _ARTICLE.match(text, match.start())} - {lead.group(1)}
-        if rest.lower() != listed.get(lead.group(1), "") and (others or takes_back("", rest)):
-            return labels if others else set()
-        return {lead.group(1)}
-    named = _LETTER_NAMED.search(text)
-    if named is None or named.group(1) not in known:
-        if found.kind == "tail" and len(labels) > 1:
-            labels -= {"A", "I"}
-        named = next((match for match in loose if {match.group(1)} == labels), None)
-    if named is None:
-        return labels
-    return set() if takes_back(text[: named.start(1)], text[named.end(1) :]) else {named.group(1)}
+    return committed(text, listed, answered=found.kind in ("boxed", "tag", "phrase"))
 
 
 def _label_claims(text: str) -> set[str] | None:
@@ -110,8 +101,7 @@ def stated_first(response: str, listed: dict[str, str]) -> Found | None:
     if len(lines) < 2:
         return None
     known = set(listed) or set("ABCDEFGHIJ")
-    leads = [match.group(1) for line in lines[1:] if (match := _LETTER_LEAD.match(line))]
-    if leads:
+    if any(map(_listed_label, lines[1:])):
         return None
     line = unmarked(lines[0])
     if (only := _LETTER_ONLY.fullmatch(line)) and only.group(1).upper() in known:
@@ -120,6 +110,14 @@ def stated_first(response: str, listed: dict[str, str]) -> Found | None:
     if lead and lead.group(1) in known and line[lead.end() :].strip().rstrip(".").lower() == listed.get(lead.group(1)):
         return Found(lead.group(1), "tail")
     return None
+
+
+def letters_of_first_line(response: str, found: Found, listed: dict[str, str]) -> set[str]:
+    """Return what the first line of an unmarked response commits to, for a last line that commits to nothing."""
+    lines = [line.strip() for line in final_part(response)[:MAX_ANSWER_CHARS].splitlines() if line.strip()]
+    if found.kind != "tail" or len(lines) < 2 or any(map(_listed_label, lines[1:])):
+        return set()
+    return letters(Found(lines[0], "tail"), listed)
 
 
 def stated_last(response: str, found: Found) -> Found:
@@ -144,8 +142,13 @@ def several_letters(text: str) -> frozenset[str] | None:
 def offers_all(response: str) -> bool:
     """Return whether a final part ends with a list of labeled options, choosing none."""
     lines = [line for line in final_part(response)[-MAX_ANSWER_CHARS:].splitlines() if line.strip()][-2:]
-    leads = {lead.group(1) for line in lines if (lead := _LETTER_LEAD.match(line))}
-    return len(leads) > 1
+    return len({label for label in map(_listed_label, lines) if label}) > 1
+
+
+def _listed_label(line: str) -> str:
+    """Return the label of a line that lists an option, empty for one that says something about it: `(A) is wrong`."""
+    lead = _LETTER_LEAD.match(line)
+    return lead.group(1) if lead and not _SAYS_MORE.match(line[lead.end() :]) else ""
 
 
 class Choice:
@@ -165,16 +168,21 @@ class Choice:
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
         if labels := several_letters(gold):
-            chosen = several_letters(_CHOSEN.sub("", found.text))
-            return right(", ".join(sorted(labels))) if chosen == labels else wrong(extracted=found.text[:200])
+            several = several_letters(_CHOSEN.sub("", found.text))
+            if several is None and not _ALTERNATIVE.search(found.text):
+                several = frozenset(letters(found, options(prompt)))
+            return right(", ".join(sorted(labels))) if several == labels else wrong(extracted=found.text[:200])
+        listed = options(prompt)
+        if gold.upper() in listed:
+            gold = gold.upper()
         if label := _LETTER_GOLD.fullmatch(gold):
-            listed = options(prompt)
             found = stated_last(response, found)
             if found.kind == "tail" and (first := stated_first(response, listed)):
                 found = first
             if found.kind in ("bare", "tail") and offers_all(response):
                 return wrong("ambiguous_answer", found.text[:200])
-            return _grade_labels(letters(found, listed), label.group(1), found.text)
+            chosen = letters(found, listed) or letters_of_first_line(response, found, listed)
+            return _grade_labels(chosen, label.group(1), found.text)
         if gold.lower() in _TRUTH_VALUES:
             return grade_truth_value(found, _TRUTH_VALUES[gold.lower()])
         return compare(answer, found, NUMERIC, prompt) if usable(answer, NUMERIC) else abstain("bad_reference")

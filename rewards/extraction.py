@@ -17,7 +17,7 @@ from rewards.equivalence.plain_text import plain_text
 Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
 
 _PHRASE = re.compile(
-    r"(?:final\s+answer|correct\s+(?:answer|option|choice)|answer)\s*(?:\*\*)?\s*(?:is|are|:|=|：)\s*(?:\*\*)?\s*:?\s*|"
+    r"(?:final\s+answer|correct\s+(?:answer|option|choice)|answer)s?\s*(?:\*\*)?\s*(?:is|are|:|=|：)\s*(?:\*\*)?\s*:?\s*|"
     r"(?:答案|结果|正确选项)\s*(?:\*\*)?\s*(?:应该|应当|应)?(?:是|为|等于|选|:|=)\s*(?:\*\*)?\s*:?\s*|"
     r"(?:故|应|因此|所以|可)选(?:择|项)?\s*(?:是|为)?\s*:?\s*",
     re.IGNORECASE,

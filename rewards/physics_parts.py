@@ -1,14 +1,16 @@
 """Match the statements of a response to the parts of a problem.
 
-The parts of a response are its last boxes, or the lines of its last box, gathered under their marks `(a)`, `(b)`. The
+The parts of a response are its last boxes, or the lines of its last box, gathered under their marks `(a)`, `(b)`. Without a
+box they are its last lines with such marks, and a list of as many members as there are parts is one member each. The
 references are met in order. A part may state more than is asked, but not two values for one thing: `x = 1, x = 2`
 answers nothing.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rewards.degenerate_answers import degenerate_reason
 from rewards.equivalence.compare import is_equivalent
@@ -52,7 +54,7 @@ def statements_of(response: str, count: int) -> list[PartStatement]:
     boxes = all_boxed(text)
     if not boxes:
         found = find_answer(response)
-        boxes = [found.text] if found else []
+        boxes = [_marked_lines(text) or found.text] if found else []
     if len(boxes) >= count:
         return [_statement(box, part) for part, box in enumerate(boxes[-count:])]
     found_parts: list[PartStatement] = []
@@ -60,7 +62,16 @@ def statements_of(response: str, count: int) -> list[PartStatement]:
         for part in _parts(box[:MAX_BOX_CHARS]):
             number = found_parts[-1].part + 1 if found_parts else 0
             found_parts += [_statement(piece, number) for piece in _pieces(part)]
+    if len(found_parts) == count and found_parts[-1].part == 0:
+        found_parts = [replace(statement, part=number) for number, statement in enumerate(found_parts)]
     return found_parts[:MAX_STATEMENTS]
+
+
+def _marked_lines(text: str) -> str:
+    """Return the last lines of a text where each has a mark, two or more; else nothing."""
+    lines = [line for line in text[-MAX_BOX_CHARS:].splitlines() if line.strip()]
+    marked = list(itertools.takewhile(_MARK.match, reversed(lines)))
+    return "\n\n".join(reversed(marked)) if len(marked) > 1 else ""
 
 
 def _parts(box: str) -> list[str]:

@@ -81,7 +81,7 @@ _NEGATION = re.compile(
 )
 _UNDECIDED = re.compile(
     r"\b(?:not\s+necessarily|could\s+(?:also\s+|well\s+)?be|might(?:\s+be)?|may\s+(?:or\s+may\s+not\s+)?be|possibly|perhaps|"
-    r"maybe|either|neither|unless|except|or\s+not|unlikely|(?:true|false|yes)\W+not(?=\W*$)|undecided|50\s*[/-]\s*50|coin|depends|uncertain|unclear|unknown|hard\s+to\s+(?:say|tell)|"
+    r"maybe|either|neither|unless|except|or\s+not|unlikely|(?:true|false|yes)\W+not(?=\W*$)|\d{1,2}\s*%\s+(?:true|false)|undecided|50\s*[/-]\s*50|coin|depends|uncertain|unclear|unknown|hard\s+to\s+(?:say|tell)|"
     r"(?:can(?:no|’|')?t|can\s+not|unable\s+to|impossible\s+to|do(?:es)?\s*n[o’']t|not\s+possible\s+to)\s+"
     r"(?:be\s+)?(?:tell|say|know|determined?|decide[d]?|predict(?:ed)?|answer(?:ed)?)|no\s+idea|not\s+sure|unsure)\b",
     re.IGNORECASE,

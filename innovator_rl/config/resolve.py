@@ -38,6 +38,7 @@ class RuntimeContext:
     attempt: int = 1
     resume_from: str = ""
     resume_contents: str = "all"
+    validate_first: bool = False  # whatever schedule.validate_before is: an earlier attempt ended before it validated
 
 
 @dataclass(frozen=True)

@@ -361,6 +361,13 @@ class Logging(Section):
         default=False,
         description="Also export spans of every sample (generate, score, update) to OTEL_EXPORTER_OTLP_ENDPOINT.",
     )
+    token_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of prompt groups whose token ids, probabilities, ratios and clips are recorded token by token; every "
+        "response keeps its row and its text. 0: none.",
+    )
     progress: bool | Auto = Field(
         default="auto", description="Show progress; auto: when standard output is a terminal."
     )

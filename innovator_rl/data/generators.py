@@ -102,6 +102,7 @@ class VllmGenerator:
     def _start(self, sampling: Sampling) -> tuple[Any, Any]:
         if self._engine is None:
             from innovator_rl import platform
+            from innovator_rl.platform.accelerator import detect
             from innovator_rl.platform.private_folder import use_private_folder
 
             use_private_folder()
@@ -113,6 +114,8 @@ class VllmGenerator:
                 raise UserError("vLLM is not installed here: install it, or give --endpoint URL") from None
             library: Any = vllm
             options = {"max_model_len": self._length} if self._length else {}
+            if detect()[0] == "cpu":
+                options["block_size"] = platform.CPU_BLOCK_TOKENS
             self._engine = library.LLM(self._model, enforce_eager=True, seed=sampling.seed, **options)
         # No seed per request: on a CPU it fails as soon as a prompt is prefilled in two parts. The engine has one.
         library = __import__("vllm")

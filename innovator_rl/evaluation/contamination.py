@@ -1,13 +1,16 @@
 """Find questions of a suite in a training file: by text, and by molecule.
 
 Text is compared by runs of 13 words, as usual since GPT-3, and a question of up to 50 words as a whole: a training prompt
-with another frame around the question still matches, and one with other numbers in the same template does not. Runs that
-many questions of a task share are its frame and count for nothing. Molecules are compared by InChIKey too, because another
-spelling of SELFIES or SMILES has no words in common.
+with another frame around the question still matches, and one with other numbers in the same template does not. Nor does
+one that begins with the question and goes on: a sentence must end where the question does. Spaces, case, numbering and the
+variants of TeX do not count. Runs that many questions of a task share are its frame and count for nothing. Molecules are
+compared by InChIKey too, because another spelling of SELFIES or SMILES has no words in common; within the text, one
+spelling is one word.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.data.checks.sentences import Span, bounds
 from innovator_rl.data.rows import read_rows
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.build import build_task, check_suite
@@ -32,8 +36,32 @@ SHORTEST = 5  # words of a question below which its words alone say nothing
 SHARED = 0.05  # a run in more than this share of a task's questions is its frame
 MOLECULE = r"(?:\[[^\[\]\s]{1,24}\]){3,}"
 SELFIES = re.compile(MOLECULE)
-WORD = re.compile(rf"{MOLECULE}|\w+|[-+*/=<>^]")
+ATOM = r"(?:Cl|Br|[BCNOPSFIbcnops]|\[[^\[\]\s]{1,24}\])"
+SPELLED = (  # SMILES of six signs and four letters or more, one of the signs no letter
+    r"(?<!\S)(?=\S{6})(?=\S*[\d()=#\[])(?=(?:[^A-Za-z\s]*[A-Za-z]){4})"
+    rf"(?:{ATOM}|[-=#/\\.()%\d@+])+(?![^\s.,;?!])"
+)
+WORD = re.compile(rf"{MOLECULE}|{SPELLED}|\d+(?:\.\d+)?|[^\W\d_]+|[-+*/=<>^]")
 DASH = re.compile("[\u2010-\u2015\u2212]")
+TEX = (
+    (re.compile(r"\*\*(?=\s|$)|(?:(?<=\s)|^)\*\*"), '"'),
+    (
+        re.compile(
+            r"\\(?:left|right|displaystyle|textstyle|limits|[bB]igg?[lrm]?)(?![A-Za-z])\.?|\\[,;:!]|\\q?quad(?![A-Za-z])|~"
+        ),
+        " ",
+    ),
+    (re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\(?:times|cdot)(?![A-Za-z])|[×·⋅]"), "*"),
+    (re.compile(r"\\leq?(?:slant)?(?![A-Za-z])|≤"), r" \\le "),
+    (re.compile(r"\\geq?(?:slant)?(?![A-Za-z])|≥"), r" \\ge "),
+    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|°"), " degree "),
+    (re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))"), ""),
+)
+MOLECULAR = re.compile(r"[^\W\d_].*[()=#\[\d]|[()=#\[].*[^\W\d_]")
+SIGNS = str.maketrans({"²": "^2", "³": "^3", "π": r"\pi ", "√": r"\sqrt ", "∞": r"\infty ", "÷": "/", "\u00a0": " "})
 SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()=#%/\\.]{3,2000}")
 
 Text = tuple[str, str, str]
@@ -147,33 +175,54 @@ class _Index:
     """The sequences of words by which questions are found: short questions whole, and each run of a long one."""
 
     def __init__(self, asked: Sequence[Text]) -> None:
-        owners: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        owners: dict[tuple[bool, tuple[str, ...]], set[str]] = defaultdict(set)
         for identity, question, _ in asked:
-            words = _words(question)
-            size = len(words) if len(words) <= WHOLE else RUN
+            words = _words(question).words
+            whole = len(words) <= WHOLE
+            size = len(words) if whole else RUN
             if size >= SHORTEST:
                 for start in range(len(words) - size + 1):
-                    owners[tuple(words[start : start + size])].add(identity)
+                    owners[whole, tuple(words[start : start + size])].add(identity)
         most = max(2, SHARED * len(asked))
-        self._by_start: dict[tuple[str, ...], list[tuple[list[str], set[str]]]] = defaultdict(list)
-        for sequence, ids in owners.items():
+        self._by_start: dict[tuple[str, ...], list[tuple[list[str], bool, set[str]]]] = defaultdict(list)
+        for (whole, sequence), ids in owners.items():
             if len(ids) <= most:
-                self._by_start[sequence[:SHORTEST]].append((list(sequence), ids))
+                self._by_start[sequence[:SHORTEST]].append((list(sequence), whole, ids))
 
     def found(self, text: str) -> set[str]:
         """Return the ids of the questions that a text repeats."""
-        words = _words(text)
+        split = _words(text)
+        words = split.words
         hits: set[str] = set()
+        sentences: tuple[list[bool], list[bool]] | None = None
         for start in range(len(words) - SHORTEST + 1):
-            for sequence, ids in self._by_start.get(tuple(words[start : start + SHORTEST]), ()):
-                if words[start : start + len(sequence)] == sequence:
+            for sequence, whole, ids in self._by_start.get(tuple(words[start : start + SHORTEST]), ()):
+                end = start + len(sequence)
+                if words[start:end] != sequence:
+                    continue
+                sentences = sentences or bounds(split.text, split.spans)
+                if not whole or (sentences[0][start] and sentences[1][end - 1]):
                     hits |= ids
         return hits
 
 
-def _words(text: str) -> list[str]:
+@dataclass(frozen=True)
+class _Split:
+    """A text in one spelling, its words in lower case, and where they stand."""
+
+    text: str
+    words: list[str]
+    spans: list[Span]
+
+
+def _words(text: str) -> _Split:
     """Return words and operators, `7x + 1` and `7x - 1` differ; a molecule is one word, or each chain would be a run."""
-    return WORD.findall(DASH.sub("-", text).casefold())
+    text = DASH.sub("-", html.unescape(text)).translate(SIGNS)
+    for pattern, spelled in TEX:
+        text = pattern.sub(spelled, text)
+    found = list(WORD.finditer(text))
+    words = [one[0].rstrip(".") if MOLECULAR.search(one[0]) else one[0].casefold() for one in found]
+    return _Split(text, words, [one.span() for one in found])
 
 
 def inchi_keys(question: str, answer: str) -> set[str]:

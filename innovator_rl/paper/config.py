@@ -92,6 +92,9 @@ class Evaluation(Section):
     suite: str = Field(description="Name of a suite in configs/eval, or a file.")
     models: tuple[str, ...] = Field(description="Names of models; an arm's name stands for all of its seeds.")
     limit: int | None = Field(default=None, gt=0, description="Most rows per task; None for all.")
+    dtype: Literal["float32", "bfloat16"] | None = Field(
+        default=None, description="Number format; None: float32 on a CPU, else bfloat16."
+    )
     hours: float = Field(default=0.0, ge=0, description="Hours per model on this machine, for the dry run; 0: unknown.")
 
 

@@ -205,6 +205,7 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
             out = evaluation_folder(config, label, model)
             words = ["--name", name, "--runs-dir", str(config.runs_dir), "--out", str(out)]
             words += ["--limit", str(part.limit)] if part.limit else []
+            words += ["--dtype", part.dtype] if part.dtype else []
             yield Stage(
                 f"eval-{label}-{model}",
                 f"evaluate {model} on {label}",

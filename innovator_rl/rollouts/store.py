@@ -259,12 +259,16 @@ class Store:
             # The empty table has every column: what older files lack is null.
             united = f"(SELECT * FROM no_{dataset} UNION ALL BY NAME SELECT * FROM {stored})"
             sources[dataset] = united if files else f"no_{dataset}"
+        # A response that several passes of a step trained on has a row for each: it is still one response.
+        by_response = f"""(SELECT {", ".join(KEY)}, bool_or(kept) AS kept, max(advantage) AS advantage,
+            CASE WHEN bool_or(kept) THEN max(drop_reason) FILTER (kept) ELSE max(drop_reason) END AS drop_reason
+            FROM {sources["updates"]} GROUP BY {", ".join(KEY)})"""
         for name, columns in (("joined", NARROW), ("joined_texts", tuple(ROLLOUTS.names))):
             sources[name] = f"""
                 SELECT {", ".join(f"r.{column}" for column in columns)}, u.kept, {DROPPED} AS drop_reason, u.advantage,
                        s.step IS NOT NULL AS updated
                 FROM {sources["rollouts"]} r
-                LEFT JOIN {sources["updates"]} u
+                LEFT JOIN {by_response} u
                   ON {" AND ".join(f"r.{column} = u.{column}" for column in KEY)}
                 LEFT JOIN (SELECT DISTINCT step, kind, attempt FROM {sources["updates"]}) s
                   ON (r.step, r.kind, r.attempt) = (s.step, s.kind, s.attempt)

@@ -40,8 +40,8 @@ class MetricsWriter:
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             os.write(self._descriptor, b"\n")
 
-    def write(self, step: int, attempt: int, metrics: Mapping[str, Any]) -> None:
-        """Append one step.
+    def write(self, step: int, attempt: int, metrics: Mapping[str, Any], sync: bool = False) -> None:
+        """Append one step; `sync` waits until it is on the disk.
 
         The reader merges several writes of one step and attempt; the later value counts.
         """
@@ -51,6 +51,8 @@ class MetricsWriter:
         if lost:
             line[NOT_FINITE] = lost
         os.write(self._descriptor, (dump_json(line) + "\n").encode())  # one write call: lines never interleave
+        if sync:
+            os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Flush to the disk and close."""

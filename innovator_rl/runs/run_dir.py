@@ -221,12 +221,12 @@ class RunDir:
                 self._metrics = None
             self._lock.release()
 
-    def write_metrics(self, step: int, metrics: dict[str, Any]) -> None:
-        """Append one step's metrics under the current attempt."""
+    def write_metrics(self, step: int, metrics: dict[str, Any], sync: bool = False) -> None:
+        """Append one step's metrics under the current attempt; `sync` waits until they are on the disk."""
         assert self._lock.held, "write_metrics needs open_attempt first"
         if self._metrics is None:
             self._metrics = MetricsWriter(self.metrics_jsonl)
-        self._metrics.write(step, len(self._record["attempts"]), metrics)
+        self._metrics.write(step, len(self._record["attempts"]), metrics, sync)
 
     def _set_status(self, status: str, cause: str = "") -> None:
         self._record["status"] = status

@@ -41,10 +41,14 @@ class TensorBoardWriter:
             OSError: The directory cannot be written.
         """
         directory.mkdir(parents=True, exist_ok=True)
+        again = resume_step > 0 or any(
+            directory.iterdir()
+        )  # an earlier attempt without a checkpoint is done again whole
         self._writer = EventFileWriter(str(directory), flush_secs=FLUSH_SECONDS)
-        if resume_step > 0:
+        if again:
             restart = SessionLog(status=SessionLog.START)
-            self._writer.add_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=restart))
+            first = resume_step + 1 if resume_step > 0 else 0
+            self._writer.add_event(Event(wall_time=time.time(), step=first, session_log=restart))
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Add one point per number in `metrics`.

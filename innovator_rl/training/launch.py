@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from innovator_rl import models, platform
 from innovator_rl.config.resolve import RuntimeContext, placement_cpus, resolve, threads
 from innovator_rl.config.schema import RunConfig
+from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.callbacks import RunCallbacks, StopRequested
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, at, checkpoints, newest_intact
 from innovator_rl.integrations.verl.compose import to_verl
@@ -28,7 +29,7 @@ from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.platform.slots import Need
 from innovator_rl.platform.socket_folder import use_socket_folder
 from innovator_rl.rollouts.spans import SpanSink
-from innovator_rl.runs.metrics import read_metrics
+from innovator_rl.runs.metrics import VALIDATION_PREFIX, read_metrics
 from innovator_rl.runs.progress import Progress
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.sinks import SINKS, open_sinks
@@ -64,7 +65,13 @@ def run_directory(config: RunConfig) -> RunDir:
 
 
 def plan(
-    config: RunConfig, files: Files, run: RunDir, attempt: int = 1, resume_from: str = "", resume_contents: str = "all"
+    config: RunConfig,
+    files: Files,
+    run: RunDir,
+    attempt: int = 1,
+    resume_from: str = "",
+    resume_contents: str = "all",
+    validate_first: bool = False,
 ) -> tuple[RuntimeContext, Any]:
     """Resolve what a run is made of.
 
@@ -77,6 +84,7 @@ def plan(
         attempt: number of this start of the run, from 1.
         resume_from: folder of the checkpoint to continue from; empty starts at step 0.
         resume_contents: all of it, or its weights alone.
+        validate_first: whether to validate before the first step, whatever the configuration says.
 
     Returns:
         The resolved context and verl's configuration (an OmegaConf `DictConfig`).
@@ -96,6 +104,7 @@ def plan(
         attempt=attempt,
         resume_from=resume_from,
         resume_contents=resume_contents,
+        validate_first=validate_first,
     )
     return context, to_verl(config, context)
 
@@ -141,14 +150,17 @@ def launch(config: RunConfig, files: Files) -> RunDir:
     """
     run = run_directory(config)
     found, damaged = (None, []) if config.schedule.resume == "never" else newest_intact(run.checkpoints)
+    if found is None and damaged:
+        raise UserError(all_damaged(run, damaged))
     contents, step = "all", found.step if found else 0
+    owed = owes_validation(run, config, step)
     if found is None and config.schedule.resume not in ("auto", "never"):
         found, contents = at(Path(config.schedule.resume).expanduser()), config.schedule.resume_contents
         step = found.step if contents == "all" else 0
     attempt = run.open_attempt(resume_step=step, total_steps=config.schedule.steps)
     ending = contextlib.ExitStack()
     try:
-        context, verl_config = plan(config, files, run, attempt, str(found.path) if found else "", contents)
+        context, verl_config = plan(config, files, run, attempt, str(found.path) if found else "", contents, owed)
         write_plan(run, config, verl_config)
         keep_tokenizer(run, context.model_path)
         terminal = ending.enter_context(_terminal())
@@ -164,7 +176,7 @@ def launch(config: RunConfig, files: Files) -> RunDir:
         for line in what_resumes(run, found, damaged, step):
             progress.note(line)
         progress.resume(step)
-        if step >= config.schedule.steps:
+        if step >= config.schedule.steps and not owed:
             progress.note(f"all {step} steps are done; a larger schedule.steps trains on")
         else:
             with _output_to(run.logs / "driver.log"):
@@ -181,6 +193,30 @@ def launch(config: RunConfig, files: Files) -> RunDir:
     finally:
         ending.close()
     return run
+
+
+def all_damaged(run: RunDir, damaged: Sequence[tuple[Checkpoint, str]]) -> str:
+    """Say what to do where no checkpoint of a run can be trusted: training again from step 0 would write over them."""
+    which = ", ".join(f"{name} of step {broken.step}" for broken, name in damaged)
+    return (
+        f"run {run.name!r}: checkpoints must be as they were saved, and none is (differs from its checksum: {which}); "
+        f"delete {run.checkpoints} to train again from step 0, or choose another name"
+    )
+
+
+def owes_validation(run: RunDir, config: RunConfig, step: int) -> bool:
+    """Return whether the run ended after the checkpoint of `step` and before the validation that was due at it.
+
+    Args:
+        run: the run's directory.
+        config: the run.
+        step: the step of its own checkpoint that it continues after; 0 where it has none.
+    """
+    every = config.schedule.validate_every
+    if step == 0 or not every or (step % every and step != config.schedule.steps):
+        return False
+    rows = (row for row in run.metrics() if row["step"] == step)
+    return not any(name.startswith(VALIDATION_PREFIX) for row in rows for name in row)
 
 
 def what_resumes(
@@ -214,6 +250,7 @@ def _train(config: RunConfig, context: RuntimeContext, verl_config: Any, run: Ru
     session.validate(verl_config)
     cpus = resolve(config, context.platform, context.is_moe).ray_cpus or placement_cpus(config)
     environment |= {"INNOVATOR_RUN_DIR": str(run.path), "INNOVATOR_ATTEMPT": str(context.attempt)}
+    environment["INNOVATOR_TOKEN_SHARE"] = str(config.logging.token_share)
     observer.phase("starting: Ray", 0)
     # Ray installs its own signal handlers when it starts: ours come after.
     with (

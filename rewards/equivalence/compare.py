@@ -23,7 +23,7 @@ from rewards.equivalence.free_constants import same_with_constants
 from rewards.equivalence.intervals import has_relation, region, same_region, signed
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.normalize import encloses, parted, split_top, stripped
-from rewards.equivalence.numbers import based, exact_decimals, spelled_number
+from rewards.equivalence.numbers import based, cents_as_dollars, exact_decimals, spelled_number
 from rewards.equivalence.numeric_equivalence import (
     Comparison,
     EquivalenceConfig,
@@ -35,7 +35,7 @@ from rewards.equivalence.numeric_equivalence import (
 from rewards.equivalence.piecewise import branches, same_branches, same_by_cases, system
 from rewards.equivalence.quantities import quantity, same_quantity
 from rewards.equivalence.remarks import compatible
-from rewards.equivalence.sets import same_set
+from rewards.equivalence.sets import as_union, same_set
 from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_DEPTH, MAX_ANSWER_CHARS, MAX_SOLUTIONS = 4, 8_000, 6
@@ -74,6 +74,7 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
     """
     if max(len(gold), len(predicted)) > MAX_ANSWER_CHARS:
         return gold.strip() == predicted.strip() != ""
+    gold, predicted = cents_as_dollars(gold, predicted), cents_as_dollars(predicted, gold)
     comparison = Comparison(config or EquivalenceConfig(), Budget())
     declared = frozenset(
         name for text in (gold, predicted) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
@@ -150,6 +151,7 @@ class _AnswerComparison:
         bases = based(gold), based(predicted)
         if bases[0] or bases[1]:
             return bases[0] == bases[1]
+        gold, predicted = as_union(gold, predicted), as_union(predicted, gold)
         areas = self.regions(gold, predicted)
         if areas:
             return True
@@ -214,7 +216,7 @@ class _AnswerComparison:
             if a.exact and b.exact and not (a.integer and b.integer):
                 return same_formula(gold, predicted, self.comparison)
             lenient = not ((a.ambiguous or b.ambiguous) and (a.unit is None or b.unit is None))
-            if lenient and same_quantity(a, b, config.measured, config.unit_required):
+            if lenient and same_quantity(a, b, config.measured, config.unit_required, config.rounding):
                 return True
             if not (a.ambiguous or b.ambiguous):
                 return False
@@ -329,7 +331,7 @@ class _AnswerComparison:
         if not brackets_match(first, second):
             return False
         ordered = first.ordered or second.ordered or "matrix" in first.kind or _positional(first, second)
-        return self.matched(list(first.parts), list(second.parts), ordered)
+        return self.matched(_by_name(first, second), _by_name(second, first), ordered)
 
     def solved(self, first: Items, second: Items) -> bool:
         """Return whether one side is an equation and the other the list of all its solutions."""
@@ -460,6 +462,15 @@ def _positional(first: Items, second: Items) -> bool:
         if len(letters) == len(mine) and len(set(letters)) == len(letters) and not any(other):
             return True
     return False
+
+
+def _by_name(side: Items, other: Items) -> list[str]:
+    """Return the parts of a list; `y = 4, x = 3` in the order of its letters next to a tuple."""
+    parts = list(side.parts)
+    names = [split_top(part, "=")[0] for part in parts if "=" in part]
+    if side.kind or other.kind != "()" or len(set(names)) < len(parts) or any("=" in part for part in other.parts):
+        return parts
+    return sorted(parts) if all(len(name) == 1 and name.isalpha() for name in names) else parts
 
 
 def _is_short(*texts: str) -> bool:

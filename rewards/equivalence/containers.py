@@ -47,6 +47,8 @@ class Items:
 @lru_cache(maxsize=1024)
 def items(text: str) -> Items:
     """Return the parts of an answer; one part where it has none."""
+    if text[:1] == "{" and encloses(text):  # braces that TeX does not print
+        text = stripped(text[1:-1])
     text = _plain_brackets(text)
     matrix = _matrix(text) or _listed_rows(text)
     if matrix is not None:
@@ -148,11 +150,14 @@ def is_uncertain(text: str) -> bool:
 def brackets_match(first: Items, second: Items) -> bool:
     """Return whether two bracketed answers may mean the same.
 
-    `[0, 1)` is not `[0, 1]`, while `[1, 2, 3]` may be `(1, 2, 3)`, and braces or none are a list.
+    `[0, 1)` is not `[0, 1]`, and the set `{1, 2}` is no pair; `[1, 2, 3]` may be `(1, 2, 3)` or `{1, 2, 3}`, and no brackets
+    at all are a list.
     """
     if "matrix" in first.kind or "matrix" in second.kind:
         return first.kind == second.kind and first.rows == second.rows
-    if not first.kind or not second.kind or "{}" in (first.kind, second.kind):
+    if not first.kind or not second.kind or first.kind == second.kind == "{}":
         return True
+    if "{}" in (first.kind, second.kind):
+        return "[]" in (first.kind, second.kind) and len(first.parts) > 2
     whole = all(kind[1] == BRACKETS[kind[0]] for kind in (first.kind, second.kind))
     return first.kind == second.kind or (whole and len(first.parts) > 2)

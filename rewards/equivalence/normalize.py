@@ -60,8 +60,10 @@ _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
 _CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
+_NOON = re.compile(r"(?<=:\d\d)(?:\s|~)*(?:\\(?:text|mathrm)\s*\{\s*)?([ap])\.?\s?m\b\.?\s*\}?", re.IGNORECASE)
 _RATIO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b|\\colon(?![a-z]))\s*(?=\d)")
 _MODULUS = re.compile(r"\s*\\[bp]?mod(?![a-z])\s*")
+_MEMBER = re.compile(r"^[A-Za-z]\s*(?:\\in(?![A-Za-z])|∈)\s*(?=\\\{[^|:]*\\\}$)")  # of a set that is listed
 _BAR = re.compile(r"\\(?:vert|mid|lvert|rvert)(?![A-Za-z])")
 _STATE = r"((?:[^|<>{}\\]|\\(?!rangle|langle)[A-Za-z]+|\\[,;:! ]|\{[^{}|]*\}){1,60}?)"
 _KET = re.compile(rf"\|\s*{_STATE}\s*\\rangle(?![a-z])")
@@ -102,13 +104,15 @@ def parted(text: str) -> tuple[str, str]:
     text = _SIZING.sub("", text).replace("\\{,\\}", "{,}")
     text = re.sub(r"\\(?:tfrac|dfrac|cfrac)", r"\\frac", text)
     text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
+    text = _NOON.sub(lambda match: f" {match[1].upper()}M", text)
     text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
     text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
     text = _RATIO.sub(":", _MODULUS.sub(" mod ", text))
     if "Z" in text or "ℤ" in text:
         text = _QUOTIENT.sub(lambda match: f"\\mathbb{{Z}}_{{{match[match.lastindex or 1]}}}", text)
     text, remark = split_remark(_kets(text))
-    return stripped(_FILLER.sub("", text.strip())).rstrip(".,;:").strip(), remark
+    text = _MEMBER.sub("", stripped(_FILLER.sub("", text.strip())))
+    return text.rstrip(".,;:").strip(), remark
 
 
 def tidy(text: str) -> str:

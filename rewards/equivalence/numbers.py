@@ -37,6 +37,8 @@ _SPACED = re.compile(
     r"([-+]?\d{1,3}(?:(?:[ ~\u202f]|\\[, ])\d{3})+),(\d{1,2}|\d{4,9})(?![\d.,])(?=$|\s*(?:[A-Za-z%\\]))"
 )
 _SWISS = re.compile(r"(?<![\d.,'])\d{1,3}(?:'\d{3})+(?![\d,'])")
+_CENTS = re.compile(r"(\d{1,9})\s*(?:\\[ ,;])?(?:\\text\s*\{)?\s*(?:cents?|¢)\s*\}?\.?")
+_DOLLARS = re.compile(r"\\\$|\bdollars?\b|\bUSD\b")
 _BASED = re.compile(
     r"\(?\s*([0-9A-Fa-f]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\(?:text|mathrm)\s*\{\s*)?(\d{1,2}|[a-z]+)\s*\}*|"
     r"([0-9A-Fa-f]+)\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base\s*(\d{1,2}|[a-z]+)\s*\)?\}?"
@@ -101,6 +103,12 @@ def exact_decimals(text: str, parentheses: bool = False) -> str:
     text = _IN_PARENTHESES.sub(lambda m: _fraction(m[1], "", m[2]), text)
     text = _DOTTED.sub(lambda m: _fraction(m[1], m[2], m[3]), text)
     return _AFTER_DIGITS.sub(lambda m: _fraction(m[1], m[2], m[3]), text) if parentheses else text
+
+
+def cents_as_dollars(text: str, other: str) -> str:
+    """Write `50 cents` as 0.50 where the other side is in dollars."""
+    match = _CENTS.fullmatch(text.strip(" $"))
+    return f"{int(match[1]) / 100:.2f}" if match and _DOLLARS.search(other) and not _CENTS.fullmatch(other) else text
 
 
 def _fraction(whole: str, fixed: str, period: str) -> str:

@@ -24,7 +24,7 @@ from rewards.equivalence.formulas import read
 from rewards.equivalence.latex_parser import TIGHT, Node
 from rewards.equivalence.notation import LETTERED, OPAQUE, VARIANTS
 from rewards.equivalence.operators import has_matrix, operators_of, same_operators
-from rewards.equivalence.quantities import RELATIVE, figures
+from rewards.equivalence.quantities import RELATIVE, ROUNDED, Rounding, figures, is_irrational
 from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
 TRIALS = 4
@@ -43,6 +43,7 @@ class EquivalenceConfig:
         unit_required: Refuse a number without the reference's unit.
         negative: Symbols that the problem makes negative.
         integers: Symbols that the problem makes whole.
+        rounding: When a decimal stands for an irrational number.
     """
 
     measured: bool = True
@@ -50,6 +51,7 @@ class EquivalenceConfig:
     unit_required: bool = False
     negative: frozenset[str] = frozenset()
     integers: frozenset[str] = frozenset()
+    rounding: Rounding = ROUNDED
 
 
 @dataclass
@@ -278,8 +280,22 @@ def tolerance(first: Node, second: Node, comparison: Comparison) -> Any:
         return mpmath.mpf(10) ** (20 - digits_for(first, second)) * 10**5
     if all(decimals):
         return RELATIVE if comparison.config.measured else mpmath.mpf(10) ** -6
-    most = max(_figures(first if decimals[0] else second))
+    decimal, exact = (first, second) if decimals[0] else (second, first)
+    most = max(_figures(decimal))
+    if not comparison.config.rounding.allowed and _has_irrational(exact, comparison):
+        return mpmath.mpf(10) ** -6 / 2 if most >= 6 else mpmath.mpf(10) ** -25
     return min(RELATIVE, mpmath.mpf(10) ** (1 - most) / 2) if most >= 3 else mpmath.mpf(10) ** -25
+
+
+def _has_irrational(tree: Node, comparison: Comparison) -> bool:
+    r"""Return whether a number in a formula is irrational, as in `2\sqrt{3}x`."""
+    if symbols(tree):
+        return any(_has_irrational(part, comparison) for part in tree.parts)
+    try:
+        value = evaluate(tree, {}, comparison.budget)
+    except UnreadableFormula:
+        return False
+    return is_irrational(mpmath.re(value)) or is_irrational(mpmath.im(value))
 
 
 def _figures(tree: Node) -> list[int]:

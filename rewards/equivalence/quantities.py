@@ -8,8 +8,9 @@ decimal may differ by 1e-6. Units are compared by dimension and converted.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import mpmath
@@ -23,7 +24,7 @@ from rewards.equivalence.units import ONE, Unit, parse_unit, unjoined
 
 RELATIVE = mpmath.mpf("5e-3")
 EXACT, CONVERTED = mpmath.mpf(10) ** -25, mpmath.mpf(10) ** -12
-MAX_QUANTITY_CHARS = 300
+MAX_QUANTITY_CHARS, MAX_DENOMINATOR = 300, 10**6
 _SPACE = r"(?:\s|~|\\[,;:! ]|\\q?quad(?![A-Za-z])|\\thinspace|\{\}|\\cdot\s*(?=\\(?:text|mathrm)))*"
 _DECIMAL = r"[-+]?\s*(?:\d{1,3}(?:(?:,|\{,\}|\\,|,\\!|\s)\s*\d{3})+(?![\d])(?:\.\d+)?|\d+\.?\d*|\.\d+)"
 _POWER = (
@@ -64,6 +65,8 @@ _NO_COUNTED = set(
 )
 _WORDED = re.compile(r"\s*(?:[^\W\d_][\w .,'’-]*)?\s*")
 MAX_LITERAL_EXPONENT = 3_000
+FULL_PLACES, FULL_FIGURES = 6, 8
+"""Decimal places, or figures of a large number, that state an irrational number in full; math-verify rounds to as many."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,43 @@ class Quantity:
     def exact(self) -> bool:
         r"""Return whether this is a number without unit or decimals, such as 5 or \sqrt{2}."""
         return self.unit is None and not self.label and (self.integer or self.figures is None)
+
+
+@dataclass(frozen=True)
+class Rounding:
+    r"""When a decimal stands for an irrational number, in mathematics.
+
+    An exact reference such as `2\sqrt{3}` asks for an exact form: 3.46 does not show that the number is known.
+
+    Attributes:
+        allowed: Whether decimals are expected: the reference is one, or the question asks for one. Three figures do then.
+        places: The decimal places that the question asks for, if any; fewer are not enough.
+    """
+
+    allowed: bool = True
+    places: int | None = None
+
+    def agrees(self, decimal: Quantity, value: Any, gap: Any) -> bool | None:
+        """Return whether a decimal stands for a number; None leaves it to the figures.
+
+        Args:
+            decimal: The decimal as written.
+            value: Its value in the unit of the number.
+            gap: How far apart the two are.
+        """
+        if self.allowed and self.places is None:
+            return None
+        count = decimal.figures if decimal.figures is not None else 99
+        last = _last_place(value, count)
+        asked = mpmath.mpf(10) ** -(FULL_PLACES if self.places is None else self.places)
+        enough = last <= asked * (1 + EXACT) and (self.places is not None or count >= FULL_PLACES)
+        if not enough and (self.places is not None or count < FULL_FIGURES):
+            return False
+        is_cut = gap < last and self.places is None and abs(value) > abs(decimal.value)
+        return bool(is_cut or gap <= mpmath.mpf("0.500001") * (asked if self.places is not None else last))
+
+
+ROUNDED = Rounding()
 
 
 def figures(digits: str) -> int:
@@ -224,7 +264,8 @@ def _computed(text: str) -> Quantity | None:
         value = _value(re.sub(rf"{_SPACE}$", "", text[:cut]))
         if value is not None:
             name = (label.group(1) or "").strip().lower() if label and unit is None else ""
-            return Quantity(value, unit, _stated(text[:cut]), False, name)
+            joined = unit is not None and text[cut - 1] in ")}" and _LETTERS.fullmatch(text[cut:])  # `\frac{3}{2}kT`
+            return Quantity(value, unit, _stated(text[:cut]), False, name, ambiguous=bool(joined))
     return None
 
 
@@ -248,7 +289,24 @@ def _stated(text: str) -> int | None:
     return min((figures(item) for item in decimals), default=None)
 
 
-def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = True) -> bool:
+def is_irrational(value: Any) -> bool:
+    """Return whether a number of `DIGITS` digits is no fraction with a denominator below a million."""
+    if not mpmath.isfinite(value):
+        return False
+    with mpmath.workdps(DIGITS):
+        rest, below, above = mpmath.mpf(value), 0, 1
+        while above < MAX_DENOMINATOR:
+            whole = mpmath.floor(rest + EXACT)
+            if abs(rest - whole) <= EXACT * max(1, abs(value)) * above**2:
+                return False
+            rest = 1 / (rest - whole)
+            below, above = above, int(mpmath.floor(rest)) * above + below
+        return True
+
+
+def close(
+    first: Quantity, second: Quantity, factor: Any = 1, measured: bool = True, rounding: Rounding = ROUNDED
+) -> bool:
     """Return whether two numbers agree to their significant figures, in either order.
 
     Args:
@@ -256,6 +314,7 @@ def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = T
         second: Another one.
         factor: Converts the second into the first one's unit.
         measured: Allow half a percent.
+        rounding: When a decimal stands for an irrational number.
     """
     a, b = first.value, second.value * factor
     if not (mpmath.isfinite(a) and mpmath.isfinite(b)):
@@ -269,6 +328,11 @@ def close(first: Quantity, second: Quantity, factor: Any = 1, measured: bool = T
     exact = [_is_exact(q, same_unit) for q in (first, second)]
     if all(exact):
         return False
+    if not measured and any(exact):
+        value, decimal = (a, second) if exact[0] else (b, first)
+        decided = rounding.agrees(decimal, value, gap) if is_irrational(value) else None
+        if decided is not None:
+            return decided
     whole = next((q for q, is_exact in zip((first, second), exact, strict=True) if is_exact and q.integer), None)
     if whole is not None and same_unit and not (measured and (whole.figures or 0) >= 3):
         return bool(gap <= mpmath.mpf(10) ** -6 * min(size, 1))
@@ -303,13 +367,19 @@ def _last_place(value: Any, count: int) -> Any:
     return mpmath.mpf(10) ** (int(mpmath.floor(mpmath.log10(abs(value)))) - count + 1) if value else mpmath.mpf(0)
 
 
-def same_quantity(gold: Quantity, predicted: Quantity, measured: bool = True, unit_required: bool = False) -> bool:
+def same_quantity(
+    gold: Quantity,
+    predicted: Quantity,
+    measured: bool = True,
+    unit_required: bool = False,
+    rounding: Rounding = ROUNDED,
+) -> bool:
     """Compare two quantities; see `_same`."""
     with mpmath.workdps(DIGITS):
-        return _same(gold, predicted, measured, unit_required)
+        return _same(gold, predicted, unit_required, partial(close, measured=measured, rounding=rounding))
 
 
-def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bool) -> bool:
+def _same(gold: Quantity, predicted: Quantity, unit_required: bool, close: Callable[..., bool]) -> bool:
     """Compare in one unit.
 
     A unit missing on one side is taken to be the other's, unless required. A different dimension is wrong, and so are
@@ -323,7 +393,7 @@ def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bo
             return False
         if not _same_label(gold.label, predicted.label):
             return False
-        if close(gold, predicted, measured=measured):
+        if close(gold, predicted):
             return True
         if named is None or named.dimension != ONE.dimension:
             return False
@@ -338,18 +408,16 @@ def _same(gold: Quantity, predicted: Quantity, measured: bool, unit_required: bo
         return False
     if gold.unit.offset or predicted.unit.offset:
         if gold.unit == predicted.unit:
-            return close(gold, predicted, measured=measured)
+            return close(gold, predicted)
         kelvin = [
             replace(q, value=q.value * q.unit.factor + q.unit.offset, integer=False)
             for q in (gold, predicted)
             if q.unit
         ]
-        return close(kelvin[0], kelvin[1], mpmath.mpf(1), measured) or close(
-            kelvin[0], kelvin[1], CONVERTED + 1, measured
-        )
+        return close(kelvin[0], kelvin[1], mpmath.mpf(1)) or close(kelvin[0], kelvin[1], CONVERTED + 1)
     if gold.unit.factor == predicted.unit.factor:
-        return close(gold, predicted, measured=measured)
-    return close(gold, predicted, mpmath.mpf(predicted.unit.factor) / mpmath.mpf(gold.unit.factor), measured)
+        return close(gold, predicted)
+    return close(gold, predicted, mpmath.mpf(predicted.unit.factor) / mpmath.mpf(gold.unit.factor))
 
 
 def _reread(gold: Quantity, predicted: Quantity) -> tuple[Quantity, Quantity]:

@@ -26,6 +26,7 @@ _OR = re.compile(r"\s*(?:\\(?:text|mathrm)\s*\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|
 _AND = re.compile(
     r"\s*(?:\\(?:text|mathrm)\s*\{\s*(?:and|but)\s*\}|\b(?:and|but)\b|\\land(?![a-z])|\\wedge(?![a-z])|∩)\s*"
 )
+_LISTED = re.compile(r"(?<=[)\]])\s*(?:\\(?:text|mathrm)\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*(?=[(\[])")
 _CAP = re.compile(r"\\(?:big)?cap(?![a-z])|∩")
 _COMPLEMENT = re.compile(r"\^\s*(?:\{\s*(?:c|C|\\complement)\s*\}|c|C|\\complement)\s*$")
 _VALUE = re.compile(r"([A-Za-z])\s*=\s*([^=<>≤≥≠∈]+)")
@@ -203,3 +204,12 @@ def _number(text: str) -> Any:
     if mpmath.im(value) != 0:
         raise UnreadableFormula("no real end")
     return mpmath.re(value)
+
+
+def as_union(text: str, other: str) -> str:
+    r"""Write a list of intervals, `(0, 1), (2, 3)`, as their union where the other side is a union."""
+    if "\\cup" in text or "\\cup" not in other or len(text) > MAX_CHARS:
+        return text
+    parts = [part for part in split_top(_LISTED.sub(",", text), ",") if part]
+    pairs = all(part[0] in "([" and part[-1] in ")]" and len(split_top(part[1:-1], ",")) == 2 for part in parts)
+    return " \\cup ".join(parts) if len(parts) > 1 and pairs else text

@@ -87,6 +87,11 @@ _KINDS = set(
 
 MAX_SHORT_WORDS, MAX_NAME_CHARS = 4, 120
 
+_LISTED = re.compile(r"\s*(?:[,;&]|\b(?:and|or)\b)\s*", re.IGNORECASE)
+_DIRECTED = re.compile(
+    r"\b(?:than|to|from|by|of|before|after|over|under|above|below|into|onto|is|has|was)\b", re.IGNORECASE
+)
+
 
 @lru_cache(maxsize=1024)
 def unwrapped(text: str) -> str:
@@ -152,12 +157,25 @@ def same_words(first: str, second: str) -> bool:
     if _NEITHER.fullmatch(f"{unwrapped(first)}|{unwrapped(second)}".casefold()):
         return True
     words = _content(first), _content(second)
-    if words[0] == words[1] or sorted(words[0]) == sorted(words[1]):
+    if words[0] == words[1]:
         return bool(words[0])
+    if sorted(words[0]) == sorted(words[1]):
+        return _in_any_order(unwrapped(first), unwrapped(second))
     if _same_property(*words):
         return True
     short, long = sorted((unwrapped(first).casefold(), unwrapped(second).casefold()), key=len)
     return _is_the_answer_of(short.strip(" ."), long)
+
+
+def _in_any_order(first: str, second: str) -> bool:
+    """Return whether the same words mean the same in another order: two of them, or a list.
+
+    "Petya beats Vasya" is not "Vasya beats Petya", and "red to blue" not "blue to red".
+    """
+    parts = [sorted(tuple(_content(part)) for part in _LISTED.split(text) if part.strip()) for text in (first, second)]
+    if len(parts[0]) > 1 and parts[0] == parts[1]:
+        return True
+    return len(_content(first)) <= 2 and not _DIRECTED.search(f"{first} {second}")
 
 
 def _same_property(first: list[str], second: list[str]) -> bool:

@@ -40,6 +40,7 @@ _NOT_SO = re.compile(
     r"doubt|deny|not\s+(?:think|believe|say))\b[^.\n]{0,40}$",
     re.IGNORECASE,
 )
+_HEDGED_END = re.compile(r"[,;]\s*(?:maybe|perhaps|possibly|or\s+not|not\s+sure|i\s+guess)\W*$", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?:\bor\b|\band\b|[,;|\n])\s*", re.IGNORECASE)
 _ENDS = "`$ \n,;。，；、"
 _BULLET = re.compile(r"^(?:[-*]|\(?\d{1,2}[.)])\s+")
@@ -128,12 +129,14 @@ def _offered(text: str, dummies: bool) -> list[str]:
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     if len(lines) > 1 and len(set(lines)) == 1:
         plain = lines[0]
-    if not plain or _one_molecule(plain):
+    if not plain or _one_molecule(plain) or _HEDGED_END.search(plain):
         return [plain] if plain else []
     if remark := _REMARK.fullmatch(plain):
         if _REMARK_DENIES.match(plain[remark.end(1) :]):
             return [plain]
-        plain = remark.group(1)
+        inner = plain[remark.end(1) :].strip(" .")[1:-1]
+        named = not re.search(r"\s", inner) and not _reads(remark.group(1)) and _reads(inner)  # `aspirin (CC(=O)O...)`
+        plain = inner if named else remark.group(1)
     if not re.search(r"\s", plain):
         return [one for one in (_plain(part, dummies) for part in _SEPARATOR.split(plain)) if one][:MAX_CANDIDATES]
     said = [one for part in _SEPARATOR.split(plain)[:MAX_CANDIDATES] for one in _of_prose(part, dummies)]

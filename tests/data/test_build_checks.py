@@ -200,6 +200,23 @@ def test_evaluation_items_are_dropped_by_words_and_by_molecule(tmp_path: Path) -
     }  # fmt: skip
 
 
+def test_a_problem_that_begins_with_a_short_evaluation_item_is_another_one(tmp_path: Path) -> None:
+    item = "Find the mass of a cube of side four"
+    (tmp_path / "e.jsonl").write_text(json.dumps({"q": f"{item}."}))
+    rows = [
+        {"question": f"{item} and of a ball of radius two that lies on it.", "answer": "1"},
+        {"question": f"Read this first. {item}. Then stop.", "answer": "2"},
+        {"question": f"3) {item}", "answer": "3"},
+        {"question": "Find the height of a cone.", "answer": "4"},
+    ]
+    against = [{"name": "e", "path": str(tmp_path / "e.jsonl"), "fields": ["q"]}]
+    checks = {"gold": False, "mutants": False, "near_duplicates": 0}
+    report = build(
+        recipe(tmp_path, rows, checks=checks, decontaminate={"against": against}), tmp_path, tmp_path / "out"
+    )
+    assert report.rejected["evaluation text"] == 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

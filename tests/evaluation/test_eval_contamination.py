@@ -38,6 +38,65 @@ def test_a_question_is_found_in_another_frame(prompt: str, hit: bool) -> None:
     assert found.text == (("q",) if hit else ())
 
 
+LOGP = "What is the logP of this molecule?\nMolecule: "
+CHAIN = "A straight chain of 10 carbon atoms with a thiol group at one end"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "hit"),
+    [
+        (f"{CHAIN}.", True),
+        (f"{CHAIN}.\nWrite this molecule in SELFIES.", True),
+        (f"7. {CHAIN.upper()}", True),
+        (f"- **{CHAIN}**", True),
+        (f"Draw the following. {CHAIN}? Then name it.", True),
+        (f'He asked: "{CHAIN}" and left.', True),
+        (f"Some other text stands here.\n\n{CHAIN}\n\nMore text.", True),
+        (f"{CHAIN} and a fluorine atom at the other.", False),
+        (f"{CHAIN}, and a fluorine atom at the other.", False),
+        (f"How heavy is {CHAIN.lower()}?", False),
+        (CHAIN.replace("10", "10.5"), False),
+    ],
+)
+def test_a_short_question_that_begins_a_longer_one_is_another_question(prompt: str, hit: bool) -> None:
+    found = find_contamination("t", [("q", f"{CHAIN}.", ""), ("other", LONG, "")], [("r", prompt, "")])
+    assert found.text == (("q",) if hit else ())
+
+
+@pytest.mark.parametrize(
+    ("asked", "prompt", "hit"),
+    [
+        (r"Evaluate $\frac{1}{2} \cdot \left(x + 3\right)$ at 4", r"Evaluate \(\dfrac12 \times (x+3)\) at 4", True),
+        (r"Find the area of 12,000 circles of $90^\circ$", "Find the area of 12000 circles of 90°", True),
+        (r"Solve $x^2 \leq 4$ for real x", "Solve x² ≤ 4 for real x", True),
+        ("Is 3 &lt; x &amp; x &lt; 5 true for four?", "Is 3 < x & x < 5 true for four?", True),
+        (r"Evaluate $\frac{1}{2} \cdot (x + 3)$ at 4", r"Evaluate $\frac{1}{2} \cdot (x - 3)$ at 4", False),
+        (
+            LOGP + "CC(C)c1ccccc1",
+            LOGP + "CCCc1ccccc1",
+            False,
+        ),
+        (
+            LOGP + "C[C@H](N)C1CC1",
+            LOGP + "C[C@@H](N)C1CC1",
+            False,
+        ),
+        (
+            LOGP + "C1CCCCC1C(=O)O",
+            LOGP + "c1ccccc1C(=O)O",
+            False,
+        ),
+        (
+            LOGP + "CC(C)c1ccccc1",
+            "Task. " + LOGP.replace("\n", " ") + "CC(C)c1ccccc1.",
+            True,
+        ),
+    ],
+)
+def test_spellings_of_formulas_and_molecules(asked: str, prompt: str, hit: bool) -> None:
+    assert bool(find_contamination("t", [("q", asked, "")], [("r", prompt, "")]).text) is hit
+
+
 TEMPLATE = "A force of {} N acts along {} m. How much work is done, in J? Answer with a number and its unit."
 
 

@@ -1,5 +1,7 @@
 """The sets that the harness lacks, from their published files and from small ones of the same form."""
 
+import gzip
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from innovator_rl.evaluation.sets.sciassess import (
     strict_choice,
     without_paper,
 )
+from innovator_rl.evaluation.sets.tables import accuracy_value, same_value
 from innovator_rl.evaluation.task import Drawing, TaskUnavailable
 
 OPTIONS = ("a) Alpha and omega", "b) Beta", "c) Gamma rays")
@@ -114,6 +117,50 @@ def test_a_table_is_graded_by_its_cells() -> None:
     assert exact_cells(question, gold.replace("TX32,", "TX33,")) == 0.5
     assert exact_cells(question, gold + "made up,1,2\n") == pytest.approx(4 / 6)
     assert exact_cells(question, "no table") == 0.0
+
+
+def test_the_official_metric_of_tables_gives_partial_credit_and_charges_no_additional_row() -> None:
+    gold = "AlloyName,Composition,Composition,Composition,Composition\n,Al,Ca,Mg,Zn\nTX32,0.4 wt.%,2.0,Bal.,1\nTXAZ,1.5,nan,90,2\n"
+    fields = [["Composition", name] for name in ("Al", "Ca", "Mg", "Zn")]
+    question = Question(id="q", messages=(), answer=gold, info={"compare_fields": fields, "index": "AlloyName"})
+    assert accuracy_value(question, gold) == 1.0
+    assert accuracy_value(question, f"<think>{gold}</think>Here it is:\n```csv\n{gold}\n```\nDone.") == 1.0
+    assert accuracy_value(question, gold + "made up,1,2,3,4\n") == 1.0
+    assert accuracy_value(question, gold.replace(",Ca,", ",Calcium,")) == 1.0  # a name and its symbol
+    assert accuracy_value(question, gold.replace("Bal.", "95")) == 1.0
+    assert accuracy_value(question, gold.replace("90,2", "60,2")) == pytest.approx(7 / 8)
+    assert 0.5 < accuracy_value(question, gold.split("TXAZ")[0]) < 0.75  # "not found" is a cell like any other
+    assert accuracy_value(question, "no table") == accuracy_value(question, "") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "score"),
+    [
+        ("2.0 nM", "0.002 uM", 1.0),
+        ("2.0 nM", "2.0 uM", 1.0),  # a number is compared before its unit, as in the benchmark
+        ("2.0 nM", "0.003 uM", 0.0),
+        ("<0.01", "0.01", 1.0),
+        ("1.00", "1.005", 1.0),
+        ("1.00", "1.5", 0.0),
+        ("NaN", "not tested", 1.0),
+        ("40 degrees", "40", 1.0),
+        ("abcd", "abce", 0.75),
+        ("", "x", 0.0),
+    ],
+)
+def test_cells_of_the_official_metric(one: str, other: str, score: float) -> None:
+    assert same_value(one, other) == pytest.approx(score)
+    assert same_value(other, one) == pytest.approx(score)
+
+
+@needs("sciassess/MED_affinity_extraction.jsonl.gz")
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if "extraction" in name])
+def test_published_tables_are_right_against_themselves(name: str) -> None:
+    with gzip.open(real(f"sciassess/{name}.jsonl.gz"), "rt") as lines:
+        rows = [json.loads(line) for line in itertools.islice(lines, 3)]
+    for row in rows:
+        info = {"compare_fields": row["compare_fields"], "index": row.get("index")}
+        assert accuracy_value(Question(id="q", messages=(), answer=row["ideal"], info=info), row["ideal"]) == 1.0
 
 
 @pytest.mark.parametrize(

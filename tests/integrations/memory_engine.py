@@ -88,6 +88,9 @@ class MemoryAgentLoop:
         for uid in uids:
             self.queue.tags["train"][uid]["status"] = "finished"
 
+    def flush(self) -> None:
+        """Nothing is recorded here."""
+
     def _respond(self, uid: str, session: int, outcome: float | str) -> None:
         size = 2 + (7 * session + int(uid[-1])) % 5
         if isinstance(outcome, str):
@@ -133,7 +136,7 @@ class MemoryWorkers:
         return {"metrics": {"mfu": [0.0], "grad_norm": [1.0]}}
 
     def save_checkpoint(self, path: str, *_: Any, **__: Any) -> None:
-        Path(path).mkdir(parents=True)
+        Path(path).mkdir(parents=True, exist_ok=True)
         (Path(path) / "model.pt").write_bytes(b"weights")
 
 
@@ -144,6 +147,7 @@ class NotingObserver:
         self.stop_after, self.stop_requested = stop_after, False
         self.phases: list[tuple[int, str]] = []
         self.metrics: dict[int, dict[str, float]] = {}
+        self.before_saved: dict[int, dict[str, float]] = {}
         self.dropped: dict[str, str] = {}
         self.notices: list[str] = []
 
@@ -158,6 +162,9 @@ class NotingObserver:
 
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
         self.dropped |= reasons
+
+    def saving(self, step: int, metrics: dict[str, float]) -> None:
+        self.before_saved[step] = metrics
 
     def step(self, step: int, metrics: dict[str, float]) -> None:
         self.metrics[step] = metrics

@@ -88,6 +88,9 @@ def test_a_missing_or_damaged_rank_is_named(trained, tmp_path):
         rank.write_bytes(content[:1000])
         with pytest.raises(StorageError, match=r"model_world_size_2_rank_1\.pt: cannot be read"):
             export_checkpoint(checkpoint, tmp_path / "out")
+        rank.write_bytes(content[:-600] + bytes(64) + content[-536:])  # it still loads
+        with pytest.raises(StorageError, match=r"model_world_size_2_rank_1\.pt: differs from its checksum"):
+            export_checkpoint(checkpoint, tmp_path / "out")
     finally:
         rank.write_bytes(content)
     assert list(tmp_path.iterdir()) == []

@@ -73,6 +73,16 @@ def test_pruning_never_deletes_the_only_checkpoints_there_are(tmp_path: Path) ->
     assert prune(tmp_path, keep=1) == []
 
 
+def test_a_damaged_later_one_never_costs_what_was_just_saved(tmp_path: Path) -> None:
+    for step in (1, 2, 9):
+        write(tmp_path, step)
+    (tmp_path / "global_step_9" / "data.pt").write_bytes(b"x" * 10)  # the run fell back to step 1 and saved step 2
+    assert [path.name for path in prune(tmp_path, keep=1, step=2)] == ["global_step_1"]
+    found, _ = newest_intact(tmp_path)
+    assert found is not None
+    assert found.step == 2
+
+
 def test_bytes_that_changed_at_the_same_size_fall_back_to_the_older_one(tmp_path: Path) -> None:
     write(tmp_path, 1)
     damaged = write(tmp_path, 2)

@@ -149,6 +149,34 @@ def test_working_ahead_carries_whole_and_unfinished_groups_over(monkeypatch: pyt
     assert metrics["sampling/unfinished_groups"] + metrics["sampling/carried_groups"] == len(left) > 0
 
 
+def test_working_ahead_fills_the_slots_and_a_dropped_group_keeps_the_step_of_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Started(Queue):
+        def submit(self, count: int) -> int:
+            waiting = sum(tag.get("status") == "pending" for tag in self.tags["train"].values())
+            assert waiting + count <= 16  # what the engine generates at the same time
+            started.update({f"p{self.submitted + i:05d}": self.step for i in range(count)})
+            return super().submit(count)
+
+    class Noting(NoHooks):
+        def sampling_done(self, state: Any) -> None:
+            noted.update(state.started)
+            late.extend(uid for uid, step in state.started.items() if step < state.step)
+
+    started: dict[str, int] = {}
+    noted: dict[str, int] = {}
+    late: list[str] = []
+    queue = Started(lambda n: mixed(n) if n % 2 else [0.0] * SAMPLES, batch=8, concurrency=2)
+    sampler = sampler_of(queue, monkeypatch, Noting(), max_staleness=2, slots=16 * SAMPLES)
+    for step in range(1, 5):
+        queue.step = step
+        batch, _ = sampler.sample(global_steps=step, partition_id="train", batch_size=8)
+        tq.kv_clear(keys=batch.keys, partition_id="train")
+    assert late
+    assert noted == {uid: started[uid] for uid in noted}
+
+
 def test_dropped_groups_are_counted_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     results = {0: [0.0] * 4, 1: [1.0] * 4, 2: None}
     queue = Queue(lambda n: results.get(n, mixed(n)), batch=4)

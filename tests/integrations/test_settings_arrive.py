@@ -106,6 +106,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "resources.ray_address": ("auto",),
     "logging.runs_dir and name": ({"run_dir": "elsewhere/demo", "checkpoint_dir": "elsewhere/demo/checkpoints"},),
     "logging.project": ("thesis",),
+    "logging.token_share": (0.25,),
 }
 
 

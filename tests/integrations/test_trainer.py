@@ -7,6 +7,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from innovator_rl.integrations.verl.dynamic_sampling import NoLearningSignal
 from innovator_rl.integrations.verl.phase_watchdog import Watchdog
+from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.trainer import InnovatorTrainer
 
 
@@ -15,10 +16,12 @@ class Learned(InnovatorTrainer):
 
     def __init__(self, step: int, kept: bool) -> None:
         self.global_steps, self.saved, self._kept = step, [], kept
-        self.train_dataloader = SimpleNamespace(position=80, rates=None)
+        rows = [{"data_source": "math"} for _ in range(100)]
+        self.train_dataloader = ResumableSampler(rows, lambda rows: {}, 0, False, curriculum=True)
+        self.train_dataloader.position = 80
         self.replay_buffer = SimpleNamespace(policy=SimpleNamespace())
         self.config = SimpleNamespace(innovator=SimpleNamespace(max_staleness=0))
-        self._health, self._step_position = None, 0
+        self._health = None
         self._watchdog = Watchdog(print, lambda: None, lambda: "")
 
     def _monitor_actors(self, agent_loop_manager):  # type: ignore[no-untyped-def]
@@ -31,7 +34,8 @@ class Learned(InnovatorTrainer):
         return self._kept
 
     def _save_checkpoint(self) -> None:
-        self.saved.append((self.global_steps, self.train_dataloader.position))
+        state = self.train_dataloader.state_dict()
+        self.saved.append((self.global_steps, state["position"], state["curriculum"]["streak"]))
 
 
 @pytest.fixture
@@ -41,6 +45,7 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     def fit(trainer: Learned, manager: object) -> None:
         trainer.on_step_begin()
         trainer.train_dataloader.position += 36
+        trainer.train_dataloader.observe("e0000-r0000080-p00000080", "all_wrong")
         raise NoLearningSignal("36 prompt groups and not one with both right and wrong samples")
 
     monkeypatch.setattr(PPOTrainerSync, "fit", fit)
@@ -53,7 +58,7 @@ def test_a_run_that_has_learned_all_its_data_keeps_the_last_step_and_its_place(k
     trainer = Learned(step=12, kept=kept)
     with pytest.raises(NoLearningSignal, match=r"not one .*; the checkpoint of step 11 was kept"):
         trainer.fit(None)
-    assert trainer.saved == ([] if kept else [(11, 80)])
+    assert trainer.saved == ([] if kept else [(11, 80, {})])
 
 
 @pytest.mark.usefixtures("nothing_left")

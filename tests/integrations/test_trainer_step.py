@@ -10,7 +10,8 @@ from tensordict import NonTensorStack, TensorDict
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from innovator_rl.integrations.verl.callbacks import StopRequested
-from innovator_rl.integrations.verl.checkpoints import latest_complete
+from innovator_rl.integrations.verl.checkpoints import latest_complete, newest_intact
+from innovator_rl.integrations.verl.rank_shares import whole_group_ranks
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import SampleKey, group_uid
 from innovator_rl.integrations.verl.update_record import clip_side, rows
@@ -62,6 +63,25 @@ def test_the_samples_of_a_group_reach_the_update_together(tmp_path: Path, monkey
         assert list(update) == sorted(update)
 
 
+def test_a_fallback_group_trains_and_is_not_recorded_as_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = MemoryTrainer(
+        tmp_path,
+        NotingObserver(),
+        lambda prompt: [1.0, 0.0, 0.0, 0.0] if prompt == 0 else [0.0] * 4,
+        monkeypatch,
+        "algorithm.dynamic_sampling.max_rounds=2",
+        "schedule.steps=1",
+    )
+    trainer.train()
+    assert trainer.noted.metrics[1]["sampling/fallback_groups"] == 1.0
+    trained = {group_uid(key) for key in trainer.workers.updates[0]}
+    assert len(trained) == 2
+    assert not trained & trainer.noted.dropped.keys()
+    assert len(trained | trainer.noted.dropped.keys()) == trainer.noted.metrics[1]["sampling/started_groups"]
+
+
 def test_each_update_of_a_step_sees_every_data_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = MemoryTrainer(
         tmp_path,
@@ -87,8 +107,29 @@ def test_each_update_of_a_step_sees_every_data_file(tmp_path: Path, monkeypatch:
     assert shares.max() < 40
 
 
+def test_ranks_that_share_prompts_get_whole_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch, "schedule.steps=1")
+    trainer.workers._dispatch_info = {"actor": [0, 1]}
+    trainer.train()
+    keys = [group_uid(key) for key in trainer.workers.updates[0]]
+    assert len(set(keys[:4])) == len(set(keys[4:])) == 1
+    assert len(set(keys)) == 2
+
+
+def test_whole_groups_are_balanced_by_tokens_where_they_divide() -> None:
+    keys = [f"e0000-r{n:07d}-p{n:08d}_{sample}_0" for n in (3, 1, 2, 0) for sample in (0, 1)]
+    tokens = [9, 9, 2, 2, 8, 8, 3, 3]  # groups 3, 1, 2 and 0
+    ranks = whole_group_ranks(keys, tokens, 2)
+    assert ranks is not None
+    assert ranks[::2] == ranks[1::2]
+    assert sorted(sum(t for t, r in zip(tokens, ranks, strict=True) if r == rank) for rank in (0, 1)) == [22, 22]
+    assert whole_group_ranks(keys, tokens, 3) is None
+    assert whole_group_ranks(keys[:-1], tokens[:-1], 2) is None  # one of them lost a sample
+
+
 def test_with_several_ranks_the_balanced_shares_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = MemoryTrainer(tmp_path, NotingObserver(), outcomes, monkeypatch, "schedule.steps=1")
+    trainer.config.trainer.device = "cuda"  # whose engine shares no prompts
     trainer.workers._dispatch_info = {"actor": [0, 1]}
     trainer.train()
     keys = list(trainer.workers.updates[0])
@@ -112,6 +153,50 @@ def test_a_stop_request_ends_the_run_after_its_step_with_a_checkpoint(
     state = torch.load(saved.path / "data.pt", weights_only=False)
     assert state["position"] == sum(trainer.noted.metrics[step]["sampling/started_groups"] for step in (1, 2))
     assert sum(state["rates"]["seen"].values()) > 2  # what the next step's number of prompts depends on
+
+
+def test_a_step_is_on_record_before_its_checkpoint_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(NotingObserver):
+        """Ends the run, as a kill would, when the step's checkpoint counts and before its metrics are due."""
+
+        def saving(self, step: int, metrics: dict[str, float]) -> None:
+            assert latest_complete(tmp_path / "checkpoints") is None
+            super().saving(step, metrics)
+
+        def phase(self, name: str, step: int) -> None:
+            if name == "syncing":
+                raise KeyboardInterrupt
+
+    trainer = MemoryTrainer(tmp_path, Killed(), outcomes, monkeypatch, "schedule.save_every=1")
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    saved = latest_complete(tmp_path / "checkpoints")
+    assert saved is not None
+    assert saved.step == 1
+    assert trainer.noted.metrics == {}
+    noted = trainer.noted.before_saved[1]
+    assert {
+        "sampling/started_groups",
+        "actor/grad_norm",
+        "response_length/mean",
+        "domain/math/responses",
+    } <= noted.keys()
+
+
+def test_an_earlier_attempts_checkpoint_does_not_stand_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandoned = tmp_path / "checkpoints" / "global_step_2"
+    (abandoned / "actor").mkdir(parents=True)
+    (abandoned / "actor" / "model.pt").write_bytes(b"damaged")
+    (abandoned / "complete.json").write_text('{"files": {"actor/model.pt": {"size": 7, "xxh3": "0"}}}')
+    trainer = MemoryTrainer(tmp_path, NotingObserver(stop_after=2), outcomes, monkeypatch)
+    with pytest.raises(StopRequested):
+        trainer.train()
+    found, damaged = newest_intact(tmp_path / "checkpoints")
+    assert damaged == []
+    assert found is not None
+    assert found.step == 2
 
 
 def test_a_request_in_the_last_step_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +254,9 @@ def test_the_rows_of_an_update_hold_ratios_and_sides_per_response_token() -> Non
     assert row.clip_side == [1, 0]
     assert row.entropy == [2.0, 3.0]
     assert (row.old_logprobs, row.rollout_logprobs) == ([-1.0, -1.0], [-1.5, -0.5])
+    (short,) = rows(micro_batch, outputs, config, token_share=0.0)
+    assert (short.step, short.prompt_uid, short.sample, short.kept, short.advantage) == (7, "a", 0, True, 0.5)
+    assert (short.ratio, short.clip_side, short.old_logprobs, short.entropy) == (None, None, None, None)
     micro_batch["response_mask"] = nested([0.0, 1.0], [0.0, 0.0, 0.0])  # the first token is a tool's
     (row,) = rows(micro_batch, outputs, config)
     assert row.ratio == pytest.approx([1.0, 1.0])

@@ -34,7 +34,7 @@ def small(**changes) -> PaperConfig:
             "settings": ["schedule.steps=5"],
             "arms": [{"name": "a", "model": "mixture", "seeds": [0, 3], "settings": ["schedule.steps=7"]}],
         },
-        "evaluations": [{"suite": "smoke", "models": ["base", "dense", "a"], "limit": 4}],
+        "evaluations": [{"suite": "smoke", "models": ["base", "dense", "a"], "limit": 4, "dtype": "bfloat16"}],
     }
     return PaperConfig.model_validate({**document, **changes})
 
@@ -54,6 +54,7 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert stages["eval-smoke-a-3"].needs == ("export-a-3",)
     assert str(stages["export-a-3"].result) in stages["eval-smoke-a-3"].command
     assert stages["eval-smoke-base"].needs == ()
+    assert stages["eval-smoke-base"].command[-4:] == ("--limit", "4", "--dtype", "bfloat16")
     assert "tiny-qwen2" in stages["eval-smoke-base"].command
 
 

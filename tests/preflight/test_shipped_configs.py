@@ -3,12 +3,13 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from config_rows import row, write_rows
 
 from innovator_rl.config import load
-from innovator_rl.preflight import Machine, check, errors
+from innovator_rl.preflight import Machine, check, errors, resources
 from innovator_rl.preflight.data import files, is_path
 from tools.config_reference import page
 
@@ -74,3 +75,18 @@ def test_there_are_configurations_to_check() -> None:
 def test_the_settings_page_is_up_to_date() -> None:
     written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert written == page(), "run: python -m tools.config_reference > docs/configuration.md"
+
+
+def test_a_record_that_outgrows_the_disk_is_named_with_the_share_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("innovator_rl.preflight.resources.free_disk", lambda folder: 250 * 2**30)
+    config = load(ROOT / "configs/train/innovator-53b.yaml", ["logging.token_share=1.0"])
+    (found,) = resources._record(SimpleNamespace(config=config, run_dir=tmp_path))  # type: ignore[arg-type]
+    assert found.line().startswith(
+        "warning: logging.token_share = 1.0: responses and their tokens take about 3.2 GiB per step"
+    )
+    share = float(found.fix.split()[2].rstrip(","))
+    fits = config.model_copy(update={"logging": config.logging.model_copy(update={"token_share": share})})
+    assert 0 < share < 0.3
+    assert list(resources._record(SimpleNamespace(config=fits, run_dir=tmp_path))) == []  # type: ignore[arg-type]

@@ -71,6 +71,13 @@ def test_several_physics_answers_go_by_box_and_all_must_hold() -> None:
     half = Physics()(r"\boxed{3\,\mathrm{m}} and \boxed{\omega}", "", info)
     assert (half.correct, half.value, half.terms) == (False, 0.0, {"share": 0.5})
     assert Physics()(r"\boxed{3 m}", "", info).reason == "malformed_answer"
+    assert Physics()(r"\boxed{3 m, \omega\omega}", "", info).correct
+    assert not Physics()(r"\boxed{\omega\omega, 3 m}", "", info).correct
+    assert Physics()("(a) 3 m\n(b) $\\omega^2$", "", info).correct
+    assert Physics()("We add.\n(a) 3 m\n(b) $\\omega^2$", "", info).correct
+    assert not Physics()("(a) 3 m\n(b) $\\omega^3$", "", info).correct
+    assert Physics()("The answers are 3 m and 5 s.", "", {"final_answers": ["3 m", "5 s"]}).correct
+    assert not Physics()("The answers are 3 m and 6 s.", "", {"final_answers": ["3 m", "5 s"]}).correct
 
 
 def test_where_the_answer_stands() -> None:

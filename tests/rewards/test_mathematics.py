@@ -33,6 +33,40 @@ def test_math_verify_pairs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Round your answer to one decimal place.", True),
+        ("Give the answer to the nearest tenth.", True),
+        ("Express it in decimal form.", True),
+        ("Use a calculator.", True),
+        ("Find the length correct to 3 decimal places.", True),
+        ("Solve numerically for x.", True),
+        ("保留两位小数", True),
+        ("In how many ways can 8 people sit around a round table?", False),
+        ("Are they numerically equal?", False),
+        ("Find the nearest point.", False),
+        ("Do not use a calculator.", False),
+        ("Don't round your answer.", False),
+        ("Answer without rounding.", False),
+        ("Leave your answer in exact form.", False),
+        ("Write it as an exact value, not a decimal.", False),
+    ],
+)
+def test_a_decimal_for_an_irrational_number_must_be_asked_for(question: str, asked: bool) -> None:
+    assert Mathematics()(r"\boxed{3.464}", r"2\sqrt{3}", f"How long is the side? {question}").correct is asked
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_rounding_brackets_units_percent_and_hedges(right: bool) -> None:
+    lines = (Path(__file__).parent / "math_rows.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["right"] is right]
+    assert len(rows) > 120
+    assert not [
+        row for row in rows if Mathematics()(row["response"], row["answer"], row.get("prompt", "")).correct != right
+    ]
+
+
+@pytest.mark.parametrize(
     ("response", "answer", "right"),
     [
         (r"First \boxed{3}, and after the second step we have" + "\n\n" + r"\boxed{6}", "6", True),

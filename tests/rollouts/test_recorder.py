@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from innovator_rl.rollouts import recorder as recorder_module
-from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.recorder import Recorder, keeps_tokens
 from innovator_rl.rollouts.schema import ROLLOUTS, SEGMENT_NAME, UPDATES, RolloutRow, UpdateRow, segment_name
 
 
@@ -196,3 +196,20 @@ def test_a_killed_writer_leaves_only_readable_segments(tmp_path: Path, signal_nu
 
 def test_segment_names_hold_no_separators() -> None:
     assert segment_name("train", 3, "host-1/reward 2", "ab12", 7) == "train-a003-host_1_reward_2-ab12-000007.parquet"
+
+
+def test_a_share_of_groups_is_recorded_token_by_token_and_every_response_has_its_row(tmp_path: Path) -> None:
+    uids = [f"e0000-r{n:07d}-p{n:08d}" for n in range(400)]
+    assert 60 < sum(keeps_tokens(uid, 0.25) for uid in uids) < 140
+    assert all(keeps_tokens(uid, 1.0) and not keeps_tokens(uid, 0.0) for uid in uids)
+    recorder = Recorder(tmp_path, writer="w", attempt=1, token_share=0.25)
+    for uid in uids:
+        recorder.rollout(RolloutRow(step=1, prompt_uid=uid, sample=0, response="yes", token_ids=[1, 2]))
+    recorder.close()
+
+    def recorded(dataset: str) -> set[str]:
+        files = (tmp_path / dataset / "step=000001").glob("*.parquet")
+        return {uid for file in files for uid in pq.ParquetFile(file).read(["prompt_uid"])["prompt_uid"].to_pylist()}
+
+    assert recorded("rollouts") == set(uids)
+    assert recorded("tokens") == {uid for uid in uids if keeps_tokens(uid, 0.25)}

@@ -110,6 +110,19 @@ def test_before_the_update_nothing_is_called_dropped(tmp_path: Path) -> None:
     assert {(group["kept"], group["drop_reason"]) for group in Store(tmp_path).groups(1)} == {(None, None)}
 
 
+def test_a_response_of_several_passes_is_one_response(tmp_path: Path) -> None:
+    record_step(tmp_path, 1)
+    recorder = Recorder(tmp_path, writer="second-pass", attempt=1)
+    for sample in range(4):
+        recorder.update(
+            UpdateRow(step=1, prompt_uid="mixed-1", sample=sample, kept=True, advantage=0.5, ratio=[1.2, 1.3])
+        )
+    recorder.close()
+    rows = Store(tmp_path).rollouts(1)
+    assert len(rows) == 16
+    assert [(row["kept"], row["drop_reason"]) for row in rows if row["prompt_uid"] == "mixed-1"] == [(True, "")] * 4
+
+
 def test_a_recorded_drop_reason_wins_over_the_inferred_one(tmp_path: Path) -> None:
     record_step(tmp_path, 1)
     recorder = Recorder(tmp_path, writer="late", attempt=1)

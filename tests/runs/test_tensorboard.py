@@ -30,3 +30,13 @@ def test_writing_imports_no_deep_learning_library() -> None:
     code = "import sys, innovator_rl.runs.tensorboard; print([m for m in ('torch', 'tensorflow') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_start_from_nothing_replaces_all_of_an_earlier_attempt(tmp_path: Path) -> None:
+    for value in (0.1, 0.2):  # the first one had no checkpoint
+        writer = TensorBoardWriter(tmp_path)
+        for step in (0, 1):
+            writer.write(step, {"reward": value})
+        writer.close()
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("reward")
+    assert [(event.step, round(event.value, 3)) for event in events] == [(0, 0.2), (1, 0.2)]

@@ -1,9 +1,10 @@
 """Drop problems that an evaluation set contains, by runs of words and by molecules.
 
 A run of 13 words that a problem shares with an evaluation item is taken as a copy; an item with fewer words is looked for
-as a whole. A molecule that is written another way shares no words with its evaluation item, so molecules are compared by
-InChIKey: in the columns that hold one, and as SELFIES or SMILES inside of any text. Rows about a molecule are compared by
-the molecule and by their complete text.
+as a whole, with a sentence that ends where it does: a problem that begins with it and goes on is another one. A molecule
+that is written another way shares no words with its evaluation item, so molecules are compared by InChIKey: in the columns
+that hold one, and as SELFIES or SMILES inside of any text. Rows about a molecule are compared by the molecule and by their
+complete text.
 """
 
 from __future__ import annotations
@@ -15,9 +16,18 @@ from pathlib import Path
 import numpy as np
 
 from innovator_rl.data.checks.progress import RowProgress
+from innovator_rl.data.checks.sentences import bounds
 from innovator_rl.data.corpus.content import hash_file
 from innovator_rl.data.corpus.paths import expand_path
-from innovator_rl.data.corpus.words import Hashes, hash_ngrams, hash_runs, hash_text, hash_words, split_words
+from innovator_rl.data.corpus.words import (
+    Hashes,
+    hash_ngrams,
+    hash_runs,
+    hash_text,
+    hash_words,
+    locate_words,
+    split_words,
+)
 from innovator_rl.data.molecules import SELFIES_RUN, molecule_keys
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.readers.files import COMPRESSED, Record, file_records, source_files
@@ -115,7 +125,7 @@ def _match(problem: Problem, settings: Decontamination, index: EvaluationIndex) 
         # questions of one property all of them. The molecule is the problem; a text counts as a whole.
         same = any(_is_item(text, index) for text in (*texts, problem.answer))
     else:
-        same = any(_is_item(text, index) or _shares_words(text, index) for text in texts)
+        same = any(_is_item(text, index) or _shares_words(text, index, settings.words) for text in texts)
     if same:
         return "evaluation text"
     if settings.molecules and index.molecules:
@@ -136,13 +146,21 @@ def _is_item(text: str, index: EvaluationIndex) -> bool:
     return hash_text(SELFIES_RUN.sub(" ", text)) in index.items
 
 
-def _shares_words(text: str, index: EvaluationIndex) -> bool:
-    words = hash_words(split_words(SELFIES_RUN.sub(" ", text)))
+def _shares_words(text: str, index: EvaluationIndex, run: int) -> bool:
+    """Return whether a text has a run of words of a long item, or a short item as a whole sentence or several."""
+    text, spans = locate_words(SELFIES_RUN.sub(" ", text))
+    words = hash_words([text[start:end] for start, end in spans])
     for length, known in index.runs.items():
         hashed = hash_runs(words, length)
-        if len(hashed):
-            places = np.minimum(np.searchsorted(known, hashed), len(known) - 1)
-            if bool((known[places] == hashed).any()):
+        if not len(hashed):
+            continue
+        places = np.minimum(np.searchsorted(known, hashed), len(known) - 1)
+        hits = np.flatnonzero(known[places] == hashed)
+        if len(hits) and length >= run:
+            return True
+        if len(hits):
+            begins, ends = bounds(text, spans)
+            if any(begins[start] and ends[start + length - 1] for start in hits):
                 return True
     return False
 

@@ -26,6 +26,12 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
+def locate_words(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return a text in lower case and compatibility form, and where its words start and end in it."""
+    text = unicodedata.normalize("NFKC", text).lower()
+    return text, [match.span() for match in _WORD.finditer(text)]
+
+
 def count_words(text: str) -> int:
     """Return the number of words."""
     return sum(1 for _ in _WORD.finditer(text))

@@ -23,6 +23,7 @@ class VllmBackend:
     """A model in vLLM's engine, in this process."""
 
     def __init__(self, settings: EngineSettings) -> None:
+        from innovator_rl.platform import CPU_BLOCK_TOKENS
         from innovator_rl.platform.accelerator import detect
         from innovator_rl.platform.private_folder import use_private_folder
 
@@ -35,6 +36,7 @@ class VllmBackend:
         if self._platform == "cpu":
             # A prompt that is read in two parts rewinds the generator of its seed, which one of a CPU cannot do.
             extra |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(BATCHED_TOKENS, settings.context)}
+            extra["block_size"] = CPU_BLOCK_TOKENS
         else:
             extra["gpu_memory_utilization"] = settings.gpu_memory
         self._engine = LLM(

@@ -4,7 +4,7 @@ The benchmark's metrics are needed next to the paper's numbers, and they are len
 counts as the shortest option, free text as its last letter from a to d, and an entity with a comma is lost. The strict
 metric of choices takes the one option that a response commits to, that of molecules is the rewarder `caption2mol`, that
 of entities an exact match of whole lists (the benchmark's own is in `entities.py`), and that of tables an exact match of
-cells. The benchmark's metric of tables is not computed: it gives partial credit by edit distance.
+cells (the benchmark's own, with partial credit by edit distance, is in `tables.py`).
 
 Nine of the 24 tasks of the paper run from text. The others name a paper by DOI, and need its PDF (`papers.py`).
 """
@@ -33,6 +33,7 @@ from innovator_rl.evaluation.sets.papers import (
     strict_yes_no,
     with_paper,
 )
+from innovator_rl.evaluation.sets.tables import official_tables
 from innovator_rl.evaluation.task import MetricResult, TaskUnavailable, row_metric
 
 HUB = "SciAssess (sci-assess/SciAssess)"
@@ -168,7 +169,7 @@ class SciTask:
 
 _CHOICE = SciTask(official=official_choice, grade=strict_choice)
 _PAPER_CHOICE = SciTask(official=official_choice, grade=strict_choice, needs_pdf=True)
-_PAPER_TABLE = SciTask(grade=exact_cells, needs_pdf=True)
+_PAPER_TABLE = SciTask(official=official_tables, grade=exact_cells, needs_pdf=True)
 
 TASKS: dict[str, SciTask] = {
     "BIO_mmlu_pro_biology": _CHOICE,

@@ -28,6 +28,8 @@ class ActorHealth:
 
     def check(self) -> None:
         """Raise `ActorDied` for the first dead actor; returns at once otherwise, also while one is restarted."""
+        if not self._calls:  # Ray would start a cluster to wait for nothing
+            return
         names = {call: name for name, call in self._calls.items()}
         done, _ = ray.wait(list(names), num_returns=len(names), timeout=0)
         for call in done:

@@ -40,7 +40,12 @@ class RecordingWorker(_Worker):
         super().__init__(*args, **kwargs)
         settings = self.config.innovator
         node = ray.get_runtime_context().get_actor_id() or "local"
-        self._recorder = Recorder(settings.run_dir, writer=f"rollout-{node[:8]}", attempt=settings.attempt)
+        self._recorder = Recorder(
+            settings.run_dir,
+            writer=f"rollout-{node[:8]}",
+            attempt=settings.attempt,
+            token_share=float(settings.token_share),
+        )
         self._request_seed: int | None = settings.request_seed
         self._response_limit = int(self.config.actor_rollout_ref.rollout.response_length)
         self._patience = Patience(settings.request_seconds)

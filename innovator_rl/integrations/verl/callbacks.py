@@ -104,6 +104,12 @@ class RunCallbacks:
         for row in rows:
             self.recorder.update(row)
 
+    def saving(self, step: int, metrics: dict[str, float]) -> None:
+        """Put what is known of a step on the disk before its checkpoint counts."""
+        if metrics:
+            self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics), sync=True))
+        self._guard("updates", self.recorder.flush)
+
     def step(self, step: int, metrics: dict[str, float]) -> None:
         """Write the metrics of a completed step to every sink."""
         self._guard("metrics.jsonl", lambda: self.run.write_metrics(step, dict(metrics)))

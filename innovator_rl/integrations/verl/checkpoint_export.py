@@ -67,6 +67,8 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, dtype: Dtype = "keep") 
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    if checkpoint.complete and (name := checkpoint.damage()):
+        raise StorageError(f"{checkpoint.path / name}: differs from its checksum; export an older step with --step")
     actor = _model_folder(checkpoint.path)
     shards = _open_shards(actor)
     settings = actor / "huggingface"

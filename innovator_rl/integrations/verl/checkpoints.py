@@ -219,7 +219,7 @@ def best(folder: Path) -> tuple[int, float] | None:
         return None
 
 
-def prune(folder: Path, keep: int) -> list[Path]:
+def prune(folder: Path, keep: int, step: int | None = None) -> list[Path]:
     """Delete old checkpoints.
 
     All but the newest `keep` complete ones and the best go, and incomplete ones older than the newest complete one. An incomplete
@@ -228,12 +228,14 @@ def prune(folder: Path, keep: int) -> list[Path]:
     Args:
         folder: the run's checkpoint folder.
         keep: number of complete checkpoints to keep, at least 1.
+        step: the step that was saved last. Later ones are of an attempt whose checkpoint was damaged: they stay, and count for
+            nothing. None: there are none.
 
     Returns:
         The deleted folders.
     """
     every = checkpoints(folder)
-    whole = [c for c in every if c.complete]
+    whole = [c for c in every if c.complete and (step is None or c.step <= step)]
     if not whole:
         return []
     kept = {c.step for c in whole[-max(1, keep) :]}

@@ -107,6 +107,7 @@ class SamplingState:
     fallback: dict[str, Group] = field(default_factory=dict)  # without signal, may complete an exhausted step
     dropped: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)  # of every dropped group, by uid
+    started: dict[str, int] = field(default_factory=dict)  # step in which each dropped group was started
     rewards: RewardMetrics = field(default_factory=RewardMetrics)  # of all samples seen, dropped groups too
     fallback_used: int = 0  # groups in `kept` that are fallback ones, because max_rounds was reached
     chosen: tuple[Group, ...] = ()  # what the step trains on, once it is complete
@@ -118,10 +119,10 @@ class SamplingState:
     response_seconds: float = 0.0  # integral over time of the responses in flight
     seconds: float = 0.0
 
-    def drop(self, uid: str, reason: str) -> None:
-        """Count a group that will not train, with its reason."""
+    def drop(self, uid: str, reason: str, started: int) -> None:
+        """Count a group that will not train, with its reason and the step in which it was started."""
         self.dropped[reason] += 1
-        self.reasons[uid] = reason
+        self.reasons[uid], self.started[uid] = reason, started
 
     @property
     def completed(self) -> int:
@@ -260,9 +261,12 @@ class DynamicSampler(ReplayBuffer):
         late = {uid for uid, group in rest.items() if group.step < oldest}
         for uid in late:
             del state.kept[uid], rest[uid]
-            state.drop(uid, "surplus")
+            self._drop(state, uid, "surplus")
         self._clear_groups("train", late)
         state.carried_out, self._carried = len(rest), rest
+
+    def _drop(self, state: SamplingState, uid: str, reason: str) -> None:
+        state.drop(uid, reason, self.prompt_global_steps["train"].get(uid, state.step))
 
     def _in_flight(self, partition_id: str) -> set[str]:
         return self.pending_keys[partition_id] | self.running_keys[partition_id]
@@ -285,7 +289,8 @@ class DynamicSampler(ReplayBuffer):
             ages = [state.step - self.prompt_global_steps["train"].get(uid, state.step) for uid in in_flight]
             if self.policy.complete(state.wanted, len(state.kept), max(ages, default=None)):
                 return
-            free = max(0, self.slots - responses) // self.samples if in_flight else max(state.wanted, self.slots)
+            free = max(0, (self.slots or state.wanted * self.samples) - responses) // self.samples
+            free = free if in_flight else max(1, free)  # a group may have more samples than there are slots
             sources = Counter(self.hooks.source(uid) for uid in in_flight)
             count = self.policy.to_start(View(state.wanted, len(state.kept), sources, state.submitted, free))
             if count > 0:
@@ -340,19 +345,19 @@ class DynamicSampler(ReplayBuffer):
         known = state.kept.keys() | state.fallback.keys()
         failed = self.failure_keys["train"] - known
         for uid in failed:
-            state.drop(uid, "failed")
+            self._drop(state, uid, "failed")
         useless = set(failed)
         for group in self._finished_groups(state, self.finished_keys["train"] - known):
             reason = group.drop_reason if self.metric is not None or group.lost else ""
             if reason == "failed":
-                state.drop(group.uid, reason)
+                self._drop(state, group.uid, reason)
                 useless.add(group.uid)
                 continue
             self.policy.rates.add(group.source, not reason)
             if not reason:
                 state.kept[group.uid] = group
                 continue
-            state.drop(group.uid, reason)
+            self._drop(state, group.uid, reason)
             state.fallback[group.uid] = group
             if len(state.fallback) > state.wanted:
                 oldest = min(state.fallback, key=prompt_order)  # by place, not by arrival: the same in every run
@@ -436,7 +441,7 @@ class DynamicSampler(ReplayBuffer):
 
     def _give_up(self, state: SamplingState, uids: Collection[str]) -> None:
         for uid in uids:
-            state.drop(uid, "lost")
+            self._drop(state, uid, "lost")
         self._given_up.update(uids)
         self._clear_groups("train", set(uids))
 

@@ -23,7 +23,7 @@ import psutil
 from innovator_rl.errors import EngineError
 from innovator_rl.runs.files import duration
 
-WATCHED = ("log-probabilities", "updating", "syncing", "saving")
+WATCHED = ("pausing", "log-probabilities", "updating", "syncing", "saving")
 REMARK_FACTOR, REMARK_SECONDS, FIRST_REMARK_SECONDS = 3.0, 60.0, 600.0
 END_FACTOR, END_SECONDS, FIRST_END_SECONDS = 10.0, 1800.0, 4 * 3600.0
 LOOK_SECONDS = 5.0

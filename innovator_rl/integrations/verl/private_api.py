@@ -166,6 +166,13 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("PPOTrainer.agent_loop_manager", None),
         ("PPOTrainer.llm_server_manager", None),
         ("PPOTrainer.actor_rollout_wg", None),
+        ("PPOTrainer.replay_buffer", None),
+        ("PPOTrainer.checkpoint_manager", None),
+    ),
+    *_names(
+        "verl.utils.seqlen_balancing",
+        "integrations.verl.rank_shares",
+        ("get_seqlen_balanced_partitions", ("seqlen_list", "k_partitions", "equal_size")),
     ),
     *_names(
         "verl.trainer.ppo.v1.trainer_sync",
@@ -253,6 +260,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("ReplayBuffer.running_keys", None),
         ("ReplayBuffer.finished_keys", None),
         ("ReplayBuffer.failure_keys", None),
+        ("ReplayBuffer.prompt_global_steps", None),
         ("ReplayBuffer.refill_fn", None),
         ("ReplayBuffer.sampler_kwargs", None),
     ),
@@ -497,5 +505,12 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         "platform.packed_weights",
         ("UnquantizedFusedMoEMethod.process_weights_after_loading", ("layer",)),
         ("UnquantizedFusedMoEMethod.moe_kernel", None),
+    ),
+    *_names(
+        "vllm.v1.sample.ops.topk_topp_sampler",
+        "platform.token_draws",
+        ("random_sample", ("probs", "generators", "use_fp64_gumbel")),
+        ("TopKTopPSampler.forward_cpu", ("logits", "generators", "k", "p")),
+        ("TopKTopPSampler.forward_native", ("logits", "generators", "k", "p")),
     ),
 )

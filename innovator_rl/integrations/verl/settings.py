@@ -12,6 +12,7 @@ from innovator_rl.config.resolve import Resolved, RuntimeContext, groups_per_mic
 from innovator_rl.config.schema import RolloutCorrection, RunConfig
 from innovator_rl.integrations.verl.reward_record import METRICS
 from innovator_rl.integrations.verl.stock import flatten
+from innovator_rl.platform import CPU_BLOCK_TOKENS
 from innovator_rl.secret_values import protect
 
 TRAINER_MODE = "innovator"
@@ -23,8 +24,6 @@ TOOL_LOOP = "innovator_tools"
 """Name of our agent loop in verl's registry (`tool_loop.py`)."""
 MAX_RESULT_CHARS = 20_000
 """A tool's result is cut here before it is cut by tokens."""
-CPU_BLOCK_TOKENS = 16
-"""Block size of vLLM's cache: the smallest that its CPU attention takes; the default, 128, exceeds most short prompts."""
 AUTOCAST_DTYPE = "autocast_dtype"
 """Key of `mixed_precision` that our CPU engine reads: the type to compute in, over parameters of `param_dtype`."""
 ENDLESS = 1_000_000
@@ -385,7 +384,9 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("trainer.total_epochs", ENDLESS, "schedule.steps"),
         VerlSetting("trainer.save_freq", schedule.save_every or -1, "schedule.save_every"),
         VerlSetting("trainer.test_freq", schedule.validate_every or -1, "schedule.validate_every"),
-        VerlSetting("trainer.val_before_train", schedule.validate_before, "schedule.validate_before"),
+        VerlSetting(
+            "trainer.val_before_train", schedule.validate_before or context.validate_first, "schedule.validate_before"
+        ),
         VerlSetting(
             "trainer.max_actor_ckpt_to_keep",
             None,
@@ -400,6 +401,7 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         VerlSetting("innovator.name", config.name, "name"),
         VerlSetting("innovator.run_dir", context.run_dir, "logging.runs_dir and name"),
         VerlSetting("innovator.attempt", context.attempt, fixed="counted by launch"),
+        VerlSetting("innovator.token_share", logging.token_share, "logging.token_share"),
         VerlSetting(
             "innovator.request_seed", config.data.seed if resolved.seed_requests else None, "rollout.seed_requests"
         ),

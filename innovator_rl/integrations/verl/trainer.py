@@ -54,6 +54,7 @@ from innovator_rl.integrations.verl.checkpoints import (
 from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
 from innovator_rl.integrations.verl.engine_requests import Asked, TokenSource, generate_tokens
 from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog, stopped_processes
+from innovator_rl.integrations.verl.rank_shares import whole_group_ranks
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
@@ -80,10 +81,16 @@ class Observer(Protocol):
         """
 
     def sampled(self, step: int, reasons: dict[str, str]) -> None:
-        """Receive the reason of every dropped group of a step, by uid."""
+        """Receive the reasons of dropped groups that were started in a step, by uid."""
 
     def notice(self, text: str) -> None:
         """Receive a remark for the user."""
+
+    def saving(self, step: int, metrics: dict[str, float]) -> None:
+        """Receive what is known of a step before its checkpoint counts: a run that dies after that does not repeat it.
+
+        Empty where the step's metrics were received before.
+        """
 
     def step(self, step: int, metrics: dict[str, float]) -> None:
         """Receive the metrics of a completed step."""
@@ -113,7 +120,8 @@ class InnovatorTrainer(PPOTrainerSync):
         self.suites = suites
         self._health: ActorHealth | None = None  # from `fit` on, when all actors exist
         self._lost: LostPrompts | None = None  # likewise
-        self._step_position = 0  # of the prompt order when the current step began
+        self._step_state: dict[str, Any] = {}  # of the prompt order when the current step began
+        self._saved_step: int | None = None  # of the newest checkpoint that this process wrote or resumed from
         self._trained: tuple[KVBatchMeta, dict[str, Any]] | None = None  # batch and metrics of the step until recorded
         self._watchdog = Watchdog(notice=observer.notice, end=self._end_workers, cause=stopped_processes)
         with open_dict(config):
@@ -179,13 +187,18 @@ class InnovatorTrainer(PPOTrainerSync):
         self.observer.sampling(self.global_steps, kept, state.wanted, in_flight, dict(state.dropped))
 
     def sampling_done(self, state: SamplingState) -> None:
-        """Report the dropped groups of a step, and learn from all of them which prompts to skip."""
+        """Report the dropped groups of a step, and learn from all of them which prompts to skip.
+
+        A fallback group is both: without signal and trained. The engine that trains it records it.
+        """
         for uid, reason in state.reasons.items():
             self.train_dataloader.observe(uid, reason)
-        for group in state.chosen:
-            if group.uid not in state.reasons:  # a fallback group is both
-                self.train_dataloader.observe(group.uid, "")
-        self.observer.sampled(self.global_steps, dict(state.reasons))
+        trained = {group.uid for group in state.chosen}
+        for uid in trained - state.reasons.keys():
+            self.train_dataloader.observe(uid, "")
+        for step in sorted(set(state.started.values())):  # the record's key: a group may end steps after its start
+            dropped = {uid: why for uid, why in state.reasons.items() if uid not in trained}
+            self.observer.sampled(step, {uid: why for uid, why in dropped.items() if state.started[uid] == step})
 
     def check_health(self) -> None:
         """Raise `ActorDied` where an actor of the run is dead."""
@@ -237,14 +250,15 @@ class InnovatorTrainer(PPOTrainerSync):
                 raise
             if not self._just_saved():
                 if not self._runs_ahead:
-                    self.train_dataloader.position = self._step_position  # a resume draws the same prompts again
+                    self.train_dataloader.load_state_dict(self._step_state)  # a resume draws the same prompts again
                 self._save_checkpoint()
             raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} was kept") from end
 
     def _end_workers(self) -> None:
-        """End the training workers, so that whoever waits for them gets an error."""
-        for worker in self.actor_rollout_wg.workers:
-            ray.kill(worker, no_restart=True)
+        """End training workers and rollout engines, so that whoever waits for them gets an error."""
+        servers = (server for replica in self.llm_server_manager.get_replicas() for server in replica.servers)
+        for actor in (*self.actor_rollout_wg.workers, *servers):
+            ray.kill(actor, no_restart=True)
 
     def _phase(self, name: str) -> None:
         self._watchdog.enter(name)
@@ -265,7 +279,7 @@ class InnovatorTrainer(PPOTrainerSync):
 
     def on_step_begin(self) -> None:
         """Note where the prompt order is."""
-        self._step_position = self.train_dataloader.position
+        self._step_state = self.train_dataloader.state_dict()
         super().on_step_begin()
 
     def on_sample_begin(self) -> None:
@@ -275,6 +289,7 @@ class InnovatorTrainer(PPOTrainerSync):
 
     def on_sample_end(self) -> None:
         """Pause unfinished answers where the run works ahead, and let the engine sleep."""
+        self._watchdog.enter("pausing")
         if self._runs_ahead:
             self.checkpoint_manager.abort_replicas()
         super().on_sample_end()
@@ -348,7 +363,7 @@ class InnovatorTrainer(PPOTrainerSync):
     # ---- batches and checkpoints
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> KVBatchMeta:
-        """Balance sequences over data-parallel ranks, then order each rank's share by the place of its prompts.
+        """Balance sequences, or groups that share their prompts, over ranks; then order each share by the place of its prompts.
 
         The order decides which responses an update trains on when a step has several. Prompts come in random order, so by
         place every update sees the mixture of the data; the rows' numbers, the order of finishing or the lengths would sort
@@ -358,45 +373,57 @@ class InnovatorTrainer(PPOTrainerSync):
         ranks = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
         share = len(batch.keys) // ranks
         place = [prompt_order(key) for key in batch.keys]
-        batch.reorder(sorted(range(len(batch.keys)), key=lambda i: (i // share, place[i])))
+        rank = [i // share for i in range(len(batch.keys))]
+        if ranks > 1 and self.config.trainer.device == "cpu":
+            rank = whole_group_ranks(batch.keys, [tag["seq_len"] for tag in batch.tags], ranks) or rank
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda i: (rank[i], place[i])))
         return batch
 
     def _load_checkpoint(self) -> None:
         """Load the checkpoint that launch chose; of another run's, perhaps the weights alone."""
         if self.config.innovator.resume_contents == "all":
             super()._load_checkpoint()
+            source, own = self.config.trainer.resume_from_path, Path(self.config.trainer.default_local_dir)
+            if source and Path(source).parent == own:
+                self._saved_step = self.global_steps
             return
         self.global_steps = 0
         folder = Path(self.config.trainer.resume_from_path) / "actor"
         self.actor_rollout_wg.load_checkpoint(local_path=str(folder), del_local_after_load=False)
 
     def _just_saved(self) -> bool:
-        return (Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}" / MARKER).exists()
+        return self._saved_step == self.global_steps
 
     def _save_checkpoint(self) -> None:
         self._phase("saving")
         folder = Path(self.config.trainer.default_local_dir)
         target = folder / f"global_step_{self.global_steps}"
         before = checkpoint_bytes(folder)
+        (target / MARKER).unlink(missing_ok=True)  # an earlier attempt's does not stand for the files written now
         try:
             super()._save_checkpoint()
+            self.agent_loop_manager.flush()
+            self.observer.saving(self.global_steps, self._step_so_far())
             mark_complete(target)
+            self._saved_step = self.global_steps
         except Exception as error:
-            self._record_unsaved_step()
+            if so_far := self._step_so_far():
+                self.observer.step(self.global_steps, so_far)
             if full := disk_full(target, before, error):
                 raise StorageError(f"{full}; schedule.save_every and keep_checkpoints lower the need") from error
             raise
-        prune(folder, keep=int(self.config.innovator.keep_checkpoints))
+        prune(folder, keep=int(self.config.innovator.keep_checkpoints), step=self.global_steps)
 
-    def _record_unsaved_step(self) -> None:
-        """Record the metrics of a step whose checkpoint failed: it was trained, and the run ends before they are due."""
+    def _step_so_far(self) -> dict[str, float]:
+        """Return the metrics of a step that was trained and is not recorded yet; the weight sync and validation come later."""
         if self._trained is None:
-            return
+            return {}
         (batch, metrics), timing = self._trained, dict(self.timing_raw)
+        found = dict(metrics)
         timing.setdefault("step", sum(timing.values()))
         with contextlib.suppress(Exception):
-            super()._compute_metrics(batch, metrics, timing, self.global_steps, 0)
-        self.observer.step(self.global_steps, _scalars(metrics))
+            super()._compute_metrics(batch, found, timing, self.global_steps, 0)
+        return _scalars(found)
 
 
 def _scalars(metrics: dict[str, Any]) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 The new log-probabilities exist in the training worker alone, and verl discards them after the loss. A row per response has
 the advantage, the old and rollout log-probabilities, the ratio of new to old probability, the side on which it left the
-clip range, and the entropy where it was computed. The run directory and the attempt come through the environment
-(`INNOVATOR_RUN_DIR`, `INNOVATOR_ATTEMPT`).
+clip range, and the entropy where it was computed; of groups outside `logging.token_share`, the advantage alone. The run
+directory, the attempt and the share come through the environment (`INNOVATOR_RUN_DIR`, `INNOVATOR_ATTEMPT`,
+`INNOVATOR_TOKEN_SHARE`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from tensordict import TensorDict
 
-from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.recorder import Recorder, keeps_tokens
 from innovator_rl.rollouts.schema import UpdateRow
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class UpdateRecord:
         folder = os.environ.get("INNOVATOR_RUN_DIR")
         if not folder:
             return None
-        return cls(Recorder(folder, writer=f"update-{rank}", attempt=int(os.environ.get("INNOVATOR_ATTEMPT", "1"))))
+        attempt, share = (os.environ.get(f"INNOVATOR_{name}", "1") for name in ("ATTEMPT", "TOKEN_SHARE"))
+        return cls(Recorder(folder, writer=f"update-{rank}", attempt=int(attempt), token_share=float(share)))
 
     def add(self, micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> None:
         """Record one micro-batch after its forward pass.
@@ -71,7 +73,7 @@ class UpdateRecord:
             config: verl's actor configuration, with the clip range.
         """
         try:
-            for row in rows(micro_batch, outputs, config):
+            for row in rows(micro_batch, outputs, config, self._recorder.token_share):
                 self._recorder.update(row)
         except Exception as error:  # a record must not end a training step
             if not self._failed:
@@ -79,13 +81,16 @@ class UpdateRecord:
                 log.warning("updates/ is not written: %s: %s", type(error).__name__, error)
 
 
-def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any) -> list[UpdateRow]:
+def rows(
+    micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any, token_share: float = 1.0
+) -> list[UpdateRow]:
     """Return the rows of a micro-batch; padding rows are left out.
 
     Args:
         micro_batch: verl's batch of B sequences, with nested `responses` and `response_mask`.
         outputs: Series of the forward pass, nested (B, prompt + response).
         config: verl's actor configuration, for the clip ratios.
+        token_share: Share of groups whose series are recorded.
     """
     uids, samples, steps = (list(micro_batch[name]) for name in ("uid", "session_id", "global_steps"))
     low, high, dual = (float(getattr(config, name)) for name in ("clip_ratio_low", "clip_ratio_high", "clip_ratio_c"))
@@ -103,17 +108,24 @@ def rows(micro_batch: TensorDict, outputs: dict[str, torch.Tensor], config: Any)
             # verl stores at position t the value of token t + 1
             return outputs[name].unbind()[i][-size - 1 : -1].detach().float().cpu() if name in outputs else None
 
-        new, old, advantage = tail("log_probs"), field("old_log_probs"), field("advantages")
+        key = {
+            "step": int(_plain(steps[i])),
+            "prompt_uid": str(_plain(uids[i])),
+            "sample": int(_plain(samples[i])),
+        }
+        advantage = field("advantages")
+        assert advantage is not None
+        if not keeps_tokens(key["prompt_uid"], token_share):
+            found.append(UpdateRow(**key, kept=True, advantage=float(advantage[0])))
+            continue
+        new, old = tail("log_probs"), field("old_log_probs")
         assert new is not None
         assert old is not None
-        assert advantage is not None
         ratio = torch.exp(new - old).where(mask, 1.0)  # a tool's text has no policy
         entropy, rollout = tail("entropy"), field("rollout_log_probs")
         found.append(
             UpdateRow(
-                step=int(_plain(steps[i])),
-                prompt_uid=str(_plain(uids[i])),
-                sample=int(_plain(samples[i])),
+                **key,
                 kept=True,
                 advantage=float(advantage[0]),
                 old_logprobs=old.tolist(),
