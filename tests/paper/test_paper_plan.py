@@ -209,7 +209,7 @@ def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(t
     with pytest.raises(ValueError, match=r"scaling = .*: upcycle-scaling.md not found there; .*upcycle_scaling --out"):
         small(scaling=tmp_path)
     (tmp_path / "upcycle-scaling.md").write_text(
-        "### What holds\n\n| way | loss |\n|---|---:|\n| printed-2 | 3.210 |\n"
+        "# Page\n\nAbout it.\n\n### What holds\n\n| way | loss |\n|---|---:|\n| printed-2 | 3.210 |\n"
     )
     picture = base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
@@ -218,6 +218,7 @@ def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(t
     run = RunDir(tmp_path / "t").create()
     text = write_report(small(scaling=tmp_path), run, [], []).read_text()
     assert "| printed-2 | 3.210 |" in text
+    assert "About it." not in text
     assert "(upcycle-scaling.png)" in text
     assert (run.path / "upcycle-scaling.png").read_bytes() == picture
     assert b"/Subtype /Image" in (run.path / "report.pdf").read_bytes()

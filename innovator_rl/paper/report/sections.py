@@ -136,6 +136,7 @@ def scaling(config: PaperConfig) -> list[str]:
     if config.scaling is None:
         return []
     tables = (config.scaling / SCALING_TABLES).read_text().strip()
+    tables = tables[max(0, tables.find("### ")) :]  # the page's own title and picture
     picture = [f"![Held-out loss over tokens and over operations]({SCALING_PICTURE})", ""]
     return [
         "## Upcycling against dense training, over budgets",

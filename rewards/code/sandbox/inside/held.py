@@ -25,6 +25,14 @@ def numbered(alive: list[Any], number: Callable[[Any], int]) -> list[tuple[int, 
     return [(place, number(alive[place])) for place in found[:MAX_CONTAINERS]]
 
 
+def pairs(found: Any) -> list[tuple[int, int]]:
+    """Return the pairs of whole numbers of an answer; raises `ValueError` or `TypeError` for anything else."""
+    made = [(place, number) for place, number in found or ()]
+    if any(type(part) is not int or part < 0 for pair in made for part in pair):
+        raise ValueError("no pair of numbers")
+    return made
+
+
 class Held:
     """The containers of the program's objects that the check got last."""
 

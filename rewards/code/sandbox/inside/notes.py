@@ -46,7 +46,7 @@ class Recorder:
                 self._note("record", record.name, record.levelno, record.getMessage())
 
         warnings.simplefilter("always")
-        warnings.showwarning = warned
+        warnings.showwarning = warned  # type: ignore[assignment]
         logging.getLogger().addHandler(Handler())
         if logging.getLogger().level == logging.WARNING:  # as it is before a program sets it
             logging.getLogger().setLevel(1)

@@ -186,7 +186,7 @@ class Peer:
                 if same and isinstance(number, int) and 0 <= number < len(sent.alive)
                 and sent.table[number][0] in values.MUTABLE
             }  # fmt: skip
-            pairs = _pairs(answer.get("held")) if self.is_guarded and op == "getattr" else []
+            pairs = held.pairs(answer.get("held")) if self.is_guarded and op == "getattr" else []
             received = self._decoder(answer["ok"], originals | self._held.known(pairs))
             self._held.note(pairs, received.made)
             return received.root
@@ -248,23 +248,11 @@ class Peer:
         if op == "name" and self.serves == OPEN:
             return self.space[str(question["name"])]
         target = self.entry() if on is None and self.entry is not None else self.handles[_index(on, self.handles)]
-        if self.serves == GUARDED and not self._may(op, target, str(question.get("name", ""))):
+        if self.serves == GUARDED and not operations.is_offered(op, target, str(question.get("name", ""))):
             refusal = AttributeError if op == "getattr" else TypeError
             raise refusal(f"{op} of {type(target).__name__} is not offered")
         result = operations.apply(op, target, data, question)
         return coroutines.settled(result) if op == "call" and self.fresh else result
-
-    def _may(self, op: str, target: Any, name: str) -> bool:
-        if op in ("call", "next"):
-            return callable(target) if op == "call" else hasattr(target, "__next__")
-        if op in ("await", "anext"):
-            return hasattr(target, f"__{op}__")
-        if replaced.may_use(op, target, name) or (
-            op == "getattr" and name in remotes.FUNCTION_NAMES and remotes.sort_of(target) == "function"
-        ):
-            return True
-        own = type(target).__module__ == "check" and not isinstance(target, type)
-        return own and op in ("getattr", "setattr") and not name.startswith("_")
 
     def _encoder(self) -> encoder.Encoder:
         return encoder.Encoder(self._export, self.theirs.__contains__, self._whole, self._extra, self.fresh)
@@ -400,14 +388,6 @@ class Peer:
         for key, name in reversed(below):
             nearest = self._errors[key] = self._errors.get(key) or raised.named(str(name), nearest)
         return nearest
-
-
-def _pairs(found: Any) -> list[tuple[int, int]]:
-    """Return pairs of whole numbers; raises `UndecodableValue` for anything else."""
-    pairs = [(place, number) for place, number in found or ()]
-    if any(type(part) is not int or part < 0 for pair in pairs for part in pair):
-        raise values.UndecodableValue("no pair of numbers")
-    return pairs
 
 
 def _index(number: Any, handles: list[Any]) -> int:

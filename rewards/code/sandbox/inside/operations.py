@@ -14,9 +14,10 @@ from typing import Any
 try:
     import coroutines  # type: ignore[import-not-found, unused-ignore]
     import remotes  # type: ignore[import-not-found, unused-ignore]
+    import replaced  # type: ignore[import-not-found, unused-ignore]
     import values  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    from rewards.code.sandbox.inside import coroutines, remotes, values
+    from rewards.code.sandbox.inside import coroutines, remotes, replaced, values
 
 RUNNING = ("call", "await", "anext", "next")
 """Questions that run code of the program for as long as it likes."""
@@ -45,6 +46,26 @@ def apply(op: str, target: Any, data: Any, question: Mapping[str, Any]) -> Any:
         function = divmod if op == "divmod" else getattr(operator, op)
         return function(*((data, target) if question.get("reflected") else (target, data)))
     raise TypeError(f"unknown operation {str(op)[:40]!r}")
+
+
+def is_offered(op: str, target: Any, name: str) -> bool:
+    """Return whether a program may ask this about an object of the check.
+
+    Args:
+        op: What is asked.
+        target: The object.
+        name: The attribute, where one is asked for.
+    """
+    if op in ("call", "next"):
+        return callable(target) if op == "call" else hasattr(target, "__next__")
+    if op in ("await", "anext"):
+        return hasattr(target, f"__{op}__")
+    if replaced.may_use(op, target, name) or (
+        op == "getattr" and name in remotes.FUNCTION_NAMES and remotes.sort_of(target) == "function"
+    ):
+        return True
+    own = type(target).__module__ == "check" and not isinstance(target, type)
+    return own and op in ("getattr", "setattr") and not name.startswith("_")
 
 
 def _ahead(iterator: Any, count: int) -> list[Any]:
