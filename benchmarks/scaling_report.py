@@ -162,7 +162,10 @@ def _granularity(study: Study) -> list[str]:
         )
     for way in ("base-model-copy", "drop-upcycling"):
         gain = science[way] - science["innovator"]
-        lines.append(f"- Innovator's split against {way} in science (one seed, as many tokens): {gain:+.3f} nat better")
+        better = "better" if gain > 0 else "worse"
+        lines.append(
+            f"- Innovator's split is {better} in science than {way} (one seed, as many tokens) by {abs(gain):.3f} nat"
+        )
     return lines
 
 

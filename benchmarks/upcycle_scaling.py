@@ -99,7 +99,7 @@ def draw(study: Study, target: Path) -> None:
                     axis.plot(*zip(*points, strict=True), "o-", color=color, label=NAMES[kind])
             base = row_of(study, "base", 0)
             if base:
-                axis.axhline(base[f"val/loss/{name}"], color="0.6", linestyle=":")
+                axis.axhline(base[f"val/loss/{name}"], color="0.6", linestyle=":", label="base model")
             axis.set_title(f"{name}, held out")
             axis.set_xlabel("million tokens" if key == "tokens" else "10^12 operations")
             axis.grid(alpha=0.3)
