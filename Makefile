@@ -71,7 +71,7 @@ docs: $(STAMP)  ## serve the documentation site on http://127.0.0.1:8001
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 paper: $(STAMP)  ## run the whole path on SmolLM2-135M, from text to the tables (hours; goes on where it stopped)
-	$(BIN)/innovator paper run configs/paper/small.yaml
+	$(BIN)/innovator paper run configs/paper/small.yaml scaling=docs/results
 
 mutants: $(STAMP)  ## run the listed mutants and print how many the tests kill (about 5 minutes on two cores)
 	$(BIN)/python -m tools.mutants
