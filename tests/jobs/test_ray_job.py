@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,8 +29,14 @@ def free_port() -> int:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Ray's files: the names of its sockets are cut at 107 characters, so pytest's own folder is too deep."""
-    with tempfile.TemporaryDirectory(prefix="ray-") as name:
-        yield Path(name)
+    path = Path(tempfile.mkdtemp(prefix="ray-"))
+    yield path
+    for _ in range(60):  # processes of the node still write while they end
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.5)
+    pytest.fail(f"{path} is still written to")
 
 
 @pytest.fixture
