@@ -111,7 +111,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
     folder = config.runs_dir / name
     corpus = config.runs_dir / config.name / "data" / corpus_name(config.corpus.config) if config.corpus else None
     words = [f"name={name}", f"runs_dir={config.runs_dir}", f"base_model={config.base_model}"]
-    words += [f"data.corpus={corpus}"] if corpus else []
+    words += _text_from(corpus, path) if corpus else []
     yield Stage(
         "upcycle",
         "train, split, route and integrate the experts" + (", and the dense baseline" if part.dense else ""),
@@ -126,6 +126,18 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
     )
     models.add("mixture", folder / "export", "upcycle")
     models.add("dense", folder / "export-dense", "upcycle")
+
+
+def _text_from(corpus: Path, upcycling: Path) -> list[str]:
+    """Return the settings that read every discipline of an upcycling run, and its general text, from a built corpus."""
+    from innovator_rl.config.load import read_yaml
+
+    document = read_yaml(upcycling)
+    disciplines = document.get("disciplines")
+    if not isinstance(disciplines, dict) or not disciplines:
+        raise UserError(f"{upcycling}: disciplines = {disciplines!r}: expected the disciplines to read from the corpus")
+    keys = [f"disciplines.{name}" for name in disciplines] + (["general"] if document.get("general") else [])
+    return [f"{key}=[{{corpus: {corpus}}}]" for key in keys]
 
 
 def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:

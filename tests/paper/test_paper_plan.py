@@ -20,6 +20,7 @@ from innovator_rl.paper.report.sections import upcycling as upcycling_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
 from innovator_rl.runs.run_dir import RunDir
+from upcycle.config import schema as upcycle_config
 
 
 def small(**changes) -> PaperConfig:
@@ -56,6 +57,17 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert stages["eval-smoke-base"].needs == ()
     assert stages["eval-smoke-base"].command[-4:] == ("--limit", "4", "--dtype", "bfloat16")
     assert "tiny-qwen2" in stages["eval-smoke-base"].command
+
+
+def test_upcycling_reads_every_discipline_from_the_corpus_that_the_path_builds():
+    stages = {stage.name: stage for stage in stages_of(small(corpus={"config": "configs/data/corpus-tiny.yaml"}))}
+    corpus, command = stages["corpus"].result, stages["upcycle"].command
+    assert stages["upcycle"].needs == ("corpus",)
+    config = upcycle_config.load(Path("configs/upcycle/tiny.yaml"), [word for word in command[3:] if "=" in word])
+    sources = [*config.disciplines.values(), config.general]
+    assert len(sources) == 5
+    assert {source.corpus for group in sources for source in group} == {str(corpus)}
+    assert not any(source.paths for group in sources for source in group)
 
 
 def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():
