@@ -93,7 +93,8 @@ class Evaluation(Section):
     models: tuple[str, ...] = Field(description="Names of models; an arm's name stands for all of its seeds.")
     limit: int | None = Field(default=None, gt=0, description="Most rows per task; None for all.")
     dtype: Literal["float32", "bfloat16"] | None = Field(
-        default=None, description="Number format; None: float32 on a CPU, else bfloat16."
+        default=None,
+        description="Number format; None: that of the path, or else float32 on a CPU and bfloat16 elsewhere.",
     )
     hours: float = Field(default=0.0, ge=0, description="Hours per model on this machine, for the dry run; 0: unknown.")
 
@@ -113,6 +114,11 @@ class PaperConfig(Section):
     scaling: Path | None = Field(
         default=None,
         description="Folder with the results of `benchmarks.upcycle_scaling`; the report shows them (Table 4 and Fig. 3).",
+    )
+    dtype: Literal["fastest", "float32", "bfloat16"] | None = Field(
+        default=None,
+        description="Number format of fine-tuning, reinforcement learning and evaluation; fastest: bfloat16, on a CPU only "
+        "where it has instructions for it, else float32; None: as each part's file says.",
     )
     accelerators: int = Field(
         default=0, ge=0, description="Accelerators of the path, for its plan; 0: processor cores."

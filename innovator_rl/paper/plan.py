@@ -13,6 +13,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import find_config
 from innovator_rl.paper.config import Arm, Evaluation, PaperConfig, Part
 from innovator_rl.paper.stage import Stage
+from innovator_rl.preflight.machine import Machine
 
 
 class Models:
@@ -148,7 +149,12 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
     for model in part.models:
         name = run_name(config, f"sft-{model}")
         folder = config.runs_dir / name
-        words = (f"name={name}", f"logging.runs_dir={config.runs_dir}", f"model.path={models.place(model)}")
+        words = (
+            f"name={name}",
+            f"logging.runs_dir={config.runs_dir}",
+            f"model.path={models.place(model)}",
+            *_model_dtype(config),
+        )
         yield Stage(
             f"sft-{model}",
             f"fine-tune {model} on worked solutions",
@@ -184,6 +190,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
         f"logging.runs_dir={config.runs_dir}",
         f"model.path={models.place(arm.model)}",
         f"data.seed={seed}",
+        *_model_dtype(config),
         *_built_rows(config, arm.tasks or config.tasks),
     )
     yield Stage(
@@ -217,7 +224,8 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
             out = evaluation_folder(config, label, model)
             words = ["--name", name, "--runs-dir", str(config.runs_dir), "--out", str(out)]
             words += ["--limit", str(part.limit)] if part.limit else []
-            words += ["--dtype", part.dtype] if part.dtype else []
+            dtype = part.dtype or number_format(config)
+            words += ["--dtype", dtype] if dtype else []
             yield Stage(
                 f"eval-{label}-{model}",
                 f"evaluate {model} on {label}",
@@ -228,6 +236,19 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 hours=part.hours,
                 clean=(Path(config.runs_dir) / name,),  # a run directory is of one suite and one checkpoint
             )
+
+
+def number_format(config: PaperConfig) -> str | None:
+    """Return the number format of a path's parts; None where each part's own file decides."""
+    if config.dtype != "fastest":
+        return config.dtype
+    here = Machine.here()
+    return "bfloat16" if here.accelerator_memory or here.native_bfloat16 else "float32"
+
+
+def _model_dtype(config: PaperConfig) -> list[str]:
+    dtype = number_format(config)
+    return [f"model.dtype={dtype}"] if dtype else []
 
 
 def suite_name(suite: str) -> str:

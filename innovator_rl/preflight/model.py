@@ -7,7 +7,7 @@ id is looked up in the local cache.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from innovator_rl.models.resolver import default_cache_dir
 from innovator_rl.models.tiny import EXPERTS, SHAPE
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
+from innovator_rl.preflight.machine import Machine
 
 # vLLM's CPU attention (CPUAttentionBackend.get_supported_head_sizes, vLLM 0.28).
 CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
@@ -258,13 +259,15 @@ def _window(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]
     )
 
 
-def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
-    if (
-        context.platform == "cpu"
-        and "bfloat16" in (context.resolved.dtype, context.resolved.rollout_dtype)
-        and not context.machine.native_bfloat16
-    ):
-        key = "model.dtype" if context.resolved.dtype == "bfloat16" else "rollout.dtype"
+def slow_bfloat16(formats: Mapping[str, str], machine: Machine) -> Iterator[Diagnostic]:
+    """Yield a warning where a number format is bfloat16 and the processor that computes has no instructions for it.
+
+    Args:
+        formats: The number format of each key of the configuration; one warning, on the first key, is enough.
+        machine: The machine whose processor computes.
+    """
+    key = next((key for key, dtype in formats.items() if dtype == "bfloat16"), None)
+    if key is not None and not machine.native_bfloat16:
         yield Diagnostic(
             setting=key,
             value="bfloat16",
@@ -272,6 +275,12 @@ def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
             fix="set float32",
             severity="warning",
         )
+
+
+def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
+    if context.platform == "cpu":
+        formats = {"model.dtype": context.resolved.dtype, "rollout.dtype": context.resolved.rollout_dtype}
+        yield from slow_bfloat16(formats, context.machine)
     if context.platform == "cpu" and context.resolved.remove_padding:
         yield Diagnostic(
             setting="algorithm.remove_padding",

@@ -19,6 +19,7 @@ from innovator_rl.paper.report.sections import trained_tokens
 from innovator_rl.paper.report.sections import upcycling as upcycling_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
+from innovator_rl.preflight.machine import Machine
 from innovator_rl.runs.run_dir import RunDir
 from upcycle.config import schema as upcycle_config
 
@@ -68,6 +69,19 @@ def test_upcycling_reads_every_discipline_from_the_corpus_that_the_path_builds()
     assert len(sources) == 5
     assert {source.corpus for group in sources for source in group} == {str(corpus)}
     assert not any(source.paths for group in sources for source in group)
+
+
+@pytest.mark.parametrize(("has", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_the_fastest_number_format_is_that_of_the_processor(has, expected, monkeypatch):
+    here = Machine(cores=2, memory=2**30, shared_memory=2**30, native_bfloat16=has)
+    monkeypatch.setattr(Machine, "here", staticmethod(lambda: here))
+    parts = {"sft": {"config": "configs/sft/tiny.yaml"}, "evaluations": [{"suite": "smoke", "models": ["base"]}]}
+    stages = {stage.name: stage for stage in stages_of(small(dtype="fastest", **parts))}
+    for name in ("sft-base", "train-a-0"):
+        assert f"model.dtype={expected}" in stages[name].command
+    assert stages["eval-smoke-base"].command[-2:] == ("--dtype", expected)
+    own = {stage.name: stage for stage in stages_of(small(**parts))}
+    assert not any("dtype" in word for stage in own.values() for word in stage.command)
 
 
 def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():
