@@ -83,25 +83,37 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             hours=config.corpus.hours,
         )
     for task in config.tasks:
-        recipe = Path(task) if task.endswith((".yaml", ".yml")) else None
+        recipe = recipe_file(task)
         name = _task_name(task)
         yield Stage(
             f"rows-{name}",
             "build training rows and check every gold answer",
             ("data", "build", task, "--out", str(out)),
             out / name,
-            inputs=(recipe,) if recipe else (),
+            inputs=(recipe,),
         )
 
 
 def corpus_name(recipe: Path) -> str:
-    """Return the name of a recipe, which is the folder that its build leaves."""
-    from innovator_rl.config.load import read_yaml
+    """Return the name of a recipe, which is the folder that its build leaves.
 
-    name = read_yaml(recipe).get("name")
-    if not isinstance(name, str):
-        raise UserError(f"{recipe}: name = {name!r}: expected the name of the corpus")
-    return name
+    Raises:
+        UserError: The recipe has a mistake, or names an environment variable that is not set.
+    """
+    from innovator_rl.data.corpus.recipe import load_corpus_recipe
+
+    return load_corpus_recipe(recipe).name
+
+
+def recipe_file(task: str) -> Path:
+    """Return the recipe of a task, which is given as a file or as the name of a dataset.
+
+    Raises:
+        UserError: No dataset has the name.
+    """
+    from innovator_rl.data.recipe import RECIPE, find_dataset
+
+    return Path(task) if task.endswith((".yaml", ".yml")) else find_dataset(task) / RECIPE
 
 
 def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
@@ -123,7 +135,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         inputs=(path, *files_named(path)),
         disk_bytes=_bytes(part),
         hours=part.hours,
-        clean=(folder,),
+        clean=(folder, *config.runs_dir.glob(f"{name}.*")),  # each stage of upcycling trains in a run of its own
     )
     models.add("mixture", folder / "export", "upcycle")
     models.add("dense", folder / "export-dense", "upcycle")
@@ -176,8 +188,35 @@ def _learning(config: PaperConfig, models: Models) -> Iterator[Stage]:
         return
     for place in range(max((len(arm.seeds) for arm in part.arms), default=0)):
         for arm in part.arms:
+            if place == 0 and arm.probe_rows:
+                yield _probe(config, arm, models)
             if place < len(arm.seeds):
                 yield from _arm(config, part, arm, arm.seeds[place], models)
+
+
+def probe_file(config: PaperConfig, arm: Arm) -> Path:
+    """Return the file with what the starting model of an arm does on the arm's tasks."""
+    return config.runs_dir / config.name / "probes" / f"{arm.name}.json"
+
+
+def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
+    tasks = arm.tasks or config.tasks
+    words = (
+        "--rows",
+        str(arm.probe_rows),
+        "--max-tokens",
+        str(arm.probe_tokens),
+        "--out",
+        str(probe_file(config, arm)),
+    )
+    return Stage(
+        f"probe-{arm.name}",
+        f"measure what {arm.model} can learn from",
+        ("data", "probe", *tasks, "--model", models.place(arm.model), *words),
+        probe_file(config, arm),
+        needs=models.needs(arm.model),
+        inputs=tuple(recipe_file(task) for task in tasks),
+    )
 
 
 def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -> Iterator[Stage]:
@@ -207,7 +246,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
     yield Stage(
         f"export-{label}",
         f"write the trained model of {label}",
-        ("runs", "export-model", name, str(model), "--runs-dir", str(config.runs_dir)),
+        ("runs", "export-model", name, str(model), "--replace", "--runs-dir", str(config.runs_dir)),
         model,
         needs=(f"train-{label}",),
         clean=(model,),
@@ -218,7 +257,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
 def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
     for part in config.evaluations:
         label = suite_name(part.suite)
-        file = (Path(part.suite),) if part.suite.endswith((".yaml", ".yml")) else ()
+        file = _file(Path(part.suite), "eval")
         for model in evaluated_models(config, part):
             name = run_name(config, f"eval-{label}-{model}")
             out = evaluation_folder(config, label, model)
@@ -232,9 +271,9 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 ("eval", part.suite, "--model", models.place(model), *words),
                 out / "report.json",
                 needs=models.needs(model),
-                inputs=file,
+                inputs=(file,),
                 hours=part.hours,
-                clean=(Path(config.runs_dir) / name,),  # a run directory is of one suite and one checkpoint
+                clean=(config.runs_dir / name, out),  # a run directory is of one suite and one checkpoint
             )
 
 

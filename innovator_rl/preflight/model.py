@@ -7,7 +7,7 @@ id is looked up in the local cache.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -259,15 +259,16 @@ def _window(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]
     )
 
 
-def slow_bfloat16(formats: Mapping[str, str], machine: Machine) -> Iterator[Diagnostic]:
-    """Yield a warning where a number format is bfloat16 and the processor that computes has no instructions for it.
+def slow_bfloat16(machine: Machine, training: str, rollout: str = "") -> Iterator[Diagnostic]:
+    """Yield a warning where a processor without bfloat16 instructions computes in bfloat16.
 
     Args:
-        formats: The number format of each key of the configuration; one warning, on the first key, is enough.
         machine: The machine whose processor computes.
+        training: Number format of training.
+        rollout: Number format of the rollout engine.
     """
-    key = next((key for key, dtype in formats.items() if dtype == "bfloat16"), None)
-    if key is not None and not machine.native_bfloat16:
+    if "bfloat16" in (training, rollout) and not machine.native_bfloat16:
+        key = "model.dtype" if training == "bfloat16" else "rollout.dtype"
         yield Diagnostic(
             setting=key,
             value="bfloat16",
@@ -279,8 +280,7 @@ def slow_bfloat16(formats: Mapping[str, str], machine: Machine) -> Iterator[Diag
 
 def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
     if context.platform == "cpu":
-        formats = {"model.dtype": context.resolved.dtype, "rollout.dtype": context.resolved.rollout_dtype}
-        yield from slow_bfloat16(formats, context.machine)
+        yield from slow_bfloat16(context.machine, context.resolved.dtype, context.resolved.rollout_dtype)
     if context.platform == "cpu" and context.resolved.remove_padding:
         yield Diagnostic(
             setting="algorithm.remove_padding",

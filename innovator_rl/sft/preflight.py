@@ -98,7 +98,7 @@ def _resources(config: SftConfig, machine: Machine, info: ModelInfo | None) -> I
             severity="warning",
         )
     if platform == "cpu":
-        yield from model.slow_bfloat16({"model.dtype": config.model.dtype}, machine)
+        yield from model.slow_bfloat16(machine, config.model.dtype)
     parameters = info.params_total if info else None
     if parameters is None:
         return
