@@ -41,6 +41,7 @@ def probe_command(
     style: Annotated[Literal["full", "short", "bare"] | None, typer.Option(help="Prompt style.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Reward workers.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the results to this file, as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure tasks for a model: which ones pass the rule for training on them."""
@@ -49,6 +50,7 @@ def probe_command(
     from innovator_rl.data.materialize import materialize
     from innovator_rl.data.probe import probe
     from innovator_rl.data.rows import Row, read_rows
+    from innovator_rl.runs.files import write_atomic
     from innovator_rl.scoring.pool import ScoringPool
 
     asked: dict[str, list[Row]] = {}
@@ -69,9 +71,13 @@ def probe_command(
             results = [probe(task, found, generator, sampling, pool, progress) for task, found in asked.items()]
     finally:
         generator.close()
+    shown = [{**dataclasses.asdict(result), "passes": result.passes} for result in results]
+    document = json.dumps({"model": model, "rows": shown})
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, document)
     if as_json:
-        shown = [{**dataclasses.asdict(result), "passes": result.passes} for result in results]
-        typer.echo(json.dumps({"model": model, "rows": shown}))
+        typer.echo(document)
         return
     _print(results, model)
 

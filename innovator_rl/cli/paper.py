@@ -8,6 +8,7 @@ Complete stages are skipped, and a stage whose inputs changed runs again with wh
 named with its log, and the same command continues there.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,7 @@ def run_path(
     try:
         records = runner.execute()
     except StageFailed as error:
+        write_report(loaded, runner.run, runner.stages, runner.records())
         typer.echo(f"innovator: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(write_report(loaded, runner.run, runner.stages, records))
@@ -60,12 +62,10 @@ def run_path(
 def show_report(config: PaperFile, settings: Overrides = None) -> None:
     """Write the report of the stages that are complete."""
     from innovator_rl.paper.report.write import write_report
-    from innovator_rl.paper.stage import read_record
 
     loaded, runner = _open(config, settings)
-    found = [record for stage in runner.stages if (record := read_record(runner.record_path(stage)))]
     runner.run.create()
-    typer.echo(write_report(loaded, runner.run, runner.stages, found))
+    typer.echo(write_report(loaded, runner.run, runner.stages, runner.records()))
 
 
 def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runner"]:
@@ -77,6 +77,8 @@ def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runn
 
     loaded = load_paper(Path(find_config(config, "paper")), settings or [])
     loaded = loaded.model_copy(update={"runs_dir": resolve_runs_dir(loaded.runs_dir)})
+    if loaded.data:
+        os.environ["INNOVATOR_DATA"] = str(loaded.data.resolve())  # recipes and suites read it, here and in every stage
     run = RunDir(loaded.runs_dir / loaded.name)
     return loaded, Runner(run, stages_of(loaded), _say, loaded.limit_hours * 3600)
 

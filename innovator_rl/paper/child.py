@@ -28,7 +28,13 @@ def end_with_parent(parent: int) -> None:
         sys.exit(1)
 
 
+def listen_to_interrupts() -> None:
+    """Answer SIGINT, which the runner sends, also where a shell that started it in the background had it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 if __name__ == "__main__":
     end_with_parent(int(sys.argv[1]))
+    listen_to_interrupts()
     sys.argv = ["innovator", *sys.argv[2:]]
     runpy.run_module("innovator_rl", run_name="__main__")

@@ -78,6 +78,13 @@ class Arm(Section):
         default=(), description="Those of the path's tasks that it trains on; all if absent."
     )
     settings: tuple[str, ...] = Field(default=(), description="`key=value` words for this arm alone.")
+    probe_rows: int = Field(
+        default=0,
+        ge=0,
+        description="Validation prompts per task that `innovator data probe` asks the starting model before the arm trains; the "
+        "report prints what passes the rule for training on it. 0: none.",
+    )
+    probe_tokens: int = Field(default=48, gt=0, description="Most tokens of a response to the probe.")
 
 
 class Learning(Part):
@@ -93,7 +100,8 @@ class Evaluation(Section):
     models: tuple[str, ...] = Field(description="Names of models; an arm's name stands for all of its seeds.")
     limit: int | None = Field(default=None, gt=0, description="Most rows per task; None for all.")
     dtype: Literal["float32", "bfloat16"] | None = Field(
-        default=None, description="Number format; None: float32 on a CPU, else bfloat16."
+        default=None,
+        description="Number format; None: that of the path, or else float32 on a CPU and bfloat16 elsewhere.",
     )
     hours: float = Field(default=0.0, ge=0, description="Hours per model on this machine, for the dry run; 0: unknown.")
 
@@ -104,6 +112,10 @@ class PaperConfig(Section):
     name: Word = Field(description="Name of the run; its directory is runs_dir/NAME, its parts are runs_dir/NAME-*.")
     runs_dir: Path = Field(default=Path("runs"), description="Folder of all runs.")
     base_model: str = Field(description="The dense model: a folder, a hub id, or a built-in model.")
+    data: Path | None = Field(
+        default=None,
+        description="Folder of published sets, which recipes and suites read as INNOVATOR_DATA; None: that of the environment.",
+    )
     corpus: Corpus | None = Field(default=None, description="The text; None if the upcycling file names its own.")
     tasks: tuple[str, ...] = Field(default=(), description="Recipes whose training files are built first.")
     upcycle: Upcycle | None = None
@@ -113,6 +125,11 @@ class PaperConfig(Section):
     scaling: Path | None = Field(
         default=None,
         description="Folder with the results of `benchmarks.upcycle_scaling`; the report shows them (Table 4 and Fig. 3).",
+    )
+    dtype: Literal["fastest", "float32", "bfloat16"] | None = Field(
+        default=None,
+        description="Number format of fine-tuning, reinforcement learning and evaluation; fastest: bfloat16, on a CPU only "
+        "where it has instructions for it, else float32; None: each part's own.",
     )
     accelerators: int = Field(
         default=0, ge=0, description="Accelerators of the path, for its plan; 0: processor cores."
@@ -127,6 +144,8 @@ class PaperConfig(Section):
                 f"scaling = {self.scaling}: {SCALING_TABLES} not found there; `python -m benchmarks.upcycle_scaling "
                 f"--out {self.scaling}` writes it, or leave the key out"
             )
+        if self.data and not self.data.is_dir():
+            raise UserError(f"data = {self.data}: not a folder; expected the published sets, or leave the key out")
         known = self.model_names()
         for where, name in self._named_models():
             if name not in known:

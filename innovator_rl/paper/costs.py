@@ -81,7 +81,9 @@ def cost_of(stage: Stage, accelerators: int, seconds: float | None) -> Cost | No
 def _planned(stage: Stage, accelerators: int) -> Cost | None:
     words = stage.command
     if words[:2] == ("upcycle", "run"):
-        settings = [word for word in words[3:] if "=" in word and not word.startswith(("base_model=", "data.corpus="))]
+        settings = [
+            word for word in words[3:] if "=" in word and not word.startswith("base_model=") and "corpus: " not in word
+        ]
         dense = "; without the dense baseline" if "--dense" in words else ""
         return upcycling(_plan(("upcycle", "plan", words[2], *settings, "--gpus", str(accelerators), "--json")), dense)
     if words[0] == "train":

@@ -13,6 +13,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import find_config
 from innovator_rl.paper.config import Arm, Evaluation, PaperConfig, Part
 from innovator_rl.paper.stage import Stage
+from innovator_rl.preflight.machine import Machine
 
 
 class Models:
@@ -82,25 +83,37 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             hours=config.corpus.hours,
         )
     for task in config.tasks:
-        recipe = Path(task) if task.endswith((".yaml", ".yml")) else None
+        recipe = recipe_file(task)
         name = _task_name(task)
         yield Stage(
             f"rows-{name}",
             "build training rows and check every gold answer",
             ("data", "build", task, "--out", str(out)),
             out / name,
-            inputs=(recipe,) if recipe else (),
+            inputs=(recipe,),
         )
 
 
 def corpus_name(recipe: Path) -> str:
-    """Return the name of a recipe, which is the folder that its build leaves."""
-    from innovator_rl.config.load import read_yaml
+    """Return the name of a recipe, which is the folder that its build leaves.
 
-    name = read_yaml(recipe).get("name")
-    if not isinstance(name, str):
-        raise UserError(f"{recipe}: name = {name!r}: expected the name of the corpus")
-    return name
+    Raises:
+        UserError: The recipe has a mistake, or names an environment variable that is not set.
+    """
+    from innovator_rl.data.corpus.recipe import load_corpus_recipe
+
+    return load_corpus_recipe(recipe).name
+
+
+def recipe_file(task: str) -> Path:
+    """Return the recipe of a task, which is given as a file or as the name of a dataset.
+
+    Raises:
+        UserError: No dataset has the name.
+    """
+    from innovator_rl.data.recipe import RECIPE, find_dataset
+
+    return Path(task) if task.endswith((".yaml", ".yml")) else find_dataset(task) / RECIPE
 
 
 def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
@@ -111,7 +124,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
     folder = config.runs_dir / name
     corpus = config.runs_dir / config.name / "data" / corpus_name(config.corpus.config) if config.corpus else None
     words = [f"name={name}", f"runs_dir={config.runs_dir}", f"base_model={config.base_model}"]
-    words += [f"data.corpus={corpus}"] if corpus else []
+    words += _text_from(corpus, path) if corpus else []
     yield Stage(
         "upcycle",
         "train, split, route and integrate the experts" + (", and the dense baseline" if part.dense else ""),
@@ -122,10 +135,22 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         inputs=(path, *files_named(path)),
         disk_bytes=_bytes(part),
         hours=part.hours,
-        clean=(folder,),
+        clean=(folder, *config.runs_dir.glob(f"{name}.*")),  # each stage of upcycling trains in a run of its own
     )
     models.add("mixture", folder / "export", "upcycle")
     models.add("dense", folder / "export-dense", "upcycle")
+
+
+def _text_from(corpus: Path, upcycling: Path) -> list[str]:
+    """Return the settings that read every discipline of an upcycling run, and its general text, from a built corpus."""
+    from innovator_rl.config.load import read_yaml
+
+    document = read_yaml(upcycling)
+    disciplines = document.get("disciplines")
+    if not isinstance(disciplines, dict) or not disciplines:
+        raise UserError(f"{upcycling}: disciplines = {disciplines!r}: expected the disciplines to read from the corpus")
+    keys = [f"disciplines.{name}" for name in disciplines] + (["general"] if document.get("general") else [])
+    return [f"{key}=[{{corpus: {corpus}}}]" for key in keys]
 
 
 def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
@@ -136,7 +161,12 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
     for model in part.models:
         name = run_name(config, f"sft-{model}")
         folder = config.runs_dir / name
-        words = (f"name={name}", f"logging.runs_dir={config.runs_dir}", f"model.path={models.place(model)}")
+        words = (
+            f"name={name}",
+            f"logging.runs_dir={config.runs_dir}",
+            f"model.path={models.place(model)}",
+            *_model_dtype(config),
+        )
         yield Stage(
             f"sft-{model}",
             f"fine-tune {model} on worked solutions",
@@ -158,8 +188,35 @@ def _learning(config: PaperConfig, models: Models) -> Iterator[Stage]:
         return
     for place in range(max((len(arm.seeds) for arm in part.arms), default=0)):
         for arm in part.arms:
+            if place == 0 and arm.probe_rows:
+                yield _probe(config, arm, models)
             if place < len(arm.seeds):
                 yield from _arm(config, part, arm, arm.seeds[place], models)
+
+
+def probe_file(config: PaperConfig, arm: Arm) -> Path:
+    """Return the file with what the starting model of an arm does on the arm's tasks."""
+    return config.runs_dir / config.name / "probes" / f"{arm.name}.json"
+
+
+def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
+    tasks = arm.tasks or config.tasks
+    words = (
+        "--rows",
+        str(arm.probe_rows),
+        "--max-tokens",
+        str(arm.probe_tokens),
+        "--out",
+        str(probe_file(config, arm)),
+    )
+    return Stage(
+        f"probe-{arm.name}",
+        f"measure what {arm.model} can learn from",
+        ("data", "probe", *tasks, "--model", models.place(arm.model), *words),
+        probe_file(config, arm),
+        needs=models.needs(arm.model),
+        inputs=tuple(recipe_file(task) for task in tasks),
+    )
 
 
 def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -> Iterator[Stage]:
@@ -172,6 +229,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
         f"logging.runs_dir={config.runs_dir}",
         f"model.path={models.place(arm.model)}",
         f"data.seed={seed}",
+        *_model_dtype(config),
         *_built_rows(config, arm.tasks or config.tasks),
     )
     yield Stage(
@@ -188,7 +246,7 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
     yield Stage(
         f"export-{label}",
         f"write the trained model of {label}",
-        ("runs", "export-model", name, str(model), "--runs-dir", str(config.runs_dir)),
+        ("runs", "export-model", name, str(model), "--replace", "--runs-dir", str(config.runs_dir)),
         model,
         needs=(f"train-{label}",),
         clean=(model,),
@@ -199,23 +257,37 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
 def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
     for part in config.evaluations:
         label = suite_name(part.suite)
-        file = (Path(part.suite),) if part.suite.endswith((".yaml", ".yml")) else ()
+        file = _file(Path(part.suite), "eval")
         for model in evaluated_models(config, part):
             name = run_name(config, f"eval-{label}-{model}")
             out = evaluation_folder(config, label, model)
             words = ["--name", name, "--runs-dir", str(config.runs_dir), "--out", str(out)]
             words += ["--limit", str(part.limit)] if part.limit else []
-            words += ["--dtype", part.dtype] if part.dtype else []
+            dtype = part.dtype or number_format(config)
+            words += ["--dtype", dtype] if dtype else []
             yield Stage(
                 f"eval-{label}-{model}",
                 f"evaluate {model} on {label}",
                 ("eval", part.suite, "--model", models.place(model), *words),
                 out / "report.json",
                 needs=models.needs(model),
-                inputs=file,
+                inputs=(file,),
                 hours=part.hours,
-                clean=(Path(config.runs_dir) / name,),  # a run directory is of one suite and one checkpoint
+                clean=(config.runs_dir / name, out),  # a run directory is of one suite and one checkpoint
             )
+
+
+def number_format(config: PaperConfig) -> str | None:
+    """Return the number format of a path's parts; None where each part's own file decides."""
+    if config.dtype != "fastest":
+        return config.dtype
+    here = Machine.here()
+    return "bfloat16" if here.accelerator_memory or here.native_bfloat16 else "float32"
+
+
+def _model_dtype(config: PaperConfig) -> list[str]:
+    dtype = number_format(config)
+    return [f"model.dtype={dtype}"] if dtype else []
 
 
 def suite_name(suite: str) -> str:

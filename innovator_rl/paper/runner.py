@@ -1,8 +1,8 @@
-"""Execute stages in order: skip what is complete, repeat what changed, stop at the first failure.
+"""Execute stages in order: skip what is complete, repeat what changed, go on with what needs nothing of a failed stage.
 
 Everything a stage prints goes to `logs/NAME.log`; the display shows the stage, its time, the time left and the last line
-of that log. A stage that fails ends the run with its name, its last line and its log, and the same command continues
-there. A stage starts only if the disk has the space that it needs.
+of that log. A stage that fails is named with its last line and its log; stages that need its result wait, the others run,
+and the same command continues there. A stage starts only if the disk has the space that it needs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from innovator_rl.errors import InnovatorError, UserError
 from innovator_rl.paper.stage import (
     Stage,
     StageRecord,
+    StartedStage,
     changed_parts,
     content_checksum,
     fingerprint_parts,
@@ -99,13 +102,16 @@ class Runner:
     def execute(self) -> list[StageRecord]:
         """Run what is not complete, and return the record of every stage.
 
+        SIGTERM stops it like Ctrl-C: the running stage gets time to save.
+
         Raises:
-            StageFailed: A command failed or left no result.
+            StageFailed: A command failed or left no result; what needs nothing of it has run.
             UserError: The disk has too little space for a stage, or another process writes this run.
         """
         self.run.open_attempt(total_steps=len(self.stages))
         try:
-            records = self._execute_all()
+            with _terminated_like_interrupted():
+                records = self._execute_all()
         except (KeyboardInterrupt, UserError, StageFailed) as error:
             stopped = isinstance(error, KeyboardInterrupt)
             self.run.finish("stopped" if stopped else "failed", cause=str(error) or "interrupted")
@@ -115,6 +121,10 @@ class Runner:
             raise
         self.run.finish("finished")
         return records
+
+    def records(self) -> list[StageRecord]:
+        """Return the records of the stages that have ended, in order."""
+        return [record for stage in self.stages if (record := read_record(self.record_path(stage)))]
 
     def record_path(self, stage: Stage) -> Path:
         """Return where the record of a stage is kept."""
@@ -131,19 +141,32 @@ class Runner:
     def _execute_all(self) -> list[StageRecord]:
         results: dict[str, str] = {}
         records = []
+        failures: list[str] = []
         for number, stage in enumerate(self.stages, 1):
             place = f"[{number}/{len(self.stages)}] {stage.name}"
             self.run.heartbeat(number - 1, stage.name)
+            if missing := [name for name in stage.needs if name not in results]:
+                self.say(f"{place}: waits for {', '.join(missing)}")
+                continue
             decision = self._decide(stage, results)
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
-                self._run(stage, fingerprint_parts(stage, results, __version__), place, self._seconds_left(number))
+                try:
+                    self._run(stage, fingerprint_parts(stage, results, __version__), place, self._seconds_left(number))
+                except StageFailed as error:
+                    self.say(f"{place}: {error}")
+                    failures.append(str(error))
+                    continue
             else:
                 self.say(f"{place}: complete, {decision.reason}")
             record = read_record(self.record_path(stage))
             assert record is not None, f"stage {stage.name} has no record after it ran"
             results[stage.name] = record.checksum
             records.append(record)
+        if failures:
+            waiting = len(self.stages) - len(records) - len(failures)
+            left = [f"{waiting} stages that need its result did not run"] if waiting else []
+            raise StageFailed("; ".join([*failures, *left]))
         self.run.heartbeat(len(self.stages), "complete")
         return records
 
@@ -173,27 +196,32 @@ class Runner:
         started = read_started(self.started_path(stage))
         if started is None:
             return "not run yet"
-        changed = changed_parts(started, parts)
+        changed = changed_parts(started.parts, parts)
         return f"not finished, starts again, changed: {', '.join(changed)}" if changed else "not finished, continues"
 
     def _seconds_left(self, number: int) -> float | None:
-        """Estimate the time of this stage and the later ones from their last runs; None where one has none."""
-        times = [
-            record.seconds for stage in self.stages[number - 1 :] if (record := read_record(self.record_path(stage)))
-        ]
-        return sum(times) if len(times) == len(self.stages) - number + 1 else None
+        """Estimate the time of this stage and the later ones, from their last runs or the configuration; None where one has neither."""
+        times = [self._expected_seconds(stage) for stage in self.stages[number - 1 :]]
+        known = [seconds for seconds in times if seconds]
+        return sum(known) if len(known) == len(times) else None
+
+    def _expected_seconds(self, stage: Stage) -> float:
+        record = read_record(self.record_path(stage))
+        return record.seconds if record else stage.hours * 3600
 
     def _run(self, stage: Stage, parts: dict[str, str], place: str, left: float | None) -> None:
         self._require_space(stage)
         record = read_record(self.record_path(stage))
-        before = read_started(self.started_path(stage)) or (record.parts if record else None)
-        if before is not None and changed_parts(before, parts):
+        before = read_started(self.started_path(stage)) or (StartedStage(record.parts) if record else None)
+        if before is not None and changed_parts(before.parts, parts):
+            before = None
             for path in stage.clean:
                 _remove(path)
-        write_started(self.started_path(stage), parts)
+        earlier = StartedStage(parts, before.seconds if before else 0.0)
+        write_started(self.started_path(stage), earlier)
         self.record_path(stage).unlink(missing_ok=True)
         started = time.monotonic()
-        code = self._watch(stage, place, left)
+        code = self._watch(stage, earlier, place, left)
         if code != 0:
             raise StageFailed(
                 f"stage {stage.name!r} failed with exit code {code}: {last_line(self.log_path(stage)) or 'it printed nothing'}; "
@@ -203,15 +231,15 @@ class Runner:
         if not states:
             expected = " and ".join(repr(str(path)) for path in (stage.result, *stage.also))
             raise StageFailed(f"stage {stage.name!r} ended without its result {expected}; log: {self.log_path(stage)}")
-        seconds = time.monotonic() - started
+        seconds = earlier.seconds + time.monotonic() - started
         write_record(
             self.record_path(stage), StageRecord(stage.name, parts, states, round(seconds, 3), utc_now(), stage.command)
         )
         self.started_path(stage).unlink(missing_ok=True)
         self.say(f"{place}: done in {duration(seconds)}")
 
-    def _watch(self, stage: Stage, place: str, left: float | None) -> int:
-        """Run a stage's command to its end and return its exit code."""
+    def _watch(self, stage: Stage, earlier: StartedStage, place: str, left: float | None) -> int:
+        """Run a stage's command to its end and return its exit code; keep its time on the disk meanwhile."""
         log = self.log_path(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "innovator_rl.paper.child", str(os.getpid()), *stage.command]
@@ -229,6 +257,9 @@ class Runner:
                     )
                 if now - reported >= REPORT_SECONDS:
                     reported = now
+                    write_started(
+                        self.started_path(stage), StartedStage(earlier.parts, earlier.seconds + now - started)
+                    )
                     self.say(f"{place}: {self._progress(log, now - started, left)}")
                 time.sleep(POLL_SECONDS)
         finally:
@@ -254,6 +285,19 @@ class Runner:
             f"stage {stage.name!r} needs {stage.disk_bytes / 1e9:,.1f} GB of disk and {place} has "
             f"{free / 1e9:,.1f} GB free: free some space, or set runs_dir to another disk"
         )
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt, where this thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def last_line(log: Path) -> str:

@@ -66,7 +66,7 @@ class StageRecord:
         name: The stage.
         parts: What the fingerprint covers: part -> checksum.
         files: Every file of the result, by its path below the result.
-        seconds: How long the command took.
+        seconds: How long the command took, attempts that were interrupted included.
         finished: When it ended, UTC.
         command: The words that ran.
     """
@@ -167,17 +167,27 @@ def write_record(path: Path, record: StageRecord) -> None:
     write_atomic(path, dump_json({"format": RECORD_FORMAT, **asdict(record)}, indent=1))
 
 
-def read_started(path: Path) -> dict[str, str] | None:
-    """Return the fingerprint with which an unfinished stage started, or None where it did not start."""
+@dataclass(frozen=True)
+class StartedStage:
+    """What is kept of a stage that started and did not end: its fingerprint, and how long it has run in all."""
+
+    parts: Mapping[str, str]
+    seconds: float = 0.0
+
+
+def read_started(path: Path) -> StartedStage | None:
+    """Return what is kept of an unfinished stage, or None where it did not start."""
     found = read_json(path)
     parts = found.get("parts") if found and found.get("format") == RECORD_FORMAT else None
-    return parts if isinstance(parts, dict) else None
+    if found is None or not isinstance(parts, dict):
+        return None
+    return StartedStage(parts, float(found.get("seconds", 0.0)))
 
 
-def write_started(path: Path, parts: Mapping[str, str]) -> None:
+def write_started(path: Path, started: StartedStage) -> None:
     """Note the fingerprint of a stage that starts, so that what it leaves unfinished is never used for another one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, dump_json({"format": RECORD_FORMAT, "parts": dict(parts)}, indent=1))
+    write_atomic(path, dump_json({"format": RECORD_FORMAT, **asdict(started)}, indent=1))
 
 
 def _files(result: Path) -> Iterable[Path]:

@@ -108,6 +108,9 @@ def environment(threads: int, kv_cache_gb: int) -> dict[str, str]:
         # vLLM's engine polls for its worker's answer for a second before it sleeps: two processes decoding on the cores of one. In
         # one process ("uni", see integrations/verl/settings.py) there is nothing to poll; vLLM allows that on a CPU with this setting only.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        # vLLM's attention may cut a sequence's keys into parts, at places that depend on the other sequences of the batch, and the
+        # sum of the parts rounds differently: log-probabilities of one seed would differ between runs in the last bits.
+        "VLLM_CPU_ATTN_SPLIT_KV": "0",
         "MKL_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
     }

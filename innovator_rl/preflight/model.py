@@ -18,6 +18,7 @@ from innovator_rl.models.resolver import default_cache_dir
 from innovator_rl.models.tiny import EXPERTS, SHAPE
 from innovator_rl.preflight.context import PreflightContext
 from innovator_rl.preflight.diagnostic import Diagnostic
+from innovator_rl.preflight.machine import Machine
 
 # vLLM's CPU attention (CPUAttentionBackend.get_supported_head_sizes, vLLM 0.28).
 CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
@@ -258,13 +259,16 @@ def _window(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]
     )
 
 
-def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
-    if (
-        context.platform == "cpu"
-        and "bfloat16" in (context.resolved.dtype, context.resolved.rollout_dtype)
-        and not context.machine.native_bfloat16
-    ):
-        key = "model.dtype" if context.resolved.dtype == "bfloat16" else "rollout.dtype"
+def slow_bfloat16(machine: Machine, training: str, rollout: str = "") -> Iterator[Diagnostic]:
+    """Yield a warning where a processor without bfloat16 instructions computes in bfloat16.
+
+    Args:
+        machine: The machine whose processor computes.
+        training: Number format of training.
+        rollout: Number format of the rollout engine.
+    """
+    if "bfloat16" in (training, rollout) and not machine.native_bfloat16:
+        key = "model.dtype" if training == "bfloat16" else "rollout.dtype"
         yield Diagnostic(
             setting=key,
             value="bfloat16",
@@ -272,6 +276,11 @@ def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
             fix="set float32",
             severity="warning",
         )
+
+
+def _precision(context: PreflightContext) -> Iterator[Diagnostic]:
+    if context.platform == "cpu":
+        yield from slow_bfloat16(context.machine, context.resolved.dtype, context.resolved.rollout_dtype)
     if context.platform == "cpu" and context.resolved.remove_padding:
         yield Diagnostic(
             setting="algorithm.remove_padding",

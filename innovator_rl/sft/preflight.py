@@ -97,6 +97,8 @@ def _resources(config: SftConfig, machine: Machine, info: ModelInfo | None) -> I
             fix="lower it",
             severity="warning",
         )
+    if platform == "cpu":
+        yield from model.slow_bfloat16(machine, config.model.dtype)
     parameters = info.params_total if info else None
     if parameters is None:
         return

@@ -2,24 +2,31 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from innovator_rl.cli.application import run
 from innovator_rl.cli.paper import app
+from innovator_rl.data.corpus.recipe import load_corpus_recipe
+from innovator_rl.data.corpus.tokens import resolve_tokenizer
 from innovator_rl.errors import UserError
+from innovator_rl.models import resolve
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import PaperConfig, load_paper
 from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycling
-from innovator_rl.paper.plan import evaluated_models, stages_of
-from innovator_rl.paper.report.claims import change_of
+from innovator_rl.paper.plan import evaluated_models, probe_file, stages_of
+from innovator_rl.paper.report.claims import change_of, claims
 from innovator_rl.paper.report.markdown import percent, table
-from innovator_rl.paper.report.sections import trained_tokens
+from innovator_rl.paper.report.sections import evaluations, probes, trained_tokens, untrained
 from innovator_rl.paper.report.sections import upcycling as upcycling_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
+from innovator_rl.preflight.machine import Machine
 from innovator_rl.runs.run_dir import RunDir
+from upcycle.config import schema as upcycle_config
 
 
 def small(**changes) -> PaperConfig:
@@ -56,6 +63,139 @@ def test_each_stage_follows_what_it_needs_and_reads_its_model():
     assert stages["eval-smoke-base"].needs == ()
     assert stages["eval-smoke-base"].command[-4:] == ("--limit", "4", "--dtype", "bfloat16")
     assert "tiny-qwen2" in stages["eval-smoke-base"].command
+
+
+def test_upcycling_reads_every_discipline_from_the_corpus_that_the_path_builds():
+    stages = {stage.name: stage for stage in stages_of(small(corpus={"config": "configs/data/corpus-tiny.yaml"}))}
+    corpus, command = stages["corpus"].result, stages["upcycle"].command
+    assert stages["upcycle"].needs == ("corpus",)
+    config = upcycle_config.load(Path("configs/upcycle/tiny.yaml"), [word for word in command[3:] if "=" in word])
+    sources = [*config.disciplines.values(), config.general]
+    assert len(sources) == 5
+    assert {source.corpus for group in sources for source in group} == {str(corpus)}
+    assert not any(source.paths for group in sources for source in group)
+
+
+def test_an_arm_is_probed_once_before_its_first_seed():
+    arm = {"name": "a", "model": "mixture", "seeds": [0, 3], "tasks": ["product"], "probe_rows": 40}
+    config = small(learning={"config": "configs/train/moe.yaml", "arms": [arm]}, evaluations=[])
+    stages = {stage.name: stage for stage in stages_of(config)}
+    assert [name for name in stages if name.startswith(("probe", "train"))] == ["probe-a", "train-a-0", "train-a-3"]
+    probe = stages["probe-a"]
+    assert probe.command[:5] == ("data", "probe", "product", "--model", str(stages["upcycle"].result))
+    assert probe.command[5:] == ("--rows", "40", "--max-tokens", "48", "--out", str(probe.result))
+    assert probe.needs == ("upcycle",)
+
+
+def test_what_a_name_stands_for_is_an_input(tmp_path):
+    stages = {stage.name: stage for stage in stages_of(small(runs_dir=tmp_path))}
+    assert [path.name for path in stages["eval-smoke-base"].inputs] == ["smoke.yaml"]
+    assert [path.parts[-2:] for path in stages["rows-product"].inputs] == [("product", "dataset.yaml")]
+    with pytest.raises(UserError, match="unknown dataset 'products'; did you mean 'product'"):
+        stages_of(small(tasks=["products"]))
+
+
+def test_work_that_is_out_of_date_is_removed_whole(tmp_path):
+    (tmp_path / "t-upcycle.induct-physics").mkdir()
+    stages = {stage.name: stage for stage in stages_of(small(runs_dir=tmp_path))}
+    assert set(stages["upcycle"].clean) == {tmp_path / "t-upcycle", tmp_path / "t-upcycle.induct-physics"}
+    evaluation = stages["eval-smoke-base"]
+    assert set(evaluation.clean) == {tmp_path / "t-eval-smoke-base", evaluation.result.parent}
+    assert "--replace" in stages["export-a-0"].command
+
+
+def test_published_sets_are_named_once_and_checked_before_anything_starts(tmp_path, monkeypatch, capsys):
+    with pytest.raises(ValueError, match=r"data = .*nowhere: not a folder"):
+        small(data=tmp_path / "nowhere")
+    monkeypatch.setenv("INNOVATOR_DATA", "")
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        f"name: p\nbase_model: smollm2-135m\nruns_dir: {tmp_path}\ncorpus: {{config: configs/data/corpus-textbooks.yaml}}\n"
+    )
+    assert run(app, ["run", str(path), f"data={tmp_path}", "--dry-run"]) == 0
+    assert os.environ["INNOVATOR_DATA"] == str(tmp_path)
+
+
+def report(folder: Path, suite: str, model: str, values: dict[str, float], skipped: str | None = None) -> None:
+    """Write what an evaluation leaves."""
+    score = sum(values.values()) / len(values) if values else None
+    row = {
+        "task": "sums", "metric": "acc", "score": score, "interval": [0, 1] if values else None, "n": len(values),
+        "skipped": skipped, "main": True, "constant": 0.1,
+    }  # fmt: skip
+    target = folder / "t" / "evaluations" / suite / model
+    target.mkdir(parents=True)
+    tasks = {"sums": {"values": values}} if values else {}
+    (target / "report.json").write_text(json.dumps({"run": str(folder / model), "tasks": tasks, "rows": [row]}))
+
+
+def test_every_trained_model_is_compared_with_the_one_it_started_from(tmp_path):
+    arms = [{"name": "a", "model": "sft-base", "seeds": [0, 1], "tasks": ["product"]}]
+    config = small(
+        runs_dir=tmp_path,
+        sft={"config": "configs/sft/tiny.yaml"},
+        learning={"config": "configs/train/moe.yaml", "arms": arms},
+        evaluations=[{"suite": "smoke", "models": ["base", "dense", "mixture", "sft-base", "a-0"]}],
+    )
+    right = {"base": 10, "dense": 10, "mixture": 40, "sft-base": 50, "a-0": 90}
+    for model, count in right.items():
+        report(tmp_path, "smoke", model, {f"q{n}": float(n < count) for n in range(100)})
+    shown = "\n".join(claims(config))
+    assert [line.split(", from ")[0].partition("]")[0].lstrip("[") for line in shown.splitlines() if ", from " in line] == [
+        "dense", "mixture", "sft-base", "a-0",
+    ]  # fmt: skip
+    assert "| sums | 100 | 10.0 | 10.0 | 40.0 | +30.0 [" in shown
+    assert "| sums | 100 | 10.0 | 50.0 | 90.0 | +40.0 [" in shown
+    assert "a-1" not in shown
+    assert "no difference seen" in shown
+    assert "Evaluated, and not trained by reinforcement learning: sums." in "\n".join(untrained(config))
+
+
+def test_a_task_that_one_model_skipped_is_shown_for_the_others(tmp_path):
+    config = small(runs_dir=tmp_path, evaluations=[{"suite": "smoke", "models": ["base", "dense"]}])
+    report(tmp_path, "smoke", "base", {"q": 1.0})
+    report(tmp_path, "smoke", "dense", {}, skipped="no data")
+    shown = "\n".join(evaluations(config))
+    assert "| sums (acc) | 1 | 10.0 | 100.0 [0.0, 100.0] | - |" in shown
+    assert "- sums (acc): skipped for dense, no data" in shown
+
+
+def test_the_report_shows_what_the_probes_say(tmp_path):
+    arm = {"name": "a", "model": "base", "tasks": ["product"], "probe_rows": 40}
+    config = small(runs_dir=tmp_path, learning={"config": "configs/train/moe.yaml", "arms": [arm]}, evaluations=[])
+    assert probes(config) == []
+    row = {
+        "task": "product", "prompts": 40, "samples": 8, "accuracy": 0.2, "constant": 0.15, "usable": 0.7,
+        "unreadable": 0.01, "cut": 0.5, "passes": False, "reasons": ["under 10 points above the best constant answer"],
+    }  # fmt: skip
+    probe_file(config, config.learning.arms[0]).parent.mkdir(parents=True)
+    probe_file(config, config.learning.arms[0]).write_text(json.dumps({"model": "m", "rows": [row]}))
+    assert (
+        "| a | base | product | 40 x 8 | 20.0 | 15.0 | 70.0 | 1.0 | 50.0 | no: under 10 points above the best constant answer |"
+        in probes(config)
+    )
+
+
+@pytest.mark.parametrize("name", ["quick", "small"])
+def test_a_shipped_corpus_ends_documents_as_the_base_model_does(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path))
+    config = load_paper(Path(f"configs/paper/{name}.yaml"), ["data=null"])
+    tokens = load_corpus_recipe(config.corpus.config).outputs.tokens
+    assert tokens.tokenizer == config.base_model
+    assert resolve_tokenizer(tokens).end_token == AutoTokenizer.from_pretrained(resolve(config.base_model)).eos_token_id
+
+
+@pytest.mark.parametrize(("has", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_the_fastest_number_format_is_that_of_the_processor(has, expected, monkeypatch):
+    here = Machine(cores=2, memory=2**30, shared_memory=2**30, native_bfloat16=has)
+    monkeypatch.setattr(Machine, "here", staticmethod(lambda: here))
+    parts = {"sft": {"config": "configs/sft/tiny.yaml"}, "evaluations": [{"suite": "smoke", "models": ["base"]}]}
+    stages = {stage.name: stage for stage in stages_of(small(dtype="fastest", **parts))}
+    for name in ("sft-base", "train-a-0"):
+        assert f"model.dtype={expected}" in stages[name].command
+    assert stages["eval-smoke-base"].command[-2:] == ("--dtype", expected)
+    own = {stage.name: stage for stage in stages_of(small(**parts))}
+    assert not any("dtype" in word for stage in own.values() for word in stage.command)
 
 
 def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():

@@ -103,6 +103,95 @@ def test_a_failed_stage_is_named_and_the_next_run_continues_there(path_of_two):
     assert counts(folder) == ["1", "2"]
 
 
+def test_what_needs_nothing_of_a_failed_stage_runs(path_of_two):
+    runner, folder, lines = path_of_two
+    first, second = runner.stages
+    words = (str(folder / "stage.py"), str(folder / "raw"), str(folder / "third"), str(folder / "third.count"))
+    third = Stage("third", "make third", words, folder / "third", inputs=(folder / "raw",))
+    (folder / "first").mkdir()  # the script cannot write its result
+    with pytest.raises(StageFailed, match=r"stage 'first' failed .*; 1 stages that need its result did not run"):
+        Runner(runner.run, [first, second, third], lines.append).execute()
+    assert (folder / "third").read_text() == "TEXT"
+    assert not (folder / "second").exists()
+    assert "[2/3] second: waits for first" in lines
+    (folder / "first").rmdir()
+    records = Runner(runner.run, [first, second, third], lines.append).execute()
+    assert [record.name for record in records] == ["first", "second", "third"]
+    assert (folder / "third.count").read_text() == "1"
+
+
+SLOW = """
+import pathlib, sys, time
+time.sleep(float(sys.argv[1]))
+pathlib.Path(sys.argv[2]).write_text("done")
+"""
+
+
+def test_the_time_of_interrupted_attempts_counts(path_of_two, monkeypatch):
+    runner, folder, _ = path_of_two
+    monkeypatch.setattr(runner_module, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(runner_module, "POLL_SECONDS", 0.05)
+    script = folder / "slow.py"
+    script.write_text(SLOW)
+    first = Stage("slow", "wait", (str(script), "60", str(folder / "slow")), folder / "slow")
+    with pytest.raises(StageFailed, match="passed its limit"):
+        Runner(runner.run, [first], print, limit_seconds=1.0).execute()
+    waits = script.read_text().replace("float(sys.argv[1])", "0.5")
+    script.write_text(waits)  # the same command, which now ends
+    (record,) = Runner(runner.run, [first], print).execute()
+    assert 1.5 <= record.seconds < 30
+
+
+def test_a_stage_that_has_not_run_takes_as_long_as_the_configuration_says(path_of_two):
+    runner, _, _ = path_of_two
+    first, second = runner.stages
+    assert runner._seconds_left(1) is None
+    known = [Stage(**{**vars(stage), "hours": 0.5}) for stage in (first, second)]
+    assert Runner(runner.run, known, print)._seconds_left(1) == 3600.0
+    assert Runner(runner.run, known, print)._seconds_left(2) == 1800.0
+    Runner(runner.run, [known[0]], print).execute()
+    assert 1800.0 < Runner(runner.run, known, print)._seconds_left(1) < 1860.0
+
+
+INTERRUPTED = """
+import subprocess, sys
+from pathlib import Path
+from innovator_rl.paper import runner
+from innovator_rl.paper.stage import Stage
+from innovator_rl.runs.run_dir import RunDir
+
+WAITS = "from innovator_rl.paper.child import *; listen_to_interrupts(); print('waits', flush=True); import time; time.sleep(90)"
+start = subprocess.Popen
+runner.subprocess.Popen = lambda command, **options: start([sys.executable, "-c", WAITS], **options)
+folder = Path(sys.argv[1])
+runner.Runner(RunDir(folder / "run"), [Stage("endless", "wait", (), folder / "x")], print).execute()
+"""
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_sigterm_stops_a_path_and_its_stage(tmp_path, background):
+    """Also where a shell started it in the background, with SIGINT ignored."""
+    ignore = signal.SIG_IGN if background else signal.default_int_handler
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ignore),
+    )
+    log = tmp_path / "run" / "logs" / "endless.log"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "waits" in log.read_text()):
+        assert time.monotonic() < deadline, "the stage did not start"
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    process.terminate()
+    started = time.monotonic()
+    process.communicate(timeout=60)
+    assert time.monotonic() - started < 30, "the stage was ended by force"  # after GRACE_SECONDS
+    assert RunDir(tmp_path / "run").state().status == "stopped"
+
+
 def test_a_stage_without_its_result_failed(path_of_two):
     _, folder, _ = path_of_two
     stage = Stage(

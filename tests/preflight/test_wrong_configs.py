@@ -150,6 +150,29 @@ def found(document: dict[str, Any], words: list[str], machine: Machine) -> str:
     return "\n".join(f"{finding.setting} " for finding in errors(check(config, machine=machine)))
 
 
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ([], []),
+        (["model.dtype=bfloat16"], ["model.dtype"]),
+        (["rollout.dtype=bfloat16"], ["rollout.dtype"]),
+    ],
+)
+def test_bfloat16_on_a_processor_without_its_instructions_is_a_warning(
+    good: Callable[[], dict[str, Any]], machine: Machine, words: list[str], settings: list[str]
+) -> None:
+    config = validate(apply_overrides(good(), words))
+    found = {
+        has: [
+            item.setting
+            for item in check(config, machine=dataclasses.replace(machine, native_bfloat16=has))
+            if item.setting.endswith("dtype")
+        ]
+        for has in (True, False)
+    }
+    assert found == {True: [], False: settings}
+
+
 def test_the_ground_is_clean(good: Callable[[], dict[str, Any]], machine: Machine) -> None:
     assert found(good(), [], machine) == ""
 

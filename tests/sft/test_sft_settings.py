@@ -112,6 +112,14 @@ def test_a_model_that_does_not_fit_is_an_error() -> None:
     assert check_sft(config, MACHINE) == []
 
 
+def test_bfloat16_on_a_processor_without_its_instructions_is_a_warning() -> None:
+    without = dataclasses.replace(MACHINE, native_bfloat16=False)
+    slow = configured("resources.platform=cpu", "model.dtype=bfloat16")
+    found = check_sft(slow, without)
+    assert [(item.setting, item.severity) for item in found] == [("model.dtype", "warning")]
+    assert check_sft(slow, MACHINE) == check_sft(configured("resources.platform=cpu"), without) == []
+
+
 def test_the_first_of_several_machines_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("NODE_RANK", "1"), ("MASTER_ADDR", "10.0.0.1"), ("MASTER_PORT", "29500")):
         monkeypatch.setenv(name, value)

@@ -67,7 +67,9 @@ class Tokens(_Section):
     """Token shards of the corpus."""
 
     tokenizer: str = Field(description="A built-in model, or a folder or file with a tokenizer.json.")
-    end_token: str | None = Field(None, description="Ends every document; by default the tokenizer's usual one.")
+    end_token: str | None = Field(
+        None, description="Ends every document; by default the end token of the tokenizer's own configuration."
+    )
     shard_bytes: int = Field(2 * 2**30, gt=0, le=2 * 2**30, description="Size of a token file, at most.")
 
 

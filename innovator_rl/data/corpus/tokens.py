@@ -31,6 +31,7 @@ MODULES = (
 )
 PACKAGES = ("tokenizers", "pyarrow", "numpy")
 UNLABELED = "unlabeled"
+# Where a tokenizer has no configuration next to it. One that has is asked first: upcycling ends documents as its base model does.
 END_TOKENS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>")
 
 
@@ -67,10 +68,11 @@ def resolve_tokenizer(settings: Tokens) -> ResolvedTokenizer:
     if not file.is_file():
         raise UserError(f"outputs.tokens.tokenizer: {str(file)!r} is not found")
     tokenizer = Tokenizer.from_file(str(file))
-    wanted = [settings.end_token] if settings.end_token else [*END_TOKENS, _configured_end(file)]
+    wanted = [settings.end_token] if settings.end_token else [_configured_end(file), *END_TOKENS]
     found = next((i for name in wanted if name and (i := tokenizer.token_to_id(name)) is not None), None)
     if found is None:
-        raise UserError(f"outputs.tokens.end_token: the tokenizer {settings.tokenizer!r} has no token {wanted[0]!r}")
+        lack = f"has no token {settings.end_token!r}" if settings.end_token else "names no end token, name one"
+        raise UserError(f"outputs.tokens.end_token: the tokenizer {settings.tokenizer!r} {lack}")
     dtype = dtype_of(tokenizer.get_vocab_size(with_added_tokens=True))
     return ResolvedTokenizer(settings.tokenizer, file, found, dtype)
 

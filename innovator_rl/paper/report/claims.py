@@ -1,6 +1,6 @@
 """Compare each trained model with the one that it started from, row by row, and say what holds.
 
-An arm's seeds answered the same questions as the model that they started from. The difference of a question is the mean
+The seeds of an arm answered the same questions as the model that they started from. The difference of a question is the mean
 over seeds; the interval resamples questions. What it does not cover is the spread between seeds, so each seed's own
 difference stands next to it.
 """
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from innovator_rl.evaluation.compare import paired
-from innovator_rl.paper.config import Arm, PaperConfig
+from innovator_rl.paper.config import PaperConfig
 from innovator_rl.paper.plan import evaluation_folder, suite_name
-from innovator_rl.paper.report.markdown import percent, table
+from innovator_rl.paper.report.markdown import link, percent, table
 from innovator_rl.runs.files import read_json
+from innovator_rl.runs.run_dir import RunDir, page_link
 
 Values = Mapping[str, float]
 """The score of each question by its id."""
@@ -85,43 +86,74 @@ def change_of(task: str, before: Values, after: Sequence[Values], constant: floa
     )
 
 
-def changes_of(config: PaperConfig, suite: str, arm: Arm) -> list[Change]:
-    """Return what an arm changed on every task of a suite that its starting model and all its seeds were evaluated on."""
-    start = read_json(evaluation_folder(config, suite, arm.model) / "report.json")
-    ends = [read_json(evaluation_folder(config, suite, f"{arm.name}-{seed}") / "report.json") for seed in arm.seeds]
-    done = [document for document in ends if document]
+@dataclass(frozen=True)
+class Comparison:
+    """Models that were trained from one model, as seeds of one arm or alone.
+
+    Attributes:
+        label: What trained them: the name of the arm or model.
+        start: The model that they started from.
+        ends: The models.
+    """
+
+    label: str
+    start: str
+    ends: tuple[str, ...]
+
+
+def comparisons(config: PaperConfig) -> list[Comparison]:
+    """Return every trained model of a path with the one that it started from, in the order of the path."""
+    found = []
+    if config.upcycle:
+        found += [Comparison("dense", "base", ("dense",))] if config.upcycle.dense else []
+        found.append(Comparison("mixture", "base", ("mixture",)))
+    found += [
+        Comparison(f"sft-{model}", model, (f"sft-{model}",)) for model in (config.sft.models if config.sft else ())
+    ]
+    arms = config.learning.arms if config.learning else ()
+    return found + [Comparison(arm.name, arm.model, tuple(f"{arm.name}-{seed}" for seed in arm.seeds)) for arm in arms]
+
+
+def changes_of(config: PaperConfig, suite: str, compared: Comparison) -> tuple[list[Change], dict[str, str]]:
+    """Return what training changed on every task of a suite that the starting model and the trained ones answered.
+
+    Returns:
+        The changes, and the run of each trained model that was evaluated: name -> address of its page.
+    """
+    names = (compared.start, *compared.ends)
+    documents = {name: read_json(evaluation_folder(config, suite, name) / "report.json") for name in names}
+    start = documents.pop(compared.start)
+    done = {name: document for name, document in documents.items() if document}
     if not start or not done:
-        return []
+        return [], {}
     found = []
     for task, part in start["tasks"].items():
-        after = [document["tasks"][task]["values"] for document in done if task in document["tasks"]]
+        after = [document["tasks"][task]["values"] for document in done.values() if task in document["tasks"]]
         change = change_of(task, part["values"], after, _constant(start, task)) if len(after) == len(done) else None
         if change is not None:
             found.append(change)
-    return found
+    return found, {name: page_link(RunDir(str(document["run"]))) for name, document in done.items()}
 
 
 def claims(config: PaperConfig) -> list[str]:
-    """Describe what reinforcement learning changed on the suites' questions."""
-    if config.learning is None:
-        return []
-    lines = ["## What reinforcement learning changed", ""]
+    """Describe what each training changed on the suites' questions."""
+    lines: list[str] = []
     for part in config.evaluations:
         suite = suite_name(part.suite)
-        for arm in config.learning.arms:
-            changes = changes_of(config, suite, arm)
+        for compared in comparisons(config):
+            changes, pages = changes_of(config, suite, compared)
             if changes:
-                lines += _arm(arm, suite, changes)
-    if len(lines) == 2:
+                lines += _compared(compared, suite, changes, pages)
+    if not lines:
         return []
     note = (
         "Differences in points, paired by question, with 95 % intervals over questions; one test in twenty is outside its "
         "interval by chance, and the table makes one per row."
     )
-    return [*lines[:2], note, "", *lines[2:]]
+    return ["## What training changed", "", note, "", *lines]
 
 
-def _arm(arm: Arm, suite: str, changes: Sequence[Change]) -> list[str]:
+def _compared(compared: Comparison, suite: str, changes: Sequence[Change], pages: Mapping[str, str]) -> list[str]:
     rows = [
         (
             change.task,
@@ -138,13 +170,14 @@ def _arm(arm: Arm, suite: str, changes: Sequence[Change]) -> list[str]:
     higher = [change.task for change in changes if change.outcome == "higher"]
     lower = [change.task for change in changes if change.outcome == "lower"]
     summary = (
-        f"`{arm.name}`, from `{arm.model}`, on {suite}: higher on {len(higher)} of {len(changes)} tasks"
+        f"{', '.join(link(name, page) for name, page in pages.items())}, from `{compared.start}`, on {suite}: higher on "
+        f"{len(higher)} of {len(changes)} tasks"
         + (f" ({', '.join(higher)})" if higher else "")
         + f", lower on {len(lower)}"
         + (f" ({', '.join(lower)})" if lower else "")
         + "."
     )
-    header = ("task", "n", "best constant", arm.model, arm.name, "points [95 %]", "each seed", "outcome")
+    header = ("task", "n", "best constant", compared.start, compared.label, "points [95 %]", "each seed", "outcome")
     return [summary, "", *table(header, rows)]
 
 

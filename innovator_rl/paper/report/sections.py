@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, PaperConfig
-from innovator_rl.paper.plan import evaluated_models, evaluation_folder, run_name, suite_name
+from innovator_rl.paper.plan import evaluated_models, evaluation_folder, probe_file, run_name, suite_name
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.runs.files import duration, read_json
@@ -33,6 +34,8 @@ DEVIATIONS = (
     "Initialization: the coarse expert's down projection starts at zero, so that step 0 is the base model; the paper's "
     "literal sum of two copies is `configs/upcycle/innovator-53b-literal.yaml`.",
     "Classifier of disciplines: the router's multi-label loss uses the discipline of each document's source.",
+    "Fine-tuning: generated tasks with worked steps instead of the paper's Generate-Refine rows, which need a language model "
+    "at an endpoint (`configs/data/sft-refined.yaml`).",
     "Tasks of reinforcement learning: generated one-step tasks with checkable answers instead of the paper's sets, "
     "which a model of this size answers at the level of a constant.",
 )
@@ -167,6 +170,54 @@ def _relative(domain: str, base: Mapping[str, Any], after: Mapping[str, Any]) ->
     return f"{domain} text {100 * (after[LOSS + domain] / base[LOSS + domain] - 1):+.1f} %"
 
 
+def probes(config: PaperConfig) -> list[str]:
+    """Show which tasks passed the rule for training on them, by the arm that trains on them."""
+    rows = []
+    for arm in config.learning.arms if config.learning else ():
+        document = read_json(probe_file(config, arm)) or {}
+        for row in document.get("rows", ()):
+            rows.append(
+                (
+                    arm.name,
+                    arm.model,
+                    row["task"],
+                    f"{row['prompts']} x {row['samples']}",
+                    percent(row["accuracy"]),
+                    percent(row["constant"]),
+                    percent(row["usable"]),
+                    percent(row["unreadable"]),
+                    percent(row["cut"]),
+                    "yes" if row["passes"] else f"no: {'; '.join(row['reasons'])}",
+                )
+            )
+    if not rows:
+        return []
+    rule = (
+        "A task is worth training on if the starting model is right in 10 to 70 % of its samples, at least 10 points above "
+        "the best constant answer, and at least half of the prompts have right and wrong samples (usable). Measured on "
+        "validation prompts before the arm trained; shares are in percent."
+    )
+    header = (
+        "arm", "starts from", "task", "prompts x samples", "accuracy", "best constant", "usable", "unreadable", "cut", "passes",
+    )  # fmt: skip
+    return ["## Choice of tasks", "", rule, "", *table(header, rows)]
+
+
+def untrained(config: PaperConfig) -> list[str]:
+    """Name the evaluated tasks that no arm trained on."""
+    arms = config.learning.arms if config.learning else ()
+    trained = {Path(task).stem for arm in arms for task in arm.tasks or config.tasks}
+    asked: dict[str, None] = {}
+    for part in config.evaluations:
+        for model in evaluated_models(config, part):
+            document = read_json(evaluation_folder(config, suite_name(part.suite), model) / "report.json") or {}
+            asked |= {str(row["task"]): None for row in document.get("rows", ()) if row["skipped"] is None}
+    rest = [task for task in asked if not any(task.startswith(name) for name in trained)]
+    if not arms or not rest:
+        return []
+    return [f"Evaluated, and not trained by reinforcement learning: {', '.join(rest)}.", ""]
+
+
 def learning(config: PaperConfig) -> list[str]:
     """Compare held-out accuracy before and after reinforcement learning, per arm and seed."""
     if config.learning is None:
@@ -234,9 +285,11 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 tasks.setdefault(f"{row['task']} ({row['metric']})" if row["metric"] else row["task"], {})[model] = row
     rows, skipped = [], []
     for task, by_model in tasks.items():
-        reasons = {str(row["skipped"]) for row in by_model.values() if row["skipped"] is not None}
-        if reasons:
-            skipped.append(f"- {task}: skipped, {'; '.join(sorted(reasons))}")
+        without = {model: str(row["skipped"]) for model, row in by_model.items() if row["skipped"] is not None}
+        if without:
+            whose = "" if len(without) == len(by_model) else f" for {', '.join(without)}"
+            skipped.append(f"- {task}: skipped{whose}, {'; '.join(sorted(set(without.values())))}")
+        if len(without) == len(by_model):
             continue
         n = max((int(row["n"] or 0) for row in by_model.values()), default=0)
         constant = next((row["constant"] for row in by_model.values() if row.get("constant") is not None), None)

@@ -47,9 +47,11 @@ def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records
         *sections.trained_tokens(config),
         *sections.upcycling(config),
         *sections.scaling(config),
+        *sections.probes(config),
         *sections.learning(config),
         *claims(config),
         *sections.evaluations(config),
+        *sections.untrained(config),
         *sections.limits(),
     ]
     return "\n".join(lines)
