@@ -179,7 +179,7 @@ def test_the_report_shows_what_the_probes_say(tmp_path):
 @pytest.mark.parametrize("name", ["quick", "small"])
 def test_a_shipped_corpus_ends_documents_as_the_base_model_does(name, tmp_path, monkeypatch):
     monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path))
-    config = load_paper(Path(f"configs/paper/{name}.yaml"), ["data=null"])
+    config = load_paper(Path(f"configs/paper/{name}.yaml"))
     tokens = load_corpus_recipe(config.corpus.config).outputs.tokens
     assert tokens.tokenizer == config.base_model
     assert resolve_tokenizer(tokens).end_token == AutoTokenizer.from_pretrained(resolve(config.base_model)).eos_token_id
@@ -253,7 +253,8 @@ def test_a_wrong_file_is_explained_in_lines(tmp_path):
 
 
 @pytest.mark.parametrize("name", config_names("paper"))
-def test_every_shipped_path_plans(name):
+def test_every_shipped_path_plans(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path))
     stages = stages_of(load_paper(find_config(name, "paper")))
     assert len(stages) > 5
     for stage in stages:
