@@ -114,6 +114,12 @@ def test_published_sets_are_named_once_and_checked_before_anything_starts(tmp_pa
     )
     assert run(app, ["run", str(path), f"data={tmp_path}", "--dry-run"]) == 0
     assert os.environ["INNOVATOR_DATA"] == str(tmp_path)
+    assert run(app, ["run", str(path), f"data={tmp_path}"]) == 2
+    assert "source 'university-physics': " in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
+    monkeypatch.delenv("INNOVATOR_DATA")
+    assert run(app, ["run", str(path)]) == 2
+    assert "the environment variable INNOVATOR_DATA is not set" in capsys.readouterr().err
 
 
 def report(folder: Path, suite: str, model: str, values: dict[str, float], skipped: str | None = None) -> None:
