@@ -10,6 +10,7 @@ NODE   := $(VENV)/.node
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # A worker process that dies ends the session: pytest-xdist would wait for ever for the tests that it held.
 PARALLEL = -n 2 --dist loadgroup --max-worker-restart=0
+DATA   ?= ../shared/data
 ARROWS  = PYTHONPATH=. $(BIN)/lint-imports
 
 .PHONY: help setup demo test test-fast check check-js check-docs learn mutants paper docs clean
@@ -71,7 +72,7 @@ docs: $(STAMP)  ## serve the documentation site on http://127.0.0.1:8001
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 paper: $(STAMP)  ## run the whole path on SmolLM2-135M, from text to the tables (hours; goes on where it stopped)
-	$(BIN)/innovator paper run configs/paper/small.yaml scaling=docs/results
+	$(BIN)/innovator paper run configs/paper/small.yaml data=$(DATA) scaling=docs/results
 
 mutants: $(STAMP)  ## run the listed mutants and print how many the tests kill (about 5 minutes on two cores)
 	$(BIN)/python -m tools.mutants

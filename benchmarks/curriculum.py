@@ -6,7 +6,8 @@ Trains `configs/train/learn.yaml` twice per seed, with `data.curriculum` off and
 data set. A curriculum can only skip prompts that come again, and until then both runs of a seed are the same, so the rows
 must be few enough to come again before the target is reached: a step of 12 groups draws 20 to 36 prompts. Validation keeps
 all its rows. Runs are `runs/curriculum-...`; one that is done is taken as it is and one that was interrupted goes on, so the
-same command resumes, and with another `--target` costs nothing. Checkpoints of a run that is done are deleted.
+same command resumes, and with another `--target` costs nothing. Checkpoints of a run that is done are deleted. Seeds that
+`curriculum.json` has from an earlier call with the same target, rows and steps count as well.
 
 After each run it writes `curriculum.json` and prints, per seed and as a mean with a 95 % interval (Student's t over the
 paired seeds), where the mean accuracy of the sources first reaches the target, interpolated between validations, and the
@@ -23,6 +24,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -163,6 +165,12 @@ def measure(run: RunDir, steps: int, target: float) -> Reached:
     return reached(accuracy(run, steps), groups, target, steps)
 
 
+def earlier(file: Path, settings: Mapping[str, float]) -> dict[str, Any]:
+    """Return the results in a file where they have these settings (target, rows, steps); else nothing."""
+    document: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return document if all(document.get(name) == value for name, value in settings.items()) else {}
+
+
 def main() -> None:
     """Train both arms with each seed and print the comparison."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -179,19 +187,21 @@ def main() -> None:
     steps, runs = config.schedule.steps, resolve_runs_dir(config.logging.runs_dir)
     files = first_rows(config.data.train, options.rows, runs / "curriculum-data")
     options.out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, dict[int, Reached]] = {arm: {} for arm in ARMS}
-    curves: dict[str, dict[int, dict[int, float]]] = {arm: {} for arm in ARMS}
+    settings = {"target": options.target, "rows": options.rows, "steps": steps}
+    known = earlier(options.out / "curriculum.json", settings)
+    found = {arm: {int(seed): Reached(**one) for seed, one in known.get(arm, {}).items()} for arm in ARMS}
+    curves = {arm: {int(seed): points for seed, points in known.get("curves", {}).get(arm, {}).items()} for arm in ARMS}
     for seed in [int(word) for word in options.seeds.split(",")]:
         for arm in ARMS:
             arms = (f"data.train=[{', '.join(files)}]", f"data.curriculum={str(arm == 'curriculum').lower()}")
             words = (*SETTINGS, *options.overrides, *arms)
-            settings = list({word.partition("=")[0]: word for word in words}.values())  # the caller's words win
-            run = train(options.config, seed, steps, settings, name=f"curriculum-{arm}-{options.rows}rows-seed{seed}")
+            last = list({word.partition("=")[0]: word for word in words}.values())  # the caller's words win
+            run = train(options.config, seed, steps, last, name=f"curriculum-{arm}-{options.rows}rows-seed{seed}")
             shutil.rmtree(run.checkpoints, ignore_errors=True)
             found[arm][seed], curves[arm][seed] = measure(run, steps, options.target), accuracy(run, steps)
             print(report(found, steps, options.target), flush=True)
             figures = {name: {number: asdict(one) for number, one in seeds.items()} for name, seeds in found.items()}
-            document = {"target": options.target, "rows": options.rows, "steps": steps, "curves": curves, **figures}
+            document = {**settings, "curves": curves, **figures}
             (options.out / "curriculum.json").write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -10,7 +10,7 @@ its first step. Prints what differs:
     responses    responses of the record that differ
     metrics      steps whose line is missing from metrics.jsonl, or whose figures differ
 
-    python -m benchmarks.repeatability [--kills 20] [--steps 40] [--seed 0] [--folder runs/repeatability]
+    python -m benchmarks.repeatability [--kills 20] [--steps 60] [--seed 0] [--folder runs/repeatability]
 
 The same command goes on where it was interrupted: `--folder` keeps both runs and the number of kills so far. Remove the
 folder to measure again.
@@ -218,13 +218,13 @@ def main() -> None:
     """Print the differences and end with 1 where there are any, or where the run ended before all kills."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=0, help="steps of each run; 2 per kill by default, at least 8")
+    parser.add_argument("--steps", type=int, default=0, help="steps of each run; 3 per kill by default, at least 8")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/repeatability"))
     options = parser.parse_args()
     if options.kills < 1:
         parser.error("--kills must be 1 or more")
-    steps = options.steps or max(8, 2 * options.kills)
+    steps = options.steps or max(8, 3 * options.kills)
     hit, found = measure(options.folder.resolve(), options.kills, steps, options.seed)
     print(f"after {hit} kills: {found}")
     missed = options.kills - hit

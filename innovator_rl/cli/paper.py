@@ -42,6 +42,7 @@ def run_path(
     as_json: AsJson = False,
 ) -> None:
     """Run every stage that is not complete, and write the report."""
+    from innovator_rl.paper.plan import require_text
     from innovator_rl.paper.report.write import write_report
     from innovator_rl.paper.runner import StageFailed
 
@@ -49,6 +50,7 @@ def run_path(
     if dry_run:
         _print_plan(loaded, runner, as_json)
         return
+    require_text(loaded)
     try:
         records = runner.execute()
     except StageFailed as error:

@@ -7,6 +7,7 @@ share a file, and the dashboard lists each part of a path next to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from glob import glob
 from pathlib import Path
 
 from innovator_rl.errors import UserError
@@ -103,6 +104,26 @@ def corpus_name(recipe: Path) -> str:
     from innovator_rl.data.corpus.recipe import load_corpus_recipe
 
     return load_corpus_recipe(recipe).name
+
+
+def require_text(config: PaperConfig) -> None:
+    """Check that the files of the corpus are there; its stage may come hours after the first one.
+
+    Raises:
+        UserError: A file is not found, or its path names an environment variable that is not set.
+    """
+    from innovator_rl.data.corpus.paths import expand_path
+    from innovator_rl.data.corpus.recipe import load_corpus_recipe
+
+    if config.corpus is None:
+        return
+    for source in load_corpus_recipe(config.corpus.config).sources:
+        path = expand_path(source.path)
+        if "://" not in path and not glob(path):
+            raise UserError(
+                f"{config.corpus.config}: source {source.name!r}: {path!r} is not found; correct the path, or set `data` of "
+                "the path to the folder of published sets"
+            )
 
 
 def recipe_file(task: str) -> Path:

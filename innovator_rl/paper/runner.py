@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from innovator_rl import __version__
 from innovator_rl.errors import InnovatorError, UserError
 from innovator_rl.paper.stage import (
@@ -37,10 +39,13 @@ from innovator_rl.paper.stage import (
 from innovator_rl.runs.files import duration, utc_now
 from innovator_rl.runs.run_dir import RunDir
 
+CHILD = "innovator_rl.paper.child"
 POLL_SECONDS = 0.5
 REPORT_SECONDS = 15.0
 GRACE_SECONDS = 60.0
 """Time between the request to end a stage and its end by force."""
+EARLIER_SECONDS = 300.0
+"""Longest wait for a stage's process that a killed run left; a training run finishes its update first."""
 
 Say = Callable[[str], None]
 
@@ -212,13 +217,13 @@ class Runner:
     def _run(self, stage: Stage, parts: dict[str, str], place: str, left: float | None) -> None:
         self._require_space(stage)
         record = read_record(self.record_path(stage))
+        self._wait_for_earlier(stage, place)
         before = read_started(self.started_path(stage)) or (StartedStage(record.parts) if record else None)
         if before is not None and changed_parts(before.parts, parts):
             before = None
             for path in stage.clean:
                 _remove(path)
         earlier = StartedStage(parts, before.seconds if before else 0.0)
-        write_started(self.started_path(stage), earlier)
         self.record_path(stage).unlink(missing_ok=True)
         started = time.monotonic()
         code = self._watch(stage, earlier, place, left)
@@ -242,13 +247,14 @@ class Runner:
         """Run a stage's command to its end and return its exit code; keep its time on the disk meanwhile."""
         log = self.log_path(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "innovator_rl.paper.child", str(os.getpid()), *stage.command]
+        command = [sys.executable, "-m", CHILD, str(os.getpid()), *stage.command]
         with log.open("wb") as output:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
         started = reported = time.monotonic()
         try:
+            self._note(stage, earlier, 0.0, child.pid)
             while child.poll() is None:
                 now = time.monotonic()
                 if now - started > self.limit_seconds:
@@ -257,14 +263,24 @@ class Runner:
                     )
                 if now - reported >= REPORT_SECONDS:
                     reported = now
-                    write_started(
-                        self.started_path(stage), StartedStage(earlier.parts, earlier.seconds + now - started)
-                    )
+                    self._note(stage, earlier, now - started, child.pid)
                     self.say(f"{place}: {self._progress(log, now - started, left)}")
                 time.sleep(POLL_SECONDS)
         finally:
             _end(child)
         return child.returncode
+
+    def _note(self, stage: Stage, earlier: StartedStage, seconds: float, process: int) -> None:
+        write_started(self.started_path(stage), StartedStage(earlier.parts, earlier.seconds + seconds, process))
+
+    def _wait_for_earlier(self, stage: Stage, place: str) -> None:
+        """Let the stage's process of a killed run end, which saves what it has."""
+        before = read_started(self.started_path(stage))
+        deadline = time.monotonic() + EARLIER_SECONDS
+        if before and _is_stage_process(before.process):
+            self.say(f"{place}: waits for process {before.process} of an earlier run to end")
+            while _is_stage_process(before.process) and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
 
     @staticmethod
     def _progress(log: Path, elapsed: float, left: float | None) -> str:
@@ -312,6 +328,14 @@ def last_line(log: Path) -> str:
     lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
     plain = ["".join(char for char in line if char.isprintable()) for line in lines if line]
     return plain[-1][:200] if plain else ""
+
+
+def _is_stage_process(process: int) -> bool:
+    """Return whether a process id is one of a stage's command; ids are used again."""
+    try:
+        return process > 0 and CHILD in psutil.Process(process).cmdline()
+    except psutil.Error:
+        return False
 
 
 def _require_order(stages: Sequence[Stage]) -> None:

@@ -169,10 +169,17 @@ def write_record(path: Path, record: StageRecord) -> None:
 
 @dataclass(frozen=True)
 class StartedStage:
-    """What is kept of a stage that started and did not end: its fingerprint, and how long it has run in all."""
+    """What is kept of a stage that started and did not end.
+
+    Attributes:
+        parts: Its fingerprint.
+        seconds: How long it has run in all.
+        process: The process id of its latest attempt; 0 before one started.
+    """
 
     parts: Mapping[str, str]
     seconds: float = 0.0
+    process: int = 0
 
 
 def read_started(path: Path) -> StartedStage | None:
@@ -181,7 +188,7 @@ def read_started(path: Path) -> StartedStage | None:
     parts = found.get("parts") if found and found.get("format") == RECORD_FORMAT else None
     if found is None or not isinstance(parts, dict):
         return None
-    return StartedStage(parts, float(found.get("seconds", 0.0)))
+    return StartedStage(parts, float(found.get("seconds", 0.0)), int(found.get("process", 0)))
 
 
 def write_started(path: Path, started: StartedStage) -> None:

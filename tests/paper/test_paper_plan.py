@@ -114,6 +114,12 @@ def test_published_sets_are_named_once_and_checked_before_anything_starts(tmp_pa
     )
     assert run(app, ["run", str(path), f"data={tmp_path}", "--dry-run"]) == 0
     assert os.environ["INNOVATOR_DATA"] == str(tmp_path)
+    assert run(app, ["run", str(path), f"data={tmp_path}"]) == 2
+    assert "source 'university-physics': " in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
+    monkeypatch.delenv("INNOVATOR_DATA")
+    assert run(app, ["run", str(path)]) == 2
+    assert "the environment variable INNOVATOR_DATA is not set" in capsys.readouterr().err
 
 
 def report(folder: Path, suite: str, model: str, values: dict[str, float], skipped: str | None = None) -> None:
@@ -179,7 +185,7 @@ def test_the_report_shows_what_the_probes_say(tmp_path):
 @pytest.mark.parametrize("name", ["quick", "small"])
 def test_a_shipped_corpus_ends_documents_as_the_base_model_does(name, tmp_path, monkeypatch):
     monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path))
-    config = load_paper(Path(f"configs/paper/{name}.yaml"), ["data=null"])
+    config = load_paper(Path(f"configs/paper/{name}.yaml"))
     tokens = load_corpus_recipe(config.corpus.config).outputs.tokens
     assert tokens.tokenizer == config.base_model
     assert resolve_tokenizer(tokens).end_token == AutoTokenizer.from_pretrained(resolve(config.base_model)).eos_token_id
@@ -253,7 +259,8 @@ def test_a_wrong_file_is_explained_in_lines(tmp_path):
 
 
 @pytest.mark.parametrize("name", config_names("paper"))
-def test_every_shipped_path_plans(name):
+def test_every_shipped_path_plans(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path))
     stages = stages_of(load_paper(find_config(name, "paper")))
     assert len(stages) > 5
     for stage in stages:

@@ -12,7 +12,7 @@ import pytest
 from innovator_rl.errors import UserError
 from innovator_rl.paper import runner as runner_module
 from innovator_rl.paper.runner import Runner, StageFailed, last_line
-from innovator_rl.paper.stage import Stage, file_states
+from innovator_rl.paper.stage import Stage, StartedStage, file_states, write_started
 from innovator_rl.runs.run_dir import RunDir
 
 SCRIPT = """
@@ -118,6 +118,18 @@ def test_what_needs_nothing_of_a_failed_stage_runs(path_of_two):
     records = Runner(runner.run, [first, second, third], lines.append).execute()
     assert [record.name for record in records] == ["first", "second", "third"]
     assert (folder / "third.count").read_text() == "1"
+
+
+def test_the_process_that_a_killed_run_left_ends_before_its_stage_starts_again(path_of_two):
+    runner, folder, lines = path_of_two
+    program = "import time, pathlib, sys; time.sleep(2); pathlib.Path(sys.argv[1]).write_text('saved')"
+    words = ["python", "-m", "module", "parent", "-c", program, str(folder / "raw"), runner_module.CHILD]
+    with subprocess.Popen(words) as left:
+        write_started(runner.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
+        runner.execute()
+        assert left.poll() == 0
+    assert (folder / "second").read_text() == "SAVED"
+    assert f"[1/2] first: waits for process {left.pid} of an earlier run to end" in lines
 
 
 SLOW = """

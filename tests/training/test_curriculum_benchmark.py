@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from benchmarks.curriculum import Reached, interval, measure, reached, report
+from benchmarks.curriculum import Reached, earlier, interval, measure, reached, report
 from benchmarks.learn import done
 from innovator_rl.runs.run_dir import RunDir
 
@@ -57,3 +57,12 @@ def test_a_run_that_learned_all_it_can_is_done_and_measured_to_its_end(tmp_path:
     found = measure(run, 6, target=0.45)
     assert (found.steps, found.groups, found.generated) == (pytest.approx(1.5), pytest.approx(15.0), 40.0)
     assert found.mean == pytest.approx((0.3 + 0.4 + 0.5 + 4 * 0.6) / 7)
+
+
+def test_results_of_an_earlier_call_count_where_the_settings_are_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "curriculum.json"
+    settings = {"target": 0.6, "rows": 40, "steps": 15}
+    assert earlier(file, settings) == {}
+    file.write_text('{"target": 0.6, "rows": 40, "steps": 15, "uniform": {"0": {"steps": 3.0}}}')
+    assert earlier(file, settings)["uniform"] == {"0": {"steps": 3.0}}
+    assert earlier(file, settings | {"rows": 80}) == {}
