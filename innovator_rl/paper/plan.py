@@ -6,7 +6,7 @@ share a file, and the dashboard lists each part of a path next to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -222,6 +222,7 @@ def probe_file(config: PaperConfig, arm: Arm) -> Path:
 
 def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
     tasks = arm.tasks or config.tasks
+    files = [str(_rows_file(config, task, "validation")) for task in tasks]
     words = (
         "--rows",
         str(arm.probe_rows),
@@ -233,10 +234,9 @@ def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
     return Stage(
         f"probe-{arm.name}",
         f"measure what {arm.model} can learn from",
-        ("data", "probe", *tasks, "--model", models.place(arm.model), *words),
+        ("data", "probe", *files, "--model", models.place(arm.model), *words),
         probe_file(config, arm),
-        needs=models.needs(arm.model),
-        inputs=tuple(recipe_file(task) for task in tasks),
+        needs=(*models.needs(arm.model), *_rows(tasks)),
     )
 
 
@@ -347,15 +347,18 @@ def _last_of_each(words: tuple[str, ...]) -> list[str]:
     return list({word.partition("=")[0]: word for word in words}.values())
 
 
-def _built_rows(config: PaperConfig, tasks: Iterable[str]) -> list[str]:
+def _built_rows(config: PaperConfig, tasks: Sequence[str]) -> list[str]:
     """Return the settings that train and validate on the rows that the path built for tasks, if it built any."""
-    folders = [config.runs_dir / config.name / "data" / _task_name(task) for task in tasks]
-    if not folders:
+    if not tasks:
         return []
     return [
-        f"data.{split}=[{', '.join(str(folder / f'{split}.parquet') for folder in folders)}]"
+        f"data.{split}=[{', '.join(str(_rows_file(config, task, split)) for task in tasks)}]"
         for split in ("train", "validation")
     ]
+
+
+def _rows_file(config: PaperConfig, task: str, split: str) -> Path:
+    return config.runs_dir / config.name / "data" / _task_name(task) / f"{split}.parquet"
 
 
 def _task_name(task: str) -> str:

@@ -82,9 +82,10 @@ def test_an_arm_is_probed_once_before_its_first_seed():
     stages = {stage.name: stage for stage in stages_of(config)}
     assert [name for name in stages if name.startswith(("probe", "train"))] == ["probe-a", "train-a-0", "train-a-3"]
     probe = stages["probe-a"]
-    assert probe.command[:5] == ("data", "probe", "product", "--model", str(stages["upcycle"].result))
+    rows = str(stages["rows-product"].result / "validation.parquet")
+    assert probe.command[:5] == ("data", "probe", rows, "--model", str(stages["upcycle"].result))
     assert probe.command[5:] == ("--rows", "40", "--max-tokens", "48", "--out", str(probe.result))
-    assert probe.needs == ("upcycle",)
+    assert probe.needs == ("upcycle", "rows-product")
 
 
 def test_what_a_name_stands_for_is_an_input(tmp_path):
@@ -171,7 +172,7 @@ def test_the_report_shows_what_the_probes_say(tmp_path):
     config = small(runs_dir=tmp_path, learning={"config": "configs/train/moe.yaml", "arms": [arm]}, evaluations=[])
     assert probes(config) == []
     row = {
-        "task": "product", "prompts": 40, "samples": 8, "accuracy": 0.2, "constant": 0.15, "usable": 0.7,
+        "task": "runs/t/data/product/validation.parquet", "prompts": 40, "samples": 8, "accuracy": 0.2, "constant": 0.15, "usable": 0.7,
         "unreadable": 0.01, "cut": 0.5, "passes": False, "reasons": ["under 10 points above the best constant answer"],
     }  # fmt: skip
     probe_file(config, config.learning.arms[0]).parent.mkdir(parents=True)

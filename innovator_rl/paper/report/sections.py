@@ -180,7 +180,7 @@ def probes(config: PaperConfig) -> list[str]:
                 (
                     arm.name,
                     arm.model,
-                    row["task"],
+                    Path(row["task"]).parent.name,  # the folder that `data build` named after the task
                     f"{row['prompts']} x {row['samples']}",
                     percent(row["accuracy"]),
                     percent(row["constant"]),
