@@ -513,5 +513,5 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
         ("TopKTopPSampler.forward_cpu", ("logits", "generators", "k", "p")),
         ("TopKTopPSampler.forward_native", ("logits", "generators", "k", "p")),
     ),
-    *_names("vllm.model_executor.models.qwen2_moe", "platform.row_sigmoid", ("F.sigmoid", None)),
+    *_names("vllm.model_executor.models.qwen2_moe", "platform.row_sigmoid", ("Qwen2MoeMLP.forward", ("x",))),
 )
