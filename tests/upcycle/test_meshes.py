@@ -40,7 +40,10 @@ def test_two_by_two_ranks_compute_what_one_computes(tmp_path: Path) -> None:
             )
         for name, (gradient, weight) in alone["tensors"].items():
             assert (gradient - found["tensors"][name][0]).abs().max() <= 1e-7, name
-            assert (weight - found["tensors"][name][1]).abs().max() <= 1e-6, name
+            apart = (weight - found["tensors"][name][1]).abs()
+            assert torch.where(gradient.abs() > 1e-5, apart, 0).max() <= 1e-6, name
+            # AdamW divides a gradient by its own size: where that is near zero, its rounding error moves the weight
+            assert apart.max() <= 1e-5, name
     again = torch.load(tmp_path / "resumed.pt")
     assert again["step"] == 2
     assert again["resumed"]["train/loss"] == pytest.approx(again["on"]["train/loss"], abs=2e-6)
