@@ -383,7 +383,7 @@ class Study:
         source = open_training_folder(weights)[1] if weights else BaseModelSource(spec, context.base_model)
         model = build(context, kind, source, lambda _: False)
         figures: dict[str, Any] = {
-            key: value for key, value in evaluation(context, model)().items() if "/loss/" in key or "acc" in key
+            key: value for key, value in evaluation(context, model)().figures.items() if "/loss/" in key or "acc" in key
         }
         held, choose = context.held_out, {}
         for name in (*DISCIPLINES, GENERAL):

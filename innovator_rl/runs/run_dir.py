@@ -104,6 +104,7 @@ class RunDir:
         self.metrics_jsonl = self.path / "metrics.jsonl"
         self.rollouts = self.path / "rollouts"
         self.updates = self.path / "updates"
+        self.held_out = self.path / "held_out"
         self.tokens = self.path / "tokens"
         self.checkpoints = self.path / "checkpoints"
         self.logs = self.path / "logs"
@@ -227,6 +228,11 @@ class RunDir:
         if self._metrics is None:
             self._metrics = MetricsWriter(self.metrics_jsonl)
         self._metrics.write(step, len(self._record["attempts"]), metrics, sync)
+
+    def write_held_out(self, step: int, losses: dict[str, dict[int, tuple[float, int]]]) -> None:
+        """Write the loss of every held-out sequence at a step: text -> sequence -> [nats, tokens]."""
+        self.held_out.mkdir(exist_ok=True)
+        write_atomic(self.held_out / f"step-{step}.json", dump_json(losses))
 
     def _set_status(self, status: str, cause: str = "") -> None:
         self._record["status"] = status

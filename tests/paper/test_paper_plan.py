@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from innovator_rl.cli.application import run
@@ -19,9 +21,10 @@ from innovator_rl.paper.config import PaperConfig, load_paper
 from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycling
 from innovator_rl.paper.plan import evaluated_models, probe_file, stages_of
 from innovator_rl.paper.report.claims import change_of, claims
+from innovator_rl.paper.report.held_out import relative
+from innovator_rl.paper.report.held_out import upcycling as upcycling_section
 from innovator_rl.paper.report.markdown import percent, table
 from innovator_rl.paper.report.sections import evaluations, probes, trained_tokens, untrained
-from innovator_rl.paper.report.sections import upcycling as upcycling_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
 from innovator_rl.preflight.machine import Machine
@@ -418,8 +421,42 @@ def test_losses_are_compared_with_the_base_model(tmp_path):
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (tmp_path / f"t-upcycle.{ending}" / "metrics.jsonl").write_text(text)
     shown = "\n".join(upcycling_section(small(runs_dir=tmp_path)))
-    assert "- integrated: general text +0.5 %, science text -20.0 % against" in shown
-    assert "- dense, continued: general text +10.0 %, science text -25.0 % against" in shown
+    assert "- integrated, against base model: general text +0.5 %, science text -20.0 %." in shown
+    assert "- dense, continued, against base model: general text +10.0 %, science text -25.0 %." in shown
+    assert "- integrated, against dense, continued: general text -8.6 %, science text +6.7 %." in shown
+
+
+def test_a_change_of_losses_has_the_interval_of_its_sequences(tmp_path):
+    """All sequences get the same share worse, so resampling them finds no other change, whatever their lengths and losses."""
+    before = {text: {str(n): [2.0 * n, n] for n in range(10, 40)} for text in ("general", "physics", "biology")}
+    after = {text: {key: [1.1 * nats, tokens] for key, (nats, tokens) in one.items()} for text, one in before.items()}
+    for ending, step, losses in (("dense", 0, before), ("dense", 5, after), ("integrate", 9, before)):
+        folder = tmp_path / f"t-upcycle.{ending}"
+        (folder / "held_out").mkdir(parents=True, exist_ok=True)
+        (folder / "held_out" / f"step-{step}.json").write_text(json.dumps(losses))
+        with (folder / "metrics.jsonl").open("a") as lines:
+            lines.write(json.dumps({"step": step, "val/loss/general": 2.0, "val/loss/science": 2.0}) + "\n")
+    shown = "\n".join(upcycling_section(small(runs_dir=tmp_path)))
+    assert "Intervals (95 %) resample the 30 to 30 sequences of each text." in shown
+    kept = "- dense, continued, against base model: general text +10.0 % [+10.0, +10.0], science text +10.0 % [+10.0, +10.0]."
+    assert kept in shown
+
+
+@given(losses=st.lists(st.tuples(st.floats(1, 900), st.floats(1, 900), st.integers(1, 256)), min_size=2, max_size=20))
+def test_the_interval_of_a_change_holds_the_changes_of_single_sequences_at_most(losses):
+    before = {"a": {str(n): [x, tokens] for n, (x, _, tokens) in enumerate(losses)}}
+    after = {"a": {str(n): [y, tokens] for n, (_, y, tokens) in enumerate(losses)}}
+    value, interval = relative(before, after, ["a"])
+    changes = [y / x - 1 for x, y, _ in losses]
+    assert interval is not None
+    low, high = interval
+    assert low <= high
+    for bound in (value, low, high):
+        assert min(changes) - 1e-9 <= bound <= max(changes) + 1e-9
+
+
+def test_one_sequence_has_a_change_and_no_interval():
+    assert relative({"a": {"0": [2.0, 1]}}, {"a": {"0": [3.0, 1]}}, ["a"]) == (0.5, None)
 
 
 def test_tables_escape_their_cells():

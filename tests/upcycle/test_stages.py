@@ -131,6 +131,23 @@ def test_induction_starts_at_the_base_model_and_lowers_the_loss(
     assert held_out[-1] < held_out[0]
 
 
+def test_every_stage_measures_the_same_held_out_sequences(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
+    """Their losses are kept one by one, so that two stages can be compared sequence by sequence."""
+    config = finished[0]
+    found = []
+    for ending in ("route", "integrate", "dense"):
+        run = Path(config.runs_dir) / f"{config.name}.{ending}"
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        line = [line for line in lines if "val/loss/physics" in line][-1]
+        losses = json.loads((run / f"held_out/step-{line['step']}.json").read_text())
+        for text, sequences in losses.items():
+            nats, tokens = (sum(values) for values in zip(*sequences.values(), strict=True))
+            assert line[f"val/loss/{text}"] == pytest.approx(nats / tokens)
+        found.append({text: {key: tokens for key, (_, tokens) in one.items()} for text, one in losses.items()})
+    assert found[0] == found[1] == found[2]
+    assert set(found[0]) == {*config.disciplines, "general"}
+
+
 def test_a_second_run_trains_nothing(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
     config, exported, _ = finished
     before = {path: path.stat().st_mtime_ns for path in Path(config.runs_dir).rglob("*.safetensors")}

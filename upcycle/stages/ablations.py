@@ -256,7 +256,7 @@ def _measure(plan: AblationPlan, name: str) -> dict[str, float]:
     ids = {one: number for number, members in enumerate(groups.values()) for one in members}
     ids |= {GENERAL: -1} if plan.base.general else {}
     sequences = plan.base.data.evaluation_sequences
-    figures = evaluate(model, context.held_out, ids, context.distributed, sequences=sequences)
+    figures = evaluate(model, context.held_out, ids, context.distributed, sequences=sequences).figures
     write_json(kept, figures)
     return figures
 

@@ -54,7 +54,7 @@ from upcycle.planning.flops import flops_per_token
 from upcycle.planning.preconditions import require_kernel, sources
 from upcycle.training.consolidate import save_folder
 from upcycle.training.distributed import DistributedContext, join
-from upcycle.training.evaluation import AT_ONCE, evaluate
+from upcycle.training.evaluation import AT_ONCE, HeldOut, evaluate
 from upcycle.training.trainer import Initializer, Objective, Trainer, slices_of
 
 TOKENIZER_FILES = (
@@ -310,8 +310,8 @@ def make_trainer(
 
 def evaluation(
     context: StageContext, model: Any, names: Iterable[str] | None = None, route: Literal["router", "oracle"] = "router"
-) -> Callable[[], dict[str, float]]:
-    """Return a function that computes held-out metrics of `model` on `names`.
+) -> Callable[[], HeldOut]:
+    """Return a function that measures `model` on held-out text of `names`.
 
     By default it covers all disciplines and general text.
     """

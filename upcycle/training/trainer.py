@@ -35,6 +35,7 @@ from upcycle.training.memory import peak_resident
 
 if TYPE_CHECKING:  # a step alone needs no run directory, nor the packages that write one
     from innovator_rl.runs.run_dir import RunDir
+    from upcycle.training.evaluation import HeldOut
 
 GIB = 2**30
 REPORT_SECONDS = 5.0  # between progress lines
@@ -134,7 +135,7 @@ class Trainer:
         flops: float,
         distributed: DistributedContext,
         run: RunDir,
-        evaluate: Callable[[], dict[str, float]] | None = None,
+        evaluate: Callable[[], HeldOut] | None = None,
         initialize: Initializer | None = None,
     ) -> None:
         """Load the stage's last checkpoint into `model`, if there is one.
@@ -149,7 +150,7 @@ class Trainer:
             flops: Operations of training on one token.
             distributed: This process among the ranks.
             run: The stage's run directory.
-            evaluate: Computes held-out metrics.
+            evaluate: Measures held-out text; the losses of its sequences become `held_out/step-N.json` of the run.
             initialize: Prepares the model before step 0.
         """
         self.model, self.stage, self.config, self.objective = model, stage, config, objective
@@ -250,9 +251,10 @@ class Trainer:
         if self.evaluate is None:
             return
         self._phase("validating")
-        figures = self.evaluate()
+        figures, sequences = self.evaluate()
         if self.distributed.is_main:
             self.run.write_metrics(self.step, figures)
+            self.run.write_held_out(self.step, sequences)
             losses = "  ".join(
                 f"{key.rsplit('/', 1)[1]} {value:.3f}" for key, value in figures.items() if "/loss/" in key
             )

@@ -12,21 +12,11 @@ from innovator_rl.paper.plan import evaluated_models, evaluation_folder, probe_f
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.runs.files import duration, read_json
-from innovator_rl.runs.metrics import read_metrics
 from innovator_rl.runs.run_dir import RunDir, page_link
 from innovator_rl.runs.summary import VALIDATION_ACCURACY
 
-LOSS = "val/loss/"
-GENERAL, SCIENCE = "general", "science"  # science: the mean over disciplines
 TRAINED_TOKENS = ("train/tokens", "train/global_tokens", "perf/total_num_tokens")
 """Metrics of a step with its tokens: of upcycling, fine-tuning, reinforcement learning (prompts and responses)."""
-STAGE_RUNS = (
-    ("routed", "route"),
-    ("integrated", "integrate"),
-    ("dense, continued", "dense"),
-)
-"""Row of the table of losses -> ending of the run that measured it."""
-
 DEVIATIONS = (
     "Base model and tokens: the paper upcycles Qwen2.5-7B with 300 B tokens; this run uses the base model and the "
     "tokens of the tables below.",
@@ -115,25 +105,6 @@ def trained_tokens(config: PaperConfig) -> list[str]:
     ]
 
 
-def upcycling(config: PaperConfig) -> list[str]:
-    """Compare held-out losses of the base model, the stages and the dense baseline."""
-    if config.upcycle is None:
-        return []
-    name = run_name(config, "upcycle")
-    measured: list[tuple[str, dict[str, Any]]] = []
-    for label, ending in STAGE_RUNS:
-        rows = read_metrics(config.runs_dir / f"{name}.{ending}" / "metrics.jsonl")
-        with_loss = [row for row in rows if any(key.startswith(LOSS) for key in row)]
-        if with_loss and label == "dense, continued":
-            measured.insert(0, ("base model", with_loss[0]))
-        if with_loss:
-            measured.append((label, with_loss[-1]))
-    domains = sorted({key.removeprefix(LOSS) for _, row in measured for key in row if key.startswith(LOSS)})
-    rows_of_table = [(label, *(number(row.get(LOSS + domain)) for domain in domains)) for label, row in measured]
-    note = "Loss on held-out text, in nats per token; lower is better. The base model is the dense baseline before its first step."
-    return ["## Upcycling", "", note, "", *table(("model", *domains), rows_of_table), *_kept(measured, domains)]
-
-
 def scaling(config: PaperConfig) -> list[str]:
     """Show when upcycling pays: losses over budgets (the paper's Fig. 3) and every way to split (its Table 4)."""
     if config.scaling is None:
@@ -150,24 +121,6 @@ def scaling(config: PaperConfig) -> list[str]:
         *tables.splitlines(),
         "",
     ]
-
-
-def _kept(measured: Sequence[tuple[str, Mapping[str, Any]]], domains: Sequence[str]) -> list[str]:
-    """Say how far general text and the disciplines moved from the base model."""
-    losses = {label: row for label, row in measured}
-    base = losses.get("base model")
-    lines = []
-    for label in ("integrated", "dense, continued"):
-        after = losses.get(label)
-        if not base or not after or any(LOSS + domain not in base or LOSS + domain not in after for domain in domains):
-            continue
-        parts = [_relative(domain, base, after) for domain in (GENERAL, SCIENCE) if domain in domains]
-        lines.append(f"- {label}: {', '.join(parts)} against the base model's loss (higher is worse).")
-    return [*lines, ""] if lines else []
-
-
-def _relative(domain: str, base: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    return f"{domain} text {100 * (after[LOSS + domain] / base[LOSS + domain] - 1):+.1f} %"
 
 
 def probes(config: PaperConfig) -> list[str]:

@@ -11,6 +11,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
 from innovator_rl.paper.report import sections
 from innovator_rl.paper.report.claims import claims
+from innovator_rl.paper.report.held_out import upcycling
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.runs.files import utc_now, write_atomic
 from innovator_rl.runs.run_dir import RunDir
@@ -45,7 +46,7 @@ def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records
         *sections.stages(config, run, planned, records),
         *sections.text(config),
         *sections.trained_tokens(config),
-        *sections.upcycling(config),
+        *upcycling(config),
         *sections.scaling(config),
         *sections.probes(config),
         *sections.learning(config),
