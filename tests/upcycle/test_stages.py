@@ -17,8 +17,9 @@ from upcycle.config.schema import UpcycleConfig, load
 from upcycle.model.architecture import ModelSpec, tensor_shapes
 from upcycle.planning.plan import plan
 from upcycle.stages import induction, integration, pipeline, routing
-from upcycle.stages.common import artifacts, prepare
+from upcycle.stages.common import artifacts, build, evaluation, prepare
 from upcycle.stages.report import measured_stages, plot, table
+from upcycle.training.distributed import DistributedContext
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -146,6 +147,26 @@ def test_every_stage_measures_the_same_held_out_sequences(finished: tuple[Upcycl
         found.append({text: {key: tokens for key, (_, tokens) in one.items()} for text, one in losses.items()})
     assert found[0] == found[1] == found[2]
     assert set(found[0]) == {*config.disciplines, "general"}
+
+
+def test_ranks_share_the_held_out_sequences(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
+    """Each sequence is measured once, whatever the number of ranks; a rank too many measures none."""
+    context = prepare(finished[0])
+    _, source = open_training_folder(artifacts(finished[0]) / "integrate")
+    model = build(context, "mixture", source, lambda _: False)
+    alone = evaluation(context, model)().losses
+    count = sum(len(one) for one in alone.values())
+    measured: dict[tuple[str, int], list[float]] = {}
+    for rank in range(count + 1):
+        part = replace(context, distributed=DistributedContext(rank, count + 1, torch.device("cpu")))
+        for text, sequences in evaluation(part, model)().losses.items():
+            for index, (nats, tokens) in sequences.items():
+                if tokens:
+                    measured.setdefault((text, index), []).append(nats)
+    assert {key: len(nats) for key, nats in measured.items()} == dict.fromkeys(measured, 1)
+    for (text, index), nats in measured.items():
+        assert nats[0] == pytest.approx(alone[text][index][0], rel=1e-5)
+    assert len(measured) == count
 
 
 def test_a_second_run_trains_nothing(finished: tuple[UpcycleConfig, Path, list[str]]) -> None:
