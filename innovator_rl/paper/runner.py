@@ -170,7 +170,7 @@ class Runner:
             records.append(record)
         if failures:
             waiting = len(self.stages) - len(records) - len(failures)
-            left = [f"{waiting} stages that need its result did not run"] if waiting else []
+            left = [f"not run, because they need its result: {waiting}"] if waiting else []
             raise StageFailed("; ".join([*failures, *left]))
         self.run.heartbeat(len(self.stages), "complete")
         return records

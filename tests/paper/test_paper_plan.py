@@ -25,9 +25,12 @@ from innovator_rl.paper.report.held_out import relative
 from innovator_rl.paper.report.held_out import upcycling as upcycling_section
 from innovator_rl.paper.report.markdown import percent, table
 from innovator_rl.paper.report.sections import evaluations, probes, trained_tokens, untrained
+from innovator_rl.paper.report.sections import learning as learning_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
 from innovator_rl.paper.stage import FileState, StageRecord
 from innovator_rl.preflight.machine import Machine
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.runs.run_dir import RunDir
 from upcycle.config import schema as upcycle_config
 
@@ -408,6 +411,27 @@ def test_the_report_counts_the_tokens_of_every_run_of_the_path(tmp_path):
     assert "[upcycle.route]" in shown
     assert "[a-3]" in shown
     assert shown.count("| 2 | 1,500 |") == 2
+
+
+def test_the_table_of_training_counts_the_questions_of_a_validation(tmp_path):
+    """Samples of a question, and a validation that an earlier attempt began, count once."""
+    run = RunDir(tmp_path / "t-a-0")
+    for _ in range(2):
+        attempt = run.open_attempt(total_steps=5)
+        recorder = Recorder(run.path, writer="test", attempt=attempt)
+        for number in range(5):
+            row = {"data_source": "product" if number < 3 else "unit-sum", "prompt_id": f"q{number}"}
+            for sample in range(2):
+                recorder.rollout(RolloutRow(step=0, prompt_uid=f"g{number}", sample=sample, kind="validation", **row))
+            recorder.rollout(
+                RolloutRow(step=0, prompt_uid="trained", sample=0, data_source="product", prompt_id="other")
+            )
+        recorder.close()
+        for step, accuracy in ((0, 0.25), (5, 0.5)):
+            run.write_metrics(step, {"val-core/product/acc/mean@1": accuracy})
+        run.finish("finished")
+    shown = "\n".join(learning_section(small(runs_dir=tmp_path)))
+    assert "| mixture | product | 3 | 25.0 (step 0) | 50.0 (step 5) | +25.0 |" in shown
 
 
 def test_losses_are_compared_with_the_base_model(tmp_path):

@@ -109,7 +109,7 @@ def test_what_needs_nothing_of_a_failed_stage_runs(path_of_two):
     words = (str(folder / "stage.py"), str(folder / "raw"), str(folder / "third"), str(folder / "third.count"))
     third = Stage("third", "make third", words, folder / "third", inputs=(folder / "raw",))
     (folder / "first").mkdir()  # the script cannot write its result
-    with pytest.raises(StageFailed, match=r"stage 'first' failed .*; 1 stages that need its result did not run"):
+    with pytest.raises(StageFailed, match=r"stage 'first' failed .*; not run, because they need its result: 1"):
         Runner(runner.run, [first, second, third], lines.append).execute()
     assert (folder / "third").read_text() == "TEXT"
     assert not (folder / "second").exists()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, PaperConfig
 from innovator_rl.paper.plan import evaluated_models, evaluation_folder, probe_file, run_name, suite_name
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
+from innovator_rl.rollouts.segments import SegmentCatalog
 from innovator_rl.runs.files import duration, read_json
 from innovator_rl.runs.run_dir import RunDir, page_link
 from innovator_rl.runs.summary import VALIDATION_ACCURACY
@@ -181,6 +185,7 @@ def learning(config: PaperConfig) -> list[str]:
             run = RunDir(config.runs_dir / run_name(config, f"{arm.name}-{seed}"))
             for source, values in sorted(_validations(run.metrics()).items()):
                 (first_step, first), (last_step, last) = values[0], values[-1]
+                asked = _asked(run, first_step).get(source)
                 change = f"{100 * (last - first):+.1f}" if last_step > first_step else "-"
                 name = link(f"{arm.name}, seed {seed}", page_link(run))
                 rows.append(
@@ -188,13 +193,14 @@ def learning(config: PaperConfig) -> list[str]:
                         name,
                         arm.model,
                         source,
+                        asked or "-",
                         f"{percent(first)} (step {first_step})",
                         f"{percent(last)} (step {last_step})",
                         change,
                     )
                 )
-    note = "Accuracy on held-out questions of the run's own validation, in percent."
-    header = ("arm", "starts from", "task", "before", "after", "points")
+    note = "Accuracy on n held-out questions of the run's own validation, in percent."
+    header = ("arm", "starts from", "task", "n", "before", "after", "points")
     return ["## Reinforcement learning", "", note, "", *table(header, rows)]
 
 
@@ -218,6 +224,15 @@ def evaluations(config: PaperConfig) -> list[str]:
 def limits() -> list[str]:
     """List how the path differs from the paper."""
     return ["## Deviations from the paper", "", *(f"- {item}" for item in DEVIATIONS), ""]
+
+
+def _asked(run: RunDir, step: int) -> Counter[str]:
+    """Count the questions of a validation by data source, from the rollout record."""
+    questions: set[tuple[str, str]] = set()
+    for segment in SegmentCatalog(run.path).segments("rollouts", [step], "validation"):
+        columns = pq.read_table(segment.path, columns=["data_source", "prompt_id"]).to_pydict()
+        questions |= set(zip(columns["data_source"], columns["prompt_id"], strict=True))
+    return Counter(source for source, _ in questions)
 
 
 def _validations(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
