@@ -37,7 +37,10 @@ class Models:
 
 
 def stages_of(config: PaperConfig) -> list[Stage]:
-    """Return the stages of a path, in order: first those that need no upcycled model, which give results early.
+    """Return the stages of a path, in the order in which they run.
+
+    The first seed of every arm and its evaluation come before any second seed, and what needs no upcycled model comes
+    before upcycling, so a path that is stopped early has results of every kind.
 
     Raises:
         UserError: A configuration file is not found.
@@ -50,11 +53,14 @@ def stages_of(config: PaperConfig) -> list[Stage]:
         *_learning(config, models),
         *_evaluations(config, models),
     ]
-    late = {"corpus", "upcycle"}
+    arms = config.learning.arms if config.learning else ()
+    seeds = {f"train-{arm.name}-{seed}": place for arm in arms for place, seed in enumerate(arm.seeds)}
+    turns: dict[str, tuple[int, bool]] = {}  # of each stage: place of its seed among its arm's, whether it upcycles
     for stage in stages:
-        if late.intersection(stage.needs):
-            late.add(stage.name)
-    return sorted(stages, key=lambda stage: stage.name in late)
+        needs = [turns[name] for name in stage.needs]
+        place = max([seeds.get(stage.name, 0), *(place for place, _ in needs)])
+        turns[stage.name] = (place, stage.name in ("corpus", "upcycle") or any(upcycles for _, upcycles in needs))
+    return sorted(stages, key=lambda stage: turns[stage.name])
 
 
 def run_name(config: PaperConfig, part: str) -> str:
@@ -203,16 +209,14 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
 
 
 def _learning(config: PaperConfig, models: Models) -> Iterator[Stage]:
-    """Yield the first seed of every arm, then the second one, so that early results cover every arm."""
     part = config.learning
     if part is None:
         return
-    for place in range(max((len(arm.seeds) for arm in part.arms), default=0)):
-        for arm in part.arms:
-            if place == 0 and arm.probe_rows:
-                yield _probe(config, arm, models)
-            if place < len(arm.seeds):
-                yield from _arm(config, part, arm, arm.seeds[place], models)
+    for arm in part.arms:
+        if arm.probe_rows:
+            yield _probe(config, arm, models)
+        for seed in arm.seeds:
+            yield from _arm(config, part, arm, seed, models)
 
 
 def probe_file(config: PaperConfig, arm: Arm) -> Path:

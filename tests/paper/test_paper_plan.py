@@ -55,8 +55,8 @@ def small(**changes) -> PaperConfig:
 def test_each_stage_follows_what_it_needs_and_reads_its_model():
     stages = {stage.name: stage for stage in stages_of(small())}
     assert list(stages) == [
-        "rows-product", "eval-smoke-base", "upcycle", "train-a-0", "export-a-0", "train-a-3", "export-a-3",
-        "eval-smoke-dense", "eval-smoke-a-0", "eval-smoke-a-3",
+        "rows-product", "eval-smoke-base", "upcycle", "train-a-0", "export-a-0", "eval-smoke-dense", "eval-smoke-a-0",
+        "train-a-3", "export-a-3", "eval-smoke-a-3",
     ]  # fmt: skip
     assert stages["train-a-3"].needs == ("upcycle", "rows-product")
     assert stages["train-a-3"].disk_bytes == 2 * 10**9
@@ -211,7 +211,7 @@ def test_the_fastest_number_format_is_that_of_the_processor(has, expected, monke
     assert not any("dtype" in word for stage in own.values() for word in stage.command)
 
 
-def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():
+def test_results_of_every_arm_come_before_further_seeds():
     arms = [
         {"name": "a", "model": "base", "seeds": [0, 1], "tasks": ["product"]},
         {"name": "b", "model": "mixture", "seeds": [0]},
@@ -221,11 +221,12 @@ def test_results_of_every_arm_come_before_further_seeds_and_before_upcycling():
         tasks=["product", "unit-sum"],
         sft={"config": "configs/sft/tiny.yaml"},
         learning={"config": "configs/train/moe.yaml", "arms": arms},
-        evaluations=[],
+        evaluations=[{"suite": "smoke", "models": ["a", "b"]}],
     )
     stages = {stage.name: stage for stage in stages_of(config)}
-    assert [name for name in stages if name.startswith(("train", "upcycle"))] == [
-        "train-a-0", "train-c-0", "train-a-1", "train-c-1", "upcycle", "train-b-0",
+    assert [name for name in stages if name.startswith(("train", "upcycle", "eval"))] == [
+        "train-a-0", "train-c-0", "eval-smoke-a-0", "upcycle", "train-b-0", "eval-smoke-b-0", "train-a-1", "train-c-1",
+        "eval-smoke-a-1",
     ]  # fmt: skip
     assert stages["train-a-0"].needs == ("rows-product",)
     assert not any("unit-sum" in word for word in stages["train-a-0"].command)
