@@ -11,6 +11,8 @@ stops while weights are updated. A group trains with probability p. Prints, per 
     surplus     finished groups that no step trains, share of the trained ones
 
     python -m benchmarks.sampling [--prompts 512] [--samples 8] [--rate 0.5] [--steps 12] [--run RUN]
+
+`--engine RUN` simulates nothing: it prints what the engine of a recorded run did, as medians over its warm steps.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from innovator_rl.integrations.verl.sampling_policy import PassRates, RefillPolicy, View
+from innovator_rl.runs.run_dir import RunDir
 
 LONGEST = 16384.0
 
@@ -160,6 +165,39 @@ def recorded(run: Path, seed: int) -> Callable[[], float]:
     return lambda: source.choice(lengths) * LONGEST / longest
 
 
+def engine_figures(run: RunDir) -> dict[str, float]:
+    """Return what a run's own engine did, as medians over the steps after the first one.
+
+    Returns:
+        `in flight`: answers asked for at once / slots of the engine, waiting ones included; `step time`: generation /
+        the longest answer of the step; `started`: groups started / groups trained; `pass rate`: groups with a signal /
+        groups that ended.
+
+    Raises:
+        SystemExit: The run has fewer than two steps.
+    """
+    from innovator_rl.rollouts.store import Store
+
+    rollout = yaml.safe_load(run.verl_yaml.read_text(encoding="utf-8"))["actor_rollout_ref"]["rollout"]
+    longest: dict[int, float] = {}
+    for row in Store(run.path).rollouts():
+        if row["generate_seconds"]:
+            longest[row["step"]] = max(longest.get(row["step"], 0.0), row["generate_seconds"])
+    steps = [row for row in run.metrics() if row.get("timing_s/gen") and row["step"] > 1 and row["step"] in longest]
+    if not steps:
+        raise SystemExit(f"{run.path}: no step after the first one has been recorded")
+    found = {
+        "in flight": [row["sampling/responses_in_flight"] / rollout["max_num_seqs"] for row in steps],
+        "step time": [row["timing_s/gen"] / longest[row["step"]] for row in steps],
+        "started": [row["sampling/started_groups"] / row["sampling/kept_groups"] for row in steps],
+        "pass rate": [
+            (row["sampling/kept_groups"] + row.get("sampling/dropped_surplus", 0)) / row["sampling/generated_groups"]
+            for row in steps
+        ],
+    }
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,7 +206,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.5)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--run", type=Path, help="a run directory whose response lengths are replayed")
+    parser.add_argument("--engine", type=Path, help="a run directory; prints what its engine did")
     words = parser.parse_args()
+    if words.engine:
+        print("  ".join(f"{name} {value:.2f}" for name, value in engine_figures(RunDir(words.engine)).items()))
+        return
     print(f"{words.prompts} prompts x {words.samples} answers, p = {words.rate}, {words.steps} steps")
     print(f"{'policy':32}{'in flight':>10}{'step time':>11}{'started':>9}{'carried':>9}{'surplus':>9}")
     policies = {

@@ -1,11 +1,16 @@
 """The refill policy alone: laws of its counts, and a simulated run next to one-for-one refills."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.sampling import OneForOne, lognormal, simulate
+from benchmarks.sampling import OneForOne, engine_figures, lognormal, simulate
 from innovator_rl.integrations.verl.sampling_policy import LARGEST_EXCESS, PassRates, RefillPolicy, View
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
+from innovator_rl.runs.run_dir import RunDir
 
 
 def rates(kept: float, seen: float) -> PassRates:
@@ -79,3 +84,23 @@ def test_the_rate_does_not_depend_on_which_source_finished_first() -> None:
     kept = {"a": 4.2, "b": 3.8, "c": 2.1}
     rates = [PassRates({name: kept[name] for name in order}, dict.fromkeys(order, 1.0)) for order in ("abc", "cba")]
     assert rates[0].overall() == rates[1].overall()
+
+
+def test_what_an_engine_did_is_read_from_its_run(tmp_path: Path) -> None:
+    """Steps 2 and 3: 8 s and 12 s of generation, whose longest answers took 4 s and 10 s; the first step warms up."""
+    run = RunDir(tmp_path / "r")
+    recorder = Recorder(run.path, writer="test", attempt=run.open_attempt(total_steps=3))
+    for step, seconds in ((1, 1.0), (2, 4.0), (3, 10.0)):
+        for sample, part in enumerate((0.5, 1.0)):
+            recorder.rollout(
+                RolloutRow(step=step, prompt_uid=f"g{step}", sample=sample, generate_seconds=part * seconds)
+            )
+    recorder.close()
+    for step, seconds in ((1, 50.0), (2, 8.0), (3, 12.0)):
+        figures = {"started_groups": 20.0, "kept_groups": 8.0, "generated_groups": 20.0, "dropped_surplus": 2.0}
+        figures |= {"responses_in_flight": 48.0}
+        metrics = {"timing_s/gen": seconds, **{f"sampling/{name}": value for name, value in figures.items()}}
+        run.write_metrics(step, metrics)
+    run.verl_yaml.write_text("actor_rollout_ref: {rollout: {max_num_seqs: 64}}\n")
+    run.finish("finished")
+    assert engine_figures(run) == {"in flight": 0.75, "step time": 1.6, "started": 2.5, "pass rate": 0.5}
