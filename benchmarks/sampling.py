@@ -178,7 +178,9 @@ def engine_figures(run: RunDir) -> dict[str, float]:
     """
     from innovator_rl.rollouts.store import Store
 
-    rollout = yaml.safe_load(run.verl_yaml.read_text(encoding="utf-8"))["actor_rollout_ref"]["rollout"]
+    slots = yaml.safe_load(run.verl_yaml.read_text(encoding="utf-8"))["trainer"]["v1"]["sampler"]["sampler_kwargs"][
+        "slots"
+    ]
     longest: dict[int, float] = {}
     for row in Store(run.path).rollouts():
         if row["generate_seconds"]:
@@ -187,7 +189,7 @@ def engine_figures(run: RunDir) -> dict[str, float]:
     if not steps:
         raise SystemExit(f"{run.path}: no step after the first one has been recorded")
     found = {
-        "in flight": [row["sampling/responses_in_flight"] / rollout["max_num_seqs"] for row in steps],
+        "in flight": [row["sampling/responses_in_flight"] / slots for row in steps],
         "step time": [row["timing_s/gen"] / longest[row["step"]] for row in steps],
         "started": [row["sampling/started_groups"] / row["sampling/kept_groups"] for row in steps],
         "pass rate": [

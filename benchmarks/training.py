@@ -152,7 +152,7 @@ def ours(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def settings(options: argparse.Namespace, folder: Path) -> list[str]:
     """Return what both runs change in the configuration."""
-    return [
+    ours = [
         "name=ours",
         f"logging.runs_dir={folder / 'runs'}",
         f"schedule.steps={options.steps}",
@@ -160,8 +160,8 @@ def settings(options: argparse.Namespace, folder: Path) -> list[str]:
         "schedule.validate_before=false",
         "schedule.save_every=0",
         "algorithm.dynamic_sampling.enabled=false",
-        *options.overrides,
     ]
+    return list({word.partition("=")[0]: word for word in (*ours, *options.overrides)}.values())
 
 
 def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -202,6 +202,7 @@ def stock(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "TRANSFER_QUEUE_ENABLE": "1",
     }
     command = [sys.executable, "-m", "verl.trainer.main_ppo", "--config-path", str(folder), "--config-name", "stock"]
+    command.append(f"hydra.run.dir={folder / 'hydra'}")
     return run(command, folder / "stock.log", environment, lambda: jsonl(metrics))
 
 

@@ -125,7 +125,8 @@ class Rollout(Section):
     seed_requests: bool | Auto = Field(
         default="auto",
         description="A seed per request from data.seed, the prompt, the sample and the step, so that two runs of one seed are "
-        "one run on a CPU; auto: true on CPU, false on CUDA, where kernels round by batch size and seeds cost time.",
+        "one run on a CPU; auto: true on CPU, false with max_staleness above 0 and on CUDA, where kernels round by batch size "
+        "and seeds cost time.",
     )
     eager: bool | Auto = Field(
         default="auto", description="No CUDA graphs in the rollout engine; auto: true on CPU, false on CUDA."
@@ -152,8 +153,8 @@ class DynamicSampling(Section):
     )
     stall_seconds: PositiveFloat = Field(
         default=600.0,
-        description="After this long without any response (seconds) the groups in flight are given up and replaced; "
-        "where nothing answers, the run stops with the reason.",
+        description="A response may take this long (seconds), or three times the longest one that arrived. It is then asked "
+        "for once more, and after that its sample counts as unscored.",
     )
 
 

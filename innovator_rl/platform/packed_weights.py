@@ -19,6 +19,7 @@ an input embedding tied to `lm_head` is then packed once and not twice, and an u
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -131,15 +132,18 @@ def _require_unpadded_bias(experts: Any, layer: torch.nn.Module) -> None:
 
 
 def _multiply_with_the_packed(experts_class: Any) -> None:
+    """Replace the weights of a call by name: from vLLM 0.31 on, `output` comes before `hidden_states`."""
     multiply = experts_class.apply
-    require_parameters(_NAME, multiply, ("hidden_states", "w1", "w2"))
+    signature = inspect.signature(multiply)
+    require_parameters(
+        _NAME, multiply, ("output",) * ("output" in signature.parameters) + ("hidden_states", "w1", "w2")
+    )
 
     @functools.wraps(multiply)
-    def multiply_with_the_packed(
-        self: Any, hidden_states: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor, *rest: Any, **named: Any
-    ) -> torch.Tensor:
-        packed_w1, packed_w2 = self.packed_weights
-        return multiply(self, hidden_states, packed_w1, packed_w2, *rest, **named)
+    def multiply_with_the_packed(*arguments: Any, **named: Any) -> Any:
+        call = signature.bind(*arguments, **named)
+        call.arguments["w1"], call.arguments["w2"] = call.arguments["self"].packed_weights
+        return multiply(*call.args, **call.kwargs)
 
     experts_class.apply = _mark_installed(multiply_with_the_packed)
 

@@ -1,5 +1,6 @@
 """Check the algorithm's arithmetic, such as groups, mini-batches and lengths."""
 
+import math
 from collections.abc import Iterator
 from difflib import get_close_matches
 
@@ -21,6 +22,8 @@ COLDEST, HOTTEST = 0.05, 2.0
 def check(context: PreflightContext) -> Iterator[Diagnostic]:
     """Check what needs nothing but the run and the kind of its model."""
     yield from _groups(context)
+    yield from _without_dynamic_sampling(context)
+    yield from _ahead(context)
     yield from _sampling(context)
     yield from _clipping(context)
     yield from _correction(context)
@@ -80,6 +83,51 @@ def _groups(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"a rewarder may take reward.timeout_seconds = {config.reward.timeout_seconds}, so a slow one would look "
             "like a stall",
             fix=f"set more than {config.reward.timeout_seconds}",
+        )
+
+
+def _without_dynamic_sampling(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check what follows from comparing the samples of a group, which nothing does without dynamic sampling."""
+    config, sampling = context.config, context.config.algorithm.dynamic_sampling
+    if sampling.enabled:
+        return
+    if config.data.curriculum:
+        yield Diagnostic(
+            setting="data.curriculum",
+            value=True,
+            why="without algorithm.dynamic_sampling no group counts as all right or all wrong, so no prompt would be left out",
+            fix="set algorithm.dynamic_sampling.enabled=true, or data.curriculum=false",
+        )
+    if sampling.metric_by_source:
+        yield Diagnostic(
+            setting="algorithm.dynamic_sampling.metric_by_source",
+            value=dict(sampling.metric_by_source),
+            why="algorithm.dynamic_sampling is off, so nothing is compared",
+            fix="set algorithm.dynamic_sampling.enabled=true, or leave it out",
+        )
+
+
+def _ahead(context: PreflightContext) -> Iterator[Diagnostic]:
+    """Check what answers need that continue after an update (`rollout.max_staleness` above 0)."""
+    rollout, resolved = context.config.rollout, context.resolved
+    if rollout.max_staleness == 0:
+        return
+    moe = context.model is not None and context.model.is_moe
+    if resolved.correction == "off" and not moe:
+        yield Diagnostic(
+            setting="algorithm.rollout_correction.level",
+            value=context.config.algorithm.rollout_correction.level,
+            why=f"answers up to rollout.max_staleness = {rollout.max_staleness} steps old would train as if the present policy "
+            "had sampled them",
+            fix="set token",
+        )
+    if rollout.seed_requests is True:
+        yield Diagnostic(
+            setting="rollout.seed_requests",
+            value=True,
+            why=f"with rollout.max_staleness = {rollout.max_staleness} a paused answer continues as a new request of the same "
+            "seed, which draws the same random numbers again",
+            fix="leave it auto, or set rollout.max_staleness=0",
         )
 
 
@@ -303,6 +351,28 @@ def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
             value=True,
             why="the best checkpoint is one that is saved and validated: schedule.save_every or validate_every is 0",
             fix="set both, or schedule.keep_best=false",
+        )
+    elif schedule.keep_best and math.lcm(schedule.save_every, schedule.validate_every) >= schedule.steps:
+        yield Diagnostic(
+            setting="schedule.keep_best",
+            value=True,
+            why=f"no step before the last is both saved (every {schedule.save_every}) and validated (every "
+            f"{schedule.validate_every}), so there is nothing to choose from",
+            fix="set schedule.save_every equal to schedule.validate_every, or keep_best=false",
+        )
+    if schedule.resume_contents == "weights" and schedule.resume in ("auto", "never"):
+        yield Diagnostic(
+            setting="schedule.resume_contents",
+            value="weights",
+            why=f"schedule.resume={schedule.resume} names no other run; a run's own checkpoint is continued whole",
+            fix="set schedule.resume to the run or checkpoint whose weights to start from, or leave it all",
+        )
+    if context.config.data.validation_rows == 0 and (schedule.validate_every or schedule.validate_before):
+        yield Diagnostic(
+            setting="data.validation_rows",
+            value=0,
+            why="verl takes 0 for all rows",
+            fix="set -1 for all rows, or schedule.validate_every=0 and validate_before=false for no validation",
         )
     if schedule.save_every == 0 and schedule.resume == "auto":
         yield Diagnostic(

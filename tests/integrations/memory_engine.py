@@ -91,6 +91,9 @@ class MemoryAgentLoop:
     def flush(self) -> None:
         """Nothing is recorded here."""
 
+    def pause(self, paused: bool) -> None:
+        """Nothing waits here."""
+
     def _respond(self, uid: str, session: int, outcome: float | str) -> None:
         size = 2 + (7 * session + int(uid[-1])) % 5
         if isinstance(outcome, str):
@@ -156,6 +159,9 @@ class NotingObserver:
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
+
+    def abandoned(self, cause: str) -> None:
+        raise AssertionError(cause)
 
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         assert 0 <= kept <= wanted

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from verl.trainer.ppo.core_algos import agg_loss, compute_grpo_outcome_advantage, get_policy_loss_fn
-from verl.trainer.ppo.rollout_corr_helper import compute_rollout_correction_weights
+from verl.trainer.ppo.rollout_corr_helper import compute_rollout_correction_weights, compute_rollout_rejection_mask
 from verl.utils.config import omega_conf_to_dataclass
 
 from innovator_rl.config.load import validate
@@ -51,13 +51,13 @@ def test_the_advantage_is_the_standard_score_of_the_group(groups: list[list[floa
     scores = torch.zeros(len(rewards), 3, dtype=torch.float64)
     scores[:, -1] = torch.tensor(rewards, dtype=torch.float64)
     found, _ = compute_grpo_outcome_advantage(
-        scores, torch.ones(len(rewards), 3), index, norm_adv_by_std_in_grpo=by_std
+        scores, torch.ones(len(rewards), 3, dtype=torch.float64), index, norm_adv_by_std_in_grpo=by_std
     )
     expected = []
     for group in groups:
         centered = np.array(group) - np.mean(group)
         expected += list(centered / (np.std(group, ddof=1) + 1e-6) if by_std else centered)
-    np.testing.assert_allclose(found[:, 0].numpy(), expected, atol=2e-5, rtol=1e-5)
+    np.testing.assert_allclose(found[:, 0].numpy(), expected, atol=1e-6, rtol=1e-6)
 
 
 def losses(
@@ -74,14 +74,17 @@ def losses(
     return np.where(advantage < 0, np.minimum(worst, -advantage * dual), worst) if mode == "vanilla" else worst
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("preset", ["dapo", "gspo", "cispo"])
-def test_the_loss_of_a_preset(preset: str) -> None:
+def test_the_loss_of_a_preset(preset: str, weighted: bool) -> None:
+    """Importance weights of rollouts multiply the clipped loss of each token."""
     config = actor(preset=preset, dual_clip=6.0)
     config.global_batch_info.update(dp_size=1, batch_num_tokens=None, global_batch_size=None, loss_scale_factor=None)
     mode, aggregation = config.policy_loss.loss_mode, config.loss_agg_mode
     spread = 1e-3 if preset == "gspo" else 1.2
     old, advantage = series(1) - 3, series(2)[:, :1] * np.ones((1, LONGEST))
     new = old + series(3, spread)
+    weights = np.minimum(np.exp(series(6, 0.5)), 2.0) if weighted else np.ones_like(old)
     found, _ = get_policy_loss_fn(mode)(
         old_log_prob=torch.tensor(old),
         log_prob=torch.tensor(new),
@@ -89,12 +92,14 @@ def test_the_loss_of_a_preset(preset: str) -> None:
         response_mask=MASK,
         loss_agg_mode=aggregation,
         config=config,
-        rollout_is_weights=None,
+        rollout_is_weights=torch.tensor(weights) if weighted else None,
     )
-    each = losses(mode, new, old, advantage, config.clip_ratio_low, config.clip_ratio_high, 6.0) * MASK.numpy()
+    each = (
+        losses(mode, new, old, advantage, config.clip_ratio_low, config.clip_ratio_high, 6.0) * weights * MASK.numpy()
+    )
     expected = each.sum() / LENGTHS.sum() if aggregation == "token-mean" else (each.sum(1) / LENGTHS).mean()
     assert found.item() == pytest.approx(expected, rel=1e-6)
-    unclipped = losses(mode, new, old, advantage, 0.999, 1e6, 1e6) * MASK.numpy()
+    unclipped = losses(mode, new, old, advantage, 0.999, 1e6, 1e6) * weights * MASK.numpy()
     assert abs(unclipped - each).max() > 1e-6, "the range clips nothing here: the test shows nothing"
 
 
@@ -141,6 +146,23 @@ def test_importance_weights(level: str, lower: float | None) -> None:
     expected = np.where(inside, weight, 0.0) if lower is not None else np.minimum(weight, 2.0)
     np.testing.assert_allclose(found.numpy(), expected * MASK.numpy(), rtol=1e-6)
     assert (expected != weight)[MASK.numpy()].any()
+
+
+@pytest.mark.parametrize("rule", ["token_k1", "seq_sum_k1", "seq_mean_k3"])
+def test_rejected_tokens_and_responses(rule: str) -> None:
+    """IcePop drops tokens by their ratio; sequence rules drop whole responses by its product, or by the mean of k3."""
+    log_ratio, mask = series(7, 0.4) * MASK.numpy(), MASK.numpy()
+    found, _ = compute_rollout_rejection_mask(
+        torch.tensor(log_ratio), MASK.double(), rule, "0.5_2.0" if rule.endswith("k1") else 0.08
+    )
+    divergence = (np.exp(log_ratio) - 1 - log_ratio).sum(1, keepdims=True) / LENGTHS[:, None]
+    kept = {
+        "token_k1": abs(log_ratio) <= np.log(2),
+        "seq_sum_k1": abs(log_ratio.sum(1, keepdims=True)) <= np.log(2),
+        "seq_mean_k3": divergence <= 0.08,
+    }[rule]
+    np.testing.assert_array_equal(found.numpy() > 0, kept & mask)
+    assert 0 < (kept & mask).sum() < mask.sum()
 
 
 def test_the_overlong_penalty_has_three_ranges() -> None:

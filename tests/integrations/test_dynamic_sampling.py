@@ -289,6 +289,70 @@ def test_an_engine_that_answers_nothing_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.timeout(30)
+def test_the_sampler_outwaits_the_workers_which_send_a_request_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request hangs, the others end after 400 s: its worker sends it again at 1,200 s and gives it up at 2,400 s."""
+    clock = [0.0]
+
+    def pass_ten_seconds(_: float) -> None:
+        clock[0] += 10.0
+
+    monkeypatch.setattr(dynamic_sampling, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=pass_ten_seconds))
+
+    class Patient(Queue):
+        def kv_list(self, partition_id: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
+            self.concurrency = 8 if clock[0] > 400 else 0
+            return super().kv_list(partition_id)
+
+        def finish(self, uid: str) -> None:
+            if uid != "p00005" or clock[0] > 2400:
+                super().finish(uid)
+
+    noted = Noting()
+    queue = Patient(lambda n: ["error", 1.0, 0.0, 1.0] if n == 5 else mixed(n), batch=8)
+    batch, metrics = run(queue, monkeypatch, hooks=noted, stall_seconds=600)
+    assert sorted({int(key[1:6]) for key in batch.keys}) == list(range(8)), "the rest of its group trains"
+    assert "sampling/dropped_lost" not in metrics
+    assert len(noted.notices) == 1, "a silence is remarked once, at three times the longest response"
+    assert noted.notices[0].endswith("; prompt groups in flight: 1; stopped: VLLM::EngineCore (7)")
+
+
+class Noting(NoHooks):
+    """Keeps remarks; one process is stopped."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def stopped_processes(self) -> str:
+        return "stopped: VLLM::EngineCore (7)"
+
+
+@pytest.mark.timeout(30)
+def test_a_validation_goes_on_without_a_request_that_never_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_sampling, "HEALTH_SECONDS", 0.05)
+    queue = Queue(mixed, batch=8)
+    queue.tags["val"] = {f"v{n}": {"is_prompt": True, "status": "running", "global_steps": 1} for n in range(8)}
+
+    def put(keys: list[str], partition_id: str, tags: list[dict[str, Any]]) -> None:
+        for key, tag in zip(keys, tags, strict=True):
+            queue.tags[partition_id][key].update(tag)
+
+    def answer(partition_id: str | None = None) -> Any:
+        for n in range(7):
+            queue.tags["val"][f"v{n}"]["status"] = "finished"
+            queue.tags["val"][f"v{n}_0_0"] = {"status": "success", "seq_len": 8}
+        return Queue.kv_list(queue, partition_id)
+
+    sampler = sampler_of(queue, monkeypatch, stall_seconds=0.2)
+    monkeypatch.setattr(tq, "kv_batch_put", put)
+    monkeypatch.setattr(tq, "kv_list", answer)
+    batch, _ = sampler.sample(global_steps=1, partition_id="val", batch_size=8)
+    assert sorted(batch.keys) == [f"v{n}_0_0" for n in range(7)]
+
+
+@pytest.mark.timeout(30)
 def test_responses_count_before_their_group_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [time.monotonic()]
 

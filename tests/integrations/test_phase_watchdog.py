@@ -2,6 +2,8 @@
 
 import errno
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from innovator_rl.errors import StorageError
 from innovator_rl.integrations.verl import phase_watchdog
 from innovator_rl.integrations.verl.checkpoints import disk_full
 from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog
+from innovator_rl.runs.run_dir import RunDir
 
 
 class Clock:
@@ -27,13 +30,17 @@ def test_a_phase_is_judged_by_its_own_history() -> None:
     clock = Clock()
     said: list[str] = []
     ended: list[float] = []
-    watchdog = Watchdog(said.append, lambda: ended.append(clock.now), lambda: "stopped: ray::WorkerDict (7)", clock)
+    watchdog = Watchdog(
+        said.append, lambda: ended.append(clock.now), lambda: "stopped: ray::WorkerDict (7)", print, clock
+    )
     for seconds in (20.0, 30.0):
         watchdog.enter("updating")
         clock.now += seconds
         watchdog.enter("generating")
-        clock.now += 5000.0  # the sampler's own business
-        watchdog.look()
+        for _ in range(100):  # it may take any time, while the sampler looks at its queue
+            clock.now += 50.0
+            watchdog.look()
+            watchdog.beat()
     assert said == []
     watchdog.enter("updating")
     start = clock.now
@@ -48,8 +55,54 @@ def test_a_phase_is_judged_by_its_own_history() -> None:
 
 
 def test_the_first_of_a_kind_may_take_hours() -> None:
-    watchdog = Watchdog(print, print, str, Clock())
+    watchdog = Watchdog(print, print, str, print, Clock())
     assert watchdog.limits("syncing") == (600.0, 4 * 3600.0)
+
+
+def test_a_sampler_that_waits_for_a_frozen_queue_is_named_and_ended() -> None:
+    clock = Clock()
+    said: list[str] = []
+    ended: list[float] = []
+    abandoned: list[tuple[float, str]] = []
+    watchdog = Watchdog(
+        said.append,
+        lambda: ended.append(clock.now),
+        lambda: "stopped: ray::SimpleStorageUnit (9)",
+        lambda cause: abandoned.append((clock.now, cause)),
+        clock,
+    )
+    watchdog.enter("generating")
+    watchdog.beat()
+    while clock.now < 1950.0:
+        clock.now += 5.0
+        watchdog.look()
+    assert said == [
+        "generating has stood still for 1 min 05 s: the trainer waits for its queue or for a worker; "
+        "stopped: ray::SimpleStorageUnit (9); the run ends at 30 min 00 s"
+    ]
+    assert ended == [1805.0]
+    assert abandoned[0] == (1930.0, watchdog.stalled), "the workers' end did not free the trainer in two minutes"
+
+
+def test_an_abandoned_run_is_recorded_as_failed(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from types import SimpleNamespace
+from innovator_rl.integrations.verl.callbacks import RunCallbacks
+from innovator_rl.integrations.verl.trainer import InnovatorTrainer
+from innovator_rl.runs.progress import Progress
+from innovator_rl.runs.run_dir import RunDir
+run = RunDir(sys.argv[1])
+attempt = run.open_attempt(total_steps=3)
+observer = RunCallbacks(run, attempt, 4, Progress("r", total_steps=3, stream=sys.stdout, live=False), {})
+InnovatorTrainer._abandon(SimpleNamespace(observer=observer), "generating has stood still for 30 min")
+print("not reached")
+"""
+    result = subprocess.run([sys.executable, "-c", code, tmp_path / "r"], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1, result.stderr
+    assert "not reached" not in result.stdout
+    state = RunDir(tmp_path / "r").state()
+    assert (state.status, state.detail) == ("failed", "PhaseStalled: generating has stood still for 30 min")
 
 
 def test_ended_workers_become_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +111,7 @@ def test_ended_workers_become_the_cause(tmp_path: Path, monkeypatch: pytest.Monk
     def hang(batch: object) -> None:
         monkeypatch.setattr(phase_watchdog, "FIRST_REMARK_SECONDS", -1.0)
         monkeypatch.setattr(phase_watchdog, "FIRST_END_SECONDS", 0.0)
-        trainer._watchdog.look()
+        trainer.watchdog.look()
         raise ray.exceptions.RayActorError
 
     monkeypatch.setattr(trainer.workers, "update_actor", hang)
@@ -75,14 +128,15 @@ def test_an_engine_that_hangs_while_it_is_paused_is_ended_too(tmp_path: Path, mo
         monkeypatch.setattr(phase_watchdog, "FIRST_END_SECONDS", 0.0)
         trainer.workers.workers = ("training worker",)
         trainer.llm_server_manager.get_replicas = lambda: [SimpleNamespace(servers=["vLLM server"])]
-        trainer._watchdog.look()
+        trainer.agent_loop.agent_loop_workers = ("agent-loop worker",)
+        trainer.watchdog.look()
         raise ray.exceptions.RayActorError
 
     monkeypatch.setattr(ray, "kill", lambda actor, no_restart: ended.append(actor))
     monkeypatch.setattr(trainer.checkpoint_manager, "sleep_replicas", hang)
     with pytest.raises(PhaseStalled, match=r"pausing has taken 0 s; it is the first"):
         trainer.train()
-    assert ended == ["training worker", "vLLM server"]
+    assert ended == ["training worker", "vLLM server", "agent-loop worker"]
 
 
 def test_a_full_disk_is_one_line_and_the_step_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,6 @@ def test_an_error_is_tried_again_and_then_raised_as_it_is() -> None:
 def test_the_limit_follows_the_longest_answer_while_a_request_waits() -> None:
     patience = Patience(0.05)
     assert patience.limit() == 0.05
-    assert Patience(None).limit() == float("inf")
 
     async def slow() -> str:
         await asyncio.sleep(0.02)
@@ -59,6 +58,23 @@ def test_the_limit_follows_the_longest_answer_while_a_request_waits() -> None:
 
     assert asyncio.run(patience.attempt(slow)) == "slow"
     assert patience.limit() == 60.0
+
+
+def test_the_time_of_a_pause_does_not_count() -> None:
+    """Four pauses of twice the limit each, in which the engine keeps the answer; then a request that hangs."""
+
+    async def paused_answer(patience: Patience) -> str:
+        for _ in range(4):
+            patience.pause(True)
+            await asyncio.sleep(0.2)
+            patience.pause(False)
+        return "42"
+
+    patience = Patience(0.1)
+    assert asyncio.run(patience.attempt(lambda: paused_answer(patience))) == "42"
+    assert patience.limit() == 0.1, "nor does it make later requests wait longer"
+    with pytest.raises(RequestLost):
+        asyncio.run(patience.attempt(never))
 
 
 def test_a_sample_that_never_comes_is_unscored_and_its_group_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_each_sample_of_a_group_is_asked_with_its_own_seed(monkeypatch: pytest.M
     worker = object.__new__(agent_loop.RecordingWorker)
     rollout = SimpleNamespace(n=4, val_kwargs=SimpleNamespace(n=1))
     worker.config = SimpleNamespace(actor_rollout_ref=SimpleNamespace(rollout=rollout))
-    worker._request_seed, worker._patience = 7, Patience(None)
+    worker._request_seed, worker._patience = 7, Patience(60)
     shared: dict[str, Any] = {"temperature": 1.0}
     for validate, uid in ((False, "e0-r1-p2"), (True, "random")):
         for sample in range(4):

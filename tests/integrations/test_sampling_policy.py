@@ -101,6 +101,6 @@ def test_what_an_engine_did_is_read_from_its_run(tmp_path: Path) -> None:
         figures |= {"responses_in_flight": 48.0}
         metrics = {"timing_s/gen": seconds, **{f"sampling/{name}": value for name, value in figures.items()}}
         run.write_metrics(step, metrics)
-    run.verl_yaml.write_text("actor_rollout_ref: {rollout: {max_num_seqs: 64}}\n")
+    run.verl_yaml.write_text("trainer: {v1: {sampler: {sampler_kwargs: {slots: 64}}}}\n")
     run.finish("finished")
     assert engine_figures(run) == {"in flight": 0.75, "step time": 1.6, "started": 2.5, "pass rate": 0.5}

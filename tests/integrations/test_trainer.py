@@ -22,7 +22,7 @@ class Learned(InnovatorTrainer):
         self.replay_buffer = SimpleNamespace(policy=SimpleNamespace())
         self.config = SimpleNamespace(innovator=SimpleNamespace(max_staleness=0))
         self._health = None
-        self._watchdog = Watchdog(print, lambda: None, lambda: "")
+        self.watchdog = Watchdog(print, lambda: None, lambda: "", print)
 
     def _monitor_actors(self, agent_loop_manager):  # type: ignore[no-untyped-def]
         return None

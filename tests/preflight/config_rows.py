@@ -107,6 +107,38 @@ LATE_MISTAKES += [
         "schedule.validation_suites",
     ),
     ("reward.routes={gsm8: math}", "reward.routes.gsm8"),
+    ("rollout.max_staleness=2 algorithm.rollout_correction.level=off", "algorithm.rollout_correction.level"),
+    ("rollout.max_staleness=2 rollout.seed_requests=true", "rollout.seed_requests"),
+    ("data.curriculum=true algorithm.dynamic_sampling.enabled=false", "data.curriculum"),
+    ("data.curriculum=true algorithm.preset=grpo", "data.curriculum"),
+    (
+        "algorithm.dynamic_sampling={enabled: false, metric_by_source: {gsm8k: score}}",
+        "algorithm.dynamic_sampling.metric_by_source",
+    ),
+    ("schedule.keep_best=true schedule.save_every=5 schedule.validate_every=4 schedule.steps=19", "schedule.keep_best"),
+    ("schedule.resume_contents=weights", "schedule.resume_contents"),
+    ("data.validation_rows=0", "data.validation_rows"),
+    (f"{ACTOR}.policy_loss.loss_mode=bypass_mode", f"{ACTOR}.policy_loss.loss_mode"),
+    (f"{ACTOR}.optim.optimizer=LBFGS", f"{ACTOR}.optim.optimizer"),
+    (f"{ACTOR}.optim.optimizer_impl=nowhere", f"{ACTOR}.optim.optimizer_impl"),
+    (f"{CORRECTION}.loss_type=foo", f"{CORRECTION}.loss_type"),
+    (
+        f"{CORRECTION}.rollout_rs=token_k1 {CORRECTION}.rollout_rs_threshold=abc algorithm.old_log_prob=recompute",
+        f"{CORRECTION}.rollout_rs_threshold",
+    ),
+    (f"{ROLLOUT}.quantization=foo", f"{ROLLOUT}.quantization"),
+    (f"{ROLLOUT}.checkpoint_engine.backend=foo", f"{ROLLOUT}.checkpoint_engine.backend"),
+    (f"{ROLLOUT}.data_parallel_size=2", f"{ROLLOUT}.data_parallel_size"),
+    (f"{ROLLOUT}.engine_kwargs.vllm.max_num_sequences=1", f"{ROLLOUT}.engine_kwargs.vllm.max_num_sequences"),
+    (f"{ROLLOUT}.multi_turn.tool_config_path=no/tools.yaml", f"{ROLLOUT}.multi_turn.tool_config_path"),
+    (f"{ROLLOUT}.agent.agent_loop_config_path=no/loops.yaml", f"{ROLLOUT}.agent.agent_loop_config_path"),
+    ("verl.data.custom_cls.path=no/data.py", "verl.data.custom_cls.path"),
+    ("verl.transfer_queue.backend.storage_backend=foo", "verl.transfer_queue.backend.storage_backend"),
+    ("verl.reward.reward_model.enable=true", "verl.reward.reward_model.enable"),
+    (
+        "verl.actor_rollout_ref.model.override_config.attn_implementation=foo",
+        "verl.actor_rollout_ref.model.override_config.attn_implementation",
+    ),
 ]
 
 # values of the same keys that are right
@@ -130,4 +162,8 @@ FINE = [
     "reward.timeout_seconds=0.5 reward.workers=100",
     "data.mixture={gsm8k: 1000.0} algorithm.dynamic_sampling.metric_by_source={gsm8k: score}",
     "schedule.keep_best=true",
+    "rollout.max_staleness=2",
+    "data.curriculum=true",
+    f"{CORRECTION}.rollout_rs=token_k1 {CORRECTION}.rollout_rs_threshold=0.5_2.0 algorithm.old_log_prob=recompute",
+    f"{ROLLOUT}.engine_kwargs.vllm.long_prefill_token_threshold=64",
 ]

@@ -67,6 +67,10 @@ class RecordingWorker(_Worker):
         """Return the uids of the prompts that this worker is generating; a restarted worker has forgotten the others."""
         return set(self._generating)
 
+    async def pause(self, paused: bool) -> None:
+        """Stop the clock of the requests in flight while the engine keeps their answers, or let it go on."""
+        self._patience.pause(paused)
+
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
         rollout = self.config.actor_rollout_ref.rollout
         kwargs.setdefault("group_size", int(rollout.val_kwargs.n if trajectory["validate"] else rollout.n))
@@ -223,6 +227,12 @@ class RecordingAgentLoopManager(AgentLoopManagerTQ):
         workers: list[Any] = self.agent_loop_workers
         used = len(prompts.chunk(len(workers))) % len(workers)
         self.agent_loop_workers = workers[used:] + workers[:used]
+
+    def pause(self, paused: bool) -> None:
+        """Tell every worker that the engine pauses unfinished answers, or goes on with them; waits for none."""
+        workers: list[Any] = self.agent_loop_workers
+        for worker in workers:
+            worker.pause.remote(paused)
 
     def flush(self) -> None:
         """Let every worker write what it has buffered.

@@ -80,6 +80,11 @@ class RunCallbacks:
         self._guard("progress", lambda: self.progress.note(text))
         self._guard("run.json", lambda: self.run.note(notice=text))
 
+    def abandoned(self, cause: str) -> None:
+        """Record how a run ended whose process ends now."""
+        self._guard("progress", lambda: self.progress.note(cause))
+        self._guard("run.json", lambda: self.run.finish("failed", cause=cause))
+
     def sampling(self, step: int, kept: int, wanted: int, in_flight: int, dropped: dict[str, int]) -> None:
         """Show how far dynamic sampling is."""
         self._guard(

@@ -10,9 +10,10 @@ returns. `DynamicSampler` is plugged in through `trainer.v1.sampler.custom_sampl
 - It polls as often as the queue can answer (every 20 ms or less often), so a step does not wait for a clock.
 - It ends: after `max_rounds` x batch groups it completes the step with its latest groups without signal, which add no
   gradient. Where no group at all could be kept it raises `NoLearningSignal` with the counts.
-- A request that never returns costs its group: after `stall_seconds` without any response what is still in flight is
-  dropped as `lost` and replaced; so is, within seconds, what a restarted agent-loop worker was generating. Only where
-  nothing answers, or a worker is dead, does the run end, with its cause.
+- A request that never returns costs its sample: its agent-loop worker sends it again and then gives it up
+  (`request_patience.py`). Only where the worker itself is silent past that time is what is in flight dropped as `lost` and
+  replaced; so is, within seconds, what a restarted worker was generating. A validation counts such prompts as failed. Only
+  where nothing answers at all, or a worker is dead, does the run end, with its cause.
 - With `max_staleness` above 0 whole groups beyond the step's and unfinished ones stay for the next step.
 
 The groups of a step are the first useful ones in the order of the prompts, not of arrival: on-policy they are the same in
@@ -33,10 +34,12 @@ import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from innovator_rl.errors import EngineError
+from innovator_rl.integrations.verl.request_patience import FACTOR, TRIES
 from innovator_rl.integrations.verl.reward_metrics import RewardMetrics
 from innovator_rl.integrations.verl.reward_record import RewardRecord, reward_info
 from innovator_rl.integrations.verl.sample_key import group_uid, prompt_order
 from innovator_rl.integrations.verl.sampling_policy import PassRates, RefillPolicy, View
+from innovator_rl.runs.files import duration
 
 TOLERANCE = 1e-6
 """Two values of the metric closer than this count as equal."""
@@ -46,6 +49,9 @@ LOST = "generation_failed"
 
 HEALTH_SECONDS = 5.0
 """Time between two checks of the workers while waiting."""
+
+REMARK_SECONDS = 60.0
+"""A shorter silence is not remarked, however fast responses came before."""
 
 DEATH_SECONDS = 20.0
 """Longest time between the failure of a request to a dead worker and Ray's notice of the death."""
@@ -116,6 +122,10 @@ class SamplingState:
     progress: tuple[int, int] = (0, 0)  # groups that ended, responses in the queue
     last_progress: float = field(default_factory=time.monotonic)
     answered: bool = False  # whether a response arrived since the start or since groups were given up
+    remarked: bool = False  # whether the silence since the last response was remarked
+    since: dict[str, float] = field(default_factory=dict)  # when each group was first seen in flight
+    arrived: set[str] = field(default_factory=set)  # keys of the responses seen
+    longest: float = 0.0  # that a response took, from the first sight of its group (seconds)
     response_seconds: float = 0.0  # integral over time of the responses in flight
     seconds: float = 0.0
 
@@ -170,6 +180,12 @@ class SamplingHooks(Protocol):
     def source(self, uid: str) -> str:
         """Return the data source of a prompt group."""
 
+    def notice(self, text: str) -> None:
+        """Receive a remark for the user."""
+
+    def stopped_processes(self) -> str:
+        """Name the processes of the run that are stopped; empty where none is visibly."""
+
 
 class NoHooks:
     """Hooks of a sampler that nobody observes."""
@@ -193,6 +209,13 @@ class NoHooks:
 
     def source(self, uid: str) -> str:
         """Return one source for all groups."""
+        return ""
+
+    def notice(self, text: str) -> None:
+        """Ignore the remark."""
+
+    def stopped_processes(self) -> str:
+        """Name none."""
         return ""
 
 
@@ -239,7 +262,7 @@ class DynamicSampler(ReplayBuffer):
 
         Raises:
             NoLearningSignal: `max_rounds` x `batch_size` groups and not one to keep.
-            RolloutStalled: no response arrived for `stall_seconds`, or every group failed, or most did and none can be kept.
+            RolloutStalled: nothing answers, or every group failed, or most did and none can be kept.
         """
         if partition_id == "val":
             return self._sample_validation(SamplingState(wanted=batch_size)), {}
@@ -334,9 +357,16 @@ class DynamicSampler(ReplayBuffer):
             _pause(started)
 
     def _note_progress(self, state: SamplingState, partition_id: str) -> None:
+        now = time.monotonic()
+        for uid in self._in_flight(partition_id):
+            state.since.setdefault(uid, now)
+        new = self.partitions[partition_id].keys() - state.arrived
+        state.arrived |= new
+        state.longest = max([state.longest, *(now - state.since.get(group_uid(key), now) for key in new)])
         progress = (state.completed, len(self.partitions[partition_id]))
         if progress != state.progress:  # a response arrived, or a group completed
-            state.progress, state.last_progress, state.answered = progress, time.monotonic(), True
+            state.progress, state.last_progress = progress, now
+            state.answered, state.remarked = True, False
 
     def _clear_late_responses(self) -> None:
         """Remove what a worker still wrote for groups that were given up."""
@@ -443,26 +473,41 @@ class DynamicSampler(ReplayBuffer):
     def _check_workers(self, state: SamplingState, partition_id: str) -> None:
         """Raise where a worker is dead; give up what a restarted one lost. Nothing replaces a prompt of a validation."""
         self.hooks.check_health()
-        lost = self.hooks.lost_prompts(self._in_flight(partition_id))
-        if lost and partition_id == "val":
-            tq.kv_batch_put(keys=sorted(lost), partition_id="val", tags=[{"status": "failure"} for _ in lost])
-        elif lost:
-            self._give_up(state, lost)
+        if lost := self.hooks.lost_prompts(self._in_flight(partition_id)):
+            self._give_up(state, lost, partition_id)
 
-    def _give_up(self, state: SamplingState, uids: Collection[str]) -> None:
+    def _give_up(self, state: SamplingState, uids: Collection[str], partition_id: str) -> None:
+        """Drop groups that nobody generates; verl pads what a validation lacks."""
+        if partition_id == "val":
+            tq.kv_batch_put(keys=sorted(uids), partition_id="val", tags=[{"status": "failure"} for _ in uids])
+            return
         for uid in uids:
             self._drop(state, uid, "lost")
         self._given_up.update(uids)
         self._clear_groups("train", set(uids))
 
+    def silence_limit(self, state: SamplingState) -> float:
+        """Return how long no response may arrive (seconds).
+
+        By then the agent-loop workers have given up every request that hangs, after `TRIES` of them, and said so.
+        """
+        return self.stall_seconds + TRIES * max(self.stall_seconds, FACTOR * state.longest)
+
     def _check_stall(self, state: SamplingState, partition_id: str) -> None:
-        """Give up what is in flight after a long silence; raise where nothing answers at all."""
+        """Remark a silence, give up what is in flight after a long one, and raise where nothing answers at all."""
         waited = time.monotonic() - state.last_progress
         stuck = sorted(self._in_flight(partition_id))
-        if waited <= self.stall_seconds or not stuck:
+        if not stuck:
             return
-        if state.answered and partition_id == "train":
-            self._give_up(state, stuck)
+        unusual = max(REMARK_SECONDS, FACTOR * state.longest) if state.longest else self.stall_seconds
+        if waited > unusual and not state.remarked:
+            state.remarked = True
+            stopped = self.hooks.stopped_processes() or "no process is visibly stopped"
+            self.hooks.notice(f"no response for {duration(waited)}; prompt groups in flight: {len(stuck)}; {stopped}")
+        if waited <= self.silence_limit(state):
+            return
+        if state.answered:
+            self._give_up(state, stuck, partition_id)
             state.progress, state.last_progress = (
                 (state.completed, len(self.partitions[partition_id])),
                 time.monotonic(),
@@ -472,7 +517,8 @@ class DynamicSampler(ReplayBuffer):
         raise RolloutStalled(
             f"no response arrived for {waited:.0f} s with {len(stuck)} prompt groups in flight (first: "
             f"{', '.join(stuck[:3])}); algorithm.dynamic_sampling.stall_seconds={self.stall_seconds:.0f}; "
-            f"last error: {self.hooks.last_error() or 'none'}"
+            f"last error: {self.hooks.last_error() or 'none'}; "
+            f"{self.hooks.stopped_processes() or 'no process is visibly stopped'}"
         )
 
 

@@ -21,13 +21,13 @@ TokenSource = Callable[[Sequence[Asked]], list[list[int] | None]]
 IN_FLIGHT = 512  # requests that wait in the engine; the patience of a request does not count the queue before it
 
 
-def generate_tokens(client: Any, asked: Sequence[Asked], patience_seconds: float | None) -> list[list[int] | None]:
+def generate_tokens(client: Any, asked: Sequence[Asked], patience_seconds: float) -> list[list[int] | None]:
     """Return a response per request.
 
     Args:
         client: verl's client of the rollout engine (`LLMServerClient`).
         asked: The requests.
-        patience_seconds: The least time that a request may take; None without bound.
+        patience_seconds: The time that any request may take at least.
     """
     patience = Patience(patience_seconds)
 

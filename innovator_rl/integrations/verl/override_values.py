@@ -23,6 +23,18 @@ ACTOR, ROLLOUT, CORRECTION = "actor_rollout_ref.actor", "actor_rollout_ref.rollo
 CHECKPOINT = f"{ACTOR}.checkpoint"
 WHOLE = ("model", "optimizer", "extra")
 """What a checkpoint must hold so that a resumed run is the same run."""
+CHECKPOINT_ENGINES = (
+    "base", "nccl_checkpoint_engine", "hccl_checkpoint_engine", "nixl_checkpoint_engine", "kimi_checkpoint_engine",
+    "mooncake_checkpoint_engine", "delta_checkpoint_engine",
+)  # fmt: skip
+"""Modules of verl that register a way to send weights."""
+ENGINE_ARGUMENTS = (
+    ("vllm.engine.arg_utils", "EngineArgs"),
+    ("vllm.engine.arg_utils", "AsyncEngineArgs"),
+    ("vllm.entrypoints.openai.cli_args", "BaseFrontendArgs"),
+    ("vllm.entrypoints.openai.cli_args", "FrontendArgs"),
+)
+"""Classes of vLLM whose fields are the arguments of a server."""
 SEQUENCE_CLIP = 0.05
 """GSPO's ratio is a geometric mean over a response, so its clip range is orders of magnitude below this."""
 
@@ -53,7 +65,9 @@ def value_problems(config: RunConfig, context: RuntimeContext, given: dict[str, 
     yield from _checkpoint(given)
     yield from _correction(config, context, given)
     yield from _other_backends(config, context, given)
-    yield from _models_and_tools(given)
+    yield from _tools_and_clipping(given)
+    yield from _files(given)
+    yield from _engine_arguments(given)
 
 
 def _choice(key: str, value: Any, choices: tuple[str, ...]) -> Iterator[ValueProblem]:
@@ -98,11 +112,24 @@ def _correction(config: RunConfig, context: RuntimeContext, given: dict[str, Any
     key = f"{CORRECTION}.rollout_rs"
     if not given.get(key):
         return
-    if given.get(f"{CORRECTION}.rollout_rs_threshold") is None:
+    bound = given.get(f"{CORRECTION}.rollout_rs_threshold")
+    if bound is None:
         yield ValueProblem(key, given[key], "rejects nothing without a bound", f"set verl.{key}_threshold too")
+    elif not all(_positive(number) for part in str(bound).split(",") for number in part.split("_")):
+        why = "each bound must be a number above 0, or LOWER_UPPER for k1"
+        yield ValueProblem(
+            f"{key}_threshold", bound, why, "give one bound, or one per name of rollout_rs with commas between"
+        )
     if resolve(config, context.platform, context.is_moe).old_log_prob == "rollout":
         why = "rejects by the difference between two log-probabilities, and only the rollout engine's are computed"
         yield ValueProblem(key, given[key], why, "set algorithm.old_log_prob=recompute")
+
+
+def _positive(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
 
 
 def _other_backends(config: RunConfig, context: RuntimeContext, given: dict[str, Any]) -> Iterator[ValueProblem]:
@@ -115,19 +142,19 @@ def _other_backends(config: RunConfig, context: RuntimeContext, given: dict[str,
             continue
         if key.endswith("ulysses_sequence_parallel_size") and value > 1 and context.platform == "cpu":
             yield ValueProblem(key, value, "sequence parallelism needs packed attention, which CPUs lack", "set 1")
+        if key == f"{ROLLOUT}.data_parallel_size" and value > 1 and context.platform == "cpu":
+            why = "a CPU's engine is one process; resources.accelerators_per_node starts several"
+            yield ValueProblem(key, value, why, "set 1")
         if key.endswith("fsdp_config.fsdp_size") and value > 0:
             workers = config.resources.nodes * config.resources.accelerators_per_node
             if workers % value:
                 yield ValueProblem(key, value, f"does not divide the run's {workers} training processes", "set -1")
 
 
-def _models_and_tools(given: dict[str, Any]) -> Iterator[ValueProblem]:
+def _tools_and_clipping(given: dict[str, Any]) -> Iterator[ValueProblem]:
     if given.get("distillation.enabled"):
         why = "the trainer has no teacher: a run would wait for it"
         yield ValueProblem("distillation.enabled", True, why, "leave it out")
-    model = "reward.reward_model"
-    if given.get(f"{model}.enable") and not given.get(f"{model}.model_path"):
-        yield ValueProblem(f"{model}.enable", True, "there is no reward model to load", f"set verl.{model}.model_path")
     turns, loop = f"{ROLLOUT}.multi_turn", f"{ROLLOUT}.agent.default_agent_loop"
     if not any(
         given.get(f"{turns}.{name}") for name in ("tool_config_path", "function_tool_path", "interaction_config_path")
@@ -139,6 +166,25 @@ def _models_and_tools(given: dict[str, Any]) -> Iterator[ValueProblem]:
     if given.get(mode) == "gspo" and isinstance(clip, (int, float)) and clip > SEQUENCE_CLIP:
         why = f"clips the mean ratio of a response, which algorithm.clip_high = {clip} never does"
         yield ValueProblem(mode, "gspo", why, "set algorithm.preset=gspo, or clip_low=3e-4 clip_high=4e-4")
+
+
+def _files(given: dict[str, Any]) -> Iterator[ValueProblem]:
+    for key in FILES:
+        value = given.get(key)
+        if isinstance(value, str) and value and not Path(value).expanduser().exists():
+            yield ValueProblem(key, value, "is not found", "correct the path; it is read where the run starts")
+
+
+def _engine_arguments(given: dict[str, Any]) -> Iterator[ValueProblem]:
+    """Check arguments of vLLM's engine, which the server reads once the run has started."""
+    known = [name for module, kind in ENGINE_ARGUMENTS for name in field_names(module, kind)]
+    for key, value in given.items():
+        name = key.removeprefix(f"{ROLLOUT}.engine_kwargs.vllm.").partition(".")[0]
+        if key.startswith(f"{ROLLOUT}.engine_kwargs.vllm.") and known and name.replace("-", "_") not in known:
+            near = get_close_matches(name, known, 3, 0.5)
+            yield ValueProblem(
+                key, value, f"vLLM has no argument {name!r}", f"near: {', '.join(near)}" if near else "leave it out"
+            )
 
 
 # ---- the choices of the installed verl
@@ -178,6 +224,17 @@ def constant_set(module: str, name: str) -> tuple[str, ...]:
     return ()
 
 
+def field_names(module: str, kind: str) -> tuple[str, ...]:
+    """Return the names of the annotated fields of a class."""
+    return tuple(
+        node.target.id
+        for place in ast.walk(_source(module))
+        if isinstance(place, ast.ClassDef) and place.name == kind
+        for node in place.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    )
+
+
 def compared_strings(module: str, function: str, variable: str) -> tuple[str, ...]:
     """Return the strings that a function compares a variable or attribute with."""
     found: list[str] = []
@@ -200,10 +257,22 @@ def _leaf(node: ast.AST) -> str:
 
 
 def _optimizers(given: dict[str, Any]) -> tuple[str, ...]:
-    """Return torch's optimizers; another implementation names its own."""
+    """Return torch's optimizers that take a step without a closure; another implementation names its own."""
     if given.get(f"{ACTOR}.optim.optimizer_impl", "torch.optim") != "torch.optim":
         return ()
-    return tuple(name for name in constant_set("torch.optim", "__all__") if name[:1].isupper() and name != "Optimizer")
+    names = constant_set("torch.optim", "__all__")
+    return tuple(name for name in names if name[:1].isupper() and name not in ("Optimizer", "LBFGS", "SparseAdam"))
+
+
+def _policy_losses(_: dict[str, Any]) -> tuple[str, ...]:
+    """Return the registered losses but the one that verl chooses by itself where old log-probabilities are the rollout's."""
+    names = registered("verl.trainer.ppo.core_algos", "register_policy_loss")
+    return tuple(name for name in names if name != "bypass_mode")
+
+
+def _optimizer_modules(_: dict[str, Any]) -> tuple[str, ...]:
+    packages = ("torch.optim", "torchao.optim", "bitsandbytes.optim")  # that verl's documentation names
+    return tuple(name for name in packages if find_spec(name.partition(".")[0]) is not None)
 
 
 def _agent_loops(given: dict[str, Any]) -> tuple[str, ...]:
@@ -221,7 +290,7 @@ def _kl_types(_: dict[str, Any]) -> tuple[str, ...]:
 
 
 CHOICES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
-    f"{ACTOR}.policy_loss.loss_mode": lambda _: registered("verl.trainer.ppo.core_algos", "register_policy_loss"),
+    f"{ACTOR}.policy_loss.loss_mode": _policy_losses,
     f"{ACTOR}.kl_loss_type": _kl_types,
     f"{ACTOR}.strategy": lambda _: ("fsdp", "fsdp2"),  # that our engines extend
     "actor_rollout_ref.ref.strategy": lambda _: ("fsdp", "fsdp2"),
@@ -231,6 +300,22 @@ CHOICES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
     f"{ROLLOUT}.scheduling_policy": lambda _: ("fcfs", "priority"),
     f"{ROLLOUT}.logprobs_mode": lambda _: ("processed_logprobs",),  # at the temperature that the trainer's have
     f"{ACTOR}.optim.optimizer": _optimizers,
+    f"{ACTOR}.optim.optimizer_impl": _optimizer_modules,
+    f"{CORRECTION}.loss_type": lambda _: compared_strings(
+        "verl.trainer.ppo.core_algos", "compute_policy_loss_bypass_mode", "loss_type"
+    ),
+    f"{ROLLOUT}.quantization": lambda _: ("fp8", "torchao", "ascend"),  # of a local in verl's vLLM server
+    f"{ROLLOUT}.checkpoint_engine.backend": lambda _: tuple(
+        name for file in CHECKPOINT_ENGINES for name in registered(f"verl.checkpoint_engine.{file}", "register")
+    ),
+    "transfer_queue.backend.storage_backend": lambda _: ("SimpleStorage",),  # the one that needs no other service
+    "actor_rollout_ref.model.override_config.attn_implementation": lambda _: (
+        "eager",
+        "sdpa",
+        "flash_attention_2",
+        "flash_attention_3",
+        "flex_attention",
+    ),
     f"{ACTOR}.optim.lr_scheduler_type": lambda _: compared_strings(
         "verl.workers.config.optimizer", "__post_init__", "lr_scheduler_type"
     ),
@@ -240,6 +325,16 @@ CHOICES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
     ),
 }
 """Key -> its choices; an empty tuple leaves the value unchecked."""
+
+FILES = (
+    f"{ROLLOUT}.multi_turn.tool_config_path",
+    f"{ROLLOUT}.multi_turn.function_tool_path",
+    f"{ROLLOUT}.multi_turn.interaction_config_path",
+    f"{ROLLOUT}.agent.agent_loop_config_path",
+    "data.custom_cls.path",
+    "actor_rollout_ref.model.lora_adapter_path",
+)
+"""Keys whose value is a file or folder that verl opens once Ray runs."""
 
 BOUNDS: dict[str, tuple[Callable[[float], bool], str]] = {
     f"{ACTOR}.optim.betas": (lambda value: 0 <= value < 1, "from 0 to below 1"),

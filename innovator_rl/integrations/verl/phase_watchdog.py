@@ -1,12 +1,18 @@
-"""Bound every phase of a step by its own history, and name the cause when one hangs.
+"""Bound every phase of a step, and name the cause when one hangs.
 
-Log-probabilities, updates, weight syncs and checkpoints are calls to other processes without a limit: a frozen process or a
+The start, log-probabilities, updates, weight syncs and checkpoints are calls to other processes without a limit: a frozen process or a
 collective that never ends would hold the run for ever, with a heartbeat that says all is well. A thread watches the phase
 that the trainer is in. After three times the longest such phase so far (at least a minute) it says what stands still; after
 ten times (at least half an hour) it ends the run by ending the workers that the trainer waits for. The first phase of a kind
-has no history: it is remarked after ten minutes and may take four hours. Generation is bounded by the sampler instead.
+has no history: it is remarked after ten minutes and may take four hours.
 
-    with Watchdog(notice=print, end=kill_workers, cause=stopped_processes) as watchdog:
+Generation may take any time, and the sampler that waits for it looks at its queue every two seconds or more often. Each look is a
+`beat`; where they stop, the sampler itself waits for a frozen worker or queue, and the same limits count from the last beat.
+
+Where ended workers do not free the trainer within two minutes, nothing of the run can be trusted to end it: `abandon` records
+the cause and ends the process.
+
+    with Watchdog(notice=print, end=kill_workers, cause=stopped_processes, abandon=record_and_exit) as watchdog:
         watchdog.enter("updating")
 """
 
@@ -23,9 +29,12 @@ import psutil
 from innovator_rl.errors import EngineError
 from innovator_rl.runs.files import duration
 
-WATCHED = ("pausing", "log-probabilities", "updating", "syncing", "saving")
+WATCHED = ("starting", "pausing", "log-probabilities", "updating", "syncing", "saving")
+BEATING = {"generating": 60.0, "validating": 600.0}
+"""Phase whose beats are watched -> seconds without a beat before it is remarked; a validation also sums up its responses."""
 REMARK_FACTOR, REMARK_SECONDS, FIRST_REMARK_SECONDS = 3.0, 60.0, 600.0
 END_FACTOR, END_SECONDS, FIRST_END_SECONDS = 10.0, 1800.0, 4 * 3600.0
+ABANDON_SECONDS = 120.0
 LOOK_SECONDS = 5.0
 
 
@@ -41,11 +50,13 @@ class Watchdog:
         notice: Callable[[str], None],
         end: Callable[[], None],
         cause: Callable[[], str],
+        abandon: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._notice, self._end, self._cause, self._clock = notice, end, cause, clock
+        self._notice, self._end, self._cause, self._abandon, self._clock = notice, end, cause, abandon, clock
         self._longest: dict[str, float] = {}
         self._phase, self._since, self._remarked = "", clock(), False
+        self._ended: float | None = None  # when the workers were ended
         self._over = threading.Event()
         self.stalled = ""
         """Why the run was ended; empty where it was not."""
@@ -53,21 +64,29 @@ class Watchdog:
     def enter(self, phase: str) -> None:
         """Begin a phase; the one before is over."""
         now = self._clock()
-        if self._phase:
+        if self._phase in WATCHED:
             self._longest[self._phase] = max(now - self._since, self._longest.get(self._phase, 0.0))
         self._phase, self._since, self._remarked = phase, now, False
 
+    def beat(self) -> None:
+        """Note that a phase which may take any time goes on."""
+        self._since, self._remarked = self._clock(), False
+
     def limits(self, phase: str) -> tuple[float, float]:
         """Return after how many seconds a phase is remarked and ended."""
+        if phase in BEATING:
+            return BEATING[phase], END_SECONDS
         if phase not in self._longest:
             return FIRST_REMARK_SECONDS, FIRST_END_SECONDS
         longest = self._longest[phase]
         return max(REMARK_SECONDS, REMARK_FACTOR * longest), max(END_SECONDS, END_FACTOR * longest)
 
     def look(self) -> None:
-        """Compare the phase with its limits: remark it once, end it once."""
+        """Compare the phase with its limits: remark it once, end it once, and abandon a run that does not end."""
         phase, waited = self._phase, self._clock() - self._since
-        if phase not in WATCHED or self.stalled:
+        if self._ended is not None and self._clock() - self._ended > ABANDON_SECONDS:
+            self._abandon(self.stalled)
+        if (phase not in WATCHED and phase not in BEATING) or self.stalled:
             return
         remark, end = self.limits(phase)
         if waited <= remark:
@@ -75,8 +94,11 @@ class Watchdog:
         longest = self._longest.get(phase)
         usual = f"the longest before took {duration(longest)}" if longest is not None else "it is the first"
         what = f"{phase} has taken {duration(waited)}; {usual}"
+        if phase in BEATING:
+            what = f"{phase} has stood still for {duration(waited)}: the trainer waits for its queue or for a worker"
         if waited > end:
             self.stalled = f"{what}; {self._cause() or 'no process is visibly stopped'}"
+            self._ended = self._clock()
             self._end()
         elif not self._remarked:
             self._remarked = True

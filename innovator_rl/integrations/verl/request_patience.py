@@ -2,8 +2,8 @@
 
 A request can be lost (a replica that dropped it, a connection that never closes), and its group, its step and in the end
 the run would wait for it. A fixed limit is wrong for long answers, so the limit follows what was seen: three times the
-longest wait of a response that arrived, and never less than the run's `stall_seconds`. It grows while a request waits. Without
-a floor there is no limit: where answers pause during updates, their age says nothing, and the sampler alone gives up.
+longest wait of a response that arrived, and never less than the run's `stall_seconds`. It grows while a request waits. Where
+answers pause during updates (`rollout.max_staleness` above 0), the time of the pause does not count.
 
     patience = Patience(floor_seconds=600.0)
     output = await patience.attempt(lambda: request())
@@ -12,7 +12,6 @@ a floor there is no limit: where answers pause during updates, their age says no
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -25,6 +24,9 @@ FACTOR = 3.0
 TRIES = 2
 """Requests sent for one response before it counts as lost."""
 
+SHORTEST_WAIT = 0.01
+"""Seconds between two looks at a request while answers pause."""
+
 T = TypeVar("T")
 
 
@@ -35,12 +37,25 @@ class RequestLost(EngineError):
 class Patience:
     """The limit of one process for the responses it waits for."""
 
-    def __init__(self, floor_seconds: float | None) -> None:
+    def __init__(self, floor_seconds: float) -> None:
         self.floor_seconds, self.longest = floor_seconds, 0.0
+        self._paused_at: float | None = None
+        self._paused = 0.0  # seconds of all pauses that are over
 
     def limit(self) -> float:
         """Return how long to wait for a response (seconds)."""
-        return math.inf if self.floor_seconds is None else max(self.floor_seconds, FACTOR * self.longest)
+        return max(self.floor_seconds, FACTOR * self.longest)
+
+    def pause(self, paused: bool) -> None:
+        """Stop the clock of all requests, or let it go on."""
+        now = time.monotonic()
+        if self._paused_at is not None:
+            self._paused += now - self._paused_at
+        self._paused_at = now if paused else None
+
+    def _now(self) -> float:
+        """Return the seconds of a clock that stands still during pauses."""
+        return (time.monotonic() if self._paused_at is None else self._paused_at) - self._paused
 
     async def attempt(self, request: Callable[[], Awaitable[T]], failed: Callable[[str], None] = lambda _: None) -> T:
         """Send a request, once more where it fails or does not return.
@@ -62,12 +77,12 @@ class Patience:
         raise AssertionError("unreachable: the last request returns or raises")
 
     async def _wait(self, request: Awaitable[T]) -> T:
-        task, started = asyncio.ensure_future(request), time.monotonic()
+        task, started = asyncio.ensure_future(request), self._now()
         try:
-            while (left := self.limit() - (time.monotonic() - started)) > 0:
-                done, _ = await asyncio.wait({task}, timeout=None if left == math.inf else left)
+            while (left := self.limit() - (self._now() - started)) > 0:
+                done, _ = await asyncio.wait({task}, timeout=max(left, SHORTEST_WAIT))
                 if done:
-                    self.longest = max(self.longest, time.monotonic() - started)
+                    self.longest = max(self.longest, self._now() - started)
                     return task.result()
         finally:
             task.cancel()

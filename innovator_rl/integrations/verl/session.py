@@ -54,17 +54,20 @@ def train(verl_config: DictConfig, observer: Observer, suites: SuiteRunner | Non
     try:
         observer.phase("starting: training workers and vLLM", 0)
         trainer = InnovatorTrainer(verl_config, observer, suites)
-        trainer.init()
-        observer.phase("starting: generation workers", trainer.global_steps)
-        manager = RecordingAgentLoopManager.create(
-            config=verl_config,
-            llm_client=trainer.get_llm_client(),
-            teacher_client=None,
-            reward_loop_worker_handles=trainer.get_reward_handles(),
-        )
-        try:
-            trainer.fit(manager)
-        finally:
-            manager.flush()
+        with trainer.watchdog:
+            trainer.watchdog.enter("starting")
+            trainer.init()
+            observer.phase("starting: generation workers", trainer.global_steps)
+            manager = RecordingAgentLoopManager.create(
+                config=verl_config,
+                llm_client=trainer.get_llm_client(),
+                teacher_client=None,
+                reward_loop_worker_handles=trainer.get_reward_handles(),
+            )
+            try:
+                trainer.fit(manager)
+            finally:
+                trainer.watchdog.enter("")
+                manager.flush()
     finally:
         tq.close()

@@ -407,7 +407,7 @@ def _trainer(config: RunConfig, context: RuntimeContext, resolved: Resolved) -> 
         ),
         VerlSetting(
             "innovator.request_seconds",
-            config.algorithm.dynamic_sampling.stall_seconds if config.rollout.max_staleness == 0 else None,
+            config.algorithm.dynamic_sampling.stall_seconds,
             "algorithm.dynamic_sampling.stall_seconds",
         ),
         VerlSetting("innovator.max_staleness", config.rollout.max_staleness, "rollout.max_staleness"),

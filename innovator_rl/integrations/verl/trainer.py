@@ -25,11 +25,13 @@ verl's `fit` (verl/trainer/ppo/v1/trainer_base.py) runs a step in these phases:
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import psutil
 import ray
 from omegaconf import DictConfig, open_dict
 from tensordict import TensorDict
@@ -61,6 +63,9 @@ from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
 from innovator_rl.integrations.verl.worker_restarts import LostPrompts, restarting_reward_workers
 from innovator_rl.runs.summary import validation_figures
 
+if TYPE_CHECKING:
+    from innovator_rl.integrations.verl.agent_loop import RecordingAgentLoopManager
+
 NAME = "innovator"
 """Name of this trainer in verl's registry (`trainer.v1.trainer_mode`)."""
 
@@ -85,6 +90,9 @@ class Observer(Protocol):
 
     def notice(self, text: str) -> None:
         """Receive a remark for the user."""
+
+    def abandoned(self, cause: str) -> None:
+        """Receive why the process ends at once, without any clean-up."""
 
     def saving(self, step: int, metrics: dict[str, float]) -> None:
         """Receive what is known of a step before its checkpoint counts: a run that dies after that does not repeat it.
@@ -123,7 +131,9 @@ class InnovatorTrainer(PPOTrainerSync):
         self._step_state: dict[str, Any] = {}  # of the prompt order when the current step began
         self._saved_step: int | None = None  # of the newest checkpoint that this process wrote or resumed from
         self._trained: tuple[KVBatchMeta, dict[str, Any]] | None = None  # batch and metrics of the step until recorded
-        self._watchdog = Watchdog(notice=observer.notice, end=self._end_workers, cause=stopped_processes)
+        self.watchdog = Watchdog(
+            notice=observer.notice, end=self._end_workers, cause=stopped_processes, abandon=self._abandon
+        )
         with open_dict(config):
             config.data.gen_batch_size = 1  # single prompts, so that refills are exact
         super().__init__(config)
@@ -132,6 +142,11 @@ class InnovatorTrainer(PPOTrainerSync):
         """Start training workers, rollout engine and reward workers; the latter are restarted where they die."""
         with restarting_reward_workers():
             super().init()
+
+    @property
+    def _manager(self) -> RecordingAgentLoopManager:
+        manager: Any = self.agent_loop_manager  # of verl's configuration, which names our class
+        return manager
 
     # ---- the order of the prompts
 
@@ -183,6 +198,7 @@ class InnovatorTrainer(PPOTrainerSync):
 
     def sampling_progress(self, state: SamplingState, in_flight: int) -> None:
         """Report the counts of a poll."""
+        self.watchdog.beat()
         kept = min(len(state.kept), state.wanted)
         self.observer.sampling(self.global_steps, kept, state.wanted, in_flight, dict(state.dropped))
 
@@ -212,6 +228,14 @@ class InnovatorTrainer(PPOTrainerSync):
             self.observer.notice(f"an agent-loop worker died and was started again; it lost {len(lost)} prompt groups")
         return lost
 
+    def notice(self, text: str) -> None:
+        """Show a remark."""
+        self.observer.notice(text)
+
+    def stopped_processes(self) -> str:
+        """Name the processes of this machine's part of the run that are stopped."""
+        return stopped_processes()
+
     def last_error(self) -> str:
         """Return the latest error of a generation among all workers.
 
@@ -239,11 +263,10 @@ class InnovatorTrainer(PPOTrainerSync):
         sampler.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
         sampler.counted = set(self.train_dataloader.carried)
         try:
-            with self._watchdog:
-                super().fit(agent_loop_manager)
+            super().fit(agent_loop_manager)
         except ray.exceptions.RayError as error:
-            if self._watchdog.stalled:
-                raise PhaseStalled(self._watchdog.stalled) from error
+            if self.watchdog.stalled:
+                raise PhaseStalled(self.watchdog.stalled) from error
             raise
         except NoLearningSignal as end:
             self.global_steps -= 1  # the step that found nothing to learn changed no weight
@@ -256,13 +279,23 @@ class InnovatorTrainer(PPOTrainerSync):
             raise NoLearningSignal(f"{end}; the checkpoint of step {self.global_steps} was kept") from end
 
     def _end_workers(self) -> None:
-        """End training workers and rollout engines, so that whoever waits for them gets an error."""
+        """End the workers, so that whoever waits for them gets an error; none is known while the run starts."""
+        if self._health is None:
+            return
         servers = (server for replica in self.llm_server_manager.get_replicas() for server in replica.servers)
-        for actor in (*self.actor_rollout_wg.workers, *servers):
+        for actor in (*self.actor_rollout_wg.workers, *servers, *self._manager.agent_loop_workers):
             ray.kill(actor, no_restart=True)
 
+    def _abandon(self, cause: str) -> None:
+        """End a process whose main thread waits for something that no longer exists."""
+        self.observer.abandoned(f"{PhaseStalled.__name__}: {cause}")
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        os._exit(1)
+
     def _phase(self, name: str) -> None:
-        self._watchdog.enter(name)
+        self.watchdog.enter(name)
         self.observer.phase(name, self.global_steps)
 
     def _monitor_prompts(self, agent_loop_manager: Any) -> LostPrompts:
@@ -290,8 +323,9 @@ class InnovatorTrainer(PPOTrainerSync):
 
     def on_sample_end(self) -> None:
         """Pause unfinished answers where the run works ahead, and let the engine sleep."""
-        self._watchdog.enter("pausing")
+        self.watchdog.enter("pausing")
         if self._runs_ahead:
+            self._manager.pause(True)
             self.checkpoint_manager.abort_replicas()
         super().on_sample_end()
 
@@ -301,6 +335,7 @@ class InnovatorTrainer(PPOTrainerSync):
         super().on_step_end()
         if self._runs_ahead:
             self.checkpoint_manager.resume_generation_replicas()
+            self._manager.pause(False)
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         self._phase("log-probabilities")
@@ -325,6 +360,7 @@ class InnovatorTrainer(PPOTrainerSync):
     def _validate(self) -> dict[str, float]:
         self._phase("validating")
         metrics = super()._validate()
+        self.watchdog.enter("")  # each request of a suite is bounded by itself
         metrics.update(self._ask_suites())
         self.observer.validation(self.global_steps, {key: float(value) for key, value in metrics.items()})
         accuracy = validation_figures(metrics).get("accuracy")
@@ -354,7 +390,7 @@ class InnovatorTrainer(PPOTrainerSync):
         self._trained = None
         if self.train_dataloader.curriculum is not None:
             metrics["sampling/skipped_prompts_total"] = float(self.train_dataloader.curriculum.skipped)
-        self._watchdog.enter("")
+        self.watchdog.enter("")
         self.observer.step(self.global_steps, _scalars(metrics))
         if self.observer.stop_requested and self.global_steps < self.total_training_steps:
             if not self._just_saved():
@@ -401,12 +437,11 @@ class InnovatorTrainer(PPOTrainerSync):
         target = folder / f"global_step_{self.global_steps}"
         before = checkpoint_bytes(folder)
         sampler: Any = self.replay_buffer
-        manager: Any = self.agent_loop_manager
         self.train_dataloader.carried = sampler.carried
         (target / MARKER).unlink(missing_ok=True)  # an earlier attempt's does not stand for the files written now
         try:
             super()._save_checkpoint()
-            manager.flush()
+            self._manager.flush()
             self.observer.saving(self.global_steps, self._step_so_far())
             mark_complete(target)
             self._saved_step = self.global_steps

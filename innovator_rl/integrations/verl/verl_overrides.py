@@ -41,11 +41,18 @@ UNSUPPORTED_KEYS: dict[str, tuple[str, str]] = {
         "a legacy key that the V1 trainer no longer reads",
         "algorithm.overlong and reward.*",
     ),
-    "reward_model.": ("a legacy section that the V1 trainer no longer reads", "verl.reward.reward_model.*"),
+    "reward_model.": (
+        "a legacy section that the V1 trainer no longer reads",
+        "a rewarder that asks a model at an endpoint",
+    ),
     "sandbox_fusion.": ("a legacy section that the V1 trainer no longer reads", "verl.reward.sandbox_fusion.*"),
     "reward.custom_reward_function.": (
         "our reward manager scores; verl's function is not called",
         "reward.routes with a rewarder plugin",
+    ),
+    "reward.reward_model.": (
+        "our reward manager scores; verl's reward model would be loaded and never asked",
+        "a rewarder that asks a model at an endpoint",
     ),
     "reward.sandbox_fusion.": (
         "only verl's own score functions use it",
