@@ -7,7 +7,8 @@ count), wall seconds, and prompt-once tokens per processor second:
     sequence per response   stock verl on a CPU: every sequence padded to the longest
     one long row            a micro-batch's groups in one row under one dense mask
     row per group           what a run does
-    row per group, bf16     the same with model.dtype=bfloat16: autocast over float32 parameters
+    row per group, bf16     the same with model.dtype=bfloat16: autocast over float32 parameters; where the processor has
+                            no instructions for it, an update takes minutes and only `--only` measures it
 
     python -m benchmarks.training_update [--model smollm2-135m] [--groups 6] [--samples 8] [--rounds 2]
         [--only 'one long row;row per group']
@@ -101,8 +102,8 @@ def updater(name: str, model: str, batch: Batch, samples: int) -> Callable[[], f
     return update
 
 
-def measure(model: str, count: int, samples: int, rounds: int, only: Sequence[str] = ()) -> dict[str, dict[str, float]]:
-    """Time every variant; one at a time lives in memory."""
+def measure(model: str, count: int, samples: int, rounds: int, chosen: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Time the chosen variants; one at a time lives in memory."""
     from innovator_rl.integrations.verl.standalone_engine import process_group
     from innovator_rl.models import resolve
 
@@ -111,7 +112,7 @@ def measure(model: str, count: int, samples: int, rounds: int, only: Sequence[st
     unique = sum(lengths[::samples]) + sum(len(s) - n for s, n in zip(sequences, lengths, strict=True))
     found: dict[str, dict[str, float]] = {}
     with process_group():
-        for name in only or variants():
+        for name in chosen:
             update = updater(name, str(resolve(model)), batch, samples)
             norm = update()  # the first one warms up
             taken = []
@@ -152,13 +153,11 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.training_update", *sys.argv[1:]], environment)
     import verl  # noqa: F401  (sets up the platform)
 
-    found = measure(
-        options.model,
-        options.groups,
-        options.samples,
-        options.rounds,
-        (options.only or "").split(";") if options.only else (),
-    )
+    from innovator_rl.preflight.machine import Machine
+
+    native = Machine.here().native_bfloat16
+    chosen = options.only.split(";") if options.only else [name for name in variants() if native or "bf16" not in name]
+    found = measure(options.model, options.groups, options.samples, options.rounds, chosen)
     print(json.dumps(found) if options.json else "\n".join(report(found)))
     print(f"load average {os.getloadavg()[0]:.1f}") if not options.json else None
 
