@@ -57,13 +57,13 @@ def upcycling(config: PaperConfig) -> list[str]:
     return ["## Upcycling", "", note, "", *table(("model", *domains), rows), *_changes(measured)]
 
 
-def relative(before: Losses, after: Losses, texts: Sequence[str]) -> tuple[float, tuple[float, float] | None]:
-    """Return the relative change of a loss, the mean over texts, and its 95 % interval.
+def relative(before: Losses, after: Losses, names: Sequence[str]) -> tuple[float, tuple[float, float] | None]:
+    """Return the relative change of a loss, a mean over kinds of text, and its 95 % interval.
 
     Args:
         before: The losses of the model that the change is measured from.
         after: The losses of the other model on the same sequences.
-        texts: The texts that count, each the same.
+        names: The names of the text that counts, each with the same weight.
 
     Returns:
         The change, 0.01 for one percent more; the interval is None where a text has fewer than two sequences.
@@ -71,7 +71,7 @@ def relative(before: Losses, after: Losses, texts: Sequence[str]) -> tuple[float
     random = np.random.default_rng(SEED)
     whole, drawn = np.zeros(2), np.zeros((RESAMPLES, 2))
     few = False
-    for text in texts:
+    for text in names:
         ids = sorted(before[text].keys() & after[text].keys(), key=int)
         values = np.array([(*before[text][one], *after[text][one]) for one in ids])  # nats, tokens, nats, tokens
         picks = random.integers(0, len(ids), (RESAMPLES, len(ids)))
@@ -117,9 +117,9 @@ def _changes(measured: Sequence[Measured]) -> list[str]:
 
 
 def _change(domain: str, before: Measured, after: Measured) -> str:
-    texts = [name for name in before.losses if (name == GENERAL) == (domain == GENERAL)]
-    if texts and before.losses.keys() == after.losses.keys():
-        value, interval = relative(before.losses, after.losses, texts)
+    names = [name for name in before.losses if (name == GENERAL) == (domain == GENERAL)]
+    if names and before.losses.keys() == after.losses.keys():
+        value, interval = relative(before.losses, after.losses, names)
     else:
         value, interval = after.figures[LOSS + domain] / before.figures[LOSS + domain] - 1, None
     shown = f" [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]" if interval else ""
