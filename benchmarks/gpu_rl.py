@@ -249,11 +249,11 @@ def engine(size: Size) -> dict[str, Any]:
     """Time the same kind of update in verl's engine, by `benchmarks.training_update`."""
     import verl  # noqa: F401  (sets up the platform)
 
-    from benchmarks.training_update import measure
+    from benchmarks.training_update import measure, variants
 
     if size.device != "cuda":
         return {"skipped": "measured by benchmarks.training_update on a CPU"}
-    return {"ways": measure("smollm2-135m", size.groups, size.samples, size.rounds)}
+    return {"ways": measure("smollm2-135m", size.groups, size.samples, size.rounds, list(variants()))}
 
 
 SECTIONS: dict[str, Callable[[Size], dict[str, Any]]] = {

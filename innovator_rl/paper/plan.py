@@ -39,8 +39,8 @@ class Models:
 def stages_of(config: PaperConfig) -> list[Stage]:
     """Return the stages of a path, in the order in which they run.
 
-    The first seed of every arm and its evaluation come before any second seed, and what needs no upcycled model comes
-    before upcycling, so a path that is stopped early has results of every kind.
+    The first seed of every arm comes before any second seed, what needs no upcycled model before upcycling, and the
+    evaluations of an arm before the next arm trains, so a path that is stopped early has results.
 
     Raises:
         UserError: A configuration file is not found.
@@ -60,7 +60,22 @@ def stages_of(config: PaperConfig) -> list[Stage]:
         needs = [turns[name] for name in stage.needs]
         place = max([seeds.get(stage.name, 0), *(place for place, _ in needs)])
         turns[stage.name] = (place, stage.name in ("corpus", "upcycle") or any(upcycles for _, upcycles in needs))
-    return sorted(stages, key=lambda stage: turns[stage.name])
+    places = _places(config)
+    return sorted(stages, key=lambda stage: (turns[stage.name], places.get(stage.name, 0)))
+
+
+def _places(config: PaperConfig) -> dict[str, int]:
+    """Return the place of an arm for each of its stages, and of the last arm of a suite for each of its evaluations."""
+    found: dict[str, int] = {}
+    arms: dict[str, int] = {}
+    for place, arm in enumerate(config.learning.arms if config.learning else (), 1):
+        arms |= {arm.name: place} | {f"{arm.name}-{seed}": place for seed in arm.seeds}
+        found[f"probe-{arm.name}"] = place
+        found |= {f"{step}-{arm.name}-{seed}": place for step in ("train", "export") for seed in arm.seeds}
+    for part in config.evaluations:
+        last = max((arms.get(name, 0) for name in part.models), default=0)
+        found |= {f"eval-{suite_name(part.suite)}-{model}": last for model in evaluated_models(config, part)}
+    return found
 
 
 def run_name(config: PaperConfig, part: str) -> str:

@@ -225,13 +225,29 @@ def test_results_of_every_arm_come_before_further_seeds():
     )
     stages = {stage.name: stage for stage in stages_of(config)}
     assert [name for name in stages if name.startswith(("train", "upcycle", "eval"))] == [
-        "train-a-0", "train-c-0", "eval-smoke-a-0", "upcycle", "train-b-0", "eval-smoke-b-0", "train-a-1", "train-c-1",
-        "eval-smoke-a-1",
+        "train-a-0", "eval-smoke-a-0", "train-c-0", "upcycle", "train-b-0", "eval-smoke-b-0", "train-a-1",
+        "eval-smoke-a-1", "train-c-1",
     ]  # fmt: skip
     assert stages["train-a-0"].needs == ("rows-product",)
     assert not any("unit-sum" in word for word in stages["train-a-0"].command)
     assert any("unit-sum" in word for word in stages["train-b-0"].command)
     assert Path("configs/data/sft-worked.yaml") in stages["sft-base"].inputs
+
+
+def test_an_arm_is_evaluated_next_to_its_start_before_the_next_arm_trains():
+    arms = [{"name": name, "model": "base", "seeds": [0], "tasks": ["product"]} for name in ("a", "b")]
+    evaluations = [
+        {"suite": "smoke", "models": ["base", "a"]},
+        {"suite": "reasoning", "models": ["base", "b"]},
+        {"suite": "general", "models": ["base", "a-0", "b"]},
+    ]
+    learning = {"config": "configs/train/moe.yaml", "arms": arms}
+    stages = stages_of(small(upcycle=None, learning=learning, evaluations=evaluations))
+    assert [stage.name for stage in stages if stage.name.startswith(("train", "eval"))] == [
+        "train-a-0", "eval-smoke-base", "eval-smoke-a-0",
+        "train-b-0", "eval-reasoning-base", "eval-reasoning-b-0",
+        "eval-general-base", "eval-general-a-0", "eval-general-b-0",
+    ]  # fmt: skip
 
 
 def test_an_arm_stands_for_its_seeds():
