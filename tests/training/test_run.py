@@ -17,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.repeatability import EQUAL
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.run_dir import RunDir
 
@@ -119,6 +120,14 @@ def test_a_killed_run_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     asked = [uids(run, step, 1 if step <= resumed else 2) for step in range(1, STEPS + 1)]
     positions = sorted(int(uid.rpartition("p")[2]) for group in asked for uid in group)
     assert positions == list(range(sum(map(len, asked))))
+    # What is done again has the same responses, losses and gradients, bit for bit.
+    figures: dict[tuple[int, int], dict[str, float]] = {}
+    for line in run.metrics_jsonl.read_text().splitlines():
+        row = json.loads(line)
+        figures.setdefault((row["step"], row["attempt"]), {}).update({name: row[name] for name in EQUAL if name in row})
+    for step in range(resumed + 1, done + 1):
+        assert len(figures[step, 1]) >= 4
+        assert figures[step, 1] == figures[step, 2], step
 
     # Each replica gets the weights of every update: its probabilities are those of the trainer.
     assert max(row["training/rollout_probs_diff_max"] for row in rows.values()) == pytest.approx(0.0, abs=1e-6)
