@@ -1,5 +1,6 @@
 """A run's checkpoint becomes a Hugging Face folder with exactly the trained weights, and damage is named."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from innovator_rl.cli.application import run as run_command
 from innovator_rl.cli.main import app
 from innovator_rl.errors import StorageError, UserError
+from innovator_rl.evaluation.proof import prove_servable
 from innovator_rl.integrations.verl.checkpoint_export import export_checkpoint, find_checkpoint
 from innovator_rl.integrations.verl.checkpoints import mark_complete
 from innovator_rl.models import resolve
@@ -74,6 +76,19 @@ def test_the_command_writes_the_folder_and_refuses_to_replace_it(trained, tmp_pa
     assert run_command(app, [*words, "--replace"]) == 0
     assert run_command(app, [*words, "--replace", "--step", "7"]) == 2
     assert "--step 7: no complete checkpoint of that step" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_result_is_loaded_in_vllm_before_it_counts(trained, tmp_path, capsys):
+    folder, _ = trained
+    out = tmp_path / "out"
+    assert run_command(app, ["runs", "export-model", "demo", str(out), "--runs-dir", str(folder)]) == 0
+    assert f"{out}: loaded in vLLM, which generated 8 tokens" in capsys.readouterr().err
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps({**config, "hidden_size": 2 * config["hidden_size"]}))
+    with pytest.raises(UserError, match="vLLM cannot serve it"):
+        prove_servable(out, "float32")
 
 
 def test_a_missing_or_damaged_rank_is_named(trained, tmp_path):
