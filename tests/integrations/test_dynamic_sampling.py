@@ -10,7 +10,8 @@ import pytest
 import transfer_queue as tq
 
 from innovator_rl.integrations.verl import dynamic_sampling
-from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoHooks, NoLearningSignal, RolloutStalled
+from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, RolloutStalled
+from innovator_rl.integrations.verl.sampling_state import NoHooks
 
 SAMPLES = 4
 

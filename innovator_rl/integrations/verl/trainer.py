@@ -53,12 +53,13 @@ from innovator_rl.integrations.verl.checkpoints import (
     note_best,
     prune,
 )
-from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal, SamplingState
+from innovator_rl.integrations.verl.dynamic_sampling import DynamicSampler, NoLearningSignal
 from innovator_rl.integrations.verl.engine_requests import Asked, TokenSource, generate_tokens
 from innovator_rl.integrations.verl.phase_watchdog import PhaseStalled, Watchdog, stopped_processes
 from innovator_rl.integrations.verl.rank_shares import whole_group_ranks
 from innovator_rl.integrations.verl.resumable_sampler import ResumableSampler
 from innovator_rl.integrations.verl.sample_key import prompt_order
+from innovator_rl.integrations.verl.sampling_state import SamplingState
 from innovator_rl.integrations.verl.unscored_samples import impute_group_mean
 from innovator_rl.integrations.verl.worker_restarts import LostPrompts, restarting_reward_workers
 from innovator_rl.runs.summary import validation_figures
