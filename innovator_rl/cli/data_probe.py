@@ -38,6 +38,10 @@ def probe_command(
     temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a response.")] = 256,
     split: Annotated[Literal["train", "validation"], typer.Option(help="Which part.")] = "validation",
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(help="Number format in vLLM; float32 on a CPU and the checkpoint's elsewhere if absent."),
+    ] = None,
     style: Annotated[Literal["full", "short", "bare"] | None, typer.Option(help="Prompt style.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Reward workers.")] = None,
@@ -62,7 +66,7 @@ def probe_command(
         nameless = next((row for row in found if not row.reward), None)
         if nameless is not None or not found:
             raise UserError(f"task {task!r}: its rows must name a rewarder in the column `reward` or `domain`")
-    generator = make_generator(model, endpoint)
+    generator = make_generator(model, endpoint, dtype=dtype)
     sampling = Sampling(samples, temperature, max_tokens, seed)
     names = {row.reward for found in asked.values() for row in found}
     try:

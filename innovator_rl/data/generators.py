@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from innovator_rl.data.rows import Message
 from innovator_rl.errors import UserError
 
-BATCH = 64
-"""Prompts per call of vLLM: enough to keep it busy, few enough that an interruption loses little."""
+CALL_RESPONSES, CALL_RESPONSES_ON_CPU = 1024, 128
+"""Responses per call of vLLM: enough to keep it busy, few enough that an interruption loses little."""
 
+ENDPOINT_PROMPTS = 64
 CONCURRENT = 16
 REQUEST_SECONDS = 600.0
 RETRIES = 4
@@ -52,28 +53,35 @@ class Generator(Protocol):
         ...
 
 
-def make_generator(model: str, endpoint: str = "", max_model_len: int | None = None) -> Generator:
+def make_generator(
+    model: str, endpoint: str = "", max_model_len: int | None = None, dtype: str | None = None
+) -> Generator:
     """Return a generator.
 
     Args:
         model: A built-in model, a folder or a hub id; with `endpoint`, its name on the server.
         endpoint: The base URL of an OpenAI-compatible server; empty for vLLM in this process.
         max_model_len: The tokens of prompt and response that vLLM allows for.
+        dtype: The number format in vLLM; None for float32 on a CPU and the checkpoint's elsewhere.
 
     Raises:
         UserError: The model or vLLM is not found.
     """
-    return EndpointGenerator(model, endpoint) if endpoint else VllmGenerator(model, max_model_len)
+    return EndpointGenerator(model, endpoint) if endpoint else VllmGenerator(model, max_model_len, dtype)
 
 
 class VllmGenerator:
     """Sample with vLLM in this process. The engine starts at the first prompt."""
 
-    def __init__(self, model: str, max_model_len: int | None = None) -> None:
+    def __init__(self, model: str, max_model_len: int | None = None, dtype: str | None = None) -> None:
         from innovator_rl.models import resolve
+        from innovator_rl.platform.accelerator import detect
 
         self._model = str(resolve(model))
         self._length = max_model_len
+        self._on_cpu = detect()[0] == "cpu"
+        # Without bfloat16 instructions a CPU takes thirty times as long in the format of most checkpoints.
+        self._dtype = dtype or ("float32" if self._on_cpu else "auto")
         self._engine: Any = None
 
     def answers(self, prompts: Sequence[Sequence[Message]], sampling: Sampling) -> Iterator[list[Answer] | str]:
@@ -81,10 +89,12 @@ class VllmGenerator:
         engine, params = self._start(sampling)
         tokenizer = engine.get_tokenizer()
         room = engine.llm_engine.model_config.max_model_len - sampling.max_tokens
-        for start in range(0, len(prompts), BATCH):
+        responses = CALL_RESPONSES_ON_CPU if self._on_cpu else CALL_RESPONSES
+        per_call = max(responses // sampling.samples, 1)
+        for start in range(0, len(prompts), per_call):
             batch = [
                 tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, tokenize=False)
-                for prompt in prompts[start : start + BATCH]
+                for prompt in prompts[start : start + per_call]
             ]
             tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in batch]
             fitting = [{"prompt_token_ids": ids} for ids in tokens if len(ids) <= room]
@@ -102,7 +112,6 @@ class VllmGenerator:
     def _start(self, sampling: Sampling) -> tuple[Any, Any]:
         if self._engine is None:
             from innovator_rl import platform
-            from innovator_rl.platform.accelerator import detect
             from innovator_rl.platform.private_folder import use_private_folder
 
             use_private_folder()
@@ -114,9 +123,11 @@ class VllmGenerator:
                 raise UserError("vLLM is not installed here: install it, or give --endpoint URL") from None
             library: Any = vllm
             options = {"max_model_len": self._length} if self._length else {}
-            if detect()[0] == "cpu":
+            if self._on_cpu:
                 options["block_size"] = platform.CPU_BLOCK_TOKENS
-            self._engine = library.LLM(self._model, enforce_eager=True, seed=sampling.seed, **options)
+            self._engine = library.LLM(
+                self._model, dtype=self._dtype, enforce_eager=True, seed=sampling.seed, **options
+            )
         # No seed per request: on a CPU it fails as soon as a prompt is prefilled in two parts. The engine has one.
         library = __import__("vllm")
         params = library.SamplingParams(
@@ -148,8 +159,10 @@ class EndpointGenerator:
     def answers(self, prompts: Sequence[Sequence[Message]], sampling: Sampling) -> Iterator[list[Answer] | str]:
         """Yield the responses to each prompt, with a bounded number of calls at a time."""
         with ThreadPoolExecutor(CONCURRENT) as threads:
-            for start in range(0, len(prompts), BATCH):
-                yield from threads.map(lambda prompt: self._one(prompt, sampling), prompts[start : start + BATCH])
+            for start in range(0, len(prompts), ENDPOINT_PROMPTS):
+                yield from threads.map(
+                    lambda prompt: self._one(prompt, sampling), prompts[start : start + ENDPOINT_PROMPTS]
+                )
 
     def close(self) -> None:
         """Close the connections."""

@@ -242,7 +242,9 @@ def probe_file(config: PaperConfig, arm: Arm) -> Path:
 def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
     tasks = arm.tasks or config.tasks
     files = [str(_rows_file(config, task, "validation")) for task in tasks]
+    dtype = number_format(config)
     words = (
+        *(("--dtype", dtype) if dtype else ()),
         "--rows",
         str(arm.probe_rows),
         "--max-tokens",
