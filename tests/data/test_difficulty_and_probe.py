@@ -1,17 +1,19 @@
 """Pass rates are measured once and kept; tasks pass or fail by the written rule."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
 from innovator_rl.data.build import build
 from innovator_rl.data.difficulty import Measured, keep_by_difficulty
-from innovator_rl.data.generators import Answer, EndpointGenerator, Sampling
+from innovator_rl.data.generators import Answer, EndpointGenerator, Sampling, VllmGenerator
 from innovator_rl.data.probe import constant_of_rows, rule, summarize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.recipe import Recipe
@@ -192,3 +194,52 @@ def test_build_measures_with_the_recipes_model(tmp_path: Path, monkeypatch: pyte
     report = build(made, tmp_path, tmp_path / "out", workers=1)
     assert sum(report.rows.values()) == 3
     assert "| difficulty | 8 | 3 |" in (tmp_path / "out/r/README.md").read_text()
+
+
+class FakeEngine:
+    """Stand in for `vllm.LLM`: it gives every prompt the responses "1"."""
+
+    made: ClassVar[list[dict[str, Any]]] = []
+    calls: ClassVar[list[int]] = []
+
+    def __init__(self, model: str, **settings: Any) -> None:
+        self.made.append(settings)
+        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=100))
+
+    def get_tokenizer(self) -> Any:
+        class Tokenizer:
+            def apply_chat_template(self, prompt: list[Any], **_: Any) -> str:
+                return str(prompt[0]["content"])
+
+            def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
+                return {"input_ids": list(range(len(text)))}
+
+        return Tokenizer()
+
+    def generate(self, prompts: list[Any], params: Any, **_: Any) -> list[Any]:
+        self.calls.append(len(prompts))
+        output = SimpleNamespace(text="1", finish_reason="stop")
+        return [SimpleNamespace(outputs=[output] * params.n) for _ in prompts]
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "dtype", "calls"),
+    [("cpu", None, "float32", [16, 15, 8]), ("cpu", "bfloat16", "bfloat16", [16, 15, 8]), ("cuda", None, "auto", [39])],
+)
+def test_vllm_computes_in_a_format_that_is_fast_here_and_reports_often(
+    monkeypatch: pytest.MonkeyPatch, where: str, asked: str | None, dtype: str, calls: list[int]
+) -> None:
+    """Checkpoints are in bfloat16, which a CPU without its instructions computes thirty times as slowly."""
+    library = SimpleNamespace(LLM=FakeEngine, SamplingParams=lambda **words: SimpleNamespace(**words))
+    monkeypatch.setitem(sys.modules, "vllm", library)
+    monkeypatch.setattr("innovator_rl.platform.private_folder.use_private_folder", lambda: None)
+    monkeypatch.setattr("innovator_rl.platform.environment", lambda *_, **__: {})
+    monkeypatch.setenv("INNOVATOR_PLATFORM", where)
+    monkeypatch.setattr(FakeEngine, "made", [])
+    monkeypatch.setattr(FakeEngine, "calls", [])
+    prompts = [[{"role": "user", "content": "x" * (97 if n == 20 else 5)}] for n in range(40)]
+    found = list(VllmGenerator("smollm2-135m", dtype=asked).answers(prompts, Sampling(8, 1.0, 10)))
+    assert [settings["dtype"] for settings in FakeEngine.made] == [dtype]
+    assert FakeEngine.calls == calls
+    assert found[20] == "prompt_too_long"
+    assert all(len(answers) == 8 for n, answers in enumerate(found) if n != 20)

@@ -92,6 +92,8 @@ def test_an_arm_is_probed_once_before_its_first_seed():
     assert probe.command[:5] == ("data", "probe", rows, "--model", str(stages["upcycle"].result))
     assert probe.command[5:] == ("--rows", "40", "--max-tokens", "48", "--out", str(probe.result))
     assert probe.needs == ("upcycle", "rows-product")
+    stages = {stage.name: stage for stage in stages_of(config.model_copy(update={"dtype": "float32"}))}
+    assert stages["probe-a"].command[5:7] == ("--dtype", "float32")
 
 
 def test_what_a_name_stands_for_is_an_input(tmp_path):
