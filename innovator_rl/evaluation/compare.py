@@ -33,11 +33,12 @@ class PairedComparison:
         metric: Its first metric, which the values are of.
         n: Rows that both have.
         difference: Mean of the second minus mean of the first.
-        interval: Its 95% interval by a bootstrap over rows.
+        interval: Its 95% interval by a bootstrap over groups of rows.
         p: McNemar's exact p-value; None where rows are not just right or wrong.
         detectable: The smallest difference that n rows would show with a power of 80%.
         newly_solved: Rows that only the second has right.
         newly_lost: Rows that only the first has right.
+        groups: Groups of rows, which the interval draws; as many as rows where each stands alone.
     """
 
     task: str
@@ -49,6 +50,7 @@ class PairedComparison:
     detectable: float | None
     newly_solved: tuple[str, ...]
     newly_lost: tuple[str, ...]
+    groups: int = 0
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -64,7 +66,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
 
 
-def paired(task: str, first: Mapping[str, float], second: Mapping[str, float], metric: str = "") -> PairedComparison:
+def paired(
+    task: str,
+    first: Mapping[str, float],
+    second: Mapping[str, float],
+    metric: str = "",
+    groups: Mapping[str, str] | None = None,
+) -> PairedComparison:
     """Compare two checkpoints on one task.
 
     Args:
@@ -72,6 +80,8 @@ def paired(task: str, first: Mapping[str, float], second: Mapping[str, float], m
         first: The value of each row by its id.
         second: The same of the other checkpoint.
         metric: What the values are.
+        groups: The group of each row that shares one with others, by the row's id. Rows of a group rise and fall together (the
+            same function with other numbers), so the interval draws whole groups.
     """
     ids = sorted(first.keys() & second.keys())
     a, b = np.array([first[i] for i in ids]), np.array([second[i] for i in ids])
@@ -82,9 +92,15 @@ def paired(task: str, first: Mapping[str, float], second: Mapping[str, float], m
             task, metric, len(ids), float((b - a).mean()) if ids else math.nan, None, None, None, solved, lost
         )
     change = b - a
+    of_group: dict[tuple[str, str], list[float]] = {}
+    for place, one in enumerate(ids):
+        group = (groups or {}).get(one, "")
+        of_group.setdefault((group, "" if group else one), []).append(float(change[place]))
+    sums = np.array([sum(values) for values in of_group.values()])
+    counts = np.array([len(values) for values in of_group.values()])
     random = np.random.default_rng(SEED)
-    means = change[random.integers(0, len(ids), (RESAMPLES, len(ids)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
+    picks = random.integers(0, len(sums), (RESAMPLES, len(sums)))
+    low, high = np.percentile(sums[picks].sum(axis=1) / counts[picks].sum(axis=1), [2.5, 97.5])
     binary = bool(np.isin(np.concatenate([a, b]), (0.0, 1.0)).all())
     return PairedComparison(
         task=task,
@@ -96,6 +112,7 @@ def paired(task: str, first: Mapping[str, float], second: Mapping[str, float], m
         detectable=float(POWER * change.std(ddof=1) / math.sqrt(len(ids))),
         newly_solved=solved,
         newly_lost=lost,
+        groups=len(sums),
     )
 
 
@@ -112,7 +129,7 @@ def compare(documents: Sequence[Document]) -> list[dict[str, Any]]:
         theirs = {row["task"]: row["metric"] for row in main_rows(other)}
         for task, part in base["tasks"].items():
             if part["values"] and other["tasks"].get(task, {}).get("values") and theirs[task] == metrics[task]:
-                result = paired(task, part["values"], other["tasks"][task]["values"], metrics[task])
+                result = paired(task, part["values"], other["tasks"][task]["values"], metrics[task], part.get("groups"))
                 found.append({"first": base["model"], "second": other["model"], **asdict(result)})
     return found
 

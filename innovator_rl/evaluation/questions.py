@@ -31,6 +31,8 @@ class Question:
         options: Lettered options of a multiple-choice question.
         core: The bare question without the words around it; contamination is looked for in it.
         rewarder: The rewarder of this row, where a set has rows of several kinds.
+        group: What the row shares with others, such as the function that it asks for; intervals of a comparison draw whole
+            groups. Empty where a row stands alone.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Question:
     options: tuple[str, ...] = ()
     rewarder: str = ""
     core: str = ""
+    group: str = ""
 
     @property
     def text(self) -> str:

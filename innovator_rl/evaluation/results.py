@@ -74,6 +74,7 @@ def stored(result: EvalResult) -> dict[str, Any]:
         row.row.name: {
             "facts": row.outcome.facts,
             "values": row.outcome.values,
+            "groups": row.outcome.groups,
             "seconds": row.seconds,
             "rows": row.prepared.rows,
             "whole": row.prepared.whole,

@@ -186,7 +186,8 @@ class ScoredTask:
             metrics += self.extra(list(zip(self._questions, texts[::count], strict=True)))
         metrics.sort(key=lambda metric: metric.name != self.headline)
         values = metrics[0].by_row or accuracy  # of a metric of the whole set there are none by row
-        return TaskOutcome(metrics, rows, dict(values), self._facts(generations, scores))
+        groups = {question.id: question.group for question in self._questions if question.group}
+        return TaskOutcome(metrics, rows, dict(values), self._facts(generations, scores), groups)
 
     def constant(self) -> float | None:
         """Return the first metric of the best constant response; None where no reference is that of two rows."""

@@ -107,12 +107,14 @@ class TaskOutcome:
         rows: The record of each response.
         values: The value of each row by its id, for comparisons between checkpoints.
         facts: What the report prints next to the numbers: truncated responses, unscored rows, subsets.
+        groups: The group of each row that shares one with others, by the row's id.
     """
 
     metrics: list[MetricResult]
     rows: list[RolloutRow]
     values: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 class ResponseSource(Protocol):

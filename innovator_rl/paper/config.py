@@ -81,8 +81,9 @@ class Arm(Section):
     probe_rows: int = Field(
         default=0,
         ge=0,
-        description="Validation prompts per task that `innovator data probe` asks the starting model before the arm trains; the "
-        "report prints what passes the rule for training on it. 0: none.",
+        description="Validation prompts of each of the path's tasks that `innovator data probe` asks the starting model before "
+        "any arm trains; the report prints what passes the rule for training on it. 0: none. Arms with one starting model "
+        "share the first one's probe.",
     )
     probe_tokens: int = Field(default=48, gt=0, description="Most tokens of a response to the probe.")
 

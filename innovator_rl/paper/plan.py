@@ -11,8 +11,8 @@ from glob import glob
 from pathlib import Path
 
 from innovator_rl.errors import UserError
-from innovator_rl.packaged_files import find_config
-from innovator_rl.paper.config import Arm, Evaluation, PaperConfig, Part
+from innovator_rl.packaged_files import config_names, find_config
+from innovator_rl.paper.config import Arm, Evaluation, Learning, PaperConfig, Part
 from innovator_rl.paper.stage import Stage
 from innovator_rl.preflight.machine import Machine
 
@@ -39,8 +39,9 @@ class Models:
 def stages_of(config: PaperConfig) -> list[Stage]:
     """Return the stages of a path, in the order in which they run.
 
-    The first seed of every arm comes before any second seed, what needs no upcycled model before upcycling, and the
-    evaluations of an arm before the next arm trains, so a path that is stopped early has results.
+    The first seed of every arm comes before any second seed, what needs no upcycled model before upcycling, every probe
+    before any training on tasks, and the evaluations of an arm before the next arm trains, so a path that is stopped early
+    has results.
 
     Raises:
         UserError: A configuration file is not found.
@@ -70,7 +71,6 @@ def _places(config: PaperConfig) -> dict[str, int]:
     arms: dict[str, int] = {}
     for place, arm in enumerate(config.learning.arms if config.learning else (), 1):
         arms |= {arm.name: place} | {f"{arm.name}-{seed}": place for seed in arm.seeds}
-        found[f"probe-{arm.name}"] = place
         found |= {f"{step}-{arm.name}-{seed}": place for step in ("train", "export") for seed in arm.seeds}
     for part in config.evaluations:
         last = max((arms.get(name, 0) for name in part.models), default=0)
@@ -228,20 +228,29 @@ def _learning(config: PaperConfig, models: Models) -> Iterator[Stage]:
     if part is None:
         return
     for arm in part.arms:
-        if arm.probe_rows:
+        if arm is _prober(part, arm.model):
             yield _probe(config, arm, models)
         for seed in arm.seeds:
             yield from _arm(config, part, arm, seed, models)
 
 
-def probe_file(config: PaperConfig, arm: Arm) -> Path:
-    """Return the file with what the starting model of an arm does on the arm's tasks."""
-    return config.runs_dir / config.name / "probes" / f"{arm.name}.json"
+def _prober(part: Learning, model: str) -> Arm | None:
+    """Return the arm whose `probe_rows` decide how a starting model is probed, the first of several."""
+    return next((arm for arm in part.arms if arm.model == model and arm.probe_rows), None)
+
+
+def arm_tasks(config: PaperConfig, arm: Arm) -> tuple[str, ...]:
+    """Return the names of the tasks that an arm trains on, of those that the path builds."""
+    return tuple(_task_name(task) for task in arm.tasks or config.tasks)
+
+
+def probe_file(config: PaperConfig, model: str) -> Path:
+    """Return the file with what a starting model does on every task of the path."""
+    return config.runs_dir / config.name / "probes" / f"{model}.json"
 
 
 def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
-    tasks = arm.tasks or config.tasks
-    files = [str(_rows_file(config, task, "validation")) for task in tasks]
+    files = [str(_rows_file(config, task, "validation")) for task in config.tasks]
     dtype = number_format(config)
     words = (
         *(("--dtype", dtype) if dtype else ()),
@@ -250,14 +259,14 @@ def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
         "--max-tokens",
         str(arm.probe_tokens),
         "--out",
-        str(probe_file(config, arm)),
+        str(probe_file(config, arm.model)),
     )
     return Stage(
-        f"probe-{arm.name}",
+        f"probe-{arm.model}",
         f"measure what {arm.model} can learn from",
         ("data", "probe", *files, "--model", models.place(arm.model), *words),
-        probe_file(config, arm),
-        needs=(*models.needs(arm.model), *_rows(tasks)),
+        probe_file(config, arm.model),
+        needs=(*models.needs(arm.model), *_rows(config.tasks)),
     )
 
 
@@ -313,7 +322,7 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 ("eval", part.suite, "--model", models.place(model), *words),
                 out / "report.json",
                 needs=models.needs(model),
-                inputs=(file,),
+                inputs=(file, *files_named(file)),
                 hours=part.hours,
                 clean=(config.runs_dir / name, out),  # a run directory is of one suite and one checkpoint
             )
@@ -343,20 +352,42 @@ def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:
 
 
 def files_named(config: Path) -> tuple[Path, ...]:
-    """Return the files that a configuration names, such as a recipe or a text; patterns and folders are not followed."""
+    """Return the files that a configuration names, and those that they name; patterns and folders are not followed.
+
+    A dataset or recipe counts wherever its name is the value of `dataset` or `recipe`.
+    """
     from innovator_rl.config.load import read_yaml
 
     found: dict[Path, None] = {}
-    waiting: list[object] = [read_yaml(config)]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str) and Path(value).suffix and "\n" not in value and Path(value).is_file():
-            found[Path(value)] = None
+    files = [config]
+    while files:
+        file = files.pop()
+        for key, value in _strings(read_yaml(file)):
+            path = _recipe_named(value) if key in ("dataset", "recipe") else Path(value)
+            if path and path.suffix and "\n" not in value and path.is_file() and path not in found and path != config:
+                found[path] = None
+                files += [path] if path.suffix in (".yaml", ".yml") else []
     return tuple(sorted(found))
+
+
+def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every string of a document with the key that it is under."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _strings(part, str(name))
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part, key)
+    elif isinstance(value, str):
+        yield key, value
+
+
+def _recipe_named(name: str) -> Path | None:
+    """Return the file of a recipe that is given by the name of its dataset or its own; None where there is none."""
+    try:
+        return find_config(name, "data") if name in config_names("data") else recipe_file(name)
+    except UserError:
+        return None
 
 
 def _rows(tasks: Iterable[str]) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def recipe_questions(root: Path, recipe: Recipe, folder: Path, sources: tuple[st
             answer=problem.answer,
             info=problem.info,
             core=problem.question,
+            group=problem.group,
         )
         for problem in problems_to_evaluate(used, folder)
     ]

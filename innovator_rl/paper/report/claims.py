@@ -1,15 +1,14 @@
 """Compare each trained model with the one that it started from, row by row, and say what holds.
 
 The seeds of an arm answered the same questions as the model that they started from. The difference of a question is the mean
-over seeds; the interval resamples questions. What it does not cover is the spread between seeds, so each seed's own
-difference stands next to it.
+over seeds; the interval resamples groups of questions, because those about one function or one pair of numbers rise and fall
+together. What it does not cover is the spread between seeds, so each seed's own difference stands next to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from innovator_rl.evaluation.compare import paired
 from innovator_rl.paper.config import PaperConfig
@@ -22,8 +21,8 @@ Values = Mapping[str, float]
 """The score of each question by its id."""
 
 
-LEAST = 30
-"""Fewest questions for an outcome; resampling fewer gives intervals that are too narrow."""
+LEAST, LEAST_GROUPS = 30, 10
+"""Fewest questions, and groups of them, for an outcome; resampling fewer gives intervals that are too narrow."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,11 @@ class Change:
         task: The task.
         before: The mean score of the starting model.
         after: The mean over questions and seeds afterwards.
-        interval: The 95% interval of the difference, over questions.
+        interval: The 95% interval of the difference, over groups of questions.
         seeds: The difference of each seed.
         n: Questions that all of them answered.
+        groups: Groups of those questions.
+        section: The section of the suite that the task is in.
         constant: The score of the best constant answer; None where there is none.
     """
 
@@ -47,12 +48,16 @@ class Change:
     seeds: tuple[float, ...]
     n: int
     constant: float | None
+    groups: int
+    section: str = ""
 
     @property
     def outcome(self) -> str:
         """Return `higher` or `lower` where the interval excludes zero, and `no difference seen` elsewhere."""
         if not self.interval or self.n < LEAST:
             return f"too few questions (under {LEAST})"
+        if self.groups < LEAST_GROUPS:
+            return f"too few groups (under {LEAST_GROUPS})"
         if self.interval[0] > 0:
             return "higher"
         if self.interval[1] < 0:
@@ -60,7 +65,14 @@ class Change:
         return "no difference seen"
 
 
-def change_of(task: str, before: Values, after: Sequence[Values], constant: float | None) -> Change | None:
+def change_of(
+    task: str,
+    before: Values,
+    after: Sequence[Values],
+    constant: float | None,
+    groups: Mapping[str, str] | None = None,
+    section: str = "",
+) -> Change | None:
     """Compare the seeds of an arm with the starting model; None where they share no question.
 
     Args:
@@ -68,13 +80,15 @@ def change_of(task: str, before: Values, after: Sequence[Values], constant: floa
         before: The starting model's scores.
         after: The scores of each seed.
         constant: The score of the best constant answer.
+        groups: The group of each question that shares one with others.
+        section: The section of the suite that the task is in.
     """
     ids = sorted(set(before).intersection(*after)) if after else []
     if not ids:
         return None
     first = {key: before[key] for key in ids}
     mean = {key: sum(seed[key] for seed in after) / len(after) for key in ids}
-    compared = paired(task, first, mean)
+    compared = paired(task, first, mean, groups=groups)
     return Change(
         task=task,
         before=sum(first.values()) / len(ids),
@@ -83,6 +97,8 @@ def change_of(task: str, before: Values, after: Sequence[Values], constant: floa
         seeds=tuple(sum(seed[key] - before[key] for key in ids) / len(ids) for seed in after),
         n=len(ids),
         constant=constant,
+        groups=compared.groups,
+        section=section,
     )
 
 
@@ -129,35 +145,48 @@ def changes_of(config: PaperConfig, suite: str, compared: Comparison) -> tuple[l
     found = []
     for task, part in start["tasks"].items():
         after = [document["tasks"][task]["values"] for document in done.values() if task in document["tasks"]]
-        change = change_of(task, part["values"], after, _constant(start, task)) if len(after) == len(done) else None
-        if change is not None:
-            found.append(change)
+        if len(after) == len(done):
+            row = next((row for row in start["rows"] if row["task"] == task and row.get("main")), {})
+            constant, section = row.get("constant"), str(row.get("section") or "")
+            change = change_of(task, part["values"], after, constant, part.get("groups"), section)
+            found += [change] if change is not None else []
     return found, {name: page_link(RunDir(str(document["run"]))) for name, document in done.items()}
 
 
 def claims(config: PaperConfig) -> list[str]:
     """Describe what each training changed on the suites' questions."""
     lines: list[str] = []
+    count = 0
     for part in config.evaluations:
         suite = suite_name(part.suite)
+        domains = task_domains(part.suite)
         for compared in comparisons(config):
             changes, pages = changes_of(config, suite, compared)
             if changes:
-                lines += _compared(compared, suite, changes, pages)
+                lines += _compared(compared, suite, changes, pages, domains)
+                count += len(changes)
     if not lines:
         return []
     note = (
-        "Differences in points, paired by question, with 95 % intervals over questions; one test in twenty is outside its "
-        "interval by chance, and the table makes one per row."
+        "Differences in points, paired by question, with 95 % intervals. An interval resamples groups of questions: those "
+        "about one function or one pair of numbers count as one. It does not cover another seed of the training. Where "
+        f"nothing changed, about one row in twenty still shows a difference by chance; this section has {count} rows."
     )
     return ["## What training changed", "", note, "", *lines]
 
 
-def _compared(compared: Comparison, suite: str, changes: Sequence[Change], pages: Mapping[str, str]) -> list[str]:
+def _compared(
+    compared: Comparison,
+    suite: str,
+    changes: Sequence[Change],
+    pages: Mapping[str, str],
+    domains: Mapping[str, str],
+) -> list[str]:
     rows = [
         (
+            domains.get(change.task, "-"),
             change.task,
-            change.n,
+            f"{change.n} ({change.groups})",
             percent(change.constant),
             percent(change.before),
             percent(change.after),
@@ -167,18 +196,34 @@ def _compared(compared: Comparison, suite: str, changes: Sequence[Change], pages
         )
         for change in changes
     ]
-    higher = [change.task for change in changes if change.outcome == "higher"]
-    lower = [change.task for change in changes if change.outcome == "lower"]
-    summary = (
-        f"{', '.join(link(name, page) for name, page in pages.items())}, from `{compared.start}`, on {suite}: higher on "
-        f"{len(higher)} of {len(changes)} tasks"
-        + (f" ({', '.join(higher)})" if higher else "")
-        + f", lower on {len(lower)}"
-        + (f" ({', '.join(lower)})" if lower else "")
-        + "."
-    )
-    header = ("task", "n", "best constant", compared.start, compared.label, "points [95 %]", "each seed", "outcome")
-    return [summary, "", *table(header, rows)]
+    about = f"{', '.join(link(name, page) for name, page in pages.items())}, from `{compared.start}`, on {suite}."
+    header = (
+        "domain", "task", "n (groups)", "best constant", compared.start, compared.label, "points [95 %]", "each seed",
+        "outcome",
+    )  # fmt: skip
+    return [about, "", *_summary(changes, domains), "", *table(header, rows)]
+
+
+def _summary(changes: Sequence[Change], domains: Mapping[str, str]) -> list[str]:
+    """Say for each way of measuring on how many tasks, and in which domains, training changed something."""
+    lines = []
+    for section in dict.fromkeys(change.section for change in changes):
+        own = [change for change in changes if change.section == section]
+        parts = []
+        for outcome in ("higher", "lower"):
+            found = [change.task for change in own if change.outcome == outcome]
+            named = [f"{domain}: {name}" if (domain := domains.get(name)) else name for name in found]
+            parts.append(f"{outcome} on {len(found)}" + (f" ({', '.join(named)})" if named else ""))
+        lines.append(f"- {section or 'All tasks'}, {len(own)} tasks: {', '.join(parts)}.")
+    return lines
+
+
+def task_domains(suite: str) -> dict[str, str]:
+    """Return the domain of each row of a suite that asks the questions of a recipe."""
+    from innovator_rl.evaluation.sets.recipes import load
+    from innovator_rl.evaluation.suite import load_suite
+
+    return {row.name: load(row.recipe, row.style)[0].domain for row in load_suite(suite)[0].rows if row.recipe}
 
 
 def _points(change: Change) -> str:
@@ -186,9 +231,3 @@ def _points(change: Change) -> str:
     if change.interval is None or change.interval[0] == change.interval[1]:
         return f"{text} [-]"  # questions that all changed by the same say nothing about others
     return f"{text} [{100 * change.interval[0]:+.1f}, {100 * change.interval[1]:+.1f}]"
-
-
-def _constant(document: Mapping[str, Any], task: str) -> float | None:
-    row = next((row for row in document["rows"] if row["task"] == task and row.get("main")), None)
-    value = row.get("constant") if row else None
-    return float(value) if isinstance(value, (int, float)) else None

@@ -10,8 +10,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, PaperConfig
-from innovator_rl.paper.plan import evaluated_models, evaluation_folder, probe_file, run_name, suite_name
+from innovator_rl.data.problem import DOMAINS
+from innovator_rl.data.recipe import load_recipe
+from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, Evaluation, PaperConfig
+from innovator_rl.paper.plan import (
+    arm_tasks,
+    evaluated_models,
+    evaluation_folder,
+    probe_file,
+    recipe_file,
+    run_name,
+    suite_name,
+)
+from innovator_rl.paper.report.claims import task_domains
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.stage import Stage, StageRecord
 from innovator_rl.rollouts.segments import SegmentCatalog
@@ -128,23 +139,26 @@ def scaling(config: PaperConfig) -> list[str]:
 
 
 def probes(config: PaperConfig) -> list[str]:
-    """Show which tasks passed the rule for training on them, by the arm that trains on them."""
+    """Show on which tasks each starting model passed the rule for training on them, and which arms train on them."""
     rows = []
-    for arm in config.learning.arms if config.learning else ():
-        document = read_json(probe_file(config, arm)) or {}
+    arms = config.learning.arms if config.learning else ()
+    for model in dict.fromkeys(arm.model for arm in arms):
+        document = read_json(probe_file(config, model)) or {}
         for row in document.get("rows", ()):
+            task = Path(row["task"]).parent.name  # the folder that `data build` named after the task
+            training = [arm.name for arm in arms if arm.model == model and task in arm_tasks(config, arm)]
             rows.append(
                 (
-                    arm.name,
-                    arm.model,
-                    Path(row["task"]).parent.name,  # the folder that `data build` named after the task
+                    model,
+                    task,
                     f"{row['prompts']} x {row['samples']}",
-                    percent(row["accuracy"]),
+                    f"{percent(row['accuracy'])} ± {percent(row['error'])}",
                     percent(row["constant"]),
                     percent(row["usable"]),
                     percent(row["unreadable"]),
                     percent(row["cut"]),
                     "yes" if row["passes"] else f"no: {'; '.join(row['reasons'])}",
+                    ", ".join(training) or "-",
                 )
             )
     if not rows:
@@ -152,27 +166,51 @@ def probes(config: PaperConfig) -> list[str]:
     rule = (
         "A task is worth training on if the starting model is right in 10 to 70 % of its samples, at least 10 points above "
         "the best constant answer, and at least half of the prompts have right and wrong samples (usable). Measured on "
-        "validation prompts before the arm trained; shares are in percent."
+        "validation prompts before any arm trained; shares are in percent. Unreadable responses have no answer that the "
+        "rewarder can read; cut ones reached the token limit."
     )
     header = (
-        "arm", "starts from", "task", "prompts x samples", "accuracy", "best constant", "usable", "unreadable", "cut", "passes",
+        "starts from", "task", "prompts x samples", "accuracy ± standard error", "best constant", "usable", "unreadable",
+        "cut", "passes", "trained by",
     )  # fmt: skip
     return ["## Choice of tasks", "", rule, "", *table(header, rows)]
 
 
-def untrained(config: PaperConfig) -> list[str]:
-    """Name the evaluated tasks that no arm trained on."""
+def domains(config: PaperConfig) -> list[str]:
+    """Show for each of the paper's seven domains what reinforcement learning trained on, and what was only evaluated."""
     arms = config.learning.arms if config.learning else ()
-    trained = {Path(task).stem for arm in arms for task in arm.tasks or config.tasks}
-    asked: dict[str, None] = {}
-    for part in config.evaluations:
-        for model in evaluated_models(config, part):
-            document = read_json(evaluation_folder(config, suite_name(part.suite), model) / "report.json") or {}
-            asked |= {str(row["task"]): None for row in document.get("rows", ()) if row["skipped"] is None}
-    rest = [task for task in asked if not any(task.startswith(name) for name in trained)]
-    if not arms or not rest:
+    trained: dict[str, dict[str, None]] = {}
+    for arm in arms:
+        for task in arm.tasks or config.tasks:
+            domain = load_recipe(recipe_file(task)).domain
+            trained.setdefault(domain, {})[f"{Path(task).stem} ({arm.name})"] = None
+    if not trained:
         return []
-    return [f"Evaluated, and not trained by reinforcement learning: {', '.join(rest)}.", ""]
+    names = {name.partition(" ")[0] for found in trained.values() for name in found}
+    asked: dict[str, dict[str, None]] = {}
+    for part in config.evaluations:
+        for row, domain in task_domains(part.suite).items():
+            if not any(row.startswith(name) for name in names) and _was_asked(config, part, row):
+                asked.setdefault(domain, {})[row] = None
+    rows = [
+        (domain, ", ".join(trained.get(domain, ())) or "-", ", ".join(asked.get(domain, ())) or "-")
+        for domain in DOMAINS
+    ]
+    return [
+        "## Domains",
+        "",
+        "The paper trains on seven domains. A domain without a task here is neither trained nor evaluated by this path.",
+        "",
+        *table(("domain", "trained by reinforcement learning", "evaluated, not trained"), rows),
+    ]
+
+
+def _was_asked(config: PaperConfig, part: Evaluation, task: str) -> bool:
+    for model in evaluated_models(config, part):
+        document = read_json(evaluation_folder(config, suite_name(part.suite), model) / "report.json") or {}
+        if any(row["task"] == task and row["skipped"] is None for row in document.get("rows", ())):
+            return True
+    return False
 
 
 def learning(config: PaperConfig) -> list[str]:

@@ -52,7 +52,7 @@ def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records
         *sections.learning(config),
         *claims(config),
         *sections.evaluations(config),
-        *sections.untrained(config),
+        *sections.domains(config),
         *sections.limits(),
     ]
     return "\n".join(lines)
