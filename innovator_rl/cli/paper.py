@@ -52,12 +52,12 @@ def run_path(
         return
     require_text(loaded)
     try:
-        records = runner.execute()
+        runner.execute()
     except StageFailed as error:
-        write_report(loaded, runner.run, runner.stages, runner.records())
+        write_report(loaded, runner.run, runner.decide())
         typer.echo(f"innovator: {error}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(write_report(loaded, runner.run, runner.stages, records))
+    typer.echo(write_report(loaded, runner.run, runner.decide()))
 
 
 @app.command("report")
@@ -67,7 +67,7 @@ def show_report(config: PaperFile, settings: Overrides = None) -> None:
 
     loaded, runner = _open(config, settings)
     runner.run.create()
-    typer.echo(write_report(loaded, runner.run, runner.stages, runner.records()))
+    typer.echo(write_report(loaded, runner.run, runner.decide()))
 
 
 def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runner"]:

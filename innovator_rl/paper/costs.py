@@ -84,16 +84,16 @@ def _planned(stage: Stage, accelerators: int) -> Cost | None:
         settings = [
             word for word in words[3:] if "=" in word and not word.startswith("base_model=") and "corpus: " not in word
         ]
-        dense = "; without the dense baseline" if "--dense" in words else ""
-        return upcycling(_plan(("upcycle", "plan", words[2], *settings, "--gpus", str(accelerators), "--json")), dense)
+        dense = ("--dense",) if "--dense" in words else ()
+        return upcycling(_plan(("upcycle", "plan", words[2], *settings, *dense, "--gpus", str(accelerators), "--json")))
     if words[0] == "train":
         settings = [word for word in words[2:] if not word.startswith(("model.path=", "data."))]
         return learning(_plan(("train", "plan", words[1], *settings, "--json")))
     return None
 
 
-def upcycling(plan: Mapping[str, Any], remark: str = "") -> Cost:
-    """Return the cost in a plan of `innovator upcycle plan`, with a remark on what it leaves out."""
+def upcycling(plan: Mapping[str, Any]) -> Cost:
+    """Return the cost in a plan of `innovator upcycle plan`."""
     gpus = int(plan["gpus"])
     speed = plan["speed"]
     return Cost(
@@ -101,7 +101,7 @@ def upcycling(plan: Mapping[str, Any], remark: str = "") -> Cost:
         devices=gpus,
         hosts=-(-gpus // GPUS_PER_HOST),
         unit="GPU",
-        source=f"planned at {speed['mfu']:.0%} of {speed['peak_tflops']:.0f} TFLOP/s{remark}",
+        source=f"planned at {speed['mfu']:.0%} of {speed['peak_tflops']:.0f} TFLOP/s",
         disk_bytes=sum(plan["disk"].values()),
         tokens=sum(int(stage["tokens"]) * int(stage["runs"]) for stage in plan["stages"]),
     )

@@ -6,6 +6,8 @@ share a file, and the dashboard lists each part of a path next to it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
@@ -94,6 +96,7 @@ def evaluated_models(config: PaperConfig, part: Evaluation) -> list[str]:
 
 def _data(config: PaperConfig) -> Iterator[Stage]:
     out = config.runs_dir / config.name / "data"
+    sets = {"folder of published sets": published_sets(config)}
     if config.corpus:
         path = _file(config.corpus.config, "data")
         yield Stage(
@@ -102,6 +105,7 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             ("data", "build", str(path), "--out", str(out)),
             out / corpus_name(path),
             inputs=(path,),
+            facts=sets | {"raw text": _raw_text(path)},
             hours=config.corpus.hours,
         )
     for task in config.tasks:
@@ -113,7 +117,27 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             ("data", "build", task, "--out", str(out)),
             out / name,
             inputs=(recipe,),
+            facts=sets,
         )
+
+
+def published_sets(config: PaperConfig) -> str:
+    """Return the folder of published sets that recipes and suites read; empty where none is named."""
+    return str(config.data.resolve()) if config.data else os.environ.get("INNOVATOR_DATA", "")
+
+
+def _raw_text(recipe: Path) -> str:
+    """Return names, sizes and times of the files that a corpus reads; empty where they are not here or not on a disk."""
+    from innovator_rl.data.corpus.paths import expand_path
+    from innovator_rl.data.corpus.recipe import load_corpus_recipe
+
+    found = []
+    for source in load_corpus_recipe(recipe).sources:
+        with contextlib.suppress(UserError):  # the variable in it is not set; `require_text` says so before a run
+            for name in sorted(glob(expand_path(source.path))):
+                status = os.stat(name)
+                found.append(f"{source.name} {Path(name).name} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(found)
 
 
 def corpus_name(recipe: Path) -> str:
@@ -216,6 +240,7 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
             folder / "model",
             needs=models.needs(model),
             inputs=(path, *files_named(path)),
+            facts={"folder of published sets": published_sets(config)},
             disk_bytes=_bytes(part),
             hours=part.hours,
             clean=(folder,),
@@ -323,6 +348,7 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 out / "report.json",
                 needs=models.needs(model),
                 inputs=(file, *files_named(file)),
+                facts={"folder of published sets": published_sets(config)},
                 hours=part.hours,
                 clean=(config.runs_dir / name, out),  # a run directory is of one suite and one checkpoint
             )

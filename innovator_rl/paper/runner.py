@@ -73,6 +73,26 @@ class Decision:
     checksum: str = ""
 
 
+@dataclass(frozen=True)
+class TimeLeft:
+    """How long a path still takes.
+
+    Attributes:
+        seconds: The time of the stages that have an estimate.
+        unknown: Stages without one.
+    """
+
+    seconds: float
+    unknown: int
+
+    def after(self, elapsed: float) -> str:
+        """Return it in words, `elapsed` seconds later; empty where nothing has an estimate."""
+        if not self.seconds:
+            return ""
+        also = f" without {self.unknown} stages that never ran" if self.unknown else ""
+        return f", about {duration(max(0.0, self.seconds - elapsed))} left in all{also}"
+
+
 class Runner:
     """The stages of one run directory.
 
@@ -127,10 +147,6 @@ class Runner:
         self.run.finish("finished")
         return records
 
-    def records(self) -> list[StageRecord]:
-        """Return the records of the stages that have ended, in order."""
-        return [record for stage in self.stages if (record := read_record(self.record_path(stage)))]
-
     def record_path(self, stage: Stage) -> Path:
         """Return where the record of a stage is kept."""
         return self.run.path / "stages" / f"{stage.name}.json"
@@ -157,7 +173,7 @@ class Runner:
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
                 try:
-                    self._run(stage, fingerprint_parts(stage, results, __version__), place, self._seconds_left(number))
+                    self._run(stage, fingerprint_parts(stage, results, __version__), place, self._time_left(number))
                 except StageFailed as error:
                     self.say(f"{place}: {error}")
                     failures.append(str(error))
@@ -204,17 +220,17 @@ class Runner:
         changed = changed_parts(started.parts, parts)
         return f"not finished, starts again, changed: {', '.join(changed)}" if changed else "not finished, continues"
 
-    def _seconds_left(self, number: int) -> float | None:
-        """Estimate the time of this stage and the later ones, from their last runs or the configuration; None where one has neither."""
-        times = [self._expected_seconds(stage) for stage in self.stages[number - 1 :]]
-        known = [seconds for seconds in times if seconds]
-        return sum(known) if len(known) == len(times) else None
+    def _time_left(self, number: int) -> TimeLeft:
+        """Estimate the time of this stage and of the later ones that would run, from their last runs or the configuration."""
+        waiting = [one.stage for one in self.decide()[number - 1 :] if one.runs]
+        times = [self._expected_seconds(stage) for stage in waiting]
+        return TimeLeft(sum(times), sum(not seconds for seconds in times))
 
     def _expected_seconds(self, stage: Stage) -> float:
         record = read_record(self.record_path(stage))
         return record.seconds if record else stage.hours * 3600
 
-    def _run(self, stage: Stage, parts: dict[str, str], place: str, left: float | None) -> None:
+    def _run(self, stage: Stage, parts: dict[str, str], place: str, left: TimeLeft) -> None:
         self._require_space(stage)
         record = read_record(self.record_path(stage))
         self._wait_for_earlier(stage, place)
@@ -243,7 +259,7 @@ class Runner:
         self.started_path(stage).unlink(missing_ok=True)
         self.say(f"{place}: done in {duration(seconds)}")
 
-    def _watch(self, stage: Stage, earlier: StartedStage, place: str, left: float | None) -> int:
+    def _watch(self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft) -> int:
         """Run a stage's command to its end and return its exit code; keep its time on the disk meanwhile."""
         log = self.log_path(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -283,9 +299,8 @@ class Runner:
                 time.sleep(POLL_SECONDS)
 
     @staticmethod
-    def _progress(log: Path, elapsed: float, left: float | None) -> str:
-        rest = f", about {duration(max(0.0, left - elapsed))} left in all" if left is not None else ""
-        return f"{duration(elapsed)}{rest} | {last_line(log)}"
+    def _progress(log: Path, elapsed: float, left: TimeLeft) -> str:
+        return f"{duration(elapsed)}{left.after(elapsed)} | {last_line(log)}"
 
     def _require_space(self, stage: Stage) -> None:
         problem = self._space_problem(stage)

@@ -32,6 +32,7 @@ class Stage:
         also: Further files or folders that it leaves and later stages read.
         needs: Names of the stages whose results it reads.
         inputs: Files besides those results, such as configurations.
+        facts: What else its result depends on, by name, such as the folder of published sets.
         disk_bytes: Free space that must be there before it starts.
         hours: How long it takes by the configuration, for estimates; 0 where that is unknown.
         clean: Folders that are removed before the command runs if what is in them is out of date.
@@ -44,6 +45,7 @@ class Stage:
     also: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
     disk_bytes: int = 0
     hours: float = 0.0
     clean: tuple[Path, ...] = ()
@@ -139,6 +141,7 @@ def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str) ->
     parts = {"command": hashlib.sha256(json.dumps(stage.command).encode()).hexdigest(), "version": version}
     for path in stage.inputs:
         parts[f"file {path}"] = _checksum(path) if path.is_file() else "not found"
+    parts |= {name: hashlib.sha256(value.encode()).hexdigest() for name, value in stage.facts.items()}
     return parts | {f"result of {name}": results[name] for name in stage.needs}
 
 

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from innovator_rl.cli.application import run
 from innovator_rl.cli.paper import app
+from innovator_rl.config.load import read_yaml
 from innovator_rl.data.corpus.recipe import load_corpus_recipe
 from innovator_rl.data.corpus.tokens import resolve_tokenizer
 from innovator_rl.errors import UserError
@@ -18,6 +19,7 @@ from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import load_paper
 from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycling
 from innovator_rl.paper.plan import evaluated_models, stages_of
+from innovator_rl.paper.stage import changed_parts, fingerprint_parts
 from innovator_rl.preflight.machine import Machine
 from upcycle.config import schema as upcycle_config
 
@@ -56,19 +58,51 @@ def test_an_arm_is_probed_once_before_its_first_seed():
     arm = {"name": "a", "model": "mixture", "seeds": [0, 3], "tasks": ["product"], "probe_rows": 40}
     config = small_path(learning={"config": "configs/train/moe.yaml", "arms": [arm]}, evaluations=[])
     stages = {stage.name: stage for stage in stages_of(config)}
-    assert [name for name in stages if name.startswith(("probe", "train"))] == ["probe-a", "train-a-0", "train-a-3"]
-    probe = stages["probe-a"]
+    assert [name for name in stages if name.startswith(("probe", "train"))] == [
+        "probe-mixture",
+        "train-a-0",
+        "train-a-3",
+    ]
+    probe = stages["probe-mixture"]
     rows = str(stages["rows-product"].result / "validation.parquet")
     assert probe.command[:5] == ("data", "probe", rows, "--model", str(stages["upcycle"].result))
     assert probe.command[5:] == ("--rows", "40", "--max-tokens", "48", "--out", str(probe.result))
     assert probe.needs == ("upcycle", "rows-product")
     stages = {stage.name: stage for stage in stages_of(config.model_copy(update={"dtype": "float32"}))}
-    assert stages["probe-a"].command[5:7] == ("--dtype", "float32")
+    assert stages["probe-mixture"].command[5:7] == ("--dtype", "float32")
+
+
+def test_a_probe_asks_every_task_once_per_model_before_any_arm_trains():
+    arms = [
+        {"name": "a", "model": "base", "tasks": ["product"], "probe_rows": 40},
+        {"name": "b", "model": "base", "tasks": ["unit-sum"], "probe_rows": 20},
+        {"name": "c", "model": "sft-base", "tasks": ["unit-sum"], "probe_rows": 10},
+    ]
+    config = small_path(
+        tasks=["product", "unit-sum"],
+        sft={"config": "configs/sft/tiny.yaml"},
+        learning={"config": "configs/train/moe.yaml", "arms": arms},
+        evaluations=[{"suite": "smoke", "models": ["base", "a"]}],
+    )
+    names = [stage.name for stage in stages_of(config)]
+    assert [name for name in names if name.startswith("probe")] == ["probe-base", "probe-sft-base"]
+    assert names.index("probe-sft-base") < names.index("train-a-0")
+    assert names.index("probe-base") < names.index("eval-smoke-base")
+    probe = next(stage for stage in stages_of(config) if stage.name == "probe-base")
+    assert [Path(word).parent.name for word in probe.command if word.endswith(".parquet")] == ["product", "unit-sum"]
+    assert probe.command[probe.command.index("--rows") + 1] == "40"
 
 
 def test_what_a_name_stands_for_is_an_input(tmp_path):
-    stages = {stage.name: stage for stage in stages_of(small_path(runs_dir=tmp_path))}
-    assert [path.name for path in stages["eval-smoke-base"].inputs] == ["smoke.yaml"]
+    """A changed recipe changes training rows, worked solutions made from them, and the questions of a suite."""
+    config = small_path(runs_dir=tmp_path, sft={"config": "configs/sft/smollm2.yaml"})
+    stages = {stage.name: stage for stage in stages_of(config)}
+    suite = [path.parts[-2:] for path in stages["eval-smoke-base"].inputs]
+    assert suite[0] == ("eval", "smoke.yaml")
+    assert ("data", "bbbp.yaml") in suite
+    worked = [path.parts[-2:] for path in stages["sft-base"].inputs]
+    assert ("data", "sft-worked.yaml") in worked
+    assert ("one-step-law", "dataset.yaml") in worked
     assert [path.parts[-2:] for path in stages["rows-product"].inputs] == [("product", "dataset.yaml")]
     with pytest.raises(UserError, match="unknown dataset 'products'; did you mean 'product'"):
         stages_of(small_path(tasks=["products"]))
@@ -81,6 +115,31 @@ def test_work_that_is_out_of_date_is_removed_whole(tmp_path):
     evaluation = stages["eval-smoke-base"]
     assert set(evaluation.clean) == {tmp_path / "t-eval-smoke-base", evaluation.result.parent}
     assert "--replace" in stages["export-a-0"].command
+
+
+def test_another_folder_of_published_sets_or_another_raw_text_repeats_what_reads_it(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "book.txt").write_text("text")
+    recipe = tmp_path / "corpus.yaml"
+    shipped = read_yaml("configs/data/corpus-tiny.yaml")
+    source = {**shipped["sources"][0], "path": "${INNOVATOR_DATA}/*.txt"}
+    recipe.write_text(json.dumps({**shipped, "sources": [source]}))
+
+    def facts() -> dict[str, dict[str, str]]:
+        found = stages_of(small_path(corpus={"config": str(recipe)}))
+        return {stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1") for stage in found}
+
+    monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path / "one"))
+    before = facts()
+    assert facts() == before
+    (tmp_path / "one" / "book.txt").write_text("longer text")
+    assert changed_parts(before["corpus"], facts()["corpus"]) == ["raw text"]
+    monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path / "two"))
+    changed = {name: changed_parts(before[name], parts) for name, parts in facts().items()}
+    assert changed["corpus"] == ["folder of published sets", "raw text"]
+    assert changed["eval-smoke-base"] == changed["rows-product"] == ["folder of published sets"]
+    assert changed["train-a-0"] == []
 
 
 def test_published_sets_are_named_once_and_checked_before_anything_starts(tmp_path, monkeypatch, capsys):
@@ -255,9 +314,9 @@ def test_a_stage_costs_what_it_took_or_what_its_part_states():
 def test_the_dry_run_of_the_papers_size_plans_and_warns_of_the_disk(tmp_path, capsys):
     assert run(app, ["run", "53b", f"runs_dir={tmp_path}", "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert "341.0 billion tokens" in shown
+    assert "641.0 billion tokens" in shown
     assert "8 hosts" in shown
-    assert "warning: stage 'upcycle' needs 2,850.0 GB of disk" in shown
+    assert "warning: stage 'upcycle' needs 4,200.0 GB of disk" in shown
 
 
 def test_paths_are_below_the_runs_folder(tmp_path):

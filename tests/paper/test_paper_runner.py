@@ -11,7 +11,7 @@ import pytest
 
 from innovator_rl.errors import UserError
 from innovator_rl.paper import runner as runner_module
-from innovator_rl.paper.runner import Runner, StageFailed, last_line
+from innovator_rl.paper.runner import Runner, StageFailed, TimeLeft, last_line
 from innovator_rl.paper.stage import Stage, StartedStage, file_states, write_started
 from innovator_rl.runs.run_dir import RunDir
 
@@ -157,12 +157,14 @@ def test_the_time_of_interrupted_attempts_counts(path_of_two, monkeypatch):
 def test_a_stage_that_has_not_run_takes_as_long_as_the_configuration_says(path_of_two):
     runner, _, _ = path_of_two
     first, second = runner.stages
-    assert runner._seconds_left(1) is None
+    assert runner._time_left(1).after(0) == ""
     known = [Stage(**{**vars(stage), "hours": 0.5}) for stage in (first, second)]
-    assert Runner(runner.run, known, print)._seconds_left(1) == 3600.0
-    assert Runner(runner.run, known, print)._seconds_left(2) == 1800.0
+    assert Runner(runner.run, known, print)._time_left(1) == TimeLeft(3600.0, 0)
+    assert Runner(runner.run, known, print)._time_left(2) == TimeLeft(1800.0, 0)
+    half = Runner(runner.run, [known[0], second], print)._time_left(1)
+    assert half.after(60) == ", about 29 min 00 s left in all without 1 stages that never ran"
     Runner(runner.run, [known[0]], print).execute()
-    assert 1800.0 < Runner(runner.run, known, print)._seconds_left(1) < 1860.0
+    assert Runner(runner.run, known, print)._time_left(1) == TimeLeft(1800.0, 0)  # what is complete takes no time
 
 
 INTERRUPTED = """

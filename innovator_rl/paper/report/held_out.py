@@ -23,8 +23,8 @@ from innovator_rl.runs.run_dir import RunDir
 
 LOSS = "val/loss/"
 GENERAL, SCIENCE = "general", "science"  # science: the mean over disciplines
-BASE, MIXTURE, DENSE = "base model", "integrated", "dense, continued"
-STAGE_RUNS = (("routed", "route"), (MIXTURE, "integrate"), (DENSE, "dense"))
+BASE, MIXTURE, DENSE = "base", "mixture", "dense"
+STAGE_RUNS = (("mixture, router trained only", "route"), (MIXTURE, "integrate"), (DENSE, "dense"))
 """Row of the table of losses -> ending of the run that measured it."""
 
 Losses = Mapping[str, Mapping[str, Sequence[float]]]
@@ -53,7 +53,10 @@ def upcycling(config: PaperConfig) -> list[str]:
     measured = _measured(config)
     domains = sorted({key.removeprefix(LOSS) for one in measured for key in one.figures if key.startswith(LOSS)})
     rows = [(one.label, *(number(one.figures.get(LOSS + domain)) for domain in domains)) for one in measured]
-    note = "Loss on held-out text, in nats per token; lower is better. The base model is the dense baseline before its first step."
+    note = (
+        "Loss on held-out text, in nats per token; lower is better. `base` is measured before the first step of `dense`, which is "
+        "the base model trained on as many tokens of the same text. A model whose training has not ended is not shown."
+    )
     return ["## Upcycling", "", note, "", *table(("model", *domains), rows), *_changes(measured)]
 
 
@@ -91,7 +94,7 @@ def _measured(config: PaperConfig) -> list[Measured]:
         rows = [row for row in read_metrics(run / "metrics.jsonl") if any(key.startswith(LOSS) for key in row)]
         if rows and label == DENSE:
             found.insert(0, Measured(BASE, rows[0], _losses(run, rows[0])))
-        if rows:
+        if rows and RunDir(run).state().status == "finished":
             found.append(Measured(label, rows[-1], _losses(run, rows[-1])))
     return found
 

@@ -24,7 +24,7 @@ from innovator_rl.paper.plan import (
 )
 from innovator_rl.paper.report.claims import task_domains
 from innovator_rl.paper.report.markdown import link, number, percent, table
-from innovator_rl.paper.stage import Stage, StageRecord
+from innovator_rl.paper.runner import Decision
 from innovator_rl.rollouts.segments import SegmentCatalog
 from innovator_rl.runs.files import duration, read_json
 from innovator_rl.runs.run_dir import RunDir, page_link
@@ -46,29 +46,40 @@ DEVIATIONS = (
 )
 
 
-def stages(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records: Sequence[StageRecord]) -> list[str]:
-    """Describe what ran, in order, with times and links."""
-    by_name = {record.name: record for record in records}
+def stages(decisions: Sequence[Decision]) -> list[str]:
+    """Describe what ran, in order, with times and links, and name what is out of date."""
     rows = []
-    for stage in planned:
-        record = by_name.get(stage.name)
-        took = duration(record.seconds) if record else "not run"
+    for one in decisions:
+        took = "not run" if one.seconds is None else duration(one.seconds)
         rows.append(
             (
-                stage.name,
-                stage.title,
-                took,
-                link("log", f"logs/{stage.name}.log"),
-                f"`innovator {' '.join(stage.command)}`",
+                one.stage.name,
+                one.stage.title,
+                f"{took}, out of date ({one.reason})" if one.runs and one.seconds is not None else took,
+                link("log", f"logs/{one.stage.name}.log"),
+                f"`innovator {' '.join(one.stage.command)}`",
             )
         )
-    total = sum(record.seconds for record in records)
+    done = [one for one in decisions if not one.runs]
+    total = sum(one.seconds or 0.0 for one in done)
     cores = len(os.sched_getaffinity(0))
     cost = (
-        f"{len(records)} of {len(planned)} stages ran in {duration(total)} on a machine with {cores} cores: at most "
+        f"{len(done)} of {len(decisions)} stages ran in {duration(total)} on a machine with {cores} cores: at most "
         f"{total * cores / 3600:.2f} core-hours."
     )
-    return ["## What ran", "", cost, "", *table(("stage", "what", "time", "log", "command"), rows)]
+    stale = [one.stage.name for one in decisions if one.runs and one.seconds is not None]
+    warning = (
+        f"**Out of date: {', '.join(stale)}.** Figures of these stages, and of models that they made, are those of an earlier "
+        "configuration; run the path again."
+    )
+    return [
+        "## What ran",
+        "",
+        cost,
+        "",
+        *([warning, ""] if stale else []),
+        *table(("stage", "what", "time", "log", "command"), rows),
+    ]
 
 
 def text(config: PaperConfig) -> list[str]:

@@ -12,7 +12,8 @@ from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
 from innovator_rl.paper.report import sections
 from innovator_rl.paper.report.claims import claims
 from innovator_rl.paper.report.held_out import upcycling
-from innovator_rl.paper.stage import Stage, StageRecord
+from innovator_rl.paper.report.methods import methods
+from innovator_rl.paper.runner import Decision
 from innovator_rl.runs.files import utc_now, write_atomic
 from innovator_rl.runs.run_dir import RunDir
 
@@ -29,21 +30,20 @@ code { font-size: .85em; } img { max-width: 100%; background: #fff; }
 """
 
 
-def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records: Sequence[StageRecord]) -> str:
+def markdown(config: PaperConfig, decisions: Sequence[Decision]) -> str:
     """Return the report of a path as Markdown.
 
     Args:
         config: The path.
-        run: Its run directory.
-        planned: All stages.
-        records: The stages that are complete.
+        decisions: All stages, and whether each is complete.
     """
     lines = [
         f"# {config.name}: from text to tables",
         "",
         f"Base model `{config.base_model}`. Written {utc_now()[:16].replace('T', ' ')} UTC by `innovator paper run`.",
         "",
-        *sections.stages(config, run, planned, records),
+        *sections.stages(decisions),
+        *methods(config),
         *sections.text(config),
         *sections.trained_tokens(config),
         *upcycling(config),
@@ -58,13 +58,13 @@ def markdown(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records
     return "\n".join(lines)
 
 
-def write_report(config: PaperConfig, run: RunDir, planned: Sequence[Stage], records: Sequence[StageRecord]) -> Path:
+def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]) -> Path:
     """Write `report.md`, `report.html` and `report.pdf` into the run directory and return the first.
 
     Raises:
         UserError: The files cannot be written.
     """
-    text = markdown(config, run, planned, records)
+    text = markdown(config, decisions)
     body = _html_body(text)
     title = f"{config.name}: from text to tables"
     page = (
@@ -112,7 +112,7 @@ def pdf(text: str, folder: Path) -> bytes:
             continue
         if rows:
             document.set_font("Helvetica", size=8)
-            header, *body = [row for row in rows if set("".join(row)) - set("-")]
+            header, *body = [row for row in rows if set("".join(row)) - set("-:")]
             keep = [index for index, name in enumerate(header) if name not in ("command", "log")]
             with document.table(headings_style=FontFace(emphasis="BOLD"), line_height=4.5) as drawn:
                 for row in (header, *body):
