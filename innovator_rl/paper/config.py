@@ -127,6 +127,10 @@ class PaperConfig(Section):
         default=None,
         description="Folder with the results of `benchmarks.upcycle_scaling`; the report shows them (Table 4 and Fig. 3).",
     )
+    deviations: tuple[str, ...] = Field(
+        default=(),
+        description="Sentences for the report: how the path differs from the paper, and what its figures do not say.",
+    )
     dtype: Literal["fastest", "float32", "bfloat16"] | None = Field(
         default=None,
         description="Number format of fine-tuning, reinforcement learning and evaluation; fastest: bfloat16, on a CPU only "

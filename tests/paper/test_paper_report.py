@@ -68,6 +68,31 @@ def test_a_task_that_one_model_skipped_is_shown_for_the_others(tmp_path):
     assert "- sums (acc): skipped for dense, no data" in shown
 
 
+def test_the_papers_figures_and_averages_stand_next_to_those_of_the_models(tmp_path):
+    config = small_path(runs_dir=tmp_path, evaluations=[{"suite": "smoke", "models": ["base", "dense"]}])
+    for model, scores in (("base", (0.2, 0.4)), ("dense", (0.3, None))):
+        rows = [
+            {"task": task, "metric": "acc", "score": score, "interval": None, "n": 4, "main": True, "paper": {"7B": 66.4},
+             "skipped": None if score is not None else "no data"}
+            for task, score in zip(("one", "two"), scores, strict=True)
+        ]  # fmt: skip
+        folder = tmp_path / "t" / "evaluations" / "smoke" / model
+        folder.mkdir(parents=True)
+        document = {
+            "run": str(folder),
+            "tasks": {},
+            "rows": rows,
+            "columns": ["7B"],
+            "averages": {"one": "All", "two": "All"},
+        }
+        (folder / "report.json").write_text(json.dumps(document))
+    shown = "\n".join(evaluations(config))
+    assert "| one (acc) | 4 | - | 20.0 | 30.0 | 66.4 |" in shown
+    assert "| **Average: All**, 1 of 2 tasks |  |  | 20.0 | 30.0 | - |" in shown, (
+        "models are averaged over the same tasks"
+    )
+
+
 def test_the_report_shows_what_the_probes_say(tmp_path):
     arm = {"name": "a", "model": "base", "tasks": ["product"], "probe_rows": 40}
     config = small_path(runs_dir=tmp_path, learning={"config": "configs/train/moe.yaml", "arms": [arm]}, evaluations=[])
@@ -86,7 +111,7 @@ def test_the_report_shows_what_the_probes_say(tmp_path):
 
 
 def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
-    config = small_path(runs_dir=tmp_path)
+    config = small_path(runs_dir=tmp_path, deviations=["No GPU."])
     stages = stages_of(config)
     directory = RunDir(tmp_path / "t").create()
     document = {
@@ -109,6 +134,7 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     text = path.read_text()
     assert "1 of 10 stages ran in 1 min 01 s" in text
     assert "Out of date" not in text
+    assert "- No GPU." in text
     assert "| train-a-0 | train mixture with GRPO, seed 0 | not run |" in text
     assert "| sums (acc) | 4 | 12.5 | 25.0 [10.0, 50.0] |" in text
     assert "mmlu (acc): skipped, no network: cais/mmlu" in text

@@ -32,18 +32,6 @@ from innovator_rl.runs.summary import VALIDATION_ACCURACY
 
 TRAINED_TOKENS = ("train/tokens", "train/global_tokens", "perf/total_num_tokens")
 """Metrics of a step with its tokens: of upcycling, fine-tuning, reinforcement learning (prompts and responses)."""
-DEVIATIONS = (
-    "Base model and tokens: the paper upcycles Qwen2.5-7B with 300 B tokens; this run uses the base model and the "
-    "tokens of the tables below.",
-    "Training: FSDP2 on the machine of this run instead of Megatron-LM with expert parallelism.",
-    "Initialization: the coarse expert's down projection starts at zero, so that step 0 is the base model; the paper's "
-    "literal sum of two copies is `configs/upcycle/innovator-53b-literal.yaml`.",
-    "Classifier of disciplines: the router's multi-label loss uses the discipline of each document's source.",
-    "Fine-tuning: generated tasks with worked steps instead of the paper's Generate-Refine rows, which need a language model "
-    "at an endpoint (`configs/data/sft-refined.yaml`).",
-    "Tasks of reinforcement learning: generated one-step tasks with checkable answers instead of the paper's sets, "
-    "which a model of this size answers at the level of a constant.",
-)
 
 
 def stages(decisions: Sequence[Decision]) -> list[str]:
@@ -248,13 +236,16 @@ def learning(config: PaperConfig) -> list[str]:
                         change,
                     )
                 )
-    note = "Accuracy on n held-out questions of the run's own validation, in percent."
+    note = (
+        "Accuracy of greedy answers to n held-out questions of the run's own validation, in percent. They are few, and for "
+        "watching a run; the comparisons below ask the questions of the test split."
+    )
     header = ("arm", "starts from", "task", "n", "before", "after", "points")
     return ["## Reinforcement learning", "", note, "", *table(header, rows)]
 
 
 def evaluations(config: PaperConfig) -> list[str]:
-    """Return one table per suite: tasks by models, with the paper's columns and skipped tasks by name."""
+    """Return one table per suite: tasks by models, averages, the paper's columns, and skipped tasks by name."""
     lines: list[str] = []
     for part in config.evaluations:
         suite = suite_name(part.suite)
@@ -270,9 +261,11 @@ def evaluations(config: PaperConfig) -> list[str]:
     return lines
 
 
-def limits() -> list[str]:
-    """List how the path differs from the paper."""
-    return ["## Deviations from the paper", "", *(f"- {item}" for item in DEVIATIONS), ""]
+def limits(config: PaperConfig) -> list[str]:
+    """List how the path differs from the paper, as its configuration states."""
+    if not config.deviations:
+        return []
+    return ["## Deviations from the paper, and limits", "", *(f"- {item}" for item in config.deviations), ""]
 
 
 def _asked(run: RunDir, step: int) -> Counter[str]:
@@ -311,8 +304,36 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
         n = max((int(row["n"] or 0) for row in by_model.values()), default=0)
         constant = next((row["constant"] for row in by_model.values() if row.get("constant") is not None), None)
         rows.append((task, n, percent(constant), *(_score(by_model.get(model)) for model in documents)))
+    columns = tuple(next(iter(documents.values())).get("columns") or ())
+    paper = {task: _paper_values(next(iter(by_model.values())), columns) for task, by_model in tasks.items()}
     names = [link(model, page_link(RunDir(str(document["run"])))) for model, document in documents.items()]
-    return [*table(("task", "n", "best constant", *names), rows), *skipped, *([""] if skipped else [])]
+    header = ("task", "n", "best constant", *names, *(f"{column} (paper)" for column in columns))
+    lines = table(header, [(*row, *paper[row[0]]) for row in rows] + _average_rows(documents, len(columns)))
+    return [*lines, *skipped, *([""] if skipped else [])]
+
+
+def _paper_values(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    """Return what the paper reports for a task, in percent."""
+    found = row.get("paper") or {}
+    return [f"{found[name]:.1f}" if name in found else "-" for name in columns]
+
+
+def _average_rows(documents: Mapping[str, Mapping[str, Any]], columns: int) -> list[tuple[object, ...]]:
+    """Return one row for each average of a suite, over the tasks that every model was measured on."""
+    first = next(iter(documents.values()))
+    measured = [
+        {row["task"]: row["score"] for row in document["rows"] if row.get("main") and row["score"] is not None}
+        for document in documents.values()
+    ]
+    rows: list[tuple[object, ...]] = []
+    for name in dict.fromkeys((first.get("averages") or {}).values()):
+        members = [task for task, average in first["averages"].items() if average == name]
+        shared = [task for task in members if all(task in scores for scores in measured)]
+        if shared:
+            means = [percent(sum(scores[task] for task in shared) / len(shared)) for scores in measured]
+            label = f"**Average: {name}**, {len(shared)} of {len(members)} tasks"
+            rows.append((label, "", "", *means, *["-"] * columns))
+    return rows
 
 
 def _score(row: Mapping[str, Any] | None) -> str:

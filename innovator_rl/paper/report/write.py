@@ -53,7 +53,7 @@ def markdown(config: PaperConfig, decisions: Sequence[Decision]) -> str:
         *claims(config),
         *sections.evaluations(config),
         *sections.domains(config),
-        *sections.limits(),
+        *sections.limits(config),
     ]
     return "\n".join(lines)
 
