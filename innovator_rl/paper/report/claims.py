@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from innovator_rl.evaluation.compare import paired
 from innovator_rl.paper.config import PaperConfig
@@ -146,7 +147,8 @@ def changes_of(config: PaperConfig, suite: str, compared: Comparison) -> tuple[l
     for task, part in start["tasks"].items():
         after = [document["tasks"][task]["values"] for document in done.values() if task in document["tasks"]]
         if len(after) == len(done):
-            row = next((row for row in start["rows"] if row["task"] == task and row.get("main")), {})
+            main = (row for row in start["rows"] if row["task"] == task and row.get("main"))
+            row: Mapping[str, Any] = next(main, {})
             constant, section = row.get("constant"), str(row.get("section") or "")
             change = change_of(task, part["values"], after, constant, part.get("groups"), section)
             found += [change] if change is not None else []

@@ -293,7 +293,9 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for row in document["rows"]:
             if row.get("main", True) or row["skipped"] is not None:
                 tasks.setdefault(f"{row['task']} ({row['metric']})" if row["metric"] else row["task"], {})[model] = row
-    rows, skipped = [], []
+    columns = tuple(next(iter(documents.values())).get("columns") or ())
+    rows: list[tuple[object, ...]] = []
+    skipped: list[str] = []
     for task, by_model in tasks.items():
         without = {model: str(row["skipped"]) for model, row in by_model.items() if row["skipped"] is not None}
         if without:
@@ -303,12 +305,11 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
             continue
         n = max((int(row["n"] or 0) for row in by_model.values()), default=0)
         constant = next((row["constant"] for row in by_model.values() if row.get("constant") is not None), None)
-        rows.append((task, n, percent(constant), *(_score(by_model.get(model)) for model in documents)))
-    columns = tuple(next(iter(documents.values())).get("columns") or ())
-    paper = {task: _paper_values(next(iter(by_model.values())), columns) for task, by_model in tasks.items()}
+        paper = _paper_values(next(iter(by_model.values())), columns)
+        rows.append((task, n, percent(constant), *(_score(by_model.get(model)) for model in documents), *paper))
     names = [link(model, page_link(RunDir(str(document["run"])))) for model, document in documents.items()]
     header = ("task", "n", "best constant", *names, *(f"{column} (paper)" for column in columns))
-    lines = table(header, [(*row, *paper[row[0]]) for row in rows] + _average_rows(documents, len(columns)))
+    lines = table(header, [*rows, *_average_rows(documents, len(columns))])
     return [*lines, *skipped, *([""] if skipped else [])]
 
 
