@@ -131,8 +131,10 @@ class Runner:
 
         Raises:
             StageFailed: A command failed or left no result; what needs nothing of it has run.
-            UserError: The disk has too little space for a stage, or another process writes this run.
+            UserError: The disk has too little space for a stage, another process writes this run, or a stage's folders are
+                there without a record of what made them.
         """
+        self._require_known_work()
         self.run.open_attempt(total_steps=len(self.stages))
         try:
             with _terminated_like_interrupted():
@@ -158,6 +160,20 @@ class Runner:
     def log_path(self, stage: Stage) -> Path:
         """Return the file that receives what a stage prints."""
         return self.run.logs / f"{stage.name}.log"
+
+    def _require_known_work(self) -> None:
+        """Refuse folders that no record explains: a stage would continue work of an unknown configuration."""
+        for stage in self.stages:
+            found = next((path for path in stage.clean if path.exists()), None)
+            if (
+                found
+                and read_record(self.record_path(stage)) is None
+                and read_started(self.started_path(stage)) is None
+            ):
+                raise UserError(
+                    f"{found} is there, and {self.run.path / 'stages'} has no record of stage {stage.name!r}, which would continue "
+                    f"it: remove {found}, or give the path another name"
+                )
 
     def _execute_all(self) -> list[StageRecord]:
         results: dict[str, str] = {}
@@ -264,6 +280,7 @@ class Runner:
         log = self.log_path(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", CHILD, str(os.getpid()), *stage.command]
+        self._note(stage, earlier, 0.0, 0)  # before the command makes any folder
         with log.open("wb") as output:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

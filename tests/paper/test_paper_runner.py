@@ -154,6 +154,21 @@ def test_the_time_of_interrupted_attempts_counts(path_of_two, monkeypatch):
     assert 1.5 <= record.seconds < 30
 
 
+def test_work_without_a_record_is_refused_before_anything_starts(path_of_two):
+    runner, folder, lines = path_of_two
+    first, second = (Stage(**{**vars(stage), "clean": (folder / f"work-{stage.name}",)}) for stage in runner.stages)
+    (folder / f"work-{second.name}").mkdir()
+    with pytest.raises(
+        UserError, match=rf"work-{second.name} is there, .* no record of stage '{second.name}'.*: remove"
+    ):
+        Runner(runner.run, [first, second], lines.append).execute()
+    assert lines == []
+    (folder / f"work-{second.name}").rmdir()
+    Runner(runner.run, [first, second], lines.append).execute()
+    (folder / f"work-{second.name}").mkdir()
+    Runner(runner.run, [first, second], lines.append).execute()
+
+
 def test_a_stage_that_has_not_run_takes_as_long_as_the_configuration_says(path_of_two):
     runner, _, _ = path_of_two
     first, second = runner.stages
