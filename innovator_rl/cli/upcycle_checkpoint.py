@@ -1,5 +1,7 @@
 """Implement the commands of `innovator upcycle` that write and verify checkpoints."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -110,8 +112,13 @@ def verify_checkpoint(
     logits: Annotated[bool, typer.Option(help="Compare the whole model's logits where memory allows.")] = True,
     vllm: Annotated[bool, typer.Option("--vllm", help="Also compare with vLLM.")] = False,
     vllm_seconds: Annotated[float, typer.Option(min=1, help="Time limit of the vLLM check.")] = 900.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the checks to this file, as JSON, where all of them hold.")
+    ] = None,
 ) -> None:
     """Verify that the export equals the trained model; exit code 3 if a check fails."""
+    from innovator_rl.preflight.machine import Machine
+    from innovator_rl.runs.files import write_atomic
     from upcycle.checkpoint.verify import verify
     from upcycle.model.architecture import read_json
 
@@ -127,7 +134,11 @@ def verify_checkpoint(
         from upcycle.checkpoint.verify_vllm import compare
 
         stored = read_json(checkpoint / "config.json", "give an exported checkpoint")["dtype"]
-        served = "float32" if stored == "float32" else "bfloat16"
+        here = Machine.here()
+        slow = not (
+            here.accelerator_memory or here.native_bfloat16
+        )  # a CPU that computes bfloat16 without instructions
+        served = "float32" if stored == "float32" or slow else "bfloat16"
         print_progress(f"comparing with vLLM in {served}")
         environment = platform.environment(1, kv_cache_gb=1)
         if environment:  # a CPU: stock vLLM, without the plugin that keeps a second copy of the weights for later syncs
@@ -135,3 +146,6 @@ def verify_checkpoint(
         checks += print_checks([compare(checkpoint, served, vllm_seconds, environment)])
     if not all(check.ok for check in checks):
         raise typer.Exit(FAILED_CHECK)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, json.dumps({"checkpoint": str(checkpoint), "checks": [asdict(check) for check in checks]}))

@@ -60,6 +60,9 @@ class Upcycle(Part):
     """The four stages."""
 
     dense: bool = Field(default=True, description="Also train the base model itself on as many tokens.")
+    verify: bool = Field(
+        default=True, description="Also compare the exported mixture with the trained one, in transformers and in vLLM."
+    )
 
 
 class FineTuning(Part):

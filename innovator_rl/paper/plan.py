@@ -203,8 +203,22 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         hours=part.hours,
         clean=(folder, *config.runs_dir.glob(f"{name}.*")),  # each stage of upcycling trains in a run of its own
     )
+    if part.verify:
+        checks = checks_file(config)
+        yield Stage(
+            "verify-mixture",
+            "compare the exported mixture with the trained one, and with stock vLLM",
+            ("upcycle", "verify", str(path), *_last_of_each((*words, *part.settings)), "--vllm", "--out", str(checks)),
+            checks,
+            needs=("upcycle",),
+        )
     models.add("mixture", folder / "export", "upcycle")
     models.add("dense", folder / "export-dense", "upcycle")
+
+
+def checks_file(config: PaperConfig) -> Path:
+    """Return the file with the checks of the exported mixture."""
+    return config.runs_dir / config.name / "checks" / "mixture.json"
 
 
 def _text_from(corpus: Path, upcycling: Path) -> list[str]:

@@ -27,7 +27,7 @@ from upcycle.config import schema as upcycle_config
 def test_each_stage_follows_what_it_needs_and_reads_its_model():
     stages = {stage.name: stage for stage in stages_of(small_path())}
     assert list(stages) == [
-        "rows-product", "eval-smoke-base", "upcycle", "train-a-0", "export-a-0", "eval-smoke-dense", "eval-smoke-a-0",
+        "rows-product", "eval-smoke-base", "upcycle", "verify-mixture", "train-a-0", "export-a-0", "eval-smoke-dense", "eval-smoke-a-0",
         "train-a-3", "export-a-3", "eval-smoke-a-3",
     ]  # fmt: skip
     assert stages["train-a-3"].needs == ("upcycle", "rows-product")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_path import small_path
 
-from innovator_rl.paper.plan import probe_file, stages_of
+from innovator_rl.paper.plan import checks_file, probe_file, stages_of
 from innovator_rl.paper.report.claims import change_of, claims
 from innovator_rl.paper.report.held_out import relative
 from innovator_rl.paper.report.held_out import upcycling as upcycling_section
@@ -319,6 +319,14 @@ def test_losses_are_compared_with_the_base_model(tmp_path):
     assert "| base |" in shown
     assert "| dense |" not in shown, "training that has not ended is no result"
     assert "against dense" not in shown
+
+
+def test_the_checks_of_the_exported_mixture_are_shown(tmp_path):
+    config = small_path(runs_dir=tmp_path)
+    checks_file(config).parent.mkdir(parents=True)
+    check = {"name": "vllm", "ok": True, "figure": "same greedy token 100.00%", "bound": "0.0001 nat in float32"}
+    checks_file(config).write_text(json.dumps({"checkpoint": "c", "checks": [check]}))
+    assert "| vllm | same greedy token 100.00% | 0.0001 nat in float32 |" in upcycling_section(config)
 
 
 def test_a_change_of_losses_has_the_interval_of_its_sequences(tmp_path):

@@ -103,16 +103,19 @@ def test_split_export_verify_and_a_checkpoint_that_was_trained_wrongly(
     assert run("export", str(project)) == 0
     assert run("split", str(project)) == run("export", str(project)) == 0
     assert "already exported" in capsys.readouterr().out
-    assert run("verify", str(project)) == 0
+    assert run("verify", str(project), "--out", str(tmp_path / "checks" / "small.json")) == 0
     shown = capsys.readouterr().out
     assert shown.count("ok    ") == 8
+    kept = json.loads((tmp_path / "checks" / "small.json").read_text())
+    assert [check["ok"] for check in kept["checks"]] == [True] * 8
     assert "FAILED" not in shown
     assert run("split", str(project), "seed=1") == 2
     assert "was made from other weights or settings" in capsys.readouterr().err
     trained = tmp_path / "trained"
     shutil.copytree(run_folder / "export", trained)
     _move_gate(trained)
-    assert run("verify", "--checkpoint", str(trained)) == 3
+    assert run("verify", "--checkpoint", str(trained), "--out", str(tmp_path / "wrong.json")) == 3
+    assert not (tmp_path / "wrong.json").exists(), "checks that fail are no result"
     assert "FAILED  form: shared gate: 1 of 2 gates are not zero" in capsys.readouterr().out
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from innovator_rl.evaluation.statistics import RESAMPLES, SEED
 from innovator_rl.paper.config import PaperConfig
-from innovator_rl.paper.plan import run_name
+from innovator_rl.paper.plan import checks_file, run_name
 from innovator_rl.paper.report.markdown import number, table
 from innovator_rl.runs.files import read_json
 from innovator_rl.runs.metrics import read_metrics
@@ -57,7 +57,14 @@ def upcycling(config: PaperConfig) -> list[str]:
         "Loss on held-out text, in nats per token; lower is better. `base` is measured before the first step of `dense`, which is "
         "the base model trained on as many tokens of the same text. A model whose training has not ended is not shown."
     )
-    return ["## Upcycling", "", note, "", *table(("model", *domains), rows), *_changes(measured)]
+    return ["## Upcycling", "", *_checks(config), note, "", *table(("model", *domains), rows), *_changes(measured)]
+
+
+def _checks(config: PaperConfig) -> list[str]:
+    """Show how far the exported mixture is from the trained one."""
+    found = (read_json(checks_file(config)) or {}).get("checks", ())
+    rows = [(check["name"], check["figure"], check["bound"]) for check in found]
+    return table(("check of the exported mixture, all hold", "figure", "bound"), rows)
 
 
 def relative(before: Losses, after: Losses, names: Sequence[str]) -> tuple[float, tuple[float, float] | None]:
