@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 from small_path import small_path
 
 from innovator_rl.paper.plan import checks_file, probe_file, stages_of
-from innovator_rl.paper.report.claims import change_of, claims
+from innovator_rl.paper.report.claims import all_changes, change_of, claims
 from innovator_rl.paper.report.held_out import relative
 from innovator_rl.paper.report.held_out import upcycling as upcycling_section
 from innovator_rl.paper.report.markdown import percent, table
 from innovator_rl.paper.report.methods import methods
+from innovator_rl.paper.report.picture import forest
 from innovator_rl.paper.report.sections import domains, evaluations, probes, trained_tokens
 from innovator_rl.paper.report.sections import learning as learning_section
 from innovator_rl.paper.report.write import markdown, pdf, write_report
@@ -196,6 +198,30 @@ def test_an_arm_is_compared_with_its_start_by_question_over_all_seeds():
     few = change_of("laws", {"a": 0.0, "b": 0.0}, [{"a": 1.0, "b": 1.0}], None)
     assert few is not None
     assert few.outcome == "too few questions (under 30)"
+
+
+def test_the_picture_has_every_difference_on_one_scale(tmp_path):
+    arms = [{"name": "a", "model": "base", "seeds": [0, 1], "tasks": ["product"]}]
+    config = small_path(
+        runs_dir=tmp_path,
+        upcycle=None,
+        learning={"config": "configs/train/moe.yaml", "arms": arms},
+        evaluations=[{"suite": "smoke", "models": ["base", "a"]}],
+    )
+    assert forest(all_changes(config)) == ""
+    for model, right in (("base", 20), ("a-0", 50), ("a-1", 70)):
+        report(tmp_path, "smoke", model, {f"q{n}": float(n < right) for n in range(100)})
+    run = RunDir(tmp_path / "t").create()
+    text = write_report(config, run, []).read_text()
+    assert "(changes.svg)" in text
+    drawn = (run.path / "changes.svg").read_text()
+    root = ElementTree.fromstring(drawn)
+    words = [element.text for element in root.iter() if element.text]
+    assert {"a, from base", "sums: 20 to 60 %", "0", "+50"} <= set(words)
+    axis = {word.text: float(word.attrib["x"]) for word in root.iterfind(".//{*}text") if word.text in ("0", "+50")}
+    seeds = sorted(float(dot.attrib["cx"]) for dot in root.iterfind(".//{*}circle"))
+    assert seeds == pytest.approx([axis["0"] + 0.6 * (axis["+50"] - axis["0"]), axis["+50"]], abs=0.1)
+    assert (run.path / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_questions_of_one_group_count_as_one():

@@ -26,6 +26,9 @@ LEAST, LEAST_GROUPS = 30, 10
 """Fewest questions, and groups of them, for an outcome; resampling fewer gives intervals that are too narrow."""
 
 
+CHANGES_PICTURE = "changes.svg"
+
+
 @dataclass(frozen=True)
 class Change:
     """What training changed on one task.
@@ -174,7 +177,19 @@ def claims(config: PaperConfig) -> list[str]:
         "about one function or one pair of numbers count as one. It does not cover another seed of the training. Where "
         f"nothing changed, about one row in twenty still shows a difference by chance; this section has {count} rows."
     )
-    return ["## What training changed", "", note, "", *lines]
+    picture = [f"![Difference of every task with its interval]({CHANGES_PICTURE})", ""]
+    return ["## What training changed", "", note, "", *picture, *lines]
+
+
+def all_changes(config: PaperConfig) -> list[tuple[Comparison, str, list[Change]]]:
+    """Return what each training changed, by comparison and section of a suite, in the order of the path."""
+    found = []
+    for part in config.evaluations:
+        for compared in comparisons(config):
+            changes, _ = changes_of(config, suite_name(part.suite), compared)
+            sections = dict.fromkeys(change.section for change in changes)
+            found += [(compared, name, [one for one in changes if one.section == name]) for name in sections]
+    return found
 
 
 def _compared(

@@ -10,9 +10,10 @@ from pathlib import Path
 from innovator_rl.errors import UserError
 from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
 from innovator_rl.paper.report import sections
-from innovator_rl.paper.report.claims import claims
+from innovator_rl.paper.report.claims import CHANGES_PICTURE, all_changes, claims
 from innovator_rl.paper.report.held_out import upcycling
 from innovator_rl.paper.report.methods import methods
+from innovator_rl.paper.report.picture import forest
 from innovator_rl.paper.runner import Decision
 from innovator_rl.runs.files import utc_now, write_atomic
 from innovator_rl.runs.run_dir import RunDir
@@ -76,6 +77,8 @@ def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]
         picture = config.scaling / SCALING_PICTURE if config.scaling else None
         if picture and picture.is_file():
             shutil.copy(picture, run.path / SCALING_PICTURE)
+        if drawn := forest(all_changes(config)):
+            write_atomic(run.path / CHANGES_PICTURE, drawn)
         write_atomic(run.path / "report.html", page)
         write_atomic(run.path / "report.pdf", pdf(text, run.path))
         write_atomic(target, text)
@@ -119,7 +122,10 @@ def pdf(text: str, folder: Path) -> bytes:
                     drawn.row([row[index] for index in keep])
             document.ln(3)
             rows = []
-        if picture := PICTURE.fullmatch(line):
+        picture = PICTURE.fullmatch(line)
+        if picture and picture["file"].endswith(".svg"):
+            continue  # the PDF's library draws no text of an SVG; report.html shows it
+        if picture:
             document.image(folder / picture["file"], w=180)
             continue
         level = len(line) - len(line.lstrip("#"))
