@@ -90,6 +90,8 @@ def _print(results: list[ProbeResult], model: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from innovator_rl.data.probe import shown_name
+
     table = Table(
         "task",
         "accuracy",
@@ -105,7 +107,7 @@ def _print(results: list[ProbeResult], model: str) -> None:
     for result in results:
         constant = f"{result.constant:.0%} ({one_line(result.constant_answer, 16)})"
         table.add_row(
-            plain(result.task),
+            plain(shown_name(result.task)),
             f"{result.accuracy:.1%} ± {result.error:.1%}",
             plain(constant),
             f"{result.usable:.0%}",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from innovator_rl.data.checks.constant import best_constant
 from innovator_rl.data.checks.progress import RowProgress
@@ -89,12 +90,18 @@ def probe(
         UserError: No prompt could be measured.
     """
     found = measure(rows, generator, sampling, pool)
-    every = list((progress or RowProgress()).over(found, len(rows), task))
+    every = list((progress or RowProgress()).over(found, len(rows), shown_name(task)))
     measured = [item for item in every if not item.failed]
     if not measured:
         raise UserError(f"task {task!r}: no prompt could be measured: {every[0].failed if every else 'it has no rows'}")
     constant, answer = constant_of_rows(rows, pool)
     return summarize(task, measured, sampling.samples, constant, answer, len(every) - len(measured))
+
+
+def shown_name(task: str) -> str:
+    """Return a task's name for people: of a built file, the folder that it is in."""
+    path = Path(task)
+    return path.parent.name if path.suffix == ".parquet" and path.parent.name else task
 
 
 def summarize(

@@ -14,7 +14,7 @@ import pytest
 from innovator_rl.data.build import build
 from innovator_rl.data.difficulty import Measured, keep_by_difficulty
 from innovator_rl.data.generators import Answer, EndpointGenerator, Sampling, VllmGenerator
-from innovator_rl.data.probe import constant_of_rows, rule, summarize
+from innovator_rl.data.probe import constant_of_rows, rule, shown_name, summarize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.data.rejections import Rejections
@@ -159,6 +159,8 @@ def test_figures_of_a_task() -> None:
     ]
     found = summarize("t", measured, 4, 0.2, "7")
     assert (found.accuracy, found.usable, found.unreadable, found.cut) == (7 / 16, 0.5, 6 / 16, 4 / 16)
+    assert shown_name("runs/small/data/product/validation.parquet") == "product"
+    assert shown_name("product") == "product"
     assert found.passes
 
 
