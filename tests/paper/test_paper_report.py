@@ -56,7 +56,7 @@ def test_every_trained_model_is_compared_with_the_one_it_started_from(tmp_path):
     ]  # fmt: skip
     assert "| - | sums | 100 (100) | 10.0 | 10.0 | 40.0 | +30.0 [" in shown
     assert "| - | sums | 100 (100) | 10.0 | 50.0 | 90.0 | +40.0 [" in shown
-    assert "- All tasks, 1 tasks: higher on 1 (sums), lower on 0." in shown
+    assert "- All tasks: higher on 1 of 1 tasks (sums), lower on 0." in shown
     assert "a-1" not in shown
     assert "no difference seen" in shown
 

@@ -230,8 +230,9 @@ def _summary(changes: Sequence[Change], domains: Mapping[str, str]) -> list[str]
         for outcome in ("higher", "lower"):
             found = [change.task for change in own if change.outcome == outcome]
             named = [f"{domain}: {name}" if (domain := domains.get(name)) else name for name in found]
-            parts.append(f"{outcome} on {len(found)}" + (f" ({', '.join(named)})" if named else ""))
-        lines.append(f"- {section or 'All tasks'}, {len(own)} tasks: {', '.join(parts)}.")
+            of = f" of {len(own)} tasks" if outcome == "higher" else ""
+            parts.append(f"{outcome} on {len(found)}{of}" + (f" ({', '.join(named)})" if named else ""))
+        lines.append(f"- {section or 'All tasks'}: {', '.join(parts)}.")
     return lines
 
 
