@@ -35,7 +35,7 @@ TRAINED_TOKENS = ("train/tokens", "train/global_tokens", "perf/total_num_tokens"
 
 
 def stages(decisions: Sequence[Decision]) -> list[str]:
-    """Describe what ran, in order, with times and links, and name what is out of date."""
+    """Describe what ran, in order, with times and links."""
     rows = []
     for one in decisions:
         took = "not run" if one.seconds is None else duration(one.seconds)
@@ -55,19 +55,24 @@ def stages(decisions: Sequence[Decision]) -> list[str]:
         f"{len(done)} of {len(decisions)} stages ran in {duration(total)} on a machine with {cores} cores: at most "
         f"{total * cores / 3600:.2f} core-hours."
     )
+    return ["## What ran", "", cost, "", *table(("stage", "what", "time", "log", "command"), rows)]
+
+
+def out_of_date(decisions: Sequence[Decision]) -> list[str]:
+    """Name the stages whose figures are not those of the configuration, and those that have not run."""
     stale = [one.stage.name for one in decisions if one.runs and one.seconds is not None]
-    warning = (
-        f"**Out of date: {', '.join(stale)}.** Figures of these stages, and of models that they made, are those of an earlier "
-        "configuration; run the path again."
-    )
-    return [
-        "## What ran",
-        "",
-        cost,
-        "",
-        *([warning, ""] if stale else []),
-        *table(("stage", "what", "time", "log", "command"), rows),
-    ]
+    missing = sum(one.runs and one.seconds is None for one in decisions)
+    lines = []
+    if stale:
+        lines.append(
+            f"**Out of date: {', '.join(stale)}.** Figures of these stages, and of models that they made, are those of an earlier "
+            "configuration; run the path again."
+        )
+    if missing:
+        lines.append(
+            f"**Not complete:** {missing} of {len(decisions)} stages have not run; the table at the end names them."
+        )
+    return [*lines, ""] if lines else []
 
 
 def text(config: PaperConfig) -> list[str]:
