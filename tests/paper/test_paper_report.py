@@ -134,9 +134,9 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     ]
     path = write_report(config, directory, decisions)
     text = path.read_text()
-    assert "1 of 10 stages ran in 1 min 01 s" in text
+    assert "1 of 11 stages ran in 1 min 01 s" in text
     assert "Out of date" not in text
-    assert "**Not complete:** 9 of 10 stages have not run" in text
+    assert "**Not complete:** 10 of 11 stages have not run" in text
     assert "- No GPU." in text
     assert "| train-a-0 | train mixture with GRPO, seed 0 | not run |" in text
     assert "| sums (acc) | 4 | 12.5 | 25.0 [10.0, 50.0] |" in text
@@ -148,7 +148,7 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     shown = markdown(config, decisions)
     assert f"**Out of date: {stages[0].name}.**" in shown
     assert "| 9 s, out of date (changed: command) |" in shown
-    assert "1 of 10 stages ran in 1 min 01 s" in shown
+    assert "1 of 11 stages ran in 1 min 01 s" in shown
 
 
 def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(tmp_path):
