@@ -24,7 +24,7 @@ from innovator_rl.data.tasks import generate
 from innovator_rl.errors import UserError
 
 SPLITS = ("train", "validation")
-TEST = "test"
+TEST, WORKED = "test", "worked"
 BUILT = Path("data")  # `innovator data build` writes data/NAME/SPLIT.parquet
 TASK_ROWS = 2000
 FORMAT_VERSION = 2  # raise when the same recipe would give other files
@@ -150,7 +150,7 @@ def _split_parts(problems: list[Problem], recipe: Recipe, rejected: Rejections) 
     from_sample = not (recipe.task or recipe.source or recipe.hub)
     if from_sample:
         return split(_grouped(problems, recipe), recipe.splits.sample)
-    return split(_grouped(problems, recipe), recipe.splits.validation, recipe.splits.test)
+    return split(_grouped(problems, recipe), recipe.splits.validation, recipe.splits.test, recipe.splits.worked)
 
 
 def _grouped(problems: list[Problem], recipe: Recipe) -> list[Problem]:
@@ -236,13 +236,16 @@ def overridden(recipe: Recipe, **changes: object) -> Recipe:
     return make_recipe({**recipe.model_dump(exclude_unset=True), **given}, f"recipe {recipe.name!r}")
 
 
-def split(problems: Iterable[Problem], validation: float, test: float = 0.0) -> dict[str, list[Problem]]:
-    """Split problems into train, validation and, where asked for, test by a hash of their group.
+def split(
+    problems: Iterable[Problem], validation: float, test: float = 0.0, worked: float = 0.0
+) -> dict[str, list[Problem]]:
+    """Split problems into train, validation and, where asked for, more parts by a hash of their group.
 
     Args:
         problems: The problems.
         validation: The share to validate on, in (0, 1).
         test: The share to test on; 0 for no such split.
+        worked: The share for worked solutions, which is not in train; 0 for no such split.
 
     Returns:
         The problems of each split; those to train and to validate on are not empty.
@@ -251,12 +254,22 @@ def split(problems: Iterable[Problem], validation: float, test: float = 0.0) -> 
         UserError: All problems belong to one group.
     """
     parts: dict[str, list[Problem]] = {name: [] for name in SPLITS}
-    whole = list(problems)
-    if test:
-        parts[TEST] = [one for one in whole if validation <= _position(one.split_key) < validation + test]
-    ordered = [one for one in whole if not validation <= _position(one.split_key) < validation + test]
-    for problem in ordered:
-        parts["validation" if _position(problem.split_key) < validation else "train"].append(problem)
+    start = validation
+    aside: dict[str, tuple[float, float]] = {}
+    for name, share in ((TEST, test), (WORKED, worked)):
+        if share:
+            aside[name] = (start, start + share)
+            parts[name] = []
+        start += share
+    ordered = []
+    for problem in problems:
+        position = _position(problem.split_key)
+        name = next((name for name, (low, high) in aside.items() if low <= position < high), "")
+        if name:
+            parts[name].append(problem)
+            continue
+        ordered.append(problem)
+        parts["validation" if position < validation else "train"].append(problem)
     empty = next((name for name in SPLITS if not parts[name]), None)
     if empty:  # a few problems can all be on one side; the group nearest the border is moved
         nearest = min(ordered, key=lambda problem: abs(_position(problem.split_key) - validation)).split_key

@@ -35,6 +35,8 @@ class Splits(_Part):
     Attributes:
         validation: The share of a full or generated set.
         test: The share of a full or generated set for its final evaluation, which neither training nor validation sees.
+        worked: The share for worked solutions of fine-tuning. Reinforcement learning trains on the rest, so it asks what the
+            model was not fine-tuned on; else most of its groups are right from the start.
         sample: The share of the sample that ships.
         by: What stays on one side of the split. `content`: the group or the question. `molecule`: the molecule, whatever
             its spelling, stereo marks or isotopes (the first block of its InChIKey). `scaffold`: all molecules with one
@@ -43,6 +45,7 @@ class Splits(_Part):
 
     validation: float = Field(default=0.1, gt=0, lt=1)
     test: float = Field(default=0.0, ge=0, lt=1)
+    worked: float = Field(default=0.0, ge=0, lt=1)
     sample: float = Field(default=0.25, gt=0, lt=1)
     by: Literal["", "content", "molecule", "scaffold"] = ""
 
@@ -50,6 +53,9 @@ class Splits(_Part):
     def _some_to_train_on(self) -> "Splits":
         if self.validation + self.test >= 1:
             raise ValueError(f"test = {self.test}: must be less than 1 - validation = {1 - self.validation:g}")
+        if self.worked and self.validation + self.test + self.worked >= 1:
+            left = 1 - self.validation - self.test
+            raise ValueError(f"worked = {self.worked}: must be less than 1 - validation - test = {left:g}")
         return self
 
 

@@ -1,15 +1,15 @@
 """Turn the worked solutions of generated tasks into conversations.
 
 The prompt is the one that reinforcement learning on the same data set uses, and the split is the same too: what a model is
-fine-tuned on is never on the validation side of its later training. Every solution must be scored correct by the data
-set's own rewarder.
+fine-tuned on is never on the validation side of its later training. A data set with `splits.worked` keeps a share for these
+rows that its training rows do not have. Every solution must be scored correct by the data set's own rewarder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from innovator_rl.data.build import open_recipe, read_problems, split, unique
+from innovator_rl.data.build import WORKED, open_recipe, read_problems, split, unique
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import messages_of
 from innovator_rl.data.recipe import Recipe
@@ -39,7 +39,8 @@ def worked_rows(entries: Sequence[Worked], pool: ScoringPool, rejected: Rejectio
         if not any(problem.solution for problem in problems):
             raise UserError(f"worked: dataset {entry.dataset!r} has no solutions; expected one with a generated task")
         solved = [problem for problem in problems if problem.solution]
-        parts = split(solved, recipe.splits.validation, recipe.splits.test)
+        parts = split(solved, recipe.splits.validation, recipe.splits.test, recipe.splits.worked)
+        parts["train"] = parts.get(WORKED, parts["train"])
         for name, wanted in (("train", entry.rows), ("validation", entry.validation_rows)):
             if wanted > len(parts[name]):
                 raise UserError(

@@ -148,10 +148,14 @@ def test_worked_rows_end_with_a_right_answer_and_stay_on_the_training_side(tmp_p
     manifest = build_sft(recipe, tmp_path, tmp_path)
     assert (manifest.rows, manifest.dropped) == ({"train": 30, "validation": 5}, {})
     source, folder = open_recipe("linear-equation")
-    parts = split(unique(read_problems(source, folder, Rejections()), source, Rejections()), source.splits.validation)
-    unseen = {f"linear-equation/{problem.id}" for problem in parts["validation"]}
+    shares = source.splits
+    assert shares.worked
+    problems = unique(read_problems(source, folder, Rejections()), source, Rejections())
+    parts = split(problems, shares.validation, shares.test, shares.worked)
+    names = {part: {f"linear-equation/{problem.id}" for problem in found} for part, found in parts.items()}
+    assert all(names.values())
     rows = pq.read_table(tmp_path / "steps" / "train.parquet").to_pylist()
-    assert unseen.isdisjoint(row["id"] for row in rows)
+    assert {row["id"] for row in rows} <= names["worked"], "later training asks what was not fine-tuned on"
     assert all(row["messages"][-1]["content"].endswith(f"Answer: {row['answer']}") for row in rows)
 
 
