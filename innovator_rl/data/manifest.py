@@ -83,7 +83,7 @@ def card(
     evaluation: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """Return the card as Markdown. It has no times in it, so that equal builds have equal cards."""
-    uses = {"train": "train", "validation": "validate", "test": "test"}
+    uses = {"train": "train", "validation": "validate", "test": "test", "worked": "fine-tune"}
     counts = ", ".join(f"{len(rows):,} to {uses[name]} on" for name, rows in parts.items())
     source = str(recipe.source.name) if recipe.source else recipe.hub.id if recipe.hub else recipe.task or "the sample"
     blocks = [

@@ -60,7 +60,7 @@ def test_a_test_split_leaves_validation_as_it_was_and_is_what_an_evaluation_asks
         overridden(tested, splits={"validation": 0.7, "test": 0.7})
 
 
-def test_a_share_for_worked_solutions_leaves_the_others_as_they_were() -> None:
+def test_a_share_for_worked_solutions_leaves_the_others_as_they_were(tmp_path: Path) -> None:
     problems = [Problem(str(i), f"question {i}", "1", group=f"g{i % 200}") for i in range(1000)]
     before, after = split(problems, 0.3, 0.2), split(problems, 0.3, 0.2, 0.2)
     assert set(after) == {"train", "validation", "test", "worked"}
@@ -69,7 +69,10 @@ def test_a_share_for_worked_solutions_leaves_the_others_as_they_were() -> None:
     assert sorted(after["train"] + after["worked"], key=id) == sorted(before["train"], key=id)
     assert not {p.group for p in after["train"]} & {p.group for p in after["worked"]}
     assert 120 < len(after["worked"]) < 280
-    recipe, _ = open_recipe("product")
+    recipe, folder = open_recipe("product")
+    built = build(overridden(recipe, checks={"gold": False}), folder, tmp_path)
+    assert not prompts(built.files["train"]) & prompts(built.files["worked"])
+    assert f"{built.rows['worked']:,} to fine-tune on" in (tmp_path / "product" / "README.md").read_text()
     with pytest.raises(UserError, match=r"worked = 0.5: must be less than 1 - validation - test = 0.4"):
         overridden(recipe, splits={"validation": 0.3, "test": 0.3, "worked": 0.5})
 
