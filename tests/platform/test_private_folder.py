@@ -62,7 +62,10 @@ def test_the_folder_of_a_killed_owner_goes_and_that_of_a_living_one_stays(place:
         killed.send_signal(signal.SIGKILL)
         killed.wait(30)
         assert stale.is_dir()
-        with subprocess.Popen([sys.executable, "-c", "input()", str(stale)], stdin=subprocess.PIPE) as child:
+        waits = [sys.executable, "-c", "print('here', flush=True); input()", str(stale)]
+        with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            child.stdout.readline()  # the kernel shows no arguments of a process in the moment of its start
             assert module.sweep(place) == []  # a child of the killed one
             child.communicate(b"\n")
         assert module.sweep(place) == [stale]

@@ -107,7 +107,8 @@ def called(sandbox: Sandbox, program: str) -> str:
     """How a call of `f` ends."""
     with sandbox.open(program, limits=Limits(output_bytes=2**20)) as solution:
         try:
-            with converse(solution, 0.5, 3.0, entry_point="f", fresh=True) as talk:
+            # A busy machine needs half a second to fill the memory that ends a call.
+            with converse(solution, 2.0, 8.0, entry_point="f", fresh=True) as talk:
                 talk.line()
                 talk.send(CALL_F)
                 answer = json.loads(talk.line())
