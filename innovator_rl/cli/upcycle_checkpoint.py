@@ -134,11 +134,7 @@ def verify_checkpoint(
         from upcycle.checkpoint.verify_vllm import compare
 
         stored = read_json(checkpoint / "config.json", "give an exported checkpoint")["dtype"]
-        here = Machine.here()
-        slow = not (
-            here.accelerator_memory or here.native_bfloat16
-        )  # a CPU that computes bfloat16 without instructions
-        served = "float32" if stored == "float32" or slow else "bfloat16"
+        served = "float32" if stored == "float32" else Machine.here().fastest_dtype
         print_progress(f"comparing with vLLM in {served}")
         environment = platform.environment(1, kv_cache_gb=1)
         if environment:  # a CPU: stock vLLM, without the plugin that keeps a second copy of the weights for later syncs

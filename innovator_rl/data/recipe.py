@@ -36,7 +36,7 @@ class Splits(_Part):
         validation: The share of a full or generated set.
         test: The share of a full or generated set for its final evaluation, which neither training nor validation sees.
         worked: The share for worked solutions of fine-tuning. Reinforcement learning trains on the rest, so it asks what the
-            model was not fine-tuned on; else most of its groups are right from the start.
+            model was not fine-tuned on; else part of its groups are all right from the start.
         sample: The share of the sample that ships.
         by: What stays on one side of the split. `content`: the group or the question. `molecule`: the molecule, whatever
             its spelling, stereo marks or isotopes (the first block of its InChIKey). `scaffold`: all molecules with one

@@ -372,8 +372,7 @@ def number_format(config: PaperConfig) -> str | None:
     """Return the number format of a path's parts; None where each part's own file decides."""
     if config.dtype != "fastest":
         return config.dtype
-    here = Machine.here()
-    return "bfloat16" if here.accelerator_memory or here.native_bfloat16 else "float32"
+    return Machine.here().fastest_dtype
 
 
 def _model_dtype(config: PaperConfig) -> list[str]:

@@ -89,7 +89,7 @@ class TimeLeft:
         """Return it in words, `elapsed` seconds later; empty where nothing has an estimate."""
         if not self.seconds:
             return ""
-        also = f" without {self.unknown} stages that never ran" if self.unknown else ""
+        also = f", stages that never ran: {self.unknown} more" if self.unknown else ""
         return f", about {duration(max(0.0, self.seconds - elapsed))} left in all{also}"
 
 

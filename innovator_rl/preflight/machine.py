@@ -51,6 +51,11 @@ class Machine:
     vllm_plugins: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def fastest_dtype(self) -> str:
+        """Return bfloat16 where an accelerator or the processor has instructions for it, and float32 elsewhere."""
+        return "bfloat16" if self.accelerator_memory or self.native_bfloat16 else "float32"
+
     @staticmethod
     def here() -> "Machine":
         """Describe this machine, without importing torch and without starting anything."""

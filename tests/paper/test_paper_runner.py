@@ -177,7 +177,7 @@ def test_a_stage_that_has_not_run_takes_as_long_as_the_configuration_says(path_o
     assert Runner(runner.run, known, print)._time_left(1) == TimeLeft(3600.0, 0)
     assert Runner(runner.run, known, print)._time_left(2) == TimeLeft(1800.0, 0)
     half = Runner(runner.run, [known[0], second], print)._time_left(1)
-    assert half.after(60) == ", about 29 min 00 s left in all without 1 stages that never ran"
+    assert half.after(60) == ", about 29 min 00 s left in all, stages that never ran: 1 more"
     Runner(runner.run, [known[0]], print).execute()
     assert Runner(runner.run, known, print)._time_left(1) == TimeLeft(1800.0, 0)  # what is complete takes no time
 
