@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_path import small_path
 
 from innovator_rl.paper.plan import checks_file, probe_file, stages_of
-from innovator_rl.paper.report.claims import all_changes, change_of, claims
+from innovator_rl.paper.report.claims import change_of, claims, findings
 from innovator_rl.paper.report.held_out import relative
 from innovator_rl.paper.report.held_out import upcycling as upcycling_section
 from innovator_rl.paper.report.markdown import percent, table
@@ -50,7 +50,7 @@ def test_every_trained_model_is_compared_with_the_one_it_started_from(tmp_path):
     right = {"base": 10, "dense": 10, "mixture": 40, "sft-base": 50, "a-0": 90}
     for model, count in right.items():
         report(tmp_path, "smoke", model, {f"q{n}": float(n < count) for n in range(100)})
-    shown = "\n".join(claims(config))
+    shown = "\n".join(claims(findings(config)))
     assert [line.split(", from ")[0].partition("]")[0].lstrip("[") for line in shown.splitlines() if ", from " in line] == [
         "dense", "mixture", "sft-base", "a-0",
     ]  # fmt: skip
@@ -143,9 +143,9 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     assert "mmlu (acc): skipped, no network: cais/mmlu" in text
     assert (directory.path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert "<table>" in (directory.path / "report.html").read_text()
-    assert markdown(config, decisions).splitlines()[4:] == text.splitlines()[4:]
+    assert markdown(config, decisions, []).splitlines()[4:] == text.splitlines()[4:]
     decisions[0] = Decision(stages[0], True, "changed: command", 9.0)
-    shown = markdown(config, decisions)
+    shown = markdown(config, decisions, [])
     assert f"**Out of date: {stages[0].name}.**" in shown
     assert "| 9 s, out of date (changed: command) |" in shown
     assert "1 of 11 stages ran in 1 min 01 s" in shown
@@ -209,7 +209,7 @@ def test_the_picture_has_every_difference_on_one_scale(tmp_path):
         learning={"config": "configs/train/moe.yaml", "arms": arms},
         evaluations=[{"suite": "smoke", "models": ["base", "a"]}],
     )
-    assert forest(all_changes(config)) == ""
+    assert forest(findings(config)) == ""
     for model, right in (("base", 20), ("a-0", 50), ("a-1", 70)):
         report(tmp_path, "smoke", model, {f"q{n}": float(n < right) for n in range(100)})
     run = RunDir(tmp_path / "t").create()

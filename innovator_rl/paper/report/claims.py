@@ -134,12 +134,44 @@ def comparisons(config: PaperConfig) -> list[Comparison]:
     return found + [Comparison(arm.name, arm.model, tuple(f"{arm.name}-{seed}" for seed in arm.seeds)) for arm in arms]
 
 
-def changes_of(config: PaperConfig, suite: str, compared: Comparison) -> tuple[list[Change], dict[str, str]]:
-    """Return what training changed on every task of a suite that the starting model and the trained ones answered.
+@dataclass(frozen=True)
+class Finding:
+    """What one training changed on the questions of one suite.
 
-    Returns:
-        The changes, and the run of each trained model that was evaluated: name -> address of its page.
+    Attributes:
+        compared: The models.
+        suite: Name of the suite.
+        domains: The domain of each task that has one.
+        changes: The change of each task that the starting model and all evaluated ones answered.
+        pages: The trained models that were evaluated: name -> address of the run's page.
     """
+
+    compared: Comparison
+    suite: str
+    domains: Mapping[str, str]
+    changes: Sequence[Change]
+    pages: Mapping[str, str]
+
+    def sections(self) -> dict[str, list[Change]]:
+        """Return the changes by section of the suite, which is a way of measuring."""
+        found: dict[str, list[Change]] = {}
+        for change in self.changes:
+            found.setdefault(change.section, []).append(change)
+        return found
+
+
+def findings(config: PaperConfig) -> list[Finding]:
+    """Compare all evaluated models of a path with those that they started from, in the order of the path."""
+    found = []
+    for part in config.evaluations:
+        suite, domains = suite_name(part.suite), task_domains(part.suite)
+        for compared in comparisons(config):
+            changes, pages = _changes(config, suite, compared)
+            found += [Finding(compared, suite, domains, changes, pages)] if changes else []
+    return found
+
+
+def _changes(config: PaperConfig, suite: str, compared: Comparison) -> tuple[list[Change], dict[str, str]]:
     names = (compared.start, *compared.ends)
     documents = {name: read_json(evaluation_folder(config, suite, name) / "report.json") for name in names}
     start = documents.pop(compared.start)
@@ -158,50 +190,25 @@ def changes_of(config: PaperConfig, suite: str, compared: Comparison) -> tuple[l
     return found, {name: page_link(RunDir(str(document["run"]))) for name, document in done.items()}
 
 
-def claims(config: PaperConfig) -> list[str]:
+def claims(found: Sequence[Finding]) -> list[str]:
     """Describe what each training changed on the suites' questions."""
-    lines: list[str] = []
-    count = 0
-    for part in config.evaluations:
-        suite = suite_name(part.suite)
-        domains = task_domains(part.suite)
-        for compared in comparisons(config):
-            changes, pages = changes_of(config, suite, compared)
-            if changes:
-                lines += _compared(compared, suite, changes, pages, domains)
-                count += len(changes)
-    if not lines:
+    if not found:
         return []
+    count = sum(len(finding.changes) for finding in found)
     note = (
         "Differences in points, paired by question, with 95 % intervals. An interval resamples groups of questions: those "
         "about one function or one pair of numbers count as one. It does not cover another seed of the training. Where "
         f"nothing changed, about one row in twenty still shows a difference by chance; this section has {count} rows."
     )
     picture = [f"![Difference of every task with its interval]({CHANGES_PICTURE})", ""]
+    lines = [line for finding in found for line in _compared(finding)]
     return ["## What training changed", "", note, "", *picture, *lines]
 
 
-def all_changes(config: PaperConfig) -> list[tuple[Comparison, str, list[Change]]]:
-    """Return what each training changed, by comparison and section of a suite, in the order of the path."""
-    found = []
-    for part in config.evaluations:
-        for compared in comparisons(config):
-            changes, _ = changes_of(config, suite_name(part.suite), compared)
-            sections = dict.fromkeys(change.section for change in changes)
-            found += [(compared, name, [one for one in changes if one.section == name]) for name in sections]
-    return found
-
-
-def _compared(
-    compared: Comparison,
-    suite: str,
-    changes: Sequence[Change],
-    pages: Mapping[str, str],
-    domains: Mapping[str, str],
-) -> list[str]:
+def _compared(finding: Finding) -> list[str]:
     rows = [
         (
-            domains.get(change.task, "-"),
+            finding.domains.get(change.task, "-"),
             change.task,
             f"{change.n} ({change.groups})",
             percent(change.constant),
@@ -211,25 +218,25 @@ def _compared(
             ", ".join(f"{100 * seed:+.1f}" for seed in change.seeds),
             change.outcome,
         )
-        for change in changes
+        for change in finding.changes
     ]
-    about = f"{', '.join(link(name, page) for name, page in pages.items())}, from `{compared.start}`, on {suite}."
+    start, label = finding.compared.start, finding.compared.label
+    trained = ", ".join(link(name, page) for name, page in finding.pages.items())
     header = (
-        "domain", "task", "n (groups)", "best constant", compared.start, compared.label, "points [95 %]", "each seed",
-        "outcome",
+        "domain", "task", "n (groups)", "best constant", start, label, "points [95 %]", "each seed", "outcome",
     )  # fmt: skip
-    return [about, "", *_summary(changes, domains), "", *table(header, rows)]
+    about = f"{trained}, from `{start}`, on {finding.suite}."
+    return [about, "", *_summary(finding), "", *table(header, rows)]
 
 
-def _summary(changes: Sequence[Change], domains: Mapping[str, str]) -> list[str]:
+def _summary(finding: Finding) -> list[str]:
     """Say for each way of measuring on how many tasks, and in which domains, training changed something."""
     lines = []
-    for section in dict.fromkeys(change.section for change in changes):
-        own = [change for change in changes if change.section == section]
+    for section, own in finding.sections().items():
         parts = []
         for outcome in ("higher", "lower"):
             found = [change.task for change in own if change.outcome == outcome]
-            named = [f"{domain}: {name}" if (domain := domains.get(name)) else name for name in found]
+            named = [f"{domain}: {name}" if (domain := finding.domains.get(name)) else name for name in found]
             of = f" of {len(own)} tasks" if outcome == "higher" else ""
             parts.append(f"{outcome} on {len(found)}{of}" + (f" ({', '.join(named)})" if named else ""))
         lines.append(f"- {section or 'All tasks'}: {', '.join(parts)}.")

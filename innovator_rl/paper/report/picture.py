@@ -9,7 +9,7 @@ import html
 import math
 from collections.abc import Callable, Sequence
 
-from innovator_rl.paper.report.claims import Change, Comparison
+from innovator_rl.paper.report.claims import Change, Finding
 
 ROW, LEFT, WIDTH, TOP = 22, 320, 460, 40
 COLORS = {"higher": "#1b7f4d", "lower": "#b5483a"}
@@ -17,31 +17,29 @@ UNDECIDED = "#555"
 STEP = 10
 """Points between two lines of the axis, where the axis has few of them."""
 
-Group = tuple[Comparison, str, Sequence[Change]]
-"""What trained a model, the section of the suite, and what changed on its tasks."""
 
-
-def forest(groups: Sequence[Group]) -> str:
+def forest(found: Sequence[Finding]) -> str:
     """Return the picture of all differences; empty without any.
 
     Args:
-        groups: The changes to draw, in order.
+        found: What each training changed, in the order to draw.
     """
-    changes = [change for _, _, found in groups for change in found]
+    changes = [change for finding in found for change in finding.changes]
     if not changes:
         return ""
     edges = [0.0] + [100 * value for change in changes for value in (*(change.interval or ()), *change.seeds)]
     step = STEP * max(1, math.ceil((max(edges) - min(edges)) / (8 * STEP)))
     low, high = step * math.floor(min(edges) / step), step * math.ceil(max(edges) / step)
     scale = WIDTH / max(high - low, step)
+    groups = [(finding.compared, section, own) for finding in found for section, own in finding.sections().items()]
     rows = len(changes) + len(groups)
     parts = [_axis(low, high, step, scale, rows)]
     place = 0
-    for compared, section, found in groups:
+    for compared, section, own in groups:
         title = f"{compared.label}, from {compared.start}" + (f": {section}" if section else "")
         parts.append(f'<text x="8" y="{TOP + place * ROW + 15}" font-weight="bold">{html.escape(title)}</text>')
         place += 1
-        for change in found:
+        for change in own:
             parts.append(_row(change, TOP + place * ROW, lambda points: LEFT + (points - low) * scale))
             place += 1
     height = TOP + rows * ROW + 28

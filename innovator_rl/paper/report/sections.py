@@ -243,7 +243,7 @@ def learning(config: PaperConfig) -> list[str]:
                 )
     note = (
         "Accuracy of greedy answers to n held-out questions of the run's own validation, in percent. They are few, and for "
-        "watching a run; the comparisons below ask the questions of the test split."
+        "watching a run; the comparisons at the top ask the questions of the test split."
     )
     header = ("arm", "starts from", "task", "n", "before", "after", "points")
     return ["## Reinforcement learning", "", note, "", *table(header, rows)]

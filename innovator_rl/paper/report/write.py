@@ -10,7 +10,7 @@ from pathlib import Path
 from innovator_rl.errors import UserError
 from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
 from innovator_rl.paper.report import sections
-from innovator_rl.paper.report.claims import CHANGES_PICTURE, all_changes, claims
+from innovator_rl.paper.report.claims import CHANGES_PICTURE, Finding, claims, findings
 from innovator_rl.paper.report.held_out import upcycling
 from innovator_rl.paper.report.methods import methods
 from innovator_rl.paper.report.picture import forest
@@ -31,12 +31,13 @@ code { font-size: .85em; } img { max-width: 100%; background: #fff; }
 """
 
 
-def markdown(config: PaperConfig, decisions: Sequence[Decision]) -> str:
+def markdown(config: PaperConfig, decisions: Sequence[Decision], found: Sequence[Finding]) -> str:
     """Return the report of a path as Markdown.
 
     Args:
         config: The path.
         decisions: All stages, and whether each is complete.
+        found: What each training changed.
     """
     lines = [
         f"# {config.name}: from text to tables",
@@ -44,7 +45,7 @@ def markdown(config: PaperConfig, decisions: Sequence[Decision]) -> str:
         f"Base model `{config.base_model}`. Written {utc_now()[:16].replace('T', ' ')} UTC by `innovator paper run`.",
         "",
         *sections.out_of_date(decisions),
-        *claims(config),
+        *claims(found),
         *upcycling(config),
         *sections.evaluations(config),
         *sections.limits(config),
@@ -66,7 +67,8 @@ def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]
     Raises:
         UserError: The files cannot be written.
     """
-    text = markdown(config, decisions)
+    found = findings(config)
+    text = markdown(config, decisions, found)
     body = _html_body(text)
     title = f"{config.name}: from text to tables"
     page = (
@@ -78,7 +80,7 @@ def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]
         picture = config.scaling / SCALING_PICTURE if config.scaling else None
         if picture and picture.is_file():
             shutil.copy(picture, run.path / SCALING_PICTURE)
-        if drawn := forest(all_changes(config)):
+        if drawn := forest(found):
             write_atomic(run.path / CHANGES_PICTURE, drawn)
         write_atomic(run.path / "report.html", page)
         write_atomic(run.path / "report.pdf", pdf(text, run.path))
