@@ -61,13 +61,24 @@ def run_path(
 
 
 @app.command("report")
-def show_report(config: PaperFile, settings: Overrides = None) -> None:
+def show_report(
+    config: PaperFile,
+    settings: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Write a copy for others there instead: without links to this machine's dashboard and logs.",
+        ),
+    ] = None,
+) -> None:
     """Write the report of the stages that are complete."""
     from innovator_rl.paper.report.write import write_report
 
     loaded, runner = _open(config, settings)
     runner.run.create()
-    typer.echo(write_report(loaded, runner.run, runner.decide()))
+    typer.echo(write_report(loaded, runner.run, runner.decide(), out))
 
 
 def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runner"]:

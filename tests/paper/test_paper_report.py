@@ -138,7 +138,7 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     assert "Out of date" not in text
     assert "**Not complete:** 10 of 11 stages have not run" in text
     assert "- No GPU." in text
-    assert "| train-a-0 | train mixture with GRPO, seed 0 | not run |" in text
+    assert "| [train-a-0](logs/train-a-0.log) | train mixture with GRPO, seed 0 | not run |" in text
     assert "| sums (acc) | 4 | 12.5 | 25.0 [10.0, 50.0] |" in text
     assert "mmlu (acc): skipped, no network: cais/mmlu" in text
     assert (directory.path / "report.pdf").read_bytes().startswith(b"%PDF")
@@ -149,6 +149,29 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     assert f"**Out of date: {stages[0].name}.**" in shown
     assert "| 9 s, out of date (changed: command) |" in shown
     assert "1 of 11 stages ran in 1 min 01 s" in shown
+
+
+def test_a_copy_for_others_has_no_place_of_this_machine(tmp_path):
+    config = small_path(runs_dir=tmp_path / "runs", evaluations=[{"suite": "smoke", "models": ["base", "dense"]}])
+    for model, right in (("base", 20), ("dense", 50)):
+        report(tmp_path / "runs", "smoke", model, {f"q{n}": float(n < right) for n in range(100)})
+    run = RunDir(tmp_path / "runs" / "t").create()
+    own = write_report(
+        config, run, [Decision(stage, True, "not run yet", None) for stage in stages_of(config)]
+    ).read_text()
+    assert "(http://127.0.0.1:8000/#/runs/dense)" in own
+    assert str(tmp_path) in own
+    copied = write_report(
+        config, run, [Decision(stage, True, "not run yet", None) for stage in stages_of(config)], tmp_path / "copy"
+    ).read_text()
+    assert "dense, from `base`, on smoke." in copied
+    assert "(changes.svg)" in copied
+    assert "runs/t/" in copied
+    for place in ("127.0.0.1", "logs/", str(tmp_path), str(Path.cwd())):
+        assert place not in copied
+    assert {file.name for file in (tmp_path / "copy").iterdir()} == {
+        "report.md", "report.html", "report.pdf", "changes.svg",
+    }  # fmt: skip
 
 
 def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(tmp_path):

@@ -51,6 +51,8 @@ def upcycling(config: PaperConfig) -> list[str]:
     if config.upcycle is None:
         return []
     measured = _measured(config)
+    if not measured:
+        return ["## Upcycling", "", *_checks(config), "No held-out loss has been measured yet.", ""]
     domains = sorted({key.removeprefix(LOSS) for one in measured for key in one.figures if key.startswith(LOSS)})
     rows = [(one.label, *(number(one.figures.get(LOSS + domain)) for domain in domains)) for one in measured]
     note = (

@@ -35,16 +35,15 @@ TRAINED_TOKENS = ("train/tokens", "train/global_tokens", "perf/total_num_tokens"
 
 
 def stages(decisions: Sequence[Decision]) -> list[str]:
-    """Describe what ran, in order, with times and links."""
+    """Describe what ran, in order, with times and logs."""
     rows = []
     for one in decisions:
         took = "not run" if one.seconds is None else duration(one.seconds)
         rows.append(
             (
-                one.stage.name,
+                link(one.stage.name, f"logs/{one.stage.name}.log"),
                 one.stage.title,
                 f"{took}, out of date ({one.reason})" if one.runs and one.seconds is not None else took,
-                link("log", f"logs/{one.stage.name}.log"),
                 f"`innovator {' '.join(one.stage.command)}`",
             )
         )
@@ -55,7 +54,7 @@ def stages(decisions: Sequence[Decision]) -> list[str]:
         f"{len(done)} of {len(decisions)} stages ran in {duration(total)} on a machine with {cores} cores: at most "
         f"{total * cores / 3600:.2f} core-hours."
     )
-    return ["## What ran", "", cost, "", *table(("stage", "what", "time", "log", "command"), rows)]
+    return ["## What ran", "", cost, "", *table(("stage", "what", "time", "command"), rows)]
 
 
 def out_of_date(decisions: Sequence[Decision]) -> list[str]:

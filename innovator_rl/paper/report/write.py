@@ -19,6 +19,8 @@ from innovator_rl.runs.files import utc_now, write_atomic
 from innovator_rl.runs.run_dir import RunDir
 
 PICTURE = re.compile(r"!\[[^\]]*\]\((?P<file>[^)]+)\)")
+LOCAL_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?:[^)]*#/runs/|logs/)[^)]*\)")
+"""A link to the dashboard, or to the log of a stage."""
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; }
@@ -61,33 +63,55 @@ def markdown(config: PaperConfig, decisions: Sequence[Decision], found: Sequence
     return "\n".join(lines)
 
 
-def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]) -> Path:
-    """Write `report.md`, `report.html` and `report.pdf` into the run directory and return the first.
+def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision], copy_to: Path | None = None) -> Path:
+    """Write `report.md`, `report.html`, `report.pdf` and their pictures, and return the first.
+
+    Args:
+        config: The path.
+        run: Its run directory, which gets the report.
+        decisions: All stages, and whether each is complete.
+        copy_to: Folder that gets the report instead, without what only this machine can open.
 
     Raises:
         UserError: The files cannot be written.
     """
     found = findings(config)
     text = markdown(config, decisions, found)
-    body = _html_body(text)
+    if copy_to:
+        text = without_local_places(text, config.runs_dir)
+    folder = copy_to or run.path
     title = f"{config.name}: from text to tables"
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{body}</body></html>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{_html_body(text)}</body></html>\n'
     )
-    target = run.path / "report.md"
+    target = folder / "report.md"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         picture = config.scaling / SCALING_PICTURE if config.scaling else None
         if picture and picture.is_file():
-            shutil.copy(picture, run.path / SCALING_PICTURE)
+            shutil.copy(picture, folder / SCALING_PICTURE)
         if drawn := forest(found):
-            write_atomic(run.path / CHANGES_PICTURE, drawn)
-        write_atomic(run.path / "report.html", page)
-        write_atomic(run.path / "report.pdf", pdf(text, run.path))
+            write_atomic(folder / CHANGES_PICTURE, drawn)
+        write_atomic(folder / "report.html", page)
+        write_atomic(folder / "report.pdf", pdf(text, folder))
         write_atomic(target, text)
     except OSError as error:
-        raise UserError(f"the report cannot be written to {run.path} ({error.strerror}): free some space") from None
+        raise UserError(
+            f"the report cannot be written to {folder} ({error.strerror}): choose another folder, or free some space"
+        ) from None
     return target
+
+
+def without_local_places(text: str, runs_dir: Path) -> str:
+    """Return a report for readers elsewhere: no link to this machine's dashboard and logs, and no absolute folder.
+
+    Args:
+        text: The report in Markdown.
+        runs_dir: Folder of all runs.
+    """
+    text = LOCAL_LINK.sub(lambda found: found["text"], text)
+    return text.replace(str(runs_dir), "runs").replace(f"{Path.cwd()}/", "")
 
 
 def _html_body(text: str) -> str:
@@ -119,7 +143,7 @@ def pdf(text: str, folder: Path) -> bytes:
         if rows:
             document.set_font("Helvetica", size=8)
             header, *body = [row for row in rows if set("".join(row)) - set("-:")]
-            keep = [index for index, name in enumerate(header) if name not in ("command", "log")]
+            keep = [index for index, name in enumerate(header) if name != "command"]
             with document.table(headings_style=FontFace(emphasis="BOLD"), line_height=4.5) as drawn:
                 for row in (header, *body):
                     drawn.row([row[index] for index in keep])
