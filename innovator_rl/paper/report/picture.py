@@ -45,10 +45,21 @@ def forest(found: Sequence[Finding]) -> str:
     height = TOP + rows * ROW + 28
     legend = "points; line: 95 % interval over groups of questions; dots: seeds; green: higher, red: lower"
     parts.append(f'<text x="8" y="{height - 8}">{legend}</text>')
-    label = "Difference of every task with its interval"
+    return svg(LEFT + WIDTH + 40, height, "Difference of every task with its interval", parts)
+
+
+def svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+    """Return a picture on white that can be opened by itself.
+
+    Args:
+        width: Width in pixels.
+        height: Height in pixels.
+        label: What the picture shows, for readers that cannot see it.
+        parts: Its elements.
+    """
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" width="{LEFT + WIDTH + 40}" '
-        f'height="{height}" font-family="system-ui,sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" width="{width}" height="{height}" '
+        f'font-family="system-ui,sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
         f"{''.join(parts)}</svg>\n"
     )
 

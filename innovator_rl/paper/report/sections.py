@@ -23,6 +23,7 @@ from innovator_rl.paper.plan import (
     suite_name,
 )
 from innovator_rl.paper.report.claims import task_domains
+from innovator_rl.paper.report.curves import CURVES_PICTURE, panels
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.runner import Decision
 from innovator_rl.rollouts.segments import SegmentCatalog
@@ -245,7 +246,8 @@ def learning(config: PaperConfig) -> list[str]:
         "watching a run; the comparisons at the top ask the questions of the test split."
     )
     header = ("arm", "starts from", "task", "n", "before", "after", "points")
-    return ["## Reinforcement learning", "", note, "", *table(header, rows)]
+    picture = [f"![Share of right samples of every training by step]({CURVES_PICTURE})", ""] if panels(config) else []
+    return ["## Reinforcement learning", "", *picture, note, "", *table(header, rows)]
 
 
 def evaluations(config: PaperConfig) -> list[str]:

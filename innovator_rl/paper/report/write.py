@@ -11,6 +11,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
 from innovator_rl.paper.report import sections
 from innovator_rl.paper.report.claims import CHANGES_PICTURE, Finding, claims, findings
+from innovator_rl.paper.report.curves import CURVES_PICTURE, curves, panels
 from innovator_rl.paper.report.held_out import upcycling
 from innovator_rl.paper.report.methods import methods
 from innovator_rl.paper.report.picture import forest
@@ -91,8 +92,9 @@ def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]
         picture = config.scaling / SCALING_PICTURE if config.scaling else None
         if picture and picture.is_file():
             shutil.copy(picture, folder / SCALING_PICTURE)
-        if drawn := forest(found):
-            write_atomic(folder / CHANGES_PICTURE, drawn)
+        for name, drawn in ((CHANGES_PICTURE, forest(found)), (CURVES_PICTURE, curves(panels(config)))):
+            if drawn:
+                write_atomic(folder / name, drawn)
         write_atomic(folder / "report.html", page)
         write_atomic(folder / "report.pdf", pdf(text, folder))
         write_atomic(target, text)
