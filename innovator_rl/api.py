@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,18 +251,24 @@ def upcycle(config: str | Path, **overrides: Any) -> Path:
         UserError: The configuration or its text would not do.
         EngineError: The export differs from the trained model.
     """
-    import typer
-
-    from innovator_rl.cli.upcycle import app
-    from innovator_rl.runs.run_dir import resolve_runs_dir
+    from upcycle.checkpoint.base_model import base_model_config, base_model_folder
+    from upcycle.checkpoint.verify import verify
     from upcycle.config.schema import load as load_upcycle
+    from upcycle.stages import pipeline
 
-    path, words = find_config(str(config), "upcycle"), list(_words(overrides))
-    settings = load_upcycle(path, words)
-    code = typer.main.get_command(app).main(["run", str(path), *words], prog_name="upcycle", standalone_mode=False)
-    if code:
-        raise EngineError(f"{settings.name}: the export differs from the trained model; see the failed checks above")
-    return resolve_runs_dir(settings.runs_dir) / settings.name / "export"
+    settings = load_upcycle(find_config(str(config), "upcycle"), list(_words(overrides)))
+    base_model = base_model_folder(settings)
+    pipeline.check(settings, base_model_config(settings), base_model=base_model)
+    target = pipeline.run(settings, base_model, _say)
+    failed = [check for check in verify(target, pipeline.latest_mixture(settings), progress=_say) if not check.ok]
+    if failed:
+        found = "; ".join(f"{check.name}: {check.figure} (bound {check.bound})" for check in failed)
+        raise EngineError(f"{settings.name}: the export differs from the trained model: {found}")
+    return target
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _raise_errors(found: Iterable[Diagnostic]) -> None:

@@ -1,11 +1,10 @@
 """Implement `innovator data plan`: what the text of an upcycling run gives and takes."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from innovator_rl.cli.upcycle_inputs import Config, Settings, base_model_config, base_model_folder, load_config
+from innovator_rl.cli.upcycle_inputs import Config, Settings, load_config
 
 
 def plan_command(
@@ -24,9 +23,10 @@ def plan_command(
     every = [*loaded.disciplines.values(), loaded.general]
     tokenizer = None
     if any(source.paths for listed in every for source in listed):
+        from upcycle.checkpoint.base_model import base_model_config, base_model_folder
         from upcycle.data.tokens import load_tokenizer
 
-        tokenizer = load_tokenizer(Path(base_model_folder(loaded)), base_model_config(loaded))
+        tokenizer = load_tokenizer(base_model_folder(loaded), base_model_config(loaded))
     plans = []
     for plan in plan_text(loaded, tokenizer):
         plans.append(plan)

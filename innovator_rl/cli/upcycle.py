@@ -26,13 +26,9 @@ from innovator_rl.cli.upcycle_inputs import (
     Config,
     Ranks,
     Settings,
-    base_model_config,
-    base_model_folder,
-    latest_mixture,
     load_config,
     print_checks,
     print_progress,
-    results_folder,
     warn_renamed,
 )
 from innovator_rl.cli.upcycle_plan import plan_run
@@ -58,6 +54,7 @@ def run_all(
     ] = False,
 ) -> None:
     """Run all stages in order, then export and verify; complete stages are skipped."""
+    from upcycle.checkpoint.base_model import base_model_config, base_model_folder
     from upcycle.checkpoint.verify import verify
     from upcycle.stages import launch, pipeline
     from upcycle.stages.common import prepare_text
@@ -75,7 +72,7 @@ def run_all(
         chosen = ["--dense"] if dense else []
         launch.on_ranks(ranks, ["upcycle", "run", str(config), *(settings or []), *chosen, "--stages-only"])
     target = pipeline.export(loaded, typer.echo, dense)
-    checks = print_checks(verify(target, latest_mixture(loaded), progress=print_progress))
+    checks = print_checks(verify(target, pipeline.latest_mixture(loaded), progress=print_progress))
     typer.echo(target)
     if not all(check.ok for check in checks):
         raise typer.Exit(FAILED_CHECK)
@@ -92,6 +89,8 @@ def train_experts(
     ] = None,
 ) -> None:
     """Train one coarse expert per discipline next to the frozen base model (stage 1)."""
+    from upcycle.stages.common import artifacts
+
     loaded = load_config(config, settings)
     if discipline is not None and discipline not in loaded.disciplines:
         raise UserError(f"--discipline {discipline!r}: unknown; the configuration has {', '.join(loaded.disciplines)}")
@@ -102,7 +101,7 @@ def train_experts(
     train = _runner(config, settings, ranks)
     for name in names:
         train("train_experts", name)
-        typer.echo(results_folder(loaded) / "experts" / name)
+        typer.echo(artifacts(loaded) / "experts" / name)
 
 
 app.command("split")(split_experts)
@@ -205,6 +204,7 @@ def _runner(config: Path, settings: list[str] | None, ranks: int) -> "StageRunne
     loaded = load_config(config, settings)
     if ranks == 1:
         return pipeline.in_process(loaded)
+    from upcycle.checkpoint.base_model import base_model_config, base_model_folder
     from upcycle.stages import launch
     from upcycle.stages.common import prepare_text, require_input
 

@@ -11,13 +11,9 @@ from innovator_rl.cli.upcycle_inputs import (
     FAILED_CHECK,
     Config,
     Settings,
-    base_model_config,
-    base_model_folder,
-    latest_mixture,
     load_config,
     print_checks,
     print_progress,
-    results_folder,
     warn_renamed,
 )
 from innovator_rl.errors import UserError
@@ -25,10 +21,12 @@ from innovator_rl.errors import UserError
 
 def split_experts(config: Config, settings: Settings = None) -> None:
     """Split the coarse experts into finer ones (stage 2)."""
+    from upcycle.checkpoint.base_model import base_model_config, base_model_folder
     from upcycle.checkpoint.convert import split
+    from upcycle.stages.common import artifacts
 
     loaded = load_config(config, settings)
-    folder = results_folder(loaded)
+    folder = artifacts(loaded)
     base_model = base_model_folder(loaded)
     split(loaded, base_model_config(loaded), base_model, folder / "experts", folder / "split", typer.echo)
     typer.echo(folder / "split")
@@ -44,9 +42,11 @@ def export_checkpoint(
 ) -> None:
     """Write the standard Qwen2-MoE checkpoint of a trained mixture."""
     from upcycle.checkpoint.convert import export
+    from upcycle.stages.common import artifacts
+    from upcycle.stages.pipeline import latest_mixture
 
     loaded = load_config(config, settings)
-    target = out or results_folder(loaded) / "export"
+    target = out or artifacts(loaded) / "export"
     export(source or latest_mixture(loaded), target, loaded.export.dtype, loaded.export.shard_bytes, typer.echo)
     typer.echo(target)
 
@@ -70,6 +70,7 @@ def dry_run_export(
     import time
 
     from upcycle.checkpoint import convert
+    from upcycle.checkpoint.base_model import base_model_config
     from upcycle.training.memory import peak_resident
 
     if rolling:
@@ -123,8 +124,11 @@ def verify_checkpoint(
     from upcycle.model.architecture import read_json
 
     if config is not None:
+        from upcycle.stages.common import artifacts
+        from upcycle.stages.pipeline import latest_mixture
+
         loaded = load_config(config, settings)
-        checkpoint = checkpoint or results_folder(loaded) / "export"
+        checkpoint = checkpoint or artifacts(loaded) / "export"
         source = source or latest_mixture(loaded)
     if checkpoint is None:
         raise UserError("nothing to verify: give a configuration, or --checkpoint FOLDER")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from innovator_rl.cli.upcycle_inputs import Config, Settings, base_model_config, base_model_folder, load_config
+from innovator_rl.cli.upcycle_inputs import Config, Settings, load_config
 from innovator_rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def plan_run(
     import json
     from dataclasses import replace
 
+    from upcycle.checkpoint.base_model import base_model_config
     from upcycle.planning.costs import Speed
     from upcycle.planning.plan import plan
 
@@ -84,6 +85,8 @@ def default_ranks(config: "UpcycleConfig", base_config: dict[str, Any]) -> int:
 
 def _local_base_model(config: "UpcycleConfig") -> Path | None:
     """Return the folder of the base model; None where it is not on this machine, so that the run cannot start here."""
+    from upcycle.checkpoint.base_model import base_model_folder
+
     try:
         return base_model_folder(config)
     except UserError:

@@ -11,9 +11,11 @@ import pytest
 
 import innovator_rl as ir
 from innovator_rl import api
+from innovator_rl.errors import EngineError
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow, UpdateRow
 from innovator_rl.runs.run_dir import RunDir
+from upcycle.checkpoint.verify import Check
 
 
 @pytest.fixture
@@ -156,6 +158,20 @@ def test_upcycle_checks_its_configuration_first(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"mixture\.spilt"):
         ir.upcycle("tiny", runs_dir=str(tmp_path), mixture={"spilt": 3})
     assert json.dumps(list(tmp_path.iterdir())) == "[]"
+
+
+def test_upcycle_names_the_checks_that_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = [Check("tensors", True, "0 differ", "0"), Check("logits", False, "0.5", "1e-05")]
+    monkeypatch.setattr("upcycle.stages.pipeline.train", lambda *_arguments: None)
+    monkeypatch.setattr("upcycle.stages.pipeline.export", lambda config, log, dense: tmp_path / config.name)
+    monkeypatch.setattr("upcycle.stages.pipeline.latest_mixture", lambda _config: tmp_path)
+    monkeypatch.setattr("upcycle.checkpoint.verify.verify", lambda *_places, progress: iter(checks))
+    with pytest.raises(EngineError, match=r"tiny-upcycle: the export differs .*: logits: 0\.5 \(bound 1e-05\)$"):
+        ir.upcycle("tiny", runs_dir=str(tmp_path))
+    checks.pop()
+    assert ir.upcycle("tiny", runs_dir=str(tmp_path)) == tmp_path / "tiny-upcycle"
+    with pytest.raises(ir.UserError, match=r"base_config\.hidden_size = 7: the base model's config\.json has 128"):
+        ir.upcycle("tiny", runs_dir=str(tmp_path), base_config={"hidden_size": 7})
 
 
 @pytest.mark.slow
