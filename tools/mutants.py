@@ -6,7 +6,7 @@ tests that must notice it. Every mutant runs in a copy of the working tree, so t
     python -m tools.mutants                     every mutant (about 5 minutes on two cores)
     python -m tools.mutants --only verl,sql     those whose id contains one of the words
     python -m tools.mutants --fast              without first running the tests on the right text
-    python -m tools.mutants --check             only whether each text is found once (seconds; part of `make check`)
+    python -m tools.mutants --check             only whether each text is found once and its tests exist (seconds; part of `make check`)
 
 Exit status: 0 when every mutant that is not marked `equivalent` is killed, 1 otherwise.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -77,14 +78,24 @@ def read_mutants(path: Path = LIST) -> list[Mutant]:
 
 
 def misplaced(mutants: Sequence[Mutant], root: Path = ROOT) -> list[str]:
-    """List the mutants whose text does not occur exactly once."""
+    """List the mutants whose text does not occur exactly once, and the tests that do not exist."""
     lines = []
     for mutant in mutants:
         path = root / mutant.file
         count = path.read_text(encoding="utf-8").count(mutant.old) if path.is_file() else 0
         if count != 1:
             lines.append(f"{mutant.id}: the text occurs {count} times in {mutant.file}, expected once")
+        lines += [f"{mutant.id}: no test {word}" for word in mutant.tests if ".py" in word and not _exists(root, word)]
     return lines
+
+
+def _exists(root: Path, test: str) -> bool:
+    """Return whether a file has the test of a node id; its parameters are not checked."""
+    file, *names = test.split("[", 1)[0].split("::")
+    if not (root / file).is_file():
+        return False
+    text = (root / file).read_text(encoding="utf-8")
+    return all(re.search(rf"(def|class) {re.escape(name)}\b", text) for name in names)
 
 
 @contextmanager
@@ -183,7 +194,7 @@ def main() -> int:
         print("\n".join(lines))
         return 1
     if options.check:
-        print(f"{len(mutants)} mutants, each text found once")
+        print(f"{len(mutants)} mutants, each text found once, each test found")
         return 0
     with ExitStack() as stack:
         trees = [stack.enter_context(copied_tree()) for _ in range(max(1, options.jobs))]

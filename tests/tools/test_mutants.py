@@ -1,6 +1,7 @@
 """The list of mutants fits the code, and the runner tells a mutant that the tests kill from one that they do not."""
 
 import ast
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def test_a_text_that_moved_or_is_ambiguous_is_named(tree: Path) -> None:
         "gone: the text occurs 0 times",
         "twice: the text occurs 2 times",
     ]
+
+
+def test_a_test_that_moved_is_named(tree: Path) -> None:
+    there, gone, no_file = (
+        f"tests/{test}" for test in ("test_sum.py::test_sum[1]", "test_sum.py::test_su", "test_a.py")
+    )
+    moved = dataclasses.replace(KILLED, tests=(there, "-m", "not slow", gone, no_file))
+    assert misplaced([moved], tree) == [f"killed: no test {gone}", f"killed: no test {no_file}"]
 
 
 def test_the_score_counts_the_killed_and_names_the_survivors(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
