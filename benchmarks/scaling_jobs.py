@@ -26,7 +26,8 @@ from upcycle.model.architecture import ModelSpec, write_json
 from upcycle.planning.batches import batch_sizes
 from upcycle.planning.flops import flops_per_token
 from upcycle.stages import induction
-from upcycle.stages.common import artifacts, build, evaluation, prepare, stage_folder, stage_run
+from upcycle.stages.common import build, evaluation, prepare
+from upcycle.stages.folders import artifacts, stage_folder, stage_run
 from upcycle.stages.pipeline import in_process
 from upcycle.training.evaluation import spread
 

@@ -34,8 +34,9 @@ from upcycle.checkpoint.readers import read_base_config
 from upcycle.config.schema import UpcycleConfig, load
 from upcycle.config.stages import Stage
 from upcycle.data.documents import documents
-from upcycle.stages.common import artifacts, check_sources, stage_run
+from upcycle.stages.common import check_sources
 from upcycle.stages.dense_baseline import train_dense
+from upcycle.stages.folders import artifacts, stage_run
 from upcycle.stages.pipeline import in_process
 from upcycle.stages.report import LOSS
 

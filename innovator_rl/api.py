@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from innovator_rl.config import RunConfig, load
-from innovator_rl.config.load import apply_overrides, validate
+from innovator_rl.config.load import apply_overrides, read_yaml, validate
 from innovator_rl.config.schema_introspection import known_keys
 from innovator_rl.errors import EngineError, UserError
 from innovator_rl.packaged_files import find_config
@@ -253,17 +253,22 @@ def upcycle(config: str | Path, **overrides: Any) -> Path:
     """
     from upcycle.checkpoint.base_model import base_model_config, base_model_folder
     from upcycle.checkpoint.verify import verify
+    from upcycle.config.aliases import renamed_keys
     from upcycle.config.schema import load as load_upcycle
     from upcycle.stages import pipeline
+    from upcycle.stages.folders import latest_mixture
 
-    settings = load_upcycle(find_config(str(config), "upcycle"), list(_words(overrides)))
+    file, words = find_config(str(config), "upcycle"), list(_words(overrides))
+    settings = load_upcycle(file, words)
+    for old, new in renamed_keys(read_yaml(file), words):
+        _say(f"{old} is now {new}; the old name works for one more release")
     base_model = base_model_folder(settings)
     pipeline.check(settings, base_model_config(settings), base_model=base_model)
     target = pipeline.run(settings, base_model, _say)
-    failed = [check for check in verify(target, pipeline.latest_mixture(settings), progress=_say) if not check.ok]
+    failed = [check for check in verify(target, latest_mixture(settings), progress=_say) if not check.ok]
     if failed:
         found = "; ".join(f"{check.name}: {check.figure} (bound {check.bound})" for check in failed)
-        raise EngineError(f"{settings.name}: the export differs from the trained model: {found}")
+        raise EngineError(f"{settings.name}: {target} fails its checks ({found}); remove that folder and call again")
     return target
 
 

@@ -77,7 +77,8 @@ def show_report(
     from innovator_rl.paper.report.write import write_report
 
     loaded, runner = _open(config, settings)
-    runner.run.create()
+    if out is None:
+        runner.run.create()
     typer.echo(write_report(loaded, runner.run, runner.decide(), out))
 
 

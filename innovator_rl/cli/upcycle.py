@@ -58,6 +58,7 @@ def run_all(
     from upcycle.checkpoint.verify import verify
     from upcycle.stages import launch, pipeline
     from upcycle.stages.common import prepare_text
+    from upcycle.stages.folders import latest_mixture
 
     loaded = load_config(config, settings)
     base_model = base_model_folder(loaded)
@@ -72,7 +73,7 @@ def run_all(
         chosen = ["--dense"] if dense else []
         launch.on_ranks(ranks, ["upcycle", "run", str(config), *(settings or []), *chosen, "--stages-only"])
     target = pipeline.export(loaded, typer.echo, dense)
-    checks = print_checks(verify(target, pipeline.latest_mixture(loaded), progress=print_progress))
+    checks = print_checks(verify(target, latest_mixture(loaded), progress=print_progress))
     typer.echo(target)
     if not all(check.ok for check in checks):
         raise typer.Exit(FAILED_CHECK)
@@ -89,7 +90,7 @@ def train_experts(
     ] = None,
 ) -> None:
     """Train one coarse expert per discipline next to the frozen base model (stage 1)."""
-    from upcycle.stages.common import artifacts
+    from upcycle.stages.folders import artifacts
 
     loaded = load_config(config, settings)
     if discipline is not None and discipline not in loaded.disciplines:
@@ -187,7 +188,7 @@ for _old_name, (_name, _command) in RENAMED_COMMANDS.items():
 
 
 def _train(stage: "Stage", config: Path, settings: list[str] | None, ranks: int) -> None:
-    from upcycle.stages.common import stage_folder
+    from upcycle.stages.folders import stage_folder
 
     loaded = load_config(config, settings)
     _runner(config, settings, ranks)(stage, "")

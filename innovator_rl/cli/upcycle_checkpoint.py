@@ -23,7 +23,7 @@ def split_experts(config: Config, settings: Settings = None) -> None:
     """Split the coarse experts into finer ones (stage 2)."""
     from upcycle.checkpoint.base_model import base_model_config, base_model_folder
     from upcycle.checkpoint.convert import split
-    from upcycle.stages.common import artifacts
+    from upcycle.stages.folders import artifacts
 
     loaded = load_config(config, settings)
     folder = artifacts(loaded)
@@ -42,8 +42,7 @@ def export_checkpoint(
 ) -> None:
     """Write the standard Qwen2-MoE checkpoint of a trained mixture."""
     from upcycle.checkpoint.convert import export
-    from upcycle.stages.common import artifacts
-    from upcycle.stages.pipeline import latest_mixture
+    from upcycle.stages.folders import artifacts, latest_mixture
 
     loaded = load_config(config, settings)
     target = out or artifacts(loaded) / "export"
@@ -124,8 +123,7 @@ def verify_checkpoint(
     from upcycle.model.architecture import read_json
 
     if config is not None:
-        from upcycle.stages.common import artifacts
-        from upcycle.stages.pipeline import latest_mixture
+        from upcycle.stages.folders import artifacts, latest_mixture
 
         loaded = load_config(config, settings)
         checkpoint = checkpoint or artifacts(loaded) / "export"

@@ -164,9 +164,11 @@ def test_upcycle_names_the_checks_that_fail(tmp_path: Path, monkeypatch: pytest.
     checks = [Check("tensors", True, "0 differ", "0"), Check("logits", False, "0.5", "1e-05")]
     monkeypatch.setattr("upcycle.stages.pipeline.train", lambda *_arguments: None)
     monkeypatch.setattr("upcycle.stages.pipeline.export", lambda config, log, dense: tmp_path / config.name)
-    monkeypatch.setattr("upcycle.stages.pipeline.latest_mixture", lambda _config: tmp_path)
+    monkeypatch.setattr("upcycle.stages.folders.latest_mixture", lambda _config: tmp_path)
     monkeypatch.setattr("upcycle.checkpoint.verify.verify", lambda *_places, progress: iter(checks))
-    with pytest.raises(EngineError, match=r"tiny-upcycle: the export differs .*: logits: 0\.5 \(bound 1e-05\)$"):
+    with pytest.raises(
+        EngineError, match=r"/tiny-upcycle fails its checks \(logits: 0\.5 \(bound 1e-05\)\); remove that folder"
+    ):
         ir.upcycle("tiny", runs_dir=str(tmp_path))
     checks.pop()
     assert ir.upcycle("tiny", runs_dir=str(tmp_path)) == tmp_path / "tiny-upcycle"

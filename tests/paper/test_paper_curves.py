@@ -5,9 +5,11 @@ import json
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_path import small_path
 
-from innovator_rl.paper.report.curves import HEIGHT, LEFT, WIDTH, Panel, curves, panels, pooled
+from innovator_rl.paper.report.curves import HEIGHT, LEFT, LINE, WIDTH, Panel, curves, panels, pooled, spread
 from innovator_rl.paper.report.write import write_report
 from innovator_rl.runs.run_dir import RunDir
 
@@ -26,6 +28,9 @@ def test_a_point_pools_samples_and_not_steps():
     assert first == pytest.approx(((8 * 1 + 24 * 2 + 8 * 5) / 40, 12 / 40))
     assert second == (6.0, 0.25)
     assert pooled(rows, "other") == []
+    lost = row(6, laws=(24, 0.0)) | {"source/laws/unscored": 1.0}
+    assert pooled([lost], "laws") == []
+    assert pooled([lost, *rows[-1:]], "laws") == [second]
 
 
 def test_the_report_shows_the_arms_that_recorded_samples_by_task(tmp_path):
@@ -46,15 +51,30 @@ def test_the_report_shows_the_arms_that_recorded_samples_by_task(tmp_path):
     ElementTree.fromstring((run.path / "learning.svg").read_text())
 
 
-def test_points_lie_on_the_axes_and_labels_do_not_touch():
-    lines = {f"task-{n}": [(0.0, 0.0), (10.0, 0.5 + n / 1000)] for n in range(9)} | {"x<y": [(10.0, 1.0)]}
-    root = ElementTree.fromstring(curves([Panel("arm", 10, lines, dict.fromkeys(lines, ()))]))
-    words = {word.text: word for word in root.iterfind(".//{*}text")}
-    top, middle = (float(words[share].attrib["y"]) - 4 for share in ("100", "50"))
-    assert middle - top == HEIGHT / 2
+def test_points_lie_on_the_axes_and_labels_touch_nothing():
+    """Seven tasks near 0 % in two panels: no label leaves its panel, and a line of one point is seen."""
+    lines = {f"task-{n}": [(0.0, 0.0), (10.0, n / 1000)] for n in range(7)} | {"x<y": [(10.0, 0.5)]}
+    root = ElementTree.fromstring(curves([Panel(arm, 10, lines, dict.fromkeys(lines, ())) for arm in "ab"]))
+    words = [(word.text, float(word.attrib["y"]) - 4) for word in root.iterfind(".//{*}text")]
+    tops = [y for text, y in words if text == "100"]
+    assert len(tops) == 2
+    assert tops[0] + HEIGHT < tops[1] - 14
     first, last = root.find(".//{*}polyline").attrib["points"].split()
-    assert [float(value) for value in first.split(",")] == [LEFT, top + HEIGHT]
-    assert [float(value) for value in last.split(",")] == [LEFT + WIDTH, middle]
-    places = sorted(float(word.attrib["y"]) for text, word in words.items() if " to " in text)
-    assert len(places) == 10
-    assert min(b - a for a, b in itertools.pairwise(places)) >= 13
+    assert [float(value) for value in first.split(",")] == [LEFT, tops[0] + HEIGHT]
+    assert float(last.split(",")[0]) == LEFT + WIDTH
+    marks = {(float(mark.attrib["cx"]), float(mark.attrib["cy"])) for mark in root.iterfind(".//{*}circle")}
+    assert (LEFT + WIDTH, tops[0] + HEIGHT / 2) in marks
+    for top in tops:
+        places = sorted(y for text, y in words if " to " in text and top <= y <= top + HEIGHT)
+        assert len(places) == 8
+        assert min(b - a for a, b in itertools.pairwise(places)) >= 13
+    assert max(y for _, y in words) < float(root.attrib["height"])
+
+
+@given(st.lists(st.floats(0, 150), max_size=11).map(sorted))
+def test_labels_stay_in_order_and_inside(places):
+    moved = spread(places, 150)
+    assert all(b - a >= LINE - 1e-9 for a, b in itertools.pairwise(moved))
+    assert all(-LINE <= y <= 150 for y in moved)
+    apart = [LINE * n for n in range(5)]
+    assert spread(apart, 150) == apart

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_path import small_path
+from typer.testing import CliRunner
 
+from innovator_rl.cli.paper import app
+from innovator_rl.errors import UserError
 from innovator_rl.paper.plan import checks_file, probe_file, stages_of
 from innovator_rl.paper.report.claims import change_of, claims, findings
 from innovator_rl.paper.report.held_out import relative
@@ -19,11 +22,13 @@ from innovator_rl.paper.report.methods import methods
 from innovator_rl.paper.report.picture import forest
 from innovator_rl.paper.report.sections import domains, evaluations, probes, trained_tokens
 from innovator_rl.paper.report.sections import learning as learning_section
-from innovator_rl.paper.report.write import markdown, pdf, write_report
+from innovator_rl.paper.report.write import markdown, pdf, without_local_places, write_report
 from innovator_rl.paper.runner import Decision
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.runs.run_dir import RunDir
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC")
 
 
 def report(folder: Path, suite: str, model: str, values: dict[str, float], skipped: str | None = None) -> None:
@@ -138,40 +143,82 @@ def test_the_report_names_what_did_not_run_and_what_was_skipped(tmp_path):
     assert "Out of date" not in text
     assert "**Not complete:** 10 of 11 stages have not run" in text
     assert "- No GPU." in text
-    assert "| [train-a-0](logs/train-a-0.log) | train mixture with GRPO, seed 0 | not run |" in text
+    assert "| [upcycle](logs/upcycle.log) | " in text
+    assert "| train-a-0 | train mixture with GRPO, seed 0 | not run |" in text
     assert "| sums (acc) | 4 | 12.5 | 25.0 [10.0, 50.0] |" in text
     assert "mmlu (acc): skipped, no network: cais/mmlu" in text
     assert (directory.path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert "<table>" in (directory.path / "report.html").read_text()
-    assert markdown(config, decisions, []).splitlines()[4:] == text.splitlines()[4:]
+    assert markdown(config, decisions, [], []).splitlines()[4:] == text.splitlines()[4:]
     decisions[0] = Decision(stages[0], True, "changed: command", 9.0)
-    shown = markdown(config, decisions, [])
+    shown = markdown(config, decisions, [], [])
     assert f"**Out of date: {stages[0].name}.**" in shown
     assert "| 9 s, out of date (changed: command) |" in shown
     assert "1 of 11 stages ran in 1 min 01 s" in shown
 
 
 def test_a_copy_for_others_has_no_place_of_this_machine(tmp_path):
-    config = small_path(runs_dir=tmp_path / "runs", evaluations=[{"suite": "smoke", "models": ["base", "dense"]}])
-    for model, right in (("base", 20), ("dense", 50)):
-        report(tmp_path / "runs", "smoke", model, {f"q{n}": float(n < right) for n in range(100)})
+    data, model = tmp_path / "runs-data", tmp_path / "models" / "base"
+    data.mkdir()
+    config = small_path(
+        runs_dir=tmp_path / "runs",
+        data=str(data),
+        base_model=str(model),
+        evaluations=[{"suite": "smoke", "models": ["base", "dense"]}, {"suite": "paper-small", "models": ["base"]}],
+    )
+    for name, right in (("base", 20), ("dense", 50)):
+        report(tmp_path / "runs", "smoke", name, {f"q{n}": float(n < right) for n in range(100)})
+    report(
+        tmp_path / "runs", "paper-small", "base", {}, skipped=f"no set below the data folder ({data}; --data or ../x)"
+    )
     run = RunDir(tmp_path / "runs" / "t").create()
-    own = write_report(
-        config, run, [Decision(stage, True, "not run yet", None) for stage in stages_of(config)]
-    ).read_text()
+    decisions = [Decision(stage, True, "not run yet", None) for stage in stages_of(config)]
+    decisions[0] = Decision(decisions[0].stage, False, "took 1 s", 1.0)
+    own = write_report(config, run, decisions).read_text()
     assert "(http://127.0.0.1:8000/#/runs/dense)" in own
+    assert "](logs/" in own
     assert str(tmp_path) in own
-    copied = write_report(
-        config, run, [Decision(stage, True, "not run yet", None) for stage in stages_of(config)], tmp_path / "copy"
-    ).read_text()
+    copied = write_report(config, run, decisions, tmp_path / "copy").read_text()
     assert "dense, from `base`, on smoke." in copied
     assert "(changes.svg)" in copied
-    assert "runs/t/" in copied
-    for place in ("127.0.0.1", "logs/", str(tmp_path), str(Path.cwd())):
-        assert place not in copied
-    assert {file.name for file in (tmp_path / "copy").iterdir()} == {
-        "report.md", "report.html", "report.pdf", "changes.svg",
-    }  # fmt: skip
+    assert " runs/t/" in copied
+    assert "below the data folder (data; --data or ../x)" in copied
+    assert "Base model `base`." in copied
+    names = {"report.md", "report.html", "report.pdf", "changes.svg"}
+    assert {file.name for file in (tmp_path / "copy").iterdir()} == names
+    for text in (copied, (tmp_path / "copy" / "report.html").read_text()):
+        assert [place for place in ("127.0.0.1", "logs/", str(tmp_path), str(Path.cwd())) if place in text] == []
+
+
+def test_the_command_writes_a_copy_and_nothing_else(tmp_path):
+    found = CliRunner().invoke(
+        app, ["report", "quick", f"runs_dir={tmp_path / 'runs'}", "--out", str(tmp_path / "copy")]
+    )
+    assert (found.exit_code, found.stdout.strip()) == (0, str(tmp_path / "copy" / "report.md"))
+    text = (tmp_path / "copy" / "report.md").read_text()
+    assert "No held-out loss has been measured yet." in text
+    assert str(tmp_path) not in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_short_name_replaces_whole_folders_only(tmp_path, monkeypatch):
+    config = small_path(runs_dir=Path("/data"))
+    text = "/data/t /shared/data/x /data-old/x https://a.b/data/c `/data`"
+    assert without_local_places(text, config) == "runs/t /shared/data/x /data-old/x https://a.b/data/c `runs`"
+    monkeypatch.chdir("/")
+    assert without_local_places("https://a.b and /data", config) == "https://a.b and runs"
+
+
+def test_a_report_is_written_next_to_the_results_that_it_shows(tmp_path):
+    (tmp_path / "upcycle-scaling.md").write_text("### What holds\n")
+    (tmp_path / "upcycle-scaling.png").write_bytes(PIXEL)
+    config = small_path(runs_dir=tmp_path / "runs", scaling=tmp_path)
+    assert write_report(config, RunDir(tmp_path / "runs" / "t"), [], tmp_path) == tmp_path / "report.md"
+    with pytest.raises(
+        UserError, match=r"the report cannot be written to .*report.md \(File exists\): choose another folder"
+    ):
+        write_report(config, RunDir(tmp_path / "runs" / "t"), [], tmp_path / "report.md")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(tmp_path):
@@ -180,16 +227,13 @@ def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(t
     (tmp_path / "upcycle-scaling.md").write_text(
         "# Page\n\nAbout it.\n\n### What holds\n\n| way | loss |\n|---|---:|\n| printed-2 | 3.210 |\n"
     )
-    picture = base64.b64decode(
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
-    )
-    (tmp_path / "upcycle-scaling.png").write_bytes(picture)
+    (tmp_path / "upcycle-scaling.png").write_bytes(PIXEL)
     run = RunDir(tmp_path / "t").create()
     text = write_report(small_path(scaling=tmp_path), run, []).read_text()
     assert "| printed-2 | 3.210 |" in text
     assert "About it." not in text
     assert "(upcycle-scaling.png)" in text
-    assert (run.path / "upcycle-scaling.png").read_bytes() == picture
+    assert (run.path / "upcycle-scaling.png").read_bytes() == PIXEL
     assert b"/Subtype /Image" in (run.path / "report.pdf").read_bytes()
 
 
@@ -338,7 +382,7 @@ def test_the_table_of_training_counts_the_questions_of_a_validation(tmp_path):
         for step, accuracy in ((0, 0.25), (5, 0.5)):
             run.write_metrics(step, {"val-core/product/acc/mean@1": accuracy})
         run.finish("finished")
-    shown = "\n".join(learning_section(small_path(runs_dir=tmp_path)))
+    shown = "\n".join(learning_section(small_path(runs_dir=tmp_path), []))
     assert "| mixture | product | 3 | 25.0 (step 0) | 50.0 (step 5) | +25.0 |" in shown
 
 

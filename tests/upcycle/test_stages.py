@@ -17,7 +17,8 @@ from upcycle.config.schema import UpcycleConfig, load
 from upcycle.model.architecture import ModelSpec, tensor_shapes
 from upcycle.planning.plan import plan
 from upcycle.stages import induction, integration, pipeline, routing
-from upcycle.stages.common import artifacts, build, evaluation, prepare
+from upcycle.stages.common import build, evaluation, prepare
+from upcycle.stages.folders import artifacts
 from upcycle.stages.report import measured_stages, plot, table
 from upcycle.training.distributed import DistributedContext
 

@@ -19,7 +19,7 @@ from upcycle.checkpoint.readers import read_base_config
 from upcycle.config.schema import UpcycleConfig, load
 from upcycle.config.stages import StageConfig
 from upcycle.stages import induction
-from upcycle.stages.common import artifacts
+from upcycle.stages.folders import artifacts
 from upcycle.training.trainer import learning_rate
 
 ROOT = Path(__file__).resolve().parents[2]

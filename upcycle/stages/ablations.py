@@ -49,7 +49,8 @@ from upcycle.config.schema import UpcycleConfig, read_document, validate
 from upcycle.data.packing import GENERAL
 from upcycle.model.architecture import FILE, ModelSpec, write_json
 from upcycle.planning.flops import active_weights
-from upcycle.stages.common import artifacts, build, prepare, stage_folder
+from upcycle.stages.common import build, prepare
+from upcycle.stages.folders import artifacts, stage_folder
 from upcycle.stages.induction import train_expert
 from upcycle.stages.pipeline import in_process
 from upcycle.stages.report import LOSS, measured_stages

@@ -2,9 +2,6 @@
 
 Ranks, base model, token files, folders and the trainer are prepared.
 
-    runs/NAME/             results: data/, experts/DISCIPLINE/, split/, route/, integrate/, dense/, export/
-    runs/NAME.STAGE/       run directory of a training stage: run.json, metrics.jsonl, checkpoints/
-
 A stage whose result is complete is not run again. An interrupted stage continues from its last checkpoint, provided
 that the settings which affect its result are unchanged.
 """
@@ -24,7 +21,7 @@ import yaml
 
 from innovator_rl.errors import UserError
 from innovator_rl.models.resolver import resolve
-from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
+from innovator_rl.runs.run_dir import RunDir
 from upcycle.checkpoint.readers import read_base_config
 from upcycle.checkpoint.sharded_writer import finish
 from upcycle.checkpoint.tensor_source import TensorSource
@@ -52,6 +49,7 @@ from upcycle.model.sharding import shard
 from upcycle.planning.batches import batch_sizes
 from upcycle.planning.flops import flops_per_token
 from upcycle.planning.preconditions import require_kernel, sources
+from upcycle.stages.folders import artifacts, stage_folder, stage_run
 from upcycle.training.consolidate import save_folder
 from upcycle.training.distributed import DistributedContext, join
 from upcycle.training.evaluation import AT_ONCE, HeldOut, evaluate
@@ -190,22 +188,6 @@ def save_training_folder(context: StageContext, model: Any, folder: Path) -> Non
         model.spec.save(aside)
 
     save_folder(model, names, folder, context.distributed, complete)
-
-
-def artifacts(config: UpcycleConfig) -> Path:
-    """Return the absolute folder of a run's results, runs/NAME."""
-    return resolve_runs_dir(config.runs_dir) / config.name
-
-
-def stage_folder(config: UpcycleConfig, stage: Stage) -> Path:
-    """Return the folder of the model that a stage trains, runs/NAME/STAGE."""
-    return artifacts(config) / STAGE_FOLDERS[stage]
-
-
-def stage_run(config: UpcycleConfig, stage: Stage, discipline: str = "") -> Path:
-    """Return a stage's run directory, runs/NAME.STAGE[-DISCIPLINE]."""
-    suffix = f"-{discipline}" if discipline else ""
-    return resolve_runs_dir(config.runs_dir) / f"{config.name}.{STAGE_FOLDERS[stage]}{suffix}"
 
 
 def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:

@@ -15,7 +15,8 @@ from upcycle.checkpoint.expert_split import expert_shapes
 from upcycle.checkpoint.readers import EXPERT, BaseModelSource, base_model_fingerprint
 from upcycle.config.schema import UpcycleConfig
 from upcycle.model.architecture import ModelSpec, write_json
-from upcycle.stages.common import StageContext, artifacts, build, make_trainer, note_other_settings, prepare
+from upcycle.stages.common import StageContext, build, make_trainer, note_other_settings, prepare
+from upcycle.stages.folders import artifacts
 from upcycle.training.consolidate import save_folder
 from upcycle.training.objectives import LanguageObjective
 from upcycle.training.trainer import Trainer

@@ -11,7 +11,8 @@ from upcycle.checkpoint.readers import open_training_folder
 from upcycle.config.schema import UpcycleConfig
 from upcycle.model.architecture import ModelSpec
 from upcycle.planning.memory import learns
-from upcycle.stages.common import StageContext, build, make_trainer, stage_folder, train_once
+from upcycle.stages.common import StageContext, build, make_trainer, train_once
+from upcycle.stages.folders import stage_folder
 from upcycle.training.objectives import LossWeights, MixtureObjective
 from upcycle.training.trainer import Trainer
 

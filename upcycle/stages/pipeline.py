@@ -13,10 +13,10 @@ from innovator_rl.errors import UserError
 from upcycle.checkpoint import convert
 from upcycle.checkpoint.readers import read_base_config
 from upcycle.config.schema import UpcycleConfig
-from upcycle.config.stages import STAGE_FOLDERS, Stage
+from upcycle.config.stages import Stage
 from upcycle.planning.preconditions import machine_problems, settings_problems, text_problems, trained_stages
-from upcycle.stages.common import artifacts, stage_folder
 from upcycle.stages.dense_baseline import train_dense
+from upcycle.stages.folders import artifacts, stage_folder
 from upcycle.stages.induction import train_expert
 from upcycle.stages.integration import train_joint
 from upcycle.stages.routing import train_router
@@ -106,19 +106,6 @@ def export(config: UpcycleConfig, log: Log, dense: bool = False) -> Path:
     if dense:
         convert.export(stage_folder(config, "train_dense"), artifacts(config) / "export-dense", *how)
     return convert.export(stage_folder(config, "train_joint"), artifacts(config) / "export", *how)
-
-
-def latest_mixture(config: UpcycleConfig) -> Path:
-    """Return the folder of the run's most trained mixture.
-
-    Raises:
-        UserError: If the run has no mixture yet.
-    """
-    folder = artifacts(config)
-    for stage in (STAGE_FOLDERS["train_joint"], STAGE_FOLDERS["train_router"], "split"):
-        if (folder / stage / "upcycle.json").is_file():
-            return folder / stage
-    raise UserError(f"{folder}: has no mixture yet (no integrate, route or split folder); run the stages first")
 
 
 def run(config: UpcycleConfig, base_model: Path, log: Log, dense: bool = False) -> Path:

@@ -19,7 +19,7 @@ from upcycle.config.aliases import current_stage
 from upcycle.config.schema import UpcycleConfig
 from upcycle.config.stages import Stage
 from upcycle.data.packing import GENERAL
-from upcycle.stages.common import stage_run
+from upcycle.stages.folders import stage_run
 
 LOSS = "val/loss/"
 RENAMED_METRICS = {"val/router/specialisation": "val/router/specialization"}  # codespell:ignore specialisation

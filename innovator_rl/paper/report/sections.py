@@ -23,7 +23,7 @@ from innovator_rl.paper.plan import (
     suite_name,
 )
 from innovator_rl.paper.report.claims import task_domains
-from innovator_rl.paper.report.curves import CURVES_PICTURE, panels
+from innovator_rl.paper.report.curves import CURVES_PICTURE, Panel
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.runner import Decision
 from innovator_rl.rollouts.segments import SegmentCatalog
@@ -42,7 +42,7 @@ def stages(decisions: Sequence[Decision]) -> list[str]:
         took = "not run" if one.seconds is None else duration(one.seconds)
         rows.append(
             (
-                link(one.stage.name, f"logs/{one.stage.name}.log"),
+                one.stage.name if one.seconds is None else link(one.stage.name, f"logs/{one.stage.name}.log"),
                 one.stage.title,
                 f"{took}, out of date ({one.reason})" if one.runs and one.seconds is not None else took,
                 f"`innovator {' '.join(one.stage.command)}`",
@@ -217,8 +217,13 @@ def _was_asked(config: PaperConfig, part: Evaluation, task: str) -> bool:
     return False
 
 
-def learning(config: PaperConfig) -> list[str]:
-    """Compare held-out accuracy before and after reinforcement learning, per arm and seed."""
+def learning(config: PaperConfig, arms: Sequence[Panel]) -> list[str]:
+    """Compare held-out accuracy before and after reinforcement learning, per arm and seed.
+
+    Args:
+        config: The path.
+        arms: The arms that the picture shows.
+    """
     if config.learning is None:
         return []
     rows = []
@@ -243,11 +248,16 @@ def learning(config: PaperConfig) -> list[str]:
                 )
     note = (
         "Accuracy of greedy answers to n held-out questions of the run's own validation, in percent. They are few, and for "
-        "watching a run; the comparisons at the top ask the questions of the test split."
+        "watching a run; the evaluations ask the questions of the test split."
     )
     header = ("arm", "starts from", "task", "n", "before", "after", "points")
-    picture = [f"![Share of right samples of every training by step]({CURVES_PICTURE})", ""] if panels(config) else []
-    return ["## Reinforcement learning", "", *picture, note, "", *table(header, rows)]
+    picture = [
+        "Answers to training questions, sampled at the temperature of training; the questions differ from step to step.",
+        "",
+        f"![Share of right samples of every arm by step]({CURVES_PICTURE})",
+        "",
+    ]
+    return ["## Reinforcement learning", "", note, "", *table(header, rows), *(picture if arms else [])]
 
 
 def evaluations(config: PaperConfig) -> list[str]:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from innovator_rl.errors import UserError
+from innovator_rl.packaged_files import roots
 from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
 from innovator_rl.paper.report import sections
 from innovator_rl.paper.report.claims import CHANGES_PICTURE, Finding, claims, findings
-from innovator_rl.paper.report.curves import CURVES_PICTURE, curves, panels
+from innovator_rl.paper.report.curves import CURVES_PICTURE, Panel, curves, panels
 from innovator_rl.paper.report.held_out import upcycling
 from innovator_rl.paper.report.methods import methods
 from innovator_rl.paper.report.picture import forest
@@ -34,13 +35,16 @@ code { font-size: .85em; } img { max-width: 100%; background: #fff; }
 """
 
 
-def markdown(config: PaperConfig, decisions: Sequence[Decision], found: Sequence[Finding]) -> str:
+def markdown(
+    config: PaperConfig, decisions: Sequence[Decision], found: Sequence[Finding], arms: Sequence[Panel]
+) -> str:
     """Return the report of a path as Markdown.
 
     Args:
         config: The path.
         decisions: All stages, and whether each is complete.
         found: What each training changed.
+        arms: The samples of each arm.
     """
     lines = [
         f"# {config.name}: from text to tables",
@@ -54,7 +58,7 @@ def markdown(config: PaperConfig, decisions: Sequence[Decision], found: Sequence
         *sections.limits(config),
         *sections.domains(config),
         *sections.probes(config),
-        *sections.learning(config),
+        *sections.learning(config, arms),
         *sections.scaling(config),
         *methods(config),
         *sections.text(config),
@@ -76,10 +80,10 @@ def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]
     Raises:
         UserError: The files cannot be written.
     """
-    found = findings(config)
-    text = markdown(config, decisions, found)
+    found, arms = findings(config), panels(config)
+    text = markdown(config, decisions, found, arms)
     if copy_to:
-        text = without_local_places(text, config.runs_dir)
+        text = without_local_places(text, config)
     folder = copy_to or run.path
     title = f"{config.name}: from text to tables"
     page = (
@@ -90,9 +94,9 @@ def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         picture = config.scaling / SCALING_PICTURE if config.scaling else None
-        if picture and picture.is_file():
+        if picture and picture.is_file() and picture.parent.resolve() != folder.resolve():
             shutil.copy(picture, folder / SCALING_PICTURE)
-        for name, drawn in ((CHANGES_PICTURE, forest(found)), (CURVES_PICTURE, curves(panels(config)))):
+        for name, drawn in ((CHANGES_PICTURE, forest(found)), (CURVES_PICTURE, curves(arms))):
             if drawn:
                 write_atomic(folder / name, drawn)
         write_atomic(folder / "report.html", page)
@@ -100,20 +104,31 @@ def write_report(config: PaperConfig, run: RunDir, decisions: Sequence[Decision]
         write_atomic(target, text)
     except OSError as error:
         raise UserError(
-            f"the report cannot be written to {folder} ({error.strerror}): choose another folder, or free some space"
+            f"the report cannot be written to {folder} ({error.strerror or error}): choose another folder, or free some space"
         ) from None
     return target
 
 
-def without_local_places(text: str, runs_dir: Path) -> str:
-    """Return a report for readers elsewhere: no link to this machine's dashboard and logs, and no absolute folder.
+def without_local_places(text: str, config: PaperConfig) -> str:
+    """Return a report for readers elsewhere, who have neither this machine's dashboard and logs nor its folders.
+
+    Folders of runs, data, the base model and the project get short names.
 
     Args:
         text: The report in Markdown.
-        runs_dir: Folder of all runs.
+        config: The path.
     """
     text = LOCAL_LINK.sub(lambda found: found["text"], text)
-    return text.replace(str(runs_dir), "runs").replace(f"{Path.cwd()}/", "")
+    short = {config.runs_dir: "runs", Path(config.base_model): Path(config.base_model).name}
+    short |= {config.data: "data"} if config.data else {}
+    for folder, name in short.items():
+        for written in {str(folder), str(folder.resolve())}:
+            if written.startswith("/"):
+                text = re.sub(rf"(?<![\w./-]){re.escape(written)}(?![\w.-])", name, text)
+    for root in roots():
+        if root != Path(root.anchor):
+            text = re.sub(rf"(?<![\w./-]){re.escape(str(root))}/", "", text)
+    return text
 
 
 def _html_body(text: str) -> str:
