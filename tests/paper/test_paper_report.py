@@ -325,6 +325,8 @@ def test_a_domain_is_trained_or_evaluated_or_neither(tmp_path):
         for name, why in (("one-step-law", None), ("unit-step", "no data"), ("product", None))
     ]
     (folder / "report.json").write_text(json.dumps({"rows": rows}))
+    assert "| math | product (a, not run yet) | - |" in domains(config)
+    RunDir(tmp_path / "t-a-0").create().metrics_jsonl.write_text('{"step": 1, "train/tokens": 8}\n')
     shown = domains(config)
     assert "| math | product (a) | - |" in shown
     assert "| physics | - | one-step-law |" in shown
@@ -345,7 +347,10 @@ def test_the_methods_are_those_that_the_runs_recorded(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.yaml").write_text(json.dumps(document))
     shown = "\n".join(methods(config))
-    assert "| mixture | 0, 3 | 7 | 12 x 8 | 48 | 1 | 3e-05 | 0.8 to 1.28 | float32 |" in shown
+    assert "| mixture | 0 | 7 | 12 x 8 | 48 | 1 | 3e-05 | 0.8 to 1.28 | float32 |" in shown
+    (tmp_path / "t-a-3").mkdir()
+    (tmp_path / "t-a-3" / "config.yaml").write_text(json.dumps(learned))
+    assert "| mixture | 0, 3 | 7 | 12 x 8" in "\n".join(methods(config))
     assert "| all parameters of the mixture | 10,240 | 2,048 | 2e-05 |" in shown
 
 

@@ -1,7 +1,9 @@
-"""Name the folders of a run of upcycling. This module does not import torch.
+"""Name the folders of a run of upcycling.
 
-runs/NAME/             results: data/, experts/DISCIPLINE/, split/, route/, integrate/, dense/, export/
-runs/NAME.STAGE/       run directory of a training stage: run.json, metrics.jsonl, checkpoints/
+    runs/NAME/             results: data/, experts/DISCIPLINE/, split/, route/, integrate/, dense/, export/
+    runs/NAME.STAGE/       run directory of a training stage: run.json, metrics.jsonl, checkpoints/
+
+This module does not import torch.
 """
 
 from __future__ import annotations

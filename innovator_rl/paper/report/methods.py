@@ -63,14 +63,16 @@ def _fine_tuning(config: PaperConfig) -> list[str]:
 def _learning(config: PaperConfig) -> list[str]:
     rows = []
     for arm in config.learning.arms if config.learning else ():
-        folder = config.runs_dir / run_name(config, f"{arm.name}-{arm.seeds[0]}")
-        if found := _recorded(folder):
+        folders = {seed: config.runs_dir / run_name(config, f"{arm.name}-{seed}") for seed in arm.seeds}
+        recorded = {seed: found for seed, folder in folders.items() if (found := _recorded(folder))}
+        if recorded:
+            first, found = next(iter(recorded.items()))
             algorithm, rollout = found["algorithm"], found["rollout"]
             rows.append(
                 (
-                    link(arm.name, page_link(RunDir(folder))),
+                    link(arm.name, page_link(RunDir(folders[first]))),
                     arm.model,
-                    ", ".join(str(seed) for seed in arm.seeds),
+                    ", ".join(str(seed) for seed in recorded),
                     found["schedule"]["steps"],
                     f"{algorithm['prompts_per_step']} x {rollout['samples_per_prompt']}",
                     rollout["max_response_tokens"],

@@ -181,13 +181,15 @@ def probes(config: PaperConfig) -> list[str]:
 
 
 def domains(config: PaperConfig) -> list[str]:
-    """Show for each of the paper's seven domains what reinforcement learning trained on, and what was only evaluated."""
+    """Show for each of the paper's seven domains what reinforcement learning trains on, and what was only evaluated."""
     arms = config.learning.arms if config.learning else ()
     trained: dict[str, dict[str, None]] = {}
     for arm in arms:
+        runs = (RunDir(config.runs_dir / run_name(config, f"{arm.name}-{seed}")) for seed in arm.seeds)
+        label = arm.name if any(run.metrics() for run in runs) else f"{arm.name}, not run yet"
         for task in arm.tasks or config.tasks:
             domain = load_recipe(recipe_file(task)).domain
-            trained.setdefault(domain, {})[f"{Path(task).stem} ({arm.name})"] = None
+            trained.setdefault(domain, {})[f"{Path(task).stem} ({label})"] = None
     if not trained:
         return []
     names = {name.partition(" ")[0] for found in trained.values() for name in found}
