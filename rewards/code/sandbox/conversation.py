@@ -56,6 +56,10 @@ class Conversation:
         poller.register(self._channel, select.POLLIN)
         while (end := self._buffer.find(b"\n", self._searched)) < 0:
             self._searched = len(self._buffer)
+            if self._monitor.late(self.waited + time.monotonic() - start, self._limits.wall):
+                self._fail("time_limit_exceeded")
+            if self._monitor.over():
+                self._fail("memory_limit_exceeded")
             ready = {descriptor for descriptor, _ in poller.poll(TICK_SECONDS * 1000)}
             if self._socket.fileno() in ready:
                 try:
@@ -69,10 +73,6 @@ class Conversation:
                 self._fail(None)
             if len(self._buffer) > self._limits.output_bytes:
                 self._fail("output_limit_exceeded")
-            if self._monitor.late(self.waited + time.monotonic() - start, self._limits.wall):
-                self._fail("time_limit_exceeded")
-            if self._monitor.over():
-                self._fail("memory_limit_exceeded")
         self.waited += time.monotonic() - start
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]

@@ -1,12 +1,13 @@
 """Monitor the memory of a tree of processes, beyond the limit of a single process, and how long it had to wait.
 
 Control groups bound memory where they exist; otherwise the resident memory of the tree is added up from /proc while it
-runs. Wall time is only a guard: what the tree spent waiting for a processor is not charged to it.
+runs. Wall time is only a guard: what the tree or its monitor spent waiting for a processor is not charged to the tree.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ class MemoryMonitor:
         self.kills = groups.kills() if groups else 0
         self.next = time.monotonic() + TICK_SECONDS
         self.was_over = False
+        self.waited = _waited_for_processor("/proc/thread-self")
 
     def over(self) -> bool:
         """Return whether the tree takes more than it may; looks at most once per tick."""
@@ -44,7 +46,7 @@ class MemoryMonitor:
         return self.was_over or (self.groups is not None and self.groups.kills() > self.kills)
 
     def late(self, waited: float, wall: float) -> bool:
-        """Return whether a run is over its wall time, without what it waited for a processor.
+        """Return whether a run is over its wall time, without what it or this process waited for a processor.
 
         Args:
             waited: Seconds since it began.
@@ -52,7 +54,26 @@ class MemoryMonitor:
         """
         if waited <= wall:
             return False
-        return waited > MAX_STRETCH * wall or waited > wall + _starved(self.root)
+        if waited > MAX_STRETCH * wall:
+            return True
+        threads = _threads(self.root)
+        if not threads or any(thread.runnable for thread in threads):
+            return False  # it has reported, or is about to go on: its processor time is what bounds it
+        ours = _waited_for_processor("/proc/thread-self") - self.waited
+        return waited > wall + ours + max(thread.waited for thread in threads)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Thread:
+    """A live thread of a run.
+
+    Attributes:
+        runnable: It runs, or would if there were a processor for it.
+        waited: Seconds that it was ready and had no processor; the wait that still lasts is not in them.
+    """
+
+    runnable: bool
+    waited: float
 
 
 def _descendants(root: int) -> list[int]:
@@ -68,19 +89,26 @@ def _descendants(root: int) -> list[int]:
     return found
 
 
-def _starved(root: int) -> float:
-    """Return the longest time that a process of the run was ready and had no processor, in seconds.
-
-    The first two levels are the supervisor's, which is older than the run.
-    """
-    longest = 0.0
+def _threads(root: int) -> list[_Thread]:
+    """Return the live threads of the run; the first two levels are the supervisor's, which is older than the run."""
+    found = []
     for supervisor in _children(root):
         for pid in _descendants(supervisor):
             with contextlib.suppress(OSError, ValueError, IndexError):
-                for thread in os.listdir(f"/proc/{pid}/task"):
-                    waited = int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[1]) / 1e9
-                    longest = max(longest, waited)
-    return longest
+                for number in os.listdir(f"/proc/{pid}/task"):
+                    thread = f"/proc/{pid}/task/{number}"
+                    state = Path(f"{thread}/stat").read_text().rpartition(")")[2].split()[0]
+                    if state not in "ZX":
+                        found.append(_Thread(state == "R", _waited_for_processor(thread)))
+    return found
+
+
+def _waited_for_processor(thread: str) -> float:
+    """Return the seconds that a thread was ready and had no processor, from its folder in /proc."""
+    try:
+        return int(Path(f"{thread}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _children(pid: int) -> list[int]:
