@@ -42,6 +42,8 @@ def run_path(
     as_json: AsJson = False,
 ) -> None:
     """Run every stage that is not complete, and write the report."""
+    from innovator_rl.errors import UserError
+    from innovator_rl.paper.parts import missing_data
     from innovator_rl.paper.plan import require_text
     from innovator_rl.paper.report.write import write_report
     from innovator_rl.paper.runner import StageFailed
@@ -51,6 +53,8 @@ def run_path(
         _print_plan(loaded, runner, as_json)
         return
     require_text(loaded)
+    if missing := missing_data(runner.stages):
+        raise UserError("\n".join(missing))
     try:
         runner.execute()
     except StageFailed as error:
@@ -94,7 +98,7 @@ def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runn
     if loaded.data:
         os.environ["INNOVATOR_DATA"] = str(loaded.data.resolve())  # recipes and suites read it, here and in every stage
     run = RunDir(loaded.runs_dir / loaded.name)
-    return loaded, Runner(run, stages_of(loaded), _say, loaded.limit_hours * 3600)
+    return loaded, Runner(run, stages_of(loaded), _say, loaded.limit_hours * 3600, loaded.save_minutes * 60)
 
 
 def _say(line: str) -> None:
@@ -105,9 +109,14 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from innovator_rl.paper.costs import cost_of, describe, total
+    from innovator_rl.paper.costs import cost_of, describe, total, warnings
+    from innovator_rl.paper.parts import missing_data
 
     found = [(one, cost_of(one.stage, loaded.accelerators, one.seconds)) for one in runner.decide()]
+    waiting = [(one.stage, cost) for one, cost in found if one.runs]
+    sums = total([(stage.name, cost) for stage, cost in waiting], loaded.price)
+    problems = [*warnings(waiting, loaded.accelerators, loaded.limit_hours), *missing_data(runner.stages)]
+    problems += runner.short_of_space()
     if as_json:
         stages = [
             {
@@ -117,20 +126,20 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
                 "seconds": decision.seconds,
                 "disk_bytes": decision.stage.disk_bytes,
                 "cost": asdict(cost) if cost else None,
-                "command": ["innovator", *decision.stage.command],
+                "command": list(decision.stage.words()),
             }
             for decision, cost in found
         ]
         price = loaded.price.model_dump() if loaded.price else None
-        typer.echo(json.dumps({"stages": stages, "price": price}))
+        typer.echo(json.dumps({"stages": stages, "price": price, "total": sums, "warnings": problems}))
         return
     for decision, cost in found:
         stage = decision.stage
         disk = f", needs {stage.disk_bytes / 1e9:,.1f} GB of disk" if stage.disk_bytes else ""
         typer.echo(f"{'run ' if decision.runs else 'skip'}  {stage.name}: {stage.title} ({decision.reason}{disk})")
         typer.echo(f"        cost: {describe(cost, loaded.price)}")
-        typer.echo(f"        innovator {' '.join(stage.command)}")
-    for line in total([(one.stage.name, cost) for one, cost in found if one.runs], loaded.price):
+        typer.echo(f"        {' '.join(stage.words())}")
+    for line in sums:
         typer.echo(line)
-    for line in runner.short_of_space():
+    for line in problems:
         typer.echo(f"warning: {line}")

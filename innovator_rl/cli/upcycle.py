@@ -48,12 +48,19 @@ def run_all(
     config: Config,
     settings: Settings = None,
     ranks: Ranks = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Machines. The same command runs on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK set."
+        ),
+    ] = 1,
     dense: Annotated[bool, typer.Option("--dense", help="Also train the dense baseline on the same text.")] = False,
     stages_only: Annotated[
         bool, typer.Option("--stages-only", hidden=True, help="What each rank of `--ranks` runs.")
     ] = False,
 ) -> None:
     """Run all stages in order, then export and verify; complete stages are skipped."""
+    from innovator_rl.config.nodes import node_rank
     from upcycle.checkpoint.base_model import base_model_config, base_model_folder
     from upcycle.checkpoint.verify import verify
     from upcycle.stages import launch, pipeline
@@ -65,13 +72,17 @@ def run_all(
     if stages_only:
         pipeline.train(loaded, base_model, typer.echo, dense)
         return
-    pipeline.check(loaded, base_model_config(loaded), ranks, dense, base_model)
-    if ranks == 1:
+    node = node_rank(nodes, "--nodes")
+    pipeline.check(loaded, base_model_config(loaded), ranks * nodes, dense, base_model)
+    if ranks * nodes == 1:
         pipeline.train(loaded, base_model, typer.echo, dense)
     else:  # one launch for all stages, so that every rank imports its libraries once
-        prepare_text(loaded, base_model)
+        if node == 0:
+            prepare_text(loaded, base_model)
         chosen = ["--dense"] if dense else []
-        launch.on_ranks(ranks, ["upcycle", "run", str(config), *(settings or []), *chosen, "--stages-only"])
+        launch.on_ranks(ranks, ["upcycle", "run", str(config), *(settings or []), *chosen, "--stages-only"], nodes)
+    if node:
+        return  # the first machine exports
     target = pipeline.export(loaded, typer.echo, dense)
     checks = print_checks(verify(target, latest_mixture(loaded), progress=print_progress))
     typer.echo(target)

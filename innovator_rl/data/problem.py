@@ -27,6 +27,7 @@ class Problem:
         answer: The gold answer in the rewarder's form; for code a reference solution.
         info: What the rewarder gets besides; for code the tests.
         group: Problems of one group are never on both sides of a split; the question by default.
+        kind: The law, formula or function that it is about, where a task has several; every split may ask about it.
         solution: A worked response that ends with the answer, for supervised fine-tuning; empty where there is none.
         smiles: The molecule that the problem is about, if there is one.
         columns: The other columns of the source row, for prompt templates.
@@ -50,6 +51,7 @@ class Problem:
     domain: str = ""
     data_source: str = ""
     place: str = ""
+    kind: str = ""
 
     @property
     def split_key(self) -> str:

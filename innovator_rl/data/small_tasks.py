@@ -124,6 +124,7 @@ def one_step_law(draw: random.Random, parameters: Parameters) -> Iterator[Proble
             f"{text.format(left, second)} Answer with a number and its unit.",
             f"{value} {unit}",
             group=f"{min(first, second)} {max(first, second)}",
+            kind=name,
             solution=f"{law} = {left} {operation} {second} = {value}. Answer: {value} {unit}",
         )
 
@@ -182,6 +183,7 @@ def one_line_function(draw: random.Random, parameters: Parameters) -> Iterator[P
             answer,
             info={"type": "call", "entry_point": "f", "cases": tests},
             group=description,
+            kind=description,
             solution=f"```python\n{answer}```",
         )
 
@@ -196,7 +198,8 @@ def formula_count(draw: random.Random, parameters: Parameters) -> Iterator[Probl
         name = ELEMENT_NAMES[element]
         question = f"How many {name} atoms are in {n} molecules of {formula}? Answer with a number."
         solution = f"{formula} has {each} {element}. {n} x {each} = {n * each}. Answer: {n * each}"
-        yield Problem(f"{formula}/{element}-{n}", question, str(n * each), group=f"{formula} {n}", solution=solution)
+        place = f"{formula}/{element}-{n}"
+        yield Problem(place, question, str(n * each), group=f"{formula} {n}", kind=formula, solution=solution)
 
 
 def unit_step(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
@@ -207,7 +210,8 @@ def unit_step(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:
     for n, (source, target, factor) in cases:
         solution = f"1 {source} = {factor} {target}. {n} x {factor} = {n * factor}. Answer: {n * factor} {target}"
         question = f"Convert {n} {source} to {target}. Answer with a number and its unit."
-        yield Problem(f"{n}-{source}", question, f"{n * factor} {target}", group=f"{n}", solution=solution)
+        answer, kind = f"{n * factor} {target}", f"{source} to {target}"
+        yield Problem(f"{n}-{source}", question, answer, group=f"{n}", kind=kind, solution=solution)
 
 
 def chain_caption(draw: random.Random, parameters: Parameters) -> Iterator[Problem]:

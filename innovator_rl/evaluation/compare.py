@@ -1,8 +1,8 @@
 """Compare checkpoints on the same rows: what became right, what became wrong, and whether it may be chance.
 
 Two checkpoints answer the same questions, so the rows are paired, and a paired test sees differences that two separate
-intervals hide. McNemar's exact test is for rows that are right or wrong; the bootstrap over rows serves all values. The
-detectable effect is the difference that this many rows would show four times in five.
+intervals hide. McNemar's exact test is for rows that stand alone and are right or wrong; Student's test over groups of rows
+serves all others. The detectable effect is the difference that as many groups would show four times in five.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from innovator_rl.evaluation.report import cell, main_rows
-from innovator_rl.evaluation.statistics import RESAMPLES, SEED
+from innovator_rl.evaluation.statistics import grouped_mean
 
 POWER = 1.959963984540054 + 0.8416212335729143
 """Standard errors between no difference and one that is seen with a power of 80% at the 5% level."""
@@ -33,12 +33,12 @@ class PairedComparison:
         metric: Its first metric, which the values are of.
         n: Rows that both have.
         difference: Mean of the second minus mean of the first.
-        interval: Its 95% interval by a bootstrap over groups of rows.
-        p: McNemar's exact p-value; None where rows are not just right or wrong.
-        detectable: The smallest difference that n rows would show with a power of 80%.
+        interval: Its 95% interval, Student's over groups of rows.
+        p: The two-sided p-value: McNemar's exact one where rows stand alone and are right or wrong, else Student's over groups.
+        detectable: The smallest difference that as many groups would show with a power of 80%.
         newly_solved: Rows that only the second has right.
         newly_lost: Rows that only the first has right.
-        groups: Groups of rows, which the interval draws; as many as rows where each stands alone.
+        groups: Groups of rows; as many as rows where each stands alone.
     """
 
     task: str
@@ -81,7 +81,7 @@ def paired(
         second: The same of the other checkpoint.
         metric: What the values are.
         groups: The group of each row that shares one with others, by the row's id. Rows of a group rise and fall together (the
-            same function with other numbers), so the interval draws whole groups.
+            same function with other numbers), so a group counts as one.
     """
     ids = sorted(first.keys() & second.keys())
     a, b = np.array([first[i] for i in ids]), np.array([second[i] for i in ids])
@@ -92,27 +92,20 @@ def paired(
             task, metric, len(ids), float((b - a).mean()) if ids else math.nan, None, None, None, solved, lost
         )
     change = b - a
-    of_group: dict[tuple[str, str], list[float]] = {}
-    for place, one in enumerate(ids):
-        group = (groups or {}).get(one, "")
-        of_group.setdefault((group, "" if group else one), []).append(float(change[place]))
-    sums = np.array([sum(values) for values in of_group.values()])
-    counts = np.array([len(values) for values in of_group.values()])
-    random = np.random.default_rng(SEED)
-    picks = random.integers(0, len(sums), (RESAMPLES, len(sums)))
-    low, high = np.percentile(sums[picks].sum(axis=1) / counts[picks].sum(axis=1), [2.5, 97.5])
+    grouped = grouped_mean(list(change), [(groups or {}).get(one, "") for one in ids])
     binary = bool(np.isin(np.concatenate([a, b]), (0.0, 1.0)).all())
+    alone = grouped.groups == len(ids)
     return PairedComparison(
         task=task,
         metric=metric,
         n=len(ids),
         difference=float(change.mean()),
-        interval=(float(low), float(high)),
-        p=mcnemar(len(lost), len(solved)) if binary else None,
-        detectable=float(POWER * change.std(ddof=1) / math.sqrt(len(ids))),
+        interval=grouped.interval,
+        p=mcnemar(len(lost), len(solved)) if binary and alone else grouped.p,
+        detectable=POWER * grouped.error if grouped.groups > 1 else None,
         newly_solved=solved,
         newly_lost=lost,
-        groups=len(sums),
+        groups=grouped.groups,
     )
 
 
@@ -172,7 +165,7 @@ def markdown(documents: Sequence[Document]) -> str:
                 "metric",
                 "checkpoint",
                 "difference [95%]",
-                "p (McNemar)",
+                "p",
                 "detectable",
                 "newly solved",
                 "newly lost",

@@ -31,8 +31,9 @@ class Question:
         options: Lettered options of a multiple-choice question.
         core: The bare question without the words around it; contamination is looked for in it.
         rewarder: The rewarder of this row, where a set has rows of several kinds.
-        group: What the row shares with others, such as the function that it asks for; intervals of a comparison draw whole
-            groups. Empty where a row stands alone.
+        group: What the row shares with others, such as the function that it asks for; such rows count as one in
+            intervals. Empty where a row stands alone.
+        kind: The law, formula or function that a question of a generated task is about; empty where there is none.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Question:
     rewarder: str = ""
     core: str = ""
     group: str = ""
+    kind: str = ""
 
     @property
     def text(self) -> str:

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from innovator_rl.data.checks.constant import best_constant
@@ -186,8 +187,10 @@ class ScoredTask:
             metrics += self.extra(list(zip(self._questions, texts[::count], strict=True)))
         metrics.sort(key=lambda metric: metric.name != self.headline)
         values = metrics[0].by_row or accuracy  # of a metric of the whole set there are none by row
-        groups = {question.id: question.group for question in self._questions if question.group}
-        return TaskOutcome(metrics, rows, dict(values), self._facts(generations, scores), groups)
+        return TaskOutcome(metrics, rows, dict(values), self._facts(generations, scores), self._groups())
+
+    def _groups(self) -> dict[str, str]:
+        return {question.id: question.group for question in self._questions if question.group}
 
     def constant(self) -> float | None:
         """Return the first metric of the best constant response; None where no reference is that of two rows."""
@@ -222,21 +225,22 @@ class ScoredTask:
         ]
 
     def _metrics(self, scores: Sequence[Score], count: int) -> list[MetricResult]:
-        groups = {q.id: scores[i * count : (i + 1) * count] for i, q in enumerate(self._questions)}
-        scored = {key: [s for s in group if s.scored] for key, group in groups.items()}
+        of_row = {q.id: scores[i * count : (i + 1) * count] for i, q in enumerate(self._questions)}
+        scored = {key: [s for s in group if s.scored] for key, group in of_row.items()}
+        measure = partial(row_metric, groups=self._groups())
         known = {key: group for key, group in scored.items() if group}
         accuracy = [sum(s.correct for s in group) / len(group) for group in known.values()]
         reward = [sum(s.value for s in group) / len(group) for group in known.values()]
-        found = [row_metric("acc" if count == 1 else f"avg@{count}", known, accuracy)]
+        found = [measure("acc" if count == 1 else f"avg@{count}", known, accuracy)]
         if self.headline == self._mean_name or any(value not in (0.0, 1.0) for value in reward):
-            found.append(row_metric(self._mean_name, known, reward))
+            found.append(measure(self._mean_name, known, reward))
         if count > 1:
             whole = {key: group for key, group in known.items() if len(group) == count}
             for k in _subsets(count):
                 passed = [pass_at_k(count, sum(s.correct for s in group), k) for group in whole.values()]
-                found.append(row_metric(f"pass@{k}", whole, passed))
+                found.append(measure(f"pass@{k}", whole, passed))
             votes = [majority([s.extracted for s in g], [s.correct for s in g]) for g in known.values()]
-            found.append(row_metric(f"maj@{count}", known, votes))
+            found.append(measure(f"maj@{count}", known, votes))
         return found
 
     def _facts(self, generations: list[Generation], scores: list[Score]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Compute scores and intervals over the rows of a task.
 
-A row is one question. Several samples of a question are one row, because they are not independent: intervals resample
-rows, never samples.
+A row is one question. Several samples of a question are one row, because they are not independent: intervals are over
+rows, never samples. Rows that rise and fall together (one function with other numbers) are a group, and count as one: a
+bootstrap over few groups is too narrow, so their intervals are Student's, with the error over groups.
 """
 
 from __future__ import annotations
@@ -56,12 +57,80 @@ def bootstrap(
     return float(low), float(high)
 
 
-def mean_estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of one value per row: Wilson's interval for zeros and ones, else a bootstrap over rows."""
+@dataclass(frozen=True)
+class GroupedMean:
+    """The mean of rows in groups.
+
+    Attributes:
+        mean: The mean over rows.
+        error: Its standard error over groups; 0 where all rows are equal.
+        groups: The number of groups.
+    """
+
+    mean: float
+    error: float
+    groups: int
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Return the 95% interval of Student's distribution with a degree of freedom less than groups."""
+        from scipy.stats import t
+
+        if self.groups < 2:
+            return None
+        half = float(t.ppf(0.975, self.groups - 1)) * self.error
+        return self.mean - half, self.mean + half
+
+    @property
+    def p(self) -> float | None:
+        """Return the two-sided p-value of the mean against zero."""
+        from scipy.stats import t
+
+        if self.groups < 2:
+            return None
+        if self.error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * t.sf(abs(self.mean) / self.error, self.groups - 1))
+
+
+def grouped_mean(values: Sequence[float], groups: Sequence[str]) -> GroupedMean:
+    """Return the mean of rows in groups, and its error by the spread between groups.
+
+    Args:
+        values: The value of each row, at least one.
+        groups: The group of each row; empty where it stands alone.
+    """
+    rows = np.asarray(values, dtype=float)
+    names = [name or f"\0{place}" for place, name in enumerate(groups)]
+    _, member = np.unique(names, return_inverse=True)
+    count, mean = int(member.max()) + 1, float(rows.mean())
+    if count < 2:
+        return GroupedMean(mean, float("nan"), count)
+    rest = np.bincount(member, weights=rows - mean)  # of each group, what its rows differ from the mean together
+    error = math.sqrt(count / (count - 1) * float((rest**2).sum())) / rows.size
+    return GroupedMean(mean, error if np.ptp(rows) else 0.0, count)
+
+
+def mean_estimate(values: Sequence[float], groups: Sequence[str] = ()) -> Estimate:
+    """Return the mean of one value per row with its interval.
+
+    The interval is Wilson's for zeros and ones, else a bootstrap over rows; where rows share groups, Student's over groups,
+    within the range that shares have.
+
+    Args:
+        values: The value of each row.
+        groups: The group of each row, empty where it stands alone; none where every row does.
+    """
     rows = np.asarray(values, dtype=float)
     if rows.size == 0:
         return Estimate(float("nan"), 0, None)
     score = float(rows.mean())
+    grouped = grouped_mean(values, groups) if groups else None
+    if grouped is not None and grouped.groups < rows.size:
+        interval = grouped.interval
+        if interval and rows.min() >= 0 and rows.max() <= 1:
+            interval = (max(0.0, interval[0]), min(1.0, interval[1]))
+        return Estimate(score, rows.size, interval)
     if np.isin(rows, (0.0, 1.0)).all():
         return Estimate(score, rows.size, wilson(float(rows.sum()), rows.size))
     random = np.random.default_rng(SEED)

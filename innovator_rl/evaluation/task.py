@@ -69,10 +69,25 @@ class MetricResult:
     by_row: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
-def row_metric(name: str, ids: Iterable[str], values: Iterable[float], share: bool = True) -> MetricResult:
-    """Return a metric that is the mean of one value per row."""
+def row_metric(
+    name: str,
+    ids: Iterable[str],
+    values: Iterable[float],
+    share: bool = True,
+    groups: Mapping[str, str] | None = None,
+) -> MetricResult:
+    """Return a metric that is the mean of one value per row.
+
+    Args:
+        name: Its name in reports.
+        ids: The row ids.
+        values: The value of each row.
+        share: Whether it is a share of rows.
+        groups: The group of each row that shares one with others, by the row's id.
+    """
     by_row = dict(zip(ids, map(float, values), strict=True))
-    return MetricResult(name, mean_estimate(list(by_row.values())), share, by_row)
+    of_row = [groups.get(key, "") for key in by_row] if groups else []
+    return MetricResult(name, mean_estimate(list(by_row.values()), of_row), share, by_row)
 
 
 @dataclass(frozen=True)

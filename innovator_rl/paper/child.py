@@ -4,6 +4,7 @@ A runner that is killed with SIGKILL cannot end its child, and a child left behi
 next run's. The kernel sends this process SIGTERM when its parent ends, for whatever reason.
 
     python -m innovator_rl.paper.child PARENT_PID data build configs/data/corpus-sample.yaml
+    python -m innovator_rl.paper.child PARENT_PID -- srun --nodes=8 innovator sft configs/sft/innovator-53b.yaml
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import ctypes
 import os
 import runpy
 import signal
+import subprocess
 import sys
+from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
 
@@ -33,8 +36,19 @@ def listen_to_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def run_program(words: Sequence[str]) -> int:
+    """Run a program that starts the command on other hosts, pass signals on to it, and return its exit code."""
+    with subprocess.Popen(words) as program:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: program.send_signal(number))
+        code = program.wait()
+    return code if code >= 0 else 128 - code
+
+
 if __name__ == "__main__":
     end_with_parent(int(sys.argv[1]))
+    if sys.argv[2:3] == ["--"]:
+        sys.exit(run_program(sys.argv[3:]))
     listen_to_interrupts()
     sys.argv = ["innovator", *sys.argv[2:]]
     runpy.run_module("innovator_rl", run_name="__main__")

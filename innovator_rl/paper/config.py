@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -35,6 +35,10 @@ class Part(Section):
     disk_gb: float = Field(default=0.0, ge=0, description="Free disk that the part needs, in GB.")
     hours: float = Field(
         default=0.0, ge=0, description="Hours of one run of the part on this machine, for the dry run; 0: unknown."
+    )
+    launcher: tuple[str, ...] = Field(
+        default=(),
+        description="Words before the part's command that start it on several hosts, such as srun and its options.",
     )
 
 
@@ -62,6 +66,10 @@ class Upcycle(Part):
     dense: bool = Field(default=True, description="Also train the base model itself on as many tokens.")
     verify: bool = Field(
         default=True, description="Also compare the exported mixture with the trained one, in transformers and in vLLM."
+    )
+    ranks: int = Field(default=1, ge=1, description="Processes on each machine, one per accelerator.")
+    nodes: int = Field(
+        default=1, ge=1, description="Machines; `launcher` starts the command on each, with MASTER_ADDR and NODE_RANK."
     )
 
 
@@ -95,6 +103,7 @@ class Learning(Part):
     """Reinforcement learning, in arms that differ in the model they start from."""
 
     arms: tuple[Arm, ...] = Field(default=(), description="The arms.")
+    export_gb: float = Field(default=0.0, ge=0, description="Size of an exported model, in GB.")
 
 
 class Evaluation(Section):
@@ -107,6 +116,7 @@ class Evaluation(Section):
         default=None,
         description="Number format; None: that of the path, or else float32 on a CPU and bfloat16 elsewhere.",
     )
+    tensor_parallel: int = Field(default=1, ge=1, description="Accelerators that share a model.")
     hours: float = Field(default=0.0, ge=0, description="Hours per model on this machine, for the dry run; 0: unknown.")
 
 
@@ -144,6 +154,11 @@ class PaperConfig(Section):
     )
     price: Price | None = Field(default=None, description="Price of a device, for the dry run.")
     limit_hours: float = Field(default=24.0, gt=0, description="Longest time of one stage, in hours.")
+    save_minutes: float = Field(
+        default=1.0,
+        gt=0,
+        description="Time that a stage gets to save its work after Ctrl-C or at its limit, in minutes.",
+    )
 
     @model_validator(mode="after")
     def _models_exist(self) -> PaperConfig:
@@ -158,22 +173,42 @@ class PaperConfig(Section):
         for where, name in self._named_models():
             if name not in known:
                 raise UserError(f"{where} = {name!r}: unknown model; expected one of {', '.join(known)}")
-        arms = [arm.name for arm in self.learning.arms] if self.learning else []
-        if len(set(arms)) != len(arms):
-            raise UserError(f"learning.arms: two arms are named {max(arms, key=arms.count)!r}; rename one")
-        for arm in self.learning.arms if self.learning else ():
+        if self.learning:
+            self._check_arms(self.learning)
+        pairs = [(part.suite, name) for part in self.evaluations for name in part.models]
+        if len(set(pairs)) != len(pairs):
+            suite, model = max(pairs, key=pairs.count)
+            raise UserError(f"evaluations: suite {suite!r} is asked of {model!r} twice; leave one out")
+        return self
+
+    def _check_arms(self, part: Learning) -> None:
+        made = self._models_without_arms()
+        names = [arm.name for arm in part.arms]
+        if len(set(names)) != len(names):
+            raise UserError(f"learning.arms: two arms are named {max(names, key=names.count)!r}; rename one")
+        for arm in part.arms:
+            if arm.model not in made:
+                raise UserError(
+                    f"learning.arms.model = {arm.model!r}: arm {arm.name!r} cannot start from it; expected one of "
+                    f"{', '.join(made)}"
+                )
+            if len(set(arm.seeds)) != len(arm.seeds):
+                raise UserError(f"learning.arms.seeds = {list(arm.seeds)}: arm {arm.name!r} has a seed twice")
             unknown = [task for task in arm.tasks if task not in self.tasks]
             if unknown:
                 built = ", ".join(self.tasks) or "none"
                 raise UserError(f"learning.arms.tasks = {unknown[0]!r}: unknown task; the path builds {built}")
-        return self
+            made += [f"{arm.name}-{seed}" for seed in arm.seeds]
 
-    def model_names(self) -> list[str]:
-        """Return the names that stand for models, those of arms included."""
+    def _models_without_arms(self) -> list[str]:
         names = ["base"]
         if self.upcycle:
             names += ["mixture", *(["dense"] if self.upcycle.dense else [])]
-        names += [f"sft-{name}" for name in (self.sft.models if self.sft else ())]
+        return names + [f"sft-{name}" for name in (self.sft.models if self.sft else ())]
+
+    def model_names(self) -> list[str]:
+        """Return the names that stand for models, those of arms included."""
+        names = self._models_without_arms()
         for arm in self.learning.arms if self.learning else ():
             names += [arm.name, *(f"{arm.name}-{seed}" for seed in arm.seeds)]
         return names
@@ -201,7 +236,26 @@ def load_paper(path: Path, overrides: Sequence[str] = ()) -> PaperConfig:
         lines = []
         for item in error.errors(include_url=False):
             key = ".".join(str(part) for part in item["loc"])
-            known = f"; keys are {', '.join(PaperConfig.model_fields)}" if item["type"] == "extra_forbidden" else ""
+            section = _section(item["loc"][:-1])
+            known = f"; keys are {', '.join(section.model_fields)}" if item["type"] == "extra_forbidden" else ""
             message = "unknown key" if known else item["msg"].removeprefix("Value error, ")
             lines.append(f"{path}: {key}: {message}{known}" if key else f"{path}: {message}")
         raise UserError("\n".join(lines)) from None
+
+
+def _section(place: Sequence[int | str]) -> type[BaseModel]:
+    """Return the section that a place in the document is of."""
+    section: type[BaseModel] = PaperConfig
+    for name in place:
+        if isinstance(name, str) and name in section.model_fields:
+            section = next(found for found in _types(section.model_fields[name].annotation) if _is_section(found))
+    return section
+
+
+def _types(annotation: object) -> list[object]:
+    """Return a type and all that it is made of: `tuple[Arm, ...] | None` is made of `Arm`, among others."""
+    return [annotation, *(found for part in get_args(annotation) for found in _types(part))]
+
+
+def _is_section(found: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(found, type) and issubclass(found, BaseModel)

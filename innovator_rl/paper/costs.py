@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from innovator_rl.errors import InnovatorError
+from innovator_rl.errors import UserError
 from innovator_rl.paper.config import Price
 from innovator_rl.paper.stage import Stage
 
@@ -38,6 +38,7 @@ class Cost:
         source: Where the hours come from.
         disk_bytes: What it leaves on disk, where that is planned.
         tokens: Tokens that it trains on, where that is planned.
+        problems: What would stop it, by its plan.
     """
 
     hours: float
@@ -47,6 +48,7 @@ class Cost:
     source: str
     disk_bytes: int = 0
     tokens: int = 0
+    problems: tuple[str, ...] = ()
 
     @property
     def device_hours(self) -> float:
@@ -63,7 +65,7 @@ def cost_of(stage: Stage, accelerators: int, seconds: float | None) -> Cost | No
         seconds: How long it took when it last ended.
 
     Raises:
-        InnovatorError: A plan of the stage's own command fails.
+        UserError: The planning command of the stage refuses its configuration.
     """
     devices = accelerators or len(os.sched_getaffinity(0))
     unit: Literal["GPU", "core"] = "GPU" if accelerators else "core"
@@ -104,6 +106,7 @@ def upcycling(plan: Mapping[str, Any]) -> Cost:
         source=f"planned at {speed['mfu']:.0%} of {speed['peak_tflops']:.0f} TFLOP/s",
         disk_bytes=sum(plan["disk"].values()),
         tokens=sum(int(stage["tokens"]) * int(stage["runs"]) for stage in plan["stages"]),
+        problems=tuple(plan.get("refusals") or ()),
     )
 
 
@@ -118,7 +121,43 @@ def learning(plan: Mapping[str, Any]) -> Cost:
         unit="GPU",
         source=f"planned at {plan['assumptions']['mfu']:.0%} of {hardware['tflops']:.0f} TFLOP/s",
         disk_bytes=int(plan["checkpoint_disk_bytes"]),
+        problems=tuple(plan.get("problems") or ()),
     )
+
+
+def warnings(costs: Sequence[tuple[Stage, Cost | None]], accelerators: int, limit_hours: float) -> list[str]:
+    """Return a line for each stage that would not end as it is planned.
+
+    Args:
+        costs: The stages that would run, and their costs.
+        accelerators: Accelerators of the path; 0 where it runs on processor cores.
+        limit_hours: Longest time of one stage.
+    """
+    lines = []
+    for stage, cost in costs:
+        about = f"stage {stage.name!r}"
+        if cost is not None:
+            lines += [f"{about}: {problem}" for problem in cost.problems]
+        if cost is not None and cost.hours > limit_hours:
+            lines.append(
+                f"{about} takes about {cost.hours:,.0f} h and limit_hours = {limit_hours:g} ends it before that: raise limit_hours"
+            )
+        ranks = _processes(stage)
+        if accelerators and ranks and ranks != accelerators:
+            lines.append(
+                f"{about} trains with {ranks} processes and the path has {accelerators} accelerators: set upcycle.ranks to the "
+                "accelerators of a machine, upcycle.nodes to the machines, and upcycle.launcher to what starts a command on each"
+            )
+    return lines
+
+
+def _processes(stage: Stage) -> int:
+    """Return the processes that upcycling trains with; 0 for other stages, whose own configuration decides."""
+    words = stage.command
+    if words[:2] != ("upcycle", "run"):
+        return 0
+    counts = [int(words[words.index(name) + 1]) if name in words else 1 for name in ("--ranks", "--nodes")]
+    return counts[0] * counts[1]
 
 
 def describe(cost: Cost | None, price: Price | None) -> str:
@@ -163,7 +202,5 @@ def _plan(words: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(done.stdout)
     except json.JSONDecodeError:
         said = done.stderr.strip().splitlines()
-        raise InnovatorError(
-            f"innovator {' '.join(words)} gave no plan: {said[-1] if said else 'no message'}"
-        ) from None
+        raise UserError(f"innovator {' '.join(words)} gave no plan: {said[-1] if said else 'no message'}") from None
     return found

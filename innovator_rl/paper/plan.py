@@ -14,7 +14,8 @@ from pathlib import Path
 
 from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import config_names, find_config
-from innovator_rl.paper.config import Arm, Evaluation, Learning, PaperConfig, Part
+from innovator_rl.paper.config import Arm, Evaluation, Learning, PaperConfig, Part, Upcycle
+from innovator_rl.paper.parts import listing, with_data
 from innovator_rl.paper.stage import Stage
 from innovator_rl.preflight.machine import Machine
 
@@ -46,16 +47,18 @@ def stages_of(config: PaperConfig) -> list[Stage]:
     has results.
 
     Raises:
-        UserError: A configuration file is not found.
+        UserError: A configuration file is not found, or one of them or the settings laid over it have mistakes.
     """
     models = Models(config)
-    stages = [
-        *_data(config),
-        *_upcycling(config, models),
-        *_fine_tuning(config, models),
-        *_learning(config, models),
-        *_evaluations(config, models),
-    ]
+    stages = with_data(
+        [
+            *_data(config),
+            *_upcycling(config, models),
+            *_fine_tuning(config, models),
+            *_learning(config, models),
+            *_evaluations(config, models),
+        ]
+    )
     arms = config.learning.arms if config.learning else ()
     seeds = {f"train-{arm.name}-{seed}": place for arm in arms for place, seed in enumerate(arm.seeds)}
     turns: dict[str, tuple[int, bool]] = {}  # of each stage: place of its seed among its arm's, whether it upcycles
@@ -194,11 +197,13 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
     yield Stage(
         "upcycle",
         "train, split, route and integrate the experts" + (", and the dense baseline" if part.dense else ""),
-        ("upcycle", "run", str(path), *_last_of_each((*words, *part.settings)), *(["--dense"] if part.dense else [])),
+        ("upcycle", "run", str(path), *_last_of_each((*words, *part.settings)), *_upcycling_options(part)),
         folder / "export",
         also=(folder / "export-dense",) if part.dense else (),
         needs=("corpus",) if corpus else (),
         inputs=(path, *files_named(path)),
+        facts=_base_model(config),
+        launcher=part.launcher,
         disk_bytes=_bytes(part),
         hours=part.hours,
         clean=(folder, *config.runs_dir.glob(f"{name}.*")),  # each stage of upcycling trains in a run of its own
@@ -211,9 +216,16 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
             ("upcycle", "verify", str(path), *_last_of_each((*words, *part.settings)), "--vllm", "--out", str(checks)),
             checks,
             needs=("upcycle",),
+            clean=(checks,),
         )
     models.add("mixture", folder / "export", "upcycle")
     models.add("dense", folder / "export-dense", "upcycle")
+
+
+def _upcycling_options(part: Upcycle) -> list[str]:
+    words = ["--dense"] if part.dense else []
+    words += ["--ranks", str(part.ranks)] if part.ranks > 1 else []
+    return words + (["--nodes", str(part.nodes)] if part.nodes > 1 else [])
 
 
 def checks_file(config: PaperConfig) -> Path:
@@ -254,7 +266,8 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
             folder / "model",
             needs=models.needs(model),
             inputs=(path, *files_named(path)),
-            facts={"folder of published sets": published_sets(config)},
+            facts={"folder of published sets": published_sets(config)} | _starting(config, model),
+            launcher=part.launcher,
             disk_bytes=_bytes(part),
             hours=part.hours,
             clean=(folder,),
@@ -305,11 +318,13 @@ def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
         f"measure what {arm.model} can learn from",
         ("data", "probe", *files, "--model", models.place(arm.model), *words),
         probe_file(config, arm.model),
+        facts=_starting(config, arm.model),
+        clean=(probe_file(config, arm.model),),
         needs=(*models.needs(arm.model), *_rows(config.tasks)),
     )
 
 
-def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -> Iterator[Stage]:
+def _arm(config: PaperConfig, part: Learning, arm: Arm, seed: int, models: Models) -> Iterator[Stage]:
     path, label = _file(part.config, "train"), f"{arm.name}-{seed}"
     name = run_name(config, label)
     folder = config.runs_dir / name
@@ -328,10 +343,13 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
         ("train", str(path), *_last_of_each((*words, *part.settings, *arm.settings))),
         folder / "metrics.jsonl",
         needs=(*models.needs(arm.model), *_rows(arm.tasks or config.tasks)),
-        inputs=(path,),
+        inputs=(path, *files_named(path)),
+        facts=_starting(config, arm.model),
+        launcher=part.launcher,
         disk_bytes=_bytes(part),
         hours=part.hours,
         clean=(folder,),
+        kind=f"train-{arm.name}",
     )
     yield Stage(
         f"export-{label}",
@@ -339,7 +357,9 @@ def _arm(config: PaperConfig, part: Part, arm: Arm, seed: int, models: Models) -
         ("runs", "export-model", name, str(model), "--replace", "--runs-dir", str(config.runs_dir)),
         model,
         needs=(f"train-{label}",),
+        disk_bytes=int(part.export_gb * 1e9),
         clean=(model,),
+        kind="export",
     )
     models.add(label, model, f"export-{label}")
 
@@ -355,6 +375,7 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
             words += ["--limit", str(part.limit)] if part.limit else []
             dtype = part.dtype or number_format(config)
             words += ["--dtype", dtype] if dtype else []
+            words += ["--tensor-parallel", str(part.tensor_parallel)] if part.tensor_parallel > 1 else []
             yield Stage(
                 f"eval-{label}-{model}",
                 f"evaluate {model} on {label}",
@@ -362,9 +383,10 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 out / "report.json",
                 needs=models.needs(model),
                 inputs=(file, *files_named(file)),
-                facts={"folder of published sets": published_sets(config)},
+                facts={"folder of published sets": published_sets(config)} | _starting(config, model),
                 hours=part.hours,
                 clean=(config.runs_dir / name, out),  # a run directory is of one suite and one checkpoint
+                kind=f"eval-{label}",
             )
 
 
@@ -388,6 +410,20 @@ def suite_name(suite: str) -> str:
 def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:
     """Return the folder with the report of one model on one suite."""
     return config.runs_dir / config.name / "evaluations" / suite / model
+
+
+def _starting(config: PaperConfig, model: str) -> dict[str, str]:
+    """Return what is known of the base model where a part starts from it; any other model is a stage's result."""
+    return _base_model(config) if model == "base" else {}
+
+
+def _base_model(config: PaperConfig) -> dict[str, str]:
+    """Return names, sizes and times of the base model's files; nothing where it is a built-in model or not on a disk.
+
+    A built-in model comes with the software, whose version every fingerprint has.
+    """
+    folder = Path(config.base_model).expanduser()
+    return {"base model": listing(folder)} if folder.is_dir() else {}
 
 
 def files_named(config: Path) -> tuple[Path, ...]:
@@ -462,8 +498,3 @@ def _file(path: Path, kind: str) -> Path:
 
 def _bytes(part: Part) -> int:
     return int(part.disk_gb * 1e9)
-
-
-def required(stages: Iterable[Stage]) -> int:
-    """Return the largest free space that a stage needs, in bytes."""
-    return max((stage.disk_bytes for stage in stages), default=0)

@@ -3,6 +3,10 @@
 Everything a stage prints goes to `logs/NAME.log`; the display shows the stage, its time, the time left and the last line
 of that log. A stage that fails is named with its last line and its log; stages that need its result wait, the others run,
 and the same command continues there. A stage starts only if the disk has the space that it needs.
+
+A result that changed after its stage ended is set aside and made again. Where the command does not make it again (a
+training run that has ended trains no more), it is put back, and the stage fails with what to remove: nothing that took
+long is removed for it.
 """
 
 from __future__ import annotations
@@ -37,15 +41,18 @@ from innovator_rl.paper.stage import (
     write_started,
 )
 from innovator_rl.runs.files import duration, utc_now
+from innovator_rl.runs.provenance import git_state
 from innovator_rl.runs.run_dir import RunDir
 
 CHILD = "innovator_rl.paper.child"
 POLL_SECONDS = 0.5
 REPORT_SECONDS = 15.0
 GRACE_SECONDS = 60.0
-"""Time between the request to end a stage and its end by force."""
+"""Time between the request to end a stage and its end by force, where the configuration names none."""
 EARLIER_SECONDS = 300.0
-"""Longest wait for a stage's process that a killed run left; a training run finishes its update first."""
+"""Shortest limit of the wait for a stage's process that a killed run left; a training run finishes its update first."""
+SET_ASIDE = ".changed"
+"""Ending of the name of a result that changed after its stage ended, while its command makes it again."""
 
 Say = Callable[[str], None]
 
@@ -64,6 +71,7 @@ class Decision:
         reason: Why, a phrase for people.
         seconds: How long it took last time, if it ran before.
         checksum: Checksum of its result where it is complete.
+        record: What is kept of its last complete run.
     """
 
     stage: Stage
@@ -71,6 +79,7 @@ class Decision:
     reason: str
     seconds: float | None = None
     checksum: str = ""
+    record: StageRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -78,19 +87,23 @@ class TimeLeft:
     """How long a path still takes.
 
     Attributes:
-        seconds: The time of the stages that have an estimate.
+        stage: Seconds that the running stage still takes; 0 where it has no estimate.
+        later: Seconds of the later stages that have an estimate.
         unknown: Stages without one.
     """
 
-    seconds: float
+    stage: float
+    later: float
     unknown: int
 
     def after(self, elapsed: float) -> str:
         """Return it in words, `elapsed` seconds later; empty where nothing has an estimate."""
-        if not self.seconds:
+        if not self.stage and not self.later:
             return ""
-        also = f", stages that never ran: {self.unknown} more" if self.unknown else ""
-        return f", about {duration(max(0.0, self.seconds - elapsed))} left in all{also}"
+        left = duration(max(0.0, self.stage - elapsed) + self.later)
+        if self.unknown:
+            return f", at least {left} left in all, and {self.unknown} stages without an estimate"
+        return f", about {left} left in all"
 
 
 class Runner:
@@ -101,14 +114,23 @@ class Runner:
         stages: The stages in an order in which each follows those that it needs.
         say: Receives one line per event.
         limit_seconds: Longest time of one stage.
+        grace_seconds: Time that a stage gets to save its work when it has to end.
     """
 
-    def __init__(self, run: RunDir, stages: Sequence[Stage], say: Say, limit_seconds: float = 24 * 3600.0) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        stages: Sequence[Stage],
+        say: Say,
+        limit_seconds: float = 24 * 3600.0,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         _require_order(stages)
         self.run = run
         self.stages = list(stages)
         self.say = say
         self.limit_seconds = limit_seconds
+        self.grace_seconds = grace_seconds
 
     def decide(self) -> list[Decision]:
         """Return for each stage whether it would run now; nothing starts."""
@@ -121,8 +143,16 @@ class Runner:
         return decisions
 
     def short_of_space(self) -> list[str]:
-        """Return a line for each stage that would run now and does not fit the disk as it is."""
-        return [problem for one in self.decide() if one.runs and (problem := self._space_problem(one.stage))]
+        """Return a line for each stage that would run now and does not fit the disk, and one if all of them do not."""
+        waiting = [one.stage for one in self.decide() if one.runs]
+        found = [problem for stage in waiting if (problem := self._space_problem(stage))]
+        needed, (place, free) = sum(map(_bytes_to_come, waiting)), self._free_space()
+        if needed > free and not found:
+            found.append(
+                f"the stages that would run need {needed / 1e9:,.1f} GB of disk together and {place} has {free / 1e9:,.1f} GB free: "
+                "free some space, set runs_dir to another disk, or remove what is no longer needed between stages"
+            )
+        return found
 
     def execute(self) -> list[StageRecord]:
         """Run what is not complete, and return the record of every stage.
@@ -189,7 +219,7 @@ class Runner:
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
                 try:
-                    self._run(stage, fingerprint_parts(stage, results, __version__), place, self._time_left(number))
+                    self._run(stage, fingerprint_parts(stage, results, __version__), place, self.time_left(number))
                 except StageFailed as error:
                     self.say(f"{place}: {error}")
                     failures.append(str(error))
@@ -214,19 +244,21 @@ class Runner:
             return Decision(stage, True, self._unfinished(stage, parts))
         changed = changed_parts(record.parts, parts)
         if changed:
-            return Decision(stage, True, f"changed: {', '.join(changed)}", record.seconds)
+            return Decision(stage, True, f"changed: {', '.join(changed)}", record.seconds, record=record)
         states = stage_states(stage, record.files)
         if not states:
             missing = next((path for path in (stage.result, *stage.also) if not path.exists()), stage.result)
-            return Decision(stage, True, f"result not found: {missing}", record.seconds)
+            return Decision(stage, True, f"result not found: {missing}", record.seconds, record=record)
         if content_checksum(states) != record.checksum:
             names = [
                 name
                 for name in {**record.files, **states}
                 if _checksum_of(record.files, name) != _checksum_of(states, name)
             ]
-            return Decision(stage, True, f"result changed since: {', '.join(sorted(names)[:3])}", record.seconds)
-        return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum)
+            return Decision(
+                stage, True, f"result changed since: {', '.join(sorted(names)[:3])}", record.seconds, record=record
+            )
+        return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum, record)
 
     def _unfinished(self, stage: Stage, parts: Mapping[str, str]) -> str:
         """Say why a stage without a record runs."""
@@ -236,15 +268,27 @@ class Runner:
         changed = changed_parts(started.parts, parts)
         return f"not finished, starts again, changed: {', '.join(changed)}" if changed else "not finished, continues"
 
-    def _time_left(self, number: int) -> TimeLeft:
-        """Estimate the time of this stage and of the later ones that would run, from their last runs or the configuration."""
-        waiting = [one.stage for one in self.decide()[number - 1 :] if one.runs]
-        times = [self._expected_seconds(stage) for stage in waiting]
-        return TimeLeft(sum(times), sum(not seconds for seconds in times))
+    def time_left(self, number: int) -> TimeLeft:
+        """Estimate the time of a stage and of the later ones that would run.
+
+        A stage takes as long as it last did, or as others of its kind on average, or as the configuration states.
+
+        Args:
+            number: The place of the stage, from 1.
+        """
+        stage = self.stages[number - 1]
+        later = [one.stage for one in self.decide()[number:] if one.runs]
+        expected, times = self._expected_seconds(stage), [self._expected_seconds(one) for one in later]
+        started = read_started(self.started_path(stage))
+        own = max(1.0, expected - (started.seconds if started else 0.0)) if expected else 0.0
+        return TimeLeft(own, sum(times), sum(not seconds for seconds in (expected, *times)))
 
     def _expected_seconds(self, stage: Stage) -> float:
-        record = read_record(self.record_path(stage))
-        return record.seconds if record else stage.hours * 3600
+        kind = [stage, *(one for one in self.stages if stage.kind and one.kind == stage.kind and one is not stage)]
+        records = [record for one in kind if (record := read_record(self.record_path(one)))]
+        if records and records[0].name == stage.name:
+            return records[0].seconds
+        return sum(record.seconds for record in records) / len(records) if records else stage.hours * 3600
 
     def _run(self, stage: Stage, parts: dict[str, str], place: str, left: TimeLeft) -> None:
         self._require_space(stage)
@@ -252,11 +296,52 @@ class Runner:
         self._wait_for_earlier(stage, place)
         before = read_started(self.started_path(stage)) or (StartedStage(record.parts) if record else None)
         if before is not None and changed_parts(before.parts, parts):
-            before = None
+            before = record = None
             for path in stage.clean:
                 _remove(path)
         earlier = StartedStage(parts, before.seconds if before else 0.0)
-        self.record_path(stage).unlink(missing_ok=True)
+        if record is not None:  # the stage was complete, and its result is not the one that it left
+            self._make_again(stage, record, earlier, place, left)
+        else:
+            self._make(stage, earlier, place, left)
+
+    def _make_again(self, stage: Stage, record: StageRecord, earlier: StartedStage, place: str, left: TimeLeft) -> None:
+        """Run a complete stage whose result changed or is gone; without a new result, what is there stays."""
+        results = [path for path in (stage.result, *stage.also) if path.exists()]
+        for path in results:
+            _remove(_aside(path))
+            path.rename(_aside(path))
+        try:
+            self._make(stage, earlier, place, left, record)
+        except BaseException as error:
+            for path in results:
+                _remove(path)
+                _aside(path).rename(path)
+            if isinstance(error, StageFailed) and stage.clean:
+                folders = " and ".join(map(str, stage.clean))
+                raise StageFailed(
+                    f"{error}; its result changed after it had ended: put back what changed, or remove {folders} to make it "
+                    "from the start"
+                ) from None
+            raise
+        for path in results:
+            _remove(_aside(path))
+
+    def _make(
+        self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft, kept: StageRecord | None = None
+    ) -> None:
+        """Run a stage's command and keep its record.
+
+        Args:
+            stage: The stage.
+            earlier: Its fingerprint, and how long interrupted attempts ran.
+            place: Its place among the stages, for people.
+            left: The time of the path.
+            kept: The record of a complete stage, which stays until the command has made the result again.
+        """
+        if kept is None:
+            self._note(stage, earlier, 0.0, 0)  # before the record goes: one of both is always there
+            self.record_path(stage).unlink(missing_ok=True)
         started = time.monotonic()
         code = self._watch(stage, earlier, place, left)
         if code != 0:
@@ -269,8 +354,11 @@ class Runner:
             expected = " and ".join(repr(str(path)) for path in (stage.result, *stage.also))
             raise StageFailed(f"stage {stage.name!r} ended without its result {expected}; log: {self.log_path(stage)}")
         seconds = earlier.seconds + time.monotonic() - started
+        took = round(seconds if kept is None else max(seconds, kept.seconds), 3)
+        cores = len(os.sched_getaffinity(0))
         write_record(
-            self.record_path(stage), StageRecord(stage.name, parts, states, round(seconds, 3), utc_now(), stage.command)
+            self.record_path(stage),
+            StageRecord(stage.name, earlier.parts, states, took, utc_now(), stage.command, _revision(), cores),
         )
         self.started_path(stage).unlink(missing_ok=True)
         self.say(f"{place}: done in {duration(seconds)}")
@@ -280,6 +368,8 @@ class Runner:
         log = self.log_path(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", CHILD, str(os.getpid()), *stage.command]
+        if stage.launcher:
+            command[4:] = ["--", *stage.launcher, sys.executable, "-m", "innovator_rl", *stage.command]
         self._note(stage, earlier, 0.0, 0)  # before the command makes any folder
         with log.open("wb") as output:
             child = subprocess.Popen(
@@ -300,20 +390,30 @@ class Runner:
                     self.say(f"{place}: {self._progress(log, now - started, left)}")
                 time.sleep(POLL_SECONDS)
         finally:
-            _end(child)
+            _end(child, self.grace_seconds)
         return child.returncode
 
     def _note(self, stage: Stage, earlier: StartedStage, seconds: float, process: int) -> None:
         write_started(self.started_path(stage), StartedStage(earlier.parts, earlier.seconds + seconds, process))
 
     def _wait_for_earlier(self, stage: Stage, place: str) -> None:
-        """Let the stage's process of a killed run end, which saves what it has."""
+        """Let the stage's process of a killed run end, which saves what it has.
+
+        Raises:
+            UserError: It still runs after a while; two processes would write one folder.
+        """
         before = read_started(self.started_path(stage))
-        deadline = time.monotonic() + EARLIER_SECONDS
-        if before and _is_stage_process(before.process):
-            self.say(f"{place}: waits for process {before.process} of an earlier run to end")
-            while _is_stage_process(before.process) and time.monotonic() < deadline:
-                time.sleep(POLL_SECONDS)
+        if not before or not _is_stage_process(before.process):
+            return
+        self.say(f"{place}: waits for process {before.process} of an earlier run to end")
+        deadline = time.monotonic() + max(EARLIER_SECONDS, self.grace_seconds)
+        while _is_stage_process(before.process):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"stage {stage.name!r}: process {before.process} of an earlier run still works on it: wait until it ends, or "
+                    f"end it (kill {before.process}), then run this command again"
+                )
+            time.sleep(POLL_SECONDS)
 
     @staticmethod
     def _progress(log: Path, elapsed: float, left: TimeLeft) -> str:
@@ -325,14 +425,27 @@ class Runner:
             raise UserError(problem)
 
     def _space_problem(self, stage: Stage) -> str:
-        place = next(path for path in (self.run.path, *self.run.path.parents) if path.exists())
-        free = shutil.disk_usage(place).free
-        if free >= stage.disk_bytes:
+        place, free = self._free_space()
+        needed = _bytes_to_come(stage)
+        if free >= needed:
             return ""
+        whole = f" of its {stage.disk_bytes / 1e9:,.1f}" if needed < stage.disk_bytes else ""
         return (
-            f"stage {stage.name!r} needs {stage.disk_bytes / 1e9:,.1f} GB of disk and {place} has "
+            f"stage {stage.name!r} needs {needed / 1e9:,.1f}{whole} GB of disk and {place} has "
             f"{free / 1e9:,.1f} GB free: free some space, or set runs_dir to another disk"
         )
+
+    def _free_space(self) -> tuple[Path, int]:
+        place = next(path for path in (self.run.path, *self.run.path.parents) if path.exists())
+        return place, shutil.disk_usage(place).free
+
+
+def _bytes_to_come(stage: Stage) -> int:
+    """Return the bytes that a stage still has to write: what interrupted attempts left is there already."""
+    if not stage.disk_bytes:
+        return 0
+    files = (file for path in stage.clean for file in (path.rglob("*") if path.is_dir() else (path,)))
+    return max(0, stage.disk_bytes - sum(file.lstat().st_size for file in files if file.is_file()))
 
 
 @contextmanager
@@ -383,6 +496,16 @@ def _checksum_of(states: Mapping[str, object], name: str) -> str:
     return str(getattr(states.get(name), "checksum", ""))
 
 
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + SET_ASIDE)
+
+
+def _revision() -> str:
+    """Return the revision of this code's checkout, with `+` if files differ from it; empty outside one."""
+    state = git_state()
+    return f"{state['revision'] or ''}{'+' if state['dirty'] else ''}"
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
@@ -390,13 +513,13 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: subprocess.Popen[bytes], grace: float) -> None:
     """Ask a child that still runs to end, with everything it started; end it by force after a while."""
     if child.poll() is not None:
         return
     child.send_signal(signal.SIGINT)
     try:
-        child.wait(GRACE_SECONDS)
+        child.wait(grace)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()

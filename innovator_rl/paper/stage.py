@@ -35,7 +35,9 @@ class Stage:
         facts: What else its result depends on, by name, such as the folder of published sets.
         disk_bytes: Free space that must be there before it starts.
         hours: How long it takes by the configuration, for estimates; 0 where that is unknown.
-        clean: Folders that are removed before the command runs if what is in them is out of date.
+        clean: Files and folders that are removed before the command runs if what is in them is out of date.
+        kind: Stages of one kind take about as long, such as the seeds of an arm; empty where it stands alone.
+        launcher: Words before the command, such as `srun` and its options, for a stage on several hosts.
     """
 
     name: str
@@ -49,6 +51,12 @@ class Stage:
     disk_bytes: int = 0
     hours: float = 0.0
     clean: tuple[Path, ...] = ()
+    kind: str = ""
+    launcher: tuple[str, ...] = ()
+
+    def words(self) -> tuple[str, ...]:
+        """Return the command as it is run by hand."""
+        return (*self.launcher, "innovator", *self.command)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ class StageRecord:
         seconds: How long the command took, attempts that were interrupted included.
         finished: When it ended, UTC.
         command: The words that ran.
+        revision: Revision of the code, with `+` if files differed from it; empty where there was no checkout.
+        cores: Processor cores of the machine.
     """
 
     name: str
@@ -79,6 +89,8 @@ class StageRecord:
     seconds: float
     finished: str
     command: tuple[str, ...] = field(default=())
+    revision: str = ""
+    cores: int = 0
 
     @property
     def checksum(self) -> str:
@@ -158,7 +170,14 @@ def read_record(path: Path) -> StageRecord | None:
     try:
         files = {name: FileState(**state) for name, state in found["files"].items()}
         return StageRecord(
-            found["name"], found["parts"], files, found["seconds"], found["finished"], tuple(found["command"])
+            found["name"],
+            found["parts"],
+            files,
+            found["seconds"],
+            found["finished"],
+            tuple(found["command"]),
+            found.get("revision", ""),
+            found.get("cores", 0),
         )
     except (KeyError, TypeError, AttributeError):
         return None

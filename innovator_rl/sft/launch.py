@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from innovator_rl import models, platform
+from innovator_rl.config.nodes import node_rank
 from innovator_rl.config.resolve import Platform
 from innovator_rl.config.sft import SftConfig
 from innovator_rl.errors import UserError
@@ -29,7 +30,7 @@ from innovator_rl.platform.private_folder import PrivateFolder
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.tensorboard import TensorBoardWriter
 from innovator_rl.sft.progress import SftProgress
-from innovator_rl.sft.ranks import Ranks, node_rank
+from innovator_rl.sft.ranks import Ranks
 from innovator_rl.sft.rows import Prepared, prepare
 
 EXPORT = "model"

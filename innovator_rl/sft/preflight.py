@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from innovator_rl.config.load import read_yaml
+from innovator_rl.config.nodes import node_rank
 from innovator_rl.config.sft import SFT_SECTIONS, SftConfig
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.checkpoints import latest_complete
@@ -18,7 +19,6 @@ from innovator_rl.preflight import ORDER, model
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.preflight.machine import Machine
 from innovator_rl.sft.launch import chosen_platform, run_directory
-from innovator_rl.sft.ranks import node_rank
 
 GIB = 2**30
 # Bytes per parameter: float32 weight and gradient, and AdamW's two moments.

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from innovator_rl.errors import EngineError, UserError
+from innovator_rl.config.nodes import node_rank
+from innovator_rl.errors import EngineError
 
 WORKER = "innovator_rl.integrations.verl.sft_worker"
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Failure)\b(:|$)")
@@ -148,23 +149,3 @@ def last_error(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     raised = (line for line in reversed(lines) if EXCEPTION.match(line))
     return next(raised, lines[-1] if lines else "no output").strip()[:300]
-
-
-def node_rank(nodes: int) -> int:
-    """Return the number of this machine, from NODE_RANK or SLURM_NODEID.
-
-    Raises:
-        UserError: There are several machines and the environment does not say which this is, or where the first is.
-    """
-    if nodes == 1:
-        return 0
-    text = os.environ.get("NODE_RANK", os.environ.get("SLURM_NODEID", ""))
-    if not text.isdigit() or int(text) >= nodes:
-        raise UserError(
-            f"resources.nodes = {nodes}: NODE_RANK (or SLURM_NODEID) must be a number below {nodes} on each machine, "
-            f"found {text!r}"
-        )
-    for variable in ("MASTER_ADDR", "MASTER_PORT"):
-        if not os.environ.get(variable):
-            raise UserError(f"resources.nodes = {nodes}: {variable} must be set to the first machine's on each machine")
-    return int(text)

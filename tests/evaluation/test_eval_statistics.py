@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innovator_rl.evaluation.statistics import bootstrap, majority, mean_estimate, pass_at_k, wilson
+from innovator_rl.evaluation.statistics import bootstrap, grouped_mean, majority, mean_estimate, pass_at_k, wilson
 
 
 def test_known_values() -> None:
@@ -50,3 +50,26 @@ def test_majority_votes() -> None:
     assert majority([None, "4", ""], [False, True, False])
     assert not majority([None, None], [False, False])
     assert majority(["4", "5"], [True, False])  # a tie goes to the answer given first
+
+
+def test_an_interval_over_few_groups_covers_the_mean_as_often_as_it_states() -> None:
+    """Six groups of 20 rows that share a chance of being right; an interval of the normal distribution covers 90 %."""
+    random = np.random.default_rng(1)
+    names = [f"g{group}" for group in range(6) for _ in range(20)]
+    covered = 0
+    for _ in range(500):
+        chances = np.repeat(random.beta(2, 2, 6), 20)
+        interval = mean_estimate(list((random.random(120) < chances).astype(float)), names).interval
+        assert interval is not None
+        covered += interval[0] <= 0.5 <= interval[1]
+    assert 0.93 <= covered / 500 <= 0.97
+
+
+def test_rows_that_stand_alone_are_groups_of_one() -> None:
+    values = [0.0, 0.25, 0.5, 1.0, 1.0, 0.75]
+    alone, named = grouped_mean(values, [""] * 6), grouped_mean(values, list("abcdef"))
+    assert alone == named
+    assert alone.error == pytest.approx(np.std(values, ddof=1) / 6**0.5)
+    assert grouped_mean(values, ["a"] * 6).interval is None
+    assert mean_estimate(values, [""] * 6) == mean_estimate(values)
+    assert (grouped_mean([1.0, 1.0], ["", ""]).p, grouped_mean([0.0, 0.0], ["", ""]).p) == (0.0, 1.0)

@@ -17,7 +17,8 @@ from innovator_rl.errors import UserError
 from innovator_rl.models import resolve
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import load_paper
-from innovator_rl.paper.costs import cost_of, describe, learning, total, upcycling
+from innovator_rl.paper.costs import Cost, cost_of, describe, learning, total, upcycling, warnings
+from innovator_rl.paper.parts import missing_data
 from innovator_rl.paper.plan import evaluated_models, stages_of
 from innovator_rl.paper.stage import changed_parts, fingerprint_parts
 from innovator_rl.preflight.machine import Machine
@@ -234,6 +235,13 @@ def test_an_arm_stands_for_its_seeds():
         ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base"}] * 2}}, "two arms are named 'a'"),
         ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base", "tasks": ["sums"]}]}},
          "'sums': unknown task"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "a"}]}}, "arm 'a' cannot start from it; expected one of base"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "b-0"}, {"name": "b", "model": "base"}]}},
+         "'b-0': arm 'a' cannot start from it"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base", "seeds": [0, 0]}]}, "evaluations": []},
+         "arm 'a' has a seed twice"),
+        ({"evaluations": [{"suite": "smoke", "models": ["base"]}, {"suite": "smoke", "models": ["dense", "base"]}]},
+         "suite 'smoke' is asked of 'base' twice"),
     ],
 )  # fmt: skip
 def test_models_that_no_stage_makes_are_mistakes(changes, message):
@@ -251,6 +259,107 @@ def test_a_wrong_file_is_explained_in_lines(tmp_path):
     assert len(lines) == 2
     assert any("base_modle: unknown key; keys are name" in line for line in lines)
     assert any("limit_hours" in line and "greater than 0" in line for line in lines)
+
+
+def test_an_unknown_key_of_a_section_is_answered_with_its_keys(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("name: p\nbase_model: x\nsft: {config: c, modelz: [base]}\nevaluations: [{suit: smoke}]\n")
+    with pytest.raises(UserError) as caught:
+        load_paper(path)
+    lines = str(caught.value).splitlines()
+    assert any("sft.modelz: unknown key; keys are config, settings, " in line and "models" in line for line in lines)
+    assert any("evaluations.0.suit: unknown key; keys are suite, models" in line for line in lines)
+
+
+def test_an_arm_may_start_from_an_earlier_ones_model():
+    arms = [{"name": "a", "model": "base", "seeds": [0, 1]}, {"name": "b", "model": "a-1"}]
+    config = small_path(learning={"config": "configs/train/moe.yaml", "arms": arms}, evaluations=[])
+    stages = {stage.name: stage for stage in stages_of(config)}
+    assert stages["train-b-0"].needs == ("export-a-1", "rows-product")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"learning": {"config": "configs/train/moe.yaml", "settings": ["schedule.stpes=1"],
+                       "arms": [{"name": "a", "model": "base"}]}, "evaluations": []},
+         r"stage 'train-a-0': .*schedule.stpes"),
+        ({"sft": {"config": "configs/sft/tiny.yaml", "settings": ["schedule.stpes=1"]}}, r"stage 'sft-base': .*schedule.stpes"),
+        ({"upcycle": {"config": "configs/upcycle/tiny.yaml", "settings": ["trainer.replica=3"]}},
+         r"stage 'upcycle': .*trainer.replica"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_later_part_is_found_before_the_first_one_starts(changes, line):
+    with pytest.raises(UserError, match=line):
+        stages_of(small_path(**changes))
+
+
+def test_what_a_part_reads_is_part_of_its_fingerprint(tmp_path):
+    """The base model's files, and rows that a part names itself."""
+    model, rows = tmp_path / "model", tmp_path / "rows.parquet"
+    model.mkdir()
+    (model / "model.safetensors").write_bytes(b"one")
+    rows.write_bytes(b"one")
+    config = small_path(
+        runs_dir=tmp_path / "runs",
+        base_model=str(model),
+        tasks=[],
+        sft={"config": "configs/sft/tiny.yaml"},
+        learning={
+            "config": "configs/train/moe.yaml",
+            "settings": [f"data.train=[{rows}]", "data.validation=[]"],
+            "arms": [{"name": "a", "model": "sft-base"}],
+        },
+    )
+
+    def facts() -> dict[str, dict[str, str]]:
+        return {
+            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1") for stage in stages_of(config)
+        }
+
+    before = facts()
+    (model / "model.safetensors").write_bytes(b"three")
+    changed = {name: found for name, parts in facts().items() if (found := changed_parts(before[name], parts))}
+    assert changed == {name: ["base model"] for name in ("upcycle", "sft-base", "eval-smoke-base")}
+    before = facts()
+    rows.write_bytes(b"three")
+    changed = {name: found for name, parts in facts().items() if (found := changed_parts(before[name], parts))}
+    assert list(changed) == ["train-a-0"]
+    rows.unlink()
+    assert missing_data(stages_of(config)) == [f"stage 'train-a-0': '{rows}' is not found (data.train)"]
+    assert missing_data(stages_of(small_path(runs_dir=tmp_path / "runs"))) == []
+
+
+def test_a_failed_check_or_probe_leaves_no_earlier_figures():
+    arm = {"name": "a", "model": "mixture", "probe_rows": 40}
+    stages = stages_of(
+        small_path(learning={"config": "configs/train/moe.yaml", "arms": [arm]}, evaluations=[], tasks=["product"])
+    )
+    for stage in stages:
+        if stage.name in ("verify-mixture", "probe-mixture"):
+            assert stage.clean == (stage.result,)
+
+
+def test_several_hosts_and_accelerators_are_words_of_the_commands():
+    config = small_path(
+        upcycle={"config": "configs/upcycle/tiny.yaml", "ranks": 8, "nodes": 2, "launcher": ["srun", "--nodes=2"]},
+        evaluations=[{"suite": "smoke", "models": ["base"], "tensor_parallel": 4}],
+    )
+    stages = {stage.name: stage for stage in stages_of(config)}
+    assert stages["upcycle"].words()[:5] == ("srun", "--nodes=2", "innovator", "upcycle", "run")
+    assert stages["upcycle"].command[-5:] == ("--dense", "--ranks", "8", "--nodes", "2")
+    assert stages["eval-smoke-base"].command[-2:] == ("--tensor-parallel", "4")
+    assert warnings([(stages["upcycle"], None)], 16, 24.0) == []
+    assert "trains with 16 processes and the path has 64" in warnings([(stages["upcycle"], None)], 64, 24.0)[0]
+
+
+def test_what_a_plan_refuses_and_a_limit_that_is_too_short_are_warnings():
+    stage = next(stage for stage in stages_of(small_path()) if stage.name == "train-a-0")
+    cost = Cost(30.0, 8, 1, "GPU", "a plan", problems=("it does not fit",))
+    assert warnings([(stage, cost)], 8, 24.0) == [
+        "stage 'train-a-0': it does not fit",
+        "stage 'train-a-0' takes about 30 h and limit_hours = 24 ends it before that: raise limit_hours",
+    ]
 
 
 @pytest.mark.parametrize("name", config_names("paper"))
@@ -317,6 +426,10 @@ def test_the_dry_run_of_the_papers_size_plans_and_warns_of_the_disk(tmp_path, ca
     assert "641.0 billion tokens" in shown
     assert "8 hosts" in shown
     assert "warning: stage 'upcycle' needs 4,200.0 GB of disk" in shown
+    assert "limit_hours" not in shown
+    assert "processes" not in shown
+    assert "srun --nodes=8 --ntasks-per-node=1 innovator upcycle run" in shown
+    assert "warning: stage 'upcycle': 'data/pretraining' is not found (disciplines.biology" in shown
 
 
 def test_paths_are_below_the_runs_folder(tmp_path):

@@ -1,10 +1,14 @@
 """The runner of the paper's path: what is skipped, repeated, refused and continued."""
 
+import errno
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,15 @@ import pytest
 from innovator_rl.errors import UserError
 from innovator_rl.paper import runner as runner_module
 from innovator_rl.paper.runner import Runner, StageFailed, TimeLeft, last_line
-from innovator_rl.paper.stage import Stage, StartedStage, file_states, write_started
+from innovator_rl.paper.stage import (
+    Stage,
+    StageRecord,
+    StartedStage,
+    file_states,
+    read_record,
+    write_record,
+    write_started,
+)
 from innovator_rl.runs.run_dir import RunDir
 
 SCRIPT = """
@@ -33,7 +45,9 @@ def path_of_two(tmp_path, monkeypatch):
     original = subprocess.Popen
 
     def start(command, **options):
-        return original([sys.executable, *command[4:]], **options)  # without `-m module parent`
+        if command[2:3] == [runner_module.CHILD]:
+            command = [sys.executable, *command[4:]]  # without `-m module parent`
+        return original(command, **options)
 
     monkeypatch.setattr(runner_module.subprocess, "Popen", start)
 
@@ -123,7 +137,7 @@ def test_what_needs_nothing_of_a_failed_stage_runs(path_of_two):
 def test_the_process_that_a_killed_run_left_ends_before_its_stage_starts_again(path_of_two):
     runner, folder, lines = path_of_two
     program = "import time, pathlib, sys; time.sleep(2); pathlib.Path(sys.argv[1]).write_text('saved')"
-    words = ["python", "-m", "module", "parent", "-c", program, str(folder / "raw"), runner_module.CHILD]
+    words = [sys.executable, "-c", program, str(folder / "raw"), runner_module.CHILD]
     with subprocess.Popen(words) as left:
         write_started(runner.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
         runner.execute()
@@ -169,17 +183,33 @@ def test_work_without_a_record_is_refused_before_anything_starts(path_of_two):
     Runner(runner.run, [first, second], lines.append).execute()
 
 
-def test_a_stage_that_has_not_run_takes_as_long_as_the_configuration_says(path_of_two):
+def test_a_stage_that_has_not_run_takes_as_long_as_the_configuration_states(path_of_two):
     runner, _, _ = path_of_two
     first, second = runner.stages
-    assert runner._time_left(1).after(0) == ""
-    known = [Stage(**{**vars(stage), "hours": 0.5}) for stage in (first, second)]
-    assert Runner(runner.run, known, print)._time_left(1) == TimeLeft(3600.0, 0)
-    assert Runner(runner.run, known, print)._time_left(2) == TimeLeft(1800.0, 0)
-    half = Runner(runner.run, [known[0], second], print)._time_left(1)
-    assert half.after(60) == ", about 29 min 00 s left in all, stages that never ran: 1 more"
+    assert runner.time_left(1).after(0) == ""
+    known = [replace(stage, hours=0.5) for stage in (first, second)]
+    assert Runner(runner.run, known, print).time_left(1) == TimeLeft(1800.0, 1800.0, 0)
+    assert Runner(runner.run, known, print).time_left(2) == TimeLeft(1800.0, 0.0, 0)
+    half = Runner(runner.run, [known[0], second], print).time_left(1)
+    assert half.after(60) == ", at least 29 min 00 s left in all, and 1 stages without an estimate"
     Runner(runner.run, [known[0]], print).execute()
-    assert Runner(runner.run, known, print)._time_left(1) == TimeLeft(1800.0, 0)  # what is complete takes no time
+    assert Runner(runner.run, known, print).time_left(2) == TimeLeft(1800.0, 0.0, 0)
+    assert Runner(runner.run, [second, known[0]][::-1], print).time_left(1).later == 0.0  # the second has no estimate
+
+
+def test_a_stage_without_an_estimate_takes_nothing_from_the_time_of_later_ones():
+    assert TimeLeft(0.0, 3600.0, 1).after(7200) == ", at least 1 h 00 min left in all, and 1 stages without an estimate"
+    assert TimeLeft(60.0, 3600.0, 0).after(7200) == ", about 1 h 00 min left in all"
+
+
+def test_a_stage_takes_as_long_as_others_of_its_kind_and_what_ran_already_counts(path_of_two):
+    runner, _, _ = path_of_two
+    first, second = (replace(stage, kind="seed", hours=0.5) for stage in runner.stages)
+    runner = Runner(runner.run, [first, second], print)
+    write_record(runner.record_path(first), StageRecord("first", {}, {}, 100.0, ""))
+    assert runner.time_left(2) == TimeLeft(100.0, 0.0, 0)
+    write_started(runner.started_path(second), StartedStage({}, 40.0))
+    assert runner.time_left(2) == TimeLeft(60.0, 0.0, 0)
 
 
 INTERRUPTED = """
@@ -277,10 +307,137 @@ def test_every_result_of_a_stage_counts(path_of_two):
     assert not runner.decide()[0].runs
     (more / "weights").write_text("22")
     assert runner.decide()[0].reason == "result changed since: more/weights"
-    assert runner.execute()[0].checksum != before
+    with pytest.raises(StageFailed, match="without its result"):  # the script does not make it
+        runner.execute()
+    assert (more / "weights").read_text() == "22", "what was there is put back"
+    (more / "weights").write_text("1")
+    assert runner.execute()[0].checksum == before
     (more / "weights").unlink()
     more.rmdir()
     assert runner.decide()[0].reason == f"result not found: {more}"
+
+
+ENDED = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+folder.mkdir(exist_ok=True)
+if not (folder / "checkpoint").exists():
+    (folder / "checkpoint").write_text("trained")
+    (folder / "result").write_text("trained")
+"""
+
+
+def test_a_damaged_result_that_its_command_does_not_make_again_is_never_used(path_of_two):
+    """A training run that has ended trains no more; its checkpoints are not removed for a changed file."""
+    _, folder, _ = path_of_two
+    script, out = folder / "ended.py", folder / "out"
+    script.write_text(ENDED)
+    stage = Stage("long", "train", (str(script), str(out)), out / "result", clean=(out,))
+    runner = Runner(RunDir(folder / "other"), [stage], print)
+    runner.execute()
+    (out / "result").write_text("damaged")
+    for _ in range(2):
+        assert runner.decide()[0].reason == "result changed since: result"
+        with pytest.raises(
+            StageFailed, match=rf"put back what changed, or remove {re.escape(str(out))} to make it from"
+        ):
+            runner.execute()
+        assert sorted(path.name for path in out.iterdir()) == ["checkpoint", "result"]
+        assert (out / "result").read_text() == "damaged"
+    (out / "result").write_text("trained")
+    runner.execute()
+    (out / "result").write_text("damaged")
+    shutil.rmtree(out)
+    runner.execute()
+    assert (out / "result").read_text() == "trained"
+
+
+def test_a_stage_always_has_a_record_of_what_is_in_its_folders(path_of_two, monkeypatch):
+    runner, folder, _ = path_of_two
+    (folder / "work").mkdir()
+    stage = replace(runner.stages[0], clean=(folder / "work",))
+    runner = Runner(runner.run, [stage], print)
+    (folder / "work").rmdir()
+    runner.execute()
+    (folder / "work").mkdir()
+    (folder / "raw").write_text("other")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runner_module, "write_started", full)
+    with pytest.raises(OSError, match="No space"):
+        runner.execute()
+    monkeypatch.undo()
+    assert runner.record_path(stage).exists()
+
+
+def test_a_record_names_the_code_and_the_cores(path_of_two, monkeypatch):
+    runner, _, _ = path_of_two
+    monkeypatch.setattr(runner_module, "git_state", lambda: {"revision": "abc", "dirty": True})
+    for record in runner.execute():
+        assert (record.revision, record.cores) == ("abc+", len(os.sched_getaffinity(0)))
+        assert read_record(runner.record_path(Stage(record.name, "", (), Path()))) == record
+
+
+def test_two_processes_never_work_on_one_stage(path_of_two, monkeypatch):
+    runner, folder, _ = path_of_two
+    monkeypatch.setattr(runner_module, "EARLIER_SECONDS", 0.5)
+    runner = Runner(runner.run, runner.stages, print, grace_seconds=0.1)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", runner_module.CHILD]) as left:
+        write_started(runner.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
+        with pytest.raises(UserError, match=rf"'first': process {left.pid} of an earlier run still .*kill {left.pid}"):
+            runner.execute()
+        assert not (folder / "first.count").exists()
+        left.kill()
+
+
+def test_what_an_interrupted_stage_wrote_is_not_needed_again(path_of_two):
+    runner, folder, _ = path_of_two
+    _, free = runner._free_space()
+    (folder / "work").mkdir()
+    (folder / "work" / "checkpoint").write_bytes(b"x" * 10**6)
+    stage = replace(runner.stages[0], disk_bytes=free + 5 * 10**8, clean=(folder / "work",))
+    runner = Runner(runner.run, [stage], print)
+    assert f"'first' needs {(stage.disk_bytes - 10**6) / 1e9:,.1f} of its" in runner._space_problem(stage)
+    assert runner_module._bytes_to_come(replace(stage, disk_bytes=10**5)) == 0
+
+
+def test_stages_that_fit_one_by_one_and_not_together_are_a_warning(path_of_two):
+    runner, _, _ = path_of_two
+    _, free = runner._free_space()
+    stages = [replace(stage, disk_bytes=int(0.7 * free)) for stage in runner.stages]
+    (line,) = Runner(runner.run, stages, print).short_of_space()
+    assert line.startswith("the stages that would run need")
+
+
+def test_a_launcher_starts_the_command_and_gets_the_signals(path_of_two, monkeypatch):
+    runner, _, _ = path_of_two
+    stage = replace(runner.stages[0], launcher=("srun", "--nodes=2"))
+    started: list[list[str]] = []
+
+    original = subprocess.Popen
+
+    def refuse(command: list[str], **options: object) -> object:
+        if command[2:3] != [runner_module.CHILD]:
+            return original(command, **options)
+        started.append(command)
+        raise OSError("not here")
+
+    monkeypatch.setattr(runner_module.subprocess, "Popen", refuse)
+    with pytest.raises(OSError, match="not here"):
+        Runner(runner.run, [stage], print).execute()
+    assert started[0][4:8] == ["--", "srun", "--nodes=2", sys.executable]
+    assert started[0][-len(stage.command) :] == list(stage.command)
+    assert stage.words()[:3] == ("srun", "--nodes=2", "innovator")
+    monkeypatch.undo()
+    waits = 'trap "exit 7" INT; echo waits; while :; do sleep 0.05; done'
+    words = [sys.executable, "-m", runner_module.CHILD, str(os.getpid()), "--", "sh", "-c", waits]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "waits\n"
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 7
 
 
 def test_a_full_disk_stops_before_the_stage_that_would_not_fit(path_of_two):

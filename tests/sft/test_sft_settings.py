@@ -11,13 +11,14 @@ from omegaconf import OmegaConf
 from innovator_rl.cli import main
 from innovator_rl.cli.application import run
 from innovator_rl.config.load import load_as
+from innovator_rl.config.nodes import node_rank
 from innovator_rl.config.sft import SftConfig
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.sft_settings import sft_settings, stock_sft, to_verl_sft
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.preflight.machine import Machine
 from innovator_rl.sft.preflight import check_sft, is_sft
-from innovator_rl.sft.ranks import last_error, node_rank
+from innovator_rl.sft.ranks import last_error
 
 MACHINE = Machine(cores=4, memory=32 * 2**30, shared_memory=2**30)
 

@@ -1,5 +1,10 @@
 """Several ranks from one command, and per discipline a Ray job."""
 
+import contextlib
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,3 +72,41 @@ def test_the_command_trains_on_two_ranks_and_says_which_one_failed(
     assert (tmp_path / "tiny-upcycle/experts/physics/expert.json").is_file()
     with pytest.raises(UserError, match=r"of 2 refused to go on"):
         launch.on_ranks(2, [*words, "--discipline", "alchemy"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_machines_run_one_path(tmp_path: Path) -> None:
+    """Two processes stand for two machines, as a launcher starts them; the first one exports and verifies."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "innovator_rl", "upcycle", "run", "configs/upcycle/tiny.yaml", "--nodes", "2"]
+    settings = [f"runs_dir={tmp_path}", "train_experts.tokens=1024", "train_joint.tokens=1024"]
+    place = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with contextlib.ExitStack() as stack:
+        machines = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*words, *settings],
+                    env={**place, "NODE_RANK": str(rank)},
+                    cwd=ROOT,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            for rank in range(2)
+        ]
+        shown = [machine.communicate(timeout=600)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], shown
+    assert (tmp_path / "tiny-upcycle" / "export" / "config.json").is_file()
+    assert "logits" in shown[0], "the first machine verifies"
+    assert "logits" not in shown[1]
+
+
+def test_a_machine_without_a_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NODE_RANK", raising=False)
+    monkeypatch.delenv("SLURM_NODEID", raising=False)
+    with pytest.raises(UserError, match=r"--nodes = 2: NODE_RANK .* found ''"):
+        launch.on_ranks(1, [], nodes=2)

@@ -38,6 +38,7 @@ def recipe_questions(root: Path, recipe: Recipe, folder: Path, sources: tuple[st
             info=problem.info,
             core=problem.question,
             group=problem.group,
+            kind=problem.kind,
         )
         for problem in problems_to_evaluate(used, folder)
     ]

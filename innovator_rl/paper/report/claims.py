@@ -1,17 +1,19 @@
 """Compare each trained model with the one that it started from, row by row, and say what holds.
 
 The seeds of an arm answered the same questions as the model that they started from. The difference of a question is the mean
-over seeds; the interval resamples groups of questions, because those about one function or one pair of numbers rise and fall
-together. What it does not cover is the spread between seeds, so each seed's own difference stands next to it.
+over seeds; the interval is over groups of questions, because those about one function or one pair of numbers rise and fall
+together. Questions about one law, formula or conversion do so too, so the interval is over these kinds where that is wider.
+What it does not cover is the spread between seeds, so each seed's own difference stands next to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from innovator_rl.evaluation.compare import paired
+from innovator_rl.evaluation.compare import PairedComparison, paired
 from innovator_rl.paper.config import PaperConfig
 from innovator_rl.paper.plan import evaluation_folder, suite_name
 from innovator_rl.paper.report.markdown import link, percent, table
@@ -23,7 +25,7 @@ Values = Mapping[str, float]
 
 
 LEAST, LEAST_GROUPS = 30, 10
-"""Fewest questions, and groups of them, for an outcome; resampling fewer gives intervals that are too narrow."""
+"""Fewest questions, and groups or kinds of them, for an outcome; the spread between fewer is not known well enough."""
 
 
 CHANGES_PICTURE = "changes.svg"
@@ -37,7 +39,7 @@ class Change:
         task: The task.
         before: The mean score of the starting model.
         after: The mean over questions and seeds afterwards.
-        interval: The 95% interval of the difference, over groups of questions.
+        interval: The 95% interval of the difference, over groups of questions or over kinds, whichever is wider.
         seeds: The difference of each seed.
         n: Questions that all of them answered.
         groups: Groups of those questions.
@@ -54,6 +56,9 @@ class Change:
     constant: float | None
     groups: int
     section: str = ""
+    p: float | None = None
+    kinds: tuple[float, ...] = ()
+    cut: tuple[float, float] | None = None
 
     @property
     def outcome(self) -> str:
@@ -76,6 +81,8 @@ def change_of(
     constant: float | None,
     groups: Mapping[str, str] | None = None,
     section: str = "",
+    kinds: Mapping[str, str] | None = None,
+    cut: tuple[float, float] | None = None,
 ) -> Change | None:
     """Compare the seeds of an arm with the starting model; None where they share no question.
 
@@ -86,6 +93,8 @@ def change_of(
         constant: The score of the best constant answer.
         groups: The group of each question that shares one with others.
         section: The section of the suite that the task is in.
+        kinds: The law, formula or function of each question that is about one.
+        cut: The share of cut responses before and afterwards.
     """
     ids = sorted(set(before).intersection(*after)) if after else []
     if not ids:
@@ -93,17 +102,30 @@ def change_of(
     first = {key: before[key] for key in ids}
     mean = {key: sum(seed[key] for seed in after) / len(after) for key in ids}
     compared = paired(task, first, mean, groups=groups)
+    by_kind: dict[str, list[float]] = {}
+    for key in ids if kinds else ():
+        by_kind.setdefault((kinds or {}).get(key, ""), []).append(mean[key] - first[key])
+    widest = compared
+    if len(by_kind) >= LEAST_GROUPS:
+        widest = max((compared, paired(task, first, mean, groups=kinds)), key=_width)
     return Change(
         task=task,
         before=sum(first.values()) / len(ids),
         after=sum(mean.values()) / len(ids),
-        interval=compared.interval,
+        interval=widest.interval,
         seeds=tuple(sum(seed[key] - before[key] for key in ids) / len(ids) for seed in after),
         n=len(ids),
         constant=constant,
         groups=compared.groups,
         section=section,
+        p=widest.p,
+        kinds=tuple(sorted(sum(values) / len(values) for values in by_kind.values())) if len(by_kind) > 1 else (),
+        cut=cut,
     )
+
+
+def _width(found: PairedComparison) -> float:
+    return found.interval[1] - found.interval[0] if found.interval else 0.0
 
 
 @dataclass(frozen=True)
@@ -166,13 +188,13 @@ def findings(config: PaperConfig) -> list[Finding]:
     for part in config.evaluations:
         suite, domains = suite_name(part.suite), task_domains(part.suite)
         for compared in comparisons(config):
-            changes, pages = _changes(config, suite, compared)
+            changes, pages = _changes(config, part.suite, compared)
             found += [Finding(compared, suite, domains, changes, pages)] if changes else []
     return found
 
 
-def _changes(config: PaperConfig, suite: str, compared: Comparison) -> tuple[list[Change], dict[str, str]]:
-    names = (compared.start, *compared.ends)
+def _changes(config: PaperConfig, suite_file: str, compared: Comparison) -> tuple[list[Change], dict[str, str]]:
+    suite, names = suite_name(suite_file), (compared.start, *compared.ends)
     documents = {name: read_json(evaluation_folder(config, suite, name) / "report.json") for name in names}
     start = documents.pop(compared.start)
     done = {name: document for name, document in documents.items() if document}
@@ -185,27 +207,52 @@ def _changes(config: PaperConfig, suite: str, compared: Comparison) -> tuple[lis
             main = (row for row in start["rows"] if row["task"] == task and row.get("main"))
             row: Mapping[str, Any] = next(main, {})
             constant, section = row.get("constant"), str(row.get("section") or "")
-            change = change_of(task, part["values"], after, constant, part.get("groups"), section)
+            cut = _cut(start, done.values(), task)
+            kinds = question_kinds(suite_file).get(task)
+            change = change_of(task, part["values"], after, constant, part.get("groups"), section, kinds, cut)
             found += [change] if change is not None else []
     return found, {name: page_link(RunDir(str(document["run"]))) for name, document in done.items()}
+
+
+def _cut(start: Mapping[str, Any], done: Iterable[Mapping[str, Any]], task: str) -> tuple[float, float] | None:
+    """Return the share of responses to a task that were cut, of the starting model and of the trained ones."""
+    counts = [document["tasks"][task].get("facts", {}) for document in (start, *done)]
+    if not all(facts.get("responses") for facts in counts):
+        return None
+    first, *rest = [facts["truncated"] / facts["responses"] for facts in counts]
+    return first, sum(rest) / len(rest)
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values adjusted for their number (Holm 1979); None stays None."""
+    known = sorted((value, place) for place, value in enumerate(values) if value is not None)
+    found: list[float | None] = [None] * len(values)
+    largest = 0.0
+    for rank, (value, place) in enumerate(known):
+        largest = max(largest, min(1.0, value * (len(known) - rank)))
+        found[place] = largest
+    return found
 
 
 def claims(found: Sequence[Finding]) -> list[str]:
     """Describe what each training changed on the suites' questions."""
     if not found:
         return []
-    count = sum(len(finding.changes) for finding in found)
+    changes = [change for finding in found for change in finding.changes]
     note = (
-        "Differences in points, paired by question, with 95 % intervals. An interval resamples groups of questions: those "
-        "about one function or one pair of numbers count as one. It does not cover another seed of the training. Where "
-        f"nothing changed, about one row in twenty still shows a difference by chance; this section has {count} rows."
+        "Differences in points, paired by question, with 95 % intervals. Questions about one function or one pair of numbers "
+        "are a group and count as one; where laws, formulas or conversions differ more from each other than groups do, the "
+        "interval is over these kinds. `by kind` has the least and the greatest difference of a kind. No interval covers another "
+        f"seed of the training. p is adjusted for the {len(changes)} rows of this section (Holm). `cut` is the share of responses "
+        "that reached the token limit, before and afterwards: a model that learned to stop gains by that alone."
     )
     picture = [f"![Difference of every task with its interval]({CHANGES_PICTURE})", ""]
-    lines = [line for finding in found for line in _compared(finding)]
+    adjusted = iter(holm([change.p for change in changes]))
+    lines = [line for finding in found for line in _compared(finding, [next(adjusted) for _ in finding.changes])]
     return ["## What training changed", "", note, "", *picture, *lines]
 
 
-def _compared(finding: Finding) -> list[str]:
+def _compared(finding: Finding, adjusted: Sequence[float | None]) -> list[str]:
     rows = [
         (
             finding.domains.get(change.task, "-"),
@@ -215,15 +262,21 @@ def _compared(finding: Finding) -> list[str]:
             percent(change.before),
             percent(change.after),
             _points(change),
+            "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+            f"{len(change.kinds)}: {100 * change.kinds[0]:+.0f} to {100 * change.kinds[-1]:+.0f}"
+            if change.kinds
+            else "-",
             ", ".join(f"{100 * seed:+.1f}" for seed in change.seeds),
+            " to ".join(percent(share) for share in change.cut) if change.cut else "-",
             change.outcome,
         )
-        for change in finding.changes
+        for change, p in zip(finding.changes, adjusted, strict=True)
     ]
     start, label = finding.compared.start, finding.compared.label
     trained = ", ".join(link(name, page) for name, page in finding.pages.items())
     header = (
-        "domain", "task", "n (groups)", "best constant", start, label, "points [95 %]", "each seed", "outcome",
+        "domain", "task", "n (groups)", "best constant", start, label, "points [95 %]", "p", "by kind", "each seed", "cut",
+        "outcome",
     )  # fmt: skip
     about = f"{trained}, from `{start}`, on {finding.suite}."
     return [about, "", *_summary(finding), "", *table(header, rows)]
@@ -249,6 +302,22 @@ def task_domains(suite: str) -> dict[str, str]:
     from innovator_rl.evaluation.suite import load_suite
 
     return {row.name: load(row.recipe, row.style)[0].domain for row in load_suite(suite)[0].rows if row.recipe}
+
+
+@cache
+def question_kinds(suite: str) -> dict[str, dict[str, str]]:
+    """Return the law, formula or function that each question is about, of each row of a suite with a generated task."""
+    from innovator_rl.data.build import problems_to_evaluate
+    from innovator_rl.evaluation.sets.recipes import load
+    from innovator_rl.evaluation.suite import load_suite
+
+    found = {}
+    for row in load_suite(suite)[0].rows:
+        recipe, folder = load(row.recipe, row.style) if row.recipe else (None, None)
+        if recipe is not None and folder is not None and recipe.task:
+            problems = problems_to_evaluate(recipe, folder)
+            found[row.name] = {problem.id: problem.kind for problem in problems if problem.kind}
+    return {name: kinds for name, kinds in found.items() if kinds}
 
 
 def _points(change: Change) -> str:

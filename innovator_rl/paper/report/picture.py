@@ -43,7 +43,7 @@ def forest(found: Sequence[Finding]) -> str:
             parts.append(_row(change, TOP + place * ROW, lambda points: LEFT + (points - low) * scale))
             place += 1
     height = TOP + rows * ROW + 28
-    legend = "points; line: 95 % interval over groups of questions; dots: seeds; green: higher, red: lower"
+    legend = "points; line: 95 % interval; dots: seeds; green: higher, red: lower"
     parts.append(f'<text x="8" y="{height - 8}">{legend}</text>')
     return svg(LEFT + WIDTH + 40, height, "Difference of every task with its interval", parts)
 

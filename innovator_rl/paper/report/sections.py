@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from innovator_rl.data.problem import DOMAINS
 from innovator_rl.data.recipe import load_recipe
+from innovator_rl.evaluation.statistics import mean_estimate
 from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, Evaluation, PaperConfig
 from innovator_rl.paper.plan import (
     arm_tasks,
@@ -35,8 +36,13 @@ TRAINED_TOKENS = ("train/tokens", "train/global_tokens", "perf/total_num_tokens"
 """Metrics of a step with its tokens: of upcycling, fine-tuning, reinforcement learning (prompts and responses)."""
 
 
-def stages(decisions: Sequence[Decision]) -> list[str]:
-    """Describe what ran, in order, with times and logs."""
+def stages(decisions: Sequence[Decision], accelerators: int = 0) -> list[str]:
+    """Describe what ran, in order, with times and logs, and by which revision of the code.
+
+    Args:
+        decisions: All stages, and whether each is complete.
+        accelerators: Accelerators of the path; 0 where it runs on processor cores.
+    """
     rows = []
     for one in decisions:
         took = "not run" if one.seconds is None else duration(one.seconds)
@@ -50,12 +56,37 @@ def stages(decisions: Sequence[Decision]) -> list[str]:
         )
     done = [one for one in decisions if not one.runs]
     total = sum(one.seconds or 0.0 for one in done)
-    cores = len(os.sched_getaffinity(0))
     cost = (
-        f"{len(done)} of {len(decisions)} stages ran in {duration(total)} on a machine with {cores} cores: at most "
-        f"{total * cores / 3600:.2f} core-hours."
+        f"{len(done)} of {len(decisions)} stages ran in {duration(total)}: at most {_device_hours(done, accelerators)}."
     )
-    return ["## What ran", "", cost, "", *table(("stage", "what", "time", "command"), rows)]
+    return ["## What ran", "", cost, "", *_revisions(done), *table(("stage", "what", "time", "command"), rows)]
+
+
+def _device_hours(done: Sequence[Decision], accelerators: int) -> str:
+    """Return the time of stages on all devices of the path, in words."""
+    if accelerators:
+        hours = sum((one.seconds or 0.0) * accelerators / 3600 for one in done)
+        return f"{hours:,.2f} GPU-hours on {accelerators} accelerators"
+    here = len(os.sched_getaffinity(0))
+    cores = [(one.record.cores if one.record else 0) or here for one in done]
+    hours = sum((one.seconds or 0.0) * count / 3600 for one, count in zip(done, cores, strict=True))
+    named = " or ".join(map(str, sorted(set(cores)))) or str(here)
+    return f"{hours:,.2f} core-hours on {named} cores"
+
+
+def _revisions(done: Sequence[Decision]) -> list[str]:
+    """Name the revisions of the code that made the results, where they are known."""
+    found: dict[str, list[str]] = {}
+    for one in done:
+        if one.record is not None and one.record.revision:
+            found.setdefault(one.record.revision, []).append(one.stage.name)
+    if not found:
+        return []
+    ran = [f"`{revision[:12]}{'+' * revision.endswith('+')}` ({', '.join(names)})" for revision, names in found.items()]
+    also = " A revision with + had changed files." if any(revision.endswith("+") for revision in found) else ""
+    if len(found) == 1:
+        return [f"Revision of the code: {ran[0].partition(' ')[0]}.{also}", ""]
+    return [f"Revisions of the code, and what each ran: {'; '.join(ran)}.{also}", ""]
 
 
 def out_of_date(decisions: Sequence[Decision]) -> list[str]:
@@ -145,12 +176,15 @@ def scaling(config: PaperConfig) -> list[str]:
 def probes(config: PaperConfig) -> list[str]:
     """Show on which tasks each starting model passed the rule for training on them, and which arms train on them."""
     rows = []
+    failing: dict[str, list[str]] = {}
     arms = config.learning.arms if config.learning else ()
     for model in dict.fromkeys(arm.model for arm in arms):
         document = read_json(probe_file(config, model)) or {}
         for row in document.get("rows", ()):
             task = Path(row["task"]).parent.name  # the folder that `data build` named after the task
             training = [arm.name for arm in arms if arm.model == model and task in arm_tasks(config, arm)]
+            for name in training if not row["passes"] else ():
+                failing.setdefault(name, []).append(task)
             rows.append(
                 (
                     model,
@@ -170,14 +204,17 @@ def probes(config: PaperConfig) -> list[str]:
     rule = (
         "A task is worth training on if the starting model is right in 10 to 70 % of its samples, at least 10 points above "
         "the best constant answer, and at least half of the prompts have right and wrong samples (usable). Measured on "
-        "validation prompts before any arm trained; shares are in percent. Unreadable responses have no answer that the "
-        "rewarder can read; cut ones reached the token limit."
+        "validation prompts before an arm with that starting model trained; shares are in percent. Unreadable responses have no "
+        "answer that the rewarder can read; cut ones reached the token limit."
     )
+    notes = [f"- Arm {name} trains on tasks that do not pass: {', '.join(tasks)}." for name, tasks in failing.items()]
+    unknown = [arm.name for arm in arms if not probe_file(config, arm.model).is_file()]
+    notes += [f"- The starting model of arm {name} was not measured." for name in unknown]
     header = (
         "starts from", "task", "prompts x samples", "accuracy ± standard error", "best constant", "usable", "unreadable",
         "cut", "passes", "trained by",
     )  # fmt: skip
-    return ["## Choice of tasks", "", rule, "", *table(header, rows)]
+    return ["## Choice of tasks", "", rule, "", *notes, *([""] if notes else []), *table(header, rows)]
 
 
 def domains(config: PaperConfig) -> list[str]:
@@ -275,7 +312,8 @@ def evaluations(config: PaperConfig) -> list[str]:
             lines += ["No model was evaluated.", ""]
             continue
         limit = f" At most {part.limit} rows per task." if part.limit else ""
-        lines += [f"Scores with 95 % intervals; n is the number of rows.{limit}", "", *_suite_table(found)]
+        about = "Scores with 95 % intervals; n is the number of rows, with the groups of rows that count as one where there are any."
+        lines += [f"{about}{limit}", "", *_suite_table(found)]
     return lines
 
 
@@ -321,10 +359,18 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
             skipped.append(f"- {task}: skipped{whose}, {'; '.join(sorted(set(without.values())))}")
         if len(without) == len(by_model):
             continue
-        n = max((int(row["n"] or 0) for row in by_model.values()), default=0)
+        n = _rows_and_groups(documents, by_model)
         constant = next((row["constant"] for row in by_model.values() if row.get("constant") is not None), None)
         paper = _paper_values(next(iter(by_model.values())), columns)
-        rows.append((task, n, percent(constant), *(_score(by_model.get(model)) for model in documents), *paper))
+        rows.append(
+            (
+                task,
+                n,
+                percent(constant),
+                *(_score(by_model.get(model), documents[model]) for model in documents),
+                *paper,
+            )
+        )
     names = [link(model, page_link(RunDir(str(document["run"])))) for model, document in documents.items()]
     header = ("task", "n", "best constant", *names, *(f"{column} (paper)" for column in columns))
     lines = table(header, [*rows, *_average_rows(documents, len(columns))])
@@ -355,9 +401,27 @@ def _average_rows(documents: Mapping[str, Mapping[str, Any]], columns: int) -> l
     return rows
 
 
-def _score(row: Mapping[str, Any] | None) -> str:
+def _rows_and_groups(documents: Mapping[str, Mapping[str, Any]], by_model: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the number of rows of a task, and of its groups where rows share some."""
+    model, row = max(by_model.items(), key=lambda found: int(found[1]["n"] or 0))
+    values, groups = _grouped(documents[model], str(row["task"]))
+    count = len(set(groups)) if all(groups) else 0
+    return f"{int(row['n'] or 0)} ({count})" if 0 < count < len(values) else str(int(row["n"] or 0))
+
+
+def _grouped(document: Mapping[str, Any], task: str) -> tuple[list[float], list[str]]:
+    """Return the values of a task's rows and the group of each, empty where it stands alone."""
+    found = document["tasks"].get(task) or {}
+    values, groups = found.get("values") or {}, found.get("groups") or {}
+    return list(values.values()), [groups.get(key, "") for key in values]
+
+
+def _score(row: Mapping[str, Any] | None, document: Mapping[str, Any]) -> str:
     if row is None or row["score"] is None:
         return "-"
-    if row.get("share", True):
-        return percent(row["score"], row["interval"])
-    return number(row["score"])
+    if not row.get("share", True):
+        return number(row["score"])
+    values, groups = _grouped(document, str(row["task"])) if row.get("main") else ([], [])
+    if any(groups):  # of an evaluation that an earlier revision recorded, too
+        return percent(row["score"], mean_estimate(values, groups).interval)
+    return percent(row["score"], row["interval"])

@@ -63,7 +63,7 @@ def markdown(
         *methods(config),
         *sections.text(config),
         *sections.trained_tokens(config),
-        *sections.stages(decisions),
+        *sections.stages(decisions, config.accelerators),
     ]
     return "\n".join(lines)
 

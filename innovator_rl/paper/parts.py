@@ -1,0 +1,98 @@
+"""Read the configuration of every part as its command will, before the first stage: the last one starts hours later.
+
+stages = with_data(stages)     # a mistake in any part ends the command here, also a dry run
+lines = missing_data(stages)   # a warning in a dry run, which may plan for another machine; an error in a real one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from glob import glob
+from pathlib import Path
+
+from innovator_rl.config.load import load, load_as
+from innovator_rl.config.sft import SftConfig
+from innovator_rl.errors import UserError
+from innovator_rl.evaluation.suite import load_suite
+from innovator_rl.paper.stage import Stage
+from innovator_rl.preflight.data import is_path
+
+
+def with_data(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages with the data that their configurations name among what their results depend on.
+
+    Raises:
+        UserError: With one line per mistake in the configurations of parts and the settings laid over them.
+    """
+    found: list[Stage] = []
+    problems: dict[str, None] = {}
+    for stage in stages:
+        try:
+            names = _not_made(stage, stages)
+        except UserError as error:
+            problems |= dict.fromkeys(f"stage {stage.name!r}: {line}" for line in str(error).splitlines())
+            continue
+        facts = {f"files of {name}": "\n".join(map(listing, files)) for _, name in names if (files := _files(name))}
+        found.append(replace(stage, facts={**stage.facts, **facts}))
+    if problems:
+        raise UserError("\n".join(problems))
+    return found
+
+
+def missing_data(stages: Sequence[Stage]) -> list[str]:
+    """Return one line for each name of data that a stage reads, no other makes, and is not on this machine."""
+    lines = []
+    for stage in stages:
+        keys: dict[str, list[str]] = {}
+        for key, name in _not_made(stage, stages):
+            if "://" not in name and not _files(name):
+                keys.setdefault(name, []).append(key)
+        for name, found in keys.items():
+            more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+            lines.append(f"stage {stage.name!r}: {name!r} is not found ({', '.join(found[:2])}{more})")
+    return lines
+
+
+def listing(place: Path) -> str:
+    """Return names, sizes and times of the files of a folder, or of one file."""
+    files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+    states = [(file, file.stat()) for file in files]
+    return "\n".join(f"{file} {state.st_size} {state.st_mtime_ns}" for file, state in states)
+
+
+def _files(name: str) -> list[Path]:
+    return [Path(found) for found in sorted(glob(name))]
+
+
+def _not_made(stage: Stage, stages: Sequence[Stage]) -> list[tuple[str, str]]:
+    """Return key and name of the data that a stage reads besides the results of others."""
+    made = [one.result for one in stages]
+    return [
+        (key, name)
+        for key, name in dict.fromkeys(_data_names(stage))
+        if not any(Path(name).is_relative_to(result) for result in made)
+    ]
+
+
+def _data_names(stage: Stage) -> Iterator[tuple[str, str]]:
+    """Yield key and name of the data that a stage's configuration names.
+
+    Raises:
+        UserError: The configuration has a mistake.
+    """
+    kind, *words = stage.command
+    if kind in ("train", "sft"):
+        config = load(words[0], words[1:]) if kind == "train" else load_as(SftConfig, words[0], words[1:])
+        for key, names in (("data.train", config.data.train), ("data.validation", config.data.validation)):
+            yield from ((key, name) for name in names if is_path(name))
+    elif kind == "eval":
+        load_suite(words[0])
+    elif stage.command[:2] == ("upcycle", "run"):
+        from upcycle.config.schema import load as load_upcycling
+        from upcycle.planning.preconditions import sources
+
+        config_of_upcycling = load_upcycling(words[1], [word for word in words[2:] if "=" in word])
+        for name, group in sources(config_of_upcycling).items():
+            key = name if name == "general" else f"disciplines.{name}"
+            yield from ((key, place) for source in group for place in (source.corpus, *source.paths) if place)
