@@ -15,7 +15,7 @@ from pathlib import Path
 import innovator_rl as ir
 
 REASONS = """
-    SELECT step, reason, count(*) AS responses, round(avg(reward), 3) AS reward
+    SELECT step, reason, count(*) AS responses, round(avg(reward) FILTER (outcome = 'scored'), 3) AS reward
     FROM rollouts GROUP BY step, reason ORDER BY step DESC, responses DESC LIMIT 12
 """
 BEST = """

@@ -182,7 +182,7 @@ def score(
             Rows with the same `group`, or without one with the same prompt, answer and info, are the responses of a
             prompt for a rewarder that compares them.
         reward: An installed name, `module:attribute`, `path.py:attribute`, a composite such as
-            `format >> physics + 0.1 * language`, or a function or class of an importable file.
+            `style >> physics + 0.1 * rewards/mine.py:brevity`, or a function or class of an importable file.
         workers: Responses scored at the same time.
         timeout_seconds: Seconds that one call may take.
         memory_mb: MiB of address space of a worker process.

@@ -57,6 +57,18 @@ class Judged:
         timeout: float = 60.0,
         in_flight: int = 64,
     ) -> None:
+        """Configure the rules and the judge; nothing is sent yet.
+
+        Args:
+            url: The endpoint, with its version.
+            model: The name under which it serves the model.
+            rules: The reward function that decides where it can.
+            key_env: The environment variable with the endpoint's key; empty sends none.
+            cache: An SQLite file for replies, shared by runs; empty keeps them in memory.
+            calls_per_response: Requests to the judge for each response that is scored, at most, on average.
+            timeout: Seconds for one request.
+            in_flight: Requests at the same time.
+        """
         self.judge = Judge(url, model, key_env, cache, calls_per_response, timeout, in_flight=in_flight)
         self.rules = RewardCallable(load(rules))
         self.in_flight = in_flight

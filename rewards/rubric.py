@@ -66,6 +66,19 @@ class Rubric:
         timeout: float = 60.0,
         in_flight: int = 64,
     ) -> None:
+        """Configure the rules and the judge; nothing is sent yet.
+
+        Args:
+            url: The endpoint, with its version.
+            model: The name under which it serves the model.
+            rules: The reward function that decides on the reference answer where it can.
+            answer_weight: The share of the value that the reference answer has, where a row has one.
+            key_env: The environment variable with the endpoint's key; empty sends none.
+            cache: An SQLite file for replies, shared by runs; empty keeps them in memory.
+            calls_per_response: Requests to the judge for each response that is scored, at most, on average.
+            timeout: Seconds for one request.
+            in_flight: Requests at the same time.
+        """
         if not 0 <= answer_weight <= 1:
             raise UserError(f"answer_weight must be from 0 to 1, got {answer_weight:g}")
         self.answers = Judged(url, model, rules, key_env, cache, calls_per_response, timeout, in_flight)

@@ -99,6 +99,14 @@ class Style:
     """The terms that are switched on, each 0..1; the value is the least of them.
 
     Lengths are characters, not tokens: a reward function has no tokenizer.
+
+    Attributes:
+        use_structure: Whether the think/answer structure counts.
+        use_repetition: Whether repetition counts.
+        use_language: Whether the language counts, which should be the prompt's.
+        use_length: Whether the length counts.
+        longest: The most characters of a response that loses nothing.
+        slack: The characters beyond that within which the term for the length falls to 0.
     """
 
     use_structure: bool = True

@@ -22,7 +22,7 @@ COPY --chown=innovator:innovator innovator_rl/ innovator_rl/
 COPY --chown=innovator:innovator rewards/ rewards/
 COPY --chown=innovator:innovator upcycle/ upcycle/
 RUN python3.11 -m venv .venv \
-    && .venv/bin/python -m pip install --no-cache-dir --editable ".[gpu]"
+    && .venv/bin/python -m pip install --no-cache-dir --editable ".[gpu,eval,data,paper]"
 COPY --chown=innovator:innovator configs/ configs/
 COPY --chown=innovator:innovator datasets/ datasets/
 

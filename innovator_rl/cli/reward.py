@@ -34,11 +34,11 @@ app = make_app("List, write and check rewarders; score files and recorded runs."
 
 @app.command("list")
 def list_rewarders() -> None:
-    """List the installed rewarders and where each comes from."""
-    names = registry.names()
-    width = max(map(len, names), default=0)
-    for name in names:
-        typer.echo(f"{name:<{width}}  {registry.target(name)}")
+    """List the installed rewarders: what each scores, and where it comes from."""
+    rows = [(name, registry.target(name), registry.summary(name)) for name in registry.names()]
+    first, second = (max((len(row[place]) for row in rows), default=0) for place in (0, 1))
+    for name, target, summary in rows:
+        typer.echo(f"{name:<{first}}  {target:<{second}}  {summary}".rstrip())
 
 
 @app.command("new")

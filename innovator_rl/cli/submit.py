@@ -24,6 +24,7 @@ from innovator_rl.jobs.package import megabytes
 from innovator_rl.jobs.preflight import require_ready
 from innovator_rl.jobs.submit import Job, plan_job
 from innovator_rl.jobs.submit import submit as submit_job
+from innovator_rl.packaged_files import find_config
 from innovator_rl.runs.run_dir import RunDir
 
 
@@ -32,7 +33,7 @@ def submit(
         str,
         typer.Argument(
             metavar="CONFIG",
-            help="A YAML file inside the current directory.",
+            help="A YAML file inside the current directory, or the name of one in configs/train.",
             autocompletion=completion.configurations("train"),
         ),
     ],
@@ -54,9 +55,10 @@ def submit(
 ) -> None:
     """Check a run, upload the code and the configuration, and start `innovator train` on a cluster."""
     words = list(overrides or [])
-    for finding in require_ready(load(config, words), remote_paths):
+    file = str(find_config(config, "train"))
+    for finding in require_ready(load(file, words), remote_paths):
         typer.echo(f"innovator: {finding.line()}", err=True)
-    job = plan_job(config, words, address, secrets=secret or ())
+    job = plan_job(file, words, address, secrets=secret or ())
     typer.echo(f"upload: {len(job.package.files)} files, {megabytes(job.package.size)} from {job.package.root}")
     found = latest_complete(RunDir(job.run_path).checkpoints)
     typer.echo(f"run:    {job.run_path}{f' (resumes after step {found.step})' if found else ''}")

@@ -149,7 +149,8 @@ class DynamicSampling(Section):
     )
     max_rounds: PositiveInt = Field(
         default=10,
-        description="Generate at most this many times prompts_per_step prompts per step, then stop with the reason.",
+        description="Generate at most this many times prompts_per_step prompts per step. The step then trains on what it has, filled "
+        "with groups without signal; with no other group the run ends with the reason.",
     )
     stall_seconds: PositiveFloat = Field(
         default=600.0,
@@ -257,7 +258,7 @@ class Reward(Section):
     routes: dict[str, str] = Field(
         default={},
         description="Rewarder per data_source, over the one a row names in extra_info.reward: an installed name, "
-        "module:attribute, path.py:attribute, or a formula such as format >> physics + 0.1 * language [-1, 1].",
+        "module:attribute, path.py:attribute, or a composite such as style >> physics + 0.1 * rewards/mine.py:brevity [-1, 1].",
     )
     workers: PositiveInt = Field(default=2, description="Processes that score at the same time, per node.")
     timeout_seconds: PositiveFloat = Field(

@@ -1,6 +1,6 @@
 """Turn an entry of `data.train` or `data.validation` into a training file.
 
-An entry is a Parquet file, a file of one's own with questions and answers, or the name of a dataset.
+An entry is a Parquet file, the folder of a built set, a file of one's own with questions and answers, or the name of a dataset.
 """
 
 import hashlib
@@ -41,7 +41,8 @@ def materialize(
     """Return the Parquet file for an entry of `data.train` or `data.validation`.
 
     A `.parquet` path is returned as it is. A file of one's own (JSON lines, JSON, CSV or TSV with questions and answers)
-    is converted to `out_dir/STEM-HASH/SPLIT.parquet`. A dataset's name means `data/NAME/SPLIT.parquet` where that was built.
+    is converted to `out_dir/STEM-HASH/SPLIT.parquet`. A folder that `innovator data build` left means the file of the split
+    in it, and a dataset's name means `data/NAME/SPLIT.parquet` where that was built.
     Otherwise the dataset's generated task or shipped sample is written to `out_dir/NAME/`, and reused while the recipe
     stays the same. Validation uses the recipe's own seed, so that runs with different seeds are compared on the same
     questions.
@@ -66,6 +67,10 @@ def materialize(
         )
     if is_own_file(text):
         return _materialize_own(Path(text).expanduser(), out_dir, split, whole)
+    in_folder = Path(text).expanduser() / f"{split}.parquet"
+    if "/" in text and in_folder.is_file():
+        check_columns(in_folder)
+        return in_folder
     if text.endswith(".parquet") or "/" in text:
         _check_file(Path(text))
         return Path(text)

@@ -72,12 +72,20 @@ def require_ready(config: RunConfig, remote_paths: bool = False) -> list[Diagnos
         lines = [line.line().removeprefix("error: ") for line in stopping]
         if any(_is_remote(diagnostic) for diagnostic in stopping):
             lines.append("a path that only the cluster's nodes have is not checked with --remote-paths")
+        if remote_paths and any("/" in value for diagnostic in stopping for value in _paths(diagnostic)):
+            lines.append(
+                "a path that only the cluster's nodes have must be absolute, such as model.path=/shared/models/NAME"
+            )
         raise UserError("\n".join(lines))
     return [diagnostic for diagnostic in found if diagnostic.severity == "warning"]
 
 
 def _is_remote(diagnostic: Diagnostic) -> bool:
+    return any(os.path.isabs(path) and not Path(path).exists() for path in _paths(diagnostic))
+
+
+def _paths(diagnostic: Diagnostic) -> list[str]:
+    """Return the values of a diagnostic about the model or the data."""
     values: Sequence[object] = diagnostic.value if isinstance(diagnostic.value, (list, tuple)) else [diagnostic.value]
-    return diagnostic.setting.startswith(("model.path", "data.")) and any(
-        isinstance(value, str) and os.path.isabs(value) and not Path(value).exists() for value in values
-    )
+    of_paths = diagnostic.setting.startswith(("model.path", "data."))
+    return [value for value in values if isinstance(value, str)] if of_paths else []

@@ -89,8 +89,3 @@ class Shape:
             return Shape.read(json.loads(file.read_text(encoding="utf-8")), str(path))
         except (OSError, ValueError) as error:
             raise UserError(f"{file} cannot be read as a model's config.json: {error}") from error
-
-    @property
-    def kv_elements(self) -> int:
-        """Elements of one token in the key-value cache."""
-        return 2 * self.layers * self.kv_heads * self.head_dim

@@ -17,6 +17,7 @@ from innovator_rl.errors import UserError
 if TYPE_CHECKING:
     from innovator_rl.config.resolve import Platform
     from innovator_rl.config.schema import RunConfig
+    from innovator_rl.config.sft import SftConfig
 
 # Written by the NVIDIA, AMD and Ascend kernel drivers when they find a device.
 _DEVICE_FILES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/davinci_manager")
@@ -54,7 +55,7 @@ def _detect_from_machine() -> tuple[str, str]:
     return "cpu", "no accelerator's driver is loaded and torch.cuda.is_available() is false"
 
 
-def detect_platform(config: RunConfig) -> Platform:
+def detect_platform(config: RunConfig | SftConfig) -> Platform:
     """Return the platform of a run.
 
     `auto` is what `detect` finds (environment, torch build, driver).

@@ -26,7 +26,9 @@ def files(entries: Sequence[str], key: str) -> tuple[tuple[DataFile, ...], list[
     found, wrong = [], []
     for entry in entries:
         if is_path(entry):
-            found.append(read(Path(entry).expanduser()))
+            place = Path(entry).expanduser()
+            built = place / f"{key.removeprefix('data.')}.parquet"
+            found.append(read(built if built.is_file() else place))
         elif not _dataset_exists(entry):
             near = get_close_matches(entry, _dataset_names(), 3, 0.5)
             hint = (
@@ -87,7 +89,9 @@ def _presence(context: PreflightContext) -> Iterator[Diagnostic]:
             why, fix = "listed more than once: its rows count double", "list it once; data.mixture weights sources"
             yield Diagnostic(setting=key, value=twice[0], why=why, fix=fix)
     # A file of one's own that is named twice is split by content, as the name of a dataset is.
-    both = sorted({entry for entry in data.train if is_path(entry) and not is_own(entry)} & set(data.validation))
+    # A folder of a built set has a file for each.
+    files_named = {entry for entry in data.train if is_path(entry) and not is_own(entry) and not Path(entry).is_dir()}
+    both = sorted(files_named & set(data.validation))
     if both:
         yield Diagnostic(
             setting="data.validation", value=both[0], why="the same file is trained on", fix="validate on other rows"

@@ -44,7 +44,6 @@ SEGMENT_NAME = re.compile(
     r"^(?P<kind>train|validation)-a(?P<attempt>\d+)-(?P<writer>[\w.]+)-(?P<token>[0-9a-f]+)-(?P<seq>\d+)\.parquet$"
 )
 
-FINISH_REASONS = ("stop", "length", "abort", "error")
 # Columns worth a dictionary: prompts and answers repeat within a group, responses do not.
 REPEATING = (
     *("run", "kind", "prompt_uid", "prompt_id", "data_source", "domain", "rewarder", "status", "finish_reason"),

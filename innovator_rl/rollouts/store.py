@@ -26,7 +26,6 @@ from innovator_rl.runs.reading import last_steps, read_record
 TEXT_COLUMNS = ("prompt", "messages", "response", "turns", "answer", "info", "error")
 NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXT_COLUMNS)
 KEY = ("step", "kind", "attempt", "prompt_uid", "sample")
-PER_TOKEN = ("old_logprobs", "rollout_logprobs", "entropy", "ratio", "clip_side")
 FILTERS = ("domain", "data_source", "rewarder", "reason", "outcome", "status", "finish_reason", "correct", "truncated")
 FILTERS_BY_ID = ("prompt_uid", "prompt_id", "sample", "kept", "drop_reason")
 ORDERS = (*NARROW, "advantage", "kept", "drop_reason")
@@ -193,7 +192,7 @@ class Store:
             The number of rows.
 
         Raises:
-            ValueError: The name of the file has another ending.
+            UserError: The name of the file has another ending.
         """
         form = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".jsonl": "FORMAT json"}.get(out.suffix)
         if form is None:

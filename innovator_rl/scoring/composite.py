@@ -2,9 +2,9 @@
 
 A composite reward is an expression that may stand wherever the name of a rewarder is accepted:
 
-    format >> physics                          the answer is scored only where the format is right
-    format >> 0.9 * physics + 0.1 * language   a weighted sum behind a gate
-    math + 0.2 * brevity [-1, 1]               a sum whose value is cut to the range
+    style >> physics                               the answer is scored only where the form is right
+    style >> 0.9 * physics + 0.1 * mine.py:brevity   a weighted sum behind a gate
+    math + 0.2 * mine.py:brevity [-1, 1]             a sum whose value is cut to the range
 
 A gate passes where its score is `correct`. Where it does not, the response is worth 0 with the gate's reason, and no
 later rewarder is called. `correct`, `reason` and `extracted` are those of the first summand, so that a bonus for form

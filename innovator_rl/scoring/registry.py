@@ -17,6 +17,7 @@ resolved where the rewarder runs. A prefix such as `trl:` runs a function of ano
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -85,6 +86,22 @@ def target(name: str) -> str:
             f"expected the file's path, {hidden}:{attribute}, or the name of an installed rewarder"
         )
     return name
+
+
+def summary(name: str) -> str:
+    """Return the first line of the documentation of an installed rewarder's module; empty where there is none.
+
+    The file is read and nothing is imported, not even the packages that it is in.
+    """
+    package, *parts = target(name).partition(":")[0].split(".")
+    found = importlib.util.find_spec(package)
+    folders = list(found.submodule_search_locations or ()) if found else []
+    origins = [found.origin] if found and found.origin and not parts else []
+    files = [Path(file) for file in origins] + [Path(folder, *parts) for folder in folders if parts]
+    for file in [*(file.with_suffix(".py") for file in files), *(file / "__init__.py" for file in files)]:
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    return ""
 
 
 def split(name: str) -> tuple[str, dict[str, Any]]:

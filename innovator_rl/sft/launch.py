@@ -25,7 +25,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.callbacks import StopRequested
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, newest_intact
 from innovator_rl.integrations.verl.sft_settings import to_verl_sft
-from innovator_rl.platform.accelerator import detect
+from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.platform.private_folder import PrivateFolder
 from innovator_rl.runs.run_dir import RunDir, resolve_runs_dir
 from innovator_rl.runs.tensorboard import TensorBoardWriter
@@ -72,13 +72,6 @@ def run_directory(config: SftConfig) -> RunDir:
     return RunDir(resolve_runs_dir(config.logging.runs_dir) / config.name)
 
 
-def chosen_platform(config: SftConfig) -> Platform:
-    """Return the platform of the run."""
-    if config.resources.platform != "auto":
-        return config.resources.platform
-    return "cpu" if detect()[0] == "cpu" else "cuda"
-
-
 def total_steps(config: SftConfig, rows: int) -> int:
     """Return the updates of the whole run."""
     return config.schedule.steps or rows // config.optimizer.batch_rows * config.schedule.epochs
@@ -112,7 +105,7 @@ def prepare_rows(config: SftConfig, train: list[Path], validation: list[Path]) -
             f"data.validation has {parts[1].rows} usable rows: must be at least one per rank, {config.ranks}"
         )
     return PreparedSft(
-        config, chosen_platform(config), model_path, parts[0], parts[1], total_steps(config, parts[0].rows)
+        config, detect_platform(config), model_path, parts[0], parts[1], total_steps(config, parts[0].rows)
     )
 
 

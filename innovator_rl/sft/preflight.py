@@ -15,10 +15,11 @@ from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.checkpoints import latest_complete
 from innovator_rl.integrations.verl.sft_settings import override_problems
 from innovator_rl.models import ModelInfo
+from innovator_rl.platform.accelerator import detect_platform
 from innovator_rl.preflight import ORDER, model
 from innovator_rl.preflight.diagnostic import Diagnostic
 from innovator_rl.preflight.machine import Machine
-from innovator_rl.sft.launch import chosen_platform, run_directory
+from innovator_rl.sft.launch import run_directory
 
 GIB = 2**30
 # Bytes per parameter: float32 weight and gradient, and AdamW's two moments.
@@ -81,7 +82,7 @@ def _shape(config: SftConfig) -> Iterator[Diagnostic]:
 
 
 def _resources(config: SftConfig, machine: Machine, info: ModelInfo | None) -> Iterator[Diagnostic]:
-    platform, local = chosen_platform(config), config.resources.accelerators_per_node
+    platform, local = detect_platform(config), config.resources.accelerators_per_node
     if platform == "cuda" and machine.accelerator_memory and local > len(machine.accelerator_memory):
         yield Diagnostic(
             setting="resources.accelerators_per_node",

@@ -189,7 +189,3 @@ def score_of(graded: GradingResult, extracted: str, fraction: bool) -> Score:
 
 
 _REASONS = {"wrong_answer": "wrong"}
-
-
-CodeTests = CodeReward
-"""The former name, for configurations that give the class by module."""

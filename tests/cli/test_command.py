@@ -1,15 +1,18 @@
 """The command itself: quick help, one look at every level, mistakes as one line, defects with their traceback."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from innovator_rl.cli import main as command
-from innovator_rl.cli.application import make_app, run
+from innovator_rl.cli.application import EXTRAS, make_app, run
 from innovator_rl.errors import UserError
 
 ENTRY = [sys.executable, "-m", "innovator_rl"]
@@ -199,3 +202,41 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(["doctor"])
     assert caught.value.code == 130
+
+
+def test_a_missing_optional_package_is_answered_with_its_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    app = make_app("An application.")
+
+    @app.command("one")
+    def one() -> None:
+        raise ModuleNotFoundError("No module named 'lm_eval.tasks'", name="lm_eval.tasks")
+
+    @app.command("two")
+    def two() -> None:
+        raise ModuleNotFoundError("No module named 'innovator_rl.nothing'", name="innovator_rl.nothing")
+
+    assert run(app, ["one"]) == 2
+    assert (
+        "needs the package lm_eval, which is not installed: pip install 'innovator-rl[eval]'" in capsys.readouterr().err
+    )
+    with pytest.raises(ModuleNotFoundError):
+        run(app, ["two"])
+
+
+def test_every_module_of_an_extra_is_known() -> None:
+    document = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    extras = document["project"]["optional-dependencies"]
+    needed = {plain_name(word): extra for extra in ("eval", "paper", "data") for word in extras[extra]}
+    found = {
+        module: needed[plain_name(distribution)]
+        for module, distributions in packages_distributions().items()
+        for distribution in distributions
+        if plain_name(distribution) in needed and not module.startswith("_")
+    }
+    assert len(found) > 10
+    assert {module: extra for module, extra in found.items() if EXTRAS.get(module) != extra} == {}
+
+
+def plain_name(requirement: str) -> str:
+    """Return the name of a distribution in the spelling that all of its spellings share."""
+    return re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower().replace("_", "-").partition("==")[0]

@@ -145,6 +145,7 @@ def test_materialize_takes_files_names_and_built_sets(tmp_path: Path, monkeypatc
     assert materialize(made, tmp_path / "cache", "train") == made
     report = build(*open_recipe("math"))
     assert materialize("math", tmp_path / "cache", "validation") == report.files["validation"]
+    assert materialize("data/math", tmp_path / "cache", "validation") == Path("data/math/validation.parquet")
 
 
 def test_runs_with_different_seeds_validate_on_the_same_questions(tmp_path: Path) -> None:

@@ -62,3 +62,13 @@ def test_a_message_names_its_section(setting: str, section: str) -> None:
     assert diagnostic.line().endswith(f"[docs/troubleshooting.md#{section}]")
     assert diagnostic.as_dict()["help"] == f"docs/troubleshooting.md#{section}"
     assert section in SECTIONS
+
+
+def test_a_reason_stands_next_to_its_own_fix() -> None:
+    """Where a function gives several diagnostics, or one of several reasons, each row is one way through it."""
+    assert (
+        "| the checkpoint brings its own Python code (auto_map in config.json) | read that code, then set true |"
+        in PAGE
+    )
+    rows = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| ") and "---" not in line]
+    assert [row for row in rows if any(cell.isupper() and not set(" `") & set(cell) for cell in row)] == []

@@ -114,9 +114,24 @@ def test_a_submitted_run_is_checked_before_its_upload() -> None:
     with pytest.raises(UserError) as stopped:
         require_ready(config, remote_paths=True)
     assert "/nope" not in str(stopped.value)
+    assert "must be absolute" not in str(stopped.value)
+    with pytest.raises(UserError, match=r"only the cluster's nodes have must be absolute, such as model.path=/shared"):
+        require_ready(load(None, ["model.path=tiny-qwen2", "data.train=[data/none/train.parquet]"]), remote_paths=True)
 
 
 def test_a_diagnostic_hides_the_value_of_a_secret() -> None:
     shown = Diagnostic(setting="reward.routes.q", value="essay.py:Essay(api_key='sk-1abcdef')", why="unknown", fix="-")
     assert "sk-1" not in shown.line()
     assert "essay.py:Essay(" in shown.line()
+
+
+def test_the_folder_of_a_built_set_is_trained_and_validated_on(tmp_path: Path) -> None:
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    for split, start in (("train", 0), ("validation", 50)):
+        write_rows(folder / f"{split}.parquet", [row(start + n) for n in range(4)])
+    config = load(None, ["model.path=tiny-qwen2", f"data.train=[{folder}]", f"data.validation=[{folder}]"])
+    assert [finding.why for finding in check(config) if finding.setting in ("data.train", "data.validation")] == []
+    (folder / "train.parquet").unlink()
+    found = [finding for finding in check(config) if finding.setting == "data.train"]
+    assert [finding.why for finding in found] == ["a folder, not a file"]

@@ -7,6 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from fpdf import FPDF
+from fpdf.fonts import FontFace
+from markdown_it import MarkdownIt
+
 from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import roots
 from innovator_rl.paper.config import SCALING_PICTURE, PaperConfig
@@ -132,8 +136,6 @@ def without_local_places(text: str, config: PaperConfig) -> str:
 
 
 def _html_body(text: str) -> str:
-    from markdown_it import MarkdownIt
-
     return str(MarkdownIt("commonmark").enable("table").render(text))
 
 
@@ -146,9 +148,6 @@ def pdf(text: str, folder: Path) -> bytes:
         text: The report in Markdown.
         folder: Folder of its pictures.
     """
-    from fpdf import FPDF
-    from fpdf.fonts import FontFace
-
     document = FPDF(orientation="landscape", format="A4")
     document.set_auto_page_break(True, margin=12)
     document.add_page()
