@@ -13,6 +13,7 @@ from innovator_rl.scoring import Score, right, wrong
 from rewards.degenerate_answers import degenerate_reason
 from rewards.equivalence.compare import is_equivalent
 from rewards.equivalence.containers import items
+from rewards.equivalence.evaluation import own_budget
 from rewards.equivalence.intervals import has_relation
 from rewards.equivalence.normalize import bare_of_parentheses, tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
@@ -93,7 +94,8 @@ def usable(answer: str, config: EquivalenceConfig) -> bool:
     """
     if "\\" in answer and not _closed(answer):
         return False
-    return compare(answer, Found(answer, "boxed"), config).correct
+    with own_budget():  # the result is cached, so it must not depend on what else was compared
+        return compare(answer, Found(answer, "boxed"), config).correct
 
 
 def _closed(text: str) -> bool:

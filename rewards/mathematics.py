@@ -15,6 +15,7 @@ from fractions import Fraction
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.compare import is_equivalent
+from rewards.equivalence.evaluation import one_budget
 from rewards.equivalence.normalize import tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.quantities import Rounding, quantity
@@ -136,7 +137,8 @@ class Mathematics:
             if predicted.denominator == target.denominator == 1:
                 return wrong(extracted=text[:200])
         config = replace(POLICY, rounding=rounding_asked(gold, prompt))
-        return _graded(gold, found, config, prompt) if usable(gold, config) else abstain("bad_reference")
+        with one_budget():
+            return _graded(gold, found, config, prompt) if usable(gold, config) else abstain("bad_reference")
 
     def __repr__(self) -> str:
         return "Mathematics()"

@@ -14,6 +14,7 @@ from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
+from rewards.equivalence.evaluation import one_budget
 from rewards.equivalence.normalize import tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.quantities import quantity
@@ -67,8 +68,10 @@ class Physics:
             return abstain("bad_reference")
         if len(golds) == 1:
             found = find_answer(response)
-            return self.single(golds[0], found, config, prompt) if found else wrong("no_answer")
-        return self.several(response, golds, config, prompt)
+            with one_budget():
+                return self.single(golds[0], found, config, prompt) if found else wrong("no_answer")
+        with one_budget(len(golds)):
+            return self.several(response, golds, config, prompt)
 
     def single(self, gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
         """Score an answer to one reference; a bare number is in the unit that the problem asks for."""

@@ -20,8 +20,8 @@ BINDING = ("integral", "sum", "product", "limit")
 """Operations whose variable is not free; a derivative's still is."""
 
 OPERATIONS = (*BINDING, "derivative")
-WORK_DIGITS = 20
-MAX_TERMS, SERIES_TERMS = 400, 512
+WORK_DIGITS, DERIVATIVE_DIGITS = 20, 16
+MAX_TERMS, SERIES_TERMS, UNITS_PER_POINT = 400, 512, 4
 _POINTS = ("0.37", "0.81", "1.43", "2.17")
 _SIZE_LIMIT = 10**15
 
@@ -47,6 +47,7 @@ def value(valuer: Valuer, tree: Node) -> Any:
     body = tree.parts[0]
 
     def at(x: Any) -> Any:
+        valuer.budget.spend(UNITS_PER_POINT)
         return valuer.with_value(tree.text, x).value(body)
 
     if tree.kind == "derivative":
@@ -160,8 +161,11 @@ def _limit(valuer: Valuer, at: Callable[[Any], Any], point: Any) -> Any:
 
 
 def _derivative(valuer: Valuer, at: Callable[[Any], Any], name: str) -> Any:
-    """Return a five-point central difference; its error is about 10^-32."""
-    with mpmath.extradps(40):
+    """Return a five-point central difference; its error is about 10^-32.
+
+    A step of 10^-8 costs eight digits, so every derivative of a derivative has some more to lose.
+    """
+    with mpmath.extradps(DERIVATIVE_DIGITS):
         step = mpmath.mpf(10) ** -8
         center = valuer.value(Node("symbol", (), name))
         near, far = at(center + step) - at(center - step), at(center + 2 * step) - at(center - 2 * step)

@@ -18,7 +18,7 @@ from rewards.equivalence.chemistry import same_chemistry
 from rewards.equivalence.constants import is_constant, same_constant
 from rewards.equivalence.containers import MAX_ITEMS, Items, brackets_match, is_uncertain, items
 from rewards.equivalence.equations import is_label, name_of, same_equations
-from rewards.equivalence.evaluation import Budget, symbols
+from rewards.equivalence.evaluation import comparison_budget, symbols
 from rewards.equivalence.free_constants import same_with_constants
 from rewards.equivalence.intervals import has_relation, region, same_region, signed
 from rewards.equivalence.latex_parser import Node
@@ -75,7 +75,7 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
     if max(len(gold), len(predicted)) > MAX_ANSWER_CHARS:
         return gold.strip() == predicted.strip() != ""
     gold, predicted = cents_as_dollars(gold, predicted), cents_as_dollars(predicted, gold)
-    comparison = Comparison(config or EquivalenceConfig(), Budget())
+    comparison = Comparison(config or EquivalenceConfig(), comparison_budget())
     declared = frozenset(
         name for text in (gold, predicted) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
     )

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +23,7 @@ from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_LOG10 = 3_000
+MAX_UNITS, _BITS_PER_CHARGE = 45_000, 256
 DIGITS, MAX_DIGITS = 50, 700
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _ERRORS = (
@@ -34,19 +37,64 @@ _ERRORS = (
 
 @dataclass
 class Budget:
-    """Units of work left, one about four microseconds.
+    """Units of work left, one about four microseconds at fifty digits.
 
-    Whether anything so far was worked out approximately.
+    Attributes:
+        left: The units.
+        approximate: Whether anything so far was worked out approximately.
+        whole: The budget that all comparisons of one response share, where there is one.
     """
 
-    left: int = 90_000
+    left: int = MAX_UNITS
     approximate: bool = False
+    whole: Budget | None = None
 
     def spend(self, units: int) -> None:
-        """Take steps from the budget, and raise `UnreadableFormula` once it is used up."""
-        self.left -= units
-        if self.left < 0:
+        """Take steps from the budget, and raise `UnreadableFormula` once it is used up.
+
+        A step costs more at more digits.
+        """
+        charge = units * (1 + mpmath.mp.prec // _BITS_PER_CHARGE)
+        self.left -= charge
+        if self.whole is not None:
+            self.whole.left -= charge
+        if self.left < 0 or (self.whole is not None and self.whole.left < 0):
             raise UnreadableFormula("too costly")
+
+
+_RESPONSE: ContextVar[Budget | None] = ContextVar("budget of a response", default=None)
+
+
+def comparison_budget() -> Budget:
+    """Return a budget for one comparison, limited by what is left for the response."""
+    return Budget(MAX_UNITS, whole=_RESPONSE.get())
+
+
+@contextmanager
+def one_budget(parts: int = 1) -> Iterator[None]:
+    """Share one budget among all comparisons inside, unless they share one already.
+
+    Args:
+        parts: The number of references that a response is compared with.
+    """
+    if _RESPONSE.get() is not None:
+        yield
+        return
+    token = _RESPONSE.set(Budget(MAX_UNITS * parts))
+    try:
+        yield
+    finally:
+        _RESPONSE.reset(token)
+
+
+@contextmanager
+def own_budget() -> Iterator[None]:
+    """Keep the comparisons inside from spending what is left for a response."""
+    token = _RESPONSE.set(None)
+    try:
+        yield
+    finally:
+        _RESPONSE.reset(token)
 
 
 def symbols(tree: Node) -> set[str]:

@@ -12,6 +12,7 @@ from rewards.equivalence import notation
 from rewards.equivalence.latex_parser import CLOSING, Node, Reader
 from rewards.equivalence.tokens import UnreadableFormula, tokens_of
 
+MAX_DERIVATIVES = 4
 _NONE = Node("none")
 _BOUNDED = {"int": "integral", "oint": "integral", "sum": "sum", "prod": "product", "lim": "limit"}
 _DERIVED = re.compile(r"(?:d|partial)(?:\^(\d))?(.*)", re.DOTALL)
@@ -338,7 +339,14 @@ def derivative_of(body: Node, variables: list[str]) -> Node:
         if not _depends(body, variable):
             body = _as_function(body, variable)
         body = Node("derivative", (body,), variable)
+    if _derivatives(body) > MAX_DERIVATIVES:
+        raise UnreadableFormula("too many derivatives")
     return body
+
+
+def _derivatives(tree: Node) -> int:
+    """Return how many derivatives stand inside one another."""
+    return max(map(_derivatives, tree.parts), default=0) + (tree.kind == "derivative")
 
 
 def _depends(tree: Node, variable: str) -> bool:

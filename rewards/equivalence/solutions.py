@@ -17,7 +17,7 @@ from rewards.equivalence.numeric_equivalence import Comparison, values_at
 from rewards.equivalence.tokens import UnreadableFormula
 
 _ONE = Node("number", (), "1")
-_SAMPLES = 14
+_SAMPLES, _UNITS_PER_PAIR = 14, 100
 _NEAR = mpmath.mpf(10) ** -12
 _STARTS = ("1", "-1", "3.1", "-2.7", "0.2")
 MAX_UNKNOWNS = 6
@@ -91,11 +91,11 @@ def _roots(tree: Node, unknown: str, values: dict[str, Any], comparison: Compari
         return None
     while terms and not terms[-1]:
         terms.pop()
+    comparison.budget.spend(_UNITS_PER_PAIR * len(terms) ** 2)
     try:
         roots = mpmath.polyroots(terms[::-1], maxsteps=100, extraprec=60) if len(terms) > 1 else []
     except (mpmath.libmp.NoConvergence, ZeroDivisionError, ValueError):
         return None
-    comparison.budget.spend(400 * len(terms))
     return [root for root in roots if _vanishes(tree, {**values, unknown: root}, comparison)]
 
 

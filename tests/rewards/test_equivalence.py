@@ -1,6 +1,7 @@
 """The equivalence of answers: labeled pairs, and laws that hold for every pair."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from pairs_same import SAME
 from real_data import real
 
 from rewards.equivalence.compare import is_equivalent
+from rewards.equivalence.evaluation import one_budget
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.quantities import quantity
+from rewards.mathematics import Mathematics
 from rewards.physics import Physics
 
 MATHEMATICS = EquivalenceConfig(measured=False, positive=False)
@@ -142,6 +145,40 @@ HOSTILE = [
 def test_hostile_answers_are_wrong_and_end(text: str) -> None:
     for gold in ("2", "x", r"5\ \mathrm{m/s}"):
         assert not Physics()(text, gold, {}).correct
+
+
+COSTLY = [
+    r"\frac{d}{dx}" * 30 + "x^{100}",
+    r"\sum_{i=1}^{300}\sum_{j=1}^{300}ij",
+    r"\int_0^1\int_0^x\int_0^y z\,dzdydx",
+    r"\sum_{n=1}^{\infty}\sum_{m=1}^{\infty}\frac{1}{n^2m^2}",
+    ", ".join([r"\sum_{i=1}^{200}\sum_{j=1}^{200}ij"] * 20),
+    "x^{10}+10^{-300}y=1",
+]
+
+
+@pytest.mark.parametrize("text", COSTLY, ids=range(len(COSTLY)))
+def test_a_costly_answer_is_wrong_soon(text: str) -> None:
+    started = time.process_time()
+    for gold in ("42", "x=2y"):
+        assert Physics()(f"\\boxed{{{text}}}", gold, {}).reason == "wrong"
+        assert Mathematics()(f"\\boxed{{{text}}}", gold).reason == "wrong"
+    assert time.process_time() - started < 4  # twice as much as a slow machine needs
+
+
+def test_the_comparisons_of_a_response_share_one_budget() -> None:
+    text = r"\sum_{i=1}^{80}\sum_{j=1}^{80}ij"
+    assert is_equivalent("10497600", text, MATHEMATICS)
+    with one_budget():
+        assert [is_equivalent("10497600", text, MATHEMATICS) for _ in range(4)] == [True, False, False, False]
+    assert is_equivalent("10497600", text, MATHEMATICS)
+
+
+def test_derivatives_of_derivatives() -> None:
+    twice = r"\frac{d}{dx}\frac{d}{dx}"
+    assert is_equivalent(f"{twice} {twice} x^6", "360x^2", MATHEMATICS)
+    assert not is_equivalent(f"{twice} {twice} x^6", "361x^2", MATHEMATICS)
+    assert not is_equivalent(r"\frac{d}{dx}" + f"{twice} {twice} x^6", "720x", MATHEMATICS)
 
 
 def test_no_text_is_run(tmp_path: Path) -> None:
