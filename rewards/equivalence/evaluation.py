@@ -23,7 +23,7 @@ from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.tokens import UnreadableFormula
 
 MAX_LOG10 = 3_000
-MAX_UNITS, _BITS_PER_CHARGE = 45_000, 256
+MAX_UNITS, _BITS_PER_CHARGE = 60_000, 256
 DIGITS, MAX_DIGITS = 50, 700
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _ERRORS = (

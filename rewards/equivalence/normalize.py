@@ -12,6 +12,7 @@ from functools import lru_cache
 from rewards.equivalence.plain_text import plain_chinese, plain_text
 from rewards.equivalence.remarks import split_remark
 from rewards.equivalence.tokens import spelled_out
+from rewards.equivalence.wrappers import undressed
 
 # A response that passed through a JSON or Python string unescaped has lost "\t" of \text to a tab, "\f" of \frac to a
 # form feed and so on; a doubly escaped one has two backslashes. Both are the model's answer, not its mistake.
@@ -96,7 +97,7 @@ def parted(text: str) -> tuple[str, str]:
     # Order matters: escapes come first, since every later pattern looks for commands; remarks come after sizing, so that
     # their brackets are plain; the filler comes last, since splitting off a remark may leave one.
     text = plain_chinese(plain_text(text))
-    text = re.sub(r"[ \t$]{2,}", " ", unboxed(unmarked(mended(text.strip()))))
+    text = re.sub(r"[ \t$]{2,}", " ", undressed(unboxed(unmarked(mended(text.strip())))))
     text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
     text = _siunitx(text)
     if "\\begin" in text and not re.search(r"\\begin\{array\}[^&]*&", text):

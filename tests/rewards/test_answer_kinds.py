@@ -1,6 +1,7 @@
 """Answers by kind: each spelling that means the same is accepted, each that looks alike is refused."""
 
 import pytest
+from answer_forms import FORMS
 from answer_kinds import CHOICES, KINDS, OPTIONS, UNLISTED
 from answer_spellings import SPELLINGS
 
@@ -9,10 +10,10 @@ from rewards.mathematics import Mathematics
 from rewards.physics import Physics
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS | SPELLINGS))
+@pytest.mark.parametrize("kind", sorted(KINDS | SPELLINGS | FORMS))
 def test_kind(kind: str) -> None:
     wrong = []
-    for reward, gold, said, right in (KINDS | SPELLINGS)[kind]:
+    for reward, gold, said, right in (KINDS | SPELLINGS | FORMS)[kind]:
         response = f"\\boxed{{{said}}}"
         score = Physics()(response, gold, {}) if reward == "p" else Mathematics()(response, gold)
         if score.correct != right:
