@@ -22,6 +22,7 @@ from rewards.equivalence.evaluation import comparison_budget, symbols
 from rewards.equivalence.free_constants import same_with_constants
 from rewards.equivalence.intervals import has_relation, region, same_region, signed
 from rewards.equivalence.latex_parser import Node
+from rewards.equivalence.left_sides import value_of_container, without_words
 from rewards.equivalence.normalize import encloses, parted, split_top, stripped
 from rewards.equivalence.numbers import based, cents_as_dollars, exact_decimals, spelled_number
 from rewards.equivalence.numeric_equivalence import (
@@ -151,6 +152,7 @@ class _AnswerComparison:
         bases = based(gold), based(predicted)
         if bases[0] or bases[1]:
             return bases[0] == bases[1]
+        gold, predicted = _without_container_label(gold, predicted), _without_container_label(predicted, gold)
         gold, predicted = as_union(gold, predicted), as_union(predicted, gold)
         areas = self.regions(gold, predicted)
         if areas:
@@ -415,6 +417,13 @@ def _without_label(gold: str, predicted: str) -> tuple[str, str]:
         labeled = len(sides) == 2 and "=" not in other and encloses(sides[1]) and is_label(sides[0])
         plain.append(sides[1] if labeled else text)
     return plain[0], plain[1]
+
+
+def _without_container_label(text: str, other: str) -> str:
+    """Return a matrix, a set or an interval without the name before it, where the other side has none."""
+    if "=" in other or ":" in other:
+        return text
+    return value_of_container(text) or without_words(text)
 
 
 def _same_places(gold: list[str], predicted: list[str]) -> bool:

@@ -9,6 +9,7 @@ import mpmath
 
 from rewards.equivalence.evaluation import digits_for, symbols
 from rewards.equivalence.latex_parser import Node
+from rewards.equivalence.left_sides import is_bound, is_closed, is_sum_of_unknowns, names_value, same_text
 from rewards.equivalence.normalize import encloses, split_top
 from rewards.equivalence.numeric_equivalence import (
     Comparison,
@@ -33,6 +34,7 @@ _ENCLOSED = re.compile(
     r"\\langle(?![a-z])(?:(?!\\[lr]angle).)*\\rangle|[A-Za-z]?\s*\\(?:angle|triangle|overline|widehat)(?![a-z])[^=]*"
 )
 _TERM = re.compile(r"([-+]?)\s{0,9}(?<![\d.])(\d{1,30}(?:\.\d{0,30})?)\s{0,9}([A-Za-z\\][^\d+-]{0,40})")
+_FUNCTION = re.compile(r"[A-Za-z]\s*\(\s*([A-Za-z])\s*\)")
 Equal = Callable[[str, str], bool]
 
 
@@ -65,7 +67,9 @@ def is_label(side: str) -> bool:
     A name is a symbol, words, a length `|AB|`, a ratio or product of symbols; no sum and no number.
     """
     plain = side.strip()
-    if name_of(side) or _WORDY.fullmatch(plain) or _ENCLOSED.fullmatch(plain):
+    if is_bound(plain):
+        return names_value(plain)
+    if name_of(side) or _WORDY.fullmatch(plain) or _ENCLOSED.fullmatch(plain) or names_value(plain):
         return True
     opening = re.search(r"[(\[]", plain)
     if _is_commutator(plain) or (opening and _EVENT.fullmatch(plain) and encloses(plain[opening.start() :])):
@@ -100,13 +104,23 @@ def same_equations(gold: list[str], predicted: list[str], equal: Equal, in_list:
         comparison: The comparison under way.
     """
     gold, predicted = (_name_first([_gathered(side) for side in sides]) for sides in (gold, predicted))
+    gold, predicted = _as_function(gold, predicted), _in_order(_as_function(predicted, gold), gold)
     if len(gold) == 1 or len(predicted) == 1:
         value, chain = (gold[0], predicted) if len(gold) == 1 else (predicted[0], gold)
         if is_label(chain[0]) and _chain_holds(chain[1:], value, equal):
             return True
-        if not is_label(chain[0]) and all(quantity(side) is not None for side in chain):
+        if (
+            len(gold) == 1
+            and quantity(value) is not None
+            and _of_unknowns(chain)
+            and _chain_holds(chain[1:], value, equal)
+        ):
+            return True
+        if not is_label(chain[0]) and all(quantity(side) is not None or is_closed(side) for side in chain):
             return all(equal(side, value) for side in chain)
         return len(chain) == 2 and _solves(chain, value, comparison)
+    if is_label(gold[0]) and is_label(predicted[0]) and (is_bound(gold[0]) or is_bound(predicted[0])):
+        return same_text(gold[0], predicted[0]) and _same_values(gold, predicted, equal)
     names = name_of(gold[0]), name_of(predicted[0])
     if names[0] and names[1]:
         if _contradict(gold[1:], predicted[1:], equal) or _other_names(gold, predicted):
@@ -115,11 +129,47 @@ def same_equations(gold: list[str], predicted: list[str], equal: Equal, in_list:
             return _same_named(gold, predicted, equal, comparison)
         if quantity(gold[-1]) is not None and quantity(predicted[-1]) is not None:
             return False
-    elif is_label(gold[0]) and is_label(predicted[0]) and equal(gold[0], predicted[0]):
-        if quantity(gold[-1]) is None:
-            return _same_members(gold[1:], predicted[1:], equal)
-        return _chain_holds(gold[1:], predicted[-1], equal) and _chain_holds(predicted[1:], gold[-1], equal)
+    elif (
+        is_label(gold[0])
+        and is_label(predicted[0])
+        and (same_text(gold[0], predicted[0]) or equal(gold[0], predicted[0]))
+    ):
+        return _same_values(gold, predicted, equal)
     return _same_relation(gold, predicted, comparison)
+
+
+def _same_values(gold: list[str], predicted: list[str], equal: Equal) -> bool:
+    """Return whether two chains state the same behind one left-hand side."""
+    if quantity(gold[-1]) is None:
+        return _same_members(gold[1:], predicted[1:], equal)
+    return _chain_holds(gold[1:], predicted[-1], equal) and _chain_holds(predicted[1:], gold[-1], equal)
+
+
+def _of_unknowns(chain: list[str]) -> bool:
+    """Return whether a chain begins with a sum of unknowns, and goes on with numbers alone: `m + n = 3 + 4 = 7`."""
+    return is_sum_of_unknowns(chain[0]) and all(quantity(side) is not None for side in chain[1:])
+
+
+def _as_function(sides: list[str], other: list[str]) -> list[str]:
+    """Return `y = 2x + 1` as `f(x) = 2x + 1` next to a function of one variable, the only one of both formulas."""
+    applied = _FUNCTION.fullmatch(other[0].strip())
+    if len(sides) != 2 or len(other) != 2 or sides[0].strip() != "y" or applied is None:
+        return sides
+    try:
+        used = [symbols(readings(chain[1])[0][0]) for chain in (sides, other)]
+    except UnreadableFormula:
+        return sides
+    return [other[0], sides[1]] if used == [{applied[1]}, {applied[1]}] else sides
+
+
+def _in_order(sides: list[str], other: list[str]) -> list[str]:
+    """Return `b = a = 5` as `a = b = 5` next to a chain of the same names in that order."""
+    names = [[name_of(side) for side in chain[:-1]] for chain in (sides, other)]
+    if len(sides) < 3 or None in names[0] or len(set(names[0])) < len(names[0]) or set(names[0]) != set(names[1]):
+        return sides
+    if len(names[0]) != len(names[1]) or name_of(sides[-1]) or name_of(other[-1]):
+        return sides
+    return [*other[:-1], sides[-1]]
 
 
 def _gathered(side: str) -> str:
@@ -133,7 +183,9 @@ def _gathered(side: str) -> str:
 
 def _name_first(sides: list[str]) -> list[str]:
     """`5 = x` as `x = 5`."""
-    return sides[::-1] if len(sides) > 1 and quantity(sides[0]) is not None and name_of(sides[-1]) else sides
+    if len(sides) < 2 or quantity(sides[0]) is None:
+        return sides
+    return sides[::-1] if name_of(sides[-1]) or is_sum_of_unknowns(sides[-1]) else sides
 
 
 def _contradict(gold: list[str], predicted: list[str], equal: Equal) -> bool:

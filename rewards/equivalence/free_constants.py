@@ -6,8 +6,10 @@ not change; general solutions agree if a renaming of the constants makes them eq
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
+from collections.abc import Iterator
 
 import mpmath
 
@@ -18,6 +20,9 @@ from rewards.equivalence.tokens import UnreadableFormula
 
 _ADDED = re.compile(r"(?:C|c|K|k)(?:_\w+)?|const|constant")
 _GENERAL = re.compile(r"(?:[ABCDKk]|c)(?:_\w+)?")
+_INDEXED = re.compile(r"[CcKk]_\w+")
+_EXCHANGED = re.compile(r"[ABCD](?:_\w+)?|c_\w+")
+_FUNDAMENTAL = {"e", "exp", "sin", "cos", "sinh", "cosh"}
 _INTEGRATED = re.compile(r"C(?:_\w+)?|c_\w+")
 _NEAR = mpmath.mpf(10) ** -15
 MAX_CONSTANTS = 3
@@ -29,12 +34,132 @@ def same_with_constants(gold: str, predicted: str, comparison: Comparison) -> bo
     Raises:
         UnreadableFormula: Where one cannot be read.
     """
-    if comparison.config.measured or not any(letter in gold + predicted for letter in "CcKk"):
+    if comparison.config.measured or not any(letter in gold + predicted for letter in "CcKkAB"):
         return False
-    for first, second in readings(gold, predicted):
-        if _antiderivatives(first, second, comparison) or _renamed(first, second, comparison):
+    for trees in readings(gold, predicted):
+        first, second = (_absorbed(tree) for tree in trees)
+        if (
+            _antiderivatives(first, second, comparison)
+            or _renamed(first, second, comparison)
+            or _exchanged(first, second, comparison)
+            or ((first, second) != trees and _same_absorbed(first, second, comparison))
+        ):
             return True
     return False
+
+
+def _same_absorbed(first: Node, second: Node, comparison: Comparison) -> bool:
+    """Return whether two formulas with one constant each agree once it stands alone, and neither is without it."""
+    constants = [_constants(tree) for tree in (first, second)]
+    return constants[0] == constants[1] != set() and same_trees(first, second, comparison)
+
+
+def _constants(tree: Node) -> set[str]:
+    return {name for name in symbols(tree) if _ADDED.fullmatch(name)}
+
+
+def _absorbed(tree: Node) -> Node:
+    r"""Return a tree whose only constant stands alone: `e^{x+C}` as `C e^x`, `(x + C)/3` as `x/3 + C`, `\ln|Cx|` too.
+
+    A constant that occurs more than once stays where it is.
+    """
+    names = [name for name in leaves(tree) if _ADDED.fullmatch(name)]
+    return _moved(tree, names[0]) if len(names) == 1 else tree
+
+
+def leaves(tree: Node) -> list[str]:
+    """Return the symbols of a tree, each as often as it occurs."""
+    if tree.kind == "symbol":
+        return [tree.text]
+    return [name for part in tree.parts for name in leaves(part)]
+
+
+def _moved(tree: Node, name: str) -> Node:
+    constant = Node("symbol", (), name)
+    parts = tuple(_moved(part, name) for part in tree.parts)
+    tree = Node(tree.kind, parts, tree.text) if parts else tree
+    if tree.kind in ("pow", "exp"):
+        rest = _without_term(parts[-1], constant)
+        raised = Node(tree.kind, (*parts[:-1], rest), tree.text) if rest else None
+        return Node("mul", (constant, raised)) if raised and _is_e(tree) else tree
+    if tree.kind == "div" and parts[1].kind == "number":
+        rest = _without_term(parts[0], constant)
+        return Node("add", (Node("div", (rest, parts[1])), constant)) if rest else tree
+    if tree.kind == "ln" and (inner := _without_factor(parts[0], constant)):
+        return Node("add", (Node("ln", (inner,)), constant))
+    return tree
+
+
+def _is_e(tree: Node) -> bool:
+    return tree.kind == "exp" or tree.parts[0].kind == "e"
+
+
+def _without_term(tree: Node, constant: Node) -> Node | None:
+    """Return a sum without a constant among its terms; None where it is none of them, or the only one."""
+    terms = list(_terms(tree))
+    rest = [term for term in terms if term != constant and term != Node("neg", (constant,))]
+    if len(rest) != len(terms) - 1 or not rest:
+        return None
+    return functools.reduce(lambda a, b: Node("add", (a, b)), rest)
+
+
+def _without_factor(tree: Node, constant: Node) -> Node | None:
+    """Return a product, or its absolute value, without a constant among its factors; None where it is none of them."""
+    if tree.kind == "abs":
+        inner = _without_factor(tree.parts[0], constant)
+        return Node("abs", (inner,)) if inner else None
+    if tree.kind != "mul" or constant not in tree.parts:
+        return None
+    return tree.parts[1] if tree.parts[0] == constant else tree.parts[0]
+
+
+def _exchanged(first: Node, second: Node, comparison: Comparison) -> bool:
+    """Return whether the same constants stand in another order: `A cos t + B sin t`, `A sin t + B cos t`.
+
+    All have factors in the same variables, so that none is told from the others by what it belongs to, or are C with
+    indices.
+    """
+    names = sorted(name for name in symbols(first) if _EXCHANGED.fullmatch(name))
+    if symbols(first) != symbols(second) or not 1 < len(names) <= MAX_CONSTANTS or set(names) == symbols(first):
+        return False
+    integrated = all(map(_INDEXED.fullmatch, names))
+    if not integrated and not _is_transcendental(first):
+        return False  # A x^2 + B x is rather a polynomial with given factors
+    if not all(_are_alike(tree, names, integrated) for tree in (first, second)):
+        return False
+    return any(
+        same_trees(
+            first, rename(second, {a: Node("symbol", (), b) for a, b in zip(names, order, strict=True)}), comparison
+        )
+        for order in itertools.permutations(names)
+    )
+
+
+def _is_transcendental(tree: Node) -> bool:
+    return tree.kind in _FUNDAMENTAL or any(map(_is_transcendental, tree.parts))
+
+
+def _are_alike(tree: Node, names: list[str], integrated: bool) -> bool:
+    """Return whether every constant is the factor of one term, and the terms are in the same variables."""
+    found = list(_factors(tree, frozenset(), frozenset(names)))
+    if sorted(name for name, _ in found) != names:
+        return False
+    return integrated or (len({variables for _, variables in found}) == 1 and bool(found[0][1]))
+
+
+def _factors(tree: Node, outer: frozenset[str], names: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield each constant of a sum of terms with the variables that it is multiplied by."""
+    if tree.kind in ("add", "neg"):
+        for part in tree.parts:
+            yield from _factors(part, outer, names)
+        return
+    if tree.kind in ("mul", "div"):
+        for part, other in (tree.parts, tree.parts[::-1]):
+            if part.kind in ("add", "mul", "div", "neg") and symbols(part) & names and not symbols(other) & names:
+                yield from _factors(part, outer | symbols(other), names)
+                return
+    for name in symbols(tree) & names:
+        yield name, outer | (symbols(tree) - {name})
 
 
 def _antiderivatives(first: Node, second: Node, comparison: Comparison) -> bool:
@@ -80,7 +205,7 @@ def _renamed(first: Node, second: Node, comparison: Comparison) -> bool:
         return False
     if not any(all(map(_INTEGRATED.fullmatch, side)) for side in own):
         return False
-    if not (symbols(first) & symbols(second)):
+    if not any(not _GENERAL.fullmatch(name) for name in symbols(first) & symbols(second)):
         return False
     return any(
         same_trees(
