@@ -13,15 +13,17 @@ from innovator_rl.scoring import Score, right, wrong
 from rewards.degenerate_answers import degenerate_reason
 from rewards.equivalence.compare import is_equivalent
 from rewards.equivalence.containers import items
+from rewards.equivalence.equations import is_label
 from rewards.equivalence.evaluation import own_budget
 from rewards.equivalence.intervals import has_relation
-from rewards.equivalence.normalize import bare_of_parentheses, tidy
+from rewards.equivalence.normalize import bare_of_parentheses, split_top, tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.sets import real_set
 from rewards.extraction import Found, candidates, hedged
 from rewards.true_false import takes_back
 
-MAX_ANSWER_CHARS = 2_000
+MAX_ANSWER_CHARS, MAX_FORMS = 2_000, 4
+_OR = re.compile(r"\\(?:text|mathrm)\s*\{\s*,?\s*or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])")
 _SHOWN = 200
 _ASIDE = re.compile(r"[(\[]\s*(?:\\(?:text|mathrm)\s*\{\s*)?or\b\s*\}?\s*([^()\[\]]*)[)\]]")
 _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
@@ -71,9 +73,11 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
     if label := _OPTION.fullmatch(_TEX_TEXT.sub(r"\1", answer.strip())):
         return _option(label.group(1), found.text)
     if (hedged(tidy(found.text)) or _takes_another(answer, found.text, config)) and not (
-        hedged(answer) or several(answer) or _is_region(found.text)
+        hedged(answer) or several(answer) or _is_region(found.text) or _lists_solutions(answer, found.text, config)
     ):
-        return wrong("ambiguous_answer", found.text[:_SHOWN])
+        if not _agrees_throughout(answer, found, config):
+            return wrong("ambiguous_answer", found.text[:_SHOWN])
+        found = Found(_OR.split(found.text)[0].rstrip(" ,"), found.kind)
     reason = "wrong"
     for text in candidates(found):
         if is_equivalent(answer, text, config):
@@ -82,6 +86,24 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
                 return right(text[:_SHOWN])
             reason = shortcut
     return wrong(reason, found.text[:_SHOWN])
+
+
+def _agrees_throughout(answer: str, found: Found, config: EquivalenceConfig) -> bool:
+    r"""Return whether an answer offers one value in several forms: `\frac{3}{4}` or 0.75."""
+    parts = [part.strip(" ,") for part in _OR.split(found.text)]
+    if not 1 < len(parts) <= MAX_FORMS or not all(parts) or any(map(hedged, parts)):
+        return False
+    return all(
+        any(is_equivalent(answer, text, config) for text in candidates(Found(part, found.kind))) for part in parts
+    )
+
+
+def _lists_solutions(answer: str, text: str, config: EquivalenceConfig) -> bool:
+    """Return whether the reference is an equation to be solved, and an answer such as `x = 2 or x = 3` solves it."""
+    sides = split_top(tidy(answer), "=")
+    if len(sides) != 2 or not all(sides) or is_label(sides[0]) or any(map(hedged, _OR.split(text))):
+        return False
+    return is_equivalent(answer, text, config)
 
 
 @lru_cache(maxsize=4096)

@@ -36,8 +36,9 @@ from rewards.equivalence.numeric_equivalence import (
 from rewards.equivalence.piecewise import branches, same_branches, same_by_cases, system
 from rewards.equivalence.quantities import quantity, same_quantity
 from rewards.equivalence.remarks import compatible
-from rewards.equivalence.sets import as_union, same_set
+from rewards.equivalence.sets import as_union, same_set, without_exceptions
 from rewards.equivalence.tokens import UnreadableFormula
+from rewards.equivalence.wrappers import without_option
 
 MAX_DEPTH, MAX_ANSWER_CHARS, MAX_SOLUTIONS = 4, 8_000, 6
 _UNDEFINED = re.compile(r"\\frac\s*\{[^{}]*\}\s*\{\s*0\s*\}|\d\s*/\s*0(?![\d.])|\bnan\b", re.IGNORECASE)
@@ -54,6 +55,7 @@ _ODD_PART = r"\(\s*\d*\s*[knml]\s*[-+]\s*\d+\s*\)"
 _ANGLES = re.compile(
     rf"{_ODD_PART}\s*\\pi|\\pi\s*{_ODD_PART}|\\pi\s*[knml](?![A-Za-z])|(?<![A-Za-z\\])[knml]\s*\\pi(?![A-Za-z])"
 )
+_HOLDS_EMPTY = re.compile(r"\\?\{\s*(?:\\emptyset|\\varnothing|∅)\s*\\?\}")
 _BINOMIAL = "\\binom"
 _CHOICES = re.compile(
     r"C_\s*\{?(\w+)\}?\s*\^\s*\{?(\w+)\}?|(?:\{\s*\})?[_^]\s*\{?(\w+)\}?\s*C_?\s*\{?(\w+)\}?|C\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)|"
@@ -85,7 +87,7 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
         periodic = not comparison.config.measured
         first, second = exact_decimals(first, periodic), exact_decimals(second, periodic)
         compared = _AnswerComparison(comparison, declared)
-        return compared.is_equivalent(first, second) and compatible(remark, other_remark, compared.is_equivalent)
+        return compared.marked(first, second) and compatible(remark, other_remark, compared.is_equivalent)
     except (UnreadableFormula, RecursionError, ArithmeticError, TypeError, ValueError):
         return False
 
@@ -93,6 +95,13 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
 class _AnswerComparison:
     def __init__(self, comparison: Comparison, declared: frozenset[str]) -> None:
         self.comparison, self.declared, self.depth = comparison, declared, 0
+
+    def marked(self, gold: str, predicted: str) -> bool:
+        """Return whether two tidied answers are equivalent, with or without the mark of an option before one of them."""
+        if self.is_equivalent(gold, predicted):
+            return True
+        plain = without_option(gold), without_option(predicted)
+        return (plain[0] == gold) != (plain[1] == predicted) and self.is_equivalent(*plain)
 
     def is_equivalent(self, gold: str, predicted: str, in_list: bool = False) -> bool:
         """Return whether two tidied answers are equivalent.
@@ -117,6 +126,8 @@ class _AnswerComparison:
     def compared(self, gold: str, predicted: str, in_list: bool) -> bool:
         if _BLANK.sub("", gold) == _BLANK.sub("", predicted) and not _UNDEFINED.search(gold):
             return True
+        if bool(_HOLDS_EMPTY.fullmatch(gold)) != bool(_HOLDS_EMPTY.fullmatch(predicted)):
+            return False
         names = text_answers.canonical(gold), text_answers.canonical(predicted)
         if names[0] and names[0] == names[1]:
             return True
@@ -153,7 +164,10 @@ class _AnswerComparison:
         if bases[0] or bases[1]:
             return bases[0] == bases[1]
         gold, predicted = _without_container_label(gold, predicted), _without_container_label(predicted, gold)
+        gold, predicted = without_exceptions(gold), without_exceptions(predicted)
         gold, predicted = as_union(gold, predicted), as_union(predicted, gold)
+        if bool(_HOLDS_EMPTY.fullmatch(gold)) != bool(_HOLDS_EMPTY.fullmatch(predicted)):
+            return False
         areas = self.regions(gold, predicted)
         if areas:
             return True
@@ -339,8 +353,12 @@ class _AnswerComparison:
         """Return whether one side is an equation and the other the list of all its solutions."""
         equation, listed = (first, second) if len(first.parts) == 1 else (second, first)
         sides = split_top(equation.parts[0], "=")
+        if len(equation.parts) > 1 or len(sides) != 2 or listed.kind not in ("", "{}"):
+            return False
         solutions = [split_top(part, "=") for part in listed.parts]
-        if len(equation.parts) > 1 or len(sides) != 2 or listed.kind or any(len(one) != 2 for one in solutions):
+        if listed.kind or any(len(one) != 2 for one in solutions) or len({one[0] for one in solutions}) > 1:
+            solutions = _named_alike(solutions, sides) if equation is first else []
+        if not solutions:
             return False
         name = solutions[0][0]
         if (
@@ -394,6 +412,21 @@ class _AnswerComparison:
                 return False
             left.remove(hit)
         return True
+
+
+def _named_alike(solutions: list[list[str]], equation: list[str]) -> list[list[str]]:
+    """Return solutions that are bare, or named by indices, under the only unknown of an equation; none for others."""
+    trees = readings(*equation)[0]
+    unknowns = set().union(*map(symbols, trees))
+    if len(unknowns) != 1 or any(len(one) > 2 for one in solutions):
+        return []
+    unknown = unknowns.pop()
+    names = [one[0] for one in solutions if len(one) == 2]
+    indexed = [re.fullmatch(r"(.+)_\{?\d\}?", name) for name in names]
+    plain = all(name == unknown for name in names)
+    if not plain and not (len(set(names)) == len(solutions) and all(one and one[1] == unknown for one in indexed)):
+        return []
+    return [[unknown, one[-1]] for one in solutions]
 
 
 def as_binomial(text: str) -> str:

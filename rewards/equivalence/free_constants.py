@@ -22,6 +22,7 @@ _ADDED = re.compile(r"(?:C|c|K|k)(?:_\w+)?|const|constant")
 _GENERAL = re.compile(r"(?:[ABCDKk]|c)(?:_\w+)?")
 _INDEXED = re.compile(r"[CcKk]_\w+")
 _EXCHANGED = re.compile(r"[ABCD](?:_\w+)?|c_\w+")
+_VARIABLES = {"x", "y", "z", "t", "u", "v", "w", "s", "r", "theta", "phi"}
 _FUNDAMENTAL = {"e", "exp", "sin", "cos", "sinh", "cosh"}
 _INTEGRATED = re.compile(r"C(?:_\w+)?|c_\w+")
 _NEAR = mpmath.mpf(10) ** -15
@@ -55,16 +56,16 @@ def _same_absorbed(first: Node, second: Node, comparison: Comparison) -> bool:
 
 
 def _constants(tree: Node) -> set[str]:
-    return {name for name in symbols(tree) if _ADDED.fullmatch(name)}
+    return {name for name in symbols(tree) if _INTEGRATED.fullmatch(name)}
 
 
 def _absorbed(tree: Node) -> Node:
     r"""Return a tree whose only constant stands alone: `e^{x+C}` as `C e^x`, `(x + C)/3` as `x/3 + C`, `\ln|Cx|` too.
 
-    A constant that occurs more than once stays where it is.
+    A constant that occurs more than once stays where it is, and so does a C among other given quantities: `(B + C)/2`.
     """
-    names = [name for name in leaves(tree) if _ADDED.fullmatch(name)]
-    return _moved(tree, names[0]) if len(names) == 1 else tree
+    names = [name for name in leaves(tree) if _INTEGRATED.fullmatch(name)]
+    return _moved(tree, names[0]) if len(names) == 1 and symbols(tree) & _VARIABLES else tree
 
 
 def leaves(tree: Node) -> list[str]:

@@ -31,6 +31,13 @@ _CAP = re.compile(r"\\(?:big)?cap(?![a-z])|∩")
 _COMPLEMENT = re.compile(r"\^\s*(?:\{\s*(?:c|C|\\complement)\s*\}|c|C|\\complement)\s*$")
 _VALUE = re.compile(r"([A-Za-z])\s*=\s*([^=<>≤≥≠∈]+)")
 _MINUS = re.compile(r"(?<=[\])}R])\s*-\s*(?=\\?\{|\[|\()")
+_TEXTS = re.compile(r"\\(?:text|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
+_EXCEPT = re.compile(
+    r"\s*(?:all|any|every)\s+real(?:s|\s+numbers?|\s+values)(?:\s+(?:of\s+)?[a-z])?\s*,?\s*"
+    r"(?:except|excluding|other\s+than|but\s+not)(?:\s+for)?\s+((?:[^A-Za-z]|\\[a-z]+|\b(?:and|or)\b|\b[a-z]\s*=)+)",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(r"[^<>≤≥≠=∈]{1,60}[<>≤≥][^<>≤≥≠=∈]{1,60}")
 _MARKED = re.compile(r"[∪∩∖<>≤≥≠∈]|\\infty|\^\s*\{?\s*(?:c|\\complement)|\\mathbb|ℝ|\bor\b|\\text\s*\{\s*or")
 
 
@@ -106,10 +113,13 @@ def _read(text: str, depth: int) -> RealSet | None:
     name, member, rest = text.partition("∈")
     if member and re.fullmatch(r"\s*[A-Za-z]\s*", name):
         inner = _read(rest, depth + 1)
-        return RealSet(name.strip(), inner.ends, inner.contains) if inner and not inner.name else None
+        named = inner is not None and inner.name in ("", name.strip())
+        return RealSet(name.strip(), inner.ends, inner.contains) if inner and named else None
     first, *excluded = split_top(text, ",")
     if excluded and all("≠" in part for part in excluded):
         text = " ∩ ".join([first, *excluded])
+    elif len(excluded) == 1 and _is_between(first, excluded[0]):
+        text = f"{first} ∩ {excluded[0]}"
     unions, meets, differences = _split(text, _OR), _split(text, _AND), split_top(_MINUS.sub("∖", text), "∖")
     found = [parts for parts in (unions, meets, differences) if len(parts) > 1]
     if len(found) > 1 or any(len(parts) > MAX_PARTS for parts in found):
@@ -129,6 +139,26 @@ def _read(text: str, depth: int) -> RealSet | None:
     if found[0] is meets:
         return RealSet(name, ends, lambda x: all(test(x) for test in tests))
     return RealSet(name, ends, lambda x: tests[0](x) and not any(test(x) for test in tests[1:]))
+
+
+def _is_between(first: str, second: str) -> bool:
+    """Return whether `x > 1, x < 2` bounds one variable from below and above, so that the comma means "and"."""
+    if not (_BOUND.fullmatch(first) and _BOUND.fullmatch(second)):
+        return False
+    found = region(first), region(second)
+    if found[0] is None or found[1] is None or found[0].name != found[1].name:
+        return False
+    (a, b), (c, d) = ((_end(part.pieces[0].low), _end(part.pieces[0].high)) for part in found if part)
+    return bool(max(a, c) < min(b, d) and mpmath.isfinite(max(a, c)) and mpmath.isfinite(min(b, d)))
+
+
+def without_exceptions(text: str) -> str:
+    r"""Return "all real numbers except 1 and 2" as `\mathbb{R} \setminus \{1, 2\}`; other texts as they are."""
+    plain = _TEXTS.sub(lambda match: f" {match[1]} ", text)
+    if len(text) > MAX_CHARS or not (match := _EXCEPT.fullmatch(plain)):
+        return text
+    values = [part.rpartition("=")[2].strip() for part in re.split(r",|\band\b|\bor\b", match[1]) if part.strip(" .")]
+    return rf"\mathbb{{R}} \setminus \{{{', '.join(values)}\}}"
 
 
 def _split(text: str, joint: re.Pattern[str]) -> list[str]:

@@ -24,7 +24,8 @@ _NEGATIONS = {"not", "no", "never", "none", "neither", "nor", "without", "cannot
 def _number_set(name: str, letter: str) -> dict[str, str]:
     r"""Return what a set of numbers is called: `\mathbb{Z}`, all integers, the set of integers."""
     words = [name, f"all {name}", f"the {name}", f"set of {name}", f"the set of {name}", f"set of all {name}"]
-    words += [f"the set of all {name}", f"\\mathbb{{{letter}}}", f"\\mathbb{letter}"]
+    words += [f"the set of all {name}", f"\\mathbb{{{letter}}}", f"\\mathbb{letter}", f"the {name}"]
+    words += [f"{word} {name.removesuffix('s')}" for word in ("any", "every")]
     return dict.fromkeys(words, name)
 
 
@@ -45,6 +46,7 @@ _SYNONYMS = {
             "\\{\\}",
             "\\varnothing",
             "empty set",
+            "the empty set",
             "no real solutions",
             "no real solution",
             "undefined",
@@ -54,8 +56,12 @@ _SYNONYMS = {
     **dict.fromkeys(("true", "yes", "correct"), "true"),
     **dict.fromkeys(("false", "no", "incorrect"), "false"),
     **dict.fromkeys(
-        ("all real numbers", "\\mathbb{r}", "(-\\infty,\\infty)", "(-\\infty,+\\infty)", "real numbers"), "reals"
+        ("(-\\infty,\\infty)", "(-\\infty,+\\infty)", "all reals", "the reals", "reals", "all real values"),
+        "real numbers",
     ),
+    **_number_set("real numbers", "r"),
+    **_number_set("positive integers", "z}^{+"),
+    **dict.fromkeys(("\\mathbb{z}^+", "\\mathbb{z}_+", "\\mathbb{z}_{+}", "\\mathbb{z}_{>0}"), "positive integers"),
     **_number_set("integers", "z"),
     **_number_set("rational numbers", "q"),
     **_number_set("natural numbers", "n"),

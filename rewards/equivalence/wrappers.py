@@ -17,6 +17,10 @@ _SIZED = re.compile(
     r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|bf|bfseries)(?![A-Za-z])\s*"
 )
 _STOP = re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*[.,;]?\s*\}\s*$")
+_OPTION = re.compile(
+    r"^\s*(?:\\(?:text|textbf|textrm|mathrm|mathbf)\s*\{\s*)?(?:\(\s*[A-H]\s*\)[.:]?|[A-H]\s*[.:)])"
+    r"(?:\s*\}|(?=[\s~\\]))(?:\s|~|\\[,;: ]|\\q?quad(?![A-Za-z]))*(?=[-+\d.(\[$\\])"
+)
 _NAME = re.compile(r"\s*\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*\s*")
 _NUMBER = re.compile(r"\s*[-+]?\s*\.?\d")
 # A number with a letter right behind it may be a formula or a name: 2H_2O, 2-butanol.
@@ -24,6 +28,11 @@ _VALUE = re.compile(
     r"\s*(?:[-+]?\s*(?:\\?\$\s*)?[\d.,/]*\d[.,]?(?![\d.,/A-Za-z]|-[A-Za-z])|[(\[][^()\[\]]*,[^()\[\]]*[)\]]|"
     r"\([A-H]\)\s|\\\{|[A-Za-z](?:_\w)?\s*=)"
 )
+
+
+def without_option(text: str) -> str:
+    r"""Return a value without the mark of an option before it: `(D) 42`, `\textbf{D. }42`."""
+    return _OPTION.sub("", text, count=1)
 
 
 def undressed(text: str) -> str:
