@@ -23,6 +23,7 @@ from rewards.extraction import Found, candidates, hedged
 from rewards.true_false import takes_back
 
 MAX_ANSWER_CHARS, MAX_FORMS = 2_000, 4
+_OR_IN_TEXT = re.compile(r"\\text\s*\{\s*([^{}]*?)\s*,?\s*\bor\b\s*([^{}]*?)\s*\}")
 _OR = re.compile(r"\\(?:text|mathrm)\s*\{\s*,?\s*or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])")
 _SHOWN = 200
 _ASIDE = re.compile(r"[(\[]\s*(?:\\(?:text|mathrm)\s*\{\s*)?or\b\s*\}?\s*([^()\[\]]*)[)\]]")
@@ -77,7 +78,7 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
     ):
         if not _agrees_throughout(answer, found, config):
             return wrong("ambiguous_answer", found.text[:_SHOWN])
-        found = Found(_OR.split(found.text)[0].rstrip(" ,"), found.kind)
+        found = Found(alternatives(found.text)[0], found.kind)
     reason = "wrong"
     for text in candidates(found):
         if is_equivalent(answer, text, config):
@@ -88,9 +89,15 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
     return wrong(reason, found.text[:_SHOWN])
 
 
+def alternatives(text: str) -> list[str]:
+    r"""Return what an answer joins by "or", also inside a text: `5\text{ m or }500\text{ cm}`."""
+    text = _OR_IN_TEXT.sub(r"\\text{\1} or \\text{\2}", text)
+    return [part.strip(" ,").removeprefix(r"\text{}").removesuffix(r"\text{}").strip(" ,") for part in _OR.split(text)]
+
+
 def _agrees_throughout(answer: str, found: Found, config: EquivalenceConfig) -> bool:
     r"""Return whether an answer offers one value in several forms: `\frac{3}{4}` or 0.75."""
-    parts = [part.strip(" ,") for part in _OR.split(found.text)]
+    parts = alternatives(found.text)
     if not 1 < len(parts) <= MAX_FORMS or not all(parts) or any(map(hedged, parts)):
         return False
     return all(
@@ -101,7 +108,7 @@ def _agrees_throughout(answer: str, found: Found, config: EquivalenceConfig) -> 
 def _lists_solutions(answer: str, text: str, config: EquivalenceConfig) -> bool:
     """Return whether the reference is an equation to be solved, and an answer such as `x = 2 or x = 3` solves it."""
     sides = split_top(tidy(answer), "=")
-    if len(sides) != 2 or not all(sides) or is_label(sides[0]) or any(map(hedged, _OR.split(text))):
+    if len(sides) != 2 or not all(sides) or is_label(sides[0]) or any(map(hedged, alternatives(text))):
         return False
     return is_equivalent(answer, text, config)
 

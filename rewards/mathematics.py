@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
+from rewards.answer_grading import MAX_ANSWER_CHARS, alternatives, compare, usable
 from rewards.equivalence.compare import is_equivalent
 from rewards.equivalence.evaluation import one_budget
 from rewards.equivalence.normalize import tidy
@@ -97,7 +97,7 @@ def _rounds(exact: str, rounded: str) -> bool:
 def _graded(gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
     r"""Grade an answer; in a chain such as `2\sqrt{3} \approx 3.46` one member must be the reference in full."""
     score = compare(gold, found, config, prompt)
-    if score.correct and _percent_of_itself(gold, found.text):
+    if score.correct and any(_percent_of_itself(gold, part) for part in alternatives(found.text)):
         return wrong(extracted=found.text[:200])
     members = _CHAINED.split(found.text)
     if not score.correct and len(members) == 2 and _rounds(members[0], members[1]):

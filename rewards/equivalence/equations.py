@@ -167,9 +167,7 @@ def _in_order(sides: list[str], other: list[str]) -> list[str]:
     names = [[name_of(side) for side in chain[:-1]] for chain in (sides, other)]
     if len(sides) < 3 or None in names[0] or len(set(names[0])) < len(names[0]) or set(names[0]) != set(names[1]):
         return sides
-    if len(names[0]) != len(names[1]) or name_of(sides[-1]) or name_of(other[-1]):
-        return sides
-    return [*other[:-1], sides[-1]]
+    return [*other[:-1], sides[-1]] if len(names[0]) == len(names[1]) else sides
 
 
 def _gathered(side: str) -> str:

@@ -117,7 +117,7 @@ def _without_factor(tree: Node, constant: Node) -> Node | None:
 def _exchanged(first: Node, second: Node, comparison: Comparison) -> bool:
     """Return whether the same constants stand in another order: `A cos t + B sin t`, `A sin t + B cos t`.
 
-    All have factors in the same variables, so that none is told from the others by what it belongs to, or are C with
+    All have factors in the same variables, so that none differs from the others in what it belongs to, or are C with
     indices.
     """
     names = sorted(name for name in symbols(first) if _EXCHANGED.fullmatch(name))

@@ -153,7 +153,7 @@ def _is_between(first: str, second: str) -> bool:
 
 
 def without_exceptions(text: str) -> str:
-    r"""Return "all real numbers except 1 and 2" as `\mathbb{R} \setminus \{1, 2\}`; other texts as they are."""
+    r"""Return "all real numbers except 1 and 2" as `\mathbb{R} \setminus \{1, 2\}`; other text as it is."""
     plain = _TEXTS.sub(lambda match: f" {match[1]} ", text)
     if len(text) > MAX_CHARS or not (match := _EXCEPT.fullmatch(plain)):
         return text
