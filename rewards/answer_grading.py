@@ -23,8 +23,9 @@ from rewards.extraction import Found, candidates, hedged
 from rewards.true_false import takes_back
 
 MAX_ANSWER_CHARS, MAX_FORMS = 2_000, 4
-_OR_IN_TEXT = re.compile(r"\\text\s*\{\s*([^{}]*?)\s*,?\s*\bor\b\s*([^{}]*?)\s*\}")
-_OR = re.compile(r"\\(?:text|mathrm)\s*\{\s*,?\s*or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])")
+_EMPTY_TEXT = re.compile(r"\\text\{[\s,]*\}")
+_OR_IN_TEXT = re.compile(r"\\text\{([^{}]*?)(?<![A-Za-z])or(?![A-Za-z])([^{}]*)\}")
+_OR = re.compile(r"\\(?:text|mathrm)\s*\{\s*(?:,\s*)?or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])")
 _SHOWN = 200
 _ASIDE = re.compile(r"[(\[]\s*(?:\\(?:text|mathrm)\s*\{\s*)?or\b\s*\}?\s*([^()\[\]]*)[)\]]")
 _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
@@ -92,7 +93,7 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
 def alternatives(text: str) -> list[str]:
     r"""Return what an answer joins by "or", also inside a text: `5\text{ m or }500\text{ cm}`."""
     text = _OR_IN_TEXT.sub(r"\\text{\1} or \\text{\2}", text)
-    return [part.strip(" ,").removeprefix(r"\text{}").removesuffix(r"\text{}").strip(" ,") for part in _OR.split(text)]
+    return [_EMPTY_TEXT.sub("", part).strip(" ,") for part in _OR.split(text)]
 
 
 def _agrees_throughout(answer: str, found: Found, config: EquivalenceConfig) -> bool:

@@ -4,7 +4,8 @@ What decides, in order: the same text; words; an interval or inequality; parts o
 equation; quantities with units; formulas by their values. The cheap and certain tests come first, because a formula
 that happens to be readable as a quantity must not be compared as one.
 
-Neither side is the measure of the other: `is_equivalent(a, b)` is `is_equivalent(b, a)`.
+Neither side is the measure of the other: `is_equivalent(a, b)` is `is_equivalent(b, a)`. There are two exceptions: a
+number as the reference is met by a sum of unknowns that equals it, and an equation by the bare list of its solutions.
 """
 
 from __future__ import annotations

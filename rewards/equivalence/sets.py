@@ -34,7 +34,7 @@ _MINUS = re.compile(r"(?<=[\])}R])\s*-\s*(?=\\?\{|\[|\()")
 _TEXTS = re.compile(r"\\(?:text|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
 _EXCEPT = re.compile(
     r"\s*(?:all|any|every)\s+real(?:s|\s+numbers?|\s+values)(?:\s+(?:of\s+)?[a-z])?\s*,?\s*"
-    r"(?:except|excluding|other\s+than|but\s+not)(?:\s+for)?\s+((?:[^A-Za-z]|\\[a-z]+|\b(?:and|or)\b|\b[a-z]\s*=)+)",
+    r"(?:except|excluding|other\s+than|but\s+not)(?:\s+for)?\s+((?:[^A-Za-z\\]|\\[^A-Za-z]|\\[a-z]+(?![a-z])|(?<!\\)\b(?:(?:and|or)\b|[a-z]\s*=))+)",
     re.IGNORECASE,
 )
 _BOUND = re.compile(r"[^<>≤≥≠=∈]{1,60}[<>≤≥][^<>≤≥≠=∈]{1,60}")

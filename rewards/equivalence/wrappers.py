@@ -16,7 +16,7 @@ _COLORED = re.compile(r"\\(?:textcolor|colorbox|color)\s*(?:\[[A-Za-z]+\])?\s*\{
 _SIZED = re.compile(
     r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|bf|bfseries)(?![A-Za-z])\s*"
 )
-_STOP = re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*[.,;]?\s*\}\s*$")
+_STOP = re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(?:[.,;]\s*)?\}\s*$")
 _OPTION = re.compile(
     r"^\s*(?:\\(?:text|textbf|textrm|mathrm|mathbf)\s*\{\s*)?(?:\(\s*[A-H]\s*\)[.:]?|[A-H]\s*[.:)])"
     r"(?:\s*\}|(?=[\s~\\]))(?:\s|~|\\[,;: ]|\\q?quad(?![A-Za-z]))*(?=[-+\d.(\[$\\])"
