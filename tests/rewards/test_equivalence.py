@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import mpmath
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from pairs_same import SAME
 from real_data import real
 
 from rewards.equivalence.compare import is_equivalent
-from rewards.equivalence.evaluation import one_budget
+from rewards.equivalence.evaluation import Budget, one_budget
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.equivalence.quantities import quantity
 from rewards.mathematics import Mathematics
@@ -172,6 +173,16 @@ def test_the_comparisons_of_a_response_share_one_budget() -> None:
     with one_budget():
         assert [is_equivalent("3348900", text, MATHEMATICS) for _ in range(8)][::7] == [True, False]
     assert is_equivalent("3348900", text, MATHEMATICS)
+
+
+def test_a_step_costs_more_at_more_digits() -> None:
+    budget = Budget(10_000)
+    with mpmath.workdps(50):
+        budget.spend(100)
+    assert budget.left == 9_900
+    with mpmath.workdps(500):
+        budget.spend(100)
+    assert budget.left < 9_900 - 500
 
 
 def test_derivatives_of_derivatives() -> None:
