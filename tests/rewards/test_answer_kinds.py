@@ -59,3 +59,16 @@ def test_a_reference_that_cannot_be_met_abstains(gold: str) -> None:
     for score in (Physics()(f"\\boxed{{{gold}}}", gold, {}), Mathematics()(r"\boxed{x^2}", gold)):
         assert (score.outcome, score.reason) == ("abstained", "bad_reference")
     assert Physics()("x", "[0, 1)", {}).reason == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        (r"The probability is $\frac34$, or 75%.", True),
+        (r"The probability is $\frac34$, or 74%.", False),
+        (r"The probability is $\frac34$ or maybe 75%.", False),
+    ],
+)
+def test_one_value_in_two_forms_is_no_hedge(said: str, right: bool) -> None:
+    assert Mathematics()(said, r"\frac34").correct is right
+    assert Physics()(said, r"\frac34", {}).correct is right
