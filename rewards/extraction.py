@@ -33,6 +33,7 @@ _LIMITED = re.compile(
     r"(?:less|greater|more|fewer|larger|smaller)\s+than|over|under|unlikely|impossible)\b",
     re.IGNORECASE,
 )
+_FACTOR = re.compile(r"\b(?:minus|negative|(?:half|twice|thrice|double|triple)(?:\s+of)?)[\s$(]*$", re.IGNORECASE)
 _FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _LAST_STATED = re.compile(
     r"^.*(?:\b(?:is|it's|are|equals?|be|gives?|get|obtain|have|yields?)\s*:?\s+|[:=≈]\s*)(\S.*)$", re.DOTALL
@@ -242,6 +243,8 @@ def candidates(found: Found) -> list[str]:
         matches.append(number)
     for match in matches:
         place = match.lastindex or 1
+        if _FACTOR.search(plain[max(0, match.start(place) - 60) : match.start(place)]):
+            continue
         before = " ".join(plain[max(0, match.start(place) - 60) : match.start(place)].split()[-3:])
         if not _LIMITED.search(before) and not _LIMITED.search(match.group(place)):
             texts.append(match.group(place).strip(" $"))

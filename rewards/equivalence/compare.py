@@ -25,7 +25,7 @@ from rewards.equivalence.intervals import has_relation, region, same_region, sig
 from rewards.equivalence.latex_parser import Node
 from rewards.equivalence.left_sides import value_of_container, without_words
 from rewards.equivalence.normalize import encloses, parted, split_top, stripped
-from rewards.equivalence.numbers import based, cents_as_dollars, exact_decimals, spelled_number
+from rewards.equivalence.numbers import based, cents_as_dollars, exact_decimals, other_currency, spelled_number
 from rewards.equivalence.numeric_equivalence import (
     Comparison,
     EquivalenceConfig,
@@ -85,6 +85,8 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
     )
     try:
         (first, remark), (second, other_remark) = parted(gold), parted(predicted)
+    if other_currency(gold, predicted):
+        return False
         periodic = not comparison.config.measured
         first, second = exact_decimals(first, periodic), exact_decimals(second, periodic)
         compared = _AnswerComparison(comparison, declared)

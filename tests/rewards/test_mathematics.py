@@ -81,6 +81,12 @@ def test_rounding_brackets_units_percent_and_hedges(right: bool) -> None:
         ("We get\n\\[\nx = 7\n\\]", "7", True),
         ("<think>\\boxed{7}</think>I do not know.", "7", False),
         ("maybe 7", "7", False),
+        ("minus 7", "7", False),
+        ("minus 7", "-7", True),
+        ("The answer is negative 7.", "7", False),
+        ("The answer is negative 7.", "-7", True),
+        ("The sum is twice 7", "7", False),
+        ("10 minus 3 is 7", "7", True),
         ("7 or so, perhaps 8", "7", False),
     ],
 )
