@@ -29,6 +29,10 @@ _JOINED = re.compile(
     r"(?:[*×·⋅]|\\(?:times|cdot|ast)(?![a-z])|(?<=\d)\s*x(?=\s*\d))[\s(\[{]*(?:\\(?:left|frac)\s*[(\[{]*\s*)*)\d|\)\s*\(\s*\d|(?<![\d.^])\d+(?:\.\d*)?\s+\d+(?![\d\s]*/)"
 )
 _ROOT = re.compile(r"(?:[*×·⋅]|\\(?:times|cdot|ast)(?![a-z]))\s*\\sqrt\s*\{?\s*(\d{1,12})\s*\}?(?!\d)")
+_ROOT_FIRST = re.compile(
+    r"^(\s*[-+]?)\s*(\\sqrt\s*(?:\{\s*\d{1,12}\s*\}|\d))\s*(?:[*×·⋅]|\\(?:times|cdot|ast)(?![a-z]))\s*"
+    r"(\\[dt]?frac\s*(?:\{\s*\d+\s*\}\s*\{\s*\d+\s*\}|\d\s*\d)|\d+(?:\.\d+)?)(?![\d.!^])"
+)
 _MIXED = re.compile(r"\d+(?:\s|\\[,;:! ])*\\[dt]?frac\s*(?:\{\s*\d+\s*\}\s*\{\s*\d+\s*\}|\d\s*\d)")
 _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
@@ -97,6 +101,7 @@ def _alike(member: str, gold: str) -> bool:
 
 
 def _arithmetic(text: str) -> bool:
+    text = _ROOT_FIRST.sub(r"\1\3 \\cdot \2", text)  # `\sqrt{3} \cdot 2` is as evaluated as `2 \cdot \sqrt{3}`
     if any(math.isqrt(int(digits)) ** 2 == int(digits) for digits in _ROOT.findall(text)):
         return True
     text = _MIXED.sub("1", text)

@@ -7,6 +7,7 @@ answer. Every such difference that is removed here needs no case in the comparis
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from functools import lru_cache
 
 from rewards.equivalence.plain_text import plain_chinese, plain_text
@@ -51,6 +52,7 @@ _SIZING = re.compile(
 # 30 degrees 15' is a sum of two units without a plus sign, so it is written as one number of degrees.
 _ARC_MINUTES = re.compile(
     r"(\d+)\s*\^\s*\{?\s*\\(?:text)?circ\s*\}?\s*(\d+(?:\.\d+)?)\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)(?!')"
+    r"(?:\s*(\d+(?:\.\d+)?)\s*(?:''|\"|\^\s*\{?\s*\\prime\s*\\prime\s*\}?))?"
 )
 _SIUNITX = re.compile(r"\\(?:SI|qty)\s*(?:\[[^\]]*\])?\s*\{([^{}]*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _SIUNITX_NUMBER = re.compile(r"\\(?:num|ang)\s*\{([^{}]*)\}")
@@ -61,7 +63,7 @@ _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
 _CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
-_NOON = re.compile(r"(?<=:\d\d)(?:\s|~)*(?:\\(?:text|mathrm)\s*\{\s*)?([ap])\.?\s?m\b\.?\s*\}?", re.IGNORECASE)
+_NOON = re.compile(r"(?<=:\d\d)(?:\s|~)*(\\(?:text|mathrm)\s*\{\s*)?([ap])\.?\s?m\b\.?(?(1)\s*\})", re.IGNORECASE)
 _RATIO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b|\\colon(?![a-z]))\s*(?=\d)")
 _MODULUS = re.compile(r"\s*\\[bp]?mod(?![a-z])\s*")
 _MEMBER = re.compile(r"^[A-Za-z]\s*(?:\\in(?![A-Za-z])|∈)\s*(?=\\\{[^|:]*\\\}$)")  # of a set that is listed
@@ -97,7 +99,7 @@ def parted(text: str) -> tuple[str, str]:
     # Order matters: escapes come first, since every later pattern looks for commands; remarks come after sizing, so that
     # their brackets are plain; the filler comes last, since splitting off a remark may leave one.
     text = plain_chinese(plain_text(text))
-    text = re.sub(r"[ \t$]{2,}", " ", undressed(unboxed(unmarked(mended(text.strip())))))
+    text = re.sub(r"[ \t$~]{2,}", " ", undressed(unboxed(unmarked(mended(text.strip())))))
     text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
     text = _siunitx(text)
     if "\\begin" in text and not re.search(r"\\begin\{array\}[^&]*&", text):
@@ -105,15 +107,21 @@ def parted(text: str) -> tuple[str, str]:
     text = _SIZING.sub("", text).replace("\\{,\\}", "{,}")
     text = re.sub(r"\\(?:tfrac|dfrac|cfrac)", r"\\frac", text)
     text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
-    text = _NOON.sub(lambda match: f" {match[1].upper()}M", text)
+    text = _NOON.sub(lambda match: f" {match[2].upper()}M", text)
     text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
-    text = _ARC_MINUTES.sub(r"(\1+\2/60)^{\\circ}", text)
+    text = _ARC_MINUTES.sub(_degrees, text)
     text = _RATIO.sub(":", _MODULUS.sub(" mod ", text))
     if "Z" in text or "ℤ" in text:
         text = _QUOTIENT.sub(lambda match: f"\\mathbb{{Z}}_{{{match[match.lastindex or 1]}}}", text)
     text, remark = split_remark(_kets(text))
     text = _MEMBER.sub("", stripped(_FILLER.sub("", text.strip())))
     return text.rstrip(".,;:").strip(), remark
+
+
+def _degrees(match: re.Match[str]) -> str:
+    """Write degrees, minutes and seconds of arc as one fraction of a degree."""
+    seconds = 3600 * Decimal(match[1]) + 60 * Decimal(match[2]) + Decimal(match[3] or 0)
+    return f"({seconds / 60}/60)^{{\\circ}}" if not match[3] else f"({seconds}/3600)^{{\\circ}}"
 
 
 def tidy(text: str) -> str:

@@ -8,13 +8,14 @@ decimal may differ by 1e-6. Units are compared by dimension and converted.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 import mpmath
 
+from rewards.equivalence.descriptions import is_remark, is_statement, same_description
 from rewards.equivalence.evaluation import DIGITS, Budget, evaluate, symbols
 from rewards.equivalence.formulas import read
 from rewards.equivalence.notation import FUNCTIONS, GREEK, listed
@@ -37,11 +38,10 @@ _UNCERTAINTY = re.compile(
     r"(?<=[\d}])\s*(?:\\pm)\s*(\d+\.?\d*|\.\d+)(?:\s*(?=\\times|\\cdot)|)|(?<=\d)\((\d{1,2})\)(?=\s|\\|[eE]|$)"
 )
 _PARENTHESES = re.compile(r"^\(([^()]*\\pm[^()]*)\)")
-_PIECE = re.compile(r"(\d+(?:\.\d+)?)(?:\s|\\[,;:! ]|~)*(?:\\(?:text|mathrm)\s*\{)?\s*([A-Za-z]+)")
-_COMPOUND = re.compile(
-    r"\d+(?:\.\d+)?[\s~]*(?:\\[,;:! ])?(?:\\(?:text|mathrm)\s*\{)?\s*[A-Za-z]+\s*\}?"
-    r"(?:(?:[\s~]|\\[,;:! ]|,|\band\b)*\d+(?:\.\d+)?[\s~]*(?:\\[,;:! ])?(?:\\(?:text|mathrm)\s*\{)?\s*[A-Za-z]+\s*\}?){1,3}"
-)
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_COMPOUND = re.compile(r"\d+(?:\.\d+)?\s*[A-Za-z]+(?:(?:\s*,)?\s*(?:\band\b\s*)?\d+(?:\.\d+)?\s*[A-Za-z]+){1,3}")
+_JOINED_FACTORS = {1.0, 60.0, 3600.0, 86400.0, 604800.0, 0.0254, 0.3048, 0.9144, 0.45359237, 0.028349523125}
+"""Factors of the units of time, feet and pounds, whose amounts a comma or `and` may join: `2 hours and 30 minutes`."""
 _HEAD = re.compile(
     r"[-+]?\s*(?:[\d.(]|\\(?:[dt]?frac|sqrt|pi|ln|log|left|exp|Gamma|zeta|sin|cos|tan|arc))|e(?![A-Za-z])"
 )
@@ -53,18 +53,14 @@ _LABEL = re.compile(
 )
 _LETTERS, _PRODUCT = re.compile(r"[A-Za-z]+"), re.compile(r"[A-Za-z](?:\s+[A-Za-z])+")
 _FORMULA_WORDS = re.compile(r"\b(?:" + "|".join([*FUNCTIONS, *GREEK, "pi"]) + r")\b|[\^_=]")
-_NO_COUNTED = set(
-    listed(
-        "not no never is isn't are was be wrong incorrect false untrue right correct only almost nearly about roughly "
-        "squared square cubed cube root power percent percentage half halves third thirds quarter quarters fifth double "
-        "triple twice times minus plus less more least most fewer than below above under over or and but if when unless "
-        "except divided multiplied multiple factorial hundred hundreds thousand thousands million millions billion "
-        "billions trillion trillions dozen dozens score gross negative positive maybe perhaps instead approximately "
-        "base mod modulo choose something"
-    )
-)
-_WORDED = re.compile(r"\s*(?:[^\W\d_][\w .,'’-]*)?\s*")
-MAX_LITERAL_EXPONENT = 3_000
+_WRAPPED = re.compile(r"\\(?:text|mathrm|mbox|textbf|textrm|textnormal|mathbf)\s*\{([^{}]*)\}")
+_GAP = re.compile(r"[\s,]+")
+_SPACING = re.compile(r"\\[,;:! ]|\\q?quad(?![A-Za-z])|~")
+_NOT_UNITS = set(listed("in as am pm us al at a"))
+"""Words that read as units, but seldom are one in front of other words."""
+_INCHES = re.compile(r"(?:long|tall|wide|high|thick|deep|apart|away|of|per|from|above|below)\b")
+_BARE_REMARK = re.compile(r"(?:to|of|in|on|at|by|up|out|due|per|from|into|down|(?=[a-z'-]*[aeiouy])[a-z'-]{4,})\b")
+MAX_LITERAL_EXPONENT, MAX_GAPS = 3_000, 10
 FULL_PLACES, FULL_FIGURES = 6, 8
 """Decimal places, or figures of a large number, that state an irrational number in full; math-verify rounds to as many."""
 
@@ -77,7 +73,7 @@ class Quantity:
         value: The number.
         unit: Its unit, None where none is written.
         figures: Its stated significant figures, None for an exact number.
-        label: What is counted ("apples"), where that is no unit.
+        label: What is counted ("apples"), or what stands behind the unit ("of gold").
         ambiguous: Whether the unit may as well be a product of symbols (`2m`, `2 m g`).
         other: The unit under the reading that a slash divides by all behind it (`J/mol K`), where that differs.
     """
@@ -148,6 +144,8 @@ def figures(digits: str) -> int:
 def quantity(text: str) -> Quantity | None:
     """Return a number with its unit or what it counts, if any; None for others."""
     text = spelled_out(text).strip()
+    if (whole := _WRAPPED.fullmatch(text)) and whole[1].strip()[:1].isdigit():
+        text = whole[1].strip()
     if len(text) > MAX_QUANTITY_CHARS or not _HEAD.match(text):
         return None
     if "\\pm" in text:
@@ -160,12 +158,14 @@ def quantity(text: str) -> Quantity | None:
 
 def _compound(text: str) -> Quantity | None:
     """Return a sum of quantities in ever smaller units without plus signs, such as `1 h 30 min` or `5 ft 11 in`."""
+    text = _plain(text)
     if not _COMPOUND.fullmatch(text):
         return None
+    joined = "," in text or " and " in text
     total: Quantity | None = None
     for digits, name in _PIECE.findall(text):
         unit = parse_unit(name)
-        if unit is None or unit.offset:
+        if unit is None or unit.offset or (joined and unit.factor not in _JOINED_FACTORS):
             return None
         if total is None:
             total = Quantity(mpmath.mpf(digits), unit, None, False)
@@ -174,8 +174,15 @@ def _compound(text: str) -> Quantity | None:
         if total.unit is None or unit.dimension != total.unit.dimension or unit.factor >= smallest:
             return None
         smallest = unit.factor
-        total = replace(total, value=total.value + mpmath.mpf(digits) * mpmath.mpf(unit.factor) / mpmath.mpf(largest))
+        total = replace(
+            total, value=total.value + mpmath.mpf(digits) * mpmath.mpf(repr(unit.factor)) / mpmath.mpf(repr(largest))
+        )
     return replace(total, figures=15) if total else None
+
+
+def is_compound(text: str) -> bool:
+    """Return whether an answer is a sum of quantities in ever smaller units, such as `2 hours and 30 minutes`."""
+    return "," not in text and len(text) <= MAX_QUANTITY_CHARS and _compound(text.strip()) is not None
 
 
 def _is_small(doubt: re.Match[str], text: str) -> bool:
@@ -221,30 +228,75 @@ def _literal(text: str) -> Quantity | None:
         plain, rest = replace(plain, value=value * scaled[0]), scaled[1].strip("{} ") and scaled[1]
         if not rest:
             return plain
+    tail = _tail(rest)
+    if tail is None:
+        return None
+    joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
+    return replace(
+        plain,
+        unit=tail.unit,
+        label=tail.label,
+        ambiguous=tail.unit is not None and bool(joined or _PRODUCT.fullmatch(rest)),
+        other=tail.other,
+    )
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """What follows a number: a unit, the unit under its other reading, and a description."""
+
+    unit: Unit | None
+    other: Unit | None = None
+    label: str = ""
+
+
+@lru_cache(maxsize=2048)
+def _tail(rest: str) -> _Tail | None:
+    """Read what follows a number: a unit, a unit with a description behind it, or what is counted."""
+    unit, other = _unit(rest)
+    if unit is not None:
+        return _Tail(unit, other)
+    for head, words in _cuts(rest):
+        unit, other = _unit(head)
+        if unit is not None:
+            return _Tail(unit, other, words.lower()) if is_remark(words.lower()) else None
+    label = _LABEL.fullmatch(rest)
+    if label is None or _FORMULA_WORDS.search(rest):
+        return None
+    name = (label.group(1) or label.group(2)).strip().lower()
+    return None if is_statement(name) else _Tail(None, None, name)
+
+
+def _unit(rest: str) -> tuple[Unit | None, Unit | None]:
+    """Return the unit that a text denotes, and the one under its other reading where that differs."""
     unit, apart = parse_unit(rest), unjoined(rest)
     if unit is None:
         unit = parse_unit(apart)
     elif "-" not in rest and "/" not in rest:
         apart = rest  # `ms` is a millisecond, `ms^{-2}` and `W/mK` may be products
-    if unit is not None:
-        joined = text.removesuffix(rest)[-1:].isalnum() and _LETTERS.fullmatch(rest)
-        other = parse_unit(apart, "/" in rest or "per" in rest)
-        return replace(
-            plain,
-            unit=unit,
-            ambiguous=bool(joined or _PRODUCT.fullmatch(rest)),
-            other=other if other is not None and other.dimension != unit.dimension else None,
-        )
-    label = _LABEL.fullmatch(rest)
-    if label and not _FORMULA_WORDS.search(rest):
-        name = (label.group(1) or label.group(2)).strip().lower()
-        return None if is_statement(name) else replace(plain, label=name)
-    return None
+    if unit is None:
+        return None, None
+    other = parse_unit(apart, "/" in rest or "per" in rest)
+    return unit, other if other is not None and other.dimension != unit.dimension else None
 
 
-def is_statement(label: str) -> bool:
-    """Return whether the words behind a number say more than what is counted: `42 is wrong`, `42 squared`."""
-    return any(word in _NO_COUNTED for word in re.findall(r"[a-z']+", label)) or not _WORDED.fullmatch(label)
+def _plain(text: str) -> str:
+    """Return a text without the commands around its words."""
+    return _SPACING.sub(" ", _WRAPPED.sub(r" \1 ", text)).strip()
+
+
+def _cuts(rest: str) -> Iterator[tuple[str, str]]:
+    """Yield the ways to part a text into what may be a unit and words behind it, the longest unit first."""
+    plain = _plain(rest)
+    bare = "\\" not in rest.replace("\\circ", "")
+    for gap in reversed(list(_GAP.finditer(plain))[:MAX_GAPS]):
+        head, words = plain[: gap.start()], plain[gap.end() :].strip()
+        last = head.split()[-1] if head.split() else ""
+        if last in _NOT_UNITS and not (head == "in" and _INCHES.match(words)):
+            continue
+        if not words or _FORMULA_WORDS.search(words) or (bare and not _BARE_REMARK.match(words)):
+            continue
+        yield head, words
 
 
 def _computed(text: str) -> Quantity | None:
@@ -256,16 +308,15 @@ def _computed(text: str) -> Quantity | None:
         cut = start.start()
         if cut == 0 or text[cut - 1] in "\\^_{":
             continue
-        unit, label = parse_unit(text[cut:]), _LABEL.fullmatch(text[cut:])
-        if unit is None and not (label and label.group(1)):
-            continue
-        if label and unit is None and is_statement((label.group(1) or "").lower()):
+        tail = _tail(text[cut:])
+        if tail is None or (tail.unit is None and "\\" not in text[cut:]):
             continue
         value = _value(re.sub(rf"{_SPACE}$", "", text[:cut]))
         if value is not None:
-            name = (label.group(1) or "").strip().lower() if label and unit is None else ""
-            joined = unit is not None and text[cut - 1] in ")}" and _LETTERS.fullmatch(text[cut:])  # `\frac{3}{2}kT`
-            return Quantity(value, unit, _stated(text[:cut]), False, name, ambiguous=bool(joined))
+            joined = (
+                tail.unit is not None and text[cut - 1] in ")}" and _LETTERS.fullmatch(text[cut:])
+            )  # `\frac{3}{2}kT`
+            return Quantity(value, tail.unit, _stated(text[:cut]), False, tail.label, ambiguous=bool(joined))
     return None
 
 
@@ -385,13 +436,13 @@ def _same(gold: Quantity, predicted: Quantity, unit_required: bool, close: Calla
     A unit missing on one side is taken to be the other's, unless required. A different dimension is wrong, and so are
     two different things counted.
     """
+    if not same_description(gold.label, predicted.label):
+        return False
     if gold.unit is None or predicted.unit is None:
         named = gold.unit or predicted.unit
         if unit_required and named is not None and named.dimension != ONE.dimension:
             return False
-        if named is not None and (gold.label or predicted.label):
-            return False
-        if not _same_label(gold.label, predicted.label):
+        if named is not None and any(q.unit is None and q.label for q in (gold, predicted)):
             return False
         if close(gold, predicted):
             return True
@@ -414,7 +465,7 @@ def _same(gold: Quantity, predicted: Quantity, unit_required: bool, close: Calla
             for q in (gold, predicted)
             if q.unit
         ]
-        return close(kelvin[0], kelvin[1], mpmath.mpf(1)) or close(kelvin[0], kelvin[1], CONVERTED + 1)
+        return close(kelvin[0], kelvin[1], mpmath.mpf(1)) or close(kelvin[0], kelvin[1], 1 + CONVERTED / 100)
     if gold.unit.factor == predicted.unit.factor:
         return close(gold, predicted)
     return close(gold, predicted, mpmath.mpf(predicted.unit.factor) / mpmath.mpf(gold.unit.factor))
@@ -427,10 +478,3 @@ def _reread(gold: Quantity, predicted: Quantity) -> tuple[Quantity, Quantity]:
             if a.dimension == b.dimension:
                 return replace(gold, unit=a), replace(predicted, unit=b)
     return gold, predicted
-
-
-def _same_label(first: str, second: str) -> bool:
-    if not first or not second or first == second:
-        return True
-    words = [{word.rstrip("s") for word in re.findall(r"[a-z]{2,}", label)} for label in (first, second)]
-    return bool(words[0] & words[1])

@@ -11,12 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from rewards.equivalence.descriptions import directions
 from rewards.equivalence.notation import listed
 
 # Each pattern finds where a remark begins. They are tried once each and never leave an empty answer.
 _WORDS = (
     r"(?:with|where|for(?!\s+(?:all|any|each|every|some))|at|as|so|when|if|which|is|are|in\s+which|such\s+that|because|since|provided|assuming|i\.e\.|"
-    r"that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|from|after|per\s+(?:person|day)|of\s+the)"
+    r"that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|from|after|of\s+the)"
 )
 _BEGINS = (
     re.compile(
@@ -48,8 +49,8 @@ _WRAP = re.compile(
     r"\\(?:text|mbox|mathrm|textrm|mathbf|textbf)\s*\{([^{}]*)\}|\\(?:q?quad|[,;:! ])(?![A-Za-z])|[${}~]"
 )
 _NOTE = re.compile(
-    r"(?:because|since|as|so|i\.e\.|that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|approx|about|=|or\s)"
-    r".*$",
+    r"(?:(?:because|since|as|so|i\.e\.|that\s+is|to\s+\w+\s+(?:decimal|significant)|rounded|approximately|approx|about|"
+    r"assuming)(?![a-z])|=|or\s).*$",
     re.DOTALL | re.IGNORECASE,
 )
 _CONTINUED = re.compile(r"\}\s*[.,]?\s*[+*/^-][^{}]*$")  # a formula goes on behind the words: no remark
@@ -72,6 +73,10 @@ _SILENT = set(
 _DENIED = re.compile(r"\b(?:not|never|wrong|incorrect|false|untrue|except|unless)\b|n't\b", re.IGNORECASE)
 
 
+_BLANKS = re.compile(r"\s{2,}")
+_FROM_TO = re.compile(r"\bfrom\b.*\bto\b")
+
+
 def split_remark(text: str) -> tuple[str, str]:
     """Return an answer without its remark, and the remark (empty where there is none).
 
@@ -79,6 +84,7 @@ def split_remark(text: str) -> tuple[str, str]:
         text: A normalized answer.
     """
     found: list[str] = []
+    text = _BLANKS.sub(lambda match: "\n" if "\n" in match.group() else " ", text)
     if "\\begin{cases}" in text:
         return text, ""
     for pattern in _BEGINS:
@@ -115,7 +121,12 @@ def compatible(first: str, second: str, same: Callable[[str, str], bool]) -> boo
         if hit is None:
             return False
         left.remove(hit)
-    return words[0] == words[1]
+    return words[0] == words[1] and _turned(a) == _turned(b)
+
+
+def _turned(text: str) -> list[str]:
+    """Return the words whose order tells where something points or goes: `south of west`, `from A to B`."""
+    return re.findall(r"\w+", text) if _FROM_TO.search(text) else [*directions(text).values()]
 
 
 def _condition(remark: str) -> str:

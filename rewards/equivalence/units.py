@@ -72,6 +72,12 @@ _REPLACED = (
         "degC ",
     ),
     (re.compile(r"(?:\^\s*\{?\s*\\?circ\s*\}?|\\degree|°|º|\bdegrees?)\s*(?:F\b|Fahrenheit\b|\{\s*F\s*\})|℉"), "degF "),
+    (
+        re.compile(
+            r"(?:\^\s*\{?\s*\\?circ\s*\}?|\\degree|°|º|\bdegrees?)\s*(?:K(?![A-Za-z])|\{\s*K\s*\}|[Kk]elvins?\b)"
+        ),
+        "K ",
+    ),
     (re.compile(r"([MLR])_\s*\{?\s*(?:\\odot|\\rm sun|sun)\s*\}?"), r"\1sun"),
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|°|º"), "deg"),
     (re.compile(r"\\(?:AA|r A|mathring\s*\{?A\}?)|[ÅÅ]"), "angstrom"),
@@ -114,6 +120,7 @@ _JOINED = re.compile(
 )
 _SPECIAL = re.compile(r"[^A-Za-z0-9\s/(){}^+.-]|\bper\b|\bpercent|\bpermil|deg", re.IGNORECASE)
 _WORDED = re.compile(r"[A-Za-z][.\s-]+[A-Za-z(]|\brev")
+_KILO = re.compile(r"(?<![A-Za-z])K(?=(?:g|J|N|W|V|Hz|Pa|eV|Wh|cal|bar)(?![A-Za-z])|m\s*(?:/\s*(?:h|hr|s)\b|$))")
 MAX_UNIT_CHARS = 120
 
 
@@ -157,10 +164,11 @@ def parse_unit(text: str, tight: bool = False) -> Unit | None:
     """
     if not text.strip() or len(text) > MAX_UNIT_CHARS:
         return None
-    if text.isascii() and text.isalpha():
-        return single(text)
     while "\\" in text and (shorter := _WRAPPED.sub(r" \1 ", text)) != text:
         text = shorter
+    text = _KILO.sub("k", text) if "K" in text else text
+    if text.isascii() and text.isalpha():
+        return single(text)
     for pattern, replacement in _REPLACED if _SPECIAL.search(text) else ():
         text = pattern.sub(replacement, text)
     for pattern, replacement in _WORDS if _WORDED.search(text) else ():
