@@ -17,6 +17,7 @@ from functools import partial
 from rewards.equivalence import text_answers
 from rewards.equivalence.chemistry import same_chemistry
 from rewards.equivalence.constants import is_constant, same_constant
+from rewards.equivalence.clock import same_time
 from rewards.equivalence.containers import MAX_ITEMS, Items, brackets_match, is_uncertain, items
 from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import comparison_budget, symbols
@@ -152,6 +153,9 @@ class _AnswerComparison:
             a, b = (
                 text if number is None else str(number) for text, number in zip((gold, predicted), spelled, strict=True)
             )
+        time = same_time(gold, predicted)
+        if time is not None:
+            return time
             return self.values(a, b)
         worded = text_answers.is_words(gold), text_answers.is_words(predicted)
         if all(worded):
