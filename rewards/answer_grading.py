@@ -22,11 +22,16 @@ from rewards.equivalence.sets import real_set
 from rewards.extraction import Found, candidates, hedged
 from rewards.true_false import takes_back
 
-MAX_ANSWER_CHARS, MAX_FORMS = 2_000, 4
+MAX_ANSWER_CHARS, MAX_PROMPT_CHARS, MAX_FORMS = 2_000, 20_000, 4
 _EMPTY_TEXT = re.compile(r"\\text\{[\s,]*\}")
 _OR_IN_TEXT = re.compile(r"\\text\{([^{}]*?)(?<![A-Za-z])or(?![A-Za-z])([^{}]*)\}")
 _OR = re.compile(r"\\(?:text|mathrm)\s*\{\s*(?:,\s*)?or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])")
 _SHOWN = 200
+_COMMA_NUMBER = re.compile(r"-?\d+,(?!\d{3}$)\d+")
+_DECIMAL_COMMAS = re.compile(
+    r"(?<![\d.,(\[{])\d+,(?!\d{3}(?!\d))\d+\s*(?:\\[,; ]|~)?\s*(?:\\(?:text|mathrm)\s*\{\s*)?"
+    r"(?:[kcmdμµ]?[mgJNWVL]|k?Pa|Hz|s|min|h|°|€|\\?%|\^\s*\{?\\circ)(?![A-Za-z])|(?<![\d.,(\[{])\d+,0\d+(?![\d,])"
+)
 _ASIDE = re.compile(r"[(\[]\s*(?:\\(?:text|mathrm)\s*\{\s*)?or\b\s*\}?\s*([^()\[\]]*)[)\]]")
 _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
 _TEX_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}")
@@ -68,6 +73,8 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
     `prompt` is what an answer may not merely repeat.
     """
     found = Found(bare_of_parentheses(found.text), found.kind)
+    if _COMMA_NUMBER.fullmatch(answer.strip()) and _DECIMAL_COMMAS.search(prompt[-MAX_PROMPT_CHARS:]):
+        answer = answer.replace(",", ".")
     if len(found.text) > MAX_ANSWER_CHARS:
         return wrong("too_long", found.text[:100])
     if found.kind != "boxed":

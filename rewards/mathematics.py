@@ -49,6 +49,7 @@ _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?|[-+]?\
 _DRESSING = re.compile(r"\\[$!,;: ]|[$]|\\(?:left|right)(?=[()\[\]])")
 _LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}")
 MAX_DIGITS, MAX_PROMPT_CHARS, MAX_MEMBERS = 400, 4_000, 6
+_PERCENT = re.compile(r"([^%]*?)\s*(?:\\?%|(?:\\(?:text|mathrm)\s*\{\s*)?\bper\s?cent\b)[^%]*")
 _CHAINED = re.compile(r"=|≈|\\approx(?![a-z])")
 
 
@@ -80,7 +81,7 @@ def rounding_asked(gold: str, prompt: str) -> Rounding:
 
 def _percent_of_itself(gold: str, text: str) -> bool:
     """Return whether an answer is the reference, a number below 1, with a percent sign behind it: 0.25% for 1/4."""
-    percent, share = re.fullmatch(r"(.*?)\s*\\?%", unmarked(text)), quantity(tidy(gold))
+    percent, share = _PERCENT.fullmatch(unmarked(text)), quantity(tidy(gold))
     below_one = share is not None and share.unit is None and 0 < abs(share.value) < 1
     return bool(percent and below_one and is_equivalent(gold, percent[1], POLICY))
 

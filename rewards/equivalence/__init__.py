@@ -4,7 +4,7 @@
 `formulas`, `calculus`), trees become numbers (`evaluation`), numbers with units become quantities (`units`,
 `quantities`), and lists, intervals, equations and words are compared by their parts (`containers`, `intervals`,
 `equations`, `solutions`, `text_answers`). What is no formula has a reader of its own: `chemistry`, `operators` (with kets
-and matrices), `piecewise`, `numbers` in other spellings, `remarks` behind an answer, Unicode and Chinese (`plain_text`).
-No model text is ever passed to `eval`, `sympify` or any parser of a programming language,
-and every loop has a budget.
+and matrices), `piecewise`, `numbers` in other spellings, times of the day (`clock`), `remarks` behind an answer,
+`descriptions` behind a number, Unicode and Chinese (`plain_text`). No model text is ever passed to `eval`, `sympify` or
+any parser of a programming language, and every loop has a budget.
 """

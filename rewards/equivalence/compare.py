@@ -4,8 +4,9 @@ What decides, in order: the same text; words; an interval or inequality; parts o
 equation; quantities with units; formulas by their values. The cheap and certain tests come first, because a formula
 that happens to be readable as a quantity must not be compared as one.
 
-Neither side is the measure of the other: `is_equivalent(a, b)` is `is_equivalent(b, a)`. There are two exceptions: a
-number as the reference is met by a sum of unknowns that equals it, and an equation by the bare list of its solutions.
+Neither side is the measure of the other: `is_equivalent(a, b)` is `is_equivalent(b, a)`. There are three exceptions: a
+number as the reference is met by a sum of unknowns that equals it, an equation by the bare list of its solutions, and a
+decimal point by a decimal comma.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from functools import partial
 
 from rewards.equivalence import text_answers
 from rewards.equivalence.chemistry import same_chemistry
-from rewards.equivalence.constants import is_constant, same_constant
 from rewards.equivalence.clock import same_time
+from rewards.equivalence.constants import is_constant, same_constant
 from rewards.equivalence.containers import MAX_ITEMS, Items, brackets_match, is_uncertain, items
 from rewards.equivalence.equations import is_label, name_of, same_equations
 from rewards.equivalence.evaluation import comparison_budget, symbols
@@ -36,7 +37,7 @@ from rewards.equivalence.numeric_equivalence import (
     same_trees,
 )
 from rewards.equivalence.piecewise import branches, same_branches, same_by_cases, system
-from rewards.equivalence.quantities import quantity, same_quantity
+from rewards.equivalence.quantities import is_compound, quantity, same_quantity
 from rewards.equivalence.remarks import compatible
 from rewards.equivalence.sets import as_union, same_set, without_exceptions
 from rewards.equivalence.tokens import UnreadableFormula
@@ -49,7 +50,11 @@ _DECLARED = re.compile(
     r"\b([a-z])\b[\s}$]*(?:\\text\s*\{)?\s*(?:is|are)\s+(?:any\s+|an?\s+|arbitrary\s+)*integers?"
 )
 _BLANK = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # a blank between digits is one between two numbers
-_COMMA, _POINT = re.compile(r"-?(?:\d+,(?!\d{3}$)|0,)\d+"), re.compile(r"-?\d{1,30}\.\d{1,60}")
+_COMMA, _POINT = (
+    re.compile(r"(-?\d+),((?!\d{3}(?!\d))\d+)(?![\d,.])|(-?0),(\d+)(?![\d,.])"),
+    re.compile(r"-?\d{1,30}\.\d{1,60}"),
+)
+_SURE_COMMA = re.compile(r"-?\d+,0\d+")  # no member of a list begins with a zero
 _CLOCK = re.compile(r"0\d+")
 _WHOLE = re.compile(r"-?\d{1,30}")
 _POINT_NAME = re.compile(r"[A-Z]'?\s*(?=\()")
@@ -80,14 +85,14 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
     if max(len(gold), len(predicted)) > MAX_ANSWER_CHARS:
         return gold.strip() == predicted.strip() != ""
     gold, predicted = cents_as_dollars(gold, predicted), cents_as_dollars(predicted, gold)
+    if other_currency(gold, predicted):
+        return False
     comparison = Comparison(config or EquivalenceConfig(), comparison_budget())
     declared = frozenset(
         name for text in (gold, predicted) for groups in _DECLARED.findall(text[:4000]) for name in groups if name
     )
     try:
         (first, remark), (second, other_remark) = parted(gold), parted(predicted)
-    if other_currency(gold, predicted):
-        return False
         periodic = not comparison.config.measured
         first, second = exact_decimals(first, periodic), exact_decimals(second, periodic)
         compared = _AnswerComparison(comparison, declared)
@@ -148,14 +153,14 @@ class _AnswerComparison:
         chemical = same_chemistry(gold, predicted)
         if chemical is not None:
             return chemical
+        time = same_time(gold, predicted)
+        if time is not None:
+            return time
         spelled = [spelled_number(text_answers.unwrapped(text).strip(" .")) for text in (gold, predicted)]
         if spelled.count(None) < 2:
             a, b = (
                 text if number is None else str(number) for text, number in zip((gold, predicted), spelled, strict=True)
             )
-        time = same_time(gold, predicted)
-        if time is not None:
-            return time
             return self.values(a, b)
         worded = text_answers.is_words(gold), text_answers.is_words(predicted)
         if all(worded):
@@ -183,7 +188,10 @@ class _AnswerComparison:
             return bool(sets)
         if any(worded):
             return self.worded(gold, predicted) if not has_relation(gold + predicted) else False
-        if _decimal_comma(gold, predicted):
+        pointed = _with_points(gold, predicted)
+        if pointed is not None and self.values(*pointed):
+            return True
+        if is_compound(gold) != is_compound(predicted) and self.quantities(gold, predicted):
             return True
         if _as_many_matrices(gold, predicted) and self.same_matrices(gold, predicted):
             return True
@@ -255,6 +263,10 @@ class _AnswerComparison:
             or self.same_family(gold, predicted)
             or same_with_constants(gold, predicted, self.comparison)
         )
+
+    def quantities(self, gold: str, predicted: str) -> bool:
+        """Return whether both sides are numbers with units, and agree."""
+        return quantity(gold) is not None and quantity(predicted) is not None and self.values(gold, predicted)
 
     def of_constants(self, gold: str, predicted: str) -> bool:
         """Return whether a formula of physical constants has the other side's value."""
@@ -527,12 +539,21 @@ def _is_short(*texts: str) -> bool:
     return all(len(text) <= 4 and " " not in text for text in texts)
 
 
-def _decimal_comma(gold: str, predicted: str) -> bool:
-    """Return whether one side is `1,22` and the other 1.22."""
-    return any(
-        _COMMA.fullmatch(a) and _POINT.fullmatch(b) and a.replace(",", ".") == b
-        for a, b in ((gold, predicted), (predicted, gold))
-    )
+def _with_points(gold: str, predicted: str) -> tuple[str, str] | None:
+    """Return both answers with a decimal point where one has a comma for it; else None.
+
+    A comma of the answer is one if the reference has the same digits with a point. The reverse does not hold: a reference
+    `8,3` may be a list, and then 8.3 is wrong.
+    """
+    if _SURE_COMMA.fullmatch(gold):
+        return gold.replace(",", "."), predicted
+    comma = _COMMA.match(predicted)
+    if comma is None or "," in gold:
+        return None
+    number = f"{comma[1] or comma[3]}.{comma[2] or comma[4]}"
+    if not gold.startswith(number) or gold[len(number) :][:1].isdigit():
+        return None
+    return gold, number + predicted[comma.end() :]
 
 
 __all__ = ["EquivalenceConfig", "is_equivalent", "is_uncertain"]

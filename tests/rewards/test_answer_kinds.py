@@ -53,6 +53,22 @@ def test_a_bare_number_is_in_the_unit_asked_for(asked: str, gold: str, said: str
 
 
 @pytest.mark.parametrize(
+    ("asked", "gold", "said", "right"),
+    [
+        ("A rope of 12,5 m is cut into pieces of 1,5 m. Find the number.", "8,3", "8.3", True),
+        ("A rope of 12,5 m is cut into pieces of 1,5 m. Find the number.", "8,3", "8.4", False),
+        ("Pour 0,5 L of water at 20,5 °C.", "2,5", "2.5", True),
+        ("List the two roots of the equation.", "8,3", "8.3", False),
+        ("A rope of 12,500 m has knots at 3, 5 and 7 m.", "8,3", "8.3", False),
+        ("The points (2,5) and [3,7] are given.", "8,3", "8.3", False),
+    ],
+)
+def test_a_prompt_with_decimal_commas_has_them_in_its_answer(asked: str, gold: str, said: str, right: bool) -> None:
+    assert Mathematics()(f"\\boxed{{{said}}}", gold, asked).correct is right
+    assert Physics()(f"\\boxed{{{said}}}", gold, {}, prompt=asked).correct is right
+
+
+@pytest.mark.parametrize(
     "gold", [r"x = \frac{a}{b} \left( \frac{1}{\sqrt{1 - v^2}}", r"\frac{1}{0}", r"\sqrt{\frac{a}{b}", r"{a}}{b} \pi"]
 )
 def test_a_reference_that_cannot_be_met_abstains(gold: str) -> None:
