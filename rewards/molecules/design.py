@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from rewards.molecules.extraction import candidates
 from rewards.molecules.generation import only_molecule
 from rewards.molecules.parsing import UnreadableMolecule, read_molecule
 from rewards.molecules.plausibility import implausible
-from rewards.molecules.targets import BadTarget, count_group, measure, murcko, read_targets, similarity_to
+from rewards.molecules.targets import BadTarget, count_group, measure, murcko, neutral, read_targets, similarity_to
 
 NEAR = 0.6
 SIMILARITY = 0.35
@@ -37,11 +37,12 @@ MIN_PROGRESS = 0.02
 
 @dataclass(frozen=True)
 class Task:
-    """What a row asks: the degree of each target, the given molecule, and the least that earns something."""
+    """What a row asks: the degree of each target, the given molecule, the least that earns something, and an example."""
 
     degrees: Callable[[Any], dict[str, float]]
     source: Any = None
     baseline: float = 0.0
+    example: Any = None
 
     def value(self, degrees: dict[str, float]) -> float:
         """Return 1 where every target is met, else a part of `NEAR`."""
@@ -72,7 +73,7 @@ def score_task(task: Task | None, response: str) -> Score:
     said = Chem.MolToSmiles(mol)
     if task.source is not None and said == Chem.MolToSmiles(task.source):
         return wrong("copied", said)
-    if problem_found := implausible(mol, task.source):
+    if problem_found := implausible(mol, task.source, task.example):
         return wrong(problem_found, said)
     degrees = task.degrees(mol)
     value = task.value(degrees)
@@ -102,19 +103,20 @@ class _OfInfo(ABC):
 def _cached(kind: str, info: str, answer: str) -> Task | None:
     try:
         task = KINDS[kind]().task(json.loads(info))
-        if any(degree < 1 for degree in task.degrees(read_molecule(answer)).values()):
+        example = read_molecule(answer)
+        if any(degree < 1 for degree in task.degrees(example).values()):
             return None
     except (BadTarget, UnreadableMolecule, KeyError, TypeError, ValueError):
         return None
-    return task
+    return replace(task, example=example)
 
 
 class Design(_OfInfo):
     """Reward a plausible molecule that meets every target of `info`.
 
     Terms: `met`, the share of targets met; `baseline`, the mean degree that a common molecule reaches. Reasons:
-    `correct`, `partial`, `wrong`, `fragments`, `open_valence`, `bad_substructure`, `rare_structure` (not plausible), and
-    those of `caption2mol` for what is no molecule; `bad_reference` abstains.
+    `correct`, `partial`, `wrong`, `fragments`, `isotope`, `open_valence`, `bad_substructure`, `rare_structure` (not
+    plausible), and those of `caption2mol` for what is no molecule; `bad_reference` abstains.
     """
 
     def task(self, info: dict[str, Any]) -> Task:
@@ -159,19 +161,20 @@ class Edit(_OfInfo):
 class Optimize(_OfInfo):
     """Reward the given molecule with a property moved in the asked direction.
 
-    Terms and reasons as in `Design`, and `copied` for the given molecule itself.
+    The property is that of the largest fragment without charge: a salt is no new molecule. Terms and reasons
+    as in `Design`, and `copied` for the given molecule itself.
     """
 
     def task(self, info: dict[str, Any]) -> Task:
         """Return the task of a row."""
         source = read_molecule(str(info["source"]))
         name, sign = str(info["property"]), {"up": 1, "down": -1}[str(info.get("direction", "up"))]
-        amount, before = float(info["amount"]), measure(name, source)
+        amount, before = float(info["amount"]), measure(name, neutral(source))
         if amount <= 0:
             raise BadTarget("amount must be more than 0")
 
         def degrees(mol: Any) -> dict[str, float]:
-            part = sign * (measure(name, mol) - before) / amount
+            part = sign * (measure(name, neutral(mol)) - before) / amount
             return {name: min(1.0, part) if part >= MIN_PROGRESS else 0.0, **_kept(mol, source, info)}
 
         return Task(degrees, source)

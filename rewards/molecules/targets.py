@@ -16,11 +16,13 @@ from typing import Any
 
 from rdkit import Chem
 from rdkit.Chem import QED, Crippen, Descriptors, rdMolDescriptors
+from rdkit.Chem.MolStandardize import rdMolStandardize
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from rewards.molecules.class_patterns import SMARTS
 from rewards.molecules.comparison import MoleculeFeatures, similarities
 from rewards.molecules.parsing import UnreadableMolecule, read_molecule
+from rewards.molecules.plausibility import fragments
 
 Degree = Callable[[Any], float]
 PROPERTIES: dict[str, tuple[Callable[[Any], float], float]] = {
@@ -40,6 +42,7 @@ PROPERTIES: dict[str, tuple[Callable[[Any], float], float]] = {
 }
 """Properties by name, and the distance from a range at which nothing of the degree is left."""
 KEYS = ("formula", "groups", "atoms", "range", "scaffold", "contains", "similar_to")
+_UNCHARGER: Any = rdMolStandardize.Uncharger()
 _SCAFFOLD_OF: Any = MurckoScaffold.GetScaffoldForMol
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
@@ -50,14 +53,28 @@ class BadTarget(ValueError):
 
 
 def measure(name: str, mol: Any) -> float:
-    """Return a property of a molecule.
+    """Return a property of a molecule's largest fragment, whose isotopes do not count.
 
     Raises:
         BadTarget: The property is unknown.
     """
     if name not in PROPERTIES:
         raise BadTarget(f"property {name!r} must be one of {', '.join(PROPERTIES)}")
-    return float(PROPERTIES[name][0](mol))
+    return float(PROPERTIES[name][0](_unlabeled(fragments(mol)[0])))
+
+
+def neutral(mol: Any) -> Any:
+    """Return the largest fragment of a molecule, its acids and bases without charge."""
+    return _UNCHARGER.uncharge(fragments(mol)[0])
+
+
+def _unlabeled(mol: Any) -> Any:
+    if not any(atom.GetIsotope() for atom in mol.GetAtoms()):
+        return mol
+    plain = Chem.Mol(mol)
+    for atom in plain.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.RemoveHs(plain)
 
 
 def count_group(name: str, mol: Any) -> int:
