@@ -2,8 +2,10 @@ r"""Find the molecule that a response commits to.
 
 It is looked for in this order: a `<answer>` tag or `\boxed{}`, a sentence such as "the final answer is", a final part
 that is one molecule, the molecule in the last line. A response that puts different molecules in the place of the answer
-commits to none of them; one that denies a molecule ("the answer is not ...", "... is wrong") does not offer it. Prose
-around a structure is passed over: of its words, those that read as a molecule count.
+commits to none of them; one that denies a molecule ("the answer is not ...", "... is wrong") does not offer it, nor does
+one that names another molecule by way of it ("the methyl ester of ..."). Prose around a structure is passed over: of its
+words, those that read as a molecule count. A first line that is one molecule wins over the parts of it that an
+explanation below names.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from rewards.molecules.parsing import MAX_TEXT_CHARS, UnreadableMolecule, is_sel
 from rewards.true_false import takes_back
 
 MAX_CANDIDATES = 8
+NEARBY_CHARS = 300
 _RUN = re.compile(
     r"(?<![^\s`\"':>*$])(?:\[[^\[\]\s]{1,30}\]\s{0,4}(?:\.(?=\s{0,4}\[))?\s{0,4}){1,1600}(?=[\s`\"',;<*$\[]|[.)](?:\s|$)|$|(?<=\s))"
 )
@@ -37,7 +40,7 @@ _REMARK_DENIES = re.compile(
 )
 _NOT_SO = re.compile(
     r"\b(?:not\s+(?:true|correct|right|the\s+case)|n['’]t\s+(?:true|correct|right|think|believe|say)|untrue|false|wrong|incorrect|"
-    r"doubt|deny|not\s+(?:think|believe|say))\b[^.\n]{0,40}$",
+    r"doubt|deny|not\s+(?:think|believe|say))\b[^.;\n]{0,40}$",
     re.IGNORECASE,
 )
 _HEDGED_END = re.compile(r"[,;]\s*(?:maybe|perhaps|possibly|or\s+not|not\s+sure|i\s+guess)\W*$", re.IGNORECASE)
@@ -45,7 +48,60 @@ _SEPARATOR = re.compile(r"\s*(?:\bor\b|\band\b|[,;|\n])\s*", re.IGNORECASE)
 _ENDS = "`$ \n,;。，；、"
 _BULLET = re.compile(r"^(?:[-*]|\(?\d{1,2}[.)])\s+")
 _STRUCTURE = re.compile(r"(?=.*[\]\)=#@*]|[BCNOPSFI]{2,}$)(?:[A-Za-z0-9@+\[\]()=#$:./\\\\%*]|->|<-|-)+")
-_OTHER = re.compile(r"\b(?:different\s+from|unlike|opposite\s+of|differs?\s+from)\b", re.IGNORECASE)
+_RELATION = (
+    r"(?:esters?|amides?|salts?|anhydrides?|(?:\w+)?isomers?|epimers?|anomers?|tautomers?|enantiomers?|antipode|racemate|"
+    r"derivatives?|conjugates?|adducts?|complex|hydrates?|solvates?|hydrochlorides?|\w?dimers?|trimers?|oligomers?|polymers?|"
+    r"monomers?|analog(?:ue)?s?|homolog(?:ue)?s?|precursors?|metabolites?|prodrugs?|anion|cation|ion|oxide|acetate|ether)"
+)
+_WRITTEN = "".join(
+    rf"(?<!{noun} )"
+    for noun in (
+        "structure",
+        "smiles",
+        "selfies",
+        "string",
+        "notation",
+        "representation",
+        "formula",
+        "encoding",
+        "name",
+        "form",
+        "consists",
+    )
+)
+_POINTING = (
+    r"(?:(?:the|an?|this|that|its|compound|molecule|acid|base|parent|original|following|given)\s*[:=]?\s+){0,4}[\W_]*$"
+)
+_OTHER = re.compile(
+    r"\b(?:different\s+from|unlike|opposite\s+of|differs?\s+from)\b|(?:"
+    rf"{_WRITTEN}\bof|(?<!in the )\bform\s+of|\b(?:than|without|from|for|on|in|with|like|lacking|replacing|containing|"
+    r"before|after|plus|minus)|"
+    r"\b(?:similar|related|close|analogous|isomeric|compared|homologous|attached|bound|linked|conjugated?)\s+to|"
+    rf"\b(?:without|lacking|except|minus)\s[^,;:]{{1,80}}\bas)\b[\s:=]+{_POINTING}|"
+    rf"(?:{_WRITTEN}\bof|\bthan|\bfrom)\s+(?:(?:the|an?|this|that|compound|molecule|structure|smiles|selfies)\s*[:=]?\s*){{1,4}}[\W_]*$|"
+    r"\b(?:of|between|from|with)\s[^,;:.]{1,200}\b(?:and|or)\s+(?:the\s+)?$",
+    re.IGNORECASE,
+)
+"""What stands before a structure by way of which another molecule is named."""
+_OTHER_BEHIND = re.compile(
+    rf"['’]s\s+(?:\w+[\s-]+){{0,2}}{_RELATION}\b|[\s-]+(?!(?:is|was|are|has|which|as|the|an?|with|and|or|for|in)\b)(?:[\w-]+\s+)?{_RELATION}\b|"
+    r"\s+(?:but\s+)?(?:without|minus|plus|lacking|with\s+(?:an?\s+|one\s+|the\s+)?(?:[\w-]+\s+){0,3}(?:extra|additional|more|fewer|less|"
+    r"instead|replaced|removed|added|inverted))\b",
+    re.IGNORECASE,
+)
+_EXPLAINS = re.compile(
+    r"\W*(?:explanation|reason(?:ing)?|rationale|justification|notes?|because|here|where|解释|说明|理由)\b\W",
+    re.IGNORECASE,
+)
+_RETRACTS = re.compile(
+    r"\b(?:this|that|it|which|above|first)\s+(?:is|was)\s+(?:not\s+(?:the\s+(?:\w+\s+)?answer|correct|right)|wrong|incorrect)\b",
+    re.IGNORECASE,
+)
+_TURNS = re.compile(
+    r"\b(?:wait|actually|instead|rather|wrong|incorrect|correct(?:ion|ed|ing)?|however|alternativ\w+|better|answer|second\s+thought|"
+    r"mistake|sorry|should|could|maybe|perhaps|possibly|revised?|final)\b",
+    re.IGNORECASE,
+)
 _ELEMENTS = re.compile(r"(?:Br|Cl|[BCNOPSFI]|[bcnops]|\d|[()=#.-]){1,200}")
 _OTHER_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
@@ -81,12 +137,16 @@ def _tidy(response: str) -> str:
 
 
 def _unmarked(found: Found, text: str, dummies: bool) -> list[str]:
+    if first := _explained(text, dummies):
+        return [first]
     text = _plain(text, dummies)
     if len(text) <= MAX_TEXT_CHARS and (_one_molecule(text) or not re.search(r"\s", text)):
         return [text]
     lines = [line.strip() for line in text[-4 * MAX_TEXT_CHARS :].splitlines() if line.strip(" `")]
     if not lines:
         return []
+    if len(lines) > 1 and found.kind != "phrase" and (_names_another(lines[-2] + " ") or _RETRACTS.search(lines[-1])):
+        return [lines[-1] if _RETRACTS.search(lines[-1]) else lines[-2]]  # another molecule, or one that is taken back
     tail = lines[-1]
     if found.kind == "phrase":
         place = text.rfind(found.text)
@@ -97,7 +157,7 @@ def _unmarked(found: Found, text: str, dummies: bool) -> list[str]:
     if len(tail) > MAX_TEXT_CHARS and _RUN.fullmatch(tail[:200].rsplit("]", 1)[0] + "]"):
         return [tail]  # nothing but symbols, and too many: refused by its length
     tail = tail[-MAX_TEXT_CHARS:]
-    if (run := _RUN.search(tail)) and takes_back(_clause(tail[: run.start()]), ""):
+    if (run := _RUN.search(tail)) and _not_offered(tail[: run.start()], tail[run.end() :].lstrip(" .")):
         return [tail]  # denied: no molecule
     runs = _runs(tail)
     if found.kind != "phrase" and not any(run.count("[") > 1 for run in runs):  # a remark after the molecule
@@ -112,12 +172,36 @@ def _unmarked(found: Found, text: str, dummies: bool) -> list[str]:
     return _distinct([*_listed(lines, dummies), *parts] if found.kind != "phrase" else parts)
 
 
+def _explained(text: str, dummies: bool) -> str:
+    """Return the molecule of a first line that an explanation of its parts follows, empty where there is none."""
+    lines = [line.strip() for line in text[: 4 * MAX_TEXT_CHARS].splitlines() if line.strip()]
+    if len(lines) < 2 or not _EXPLAINS.match(lines[1]) or _TURNS.search("\n".join(lines[1:])):
+        return ""
+    first = _plain(lines[0], dummies)
+    if re.search(r"\s", first) or not (size := _size(first)):
+        return ""
+    words = [_core(word, dummies) for line in lines[1:] for word in line.split()[: 8 * MAX_CANDIDATES]]
+    named = [word for word in words[: 8 * MAX_CANDIDATES] if _STRUCTURE.fullmatch(word)]
+    return first if all(_size(word) < size for word in named) else ""
+
+
+def _not_offered(before: str, after: str) -> bool:
+    """Return whether the text around a SELFIES string denies it or names another molecule by way of it."""
+    clause = _clause(before)
+    return takes_back(clause, "") or _names_another(clause, f" {after}")
+
+
+def _names_another(before: str, after: str = "") -> bool:
+    """Return whether another molecule is named by way of the one that stands between two strings."""
+    return bool(_OTHER.search(before[-NEARBY_CHARS:]) or _OTHER_BEHIND.match(after[:NEARBY_CHARS]))
+
+
 def _runs(text: str) -> list[str]:
     return [run.strip().rstrip(".") for run in _RUN.findall(text)]
 
 
 def _clause(before: str) -> str:
-    return re.split(r"[,;:]\s", before)[-1]
+    return re.split(r"[,;:]\s", re.sub(r"[:=]\s*$", " ", before))[-1]
 
 
 def _offered(text: str, dummies: bool) -> list[str]:
@@ -139,14 +223,27 @@ def _offered(text: str, dummies: bool) -> list[str]:
         plain = inner if named else remark.group(1)
     if not re.search(r"\s", plain):
         return [one for one in (_plain(part, dummies) for part in _SEPARATOR.split(plain)) if one][:MAX_CANDIDATES]
-    said = [one for part in _SEPARATOR.split(plain)[:MAX_CANDIDATES] for one in _of_prose(part, dummies)]
+    said: list[str] = []
+    start = 0
+    for _ in range(MAX_CANDIDATES):
+        gap = _SEPARATOR.search(plain, start)
+        said += _of_prose(plain[start : gap.start() if gap else None], dummies, plain[max(0, start - 300) : start])
+        if gap is None or gap.end() == start:
+            break
+        start = gap.end()
     return said or [plain[:MAX_TEXT_CHARS]]
 
 
-def _of_prose(part: str, dummies: bool) -> list[str]:
-    """Return the words of a statement that read as molecules and are not denied; a single word as it is."""
+def _of_prose(part: str, dummies: bool, context: str) -> list[str]:
+    """Return the words of a statement that read as molecules and are not denied; a single word as it is.
+
+    Args:
+        part: The statement.
+        dummies: Whether a star at an end belongs to a molecule.
+        context: What stands before the statement.
+    """
     alone = _plain(part, dummies)
-    if not alone:
+    if not alone or (_names_another(context) and re.search(r"(?:and|or)\s+$", context)):
         return []
     if _one_molecule(alone) or not re.search(r"\s", alone):
         return [alone]
@@ -158,7 +255,7 @@ def _of_prose(part: str, dummies: bool) -> list[str]:
         if not (_STRUCTURE.fullmatch(core) or (last and _ELEMENTS.fullmatch(core))) or not _reads(core):
             continue
         before = _clause(part[: word.start()])
-        if _OTHER.search(before):
+        if _names_another(before, part[word.end() :]):
             continue
         if not takes_back(before, part[word.end() :].lstrip(" (")) and not word.group().endswith("?"):
             found.append(core)
@@ -173,11 +270,15 @@ def _core(word: str, dummies: bool) -> str:
 
 
 def _reads(text: str) -> bool:
+    return _size(text) > 0
+
+
+def _size(text: str) -> int:
+    """Return the number of atoms of the molecule that a text writes, 0 where it writes none."""
     try:
-        read_molecule(text)
+        return int(read_molecule(text).GetNumAtoms())
     except UnreadableMolecule:
-        return False
-    return True
+        return 0
 
 
 def _listed(lines: list[str], dummies: bool) -> list[str]:

@@ -392,6 +392,81 @@ def test_a_denied_molecule_is_no_answer(said: str) -> None:
     assert reward(said, ACETIC).value <= 0.02
 
 
+@pytest.mark.parametrize("molecule", [ASPIRIN, "[C][C][=Branch1][C][=O][O]"])
+@pytest.mark.parametrize(
+    "relation",
+    [
+        *(
+            "methyl ester of",
+            "enantiomer of",
+            "sodium salt of",
+            "conjugate base of",
+            "hydrate of",
+            "dimer of",
+            "analog of",
+        ),
+        *(
+            "reduced form of",
+            "hydrochloride of compound",
+            "anion of the acid",
+            "prodrug of:",
+            "mirror image of the molecule",
+        ),
+        *(
+            "acid derived from",
+            "one carbon longer than",
+            "compound similar to",
+            "precursor for",
+            "same without the ring as",
+        ),
+        "ester of methanol and",
+    ],
+)
+def test_a_molecule_by_way_of_which_another_is_named_is_no_answer(relation: str, molecule: str) -> None:
+    gold = ASPIRIN if molecule == ASPIRIN else ACETIC
+    for said in ("The answer is the {}", "It is the {}.", "<answer>the {}</answer>", "It is an acid (the {})."):
+        assert reward(said.format(f"{relation} {molecule}"), gold).value <= 0.02, said
+    assert reward(f"It is the {relation}\n{molecule}", gold).value <= 0.02
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"The answer is {ACETIC} methyl ester",
+        f"The answer is {ACETIC}'s sodium salt",
+        f"<answer>{ACETIC} hydrochloride</answer>",
+        f"It is {SYMBOLS} methyl ester",
+        f"The answer is {ACETIC} with an additional methyl group",
+        f"It is {ACETIC} with the hydroxy group replaced by chlorine",
+        f"{ACETIC}\n\nNo, that is wrong. It is CCO.",
+        f"{ACETIC}\n\nExplanation: this is not the answer.",
+        f"{ACETIC}\n\nExplanation: that was wrong, CCO",
+        f"{ACETIC}\n\nExplanation: it has a chain CCCC(=O)O",
+    ],
+)
+def test_a_molecule_that_is_changed_or_taken_back_behind_it_is_no_answer(said: str) -> None:
+    assert reward(said, ACETIC).value <= 0.02
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{}\n\nExplanation: the acetyl group is CC(=O).",
+        "**{}**\n\nExplanation: the acetyl group is CC(=O)",
+        "SMILES: {}\nHere C(=O)O is the carboxy group.",
+        "The answer is {}, the precursor of acetyl-CoA.",
+        "The answer is {} (the conjugate acid of acetate)",
+        "The molecule is {}, which is a derivative of methane.",
+        "The molecule has the structure of {}",
+        "The SMILES of the ester is wrong; the answer is {}",
+        "{} is a precursor of many esters.",
+        "It is {} with the carboxy group",
+    ],
+)
+def test_what_is_said_about_a_molecule_leaves_it_the_answer(said: str) -> None:
+    assert reward(said.format(ACETIC), ACETIC).correct
+
+
 @pytest.mark.parametrize(
     ("said", "gold"),
     [
