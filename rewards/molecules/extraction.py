@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     r"</?s>|<(?:pad|sos|eos|bos|unk)>|\[(?:PAD|EOS|BOS|SOS)\]",
     re.IGNORECASE,
 )
+_GAP = re.compile(r"[^\S\n]{2,}")
 _MOLECULE_TAG = re.compile(r"</?(?:smiles|selfies|molecule|mol)>", re.IGNORECASE)
 _FIELD = re.compile(r"[{,]\s*\"(?:smiles|selfies|molecule|answer)\"\s*:\s*\"([^\"\n]{1,24000})\"\s*[,}]", re.IGNORECASE)
 _REMARK = re.compile(r"(\S+)\s+(?:\([^()]{0,400}(?:\([^()]{0,100}\)[^()]{0,200}){0,4}\))\.?")
@@ -127,7 +128,7 @@ def candidates(response: str, dummies: bool = False) -> list[str]:
 
 def _tidy(response: str) -> str:
     """Return a response with the marks of chat templates and molecule tokens dropped, and other tags as `<answer>`."""
-    text = _TOKEN.sub("", response)
+    text = _GAP.sub(" ", _TOKEN.sub("", response))
     end = final_part(text)
     if "<answer>" in end:
         return _MOLECULE_TAG.sub(" ", text)
