@@ -160,8 +160,7 @@ def _borne_out(phrase: str, altered: set[str], molecule: Any) -> bool:
     """Return whether the molecule is of a class, so named that nothing undecided stands before the known ending."""
     if molecule is None or holds(phrase, molecule) is not True or re.sub(r"\d+", "#", phrase) in altered:
         return False
-    before = phrase.removesuffix(known_ending(phrase) or "")
-    return not re.search(r"\b(?:alpha|beta|gamma|delta|omega|[rsezdl])\b", before)
+    return phrase.removesuffix(known_ending(phrase) or "").strip() in ("", "organic")
 
 
 def _inside(these: list[str], those: list[str]) -> bool:

@@ -44,6 +44,9 @@ MAX_CHARS = 4_000
 MAX_WORDS = 600
 MIN_WORDS = 3
 _LABEL = re.compile(r"^(?:the\s+)?(?:final\s+)?(?:answer|caption|description)\s*(?:is)?\s*[:：]\s*", re.IGNORECASE)
+_EMPHASIS = re.compile(
+    r"\*\*|__|`|(?<![\w(*])[*_](?=[A-Za-z])|(?<=[A-Za-z.])[*_](?![\w)*])|^#{1,6} +|^> ?", re.MULTILINE
+)
 _TEX_TEXT = re.compile(r"^\\text\s*\{(.*)\}$", re.DOTALL)
 _PROMPT_LABEL = re.compile(
     r"\b(?:SMILES|SELFIES|molecule|structure|compound)\b\s*(?:is\b)?\s*[:=：]\s*`?([^\s`]+)", re.IGNORECASE
@@ -179,6 +182,7 @@ def check_facts(predicted: frozenset[CaptionFact], known: frozenset[CaptionFact]
 
 def caption(response: str) -> str | None:
     """Return the marked answer, else that of a phrase, else the last paragraph."""
+    response = _EMPHASIS.sub("", response)
     found = find_answer(response)
     if found is None:
         return None

@@ -70,7 +70,93 @@ def _fused_rings(least: int, hetero: bool) -> Callable[[Any], bool]:
     return rule
 
 
+def _all_of(*rules: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda molecule: all(rule(molecule) for rule in rules)
+
+
+def _without(smarts: str) -> Callable[[Any], bool]:
+    pattern = Chem.MolFromSmarts(smarts)
+    return lambda molecule: not molecule.HasSubstructMatch(pattern)
+
+
+def _peptide(residues: int) -> Callable[[Any], bool]:
+    """Return a rule for peptide bonds of so many residues, in a chain or in a ring."""
+
+    def rule(molecule: Any) -> bool:
+        bonds = molecule.GetSubstructMatches(_PEPTIDE_BOND, maxMatches=200)
+        ring = any(atoms[0] in one and atoms[2] in one for one in molecule.GetRingInfo().AtomRings() for atoms in bonds)
+        return len(bonds) == residues - 1 or (ring and len(bonds) == residues)
+
+    return rule
+
+
+def _sugar_rings(molecule: Any) -> int:
+    """Return how many rings have one oxygen, otherwise saturated carbon, and two hetero atoms or more on them."""
+    count = 0
+    for ring in molecule.GetRingInfo().AtomRings():
+        atoms = [molecule.GetAtomWithIdx(index) for index in ring]
+        carbons = [
+            atom for atom in atoms if atom.GetAtomicNum() == 6 and atom.GetHybridization() == Chem.HybridizationType.SP3
+        ]
+        oxygens = sum(atom.GetAtomicNum() == 8 for atom in atoms)
+        borne = sum(
+            any(one.GetAtomicNum() in (7, 8) and one.GetIdx() not in ring for one in atom.GetNeighbors())
+            for atom in carbons
+        )
+        count += len(ring) in (5, 6) and oxygens == 1 and len(carbons) == len(ring) - 1 and borne >= 2
+    return count
+
+
+def _saccharide(units: int) -> Callable[[Any], bool]:
+    """Return a rule for so many sugars, one of which may be open and then has four hetero atoms."""
+
+    def rule(molecule: Any) -> bool:
+        rings = _sugar_rings(molecule)
+        hetero = sum(atom.GetAtomicNum() in (7, 8) for atom in molecule.GetAtoms())
+        return rings == units or (rings == units - 1 and hetero >= 4 * units + 1 - (units == 1))
+
+    return rule
+
+
+def _sugar(formula: str, carbonyl: str) -> Callable[[Any], bool]:
+    """Return a rule for a simple sugar of a formula, whose carbonyl carbon, free or in a ring, has the pattern."""
+    pattern = Chem.MolFromSmarts(f"[{carbonyl}]")
+    return lambda molecule: rdMolDescriptors.CalcMolFormula(molecule) == formula and molecule.HasSubstructMatch(pattern)
+
+
+_RESIDUE_ACYL = ",".join(f"$(C{'[CX4]' * length}[#7])" for length in (1, 2, 3))
+_RESIDUE_AMINE = ",".join(f"$(N{'[CX4]' * length}[CX3]=O)" for length in (1, 2, 3))
+_PEPTIDE_BOND = Chem.MolFromSmarts(f"[CX3;{_RESIDUE_ACYL}](=O)[NX3;{_RESIDUE_AMINE}]")
+_PEPTIDES = {"di": 2, "tri": 3, "tetra": 4, "penta": 5, "hexa": 6, "hepta": 7, "octa": 8, "nona": 9, "deca": 10}
+_SACCHARIDES = {"mono": 1, "di": 2, "tri": 3, "tetra": 4, "penta": 5, "hexa": 6}
+_ALDOSE = "$([CX3H1](=O)[#6]),$([CX4;H1;R]([OX2H])[O;R])"
+_KETOSE = "$([#6][CX3](=O)[#6]),$([CX4;H0;R]([OX2H])[O;R])"
+_SUGARS = {"tetrose": "C4H8O4", "pentose": "C5H10O5", "hexose": "C6H12O6", "heptose": "C7H14O7"}
+_HYDROCARBON = _without("[!#6;!#1]")
+_SATURATED = _without("[#6]=,#,:[#6]")
+_OPEN = _without("[R]")
+_UNBRANCHED = _without("[#6](~[#6])(~[#6])~[#6]")
+
 RULES: dict[str, Callable[[Any], bool]] = {
+    **{f"{name}peptide": _peptide(number) for name, number in _PEPTIDES.items()},
+    "peptide": lambda molecule: molecule.HasSubstructMatch(_PEPTIDE_BOND),
+    **{f"{name}saccharide": _saccharide(number) for name, number in _SACCHARIDES.items()},
+    "oligosaccharide": lambda molecule: _sugar_rings(molecule) > 1,
+    **{name: _sugar(formula, f"{_ALDOSE},{_KETOSE}") for name, formula in _SUGARS.items()},
+    **{f"aldo{name}": _sugar(formula, _ALDOSE) for name, formula in _SUGARS.items()},
+    **{f"keto{name}": _sugar(formula, _KETOSE) for name, formula in _SUGARS.items()},
+    "hydrocarbon": _HYDROCARBON,
+    "saturated hydrocarbon": _all_of(_HYDROCARBON, _SATURATED),
+    "alkane": _all_of(_HYDROCARBON, _SATURATED, _OPEN),
+    "straight-chain alkane": _all_of(_HYDROCARBON, _SATURATED, _OPEN, _UNBRANCHED),
+    "branched alkane": _all_of(_HYDROCARBON, _SATURATED, _OPEN, lambda molecule: not _UNBRANCHED(molecule)),
+    "cycloalkane": _all_of(_HYDROCARBON, _SATURATED, lambda molecule: not _OPEN(molecule)),
+    "alkene": _all_of(_HYDROCARBON, _count("C=C", 1)),
+    "cycloalkene": _all_of(_HYDROCARBON, _count("[C;R]=[C;R]", 1)),
+    "alkyne": _all_of(_HYDROCARBON, _count("C#C", 1)),
+    "arene": _all_of(_HYDROCARBON, _count("c", 1)),
+    "saturated fatty acid": _all_of(_count(ACID, 1), _SATURATED),
+    "unsaturated fatty acid": _all_of(_count(ACID, 1), lambda molecule: not _SATURATED(molecule)),
     "monocarboxylic acid": _count(ACID, 1, 1),
     "tricarboxylic acid": _count(ACID, 3),
     "tetracarboxylic acid": _count(ACID, 4),
@@ -87,6 +173,10 @@ RULES: dict[str, Callable[[Any], bool]] = {
 """Name endings, in the singular, and what no pattern can state."""
 
 
+_WHOLE_WORDS = frozenset({"alkane", "alkene", "alkyne", "arene", "hydrocarbon", "amide", "azide", "sulfide", "diene"})
+"""Endings that are something else behind another part of the word: `bromoalkane`."""
+
+
 @lru_cache(maxsize=20_000)
 def known_ending(phrase: str) -> str | None:
     """Return the longest ending of a class's name that is a key of `RULES` or `SMARTS`.
@@ -94,7 +184,15 @@ def known_ending(phrase: str) -> str | None:
     What stands before the ending must leave its meaning.
     """
     endings = ((phrase[:i], phrase[i:]) for i in range(len(phrase)))
-    return next((name for before, name in endings if (name in RULES or name in SMARTS) and _may_end(before)), None)
+    known = ((before, name) for before, name in endings if name in RULES or name in SMARTS)
+    return next(
+        (
+            name
+            for before, name in known
+            if _may_end(before) and not (before and name in _WHOLE_WORDS and before[-1].isalnum())
+        ),
+        None,
+    )
 
 
 def _may_end(before: str) -> bool:
