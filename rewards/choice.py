@@ -17,7 +17,7 @@ from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
 from rewards.option_letters import committed, plain_letters
-from rewards.true_false import parse_true_false, takes_back
+from rewards.true_false import parse_true_false, retracted, takes_back
 
 _TRUTH_VALUES = {
     **dict.fromkeys(("true", "yes", "correct", "正确", "对", "是"), True),
@@ -42,6 +42,19 @@ _CLAIM = re.compile(
 _STATED = re.compile(r"answer\s*(?:is|:|=)\s*[*(\[]*([A-J])[)\]*.]*\s*$", re.IGNORECASE | re.MULTILINE)
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/、，]\s*|\s*(?:,\s*)?(?:and|和|与|及)\s*|\s*)\(?[A-J]\)?)+")
 _CHOSEN = re.compile(r"^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$", re.IGNORECASE)
+_BRACKETS = re.compile(r"\\[{}]|[\[\]{}'\"“”]")
+_ANSWER_LABEL = re.compile(
+    r"^\W*(?:the\s+)?(?:correct\s+)?(?:answers?|options?|choices?)\s*(?:is|are|:)+\W*(?=[(\[A-Z])", re.IGNORECASE
+)
+_BETWEEN = re.compile(
+    r"(?<![A-Za-z])\(?([A-J])\)?\s*(?:→|⇒|⟶|[-=]+>|[<>≠]|\\(?:to|rightarrow|Rightarrow|longrightarrow|implies|neq?)(?![a-z]))\s*\(?([A-J])\)?(?![A-Za-z])"
+)
+_BECAUSE = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
+_CONDITION = r"(?:if|assum(?:e|ing)|suppos(?:e|ing)|provided|unless|were|in\s+case|should)\b"
+_CONDITIONAL = re.compile(
+    rf"^\W*(?:(?:so|but|and)\s+)?(?i:{_CONDITION})[^,.;\n]{{0,80}}(?<![A-Za-z])[A-J](?![A-Za-z])|"
+    rf"(?<![A-Za-z])[A-J]\)?(?![A-Za-z])[^.;:\n]{{0,60}}\b(?i:if|assuming|provided|unless|supposing)\b"
+)
 _ALTERNATIVE = re.compile(r"\b(?:or|either|maybe|perhaps|possibly)\b|[/?]", re.IGNORECASE)
 _SAYING = re.compile(r"^(?:so\s+|thus\s+|hence\s+|therefore,?\s+)?(?:it|this|that)(?:['’]s|\s+is)\s+")
 _SAYS_MORE = re.compile(r"\s*(?:is|are|was|has|have|can|cannot|could|fails?|would|seems)\b")
@@ -67,6 +80,10 @@ def options(prompt: str) -> dict[str, str]:
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
     """Return the labels that an answer commits to."""
     text = _ANSWER_SIGN.sub("", _NOT_THE_OTHER.sub("", unmarked(plain_letters(found.text))))
+    if between := _BETWEEN.search(text):
+        return set(between.groups())
+    if _CONDITIONAL.search(_BECAUSE.split(text)[0]):
+        return set()
     if (by_claims := _label_claims(text)) is not None:
         return by_claims
     if not listed and (lone := _SMALL_ONLY.fullmatch(text.strip())) and not takes_back("", lone[3]):
@@ -133,10 +150,24 @@ def stated_last(response: str, found: Found) -> Found:
 def several_letters(text: str) -> frozenset[str] | None:
     """Return the labels of a choice of several, such as `A, C` or `BD`; None for anything else."""
     plain = unmarked(re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r"\1", text)).strip(" .()")
+    plain = _BRACKETS.sub("", plain)
     if not _SEVERAL.fullmatch(plain):
         return None
     labels = re.findall(r"[A-J]", plain)
     return frozenset(labels) if len(labels) > 1 and sorted(set(labels)) == labels else None
+
+
+def listed_choices(response: str, listed: dict[str, str]) -> frozenset[str] | None:
+    """Return the labels of a final part that is nothing but some of the listed options, one per line, else None."""
+    text = _ANSWER_LABEL.sub("", final_part(response)[:MAX_ANSWER_CHARS].strip())
+    lines = [unmarked(line.strip().removeprefix("- ")) for line in text.splitlines() if line.strip()]
+    leads = [(_LETTER_LEAD.match(line), line) for line in lines]
+    labels = {
+        lead.group(1)
+        for lead, line in leads
+        if lead and line[lead.end() :].strip().rstrip(".").lower() == listed.get(lead.group(1))
+    }
+    return frozenset(labels) if 1 < len(labels) == len(lines) < len(listed) else None
 
 
 def offers_all(response: str) -> bool:
@@ -167,9 +198,11 @@ class Choice:
             return wrong("no_answer")
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
+        if retracted(response, found):
+            return wrong("ambiguous_answer", found.text[:200])
         if labels := several_letters(gold):
-            several = several_letters(_CHOSEN.sub("", found.text))
-            if several is None and not _ALTERNATIVE.search(found.text):
+            several = several_letters(_CHOSEN.sub("", found.text)) or listed_choices(response, options(prompt))
+            if several is None and not (_ALTERNATIVE.search(found.text) or _BETWEEN.search(found.text)):
                 several = frozenset(letters(found, options(prompt)))
             return right(", ".join(sorted(labels))) if several == labels else wrong(extracted=found.text[:200])
         listed = options(prompt)

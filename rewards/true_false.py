@@ -40,7 +40,9 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\b(true|false|untrue|incorrect|correct|wrong|right)\b", re.IGNORECASE)
-_REWRITTEN = (  # statements without a truth word of their own place, as one with it
+_REWRITTEN: tuple[
+    tuple[re.Pattern[str], str], ...
+] = (  # statements without a truth word of their own place, as one with it
     (
         re.compile(r"\b(?:unlikely|improbable)\s+(?:to\s+be|that\s+(?:it|this)\s+is)\s+(?=true|false|correct)", re.I),
         "not ",
@@ -68,7 +70,32 @@ _REWRITTEN = (  # statements without a truth word of their own place, as one wit
         r"\1 is false",
     ),
 )
-_ASKED = re.compile(r"\?[\s\"'*_`)]*$")
+_CLAIM = r"\b(claim|statement|assertion|proposition|hypothesis|assumption)\s+"
+_VERB = r"((?:is|was|seems|appears)(?:\s+not|n[’']t)?(?:\s+to\s+be)?\s+(?:(?:\w+ly|indeed|quite|also)\s+)?)"
+_REWRITTEN += (
+    (re.compile(_CLAIM + _VERB + r"(?:accurate|valid|sound|factual|supported|confirmed)\b", re.I), r"\1 \2true"),
+    (
+        re.compile(
+            _CLAIM
+            + _VERB
+            + r"(?:inaccurate|invalid|unsound|unsupported|unfounded|mistaken|erroneous|flawed|refuted)\b",
+            re.I,
+        ),
+        r"\1 \2false",
+    ),
+    (re.compile(_CLAIM + r"fails\b", re.I), r"\1 is false"),
+    (re.compile(r"该?(?:说法|陈述|命题|论断|结论|判断|论述)是?(?=正确|错误|不正确|不对|对|错)"), ""),
+)
+_PART = re.compile(
+    r"\b(?:partly|partially|half|(?:sort|kind)\s+of|somewhat|almost|nearly|mostly|largely|sometimes|rarely|seldom|often|usually|quasi|semi|"
+    r"more\s+or\s+less|(?:in|for)\s+(?:some|many|most|certain)\s+\w+|(?:not|n[’']t)\s+(?:fully|completely|totally|wholly|always))[\s,-]+"
+    r"(?:\w+\s+)?[\"'*`]*(?:true|false|yes|no|correct|incorrect|right|wrong)\b|"
+    r"\b(?:true|false|yes|correct|incorrect|right|wrong)[\"'*`]*(?:-?ish\b|\W{1,3}(?:but\s+)?(?:partly|partially|sometimes|in\s+part|at\s+times|"
+    r"(?:to|in)\s+(?:some|a\s+certain|a)\s+(?:extent|degree|sense|way)|(?:for|in)\s+(?:some|many|most|certain)|only\s+(?:if|when|for|in)|if|assuming)\b)|"
+    r"\bhalf[\s-]truth\b",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(r"\?[\s\"'*_`)!?]*$")
 _LEAD = re.compile(r"\W*(yes\b|no\b(?=\s*(?:[,.;:!()*`—–-]|$)))", re.IGNORECASE)
 _NO_WORD = re.compile(
     r"(?:\banswer\s+(?:is|:)\s*|[,;:.?]\s*)[\"'*`]*(yes|no)[\"'*`]*(?=\s*(?:[,.;:!]|$))", re.IGNORECASE
@@ -77,7 +104,7 @@ _NEGATION = re.compile(
     r"(?:\bnot|n[’']t|\bcannot|\bnever|\bhardly|\bbarely|\bscarcely|\bdoubt|\bno\s+longer|\banything\s+but|\bno|\bnothing|\bnobody|"
     r"\bdeny|\bwithout|\black(?:s|ing)?|\bless\s+than|\bopposite(?:\s+of)?|"
     r"\bfar\s+from|\binstead of|\brather than|\bas opposed to|\bneither|\bnor)"
-    r"(?:\s+(?:be|being|says?|hold|really|the\s+case\s+that|it|it[’']s|this|that|is|answer|statement|the|quite|entirely|at\s+all|"
+    r"(?:\s+(?:be|being|says?|hold|really|the\s+case\s+that|it|it[’']s|this|that|is|answer|statement|the|quite|entirely|at\s+all|likely|very|probably|to|"
     r"simply|think|believe|say|considered|a|an)){0,6}\s+[\"'*`]*$",
     re.IGNORECASE,
 )
@@ -144,7 +171,7 @@ def parse_true_false(text: str) -> bool | str:
         plain = pattern.sub(statement, plain)
     if _ASKED.search(plain):
         return "both"
-    if _UNDECIDED.search(plain):
+    if _UNDECIDED.search(plain) or _PART.search(plain):
         return "both"
     sides = {_side(word.group(1)) != bool(_NEGATION.search(plain[: word.start()])) for word in _words(plain)}
     if lead := _LEAD.match(plain):

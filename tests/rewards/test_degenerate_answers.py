@@ -172,3 +172,245 @@ def test_an_option_denied(said: str) -> None:
 @pytest.mark.parametrize("form", ["{} or [C]", "[C] or {}", "not {}", "The answer is not {}", "{} (or [C])"])
 def test_a_molecule_denied_or_hedged(form: str) -> None:
     assert Caption2Mol()(form.format(ASPIRIN), ASPIRIN).value == 0
+
+
+NOBLE = "Which metal is a noble one?\nA. gold\nB. iron\nC. copper\nD. lead"
+LIKELY_TRUE = [
+    "True",
+    "It is true",
+    "likely true",
+    "probably true",
+    "True.",
+    "The claim is accurate",
+    "The claim is valid",
+    "the statement is accurate.",
+    "This statement is valid",
+    "definitely true",
+    "True!",
+    "Answer: True",
+    "\\boxed{True}",
+    "The statement is supported",
+    "not false",
+    "it's true",
+    "that's true",
+    "The claim is indeed correct",
+    "not untrue",
+    "It is likely true",
+    "True, because it is toxic",
+    "Yes.",
+    "Answer: True. No nitrogen is present.",
+    "not likely false",
+    "The claim is sound",
+    "the claim is factual",
+]
+LIKELY_FALSE = [
+    "False",
+    "not likely true",
+    "The claim fails",
+    "The claim is inaccurate",
+    "The claim is invalid",
+    "the statement is not accurate",
+    "The statement is not valid",
+    "unlikely to be true",
+    "not true",
+    "The claim does not hold",
+    "the claim is mistaken",
+    "isn't likely true",
+    "It is probably false",
+    "not very likely true",
+    "the claim is erroneous",
+    "The claim is unsupported",
+    "hardly likely to be true",
+    "not really true",
+    "it's false",
+    "The assertion is flawed",
+    "not likely to be true",
+]
+IN_PART = [
+    "partly true",
+    "half true",
+    "sort of true",
+    "True?!",
+    "Answer: True. No wait, False.",
+    "partially true",
+    "mostly true?",
+    "kind of true",
+    "somewhat true",
+    "True-ish",
+    "true in part",
+    "half-true",
+    "true to some extent",
+    "a half truth, true",
+    "almost true",
+    "nearly true",
+    "true and false",
+    "True?",
+    "partially correct is true",
+    "Answer: True?",
+    "sometimes true",
+    "rarely true",
+    "often true",
+    "in some cases true",
+    "Answer: True. Actually, False.",
+    "quasi true",
+    "more or less true",
+    "not fully true",
+    "Answer: False. No, wait, True.",
+    "true only if heated",
+    "half false",
+    "partly false",
+    "The claim is partly accurate",
+    "True for some molecules",
+    "usually true",
+    "neither accurate nor valid",
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "side"), [*((one, "True") for one in LIKELY_TRUE), *((one, "False") for one in LIKELY_FALSE)]
+)
+def test_a_truth_value_in_other_words(said: str, side: str) -> None:
+    for gold in ("True", "False"):
+        assert PropertyChoice()(said, gold).correct is (gold == side)
+        assert Choice()(said, gold, "").correct is (gold == side)
+
+
+@pytest.mark.parametrize("said", IN_PART)
+def test_a_truth_value_in_part_or_taken_back(said: str) -> None:
+    for gold in ("True", "False"):
+        assert not PropertyChoice()(said, gold).correct
+        assert not Choice()(said, gold, "").correct
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "A→B",
+        "If A were wrong, B",
+        "A -> B",
+        "A \\to B",
+        "A\\rightarrow B",
+        "A => B",
+        "If A is wrong, B",
+        "If not A, B",
+        "B if A is wrong",
+        "If A is false then B",
+        "Assuming A is wrong, B",
+        "Unless A, B",
+        "B unless A",
+        "A vs B",
+        "A > B",
+        "A < B",
+        "A≠B",
+        "A = B",
+        "Either A or B",
+        "B?",
+        "Answer: B?",
+        "Answer: B. No wait, A.",
+        "Answer: B. Actually, A.",
+        "B, assuming that A is wrong",
+        "B would be right if A were wrong",
+        "\\boxed{A \\to B}",
+        "Were A wrong, B",
+        "Provided A is wrong, B",
+        "B, if iron were noble",
+        "A&B",
+        "A/B",
+        "A before B",
+    ],
+)
+def test_a_letter_under_a_condition_or_on_the_way_to_another(said: str) -> None:
+    assert not Choice()(said, "B", NOBLE).correct
+    assert not Choice()(said, "B", "").correct
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "B",
+        "B.",
+        "(B)",
+        "The answer is B",
+        "Not A but B",
+        "A is wrong, B is right",
+        "B, not A",
+        "Answer: B. No other option fits.",
+        "B because A is wrong",
+        "If iron is heated it rusts, so the answer is B",
+        "The answer is B, since A is wrong",
+        "\\boxed{B}",
+        "**B**",
+        "B → iron",
+        "B. iron",
+    ],
+)
+def test_a_letter_that_stands(said: str) -> None:
+    assert Choice()(said, "B", NOBLE).correct
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        *(
+            (one, True)
+            for one in (
+                "[A, C]",
+                "\\{A,C\\}",
+                "\\boxed{\\{A,C\\}}",
+                "A. gold\nC. copper",
+                "A, C",
+                "AC",
+                "A and C",
+                "{A, C}",
+                "(A), (C)",
+                "(A,C)",
+                "\\boxed{A, C}",
+                "\\boxed{[A, C]}",
+                "\\boxed{\\text{A, C}}",
+                "A. gold, C. copper",
+                "A) gold\nC) copper",
+                "(A) gold\n(C) copper",
+                "- A. gold\n- C. copper",
+                "**A** and **C**",
+                "\\boxed{A}, \\boxed{C}",
+                "\\boxed{A} and \\boxed{C}",
+                "Answer: [A, C]",
+                "Answer: A. gold\nC. copper",
+                "<answer>[A, C]</answer>",
+                "['A', 'C']",
+                '["A","C"]',
+                "\\boxed{\\text{A and C}}",
+                "\\boxed{AC}",
+                "Answers: A and C",
+                "options A and C",
+            )
+        ),
+        *(
+            (one, False)
+            for one in (
+                "[A, B]",
+                "\\{A,B,C\\}",
+                "A. gold\nB. iron\nC. copper\nD. lead",
+                "A. gold\nB. iron",
+                "A or C",
+                "[A]",
+                "A → C",
+                "[A or C]",
+                "not A, C",
+                "A. iron\nC. copper",
+                "A. gold\nC. copper\nD. lead",
+                "[A, C]?",
+                "\\{A\\}",
+                "A. gold is wrong\nC. copper",
+                "A. gold\nC. copper is wrong",
+                "If A then C",
+                "[C]",
+                "A, maybe C",
+                "Neither A nor C",
+                "A. gold\nC. copper\nNone of these.",
+            )
+        ),
+    ],
+)
+def test_several_letters(said: str, right: bool) -> None:
+    assert Choice()(said, "A, C", NOBLE).correct is right
