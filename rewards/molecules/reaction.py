@@ -1,9 +1,10 @@
 """Score the products of a reaction, or the reactants that lead to a product.
 
 The answer is a multiset of molecules joined by dots: their order, atom maps and spelling do not matter, their number
-does. `info.given` has the molecules that the question shows. Repeating them earns nothing: what they have in common with
-the reference is taken off. `info.ignore` lists reagents that may be written or left out. Of an answer in the form
-`reactants>>products`, the side that is asked for counts; `info.asked` is `products` (default) or `reactants`.
+does. Where the reference has several molecules, they may also be joined by words, signs or lines. `info.given` has the
+molecules that the question shows. Repeating them earns nothing: what they have in common with the reference is taken
+off. `info.ignore` lists reagents that may be written or left out. Of an answer in the form `reactants>>products`, the
+side that is asked for counts; `info.asked` is `products` (default) or `reactants`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from rdkit import Chem
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.extraction import find_answer
+from rewards.extraction import final_part, find_answer, hedged
 from rewards.molecules.comparison import UNRELATED, MoleculeFeatures, similarities, similarity
 from rewards.molecules.extraction import candidates
 from rewards.molecules.generation import only_molecule
@@ -26,6 +27,11 @@ NEAR = 0.5
 EXACT = 0.6
 """The most that an answer with some, but not all, of the molecules earns."""
 MAX_MOLECULES = 12
+MAX_LIST_CHARS = 4_000
+_NO_LIST = re.compile(
+    r"\b(?:not|no|nor|never|wrong|incorrect|wait|actually|instead|rather|but|correction|from|into|gives?|yields?|than)\b|[?≠→]|(?<=\s)/(?=\s)|[-=]>",
+    re.I,
+)
 _PART = re.compile(r"[^\s<>-]>[^\s<>]{0,4000}>[^\s<>]")
 _REACTION = re.compile(r"([^\s<>,]{1,4000})>[^\s<>,]{0,4000}>([^\s<>,]{1,4000})")
 
@@ -53,7 +59,8 @@ class Reaction:
         if not texts:
             return wrong("no_answer")
         try:
-            said = molecules_of(Chem.MolToSmiles(only_molecule(texts)))
+            joined = _joined(texts, response) if sum(_counts(gold).values()) > 1 else None
+            said = molecules_of(joined or Chem.MolToSmiles(only_molecule(texts)))
         except UnreadableMolecule as problem:
             return wrong(str(problem), texts[-1][:300])
         return score_molecules(said, gold, given, spare)
@@ -114,6 +121,21 @@ def molecules_of(text: str) -> Molecules:
         name = one.inchi or one.smiles
         found[name] = (one, found[name][1] + 1 if name in found else 1)
     return found
+
+
+def _joined(texts: list[str], response: str) -> str | None:
+    """Return the molecules that an answer lists ("CCO and CC(=O)O"), joined by dots; None where it lists none.
+
+    Alternatives, molecules that are taken back, and several marked answers are no list.
+    """
+    text = final_part(response)
+    listing = text[max(0, text.find(texts[0])) :]
+    if len(texts) < 2 or text.count("<answer>") > 1 or hedged(text[-MAX_LIST_CHARS:]) or _NO_LIST.search(listing):
+        return None
+    try:
+        return ".".join(Chem.MolToSmiles(read_molecule(one)) for one in texts)
+    except UnreadableMolecule:
+        return None
 
 
 def _asked_side(response: str, info: dict[str, Any]) -> str:
