@@ -19,10 +19,20 @@ MAX_CHARS = 400
 _WRAP = re.compile(r"\\(?:ce|mathrm|text|textrm|mathbf|mathit|operatorname|mbox|rm|chem|textbf)(?![a-z])\s*")
 _SPACE = re.compile(r"\\[,;:! ]|\\q?quad(?![a-z])|[~$]")
 _ARROW = re.compile(
+    r"\\x(?:long)?equal\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}|\\(?:overset|stackrel)\s*\{[^{}]*\}\s*\{\s*(?:=+|\\(?:long)?rightarrow|\\to)\s*\}|"
     r"\\x(?:right|left)(?:left)?arrow\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}|\\(?:long)?(?:left)?rightarrow(?![a-z])|"
     r"\\(?:Long|long)?(?:l|L)?(?:eft)?(?:r|R)ight(?:arrow|leftharpoons)(?![a-z])|\\(?:rightleftarrows|leftrightharpoons|to)(?![a-z])|"
     r"<?(?:=|-)+>|[→⟶⇌⇄⟷↔]"
 )
+_ESCAPES = re.compile(r"\\(?:up|down)arrow(?![a-z])|[↑↓]")
+"""The arrows of a gas and of a precipitate."""
+_BARE_PARTICLE = re.compile(r"\s*(\d*)\s*([np])\s*")
+_BARE_PARTICLES = {
+    **{"n": "{}^1_0n", "neutron": "{}^1_0n", "p": "{}^1_1p", "proton": "{}^1_1p", "electron": "e^-", "positron": "e^+"},
+    **{"alpha particle": "{}^4_2He"},
+}
+_NUCLEAR = re.compile(r"\s*(?:\{\s*\})?\s*[\^_]\s*\{?\s*[-+]?\d")
+_ALKYL = re.compile(r"^CH3((?:CH2)+)(?=[A-Z(])")
 _STATE = re.compile(r"\s*_?\{?\(\s*(s|l|g|aq)\s*\)\}?\s*$")
 _SUBSHELL = re.compile(r"(\d)\s*([spdfg])\s*(?:\^\s*\{\s*(\d{1,2})\s*\}|\^?\s*(\d{1,2}?)(?=\s*\d[spdfg]|\D|$))")
 _CORE = re.compile(r"^\s*\[\s*(He|Ne|Ar|Kr|Xe|Rn)\s*\]\s*")
@@ -85,7 +95,11 @@ def same_chemistry(first: str, second: str) -> bool | None:
     Returns:
         None where they are not both chemistry, or may as well be algebra and differ.
     """
-    if max(len(first), len(second)) > MAX_CHARS or not (_may_be(first) and _may_be(second)):
+    if max(len(first), len(second)) > MAX_CHARS:
+        return None
+    if _NUCLEAR.match(first) or _NUCLEAR.match(second):
+        first, second = _named_particle(first), _named_particle(second)
+    if not (_may_be(first) and _may_be(second)):
         return None
     for reader in (configuration, term_symbol, hybridization):
         a, b = reader(first), reader(second)
@@ -98,15 +112,30 @@ def same_chemistry(first: str, second: str) -> bool | None:
     if left is None or right is None:
         return None
     (count, one), (other_count, other) = left, right
-    if count == other_count and one.agrees(other):
+    if count == other_count and (one.agrees(other) or _condensed(first) == _condensed(second) != ""):
         return True
     return False if one.decisive or other.decisive else None
+
+
+def _named_particle(text: str) -> str:
+    """Return the nuclear symbol of a particle that is only named, else the text."""
+    return _BARE_PARTICLES.get(_plain(text).strip(" {}."), text)
+
+
+def _condensed(text: str) -> str:
+    """Return a structural formula with a straight alkyl group counted (`C2H5OH`) and `COOH` spelled out, else nothing."""
+    plain = re.sub(r"[\s_{}]", "", _plain(text))
+    if not re.fullmatch(r"[A-Za-z0-9()]{2,80}", plain):
+        return ""
+    plain = _ALKYL.sub(lambda found: f"C{1 + len(found[1]) // 3}H{3 + 2 * (len(found[1]) // 3)}", plain)
+    return re.sub(r"CO2H$", "COOH", plain)
 
 
 def _may_be(text: str) -> bool:
     return (
         "\\begin" not in text
-        and re.search(r"[A-Z]|\d\s*[spdf]|sp|\\(?:alpha|beta|gamma)|[a-z]{3}-\d|e\}?\s*\^", text) is not None
+        and re.search(r"[A-Z]|\d\s*[spdf]|sp|\\(?:alpha|beta|gamma)|[a-z]{3}-\d|e\}?\s*\^|^\s*(?:\{\s*\})?\s*\^", text)
+        is not None
     )
 
 
@@ -166,19 +195,31 @@ def hybridization(text: str) -> tuple[int, int] | None:
 
 def reaction(text: str) -> tuple[list[tuple[Fraction, Species]], list[tuple[Fraction, Species]]] | None:
     """Return both sides of a reaction, each a list of species with their numbers."""
-    plain = _plain(text)
+    plain = _ESCAPES.sub(" ", _plain(text))
     sides = _ARROW.split(plain)
     by_sign = len(sides) == 1
     sides = plain.split("=") if by_sign else sides
     if len(sides) != 2:
         return None
-    read = [[member(part) for part in re.split(r"\s\+\s|(?<![\^{])\+(?=\s*(?:\d|[A-Z{\\^]))", side)] for side in sides]
+    read = [
+        [
+            member(_spelled_particle(part))
+            for part in re.split(r"\s\+\s|(?<![\^{])\+(?=\s*(?:\d|[A-Z{\\^]|[enp](?![a-z])))", side)
+        ]
+        for side in sides
+    ]
     if any(part is None for side in read for part in side):
         return None
     left, right = ([part for part in side if part] for side in read)
     if by_sign and (len(left) + len(right) < 3 or not any(species.decisive for _, species in left + right)):
         return None
     return left, right
+
+
+def _spelled_particle(part: str) -> str:
+    """Return a member of a reaction with a bare neutron or proton, `3n`, as a nuclear symbol."""
+    bare = _BARE_PARTICLE.fullmatch(part)
+    return f"{bare[1]} {_BARE_PARTICLES[bare[2]]}" if bare else part
 
 
 def _same_side(first: list[tuple[Fraction, Species]], second: list[tuple[Fraction, Species]]) -> bool:
@@ -228,8 +269,7 @@ def member(text: str) -> tuple[Fraction, Species] | None:
 def species(text: str) -> Species | None:
     """Return an atom, molecule, ion, isotope or particle; None for others."""
     text = _plain(text).strip()
-    if text.startswith("{") and text.endswith("}") and text[1:2] not in ("", "}"):
-        text = text[1:-1].strip()
+    text = _unbraced(text)
     state = ""
     if stated := _STATE.search(text):
         state, text = stated.group(1), text[: stated.start()]
@@ -244,6 +284,7 @@ def species(text: str) -> Species | None:
     if particle is not None:
         return particle
     charge, text = _charge(text, mass is not None)
+    text = _unbraced(text)
     atoms: list[tuple[str, int]] = []
     for piece in re.split(r"\\cdot(?![a-z])|[·•.*]", text):
         coefficient = re.match(r"\s*(\d+)\s*(?=[A-Z])", piece) if atoms else None
@@ -255,6 +296,17 @@ def species(text: str) -> Species | None:
         return None
     sure = bool(mass or charge or state) or any(count > 1 or len(element) > 1 for element, count in atoms)
     return Species(tuple(atoms), charge, mass, state, sure) if atoms else None
+
+
+def _unbraced(text: str) -> str:
+    """Return a text without one pair of braces around the whole of it."""
+    whole = (
+        text.startswith("{")
+        and text.endswith("}")
+        and text[1:2] not in ("", "}")
+        and "}" not in text[1:-1].split("{")[0]
+    )
+    return text[1:-1].strip() if whole else text
 
 
 def _symbol(number: int) -> str:

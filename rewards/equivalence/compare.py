@@ -139,7 +139,7 @@ class _AnswerComparison:
             return False
         names = text_answers.canonical(gold), text_answers.canonical(predicted)
         if names[0] and names[0] == names[1]:
-            return True
+            return sorted(text_answers.unwrapped(text).strip(" .") for text in (gold, predicted)) != ["NO", "No"]
         if "cases}" in gold + predicted:
             systems = system(gold) or gold, system(predicted) or predicted
             if systems != (gold, predicted):
