@@ -41,7 +41,12 @@ _CLAIM = re.compile(
 )
 _STATED = re.compile(r"answer\s*(?:is|:|=)\s*[*(\[]*([A-J])[)\]*.]*\s*$", re.IGNORECASE | re.MULTILINE)
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/、，]\s*|\s*(?:,\s*)?(?:and|和|与|及)\s*|\s*)\(?[A-J]\)?)+")
-_CHOSEN = re.compile(r"^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$", re.IGNORECASE)
+_CHINESE_DENIAL = re.compile(r"(?:不(?:应该?|能|该|会|可)?(?:选择?|是|为)|并?非|除了?|别选)\s*[(\[]?[A-J](?![A-Za-z])")
+_CHINESE_OPTION = re.compile(r"(?<=[A-J])([)\]]?)\s*选?项(?=[\s.,;:。]*$)")
+_CHOSEN = re.compile(
+    r"^\s*(?:本题)?(?:应|故|可|所以|因此)?选择?\s*:?\s*|(?<=[A-J])\s*选?项\W*$|^\W*(?:options?|choices?|answers?|both)\W+(?:are\s+)?|\s+are\s+correct\W*$",
+    re.IGNORECASE,
+)
 _BRACKETS = re.compile(r"\\[{}]|[\[\]{}'\"“”]")
 _ANSWER_LABEL = re.compile(
     r"^\W*(?:the\s+)?(?:correct\s+)?(?:answers?|options?|choices?)\s*(?:is|are|:)+\W*(?=[(\[A-Z])", re.IGNORECASE
@@ -80,6 +85,7 @@ def options(prompt: str) -> dict[str, str]:
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
     """Return the labels that an answer commits to."""
     text = _ANSWER_SIGN.sub("", _NOT_THE_OTHER.sub("", unmarked(plain_letters(found.text))))
+    text = _CHINESE_OPTION.sub(r"\1", _CHINESE_DENIAL.sub("", text))
     if between := _BETWEEN.search(text):
         return set(between.groups())
     if _CONDITIONAL.search(_BECAUSE.split(text)[0]):

@@ -19,7 +19,8 @@ Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
 _PHRASE = re.compile(
     r"(?:final\s+answer|correct\s+(?:answer|option|choice)|answer)s?\s*(?:\*\*)?\s*(?:is|are|:|=|：)\s*(?:\*\*)?\s*:?\s*|"
     r"(?:答案|结果|正确选项)\s*(?:\*\*)?\s*(?:应该|应当|应)?(?:是|为|等于|选|:|=)\s*(?:\*\*)?\s*:?\s*|"
-    r"(?:故|应|因此|所以|可)选(?:择|项)?\s*(?:是|为)?\s*:?\s*",
+    r"(?<![不非])(?:故|应|因此|所以|可)选(?:择|项)?\s*(?:是|为)?\s*:?\s*|"
+    r"\[\s*(?:正确|参考|最终)?答案\s*\]\s*:?\s*|(?m:^)\s*答\s*:\s*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[^\s])[.!?](?:\s|$)|\n")

@@ -84,7 +84,10 @@ _REWRITTEN += (
         r"\1 \2false",
     ),
     (re.compile(_CLAIM + r"fails\b", re.I), r"\1 is false"),
-    (re.compile(r"该?(?:说法|陈述|命题|论断|结论|判断|论述)是?(?=正确|错误|不正确|不对|对|错)"), ""),
+)
+_CHINESE_CLAIM = re.compile(
+    r"(?:题干|题目|该|这个|这种|此|上述|以上|原)?的?(?:说法|陈述|命题|论断|结论|判断|论述|叙述|描述|观点)\s*(?:是|为)?\s*"
+    r"(?:(正确|对|真|成立)|错误?|假|不正确|不对|不成立|有误)的?"
 )
 _PART = re.compile(
     r"\b(?:partly|partially|half|(?:sort|kind)\s+of|somewhat|almost|nearly|mostly|largely|sometimes|rarely|seldom|often|usually|quasi|semi|"
@@ -207,4 +210,6 @@ def _side(word: str) -> bool:
 def alone(text: str) -> bool | None:
     """Return the side of a text that is nothing but a truth value."""
     plain = _LABEL.sub("", unmarked(_TEX_TEXT.sub(r"\1", text))).strip("{}()[]\"'`*_.!$ \n").lower()
+    if claim := _CHINESE_CLAIM.fullmatch(plain.rstrip("。")):
+        return claim[1] is not None
     return True if plain in _TRUE else False if plain in _FALSE else None

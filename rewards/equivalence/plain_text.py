@@ -38,7 +38,17 @@ UNITS = {
     **{"纳米": "nm", "皮米": "pm", "埃": "angstrom", "光年": "ly", "海里": "nmi", "英里": "mi", "英尺": "ft"},
     **{"克": "g", "千克": "kg", "公斤": "kg", "毫克": "mg", "微克": "ug", "吨": "tonne", "英寸": "in", "磅": "lb"},
     **{"秒": "s", "毫秒": "ms", "微秒": "us", "纳秒": "ns", "分钟": "min", "小时": "h", "天": "day", "周": "week"},
-    **{"年": "yr", "月": "month", "个月": "month", "牛": "N", "牛顿": "N", "千牛": "kN", "焦": "J", "焦耳": "J"},
+    **{
+        "年": "yr",
+        "月": "month",
+        "个月": "month",
+        "个小时": "h",
+        "牛": "N",
+        "牛顿": "N",
+        "千牛": "kN",
+        "焦": "J",
+        "焦耳": "J",
+    },
     **{"千焦": "kJ", "兆焦": "MJ", "瓦": "W", "瓦特": "W", "千瓦": "kW", "兆瓦": "MW", "千瓦时": "kWh", "伏": "V"},
     **{"伏特": "V", "毫伏": "mV", "千伏": "kV", "安": "A", "安培": "A", "毫安": "mA", "微安": "uA", "欧": "ohm"},
     **{"欧姆": "ohm", "千欧": "kohm", "库": "C", "库仑": "C", "法拉": "F", "微法": "uF", "亨利": "H", "特斯拉": "T"},
@@ -74,6 +84,13 @@ _ANSWERS = {
     **{"收敛": "converges", "收敛的": "convergent", "发散": "diverges", "发散的": "divergent", "空集": r"\emptyset"},
     **{"质数": "prime number", "素数": "prime number", "合数": "composite number", "周期函数": "periodic function"},
 }
+_ANSWERS |= {
+    **dict.fromkeys(("无解", "方程无解", "原方程无解", "不等式无解", "方程组无解"), "no solution"),
+    **dict.fromkeys(("无实数解", "无实数根", "没有实数解", "方程无实数解"), "no real solution"),
+    **dict.fromkeys(("不存在", "极限不存在"), "does not exist"),
+    **dict.fromkeys(("无穷大", "正无穷", "正无穷大"), r"\infty"),
+    **dict.fromkeys(("负无穷", "负无穷大"), r"-\infty"),
+}
 _NUMBER_SETS = {"整数": "Z", "实数": "R", "有理数": "Q", "自然数": "N", "复数": "C"}
 _ANSWERS |= {
     f"{all_}{name}{tail}": rf"\mathbb{{{letter}}}"
@@ -89,7 +106,13 @@ _UNIT = re.compile(rf"{_BESIDE}(?:{_UNIT_WORDS})(?![\u4e00-\u9fff])|{_BESIDE}(?:
 _SCALED = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SCALES)})(?![\u4e00-\u9fff]*[克米瓦焦帕欧赫伏牛])")
 _COUNTED = re.compile(rf"(?<=[\d}}$])\s*(?:{'|'.join(_MEASURE_WORDS)})(?=\s*(?:$|[,.;)}}$]|[和与或]))")
 _JOINED = ((re.compile(r"\s*(?:或者|或)\s*"), " or "), (re.compile(r"\s*(?:以及|和|与|及|且)\s*"), " and "))
-_LEAD = re.compile(r"^\s*(?:大约|约|等于|为|是|共|一共|总共)\s*(?=[\d$\\-])")
+_LEAD = re.compile(r"^\s*(?:大约|约|等于|为|是|(?:共|一共|总共)?(?:有|需要?|是|为)?)\s*(?=[\d$\\-])")
+_NUMERAL = r"[零〇一二两三四五六七八九十百千万亿]{1,20}"
+_IN_NUMERALS = re.compile(rf"(负)?(?:(百分之)|({_NUMERAL})分之)?({_NUMERAL})(?:[{_MEASURE_WORDS}])?[.\s]*")
+_NUMERALS = dict(zip("零〇一二两三四五六七八九", (0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+_SECTION = re.compile(
+    r"(?:([一二两三四五六七八九])千)?(零)?(?:([一二两三四五六七八九])百)?(零)?(?:([一二两三四五六七八九])?十)?(零)?([一二两三四五六七八九])?"
+)
 
 
 def plain_text(text: str) -> str:
@@ -106,7 +129,10 @@ def plain_chinese(text: str) -> str:
         return text
     if (whole := _WHOLE.fullmatch(text)) and whole[1] in _ANSWERS:
         return _ANSWERS[whole[1]]
-    text = _LEAD.sub("", text)
+    if number := _in_digits(text.strip()):
+        return number
+    text = re.sub(r"^\s*负\s*(?=[\d$\\])", "-", _LEAD.sub("", text))
+    text = re.sub(r"(?<=/)\s*时(?![\u4e00-\u9fff])", " h", text)
     text = re.sub(r"\\(?:text|mathrm|mbox)\s*\{\s*([\u4e00-\u9fff/每·]+)\s*\}", r" \1", text)
     text = re.sub(r"百分之\s*(\d+(?:\.\d+)?)", r"\1%", text)
     text = _SCALED.sub(lambda match: f"{match[1]}*10^{{{len(str(_SCALES[match[2]])) - 1}}}", text)
@@ -119,3 +145,38 @@ def plain_chinese(text: str) -> str:
         for pattern, word in _JOINED:
             text = pattern.sub(word, text)
     return text.strip()
+
+
+def chinese_number(text: str) -> int | None:
+    """Return the number of Chinese numerals (`三百零五`), None for what is none or is short for another (`一千二`)."""
+    for word, scale in (("亿", 10**8), ("万", 10**4)):
+        if word in text:
+            above, _, below = text.partition(word)
+            high, low = chinese_number(above), chinese_number(below.removeprefix("零")) if below else 0
+            if high is None or low is None or (below and not below.startswith("零") and low < scale // 10):
+                return None
+            return high * scale + low
+    if text in ("零", "〇"):
+        return 0
+    section = _SECTION.fullmatch(text)
+    if not text or section is None:
+        return None
+    thousands, hundreds, tens, ones = (section[group] for group in (1, 3, 5, 7))
+    has_ten = "十" in text
+    gap = bool(ones) and not has_ten and bool(thousands or hundreds)
+    if gap != bool(section[4] or section[6]) and (gap or section[6]):
+        return None
+    places = (thousands, 1_000), (hundreds, 100), (tens or ("一" if has_ten else None), 10), (ones, 1)
+    return sum(_NUMERALS[digit] * scale for digit, scale in places if digit)
+
+
+def _in_digits(text: str) -> str:
+    """Return an answer that is a Chinese number, fraction or percentage, with a counter or without, in digits."""
+    match = _IN_NUMERALS.fullmatch(text)
+    if match is None:
+        return ""
+    value, below = chinese_number(match[4]), chinese_number(match[3]) if match[3] else 1
+    if value is None or not below:
+        return ""
+    number = rf"\frac{{{value}}}{{{below}}}" if match[3] else f"{value}\\%" if match[2] else str(value)
+    return f"-{number}" if match[1] else number

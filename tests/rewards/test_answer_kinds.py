@@ -30,7 +30,20 @@ def test_choices_without_listed_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "phrase", ["答案是24。", "答案：24", "答案为 $24$。", "最终答案是 24", "结果等于24", "Answer: `$24$`", r"\fbox{24}"]
+    "phrase",
+    [
+        "答案是24。",
+        "答案：24",
+        "答案为 $24$。",
+        "最终答案是 24",
+        "结果等于24",
+        "Answer: `$24$`",
+        r"\fbox{24}",
+        "答：一共有24个。",
+        "【答案】24",
+        "【正确答案】 $24$",
+        "答：需要24天。",
+    ],
 )
 def test_where_the_answer_stands_in_other_words(phrase: str) -> None:
     assert Mathematics()(phrase, "24").correct
