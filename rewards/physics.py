@@ -26,6 +26,10 @@ _NEGATIVE = re.compile(_NAME + r"\s*(?:<\s*0(?![.\d])|is\s+(?:a\s+)?negative)")
 _INTEGER = re.compile(r"integers?\s+" + _NAME + r"|" + _NAME + r"\s+is\s+an?\s+(?:positive\s+|odd\s+|even\s+)?integer")
 
 
+_WITH_UNIT = re.compile(r"(.{1,400}?)((?:\\[ ,;:]|~|\s)*\\(?:text|mathrm)\s*\{[^{}]{1,60}\})\s*", re.DOTALL)
+_COMPONENTS = re.compile(
+    r"\s*(?:\\left)?\s*(?:[(\[]|\\langle)([^,()=]{1,60}),([^,()=]{1,60})(?:,([^,()=]{1,60}))?(?:\\right)?\s*(?:[)\]]|\\rangle)\s*"
+)
 _JOINT = re.compile(r"(?:\\times|\\cdot|\\ |\\,|\s)+$")
 _ASKED = re.compile(
     r"\b(?:(?:give|express|state|report|write|provide|submit)\b[^.\n$]{0,60}|answer\b[^.\n$]{0,20})\bin\s+(?:the\s+)?(?:units?\s+(?:of\s+)?)?"
@@ -49,6 +53,22 @@ def asked_unit(prompt: str) -> str:
     """Return the unit that a problem asks for (`Give the answer in $10^{-10} N$.`), empty where it names none."""
     asked = [*_ASKED.finditer(prompt[-2_000:])]
     return (asked[-1].group(1) or asked[-1].group(2)).strip() if asked else ""
+
+
+def vector_in_parentheses(text: str) -> str:
+    r"""Return a vector with its unit in the form `(3\hat i+4\hat j)\text{ m/s}`; empty where a text is none."""
+    parts = _WITH_UNIT.fullmatch(text.strip(" $"))
+    if parts is None or re.search(r"\\(?:text|mathrm)|=", parts[1]):
+        return ""
+    body = parts[1].strip()
+    if listed := _COMPONENTS.fullmatch(body):
+        names = zip((one for one in listed.groups() if one), "ijk", strict=False)
+        body = "+".join(f"({value.strip()})\\hat {name}" for value, name in names)
+    elif "\\hat" not in body:
+        return ""
+    elif body.startswith("(") and body.endswith(")"):
+        return text
+    return f"({body}){parts[2]}"
 
 
 class Physics:
@@ -76,6 +96,9 @@ class Physics:
     def single(self, gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
         """Score an answer to one reference; a bare number is in the unit that the problem asks for."""
         score = compare(gold, found, config, prompt)
+        if not score.correct and "\\hat" in gold and (vector := vector_in_parentheses(found.text)):
+            stated = vector_in_parentheses(gold) or gold
+            score = compare(stated, Found(vector, found.kind), config, prompt)
         if score.correct or config.unit_required or not (unit := asked_unit(prompt)):
             return score
         said = tidy(found.text)
