@@ -149,7 +149,7 @@ ALIASES = {
     **{"\\lbrace": "\\{", "\\rbrace": "\\}", "\\lvert": "|", "\\rvert": "|", "\\vert": "|", "~": "", "\\mid": "|"},
     **{"\\|": "|", "\\Vert": "|", "\\lVert": "|", "\\rVert": "|", "\\ast": "*", "\\degree": "\\circ", "\\lbrack": "["},
     **{"\\rbrack": "]", "\\divided": "/", "\\div": "/", ":": "/", "\\colon": "/", "\\lparen": "(", "\\rparen": ")"},
-    **{"\\over": "/", "\\textcirc": "\\circ", "\\textdegree": "\\circ", "\\cdotp": "\\cdot"},
+    **{"\\over": "/", "\\textcirc": "\\circ", "\\textdegree": "\\circ", "\\cdotp": "\\cdot", "\\dag": "\\dagger"},
 }
 BREAKS = set(
     listed("end cdot times otimes oplus pm mp rangle rfloor rceil to rightarrow in le ge leq geq cup cap neq ne")

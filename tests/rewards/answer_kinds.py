@@ -173,6 +173,11 @@ KINDS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("p", r"(2\hat i+3\hat j)\text{ N}", r"2,3\text{ N}", False),
         ("p", r"5\hat i\text{ N}", r"5\text{ N}", False),
     ],
+    "dagger": [
+        ("p", r"a^\dagger a", r"a^\dag a", True),
+        ("p", r"a^\dag a", r"a^\dagger a", True),
+        ("p", r"a^\dagger a", r"a a^\dag", False),
+    ],
     "Chinese words": [
         ("m", r"\text{no solution}", "无解", True),
         ("m", "no solution", "方程无解", True),
