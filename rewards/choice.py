@@ -55,7 +55,7 @@ _BETWEEN = re.compile(
     r"(?<![A-Za-z])\(?([A-J])\)?\s*(?:→|⇒|⟶|[-=]+>|[<>≠]|\\(?:to|rightarrow|Rightarrow|longrightarrow|implies|neq?)(?![a-z]))\s*\(?([A-J])\)?(?![A-Za-z])"
 )
 _BECAUSE = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
-_CONDITION = r"(?:if|assum(?:e|ing)|suppos(?:e|ing)|provided|unless|were|in\s+case|should)\b"
+_CONDITION = r"(?:if|assume|assuming|suppos(?:e|ing)|provided|unless|were|in\s+case|should)\b"
 _CONDITIONAL = re.compile(
     rf"^\W*(?:(?:so|but|and)\s+)?(?i:{_CONDITION})[^,.;\n]{{0,80}}(?<![A-Za-z])[A-J](?![A-Za-z])|"
     rf"(?<![A-Za-z])[A-J]\)?(?![A-Za-z])[^.;:\n]{{0,60}}\b(?i:if|assuming|provided|unless|supposing)\b"

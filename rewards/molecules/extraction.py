@@ -52,7 +52,7 @@ _STRUCTURE = re.compile(r"(?=.*[\]\)=#@*]|[BCNOPSFI]{2,}$)(?:[A-Za-z0-9@+\[\]()=
 _RELATION = (
     r"(?:esters?|amides?|salts?|anhydrides?|(?:\w+)?isomers?|epimers?|anomers?|tautomers?|enantiomers?|antipode|racemate|"
     r"derivatives?|conjugates?|adducts?|complex|hydrates?|solvates?|hydrochlorides?|\w?dimers?|trimers?|oligomers?|polymers?|"
-    r"monomers?|analog(?:ue)?s?|homolog(?:ue)?s?|precursors?|metabolites?|prodrugs?|anion|cation|ion|oxide|acetate|ether)"
+    r"monomers?|analogs?|analogues?|homologs?|homologues?|precursors?|metabolites?|prodrugs?|anion|cation|ion|oxide|acetate|ether)"
 )
 _WRITTEN = "".join(
     rf"(?<!{noun} )"
@@ -99,7 +99,7 @@ _RETRACTS = re.compile(
     re.IGNORECASE,
 )
 _TURNS = re.compile(
-    r"\b(?:wait|actually|instead|rather|wrong|incorrect|correct(?:ion|ed|ing)?|however|alternativ\w+|better|answer|second\s+thought|"
+    r"\b(?:wait|actually|instead|rather|wrong|incorrect|correct(?:ion|ed|ing)?|however|alternatives?|alternatively|better|answer|second\s+thought|"
     r"mistake|sorry|should|could|maybe|perhaps|possibly|revised?|final)\b",
     re.IGNORECASE,
 )
