@@ -116,7 +116,7 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
     waiting = [(one.stage, cost) for one, cost in found if one.runs]
     sums = total([(stage.name, cost) for stage, cost in waiting], loaded.price)
     problems = [*warnings(waiting, loaded.accelerators, loaded.limit_hours), *missing_data(runner.stages)]
-    problems += runner.short_of_space()
+    problems += runner.short_of_space({stage.name: cost.disk_bytes for stage, cost in waiting if cost})
     if as_json:
         stages = [
             {

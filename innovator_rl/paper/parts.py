@@ -33,7 +33,8 @@ def with_data(stages: Sequence[Stage]) -> list[Stage]:
         except UserError as error:
             problems |= dict.fromkeys(f"stage {stage.name!r}: {line}" for line in str(error).splitlines())
             continue
-        facts = {f"files of {name}": "\n".join(map(listing, files)) for _, name in names if (files := _files(name))}
+        found_here = {name: [file for file in _files(name) if file not in stage.inputs] for _, name in names}
+        facts = {f"files of {name}": "\n".join(map(listing, files)) for name, files in found_here.items() if files}
         found.append(replace(stage, facts={**stage.facts, **facts}))
     if problems:
         raise UserError("\n".join(problems))

@@ -142,16 +142,17 @@ class Runner:
             decisions.append(decision)
         return decisions
 
-    def short_of_space(self) -> list[str]:
-        """Return a line for each stage that would run now and does not fit the disk, and one if all of them do not."""
-        waiting = [one.stage for one in self.decide() if one.runs]
-        found = [problem for stage in waiting if (problem := self._space_problem(stage))]
-        needed, (place, free) = sum(map(_bytes_to_come, waiting)), self._free_space()
-        if needed > free and not found:
-            found.append(
-                f"the stages that would run need {needed / 1e9:,.1f} GB of disk together and {place} has {free / 1e9:,.1f} GB free: "
-                "free some space, set runs_dir to another disk, or remove what is no longer needed between stages"
-            )
+    def short_of_space(self, leaves: Mapping[str, int] | None = None) -> list[str]:
+        """Return a line for each stage that would run now and does not fit the disk.
+
+        Args:
+            leaves: Bytes that stages leave behind, by name, where that is planned; later stages do without them.
+        """
+        found, taken = [], 0
+        for stage in (one.stage for one in self.decide() if one.runs):
+            if problem := self._space_problem(stage, taken):
+                found.append(problem)
+            taken += (leaves or {}).get(stage.name, 0)
         return found
 
     def execute(self) -> list[StageRecord]:
@@ -424,14 +425,16 @@ class Runner:
         if problem:
             raise UserError(problem)
 
-    def _space_problem(self, stage: Stage) -> str:
+    def _space_problem(self, stage: Stage, taken: int = 0) -> str:
+        """Return why a stage does not fit the disk, after earlier ones took some of it; empty where it does."""
         place, free = self._free_space()
         needed = _bytes_to_come(stage)
-        if free >= needed:
+        if not needed or free >= needed + taken:
             return ""
         whole = f" of its {stage.disk_bytes / 1e9:,.1f}" if needed < stage.disk_bytes else ""
+        after = f" after earlier stages leave {taken / 1e9:,.1f} GB" if free >= needed else ""
         return (
-            f"stage {stage.name!r} needs {needed / 1e9:,.1f}{whole} GB of disk and {place} has "
+            f"stage {stage.name!r} needs {needed / 1e9:,.1f}{whole} GB of disk{after}, and {place} has "
             f"{free / 1e9:,.1f} GB free: free some space, or set runs_dir to another disk"
         )
 

@@ -403,12 +403,14 @@ def test_what_an_interrupted_stage_wrote_is_not_needed_again(path_of_two):
     assert runner_module._bytes_to_come(replace(stage, disk_bytes=10**5)) == 0
 
 
-def test_stages_that_fit_one_by_one_and_not_together_are_a_warning(path_of_two):
+def test_a_stage_that_does_not_fit_after_the_earlier_ones_is_a_warning(path_of_two):
     runner, _, _ = path_of_two
     _, free = runner._free_space()
     stages = [replace(stage, disk_bytes=int(0.7 * free)) for stage in runner.stages]
-    (line,) = Runner(runner.run, stages, print).short_of_space()
-    assert line.startswith("the stages that would run need")
+    runner = Runner(runner.run, stages, print)
+    assert runner.short_of_space() == [], "the first one needs the space and gives it back"
+    (line,) = runner.short_of_space({"first": int(0.5 * free)})
+    assert re.match(r"stage 'second' needs [\d,.]+ GB of disk after earlier stages leave [\d,.]+ GB, and", line)
 
 
 def test_a_launcher_starts_the_command_and_gets_the_signals(path_of_two, monkeypatch):
