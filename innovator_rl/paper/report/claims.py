@@ -238,21 +238,20 @@ def claims(found: Sequence[Finding]) -> list[str]:
     """Describe what each training changed on the suites' questions."""
     if not found:
         return []
-    changes = [change for finding in found for change in finding.changes]
     note = (
         "Differences in points, paired by question, with 95 % intervals. Questions about one function or one pair of numbers "
         "are a group and count as one; where laws, formulas or conversions differ more from each other than groups do, the "
         "interval is over these kinds. `by kind` has the least and the greatest difference of a kind. No interval covers another "
-        f"seed of the training. p is adjusted for the {len(changes)} rows of this section (Holm). `cut` is the share of responses "
-        "that reached the token limit, before and afterwards: a model that learned to stop gains by that alone."
+        "seed of the training. p is adjusted for the rows of its table (Holm). `cut` is the share of responses that reached the "
+        "token limit, before and afterwards: a model that learned to stop gains by that alone."
     )
     picture = [f"![Difference of every task with its interval]({CHANGES_PICTURE})", ""]
-    adjusted = iter(holm([change.p for change in changes]))
-    lines = [line for finding in found for line in _compared(finding, [next(adjusted) for _ in finding.changes])]
+    lines = [line for finding in found for line in _compared(finding)]
     return ["## What training changed", "", note, "", *picture, *lines]
 
 
-def _compared(finding: Finding, adjusted: Sequence[float | None]) -> list[str]:
+def _compared(finding: Finding) -> list[str]:
+    adjusted = holm([change.p for change in finding.changes])
     rows = [
         (
             finding.domains.get(change.task, "-"),
