@@ -102,7 +102,8 @@ class TimeLeft:
             return ""
         left = duration(max(0.0, self.stage - elapsed) + self.later)
         if self.unknown:
-            return f", at least {left} left in all, and {self.unknown} stages without an estimate"
+            stages = "stage" if self.unknown == 1 else "stages"
+            return f", at least {left} left in all, and {self.unknown} {stages} without an estimate"
         return f", about {left} left in all"
 
 

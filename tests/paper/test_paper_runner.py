@@ -191,14 +191,15 @@ def test_a_stage_that_has_not_run_takes_as_long_as_the_configuration_states(path
     assert Runner(runner.run, known, print).time_left(1) == TimeLeft(1800.0, 1800.0, 0)
     assert Runner(runner.run, known, print).time_left(2) == TimeLeft(1800.0, 0.0, 0)
     half = Runner(runner.run, [known[0], second], print).time_left(1)
-    assert half.after(60) == ", at least 29 min 00 s left in all, and 1 stages without an estimate"
+    assert half.after(60) == ", at least 29 min 00 s left in all, and 1 stage without an estimate"
     Runner(runner.run, [known[0]], print).execute()
     assert Runner(runner.run, known, print).time_left(2) == TimeLeft(1800.0, 0.0, 0)
     assert Runner(runner.run, [second, known[0]][::-1], print).time_left(1).later == 0.0  # the second has no estimate
 
 
 def test_a_stage_without_an_estimate_takes_nothing_from_the_time_of_later_ones():
-    assert TimeLeft(0.0, 3600.0, 1).after(7200) == ", at least 1 h 00 min left in all, and 1 stages without an estimate"
+    assert TimeLeft(0.0, 3600.0, 1).after(7200) == ", at least 1 h 00 min left in all, and 1 stage without an estimate"
+    assert TimeLeft(0.0, 60.0, 2).after(0).endswith("and 2 stages without an estimate")
     assert TimeLeft(60.0, 3600.0, 0).after(7200) == ", about 1 h 00 min left in all"
 
 
