@@ -35,7 +35,11 @@ def train(
         bool, typer.Option("--dry-run", help="Check, write config.yaml and verl.yaml, start nothing.")
     ] = False,
 ) -> None:
-    """Train the model of a configuration."""
+    """Train the model of a configuration.
+
+    `innovator train plan` counts what a run needs before it starts, and `innovator train simulate` shows where its time
+    would go; each has its own --help.
+    """
     from innovator_rl import api
 
     prepared = api.prepare(load(find_config(config, "train"), list(overrides or [])))

@@ -28,7 +28,7 @@ def train_plan(
     config: RunConfigFile,
     overrides: Overrides = None,
     gpus: Annotated[int | None, typer.Option("--gpus", help="GPUs in all; those of `resources` if absent.")] = None,
-    per_node: Annotated[int, typer.Option("--per-node", help="GPUs of a node.")] = 8,
+    per_node: Annotated[int, typer.Option("--gpus-per-node", "--per-node", help="GPUs of a node.")] = 8,
     gpu: Annotated[str, typer.Option("--gpu", help="Kind: a100-40, a100-80, h100-80, h200 or b200.")] = "h100-80",
     model_config: Annotated[
         Path | None, typer.Option("--model-config", help="A model's config.json, where `model.path` is not here.")

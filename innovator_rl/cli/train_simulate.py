@@ -33,7 +33,7 @@ def train_simulate(
     config: RunConfigFile,
     overrides: Overrides = None,
     gpus: Annotated[str, typer.Option("--gpus", help="Numbers of GPUs, with commas.")] = "8,64,512",
-    per_node: Annotated[int, typer.Option("--per-node", help="GPUs of a node.")] = 8,
+    per_node: Annotated[int, typer.Option("--gpus-per-node", "--per-node", help="GPUs of a node.")] = 8,
     gpu: Annotated[str, typer.Option("--gpu", help="Kind: a100-40, a100-80, h100-80, h200 or b200.")] = "h100-80",
     staleness: Annotated[
         str, typer.Option("--staleness", help="Values of rollout.max_staleness, with commas; 0 is synchronous.")

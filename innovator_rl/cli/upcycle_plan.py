@@ -25,7 +25,9 @@ def plan_run(
         typer.Option(min=1, help="Ranks that train; by default 64, or fewer where a batch has fewer sequences."),
     ] = None,
     gpu_memory: Annotated[float, typer.Option(min=1, help="Memory of one GPU, in GB (10^9 bytes).")] = 80.0,
-    gpus_per_node: Annotated[int, typer.Option(min=1, help="Ranks that share the memory of a host.")] = 8,
+    gpus_per_node: Annotated[
+        int, typer.Option("--gpus-per-node", "--per-node", min=1, help="Ranks that share the memory of a host.")
+    ] = 8,
     mfu: Annotated[
         float | None, typer.Option(min=0.001, max=1, help="Share of the peak that training reaches (0.21 by default).")
     ] = None,
