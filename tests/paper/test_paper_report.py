@@ -359,6 +359,8 @@ def test_what_ran_names_revisions_and_counts_the_devices_of_the_path():
     assert "2 of 2 stages ran in 1 h 00 min: at most 4.00 core-hours on 4 cores." in text
     named = f"`aaaaaaaaaaaa` ({first.name}); `bbbbbbbbbbbb+` ({second.name})"
     assert f"Revisions of the code, and what each ran: {named}. A revision with + had changed files." in text
+    mixed = "\n".join(stages_section([decision(first, "a" * 40), decision(second, "")]))
+    assert f"`aaaaaaaaaaaa` ({first.name}); not recorded ({second.name})." in mixed
     assert "Revision of the code: `aaaaaaaaaaaa`." in "\n".join(stages_section([decision(first, "a" * 40)]))
     assert "at most 32.00 GPU-hours on 64 accelerators" in "\n".join(stages_section([decision(first, "")], 64))
 

@@ -78,13 +78,14 @@ def _revisions(done: Sequence[Decision]) -> list[str]:
     """Name the revisions of the code that made the results, where they are known."""
     found: dict[str, list[str]] = {}
     for one in done:
-        if one.record is not None and one.record.revision:
-            found.setdefault(one.record.revision, []).append(one.stage.name)
+        found.setdefault(one.record.revision if one.record else "", []).append(one.stage.name)
+    unknown = found.pop("", [])
     if not found:
         return []
     ran = [f"`{revision[:12]}{'+' * revision.endswith('+')}` ({', '.join(names)})" for revision, names in found.items()]
+    ran += [f"not recorded ({', '.join(unknown)})"] if unknown else []
     also = " A revision with + had changed files." if any(revision.endswith("+") for revision in found) else ""
-    if len(found) == 1:
+    if len(ran) == 1:
         return [f"Revision of the code: {ran[0].partition(' ')[0]}.{also}", ""]
     return [f"Revisions of the code, and what each ran: {'; '.join(ran)}.{also}", ""]
 
