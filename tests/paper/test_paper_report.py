@@ -18,7 +18,7 @@ from innovator_rl.paper.report.claims import change_of, claims, findings, holm, 
 from innovator_rl.paper.report.held_out import relative
 from innovator_rl.paper.report.held_out import upcycling as upcycling_section
 from innovator_rl.paper.report.markdown import percent, table
-from innovator_rl.paper.report.methods import methods
+from innovator_rl.paper.report.methods import methods, stage_title
 from innovator_rl.paper.report.picture import forest
 from innovator_rl.paper.report.sections import domains, evaluations, probes, trained_tokens
 from innovator_rl.paper.report.sections import learning as learning_section
@@ -315,6 +315,13 @@ def test_laws_that_differ_more_than_pairs_of_numbers_widen_an_interval():
     assert change_of("units", before, [after], None, kinds={key: kinds[key][:1] for key in keys}).kinds == ()
 
 
+def test_upcycling_stages_are_named_after_their_commands():
+    names = ["t-upcycle.induct-life-science", "t-upcycle.route", "t-upcycle.dense", "t-sft-base", "t.route-0"]
+    assert [stage_title(name) for name in names] == [
+        "t-upcycle.train-experts life-science", "t-upcycle.train-router", "t-upcycle.train-dense", "t-sft-base", "t.route-0",
+    ]  # fmt: skip
+
+
 def test_p_values_are_adjusted_for_their_number():
     assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
     assert holm([0.6, 0.7]) == [1.0, 1.0]
@@ -438,7 +445,7 @@ def test_the_report_counts_the_tokens_of_every_run_of_the_path(tmp_path):
         lines = [{"step": 0}, {"step": 1, key: 1000.0}, {"step": 2, key: 500.0, "val/loss/general": 1.0}]
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     shown = "\n".join(trained_tokens(config))
-    assert "[upcycle.route]" in shown
+    assert "[upcycle.train-router]" in shown
     assert "[a-3]" in shown
     assert shown.count("| 2 | 1,500 |") == 2
 

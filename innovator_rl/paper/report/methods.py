@@ -19,6 +19,17 @@ STAGES = (
     ("dense", "all parameters of the base model"),
 )
 """Ending of the run of an upcycling stage -> what it trains."""
+COMMANDS = {"induct-": "train-experts ", "route": "train-router", "integrate": "train-joint", "dense": "train-dense"}
+"""Ending of the run of an upcycling stage -> the command that trains it, as the report names it."""
+
+
+def stage_title(run: str) -> str:
+    """Return the name of an upcycling stage for readers: that of its command, with the discipline of an expert."""
+    for ending, command in COMMANDS.items():
+        head, found, rest = run.rpartition(f".{ending}")
+        if found and (not rest or ending.endswith("-")):
+            return f"{head}.{command}{rest}"
+    return run
 
 
 def methods(config: PaperConfig) -> list[str]:
@@ -33,7 +44,7 @@ def _upcycling(config: PaperConfig) -> list[str]:
     for ending, trains in STAGES:
         for folder in sorted(config.runs_dir.glob(f"{name}.{ending}*")):
             if found := _recorded(folder).get("stage"):
-                stage = link(folder.name.removeprefix(f"{name}."), page_link(RunDir(folder)))
+                stage = link(stage_title(folder.name).removeprefix(f"{name}."), page_link(RunDir(folder)))
                 rows.append(
                     (stage, trains, f"{found['tokens']:,}", f"{found['batch_tokens']:,}", f"{found['learning_rate']:g}")
                 )

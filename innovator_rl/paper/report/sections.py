@@ -26,6 +26,7 @@ from innovator_rl.paper.plan import (
 from innovator_rl.paper.report.claims import task_domains
 from innovator_rl.paper.report.curves import CURVES_PICTURE, Panel
 from innovator_rl.paper.report.markdown import link, number, percent, table
+from innovator_rl.paper.report.methods import stage_title
 from innovator_rl.paper.runner import Decision
 from innovator_rl.rollouts.segments import SegmentCatalog
 from innovator_rl.runs.files import duration, read_json
@@ -144,7 +145,8 @@ def trained_tokens(config: PaperConfig) -> list[str]:
         run = RunDir(config.runs_dir / name)
         steps = [row[key] for row in run.metrics() for key in TRAINED_TOKENS if isinstance(row.get(key), (int, float))]
         if steps:
-            rows.append((link(name.removeprefix(f"{config.name}-"), page_link(run)), len(steps), f"{sum(steps):,.0f}"))
+            shown = link(stage_title(name).removeprefix(f"{config.name}-"), page_link(run))
+            rows.append((shown, len(steps), f"{sum(steps):,.0f}"))
     if not rows:
         return []
     return [
