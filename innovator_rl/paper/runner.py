@@ -309,6 +309,9 @@ class Runner:
 
     def _make_again(self, stage: Stage, record: StageRecord, earlier: StartedStage, place: str, left: TimeLeft) -> None:
         """Run a complete stage whose result changed or is gone; without a new result, what is there stays."""
+        for path in (stage.result, *stage.also):
+            if _aside(path).exists() and not path.exists():
+                _aside(path).rename(path)  # of a run that was killed meanwhile
         results = [path for path in (stage.result, *stage.also) if path.exists()]
         for path in results:
             _remove(_aside(path))

@@ -345,6 +345,10 @@ def test_a_damaged_result_that_its_command_does_not_make_again_is_never_used(pat
             runner.execute()
         assert sorted(path.name for path in out.iterdir()) == ["checkpoint", "result"]
         assert (out / "result").read_text() == "damaged"
+    (out / "result").rename(out / "result.changed")  # as a run leaves it that is killed meanwhile
+    with pytest.raises(StageFailed, match="put back what changed"):
+        runner.execute()
+    assert [path.name for path in sorted(out.iterdir())] == ["checkpoint", "result"]
     (out / "result").write_text("trained")
     runner.execute()
     (out / "result").write_text("damaged")
