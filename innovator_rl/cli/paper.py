@@ -43,7 +43,7 @@ def run_path(
 ) -> None:
     """Run every stage that is not complete, and write the report."""
     from innovator_rl.errors import UserError
-    from innovator_rl.paper.parts import missing_data
+    from innovator_rl.paper.parts import missing_base_model, missing_data, refusals
     from innovator_rl.paper.plan import require_text
     from innovator_rl.paper.report.write import write_report
     from innovator_rl.paper.runner import StageFailed
@@ -53,8 +53,8 @@ def run_path(
         _print_plan(loaded, runner, as_json)
         return
     require_text(loaded)
-    if missing := missing_data(runner.stages):
-        raise UserError("\n".join(missing))
+    if problems := [*missing_base_model(loaded.base_model), *missing_data(runner.stages)] or refusals(runner.stages):
+        raise UserError("\n".join(problems))
     try:
         runner.execute()
     except StageFailed as error:
@@ -110,12 +110,13 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
     from dataclasses import asdict
 
     from innovator_rl.paper.costs import cost_of, describe, total, warnings
-    from innovator_rl.paper.parts import missing_data
+    from innovator_rl.paper.parts import missing_base_model, missing_data
 
     found = [(one, cost_of(one.stage, loaded.accelerators, one.seconds)) for one in runner.decide()]
     waiting = [(one.stage, cost) for one, cost in found if one.runs]
     sums = total([(stage.name, cost) for stage, cost in waiting], loaded.price)
-    problems = [*warnings(waiting, loaded.accelerators, loaded.limit_hours), *missing_data(runner.stages)]
+    problems = [*warnings(waiting, loaded.accelerators, loaded.limit_hours), *missing_base_model(loaded.base_model)]
+    problems += missing_data(runner.stages)
     problems += runner.short_of_space({stage.name: cost.disk_bytes for stage, cost in waiting if cost})
     if as_json:
         stages = [

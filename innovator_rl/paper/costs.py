@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from innovator_rl.errors import UserError
 from innovator_rl.paper.config import Price
+from innovator_rl.paper.parts import processes
 from innovator_rl.paper.stage import Stage
 
 PLAN_SECONDS = 300.0
@@ -142,22 +143,13 @@ def warnings(costs: Sequence[tuple[Stage, Cost | None]], accelerators: int, limi
             lines.append(
                 f"{about} takes about {cost.hours:,.0f} h and limit_hours = {limit_hours:g} ends it before that: raise limit_hours"
             )
-        ranks = _processes(stage)
+        ranks = processes(stage)
         if accelerators and ranks and ranks != accelerators:
             lines.append(
                 f"{about} trains with {ranks} processes and the path has {accelerators} accelerators: set upcycle.ranks to the "
                 "accelerators of a machine, upcycle.nodes to the machines, and upcycle.launcher to what starts a command on each"
             )
     return lines
-
-
-def _processes(stage: Stage) -> int:
-    """Return the processes that upcycling trains with; 0 for other stages, whose own configuration decides."""
-    words = stage.command
-    if words[:2] != ("upcycle", "run"):
-        return 0
-    counts = [int(words[words.index(name) + 1]) if name in words else 1 for name in ("--ranks", "--nodes")]
-    return counts[0] * counts[1]
 
 
 def describe(cost: Cost | None, price: Price | None) -> str:

@@ -55,6 +55,45 @@ def missing_data(stages: Sequence[Stage]) -> list[str]:
     return lines
 
 
+def missing_base_model(base_model: str) -> list[str]:
+    """Return a line if the base model is named by a path that is not there; names of models are looked up later."""
+    is_place = base_model.startswith(("/", ".", "~"))
+    if not is_place or Path(base_model).expanduser().is_dir():
+        return []
+    return [
+        f"base_model = {base_model!r}: no such folder; expected a checkpoint's folder, a hub id or a built-in model"
+    ]
+
+
+def refusals(stages: Sequence[Stage]) -> list[str]:
+    """Return what upcycling would refuse about its settings, one line each."""
+    from upcycle.checkpoint.base_model import base_model_config
+    from upcycle.config.schema import load as load_upcycling
+    from upcycle.planning.preconditions import settings_problems, trained_stages
+
+    lines = []
+    for stage in stages:
+        if stage.command[:2] == ("upcycle", "run"):
+            words = stage.command[3:]
+            config = load_upcycling(stage.command[2], [word for word in words if "=" in word])
+            try:
+                trained = trained_stages("--dense" in words)
+                found = settings_problems(config, base_model_config(config), processes(stage), trained)
+            except UserError as error:
+                found = str(error).splitlines()
+            lines += [f"stage {stage.name!r}: {line}" for line in found]
+    return lines
+
+
+def processes(stage: Stage) -> int:
+    """Return the processes that upcycling trains with; 0 for other stages, whose own configuration decides."""
+    words = stage.command
+    if words[:2] != ("upcycle", "run"):
+        return 0
+    counts = [int(words[words.index(name) + 1]) if name in words else 1 for name in ("--ranks", "--nodes")]
+    return counts[0] * counts[1]
+
+
 def listing(place: Path) -> str:
     """Return names, sizes and times of the files of a folder, or of one file."""
     files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]

@@ -294,6 +294,17 @@ def test_a_mistake_in_a_later_part_is_found_before_the_first_one_starts(changes,
         stages_of(small_path(**changes))
 
 
+def test_a_base_model_that_is_not_there_and_refused_settings_end_a_run_before_anything_starts(tmp_path, capsys):
+    runs = f"runs_dir={tmp_path / 'runs'}"
+    assert run(app, ["run", "quick", runs, f"base_model={tmp_path / 'none'}", "--dry-run"]) == 0
+    assert "warning: base_model = " in capsys.readouterr().out
+    assert run(app, ["run", "quick", runs, f"base_model={tmp_path / 'none'}"]) == 2
+    assert "none': no such folder; expected a checkpoint's folder" in capsys.readouterr().err
+    assert run(app, ["run", "quick", runs, "upcycle.settings=[trainer.replicas=3]"]) == 2
+    assert "stage 'upcycle': trainer.replicas = 3" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_a_part_reads_is_part_of_its_fingerprint(tmp_path):
     """The base model's files, and rows that a part names itself."""
     model, rows = tmp_path / "model", tmp_path / "rows.parquet"
