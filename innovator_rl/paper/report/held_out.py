@@ -124,7 +124,8 @@ def _changes(measured: Sequence[Measured]) -> list[str]:
     if not lines:
         return []
     counts = [len(found) for one in measured[:1] for found in one.losses.values()]
-    about = f"Intervals (95 %) resample the {min(counts)} to {max(counts)} sequences of each text. " if counts else ""
+    few = f"{min(counts)}" + (f" to {max(counts)}" if max(counts) > min(counts) else "") if counts else ""
+    about = f"Intervals (95 %) resample the {few} sequences of each text. " if few else ""
     return [f"{about}Changes of the loss; higher is worse.", "", *lines, ""]
 
 
