@@ -523,7 +523,7 @@ def test_a_change_of_losses_has_the_interval_of_its_sequences(tmp_path):
         with (folder / "metrics.jsonl").open("a") as lines:
             lines.write(json.dumps({"step": step, "val/loss/general": 2.0, "val/loss/science": 2.0}) + "\n")
     shown = "\n".join(upcycling_section(small_path(runs_dir=tmp_path)))
-    assert "Intervals (95 %) resample the 30 to 30 sequences of each text." in shown
+    assert "Intervals (95 %) resample the 30 sequences of each text." in shown
     kept = "- dense, against base: general text +10.0 % [+10.0, +10.0], science text +10.0 % [+10.0, +10.0]."
     assert kept in shown
 
