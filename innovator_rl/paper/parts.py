@@ -1,7 +1,10 @@
 """Read the configuration of every part as its command will, before the first stage: the last one starts hours later.
 
-stages = with_data(stages)     # a mistake in any part ends the command here, also a dry run
-lines = missing_data(stages)   # a warning in a dry run, which may plan for another machine; an error in a real one
+    stages = with_data(stages)
+    lines = missing_data(stages)
+
+A mistake in any part ends the command, also a dry run. Data that are not here are a warning in a dry run, which may plan for
+another machine, and end a real one; so does what upcycling refuses (`refusals`), which needs the base model's config.json.
 """
 
 from __future__ import annotations
