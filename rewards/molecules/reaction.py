@@ -126,16 +126,24 @@ def molecules_of(text: str) -> Molecules:
 def _joined(texts: list[str], response: str) -> str | None:
     """Return the molecules that an answer lists ("CCO and CC(=O)O"), joined by dots; None where it lists none.
 
-    Alternatives, molecules that are taken back, and several marked answers are no list.
+    Alternatives, molecules that are taken back, and several marked answers are no list. Nor is it one where a part is
+    several molecules already ("CCO.O, CCN.O"): each part is then an answer of its own. A salt is one part.
     """
     text = final_part(response)
     listing = text[max(0, text.find(texts[0])) :]
     if len(texts) < 2 or text.count("<answer>") > 1 or hedged(text[-MAX_LIST_CHARS:]) or _NO_LIST.search(listing):
         return None
     try:
-        return ".".join(Chem.MolToSmiles(read_molecule(one)) for one in texts)
+        parts = [read_molecule(one) for one in texts]
     except UnreadableMolecule:
         return None
+    return None if any(_is_several(part) for part in parts) else ".".join(map(Chem.MolToSmiles, parts))
+
+
+def _is_several(mol: Chem.Mol) -> bool:
+    """Return whether a molecule has parts without a charge, next to others."""
+    parts = Chem.GetMolFrags(mol, asMols=True)
+    return len(parts) > 1 and any(Chem.GetFormalCharge(part) == 0 for part in parts)
 
 
 def _asked_side(response: str, info: dict[str, Any]) -> str:
