@@ -44,7 +44,6 @@ def run_path(
     """Run every stage that is not complete, and write the report."""
     from innovator_rl.errors import UserError
     from innovator_rl.paper.parts import missing_base_model, missing_data, refusals
-    from innovator_rl.paper.plan import require_text
     from innovator_rl.paper.report.write import write_report
     from innovator_rl.paper.runner import StageFailed
 
@@ -52,7 +51,6 @@ def run_path(
     if dry_run:
         _print_plan(loaded, runner, as_json)
         return
-    require_text(loaded)
     if problems := [*missing_base_model(loaded.base_model), *missing_data(runner.stages)] or refusals(runner.stages):
         raise UserError("\n".join(problems))
     try:

@@ -9,6 +9,7 @@ another machine, and end a real one; so does what upcycling refuses (`refusals`)
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from glob import glob
@@ -37,15 +38,35 @@ def with_data(stages: Sequence[Stage]) -> list[Stage]:
             problems |= dict.fromkeys(f"stage {stage.name!r}: {line}" for line in str(error).splitlines())
             continue
         found_here = {name: [file for file in _files(name) if file not in stage.inputs] for _, name in names}
-        facts = {f"files of {name}": "\n".join(map(listing, files)) for name, files in found_here.items() if files}
-        found.append(replace(stage, facts={**stage.facts, **facts}))
+        reads = {f"files of {name}": tuple(files) for name, files in found_here.items() if files}
+        found.append(replace(stage, reads={**stage.reads, **reads}))
     if problems:
         raise UserError("\n".join(problems))
     return found
 
 
+def raw_text(recipe: Path) -> dict[str, tuple[Path, ...]]:
+    """Return the files that a corpus is built from and the sets that its steps read, as far as they are on a disk here."""
+    from innovator_rl.data.corpus.paths import expand_path
+    from innovator_rl.data.corpus.recipe import load_corpus_recipe
+
+    loaded = load_corpus_recipe(recipe)
+    raw: list[Path] = []
+    sets: list[Path] = []
+    for source in loaded.sources:
+        with contextlib.suppress(UserError):  # the variable in it is not set: `missing_data`
+            raw += [Path(name) for name in sorted(glob(expand_path(source.path)))]
+    for step in loaded.steps:
+        with contextlib.suppress(UserError):  # not found: `missing_data`
+            sets += step.side_files()
+    return {"raw text": tuple(raw)} | ({"sets that its steps read": tuple(sets)} if sets else {})
+
+
 def missing_data(stages: Sequence[Stage]) -> list[str]:
-    """Return one line for each name of data that a stage reads, no other makes, and is not on this machine."""
+    """Return one line for each name of data that a stage reads, no other makes, and is not on this machine.
+
+    A corpus reads its text and the sets of its steps.
+    """
     lines = []
     for stage in stages:
         keys: dict[str, list[str]] = {}
@@ -55,6 +76,8 @@ def missing_data(stages: Sequence[Stage]) -> list[str]:
         for name, found in keys.items():
             more = f" and {len(found) - 2} more" if len(found) > 2 else ""
             lines.append(f"stage {stage.name!r}: {name!r} is not found ({', '.join(found[:2])}{more})")
+        if stage.name == "corpus":
+            lines += [f"stage 'corpus': {line}" for line in _missing_text(stage.inputs[0])]
     return lines
 
 
@@ -97,11 +120,30 @@ def processes(stage: Stage) -> int:
     return counts[0] * counts[1]
 
 
-def listing(place: Path) -> str:
-    """Return names, sizes and times of the files of a folder, or of one file."""
-    files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-    states = [(file, file.stat()) for file in files]
-    return "\n".join(f"{file} {state.st_size} {state.st_mtime_ns}" for file, state in states)
+def _missing_text(recipe: Path) -> list[str]:
+    """Return one line for each source and each set of a corpus that is not on this machine."""
+    from innovator_rl.data.corpus.paths import expand_path
+    from innovator_rl.data.corpus.recipe import load_corpus_recipe
+
+    lines = []
+    loaded = load_corpus_recipe(recipe)
+    for source in loaded.sources:
+        try:
+            path = expand_path(source.path)
+        except UserError as error:
+            lines.append(f"source {source.name!r}: {error}")
+            continue
+        if "://" not in path and not glob(path):
+            lines.append(
+                f"source {source.name!r}: {path!r} is not found; correct the path, or set `data` of the path to the "
+                "folder of published sets"
+            )
+    for step in loaded.steps:
+        try:
+            step.side_files()
+        except UserError as error:
+            lines.append(str(error))
+    return lines
 
 
 def _files(name: str) -> list[Path]:

@@ -6,16 +6,14 @@ share a file, and the dashboard lists each part of a path next to it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from glob import glob
 from pathlib import Path
 
 from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import Arm, Evaluation, Learning, PaperConfig, Part, Upcycle
-from innovator_rl.paper.parts import listing, with_data
+from innovator_rl.paper.parts import raw_text, with_data
 from innovator_rl.paper.stage import Stage
 from innovator_rl.preflight.machine import Machine
 
@@ -108,7 +106,8 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             ("data", "build", str(path), "--out", str(out)),
             out / corpus_name(path),
             inputs=(path,),
-            facts=sets | {"raw text": _raw_text(path)},
+            reads=raw_text(path),
+            facts=sets,
             hours=config.corpus.hours,
         )
     for task in config.tasks:
@@ -129,20 +128,6 @@ def published_sets(config: PaperConfig) -> str:
     return str(config.data.resolve()) if config.data else os.environ.get("INNOVATOR_DATA", "")
 
 
-def _raw_text(recipe: Path) -> str:
-    """Return names, sizes and times of the files that a corpus reads; empty where they are not here or not on a disk."""
-    from innovator_rl.data.corpus.paths import expand_path
-    from innovator_rl.data.corpus.recipe import load_corpus_recipe
-
-    found = []
-    for source in load_corpus_recipe(recipe).sources:
-        with contextlib.suppress(UserError):  # the variable in it is not set; `require_text` says so before a run
-            for name in sorted(glob(expand_path(source.path))):
-                status = os.stat(name)
-                found.append(f"{source.name} {Path(name).name} {status.st_size} {status.st_mtime_ns}")
-    return "\n".join(found)
-
-
 def corpus_name(recipe: Path) -> str:
     """Return the name of a recipe, which is the folder that its build leaves.
 
@@ -152,26 +137,6 @@ def corpus_name(recipe: Path) -> str:
     from innovator_rl.data.corpus.recipe import load_corpus_recipe
 
     return load_corpus_recipe(recipe).name
-
-
-def require_text(config: PaperConfig) -> None:
-    """Check that the files of the corpus are there; its stage may come hours after the first one.
-
-    Raises:
-        UserError: A file is not found, or its path names an environment variable that is not set.
-    """
-    from innovator_rl.data.corpus.paths import expand_path
-    from innovator_rl.data.corpus.recipe import load_corpus_recipe
-
-    if config.corpus is None:
-        return
-    for source in load_corpus_recipe(config.corpus.config).sources:
-        path = expand_path(source.path)
-        if "://" not in path and not glob(path):
-            raise UserError(
-                f"{config.corpus.config}: source {source.name!r}: {path!r} is not found; correct the path, or set `data` of "
-                "the path to the folder of published sets"
-            )
 
 
 def recipe_file(task: str) -> Path:
@@ -202,7 +167,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         also=(folder / "export-dense",) if part.dense else (),
         needs=("corpus",) if corpus else (),
         inputs=(path, *files_named(path)),
-        facts=_base_model(config),
+        reads=_base_model(config),
         launcher=part.launcher,
         disk_bytes=_bytes(part),
         hours=part.hours,
@@ -266,7 +231,8 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
             folder / "model",
             needs=models.needs(model),
             inputs=(path, *files_named(path)),
-            facts={"folder of published sets": published_sets(config)} | _starting(config, model),
+            reads=_starting(config, model),
+            facts={"folder of published sets": published_sets(config)},
             launcher=part.launcher,
             disk_bytes=_bytes(part),
             hours=part.hours,
@@ -318,7 +284,7 @@ def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
         f"measure what {arm.model} can learn from",
         ("data", "probe", *files, "--model", models.place(arm.model), *words),
         probe_file(config, arm.model),
-        facts=_starting(config, arm.model),
+        reads=_starting(config, arm.model),
         clean=(probe_file(config, arm.model),),
         needs=(*models.needs(arm.model), *_rows(config.tasks)),
     )
@@ -344,7 +310,7 @@ def _arm(config: PaperConfig, part: Learning, arm: Arm, seed: int, models: Model
         folder / "metrics.jsonl",
         needs=(*models.needs(arm.model), *_rows(arm.tasks or config.tasks)),
         inputs=(path, *files_named(path)),
-        facts=_starting(config, arm.model),
+        reads=_starting(config, arm.model),
         launcher=part.launcher,
         disk_bytes=_bytes(part),
         hours=part.hours,
@@ -383,7 +349,8 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 out / "report.json",
                 needs=models.needs(model),
                 inputs=(file, *files_named(file)),
-                facts={"folder of published sets": published_sets(config)} | _starting(config, model),
+                reads=_starting(config, model),
+                facts={"folder of published sets": published_sets(config)},
                 hours=part.hours,
                 clean=(config.runs_dir / name, out),  # a run directory is of one suite and one checkpoint
                 kind=f"eval-{label}",
@@ -412,18 +379,18 @@ def evaluation_folder(config: PaperConfig, suite: str, model: str) -> Path:
     return config.runs_dir / config.name / "evaluations" / suite / model
 
 
-def _starting(config: PaperConfig, model: str) -> dict[str, str]:
-    """Return what is known of the base model where a part starts from it; any other model is a stage's result."""
+def _starting(config: PaperConfig, model: str) -> dict[str, tuple[Path, ...]]:
+    """Return the base model's folder where a part starts from it; any other model is a stage's result."""
     return _base_model(config) if model == "base" else {}
 
 
-def _base_model(config: PaperConfig) -> dict[str, str]:
-    """Return names, sizes and times of the base model's files; nothing where it is a built-in model or not on a disk.
+def _base_model(config: PaperConfig) -> dict[str, tuple[Path, ...]]:
+    """Return the base model's folder; nothing where it is a built-in model or not on a disk.
 
     A built-in model comes with the software, whose version every fingerprint has.
     """
     folder = Path(config.base_model).expanduser()
-    return {"base model": listing(folder)} if folder.is_dir() else {}
+    return {"base model": (folder,)} if folder.is_dir() else {}
 
 
 def files_named(config: Path) -> tuple[Path, ...]:

@@ -13,26 +13,27 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from innovator_rl import __version__
 from innovator_rl.errors import InnovatorError, UserError
+from innovator_rl.paper.contents import Contents, content_checksum
+from innovator_rl.paper.process import (
+    ended,
+    is_stage_process,
+    last_line,
+    run_to_the_end,
+    stage_command,
+    terminated_like_interrupted,
+)
 from innovator_rl.paper.stage import (
     Stage,
     StageRecord,
     StartedStage,
     changed_parts,
-    content_checksum,
     fingerprint_parts,
     read_record,
     read_started,
@@ -44,9 +45,6 @@ from innovator_rl.runs.files import duration, utc_now
 from innovator_rl.runs.provenance import git_state
 from innovator_rl.runs.run_dir import RunDir
 
-CHILD = "innovator_rl.paper.child"
-POLL_SECONDS = 0.5
-REPORT_SECONDS = 15.0
 GRACE_SECONDS = 60.0
 """Time between the request to end a stage and its end by force, where the configuration names none."""
 EARLIER_SECONDS = 300.0
@@ -132,6 +130,7 @@ class Runner:
         self.say = say
         self.limit_seconds = limit_seconds
         self.grace_seconds = grace_seconds
+        self.contents = Contents(run.path / "contents.json", say)
 
     def decide(self) -> list[Decision]:
         """Return for each stage whether it would run now; nothing starts."""
@@ -169,7 +168,7 @@ class Runner:
         self._require_known_work()
         self.run.open_attempt(total_steps=len(self.stages))
         try:
-            with _terminated_like_interrupted():
+            with terminated_like_interrupted():
                 records = self._execute_all()
         except (KeyboardInterrupt, UserError, StageFailed) as error:
             stopped = isinstance(error, KeyboardInterrupt)
@@ -218,10 +217,11 @@ class Runner:
                 self.say(f"{place}: waits for {', '.join(missing)}")
                 continue
             decision = self._decide(stage, results)
+            self.contents.save()
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
                 try:
-                    self._run(stage, fingerprint_parts(stage, results, __version__), place, self.time_left(number))
+                    self._run(stage, self._parts(stage, results), place, self.time_left(number))
                 except StageFailed as error:
                     self.say(f"{place}: {error}")
                     failures.append(str(error))
@@ -241,7 +241,7 @@ class Runner:
 
     def _decide(self, stage: Stage, results: Mapping[str, str]) -> Decision:
         record = read_record(self.record_path(stage))
-        parts = fingerprint_parts(stage, results, __version__)
+        parts = self._parts(stage, results)
         if record is None:
             return Decision(stage, True, self._unfinished(stage, parts))
         changed = changed_parts(record.parts, parts)
@@ -261,6 +261,9 @@ class Runner:
                 stage, True, f"result changed since: {', '.join(sorted(names)[:3])}", record.seconds, record=record
             )
         return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum, record)
+
+    def _parts(self, stage: Stage, results: Mapping[str, str]) -> dict[str, str]:
+        return fingerprint_parts(stage, results, __version__, self.contents)
 
     def _unfinished(self, stage: Stage, parts: Mapping[str, str]) -> str:
         """Say why a stage without a record runs."""
@@ -370,33 +373,24 @@ class Runner:
 
     def _watch(self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft) -> int:
         """Run a stage's command to its end and return its exit code; keep its time on the disk meanwhile."""
-        log = self.log_path(stage)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", CHILD, str(os.getpid()), *stage.command]
-        if stage.launcher:
-            command[4:] = ["--", *stage.launcher, sys.executable, "-m", "innovator_rl", *stage.command]
-        self._note(stage, earlier, 0.0, 0)  # before the command makes any folder
-        with log.open("wb") as output:
-            child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        started = reported = time.monotonic()
+        log, process = self.log_path(stage), 0
+        self._note(stage, earlier, 0.0, process)  # before the command makes any folder
+
+        def started(found: int) -> None:
+            nonlocal process
+            process = found
+            self._note(stage, earlier, 0.0, process)
+
+        def report(elapsed: float) -> None:
+            self._note(stage, earlier, elapsed, process)
+            self.say(f"{place}: {duration(elapsed)}{left.after(elapsed)} | {last_line(log)}")
+
+        words = stage_command(stage.command, stage.launcher)
         try:
-            self._note(stage, earlier, 0.0, child.pid)
-            while child.poll() is None:
-                now = time.monotonic()
-                if now - started > self.limit_seconds:
-                    raise StageFailed(
-                        f"stage {stage.name!r} passed its limit of {duration(self.limit_seconds)}; log: {log}"
-                    )
-                if now - reported >= REPORT_SECONDS:
-                    reported = now
-                    self._note(stage, earlier, now - started, child.pid)
-                    self.say(f"{place}: {self._progress(log, now - started, left)}")
-                time.sleep(POLL_SECONDS)
-        finally:
-            _end(child, self.grace_seconds)
-        return child.returncode
+            return run_to_the_end(words, log, self.limit_seconds, self.grace_seconds, started, report)
+        except TimeoutError:
+            limit = duration(self.limit_seconds)
+            raise StageFailed(f"stage {stage.name!r} passed its limit of {limit}; log: {log}") from None
 
     def _note(self, stage: Stage, earlier: StartedStage, seconds: float, process: int) -> None:
         write_started(self.started_path(stage), StartedStage(earlier.parts, earlier.seconds + seconds, process))
@@ -408,21 +402,14 @@ class Runner:
             UserError: It still runs after a while; two processes would write one folder.
         """
         before = read_started(self.started_path(stage))
-        if not before or not _is_stage_process(before.process):
+        if not before or not is_stage_process(before.process):
             return
         self.say(f"{place}: waits for process {before.process} of an earlier run to end")
-        deadline = time.monotonic() + max(EARLIER_SECONDS, self.grace_seconds)
-        while _is_stage_process(before.process):
-            if time.monotonic() > deadline:
-                raise UserError(
-                    f"stage {stage.name!r}: process {before.process} of an earlier run still works on it: wait until it ends, or "
-                    f"end it (kill {before.process}), then run this command again"
-                )
-            time.sleep(POLL_SECONDS)
-
-    @staticmethod
-    def _progress(log: Path, elapsed: float, left: TimeLeft) -> str:
-        return f"{duration(elapsed)}{left.after(elapsed)} | {last_line(log)}"
+        if not ended(before.process, max(EARLIER_SECONDS, self.grace_seconds)):
+            raise UserError(
+                f"stage {stage.name!r}: process {before.process} of an earlier run still works on it: wait until it ends, or "
+                f"end it (kill {before.process}), then run this command again"
+            )
 
     def _require_space(self, stage: Stage) -> None:
         problem = self._space_problem(stage)
@@ -455,41 +442,6 @@ def _bytes_to_come(stage: Stage) -> int:
     return max(0, stage.disk_bytes - sum(file.lstat().st_size for file in files if file.is_file()))
 
 
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt, where this thread may."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def last_line(log: Path) -> str:
-    """Return the last line with text of a log, without terminal control codes; at most 200 characters."""
-    try:
-        with log.open("rb") as handle:
-            handle.seek(0, os.SEEK_END)
-            handle.seek(max(0, handle.tell() - 4096))
-            text = handle.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
-    plain = ["".join(char for char in line if char.isprintable()) for line in lines if line]
-    return plain[-1][:200] if plain else ""
-
-
-def _is_stage_process(process: int) -> bool:
-    """Return whether a process id is one of a stage's command; ids are used again."""
-    try:
-        return process > 0 and CHILD in psutil.Process(process).cmdline()
-    except psutil.Error:
-        return False
-
-
 def _require_order(stages: Sequence[Stage]) -> None:
     known: set[str] = set()
     for stage in stages:
@@ -518,15 +470,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _end(child: subprocess.Popen[bytes], grace: float) -> None:
-    """Ask a child that still runs to end, with everything it started; end it by force after a while."""
-    if child.poll() is not None:
-        return
-    child.send_signal(signal.SIGINT)
-    try:
-        child.wait(grace)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()

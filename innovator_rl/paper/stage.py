@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from innovator_rl.paper.contents import Contents, FileState, content_checksum, file_checksum, file_states
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 RECORD_FORMAT = 1
-BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Stage:
         also: Further files or folders that it leaves and later stages read.
         needs: Names of the stages whose results it reads.
         inputs: Files besides those results, such as configurations.
+        reads: Files and folders besides, by what they are to it, such as the raw text of a corpus; large, and made elsewhere.
         facts: What else its result depends on, by name, such as the folder of published sets.
         disk_bytes: Free space that must be there before it starts.
         hours: How long it takes by the configuration, for estimates; 0 where that is unknown.
@@ -47,6 +48,7 @@ class Stage:
     also: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
+    reads: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     disk_bytes: int = 0
     hours: float = 0.0
@@ -57,15 +59,6 @@ class Stage:
     def words(self) -> tuple[str, ...]:
         """Return the command as it is run by hand."""
         return (*self.launcher, "innovator", *self.command)
-
-
-@dataclass(frozen=True)
-class FileState:
-    """Size, time and checksum of one file of a result; an unchanged size and time spare the checksum."""
-
-    size: int
-    modified_ns: int
-    checksum: str
 
 
 @dataclass(frozen=True)
@@ -98,32 +91,6 @@ class StageRecord:
         return content_checksum(self.files)
 
 
-def content_checksum(files: Mapping[str, FileState]) -> str:
-    """Return one checksum of the names and contents of files."""
-    lines = [f"{name} {state.checksum}" for name, state in sorted(files.items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def file_states(result: Path, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
-    """Return the state of every file of a result.
-
-    Args:
-        result: A file or a folder; one that is not there has no files.
-        known: States recorded earlier; a file of the same size and time keeps its recorded checksum.
-    """
-    known = known or {}
-    states = {}
-    for path in _files(result):
-        name = path.relative_to(result).as_posix() if result.is_dir() else path.name
-        found = path.stat()
-        before = known.get(name)
-        if before and (before.size, before.modified_ns) == (found.st_size, found.st_mtime_ns):
-            states[name] = before
-        else:
-            states[name] = FileState(found.st_size, found.st_mtime_ns, _checksum(path))
-    return states
-
-
 def stage_states(stage: Stage, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
     """Return the state of every file that a stage leaves; none where one of its results has no files.
 
@@ -142,17 +109,19 @@ def stage_states(stage: Stage, known: Mapping[str, FileState] | None = None) -> 
     return found
 
 
-def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str) -> dict[str, str]:
+def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str, contents: Contents) -> dict[str, str]:
     """Return what a stage's result depends on, part by part.
 
     Args:
         stage: The stage.
         results: Checksum of the result of each stage that it needs.
         version: Version of the software; a new one repeats every stage.
+        contents: The checksums of what stages read.
     """
     parts = {"command": hashlib.sha256(json.dumps(stage.command).encode()).hexdigest(), "version": version}
     for path in stage.inputs:
-        parts[f"file {path}"] = _checksum(path) if path.is_file() else "not found"
+        parts[f"file {path}"] = file_checksum(path) if path.is_file() else "not found"
+    parts |= {name: contents.checksum(places) for name, places in stage.reads.items()}
     parts |= {name: hashlib.sha256(value.encode()).hexdigest() for name, value in stage.facts.items()}
     return parts | {f"result of {name}": results[name] for name in stage.needs}
 
@@ -217,17 +186,3 @@ def write_started(path: Path, started: StartedStage) -> None:
     """Note the fingerprint of a stage that starts, so that what it leaves unfinished is never used for another one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, dump_json({"format": RECORD_FORMAT, **asdict(started)}, indent=1))
-
-
-def _files(result: Path) -> Iterable[Path]:
-    if result.is_file():
-        return [result]
-    return sorted(path for path in result.rglob("*") if path.is_file()) if result.is_dir() else []
-
-
-def _checksum(path: Path) -> str:
-    checksum = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(BLOCK):
-            checksum.update(block)
-    return checksum.hexdigest()

@@ -17,6 +17,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.models import resolve
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import load_paper
+from innovator_rl.paper.contents import Contents
 from innovator_rl.paper.costs import Cost, cost_of, describe, learning, total, upcycling, warnings
 from innovator_rl.paper.parts import missing_data
 from innovator_rl.paper.plan import evaluated_models, stages_of
@@ -118,29 +119,51 @@ def test_work_that_is_out_of_date_is_removed_whole(tmp_path):
     assert "--replace" in stages["export-a-0"].command
 
 
-def test_another_folder_of_published_sets_or_another_raw_text_repeats_what_reads_it(tmp_path, monkeypatch):
+def test_what_a_path_reads_counts_by_its_content(tmp_path, monkeypatch):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "book.txt").write_text("text")
+        (tmp_path / name / "items.jsonl").write_text('{"question": "one two three four five six seven eight"}\n')
     recipe = tmp_path / "corpus.yaml"
     shipped = read_yaml("configs/data/corpus-tiny.yaml")
     source = {**shipped["sources"][0], "path": "${INNOVATOR_DATA}/*.txt"}
-    recipe.write_text(json.dumps({**shipped, "sources": [source]}))
+    against = [{"name": "items", "path": "${INNOVATOR_DATA}/items.jsonl", "fields": ["question"]}]
+    steps = [*shipped["steps"], {"step": "decontaminate", "against": against}]
+    recipe.write_text(json.dumps({**shipped, "sources": [source], "steps": steps}))
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_bytes(b"weights")
 
     def facts() -> dict[str, dict[str, str]]:
-        found = stages_of(small_path(corpus={"config": str(recipe)}))
-        return {stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1") for stage in found}
+        found = stages_of(small_path(corpus={"config": str(recipe)}, base_model=str(model)))
+        return {
+            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1", Contents()) for stage in found
+        }
+
+    def changed() -> dict[str, list[str]]:
+        return {name: parts for name, found in facts().items() if (parts := changed_parts(before[name], found))}
 
     monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path / "one"))
     before = facts()
-    assert facts() == before
+    for file in (tmp_path / "one" / "book.txt", model / "model.safetensors"):
+        os.utime(file, (1, 1))
+    assert changed() == {}
+    (model / "model.safetensors").write_bytes(b"weighty")
+    assert changed() == {"upcycle": ["base model"], "eval-smoke-base": ["base model"]}
+    (model / "model.safetensors").write_bytes(b"weights")
     (tmp_path / "one" / "book.txt").write_text("longer text")
-    assert changed_parts(before["corpus"], facts()["corpus"]) == ["raw text"]
+    assert changed() == {"corpus": ["raw text"]}
+    (tmp_path / "one" / "book.txt").write_text("text")
+    (tmp_path / "one" / "items.jsonl").write_text("{}\n")
+    assert changed() == {"corpus": ["sets that its steps read"]}
     monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path / "two"))
-    changed = {name: changed_parts(before[name], parts) for name, parts in facts().items()}
-    assert changed["corpus"] == ["folder of published sets", "raw text"]
-    assert changed["eval-smoke-base"] == changed["rows-product"] == ["folder of published sets"]
-    assert changed["train-a-0"] == []
+    assert set(map(tuple, changed().values())) == {("folder of published sets",)}
+    assert {"corpus", "eval-smoke-base", "rows-product"} <= set(changed())
+    (tmp_path / "two" / "items.jsonl").unlink()
+    assert missing_data(stages_of(small_path(corpus={"config": str(recipe)}))) == [
+        f"stage 'corpus': step 'decontaminate': evaluation set 'items' is not found at '{tmp_path}/two/items.jsonl': get the "
+        "file or take the set out of the recipe"
+    ]
 
 
 def test_published_sets_are_named_once_and_checked_before_anything_starts(tmp_path, monkeypatch, capsys):
@@ -152,9 +175,10 @@ def test_published_sets_are_named_once_and_checked_before_anything_starts(tmp_pa
         f"name: p\nbase_model: smollm2-135m\nruns_dir: {tmp_path}\ncorpus: {{config: configs/data/corpus-textbooks.yaml}}\n"
     )
     assert run(app, ["run", str(path), f"data={tmp_path}", "--dry-run"]) == 0
+    assert "warning: stage 'corpus': source 'university-physics': " in capsys.readouterr().out
     assert os.environ["INNOVATOR_DATA"] == str(tmp_path)
     assert run(app, ["run", str(path), f"data={tmp_path}"]) == 2
-    assert "source 'university-physics': " in capsys.readouterr().err
+    assert "stage 'corpus': source 'university-physics': " in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
     monkeypatch.delenv("INNOVATOR_DATA")
     assert run(app, ["run", str(path)]) == 2
@@ -325,7 +349,8 @@ def test_what_a_part_reads_is_part_of_its_fingerprint(tmp_path):
 
     def facts() -> dict[str, dict[str, str]]:
         return {
-            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1") for stage in stages_of(config)
+            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1", Contents())
+            for stage in stages_of(config)
         }
 
     before = facts()

@@ -14,13 +14,16 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.errors import UserError
+from innovator_rl.paper import contents as contents_module
+from innovator_rl.paper import process as process_module
 from innovator_rl.paper import runner as runner_module
-from innovator_rl.paper.runner import Runner, StageFailed, TimeLeft, last_line
+from innovator_rl.paper.contents import Contents, file_states
+from innovator_rl.paper.process import CHILD, last_line
+from innovator_rl.paper.runner import Runner, StageFailed, TimeLeft
 from innovator_rl.paper.stage import (
     Stage,
     StageRecord,
     StartedStage,
-    file_states,
     read_record,
     write_record,
     write_started,
@@ -45,11 +48,11 @@ def path_of_two(tmp_path, monkeypatch):
     original = subprocess.Popen
 
     def start(command, **options):
-        if command[2:3] == [runner_module.CHILD]:
+        if command[2:3] == [CHILD]:
             command = [sys.executable, *command[4:]]  # without `-m module parent`
         return original(command, **options)
 
-    monkeypatch.setattr(runner_module.subprocess, "Popen", start)
+    monkeypatch.setattr(process_module.subprocess, "Popen", start)
 
     def stage(name, source, **more):
         target = tmp_path / name
@@ -137,7 +140,7 @@ def test_what_needs_nothing_of_a_failed_stage_runs(path_of_two):
 def test_the_process_that_a_killed_run_left_ends_before_its_stage_starts_again(path_of_two):
     runner, folder, lines = path_of_two
     program = "import time, pathlib, sys; time.sleep(2); pathlib.Path(sys.argv[1]).write_text('saved')"
-    words = [sys.executable, "-c", program, str(folder / "raw"), runner_module.CHILD]
+    words = [sys.executable, "-c", program, str(folder / "raw"), CHILD]
     with subprocess.Popen(words) as left:
         write_started(runner.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
         runner.execute()
@@ -155,8 +158,8 @@ pathlib.Path(sys.argv[2]).write_text("done")
 
 def test_the_time_of_interrupted_attempts_counts(path_of_two, monkeypatch):
     runner, folder, _ = path_of_two
-    monkeypatch.setattr(runner_module, "REPORT_SECONDS", 0.0)
-    monkeypatch.setattr(runner_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(process_module, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(process_module, "POLL_SECONDS", 0.05)
     script = folder / "slow.py"
     script.write_text(SLOW)
     first = Stage("slow", "wait", (str(script), "60", str(folder / "slow")), folder / "slow")
@@ -216,13 +219,13 @@ def test_a_stage_takes_as_long_as_others_of_its_kind_and_what_ran_already_counts
 INTERRUPTED = """
 import subprocess, sys
 from pathlib import Path
-from innovator_rl.paper import runner
+from innovator_rl.paper import process, runner
 from innovator_rl.paper.stage import Stage
 from innovator_rl.runs.run_dir import RunDir
 
 WAITS = "from innovator_rl.paper.child import *; listen_to_interrupts(); print('waits', flush=True); import time; time.sleep(90)"
 start = subprocess.Popen
-runner.subprocess.Popen = lambda command, **options: start([sys.executable, "-c", WAITS], **options)
+process.subprocess.Popen = lambda command, **options: start([sys.executable, "-c", WAITS], **options)
 folder = Path(sys.argv[1])
 runner.Runner(RunDir(folder / "run"), [Stage("endless", "wait", (), folder / "x")], print).execute()
 """
@@ -389,7 +392,7 @@ def test_two_processes_never_work_on_one_stage(path_of_two, monkeypatch):
     runner, folder, _ = path_of_two
     monkeypatch.setattr(runner_module, "EARLIER_SECONDS", 0.5)
     runner = Runner(runner.run, runner.stages, print, grace_seconds=0.1)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", runner_module.CHILD]) as left:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", CHILD]) as left:
         write_started(runner.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
         with pytest.raises(UserError, match=rf"'first': process {left.pid} of an earlier run still .*kill {left.pid}"):
             runner.execute()
@@ -426,12 +429,12 @@ def test_a_launcher_starts_the_command_and_gets_the_signals(path_of_two, monkeyp
     original = subprocess.Popen
 
     def refuse(command: list[str], **options: object) -> object:
-        if command[2:3] != [runner_module.CHILD]:
+        if command[2:3] != [CHILD]:
             return original(command, **options)
         started.append(command)
         raise OSError("not here")
 
-    monkeypatch.setattr(runner_module.subprocess, "Popen", refuse)
+    monkeypatch.setattr(process_module.subprocess, "Popen", refuse)
     with pytest.raises(OSError, match="not here"):
         Runner(runner.run, [stage], print).execute()
     assert started[0][4:8] == ["--", "srun", "--nodes=2", sys.executable]
@@ -439,7 +442,7 @@ def test_a_launcher_starts_the_command_and_gets_the_signals(path_of_two, monkeyp
     assert stage.words()[:3] == ("srun", "--nodes=2", "innovator")
     monkeypatch.undo()
     waits = 'trap "exit 7" INT; echo waits; while :; do sleep 0.05; done'
-    words = [sys.executable, "-m", runner_module.CHILD, str(os.getpid()), "--", "sh", "-c", waits]
+    words = [sys.executable, "-m", CHILD, str(os.getpid()), "--", "sh", "-c", waits]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "waits\n"
@@ -472,6 +475,29 @@ def test_files_of_equal_size_and_time_keep_their_digest(tmp_path):
     os.utime(tmp_path / "a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert file_states(tmp_path, before) == before
     assert file_states(tmp_path) != before
+
+
+def test_what_is_read_again_is_announced_and_known_to_the_next_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents_module, "LONG_BYTES", 2)
+    text = tmp_path / "text"
+    text.mkdir()
+    (text / "a").write_text("one")
+    stage, lines = Stage("first", "", (), tmp_path / "x", reads={"text": (text,)}), []
+    for expected in (["reads 1 files (0.0 GB), to know later whether they changed"], []):
+        lines.clear()
+        runner = Runner(RunDir(tmp_path / "run"), [stage], lines.append)
+        runner.decide()
+        assert lines == expected
+        runner.contents.save()
+    seen: list[Path] = []
+    monkeypatch.setattr(contents_module, "file_checksum", lambda path: seen.append(path) or "other")
+    before = Contents(tmp_path / "run" / "contents.json").checksum([text])
+    assert not seen
+    os.utime(text / "a", (1, 1))
+    assert Contents(tmp_path / "run" / "contents.json").checksum([text]) != before
+    assert seen == [text / "a"]
+    (tmp_path / "run" / "contents.json").write_text("{}")
+    assert Contents(tmp_path / "run" / "contents.json").checksum([text]) != before
 
 
 def test_the_last_line_is_readable_text(tmp_path):

@@ -113,7 +113,7 @@ def build_corpus(
         check_reader(source)
     files = [_find(source) for source in recipe.sources]
     # A missing evaluation set or tokenizer stops the build before it begins.
-    side_files = [[hash_file(path) for path in _side_files(step)] for step in recipe.steps]
+    side_files = [[hash_file(path) for path in step.side_files()] for step in recipe.steps]
     tokenizer = tokenizing.resolve_tokenizer(recipe.outputs.tokens) if recipe.outputs.tokens else None
     with _locked(folder):
         run = Build(recipe, folder, executor or LocalExecutor(), progress or Progress(), manifest)
@@ -136,10 +136,6 @@ def build_corpus(
 def _find(source: Source) -> list[InputFile]:
     path = expand_path(source.path)
     return find_hub(source.name, path) if path.startswith(SCHEME) else find_files(source.name, path)
-
-
-def _side_files(step: Step) -> Sequence[Path]:
-    return step.side_files() if isinstance(step, MapStep) else ()
 
 
 @contextmanager

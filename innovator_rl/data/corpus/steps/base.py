@@ -67,10 +67,6 @@ class Step(BaseModel):
         """Return the settings that decide a result, paths excluded; the content of side files counts instead."""
         return self.settings()
 
-
-class MapStep(Step):
-    """A step that looks at one document at a time."""
-
     def side_files(self) -> Sequence[Path]:
         """Return the files that the step reads besides documents; their content is part of the step's identity.
 
@@ -78,6 +74,10 @@ class MapStep(Step):
             UserError: when one is not found.
         """
         return ()
+
+
+class MapStep(Step):
+    """A step that looks at one document at a time."""
 
     def open(self) -> Transform:
         """Return the function that is applied to every document."""
