@@ -2,9 +2,9 @@
 
 `rewards.equivalence.compare.is_equivalent` is the entry point. Text becomes small trees (`tokens`, `latex_parser`,
 `formulas`, `calculus`), trees become numbers (`evaluation`), numbers with units become quantities (`units`,
-`quantities`), and lists, intervals, equations and words are compared by their parts (`containers`, `intervals`,
-`equations`, `solutions`, `text_answers`). What is no formula has a reader of its own: `chemistry`, `operators` (with kets
-and matrices), `piecewise`, `numbers` in other spellings, times of the day (`clock`), `remarks` behind an answer,
-`descriptions` behind a number, Unicode and Chinese (`plain_text`). No model text is ever passed to `eval`, `sympify` or
-any parser of a programming language, and every loop has a budget.
+`quantities`). Single values are compared in `values`; lists, intervals, equations and words by their parts (`containers`
+and `members`, `intervals` and `relations`, `equations`, `solutions`, `text_answers`). What is no formula has a reader of
+its own: `chemistry`, `operators` (with kets and matrices), `piecewise`, `numbers` in other spellings, times of the day
+(`clock`), `remarks` behind an answer, `descriptions` behind a number, Unicode and Chinese (`plain_text`). No model text is
+ever passed to `eval`, `sympify` or any parser of a programming language, and every loop has a budget.
 """
