@@ -11,9 +11,9 @@ import re
 
 from rewards.equivalence.containers import items
 from rewards.equivalence.normalize import split_top, tidy
-from rewards.equivalence.quantities import quantity
+from rewards.equivalence.quantities import Quantity, quantity
 
-MAX_PROMPT_CHARS = 20_000
+MAX_PROMPT_CHARS, MAX_AMOUNTS = 20_000, 40
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|\.\d+|\\?[A-Za-z]+|[^\sA-Za-z0-9$.,;:!?{}()\[\]\\&~]")
 _SILENT = {"\\text", "\\mathrm", "\\left", "\\right", "\\mathbf", "\\mathit", "\\operatorname", "\\quad", "\\boxed"}
 _SPELLED = {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\cdot": "*", "\\times": "*", "×": "*", "−": "-", "\\ast": "*"}
@@ -34,6 +34,8 @@ _ROOT_FIRST = re.compile(
     r"(\\[dt]?frac\s*(?:\{\s*\d+\s*\}\s*\{\s*\d+\s*\}|\d\s*\d)|\d+(?:\.\d+)?)(?![\d.!^])"
 )
 _MIXED = re.compile(r"\d+(?:\s|\\[,;:! ])*\\[dt]?frac\s*(?:\{\s*\d+\s*\}\s*\{\s*\d+\s*\}|\d\s*\d)")
+_AMOUNT = re.compile(r"(?<![\w.])[-+]?\d[\d,.]*\s*[^\s\d.,;:?!()$*]+")
+_BY_ITS_UNIT = re.compile(r"(?<=\d)\s*\*\s*(?=[A-Za-z°])")
 _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
 
@@ -49,13 +51,19 @@ def echoes(text: str, gold: str, prompt: str) -> bool:
     """Return whether a text repeats a piece of the prompt, not the reference.
 
     A bare number may be repeated. The comparison goes token by token, without white space, dollars, brackets and
-    punctuation.
+    punctuation. Where the question names the unit of the reference, its own quantity in another spelling is a repetition
+    too: `71 min` for 71 minutes in s.
     """
     if not prompt:
         return False
-    question = f" {_tokens(prompt[-MAX_PROMPT_CHARS:])} "
+    window = prompt[-MAX_PROMPT_CHARS:]
+    question = f" {_tokens(window)} "
     members, golds = _members(text), _members(gold)
-    return all(_repeats(member, question) and not any(_alike(member, one) for one in golds) for member in members)
+    amounts = _amounts(window) if _names_unit(gold, window) else []
+    return all(
+        (_repeats(member, question) or _is_one_of(member, amounts)) and not any(_alike(member, one) for one in golds)
+        for member in members
+    )
 
 
 def unevaluated(text: str, gold: str) -> bool:
@@ -89,6 +97,26 @@ def _repeats(member: str, question: str) -> bool:
     tokens = _tokens(member)
     telling = " " in tokens and re.search(r"[^A-Za-z\s\\']", tokens) is not None
     return telling and f" {tokens} " in question and not _NUMBER.fullmatch(tokens)
+
+
+def _names_unit(gold: str, question: str) -> bool:
+    """Return whether a question has the unit of the reference as a word."""
+    unit = re.sub(r"^[-+\d.,\s]+", "", gold).strip()
+    return bool(unit) and re.search(rf"(?<![A-Za-z]){re.escape(unit)}(?![A-Za-z])", question) is not None
+
+
+def _amounts(question: str) -> list[Quantity]:
+    """Return the numbers with units that a question gives."""
+    found = [quantity(text) for text in _AMOUNT.findall(question)[:MAX_AMOUNTS]]
+    return [one for one in found if one is not None and one.unit is not None]
+
+
+def _is_one_of(member: str, amounts: list[Quantity]) -> bool:
+    """Return whether a member is one of these, with the same number and a unit of the same size."""
+    one = quantity(_BY_ITS_UNIT.sub(" ", member)) if amounts else None
+    if one is None or one.unit is None:
+        return False
+    return any(one.value == other.value and one.unit == other.unit for other in amounts)
 
 
 def _alike(member: str, gold: str) -> bool:

@@ -40,7 +40,8 @@ _LAST_STATED = re.compile(
     r"^.*(?:\b(?:is|it's|are|equals?|be|gives?|get|obtain|have|yields?)\s*:?\s+|[:=≈]\s*)(\S.*)$", re.DOTALL
 )
 _LAST_NUMBER = re.compile(r"(?:^|[\s$(~≈])([-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?![\w^/])(?:\s*[^\s\d.,;]+)?)[^\d]*$")
-_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z][a-z]{2,}")
+_WORD = re.compile(r"(?<![\\A-Za-z])(?:[A-Za-z][a-z]{2,}|is\b)")
+_REMARK = re.compile(r",\s+(?:which|because|since|as|so)\s[^\d=]*$")
 _SPECIAL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end_of_text|end)\|>")
 _FINAL = re.compile(r"final\s+answer\s*(?:\*\*)?\s*(?:is|:)\s*(?:\*\*)?\s*:?\s*", re.IGNORECASE)
 MAX_FINAL_CHARS = 100_000
@@ -234,7 +235,7 @@ def candidates(found: Found) -> list[str]:
     texts = [found.text]
     if found.kind == "boxed" or not _WORD.search(found.text):
         return texts
-    plain = re.sub(r"[*\s.]+$", "", found.text)
+    plain = re.sub(r"[*\s.]+$", "", _REMARK.sub("", found.text))
     matches = [*_FORMULA.finditer(plain, max(0, len(plain) - MAX_BARE_CHARS))][-1:]
     if stated := _LAST_STATED.match(plain):
         matches.append(stated)

@@ -79,7 +79,7 @@ def is_equivalent(gold: str, predicted: str, config: EquivalenceConfig | None = 
         first, second = exact_decimals(first, periodic), exact_decimals(second, periodic)
         compared = _AnswerComparison(comparison, declared)
         return compared.marked(first, second) and compatible(remark, other_remark, compared.is_equivalent)
-    except (UnreadableFormula, RecursionError, ArithmeticError, TypeError, ValueError):
+    except (UnreadableFormula, RecursionError, ArithmeticError, LookupError, TypeError, ValueError):
         return False
 
 

@@ -22,6 +22,7 @@ from rewards.equivalence.numeric_equivalence import (
 from rewards.equivalence.quantities import quantity
 from rewards.equivalence.solutions import same_solutions
 from rewards.equivalence.tokens import UnreadableFormula
+from rewards.equivalence.working import agrees_with_its_working
 
 _ARGUMENT = r"\s*(?:\\(?:vec|mathbf)\s*\{?\s*)?(?:\\[A-Za-z]+|[A-Za-z]|\d+)\}?(?:_\{?\w+\}?)?'?\s*"
 _APPLIED = re.compile(rf"(.+?)\s*\(({_ARGUMENT}(?:,{_ARGUMENT})*)\)\s*")
@@ -116,6 +117,9 @@ def same_equations(gold: list[str], predicted: list[str], equal: Equal, in_list:
             and _chain_holds(chain[1:], value, equal)
         ):
             return True
+        followed = agrees_with_its_working(chain, value, equal)
+        if followed is not None:
+            return followed
         if not is_label(chain[0]) and all(quantity(side) is not None or is_closed(side) for side in chain):
             return all(equal(side, value) for side in chain)
         return len(chain) == 2 and _solves(chain, value, comparison)

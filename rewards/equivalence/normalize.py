@@ -65,6 +65,8 @@ _ORDINAL = re.compile(
 _CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
 _NOON = re.compile(r"(?<=:\d\d)(?:\s|~)*(\\(?:text|mathrm)\s*\{\s*)?([ap])\.?\s?m\b\.?(?(1)\s*\})", re.IGNORECASE)
 _RATIO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b|\\colon(?![a-z]))\s*(?=\d)")
+_BY = re.compile(r"(?<=\d)(?<!^0)(?<![^\d.]0)\s*[xX]\s*(?=\d)")
+_UNKNOWN_X = re.compile(r"(?<![A-Za-z\\])[xX](?![A-Za-z])")
 _MODULUS = re.compile(r"\s*\\[bp]?mod(?![a-z])\s*")
 _MEMBER = re.compile(r"^[A-Za-z]\s*(?:\\in(?![A-Za-z])|∈)\s*(?=\\\{[^|:]*\\\}$)")  # of a set that is listed
 _BAR = re.compile(r"\\(?:vert|mid|lvert|rvert)(?![A-Za-z])")
@@ -101,7 +103,7 @@ def parted(text: str) -> tuple[str, str]:
     text = plain_chinese(plain_text(text))
     text = re.sub(r"[ \t$~]{2,}", " ", undressed(unboxed(unmarked(mended(text.strip())))))
     text = spelled_out(_RELATION.sub("=", bare_of_parentheses(text)))
-    text = _siunitx(text)
+    text = _with_times(_siunitx(text))
     if "\\begin" in text and not re.search(r"\\begin\{array\}[^&]*&", text):
         text = _ALIGNED.sub(lambda match: re.sub(r"\\\\(?:\[[^\]]*\])?", ", ", match.group(1)).replace("&", ""), text)
     text = _SIZING.sub("", text).replace("\\{,\\}", "{,}")
@@ -122,6 +124,12 @@ def _degrees(match: re.Match[str]) -> str:
     """Write degrees, minutes and seconds of arc as one fraction of a degree."""
     seconds = 3600 * Decimal(match[1]) + 60 * Decimal(match[2]) + Decimal(match[3] or 0)
     return f"({seconds / 60}/60)^{{\\circ}}" if not match[3] else f"({seconds}/3600)^{{\\circ}}"
+
+
+def _with_times(text: str) -> str:
+    """Write `7 x 5` with a times sign, where no unknown has that name."""
+    written = _BY.sub(r" \\times ", text)
+    return text if _UNKNOWN_X.search(written) else written
 
 
 def tidy(text: str) -> str:

@@ -120,6 +120,8 @@ def _share(words: list[str]) -> Fraction | None:
     words = ["one" if word in ("a", "an") else word for word in words]
     if words == ["half"]:
         return Fraction(1, 2)
+    if not words:  # `two and three and`
+        return None
     name = "half" if words[-1] == "halves" else words[-1].removesuffix("s")
     below = DENOMINATORS.get(name)
     if below is None or len(words) < 2:

@@ -215,7 +215,7 @@ class _Reader:
             factor = self.factor()
             if factor is None:
                 return None
-            total = _times(total or ONE, _power(factor, sign)) if total or sign < 0 else factor
+            total = times(total or ONE, factor, sign) if total or sign < 0 else factor
             sign = sign if self.tight else 1.0
         return total
 
@@ -248,6 +248,8 @@ def _power(unit: Unit, exponent: float) -> Unit:
     return Unit(unit.factor**exponent, (a, b, c, d, e, f, g))
 
 
-def _times(left: Unit, right: Unit) -> Unit:
+def times(left: Unit, right: Unit, exponent: float = 1) -> Unit:
+    """Return the product of a unit and a power of another."""
+    right = _power(right, exponent)
     a, b, c, d, e, f, g = (x + y for x, y in zip(left.dimension, right.dimension, strict=True))
     return Unit(left.factor * right.factor, (a, b, c, d, e, f, g))
