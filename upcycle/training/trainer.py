@@ -5,6 +5,7 @@ One loop serves every stage:
 - A step is a function of the parameters, the AdamW moments and the step number. Data, learning rate and batch are
   computed from the number, so a run that was killed continues from its last checkpoint bit for bit on a CPU.
 - Losses are divided by counts of the global batch, so one rank and many ranks compute the same loss and gradient.
+- A step whose gradient is not finite changes nothing but the step number. It is counted in `train/skipped_updates`.
 - No rank holds the whole model. Parameters, gradients and moments are sharded, and checkpoints are written and read by
   shard (torch.distributed.checkpoint), on any number of ranks.
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:  # a step alone needs no run directory, nor the packages that 
 
 GIB = 2**30
 REPORT_SECONDS = 5.0  # between progress lines
+SKIPPED_LIMIT = 10
+"""Steps in a row without a finite gradient that end a stage; a broken text gives one, broken weights give all."""
 
 Log = Callable[[str], object]
 
@@ -159,6 +162,7 @@ class Trainer:
         self.initialize = initialize
         self.optimizer = optimizer(model, stage)
         self.step = load_latest(run.checkpoints, model, self.optimizer, distributed)
+        self._saved, self._skipped = self.step, 0
         self._reported = 0.0
 
     def fit(self) -> None:
@@ -201,18 +205,30 @@ class Trainer:
             every = self.stage.evaluate_every
             if self.step == self.steps or (every and self.step % every == 0):
                 self._evaluate()
-            if self.step == self.steps or self.step % self.config.save_every == 0:
+            if self.step == self.steps or self._save_due():
                 self._phase("saving")
                 save(self.run.checkpoints, self.step, self.model, self.optimizer, self.distributed, self.config.keep)
+                self._saved = self.step
+
+    def _save_due(self) -> bool:
+        """Return whether a checkpoint is due.
+
+        It waits for an update. Checkpoints from before skipped steps are then kept, and a resumed run counts the same
+        steps in a row as one that was never stopped.
+        """
+        every = self.config.save_every
+        return not self._skipped and self.step // every > self._saved // every
 
     def update(self) -> dict[str, float]:
         """Take one optimizer step on the global batch of `self.step`.
+
+        Where the gradient is not finite, parameters and moments stay as they are.
 
         Returns:
             The step's metrics.
 
         Raises:
-            EngineError: If the gradient is not finite.
+            EngineError: If the gradient is not finite for `SKIPPED_LIMIT` steps in a row.
         """
         self._phase("updating")
         rate = learning_rate(self.step, self.steps, self.stage)
@@ -229,23 +245,32 @@ class Trainer:
             for name, value in {"loss": loss, **parts}.items():
                 value = value.detach().double()
                 sums[name] = sums[name] + value if name in sums else value
-        norm = clip_gradients(self.model.parameters(), self.stage.clip)
-        if not math.isfinite(float(norm)):
-            raise EngineError(
-                f"step {self.step + 1}: the gradient is not finite; lower the learning rate {self.stage.learning_rate} "
-                "or look for broken text in the sources"
-            )
-        self.optimizer.step()
+        norm = float(clip_gradients(self.model.parameters(), self.stage.clip))
+        finite = math.isfinite(norm)  # on all ranks or on none: the norm is that of the whole gradient
+        if finite:
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self._count_skipped(finite)
         sums = {name: add_over_ranks(value) for name, value in sums.items()}
-        figures = {"train/loss": float(sums.pop("loss")), "train/grad_norm": float(norm), "train/learning_rate": rate}
-        figures |= {"train/tokens": float(totals.tokens), **self.objective.figures(sums)}
-        if self.config.expert_capacity_strict and figures.get("router/dropped"):
+        figures = {"train/loss": float(sums.pop("loss")), "train/grad_norm": norm, "train/learning_rate": rate}
+        figures |= {"train/skipped_updates": float(not finite), "train/tokens": float(totals.tokens)}
+        figures |= self.objective.figures(sums)
+        if finite and self.config.expert_capacity_strict and figures.get("router/dropped"):
             raise EngineError(
                 f"step {self.step + 1}: {figures['router/dropped']:.2%} of the choices exceed trainer.expert_capacity = "
                 f"{self.config.expert_capacity:g} and were dropped; raise it, or set trainer.expert_capacity_strict=false"
             )
         return figures
+
+    def _count_skipped(self, finite: bool) -> None:
+        self._skipped = 0 if finite else self._skipped + 1
+        if self._skipped == SKIPPED_LIMIT:
+            raise EngineError(
+                f"step {self.step + 1}: the gradient is not finite, as in the {SKIPPED_LIMIT - 1} steps before; remove "
+                f"{self.run.path} and train the stage again with learning_rate below {self.stage.learning_rate:g}"
+            )
+        if self._skipped and self.distributed.is_main:
+            self._log(f"{self.run.name}: step {self.step + 1}: the gradient is not finite, this update is left out")
 
     def _evaluate(self) -> None:
         if self.evaluate is None:
