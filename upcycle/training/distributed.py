@@ -36,6 +36,17 @@ class DistributedContext:
         return f"{ranks} ({dist.get_backend()})"
 
 
+def backend_for(device: str) -> str:
+    """Return the backends of the process group.
+
+    On CUDA there are two, because `trainer.cpu_offload` keeps gradients in host memory, which NCCL cannot reduce.
+
+    Args:
+        device: Type of the ranks' devices, `cuda` or `cpu`.
+    """
+    return "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+
+
 def join(threads: int = 0) -> DistributedContext:
     """Join the process group that torchrun's environment variables describe.
 
@@ -52,7 +63,7 @@ def join(threads: int = 0) -> DistributedContext:
     if threads and device.type == "cpu":
         torch.set_num_threads(threads)
     if not dist.is_initialized():
-        backend = "nccl" if device.type == "cuda" else "gloo"
+        backend = backend_for(device.type)
         if "RANK" in os.environ:
             dist.init_process_group(backend, timeout=TIMEOUT)
         else:
