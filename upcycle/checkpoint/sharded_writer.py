@@ -127,6 +127,13 @@ def write(source: TensorSource, folder: Path, shard_bytes: int, identity: str, p
         write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
+def begun_from(folder: Path, identity: str) -> bool:
+    """Return whether `folder` holds an interrupted `write` of the inputs that `identity` names."""
+    journal = folder / JOURNAL
+    lines = list(_whole_lines(journal)) if journal.is_file() else []
+    return bool(lines) and lines[0].get("inputs") == identity
+
+
 def finish(folder: Path, files: Iterable[Path], documents: Mapping[str, Any]) -> None:
     """Complete a folder: copy `files`, write `documents`, remove the journal.
 

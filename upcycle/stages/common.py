@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,7 +160,8 @@ def train_once(config: UpcycleConfig, stage: Stage, build_trainer: Callable[[Sta
     context = prepare(config)
     trainer = build_trainer(context)
     trainer.fit()
-    save_training_folder(context, trainer.model, target)
+    started_from = [artifacts(config) / STARTS_FROM[stage][0]] if stage in STARTS_FROM else []
+    save_training_folder(context, trainer.model, target, [trainer.checkpoint, *started_from])
     return target
 
 
@@ -178,8 +179,8 @@ def require_input(config: UpcycleConfig, stage: Stage) -> None:
         )
 
 
-def save_training_folder(context: StageContext, model: Any, folder: Path) -> None:
-    """Write a model in the training format, next to the base model's tokenizer."""
+def save_training_folder(context: StageContext, model: Any, folder: Path, inputs: Sequence[Path]) -> None:
+    """Write a model in the training format, next to the base model's tokenizer; see `save_folder`."""
     names = [name for name, _ in tensor_shapes(model.spec)]
     tokenizer = [context.base_model / name for name in TOKENIZER_FILES]
 
@@ -187,7 +188,7 @@ def save_training_folder(context: StageContext, model: Any, folder: Path) -> Non
         finish(aside, [file for file in tokenizer if file.is_file()], {})
         model.spec.save(aside)
 
-    save_folder(model, names, folder, context.distributed, complete)
+    save_folder(model, names, folder, context.distributed, complete, inputs)
 
 
 def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
@@ -207,7 +208,7 @@ def check_sources(config: UpcycleConfig) -> dict[str, TextSources]:
 
 
 def prepare_text(config: UpcycleConfig, base_model: Path) -> None:
-    """Tokenize new text before any rank starts, because ranks wait for one another for half an hour at most."""
+    """Tokenize new text before any rank starts, so that no GPU is held meanwhile."""
     _tokenize(config, load_tokenizer(base_model, read_base_config(base_model)))
 
 
@@ -229,9 +230,7 @@ def prepare(config: UpcycleConfig) -> StageContext:
     distributed = join(config.trainer.threads)
     folder = artifacts(config) / "data"
     tokenizer = load_tokenizer(base_model, base_config)
-    if distributed.is_main:
-        _tokenize(config, tokenizer)
-    distributed.barrier()
+    distributed.on_main(lambda: _tokenize(config, tokenizer))
     ids = {name: -1 if name == GENERAL else number for number, name in enumerate(listed)}
     corpora = open_corpora(listed, tokenizer, folder, config.data)
     return StageContext(config, distributed, base_model, base_config, corpora["train"], corpora["held_out"], ids)

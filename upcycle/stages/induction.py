@@ -47,7 +47,7 @@ def train_expert(config: UpcycleConfig, discipline: str) -> Path:
         write_json(folder / EXPERT, facts)
 
     names = list(expert_shapes(trainer.model.spec))
-    save_folder(trainer.model, names, target, context.distributed, complete)
+    save_folder(trainer.model, names, target, context.distributed, complete, [trainer.checkpoint])
     return target
 
 

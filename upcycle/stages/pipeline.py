@@ -85,9 +85,9 @@ def train(config: UpcycleConfig, base_model: Path, log: Log, dense: bool = False
     folder, train_stage = artifacts(config), in_process(config)
     for discipline in config.disciplines:
         train_stage("train_experts", discipline)
-    if distributed.is_main:
-        convert.split(config, base_config, base_model, folder / "experts", folder / "split", log)
-    distributed.barrier()
+    distributed.on_main(
+        lambda: convert.split(config, base_config, base_model, folder / "experts", folder / "split", log)
+    )
     train_stage("train_router", "")
     train_stage("train_joint", "")
     if dense:

@@ -32,6 +32,11 @@ def steps_saved(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Return the folder of one step's checkpoint in `folder`."""
+    return folder / f"step={step:06d}"
+
+
 def save(
     folder: Path,
     step: int,
@@ -45,7 +50,7 @@ def save(
     Raises:
         StorageError: If it cannot be written; the checkpoints before it stay.
     """
-    aside, target = folder / f".step={step:06d}", folder / f"step={step:06d}"
+    aside, target = folder / f".step={step:06d}", checkpoint_folder(folder, step)
     if distributed.is_main:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(aside, ignore_errors=True)
@@ -62,7 +67,7 @@ def save(
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
         for old in steps_saved(folder)[:-keep]:
-            shutil.rmtree(folder / f"step={old:06d}")
+            shutil.rmtree(checkpoint_folder(folder, old))
     distributed.barrier()
 
 
@@ -81,7 +86,7 @@ def load_latest(
     saved = steps_saved(folder)
     if not saved:
         return 0
-    path = folder / f"step={saved[-1]:06d}"
+    path = checkpoint_folder(folder, saved[-1])
     state = _state(model, optimizer, 0)
     try:
         state_dict_loader.load(state, checkpoint_id=path)

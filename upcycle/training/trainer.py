@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -29,7 +30,7 @@ from innovator_rl.errors import EngineError
 from upcycle.config.stages import StageConfig, TrainerConfig
 from upcycle.data.batch import NO_LABEL, Batch
 from upcycle.model.sharding import by_mesh, clip_gradients
-from upcycle.training.checkpointing import load_latest, save
+from upcycle.training.checkpointing import checkpoint_folder, load_latest, save
 from upcycle.training.distributed import DistributedContext
 from upcycle.training.losses import add_over_ranks
 from upcycle.training.memory import peak_resident
@@ -164,6 +165,11 @@ class Trainer:
         self.step = load_latest(run.checkpoints, model, self.optimizer, distributed)
         self._saved, self._skipped = self.step, 0
         self._reported = 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of the checkpoint of this step, where there is one."""
+        return checkpoint_folder(self.run.checkpoints, self.step)
 
     def fit(self) -> None:
         """Train from the last checkpoint to the last step.
