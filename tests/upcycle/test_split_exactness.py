@@ -1,6 +1,8 @@
 """Splitting is exact: under oracle routing the fine experts together are the coarse one."""
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +11,16 @@ import torch
 from base_models import make_base_model, make_experts, spec_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
+from upcycle.checkpoint.convert import export
 from upcycle.checkpoint.dtypes import STORAGE, from_float32, not_finite, scaled, to_float32
 from upcycle.checkpoint.expert_split import SplitSource, expert_shapes
 from upcycle.checkpoint.readers import BaseModelSource, base_model_fingerprint, open_experts
+from upcycle.checkpoint.sharded_writer import write
 from upcycle.checkpoint.tensor_source import SyntheticSource
 from upcycle.checkpoint.torch_io import as_tensor, load_weights
-from upcycle.model.architecture import PROJECTIONS, ModelSpec, tensor_shapes
+from upcycle.model.architecture import FILE, PROJECTIONS, ModelSpec, tensor_shapes
 from upcycle.model.modeling import InnovatorForCausalLM
 from upcycle.model.moe_layers import InducedBlock, MixtureBlock
 
@@ -128,6 +133,42 @@ def test_slices_are_contiguous_and_the_router_has_no_ties(tmp_path: Path) -> Non
         assert np.array_equal(np.concatenate(list(down[mine]), axis=1), columns)
     router = training.rows(f"{root}.gate.weight", 0, spec.slots)
     assert len({row.tobytes() for row in router}) == spec.slots
+
+
+def test_tensors_of_several_types_keep_their_numbers(tmp_path: Path) -> None:
+    """A base model with bfloat16 weights and float32 norms, and experts of which one is float32."""
+    base_model = make_base_model(tmp_path / "base_model", dtype=torch.bfloat16)
+    wanted = load_file(base_model / "model.safetensors")
+    wanted |= {name: value.float() * 1.001 for name, value in wanted.items() if "norm" in name}
+    save_file(wanted, base_model / "model.safetensors", {"format": "pt"})
+    spec = spec_of(base_model)
+    experts = make_experts(tmp_path / "experts", base_model, spec, torch.bfloat16)
+    coarse = {name: load_file(experts / name / "model.safetensors") for name in spec.disciplines}
+    up = "model.layers.1.mlp.expert.up_proj.weight"
+    coarse["biology"][up] = coarse["biology"][up].float() * 1.001
+    save_file(coarse["biology"], experts / "biology/model.safetensors", {"format": "pt"})
+    opened = open_experts(experts, spec, base_model_fingerprint(base_model))
+    source = SplitSource(spec, BaseModelSource(spec.of_kind("dense"), base_model), opened)
+    write(source, tmp_path / "split", 10**9, "test", lambda _line: None)
+    found = load_file(tmp_path / "split/model.safetensors")
+    for name, value in wanted.items():
+        kept = found[name.replace(".mlp.", ".mlp.shared_expert.")]
+        assert kept.dtype == value.dtype, name
+        assert torch.equal(kept, value), name
+    for layer, dtype in ((0, torch.bfloat16), (1, torch.float32)):
+        fused = found[f"model.layers.{layer}.mlp.experts.gate_up_proj"].unflatten(1, (2, spec.fine))
+        assert fused.dtype == dtype
+        assert found[f"model.layers.{layer}.mlp.experts.down_proj"].dtype == torch.bfloat16
+        for number, name in enumerate(spec.disciplines):
+            for part, projection in enumerate(("gate_proj", "up_proj")):
+                slices = fused[number * spec.split : (number + 1) * spec.split, part].flatten(0, 1)
+                assert torch.equal(
+                    slices, coarse[name][f"model.layers.{layer}.mlp.expert.{projection}.weight"].to(dtype)
+                )
+    (tmp_path / "split" / FILE).write_text(json.dumps(asdict(spec)))
+    checkpoint = export(tmp_path / "split", tmp_path / "export", "float32", 10**9, lambda _line: None)
+    norm = "model.layers.1.input_layernorm.weight"
+    assert torch.equal(load_file(checkpoint / "model.safetensors")[norm], wanted[norm])
 
 
 @pytest.mark.parametrize("factor", [2.0, 8.0, 0.5, 0.25, 3.7, 1.0])

@@ -19,7 +19,7 @@ from innovator_rl.errors import StorageError, UserError
 from upcycle.checkpoint import convert, sharded_writer
 from upcycle.checkpoint.readers import EXPERT, BaseModelSource, base_model_fingerprint
 from upcycle.checkpoint.sharded_writer import INDEX, JOURNAL, checksum, file_checksum, plan_shards, round_trip, write
-from upcycle.checkpoint.tensor_source import SafetensorsFolder, SyntheticSource, TensorSource
+from upcycle.checkpoint.tensor_source import Entry, SafetensorsFolder, SyntheticSource, TensorSource
 from upcycle.config.schema import UpcycleConfig, validate
 from upcycle.model.architecture import tensor_shapes
 
@@ -88,6 +88,16 @@ def test_a_base_model_in_many_files_splits(ready: Any, tmp_path: Path) -> None:
     )
     assert not (out / JOURNAL).exists()
     assert not list(out.glob("*.partial"))
+
+
+def test_a_source_whose_bytes_are_not_of_its_type_is_never_written(tmp_path: Path) -> None:
+    source = small()
+    source.entries["t3"] = Entry("F32", (50, 64))
+    with pytest.raises(ValueError, match=r"t3 has 6400 bytes, expected 12800 \(F32\)"):
+        write(source, tmp_path / "out", SHARD_BYTES, "x", quiet)
+    assert [file.name for file in (tmp_path / "out").glob("*.safetensors")] == ["model-00001-of-00005.safetensors"]
+    with pytest.raises(ValueError, match="t3 has"):
+        checksum(source, SHARD_BYTES, quiet)
 
 
 def _cut(file: Path) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from upcycle.checkpoint.dtypes import Array, from_float32
+from upcycle.checkpoint.dtypes import Array, cast, from_float32
 from upcycle.checkpoint.tensor_source import Entry, TensorSource, require
 from upcycle.model.architecture import PROJECTIONS, ModelSpec, tensor_shapes
 
@@ -27,13 +27,18 @@ def _coarse(layer: int, projection: str) -> str:
     return f"model.layers.{layer}.mlp.expert.{projection}.weight"
 
 
+def _dense(name: str) -> str:
+    return name.replace(".mlp.shared_expert.", ".mlp.")
+
+
 class SplitSource:
     """The mixture of a base model and one coarse expert per discipline.
 
     It has the training format.
 
-    Dense tensors keep the base model's type and fine experts that of the coarse experts. The router's initial weights
-    are small normal numbers, so that no two experts tie.
+    Each dense tensor keeps its own type, and fine experts keep that of the coarse matrices they are cut from: float32 where
+    these differ. The router's initial weights are small normal numbers in the type of the embeddings, so that no two
+    experts tie.
     """
 
     def __init__(
@@ -57,9 +62,14 @@ class SplitSource:
     def _dtype(self, name: str) -> str:
         if name.endswith("mlp.routed_scale"):
             return "F32"
+        if name.endswith("mlp.gate.weight"):
+            return self._base_model.entries["model.embed_tokens.weight"].dtype
         if ".mlp.experts." in name:
-            return self._coarse[0].entries[_coarse(0, PROJECTIONS[0])].dtype
-        return self._base_model.entries["model.embed_tokens.weight"].dtype
+            parts = ("down_proj",) if name.endswith("down_proj") else ("gate_proj", "up_proj")
+            layer = int(name.split(".")[2])
+            found = {source.entries[_coarse(layer, part)].dtype for source in self._coarse for part in parts}
+            return found.pop() if len(found) == 1 else "F32"
+        return self._base_model.entries[_dense(name)].dtype
 
     def rows(self, name: str, start: int, stop: int) -> Array:
         """Return rows of a tensor, (stop - start, width)."""
@@ -69,18 +79,22 @@ class SplitSource:
         if name.endswith("mlp.gate.weight"):
             return self._router(layer)[start:stop]
         if name.endswith("experts.gate_up_proj"):
-            return self._gate_up(layer, start, stop)
+            return self._gate_up(name, layer, start, stop)
         if name.endswith("experts.down_proj"):
             return self._down_rows(layer, start, stop)
-        return self._base_model.rows(name.replace(".mlp.shared_expert.", ".mlp."), start, stop)
+        return self._base_model.rows(_dense(name), start, stop)
 
     def _router(self, layer: int) -> Array:
         shape = (self.spec.slots, self.spec.hidden)
         values = np.random.default_rng([self._seed, layer]).standard_normal(shape, np.float32)
-        dtype = self._base_model.entries["model.embed_tokens.weight"].dtype
+        dtype = self.entries[f"model.layers.{layer}.mlp.gate.weight"].dtype
         return from_float32(values * np.float32(self._router_std), dtype)
 
-    def _gate_up(self, layer: int, start: int, stop: int) -> Array:
+    def _coarse_rows(self, discipline: int, name: str, start: int, stop: int, dtype: str) -> Array:
+        source = self._coarse[discipline]
+        return cast(source.rows(name, start, stop), source.entries[name].dtype, dtype)
+
+    def _gate_up(self, fused: str, layer: int, start: int, stop: int) -> Array:
         """Return rows of the fused (E, 2F, H).
 
         Each run of F rows is one slice of one coarse matrix.
@@ -91,8 +105,8 @@ class SplitSource:
             end = min(stop, (run + 1) * fine)
             discipline, j = divmod(run // 2, self.spec.split)
             first = j * fine + inside
-            source, name = self._coarse[discipline], _coarse(layer, PROJECTIONS[run % 2])
-            parts.append(source.rows(name, first, first + end - start))
+            name, dtype = _coarse(layer, PROJECTIONS[run % 2]), self.entries[fused].dtype
+            parts.append(self._coarse_rows(discipline, name, first, first + end - start, dtype))
             start = end
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -109,4 +123,5 @@ class SplitSource:
         return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
     def _read_down(self, layer: int, discipline: int) -> Array:
-        return self._coarse[discipline].rows(_coarse(layer, "down_proj"), 0, self.spec.hidden)
+        dtype = self.entries[f"model.layers.{layer}.mlp.experts.down_proj"].dtype
+        return self._coarse_rows(discipline, _coarse(layer, "down_proj"), 0, self.spec.hidden, dtype)

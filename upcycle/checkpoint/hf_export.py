@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from innovator_rl.errors import UserError
-from upcycle.checkpoint.dtypes import LONG_NAME, SHORT_NAME, STORAGE, Array, cast, scaled
+from upcycle.checkpoint.dtypes import LONG_NAME, SHORT_NAME, STORAGE, Array, cast, scaled, to_float32
 from upcycle.checkpoint.tensor_source import Entry, TensorSource
 from upcycle.model.architecture import PROJECTIONS, ModelSpec, tensor_shapes
 
@@ -138,7 +138,8 @@ class ExportSource:
         if not name:
             return 1.0
         if name not in self._factors:
-            self._factors[name] = float(self.training.rows(name, 0, 1)[0, 0])
+            stored = self.training.entries[name].dtype
+            self._factors[name] = float(to_float32(self.training.rows(name, 0, 1), stored)[0, 0])
         return self._factors[name]
 
 

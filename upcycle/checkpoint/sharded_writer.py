@@ -243,12 +243,16 @@ def _stream(source: TensorSource, shard: Shard, file: BinaryIO | None) -> str:
     state = xxhash.xxh3_64(shard.header)
     if file is not None:
         file.write(shard.header)
-    for name in shard.entries:
+    for name, entry in shard.entries.items():
+        written = 0
         for values in chunks(source, name):
             data = np.ascontiguousarray(values).view(np.uint8).data
+            written += data.nbytes
             state.update(data)
             if file is not None:
                 file.write(data)
+        if written != entry.bytes:
+            raise ValueError(f"{shard.file}: {name} has {written} bytes, expected {entry.bytes} ({entry.dtype})")
     return state.hexdigest()
 
 
