@@ -119,7 +119,7 @@ def build(
         problems = step(
             "difficulty", lambda rows: keep_by_difficulty(rows, recipe, target, rejected, workers, progress), problems
         )
-    parts = _split_parts(problems, recipe, rejected)
+    parts = split_parts(problems, recipe, rejected)
     if recipe.checks.balance:
         problems = step("balance", lambda _: _balance_parts(parts, rejected), problems)
     files = {name: target / f"{name}.parquet" for name in parts}
@@ -137,13 +137,18 @@ def convert(recipe: Recipe, folder: Path, out_dir: Path, only: str) -> Path:
     """
     rejected = Rejections(recipe.error_budget)
     problems = _draw(unique(read_problems(recipe, folder, rejected), recipe, rejected), recipe)
-    parts = _split_parts(problems, recipe, rejected)
+    parts = split_parts(problems, recipe, rejected)
     path = out_dir / recipe.name / f"{only}.parquet"
     write_rows(path, to_rows(parts[only], recipe, only), fingerprint(recipe, folder))
     return path
 
 
-def _split_parts(problems: list[Problem], recipe: Recipe, rejected: Rejections) -> dict[str, list[Problem]]:
+def split_parts(problems: list[Problem], recipe: Recipe, rejected: Rejections) -> dict[str, list[Problem]]:
+    """Split problems as the recipe says: by its shares, and by molecule where it keeps molecules together.
+
+    Raises:
+        UserError: There are too few problems to split, or a molecule is missing.
+    """
     if len(problems) < 2:
         reasons = dict(rejected) or "none"
         raise UserError(f"recipe {recipe.name!r} gives {len(problems)} problems, a split needs 2; left out: {reasons}")
@@ -291,7 +296,7 @@ def problems_to_evaluate(recipe: Recipe, folder: Path) -> list[Problem]:
     problems = unique(read_problems(recipe, folder, rejected), recipe, rejected)
     if not recipe.task:
         return problems
-    return _split_parts(problems, recipe, rejected)[TEST if recipe.splits.test else "validation"]
+    return split_parts(problems, recipe, rejected)[TEST if recipe.splits.test else "validation"]
 
 
 def read_problems(recipe: Recipe, folder: Path, rejected: Rejections) -> list[Problem]:

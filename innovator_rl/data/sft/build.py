@@ -32,7 +32,7 @@ from innovator_rl.data.rendering import rewarder_of
 from innovator_rl.data.sft.recipe import Questions, Refine, SftRecipe
 from innovator_rl.data.sft.refine import FAULT, Dropped, Question, RefineReport, read_prompt, refine_all
 from innovator_rl.data.sft.row import SftRow, write_sft_rows
-from innovator_rl.data.sft.worked import prompt_of, worked_rows
+from innovator_rl.data.sft.worked import fine_tuning_sides, prompt_of, worked_rows
 from innovator_rl.endpoints import Budget
 from innovator_rl.errors import UserError
 from innovator_rl.runs.files import duration
@@ -175,14 +175,15 @@ def _personas(refine: Refine | None) -> list[Any]:
 
 
 def read_questions(section: Questions, recipe: SftRecipe, rejected: Rejections) -> list[Question]:
-    """Return the questions of a recipe, sorted by id.
+    """Return the questions of a recipe, sorted by id; of a data set, those that its split keeps for fine-tuning.
 
     Raises:
-        UserError: A file cannot be used; the message has the file and the row.
+        UserError: A data set has too few problems to split, or a file cannot be used; the message has the file and the row.
     """
     if section.dataset:
         source, folder = open_recipe(section.dataset)
-        problems = unique(read_problems(source, folder, rejected), source, rejected)[: section.rows]
+        problems = unique(read_problems(source, folder, rejected), source, rejected)
+        problems = fine_tuning_sides(problems, source, rejected)["train"][: section.rows]
         found = [
             Question(
                 f"{source.name}/{problem.id}",

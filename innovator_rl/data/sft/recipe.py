@@ -46,7 +46,7 @@ class Worked(_Section):
 class Questions(_Section):
     """Questions to be answered: those of a data set, or a JSON-lines file."""
 
-    dataset: str = Field("", description="Name of a data set, or its recipe.")
+    dataset: str = Field("", description="Name of a data set, or its recipe: its share for fine-tuning is asked.")
     path: str = Field("", description="JSON lines with `question`, and `id` and `answer` where there are some.")
     domain: str = Field("", description="Domain of the file's questions: it decides the prompt and the rewarder.")
     reward: str = Field("", description="Rewarder; by default the domain's.")

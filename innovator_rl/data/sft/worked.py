@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from innovator_rl.data.build import WORKED, open_recipe, read_problems, split, unique
+from innovator_rl.data.build import WORKED, open_recipe, read_problems, split_parts, unique
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import messages_of
 from innovator_rl.data.recipe import Recipe
@@ -39,8 +39,7 @@ def worked_rows(entries: Sequence[Worked], pool: ScoringPool, rejected: Rejectio
         if not any(problem.solution for problem in problems):
             raise UserError(f"worked: dataset {entry.dataset!r} has no solutions; expected one with a generated task")
         solved = [problem for problem in problems if problem.solution]
-        parts = split(solved, recipe.splits.validation, recipe.splits.test, recipe.splits.worked)
-        parts["train"] = parts.get(WORKED, parts["train"])
+        parts = fine_tuning_sides(solved, recipe, rejected)
         for name, wanted in (("train", entry.rows), ("validation", entry.validation_rows)):
             if wanted > len(parts[name]):
                 raise UserError(
@@ -48,6 +47,21 @@ def worked_rows(entries: Sequence[Worked], pool: ScoringPool, rejected: Rejectio
                 )
             found[name] += _scored(parts[name][:wanted], recipe, pool, rejected)
     return found
+
+
+def fine_tuning_sides(problems: list[Problem], recipe: Recipe, rejected: Rejections) -> dict[str, list[Problem]]:
+    """Return what a model may be fine-tuned on and validated on; the rest is kept for reinforcement learning and tests.
+
+    Args:
+        problems: The problems of a data set.
+        recipe: Its recipe, whose split decides.
+        rejected: What was left out of it, for the message.
+
+    Raises:
+        UserError: There are too few problems to split.
+    """
+    parts = split_parts(problems, recipe, rejected)
+    return {"train": parts.get(WORKED, parts["train"]), "validation": parts["validation"]}
 
 
 def _scored(problems: Sequence[Problem], recipe: Recipe, pool: ScoringPool, rejected: Rejections) -> list[SftRow]:

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from fake_endpoint import FakeEndpoint
 
-from innovator_rl.data.build import open_recipe, read_problems, split, unique
+from innovator_rl.data.build import open_recipe, read_problems, split, split_parts, unique
 from innovator_rl.data.rejections import Rejections
 from innovator_rl.data.sft import build as sft_build
-from innovator_rl.data.sft.build import DROPPED, build_sft
+from innovator_rl.data.sft.build import DROPPED, build_sft, read_questions
 from innovator_rl.data.sft.entries import resolve_entry
-from innovator_rl.data.sft.recipe import SftRecipe, load_sft_recipe
+from innovator_rl.data.sft.recipe import Questions, SftRecipe, load_sft_recipe
 from innovator_rl.endpoints import client
 from innovator_rl.errors import UserError
 
@@ -157,6 +157,19 @@ def test_worked_rows_end_with_a_right_answer_and_stay_on_the_training_side(tmp_p
     rows = pq.read_table(tmp_path / "steps" / "train.parquet").to_pylist()
     assert {row["id"] for row in rows} <= names["worked"], "later training asks what was not fine-tuned on"
     assert all(row["messages"][-1]["content"].endswith(f"Answer: {row['answer']}") for row in rows)
+
+
+@pytest.mark.parametrize("name", ["one-step-law", "physics"])
+def test_questions_of_a_data_set_come_from_the_side_that_is_kept_for_fine_tuning(
+    name: str, made: Callable[..., Any]
+) -> None:
+    """Neither its validation and test questions nor, where it keeps a share for fine-tuning, its training questions."""
+    recipe = load_sft_recipe(made("http://127.0.0.1:9/v1")[0])
+    asked = {question.id for question in read_questions(Questions(dataset=name), recipe, Rejections())}
+    source, folder = open_recipe(name)
+    problems = unique(read_problems(source, folder, Rejections()), source, Rejections())
+    parts = split_parts(problems, source, Rejections())
+    assert asked == {f"{name}/{problem.id}" for problem in parts.get("worked", parts["train"])}
 
 
 @pytest.mark.parametrize(
