@@ -21,6 +21,7 @@ from innovator_rl.data.rejections import Rejections
 from innovator_rl.data.rendering import rewarder_of, to_rows
 from innovator_rl.data.rows import write_rows
 from innovator_rl.data.tasks import generate
+from innovator_rl.data.templates import template_variables
 from innovator_rl.errors import UserError
 
 SPLITS = ("train", "validation")
@@ -107,9 +108,10 @@ def build(
         )
     if recipe.decontaminate and index:
         settings, found_index = recipe.decontaminate, index
+        shown = template_variables(recipe.system) | template_variables(recipe.prompt)
         problems = step(
             "evaluation sets",
-            lambda rows: drop_contaminated(rows, settings, found_index, rejected, progress),
+            lambda rows: drop_contaminated(rows, settings, found_index, rejected, progress, shown),
             problems,
         )
     if recipe.checks.gold:
@@ -144,7 +146,7 @@ def convert(recipe: Recipe, folder: Path, out_dir: Path, only: str) -> Path:
 
 
 def split_parts(problems: list[Problem], recipe: Recipe, rejected: Rejections) -> dict[str, list[Problem]]:
-    """Split problems as the recipe says: by its shares, and by molecule where it keeps molecules together.
+    """Split problems by the shares of the recipe, with the groups that it keeps together.
 
     Raises:
         UserError: There are too few problems to split, or a molecule is missing.

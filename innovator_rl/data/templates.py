@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from innovator_rl.errors import UserError
@@ -30,6 +30,9 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
+_ENVIRONMENT = _Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
+
+
 @lru_cache(maxsize=64)
 def compile_template(text: str) -> Template:
     """Compile a template.
@@ -37,12 +40,16 @@ def compile_template(text: str) -> Template:
     Raises:
         UserError: The text is not a Jinja template; the message has the line.
     """
-    environment = _Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
     try:
-        return environment.from_string(text)
+        return _ENVIRONMENT.from_string(text)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         raise UserError(f"template, line {line or 1}: {error}") from None
+
+
+def template_variables(text: str) -> frozenset[str]:
+    """Return the names of the variables that a template asks for; the template must compile."""
+    return frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(text)))
 
 
 def render_template(text: str, variables: Mapping[str, Any], what: str) -> str:

@@ -217,16 +217,40 @@ def test_a_problem_that_begins_with_a_short_evaluation_item_is_another_one(tmp_p
     assert report.rejected["evaluation text"] == 2
 
 
+def test_an_evaluation_item_in_a_column_that_the_prompt_shows_is_found(tmp_path: Path) -> None:
+    item = "A train leaves the station at noon and runs north at a constant speed of forty kilometers per hour"
+    (tmp_path / "e.jsonl").write_text(json.dumps({"q": item}) + "\n" + json.dumps({"q": "none of the above"}) + "\n")
+    shown = [{"context": item}, {"context": [item[:50], item[50:]]}, {"context": {"text": ["Read.", item]}}]
+    kept = [{"context": "none of the above"}, {"context": None}, {"context": "", "hidden": item}]
+    rows = [{**sum_, **more} for sum_, more in zip(sums(6), [*shown, *kept], strict=True)]
+    made = recipe(
+        tmp_path,
+        rows,
+        prompt="{{ context }} {{ question }}",
+        checks={"gold": False, "near_duplicates": 0},
+        decontaminate={"against": [{"name": "e", "path": str(tmp_path / "e.jsonl"), "fields": ["q"]}]},
+    )
+    report = build(made, tmp_path, tmp_path / "out")
+    assert report.rejected == {"evaluation text": 3}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"path": "none.jsonl"}, "evaluation set 'e' not found at 'none.jsonl'"),
-        ({"fields": ["z"]}, r"line 1 has no field 'z'; it has q"),
+        ({"fields": ["z"]}, r"line 1 has no field 'z'; it has q,"),
         ({"path": "${NO_SUCH_FOLDER}/e.jsonl"}, "NO_SUCH_FOLDER is not set"),
+        ({"fields": ["q", "null"]}, "evaluation set 'e': the field 'null' is empty in all 1 items"),
+        (
+            {"fields": ["word"]},
+            "evaluation set 'e' has nothing to look for, no text of 3 words and no molecule in 1 items",
+        ),
+        ({"fields": ["word"], "molecules": ["q"]}, "has nothing to look for"),
     ],
 )
 def test_an_evaluation_set_that_is_missing_stops_the_build(tmp_path: Path, change: dict, message: str) -> None:
-    (tmp_path / "e.jsonl").write_text('{"q": "one two three four five six seven eight nine"}\n')
+    row = {"q": "one two three four five six seven eight nine", "null": None, "word": "one"}
+    (tmp_path / "e.jsonl").write_text(json.dumps(row) + "\n")
     item = {"name": "e", "path": str(tmp_path / "e.jsonl"), "fields": ["q"], **change}
     with pytest.raises(UserError, match=message):
         build(recipe(tmp_path, sums(4), decontaminate={"against": [item]}), tmp_path, tmp_path / "out")

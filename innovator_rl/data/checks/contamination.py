@@ -4,12 +4,12 @@ A run of 13 words that a problem shares with an evaluation item is taken as a co
 as a whole, with a sentence that ends where it does: a problem that begins with it and goes on is another one. A molecule
 that is written another way shares no words with its evaluation item, so molecules are compared by InChIKey: in the columns
 that hold one, and as SELFIES or SMILES inside of any text. Rows about a molecule are compared by the molecule and by their
-complete text.
+complete text. Compared are the question, the messages and the columns that the recipe's templates show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from innovator_rl.data.corpus.content import hash_file
 from innovator_rl.data.corpus.paths import expand_path
 from innovator_rl.data.corpus.words import (
     Hashes,
+    count_words,
     hash_ngrams,
     hash_runs,
     hash_text,
@@ -36,6 +37,7 @@ from innovator_rl.data.rejections import Rejections
 from innovator_rl.errors import UserError
 
 MIN_WORDS = 8  # shorter items occur in honest problems; they count only as a complete question
+MIN_ITEM_WORDS = 3  # items with fewer are not looked for
 FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -80,17 +82,29 @@ def load_index(settings: Decontamination) -> EvaluationIndex:
     index = EvaluationIndex()
     collected: dict[int, list[Hashes]] = {}
     for item, paths in located:
-        items, before = 0, len(index.molecules)
+        items, before, useful = 0, len(index.molecules), False
+        empty = {*item.fields, *item.molecules}
         for path in paths:
             for record in file_records(path, Rejections()):
                 items += 1
+                empty -= {column for column in empty if any(map(str.strip, _strings(_column(item, record, column))))}
                 texts = _texts(item, record)
                 for text in texts:
-                    _add_text(text, settings.words, collected, index)
-                if settings.molecules:
-                    _add_molecules(item, record, texts, index)
+                    useful |= _add_text(text, settings.words, collected, index)
+                keys = _molecules(item, record, texts) if settings.molecules else set()
+                index.molecules |= keys
+                useful |= bool(keys)
         if not items:
             raise UserError(f"evaluation set {item.name!r} has no items in {', '.join(map(str, paths))}")
+        if empty:
+            raise UserError(
+                f"evaluation set {item.name!r}: the field {min(empty)!r} is empty in all {items} items: name another one"
+            )
+        if not useful:
+            raise UserError(
+                f"evaluation set {item.name!r} has nothing to look for, no text of {MIN_ITEM_WORDS} words and no molecule "
+                f"in {items} items: name its `fields` or `molecules`"
+            )
         index.sets[item.name] = {
             "items": items,
             "molecules": len(index.molecules) - before,
@@ -106,11 +120,21 @@ def drop_contaminated(
     index: EvaluationIndex,
     rejected: Rejections,
     progress: RowProgress,
+    shown: Collection[str] = (),
 ) -> list[Problem]:
-    """Return the problems that no evaluation set contains."""
+    """Return the problems that no evaluation set contains.
+
+    Args:
+        problems: The problems.
+        settings: What is compared.
+        index: What is looked for.
+        rejected: Counts what is dropped.
+        progress: Where to report.
+        shown: The columns that the recipe's templates show besides the question.
+    """
     kept = []
     for problem in progress.over(problems, len(problems), "evaluation sets"):
-        reason = _match(problem, settings, index)
+        reason = _match(problem, settings, index, shown)
         if reason:
             rejected.add(reason, problem.place or problem.id)
         else:
@@ -118,8 +142,10 @@ def drop_contaminated(
     return kept
 
 
-def _match(problem: Problem, settings: Decontamination, index: EvaluationIndex) -> str:
+def _match(problem: Problem, settings: Decontamination, index: EvaluationIndex, shown: Collection[str]) -> str:
     texts = [problem.question, *(message["content"] for message in problem.messages)]
+    columns = [text for name in sorted(shown) for text in _column_texts(problem.columns.get(name))]
+    texts += [text for text in columns if count_words(text) >= MIN_WORDS]  # an option of an answer may be shorter
     if problem.smiles:
         # Descriptions of molecules share long runs of words by their template ("It is a conjugate base of ..."), and
         # questions of one property all of them. The molecule is the problem; a text counts as a whole.
@@ -130,7 +156,7 @@ def _match(problem: Problem, settings: Decontamination, index: EvaluationIndex) 
         return "evaluation text"
     if settings.molecules and index.molecules:
         keys = molecule_keys(problem.smiles, whole=True) if problem.smiles else set()
-        for text in (*texts, problem.answer):
+        for text in (*texts, *columns, problem.answer):
             keys |= molecule_keys(text)
         keys |= molecule_keys(problem.answer, whole=True) if _is_molecule(problem) else set()
         if keys & index.molecules:
@@ -165,25 +191,35 @@ def _shares_words(text: str, index: EvaluationIndex, run: int) -> bool:
     return False
 
 
-def _add_text(text: str, length: int, collected: dict[int, list[Hashes]], index: EvaluationIndex) -> None:
+def _add_text(text: str, length: int, collected: dict[int, list[Hashes]], index: EvaluationIndex) -> bool:
+    """Add a text to the index and return whether it has enough words to be looked for."""
     words = split_words(SELFIES_RUN.sub(" ", text))  # the words of two SELFIES overlap by nature
     if len(words) >= MIN_WORDS:
         length = min(length, len(words))
         collected.setdefault(length, []).append(hash_ngrams(words, length))
-    if len(words) >= 3:
+    if len(words) >= MIN_ITEM_WORDS:
         index.items.add(hash_text(SELFIES_RUN.sub(" ", text)))
+    return len(words) >= MIN_ITEM_WORDS
 
 
-def _add_molecules(item: EvaluationFile, record: Record, texts: Iterable[str], index: EvaluationIndex) -> None:
+def _molecules(item: EvaluationFile, record: Record, texts: Iterable[str]) -> set[str]:
+    keys: set[str] = set()
     for column in item.molecules:
-        index.molecules |= molecule_keys(str(_column(item, record, column)), whole=True)
+        keys |= molecule_keys(str(_column(item, record, column)), whole=True)
     for text in texts:
-        index.molecules |= molecule_keys(text)
+        keys |= molecule_keys(text)
+    return keys
 
 
 def _texts(item: EvaluationFile, record: Record) -> list[str]:
     columns = item.fields or [name for name in record.values if name not in item.molecules]
     return [text for column in columns for text in _strings(_column(item, record, column))]
+
+
+def _column_texts(value: object) -> list[str]:
+    """Return every string in a column, and all of them as one text, because a template may join them."""
+    found = list(_strings(value))
+    return [*found, "\n".join(found)] if len(found) > 1 else found
 
 
 def _strings(value: object) -> Iterator[str]:
