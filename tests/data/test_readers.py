@@ -111,3 +111,34 @@ def test_reader_faults_name_file_line_and_field(tmp_path: Path) -> None:
         problems("jsonl", "math", tmp_path / "c.jsonl.gz")
     with pytest.raises(UserError, match="did you mean 'jsonl'"):
         reader("json")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("What is 2 + 3, in meters?,5", "line 3 has 3 cells, expected 2 as in the header"),
+        ('"What is" 2 + 3?,5', "line 3 is not a row of CSV"),
+    ],
+)
+def test_a_row_of_csv_that_does_not_fit_its_header_is_a_bad_row(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'question,answer\n"Is it 1, or 2?",1\n{line}\nIs it 3?,3\n')
+    with pytest.raises(UserError, match=message):
+        problems("jsonl", "math", path)
+    rejected = Rejections(0.5)
+    recipe = Recipe(name="test", domain="math", license="-", reader="jsonl", source=path)
+    found = list(reader("jsonl")(path, recipe, rejected))
+    assert [(problem.id, problem.question) for problem in found] == [
+        ("a.csv:2", "Is it 1, or 2?"),
+        ("a.csv:4", "Is it 3?"),
+    ]
+    assert (rejected, rejected.bad) == ({"unreadable row": 1}, 1)
+
+
+def test_a_quotation_mark_that_is_not_closed_loses_no_rows_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('question,answer\nIs it 1?,1\n"Is it 2?,2\nIs it 3?,3\n')
+    with pytest.raises(UserError, match=r"a\.csv: the row of line 3 has a quotation mark that is not closed"):
+        problems("jsonl", "math", tmp_path / "a.csv")
+    (tmp_path / "a.tsv").write_text('question\tanswer\n"Is it 1?\t1\nIs it\t2?\t2\n')  # no quotation marks in a .tsv
+    with pytest.raises(UserError, match="line 3 has 3 cells, expected 2"):
+        problems("jsonl", "math", tmp_path / "a.tsv")

@@ -106,7 +106,7 @@ def file_records(path: Path, rejected: Rejections) -> Iterator[Record]:
     if kind == ".parquet":
         yield from _parquet(path)
     elif kind in (".csv", ".tsv"):
-        yield from _table(path, kind)
+        yield from _table(path, kind, rejected)
     elif kind in (".json", ".jsonl", ".ndjson"):
         with _bytes(path) as stream:
             head = stream.peek(4096)[:4096].lstrip()[:1]  # type: ignore[attr-defined]
@@ -160,17 +160,46 @@ def _array(path: Path, stream: IO[bytes]) -> Iterator[Record]:
         yield Record(values, path.name, number, f"{path}, row {number}")
 
 
-def _table(path: Path, kind: str) -> Iterator[Record]:
+def _table(path: Path, kind: str, rejected: Rejections) -> Iterator[Record]:
     csv.field_size_limit(MAX_LINE)
     with _bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         # Captions hold apostrophes and double primes (4''-O-…), so nothing in a .tsv is a quotation mark.
-        options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {}
+        tabs: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+        rows = csv.DictReader(text, **tabs if kind == ".tsv" else {"strict": True})
         try:
-            for number, values in enumerate(csv.DictReader(text, **options), start=2):
-                yield Record(values, path.name, number, f"{path}, line {number}")
+            columns = len(rows.fieldnames or ())
+            number = 1
+            while (values := _next_row(rows, path, number + 1, rejected)) is not None:
+                number += 1
+                place = f"{path}, line {number}"
+                if cells := values.pop(None, None):  # what is beyond the header
+                    found = columns + len(cells)
+                    rejected.bad_row(
+                        place,
+                        f"{place} has {found} cells, expected {columns} as in the header: put quotation marks around "
+                        "a text with the separator in it",
+                    )
+                elif values:
+                    yield Record(values, path.name, number, place)
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read ({error}): fetch the file again") from None
+
+
+def _next_row(rows: "csv.DictReader[Any]", path: Path, number: int, rejected: Rejections) -> dict[Any, Any] | None:
+    """Return the next row; an empty one where its quotation marks are wrong, and None at the end of the file."""
+    start = rows.line_num + 1
+    try:
+        return next(rows, None)
+    except csv.Error as error:
+        if "end of data" in str(error):  # all rows up to the end of the file are one cell
+            raise UserError(
+                f"{path}: the row of line {start} has a quotation mark that is not closed: close it"
+            ) from None
+        rejected.bad_row(
+            f"{path}, line {number}", f"{path}, line {number} is not a row of CSV ({error}): correct or remove it"
+        )
+        return {}
 
 
 def _parquet(path: Path) -> Iterator[Record]:
