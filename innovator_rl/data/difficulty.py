@@ -3,18 +3,20 @@
 A prompt that a model always or never answers gives a group without a learning signal; a build that measures the pass rate
 once spares every run those groups. Each measured prompt is appended to `difficulty.jsonl` in the folder of the built set
 as soon as its answers are scored, under a hash of everything that the figure depends on: an interrupted build goes on
-where it stopped, and a changed prompt, model or rewarder is measured again.
+where it stopped, and a changed prompt, model or rewarder is measured again. A local model is known by the content of its
+files and a rewarder by its source. The weights behind the name of an endpoint or of the hub are not known.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from innovator_rl.data.checks.progress import RowProgress
+from innovator_rl.data.corpus.content import hash_file, hash_json
 from innovator_rl.data.generators import Answer, Generator, Sampling, make_generator
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.recipe import Difficulty, Recipe
@@ -98,20 +100,23 @@ def keep_by_difficulty(
     settings = recipe.difficulty
     assert settings is not None
     rows = list(to_rows(problems, recipe, "train"))
-    keys = [_key(row, settings) for row in rows]
-    known = _load(folder / CACHE)
-    missing = [index for index, key in enumerate(keys) if key not in known]
-    if missing:
-        _measure_missing(
-            [rows[i] for i in missing],
-            [keys[i] for i in missing],
-            settings,
-            folder,
-            known,
-            workers,
-            progress,
-            generator,
-        )
+    rewarders = {row.reward for row in rows}
+    with ScoringPool(workers, warm=rewarders) as pool:
+        versions = {name: str(pool.describe(name).get("version", "")) for name in sorted(rewarders)}
+        keys = _keys(rows, settings, versions)
+        known = _load(folder / CACHE)
+        missing = [index for index, key in enumerate(keys) if key not in known]
+        if missing:
+            _measure_missing(
+                [rows[i] for i in missing],
+                [keys[i] for i in missing],
+                settings,
+                folder,
+                known,
+                pool,
+                progress,
+                generator,
+            )
     low, high = settings.keep
     kept = []
     for problem, key in zip(problems, keys, strict=True):
@@ -135,7 +140,7 @@ def _measure_missing(
     settings: Difficulty,
     folder: Path,
     known: dict[str, Measured],
-    workers: int,
+    pool: ScoringPool,
     progress: RowProgress,
     generator: Generator | None,
 ) -> None:
@@ -144,7 +149,7 @@ def _measure_missing(
     chosen = generator or make_generator(settings.model, settings.endpoint)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with ScoringPool(workers, warm={row.reward for row in rows}) as pool, (folder / CACHE).open("a") as cache:
+        with (folder / CACHE).open("a") as cache:
             found = measure(rows, chosen, sampling, pool)
             for key, measured in zip(keys, progress.over(found, len(rows), "difficulty"), strict=True):
                 known[key] = measured
@@ -174,10 +179,22 @@ def _load(path: Path) -> dict[str, Measured]:
     return found
 
 
-def _key(row: Row, settings: Difficulty) -> str:
+def _keys(rows: Sequence[Row], settings: Difficulty, versions: Mapping[str, str]) -> list[str]:
     sampling = settings.model_dump(mode="json", exclude={"keep", "endpoint"})
-    parts = [list(row.prompt), row.answer, row.reward, dict(row.info), sampling]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    weights = "" if settings.endpoint else _hash_folder(Path(settings.model).expanduser())
+    found = []
+    for row in rows:
+        parts = [list(row.prompt), row.answer, row.reward, versions[row.reward], dict(row.info), sampling, weights]
+        found.append(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())
+    return found
+
+
+def _hash_folder(folder: Path) -> str:
+    """Return the hash of the names and contents of a model's files; empty for a name that is no folder."""
+    if not folder.is_dir():
+        return ""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return hash_json({str(path.relative_to(folder)): hash_file(path) for path in files})
 
 
 def _request(row: Row, answer: Answer) -> ScoreRequest:

@@ -87,6 +87,28 @@ def test_an_interrupted_measurement_goes_on_where_it_stopped(tmp_path: Path) -> 
     assert len(third.asked) == 6  # another sampling is another figure
 
 
+def test_other_weights_and_another_source_of_the_rewarder_are_measured_again(tmp_path: Path) -> None:
+    from innovator_rl.data.checks.progress import RowProgress
+
+    rewarder, weights = tmp_path / "rewarder.py", tmp_path / "model" / "model.safetensors"
+    weights.parent.mkdir()
+    settings = {"model": str(weights.parent), "samples": 4}
+    made = Recipe(name="r", domain="own", reward=f"{rewarder}:f", license="-", reader="jsonl", difficulty=settings)
+
+    def asked() -> int:
+        model = FakeModel()
+        keep_by_difficulty(sums(2), made, tmp_path, Rejections(), 1, RowProgress(), model)
+        return len(model.asked)
+
+    rewarder.write_text("def f(response):\n    return 0.0\n")
+    weights.write_text("old weights")
+    assert (asked(), asked()) == (2, 0)
+    weights.write_text("new weights")
+    assert (asked(), asked()) == (2, 0)
+    rewarder.write_text("def f(response):\n    return 1.0\n")
+    assert (asked(), asked()) == (2, 0)
+
+
 def test_what_could_not_be_measured_is_named_and_tried_again(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no prompt could be measured with 'fake': endpoint failed: Timeout"):
         kept(tmp_path, FakeModel(failing="endpoint failed: Timeout"), sums(3))
