@@ -14,7 +14,7 @@ from pathlib import Path
 
 from innovator_rl.data.checks.progress import RowProgress
 from innovator_rl.data.difficulty import keep_by_difficulty
-from innovator_rl.data.problem import Problem
+from innovator_rl.data.problem import Problem, lone_surrogate
 from innovator_rl.data.readers import reader
 from innovator_rl.data.recipe import RECIPE, SAMPLE, Recipe, find_dataset, load_recipe, make_recipe
 from innovator_rl.data.rejections import Rejections
@@ -309,14 +309,24 @@ def read_problems(recipe: Recipe, folder: Path, rejected: Rejections) -> list[Pr
         assert recipe.reader
         source = recipe.source.expanduser() if recipe.source else recipe.hub
         assert source is not None
-        found = list(reader(recipe.reader)(source, recipe, rejected))
+        found = list(_writable(reader(recipe.reader)(source, recipe, rejected), rejected))
         rejected.require_budget()
         return found
     sample = folder / SAMPLE
     if not sample.is_file():
         raise UserError(f"recipe {recipe.name!r} has no source: give --source PATH{_origin(recipe)}")
     plain = recipe.model_copy(update={"fields": {}})
-    return list(reader("jsonl")(sample, plain, rejected))
+    return list(_writable(reader("jsonl")(sample, plain, rejected), rejected))
+
+
+def _writable(problems: Iterable[Problem], rejected: Rejections) -> Iterable[Problem]:
+    """Yield the problems whose text a file can hold, and count the others as bad rows."""
+    for problem in problems:
+        if found := lone_surrogate(vars(problem)):
+            message = f"{problem.place} has the lone surrogate {found}, half of a character: correct or remove the row"
+            rejected.bad_row(problem.place, message)
+        else:
+            yield problem
 
 
 def unique(problems: Iterable[Problem], recipe: Recipe, rejected: Rejections) -> list[Problem]:

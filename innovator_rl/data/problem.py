@@ -1,4 +1,4 @@
-"""Define a problem, the form of every data source before it gets a prompt."""
+"""Define a problem, the form of every data source before it gets a prompt, and find text that no file can hold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,3 +57,23 @@ class Problem:
     def split_key(self) -> str:
         """Return what the split hashes, with white space and case folded."""
         return " ".join((self.group or self.question).split()).casefold()
+
+
+def lone_surrogate(value: Any) -> str:
+    r"""Return the first lone surrogate in a value's strings as `U+D800`, which UTF-8 cannot write; empty where none is.
+
+    JSON can spell half of a character as `\ud800`, so a row may hold one although its file is valid.
+    """
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Mapping):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        elif isinstance(item, str) and not item.isascii():
+            try:
+                item.encode()
+            except UnicodeEncodeError as error:
+                return f"U+{ord(item[error.start]):04X}"
+    return ""

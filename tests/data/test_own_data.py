@@ -161,6 +161,23 @@ def test_bad_rows_are_named_until_the_budget_and_counted_within_it(tmp_path: Pat
         build(*open_recipe(recipe(tmp_path, text + "error_budget: 0.1\n")), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"question": "half \ud800 of it"}, {"answer": "3 \udfff"}, {"id": "\ud800"}, {"info": {"a": ["\ud800"]}}, {"unit": "\ud800"},
+        {"messages": [{"role": "user", "content": "\ud800"}]},
+    ],
+)  # fmt: skip
+def test_half_of_a_character_makes_a_bad_row(tmp_path: Path, bad: dict) -> None:
+    """JSON can spell it, and no file can hold it."""
+    jsonl(tmp_path / "q.jsonl", [*QUESTIONS, {"question": "What is 9 + 1?", "answer": "10", **bad}])
+    text = "domain: math\nchecks: {gold: false}\n"
+    with pytest.raises(UserError, match=r"q\.jsonl, line 9 has the lone surrogate U\+D"):
+        build(*open_recipe(recipe(tmp_path, text)), tmp_path / "out")
+    report = build(*open_recipe(recipe(tmp_path, text + "error_budget: 0.5\n")), tmp_path / "out")
+    assert (report.rejected, sum(report.rows.values())) == ({"unreadable row": 1}, 8)
+
+
 def test_a_build_needs_a_rewarder_for_every_row(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "q.jsonl", [{"question": "x?", "answer": "1"}, {"question": "y?", "answer": "2"}])
     found = CliRunner().invoke(app, ["build", str(path), "--out", str(tmp_path / "out")])

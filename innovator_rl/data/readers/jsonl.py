@@ -51,8 +51,8 @@ def _problem(record: Record, recipe: Recipe, rejected: Rejections) -> Problem | 
         if name == "question" and name not in record.values and isinstance(record.get("prompt"), str):
             name = "prompt"
         asked = record.text(name)
-    info = _info(record, column["info"])
-    answer = _text(record.need(column["answer"]))
+    info = read_info(record, column["info"])
+    answer = answer_text(record.need(column["answer"]))
     if not asked.strip() or not (answer or info):
         rejected.add("empty question or answer", record.place)
         return None
@@ -101,7 +101,12 @@ def _messages(record: Record, column: str) -> tuple[Mapping[str, str], ...]:
     return tuple({"role": message["role"], "content": message["content"]} for message in found)
 
 
-def _info(record: Record, column: str) -> dict[str, Any]:
+def read_info(record: Record, column: str) -> dict[str, Any]:
+    """Return the data for the rewarder; empty where the row has none.
+
+    Raises:
+        BadRow: It is not an object.
+    """
     info = record.get(column) or {}
     if isinstance(info, str):  # a CSV cell, or verl's row
         try:
@@ -113,8 +118,8 @@ def _info(record: Record, column: str) -> dict[str, Any]:
     return info
 
 
-def _text(answer: Any) -> str:
-    """Return an answer as text; true and false as the words, lists and objects as JSON."""
+def answer_text(answer: Any) -> str:
+    """Return an answer as text; true and false as the words, lists and objects as JSON, null as nothing."""
     if answer is None:
         return ""
     return json.dumps(answer, ensure_ascii=False) if isinstance(answer, (list, dict)) else str(answer).strip()

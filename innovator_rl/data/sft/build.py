@@ -25,9 +25,11 @@ from pydantic import BaseModel, ConfigDict
 from innovator_rl.data.build import open_recipe, read_problems, unique
 from innovator_rl.data.corpus.content import hash_code, hash_file, hash_json
 from innovator_rl.data.corpus.publish import publish_json, publish_text
-from innovator_rl.data.problem import DOMAINS, Problem
+from innovator_rl.data.problem import DOMAINS, Problem, lone_surrogate
 from innovator_rl.data.prompts import messages_of
-from innovator_rl.data.rejections import Rejections
+from innovator_rl.data.readers.files import Record, file_records
+from innovator_rl.data.readers.jsonl import answer_text, read_info
+from innovator_rl.data.rejections import BadRow, Rejections
 from innovator_rl.data.rendering import rewarder_of
 from innovator_rl.data.sft.recipe import Questions, Refine, SftRecipe
 from innovator_rl.data.sft.refine import FAULT, Dropped, Question, RefineReport, read_prompt, refine_all
@@ -45,6 +47,11 @@ CACHE = ".replies.sqlite"
 SPLITS = ("train", "validation")
 EXAMPLES = 3
 _MODULES = tuple(f"innovator_rl.data.sft.{name}" for name in ("recipe", "worked", "refine", "row", "build"))
+
+
+_GENERATORS = tuple(
+    f"innovator_rl.data.{name}" for name in ("tasks", "small_tasks", "molecule_tasks", "tool_tasks", "prompts")
+)
 
 
 class SftManifest(BaseModel):
@@ -167,7 +174,8 @@ def _fingerprint(recipe: SftRecipe, folder: Path, questions: list[Question]) -> 
     prompts = [read_prompt(folder, persona, ()) for persona in _personas(recipe.refine)]
     datasets = [open_recipe(entry.dataset)[0].model_dump(mode="json") for entry in recipe.worked]
     asked = [asdict(question) for question in questions]
-    return hash_json([recipe.model_dump(mode="json"), prompts, datasets, asked, hash_code(_MODULES)])
+    code = hash_code(_MODULES + (_GENERATORS if recipe.worked else ()))  # `asked` has what the generators gave
+    return hash_json([recipe.model_dump(mode="json"), prompts, datasets, asked, code])
 
 
 def _personas(refine: Refine | None) -> list[Any]:
@@ -204,29 +212,29 @@ def _own_questions(section: Questions, name: str) -> Iterator[Question]:
     path = Path(section.path).expanduser()
     if section.domain not in DOMAINS:
         raise UserError(f"questions.domain {section.domain!r} must be one of {', '.join(DOMAINS)}")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"questions.path {str(path)!r} cannot be read ({error})") from None
+    if not path.is_file():
+        raise UserError(f"questions.path {str(path)!r} not found: expected a file of JSON lines")
     seen: set[str] = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            question = row["question"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} row {number}: expected an object with `question` ({error})") from None
-        if not isinstance(question, str) or not question.strip():
-            raise UserError(f"{path} row {number}: `question` must be text")
-        identity = str(row.get("id", f"{number:08d}"))
-        if identity in seen:
-            raise UserError(f"{path} row {number}: the id {identity!r} must be used once")
-        seen.add(identity)
-        problem = Problem(identity, question, str(row.get("answer", "")))
-        messages = messages_of(problem, domain=section.domain, style="full")
-        reward = section.reward or DOMAINS[section.domain]
-        yield Question(identity, messages, reward, name, problem.answer, dict(row.get("info") or {}))
+    rejected = Rejections()  # no error budget: the first bad row is an error
+    for record in file_records(path, rejected):
+        with rejected.row(record.place):
+            yield _own_question(record, section, name, seen)
+
+
+def _own_question(record: Record, section: Questions, name: str, seen: set[str]) -> Question:
+    question = record.need("question")
+    if not isinstance(question, str) or not question.strip():
+        raise BadRow(f"{record.place}: `question` must be text, got {question!r:.60}")
+    if found := lone_surrogate(record.values):
+        raise BadRow(f"{record.place} has the lone surrogate {found}, half of a character: correct or remove the row")
+    identity = str(record.get("id", f"{record.number:08d}"))
+    if identity in seen:
+        raise BadRow(f"{record.place}: the id {identity!r} must be used once")
+    seen.add(identity)
+    problem = Problem(identity, question, answer_text(record.get("answer")))
+    messages = messages_of(problem, domain=section.domain, style="full")
+    reward = section.reward or DOMAINS[section.domain]
+    return Question(identity, messages, reward, name, problem.answer, read_info(record, "info"))
 
 
 def _check_budget(recipe: SftRecipe, questions: list[Question], dropped: list[Dropped]) -> None:

@@ -16,6 +16,7 @@ from innovator_rl.data.sft import build as sft_build
 from innovator_rl.data.sft.build import DROPPED, build_sft, read_questions
 from innovator_rl.data.sft.entries import resolve_entry
 from innovator_rl.data.sft.recipe import Questions, SftRecipe, load_sft_recipe
+from innovator_rl.data.sft.refine import Question
 from innovator_rl.endpoints import client
 from innovator_rl.errors import UserError
 
@@ -157,6 +158,48 @@ def test_worked_rows_end_with_a_right_answer_and_stay_on_the_training_side(tmp_p
     rows = pq.read_table(tmp_path / "steps" / "train.parquet").to_pylist()
     assert {row["id"] for row in rows} <= names["worked"], "later training asks what was not fine-tuned on"
     assert all(row["messages"][-1]["content"].endswith(f"Answer: {row['answer']}") for row in rows)
+
+
+def own_questions(path: Path, *rows: dict[str, Any]) -> list[Question]:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), errors="backslashreplace")
+    recipe = SftRecipe.model_validate(
+        {"kind": "sft", "name": "x", "license": "y", "worked": [{"dataset": "z", "rows": 1}]}
+    )
+    return read_questions(Questions(path=str(path), domain="physics"), recipe, Rejections())
+
+
+def test_questions_of_ones_own_have_any_answer_and_line_separators(tmp_path: Path) -> None:
+    rows = [{"question": "Which?", "answer": value} for value in (None, True, [1, 2], " 5 ")]
+    found = own_questions(tmp_path / "q.jsonl", *rows, {"question": "One\u2028two?", "info": {"unit": "m"}})
+    assert [question.answer for question in found] == ["", "True", "[1, 2]", "5", ""]
+    assert found[-1].id == "00000005"
+    assert "One\u2028two?" in found[-1].messages[-1]["content"]
+    assert found[-1].info == {"unit": "m"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "b?", "info": ["x"]}, "line 2: 'info' is not a JSON object"),
+        ({"question": " "}, "line 2: `question` must be text, got ' '"),
+        ({"Question": "b?"}, "line 2 has no field 'question'; it has Question"),
+        ({"question": "b?", "id": "00000001"}, "line 2: the id '00000001' must be used once"),
+        ({"question": "b\ud800?"}, r"line 2 has the lone surrogate U\+D800"),
+    ],
+)
+def test_a_wrong_question_of_ones_own_is_named(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        own_questions(tmp_path / "q.jsonl", {"question": "a?"}, row)
+
+
+def test_worked_rows_depend_on_the_code_of_the_generators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = {"kind": "sft", "name": "x", "license": "y", "worked": [{"dataset": "product", "rows": 1}]}
+    hashed: list[str] = []
+    monkeypatch.setattr(sft_build, "hash_code", lambda modules: hashed.extend(modules) or "")
+    sft_build._fingerprint(SftRecipe.model_validate(worked), tmp_path, [])
+    assert {f"innovator_rl.data.{name}" for name in ("tasks", "small_tasks", "molecule_tasks", "tool_tasks")} <= set(
+        hashed
+    )
 
 
 @pytest.mark.parametrize("name", ["one-step-law", "physics"])
