@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from innovator_rl.data.build_lock import build_lock
 from innovator_rl.data.checks.progress import RowProgress
 from innovator_rl.data.difficulty import keep_by_difficulty
 from innovator_rl.data.problem import Problem, lone_surrogate
@@ -23,6 +25,9 @@ from innovator_rl.data.rows import write_rows
 from innovator_rl.data.tasks import generate
 from innovator_rl.data.templates import template_variables
 from innovator_rl.errors import UserError
+
+if TYPE_CHECKING:
+    from innovator_rl.data.checks.contamination import EvaluationIndex
 
 SPLITS = ("train", "validation")
 TEST, WORKED = "test", "worked"
@@ -72,13 +77,25 @@ def build(
         progress: Where to report.
 
     Raises:
-        UserError: A rewarder is unknown, an evaluation set is missing, or there are too few problems to split.
+        UserError: A rewarder is unknown, an evaluation set is missing, there are too few problems to split, or another
+            build of this set runs.
     """
+    index = None
+    if recipe.decontaminate:
+        from innovator_rl.data.checks.contamination import load_index
+
+        index = load_index(recipe.decontaminate)  # before anything else: a missing set stops the build at once
+    with build_lock(out_dir / recipe.name):
+        return _build(recipe, folder, out_dir, workers, progress or RowProgress(), index)
+
+
+def _build(
+    recipe: Recipe, folder: Path, out_dir: Path, workers: int, progress: RowProgress, index: "EvaluationIndex | None"
+) -> BuildReport:
     from innovator_rl.data.checks.near import drop_near_duplicates
     from innovator_rl.data.manifest import Step, write_manifest
 
     started = time.monotonic()
-    progress = progress or RowProgress()
     rejected = Rejections(recipe.error_budget)
     steps: list[Step] = []
     target = out_dir / recipe.name
@@ -93,11 +110,6 @@ def build(
         )
         return found
 
-    index = None
-    if recipe.decontaminate:
-        from innovator_rl.data.checks.contamination import drop_contaminated, load_index
-
-        index = load_index(recipe.decontaminate)  # before anything else: a missing set stops the build at once
     problems = step("read", lambda _: read_problems(recipe, folder, rejected), [])
     problems = step("one row per question", lambda rows: unique(rows, recipe, rejected), problems)
     _require_rewarders(problems, recipe)
@@ -107,6 +119,8 @@ def build(
             "near-duplicates", lambda rows: drop_near_duplicates(rows, threshold, rejected, progress), problems
         )
     if recipe.decontaminate and index:
+        from innovator_rl.data.checks.contamination import drop_contaminated
+
         settings, found_index = recipe.decontaminate, index
         shown = template_variables(recipe.system) | template_variables(recipe.prompt)
         problems = step(
@@ -125,6 +139,8 @@ def build(
     if recipe.checks.balance:
         problems = step("balance", lambda _: _balance_parts(parts, rejected), problems)
     files = {name: target / f"{name}.parquet" for name in parts}
+    for name in {*SPLITS, TEST, WORKED} - parts.keys():  # of an earlier build: its rows may be in train now
+        (target / f"{name}.parquet").unlink(missing_ok=True)
     mark = fingerprint(recipe, folder)
     rows = {name: write_rows(path, to_rows(parts[name], recipe, name), mark) for name, path in files.items()}
     write_manifest(target, recipe, steps, rejected, parts, index.sets if index else {})
@@ -307,7 +323,7 @@ def read_problems(recipe: Recipe, folder: Path, rejected: Rejections) -> list[Pr
         return generate(recipe.task, recipe.rows or TASK_ROWS, recipe.seed, recipe.parameters)
     if recipe.source or recipe.hub:
         assert recipe.reader
-        source = recipe.source.expanduser() if recipe.source else recipe.hub
+        source = recipe.source_path or recipe.hub
         assert source is not None
         found = list(_writable(reader(recipe.reader)(source, recipe, rejected), rejected))
         rejected.require_budget()

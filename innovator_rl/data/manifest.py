@@ -126,7 +126,7 @@ def _classes(rows: Sequence[Problem]) -> dict[str, int]:
 def _sources(recipe: Recipe) -> dict[str, str]:
     if recipe.hub:
         return {f"hub:{recipe.hub.id}": recipe.hub.revision or "newest"}
-    source = recipe.source.expanduser() if recipe.source else None
+    source = recipe.source_path
     if source is None:
         return {}
     paths = [source] if source.is_file() else sorted(path for path in source.glob("*") if path.is_file())

@@ -11,12 +11,13 @@ import difflib
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from innovator_rl.data.corpus.paths import expand_path
 from innovator_rl.data.hub import Hub
 from innovator_rl.data.problem import DOMAINS
 from innovator_rl.data.prompts import Style
+from innovator_rl.data.recipe_files import explain, read_recipe
 from innovator_rl.data.templates import compile_template
 from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import roots
@@ -198,6 +199,15 @@ class Recipe(BaseModel):
         return self.reward or DOMAINS.get(self.domain, "")
 
     @property
+    def source_path(self) -> Path | None:
+        """Return the source with environment variables and `~` replaced; None where there is none.
+
+        Raises:
+            UserError: A variable is not set.
+        """
+        return Path(expand_path(str(self.source))) if self.source else None
+
+    @property
     def prompt_style(self) -> Style:
         """Return the style of prompts that no template asks for."""
         return self.style or ("full" if self.domain in DOMAINS else "bare")
@@ -209,12 +219,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         UserError: The file cannot be used; the message has file, key and fix.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"recipe {str(path)!r} cannot be read ({error.strerror}){_recipes_beside(path)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_recipe(path)
     if not isinstance(content, dict):
         raise UserError(f"recipe {str(path)!r} must be a mapping: see datasets/physics/{RECIPE} for one")
     return make_recipe(content, f"recipe {str(path)!r}")
@@ -232,8 +237,10 @@ def make_recipe(content: dict[str, Any], what: str) -> Recipe:
     """
     try:
         return Recipe(**content)
-    except (ValidationError, TypeError) as error:
-        raise UserError(f"{what}: {_explain(error)}") from None
+    except ValidationError as error:
+        raise UserError(f"{what}: {explain(error, Recipe)}") from None
+    except TypeError as error:  # a key that is no text
+        raise UserError(f"{what}: {error}") from None
 
 
 def datasets_folders() -> list[Path]:
@@ -260,24 +267,3 @@ def find_dataset(name: str) -> Path:
     guess = f"did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     known = f"Datasets here: {', '.join(names)}" if names else "There is no datasets/ folder in the working directory"
     raise UserError(f"unknown dataset {name!r}; {guess}{known}")
-
-
-def _explain(error: ValidationError | TypeError) -> str:
-    if isinstance(error, TypeError):
-        return str(error)
-    parts = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(key, Recipe.model_fields, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else f"; keys are {', '.join(Recipe.model_fields)}"
-            parts.append(f"unknown key {key!r}{hint}")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            parts.append(f"{key}: {message}" if key else message)
-    return "; ".join(parts)
-
-
-def _recipes_beside(path: Path) -> str:
-    names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-    return f"; {str(path.parent)!r} holds {', '.join(names)}" if names else ""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.data.build import build, open_recipe, overridden, problems_to_evaluate, split
+from innovator_rl.data.build_lock import build_lock
 from innovator_rl.data.materialize import materialize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import FORMS, STYLES, render
@@ -190,6 +191,13 @@ def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
         ("name: x\ndomain: rocks\nreward: math\nstyle: full\nlicense: y\n", "give `prompt:` or `style: bare`"),
         ("name: x\ndomain: math\nlicense: y\nprompt: '{{ question'\n", "prompt: template, line 1"),
         ("name: x\ndomain: math\nlicense: y\nprompt: '{{ question }}'\nstyle: bare\n", "replaces `style`"),
+        ("name: x\ndomain: math\nlicense: y\nrows: -5\n", "rows: Input should be greater than 0, got -5"),
+        (
+            "name: x\ndomain: math\nlicense: y\nchecks: {golds: false}\n",
+            "unknown key 'checks.golds', did you mean 'gold'",
+        ),
+        ("name: x\ndomain: math\nlicense: y\nseed: 1\nseed: 2\n", "key 'seed' of line 5 is given in line 4 too"),
+        ("name: x\ndomain: math\nlicense: y\nchecks: {gold: true, gold: false}\n", "key 'gold' of line 4 is given"),
         ("- a\n", "must be a mapping"),
         ("name: [\n", "not YAML"),
     ],
@@ -198,6 +206,38 @@ def test_recipe_faults_name_key_and_remedy(text: str, message: str, tmp_path: Pa
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
         load_recipe(tmp_path / "r.yaml")
+
+
+def test_yaml_merges_are_no_repeated_keys(tmp_path: Path) -> None:
+    text = "name: x\ndomain: math\nlicense: y\nsplits: &base {validation: 0.2, test: 0.1}\n"
+    (tmp_path / "r.yaml").write_text(
+        text + "parameters: {a: &more {<<: *base, test: 0.3}, b: {<<: *more, test: 0.4}}\n"
+    )
+    found = load_recipe(tmp_path / "r.yaml").parameters
+    assert found == {"a": {"validation": 0.2, "test": 0.3}, "b": {"validation": 0.2, "test": 0.4}}
+
+
+def test_a_source_names_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines(tmp_path / "own.jsonl", *({"question": f"{n} + 1?", "answer": n + 1} for n in range(8)))
+    recipe = Recipe(name="own", domain="math", license="-", reader="jsonl", source=Path("${MY_ROWS}/own.jsonl"))
+    with pytest.raises(UserError, match="the environment variable MY_ROWS is not set"):
+        build(recipe, tmp_path, tmp_path / "out")
+    monkeypatch.setenv("MY_ROWS", str(tmp_path))
+    build(overridden(recipe, checks={"gold": False}), tmp_path, tmp_path / "out")
+    assert list(json.loads((tmp_path / "out/own/dataset.json").read_text())["sources"]) == ["own.jsonl"]
+
+
+def test_a_build_removes_the_splits_that_it_does_not_have_and_excludes_another(tmp_path: Path) -> None:
+    source = lines(tmp_path / "own.jsonl", *({"question": f"{n} + 1?", "answer": n + 1} for n in range(40)))
+    recipe = Recipe(
+        name="own", domain="math", license="-", reader="jsonl", source=source, checks={"gold": False},
+        splits={"validation": 0.3, "test": 0.3, "worked": 0.2},
+    )  # fmt: skip
+    assert set(build(recipe, tmp_path, tmp_path / "out").files) == {"train", "validation", "test", "worked"}
+    build(overridden(recipe, splits={"validation": 0.3}), tmp_path, tmp_path / "out")
+    assert {path.stem for path in (tmp_path / "out/own").glob("*.parquet")} == {"train", "validation"}
+    with build_lock(tmp_path / "out/own"), pytest.raises(UserError, match=r"another build of '.*own' is running"):
+        build(recipe, tmp_path, tmp_path / "out")
 
 
 def test_every_domain_has_both_styles_and_short_is_short() -> None:

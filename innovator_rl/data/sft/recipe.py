@@ -20,13 +20,12 @@ Paths of prompts are relative to the recipe. Unknown keys are errors that name t
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from innovator_rl.data.recipe_files import explain, read_recipe
 from innovator_rl.endpoints import EndpointConfig
 from innovator_rl.errors import UserError
 
@@ -126,36 +125,8 @@ def load_sft_recipe(path: Path) -> SftRecipe:
     Raises:
         UserError: with the file, the key, the value and the near keys.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"recipe {str(path)!r} cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_recipe(path)
     try:
         return SftRecipe.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"recipe {str(path)!r}: {'; '.join(map(_explain, error.errors()))}") from None
-
-
-SECTIONS: dict[str, type[BaseModel]] = {
-    "worked": Worked,
-    "refine": Refine,
-    "questions": Questions,
-    "writer": Persona,
-    "editor": Persona,
-    "verifiers": Persona,
-    "endpoint": EndpointConfig,
-}
-
-
-def _explain(error: Any) -> str:
-    location = error["loc"]
-    key = ".".join(map(str, location))
-    if error["type"] == "extra_forbidden":
-        owner = next((SECTIONS[part] for part in reversed(location[:-1]) if part in SECTIONS), SftRecipe)
-        near = difflib.get_close_matches(str(location[-1]), owner.model_fields, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(owner.model_fields)}"
-        return f"unknown key {key!r}, {hint}"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
+        raise UserError(f"recipe {str(path)!r}: {explain(error, SftRecipe)}") from None

@@ -218,8 +218,9 @@ def test_questions_of_a_data_set_come_from_the_side_that_is_kept_for_fine_tuning
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"workedd": []}, "unknown key 'workedd', did you mean worked?"),
-        ({"worked": [{"dataset": "product", "row": 3}]}, "unknown key 'worked.0.row', did you mean rows"),
+        ({"workedd": []}, "unknown key 'workedd', did you mean 'worked'?"),
+        ({"worked": [{"dataset": "product", "row": 3}]}, "unknown key 'worked.0.row', did you mean 'rows'"),
+        ({"worked": [{"dataset": "product", "rows": -3}]}, "worked.0.rows: Input should be greater than 0, got -3"),
         ({"refine": None}, "give `worked` or `refine`"),
     ],
 )
@@ -228,6 +229,13 @@ def test_a_wrong_recipe_is_named(tmp_path: Path, change: dict[str, Any], message
     path.write_text(yaml.safe_dump({"kind": "sft", "name": "x", "license": "y", **change}))
     with pytest.raises(UserError, match=message.replace("?", r"\?")):
         load_sft_recipe(path)
+
+
+def test_a_key_that_is_given_twice_is_an_error(tmp_path: Path) -> None:
+    worked = "worked: [{dataset: product, rows: 1}]\n"
+    (tmp_path / "r.yaml").write_text(f"kind: sft\nname: x\nlicense: y\n{worked}{worked}")
+    with pytest.raises(UserError, match="the key 'worked' of line 5 is given in line 4 too: remove one of them"):
+        load_sft_recipe(tmp_path / "r.yaml")
 
 
 def test_a_prompt_without_its_place_is_named(made: Callable[..., Any]) -> None:
