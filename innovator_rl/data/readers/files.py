@@ -165,8 +165,9 @@ def _table(path: Path, kind: str, rejected: Rejections) -> Iterator[Record]:
     with _bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         # Captions hold apostrophes and double primes (4''-O-…), so nothing in a .tsv is a quotation mark.
-        tabs: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
-        rows = csv.DictReader(text, **tabs if kind == ".tsv" else {"strict": True})
+        tabs = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+        options: dict[str, Any] = tabs if kind == ".tsv" else {"strict": True}
+        rows = csv.DictReader(text, **options)
         try:
             columns = len(rows.fieldnames or ())
             number = 1

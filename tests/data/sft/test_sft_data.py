@@ -195,7 +195,12 @@ def test_a_wrong_question_of_ones_own_is_named(tmp_path: Path, row: dict[str, An
 def test_worked_rows_depend_on_the_code_of_the_generators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worked = {"kind": "sft", "name": "x", "license": "y", "worked": [{"dataset": "product", "rows": 1}]}
     hashed: list[str] = []
-    monkeypatch.setattr(sft_build, "hash_code", lambda modules: hashed.extend(modules) or "")
+
+    def hash_code(modules: tuple[str, ...]) -> str:
+        hashed.extend(modules)
+        return ""
+
+    monkeypatch.setattr(sft_build, "hash_code", hash_code)
     sft_build._fingerprint(SftRecipe.model_validate(worked), tmp_path, [])
     assert {f"innovator_rl.data.{name}" for name in ("tasks", "small_tasks", "molecule_tasks", "tool_tasks")} <= set(
         hashed
