@@ -155,6 +155,27 @@ def test_a_module_becomes_markdown(tmp_path: Path) -> None:
     assert (error.reason, error.file) == ("not XML", "book.tar.xz!modules/m2/index.cnxml")
 
 
+def one_text(path: Path) -> str:
+    (document,) = read_files(find_files("a", str(path)), Source(name="a", path=str(path)))
+    assert isinstance(document, Document)
+    return document.text
+
+
+def test_formulas_that_touch_each_other_or_a_dollar_sign_stay_apart(tmp_path: Path) -> None:
+    a, b = ("<m:math><m:mi>a</m:mi></m:math>", "<m:math><m:mi>b</m:mi></m:math>")
+    para = f"Costs ${a}{b}<sub>2</sub>, SO<sub>4</sub><sup>2−</sup>, e<sup>{a}</sup>, \ue0107\ue011 ends."
+    (tmp_path / "a.cnxml").write_text(MODULE.replace("How far?", para), encoding="utf-8")
+    assert "Costs $ $a$ $b$ $_{2}$, SO$_{4}^{2−}$, e$^{a}$, 7 ends." in one_text(tmp_path / "a.cnxml")
+
+
+def test_formulas_of_a_page_stay_apart_from_dollar_signs(tmp_path: Path) -> None:
+    pytest.importorskip("trafilatura")
+    long = "This is a long enough paragraph about physics that is kept as the main text of the page."
+    body = f"<p>{long} Costs ${math('<mi>z</mi>')}{math('<mi>y</mi>')} and $\\(x\\)$ here.</p>"
+    (tmp_path / "a.html").write_text(f"<html><body><article><h1>Head</h1>{body}<p>{long}</p></article></body></html>")
+    assert "Costs $ $z$ $y$ and $ $x$ $ here." in one_text(tmp_path / "a.html")
+
+
 def test_entities_are_not_expanded(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     module = f'<!DOCTYPE d [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]>' + MODULE.replace("How far?", "&x;")

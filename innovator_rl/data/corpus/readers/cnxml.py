@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from innovator_rl.data.corpus.manifest import RowError
-from innovator_rl.data.corpus.readers.mathml import CLOSE, OPEN, PENDING, etree
+from innovator_rl.data.corpus.readers.mathml import CLOSE, OPEN, PENDING, etree, placeholder, strip_marks
 from innovator_rl.data.corpus.readers.rows import Read, make_document
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ INLINE = {
 BREAK = OPEN + CLOSE
 _BREAK = re.compile(rf" *{BREAK} *")
 _SPACE = re.compile(r"[ \t\r\n]+")
+_SCRIPTS = re.compile(r"(?<=\})\$\$(?=[_^]\{)")
+"""Between a subscript and a superscript of one symbol, which are one formula."""
 
 
 def read_cnxml(stream: IO[bytes], name: str, source: Source) -> Read:
@@ -51,6 +53,7 @@ def read_cnxml(stream: IO[bytes], name: str, source: Source) -> Read:
     except etree().XMLSyntaxError as error:
         yield RowError(file=name, row=1, reason="not XML", detail=str(error)[:200])
         return
+    strip_marks(root)
     walker = _Walker(root)
     text = walker.module(root)
     title = _child(root, "title")
@@ -104,7 +107,8 @@ class _Walker:
             for child in root:
                 if _name(child) == name:
                     parts += self._blocks["glossary"](child, 2) if name == "glossary" else self._flow(child, 2)
-        return _BREAK.sub("\n", "\n\n".join(part for part in parts if part.strip())) + "\n"
+        text = "\n\n".join(part for part in parts if part.strip())
+        return _BREAK.sub("\n", _SCRIPTS.sub("", text)) + "\n"
 
     def _flow(self, element: Any, level: int) -> Iterator[str]:
         """Yield the paragraphs of an element that mixes text, inline elements and blocks."""
@@ -254,7 +258,7 @@ class _Walker:
         number = self._numbers.setdefault(xml, len(self.formulas))
         if number == len(self.formulas):
             self.formulas.append(xml)
-        return f"{mark}{OPEN}{number}{CLOSE}{mark}"
+        return placeholder(number, mark)
 
 
 def _in_formula(text: str) -> str:

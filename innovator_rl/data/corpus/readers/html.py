@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from innovator_rl.data.corpus.manifest import RowError
 from innovator_rl.data.corpus.optional import require
-from innovator_rl.data.corpus.readers.mathml import CLOSE, OPEN, PENDING, etree
+from innovator_rl.data.corpus.readers.mathml import PENDING, etree, placeholder, strip_marks
 from innovator_rl.data.corpus.readers.rows import Read, make_document
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _FENCE = re.compile(r"(^```[^\n]*\n.*?^```[ \t]*\n?)", re.DOTALL | re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _PLACE = re.compile(r"zqformula(\d+)qz")
 """Word that stands for a formula during extraction: letters and digits only, so that nothing escapes or drops it."""
+_TOUCHING = re.compile(r"(?<=\dqz)(?=zqformula\d|\$)|(?<=\$)(?=zqformula\d)")
 
 
 def read_html(stream: IO[bytes], name: str, source: Source) -> Read:
@@ -45,6 +46,7 @@ def read_html(stream: IO[bytes], name: str, source: Source) -> Read:
         )
         return
     title = " ".join("".join(tree.xpath("//head/title[1]//text()")).split())
+    strip_marks(tree)
     formulas = _Formulas()
     formulas.take_out(tree)
     # Fallbacks compare several extractions, which takes most of the time and can lose tables; the main one is kept.
@@ -128,9 +130,9 @@ class _Formulas:
             mark = "$$" if display else "$"
             if not mathml:
                 return f"{mark}{content}{mark}"
-            return f"{mark}{OPEN}{pending.setdefault(content, len(pending))}{CLOSE}{mark}"
+            return placeholder(pending.setdefault(content, len(pending)), mark)
 
-        return _PLACE.sub(formula, text), list(pending)
+        return _PLACE.sub(formula, _TOUCHING.sub(" ", text)), list(pending)
 
 
 def _source(math: Any) -> tuple[str, bool, bool]:

@@ -23,7 +23,7 @@ from innovator_rl.data.corpus.optional import require
 from innovator_rl.errors import WorkerError
 
 OPEN, CLOSE = "\ue010", "\ue011"
-"""Private-use characters around the number of a formula in the text of a document that waits for conversion."""
+"""Private-use characters around a formula's dollar signs and number in the text of a document that waits for conversion."""
 
 PENDING = "pending_formulas"
 """Key in `Document.info` of the formulas that wait for conversion."""
@@ -32,7 +32,10 @@ BATCH_FORMULAS = 4_000
 BATCH_CHARACTERS = 2**25
 CACHED_FORMULAS = 200_000
 
-_PLACE = re.compile(rf"(\$+){OPEN}(\d+){CLOSE}\$+")
+_PLACE = re.compile(rf"{OPEN}(\$*)(\d+){CLOSE}")
+_TOUCHING = re.compile(rf"(?<=[${CLOSE}])(?={OPEN}\$)|(?<={CLOSE})(?=\$)")
+"""Where a formula meets another one or a dollar sign of the text: "$a$$b$" would be read as one displayed formula."""
+_MARKS = str.maketrans("", "", OPEN + CLOSE)
 _THIN = re.compile(r"\\mspace\{-?[\d.]+mu\}")
 _EDGES = re.compile(r"\A(?:\s|\\[ ,])+|(?:\s|(?<!\\)\\[ ,])+\Z")
 """Spaces at both ends; a backslash and its space go together."""
@@ -44,6 +47,26 @@ _BARS = ("|", "∣", "‖")
 def etree() -> Any:
     """Return `lxml.etree`, which only CNXML and MathML need."""
     return require("lxml.etree", "lxml", "CNXML")
+
+
+def placeholder(number: int, mark: str) -> str:
+    """Return what stands for a pending formula in a text.
+
+    Args:
+        number: Index in the document's pending formulas.
+        mark: "$" for a formula in a line, "$$" for a displayed one.
+    """
+    return f"{OPEN}{mark}{number}{CLOSE}"
+
+
+def strip_marks(root: Any) -> None:
+    """Remove the two characters from a tree, so that they stand for formulas only."""
+    for element in root.iter():
+        if isinstance(element.tag, str):
+            element.text = element.text and element.text.translate(_MARKS)
+            for name, value in element.attrib.items():
+                element.set(name, value.translate(_MARKS))
+        element.tail = element.tail and element.tail.translate(_MARKS)
 
 
 def convert_pending(items: Iterable[Document | RowError]) -> Iterator[Document | RowError]:
@@ -86,7 +109,9 @@ def _filled(document: Document, cache: dict[str, str]) -> Document:
 
     info = {key: value for key, value in document.info.items() if key != PENDING}
     info |= {"formulas": len(formulas)} | ({"empty_formulas": empty} if empty else {})
-    return replace(document, text=_PLACE.sub(latex, document.text), info=info)
+    text = _PLACE.sub(latex, _TOUCHING.sub(" ", document.text))
+    assert not {OPEN, CLOSE} & set(text), f"{document.id}: a formula was not converted"
+    return replace(document, text=text, info=info)
 
 
 def to_latex(formulas: Sequence[str]) -> list[str]:
