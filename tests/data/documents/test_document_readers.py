@@ -45,6 +45,20 @@ def test_a_page_keeps_its_text_formulas_tables_and_references_and_nothing_else(t
     assert document.info == {"title": "Springs", "formulas": 2}
 
 
+def test_the_backslashes_of_a_page_stay_and_those_of_the_extraction_go(tmp_path: Path) -> None:
+    long = "This is a long enough paragraph about physics that is kept as the main text of the page."
+    body = (
+        f"<p>{long} The pattern \\d+\\.\\d+ and a\\_b, x_1 * y [2] &lt; 3, <code>p\\*q\\.r</code>, costs ~5.</p><p>1. One.</p>"
+        "<p># is a mark.</p><table><tr><th>A</th><th>B</th></tr><tr><td>P(A|B)</td><td>3</td></tr></table>"
+    )
+    (tmp_path / "a.html").write_text(f"<html><body><article><h1>Head</h1>{body}<p>{long}</p></article></body></html>")
+    text = only(tmp_path / "a.html").text
+    for part in (
+        r"\d+\.\d+ and a\_b, x_1 * y [2] < 3, `p\*q\.r`, costs ~5.", "\n1. One.", "\n# is a mark.", r"| P(A\|B) | 3 |",
+    ):  # fmt: skip
+        assert part in text, text
+
+
 def test_latex_becomes_markdown_with_its_macros_expanded_and_reads_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.tex").write_text(LATEX)
     text = only(tmp_path / "a.tex").text

@@ -20,7 +20,12 @@ from innovator_rl.data.corpus.readers.rows import Read, make_document
 if TYPE_CHECKING:
     from innovator_rl.data.corpus.recipe import Source
 
-_ESCAPE = re.compile(r"\\([\[\]()_*#$~>`|+.!-])")
+_ESCAPE = re.compile(r"(?<![\\`])(`+)(?!`).+?(?<!`)\1(?!`)|(?<!\\)(\\(?:\\\\)*)([*_`~\[\]<])")
+"""Code in a line, or a character with the backslashes that extraction adds: 2 n + 1 where the page has n."""
+_ESCAPED_START = re.compile(
+    r"^((?:> ?|[-+*] |\d+\. | )*(?:\d{1,9})?)\\(?=(?:#{1,6}|[-+]|(?<=\d\\)[.)])(?:[ \t]|$)|>)", re.M
+)
+"""What extraction escapes at the start of a line: marks of headings, quotations and lists."""
 _TEX_TYPE = re.compile(r"^math/tex(;\s*mode=display)?$", re.I)
 _IN_TEXT = re.compile(r"\\\(.+?\\\)|\\\[.+?\\\]|\$\$.+?\$\$", re.DOTALL)
 _STYLE = re.compile(r"^\{\\(?:display|text)style\s*(.*)\}$", re.DOTALL)
@@ -64,10 +69,18 @@ def read_html(stream: IO[bytes], name: str, source: Source) -> Read:
 
 
 def _unescaped(text: str) -> str:
-    """Return extracted Markdown without needless backslashes, and with empty lines around headings and code."""
+    """Return extracted Markdown without the backslashes that extraction adds, and with empty lines around headings and code.
+
+    Those of the page itself stay, and so does the backslash of a bar in a table, which would end its cell.
+    """
+
+    def plain(match: re.Match[str]) -> str:
+        return match[0] if match[1] else match[2][: len(match[2]) // 2] + match[3]
+
     parts = _FENCE.split(text)
     for place in range(0, len(parts), 2):
-        parts[place] = _HEADING.sub("\n\n", _ESCAPE.sub(r"\1", parts[place]))
+        parts[place] = _ESCAPED_START.sub(r"\1", _ESCAPE.sub(plain, parts[place]))
+        parts[place] = _HEADING.sub("\n\n", parts[place])
     return "".join(f"{part.rstrip()}\n\n" if place % 2 else part for place, part in enumerate(parts))
 
 
