@@ -9,7 +9,7 @@ complete text. Compared are the question, the messages and the columns that the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from innovator_rl.data.corpus.words import (
     hash_words,
     locate_words,
     split_words,
+    strings_in,
 )
 from innovator_rl.data.molecules import SELFIES_RUN, molecule_keys
 from innovator_rl.data.problem import Problem
@@ -213,22 +214,13 @@ def _molecules(item: EvaluationFile, record: Record, texts: Iterable[str]) -> se
 
 def _texts(item: EvaluationFile, record: Record) -> list[str]:
     columns = item.fields or [name for name in record.values if name not in item.molecules]
-    return [text for column in columns for text in _strings(_column(item, record, column))]
+    return [text for column in columns for text in strings_in(_column(item, record, column))]
 
 
 def _column_texts(value: object) -> list[str]:
     """Return every string in a column, and all of them as one text, because a template may join them."""
-    found = list(_strings(value))
+    found = list(strings_in(value))
     return [*found, "\n".join(found)] if len(found) > 1 else found
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Yield every string in a value; a set may hold its prompts as messages."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, dict)):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
 
 
 def _column(item: EvaluationFile, record: Record, column: str) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -19,6 +20,15 @@ _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 Hashes = NDArray[np.uint64]
+
+
+def strings_in(value: object) -> Iterator[str]:
+    """Yield every string in a JSON value: an evaluation set may hold choices as a list and prompts as messages."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings_in(part)
 
 
 def split_words(text: str) -> list[str]:

@@ -1,8 +1,11 @@
 """Steps drop what they should and nothing else."""
 
 import gzip
+import importlib
+import inspect
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from innovator_rl.data.corpus.document import Document
+from innovator_rl.data.corpus.steps import STEPS
 from innovator_rl.data.corpus.steps.base import GlobalStep, MapStep, Result, decision_name
 from innovator_rl.data.corpus.steps.decontaminate import Decontaminate, EvaluationSet
 from innovator_rl.data.corpus.steps.exact import DropDuplicateParagraphs, DropDuplicates, first_occurrences, paragraphs
@@ -183,6 +187,26 @@ def test_evaluation_sets_that_cannot_be_used_stop_the_build(tmp_path: Path) -> N
     (tmp_path / "short.jsonl").write_text('{"problem": "1 + 1?"}\n')
     with pytest.raises(UserError, match="has no item of 8 words"):
         Decontaminate(against=(good.model_copy(update={"path": str(tmp_path / "short.jsonl")}),)).load()
+
+
+def test_evaluation_text_inside_of_lists_and_objects_is_looked_for(tmp_path: Path) -> None:
+    item = "A train leaves the station at noon and travels north at sixty miles per hour for three hours"
+    rows = [{"q": "Which of these is\u2028a statement of the author?", "choices": {"text": ["no", item]}, "n": 3}]
+    path = tmp_path / "eval.jsonl"
+    path.write_text(json.dumps(rows[0], ensure_ascii=False) + "\n", encoding="utf-8-sig")
+    named = EvaluationSet(name="trains", path=str(path), fields=("q", "choices"))
+    assert kept(run_map(Decontaminate(against=(named,)), item, "Another text that is honest.")) == [False, True]
+    with pytest.raises(UserError, match="the field 'n' has no text in any row"):
+        Decontaminate(against=(named.model_copy(update={"fields": ("q", "n")}),)).load()
+
+
+def test_the_key_of_a_task_has_every_module_of_documents_and_quality_that_its_step_uses() -> None:
+    for step in STEPS.values():
+        known = set(step.modules())
+        for module in known - {step.__module__}:  # which is shared by several steps
+            source = inspect.getsource(importlib.import_module(module))
+            used = set(re.findall(r"^ *from (innovator_rl\.data\.(?:documents|quality)\.\w+) import", source, re.M))
+            assert used <= known, f"{step.__name__}: {module}"
 
 
 def test_disciplines_by_column() -> None:

@@ -22,7 +22,7 @@ from innovator_rl.data.corpus.paths import expand_path
 from innovator_rl.data.corpus.readers.opening import BROKEN, decompressed
 from innovator_rl.data.corpus.steps.base import MapStep, Result, Transform
 from innovator_rl.data.corpus.steps.exact import paragraphs
-from innovator_rl.data.corpus.words import Hashes, hash_ngrams, hash_runs, hash_words, split_words
+from innovator_rl.data.corpus.words import Hashes, hash_ngrams, hash_runs, hash_words, split_words, strings_in
 from innovator_rl.errors import UserError
 
 
@@ -32,7 +32,10 @@ class EvaluationSet(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     path: str
-    fields: tuple[str, ...] = Field(min_length=1, description="Columns whose text must not be in the corpus.")
+    fields: tuple[str, ...] = Field(
+        min_length=1,
+        description="Columns whose text must not be in the corpus; lists and objects count with every string in them.",
+    )
 
 
 class Decontaminate(MapStep):
@@ -131,22 +134,26 @@ def _items(item: EvaluationSet, path: Path) -> Iterator[str]:
     where = f"step 'decontaminate': evaluation set {item.name!r}"
     try:
         with path.open("rb") as stored, decompressed(stored, path.name) as (stream, _):
-            content = stream.read().decode("utf-8")
+            content = stream.read().decode("utf-8-sig")
     except BROKEN as error:
         raise UserError(f"{where}: {str(path)!r} cannot be read ({error})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: {str(path)!r} is not UTF-8 ({error})") from None
     try:
-        start = content.lstrip()[:1]
-        rows = (
-            json.loads(content) if start == "[" else [json.loads(line) for line in content.splitlines() if line.strip()]
-        )
+        # Only a line feed ends a row: a JSON string may hold other line separators as they are.
+        array = content.lstrip()[:1] == "["
+        rows = json.loads(content) if array else [json.loads(line) for line in content.split("\n") if line.strip()]
     except ValueError as error:
         raise UserError(f"{where}: {str(path)!r} is not JSON ({error})") from None
+    found = dict.fromkeys(item.fields, 0)
     for number, row in enumerate(rows, start=1):
         for name in item.fields:
             if not isinstance(row, dict) or name not in row:
                 known = ", ".join(row) if isinstance(row, dict) else type(row).__name__
                 raise UserError(f"{where}: row {number} has no field {name!r}; it has {known}")
-            if isinstance(row[name], str):
-                yield row[name]
+            texts = list(strings_in(row[name]))
+            found[name] += len(texts)
+            yield from texts
+    for name, count in found.items():
+        if not count:
+            raise UserError(f"{where}: the field {name!r} has no text in any row; take it out of `fields`")

@@ -33,7 +33,10 @@ BATCH = 256
 REPLIES = "replies.sqlite"
 INFO = "quality"
 DAMAGE = "damage"
-_SIGNALS = tuple(f"innovator_rl.data.quality.{name}" for name in ("grading", "signals"))
+_SIGNALS = (
+    *(f"innovator_rl.data.quality.{name}" for name in ("grading", "signals")),
+    *(f"innovator_rl.data.documents.{name}" for name in ("irrelevant", "latex", "spans", "vocabulary")),
+)
 
 
 class AnnotateQuality(GlobalStep):
@@ -127,7 +130,10 @@ class GradeQuality(MapStep):
     threshold: float = Field(0.5, ge=0, le=1)
     drop: bool = True
 
-    uses: ClassVar[tuple[str, ...]] = (*_SIGNALS, "innovator_rl.data.quality.classifier")
+    uses: ClassVar[tuple[str, ...]] = (
+        *_SIGNALS,
+        *(f"innovator_rl.data.quality.{name}" for name in ("classifier", "damage", "trees")),
+    )
     packages: ClassVar[tuple[str, ...]] = ("numpy", "pyarrow", "scikit-learn", "wordfreq")
 
     def identity(self) -> dict[str, Any]:
@@ -168,7 +174,7 @@ class AddDamagedCopies(MapStep):
     kinds_each: int = Field(1, ge=1, le=len(KINDS))
     seed: int = 0
 
-    uses: ClassVar[tuple[str, ...]] = ("innovator_rl.data.quality.damage",)
+    uses: ClassVar[tuple[str, ...]] = ("innovator_rl.data.quality.damage", "innovator_rl.data.documents.spans")
     packages: ClassVar[tuple[str, ...]] = ("pyarrow",)
 
     def open(self) -> Transform:
