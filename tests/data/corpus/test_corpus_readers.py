@@ -99,6 +99,90 @@ def test_an_archive_of_compressed_files(tmp_path: Path) -> None:
     assert "broken file" in {error[2] for error in errors(read(tmp_path / "all.tar.gz"))}
 
 
+def tar_of(count: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number in range(count):
+            info = tarfile.TarInfo(f"{number}.txt")
+            info.size = 4
+            archive.addfile(info, io.BytesIO(b"text"))
+    return buffer.getvalue()
+
+
+def test_an_archive_that_is_damaged_or_lacks_its_end_is_an_error(tmp_path: Path) -> None:
+    whole = tar_of(9)
+    damaged = {
+        "header": whole[:3072] + b"\xff" * 100 + whole[3172:],
+        "boundary": whole[:3072],
+        "inside": whole[:3172],
+        "data": whole[:3586],
+        "two": whole + whole,
+    }
+    for name, content in damaged.items():
+        path = tmp_path / f"{name}.tar"
+        path.write_bytes(content)
+        found = read(path)
+        assert errors(found) == [(path.name, 0, "broken file")], name
+        assert len(texts(found)) == (9 if name == "two" else 3), name
+    for suffix, compress in {
+        ".tar": bytes,
+        ".tgz": gzip.compress,
+        ".txz": lzma.compress,
+        ".TGZ": gzip.compress,
+    }.items():
+        (tmp_path / f"good{suffix}").write_bytes(compress(whole))
+        assert texts(read(tmp_path / f"good{suffix}")) == ["text"] * 9
+
+
+def test_links_are_followed_and_one_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    for name in ("blobs/0", "blobs/1", "snapshot/plain.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    folder = tmp_path / "snapshot"
+    (folder / "a.txt").symlink_to(tmp_path / "blobs" / "0")
+    (folder / "more").symlink_to(tmp_path / "blobs")
+    (tmp_path / "blobs" / "loop").symlink_to(folder)
+    assert texts(read(folder, reader="text")) == ["blobs/0", "blobs/0", "blobs/1", "snapshot/plain.txt"]
+    assert texts(read(folder / "*.txt")) == ["blobs/0", "snapshot/plain.txt"]
+    (folder / "b.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"the link '.*b.txt' leads to a file that is not found"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["[1] x.txt", "what?.txt", "a::b.txt", "star*.txt", "a#b.txt", "50%25.txt", "x{y}.txt"]
+)
+def test_names_with_the_characters_of_patterns_and_urls(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("text")
+    assert texts(read(tmp_path)) == texts(read(tmp_path / name)) == ["text"]
+
+
+def test_tables(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('id,text\n1,Water boils, as you know\n\n2,"quoted, fine"\n3\n4,"not closed\n5,x\n')
+    (tmp_path / "b.tsv").write_text('id\ttext\n1\t"Vector" is a word\n2\t"not closed\n3\tthird\n')
+    found = read(tmp_path)
+    assert texts(found) == ["quoted, fine", '"Vector" is a word', '"not closed', "third"]
+    assert errors(found) == [
+        ("a.csv", 1, "more cells than columns"),
+        ("a.csv", 3, "no text"),
+        ("a.csv", 4, "not a table"),
+    ]
+    assert found[0].detail == "3 cells, the first row names 2 columns"
+
+
+def test_lone_surrogates_in_any_column_are_errors(tmp_path: Path) -> None:
+    rows = [{"text": "x", key: value} for key, value in {"id": "\ud800", "kind": "\ud800", "note": ["\ud800"]}.items()]
+    rows.append({"text": "x", "kind": "a long text " * 10})
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read(tmp_path / "a.jsonl", fields={"id": "id", "discipline": "kind"}, keep=["note"])
+    assert [(e.reason, e.detail.split(",")[0]) for e in found if isinstance(e, RowError)] == [
+        ("not UTF-8", "'id'"),
+        ("not UTF-8", "'discipline'"),
+        ("not UTF-8", "'note'"),
+        ("no discipline", f"over 64 bytes: {('a long text ' * 10)[:80]}"),
+    ]
+
+
 def test_columns(tmp_path: Path) -> None:
     rows = [
         {"body": "x", "key": 7, "field": "physics", "lang": None},

@@ -1,7 +1,7 @@
 """Readers of a corpus: from an input file to documents and to errors with file and row.
 
 A file's format is the reader that its source names, or what its suffix stands for. Compression (`.gz`, `.xz`, `.zst`,
-`.bz2`) and archives (`.tar`) are undone first.
+`.bz2`) and archives (`.tar`, `.tgz` and the like) are undone first. An archive that lacks its end is an error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import fnmatch
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from innovator_rl.data.corpus.manifest import RowError
 from innovator_rl.data.corpus.readers.cnxml import read_cnxml
@@ -110,7 +110,7 @@ def _read_stream(stream: IO[bytes], name: str, shown: str, source: Source) -> Re
     try:
         with decompressed(stream, name) as (plain, inner):
             suffix = PurePosixPath(inner).suffix.lower()
-            if suffix == ".tar" or name.endswith((".tgz", ".txz")):
+            if suffix == ".tar":
                 yield from _read_archive(plain, shown, source)
                 return
             reader = source.reader or SUFFIXES.get(suffix)
@@ -124,9 +124,23 @@ def _read_stream(stream: IO[bytes], name: str, shown: str, source: Source) -> Re
         yield RowError(file=shown, row=row + 1, reason="broken file", detail=str(error)[:200] or type(error).__name__)
 
 
+class _Member(tarfile.TarInfo):
+    """A member of an archive; a damaged or missing header is an error, where `tarfile` takes it as the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"the header at byte {tarfile_.offset} is damaged or missing ({error})") from None
+
+
 def _read_archive(stream: IO[bytes], shown: str, source: Source) -> Read:
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        # Names that are not UTF-8 get replacement characters.
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, errors="replace") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if not member.isfile() or (source.members and not fnmatch.fnmatch(name, source.members)):
@@ -134,5 +148,9 @@ def _read_archive(stream: IO[bytes], shown: str, source: Source) -> Read:
                 content = archive.extractfile(member)
                 assert content is not None, name
                 yield from _read_stream(content, name, f"{shown}!{name}", source)
+            rest = cast(IO[bytes], archive.fileobj)
+            while block := rest.read(2**18):
+                if block.strip(b"\0"):
+                    raise tarfile.ReadError("there is data after the end of the archive (another archive?)")
     except tarfile.TarError as error:
         yield RowError(file=shown, row=0, reason="broken file", detail=str(error))

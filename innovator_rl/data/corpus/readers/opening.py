@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import glob
 import gzip
 import io
 import lzma
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,8 @@ from innovator_rl.data.corpus.optional import require
 from innovator_rl.errors import UserError
 
 COMPRESSIONS = (".gz", ".xz", ".zst", ".bz2")
+PACKED_TARS = {".tgz": ".gz", ".txz": ".xz", ".tzst": ".zst", ".tbz2": ".bz2"}
+LOCAL = "file://"
 BROKEN: tuple[type[Exception], ...] = (EOFError, OSError, lzma.LZMAError, zlib.error)
 """What reading a damaged file raises; the errors of zstandard become OSError below."""
 
@@ -40,17 +44,60 @@ class InputFile:
 
 
 def find_files(source: str, path: str) -> list[InputFile]:
-    """Return the files of a path, folder, glob or URL, sorted by name.
+    """Return the files of a path, folder, glob or URL, sorted by name; links count as what they lead to.
 
     Raises:
         UserError: when there are none.
     """
-    if "://" not in path and not any(c in path for c in "*?["):
-        local = Path(path)
-        if not local.exists():
-            near = sorted(p.name for p in local.parent.glob("*"))[:8] if local.parent.is_dir() else []
-            hint = f"; {str(local.parent)!r} contains {', '.join(near)}" if near else ""
-            raise UserError(f"source {source!r}: {path!r} is not found{hint}")
+    plain = path.removeprefix(LOCAL)
+    found = _local_files(source, plain) if "://" not in plain else _remote_files(source, path)
+    if not found:
+        raise UserError(f"source {source!r}: {path!r} matches no file")
+    base = PurePosixPath(min(found)).parent if len(found) == 1 else _common(iter(found))
+    return [
+        InputFile(found[name][0], str(PurePosixPath(name).relative_to(base)), found[name][1]) for name in sorted(found)
+    ]
+
+
+def _local_files(source: str, path: str) -> dict[str, tuple[str, int]]:
+    """Return absolute path -> (URL, bytes) of the files of a local path, folder or glob."""
+    local = Path(path)
+    if local.is_dir():
+        names = [os.path.join(folder, name) for folder, name in _walk(path)]
+    elif local.exists():  # before the pattern: a name may hold its characters
+        names = [path]
+    elif any(c in path for c in "*?["):
+        names = glob.glob(path, recursive=True, include_hidden=True)
+    else:
+        near = sorted(p.name for p in local.parent.glob("*"))[:8] if local.parent.is_dir() else []
+        hint = f"; {str(local.parent)!r} contains {', '.join(near)}" if near else ""
+        raise UserError(f"source {source!r}: {path!r} is not found{hint}")
+    found = {}
+    for name in map(os.path.abspath, names):
+        file = Path(name)
+        if file.is_symlink() and not file.exists():
+            raise UserError(
+                f"source {source!r}: the link {name!r} leads to a file that is not found: repair or remove it"
+            )
+        if not file.is_file():
+            continue
+        if name != name.encode("utf-8", "replace").decode():
+            raise UserError(f"source {source!r}: the file name {name!r} must be UTF-8: rename it")
+        found[name] = (LOCAL + name, file.stat().st_size)
+    return found
+
+
+def _walk(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (folder, name) of every file below a folder, once for each folder that a link leads to."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        folders[:] = sorted(f for f in folders if os.path.realpath(os.path.join(folder, f)) not in seen)
+        yield from ((folder, name) for name in names)
+
+
+def _remote_files(source: str, path: str) -> dict[str, tuple[str, int]]:
+    """Return path -> (URL, bytes) of the files of an fsspec URL."""
     try:
         system, pattern = fsspec.url_to_fs(path)
         if any(c in pattern for c in "*?["):
@@ -62,14 +109,11 @@ def find_files(source: str, path: str) -> list[InputFile]:
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"source {source!r}: {path!r} cannot be read ({error})") from None
     infos = cast(dict[str, dict[str, Any]], found)
-    files = sorted((name, info) for name, info in infos.items() if info["type"] == "file")
-    if not files:
-        raise UserError(f"source {source!r}: {path!r} matches no file")
-    base = PurePosixPath(files[0][0]).parent if len(files) == 1 else _common(name for name, _ in files)
-    return [
-        InputFile(system.unstrip_protocol(name), str(PurePosixPath(name).relative_to(base)), int(info["size"] or 0))
-        for name, info in files
-    ]
+    return {
+        name: (system.unstrip_protocol(name), int(info["size"] or 0))
+        for name, info in infos.items()
+        if info["type"] == "file"
+    }
 
 
 def _common(names: Iterator[str]) -> PurePosixPath:
@@ -89,10 +133,10 @@ def identify(file: InputFile, known: dict[str, list[Any]]) -> str:
     """
     if file.url.startswith("hub://"):
         return hash_json(file.url)  # it names the commit
-    if not file.url.startswith("file://"):
+    if not file.url.startswith(LOCAL):
         system, path = fsspec.url_to_fs(file.url)
         return hash_json([file.url, str(system.ukey(path))])
-    path = Path(file.url.removeprefix("file://"))
+    path = Path(file.url.removeprefix(LOCAL))
     state = path.stat()
     entry = known.get(file.url)
     if entry is None or entry[:2] != [state.st_size, state.st_mtime_ns]:
@@ -103,7 +147,9 @@ def identify(file: InputFile, known: dict[str, list[Any]]) -> str:
 @contextmanager
 def open_input(file: InputFile) -> Iterator[IO[bytes]]:
     """Open a file for reading bytes as stored."""
-    with fsspec.open(file.url, "rb").open() as stream:
+    plain = file.url.removeprefix(LOCAL)
+    # fsspec would take "::" in the name of a local file as a chain of URLs.
+    with Path(plain).open("rb") if "://" not in plain else fsspec.open(file.url, "rb").open() as stream:
         yield cast(IO[bytes], stream)
 
 
@@ -111,6 +157,9 @@ def open_input(file: InputFile) -> Iterator[IO[bytes]]:
 def decompressed(stream: IO[bytes], name: str) -> Iterator[tuple[IO[bytes], str]]:
     """Undo the compression that the suffix names; yields the stream and the name without that suffix."""
     suffix = PurePosixPath(name).suffix.lower()
+    inner = name[: -len(suffix)] if suffix in COMPRESSIONS else name
+    if suffix in PACKED_TARS:
+        suffix, inner = PACKED_TARS[suffix], name[: -len(suffix)] + ".tar"
     with ExitStack() as stack:
         if suffix == ".gz":
             stream = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=stream)))
@@ -120,7 +169,7 @@ def decompressed(stream: IO[bytes], name: str) -> Iterator[tuple[IO[bytes], str]
             stream = cast(IO[bytes], stack.enter_context(bz2.BZ2File(stream)))
         elif suffix == ".zst":
             stream = cast(IO[bytes], stack.enter_context(io.BufferedReader(_ZstdStream(stream), 2**18)))
-        yield stream, name[: -len(suffix)] if suffix in COMPRESSIONS else name
+        yield stream, inner
 
 
 class _ZstdStream(io.RawIOBase):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Read = Iterator[Document | RowError]
 NULL = "null"
 NO_SELFIES = "no SELFIES"
+MAX_LABEL = 64
+"""Bytes of a discipline, which names files: a longer one is a text in the wrong column."""
 ABSENT = (NULL, NO_SELFIES)
 """Reasons of rows that are well-formed and lack what the text is made of."""
 
@@ -90,26 +92,47 @@ def _lines(start: bytes, stream: IO[bytes]) -> Iterator[bytes]:
 
 def read_csv(stream: IO[bytes], name: str, source: Source) -> Read:
     """Yield a document per row of a comma-separated table whose first row names the columns."""
-    return _read_table(stream, name, source, ",")
+    return _read_table(stream, name, source, delimiter=",", strict=True)
 
 
 def read_tsv(stream: IO[bytes], name: str, source: Source) -> Read:
-    """Yield a document per row of a tab-separated table whose first row names the columns."""
-    return _read_table(stream, name, source, "\t")
+    """Yield a document per row of a tab-separated table whose first row names the columns.
+
+    Text holds apostrophes, double primes (4''-O-) and inches, so nothing is a quotation mark, as for the data of RL.
+    """
+    return _read_table(stream, name, source, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _read_table(stream: IO[bytes], name: str, source: Source, delimiter: str) -> Read:
+def _read_table(stream: IO[bytes], name: str, source: Source, **dialect: Any) -> Read:
     # A field may hold a whole paper; the module's own limit is 131,072 characters, for all readers of the process.
     csv.field_size_limit(max(csv.field_size_limit(), source.max_document_bytes))
     # Undecodable bytes become lone surrogates, which `from_record` reports with their row.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.DictReader(text, delimiter=delimiter)
-    row = 0
+    lines = csv.reader(text, **dialect)
+    header: list[str] | None = None
+    row = -1
     try:
-        for row, record in enumerate(rows, start=1):
-            yield from_record({key: value for key, value in record.items() if key is not None}, name, row, source)
-    except csv.Error as error:
-        yield RowError(file=name, row=row + 1, reason="not a table", detail=str(error)[:200])
+        while True:
+            row += 1
+            try:
+                cells = next(lines, None)
+            except csv.Error as error:
+                yield RowError(file=name, row=row, reason="not a table", detail=str(error)[:200])
+                if header is None:
+                    return
+                continue
+            if cells is None:
+                return
+            if header is None:
+                header = cells
+            elif not cells:
+                row -= 1  # an empty line is no row
+            elif len(cells) > len(header):
+                found = f"{len(cells)} cells, the first row names {len(header)} columns"
+                yield RowError(file=name, row=row, reason="more cells than columns", detail=found)
+            else:
+                values = [*cells, *[None] * (len(header) - len(cells))]
+                yield from_record(dict(zip(header, values, strict=True)), name, row, source)
     finally:
         text.detach()
 
@@ -155,12 +178,16 @@ def from_record(record: Any, name: str, row: int, source: Source) -> Document | 
         return text
     if len(text) > source.max_document_bytes:
         return RowError(file=name, row=row, reason="too long", detail=f"{len(text)} characters")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        return RowError(file=name, row=row, reason="not UTF-8", detail=f"character {error.start}: lone surrogate")
     own = {key: str(record[of]) for key, of in source.fields.items() if key != "text" and record.get(of) is not None}
     info = {key: json.loads(json.dumps(record.get(key), default=str)) for key in source.keep}
+    for what, value in {"text": text, **info, **own}.items():
+        try:
+            (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).encode("utf-8")
+        except UnicodeEncodeError as error:
+            found = f"{what!r}, character {error.start}: lone surrogate"
+            return RowError(file=name, row=row, reason="not UTF-8", detail=found)
+    if len((label := own.get("discipline", "")).encode()) > MAX_LABEL:
+        return RowError(file=name, row=row, reason="no discipline", detail=f"over {MAX_LABEL} bytes: {label[:80]}")
     return make_document(text, name, row, source, info, own)
 
 
