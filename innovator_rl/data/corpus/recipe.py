@@ -11,7 +11,7 @@
       tokens: {tokenizer: smollm2-135m}
 
 A recipe of a corpus is a YAML file with the key `steps`; recipes of RL data have none. Unknown keys are errors that name
-the near ones. `${NAME}` in a path is an environment variable.
+the near ones, and a key that is given twice is an error. `${NAME}` in a path is an environment variable.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from innovator_rl.config.load import parse_yaml
 from innovator_rl.data.corpus.steps import STEPS, AnyStep
 from innovator_rl.errors import UserError
 
@@ -116,13 +117,12 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
         UserError: with the file, the key, the value and the near keys.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"recipe {str(path)!r} cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"recipe {str(path)!r} must be a mapping, found {type(content).__name__}")
+    except UnicodeDecodeError as error:
+        raise UserError(f"recipe {str(path)!r} is not UTF-8: {error}") from None
+    content = parse_yaml(text, f"recipe {str(path)!r}")
     try:
         return CorpusRecipe.model_validate(content)
     except ValidationError as error:

@@ -31,7 +31,8 @@ steps: [{step: drop_short, min_words: 5}]
             "unknown field 'txt', did you mean 'text'",
         ),
         ("{name: a, path: a.jsonl}", "{name: a, path: x}, {name: a, path: y}", "'a' must be used once"),
-        ("name: small", "[", "is not YAML"),
+        ("name: small", "steps: []\nname: small", "line 5, column 1: the key 'steps' is given twice"),
+        ("name: small", "[", "line 4, column 1: expected"),
     ],
 )
 def test_mistakes(tmp_path: Path, old: str, new: str, message: str) -> None:
