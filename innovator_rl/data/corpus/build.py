@@ -9,8 +9,10 @@ carry the hash of their content in their name, and the manifest names those that
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -96,8 +98,9 @@ def build_corpus(
         The manifest, as it is on disk.
 
     Raises:
-        UserError: for a missing source or evaluation set, when another build of this corpus runs, and when the share of
-            unreadable rows is above the recipe's error budget.
+        UserError: for a missing source or evaluation set, when another build of this corpus runs, when the share of
+            unreadable rows is above the recipe's error budget, when a source gives or a step leaves no document, and
+            when the disk is full.
     """
     started = time.monotonic()
     folder = (out / recipe.name).absolute()
@@ -123,7 +126,15 @@ def build_corpus(
             _check_budget(run)
             for step, side in zip(recipe.steps, side_files, strict=True):
                 parts = _apply(run, step, parts, side)
+                _check_kept(run)
             _publish(run, parts, tokenizer)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) and os.strerror(errno.ENOSPC) not in str(error):
+                raise
+            raise UserError(
+                f"{str(folder)!r}: no space is left on the disk: free some and run the same command again, finished "
+                "tasks are kept"
+            ) from None
         finally:
             run.executor.close()
         manifest.seconds = round(time.monotonic() - started, 3)
@@ -140,7 +151,10 @@ def _find(source: Source) -> list[InputFile]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out: {str(folder)!r} cannot be made ({error.strerror}): expected a folder") from None
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -225,8 +239,23 @@ def _check_budget(run: Build) -> None:
             f"{manifest.errors} of {rows} input rows cannot be read, error_budget allows a share of "
             f"{run.recipe.error_budget:g}: {shown}; all are in {run.folder / REJECTED}"
         )
-    if manifest.stages[0].tally.documents_out == 0:
-        raise UserError(f"recipe {run.recipe.name!r} gives no documents: check its sources and readers")
+    for source in manifest.sources:
+        if not source.documents_read:
+            raise UserError(
+                f"source {source.name!r} of recipe {run.recipe.name!r} gives no documents: check its path, reader, members "
+                "and fields, or take it out"
+            )
+
+
+def _check_kept(run: Build) -> None:
+    """Stop before an empty corpus replaces the last one."""
+    stage = run.manifest.stages[-1]
+    if not stage.tally.documents_out:
+        reasons = ", ".join(f"{reason}: {count.documents}" for reason, count in stage.tally.dropped.items())
+        raise UserError(
+            f"recipe {run.recipe.name!r}: the step {stage.name!r} drops all {stage.tally.documents_in} documents ({reasons}): "
+            "check its settings; the last corpus stays as it is"
+        )
 
 
 def _apply(run: Build, step: Step, parts: list[Part], side: list[str]) -> list[Part]:

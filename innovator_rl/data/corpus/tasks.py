@@ -2,6 +2,8 @@
 
 A task's key is a hash of everything that decides its result: the content of its inputs, the source of its code, its
 settings and the versions of the packages that it uses. A task whose folder exists is complete, whatever else was killed.
+Published files may be the same files as those of a task, so a task counts as complete only while its files have the size
+and the hash that its report states; otherwise its work is done again.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from pydantic import ValidationError
 from innovator_rl.data.corpus.content import hash_file
 from innovator_rl.data.corpus.manifest import FileEntry, TaskReport
 from innovator_rl.data.corpus.publish import publish_folder, publish_json
-from innovator_rl.errors import StorageError
 
 REPORT = "task.json"
 
@@ -50,18 +51,17 @@ class Task:
 
 
 def finished(task: Task) -> TaskReport | None:
-    """Return the report of a task that is complete.
-
-    Raises:
-        StorageError: when its report is damaged.
-    """
-    path = task.folder / REPORT
-    if not path.is_file():
-        return None
+    """Return the report of a task that is complete and whose files are as it wrote them."""
     try:
-        return TaskReport.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise StorageError(f"{path} is damaged ({error.errors()[0]['msg']}): remove {task.folder}") from None
+        report = TaskReport.model_validate_json((task.folder / REPORT).read_bytes())
+        whole = all(_is_whole(task.folder / name, entry) for name, entry in report.files.items())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return report if whole else None
+
+
+def _is_whole(path: Path, entry: FileEntry) -> bool:
+    return path.stat().st_size == entry.bytes and hash_file(path) == entry.sha256
 
 
 def run_task(task: Task) -> TaskReport:
@@ -83,5 +83,7 @@ def run_task(task: Task) -> TaskReport:
         report.files[path.name] = FileEntry(bytes=path.stat().st_size, sha256=hash_file(path))
     report.tally.seconds = round(time.monotonic() - started, 3)
     publish_json(temporary / REPORT, report.model_dump(mode="json"))
+    if finished(task) is None:  # what is there, if anything, was changed after it was written
+        shutil.rmtree(task.folder, ignore_errors=True)
     publish_folder(temporary, task.folder)
     return report

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -67,7 +68,10 @@ def resolve_tokenizer(settings: Tokens) -> ResolvedTokenizer:
     file = path / "tokenizer.json" if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"outputs.tokens.tokenizer: {str(file)!r} is not found")
-    tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library has no class of its own for it
+        raise UserError(f"outputs.tokens.tokenizer: {str(file)!r} is not a tokenizer.json ({error})") from None
     wanted = [settings.end_token] if settings.end_token else [_configured_end(file), *END_TOKENS]
     found = next((i for name in wanted if name and (i := tokenizer.token_to_id(name)) is not None), None)
     if found is None:
@@ -92,16 +96,18 @@ class Tokenize:
     part: Path
 
     def __call__(self, folder: Path, report: TaskReport) -> None:
-        """Write `DISCIPLINE-NNNN.bin` and `.ends`."""
+        """Write `DISCIPLINE-NNNN.bin` and `.ends`; the discipline is percent-encoded."""
         encoder = load_encoder(self.tokenizer.file.read_text(encoding="utf-8"))
         writers: dict[str, ShardWriter] = {}
         tally = report.tally
         for batch in batches_of(read_part(self.part), lambda document: len(document.text)):
             encoded = encoder.encode_batch([d.text for d in batch], add_special_tokens=False)
             for document, encoding in zip(batch, encoded, strict=True):
-                name = document.discipline or UNLABELED
-                writer = writers.setdefault(name, ShardWriter(folder, name, self.tokenizer.dtype, self.shard_bytes))
-                writer.write([*encoding.ids, self.tokenizer.end_token])
+                # Data may name a discipline as in "math/algebra": in the name of a file, such characters are escaped.
+                name = quote(document.discipline or UNLABELED, safe=" ")
+                if name not in writers:
+                    writers[name] = ShardWriter(folder, name, self.tokenizer.dtype, self.shard_bytes)
+                writers[name].write([*encoding.ids, self.tokenizer.end_token])
                 tally.documents_in += 1
                 tally.documents_out += 1
                 tally.bytes_in += document.size
@@ -134,7 +140,7 @@ def publish_tokens(
                 names[suffix] = published
             shards.append(
                 TokenShard(
-                    discipline=stem.rpartition("-")[0],
+                    discipline=unquote(stem.rpartition("-")[0]),
                     file=names[".bin"],
                     ends=names[".ends"],
                     tokens=report.files[name].bytes // itemsize,

@@ -1,5 +1,6 @@
 """A corpus is built once, rebuilt only where something changed, and survives a kill at any moment."""
 
+import errno
 import fcntl
 import gzip
 import io
@@ -247,6 +248,57 @@ def test_damage_to_a_built_corpus_is_found(raw: Path) -> None:
     ]
 
 
+def test_a_file_that_was_changed_in_place_is_built_again(raw: Path) -> None:
+    first = build_corpus(recipe(raw), raw / "out")
+    folder = raw / "out" / "small"
+    before = published(folder)
+    for name in (first.documents[0], first.tokens.shards[0].file):
+        with (folder / name).open("r+b") as file:  # the same file as the one of its task
+            file.seek(30)
+            file.write(b"\xff\x00\xff")
+    (next((folder / ".store").glob("*/task.json"))).write_text("{")
+    again = build_corpus(recipe(raw), raw / "out")
+    assert 0 < sum(ran(again).values()) <= 3
+    assert published(folder) == before
+    assert check_corpus(folder)[1] == []
+
+
+def test_a_build_that_would_end_without_documents_leaves_the_last_corpus(raw: Path) -> None:
+    build_corpus(recipe(raw), raw / "out")
+    before = published(raw / "out" / "small")
+    with pytest.raises(UserError, match=r"the step 'drop_short' drops all 27 documents \(under 5000 words: 27\)"):
+        build_corpus(recipe(raw, steps=[{"step": "drop_short", "min_words": 5000}]), raw / "out")
+    (raw / "b" / "0.jsonl").write_text("")
+    with pytest.raises(UserError, match="source 'b' of recipe 'small' gives no documents"):
+        build_corpus(recipe(raw), raw / "out")
+    assert published(raw / "out" / "small") == before
+
+
+def test_disciplines_of_any_name_have_their_tokens(raw: Path) -> None:
+    rows = [
+        {"text": sentence(200 + i), "kind": kind} for i, kind in enumerate(["math/algebra", "../../../out", "数学"])
+    ]
+    (raw / "b" / "0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = [{"name": "b", "path": str(raw / "b"), "fields": {"discipline": "kind"}}]
+    manifest = build_corpus(recipe(raw, sources=sources, steps=[]), raw / "out")
+    assert set(manifest.tokens.by_discipline()) == {"math/algebra", "../../../out", "数学"}
+    assert check_corpus(raw / "out" / "small")[1] == []
+    assert TokenCorpus.open(raw / "out" / "small", ["math/algebra"]).documents == 1
+
+
+def test_a_full_disk_and_an_output_that_is_a_file_are_one_sentence(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (raw / "file").write_text("")
+    with pytest.raises(UserError, match=r"--out: '.*file/small' cannot be made .*: expected a folder"):
+        build_corpus(recipe(raw), raw / "file")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("innovator_rl.data.corpus.build.publish_file", full)
+    with pytest.raises(UserError, match="no space is left on the disk"):
+        build_corpus(recipe(raw), raw / "out")
+
+
 def test_two_builds_of_one_corpus_at_a_time_are_refused(raw: Path) -> None:
     folder = raw / "out" / "small"
     folder.mkdir(parents=True)
@@ -264,6 +316,9 @@ def test_a_missing_tokenizer_stops_the_build_at_once(raw: Path) -> None:
     outputs = {"tokens": {"tokenizer": "tiny-qwen2", "end_token": "<nothing>"}}
     with pytest.raises(UserError, match="has no token '<nothing>'"):
         build_corpus(recipe(raw, outputs=outputs), raw / "out")
+    (path / "tokenizer.json").write_text('{"a": 1}')
+    with pytest.raises(UserError, match=r"is not a tokenizer\.json"):
+        build_corpus(recipe(raw, outputs={"tokens": {"tokenizer": str(path)}}), raw / "out")
     assert not (raw / "out").exists()
 
 
