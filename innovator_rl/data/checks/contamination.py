@@ -88,7 +88,7 @@ def load_index(settings: Decontamination) -> EvaluationIndex:
         for path in paths:
             for record in file_records(path, Rejections()):
                 items += 1
-                empty -= {column for column in empty if any(map(str.strip, _strings(_column(item, record, column))))}
+                empty -= {column for column in empty if any(map(str.strip, strings_in(_column(item, record, column))))}
                 texts = _texts(item, record)
                 for text in texts:
                     useful |= _add_text(text, settings.words, collected, index)
