@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from innovator_rl.config.schema import Lora
 from innovator_rl.errors import UserError
 from innovator_rl.models import BUILT_IN_MODELS, ModelInfo, resolve
 from innovator_rl.models.inspect import from_config
@@ -115,7 +116,7 @@ def check(context: PreflightContext) -> Iterator[Diagnostic]:
         yield from _lengths(context, context.model)
         yield from _parallelism(context, context.model)
         yield from _window(context, context.model)
-        yield from _lora(context, context.model)
+        yield from adapters(context.config.model.lora, context.model)
     yield from _precision(context)
 
 
@@ -223,8 +224,13 @@ def _parallelism(context: PreflightContext, model: ModelInfo) -> Iterator[Diagno
         )
 
 
-def _lora(context: PreflightContext, model: ModelInfo) -> Iterator[Diagnostic]:
-    lora = context.config.model.lora
+def adapters(lora: Lora, model: ModelInfo) -> Iterator[Diagnostic]:
+    """Check the adapters of a run against its model.
+
+    Args:
+        lora: The section `model.lora`.
+        model: The model.
+    """
     if not lora.rank:
         if lora.target_modules:
             why = "without adapters there is nothing to choose: model.lora.rank = 0 trains all weights"

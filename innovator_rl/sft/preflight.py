@@ -49,6 +49,7 @@ def check_sft(config: SftConfig, machine: Machine | None = None) -> list[Diagnos
     machine = machine or Machine.here()
     info, _, found = model.look(config.model.path)
     found += [*_shape(config), *_resources(config, machine, info), *_run_dir(config)]
+    found += model.adapters(config.model.lora, info) if info else []
     found += [Diagnostic(setting="verl", value=None, why=line, fix="correct it") for line in override_problems(config)]
     return sorted(found, key=lambda diagnostic: ORDER[diagnostic.severity])
 

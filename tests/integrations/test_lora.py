@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 from innovator_rl.errors import StorageError
 from innovator_rl.integrations.verl.checkpoint_export import export_checkpoint
 from innovator_rl.integrations.verl.checkpoints import Checkpoint
+from innovator_rl.integrations.verl.sft_export import export_model
 from innovator_rl.integrations.verl.standalone_engine import (
     loss_function,
     ppo_batch,
@@ -59,6 +60,7 @@ def test_adapters_train_and_the_rollout_engine_gets_them_merged(model: Path, tmp
             for _ in range(2):  # B is zero at first, so A learns from the second update on
                 engine.train_batch(batch, loss_function(config))
         after = weights(engine)
+        export_model(engine.module, byte_tokenizer(), tmp_path / "sft", "float32")  # what supervised fine-tuning leaves
         state = {name: getattr(v, "full_tensor", lambda v=v: v)() for name, v in engine.module.state_dict().items()}
     moved = {name for name in after if not torch.equal(after[name], plain[name])}
     assert moved == {name for name in after if name.endswith("_proj.weight")}
@@ -75,6 +77,8 @@ def test_adapters_train_and_the_rollout_engine_gets_them_merged(model: Path, tmp
         export_checkpoint(Checkpoint(step=2, path=actor.parent), tmp_path / "lost")
     (actor / "lora_train_meta.json").write_text(json.dumps({"r": RANK, "lora_alpha": ALPHA}))
     export_checkpoint(Checkpoint(step=2, path=actor.parent), tmp_path / "out")
-    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
-    for name, value in after.items():
-        torch.testing.assert_close(exported[name], value, rtol=0, atol=1e-6)
+    for folder in ("out", "sft"):
+        exported = AutoModelForCausalLM.from_pretrained(tmp_path / folder).state_dict()
+        assert exported.keys() == plain.keys()
+        for name, value in after.items():
+            torch.testing.assert_close(exported[name], value, rtol=0, atol=1e-6)

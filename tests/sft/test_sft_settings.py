@@ -48,6 +48,9 @@ def composed(config: SftConfig, platform: Any = "cpu") -> Any:
         ("schedule.save_every=0", "trainer.save_freq", -1),
         ("schedule.validate_every=6", "trainer.test_freq", 6),
         ("model.gradient_checkpointing=true", "model.enable_gradient_checkpointing", True),
+        ("model.lora.rank=16", "model.lora_rank", 16),
+        ("model={path: tiny-qwen2, lora: {rank: 16, alpha: 32}}", "model.lora_alpha", 32),
+        ("model.lora.target_modules=[q_proj]", "model.target_modules", ["q_proj"]),
         ("model.dtype=bfloat16", "engine.mixed_precision.param_dtype", "bf16"),
         ("export.dtype=float32", "innovator.export_dtype", "float32"),
         ("verl.optim.betas=[0.9, 0.95]", "optim.betas", [0.9, 0.95]),
@@ -69,6 +72,7 @@ def test_every_key_exists_in_the_installed_verl() -> None:
     [
         ("verl.optim.lr=1", "verl.optim.lr: decided by optimizer.learning_rate"),
         ("verl.optim.lrr=1", "verl.optim.lrr: unknown key of verl; did you mean optim.lr"),
+        ("verl.model.lora_rank=16", "verl.model.lora_rank: decided by model.lora.rank"),
         ("verl.engine.mixed_precision.param_dtype=fp16", "decided by model.dtype"),
     ],
 )
@@ -93,6 +97,8 @@ def test_a_mistyped_key_names_the_near_ones(tmp_path: Path, capsys: pytest.Captu
         (["optimizer.batch_rows=7", "resources.accelerators_per_node=2"], "optimizer.batch_rows"),
         (["optimizer.micro_batch_tokens=10"], "optimizer.micro_batch_tokens"),
         (["model.path=tiny-qwen"], "model.path"),
+        (["model.lora.target_modules=[q_proj]"], "model.lora.target_modules"),
+        (["model.path=tiny-qwen2-moe", "model.lora.rank=16"], "model.lora.rank"),
         (["resources.nodes=2"], "resources.nodes"),
         (["verl.nothing=1"], "verl"),
     ],

@@ -18,7 +18,7 @@ import torch
 
 from innovator_rl.errors import StorageError, UserError
 from innovator_rl.integrations.verl.checkpoints import Checkpoint, checkpoints, latest_complete
-from innovator_rl.integrations.verl.hf_folder import HuggingFaceFolder, in_layout, tied_weights
+from innovator_rl.integrations.verl.hf_folder import HuggingFaceFolder, in_layout, merged_adapters, tied_weights
 
 Dtype = Literal["keep", "bfloat16", "float16", "float32"]
 RANK_FILE = re.compile(r"model_world_size_(\d+)_rank_(\d+)\.pt")
@@ -104,14 +104,7 @@ def _weights(shards: Sequence[Mapping[str, Any]], actor: Path) -> Iterator[tuple
             scale = float(meta["lora_alpha"]) / float(meta["r"])
         except (OSError, ValueError, KeyError) as error:
             raise StorageError(f"{actor / LORA}: rank and alpha of the adapters not found ({error})") from None
-    for name in shards[0]:
-        if ".lora_" in name:
-            continue
-        weight, layer = whole(name), name.removesuffix(".base_layer.weight")
-        if layer != name:
-            a, b = (whole(f"{layer}.lora_{part}.default.weight") for part in "AB")
-            weight = (weight.float() + scale * (b.float() @ a.float())).to(weight.dtype)
-        yield name.removeprefix("base_model.model.").replace(".base_layer.", "."), weight
+    return merged_adapters(shards[0], whole, scale)
 
 
 def joined(name: str, parts: Sequence[Any]) -> torch.Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,26 @@ def _umask() -> int:
 def tied_weights(module: Any) -> set[str]:
     """Return the names of weights that a checkpoint leaves out, because they are another tensor's."""
     return set(getattr(module, "_tied_weights_keys", None) or ()) if module.config.tie_word_embeddings else set()
+
+
+def merged_adapters(
+    names: Iterable[str], whole: Callable[[str], torch.Tensor], scale: float
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield every weight by its name in the model without adapters, with its adapter merged in.
+
+    Args:
+        names: The names of the weights and of PEFT's adapters; those of a model without adapters stay as they are.
+        whole: Returns the value by such a name, gathered from all ranks.
+        scale: How often an adapter counts: alpha / rank.
+    """
+    for name in names:
+        if ".lora_" in name:
+            continue
+        weight, layer = whole(name), name.removesuffix(".base_layer.weight")
+        if layer != name:
+            a, b = (whole(f"{layer}.lora_{part}.default.weight") for part in "AB")
+            weight = (weight.float() + scale * (b.float() @ a.float())).to(weight.dtype)
+        yield name.removeprefix("base_model.model.").replace(".base_layer.", "."), weight
 
 
 def in_layout(module: Any, name: str, whole: torch.Tensor, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
