@@ -127,7 +127,7 @@ class BackgroundIndexer:
         )
         rids = {(row["prompt_uid"], row["sample_index"]): row["rid"] for row in rows}
         for segment in self._index.catalog.segments("updates", [step], kind):
-            if segment.attempt != attempt:
+            if segment.attempt < attempt:
                 continue
             name = segment.path.relative_to(self._index.run_dir).as_posix()
             for _, table in self._row_groups(name, ("prompt_uid", "sample", *SERIES)):

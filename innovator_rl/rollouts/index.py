@@ -248,7 +248,7 @@ class RolloutIndex:
             updates[segment.step, segment.kind].append(segment)
         listed = {}
         for key, segments in rollouts.items():
-            own = [u for u in updates.get(key, []) if u.attempt == segments[0].attempt]
+            own = updates.get(key, [])
             names = "\n".join(sorted(segment.path.name for segment in (*segments, *own)))
             signature = hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
             listed[key] = StepFiles(*key, signature, segments, own)

@@ -145,6 +145,9 @@ class SegmentCatalog:
     ) -> list[Segment]:
         """Return the segments of the given steps and kind.
 
+        The newest attempt of each step and kind counts. Updates of later attempts count too: with `rollout.max_staleness`
+        above 0 an attempt trains responses that an earlier one generated before the checkpoint.
+
         Args:
             dataset: One of `DATASETS`.
             steps: The steps; None for all.
@@ -156,11 +159,11 @@ class SegmentCatalog:
             listed.extend(s for s in self._directory(dataset, step).segments if kind is None or s.kind == kind)
         if all_attempts:
             return listed
-        newest: dict[tuple[int, str], int] = {}
-        for segment in listed:
-            key = (segment.step, segment.kind)
-            newest[key] = max(segment.attempt, newest.get(key, 0))
-        return [segment for segment in listed if segment.attempt == newest[segment.step, segment.kind]]
+        first = _newest_attempts(listed)
+        if dataset == "updates":
+            generated = _newest_attempts(self.segments("rollouts", {segment.step for segment in listed}, kind, True))
+            first |= {key: attempt for key, attempt in generated.items() if key in first}
+        return [segment for segment in listed if segment.attempt >= first[segment.step, segment.kind]]
 
     def problems(self, dataset: str) -> list[tuple[Path, str]]:
         """Return the files in `dataset` that are not read, each with the reason."""
@@ -191,6 +194,15 @@ class SegmentCatalog:
             with self._guard:
                 self._seen[directory] = (stamp, found)
         return found
+
+
+def _newest_attempts(segments: Iterable[Segment]) -> dict[tuple[int, str], int]:
+    """Return the newest attempt of each step and kind."""
+    newest: dict[tuple[int, str], int] = {}
+    for segment in segments:
+        key = (segment.step, segment.kind)
+        newest[key] = max(segment.attempt, newest.get(key, 0))
+    return newest
 
 
 def write_segment(directory: Path, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> int:

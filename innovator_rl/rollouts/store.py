@@ -26,6 +26,7 @@ from innovator_rl.runs.reading import last_steps, read_record
 TEXT_COLUMNS = ("prompt", "messages", "response", "turns", "answer", "info", "error")
 NARROW = tuple(name for name in ROLLOUTS.names if name not in TEXT_COLUMNS)
 KEY = ("step", "kind", "attempt", "prompt_uid", "sample")
+UPDATE_KEY = ("step", "kind", "prompt_uid", "sample")  # a later attempt may train what an earlier one generated
 FILTERS = ("domain", "data_source", "rewarder", "reason", "outcome", "status", "finish_reason", "correct", "truncated")
 FILTERS_BY_ID = ("prompt_uid", "prompt_id", "sample", "kept", "drop_reason")
 ORDERS = (*NARROW, "advantage", "kept", "drop_reason")
@@ -179,7 +180,10 @@ class Store:
         found: Row = {}
         for dataset in ("tokens", "updates"):
             rows = self._query(
-                f"SELECT * FROM {{{dataset}}} WHERE prompt_uid = ? AND sample = ?", step, kind, [prompt_uid, sample]
+                f"SELECT * FROM {{{dataset}}} WHERE prompt_uid = ? AND sample = ? ORDER BY attempt DESC",
+                step,
+                kind,
+                [prompt_uid, sample],
             )
             for row in rows[:1]:
                 found.update({name: value for name, value in row.items() if value is not None})
@@ -259,18 +263,18 @@ class Store:
             united = f"(SELECT * FROM no_{dataset} UNION ALL BY NAME SELECT * FROM {stored})"
             sources[dataset] = united if files else f"no_{dataset}"
         # A response that several passes of a step trained on has a row for each: it is still one response.
-        by_response = f"""(SELECT {", ".join(KEY)}, bool_or(kept) AS kept, max(advantage) AS advantage,
+        by_response = f"""(SELECT {", ".join(UPDATE_KEY)}, bool_or(kept) AS kept, max(advantage) AS advantage,
             CASE WHEN bool_or(kept) THEN max(drop_reason) FILTER (kept) ELSE max(drop_reason) END AS drop_reason
-            FROM {sources["updates"]} GROUP BY {", ".join(KEY)})"""
+            FROM {sources["updates"]} GROUP BY {", ".join(UPDATE_KEY)})"""
         for name, columns in (("joined", NARROW), ("joined_texts", tuple(ROLLOUTS.names))):
             sources[name] = f"""
                 SELECT {", ".join(f"r.{column}" for column in columns)}, u.kept, {DROPPED} AS drop_reason, u.advantage,
                        s.step IS NOT NULL AS updated
                 FROM {sources["rollouts"]} r
                 LEFT JOIN {by_response} u
-                  ON {" AND ".join(f"r.{column} = u.{column}" for column in KEY)}
-                LEFT JOIN (SELECT DISTINCT step, kind, attempt FROM {sources["updates"]}) s
-                  ON (r.step, r.kind, r.attempt) = (s.step, s.kind, s.attempt)
+                  ON {" AND ".join(f"r.{column} = u.{column}" for column in UPDATE_KEY)}
+                LEFT JOIN (SELECT DISTINCT step, kind FROM {sources["updates"]}) s
+                  ON (r.step, r.kind) = (s.step, s.kind)
             """
         return sources
 

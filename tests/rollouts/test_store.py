@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from innovator_rl.rollouts import segments
+from innovator_rl.rollouts.background_indexer import BackgroundIndexer
 from innovator_rl.rollouts.index import RolloutIndex
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow, UpdateRow
+from innovator_rl.rollouts.segment_reader import SegmentReader
 from innovator_rl.rollouts.store import Store
 
 
@@ -148,6 +150,35 @@ def test_a_redone_step_replaces_the_old_one_and_validation_stays(tmp_path: Path)
     assert {row["attempt"] for row in store.rollouts(1)} == {1}
     assert len(store.rollouts()) == 32
     assert store.rollouts(1, kind="validation")[0]["correct"] is True
+
+
+def test_a_later_attempt_trains_what_an_earlier_one_generated(tmp_path: Path) -> None:
+    attempts = [{"attempt": 1, "resumed_from_step": 0}, {"attempt": 2, "resumed_from_step": 1}]
+    (tmp_path / "run.json").write_text(json.dumps({"attempts": attempts}))
+    record_step(tmp_path, 1)
+    record_step(tmp_path, 2)  # after the checkpoint: the resumed attempt does this step again
+    recorder = Recorder(tmp_path, writer="w2", attempt=2)
+    for sample in range(4):  # a group that waited in the checkpoint
+        recorder.update(
+            UpdateRow(step=1, prompt_uid="broken-1", sample=sample, kept=True, advantage=0.25, ratio=[1.5, 1.0])
+        )
+    recorder.close()
+    expected = {"mixed": "", "easy": "all_correct", "hard": "all_wrong", "broken": ""}
+    store, index = Store(tmp_path), RolloutIndex(tmp_path)
+    index.refresh()
+    indexer = BackgroundIndexer(index, SegmentReader(tmp_path))
+    while indexer.work():
+        pass
+    assert {group["prompt_id"]: group["drop_reason"] for group in store.groups(1)} == expected
+    found = index.query("SELECT prompt_id, drop_reason FROM groups WHERE step = 1")
+    assert {row["prompt_id"]: row["drop_reason"] for row in found} == expected
+    trained = "SELECT prompt_id, advantage, measured FROM responses WHERE step = 1 AND kept AND sample_index = 0"
+    rows = sorted(index.query(trained), key=lambda row: row["prompt_id"])
+    assert [tuple(row.values()) for row in rows] == [("broken", 0.25, True), ("mixed", 0.5, True)]
+    index.close()
+    series = {uid: (store.tokens(1, uid, 0) or {}).get("ratio") for uid in ("mixed-1", "broken-1")}
+    assert series == {"mixed-1": pytest.approx([1.0, 1.1]), "broken-1": [1.5, 1.0]}
+    assert store.steps() == [1]
 
 
 def test_filters_order_pages_and_texts(tmp_path: Path) -> None:

@@ -87,9 +87,10 @@ def recorded(session: RunSession, kind: str, step: int, uid: str, sample_index: 
         raise RequestError(f"response not found: {sample_index} of {uid[:80]!r} in step {step} ({kind})", 404)
     merged: Row = {}
     for dataset, columns in (("tokens", ("token_ids", "rollout_logprobs")), ("updates", ("advantage", *SERIES))):
-        for segment in session.index.catalog.segments(dataset, [step], kind):
+        segments = session.index.catalog.segments(dataset, [step], kind)
+        for segment in sorted(segments, key=lambda segment: -segment.attempt):  # a later attempt may have trained it
             name = segment.path.relative_to(session.run.path).as_posix()
-            if segment.attempt != rows[0]["attempt"]:
+            if segment.attempt < rows[0]["attempt"]:
                 continue
             position = session.reader.find(name, uid, sample_index)
             if position is not None:
