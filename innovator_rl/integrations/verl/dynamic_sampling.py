@@ -88,6 +88,19 @@ class DynamicSampler(ReplayBuffer):
         """Whole groups that wait for the next step, all of them counted."""
         return sorted(self._carried)
 
+    def clear_trained(self) -> int:
+        """Remove the samples whose group is no longer in the queue, and return their number.
+
+        verl saves the queue after a step's update and before it clears the step's batch: a checkpoint holds samples that
+        were trained, which nothing would ever take or clear after a resume.
+        """
+        self._sync_metadata_from_transfer_queue()
+        groups = self.prompt_global_steps["train"]
+        trained = sorted(key for key in self.partitions["train"] if group_uid(key) not in groups)
+        if trained:
+            tq.kv_clear(keys=trained, partition_id="train")
+        return len(trained)
+
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[Any, dict[str, float]]:
         """Wait for `batch_size` groups to train on and take them out of the queue.
 

@@ -263,6 +263,8 @@ class InnovatorTrainer(PPOTrainerSync):
         sampler: Any = self.replay_buffer
         sampler.policy.rates = self.train_dataloader.rates  # which a checkpoint restored
         sampler.counted = set(self.train_dataloader.carried)
+        if self._runs_ahead:
+            sampler.clear_trained()  # of the step that the checkpoint was saved in
         try:
             super().fit(agent_loop_manager)
         except ray.exceptions.RayError as error:
