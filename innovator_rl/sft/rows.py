@@ -2,7 +2,8 @@
 
 A row has `messages`, a list of `{"role", "content"}` that ends with the assistant's. Whatever is wrong with a row is
 reported with file and row. The prepared file is named after the content of the files, the tokenizer and the settings, so a
-run that resumes prepares nothing twice.
+run that resumes prepares nothing twice. Several machines may prepare it at the same time on a shared disk: each writes a
+draft of its own and renames it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from innovator_rl.errors import UserError
+from innovator_rl.runs.files import write_atomic
 
 ROLES = ("system", "user", "assistant")
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".ndjson")
@@ -158,16 +161,25 @@ def prepare(
     key = _key(paths, tokenizer_folder, [max_tokens, too_long, bad_rows])
     target = folder / f"{split}-{key}.parquet"
     report = target.with_suffix(".json")
-    if report.is_file() and target.is_file():
-        return Prepared(target, **json.loads(report.read_text()))
+    if (known := _prepared_before(target, report)) is not None:
+        return known
     folder.mkdir(parents=True, exist_ok=True)
     prepared, bad = _write(paths, tokenizer_folder, target, max_tokens, folder / f"{split}-bad-rows.jsonl")
     _refuse(bad, prepared, too_long, bad_rows, folder / f"{split}-bad-rows.jsonl")
     if not prepared.rows:
         raise UserError(f"{', '.join(map(str, paths))}: no usable row; left out: {prepared.dropped}")
     figures = {"rows": prepared.rows, "tokens": prepared.tokens, "longest": prepared.longest}
-    report.write_text(json.dumps({**figures, "dropped": prepared.dropped}))
+    write_atomic(report, json.dumps({**figures, "dropped": prepared.dropped}))
     return prepared
+
+
+def _prepared_before(target: Path, report: Path) -> Prepared | None:
+    """Return what an earlier call wrote; None where a file is missing, or broken."""
+    try:
+        prepared = Prepared(target, **json.loads(report.read_text()))
+        return prepared if pq.read_metadata(target).num_rows == prepared.rows else None
+    except (OSError, ValueError, TypeError, pa.ArrowException):
+        return None
 
 
 def _refuse(bad: list[BadRow], prepared: Prepared, too_long: str, bad_rows: str, listed: Path) -> None:
@@ -201,8 +213,12 @@ def _write(
             f"model.path {str(tokenizer_folder)!r}: its tokenizer has no chat template, which `messages` need"
         )
     prepared, dropped, kept_bad = Prepared(target), Counter[str](), []
-    draft = target.with_name(f".{target.name}")
-    with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer, listed.open("w", encoding="utf-8") as bad_file:
+    token = secrets.token_hex(4)
+    draft, bad_draft = (path.with_name(f".{path.name}.{token}") for path in (target, listed))
+    with (
+        pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer,
+        bad_draft.open("w", encoding="utf-8") as bad_file,
+    ):
         waiting: list[list[Message]] = []
         for path in paths:
             for number, record in read_rows(path):
@@ -224,6 +240,7 @@ def _write(
         if waiting:
             writer.write_table(pa.table({"messages": waiting}, SCHEMA))
     draft.replace(target)
+    bad_draft.replace(listed)
     prepared.dropped = dict(dropped)
     return prepared, kept_bad
 

@@ -101,6 +101,25 @@ def test_the_same_rows_are_prepared_once(tmp_path: Path, monkeypatch: pytest.Mon
         prepared(tmp_path, [GOOD, GOOD])
 
 
+def test_two_machines_prepare_the_same_rows_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad: dict[str, Any] = {"messages": []}
+    checked, once = sft_rows._checked, iter([True])
+
+    def meanwhile(*arguments: Any) -> Any:
+        if next(once, False):
+            prepared(tmp_path, [GOOD, bad, GOOD])  # the other machine, from its start to its end
+        return checked(*arguments)
+
+    monkeypatch.setattr(sft_rows, "_checked", meanwhile)
+    found = prepared(tmp_path, [GOOD, bad, GOOD])
+    assert pq.read_table(found.path).num_rows == found.rows == 2
+    assert len((tmp_path / "data" / "train-bad-rows.jsonl").read_text().splitlines()) == 1
+    assert len([*(tmp_path / "data").iterdir()]) == 3  # no draft is left
+    found.path.write_bytes(found.path.read_bytes()[:40])  # what an earlier release left
+    assert prepared(tmp_path, [GOOD, bad, GOOD]) == found
+    assert pq.read_table(found.path).num_rows == 2
+
+
 def test_parquet_gzip_and_broken_files_are_read_or_named(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([GOOD, GOOD]), tmp_path / "a.parquet")
     assert [record["messages"] for _, record in read_rows(tmp_path / "a.parquet")] == [GOOD["messages"]] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def write_sft_rows(path: Path, rows: Iterable[SftRow]) -> int:
         {**asdict(row), "messages": list(row.messages), "models": [asdict(use) for use in row.models]} for row in rows
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # several machines may build it on one disk
     pq.write_table(pa.Table.from_pylist(plain, SCHEMA), draft, compression="zstd")
     draft.replace(path)
     return len(plain)
