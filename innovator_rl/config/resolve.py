@@ -86,6 +86,20 @@ def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
     return max(n for n in range(1, share + 1) if n == 1 or (share % n == 0 and n * longest <= tokens))
 
 
+def cut_distributions(config: RunConfig) -> dict[str, tuple[float, float]]:
+    """Return the settings that leave improbable tokens out of training rollouts.
+
+    Returns:
+        Name of each such setting -> (its value, the value that leaves nothing out).
+    """
+    key = "actor_rollout_ref.rollout.top_k"
+    top_p, top_k = config.rollout.top_p, config.verl_value(key, -1)
+    found: dict[str, tuple[float, float]] = {"rollout.top_p": (top_p, 1.0)} if top_p < 1 else {}
+    if isinstance(top_k, int) and top_k > 0:
+        found[f"verl.{key}"] = (top_k, -1)
+    return found
+
+
 def resolve(config: RunConfig, platform: Platform, is_moe: bool) -> Resolved:
     """Return the values of `auto` on this platform and for this kind of model."""
     algorithm, rollout = config.algorithm, config.rollout
@@ -137,5 +151,5 @@ def _old_log_prob(config: RunConfig, same_dtype: bool, correction: str, is_moe: 
         and config.prompts_per_update == config.algorithm.prompts_per_step
         and config.passes_per_update == 1
     )
-    whole = config.rollout.top_p == 1.0
+    whole = not cut_distributions(config)
     return "rollout" if on_policy and same_dtype and whole and not is_moe and correction == "off" else "recompute"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from innovator_rl.config.resolve import cut_distributions
 from innovator_rl.errors import UserError
 from innovator_rl.integrations.verl.override_values import SEQUENCE_CLIP
 from innovator_rl.packaged_files import config_names, find_config
@@ -155,13 +156,13 @@ def _sampling(context: PreflightContext) -> Iterator[Diagnostic]:
             fix="set about 1.0",
             severity="warning",
         )
-    if rollout.top_p < 1:
-        biased = context.resolved.old_log_prob == "rollout"
+    biased = context.resolved.old_log_prob == "rollout"
+    for setting, (value, whole) in cut_distributions(context.config).items():
         yield Diagnostic(
-            setting="rollout.top_p",
-            value=rollout.top_p,
+            setting=setting,
+            value=value,
             why="the rollout engine's probabilities are those of the cut distribution, not the policy's",
-            fix="set 1.0" + (", or algorithm.old_log_prob=recompute" if biased else ""),
+            fix=f"set {whole}" + (", or algorithm.old_log_prob=recompute" if biased else ""),
             severity="error" if biased else "warning",
         )
     if validation.temperature == 0 and validation.samples_per_prompt > 1:

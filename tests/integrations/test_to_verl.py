@@ -153,6 +153,8 @@ def test_old_log_probabilities_come_from_the_rollout_engine_only_where_they_are_
     assert source("algorithm.prompts_per_update=32") == "recompute"
     assert source("rollout.dtype=bfloat16") == "recompute"
     assert source("rollout.top_p=0.9") == "recompute"
+    assert source("verl.actor_rollout_ref.rollout.top_k=20") == "recompute"
+    assert source("verl.actor_rollout_ref.rollout.top_k=-1") == "rollout"
     assert source("algorithm.rollout_correction.level=token") == "recompute"
     assert to_verl(run(), context()).algorithm.rollout_correction.bypass_mode
 

@@ -133,6 +133,7 @@ WRONG_TOGETHER = [
     (["model.path=tiny-qwen2-moe", "algorithm.old_log_prob=rollout"], "algorithm.old_log_prob"),
     (["algorithm.old_log_prob=rollout", "rollout.dtype=bfloat16"], "algorithm.old_log_prob"),
     (["algorithm.old_log_prob=rollout", "rollout.top_p=0.9"], "rollout.top_p"),
+    (["algorithm.old_log_prob=rollout", f"{ROLLOUT}.top_k=20"], f"{ROLLOUT}.top_k"),
     (
         ["resources.accelerators_per_node=2", "rollout.samples_per_prompt=3", "algorithm.prompts_per_update=1"],
         "algorithm.prompts_per_update",
