@@ -368,6 +368,14 @@ def _schedule(context: PreflightContext) -> Iterator[Diagnostic]:
             why=f"schedule.resume={schedule.resume} names no other run; a run's own checkpoint is continued whole",
             fix="set schedule.resume to the run or checkpoint whose weights to start from, or leave it all",
         )
+    kl = context.config.algorithm.kl_coefficient
+    if schedule.resume_contents == "weights" and kl > 0:
+        yield Diagnostic(
+            setting="schedule.resume_contents",
+            value="weights",
+            why=f"algorithm.kl_coefficient = {kl} would compare with model.path, not with the weights that the run starts from",
+            fix="export them with `innovator runs export-model` and set model.path, or algorithm.kl_coefficient=0",
+        )
     if context.config.data.validation_rows == 0 and (schedule.validate_every or schedule.validate_before):
         yield Diagnostic(
             setting="data.validation_rows",

@@ -117,6 +117,10 @@ LATE_MISTAKES += [
     ),
     ("schedule.keep_best=true schedule.save_every=5 schedule.validate_every=4 schedule.steps=19", "schedule.keep_best"),
     ("schedule.resume_contents=weights", "schedule.resume_contents"),
+    (
+        "schedule.resume_contents=weights schedule.resume=other algorithm.kl_coefficient=0.01",
+        "schedule.resume_contents",
+    ),
     ("data.validation_rows=0", "data.validation_rows"),
     (f"{ACTOR}.policy_loss.loss_mode=bypass_mode", f"{ACTOR}.policy_loss.loss_mode"),
     (f"{ACTOR}.optim.optimizer=LBFGS", f"{ACTOR}.optim.optimizer"),
