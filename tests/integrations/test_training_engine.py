@@ -1,13 +1,19 @@
 """The engine of a run computes the gradient of PPO's loss: against one sequence per response and a loss written here."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from tensordict import TensorDict
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2MoeConfig
+from verl.utils import tensordict_utils as tu
+from verl.utils.torch_functional import entropy_from_logits
 
+from innovator_rl.integrations.verl.fsdp_engine import InstrumentedFSDPEngine
 from innovator_rl.integrations.verl.standalone_engine import (
     gradients,
     loss_function,
@@ -138,6 +144,35 @@ def test_a_reference_model_computes_on_a_cpu(model: Path) -> None:
         trained = engine.infer_batch(data)["model_output"]["log_probs"]
     assert torch.equal(frozen.values(), trained.values())
     assert reference_model.optimizer is None
+
+
+def test_entropy_that_nothing_rewards_is_outside_the_graph() -> None:
+    engine: Any = InstrumentedFSDPEngine.__new__(InstrumentedFSDPEngine)
+    engine.engine_config = SimpleNamespace(entropy_checkpointing=False, entropy_from_logits_with_chunking=False)
+    engine.compute_entropy_from_logits, engine.use_ulysses_sp = entropy_from_logits, False
+    ids = torch.nested.nested_tensor([torch.arange(5), torch.arange(3)], layout=torch.jagged)
+    logits = torch.randn(1, 8, 11, generator=torch.Generator().manual_seed(0))
+
+    def outputs(coefficient: float) -> dict[str, torch.Tensor]:
+        micro_batch = TensorDict({"input_ids": ids}, batch_size=[2])
+        tu.assign_non_tensor(micro_batch, calculate_entropy=True, use_remove_padding=True)
+        packed = {
+            "input_ids_rmpad_rolled": ids.values().roll(-1),
+            "temperature_rmpad": torch.full((8,), 0.7),
+            "pad_size": 0,
+        }
+        loss = partial(lambda config: None, config=SimpleNamespace(entropy_coeff=coefficient))
+        model = SimpleNamespace(logits=logits.clone().requires_grad_())
+        found = engine.prepare_model_outputs(model, packed, micro_batch, loss)
+        assert tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False)
+        return found
+
+    rewarded, measured = outputs(0.01), outputs(0.0)
+    assert rewarded["entropy"].requires_grad
+    assert not measured["entropy"].requires_grad
+    assert measured["log_probs"].requires_grad
+    for name in ("entropy", "log_probs"):
+        torch.testing.assert_close(measured[name].values(), rewarded[name].values())
 
 
 def test_a_window_shorter_than_a_sequence_is_refused(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ from innovator_rl.integrations.verl.shared_prefix import KeptPositions, SharedRo
 from innovator_rl.integrations.verl.update_record import UpdateRecord
 from innovator_rl.models.inspect import attention_window
 
+ENTROPY_ROWS = 1024
+"""Tokens whose entropy is computed at once: a bound of memory."""
+
 
 class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
     """Stock engine that reports router metrics and records updates per token.
@@ -65,6 +68,33 @@ class InstrumentedFSDPEngine(FSDPEngineWithLMHead):
                 micro_batch, output["model_output"], getattr(loss_function, "keywords", {}).get("config")
             )
         return loss, output
+
+    def prepare_model_outputs(
+        self, output: Any, output_args: dict[str, Any], micro_batch: TensorDict, logits_processor_func: Any
+    ) -> dict[str, torch.Tensor]:
+        """Compute log-probabilities, and entropy outside the graph where nothing rewards it.
+
+        verl would keep a softmax over the vocabulary for a gradient that a coefficient of 0 multiplies, and copy the
+        logits in the backward pass.
+        """
+
+        def asked(key: str, default: bool) -> bool:
+            return bool(tu.get_non_tensor_data(data=micro_batch, key=key, default=default))
+
+        packed = asked("use_remove_padding", True) and not asked("use_fused_kernels", False)
+        rewarded = not torch.is_grad_enabled() or _entropy_coefficient(logits_processor_func) != 0.0
+        stock = super().prepare_model_outputs
+        if rewarded or not packed or not asked("calculate_entropy", False):
+            return stock(output, output_args, micro_batch, logits_processor_func)
+        entropy = entropy_outside_graph(output.logits.squeeze(0), output_args["temperature_rmpad"])
+        tu.assign_non_tensor(micro_batch, calculate_entropy=False)
+        try:
+            outputs = stock(output, output_args, micro_batch, logits_processor_func)
+        finally:
+            tu.assign_non_tensor(micro_batch, calculate_entropy=True)
+        whole = self._gather_and_unpad_packed(entropy, output_args["pad_size"])
+        outputs["entropy"] = torch.nested.nested_tensor_from_jagged(whole, micro_batch["input_ids"].offsets())
+        return outputs
 
     def forward_backward_batch(self, data: TensorDict, loss_function: Any, forward_only: bool = False) -> Any:
         """Run a mini-batch and add the router statistics to its metrics."""
@@ -169,6 +199,22 @@ class SharedPrefixEngine(InstrumentedFSDPEngine):
                 entropy = -(log_probs_all.exp() * log_probs_all).sum(-1)
             outputs["entropy"] = torch.nested.nested_tensor_from_jagged(spread(entropy, rows), offsets)
         return outputs
+
+
+def entropy_outside_graph(logits: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
+    """Return the entropy of each token's distribution (N), without a gradient and `ENTROPY_ROWS` tokens at a time.
+
+    Args:
+        logits: (N, vocabulary).
+        temperature: (N).
+    """
+    with torch.no_grad():
+        whole = logits.full_tensor() if isinstance(logits, DTensor) else logits
+        found = []
+        for rows, divisor in zip(whole.split(ENTROPY_ROWS), temperature.split(ENTROPY_ROWS), strict=True):
+            log_probs = torch.log_softmax(rows.float() / divisor.float().clamp(min=1e-8)[:, None], dim=-1)
+            found.append(-(log_probs.exp() * log_probs).sum(-1))
+        return torch.cat(found)
 
 
 def _entropy_coefficient(loss_function: Any) -> float:

@@ -345,6 +345,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
             "FSDPEngineWithLMHead.prepare_model_outputs",
             ("output", "output_args", "micro_batch", "logits_processor_func"),
         ),
+        ("FSDPEngine._gather_and_unpad_packed", ("tensor", "pad_size")),
         ("FSDPEngine.module", None),
         ("FSDPEngine._merged_lora_per_tensor_param", ()),
     ),
