@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +127,9 @@ class Trainer(sft_trainer.SFTTrainer):
         super()._build_dataloader()
         self.train_sampler.seed = int(self.config.data.seed)
         if self.val_dataloader is not None:
-            loader = self.val_dataloader
-            rows = max(1, min(self.train_batch_size_per_dp, len(self.val_sampler)))
+            batches = even_batches(list(self.val_sampler), self.train_batch_size_per_dp)
             self.val_dataloader = torch.utils.data.DataLoader(
-                loader.dataset, batch_size=rows, sampler=self.val_sampler, collate_fn=self.collate_fn, drop_last=True
+                self.val_dataloader.dataset, batch_sampler=batches, collate_fn=self.collate_fn
             )
 
     def _build_ckpt_handler(self) -> None:
@@ -173,12 +173,28 @@ class Trainer(sft_trainer.SFTTrainer):
         self._report.send("exported", path=str(folder))
 
 
+def even_batches(rows: Sequence[int], largest: int) -> list[list[int]]:
+    """Cut rows into the fewest batches of at most `largest`, whose sizes differ by one at most.
+
+    verl averages the losses of the batches of a validation: a short last one would count as much as a full one.
+    """
+    count = -(-len(rows) // largest)
+    return [list(rows[i * len(rows) // count : (i + 1) * len(rows) // count]) for i in range(count)]
+
+
+def take_device() -> None:
+    """Make the accelerator of this rank the current one: NCCL and the engine use that, and all ranks see all of them."""
+    if os.environ.get("INNOVATOR_PLATFORM") == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
 def main(run_dir: Path) -> None:
     """Train this rank to the last step, a stop or a failure."""
     report, commands = Report(), Commands()
     commands.start()
     platform.require_loaded()
     report.send("phase", phase="starting", step=0)
+    take_device()
     initialize_global_process_group_ray(timeout_second=1800)
     shared = [
         OmegaConf.to_container(OmegaConf.load(run_dir / "verl.yaml")) if torch.distributed.get_rank() == 0 else None
