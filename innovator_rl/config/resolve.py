@@ -86,17 +86,13 @@ def groups_per_micro_batch(config: RunConfig, tokens: int) -> int:
     return max(n for n in range(1, share + 1) if n == 1 or (share % n == 0 and n * longest <= tokens))
 
 
-def cut_distributions(config: RunConfig) -> dict[str, tuple[float, float]]:
-    """Return the settings that leave improbable tokens out of training rollouts.
-
-    Returns:
-        Name of each such setting -> (its value, the value that leaves nothing out).
-    """
+def cut_distributions(config: RunConfig) -> dict[str, float]:
+    """Return the settings that leave improbable tokens out of training rollouts, each with its value."""
     key = "actor_rollout_ref.rollout.top_k"
     top_p, top_k = config.rollout.top_p, config.verl_value(key, -1)
-    found: dict[str, tuple[float, float]] = {"rollout.top_p": (top_p, 1.0)} if top_p < 1 else {}
+    found: dict[str, float] = {"rollout.top_p": top_p} if top_p < 1 else {}
     if isinstance(top_k, int) and top_k > 0:
-        found[f"verl.{key}"] = (top_k, -1)
+        found[f"verl.{key}"] = top_k
     return found
 
 

@@ -156,13 +156,21 @@ def _sampling(context: PreflightContext) -> Iterator[Diagnostic]:
             fix="set about 1.0",
             severity="warning",
         )
-    biased = context.resolved.old_log_prob == "rollout"
-    for setting, (value, whole) in cut_distributions(context.config).items():
+    cut, biased = cut_distributions(context.config), context.resolved.old_log_prob == "rollout"
+    if "rollout.top_p" in cut:
         yield Diagnostic(
-            setting=setting,
-            value=value,
+            setting="rollout.top_p",
+            value=cut["rollout.top_p"],
             why="the rollout engine's probabilities are those of the cut distribution, not the policy's",
-            fix=f"set {whole}" + (", or algorithm.old_log_prob=recompute" if biased else ""),
+            fix="set 1.0" + (", or algorithm.old_log_prob=recompute" if biased else ""),
+            severity="error" if biased else "warning",
+        )
+    if "verl.actor_rollout_ref.rollout.top_k" in cut:
+        yield Diagnostic(
+            setting="verl.actor_rollout_ref.rollout.top_k",
+            value=cut["verl.actor_rollout_ref.rollout.top_k"],
+            why="the rollout engine's probabilities are those of the cut distribution, not the policy's",
+            fix="set -1" + (", or algorithm.old_log_prob=recompute" if biased else ""),
             severity="error" if biased else "warning",
         )
     if validation.temperature == 0 and validation.samples_per_prompt > 1:
