@@ -37,6 +37,8 @@ def score_file(
     A rewarder that compares the responses of a prompt gets the rows with the same `group` together, or without that
     field the rows with the same prompt, answer and info.
     """
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise UserError(f"--out {out} must be another file than FILE: the scores would replace the responses")
     registry.require_usable(
         reward, {"code_isolation": code_isolation, "timeout_seconds": timeout, "memory_mb": memory_mb}
     )

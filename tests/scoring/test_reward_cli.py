@@ -84,6 +84,17 @@ def test_every_rewarder_survives_odd_text(name: str, tmp_path: Path) -> None:
     assert not any(json.loads(line)["correct"] for line in result.stdout.splitlines())
 
 
+def test_the_scores_do_not_replace_the_responses(tmp_path: Path) -> None:
+    rows = write(tmp_path / "in.jsonl", [{"response": "1", "answer": "1"}])
+    (tmp_path / "link.jsonl").symlink_to(rows)
+    before = Path(rows).read_text()
+    for out in (rows, str(tmp_path / "link.jsonl")):
+        result = CliRunner().invoke(app, ["score", rows, "--reward", "math", "--out", out])
+        assert isinstance(result.exception, UserError)
+        assert "must be another file than FILE" in str(result.exception)
+        assert Path(rows).read_text() == before
+
+
 def test_an_output_file_that_cannot_be_written_is_a_users_mistake(tmp_path: Path) -> None:
     rows = write(tmp_path / "in.jsonl", [{"response": "1", "answer": "1"}])
     (tmp_path / "file").write_text("")
