@@ -49,7 +49,9 @@ def build_command(
 ) -> None:
     """Write the training files of a dataset, or a corpus from a recipe with `steps`."""
     from innovator_rl.cli import data_corpus, data_sft
+    from innovator_rl.cli.data_rl import build_rows, require_folder
 
+    require_folder(out)
     if data_sft.is_recipe(recipe):
         if any(option is not None for option in (source, rows, seed, style, domain, reward)):
             raise UserError(
@@ -65,8 +67,6 @@ def build_command(
             )
         data_corpus.build(Path(recipe), out, workers or 1, executor)
         return
-    from innovator_rl.cli.data_rl import build_rows
-
     build_rows(recipe, out, source, workers, check, rows=rows, seed=seed, style=style, domain=domain, reward=reward)
 
 
@@ -130,10 +130,13 @@ def show_command(
 @app.command("check")
 def check_command(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A Parquet file, a file of your own, or a built corpus.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A Parquet file, a file of your own, or the folder of a built set or corpus."
+        ),
     ],
     model: Annotated[str | None, typer.Option(help="Measure prompts with the tokenizer of this model.")] = None,
-    max_prompt_tokens: Annotated[int | None, typer.Option(help="Report prompts longer than this.")] = None,
+    max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Report prompts longer than this.")] = None,
     against: Annotated[Path | None, typer.Option(help="Report prompts that are also in this file.")] = None,
 ) -> None:
     """Validate a training file; exit with 2 if it has an error."""

@@ -14,7 +14,7 @@ def build_rows(what: str, out: Path, source: str | None, workers: int | None, ch
     """Build the training files of a dataset's name, a recipe file or a file of one's own.
 
     Raises:
-        UserError: An argument does not fit the recipe, or the build cannot be made.
+        UserError: An argument does not fit the recipe, a folder of the output is a file, or the build cannot be made.
     """
     from rich.console import Console
 
@@ -33,6 +33,11 @@ def build_rows(what: str, out: Path, source: str | None, workers: int | None, ch
         changes["domain"] = changes.get("domain") or recipe.domain
     else:
         recipe, folder = open_recipe(what)
+        if changes.get("domain") not in (None, recipe.domain):
+            raise UserError(
+                f"--domain {changes['domain']}: dataset {recipe.name!r} has the domain {recipe.domain!r}, and the option is "
+                "for a file of your own; expected --reward NAME where another rewarder is meant"
+            )
         if source is not None and recipe.task:
             raise UserError(
                 f"dataset {recipe.name!r} is generated (task {recipe.task}): leave --source out, use --rows"
@@ -44,6 +49,7 @@ def build_rows(what: str, out: Path, source: str | None, workers: int | None, ch
     if not check:
         changes["checks"] = recipe.checks.model_copy(update={"gold": False})
     recipe = overridden(recipe, **changes)
+    require_folder(out / recipe.name)
     report = build(recipe, folder, out, workers=workers or os.cpu_count() or 1, progress=RowProgress(sys.stderr))
     console = Console(highlight=False, soft_wrap=True)
     for name, path in report.files.items():
@@ -53,3 +59,12 @@ def build_rows(what: str, out: Path, source: str | None, workers: int | None, ch
     for note in report.notes:
         console.print(f"note: {note}", markup=False)
     console.print(f"{report.seconds:.1f} s")
+
+
+def require_folder(out: Path) -> None:
+    """Raise a `UserError` where a build cannot make its output folder, because a file has its name or a parent's."""
+    nearest = next(path for path in (out, *out.parents, Path()) if path.exists())
+    if not nearest.is_dir():
+        raise UserError(
+            f"--out {out}: {str(nearest)!r} is a file, expected a folder; choose another one or move the file"
+        )

@@ -47,6 +47,8 @@ def check_file(
     Raises:
         UserError: The file is not a training file.
     """
+    if (path / "train.parquet").is_file():  # the folder of a built set, whatever its name
+        return replace(check_file(path / "train.parquet", tokenizer, max_prompt_tokens, against), path=path)
     if path.suffix != ".parquet":
         return _check_own_file(path, tokenizer, max_prompt_tokens, against)
     rows = check_columns(path)
@@ -86,8 +88,15 @@ def check_file(
 
 def _check_own_file(path: Path, tokenizer: Any, max_prompt_tokens: int | None, against: Path | None) -> CheckReport:
     """Check rows of one's own as they would be trained on: converted first, then checked as a training file."""
-    from innovator_rl.data.materialize import materialize
+    from innovator_rl.data.materialize import OWN_SUFFIXES, is_own_file, materialize
+    from innovator_rl.data.recipe import dataset_names
 
+    if path.exists() and not is_own_file(str(path)) and str(path) not in dataset_names():
+        kinds = ", ".join((".parquet", *OWN_SUFFIXES))
+        raise UserError(
+            f"{str(path)!r} is a {'folder' if path.is_dir() else 'file'}; expected a file that ends in {kinds}, or the folder "
+            "of a built set or corpus"
+        )
     with tempfile.TemporaryDirectory() as work:
         converted = materialize(path, Path(work), "train")
         return replace(check_file(converted, tokenizer, max_prompt_tokens, against), path=path)

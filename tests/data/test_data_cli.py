@@ -46,6 +46,7 @@ def test_check_reports_long_prompts_duplicates_and_leaks(tmp_path: Path) -> None
     [
         (["build", "has-nitrogen", "--source", "x"], "leave --source out"),
         (["build", "own.yaml"], "cannot be read"),
+        (["build", "chemistry", "--domain", "math"], "dataset 'chemistry' has the domain 'chemistry'"),
         (["show", "chemestry"], "did you mean 'chemistry'"),
         (["check", "none.parquet"], "does not exist"),
         (["check", "none.parquet", "--max-prompt-tokens", "5"], "needs --model"),
@@ -55,6 +56,33 @@ def test_mistakes_name_the_remedy(arguments: list[str], message: str) -> None:
     result = run(app, arguments)
     assert isinstance(result.exception, UserError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize(("taken", "out"), [("file", "file/below"), ("file", "file"), ("data/unit-sum", "data")])
+def test_a_build_whose_output_folder_is_a_file_does_not_begin(taken: str, out: str, tmp_path: Path) -> None:
+    (tmp_path / taken).parent.mkdir(exist_ok=True)
+    (tmp_path / taken).write_text("mine")
+    result = run(app, ["build", "unit-sum", "--no-check", "--rows", "20", "--out", str(tmp_path / out)])
+    assert isinstance(result.exception, UserError)
+    assert f"{str(tmp_path / taken)!r} is a file, expected a folder" in str(result.exception)
+    assert (tmp_path / taken).read_text() == "mine"
+
+
+def test_check_takes_a_built_folder_and_names_the_endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(app, ["build", "unit-sum", "--no-check", "--rows", "20", "--out", "."])
+    assert "nothing wrong found" in run(app, ["check", "unit-sum"]).output
+    (tmp_path / "rows.txt").write_text("{}")
+    (tmp_path / "empty").mkdir()
+    for path, kind in (("rows.txt", "file"), ("empty", "folder")):
+        result = run(app, ["check", path])
+        assert isinstance(result.exception, UserError)
+        assert f"{path!r} is a {kind}; expected a file that ends in .parquet, .jsonl," in str(result.exception)
+
+
+def test_check_takes_a_prompt_length_of_at_least_one() -> None:
+    result = run(app, ["check", "none.parquet", "--model", "tiny-qwen2", "--max-prompt-tokens", "0"])
+    assert (result.exit_code, "max-prompt-tokens" in result.output) == (2, True)
 
 
 def test_an_unknown_style_lists_the_styles() -> None:
