@@ -24,6 +24,13 @@ from innovator_rl.packaged_files import roots
 
 SAMPLE = "sample.jsonl"
 RECIPE = "dataset.yaml"
+#: Reader -> the `parameters` that it takes; a reader that is not here takes none. Those of tasks are in `tasks.py`.
+READER_PARAMETERS = {
+    "moleculenet": ("ask", "label", "smiles"),
+    "physics_phd": ("several",),
+    "taco": ("tries",),
+    "webinstruct": ("types",),
+}
 
 
 class _Part(BaseModel):
@@ -191,7 +198,17 @@ class Recipe(BaseModel):
             raise ValueError("a generated `task` has neither `reader` nor `source` nor `hub`: leave those out")
         if (self.source or self.hub) and not self.reader:
             raise ValueError("`source` requires a `reader`, e.g. `reader: jsonl`")
+        self._require_parameters()
         return self
+
+    def _require_parameters(self) -> None:
+        """Raise `ValueError` for a parameter that nothing reads; a generated task checks its own."""
+        known = READER_PARAMETERS.get(self.reader or "", ())
+        if name := next((name for name in self.parameters if name not in known and not self.task), ""):
+            who = f"reader {self.reader!r}" if self.reader else "a recipe without `reader` and `task`"
+            others = f"none (the readers {', '.join(READER_PARAMETERS)} take some)"
+            takes = f"takes {', '.join(known) or others}"
+            raise ValueError(f"parameters.{name} = {self.parameters[name]!r}: unknown; {who} {takes}")
 
     @property
     def rewarder(self) -> str:
@@ -236,11 +253,9 @@ def make_recipe(content: dict[str, Any], what: str) -> Recipe:
         UserError: A key or value cannot be used.
     """
     try:
-        return Recipe(**content)
+        return Recipe.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{what}: {explain(error, Recipe)}") from None
-    except TypeError as error:  # a key that is no text
-        raise UserError(f"{what}: {error}") from None
 
 
 def datasets_folders() -> list[Path]:

@@ -6,36 +6,17 @@ YAML keeps the last of two equal keys and drops the first in silence; here that 
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Sequence
+import types
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from innovator_rl.config.load import parse_yaml
+from innovator_rl.config.schema_introspection import in_words
 from innovator_rl.errors import UserError
 
-SHOWN_CHARS = 60
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without repeated keys."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                line = key.start_mark.line + 1
-                if key.value in lines:
-                    raise _RepeatedKeyError(key.value, lines[key.value], line)
-                lines[key.value] = line
-        return node
-
-
-class _RepeatedKeyError(Exception):
-    """A key that a mapping has twice, and the lines."""
+Place = tuple[int | str, ...]
 
 
 def read_recipe(path: Path) -> Any:
@@ -45,47 +26,85 @@ def read_recipe(path: Path) -> Any:
         UserError: The file cannot be read, is not YAML, or gives a key twice; the message has the file and the line.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"recipe {str(path)!r} cannot be read ({error.strerror}){_recipes_beside(path)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
-    except _RepeatedKeyError as error:
-        key, first, line = error.args
-        raise UserError(
-            f"recipe {str(path)!r}: the key {key!r} of line {line} is given in line {first} too: remove one of them"
-        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"recipe {str(path)!r} is not YAML: {error}") from None
+    return parse_yaml(text, f"recipe {str(path)!r}")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return what is wrong with the keys of a recipe in one line, with the values and the near keys."""
-    return "; ".join(_explain(item, model) for item in error.errors())
+    """Return every mistake as key, value and what is expected, in the words of the configuration's messages.
+
+    Args:
+        error: What reading found.
+        model: The kind of recipe.
+    """
+    parts = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] in ("extra_forbidden", "invalid_key"):
+            parts.append(_unknown(item["loc"], model))
+        elif item["type"] == "value_error":  # of a validator here, whose message has the value
+            message = item["msg"].removeprefix("Value error, ")
+            parts.append(f"{key}: {message}" if key else message)
+        elif item["type"] == "missing":
+            parts.append(f"{key}: not found; expected {_expected(item['loc'], model)}")
+        else:
+            parts.append(f"{key} = {item['input']!r:.120}: expected {_expected(item['loc'], model)}")
+    return "; ".join(parts)
 
 
-def _explain(item: Any, model: type[BaseModel]) -> str:
-    key = ".".join(map(str, item["loc"]))
-    if item["type"] == "extra_forbidden":
-        fields = _section(model, item["loc"][:-1]).model_fields
-        near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1)
-        return f"unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else f"; keys are {', '.join(fields)}")
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] not in ("value_error", "missing"):
-        message += f", got {repr(item['input'])[:SHOWN_CHARS]}"
-    return f"{key}: {message}" if key else message
+def _unknown(location: Place, recipe: type[BaseModel]) -> str:
+    """Say that a key is unknown, with the near ones of its section or all of them."""
+    section, name = ".".join(str(part) for part in location[:-1]), str(location[-1])
+    model = _section(_kind_at(location[:-1], recipe)[0])
+    names = list(model.model_fields) if model else []
+    close = difflib.get_close_matches(name, names, n=1)
+    full = f"{section}.{name}" if section else name
+    if close:
+        return f"unknown key {full!r}, did you mean {f'{section}.{close[0]}' if section else close[0]!r}?"
+    return f"unknown key {full!r}; keys{f' of {section}' if section else ''} are {', '.join(names)}"
 
 
-def _section(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
-    """Return the model of the section at a path of keys and places in lists."""
-    for part in path:
-        if part in model.model_fields:
-            model = _model_in(model.model_fields[str(part)].annotation) or model
-    return model
+def _kind_at(location: Place, recipe: type[BaseModel]) -> tuple[Any, list[Any]]:
+    """Return the type of a recipe's value, and the bounds of its field."""
+    kind: Any = recipe
+    bounds: list[Any] = []
+    for part in location:
+        model = _section(kind)
+        if model is not None and part in model.model_fields:
+            field = model.model_fields[str(part)]
+            kind, bounds = field.annotation, field.metadata
+        else:  # an item of a list, or a value of a mapping
+            inner = [argument for argument in get_args(_required(kind)) if argument is not Ellipsis]
+            kind, bounds = (inner[-1] if inner else Any), []
+    return kind, bounds
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+def _expected(location: Place, recipe: type[BaseModel]) -> str:
+    """Describe what belongs at a place of a recipe."""
+    kind, bounds = _kind_at(location, recipe)
+    kind = _required(kind)
+    if model := _section(kind):
+        return f"a section with {', '.join(model.model_fields)}"
+    if get_origin(kind) is tuple and (model := _section(get_args(kind)[0])):
+        return f"a list of sections with {', '.join(model.model_fields)}"
+    return "a path" if kind is Path else in_words(kind, bounds)
+
+
+def _required(kind: Any) -> Any:
+    """Return an optional type without None."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind
+    inner = [part for part in get_args(kind) if part is not type(None)]
+    return inner[0] if len(inner) == 1 else kind
+
+
+def _section(kind: Any) -> type[BaseModel] | None:
+    kind = _required(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _recipes_beside(path: Path) -> str:

@@ -1,6 +1,9 @@
 """Builds are deterministic, splits are disjoint whatever the seed, and a wrong name leads to a near one."""
 
+import importlib
+import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,9 @@ from innovator_rl.data.build_lock import build_lock
 from innovator_rl.data.materialize import materialize
 from innovator_rl.data.problem import Problem
 from innovator_rl.data.prompts import FORMS, STYLES, render
-from innovator_rl.data.recipe import Recipe, dataset_names, load_recipe
+from innovator_rl.data.readers import READERS
+from innovator_rl.data.recipe import READER_PARAMETERS, Recipe, dataset_names, load_recipe
+from innovator_rl.data.recipe_files import read_recipe
 from innovator_rl.data.rendering import to_rows
 from innovator_rl.data.rows import read_rows
 from innovator_rl.errors import UserError
@@ -180,26 +185,54 @@ def test_a_wrong_file_name_lists_its_neighbours(tmp_path: Path) -> None:
         materialize(made.with_name("trian.parquet"), tmp_path, "train")
 
 
+GOOD = "name: x\ndomain: math\nlicense: y\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("name: x\ndomain: math\nlicense: y\nreder: gsm8k\n", "unknown key 'reder', did you mean 'reader'"),
         ("name: x\ndomain: biology\nlicense: y\n", "domain 'biology' is unknown; The domains .* needs `reward:`"),
-        ("name: x\nlicense: y\n", "domain: Field required"),
+        ("name: x\nlicense: y\n", r"domain: not found; expected text that matches \^"),
+        (GOOD + "checks: {gld: false}\n", r"unknown key 'checks\.gld', did you mean 'checks\.gold'"),
+        (GOOD + "difficulty: {modl: x}\n", r"model: not found; .*'difficulty\.modl', did you mean 'difficulty\.model'"),
+        (GOOD + "splits: {valdation: 0.1}\n", r"'splits\.valdation', did you mean 'splits\.validation'"),
+        (
+            GOOD + "decontaminate: {against: [{name: a, path: b, feilds: [c]}]}\n",
+            r"'decontaminate\.against\.0\.feilds', did you mean 'decontaminate\.against\.0\.fields'",
+        ),
+        (GOOD + "splits: {zzz: 0.1}\n", "keys of splits are validation, test, worked, sample, by$"),
+        (GOOD + "7: x\n", "unknown key '7'; keys are name, title, domain"),
+        (GOOD + "rows: 0\n", "rows = 0: expected whole number > 0$"),
+        (GOOD + "splits: {validation: 2}\n", r"splits\.validation = 2: expected number > 0.* < 1"),
+        (GOOD + "checks: 3\n", "checks = 3: expected a section with gold, mutants, near_duplicates"),
+        (GOOD + "style: fulll\n", r"style = 'fulll': expected full \| short \| bare$"),
+        (GOOD + "source: [a]\n", r"source = \['a'\]: expected a path"),
+        (GOOD + "fields: {answer: 3}\n", r"fields\.answer = 3: expected text$"),
+        (GOOD + "decontaminate: {against: []}\n", r"against = \[\]: expected a list of sections with name, path"),
+        (GOOD + "parameters: {n: 1}\n", r"parameters\.n = 1: unknown; a recipe without .* takes none"),
+        (GOOD + "reader: gsm8k\nparameters: {n: 1}\n", "reader 'gsm8k' takes none \(the readers moleculenet, "),
+        (GOOD + "reader: taco\nparameters: {trys: 1}\n", "unknown; reader 'taco' takes tries"),
         ("name: x\ndomain: math\nlicense: y\nsource: a.jsonl\n", "requires a `reader`"),
         ("name: x\ndomain: phisics\nlicense: y\n", "did you mean 'physics'"),
         ("name: x\ndomain: rocks\nreward: math\nstyle: full\nlicense: y\n", "give `prompt:` or `style: bare`"),
         ("name: x\ndomain: math\nlicense: y\nprompt: '{{ question'\n", "prompt: template, line 1"),
         ("name: x\ndomain: math\nlicense: y\nprompt: '{{ question }}'\nstyle: bare\n", "replaces `style`"),
-        ("name: x\ndomain: math\nlicense: y\nrows: -5\n", "rows: Input should be greater than 0, got -5"),
+        ("name: x\ndomain: math\nlicense: y\nrows: -5\n", "rows = -5: expected whole number > 0"),
         (
             "name: x\ndomain: math\nlicense: y\nchecks: {golds: false}\n",
-            "unknown key 'checks.golds', did you mean 'gold'",
+            "unknown key 'checks.golds', did you mean 'checks.gold'",
         ),
-        ("name: x\ndomain: math\nlicense: y\nseed: 1\nseed: 2\n", "key 'seed' of line 5 is given in line 4 too"),
-        ("name: x\ndomain: math\nlicense: y\nchecks: {gold: true, gold: false}\n", "key 'gold' of line 4 is given"),
-        ("- a\n", "must be a mapping"),
-        ("name: [\n", "not YAML"),
+        (
+            "name: x\ndomain: math\nlicense: y\nseed: 1\nseed: 2\n",
+            "line 5, column 1: the key 'seed' is given twice: remove it here or in line 4",
+        ),
+        (
+            "name: x\ndomain: math\nlicense: y\nchecks: {gold: true, gold: false}\n",
+            "the key 'gold' is given twice: remove it here or in line 4",
+        ),
+        ("- a\n", "expected a mapping of sections"),
+        ("name: [\n", "line 2, column 1: expected"),
     ],
 )
 def test_recipe_faults_name_key_and_remedy(text: str, message: str, tmp_path: Path) -> None:
@@ -213,7 +246,7 @@ def test_yaml_merges_are_no_repeated_keys(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         text + "parameters: {a: &more {<<: *base, test: 0.3}, b: {<<: *more, test: 0.4}}\n"
     )
-    found = load_recipe(tmp_path / "r.yaml").parameters
+    found = read_recipe(tmp_path / "r.yaml")["parameters"]
     assert found == {"a": {"validation": 0.2, "test": 0.3}, "b": {"validation": 0.2, "test": 0.4}}
 
 
@@ -238,6 +271,15 @@ def test_a_build_removes_the_splits_that_it_does_not_have_and_excludes_another(t
     assert {path.stem for path in (tmp_path / "out/own").glob("*.parquet")} == {"train", "validation"}
     with build_lock(tmp_path / "out/own"), pytest.raises(UserError, match=r"another build of '.*own' is running"):
         build(recipe, tmp_path, tmp_path / "out")
+
+
+def test_the_parameters_of_readers_are_those_that_they_read() -> None:
+    read: dict[str, set[str]] = {}
+    for name, place in READERS.items():
+        module = importlib.import_module(f"innovator_rl.data.readers.{place.partition(':')[0]}")
+        found = set(re.findall(r'recipe\.parameters\.get\("(\w+)"', inspect.getsource(module)))
+        read |= {name: found} if found else {}
+    assert read == {name: set(known) for name, known in READER_PARAMETERS.items()}
 
 
 def test_every_domain_has_both_styles_and_short_is_short() -> None:

@@ -224,8 +224,8 @@ def test_questions_of_a_data_set_come_from_the_side_that_is_kept_for_fine_tuning
     ("change", "message"),
     [
         ({"workedd": []}, "unknown key 'workedd', did you mean 'worked'?"),
-        ({"worked": [{"dataset": "product", "row": 3}]}, "unknown key 'worked.0.row', did you mean 'rows'"),
-        ({"worked": [{"dataset": "product", "rows": -3}]}, "worked.0.rows: Input should be greater than 0, got -3"),
+        ({"worked": [{"dataset": "product", "row": 3}]}, "unknown key 'worked.0.row', did you mean 'worked.0.rows'"),
+        ({"worked": [{"dataset": "product", "rows": -3}]}, "worked.0.rows = -3: expected whole number > 0"),
         ({"refine": None}, "give `worked` or `refine`"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_wrong_recipe_is_named(tmp_path: Path, change: dict[str, Any], message
 def test_a_key_that_is_given_twice_is_an_error(tmp_path: Path) -> None:
     worked = "worked: [{dataset: product, rows: 1}]\n"
     (tmp_path / "r.yaml").write_text(f"kind: sft\nname: x\nlicense: y\n{worked}{worked}")
-    with pytest.raises(UserError, match="the key 'worked' of line 5 is given in line 4 too: remove one of them"):
+    with pytest.raises(UserError, match="the key 'worked' is given twice: remove it here or in line 4"):
         load_sft_recipe(tmp_path / "r.yaml")
 
 
