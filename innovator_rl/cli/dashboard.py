@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from innovator_rl.cli.listening import CANNOT_LISTEN, why_not
 from innovator_rl.errors import UserError
 from innovator_rl.runs.run_dir import resolve_runs_dir
 
@@ -109,10 +110,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-    except OSError as error:
-        raise UserError(
-            f"cannot listen on --host {host} --port {port}: {error.strerror}; use --port 0 for a free port"
-        ) from error
+    except CANNOT_LISTEN as error:
+        raise UserError(f"--host {host} --port {port}: {why_not(error)}") from error
     with listening:
         yield listening
 

@@ -31,7 +31,7 @@ from innovator_rl.rollouts.domain_figures import domain_figures
 from innovator_rl.rollouts.store import Store
 from innovator_rl.runs.files import dump_json, duration
 from innovator_rl.runs.progress import domains_text, groups_text, percent
-from innovator_rl.runs.run_dir import RunDir, RunState, list_runs, resolve_runs_dir
+from innovator_rl.runs.run_dir import RunDir, RunState, find_runs_dir, list_runs
 from innovator_rl.runs.summary import step_figures
 
 app = make_app("List, inspect, stop and export runs.")
@@ -43,7 +43,8 @@ REASONS = 5
 @app.command("list")
 def list_all(as_json: AsJson = False, address: ClusterAddress = None, runs_dir: RunsDir = "runs") -> None:
     """List the runs with their status, newest first."""
-    runs = list_runs(resolve_runs_dir(runs_dir))
+    folder = find_runs_dir(runs_dir)
+    runs = list_runs(folder)
     rows = [_facts(run, run.state()) for run in runs]
     if address:
         from innovator_rl.cli.runs_cluster import with_cluster
@@ -53,7 +54,7 @@ def list_all(as_json: AsJson = False, address: ClusterAddress = None, runs_dir: 
         typer.echo(dump_json(rows, indent=1))
         return
     if not rows:
-        typer.echo(f"no runs in {resolve_runs_dir(runs_dir)}")
+        typer.echo(f"no runs in {folder}")
         return
     table = [("RUN", "STATUS", "STEP", "ATTEMPT", "HEARTBEAT", "REWARD", "")]
     for row in rows:

@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from innovator_rl.cli.listening import CANNOT_LISTEN, why_not
 from innovator_rl.cli.parameters import RunName, RunsDir
 from innovator_rl.errors import UserError
 from innovator_rl.recorded_run import find_run
 from innovator_rl.runs import events, prometheus
 from innovator_rl.runs.files import dump_json
-from innovator_rl.runs.run_dir import list_runs, resolve_runs_dir
+from innovator_rl.runs.run_dir import find_runs_dir, list_runs
+
+LAST_PORT = 65535
 
 
 def metrics(
@@ -23,17 +26,19 @@ def metrics(
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Print the runs as Prometheus metrics, or serve them."""
-    folder = resolve_runs_dir(runs_dir)
+    folder = find_runs_dir(runs_dir)
     if listen is None:
         typer.echo(prometheus.render(list_runs(folder)), nl=False)
         return
     host, _, port = listen.rpartition(":")
-    if not port.isdigit() or not host:
-        raise UserError(f"--listen {listen!r} must be HOST:PORT, for example 127.0.0.1:9400")
+    if not host or not port.isdecimal() or int(port) > LAST_PORT:
+        raise UserError(
+            f"--listen {listen!r} must be HOST:PORT with a port up to {LAST_PORT}, for example 127.0.0.1:9400"
+        )
     try:
         serving = prometheus.server(folder, host, int(port))
-    except OSError as error:
-        raise UserError(f"--listen {listen} cannot be bound ({error.strerror}); choose another port") from error
+    except CANNOT_LISTEN as error:
+        raise UserError(f"--listen {listen}: {why_not(error)}") from error
     typer.echo(f"metrics: http://{host}:{serving.server_port}/metrics", err=True)
     with serving:
         serving.serve_forever()

@@ -32,6 +32,7 @@ from innovator_rl.runs.reading import last_steps, read_record
 from innovator_rl.secret_values import mask, mask_values
 
 RUNS_DIR_VARIABLE = "INNOVATOR_RUNS_DIR"
+DEFAULT_RUNS_DIR = "runs"
 RUN_SCHEMA_VERSION = 1
 HEARTBEAT_SECONDS = 10.0
 DEAD_AFTER_SECONDS = 60.0
@@ -66,6 +67,20 @@ def resolve_runs_dir(runs_dir: str | Path = "runs") -> Path:
             f"{RUNS_DIR_VARIABLE}={chosen!r} must be an absolute path: set it to a directory that outlives the run"
         )
     return base
+
+
+def find_runs_dir(runs_dir: str = DEFAULT_RUNS_DIR) -> Path:
+    """Return the directory of the runs for a reader; the default one need not exist yet.
+
+    Raises:
+        UserError: The directory is not found.
+    """
+    folder = resolve_runs_dir(runs_dir)
+    if runs_dir != DEFAULT_RUNS_DIR and not folder.is_dir():
+        raise UserError(
+            f"--runs-dir {runs_dir}: folder {str(folder)!r} not found; give the folder that holds your runs"
+        )
+    return folder
 
 
 @dataclass(frozen=True)

@@ -232,5 +232,5 @@ def test_the_command_refuses_before_it_listens(tmp_path: Path, monkeypatch: pyte
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(UserError, match="cannot listen"):
+        with pytest.raises(UserError, match="choose another port"):
             dashboard(str(tmp_path), port=taken.getsockname()[1])

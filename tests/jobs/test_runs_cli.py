@@ -1,6 +1,7 @@
 """`innovator runs` on a small recorded run, as a person and a script see it."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,48 @@ def test_list(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = call(capsys, "list", "--json")
     (row,) = json.loads(out)
     assert (row["status"], row["step"], row["reward"]) == ("finished", 2, 0.5)
+    (runs / "empty").mkdir()
     code, out, _ = call(capsys, "list", "--runs-dir", str(runs / "empty"))
     assert (code, out) == (0, f"no runs in {runs / 'empty'}\n")
+
+
+@pytest.mark.parametrize("command", ["list", "metrics"])
+def test_a_folder_of_runs_that_does_not_exist_is_a_mistake(
+    command: str, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = call(capsys, command, "--runs-dir", str(runs / "absent"))
+    assert (code, out) == (2, "")
+    assert f"folder {str(runs / 'absent')!r} not found" in err
+    monkeypatch.setenv("INNOVATOR_RUNS_DIR", str(runs / "absent"))
+    assert call(capsys, command)[0] == 0, "nothing was trained yet"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:99999", "port up to 65535"),
+        ("127.0.0.1:²", "must be HOST:PORT"),
+        ("no.such.host.invalid:9400", "the host is not found; expected an address of this machine"),
+        ("a..b:9400", "the host is not found"),
+        ("192.0.2.1:9400", "the host is another machine"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_says_what_to_change(
+    address: str, message: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, _, port = address.rpartition(":")
+    code, _, err = call(capsys, "metrics", "--listen", address)
+    assert (code, message in err) == (2, True), err
+    if port == "9400":
+        with pytest.raises(SystemExit) as stop:
+            main(["dashboard", str(runs), "--host", host, "--port", port, "--token", "x" * 32])
+        assert (stop.value.code, message in capsys.readouterr().err) == (2, True)
+
+
+def test_a_port_in_use_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = call(capsys, "metrics", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert (code, "choose another port" in err) == (2, True), err
 
 
 def test_show_a_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
