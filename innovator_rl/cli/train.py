@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,13 +44,30 @@ def train(
     """
     from innovator_rl import api
 
-    prepared = api.prepare(load(find_config(config, "train"), list(overrides or [])))
+    prepared = api.prepare(load(_file(config, list(overrides or [])), list(overrides or [])))
     for finding in prepared.warnings:
         sys.stderr.write(f"innovator: {finding.line()}\n")
     if dry_run:
         typer.echo(json.dumps(api.write_dry_run(prepared), indent=1))
         return
     _launch(prepared)
+
+
+def _file(config: str, words: list[str]) -> Path:
+    """Return the file of a configuration.
+
+    Raises:
+        UserError: It is not found; the message has the near command where a second word would be its configuration.
+    """
+    from innovator_rl.cli.main import SECOND_WORDS
+
+    try:
+        return find_config(config, "train")
+    except UserError as error:
+        near = get_close_matches(config, SECOND_WORDS["train"], 1)
+        if not near or not words or "=" in words[0]:
+            raise
+        raise UserError(f"{error}; or did you mean `innovator train {near[0]} {shlex.join(words)}`?") from None
 
 
 def _launch(prepared: api.PreparedRun) -> None:

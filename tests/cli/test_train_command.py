@@ -54,6 +54,15 @@ def test_a_named_failure_is_its_message(
     assert "Traceback" not in printed
 
 
+def test_a_misspelled_second_word_names_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, named in ((["paln", "demo"], True), (["paln", "name=x"], False), (["paln"], False)):
+        with pytest.raises(SystemExit) as caught:
+            main(["train", *words])
+        printed = capsys.readouterr().err
+        assert (caught.value.code, "configuration 'paln' not found" in printed) == (2, True)
+        assert ("did you mean `innovator train plan demo`?" in printed) is named
+
+
 @pytest.mark.parametrize("error", [ValueError("zip() argument 2 is shorter than argument 1"), KeyError("uid")])
 def test_a_defect_leaves_with_its_traceback(
     ends_with: object, error: Exception, capsys: pytest.CaptureFixture[str]
