@@ -213,6 +213,7 @@ def score_request(row: Mapping[str, Any], reward: str) -> ScoreRequest:
         UserError: The row has no string `response`, or its `info` is no object.
     """
     from innovator_rl.scoring import ScoreRequest
+    from innovator_rl.scoring.api import answer_text
 
     where = f"row {row.get('id', '?')}"
     if not isinstance(row.get("response"), str):
@@ -228,7 +229,7 @@ def score_request(row: Mapping[str, Any], reward: str) -> ScoreRequest:
     return ScoreRequest(
         rewarder=reward,
         response=row["response"],
-        answer=_text(row.get("answer", "")),
+        answer=answer_text(row.get("answer")),
         prompt=_text(row.get("prompt", "")),
         info=info,
         data_source=_text(row.get("data_source", "")),

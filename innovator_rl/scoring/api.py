@@ -15,6 +15,7 @@ system may take forever to print or pickle, a string cannot.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import numbers
 import re
@@ -189,6 +190,16 @@ class ScoreRequest:
     def from_dict(cls, data: Mapping[str, Any]) -> ScoreRequest:
         """Return the request that `to_dict` wrote."""
         return cls(**{**data, "responses": tuple(data.get("responses", ()))})
+
+
+def answer_text(answer: object) -> str:
+    """Return an answer of a data row as text, in the form in which it is trained on.
+
+    A list or an object is JSON, and a missing answer an empty text.
+    """
+    if answer is None:
+        return ""
+    return json.dumps(answer, ensure_ascii=False) if isinstance(answer, (list, dict)) else str(answer).strip()
 
 
 def too_long(request: ScoreRequest) -> bool:

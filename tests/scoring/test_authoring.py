@@ -123,6 +123,11 @@ def test_what_cannot_be_loaded_or_has_no_cases_is_said(folder: Path) -> None:
         ('{"case": "full", "response": "", "gold": ""}', "unknown fields gold"),
         ('{"case": "full", "answer": "4"}', "`response` is required"),
         ('{"case": "full", "response": "", "value": 1}', r"a range \[low, high\]"),
+        ('{"case": ["full"], "response": ""}', r"`case` = \['full'\]: a list of cases needs `responses`"),
+        ('{"case": {}, "response": ""}', r"`case` is \{\}, expected one of full"),
+        ('{"case": "full", "response": 3}', "`response` = 3: must be text"),
+        ('{"case": ["full", "zero"], "responses": ["3", 3]}', "`response` = 3: must be text"),
+        ('{"case": "full", "response": "3", "info": "x"}', "`info` = 'x': must be an object"),
     ],
 )
 def test_a_golden_file_names_its_wrong_line(tmp_path: Path, line: str, complaint: str) -> None:
@@ -130,6 +135,18 @@ def test_a_golden_file_names_its_wrong_line(tmp_path: Path, line: str, complaint
     path.write_text('{"case": "full", "response": "4"}\n' + line + "\n")
     with pytest.raises(UserError, match=f"golden.jsonl:2.*{complaint}"):
         read(path)
+
+
+def test_a_golden_answer_is_read_as_a_data_set_reads_it(tmp_path: Path) -> None:
+    from innovator_rl.data.readers.jsonl import _text
+    from innovator_rl.scoring.api import answer_text
+
+    answers = [4, 0.5, True, None, ["µ", 1], {"a": 1}, " 4 "]
+    path = tmp_path / "golden.jsonl"
+    path.write_text("".join(json.dumps({"case": "full", "response": "4", "answer": it}) + "\n" for it in answers))
+    read_as = [case.request("x").answer for case in read(path)]
+    assert read_as == ["4", "0.5", "True", "", '["µ", 1]', '{"a": 1}', "4"]
+    assert read_as == [answer_text(it) for it in answers] == [_text(it) for it in answers]
 
 
 def test_golden_cases_lie_beside_the_module_or_above(tmp_path: Path) -> None:

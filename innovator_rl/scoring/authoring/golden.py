@@ -16,6 +16,8 @@ A group rewarder has cases with `responses` and one kind for each of them, and a
 
     {"case": ["full", "zero"], "responses": ["The sum is 4.", "4"], "answer": "4"}
 
+An `answer` that is not text is read as a data set's is: 4 and "4" are one answer.
+
 `value` ([low, high]) replaces the bounds; `reason` and `extracted`, where given, must be met exactly; `note` is a
 comment. The file is `golden/NAME.jsonl` or `golden.jsonl` in the folder of the rewarder's module or of a package above.
 """
@@ -29,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from innovator_rl.errors import UserError
-from innovator_rl.scoring.api import Score, ScoreRequest
+from innovator_rl.scoring.api import Score, ScoreRequest, answer_text
 
 NOTHING, FULL = 0.02, 0.999
 KINDS: dict[str, tuple[tuple[str, ...], bool | None, float, float]] = {
@@ -111,24 +113,28 @@ def _cases(path: Path, number: int, line: str) -> Iterator[Case]:
 
 
 def _case(where: str, number: int, row: Any, responses: tuple[str, ...] = ()) -> Case:
-    if not isinstance(row, dict) or row.get("case") not in KINDS:
-        kind = row.get("case") if isinstance(row, dict) else row
+    kind = row.get("case") if isinstance(row, dict) else row
+    if isinstance(row, dict) and isinstance(kind, list):
+        raise UserError(f"{where}: `case` = {kind!r}: a list of cases needs `responses`, a list of the same length")
+    if not isinstance(row, dict) or not isinstance(kind, str) or kind not in KINDS:
         raise UserError(f"{where}: `case` is {kind!r}, expected one of {', '.join(KINDS)}")
     unknown = sorted(set(row) - {"case", "note", *_INPUTS, *_EXPECTED})
     if unknown:
         raise UserError(f"{where}: unknown fields {', '.join(unknown)}; known: {', '.join((*_INPUTS, *_EXPECTED))}")
+    if "response" not in row:
+        raise UserError(f"{where}: `response` is required")
     inputs = {name: row[name] for name in _INPUTS if name in row}
+    if "answer" in inputs:
+        inputs["answer"] = answer_text(inputs["answer"])
+    for name, value in inputs.items():
+        if not isinstance(value, dict if name == "info" else str):
+            raise UserError(f"{where}: `{name}` = {value!r:.80}: must be {'an object' if name == 'info' else 'text'}")
     if responses:
         inputs["responses"] = responses
     bounds = row.get("value")
     if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2):
         raise UserError(f"{where}: `value` must be a range [low, high], got {bounds!r}")
-    case = Case(row["case"], number, inputs, tuple(bounds) if bounds else None, row.get("reason"), row.get("extracted"))
-    try:
-        case.request("x")
-    except TypeError as error:
-        raise UserError(f"{where}: {error}; `response` is required") from error
-    return case
+    return Case(kind, number, inputs, tuple(bounds) if bounds else None, row.get("reason"), row.get("extracted"))
 
 
 def find(name: str, source: Path) -> Path | None:
