@@ -7,7 +7,7 @@
     innovator reward rescore runs/demo
 
 `score` and `rescore` exit with 0 when every row was scored or abstained, and with 3 when some ended as errors.
-`check` exits with 0 when there is nothing to fix, and with 1 otherwise.
+`check` exits with 0 when there is nothing to fix, with 1 when there is, and with 2 for a rewarder that cannot be called.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _resolve(name: str) -> tuple[str, str | None]:
     """
     folder = Path(name)
     installed = name in registry.names()
-    offered = scaffold.entry_point(folder) if not installed and (folder / "pyproject.toml").is_file() else None
+    offered = None if installed else registry.offered_by(folder)
     if offered is None:
         return name, None
     sys.path.insert(0, str(folder.absolute()))

@@ -148,7 +148,9 @@ def named_arguments(rewarder: Rewarder) -> tuple[str, ...]:
     prepared = ("gold",) if hasattr(rewarder, "prepare") else ()
     names = _names(rewarder, (*REQUEST_ARGUMENTS, "responses", *prepared))
     if "response" in names and "responses" in names:
-        raise UserError(f"rewarder {rewarder!r} names both `response` and `responses`; it must name one of them")
+        raise UserError(
+            f"rewarder {_label(rewarder)!r} names both `response` and `responses`; it must name one of them"
+        )
     return tuple(names)
 
 
@@ -158,6 +160,11 @@ OTHER_CONVENTIONS = {
     "solution_str": "; a reward function of verl is named verl:FILE.py:FUNCTION",
 }
 """Required argument that no request has -> what makes the function usable."""
+
+
+def _label(function: Callable[..., Any]) -> str:
+    """Return the name of a function, or of the class of any other callable."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
@@ -171,7 +178,7 @@ def _names(function: Callable[..., Any], offered: Sequence[str]) -> list[str]:
         if not optional and (parameter.name not in offered or not keyword):
             hint = OTHER_CONVENTIONS.get(parameter.name, "")
             raise UserError(
-                f"rewarder {function!r} requires {parameter.name!r}; a rewarder is called by keyword with any of "
+                f"rewarder {_label(function)!r} requires {parameter.name!r}; a rewarder is called by keyword with any of "
                 + ", ".join(offered)
                 + hint
             )

@@ -26,6 +26,7 @@ import inspect
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -72,6 +73,7 @@ def target(name: str) -> str:
     if not colon:
         installed = _installed()
         if name not in installed:
+            _require_not_a_place(name)
             near = difflib.get_close_matches(name, installed, n=3, cutoff=0.5)
             there = f"installed: {', '.join(sorted(installed)) or 'none'}"
             raise UserError(f"unknown rewarder {name!r}: " + (f"did you mean {' or '.join(near)}?" if near else there))
@@ -86,6 +88,46 @@ def target(name: str) -> str:
             f"expected the file's path, {hidden}:{attribute}, or the name of an installed rewarder"
         )
     return name
+
+
+def _require_not_a_place(name: str) -> None:
+    """Raise `UserError` for a file, or the folder of a package that is not installed: what to write instead."""
+    if name.endswith(".py"):
+        defined = ", ".join(_definitions(_file(name, name))) or "no function or class"
+        raise UserError(
+            f"rewarder {name!r}: expected {name}:NAME with a function or class of the file; it has {defined}"
+        )
+    if offered := offered_by(Path(name)):
+        module, _, attribute = offered[1].partition(":")
+        parts = [Path(name, source, *module.split(".")) for source in ("", "src")]
+        files = [file for part in parts for file in (part.with_suffix(".py"), part / "__init__.py") if file.is_file()]
+        raise UserError(
+            f"rewarder {name!r}: the package in this folder is not installed; run `pip install -e {name}` and write "
+            f"{offered[0]}" + (f", or write {files[0]}:{attribute}" if files else "")
+        )
+
+
+def _definitions(file: Path) -> list[str]:
+    """Return the names of a file's public functions and classes; none of a file that is not Python."""
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (OSError, SyntaxError, ValueError):
+        return []
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return [node.name for node in body if isinstance(node, kinds) and not node.name.startswith("_")]
+
+
+def offered_by(folder: Path) -> tuple[str, str] | None:
+    """Return name and `module:attribute` of the reward in a package's pyproject.toml.
+
+    It is None where the package offers no reward.
+    """
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None
+    offered = project.get("project", {}).get("entry-points", {}).get(GROUP, {})
+    return next(iter(offered.items()), None)
 
 
 def summary(name: str) -> str:
@@ -206,7 +248,9 @@ def _construct(name: str, kind: type, given: Mapping[str, Any], offered: Mapping
         if key not in wanted and not keywords:
             raise UserError(f"rewarder {name!r}: unknown parameter {key!r}; known: {', '.join(wanted) or 'none'}")
         if not _fits(value, wanted[key].annotation if key in wanted else Any):
-            raise UserError(f"rewarder {name!r}: {key}={value!r} must be {wanted[key].annotation}")
+            annotation = wanted[key].annotation
+            expected = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+            raise UserError(f"rewarder {name!r}: {key}={value!r} must be {expected}")
     given = secret_values.resolve(given)
     missing = [
         parameter.name

@@ -48,6 +48,7 @@ class RewardWorker:
         self.settings = settings
         self.loaded: dict[str, RewardCallable] = {}
         self.failed: dict[str, tuple[str, str]] = {}
+        self.mistakes: set[str] = set()  # those that failed for a reason that their writer can correct
         self.imported: set[str] = set()
 
     def warm(self, name: str) -> None:
@@ -58,12 +59,15 @@ class RewardWorker:
             registry.require_known(name)
         except UserError as error:
             self.failed[name] = ("unknown_rewarder", str(error))
+            self.mistakes.add(name)
             return
         try:
             rewarder = registry.load(name, self.settings)
             self.loaded[name] = RewardCallable(rewarder, registry.version(rewarder))
         except BaseException as error:  # a plugin that calls sys.exit while it is imported is a broken plugin
             self.failed[name] = ("load_failed", _describe(error))
+            if isinstance(error, UserError):
+                self.mistakes.add(name)
         self.imported = set(sys.modules)
 
     def call_seconds(self, name: str) -> float:
@@ -105,11 +109,12 @@ class RewardWorker:
     def describe(self, name: str) -> dict[str, Any]:
         """Describe a rewarder without calling it.
 
-        `problem` is the reason why it cannot be loaded, or what its own `ready` reports, or empty.
+        `problem` is the reason why it cannot be loaded, or what its own `ready` reports, or empty; `mistake` is whether
+        that reason is a `UserError`.
         """
         self.warm(name)
         if name in self.failed:
-            return {"problem": self.failed[name][1]}
+            return {"problem": self.failed[name][1], "mistake": name in self.mistakes}
         loaded = self.loaded[name]
         try:
             problem = loaded.ready()
@@ -136,7 +141,8 @@ def _masked(score: Score, seconds: float) -> dict[str, Any]:
 
 def _describe(error: BaseException) -> str:
     try:
-        return secret_values.mask(f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARS])
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        return secret_values.mask(f"{kind}{error}"[:MAX_DETAIL_CHARS])
     except BaseException:
         return type(error).__name__
 

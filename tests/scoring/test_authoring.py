@@ -106,13 +106,38 @@ def test_a_careless_reward_is_found_out(folder: Path) -> None:
 
 def test_what_cannot_be_loaded_or_has_no_cases_is_said(folder: Path) -> None:
     (folder / "mine.py").write_text("def score(response, solution):\n    return True\n")
+    with pytest.raises(UserError, match=r"^rewarder 'score' requires 'solution'; .* data_source, responses$"):
+        check("mine.py:score")
+    with pytest.raises(UserError, match=r"^rewarder 'mine\.py:scare': .* has no 'scare'; it has score$"):
+        check("mine.py:scare")
+    (folder / "mine.py").write_text("import absent_library\n")
     (problem,) = check("mine.py:score").problems
-    assert (problem.part, "requires 'solution'" in problem.seen) == ("load", True)
+    assert (problem.part, problem.fix) == ("load", "make it importable here")
+    ready = "class Served:\n    def ready(self):\n        return 'no server'\n    def __call__(self, response):\n        return 1\n"
+    (folder / "mine.py").write_text(ready)
+    (problem,) = check("mine.py:Served").problems
+    assert (problem.part, problem.seen, problem.fix) == ("ready", "no server", "provide what it reports to be missing")
     (folder / "mine.py").write_text("def score(response):\n    return False\n")
     (problem,) = check("mine.py:score").problems
     assert "write golden.jsonl" in problem.fix
     with pytest.raises(UserError, match=r"file absent\.py not found"):
         check("absent.py:score")
+
+
+def test_a_file_or_folder_where_a_name_belongs_says_what_to_write(folder: Path) -> None:
+    (folder / "mine.py").write_text("import os\n\ndef _own(): ...\n\ndef score(response): ...\n\nclass Near: ...\n")
+    with pytest.raises(UserError, match=r"expected mine\.py:NAME with .*; it has score, Near$"):
+        registry.require_known("mine.py")
+    with pytest.raises(UserError, match=r"file absent\.py not found"):
+        registry.require_known("absent.py")
+    CliRunner().invoke(app, ["new", "solubility"])
+    written = r"run `pip install -e solubility` and write solubility, or write (solubility/.*/reward\.py:Solubility)$"
+    with pytest.raises(UserError, match=written) as error:
+        registry.require_known("solubility")
+    registry.require_known(str(error.value).rpartition(" ")[2])
+    (folder / "plain").mkdir()
+    with pytest.raises(UserError, match="unknown rewarder 'plain'"):
+        registry.require_known("plain")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +228,7 @@ def test_parameters_are_typed_and_named(folder: Path) -> None:
     assert loose("4.4s", "4")
     assert not registry.load("near.py:Near")("4.4m", "4")
     for name, complaint in (
-        ("near.py:Near(tolerance='big')", "must be float|must be <class 'float'>"),
+        ("near.py:Near(tolerance='big')", "tolerance='big' must be float$"),
         ("near.py:Near(tolerence=1)", "unknown parameter 'tolerence'"),
         ("near.py:Near(1)", "write parameters as"),
         ("near.py:Near(tolerance=open('x'))", "write parameters as"),

@@ -183,18 +183,3 @@ def write(name: str, parent: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return folder
-
-
-def entry_point(folder: Path) -> tuple[str, str] | None:
-    """Return name and `module:attribute` of the reward in a package's pyproject.toml.
-
-    It is None where the package offers no reward.
-    """
-    import tomllib
-
-    try:
-        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None
-    offered = project.get("project", {}).get("entry-points", {}).get("innovator_rl.rewards", {})
-    return next(iter(offered.items()), None)

@@ -76,7 +76,7 @@ def check(
         progress: Called with the name of each part as it begins.
 
     Raises:
-        UserError: The rewarder is unknown or the golden file cannot be read.
+        UserError: The rewarder is unknown or cannot be called by the engine, or the golden file cannot be read.
     """
     registry.require_known(rewarder)
     bounds = bounds or CheckConfig()
@@ -89,9 +89,11 @@ def check(
             progress("load")
             about = pool.describe(rewarder)
             if about["problem"]:
-                report.problem(
-                    "load", about["problem"], "make it importable here, with a signature the engine can call"
-                )
+                if about.get("mistake"):
+                    raise UserError(about["problem"])
+                loaded = "version" in about
+                fix = "provide what it reports to be missing" if loaded else "make it importable here"
+                report.problem("ready" if loaded else "load", about["problem"], fix)
                 return report
             report.version = about["version"]
             cases = _cases(report, golden or _beside(name or label(rewarder), about["source"]))
