@@ -1,6 +1,6 @@
 """Read the YAML file of a recipe, and explain what is wrong with its keys.
 
-YAML keeps the last of two equal keys and drops the first in silence; here that is an error with both lines.
+It is read as configurations are (`config.load`), and its messages have the same form.
 """
 
 from __future__ import annotations
