@@ -109,6 +109,7 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
 
     from innovator_rl.paper.costs import cost_of, describe, total, warnings
     from innovator_rl.paper.parts import missing_base_model, missing_data
+    from innovator_rl.paper.set_aside import bytes_in
 
     found = [(one, cost_of(one.stage, loaded.accelerators, one.seconds)) for one in runner.decide()]
     waiting = [(one.stage, cost) for one, cost in found if one.runs]
@@ -124,6 +125,7 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
                 "reason": decision.reason,
                 "seconds": decision.seconds,
                 "disk_bytes": decision.stage.disk_bytes,
+                "replaces": {str(path): bytes_in(path) for path in decision.replaces},
                 "cost": asdict(cost) if cost else None,
                 "command": list(decision.stage.words()),
             }
@@ -138,6 +140,8 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
         typer.echo(f"{'run ' if decision.runs else 'skip'}  {stage.name}: {stage.title} ({decision.reason}{disk})")
         typer.echo(f"        cost: {describe(cost, loaded.price)}")
         typer.echo(f"        {' '.join(stage.words())}")
+        for path in decision.replaces:
+            typer.echo(f"        replaces {path} ({bytes_in(path) / 1e9:,.3f} GB)")
     for line in sums:
         typer.echo(line)
     for line in problems:

@@ -8,11 +8,14 @@ A copy of the same bytes, on another disk or with another time, changes nothing:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from innovator_rl.config.load import parse_yaml
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 FORMAT = 1
@@ -118,6 +121,18 @@ def file_checksum(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def input_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the values in a YAML file, so that comments and layout do not count.
+
+    The order of keys counts: that of the disciplines of upcycling is the order of the experts.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        with contextlib.suppress(OSError, ValueError):  # not YAML: its bytes count, and its command names the mistake
+            values = json.dumps(parse_yaml(path.read_text(encoding="utf-8"), str(path)), default=str)
+            return hashlib.sha256(values.encode()).hexdigest()
+    return file_checksum(path)
 
 
 def _is_same(path: Path, known: FileState | None) -> bool:

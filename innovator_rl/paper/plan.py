@@ -14,6 +14,7 @@ from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import Arm, Evaluation, Learning, PaperConfig, Part, Upcycle
 from innovator_rl.paper.parts import raw_text, with_data
+from innovator_rl.paper.set_aside import own_name
 from innovator_rl.paper.stage import Stage
 from innovator_rl.preflight.machine import Machine
 
@@ -171,7 +172,7 @@ def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
         launcher=part.launcher,
         disk_bytes=_bytes(part),
         hours=part.hours,
-        clean=(folder, *config.runs_dir.glob(f"{name}.*")),  # each stage of upcycling trains in a run of its own
+        clean=(folder, *upcycling_runs(config)),
     )
     if part.verify:
         checks = checks_file(config)
@@ -191,6 +192,13 @@ def _upcycling_options(part: Upcycle) -> list[str]:
     words = ["--dense"] if part.dense else []
     words += ["--ranks", str(part.ranks)] if part.ranks > 1 else []
     return words + (["--nodes", str(part.nodes)] if part.nodes > 1 else [])
+
+
+def upcycling_runs(config: PaperConfig) -> list[Path]:
+    """Return the folders of the runs in which the stages of upcycling train, one each, also where they are set aside."""
+    name = run_name(config, "upcycle")
+    found = {own_name(path) for path in config.runs_dir.glob(f"{name}.*")}
+    return sorted(found - {config.runs_dir / name})
 
 
 def checks_file(config: PaperConfig) -> Path:

@@ -4,9 +4,9 @@ Everything a stage prints goes to `logs/NAME.log`; the display shows the stage, 
 of that log. A stage that fails is named with its last line and its log; stages that need its result wait, the others run,
 and the same command continues there. A stage starts only if the disk has the space that it needs.
 
-A result that changed after its stage ended is set aside and made again. Where the command does not make it again (a
-training run that has ended trains no more), it is put back, and the stage fails with what to remove: nothing that took
-long is removed for it.
+What a complete stage left is set aside while it runs again, and removed once the new result is there: nothing that took
+long is lost for an edit. If the configuration becomes again what made it, it is put back, and so it is if the command makes
+nothing new (a training run that has ended trains no more).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from innovator_rl import __version__
 from innovator_rl.errors import InnovatorError, UserError
 from innovator_rl.paper.contents import Contents, content_checksum
+from innovator_rl.paper.estimates import TimeLeft, expected
 from innovator_rl.paper.process import (
     ended,
     is_stage_process,
@@ -29,6 +30,7 @@ from innovator_rl.paper.process import (
     stage_command,
     terminated_like_interrupted,
 )
+from innovator_rl.paper.set_aside import aside, bytes_in, drop, put_back, remove, set_aside
 from innovator_rl.paper.stage import (
     Stage,
     StageRecord,
@@ -49,8 +51,6 @@ GRACE_SECONDS = 60.0
 """Time between the request to end a stage and its end by force, where the configuration names none."""
 EARLIER_SECONDS = 300.0
 """Shortest limit of the wait for a stage's process that a killed run left; a training run finishes its update first."""
-SET_ASIDE = ".changed"
-"""Ending of the name of a result that changed after its stage ended, while its command makes it again."""
 
 Say = Callable[[str], None]
 
@@ -70,6 +70,7 @@ class Decision:
         seconds: How long it took last time, if it ran before.
         checksum: Checksum of its result where it is complete.
         record: What is kept of its last complete run.
+        replaces: Files and folders that its run replaces.
     """
 
     stage: Stage
@@ -78,31 +79,7 @@ class Decision:
     seconds: float | None = None
     checksum: str = ""
     record: StageRecord | None = None
-
-
-@dataclass(frozen=True)
-class TimeLeft:
-    """How long a path still takes.
-
-    Attributes:
-        stage: Seconds that the running stage still takes; 0 where it has no estimate.
-        later: Seconds of the later stages that have an estimate.
-        unknown: Stages without one.
-    """
-
-    stage: float
-    later: float
-    unknown: int
-
-    def after(self, elapsed: float) -> str:
-        """Return it in words, `elapsed` seconds later; empty where nothing has an estimate."""
-        if not self.stage and not self.later:
-            return ""
-        left = duration(max(0.0, self.stage - elapsed) + self.later)
-        if self.unknown:
-            stages = "stage" if self.unknown == 1 else "stages"
-            return f", at least {left} left in all, and {self.unknown} {stages} without an estimate"
-        return f", about {left} left in all"
+    replaces: tuple[Path, ...] = ()
 
 
 class Runner:
@@ -137,7 +114,7 @@ class Runner:
         results: dict[str, str] = {}
         decisions = []
         for stage in self.stages:
-            decision = self._decide(stage, results)
+            decision = self._decide(stage, self._parts(stage, results))
             results[stage.name] = decision.checksum or f"of a new run of {stage.name}"
             decisions.append(decision)
         return decisions
@@ -216,12 +193,14 @@ class Runner:
             if missing := [name for name in stage.needs if name not in results]:
                 self.say(f"{place}: waits for {', '.join(missing)}")
                 continue
-            decision = self._decide(stage, results)
+            parts = self._parts(stage, results)
+            self._put_back(stage, parts, place)
+            decision = self._decide(stage, parts)
             self.contents.save()
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
                 try:
-                    self._run(stage, self._parts(stage, results), place, self.time_left(number))
+                    self._run(stage, parts, place, self.time_left(number))
                 except StageFailed as error:
                     self.say(f"{place}: {error}")
                     failures.append(str(error))
@@ -239,14 +218,19 @@ class Runner:
         self.run.heartbeat(len(self.stages), "complete")
         return records
 
-    def _decide(self, stage: Stage, results: Mapping[str, str]) -> Decision:
-        record = read_record(self.record_path(stage))
-        parts = self._parts(stage, results)
+    def _decide(self, stage: Stage, parts: Mapping[str, str]) -> Decision:
+        record, work = self._record(stage), self._unfinished_work(stage)
+        starts_again = work is None or changed_parts(work.parts, parts)
+        replaces = tuple(path for path in stage.clean if starts_again and path.exists())
         if record is None:
-            return Decision(stage, True, self._unfinished(stage, parts))
+            return Decision(stage, True, _why_unfinished(work, parts), replaces=replaces)
+        if self._is_set_aside(stage, parts):
+            reason = "its result was set aside and comes back"
+            return Decision(stage, False, reason, record.seconds, record.checksum, record)
         changed = changed_parts(record.parts, parts)
         if changed:
-            return Decision(stage, True, f"changed: {', '.join(changed)}", record.seconds, record=record)
+            reason = _why_unfinished(work, parts) if work else f"changed: {', '.join(changed)}"
+            return Decision(stage, True, reason, record.seconds, record=record, replaces=replaces)
         states = stage_states(stage, record.files)
         if not states:
             missing = next((path for path in (stage.result, *stage.also) if not path.exists()), stage.result)
@@ -265,66 +249,75 @@ class Runner:
     def _parts(self, stage: Stage, results: Mapping[str, str]) -> dict[str, str]:
         return fingerprint_parts(stage, results, __version__, self.contents)
 
-    def _unfinished(self, stage: Stage, parts: Mapping[str, str]) -> str:
-        """Say why a stage without a record runs."""
-        started = read_started(self.started_path(stage))
-        if started is None:
-            return "not run yet"
-        changed = changed_parts(started.parts, parts)
-        return f"not finished, starts again, changed: {', '.join(changed)}" if changed else "not finished, continues"
+    def _record(self, stage: Stage) -> StageRecord | None:
+        return read_record(self.record_path(stage))
+
+    def _unfinished_work(self, stage: Stage) -> StartedStage | None:
+        """Return what is kept of a run that did not end, and that was not one to make a complete stage's result again."""
+        started, record = read_started(self.started_path(stage)), self._record(stage)
+        return None if started and record and started.parts == record.parts else started
+
+    def _is_set_aside(self, stage: Stage, parts: Mapping[str, str]) -> bool:
+        """Return whether what a stage left with this fingerprint was set aside for a run that did not end."""
+        record, started = self._record(stage), read_started(self.started_path(stage))
+        if record is None or changed_parts(record.parts, parts) or (started and started.parts == record.parts):
+            return False
+        return any(aside(path).exists() for path in stage.clean)
+
+    def _put_back(self, stage: Stage, parts: Mapping[str, str], place: str) -> None:
+        """Put back what a stage left where its fingerprint is again that of it."""
+        if self._is_set_aside(stage, parts):
+            self._wait_for_earlier(stage, place)
+            put_back(stage.clean)
+            self.started_path(stage).unlink(missing_ok=True)
+            self.say(f"{place}: what was set aside is put back")
 
     def time_left(self, number: int) -> TimeLeft:
         """Estimate the time of a stage and of the later ones that would run.
-
-        A stage takes as long as it last did, or as others of its kind on average, or as the configuration states.
 
         Args:
             number: The place of the stage, from 1.
         """
         stage = self.stages[number - 1]
         later = [one.stage for one in self.decide()[number:] if one.runs]
-        expected, times = self._expected_seconds(stage), [self._expected_seconds(one) for one in later]
+        whole, *times = (expected(one, self.stages, self._record).seconds for one in (stage, *later))
         started = read_started(self.started_path(stage))
-        own = max(1.0, expected - (started.seconds if started else 0.0)) if expected else 0.0
-        return TimeLeft(own, sum(times), sum(not seconds for seconds in (expected, *times)))
-
-    def _expected_seconds(self, stage: Stage) -> float:
-        kind = [stage, *(one for one in self.stages if stage.kind and one.kind == stage.kind and one is not stage)]
-        records = [record for one in kind if (record := read_record(self.record_path(one)))]
-        if records and records[0].name == stage.name:
-            return records[0].seconds
-        return sum(record.seconds for record in records) / len(records) if records else stage.hours * 3600
+        own = max(1.0, whole - (started.seconds if started else 0.0)) if whole else 0.0
+        return TimeLeft(own, sum(times), sum(not seconds for seconds in (whole, *times)))
 
     def _run(self, stage: Stage, parts: dict[str, str], place: str, left: TimeLeft) -> None:
         self._require_space(stage)
-        record = read_record(self.record_path(stage))
         self._wait_for_earlier(stage, place)
-        before = read_started(self.started_path(stage)) or (StartedStage(record.parts) if record else None)
-        if before is not None and changed_parts(before.parts, parts):
-            before = record = None
-            for path in stage.clean:
-                _remove(path)
-        earlier = StartedStage(parts, before.seconds if before else 0.0)
-        if record is not None:  # the stage was complete, and its result is not the one that it left
+        record, work = self._record(stage), self._unfinished_work(stage)
+        if record is not None and not changed_parts(record.parts, parts):
+            started = read_started(self.started_path(stage))
+            earlier = StartedStage(parts, started.seconds if started else 0.0)
             self._make_again(stage, record, earlier, place, left)
-        else:
-            self._make(stage, earlier, place, left)
+            return
+        if record is not None and work is None:  # complete: what it left stays until the new result is there
+            put_back((stage.result, *stage.also))  # of a run that was killed while it made the result again
+            set_aside(stage.clean)
+        elif work is not None and changed_parts(work.parts, parts):
+            work = None
+            for path in stage.clean:
+                remove(path)
+        try:
+            self._make(stage, StartedStage(parts, work.seconds if work else 0.0), place, left)
+        except BaseException:
+            if record is not None and not any(path.exists() for path in stage.clean):  # no work that could continue
+                put_back(stage.clean)
+                self.started_path(stage).unlink(missing_ok=True)
+            raise
 
     def _make_again(self, stage: Stage, record: StageRecord, earlier: StartedStage, place: str, left: TimeLeft) -> None:
         """Run a complete stage whose result changed or is gone; without a new result, what is there stays."""
-        for path in (stage.result, *stage.also):
-            if _aside(path).exists() and not path.exists():
-                _aside(path).rename(path)  # of a run that was killed meanwhile
-        results = [path for path in (stage.result, *stage.also) if path.exists()]
-        for path in results:
-            _remove(_aside(path))
-            path.rename(_aside(path))
+        results = (stage.result, *stage.also)
+        put_back(path for path in results if not path.exists())  # of a run that was killed meanwhile
+        set_aside(results)
         try:
-            self._make(stage, earlier, place, left, record)
+            self._make(stage, earlier, place, left, record.seconds)
         except BaseException as error:
-            for path in results:
-                _remove(path)
-                _aside(path).rename(path)
+            put_back(results)
             if isinstance(error, StageFailed) and stage.clean:
                 folders = " and ".join(map(str, stage.clean))
                 raise StageFailed(
@@ -332,11 +325,10 @@ class Runner:
                     "from the start"
                 ) from None
             raise
-        for path in results:
-            _remove(_aside(path))
+        drop(results)
 
     def _make(
-        self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft, kept: StageRecord | None = None
+        self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft, least_seconds: float | None = None
     ) -> None:
         """Run a stage's command and keep its record.
 
@@ -345,11 +337,8 @@ class Runner:
             earlier: Its fingerprint, and how long interrupted attempts ran.
             place: Its place among the stages, for people.
             left: The time of the path.
-            kept: The record of a complete stage, which stays until the command has made the result again.
+            least_seconds: How long it took to make the result that is made again; None for another result.
         """
-        if kept is None:
-            self._note(stage, earlier, 0.0, 0)  # before the record goes: one of both is always there
-            self.record_path(stage).unlink(missing_ok=True)
         started = time.monotonic()
         code = self._watch(stage, earlier, place, left)
         if code != 0:
@@ -362,7 +351,9 @@ class Runner:
             expected = " and ".join(repr(str(path)) for path in (stage.result, *stage.also))
             raise StageFailed(f"stage {stage.name!r} ended without its result {expected}; log: {self.log_path(stage)}")
         seconds = earlier.seconds + time.monotonic() - started
-        took = round(seconds if kept is None else max(seconds, kept.seconds), 3)
+        took = round(max(seconds, least_seconds or 0.0), 3)
+        if least_seconds is None:
+            drop(stage.clean)  # before the new record: the earlier one is of what goes here
         cores = len(os.sched_getaffinity(0))
         write_record(
             self.record_path(stage),
@@ -419,7 +410,7 @@ class Runner:
     def _space_problem(self, stage: Stage, taken: int = 0) -> str:
         """Return why a stage does not fit the disk, after earlier ones took some of it; empty where it does."""
         place, free = self._free_space()
-        needed = _bytes_to_come(stage)
+        needed = self._bytes_to_come(stage)
         if not needed or free >= needed + taken:
             return ""
         whole = f" of its {stage.disk_bytes / 1e9:,.1f}" if needed < stage.disk_bytes else ""
@@ -429,17 +420,23 @@ class Runner:
             f"{free / 1e9:,.1f} GB free: free some space, or set runs_dir to another disk"
         )
 
+    def _bytes_to_come(self, stage: Stage) -> int:
+        """Return the bytes that a stage still has to write: what interrupted attempts left is there already."""
+        if not stage.disk_bytes or self._unfinished_work(stage) is None:
+            return stage.disk_bytes
+        return max(0, stage.disk_bytes - sum(map(bytes_in, stage.clean)))
+
     def _free_space(self) -> tuple[Path, int]:
         place = next(path for path in (self.run.path, *self.run.path.parents) if path.exists())
         return place, shutil.disk_usage(place).free
 
 
-def _bytes_to_come(stage: Stage) -> int:
-    """Return the bytes that a stage still has to write: what interrupted attempts left is there already."""
-    if not stage.disk_bytes:
-        return 0
-    files = (file for path in stage.clean for file in (path.rglob("*") if path.is_dir() else (path,)))
-    return max(0, stage.disk_bytes - sum(file.lstat().st_size for file in files if file.is_file()))
+def _why_unfinished(work: StartedStage | None, parts: Mapping[str, str]) -> str:
+    """Say why a stage runs that has no result of its fingerprint."""
+    if work is None:
+        return "not run yet"
+    changed = changed_parts(work.parts, parts)
+    return f"not finished, starts again, changed: {', '.join(changed)}" if changed else "not finished, continues"
 
 
 def _require_order(stages: Sequence[Stage]) -> None:
@@ -455,18 +452,7 @@ def _checksum_of(states: Mapping[str, object], name: str) -> str:
     return str(getattr(states.get(name), "checksum", ""))
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(path.name + SET_ASIDE)
-
-
 def _revision() -> str:
     """Return the revision of this code's checkout, with `+` if files differ from it; empty outside one."""
     state = git_state()
     return f"{state['revision'] or ''}{'+' if state['dirty'] else ''}"
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

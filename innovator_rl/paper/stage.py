@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from innovator_rl.paper.contents import Contents, FileState, content_checksum, file_checksum, file_states
+from innovator_rl.paper.contents import Contents, FileState, content_checksum, file_states, input_checksum
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 RECORD_FORMAT = 1
@@ -120,7 +120,7 @@ def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str, co
     """
     parts = {"command": hashlib.sha256(json.dumps(stage.command).encode()).hexdigest(), "version": version}
     for path in stage.inputs:
-        parts[f"file {path}"] = file_checksum(path) if path.is_file() else "not found"
+        parts[f"file {path}"] = input_checksum(path) if path.is_file() else "not found"
     parts |= {name: contents.checksum(places) for name, places in stage.reads.items()}
     parts |= {name: hashlib.sha256(value.encode()).hexdigest() for name, value in stage.facts.items()}
     return parts | {f"result of {name}": results[name] for name in stage.needs}

@@ -17,9 +17,10 @@ from innovator_rl.errors import UserError
 from innovator_rl.paper import contents as contents_module
 from innovator_rl.paper import process as process_module
 from innovator_rl.paper import runner as runner_module
-from innovator_rl.paper.contents import Contents, file_states
+from innovator_rl.paper.contents import Contents, file_checksum, file_states, input_checksum
+from innovator_rl.paper.estimates import TimeLeft
 from innovator_rl.paper.process import CHILD, last_line
-from innovator_rl.paper.runner import Runner, StageFailed, TimeLeft
+from innovator_rl.paper.runner import Runner, StageFailed
 from innovator_rl.paper.stage import (
     Stage,
     StageRecord,
@@ -298,6 +299,95 @@ def test_unfinished_work_of_other_inputs_is_not_continued(path_of_two):
     assert not runner.decide()[0].runs
 
 
+TRAINED = """
+import pathlib, sys
+source, folder = map(pathlib.Path, sys.argv[1:3])
+text = source.read_text()
+folder.mkdir(exist_ok=True)
+if text == "stops":
+    (folder / "checkpoint").write_text(text)
+    source.write_text("stopped")
+    sys.exit(1)
+(folder / "result").write_text((folder / "checkpoint").read_text() if text == "stopped" else text)
+"""
+
+
+@pytest.fixture
+def trained(path_of_two):
+    """A stage with a folder of its own, which was complete with the input "one" and then failed with "stops"."""
+    _, folder, _ = path_of_two
+    script, source, out = folder / "trained.py", folder / "raw", folder / "out"
+    script.write_text(TRAINED)
+    source.write_text("one")
+    stage = Stage("long", "train", (str(script), str(source), str(out)), out / "result", inputs=(source,), clean=(out,))
+    lines: list[str] = []
+    runner = Runner(RunDir(folder / "other"), [stage], lines.append)
+    runner.execute()
+    source.write_text("stops")
+    assert runner.decide()[0].replaces == (out,)
+    with pytest.raises(StageFailed, match="exit code 1"):
+        runner.execute()
+    assert (folder / "out.changed" / "result").read_text() == "one", "what was complete stays until there is another"
+    return runner, source, out, lines
+
+
+def test_what_was_complete_goes_when_the_new_result_is_there(trained):
+    runner, source, out, _ = trained
+    source.write_text("stops")
+    (decision,) = runner.decide()
+    assert (decision.reason, decision.replaces) == ("not finished, continues", ())
+    source.write_text("two")
+    (decision,) = runner.decide()
+    assert decision.reason == f"not finished, starts again, changed: file {source}"
+    runner.execute()
+    assert sorted(path.name for path in out.iterdir()) == ["result"], (
+        "unfinished work of another input is not continued"
+    )
+    assert (out / "result").read_text() == "two"
+    assert not out.with_name("out.changed").exists()
+    assert not runner.decide()[0].runs
+
+
+def test_what_was_complete_comes_back_with_its_configuration(trained):
+    runner, source, out, lines = trained
+    source.write_text("one")
+    (decision,) = runner.decide()
+    assert (decision.runs, decision.reason) == (False, "its result was set aside and comes back")
+    runner.execute()
+    assert sorted(path.name for path in out.iterdir()) == ["result"]
+    assert (out / "result").read_text() == "one"
+    assert not out.with_name("out.changed").exists()
+    assert not runner.started_path(runner.stages[0]).exists()
+    assert "[1/1] long: what was set aside is put back" in lines
+
+
+def test_a_command_that_makes_nothing_gives_a_complete_result_back(path_of_two):
+    _, folder, _ = path_of_two
+    script, source, out = folder / "trained.py", folder / "raw", folder / "out"
+    script.write_text(TRAINED)
+    stage = Stage("long", "train", (str(script), str(source), str(out)), out / "result", inputs=(source,), clean=(out,))
+    runner = Runner(RunDir(folder / "other"), [stage], print)
+    runner.execute()
+    source.unlink()
+    with pytest.raises(StageFailed, match="No such file"):
+        runner.execute()
+    assert (out / "result").read_text() == "text"
+    assert runner.decide()[0].reason == f"changed: file {source}"
+
+
+def test_a_comment_in_a_configuration_is_no_change(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("disciplines: {physics: 1, chemistry: 2}\nseed: 0\n")
+    before = input_checksum(path)
+    path.write_text("# a comment\ndisciplines:\n  physics: 1\n  chemistry: 2\nseed: 0  # another\n")
+    assert input_checksum(path) == before
+    path.write_text("disciplines: {chemistry: 2, physics: 1}\nseed: 0\n")
+    assert input_checksum(path) != before, "the order of the disciplines is that of the experts"
+    for text in ("a: [", "- 1\n"):
+        path.write_text(text)
+        assert input_checksum(path) == file_checksum(path)
+
+
 def test_every_result_of_a_stage_counts(path_of_two):
     runner, folder, _ = path_of_two
     more = folder / "more"
@@ -407,8 +497,9 @@ def test_what_an_interrupted_stage_wrote_is_not_needed_again(path_of_two):
     (folder / "work" / "checkpoint").write_bytes(b"x" * 10**6)
     stage = replace(runner.stages[0], disk_bytes=free + 5 * 10**8, clean=(folder / "work",))
     runner = Runner(runner.run, [stage], print)
+    write_started(runner.started_path(stage), StartedStage({}))
     assert f"'first' needs {(stage.disk_bytes - 10**6) / 1e9:,.1f} of its" in runner._space_problem(stage)
-    assert runner_module._bytes_to_come(replace(stage, disk_bytes=10**5)) == 0
+    assert runner._bytes_to_come(replace(stage, disk_bytes=10**5)) == 0
 
 
 def test_a_stage_that_does_not_fit_after_the_earlier_ones_is_a_warning(path_of_two):

@@ -22,6 +22,7 @@ from innovator_rl.paper.plan import (
     recipe_file,
     run_name,
     suite_name,
+    upcycling_runs,
 )
 from innovator_rl.paper.report.claims import task_domains
 from innovator_rl.paper.report.curves import CURVES_PICTURE, Panel
@@ -136,7 +137,7 @@ def text(config: PaperConfig) -> list[str]:
 
 def trained_tokens(config: PaperConfig) -> list[str]:
     """Count the tokens that each run trained on."""
-    names = [path.name for path in sorted(config.runs_dir.glob(f"{run_name(config, 'upcycle')}.*"))]
+    names = [path.name for path in upcycling_runs(config)]
     names += [run_name(config, f"sft-{model}") for model in (config.sft.models if config.sft else ())]
     arms = config.learning.arms if config.learning else ()
     names += [run_name(config, f"{arm.name}-{seed}") for arm in arms for seed in arm.seeds]
