@@ -13,12 +13,16 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from innovator_rl.config.load import parse_yaml
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 FORMAT = 1
+NOT_COUNTED = frozenset((".lock", ".store", "logs"))
+"""Files and folders of a result that no later stage reads: locks, what a build keeps for the next one, logs."""
+SECONDS = "seconds"
+"""Key of JSON results with the time that a step took; it differs from build to build of the same bytes."""
 LONG_BYTES = 4_000_000_000
 """Bytes whose reading takes seconds and is announced."""
 
@@ -85,22 +89,50 @@ class Contents:
             self.say(f"reads {len(new):,} files ({sum(new) / 1e9:,.1f} GB), to know later whether they changed")
 
 
-def state_of(path: Path, known: FileState | None = None) -> FileState:
-    """Return the state of a file, which is not read if it has the size and time of its known state."""
+def state_of(path: Path, known: FileState | None = None, checksum: Callable[[Path], str] | None = None) -> FileState:
+    """Return the state of a file, which is not read if it has the size and time of its known state.
+
+    Args:
+        path: The file.
+        known: Its state as it was recorded earlier.
+        checksum: What reads it; all of its bytes count without one.
+    """
     if known and _is_same(path, known):
         return known
     found = path.stat()  # before reading: a change meanwhile has a later time
-    return FileState(found.st_size, found.st_mtime_ns, file_checksum(path))
+    return FileState(found.st_size, found.st_mtime_ns, (checksum or file_checksum)(path))
 
 
 def file_states(result: Path, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
-    """Return the state of every file of a result, by its name.
+    """Return the state of every file of a result that later stages depend on, by its name.
 
     Args:
         result: A file or a folder; one that is not there has no files.
         known: States recorded earlier; a file of the same size and time keeps its recorded checksum.
     """
-    return {name: state_of(path, (known or {}).get(name)) for name, path in named_files(result)}
+    files = [(name, path) for name, path in named_files(result) if counts(name)]
+    return {name: state_of(path, (known or {}).get(name), result_checksum) for name, path in files}
+
+
+def counts(name: str) -> bool:
+    """Return whether a file of a result, by its path below it, is one that later stages depend on."""
+    parts = PurePosixPath(name).parts
+    return not (NOT_COUNTED.intersection(parts) or parts[-1].endswith(".log"))
+
+
+def result_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file of a result, of a JSON file without the times that it took to make."""
+    if path.suffix == ".json":
+        with contextlib.suppress(OSError, ValueError):  # no JSON: its bytes count
+            values = json.dumps(_without_times(json.loads(path.read_bytes())), sort_keys=True)
+            return hashlib.sha256(values.encode()).hexdigest()
+    return file_checksum(path)
+
+
+def _without_times(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_times(part) for key, part in value.items() if key != SECONDS}
+    return [_without_times(part) for part in value] if isinstance(value, list) else value
 
 
 def named_files(place: Path) -> Iterable[tuple[str, Path]]:

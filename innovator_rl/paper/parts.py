@@ -62,6 +62,36 @@ def raw_text(recipe: Path) -> dict[str, tuple[Path, ...]]:
     return {"raw text": tuple(raw)} | ({"sets that its steps read": tuple(sets)} if sets else {})
 
 
+def recipe_data(files: Sequence[Path], decontamination: bool = False) -> dict[str, tuple[Path, ...]]:
+    """Return the data that recipes read: their source, or the sample next to them, and what they are checked against.
+
+    Args:
+        files: Files of which some are recipes.
+        decontamination: Whether the evaluation sets that rows are checked against count too.
+    """
+    from innovator_rl.data.checks.contamination import evaluation_files
+    from innovator_rl.data.recipe import SAMPLE, load_recipe
+
+    found: dict[Path, None] = {}
+    for path in files:
+        try:
+            recipe = load_recipe(path)
+        except UserError:  # no recipe, or one with a mistake, which its command names
+            continue
+        if not recipe.task and not recipe.hub:
+            found[recipe.source.expanduser() if recipe.source else path.parent / SAMPLE] = None
+        for item in recipe.decontaminate.against if recipe.decontaminate and decontamination else ():
+            with contextlib.suppress(UserError):  # not found: the build stops at once
+                found |= dict.fromkeys(evaluation_files(item))
+    places = tuple(place for place in found if place.exists())
+    return {"data of its recipes": places} if places else {}
+
+
+def reads_published_sets(suite: str) -> bool:
+    """Return whether a suite asks anything from the folder of published sets."""
+    return any(not row.unavailable and (row.sources or not row.recipe) for row in load_suite(suite)[0].rows)
+
+
 def missing_data(stages: Sequence[Stage]) -> list[str]:
     """Return one line for each name of data that a stage reads, no other makes, and is not on this machine.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from innovator_rl.errors import UserError
 from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import Arm, Evaluation, Learning, PaperConfig, Part, Upcycle
-from innovator_rl.paper.parts import raw_text, with_data
+from innovator_rl.paper.parts import raw_text, reads_published_sets, recipe_data, with_data
 from innovator_rl.paper.set_aside import own_name
 from innovator_rl.paper.stage import Stage
 from innovator_rl.preflight.machine import Machine
@@ -98,7 +98,6 @@ def evaluated_models(config: PaperConfig, part: Evaluation) -> list[str]:
 
 def _data(config: PaperConfig) -> Iterator[Stage]:
     out = config.runs_dir / config.name / "data"
-    sets = {"folder of published sets": published_sets(config)}
     if config.corpus:
         path = _file(config.corpus.config, "data")
         yield Stage(
@@ -108,7 +107,6 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             out / corpus_name(path),
             inputs=(path,),
             reads=raw_text(path),
-            facts=sets,
             hours=config.corpus.hours,
         )
     for task in config.tasks:
@@ -120,7 +118,7 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             ("data", "build", task, "--out", str(out)),
             out / name,
             inputs=(recipe,),
-            facts=sets,
+            reads=recipe_data((recipe,), decontamination=True),
         )
 
 
@@ -239,8 +237,7 @@ def _fine_tuning(config: PaperConfig, models: Models) -> Iterator[Stage]:
             folder / "model",
             needs=models.needs(model),
             inputs=(path, *files_named(path)),
-            reads=_starting(config, model),
-            facts={"folder of published sets": published_sets(config)},
+            reads={**_starting(config, model), **recipe_data(files_named(path), decontamination=True)},
             launcher=part.launcher,
             disk_bytes=_bytes(part),
             hours=part.hours,
@@ -342,6 +339,8 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
     for part in config.evaluations:
         label = suite_name(part.suite)
         file = _file(Path(part.suite), "eval")
+        named = files_named(file)
+        sets = {"folder of published sets": published_sets(config)} if reads_published_sets(part.suite) else {}
         for model in evaluated_models(config, part):
             name = run_name(config, f"eval-{label}-{model}")
             out = evaluation_folder(config, label, model)
@@ -356,9 +355,9 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 ("eval", part.suite, "--model", models.place(model), *words),
                 out / "report.json",
                 needs=models.needs(model),
-                inputs=(file, *files_named(file)),
-                reads=_starting(config, model),
-                facts={"folder of published sets": published_sets(config)},
+                inputs=(file, *named),
+                reads={**_starting(config, model), **recipe_data(named)},
+                facts=sets,
                 hours=part.hours,
                 clean=(config.runs_dir / name, out),  # a run directory is of one suite and one checkpoint
                 kind=f"eval-{label}",

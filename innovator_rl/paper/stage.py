@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from innovator_rl.paper.contents import Contents, FileState, content_checksum, file_states, input_checksum
+from innovator_rl.paper.contents import Contents, FileState, content_checksum, counts, file_states, input_checksum
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 RECORD_FORMAT = 1
@@ -33,7 +33,7 @@ class Stage:
         needs: Names of the stages whose results it reads.
         inputs: Files besides those results, such as configurations.
         reads: Files and folders besides, by what they are to it, such as the raw text of a corpus; large, and made elsewhere.
-        facts: What else its result depends on, by name, such as the folder of published sets.
+        facts: What else its result depends on, by name, such as the folder of published sets that a suite reads.
         disk_bytes: Free space that must be there before it starts.
         hours: How long it takes by the configuration, for estimates; 0 where that is unknown.
         clean: Files and folders that are removed before the command runs if what is in them is out of date.
@@ -137,7 +137,7 @@ def read_record(path: Path) -> StageRecord | None:
     if found is None or found.get("format") != RECORD_FORMAT:
         return None
     try:
-        files = {name: FileState(**state) for name, state in found["files"].items()}
+        files = {name: FileState(**state) for name, state in found["files"].items() if counts(name)}
         return StageRecord(
             found["name"],
             found["parts"],

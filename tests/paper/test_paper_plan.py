@@ -157,13 +157,36 @@ def test_what_a_path_reads_counts_by_its_content(tmp_path, monkeypatch):
     (tmp_path / "one" / "items.jsonl").write_text("{}\n")
     assert changed() == {"corpus": ["sets that its steps read"]}
     monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path / "two"))
-    assert set(map(tuple, changed().values())) == {("folder of published sets",)}
-    assert {"corpus", "eval-smoke-base", "rows-product"} <= set(changed())
+    asked = {f"eval-smoke-{model}" for model in ("base", "dense", "a-0", "a-3")}
+    assert changed() == dict.fromkeys(asked, ["folder of published sets"]), "what else is read counts by its content"
     (tmp_path / "two" / "items.jsonl").unlink()
     assert missing_data(stages_of(small_path(corpus={"config": str(recipe)}))) == [
         f"stage 'corpus': step 'decontaminate': evaluation set 'items' is not found at '{tmp_path}/two/items.jsonl': get the "
         "file or take the set out of the recipe"
     ]
+
+
+def test_what_a_recipe_reads_is_part_of_the_fingerprint_of_its_rows(tmp_path, monkeypatch):
+    """Its source, the sample next to it, and the sets that its rows are checked against."""
+    monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path))
+    source, items, sample = (tmp_path / name for name in ("rows.jsonl", "items.jsonl", "sample.jsonl"))
+    recipe = {"name": "own", "domain": "math", "license": "CC0-1.0", "reader": "jsonl", "source": str(source)}
+    against = [{"name": "items", "path": "${INNOVATOR_DATA}/items.jsonl"}]
+    (tmp_path / "own.yaml").write_text(json.dumps({**recipe, "decontaminate": {"against": against}}))
+    (tmp_path / "sampled.yaml").write_text(json.dumps({"name": "sampled", "domain": "math", "license": "CC0-1.0"}))
+    tasks = [str(tmp_path / "own.yaml"), str(tmp_path / "sampled.yaml")]
+    config = small_path(upcycle=None, learning=None, evaluations=[], tasks=tasks)
+
+    def facts() -> dict[str, dict[str, str]]:
+        return {stage.name: fingerprint_parts(stage, {}, "1", Contents()) for stage in stages_of(config)}
+
+    for file in (source, items, sample):
+        file.write_text("{}\n")
+    for file, stage in ((source, "rows-own"), (items, "rows-own"), (sample, "rows-sampled")):
+        before = facts()
+        file.write_text('{"question": "2 + 2"}\n')
+        changed = {name: found for name, parts in facts().items() if (found := changed_parts(before[name], parts))}
+        assert changed == {stage: ["data of its recipes"]}
 
 
 def test_published_sets_are_named_once_and_checked_before_anything_starts(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """The runner of the paper's path: what is skipped, repeated, refused and continued."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,14 @@ from innovator_rl.errors import UserError
 from innovator_rl.paper import contents as contents_module
 from innovator_rl.paper import process as process_module
 from innovator_rl.paper import runner as runner_module
-from innovator_rl.paper.contents import Contents, file_checksum, file_states, input_checksum
+from innovator_rl.paper.contents import (
+    Contents,
+    FileState,
+    content_checksum,
+    file_checksum,
+    file_states,
+    input_checksum,
+)
 from innovator_rl.paper.estimates import TimeLeft
 from innovator_rl.paper.process import CHILD, last_line
 from innovator_rl.paper.runner import Runner, StageFailed
@@ -566,6 +574,25 @@ def test_files_of_equal_size_and_time_keep_their_digest(tmp_path):
     os.utime(tmp_path / "a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert file_states(tmp_path, before) == before
     assert file_states(tmp_path) != before
+
+
+def test_times_and_what_no_stage_reads_are_no_part_of_a_result(tmp_path):
+    for name, seconds in (("one", 1.5), ("two", 2.5)):
+        folder = tmp_path / name
+        (folder / ".store" / name).mkdir(parents=True)
+        (folder / "logs").mkdir()
+        for left_out in (".lock", f".store/{name}/task.json", "logs/build", "build.log"):
+            (folder / left_out).write_text(name)
+        (folder / "manifest.json").write_text(json.dumps({"rows": 3, "steps": [{"seconds": seconds, "out": 3}]}))
+    one, two = (content_checksum(file_states(tmp_path / name)) for name in ("one", "two"))
+    assert one == two
+    assert list(file_states(tmp_path / "one")) == ["manifest.json"]
+    (tmp_path / "two" / "manifest.json").write_text(json.dumps({"rows": 4, "steps": [{"seconds": 2.5, "out": 3}]}))
+    assert content_checksum(file_states(tmp_path / "two")) != one
+    path = tmp_path / "record.json"
+    states = {**file_states(tmp_path / "one"), ".lock": FileState(3, 1, "of an earlier version")}
+    write_record(path, StageRecord("corpus", {}, states, 1.0, ""))
+    assert read_record(path).checksum == one
 
 
 def test_what_is_read_again_is_announced_and_known_to_the_next_run(tmp_path, monkeypatch):
