@@ -53,6 +53,12 @@ class Question:
         return "\n\n".join(message["content"] for message in self.messages)
 
 
+class Questions(list[Question]):
+    """The questions of a set, and how many of its rows have no question or no answer."""
+
+    left_out: int = 0
+
+
 def boxed_question(question: str) -> tuple[Mapping[str, str], ...]:
     """Return the chat messages that ask for an answer in a box."""
     return ({"role": "user", "content": f"{question.strip()}\n{BOXED}"},)

@@ -129,6 +129,8 @@ def _notes(row: Mapping[str, Any], document: Document) -> str:
     unscored = (facts.get("abstained") or 0) + (facts.get("errors") or 0)
     if unscored:
         notes.append(f"{unscored} responses unscored")
+    if facts.get("left_out"):
+        notes.append(f"{facts['left_out']} rows without a question or an answer left out")
     if facts.get("missing_subsets"):
         notes.append(f"without {', '.join(facts['missing_subsets'])}")
     if facts.get("format"):
@@ -151,6 +153,12 @@ def _skipped(document: Document) -> list[str]:
     return ["## Skipped", "", *[f"- {row['title']} (`{row['task']}`): {row['skipped']}" for row in rows], ""]
 
 
+INTERVALS = (
+    "- intervals: 95%; Wilson's for shares of rows, else 2,000 bootstrap samples of rows; where rows share groups, Student's over "
+    "groups, and Wilson's over groups for a score of 0 or 100"
+)
+
+
 def _footer(document: Document) -> list[str]:
     footer = document["footer"]
     lines = ["## How it was measured", ""]
@@ -163,7 +171,7 @@ def _footer(document: Document) -> list[str]:
     lines.append(
         "- best constant: the score of the same answer to every row; empty where no answer is that of two rows"
     )
-    return [*lines, "- intervals: 95%; Wilson's for shares of rows, else 2,000 bootstrap samples of rows", ""]
+    return [*lines, INTERVALS, ""]
 
 
 def html_page(document: Document) -> str:

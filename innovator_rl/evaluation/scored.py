@@ -16,7 +16,7 @@ from typing import Any
 from innovator_rl.data.checks.constant import best_constant
 from innovator_rl.errors import UserError
 from innovator_rl.evaluation.prompting import Prompter
-from innovator_rl.evaluation.questions import RAW_STOPS, Format, Question, rendered
+from innovator_rl.evaluation.questions import RAW_STOPS, Format, Question, Questions, rendered
 from innovator_rl.evaluation.requests import GenerateRequest, Generation
 from innovator_rl.evaluation.statistics import majority, pass_at_k
 from innovator_rl.evaluation.task import (
@@ -113,11 +113,13 @@ class ScoredTask:
     _requests: list[GenerateRequest] = field(default_factory=list, init=False)
     _texts: list[str] = field(default_factory=list, init=False)
     _chat: bool = field(default=False, init=False)
+    _left_out: int = field(default=0, init=False)
 
     def prepare(self, prompter: Prompter, drawing: Drawing) -> PreparedTask:
         """Draw questions and render their prompts."""
         self._require_metric()
-        every = list(self.load())
+        every = self.load()
+        self._left_out = every.left_out if isinstance(every, Questions) else 0
         if not every:
             raise UserError(f"task {self.name}: its set has no questions; fetch or build it again")
         self._questions = drawn(every, drawing)
@@ -254,6 +256,7 @@ class ScoredTask:
             "format": "chat" if self._chat else "raw",
             "rewarder": self.rewarder,
             **({"remark": self.remark} if self.remark else {}),
+            **({"left_out": self._left_out} if self._left_out else {}),
         }
 
     def _row(self, index: int, question: Question, generation: Generation, score: Score) -> RolloutRow:

@@ -115,7 +115,7 @@ def mean_estimate(values: Sequence[float], groups: Sequence[str] = ()) -> Estima
     """Return the mean of one value per row with its interval.
 
     The interval is Wilson's for zeros and ones, else a bootstrap over rows; where rows share groups, Student's over groups,
-    within the range that shares have.
+    within the range that shares have, and Wilson's over groups where all rows are 0 or all are 1.
 
     Args:
         values: The value of each row.
@@ -127,6 +127,8 @@ def mean_estimate(values: Sequence[float], groups: Sequence[str] = ()) -> Estima
     score = float(rows.mean())
     grouped = grouped_mean(values, groups) if groups else None
     if grouped is not None and grouped.groups < rows.size:
+        if score in (0.0, 1.0) and np.ptp(rows) == 0:  # no spread to estimate an error from
+            return Estimate(score, rows.size, wilson(score * grouped.groups, grouped.groups))
         interval = grouped.interval
         if interval and rows.min() >= 0 and rows.max() <= 1:
             interval = (max(0.0, interval[0]), min(1.0, interval[1]))

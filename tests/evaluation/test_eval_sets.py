@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from real_data import DATA, needs, real
 
-from innovator_rl.evaluation.questions import Question
+from innovator_rl.evaluation.questions import Question, Questions
 from innovator_rl.evaluation.sets import SETS
 from innovator_rl.evaluation.sets.entities import matched, official_entities, official_f1
 from innovator_rl.evaluation.sets.mathematics import last_box
@@ -226,6 +226,21 @@ def test_a_limit_draws_from_the_whole_set() -> None:
 def test_a_missing_set_says_what_to_supply(tmp_path: Path) -> None:
     with pytest.raises(TaskUnavailable, match=r"Maxwell-Jia/AIME_2024 is not here: put it at eval/math/aime24.jsonl"):
         SETS["aime24"][1](tmp_path)
+
+
+def test_rows_without_a_question_or_an_answer_are_left_out_and_counted(tmp_path: Path) -> None:
+    file = tmp_path / "eval" / "math" / "gaokao2023en.jsonl"
+    file.parent.mkdir(parents=True)
+    rows = [
+        {"question": "1 + 1?", "answer": "$2$"},
+        {"question": "", "answer": ""},
+        {"question": "2 + 2?", "answer": "4"},
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = SETS["gaokao2023en"][1](tmp_path)
+    assert [(question.id, question.answer) for question in found] == [("gaokao2023en/0", "2"), ("gaokao2023en/2", "4")]
+    assert isinstance(found, Questions)
+    assert found.left_out == 1
 
 
 def test_olympicarena_keeps_what_can_be_graded(tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ def test_an_interval_over_few_groups_covers_the_mean_as_often_as_it_states() -> 
     assert 0.93 <= covered / 500 <= 0.97
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_score_of_all_or_nothing_over_groups_has_the_interval_of_as_many_rows(value: float) -> None:
+    names = [f"g{place // 10}" for place in range(40)]
+    assert mean_estimate([value] * 40, names).interval == wilson(value * 4, 4)
+    assert mean_estimate([0.5] * 40, names).interval == (0.5, 0.5)
+
+
 def test_rows_that_stand_alone_are_groups_of_one() -> None:
     values = [0.0, 0.25, 0.5, 1.0, 1.0, 0.75]
     alone, named = grouped_mean(values, [""] * 6), grouped_mean(values, list("abcdef"))

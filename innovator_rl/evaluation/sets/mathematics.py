@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from innovator_rl.evaluation.local_data import converted, find, read_rows
-from innovator_rl.evaluation.questions import Question, boxed_question
+from innovator_rl.evaluation.questions import Question, Questions, boxed_question
 
 Reader = Callable[[Path], list[Question]]
 
@@ -17,7 +17,7 @@ Reader = Callable[[Path], list[Question]]
 def rows_of(
     name: str, hub: str, places: tuple[str, ...], convert: Callable[[dict[str, Any]], tuple[str, str, str]]
 ) -> Reader:
-    """Return the reader of a set.
+    """Return the reader of a set, which leaves out rows without a question or an answer.
 
     Args:
         name: The set's name, the first part of every id.
@@ -26,19 +26,16 @@ def rows_of(
         convert: Returns question, answer and subset of a row; what it raises is reported with the row's number.
     """
 
-    def checked(row: dict[str, Any]) -> tuple[str, str, str]:
-        question, answer, subset = convert(row)
-        if not question.strip() or not answer.strip():
-            raise ValueError("question and answer must not be empty")
-        return question, answer, subset
-
     def read(root: Path) -> list[Question]:
         path = find(root, places, hub)
-        rows = converted(path, read_rows(path), checked)
-        return [
+        rows = converted(path, read_rows(path), convert)
+        found = Questions(
             Question(id=f"{name}/{n}", messages=boxed_question(question), answer=answer, subset=subset, core=question)
             for n, (question, answer, subset) in enumerate(rows)
-        ]
+            if question.strip() and answer.strip()
+        )
+        found.left_out = len(rows) - len(found)
+        return found
 
     return read
 
