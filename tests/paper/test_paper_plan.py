@@ -158,7 +158,9 @@ def test_what_a_path_reads_counts_by_its_content(tmp_path, monkeypatch):
     assert changed() == {"corpus": ["sets that its steps read"]}
     monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path / "two"))
     asked = {f"eval-smoke-{model}" for model in ("base", "dense", "a-0", "a-3")}
-    assert changed() == dict.fromkeys(asked, ["folder of published sets"]), "what else is read counts by its content"
+    assert changed() == {name: ["folder of published sets"] for name in asked}, (
+        "what else is read counts by its content"
+    )
     (tmp_path / "two" / "items.jsonl").unlink()
     assert missing_data(stages_of(small_path(corpus={"config": str(recipe)}))) == [
         f"stage 'corpus': step 'decontaminate': evaluation set 'items' is not found at '{tmp_path}/two/items.jsonl': get the "

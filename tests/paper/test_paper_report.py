@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,7 +15,16 @@ from typer.testing import CliRunner
 from innovator_rl.cli.paper import app
 from innovator_rl.errors import UserError
 from innovator_rl.paper.plan import checks_file, probe_file, stages_of
-from innovator_rl.paper.report.claims import change_of, claims, findings, holm, question_kinds
+from innovator_rl.paper.report import sections
+from innovator_rl.paper.report.claims import (
+    Comparison,
+    Finding,
+    change_of,
+    claims,
+    findings,
+    holm,
+    question_kinds,
+)
 from innovator_rl.paper.report.held_out import relative
 from innovator_rl.paper.report.held_out import upcycling as upcycling_section
 from innovator_rl.paper.report.markdown import percent, table
@@ -315,6 +325,20 @@ def test_laws_that_differ_more_than_pairs_of_numbers_widen_an_interval():
     assert change_of("units", before, [after], None, kinds={key: kinds[key][:1] for key in keys}).kinds == ()
 
 
+def test_an_outcome_is_one_that_the_number_of_rows_of_its_table_allows():
+    keys = [f"q{n}" for n in range(100)]
+    before = dict.fromkeys(keys, 0.0)
+    change = change_of("laws", before, [{key: float(n < 6) for n, key in enumerate(keys)}], 0.1)
+    assert change is not None
+    assert change.interval[0] > 0
+    assert change.p == pytest.approx(0.031, abs=0.001)
+    assert change.outcome == "higher"
+    finding = Finding(Comparison("a", "base", ("a-0",)), "smoke", {}, [replace(change, adjusted_p=0.062)], {})
+    shown = "\n".join(claims([finding]))
+    assert "| 10.0 | 0.0 | 6.0 † | +6.0 [+1.3, +10.7] | 0.062 |" in shown, "below the best constant"
+    assert "| no difference seen |" in shown
+
+
 def test_upcycling_stages_are_named_after_their_commands():
     names = ["t-upcycle.induct-life-science", "t-upcycle.route", "t-upcycle.dense", "t-sft-base", "t.route-0"]
     assert [stage_title(name) for name in names] == [
@@ -353,6 +377,16 @@ def test_a_table_of_scores_has_intervals_over_groups(tmp_path):
     document["tasks"]["sums"]["groups"] = {f"{f}-{n}": f"f{f}" for f in range(14) for n in range(23)}
     file.write_text(json.dumps(document))
     assert "| sums (acc) | 322 (14) | 10.0 | 21.4 [0.0, 46.0] |" in "\n".join(evaluations(config))
+
+
+def test_a_table_of_scores_has_intervals_over_kinds_where_these_are_wider(tmp_path, monkeypatch):
+    keys = [f"{n}-c{c}" for n in range(25) for c in range(12)]
+    kinds = {"sums": {key: key.partition("-")[2] for key in keys}}
+    config = small_path(runs_dir=tmp_path, evaluations=[{"suite": "smoke", "models": ["base"]}])
+    report(tmp_path, "smoke", "base", {key: float(key.endswith("-c3")) for key in keys})
+    assert "8.3 [0.0, 100.0]" in "\n".join(evaluations(config))
+    monkeypatch.setattr(sections, "question_kinds", lambda suite: kinds)
+    assert "8.3 [0.0, 26.7]" in "\n".join(evaluations(config)), "one of twelve conversions was learned"
 
 
 def test_what_ran_names_revisions_and_counts_the_devices_of_the_path():
@@ -402,14 +436,21 @@ def test_a_domain_is_trained_or_evaluated_or_neither(tmp_path):
     folder.mkdir(parents=True)
     rows = [
         {"task": name, "skipped": why}
-        for name, why in (("one-step-law", None), ("unit-step", "no data"), ("product", None))
+        for name, why in (("one-step-law", None), ("unit-step", "no data"), ("product", None), ("formula-count", None))
     ]
+    (tmp_path / "formula.yaml").write_text((Path("datasets") / "formula-count" / "dataset.yaml").read_text())
     (folder / "report.json").write_text(json.dumps({"rows": rows}))
     assert "| math | product (a, not run yet) | - |" in domains(config)
     RunDir(tmp_path / "t-a-0").create().metrics_jsonl.write_text('{"step": 1, "train/tokens": 8}\n')
     shown = domains(config)
     assert "| math | product (a) | - |" in shown
     assert "| physics | - | one-step-law |" in shown
+    tasks = [str(tmp_path / "formula.yaml")]
+    learning = {"config": "configs/train/moe.yaml", "arms": [{**arms[0], "tasks": tasks}]}
+    other = small_path(runs_dir=tmp_path, tasks=tasks, learning=learning, evaluations=config.evaluations)
+    assert "| chemistry | formula (a) | formula-count |" in domains(other), (
+        "a name that begins with that of another task"
+    )
     assert "| stem | - | - |" in shown
     assert domains(small_path(learning=None, evaluations=[])) == []
 

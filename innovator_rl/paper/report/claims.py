@@ -9,8 +9,9 @@ What it does not cover is the spread between seeds, so each seed's own differenc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from innovator_rl.evaluation.compare import PairedComparison, paired
@@ -28,6 +29,10 @@ LEAST, LEAST_GROUPS = 30, 10
 """Fewest questions, and groups or kinds of them, for an outcome; the spread between fewer is not known well enough."""
 
 
+LEVEL = 0.05
+"""Largest adjusted p-value of an outcome."""
+BELOW = " †"
+"""Mark of a score below the best constant answer."""
 CHANGES_PICTURE = "changes.svg"
 
 
@@ -45,6 +50,10 @@ class Change:
         groups: Groups of those questions.
         section: The section of the suite that the task is in.
         constant: The score of the best constant answer; None where there is none.
+        p: The p-value of the difference, by what the interval is over.
+        adjusted_p: It, adjusted for the rows of the table; None where the change stands alone.
+        kinds: The difference of each kind, from the least to the greatest.
+        cut: The share of cut responses before and afterwards.
     """
 
     task: str
@@ -59,19 +68,19 @@ class Change:
     p: float | None = None
     kinds: tuple[float, ...] = ()
     cut: tuple[float, float] | None = None
+    adjusted_p: float | None = None
 
     @property
     def outcome(self) -> str:
-        """Return `higher` or `lower` where the interval excludes zero, and `no difference seen` elsewhere."""
+        """Return `higher` or `lower` where the adjusted p-value is small, and `no difference seen` elsewhere."""
         if not self.interval or self.n < LEAST:
             return f"too few questions (under {LEAST})"
         if self.groups < LEAST_GROUPS:
             return f"too few groups (under {LEAST_GROUPS})"
-        if self.interval[0] > 0:
-            return "higher"
-        if self.interval[1] < 0:
-            return "lower"
-        return "no difference seen"
+        p = self.p if self.adjusted_p is None else self.adjusted_p
+        if p is None or p > LEVEL:
+            return "no difference seen"
+        return "higher" if self.after > self.before else "lower"
 
 
 def change_of(
@@ -211,6 +220,8 @@ def _changes(config: PaperConfig, suite_file: str, compared: Comparison) -> tupl
             kinds = question_kinds(suite_file).get(task)
             change = change_of(task, part["values"], after, constant, part.get("groups"), section, kinds, cut)
             found += [change] if change is not None else []
+    adjusted = zip(found, holm([change.p for change in found]), strict=True)
+    found = [replace(change, adjusted_p=p) for change, p in adjusted]
     return found, {name: page_link(RunDir(str(document["run"]))) for name, document in done.items()}
 
 
@@ -242,7 +253,9 @@ def claims(found: Sequence[Finding]) -> list[str]:
         "Differences in points, paired by question, with 95 % intervals. Questions about one function or one pair of numbers "
         "are a group and count as one; where laws, formulas or conversions differ more from each other than groups do, the "
         "interval is over these kinds. `by kind` has the least and the greatest difference of a kind. No interval covers another "
-        "seed of the training. p is adjusted for the rows of its table (Holm). `cut` is the share of responses that reached the "
+        "seed of the training. p is adjusted for the rows of its table (Holm), and an outcome is one where it is at most 0.05, also "
+        f"where the interval alone excludes zero.{BELOW} marks a score that is below the best constant answer. "
+        "`cut` is the share of responses that reached the "
         "token limit, before and afterwards: a model that learned to stop gains by that alone."
     )
     picture = [f"![Difference of every task with its interval]({CHANGES_PICTURE})", ""]
@@ -251,7 +264,6 @@ def claims(found: Sequence[Finding]) -> list[str]:
 
 
 def _compared(finding: Finding) -> list[str]:
-    adjusted = holm([change.p for change in finding.changes])
     rows = [
         (
             finding.domains.get(change.task, "-"),
@@ -259,9 +271,9 @@ def _compared(finding: Finding) -> list[str]:
             f"{change.n} ({change.groups})",
             percent(change.constant),
             percent(change.before),
-            percent(change.after),
+            percent(change.after) + (BELOW if (change.constant or 0.0) > change.after else ""),
             _points(change),
-            "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+            _p(change.adjusted_p),
             f"{len(change.kinds)}: {100 * change.kinds[0]:+.0f} to {100 * change.kinds[-1]:+.0f}"
             if change.kinds
             else "-",
@@ -269,7 +281,7 @@ def _compared(finding: Finding) -> list[str]:
             " to ".join(percent(share) for share in change.cut) if change.cut else "-",
             change.outcome,
         )
-        for change, p in zip(finding.changes, adjusted, strict=True)
+        for change in finding.changes
     ]
     start, label = finding.compared.start, finding.compared.label
     trained = ", ".join(link(name, page) for name, page in finding.pages.items())
@@ -295,6 +307,13 @@ def _summary(finding: Finding) -> list[str]:
     return lines
 
 
+def suite_recipes(suite: str) -> dict[str, str]:
+    """Return the recipe of each row of a suite that asks the questions of one."""
+    from innovator_rl.evaluation.suite import load_suite
+
+    return {row.name: Path(row.recipe).stem for row in load_suite(suite)[0].rows if row.recipe}
+
+
 def task_domains(suite: str) -> dict[str, str]:
     """Return the domain of each row of a suite that asks the questions of a recipe."""
     from innovator_rl.evaluation.sets.recipes import load
@@ -317,6 +336,10 @@ def question_kinds(suite: str) -> dict[str, dict[str, str]]:
             problems = problems_to_evaluate(recipe, folder)
             found[row.name] = {problem.id: problem.kind for problem in problems if problem.kind}
     return {name: kinds for name, kinds in found.items() if kinds}
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _points(change: Change) -> str:

@@ -57,7 +57,8 @@ def upcycling(config: PaperConfig) -> list[str]:
     rows = [(one.label, *(number(one.figures.get(LOSS + domain)) for domain in domains)) for one in measured]
     note = (
         "Loss on held-out text, in nats per token; lower is better. `base` is measured before the first step of `dense`, which is "
-        "the base model trained on as many tokens of the same text. A model whose training has not ended is not shown."
+        "the base model trained on as many tokens of the same text, those of the router's start included. "
+        "A model whose training has not ended is not shown."
     )
     return ["## Upcycling", "", *_checks(config), note, "", *table(("model", *domains), rows), *_changes(measured)]
 

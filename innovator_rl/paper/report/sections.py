@@ -24,7 +24,7 @@ from innovator_rl.paper.plan import (
     suite_name,
     upcycling_runs,
 )
-from innovator_rl.paper.report.claims import task_domains
+from innovator_rl.paper.report.claims import LEAST_GROUPS, question_kinds, suite_recipes, task_domains
 from innovator_rl.paper.report.curves import CURVES_PICTURE, Panel
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.report.methods import stage_title
@@ -236,8 +236,9 @@ def domains(config: PaperConfig) -> list[str]:
     names = {name.partition(" ")[0] for found in trained.values() for name in found}
     asked: dict[str, dict[str, None]] = {}
     for part in config.evaluations:
+        recipes = suite_recipes(part.suite)
         for row, domain in task_domains(part.suite).items():
-            if not any(row.startswith(name) for name in names) and _was_asked(config, part, row):
+            if recipes[row] not in names and _was_asked(config, part, row):
                 asked.setdefault(domain, {})[row] = None
     rows = [
         (domain, ", ".join(trained.get(domain, ())) or "-", ", ".join(asked.get(domain, ())) or "-")
@@ -316,8 +317,11 @@ def evaluations(config: PaperConfig) -> list[str]:
             lines += ["No model was evaluated.", ""]
             continue
         limit = f" At most {part.limit} rows per task." if part.limit else ""
-        about = "Scores with 95 % intervals; n is the number of rows, with the groups of rows that count as one where there are any."
-        lines += [f"{about}{limit}", "", *_suite_table(found)]
+        about = (
+            "Scores with 95 % intervals, over groups of rows or over kinds, whichever is wider; n is the number of rows, with the "
+            "groups of rows that count as one where there are any."
+        )
+        lines += [f"{about}{limit}", "", *_suite_table(found, question_kinds(part.suite))]
     return lines
 
 
@@ -347,7 +351,7 @@ def _validations(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[i
     return found
 
 
-def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _suite_table(documents: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, Mapping[str, str]]) -> list[str]:
     tasks: dict[str, dict[str, Mapping[str, Any]]] = {}
     for model, document in documents.items():
         for row in document["rows"]:
@@ -371,7 +375,7 @@ def _suite_table(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 task,
                 n,
                 percent(constant),
-                *(_score(by_model.get(model), documents[model]) for model in documents),
+                *(_score(by_model.get(model), documents[model], kinds) for model in documents),
                 *paper,
             )
         )
@@ -420,12 +424,21 @@ def _grouped(document: Mapping[str, Any], task: str) -> tuple[list[float], list[
     return list(values.values()), [groups.get(key, "") for key in values]
 
 
-def _score(row: Mapping[str, Any] | None, document: Mapping[str, Any]) -> str:
+def _score(row: Mapping[str, Any] | None, document: Mapping[str, Any], kinds: Mapping[str, Mapping[str, str]]) -> str:
     if row is None or row["score"] is None:
         return "-"
     if not row.get("share", True):
         return number(row["score"])
     values, groups = _grouped(document, str(row["task"])) if row.get("main") else ([], [])
+    of_task = kinds.get(str(row["task"]), {})
+    by_kind = [of_task.get(key, "") for key in (document["tasks"].get(str(row["task"])) or {}).get("values") or {}]
+    if values and len(set(by_kind)) >= LEAST_GROUPS:
+        estimates = [mean_estimate(values, groups), mean_estimate(values, by_kind)]
+        return percent(row["score"], max((one.interval for one in estimates), key=_width))
     if any(groups):  # of an evaluation that an earlier revision recorded, too
         return percent(row["score"], mean_estimate(values, groups).interval)
     return percent(row["score"], row["interval"])
+
+
+def _width(interval: tuple[float, float] | None) -> float:
+    return interval[1] - interval[0] if interval else 0.0
