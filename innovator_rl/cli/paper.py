@@ -45,9 +45,10 @@ def run_path(
     from innovator_rl.errors import UserError
     from innovator_rl.paper.parts import missing_base_model, missing_data, refusals
     from innovator_rl.paper.report.write import write_report
-    from innovator_rl.paper.runner import StageFailed
+    from innovator_rl.paper.runner import StageFailed, require_writable
 
     loaded, runner = _open(config, settings)
+    require_writable(loaded.runs_dir)
     if dry_run:
         _print_plan(loaded, runner, as_json)
         return

@@ -186,6 +186,13 @@ class PaperConfig(Section):
         names = [arm.name for arm in part.arms]
         if len(set(names)) != len(names):
             raise UserError(f"learning.arms: two arms are named {max(names, key=names.count)!r}; rename one")
+        taken = {*get_args(Starting), *(f"sft-{model}" for model in get_args(Starting))}
+        taken |= {f"{arm.name}-{seed}" for arm in part.arms for seed in arm.seeds}
+        for name in names:
+            if name in taken:
+                raise UserError(
+                    f"learning.arms.name = {name!r}: this is the name of a model, and evaluations would ask that one; rename the arm"
+                )
         for arm in part.arms:
             if arm.model not in made:
                 raise UserError(
@@ -248,7 +255,8 @@ def _section(place: Sequence[int | str]) -> type[BaseModel]:
     section: type[BaseModel] = PaperConfig
     for name in place:
         if isinstance(name, str) and name in section.model_fields:
-            section = next(found for found in _types(section.model_fields[name].annotation) if _is_section(found))
+            types = _types(section.model_fields[name].annotation)
+            section = next((found for found in types if _is_section(found)), section)
     return section
 
 

@@ -7,6 +7,7 @@ share a file, and the dashboard lists each part of a path next to it.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def stages_of(config: PaperConfig) -> list[Stage]:
     has results.
 
     Raises:
-        UserError: A configuration file is not found, or one of them or the settings laid over it have mistakes.
+        UserError: A configuration file is not found, one of them or the settings laid over it have mistakes, or a part is
+            there twice.
     """
     models = Models(config)
     stages = with_data(
@@ -58,6 +60,11 @@ def stages_of(config: PaperConfig) -> list[Stage]:
             *_evaluations(config, models),
         ]
     )
+    names = [stage.name for stage in stages]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(
+            f"{config.name}: two parts of the path are stage {twice[0]!r}; leave one task, model or suite out, or rename its file"
+        )
     arms = config.learning.arms if config.learning else ()
     seeds = {f"train-{arm.name}-{seed}": place for arm in arms for place, seed in enumerate(arm.seeds)}
     turns: dict[str, tuple[int, bool]] = {}  # of each stage: place of its seed among its arm's, whether it upcycles

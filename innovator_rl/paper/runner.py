@@ -11,6 +11,7 @@ nothing new (a training run that has ended trains no more).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -82,6 +83,18 @@ class Decision:
     replaces: tuple[Path, ...] = ()
 
 
+def require_writable(runs_dir: Path) -> None:
+    """Refuse a folder of runs that nothing can be written to.
+
+    Raises:
+        UserError: It, or the nearest folder above it that is there, is a file or cannot be written.
+    """
+    place = next(path for path in (runs_dir, *runs_dir.parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        why = "cannot be written" if place.is_dir() else "is a file"
+        raise UserError(f"runs_dir = {str(runs_dir)!r}: {str(place)!r} {why}; expected a folder that can be written")
+
+
 class Runner:
     """The stages of one run directory.
 
@@ -139,8 +152,8 @@ class Runner:
 
         Raises:
             StageFailed: A command failed or left no result; what needs nothing of it has run.
-            UserError: The disk has too little space for a stage, another process writes this run, or a stage's folders are
-                there without a record of what made them.
+            UserError: The disk has too little space for a stage, a file of the run cannot be written, another process writes
+                this run, or a stage's folders are there without a record of what made them.
         """
         self._require_known_work()
         self.run.open_attempt(total_steps=len(self.stages))
@@ -151,6 +164,13 @@ class Runner:
             stopped = isinstance(error, KeyboardInterrupt)
             self.run.finish("stopped" if stopped else "failed", cause=str(error) or "interrupted")
             raise
+        except OSError as error:
+            place = error.filename or self.run.path
+            with contextlib.suppress(OSError):
+                self.run.finish("failed", cause=str(error))
+            raise UserError(
+                f"{place}: {error.strerror or error}; make room or correct the folder, then run the same command again"
+            ) from error
         except BaseException as error:
             self.run.finish("failed", cause=f"{type(error).__name__}: {error}")
             raise
@@ -373,7 +393,8 @@ class Runner:
             self._note(stage, earlier, 0.0, process)
 
         def report(elapsed: float) -> None:
-            self._note(stage, earlier, elapsed, process)
+            with contextlib.suppress(OSError):  # of a full disk, which the stage itself may outlast
+                self._note(stage, earlier, elapsed, process)
             self.say(f"{place}: {duration(elapsed)}{left.after(elapsed)} | {last_line(log)}")
 
         words = stage_command(stage.command, stage.launcher)

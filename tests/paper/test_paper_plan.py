@@ -291,6 +291,12 @@ def test_an_arm_stands_for_its_seeds():
          "arm 'a' has a seed twice"),
         ({"evaluations": [{"suite": "smoke", "models": ["base"]}, {"suite": "smoke", "models": ["dense", "base"]}]},
          "suite 'smoke' is asked of 'base' twice"),
+        ({"learning": {"config": "c", "arms": [{"name": "dense", "model": "base"}]}, "evaluations": []},
+         "'dense': this is the name of a model"),
+        ({"learning": {"config": "c", "arms": [{"name": "sft-base", "model": "base"}]}, "evaluations": []},
+         "'sft-base': this is the name of a model"),
+        ({"learning": {"config": "c", "arms": [{"name": "a", "model": "base"}, {"name": "a-0", "model": "base"}]}},
+         "'a-0': this is the name of a model"),
     ],
 )  # fmt: skip
 def test_models_that_no_stage_makes_are_mistakes(changes, message):
@@ -318,6 +324,44 @@ def test_an_unknown_key_of_a_section_is_answered_with_its_keys(tmp_path):
     lines = str(caught.value).splitlines()
     assert any("sft.modelz: unknown key; keys are config, settings, " in line and "models" in line for line in lines)
     assert any("evaluations.0.suit: unknown key; keys are suite, models" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("sft: {config: c, models: [bass]}", "sft.models.0"),
+        ("tasks: [3]", "tasks.0"),
+        ("learning: {config: c, arms: [{name: a, model: base, seeds: [x]}]}", "learning.arms.0.seeds.0"),
+        ("deviations: [{Size: small}]", "deviations.0"),
+    ],
+)
+def test_a_mistake_in_a_list_of_values_is_one_line(tmp_path, words, key):
+    path = tmp_path / "p.yaml"
+    path.write_text(f"name: p\nbase_model: x\n{words}\n")
+    with pytest.raises(UserError) as caught:
+        load_paper(path)
+    assert str(caught.value).startswith(f"{path}: {key}: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage"),
+    [
+        ({"tasks": ["product", "product"]}, "rows-product"),
+        ({"evaluations": [{"suite": "smoke", "models": ["a", "a-0"]}]}, "eval-smoke-a-0"),
+        ({"evaluations": [{"suite": suite, "models": ["base"]} for suite in ("smoke", "configs/eval/smoke.yaml")]},
+         "eval-smoke-base"),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_there_twice_is_a_mistake(changes, stage):
+    with pytest.raises(UserError, match=f"two parts of the path are stage '{stage}'; leave one"):
+        stages_of(small_path(**changes))
+
+
+def test_runs_that_cannot_be_written_end_a_dry_run_too(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "runs"):
+        assert run(app, ["run", "quick", f"runs_dir={place}", "--dry-run"]) == 2
+        assert f"runs_dir = '{place}': '{tmp_path}/file' is a file; expected" in capsys.readouterr().err
 
 
 def test_an_arm_may_start_from_an_earlier_ones_model():

@@ -472,10 +472,28 @@ def test_a_stage_always_has_a_record_of_what_is_in_its_folders(path_of_two, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(runner_module, "write_started", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match=rf"^{re.escape(str(folder))}.*: No space left on device; make room .*again$"):
         runner.execute()
     monkeypatch.undo()
     assert runner.record_path(stage).exists()
+
+
+def test_a_stage_outlasts_a_note_of_its_time_that_cannot_be_written(path_of_two, monkeypatch):
+    runner, folder, _ = path_of_two
+    monkeypatch.setattr(process_module, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(process_module, "POLL_SECONDS", 0.05)
+    script = folder / "slow.py"
+    script.write_text(SLOW)
+    stage = Stage("slow", "wait", (str(script), "0.5", str(folder / "slow")), folder / "slow")
+
+    def full(path: Path, started: StartedStage) -> None:
+        if started.seconds:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_started(path, started)
+
+    monkeypatch.setattr(runner_module, "write_started", full)
+    (record,) = Runner(runner.run, [stage], print).execute()
+    assert record.name == "slow"
 
 
 def test_a_record_names_the_code_and_the_cores(path_of_two, monkeypatch):
@@ -534,7 +552,7 @@ def test_a_launcher_starts_the_command_and_gets_the_signals(path_of_two, monkeyp
         raise OSError("not here")
 
     monkeypatch.setattr(process_module.subprocess, "Popen", refuse)
-    with pytest.raises(OSError, match="not here"):
+    with pytest.raises(UserError, match="not here"):
         Runner(runner.run, [stage], print).execute()
     assert started[0][4:8] == ["--", "srun", "--nodes=2", sys.executable]
     assert started[0][-len(stage.command) :] == list(stage.command)
