@@ -9,6 +9,7 @@ named with its log, and the same command continues there.
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,21 +39,35 @@ PaperFile = Annotated[
 def run_path(
     config: PaperFile,
     settings: Overrides = None,
+    repeat: Annotated[
+        list[str] | None,
+        typer.Option("--repeat", metavar="STAGE", help="Run this complete stage again; may be given several times."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="STAGE",
+            help="Run only this stage, whose inputs must be complete; may be given several times.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run every stage that is not complete, and write the report."""
     from innovator_rl.errors import UserError
-    from innovator_rl.paper.parts import missing_base_model, missing_data, refusals
+    from innovator_rl.paper.parts import missing_base_model, missing_data, refusals, require_writable
     from innovator_rl.paper.report.write import write_report
-    from innovator_rl.paper.runner import StageFailed, require_writable
+    from innovator_rl.paper.runner import StageFailed
 
-    loaded, runner = _open(config, settings)
+    loaded, runner = _open(config, settings, repeat or (), only or ())
     require_writable(loaded.runs_dir)
     if dry_run:
         _print_plan(loaded, runner, as_json)
         return
-    if problems := [*missing_base_model(loaded.base_model), *missing_data(runner.stages)] or refusals(runner.stages):
+    asked = [stage for stage in runner.stages if runner.asks(stage)]
+    problems = [*missing_base_model(loaded.base_model), *missing_data(runner.stages, asked)] or refusals(asked)
+    if problems:
         raise UserError("\n".join(problems))
     try:
         runner.execute()
@@ -85,7 +100,9 @@ def show_report(
     typer.echo(write_report(loaded, runner.run, runner.decide(), out))
 
 
-def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runner"]:
+def _open(
+    config: str, settings: list[str] | None, repeat: Collection[str] = (), only: Collection[str] = ()
+) -> tuple["PaperConfig", "Runner"]:
     from innovator_rl.packaged_files import find_config
     from innovator_rl.paper.config import load_paper
     from innovator_rl.paper.plan import stages_of
@@ -97,7 +114,8 @@ def _open(config: str, settings: list[str] | None) -> tuple["PaperConfig", "Runn
     if loaded.data:
         os.environ["INNOVATOR_DATA"] = str(loaded.data.resolve())  # recipes and suites read it, here and in every stage
     run = RunDir(loaded.runs_dir / loaded.name)
-    return loaded, Runner(run, stages_of(loaded), _say, loaded.limit_hours * 3600, loaded.save_minutes * 60)
+    seconds = loaded.limit_hours * 3600, loaded.save_minutes * 60
+    return loaded, Runner(run, stages_of(loaded), _say, *seconds, repeat, only)
 
 
 def _say(line: str) -> None:
@@ -112,11 +130,13 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
     from innovator_rl.paper.parts import missing_base_model, missing_data
     from innovator_rl.paper.set_aside import bytes_in
 
-    found = [(one, cost_of(one.stage, loaded.accelerators, one.seconds)) for one in runner.decide()]
+    found = [
+        (one, cost_of(one.stage, loaded.accelerators, one.seconds)) for one in runner.decide() if runner.asks(one.stage)
+    ]
     waiting = [(one.stage, cost) for one, cost in found if one.runs]
     sums = total([(stage.name, cost) for stage, cost in waiting], loaded.price)
     problems = [*warnings(waiting, loaded.accelerators, loaded.limit_hours), *missing_base_model(loaded.base_model)]
-    problems += missing_data(runner.stages)
+    problems += missing_data(runner.stages, [one.stage for one, _ in found])
     problems += runner.short_of_space({stage.name: cost.disk_bytes for stage, cost in waiting if cost})
     if as_json:
         stages = [

@@ -10,6 +10,7 @@ another machine, and end a real one; so does what upcycling refuses (`refusals`)
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from glob import glob
@@ -92,13 +93,17 @@ def reads_published_sets(suite: str) -> bool:
     return any(not row.unavailable and (row.sources or not row.recipe) for row in load_suite(suite)[0].rows)
 
 
-def missing_data(stages: Sequence[Stage]) -> list[str]:
+def missing_data(stages: Sequence[Stage], asked: Sequence[Stage] | None = None) -> list[str]:
     """Return one line for each name of data that a stage reads, no other makes, and is not on this machine.
 
     A corpus reads its text and the sets of its steps.
+
+    Args:
+        stages: All stages of the path.
+        asked: Those that may run; all where it is None.
     """
     lines = []
-    for stage in stages:
+    for stage in stages if asked is None else asked:
         keys: dict[str, list[str]] = {}
         for key, name in _not_made(stage, stages):
             if "://" not in name and not _files(name):
@@ -109,6 +114,18 @@ def missing_data(stages: Sequence[Stage]) -> list[str]:
         if stage.name == "corpus":
             lines += [f"stage 'corpus': {line}" for line in _missing_text(stage.inputs[0])]
     return lines
+
+
+def require_writable(runs_dir: Path) -> None:
+    """Refuse a folder of runs that nothing can be written to.
+
+    Raises:
+        UserError: It, or the nearest folder above it that is there, is a file or cannot be written.
+    """
+    place = next(path for path in (runs_dir, *runs_dir.parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        why = "cannot be written" if place.is_dir() else "is a file"
+        raise UserError(f"runs_dir = {str(runs_dir)!r}: {str(place)!r} {why}; expected a folder that can be written")
 
 
 def missing_base_model(base_model: str) -> list[str]:

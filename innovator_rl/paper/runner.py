@@ -15,8 +15,8 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from innovator_rl import __version__
@@ -33,6 +33,7 @@ from innovator_rl.paper.process import (
 )
 from innovator_rl.paper.set_aside import aside, bytes_in, drop, put_back, remove, set_aside
 from innovator_rl.paper.stage import (
+    Decision,
     Stage,
     StageRecord,
     StartedStage,
@@ -52,47 +53,14 @@ GRACE_SECONDS = 60.0
 """Time between the request to end a stage and its end by force, where the configuration names none."""
 EARLIER_SECONDS = 300.0
 """Shortest limit of the wait for a stage's process that a killed run left; a training run finishes its update first."""
+REPEAT = "asked for with --repeat"
+"""Part of the fingerprint of a complete stage while it runs again, so that what it leaves unfinished counts for that alone."""
 
 Say = Callable[[str], None]
 
 
 class StageFailed(InnovatorError, RuntimeError):
     """A stage whose command failed or left no result."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether a stage runs, and why.
-
-    Attributes:
-        stage: The stage.
-        runs: Whether its command has to run.
-        reason: Why, a phrase for people.
-        seconds: How long it took last time, if it ran before.
-        checksum: Checksum of its result where it is complete.
-        record: What is kept of its last complete run.
-        replaces: Files and folders that its run replaces.
-    """
-
-    stage: Stage
-    runs: bool
-    reason: str
-    seconds: float | None = None
-    checksum: str = ""
-    record: StageRecord | None = None
-    replaces: tuple[Path, ...] = ()
-
-
-def require_writable(runs_dir: Path) -> None:
-    """Refuse a folder of runs that nothing can be written to.
-
-    Raises:
-        UserError: It, or the nearest folder above it that is there, is a file or cannot be written.
-    """
-    place = next(path for path in (runs_dir, *runs_dir.parents) if path.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        why = "cannot be written" if place.is_dir() else "is a file"
-        raise UserError(f"runs_dir = {str(runs_dir)!r}: {str(place)!r} {why}; expected a folder that can be written")
 
 
 class Runner:
@@ -104,6 +72,11 @@ class Runner:
         say: Receives one line per event.
         limit_seconds: Longest time of one stage.
         grace_seconds: Time that a stage gets to save its work when it has to end.
+        repeat: Names of complete stages that run again.
+        only: Names of the stages that run; all where there is none.
+
+    Raises:
+        UserError: No stage has a name in `repeat` or `only`.
     """
 
     def __init__(
@@ -113,14 +86,23 @@ class Runner:
         say: Say,
         limit_seconds: float = 24 * 3600.0,
         grace_seconds: float = GRACE_SECONDS,
+        repeat: Collection[str] = (),
+        only: Collection[str] = (),
     ) -> None:
         _require_order(stages)
+        _require_known("--repeat", repeat, stages)
+        _require_known("--only", only, stages)
+        self.repeat, self.only = set(repeat), set(only)
         self.run = run
         self.stages = list(stages)
         self.say = say
         self.limit_seconds = limit_seconds
         self.grace_seconds = grace_seconds
         self.contents = Contents(run.path / "contents.json", say)
+
+    def asks(self, stage: Stage) -> bool:
+        """Return whether a stage is one of those that may run."""
+        return not self.only or stage.name in self.only
 
     def decide(self) -> list[Decision]:
         """Return for each stage whether it would run now; nothing starts."""
@@ -139,7 +121,7 @@ class Runner:
             leaves: Bytes that stages leave behind, by name, where that is planned; later stages do without them.
         """
         found, taken = [], 0
-        for stage in (one.stage for one in self.decide() if one.runs):
+        for stage in (one.stage for one in self.decide() if one.runs and self.asks(one.stage)):
             if problem := self._space_problem(stage, taken):
                 found.append(problem)
             taken += (leaves or {}).get(stage.name, 0)
@@ -156,6 +138,7 @@ class Runner:
                 this run, or a stage's folders are there without a record of what made them.
         """
         self._require_known_work()
+        self._require_needs()
         self.run.open_attempt(total_steps=len(self.stages))
         try:
             with terminated_like_interrupted():
@@ -191,7 +174,7 @@ class Runner:
 
     def _require_known_work(self) -> None:
         """Refuse folders that no record explains: a stage would continue work of an unknown configuration."""
-        for stage in self.stages:
+        for stage in filter(self.asks, self.stages):
             found = next((path for path in stage.clean if path.exists()), None)
             if (
                 found
@@ -203,20 +186,36 @@ class Runner:
                     f"it: remove {found}, or give the path another name"
                 )
 
+    def _require_needs(self) -> None:
+        """Refuse a stage of `only` that reads the result of one which is neither complete nor asked for."""
+        waiting = {one.stage.name: one.reason for one in self.decide() if one.runs and not self.asks(one.stage)}
+        for stage in filter(self.asks, self.stages):
+            if name := next((name for name in stage.needs if name in waiting), ""):
+                raise UserError(
+                    f"--only {stage.name}: it reads the result of {name!r}, which is not complete ({waiting[name]}): add --only "
+                    f"{name}, or run the whole path"
+                )
+
     def _execute_all(self) -> list[StageRecord]:
         results: dict[str, str] = {}
         records = []
         failures: list[str] = []
+        waiting = 0
         for number, stage in enumerate(self.stages, 1):
             place = f"[{number}/{len(self.stages)}] {stage.name}"
             self.run.heartbeat(number - 1, stage.name)
             if missing := [name for name in stage.needs if name not in results]:
-                self.say(f"{place}: waits for {', '.join(missing)}")
+                if self.asks(stage):
+                    self.say(f"{place}: waits for {', '.join(missing)}")
+                    waiting += 1
                 continue
             parts = self._parts(stage, results)
-            self._put_back(stage, parts, place)
+            if self.asks(stage):
+                self._put_back(stage, parts, place)
             decision = self._decide(stage, parts)
             self.contents.save()
+            if decision.runs and not self.asks(stage):
+                continue
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
                 try:
@@ -232,7 +231,6 @@ class Runner:
             results[stage.name] = record.checksum
             records.append(record)
         if failures:
-            waiting = len(self.stages) - len(records) - len(failures)
             left = [f"not run, because they need its result: {waiting}"] if waiting else []
             raise StageFailed("; ".join([*failures, *left]))
         self.run.heartbeat(len(self.stages), "complete")
@@ -267,7 +265,9 @@ class Runner:
         return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum, record)
 
     def _parts(self, stage: Stage, results: Mapping[str, str]) -> dict[str, str]:
-        return fingerprint_parts(stage, results, __version__, self.contents)
+        parts = fingerprint_parts(stage, results, __version__, self.contents)
+        record = self._record(stage) if stage.name in self.repeat else None
+        return parts | {REPEAT: ""} if record and not changed_parts(record.parts, parts) else parts
 
     def _record(self, stage: Stage) -> StageRecord | None:
         return read_record(self.record_path(stage))
@@ -299,7 +299,7 @@ class Runner:
             number: The place of the stage, from 1.
         """
         stage = self.stages[number - 1]
-        later = [one.stage for one in self.decide()[number:] if one.runs]
+        later = [one.stage for one in self.decide()[number:] if one.runs and self.asks(one.stage)]
         whole, *times = (expected(one, self.stages, self._record).seconds for one in (stage, *later))
         started = read_started(self.started_path(stage))
         own = max(1.0, whole - (started.seconds if started else 0.0)) if whole else 0.0
@@ -375,11 +375,13 @@ class Runner:
         if least_seconds is None:
             drop(stage.clean)  # before the new record: the earlier one is of what goes here
         cores = len(os.sched_getaffinity(0))
+        parts = {name: value for name, value in earlier.parts.items() if name != REPEAT}
         write_record(
             self.record_path(stage),
-            StageRecord(stage.name, earlier.parts, states, took, utc_now(), stage.command, _revision(), cores),
+            StageRecord(stage.name, parts, states, took, utc_now(), stage.command, _revision(), cores),
         )
         self.started_path(stage).unlink(missing_ok=True)
+        self.repeat.discard(stage.name)
         self.say(f"{place}: done in {duration(seconds)}")
 
     def _watch(self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft) -> int:
@@ -467,6 +469,15 @@ def _require_order(stages: Sequence[Stage]) -> None:
         assert not missing, f"stage {stage.name} needs {missing}, which must come before it"
         assert stage.name not in known, f"two stages are named {stage.name}"
         known.add(stage.name)
+
+
+def _require_known(option: str, names: Collection[str], stages: Sequence[Stage]) -> None:
+    known = [stage.name for stage in stages]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 3, 0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(known)}"
+            raise UserError(f"{option} {name}: unknown stage: {hint}")
 
 
 def _checksum_of(states: Mapping[str, object], name: str) -> str:

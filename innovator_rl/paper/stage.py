@@ -91,6 +91,29 @@ class StageRecord:
         return content_checksum(self.files)
 
 
+@dataclass(frozen=True)
+class Decision:
+    """Whether a stage runs, and why.
+
+    Attributes:
+        stage: The stage.
+        runs: Whether its command has to run.
+        reason: Why, a phrase for people.
+        seconds: How long it took last time, if it ran before.
+        checksum: Checksum of its result where it is complete.
+        record: What is kept of its last complete run.
+        replaces: Files and folders that its run replaces.
+    """
+
+    stage: Stage
+    runs: bool
+    reason: str
+    seconds: float | None = None
+    checksum: str = ""
+    record: StageRecord | None = None
+    replaces: tuple[Path, ...] = ()
+
+
 def stage_states(stage: Stage, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
     """Return the state of every file that a stage leaves; none where one of its results has no files.
 

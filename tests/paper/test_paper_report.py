@@ -34,8 +34,7 @@ from innovator_rl.paper.report.sections import domains, evaluations, probes, tra
 from innovator_rl.paper.report.sections import learning as learning_section
 from innovator_rl.paper.report.sections import stages as stages_section
 from innovator_rl.paper.report.write import markdown, pdf, without_local_places, write_report
-from innovator_rl.paper.runner import Decision
-from innovator_rl.paper.stage import Stage, StageRecord
+from innovator_rl.paper.stage import Decision, Stage, StageRecord
 from innovator_rl.rollouts.recorder import Recorder
 from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.runs.run_dir import RunDir

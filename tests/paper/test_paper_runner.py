@@ -383,6 +383,50 @@ def test_a_command_that_makes_nothing_gives_a_complete_result_back(path_of_two):
     assert runner.decide()[0].reason == f"changed: file {source}"
 
 
+def test_a_complete_stage_runs_again_where_it_is_asked_for(path_of_two):
+    runner, folder, lines = path_of_two
+    runner.execute()
+    again = Runner(runner.run, runner.stages, lines.append, repeat=["first"])
+    assert next(decision.reason for decision in again.decide()) == "changed: asked for with --repeat"
+    again.execute()
+    assert counts(folder) == ["2", "1"], "a result of equal content repeats nothing after it"
+    assert not any(decision.runs for decision in again.decide())
+    assert not any(decision.runs for decision in runner.decide())
+    with pytest.raises(UserError, match="--repeat frist: unknown stage: did you mean first"):
+        Runner(runner.run, runner.stages, print, repeat=["frist"])
+
+
+def test_an_interrupted_repetition_gives_the_complete_result_back(path_of_two):
+    _, folder, _ = path_of_two
+    script, source, out = folder / "trained.py", folder / "raw", folder / "out"
+    script.write_text(TRAINED)
+    stage = Stage("long", "train", (str(script), str(source), str(out)), out / "result", clean=(out,))
+    run = RunDir(folder / "other")
+    Runner(run, [stage], print).execute()
+    source.write_text("stops")
+    with pytest.raises(StageFailed):
+        Runner(run, [stage], print, repeat=["long"]).execute()
+    assert Runner(run, [stage], print, repeat=["long"]).decide()[0].reason == "not finished, continues"
+    Runner(run, [stage], print).execute()
+    assert (out / "result").read_text() == "text"
+
+
+def test_only_the_stages_that_are_asked_for_run(path_of_two):
+    runner, folder, lines = path_of_two
+    second = Runner(runner.run, runner.stages, lines.append, only=["second"])
+    with pytest.raises(
+        UserError, match=r"--only second: it reads the result of 'first', .* \(not run yet\): add --only"
+    ):
+        second.execute()
+    assert not (folder / "first.count").exists()
+    Runner(runner.run, runner.stages, lines.append, only=["first"]).execute()
+    assert not (folder / "second").exists()
+    second.execute()
+    assert counts(folder) == ["1", "1"]
+    with pytest.raises(UserError, match="--only thrid: unknown stage"):
+        Runner(runner.run, runner.stages, print, only=["thrid"])
+
+
 def test_a_comment_in_a_configuration_is_no_change(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("disciplines: {physics: 1, chemistry: 2}\nseed: 0\n")

@@ -28,7 +28,7 @@ from innovator_rl.paper.report.claims import LEAST_GROUPS, question_kinds, suite
 from innovator_rl.paper.report.curves import CURVES_PICTURE, Panel
 from innovator_rl.paper.report.markdown import link, number, percent, table
 from innovator_rl.paper.report.methods import stage_title
-from innovator_rl.paper.runner import Decision
+from innovator_rl.paper.stage import Decision
 from innovator_rl.rollouts.segments import SegmentCatalog
 from innovator_rl.runs.files import duration, read_json
 from innovator_rl.runs.run_dir import RunDir, page_link

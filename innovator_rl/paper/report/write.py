@@ -20,7 +20,7 @@ from innovator_rl.paper.report.curves import CURVES_PICTURE, Panel, curves, pane
 from innovator_rl.paper.report.held_out import upcycling
 from innovator_rl.paper.report.methods import methods
 from innovator_rl.paper.report.picture import forest
-from innovator_rl.paper.runner import Decision
+from innovator_rl.paper.stage import Decision
 from innovator_rl.runs.files import utc_now, write_atomic
 from innovator_rl.runs.run_dir import RunDir
 
