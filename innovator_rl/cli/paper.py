@@ -131,7 +131,9 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
     from innovator_rl.paper.set_aside import bytes_in
 
     found = [
-        (one, cost_of(one.stage, loaded.accelerators, one.seconds)) for one in runner.decide() if runner.asks(one.stage)
+        (one, cost_of(one.stage, loaded.accelerators, runner.expected(one.stage)))
+        for one in runner.decide()
+        if runner.asks(one.stage)
     ]
     waiting = [(one.stage, cost) for one, cost in found if one.runs]
     sums = total([(stage.name, cost) for stage, cost in waiting], loaded.price)

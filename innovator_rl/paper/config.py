@@ -89,6 +89,9 @@ class Arm(Section):
         default=(), description="Those of the path's tasks that it trains on; all if absent."
     )
     settings: tuple[str, ...] = Field(default=(), description="`key=value` words for this arm alone.")
+    hours: float = Field(
+        default=0.0, ge=0, description="Hours of one seed on this machine, for the dry run; 0: those of `learning`."
+    )
     probe_rows: int = Field(
         default=0,
         ge=0,

@@ -1,8 +1,9 @@
 """Estimate what the stages of a path cost: hosts, disk, tokens, hours and money, each with its source.
 
-A stage that ran before has its own time. Upcycling and reinforcement learning on accelerators are counted by
-`innovator upcycle plan` and `innovator train plan`, at the speed that those print. Anything else costs the `hours` that
-its part of the configuration states; without them it is listed as not estimated and left out of the sum.
+A stage that ran before has its own time, and one whose kind ran before, such as another seed of its arm, has the mean of
+those. Upcycling and reinforcement learning on accelerators are counted by `innovator upcycle plan` and `innovator train
+plan`, at the speed that those print. Anything else costs the `hours` that its part of the configuration states; without
+them it is listed as not estimated and left out of the sum.
 
     innovator paper run configs/paper/53b.yaml --dry-run
 """
@@ -20,6 +21,7 @@ from typing import Any, Literal
 
 from innovator_rl.errors import UserError
 from innovator_rl.paper.config import Price
+from innovator_rl.paper.estimates import Expected
 from innovator_rl.paper.parts import processes
 from innovator_rl.paper.stage import Stage
 
@@ -57,13 +59,13 @@ class Cost:
         return self.hours * self.devices
 
 
-def cost_of(stage: Stage, accelerators: int, seconds: float | None) -> Cost | None:
+def cost_of(stage: Stage, accelerators: int, expected: Expected) -> Cost | None:
     """Return what a stage costs; None where nothing says.
 
     Args:
         stage: The stage.
         accelerators: Accelerators of the path; 0 where it runs on processor cores.
-        seconds: How long it took when it last ended.
+        expected: How long it takes by what has been measured, or by the configuration.
 
     Raises:
         UserError: The planning command of the stage refuses its configuration.
@@ -71,14 +73,12 @@ def cost_of(stage: Stage, accelerators: int, seconds: float | None) -> Cost | No
     devices = accelerators or len(os.sched_getaffinity(0))
     unit: Literal["GPU", "core"] = "GPU" if accelerators else "core"
     hosts = -(-devices // GPUS_PER_HOST) if accelerators else 1
-    if seconds is not None:
-        return Cost(seconds / 3600, devices, hosts, unit, "time of its last run")
+    if expected.measured:
+        return Cost(expected.seconds / 3600, devices, hosts, unit, expected.source)
     planned = _planned(stage, accelerators) if accelerators else None
     if planned is not None:
         return planned
-    if stage.hours:
-        return Cost(stage.hours, devices, hosts, unit, "hours in the configuration")
-    return None
+    return Cost(expected.seconds / 3600, devices, hosts, unit, expected.source) if expected.seconds else None
 
 
 def _planned(stage: Stage, accelerators: int) -> Cost | None:

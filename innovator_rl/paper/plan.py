@@ -325,7 +325,7 @@ def _arm(config: PaperConfig, part: Learning, arm: Arm, seed: int, models: Model
         reads=_starting(config, arm.model),
         launcher=part.launcher,
         disk_bytes=_bytes(part),
-        hours=part.hours,
+        hours=arm.hours or part.hours,
         clean=(folder,),
         kind=f"train-{arm.name}",
     )

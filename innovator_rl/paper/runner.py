@@ -22,7 +22,7 @@ from pathlib import Path
 from innovator_rl import __version__
 from innovator_rl.errors import InnovatorError, UserError
 from innovator_rl.paper.contents import Contents, content_checksum
-from innovator_rl.paper.estimates import TimeLeft, expected
+from innovator_rl.paper.estimates import Expected, TimeLeft, expected
 from innovator_rl.paper.process import (
     ended,
     is_stage_process,
@@ -152,7 +152,7 @@ class Runner:
             with contextlib.suppress(OSError):
                 self.run.finish("failed", cause=str(error))
             raise UserError(
-                f"{place}: {error.strerror or error}; make room or correct the folder, then run the same command again"
+                f"{place}: {error.strerror or error}; free some space or correct the folder, then run the same command again"
             ) from error
         except BaseException as error:
             self.run.finish("failed", cause=f"{type(error).__name__}: {error}")
@@ -300,10 +300,14 @@ class Runner:
         """
         stage = self.stages[number - 1]
         later = [one.stage for one in self.decide()[number:] if one.runs and self.asks(one.stage)]
-        whole, *times = (expected(one, self.stages, self._record).seconds for one in (stage, *later))
+        whole, *times = (self.expected(one).seconds for one in (stage, *later))
         started = read_started(self.started_path(stage))
         own = max(1.0, whole - (started.seconds if started else 0.0)) if whole else 0.0
         return TimeLeft(own, sum(times), sum(not seconds for seconds in (whole, *times)))
+
+    def expected(self, stage: Stage) -> Expected:
+        """Return how long a stage is expected to take, and where that comes from."""
+        return expected(stage, self.stages, self._record)
 
     def _run(self, stage: Stage, parts: dict[str, str], place: str, left: TimeLeft) -> None:
         self._require_space(stage)

@@ -19,9 +19,10 @@ from innovator_rl.packaged_files import config_names, find_config
 from innovator_rl.paper.config import load_paper
 from innovator_rl.paper.contents import Contents
 from innovator_rl.paper.costs import Cost, cost_of, describe, learning, total, upcycling, warnings
+from innovator_rl.paper.estimates import expected
 from innovator_rl.paper.parts import missing_data
 from innovator_rl.paper.plan import evaluated_models, stages_of
-from innovator_rl.paper.stage import changed_parts, fingerprint_parts
+from innovator_rl.paper.stage import StageRecord, changed_parts, fingerprint_parts
 from innovator_rl.preflight.machine import Machine
 from upcycle.config import schema as upcycle_config
 
@@ -512,7 +513,9 @@ def test_a_stage_costs_what_it_took_or_what_its_part_states():
     stage = next(
         one for one in stages_of(small_path(upcycle={"config": "configs/upcycle/tiny.yaml", "hours": 0.5})) if one.hours
     )
-    stated, taken = cost_of(stage, 0, None), cost_of(stage, 0, 7200.0)
+    record = StageRecord("upcycle", {}, {}, 7200.0, "")
+    stated = cost_of(stage, 0, expected(stage, [stage], lambda one: None))
+    taken = cost_of(stage, 0, expected(stage, [stage], lambda one: record))
     assert stage.name == "upcycle"
     assert stated is not None
     assert (stated.hours, stated.unit, stated.source) == (
@@ -522,7 +525,25 @@ def test_a_stage_costs_what_it_took_or_what_its_part_states():
     )
     assert taken is not None
     assert (taken.hours, taken.source) == (2.0, "time of its last run")
-    assert cost_of(stages_of(small_path())[0], 0, None) is None
+    first = stages_of(small_path())[0]
+    assert cost_of(first, 0, expected(first, [first], lambda one: None)) is None
+
+
+def test_a_seed_costs_what_others_of_its_arm_took_or_what_its_arm_states():
+    arms = [{"name": "a", "model": "base", "seeds": [0, 1], "hours": 2}, {"name": "b", "model": "base"}]
+    learning = {"config": "configs/train/moe.yaml", "hours": 3, "arms": arms}
+    stages = stages_of(small_path(upcycle=None, learning=learning, evaluations=[]))
+    seeds = {stage.name: stage for stage in stages if stage.name.startswith("train-")}
+    records = {"train-a-0": StageRecord("train-a-0", {}, {}, 5400.0, "")}
+
+    def cost(name: str) -> Cost | None:
+        return cost_of(seeds[name], 0, expected(seeds[name], stages, lambda one: records.get(one.name)))
+
+    found = cost("train-a-1")
+    assert (found.hours, found.source) == (1.5, "mean of 1 stage of its kind")
+    records.clear()
+    assert cost("train-a-1").hours == 2
+    assert cost("train-b-0").hours == 3
 
 
 def test_the_dry_run_of_the_papers_size_plans_and_warns_of_the_disk(tmp_path, capsys):

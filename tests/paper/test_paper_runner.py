@@ -516,7 +516,9 @@ def test_a_stage_always_has_a_record_of_what_is_in_its_folders(path_of_two, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(runner_module, "write_started", full)
-    with pytest.raises(UserError, match=rf"^{re.escape(str(folder))}.*: No space left on device; make room .*again$"):
+    with pytest.raises(
+        UserError, match=rf"^{re.escape(str(folder))}.*: No space left on device; free some space .*again$"
+    ):
         runner.execute()
     monkeypatch.undo()
     assert runner.record_path(stage).exists()
