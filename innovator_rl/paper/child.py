@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 PR_SET_PDEATHSIG = 1
 
@@ -37,10 +38,17 @@ def listen_to_interrupts() -> None:
 
 
 def run_program(words: Sequence[str]) -> int:
-    """Run a program that starts the command on other hosts, pass signals on to it, and return its exit code."""
-    with subprocess.Popen(words) as program:
-        for number in (signal.SIGINT, signal.SIGTERM):
+    """Run a program that starts the command on other hosts, pass signals on to it, and return its exit code.
+
+    A signal that comes while it starts waits until there is a process to pass it on to.
+    """
+    passed = (signal.SIGINT, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, passed)
+    unblock = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, passed)
+    with subprocess.Popen(words, preexec_fn=unblock) as program:
+        for number in passed:
             signal.signal(number, lambda number, _: program.send_signal(number))
+        unblock()
         code = program.wait()
     return code if code >= 0 else 128 - code
 
