@@ -30,7 +30,7 @@ def read_recipe(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"recipe {str(path)!r} cannot be read ({error.strerror}){_recipes_beside(path)}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"recipe {str(path)!r} is not YAML: {error}") from None
+        raise UserError(f"recipe {str(path)!r} is not UTF-8: {error}") from None
     return parse_yaml(text, f"recipe {str(path)!r}")
 
 

@@ -23,8 +23,8 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from innovator_rl.config.load import parse_yaml
 from innovator_rl.data.corpus.steps import STEPS, AnyStep
+from innovator_rl.data.recipe_files import read_recipe
 from innovator_rl.errors import UserError
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
@@ -116,13 +116,7 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
     Raises:
         UserError: with the file, the key, the value and the near keys.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"recipe {str(path)!r} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"recipe {str(path)!r} is not UTF-8: {error}") from None
-    content = parse_yaml(text, f"recipe {str(path)!r}")
+    content = read_recipe(path)
     try:
         return CorpusRecipe.model_validate(content)
     except ValidationError as error:

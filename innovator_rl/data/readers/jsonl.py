@@ -21,6 +21,7 @@ from innovator_rl.data.readers.files import Record, Source, records
 from innovator_rl.data.recipe import Recipe
 from innovator_rl.data.rejections import BadRow, Rejections
 from innovator_rl.errors import UserError
+from innovator_rl.scoring.api import answer_text
 
 FIELDS = ("id", "question", "answer", "info", "group", "smiles", "messages", "domain", "reward", "data_source")
 ROLES = ("system", "user", "assistant", "tool")
@@ -116,13 +117,6 @@ def read_info(record: Record, column: str) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise BadRow(f"{record.place}: {column!r} is not a JSON object")
     return info
-
-
-def answer_text(answer: Any) -> str:
-    """Return an answer as text; true and false as the words, lists and objects as JSON, null as nothing."""
-    if answer is None:
-        return ""
-    return json.dumps(answer, ensure_ascii=False) if isinstance(answer, (list, dict)) else str(answer).strip()
 
 
 def _from_verl(record: Record) -> Record:

@@ -28,7 +28,7 @@ from innovator_rl.data.corpus.publish import publish_json, publish_text
 from innovator_rl.data.problem import DOMAINS, Problem, lone_surrogate
 from innovator_rl.data.prompts import messages_of
 from innovator_rl.data.readers.files import Record, file_records
-from innovator_rl.data.readers.jsonl import answer_text, read_info
+from innovator_rl.data.readers.jsonl import read_info
 from innovator_rl.data.rejections import BadRow, Rejections
 from innovator_rl.data.rendering import rewarder_of
 from innovator_rl.data.sft.recipe import Questions, Refine, SftRecipe
@@ -39,6 +39,7 @@ from innovator_rl.endpoints import Budget
 from innovator_rl.errors import UserError
 from innovator_rl.runs.files import duration
 from innovator_rl.scoring import ScoringPool
+from innovator_rl.scoring.api import answer_text
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
