@@ -3,6 +3,7 @@
     innovator paper run configs/paper/quick.yaml            # a random model, in minutes
     innovator paper run configs/paper/small.yaml --dry-run  # what would run, and why
     innovator paper report configs/paper/small.yaml         # the report of what has run so far
+    innovator paper pack configs/paper/small.yaml small.tar.xz  # its results without weights, for another machine
 
 Complete stages are skipped, and a stage whose inputs changed runs again with what depends on it. A stage that fails is
 named with its log, and the same command continues there.
@@ -98,6 +99,36 @@ def show_report(
     if out is None:
         runner.run.create()
     typer.echo(write_report(loaded, runner.run, runner.decide(), out))
+
+
+@app.command("pack")
+def pack_path(
+    config: PaperFile,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, such as small.tar.xz.")],
+    settings: Overrides = None,
+) -> None:
+    """Keep the results of the complete stages in one small file, without weights."""
+    from innovator_rl.paper.pack import pack
+
+    _, runner = _open(config, settings)
+    found = pack(runner, out)
+    left = f"; not complete: {', '.join(found.others)}" if found.others else ""
+    typer.echo(f"{out}: {len(found.stages)} stages, {out.stat().st_size / 1e6:,.2f} MB{left}")
+
+
+@app.command("unpack")
+def unpack_path(
+    config: PaperFile,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `innovator paper pack` wrote.")],
+    settings: Overrides = None,
+) -> None:
+    """Take over the stages of a pack; `run` makes weights again only for a stage that reads them."""
+    from innovator_rl.paper.pack import unpack
+
+    loaded, runner = _open(config, settings)
+    found = unpack(runner, source)
+    left = f"; not taken, begun here or not part of this path: {', '.join(found.others)}" if found.others else ""
+    typer.echo(f"{loaded.runs_dir / loaded.name}: {len(found.stages)} stages taken over{left}")
 
 
 def _open(

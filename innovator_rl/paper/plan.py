@@ -320,6 +320,7 @@ def _arm(config: PaperConfig, part: Learning, arm: Arm, seed: int, models: Model
         f"train {arm.model} with GRPO, seed {seed}",
         ("train", str(path), *_last_of_each((*words, *part.settings, *arm.settings))),
         folder / "metrics.jsonl",
+        weights=folder / "checkpoints",
         needs=(*models.needs(arm.model), *_rows(arm.tasks or config.tasks)),
         inputs=(path, *files_named(path)),
         reads=_starting(config, arm.model),

@@ -16,13 +16,15 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from innovator_rl import __version__
 from innovator_rl.errors import InnovatorError, UserError
-from innovator_rl.paper.contents import Contents, content_checksum
+from innovator_rl.paper.contents import Contents, FileState, content_checksum
 from innovator_rl.paper.estimates import Expected, TimeLeft, expected
+from innovator_rl.paper.places import Places
 from innovator_rl.paper.process import (
     ended,
     is_stage_process,
@@ -99,6 +101,8 @@ class Runner:
         self.limit_seconds = limit_seconds
         self.grace_seconds = grace_seconds
         self.contents = Contents(run.path / "contents.json", say)
+        self.places = Places(run.path.parent)
+        self._read_later = {name for stage in stages for name in stage.needs}
 
     def asks(self, stage: Stage) -> bool:
         """Return whether a stage is one of those that may run."""
@@ -112,7 +116,20 @@ class Runner:
             decision = self._decide(stage, self._parts(stage, results))
             results[stage.name] = decision.checksum or f"of a new run of {stage.name}"
             decisions.append(decision)
-        return decisions
+        return self._with_what_is_read(decisions)
+
+    def _with_what_is_read(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Let stages whose result is gone run where one that runs reads it."""
+        readers: dict[str, str] = {}
+        found = []
+        for one in reversed(decisions):
+            reader = readers.get(one.stage.name)
+            if one.gone and reader:
+                one = replace(one, runs=True, reason=f"{one.gone} is not here, and {reader} reads it")
+            if one.runs and self.asks(one.stage):
+                readers |= dict.fromkeys(one.stage.needs, one.stage.name)
+            found.append(one)
+        return found[::-1]
 
     def short_of_space(self, leaves: Mapping[str, int] | None = None) -> list[str]:
         """Return a line for each stage that would run now and does not fit the disk.
@@ -201,6 +218,8 @@ class Runner:
         records = []
         failures: list[str] = []
         waiting = 0
+        gone: set[str] = set()
+        planned = {one.stage.name: one for one in self.decide() if one.gone and one.runs}
         for number, stage in enumerate(self.stages, 1):
             place = f"[{number}/{len(self.stages)}] {stage.name}"
             self.run.heartbeat(number - 1, stage.name)
@@ -213,8 +232,15 @@ class Runner:
             if self.asks(stage):
                 self._put_back(stage, parts, place)
             decision = self._decide(stage, parts)
+            decision = planned.get(stage.name, decision) if decision.gone else decision
             self.contents.save()
             if decision.runs and not self.asks(stage):
+                continue
+            if decision.runs and (absent := gone.intersection(stage.needs)):
+                failures.append(
+                    f"stage {stage.name!r} has to run again ({decision.reason}), and what it reads of {min(absent)} is not here: run "
+                    "the same command again, which makes that first"
+                )
                 continue
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
@@ -226,6 +252,7 @@ class Runner:
                     continue
             else:
                 self.say(f"{place}: complete, {decision.reason}")
+                gone |= {stage.name} if decision.gone else set()
             record = read_record(self.record_path(stage))
             assert record is not None, f"stage {stage.name} has no record after it ran"
             results[stage.name] = record.checksum
@@ -241,15 +268,18 @@ class Runner:
         starts_again = work is None or changed_parts(work.parts, parts)
         replaces = tuple(path for path in stage.clean if starts_again and path.exists())
         if record is None:
-            return Decision(stage, True, _why_unfinished(work, parts), replaces=replaces)
+            return Decision(stage, True, self._why_unfinished(work, parts), replaces=replaces)
         if self._is_set_aside(stage, parts):
             reason = "its result was set aside and comes back"
             return Decision(stage, False, reason, record.seconds, record.checksum, record)
         changed = changed_parts(record.parts, parts)
         if changed:
-            reason = _why_unfinished(work, parts) if work else f"changed: {', '.join(changed)}"
+            reason = self._why_unfinished(work, parts) if work else self._changed(changed)
             return Decision(stage, True, reason, record.seconds, record=record, replaces=replaces)
         states = stage_states(stage, record.files)
+        if gone := self._gone(stage, record, states):
+            reason = f"took {duration(record.seconds)}; {gone} is not here, and no stage that runs reads it"
+            return Decision(stage, False, reason, record.seconds, record.checksum, record, gone=gone)
         if not states:
             missing = next((path for path in (stage.result, *stage.also) if not path.exists()), stage.result)
             return Decision(stage, True, f"result not found: {missing}", record.seconds, record=record)
@@ -264,8 +294,30 @@ class Runner:
             )
         return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum, record)
 
+    def _gone(self, stage: Stage, record: StageRecord, states: Mapping[str, FileState]) -> Path | None:
+        """Return what later stages would read of a complete stage where it was removed, and nothing of the rest changed."""
+        if stage.name not in self._read_later:
+            return None
+        if stage.weights and not stage.weights.exists():
+            return stage.weights
+        missing = [name for name in record.files if name not in states]
+        if not missing or any(_checksum_of(record.files, name) != _checksum_of(states, name) for name in states):
+            return None
+        return next((path for path in (stage.result, *stage.also) if not path.exists()), stage.result / missing[0])
+
+    def _changed(self, parts: Sequence[str]) -> str:
+        """Name the parts of a fingerprint that changed."""
+        return f"changed: {', '.join(map(self.places.long, parts))}"
+
+    def _why_unfinished(self, work: StartedStage | None, parts: Mapping[str, str]) -> str:
+        """Say why a stage runs that has no result of its fingerprint."""
+        if work is None:
+            return "not run yet"
+        changed = changed_parts(work.parts, parts)
+        return f"not finished, starts again, {self._changed(changed)}" if changed else "not finished, continues"
+
     def _parts(self, stage: Stage, results: Mapping[str, str]) -> dict[str, str]:
-        parts = fingerprint_parts(stage, results, __version__, self.contents)
+        parts = fingerprint_parts(stage, results, __version__, self.contents, self.places)
         record = self._record(stage) if stage.name in self.repeat else None
         return parts | {REPEAT: ""} if record and not changed_parts(record.parts, parts) else parts
 
@@ -314,10 +366,11 @@ class Runner:
         self._wait_for_earlier(stage, place)
         record, work = self._record(stage), self._unfinished_work(stage)
         if record is not None and not changed_parts(record.parts, parts):
-            started = read_started(self.started_path(stage))
-            earlier = StartedStage(parts, started.seconds if started else 0.0)
-            self._make_again(stage, record, earlier, place, left)
-            return
+            work = read_started(self.started_path(stage))
+            if not self._is_from_start(stage, record):
+                earlier = StartedStage(parts, work.seconds if work else 0.0)
+                self._make_again(stage, record, earlier, place, left)
+                return
         if record is not None and work is None:  # complete: what it left stays until the new result is there
             put_back((stage.result, *stage.also))  # of a run that was killed while it made the result again
             set_aside(stage.clean)
@@ -325,10 +378,22 @@ class Runner:
             work = None
             for path in stage.clean:
                 remove(path)
+        self._make_or_put_back(stage, StartedStage(parts, work.seconds if work else 0.0), place, left)
+
+    def _is_from_start(self, stage: Stage, record: StageRecord) -> bool:
+        """Return whether the folders of a complete stage hold no work that could continue, and keep that in its record."""
+        if stage.weights and not stage.weights.exists() and not record.from_start:
+            write_record(self.record_path(stage), replace(record, from_start=True))
+            return True
+        return record.from_start
+
+    def _make_or_put_back(self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft) -> None:
+        """Run a stage from the start or from its unfinished work; what is set aside comes back where it leaves nothing."""
         try:
-            self._make(stage, StartedStage(parts, work.seconds if work else 0.0), place, left)
+            self._make(stage, earlier, place, left)
         except BaseException:
-            if record is not None and not any(path.exists() for path in stage.clean):  # no work that could continue
+            complete = self._record(stage) is not None
+            if complete and not any(path.exists() for path in stage.clean):  # no work that could continue
                 put_back(stage.clean)
                 self.started_path(stage).unlink(missing_ok=True)
             raise
@@ -456,14 +521,6 @@ class Runner:
     def _free_space(self) -> tuple[Path, int]:
         place = next(path for path in (self.run.path, *self.run.path.parents) if path.exists())
         return place, shutil.disk_usage(place).free
-
-
-def _why_unfinished(work: StartedStage | None, parts: Mapping[str, str]) -> str:
-    """Say why a stage runs that has no result of its fingerprint."""
-    if work is None:
-        return "not run yet"
-    changed = changed_parts(work.parts, parts)
-    return f"not finished, starts again, changed: {', '.join(changed)}" if changed else "not finished, continues"
 
 
 def _require_order(stages: Sequence[Stage]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from innovator_rl.paper.contents import Contents, FileState, content_checksum, counts, file_states, input_checksum
+from innovator_rl.paper.places import Places
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 RECORD_FORMAT = 1
@@ -30,6 +31,7 @@ class Stage:
         command: Words after `innovator`.
         result: File or folder that the command leaves; its content is what later stages depend on.
         also: Further files or folders that it leaves and later stages read.
+        weights: Folder besides its result that a later stage reads, such as the checkpoints of a training run.
         needs: Names of the stages whose results it reads.
         inputs: Files besides those results, such as configurations.
         reads: Files and folders besides, by what they are to it, such as the raw text of a corpus; large, and made elsewhere.
@@ -46,6 +48,7 @@ class Stage:
     command: tuple[str, ...]
     result: Path
     also: tuple[Path, ...] = ()
+    weights: Path | None = None
     needs: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
     reads: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
@@ -74,6 +77,7 @@ class StageRecord:
         command: The words that ran.
         revision: Revision of the code, with `+` if files differed from it; empty where there was no checkout.
         cores: Processor cores of the machine.
+        from_start: Whether its folders hold no work that could continue, as where they were unpacked: its command starts again.
     """
 
     name: str
@@ -84,6 +88,7 @@ class StageRecord:
     command: tuple[str, ...] = field(default=())
     revision: str = ""
     cores: int = 0
+    from_start: bool = False
 
     @property
     def checksum(self) -> str:
@@ -103,6 +108,7 @@ class Decision:
         checksum: Checksum of its result where it is complete.
         record: What is kept of its last complete run.
         replaces: Files and folders that its run replaces.
+        gone: What later stages would read and is not here; the stage runs again only for one of them.
     """
 
     stage: Stage
@@ -112,6 +118,12 @@ class Decision:
     checksum: str = ""
     record: StageRecord | None = None
     replaces: tuple[Path, ...] = ()
+    gone: Path | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the figures of the stage stand, also where its weights have to be made again for another stage."""
+        return not self.runs or self.gone is not None
 
 
 def stage_states(stage: Stage, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
@@ -132,7 +144,9 @@ def stage_states(stage: Stage, known: Mapping[str, FileState] | None = None) -> 
     return found
 
 
-def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str, contents: Contents) -> dict[str, str]:
+def fingerprint_parts(
+    stage: Stage, results: Mapping[str, str], version: str, contents: Contents, places: Places
+) -> dict[str, str]:
     """Return what a stage's result depends on, part by part.
 
     Args:
@@ -140,10 +154,12 @@ def fingerprint_parts(stage: Stage, results: Mapping[str, str], version: str, co
         results: Checksum of the result of each stage that it needs.
         version: Version of the software; a new one repeats every stage.
         contents: The checksums of what stages read.
+        places: The folders of this machine, where they are does not count.
     """
-    parts = {"command": hashlib.sha256(json.dumps(stage.command).encode()).hexdigest(), "version": version}
+    words = json.dumps([places.short(word) for word in stage.command])
+    parts = {"command": hashlib.sha256(words.encode()).hexdigest(), "version": version}
     for path in stage.inputs:
-        parts[f"file {path}"] = input_checksum(path) if path.is_file() else "not found"
+        parts[f"file {places.short(str(path))}"] = input_checksum(path) if path.is_file() else "not found"
     parts |= {name: contents.checksum(places) for name, places in stage.reads.items()}
     parts |= {name: hashlib.sha256(value.encode()).hexdigest() for name, value in stage.facts.items()}
     return parts | {f"result of {name}": results[name] for name in stage.needs}
@@ -170,6 +186,7 @@ def read_record(path: Path) -> StageRecord | None:
             tuple(found["command"]),
             found.get("revision", ""),
             found.get("cores", 0),
+            found.get("from_start", False),
         )
     except (KeyError, TypeError, AttributeError):
         return None

@@ -21,6 +21,7 @@ from innovator_rl.paper.contents import Contents
 from innovator_rl.paper.costs import Cost, cost_of, describe, learning, total, upcycling, warnings
 from innovator_rl.paper.estimates import expected
 from innovator_rl.paper.parts import missing_data
+from innovator_rl.paper.places import Places
 from innovator_rl.paper.plan import evaluated_models, stages_of
 from innovator_rl.paper.stage import StageRecord, changed_parts, fingerprint_parts
 from innovator_rl.preflight.machine import Machine
@@ -138,7 +139,8 @@ def test_what_a_path_reads_counts_by_its_content(tmp_path, monkeypatch):
     def facts() -> dict[str, dict[str, str]]:
         found = stages_of(small_path(corpus={"config": str(recipe)}, base_model=str(model)))
         return {
-            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1", Contents()) for stage in found
+            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1", Contents(), Places(tmp_path))
+            for stage in found
         }
 
     def changed() -> dict[str, list[str]]:
@@ -181,7 +183,8 @@ def test_what_a_recipe_reads_is_part_of_the_fingerprint_of_its_rows(tmp_path, mo
     config = small_path(upcycle=None, learning=None, evaluations=[], tasks=tasks)
 
     def facts() -> dict[str, dict[str, str]]:
-        return {stage.name: fingerprint_parts(stage, {}, "1", Contents()) for stage in stages_of(config)}
+        places = Places(tmp_path)
+        return {stage.name: fingerprint_parts(stage, {}, "1", Contents(), places) for stage in stages_of(config)}
 
     for file in (source, items, sample):
         file.write_text("{}\n")
@@ -419,7 +422,7 @@ def test_what_a_part_reads_is_part_of_its_fingerprint(tmp_path):
 
     def facts() -> dict[str, dict[str, str]]:
         return {
-            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1", Contents())
+            stage.name: fingerprint_parts(stage, dict.fromkeys(stage.needs, ""), "1", Contents(), Places(Path("runs")))
             for stage in stages_of(config)
         }
 

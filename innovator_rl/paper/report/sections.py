@@ -52,11 +52,11 @@ def stages(decisions: Sequence[Decision], accelerators: int = 0) -> list[str]:
             (
                 one.stage.name if one.seconds is None else link(one.stage.name, f"logs/{one.stage.name}.log"),
                 one.stage.title,
-                f"{took}, out of date ({one.reason})" if one.runs and one.seconds is not None else took,
+                f"{took}, out of date ({one.reason})" if not one.complete and one.seconds is not None else took,
                 f"`innovator {' '.join(one.stage.command)}`",
             )
         )
-    done = [one for one in decisions if not one.runs]
+    done = [one for one in decisions if one.complete]
     total = sum(one.seconds or 0.0 for one in done)
     cost = (
         f"{len(done)} of {len(decisions)} stages ran in {duration(total)}: at most {_device_hours(done, accelerators)}."
@@ -94,8 +94,8 @@ def _revisions(done: Sequence[Decision]) -> list[str]:
 
 def out_of_date(decisions: Sequence[Decision]) -> list[str]:
     """Name the stages whose figures are not those of the configuration, and those that have not run."""
-    stale = [one.stage.name for one in decisions if one.runs and one.seconds is not None]
-    missing = sum(one.runs and one.seconds is None for one in decisions)
+    stale = [one.stage.name for one in decisions if not one.complete and one.seconds is not None]
+    missing = sum(not one.complete and one.seconds is None for one in decisions)
     lines = []
     if stale:
         lines.append(
