@@ -5,7 +5,6 @@ mesh_ranks.py FOLDER    writes FOLDER/MESH.pt for each mesh: losses, norms, grad
 One process imports torch and forks the four ranks, so the libraries are read once.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from base_models import SHAPE, mixture_of
+from forked_ranks import exit_code, fork_ranks
 
 from innovator_rl.runs.run_dir import RunDir
 from upcycle.checkpoint.torch_io import StateDictSource, load_weights
@@ -126,21 +126,9 @@ def rank_main(rank: int, folder: Path) -> None:
 
 def main(folder: Path) -> None:
     """Fork the ranks, run alone meanwhile, and wait for them."""
-    torch.set_num_threads(1)
-    children = []
-    for rank in range(RANKS):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                rank_main(rank, folder)
-                code = 0
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        children.append(child)
+    children = fork_ranks(RANKS, rank_main, folder)
     torch.save(steps(trainer_of("alone", 0, 1, folder)), folder / "alone.pt")
-    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+    sys.exit(exit_code(children))
 
 
 if __name__ == "__main__":

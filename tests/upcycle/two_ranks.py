@@ -4,13 +4,13 @@ two_ranks.py FOLDER    writes FOLDER/rank-RANK.json and FOLDER/saved
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from forked_ranks import exit_code, fork_ranks
 from mesh_ranks import trainer_of, weights, whole
 
 from upcycle.training.consolidate import save_folder
@@ -40,20 +40,7 @@ def rank_main(rank: int, folder: Path) -> None:
 
 def main(folder: Path) -> None:
     """Fork the ranks and wait for them."""
-    torch.set_num_threads(1)
-    children = []
-    for rank in range(RANKS):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                rank_main(rank, folder)
-                code = 0
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        children.append(child)
-    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+    sys.exit(exit_code(fork_ranks(RANKS, rank_main, folder)))
 
 
 if __name__ == "__main__":
