@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from innovator_rl.errors import UserError
-from innovator_rl.packaged_files import config_names, find_config
+from innovator_rl.packaged_files import find_config
 from innovator_rl.paper.config import Arm, Evaluation, Learning, PaperConfig, Part, Upcycle
+from innovator_rl.paper.named import code_named, files_named, recipe_file
 from innovator_rl.paper.parts import raw_text, reads_published_sets, recipe_data, with_data
 from innovator_rl.paper.set_aside import own_name
 from innovator_rl.paper.stage import Stage
@@ -124,7 +125,7 @@ def _data(config: PaperConfig) -> Iterator[Stage]:
             "build training rows and check every gold answer",
             ("data", "build", task, "--out", str(out)),
             out / name,
-            inputs=(recipe,),
+            inputs=(recipe, *code_named([recipe])),
             reads=recipe_data((recipe,), decontamination=True),
         )
 
@@ -143,17 +144,6 @@ def corpus_name(recipe: Path) -> str:
     from innovator_rl.data.corpus.recipe import load_corpus_recipe
 
     return load_corpus_recipe(recipe).name
-
-
-def recipe_file(task: str) -> Path:
-    """Return the recipe of a task, which is given as a file or as the name of a dataset.
-
-    Raises:
-        UserError: No dataset has the name.
-    """
-    from innovator_rl.data.recipe import RECIPE, find_dataset
-
-    return Path(task) if task.endswith((".yaml", ".yml")) else find_dataset(task) / RECIPE
 
 
 def _upcycling(config: PaperConfig, models: Models) -> Iterator[Stage]:
@@ -296,6 +286,7 @@ def _probe(config: PaperConfig, arm: Arm, models: Models) -> Stage:
         f"measure what {arm.model} can learn from",
         ("data", "probe", *files, "--model", models.place(arm.model), *words),
         probe_file(config, arm.model),
+        inputs=code_named(map(recipe_file, config.tasks)),
         reads=_starting(config, arm.model),
         clean=(probe_file(config, arm.model),),
         needs=(*models.needs(arm.model), *_rows(config.tasks)),
@@ -315,6 +306,7 @@ def _arm(config: PaperConfig, part: Learning, arm: Arm, seed: int, models: Model
         *_model_dtype(config),
         *_built_rows(config, arm.tasks or config.tasks),
     )
+    graders = code_named((path, *map(recipe_file, arm.tasks or config.tasks)), (*part.settings, *arm.settings))
     yield Stage(
         f"train-{label}",
         f"train {arm.model} with GRPO, seed {seed}",
@@ -322,7 +314,7 @@ def _arm(config: PaperConfig, part: Learning, arm: Arm, seed: int, models: Model
         folder / "metrics.jsonl",
         weights=folder / "checkpoints",
         needs=(*models.needs(arm.model), *_rows(arm.tasks or config.tasks)),
-        inputs=(path, *files_named(path)),
+        inputs=tuple(dict.fromkeys((path, *files_named(path), *graders))),
         reads=_starting(config, arm.model),
         launcher=part.launcher,
         disk_bytes=_bytes(part),
@@ -363,7 +355,7 @@ def _evaluations(config: PaperConfig, models: Models) -> Iterator[Stage]:
                 ("eval", part.suite, "--model", models.place(model), *words),
                 out / "report.json",
                 needs=models.needs(model),
-                inputs=(file, *named),
+                inputs=tuple(dict.fromkeys((file, *named, *code_named([file])))),
                 reads={**_starting(config, model), **recipe_data(named)},
                 facts=sets,
                 hours=part.hours,
@@ -406,45 +398,6 @@ def _base_model(config: PaperConfig) -> dict[str, tuple[Path, ...]]:
     """
     folder = Path(config.base_model).expanduser()
     return {"base model": (folder,)} if folder.is_dir() else {}
-
-
-def files_named(config: Path) -> tuple[Path, ...]:
-    """Return the files that a configuration names, and those that they name; patterns and folders are not followed.
-
-    A dataset or recipe counts wherever its name is the value of `dataset` or `recipe`.
-    """
-    from innovator_rl.config.load import read_yaml
-
-    found: dict[Path, None] = {}
-    files = [config]
-    while files:
-        file = files.pop()
-        for key, value in _strings(read_yaml(file)):
-            path = _recipe_named(value) if key in ("dataset", "recipe") else Path(value)
-            if path and path.suffix and "\n" not in value and path.is_file() and path not in found and path != config:
-                found[path] = None
-                files += [path] if path.suffix in (".yaml", ".yml") else []
-    return tuple(sorted(found))
-
-
-def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every string of a document with the key that it is under."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield from _strings(part, str(name))
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part, key)
-    elif isinstance(value, str):
-        yield key, value
-
-
-def _recipe_named(name: str) -> Path | None:
-    """Return the file of a recipe that is given by the name of its dataset or its own; None where there is none."""
-    try:
-        return find_config(name, "data") if name in config_names("data") else recipe_file(name)
-    except UserError:
-        return None
 
 
 def _rows(tasks: Iterable[str]) -> tuple[str, ...]:

@@ -171,6 +171,32 @@ def test_what_a_path_reads_counts_by_its_content(tmp_path, monkeypatch):
     ]
 
 
+def test_code_of_own_rewarders_counts_wherever_it_grades(tmp_path):
+    """A recipe names one in an expression, an arm another in its settings."""
+    mine, other = tmp_path / "mine.py", tmp_path / "other.py"
+    for file in (mine, other):
+        file.write_text("one = 1\n")
+    recipe = tmp_path / "own.yaml"
+    sample = {"name": "own", "domain": "math", "license": "CC0-1.0", "reward": f"math + 0.2 * {mine}:brevity [-1, 1]"}
+    recipe.write_text(json.dumps(sample))
+    suite = tmp_path / "asked.yaml"
+    rows = [{"name": "own", "section": "All", "recipe": str(recipe), "max_new_tokens": 8}]
+    suite.write_text(json.dumps({"name": "asked", "title": "Asked", "rows": rows}))
+    arm = {"name": "a", "model": "base", "probe_rows": 4, "settings": [f"reward.routes={{x: {other}:grade}}"]}
+    config = small_path(
+        upcycle=None,
+        tasks=["product", str(recipe)],
+        learning={"config": "configs/train/moe.yaml", "arms": [arm]},
+        evaluations=[{"suite": str(suite), "models": ["base"]}, {"suite": "smoke", "models": ["base"]}],
+    )
+
+    def inputs(file: Path) -> list[str]:
+        return [stage.name for stage in stages_of(config) if file in stage.inputs]
+
+    assert inputs(mine) == ["rows-own", "probe-base", "eval-asked-base", "train-a-0"]
+    assert inputs(other) == ["train-a-0"]
+
+
 def test_what_a_recipe_reads_is_part_of_the_fingerprint_of_its_rows(tmp_path, monkeypatch):
     """Its source, the sample next to it, and the sets that its rows are checked against."""
     monkeypatch.setenv("INNOVATOR_DATA", str(tmp_path))

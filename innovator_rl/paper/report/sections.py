@@ -14,12 +14,12 @@ from innovator_rl.data.problem import DOMAINS
 from innovator_rl.data.recipe import load_recipe
 from innovator_rl.evaluation.statistics import mean_estimate
 from innovator_rl.paper.config import SCALING_PICTURE, SCALING_TABLES, Evaluation, PaperConfig
+from innovator_rl.paper.named import recipe_file
 from innovator_rl.paper.plan import (
     arm_tasks,
     evaluated_models,
     evaluation_folder,
     probe_file,
-    recipe_file,
     run_name,
     suite_name,
     upcycling_runs,
