@@ -111,7 +111,7 @@ def pack_path(
     from innovator_rl.paper.pack import pack
 
     _, runner = _open(config, settings)
-    found = pack(runner, out)
+    found = pack(runner.decisions, out)
     left = f"; not complete: {', '.join(found.others)}" if found.others else ""
     typer.echo(f"{out}: {len(found.stages)} stages, {out.stat().st_size / 1e6:,.2f} MB{left}")
 
@@ -126,7 +126,7 @@ def unpack_path(
     from innovator_rl.paper.pack import unpack
 
     loaded, runner = _open(config, settings)
-    found = unpack(runner, source)
+    found = unpack(runner.decisions, source)
     left = f"; not taken, begun here or not part of this path: {', '.join(found.others)}" if found.others else ""
     typer.echo(f"{loaded.runs_dir / loaded.name}: {len(found.stages)} stages taken over{left}")
 

@@ -1,5 +1,6 @@
 """The results of a path without its weights: packed, unpacked elsewhere, and weights made again for a stage that reads them."""
 
+import errno
 import io
 import json
 import shutil
@@ -11,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from innovator_rl.errors import UserError
+from innovator_rl.paper import pack as pack_module
 from innovator_rl.paper import process as process_module
-from innovator_rl.paper.pack import CONTENTS, LARGEST_BYTES, pack, unpack
+from innovator_rl.paper import runner as runner_module
+from innovator_rl.paper.pack import CONTENTS, LARGEST_BYTES, Packed, pack, unpack
 from innovator_rl.paper.places import Places
 from innovator_rl.paper.process import CHILD
 from innovator_rl.paper.runner import Runner, StageFailed
-from innovator_rl.paper.stage import Stage, read_record
+from innovator_rl.paper.set_aside import drop
+from innovator_rl.paper.stage import Stage, StartedStage, read_record, write_record, write_started
 from innovator_rl.runs.run_dir import RunDir
 
 SCRIPT = f"""
@@ -44,7 +48,7 @@ elif part == "tune":
 elif part == "export":
     target.mkdir()
     (target / "model.bin").write_text((source.parent / "checkpoints" / "weights.bin").read_text() * {LARGEST_BYTES})
-    (target / "config.json").write_text("{{}}")
+    (target / "config.json").write_text(json.dumps({{"from": str(source)}}))
 else:
     target.write_text(json.dumps({{"part": part, "run": str(target.parent), "sees": (source / "model.bin").read_text()[:5]}}))
 """
@@ -102,9 +106,9 @@ def ran(runner: Runner) -> list[str]:
 def test_an_unpacked_path_is_complete_without_its_weights(path_at, tmp_path):
     here, there = path_at(tmp_path / "here"), path_at(tmp_path / "there")
     here.execute()
-    assert pack(here, tmp_path / "small.tar.xz").stages == ("train", "export", "one")
+    assert pack(here.decisions, tmp_path / "small.tar.xz").stages == ("train", "export", "one")
     ran(here)
-    found = unpack(there, tmp_path / "small.tar.xz")
+    found = unpack(there.decisions, tmp_path / "small.tar.xz")
     assert found.stages == ("train", "export", "one")
     assert [decision.runs for decision in there.decide()] == [False, False, False]
     there.execute()
@@ -113,25 +117,32 @@ def test_an_unpacked_path_is_complete_without_its_weights(path_at, tmp_path):
     assert report == {"part": "one", "run": str(tmp_path / "there/runs/path/evaluations/one"), "sees": "learn"}
 
 
-def test_a_pack_holds_what_a_report_reads_and_no_folder_of_the_machine(path_at, tmp_path):
+def test_a_pack_holds_what_a_report_reads_and_nothing_of_the_machine(path_at, tmp_path, monkeypatch):
     here = path_at(tmp_path / "here")
     here.execute()
-    pack(here, tmp_path / "small.tar.xz")
+    run = tmp_path / "here/runs/path-train"
+    (run / "run.json").write_text(
+        json.dumps({"host": "node7", "command": ["/opt/bin/innovator"], "status": "finished"})
+    )
+    (run / "responses.sqlite").write_text(str(tmp_path / "here"))
+    monkeypatch.setattr(pack_module, "LARGEST_BYTES", 0)
+    pack(here.decisions, tmp_path / "small.tar.xz")
     with tarfile.open(tmp_path / "small.tar.xz") as archive:
         names = archive.getnames()
-        texts = [handle.read() for name in names if (handle := archive.extractfile(name))]
+        texts = {name: handle.read() for name in names if (handle := archive.extractfile(name))}
     assert sorted(names) == [
-        "pack.json", "path-train/metrics.jsonl", "path-train/rollouts/validation-1.parquet", "path/evaluations/one/report.json",
-        "path/models/a/config.json", "path/stages/export.json", "path/stages/one.json", "path/stages/train.json",
+        "pack.json", "path-train/metrics.jsonl", "path-train/rollouts/validation-1.parquet", "path-train/run.json",
+        "path/evaluations/one/report.json", "path/stages/export.json", "path/stages/one.json", "path/stages/train.json",
     ]  # fmt: skip
-    assert not any(str(tmp_path / "here").encode() in text for text in texts)
+    assert json.loads(texts["path-train/run.json"]) == {"status": "finished"}
+    assert not any(str(tmp_path / "here").encode() in text for text in texts.values())
 
 
 def test_a_new_stage_makes_the_weights_that_it_reads_and_nothing_else(path_at, tmp_path):
     here = path_at(tmp_path / "here")
     here.execute()
-    pack(here, tmp_path / "small.tar.xz")
-    unpack(path_at(tmp_path / "there"), tmp_path / "small.tar.xz")
+    pack(here.decisions, tmp_path / "small.tar.xz")
+    unpack(path_at(tmp_path / "there").decisions, tmp_path / "small.tar.xz")
     more = path_at(tmp_path / "there", suites=("one", "two"))
     decisions = {one.stage.name: one for one in more.decide()}
     assert [name for name, one in decisions.items() if one.runs] == ["train", "export", "two"]
@@ -141,14 +152,16 @@ def test_a_new_stage_makes_the_weights_that_it_reads_and_nothing_else(path_at, t
     assert ran(more) == ["export", "train", "two"]
     assert not any(path.name.endswith(".changed") for path in (tmp_path / "there/runs").iterdir())
     assert [one.runs for one in more.decide()] == [False] * 4
-    assert not any(read_record(more.record_path(stage)).from_start for stage in more.stages if stage.name != "one")
+    assert not any(
+        read_record(more.decisions.record_path(stage)).from_start for stage in more.stages if stage.name != "one"
+    )
 
 
 def test_an_unpacked_run_starts_again_and_does_not_continue(path_at, tmp_path):
     here = path_at(tmp_path / "here", tuned=True)
     here.execute()
-    pack(here, tmp_path / "small.tar.xz")
-    unpack(path_at(tmp_path / "there", tuned=True), tmp_path / "small.tar.xz")
+    pack(here.decisions, tmp_path / "small.tar.xz")
+    unpack(path_at(tmp_path / "there", tuned=True).decisions, tmp_path / "small.tar.xz")
     assert (tmp_path / "there/runs/path-tune/metrics.jsonl").exists()
     more = path_at(tmp_path / "there", suites=("one", "two"), tuned=True)
     more.execute()
@@ -199,8 +212,8 @@ def test_only_names_the_weights_that_are_not_here(path_at, tmp_path):
 def test_making_weights_again_is_continued_after_it_was_stopped(path_at, tmp_path):
     here = path_at(tmp_path / "here")
     here.execute()
-    pack(here, tmp_path / "small.tar.xz")
-    unpack(path_at(tmp_path / "there"), tmp_path / "small.tar.xz")
+    pack(here.decisions, tmp_path / "small.tar.xz")
+    unpack(path_at(tmp_path / "there").decisions, tmp_path / "small.tar.xz")
     (tmp_path / "there/runs/path/evaluations/one/report.json").unlink()
     script = tmp_path / "part.py"
     working = script.read_text()
@@ -219,11 +232,11 @@ def test_making_weights_again_is_continued_after_it_was_stopped(path_at, tmp_pat
 def test_what_was_begun_here_stays(path_at, tmp_path):
     here, there = path_at(tmp_path / "here"), path_at(tmp_path / "there")
     here.execute()
-    pack(here, tmp_path / "small.tar.xz")
+    pack(here.decisions, tmp_path / "small.tar.xz")
     own = tmp_path / "there/runs/path-train"
     own.mkdir(parents=True)
     (own / "metrics.jsonl").write_text("own")
-    found = unpack(there, tmp_path / "small.tar.xz")
+    found = unpack(there.decisions, tmp_path / "small.tar.xz")
     assert (found.stages, found.others) == (("export", "one"), ("train",))
     assert (own / "metrics.jsonl").read_text() == "own"
 
@@ -231,10 +244,149 @@ def test_what_was_begun_here_stays(path_at, tmp_path):
 def test_only_complete_stages_are_packed(path_at, tmp_path):
     here = path_at(tmp_path / "here")
     with pytest.raises(UserError, match="no stage is complete; run the path first"):
-        pack(here, tmp_path / "small.tar.xz")
+        pack(here.decisions, tmp_path / "small.tar.xz")
     here.execute()
     more = path_at(tmp_path / "here", suites=("one", "two"))
-    assert pack(more, tmp_path / "small.tar.xz").others == ("two",)
+    assert pack(more.decisions, tmp_path / "small.tar.xz").others == ("two",)
+
+
+def test_what_is_gone_without_figures_is_no_excuse_for_figures(path_at, tmp_path):
+    """A file is for the report: it is made again for itself."""
+    here = path_at(tmp_path / "here")
+    here.execute()
+    pack(here.decisions, tmp_path / "small.tar.xz")
+    there = path_at(tmp_path / "there")
+    unpack(there.decisions, tmp_path / "small.tar.xz")
+    metrics, report = (
+        tmp_path / "there/runs" / name for name in ("path-train/metrics.jsonl", "path/evaluations/one/report.json")
+    )
+    (tmp_path / "there/runs/path-train/checkpoints").mkdir()
+    assert [one.runs for one in there.decide()] == [False] * 3, "an empty folder has no weights"
+    whole = metrics.read_text()
+    metrics.write_text("other")
+    assert there.decide()[0].reason == "result changed since: metrics.jsonl"
+    metrics.unlink()
+    assert there.decide()[0].reason == f"result not found: {metrics}"
+    metrics.write_text(whole)
+    report.unlink()
+    assert [one.runs for one in there.decide()] == [True] * 3
+    assert there.decide()[2].reason == f"result not found: {report}"
+
+
+def test_a_model_that_no_stage_reads_is_not_made_again_where_it_was_unpacked(path_at, tmp_path):
+    here, there = (path_at(tmp_path / name, suites=()) for name in ("here", "there"))
+    here.execute()
+    pack(here.decisions, tmp_path / "small.tar.xz")
+    unpack(there.decisions, tmp_path / "small.tar.xz")
+    assert [one.runs for one in there.decide()] == [False, False]
+    shutil.rmtree(tmp_path / "here/runs/path/models")
+    assert [one.runs for one in here.decide()] == [False, True]
+
+
+def test_a_stage_whose_weights_have_to_be_made_again_is_packed(path_at, tmp_path):
+    path_at(tmp_path / "here").execute()
+    shutil.rmtree(tmp_path / "here/runs/path/models")
+    more = path_at(tmp_path / "here", suites=("one", "two"))
+    assert pack(more.decisions, tmp_path / "small.tar.xz") == Packed(("train", "export", "one"), ("two",))
+
+
+def test_a_result_that_is_set_aside_is_neither_packed_nor_read(path_at, tmp_path):
+    here = path_at(tmp_path / "here")
+    here.execute()
+    ran(here)
+    model = tmp_path / "here/runs/path/models/a"
+    model.rename(model.with_name("a.changed"))
+    model.mkdir()  # unfinished, of a configuration that was edited and is what it was again
+    write_started(here.decisions.started_path(here.stages[1]), StartedStage({"command": "other"}))
+    assert [one.complete for one in here.decide()] == [True, False, True]
+    assert pack(here.decisions, tmp_path / "small.tar.xz").others == ("export",)
+    with pytest.raises(UserError, match=r"'export', which is not complete .its result was set aside and comes back."):
+        path_at(tmp_path / "here", suites=("one", "two"), only=("two",)).execute()
+    path_at(tmp_path / "here", suites=("one", "two")).execute()
+    assert ran(here) == ["two"]
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_run_that_was_killed_before_it_made_weights_again(path_at, tmp_path, read):
+    """Its folder is set aside: it is made again where a stage reads it, with the same command, and comes back elsewhere."""
+    here = path_at(tmp_path / "here")
+    here.execute()
+    pack(here.decisions, tmp_path / "small.tar.xz")
+    unpack(path_at(tmp_path / "there").decisions, tmp_path / "small.tar.xz")
+    run = tmp_path / "there/runs/path-train"
+    run.rename(run.with_name("path-train.changed"))
+    there = path_at(tmp_path / "there", suites=("one", "two") if read else ("one",))
+    there.execute()
+    assert ran(there) == (["export", "train", "two"] if read else [])
+    assert (run / "metrics.jsonl").exists()
+    assert (run / "checkpoints").exists() == read
+    assert not run.with_name("path-train.changed").exists()
+
+
+def test_weights_that_were_half_made_are_dropped_where_no_stage_reads_them_any_more(path_at, tmp_path):
+    here = path_at(tmp_path / "here")
+    here.execute()
+    pack(here.decisions, tmp_path / "small.tar.xz")
+    unpack(path_at(tmp_path / "there").decisions, tmp_path / "small.tar.xz")
+    script = tmp_path / "part.py"
+    script.write_text(script.read_text().replace('    target.write_text("1")', "    sys.exit('out of memory')"))
+    with pytest.raises(StageFailed, match="out of memory"):
+        path_at(tmp_path / "there", suites=("one", "two")).execute()
+    there = path_at(tmp_path / "there")
+    assert [one.complete for one in there.decide()] == [False, True, True], "its figures are set aside"
+    there.execute()
+    assert [one.complete for one in there.decide()] == [True, True, True]
+    assert (tmp_path / "there/runs/path-train/metrics.jsonl").exists()
+
+
+def test_a_run_that_is_killed_while_it_removes_the_earlier_result_keeps_the_new_one(path_at, tmp_path, monkeypatch):
+    path_at(tmp_path / "here").execute()
+    script = tmp_path / "part.py"
+    script.write_text(script.read_text().replace("write_text(source.read_text())", 'write_text("other")'))
+
+    def killed(paths: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner_module, "drop", killed)
+    with pytest.raises(KeyboardInterrupt):
+        path_at(tmp_path / "here", repeat=("train",)).execute()
+    monkeypatch.setattr(runner_module, "drop", drop)
+    run = tmp_path / "here/runs/path-train"
+    assert run.with_name("path-train.changed").exists()
+    here = path_at(tmp_path / "here", only=("train",))
+    assert here.decide()[0].complete
+    here.execute()
+    assert (run / "checkpoints/weights.bin").read_text() == "other"
+    assert not run.with_name("path-train.changed").exists()
+
+
+def test_unpacking_that_was_stopped_is_done_again(path_at, tmp_path, monkeypatch):
+    here, there = path_at(tmp_path / "here"), path_at(tmp_path / "there")
+    here.execute()
+    pack(here.decisions, tmp_path / "small.tar.xz")
+
+    def full(path: Path, record: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(pack_module, "write_record", full)
+    with pytest.raises(UserError, match=r"train\.json: No space left on device; free some space .* then unpack again$"):
+        unpack(there.decisions, tmp_path / "small.tar.xz")
+    assert (tmp_path / "there/runs/path-train/metrics.jsonl").exists()
+    monkeypatch.setattr(pack_module, "write_record", write_record)
+    assert unpack(there.decisions, tmp_path / "small.tar.xz").others == ()
+    assert unpack(there.decisions, tmp_path / "small.tar.xz").stages == ()
+
+
+def test_a_pack_that_cannot_be_written_is_named_in_one_line(path_at, tmp_path):
+    here = path_at(tmp_path / "here", suites=())
+    here.execute()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for out in (tmp_path / "file" / "x", tmp_path / "folder"):
+        with pytest.raises(UserError, match=r"; free some space, or name another file than") as caught:
+            pack(here.decisions, out)
+        assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
 
 
 def archive(folder: Path, members: dict[str, str]) -> Path:
@@ -246,6 +398,13 @@ def archive(folder: Path, members: dict[str, str]) -> Path:
     return folder / "pack.tar.xz"
 
 
+RECORD = '{"format": 1, "name": "train", "parts": {}, "files": {}, "seconds": 1, "finished": "", "command": []}'
+
+
+def stages(member: str) -> str:
+    return json.dumps({"format": 1, "stages": {"train": ["path/stages/train.json", member]}})
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -255,12 +414,25 @@ def archive(folder: Path, members: dict[str, str]) -> Path:
         ({CONTENTS: '{"format": 1, "stages": {"train": ["path-train/metrics.jsonl"]}}'}, "metrics.jsonl is missing"),
         ({CONTENTS: '{"format": 1, "stages": {"train": ["../x"]}}', "../x": "text"}, "not a pack"),
         ({CONTENTS: '{"format": 1, "stages": {"train": []}}'}, "'train' is of a path of another name"),
+        ({CONTENTS: "[" * 100_000}, "not a pack"),
+        (
+            {CONTENTS: stages("other/run.json"), "path/stages/train.json": RECORD, "other/run.json": ""},
+            "of another name",
+        ),
+        (
+            {CONTENTS: stages("path-train/../x"), "path/stages/train.json": RECORD, "path-train/../x": ""},
+            "of another name",
+        ),
+        (
+            {CONTENTS: stages("path-train/x"), "path/stages/train.json": "{}", "path-train/x": ""},
+            "of another name or version",
+        ),
     ],
 )
 def test_a_file_that_is_no_pack_of_this_path_is_refused_in_one_line(path_at, tmp_path, members, message):
     runner = path_at(tmp_path / "there")
     with pytest.raises(UserError, match=message) as caught:
-        unpack(runner, archive(tmp_path, members))
+        unpack(runner.decisions, archive(tmp_path, members))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "there/runs/path/stages").exists()
 
@@ -270,13 +442,13 @@ def test_a_damaged_or_absent_file_is_refused_in_one_line(path_at, tmp_path):
     here.execute()
     file = tmp_path / "small.tar.xz"
     with pytest.raises(UserError, match="file not found; `innovator paper pack` writes it"):
-        unpack(here, file)
-    pack(here, file)
+        unpack(here.decisions, file)
+    pack(here.decisions, file)
     whole = file.read_bytes()
     for damaged in (b"", b"text", whole[: len(whole) // 2], whole[:200] + bytes(20) + whole[220:]):
         file.write_bytes(damaged)
         with pytest.raises(UserError, match="not a pack"):
-            unpack(path_at(tmp_path / "there"), file)
+            unpack(path_at(tmp_path / "there").decisions, file)
 
 
 def test_names_of_folders_replace_whole_paths_only():
@@ -286,3 +458,14 @@ def test_names_of_folders_replace_whole_paths_only():
     assert short == "a={runs}/x b=[{runs}, {here}/y] c=/work/projects /work/project-2 /other/work/project"
     assert places.long(short) == text
     assert Places(Path("/"), here=Path("/")).short("/a/b") == "/a/b"
+
+
+def test_a_folder_behind_a_link_and_in_json_has_its_name_too(tmp_path):
+    (tmp_path / "disk é").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk é")
+    places = Places(tmp_path / "link", here=tmp_path / "here")
+    for written in (tmp_path / "link", tmp_path / "disk é"):
+        assert places.short(json.dumps([f"{written}/x"])) == '["{runs}/x"]'
+        assert places.short(f"{written}/x") == "{runs}/x"
+    assert places.long("{runs}/x") == f"{tmp_path}/link/x"
+    assert places.short(str(Path.home() / "models")) == "{home}/models"
