@@ -120,15 +120,20 @@ class Decisions:
         return decision
 
     def parts(self, stage: Stage, results: Mapping[str, str]) -> dict[str, str]:
-        """Return the fingerprint of a stage.
+        """Return the fingerprint of a stage; data that a complete one read and that are not here are as they were.
 
         Args:
             stage: The stage.
             results: Checksum of the result of each stage that it needs.
         """
         parts = fingerprint_parts(stage, results, __version__, self.contents, self.places)
-        record = self.record(stage) if stage.name in self.repeat else None
-        return parts | {REPEAT: ""} if record and not changed_parts(record.parts, parts) else parts
+        record = self.record(stage)
+        if record is None:
+            return parts
+        made = ("file ", "result of ")
+        parts |= {name: was for name, was in record.parts.items() if name not in parts and not name.startswith(made)}
+        repeats = stage.name in self.repeat and not changed_parts(record.parts, parts)
+        return parts | {REPEAT: ""} if repeats else parts
 
     def record_path(self, stage: Stage) -> Path:
         """Return where the record of a stage is kept."""

@@ -115,17 +115,16 @@ def unpack(decisions: Decisions, source: Path) -> Packed:
             f"run {run.name!r} is being written now: wait until `innovator paper run` has ended, then unpack"
         )
     known = {stage.name: stage for stage in decisions.stages}
-    here = {
-        name: decisions.places.long_bytes(data) if Path(name).suffix in TEXTS else data for name, data in files.items()
-    }
     taken, others = [], []
     for name, members in contents.items():
         stage = known.get(name)
         if stage is None:
             others.append(name)
             continue
-        own = {run.path.parent / member: here[member] for member in members}
-        record = record_of(parse_json(own.pop(decisions.record_path(stage), b""))[0])
+        packed = {run.path.parent / member: files[member] for member in members}
+        # A fingerprint names folders as the pack does: they stay as they are.
+        record = record_of(parse_json(packed.pop(decisions.record_path(stage), b""))[0])
+        own = {path: _here(path, data, decisions.places) for path, data in packed.items()}
         if record is None or not all(_is_of(stage, path) for path in own):
             raise UserError(
                 f"{source}: stage {name!r} is of a path of another name or version: give the configuration that was packed"
@@ -138,7 +137,8 @@ def unpack(decisions: Decisions, source: Path) -> Packed:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data)
             # The last: what has a record is whole.
-            write_record(decisions.record_path(stage), replace(record, from_start=True))
+            command = tuple(map(decisions.places.long, record.command))
+            write_record(decisions.record_path(stage), replace(record, command=command, from_start=True))
         except OSError as error:
             raise UserError(
                 f"{error.filename or run.path}: {error.strerror or error}; free some space or correct the folder, then unpack again"
@@ -181,6 +181,10 @@ def _read(path: Path, places: Places) -> bytes:
     if path.name == "run.json" and isinstance(found := parse_json(data)[0], dict):
         data = dump_json({name: value for name, value in found.items() if name not in OF_A_MACHINE}, indent=1).encode()
     return places.short_bytes(data) if path.suffix in TEXTS else data
+
+
+def _here(path: Path, data: bytes, places: Places) -> bytes:
+    return places.long_bytes(data) if path.suffix in TEXTS else data
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

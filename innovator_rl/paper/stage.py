@@ -165,8 +165,9 @@ def fingerprint_parts(
     parts = {"command": hashlib.sha256(words.encode()).hexdigest(), "version": version}
     for path in stage.inputs:
         parts[f"file {places.short(str(path))}"] = input_checksum(path) if path.is_file() else "not found"
-    parts |= {name: contents.checksum(files) for name, files in stage.reads.items()}
-    parts |= {name: hashlib.sha256(places.short(value).encode()).hexdigest() for name, value in stage.facts.items()}
+    parts |= {name: contents.checksum(files) for name, files in stage.reads.items() if files}
+    facts = {name: places.short(value) for name, value in stage.facts.items() if value}
+    parts |= {name: hashlib.sha256(value.encode()).hexdigest() for name, value in facts.items()}
     return parts | {f"result of {name}": results[name] for name in stage.needs}
 
 

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,17 +11,35 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from small_path import small_path
 
+from innovator_rl.data.corpus.manifest import CorpusManifest, StageEntry
 from innovator_rl.errors import UserError
 from innovator_rl.paper import pack as pack_module
 from innovator_rl.paper import process as process_module
 from innovator_rl.paper import runner as runner_module
+from innovator_rl.paper.config import PaperConfig
+from innovator_rl.paper.decisions import Decisions
 from innovator_rl.paper.pack import CONTENTS, LARGEST_BYTES, Packed, pack, unpack
 from innovator_rl.paper.places import Places
+from innovator_rl.paper.plan import corpus_name, probe_file, stages_of
 from innovator_rl.paper.process import CHILD
+from innovator_rl.paper.report.claims import findings
+from innovator_rl.paper.report.curves import panels
+from innovator_rl.paper.report.write import markdown
 from innovator_rl.paper.runner import Runner, StageFailed
 from innovator_rl.paper.set_aside import drop
-from innovator_rl.paper.stage import Stage, StartedStage, read_record, write_record, write_started
+from innovator_rl.paper.stage import (
+    Stage,
+    StageRecord,
+    StartedStage,
+    read_record,
+    stage_states,
+    write_record,
+    write_started,
+)
+from innovator_rl.rollouts.recorder import Recorder
+from innovator_rl.rollouts.schema import RolloutRow
 from innovator_rl.runs.run_dir import RunDir
 
 SCRIPT = f"""
@@ -469,3 +488,142 @@ def test_a_folder_behind_a_link_and_in_json_has_its_name_too(tmp_path):
         assert places.short(f"{written}/x") == "{runs}/x"
     assert places.long("{runs}/x") == f"{tmp_path}/link/x"
     assert places.short(str(Path.home() / "models")) == "{home}/models"
+
+
+def complete(decisions: Decisions) -> None:
+    """Write the records of stages whose results are there."""
+    results: dict[str, str] = {}
+    for stage in decisions.stages:
+        states = stage_states(stage, decisions.places)
+        assert states, stage.result
+        record = StageRecord(stage.name, decisions.parts(stage, results), states, 60.0, "", stage.command, "abc", 2)
+        write_record(decisions.record_path(stage), record)
+        results[stage.name] = record.checksum
+
+
+def test_data_that_are_not_on_the_machine_that_unpacks_change_nothing(tmp_path):
+    text = tmp_path / "text"
+    text.write_text("learned")
+
+    def decisions(folder: str, data: str, *files: Path) -> Decisions:
+        runs = tmp_path / folder / "runs"
+        result = runs / "path" / "corpus"
+        stage = Stage("corpus", "", ("data",), result, reads={"raw text": files}, facts={"published sets": data})
+        return Decisions(RunDir(runs / "path"), [stage])
+
+    here, there = decisions("here", "/data", text), decisions("there", "")
+    here.stages[0].result.mkdir(parents=True)
+    (here.stages[0].result / "manifest.json").write_text("{}")
+    complete(here)
+    pack(here, tmp_path / "small.tar.xz")
+    unpack(there, tmp_path / "small.tar.xz")
+    assert not there.all()[0].runs
+    text.write_text("other")
+    assert decisions("there", "", text).all()[0].reason == "changed: raw text"
+    assert decisions("there", "/sets").all()[0].reason == "changed: published sets"
+
+
+def fill(config: PaperConfig) -> None:
+    """Write what the report of a path reads, and weights."""
+    learned = {
+        "model": {"dtype": "float32"}, "schedule": {"steps": 7, "epochs": 1}, "optimizer": {"batch_rows": 4, "learning_rate": 1e-5},
+        "rollout": {"samples_per_prompt": 8, "max_response_tokens": 48, "temperature": 1.0},
+        "algorithm": {"prompts_per_step": 12, "learning_rate": 3e-5, "clip_low": 0.2, "clip_high": 0.28},
+    }  # fmt: skip
+    losses = {text: {str(n): [1.5 * n, n] for n in range(10, 40)} for text in ("general", "physics")}
+    trained = {"stage": {"tokens": 10240, "batch_tokens": 2048, "learning_rate": 2e-5}}
+    upcycled = ("t-upcycle.route", "t-upcycle.integrate", "t-upcycle.dense")
+    for name in (*upcycled, "t-sft-base", "t-a-0", "t-a-3"):
+        run = RunDir(config.runs_dir / name)
+        attempt = run.open_attempt(total_steps=5)
+        recorder = Recorder(run.path, writer="test", attempt=attempt)
+        row = RolloutRow(step=0, prompt_uid="g", sample=0, kind="validation", data_source="product", prompt_id="q")
+        if name.startswith("t-a-"):
+            recorder.rollout(row)
+        recorder.close()
+        for step, accuracy in ((0, 0.25), (5, 0.5)):
+            values = {"train/tokens": 8.0, "val/loss/general": 2.0, "val/loss/science": 2.0 - accuracy}
+            shares = {
+                "val-core/product/acc/mean@1": accuracy,
+                "source/product/responses": 8,
+                "source/product/correct": 4,
+            }
+            run.write_metrics(step, values if name in upcycled else values | shares)
+            if name in upcycled:
+                run.write_held_out(step, losses)
+        run.config_yaml.write_text(json.dumps(trained if name in upcycled else learned))
+        (run.checkpoints / "weights").write_text("large")
+        run.finish("finished")
+    paper = config.runs_dir / "t"
+    for stage in stages_of(config):
+        if not stage.result.suffix:
+            for folder in (stage.result, *stage.also):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "weights.bin").write_bytes(bytes(LARGEST_BYTES + 1))
+        elif not stage.result.exists():
+            stage.result.parent.mkdir(parents=True, exist_ok=True)
+            values = {f"q{n}": float(n % 3 == 0) for n in range(100)}
+            rows = [
+                {
+                    "task": "sums",
+                    "metric": "acc",
+                    "score": 0.3,
+                    "interval": [0, 1],
+                    "n": 100,
+                    "skipped": None,
+                    "main": True,
+                }
+            ]
+            document = {"run": str(config.runs_dir / stage.name), "tasks": {"sums": {"values": values}}, "rows": rows}
+            document["checks"] = [{"name": "vllm", "figure": "same", "bound": "0.1"}]
+            stage.result.write_text(json.dumps(document))
+    manifest = CorpusManifest(name=corpus_name(config.corpus.config), stages=[StageEntry(name="deduplicate")])
+    manifest.save(paper / "data" / manifest.name)
+    probe = {
+        "task": f"{paper}/data/product/validation.parquet", "prompts": 40, "samples": 8, "accuracy": 0.2, "error": 0.02,
+        "constant": 0.15, "usable": 0.7, "unreadable": 0.01, "cut": 0.5, "passes": True, "reasons": [],
+    }  # fmt: skip
+    probe_file(config, "mixture").write_text(json.dumps({"rows": [probe]}))
+
+
+def test_the_report_of_an_unpacked_path_is_that_of_the_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(pack_module, "LARGEST_BYTES", 0)
+    arm = {"name": "a", "model": "mixture", "seeds": [0, 3], "probe_rows": 40}
+
+    def config_in(folder: str) -> PaperConfig:
+        return small_path(
+            runs_dir=tmp_path / folder / "runs",
+            corpus={"config": "configs/data/corpus-tiny.yaml"},
+            sft={"config": "configs/sft/tiny.yaml"},
+            learning={"config": "configs/train/moe.yaml", "arms": [arm]},
+        )
+
+    shown = []
+    for folder in ("here", "there"):
+        config = config_in(folder)
+        if folder == "here":
+            fill(config)
+        decisions = Decisions(RunDir(config.runs_dir / "t"), stages_of(config))
+        if folder == "here":
+            complete(decisions)
+            pack(decisions, tmp_path / "small.tar.xz")
+        else:
+            unpack(decisions, tmp_path / "small.tar.xz")
+            assert not list((tmp_path / "there").rglob("weights*"))
+            decisions = Decisions(decisions.run, stages_of(config))
+        assert [one.reason for one in decisions.all() if not one.complete or one.runs] == []
+        text = markdown(config, decisions.all(), findings(config), panels(config))
+        shown.append(re.sub(r"Written .* UTC", "", text.replace(str(config.runs_dir), "")))
+    for heading in (
+        "What training changed",
+        "Upcycling",
+        "Text",
+        "Choice of tasks",
+        "Reinforcement learning",
+        "Tokens",
+        "Methods",
+    ):
+        assert f"## {heading}\n" in shown[0]
+    assert "| product | 1 | 25.0 (step 0) | 50.0 (step 5) |" in shown[0]
+    assert "resample the 30 sequences" in shown[0]
+    assert shown[1] == shown[0]
