@@ -31,6 +31,8 @@ REPORTED = frozenset(("config.yaml", "manifest.json", "metrics.jsonl", "run.json
 """Files in the folders of a stage that the report reads, whatever their size."""
 LARGEST_BYTES = 1_000_000
 """Size of the largest other file that is kept, such as training rows; weights and token shards are larger."""
+MOST_BYTES = 4_000_000_000
+"""Bytes of all files of a pack, which are in memory at once."""
 LEFT_OUT = frozenset(("checkpoints", "tokens", "updates", "logs", "tensorboard"))
 """Folders of a run that the report does not read."""
 OF_A_MACHINE = (
@@ -202,6 +204,8 @@ def _archive(source: Path) -> tuple[dict[str, list[str]], dict[str, bytes]]:
     try:
         with tarfile.open(source, mode="r:xz") as archive:
             members = [tarfile.data_filter(member, "/nowhere") for member in archive if member.isfile()]
+            if (size := sum(member.size for member in members)) > MOST_BYTES:
+                raise ValueError(f"its files have {size:,} bytes, expected at most {MOST_BYTES:,}")
             files = {member.name: handle.read() for member in members if (handle := archive.extractfile(member))}
         found, why = parse_json(files.pop(CONTENTS))
         if why or found["format"] != FORMAT:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-TEXTS = frozenset((".json", ".jsonl", ".yaml", ".md"))
+TEXTS = frozenset((".html", ".json", ".jsonl", ".md", ".txt", ".yaml"))
 """Endings of files in which folders of the machine are replaced by their names."""
 
 

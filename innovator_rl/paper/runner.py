@@ -303,8 +303,8 @@ class Runner:
             if isinstance(error, StageFailed) and stage.clean:
                 folders = " and ".join(map(str, stage.clean))
                 raise StageFailed(
-                    f"{error}; its result changed after it had ended: put back what changed, or remove {folders} to make it "
-                    "from the start"
+                    f"{error}; its result changed or was removed after it had ended: put back what changed, or remove {folders} to "
+                    "make it from the start"
                 ) from None
             raise
 

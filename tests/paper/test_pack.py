@@ -456,6 +456,12 @@ def test_a_file_that_is_no_pack_of_this_path_is_refused_in_one_line(path_at, tmp
     assert not (tmp_path / "there/runs/path/stages").exists()
 
 
+def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_read(path_at, tmp_path, monkeypatch):
+    monkeypatch.setattr(pack_module, "MOST_BYTES", 9)
+    with pytest.raises(UserError, match=r"not a pack .*its files have 10 bytes, expected at most 9"):
+        unpack(path_at(tmp_path / "there").decisions, archive(tmp_path, {CONTENTS: " " * 10}))
+
+
 def test_a_damaged_or_absent_file_is_refused_in_one_line(path_at, tmp_path):
     here = path_at(tmp_path / "here")
     here.execute()
