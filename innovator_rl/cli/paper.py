@@ -66,8 +66,9 @@ def run_path(
     if dry_run:
         _print_plan(loaded, runner, as_json)
         return
-    asked = [stage for stage in runner.stages if runner.asks(stage)]
-    problems = [*missing_base_model(loaded.base_model), *missing_data(runner.stages, asked)] or refusals(asked)
+    start = [one.stage for one in runner.decide() if one.runs and runner.asks(one.stage)]
+    problems = missing_base_model(loaded.base_model) if start else []
+    problems = [*problems, *missing_data(runner.stages, start)] or refusals(start)
     if problems:
         raise UserError("\n".join(problems))
     try:
@@ -111,7 +112,7 @@ def pack_path(
     from innovator_rl.paper.pack import pack
 
     _, runner = _open(config, settings)
-    found = pack(runner, out)
+    found = pack(runner.decisions, out)
     left = f"; not complete: {', '.join(found.others)}" if found.others else ""
     typer.echo(f"{out}: {len(found.stages)} stages, {out.stat().st_size / 1e6:,.2f} MB{left}")
 
@@ -126,7 +127,7 @@ def unpack_path(
     from innovator_rl.paper.pack import unpack
 
     loaded, runner = _open(config, settings)
-    found = unpack(runner, source)
+    found = unpack(runner.decisions, source)
     left = f"; not taken, begun here or not part of this path: {', '.join(found.others)}" if found.others else ""
     typer.echo(f"{loaded.runs_dir / loaded.name}: {len(found.stages)} stages taken over{left}")
 
@@ -168,8 +169,9 @@ def _print_plan(loaded: "PaperConfig", runner: "Runner", as_json: bool) -> None:
     ]
     waiting = [(one.stage, cost) for one, cost in found if one.runs]
     sums = total([(stage.name, cost) for stage, cost in waiting], loaded.price)
-    problems = [*warnings(waiting, loaded.accelerators, loaded.limit_hours), *missing_base_model(loaded.base_model)]
-    problems += missing_data(runner.stages, [one.stage for one, _ in found])
+    problems = warnings(waiting, loaded.accelerators, loaded.limit_hours)
+    problems += missing_base_model(loaded.base_model) if waiting else []
+    problems += missing_data(runner.stages, [stage for stage, _ in waiting])
     problems += runner.short_of_space({stage.name: cost.disk_bytes for stage, cost in waiting if cost})
     if as_json:
         stages = [

@@ -13,9 +13,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from innovator_rl.config.load import parse_yaml
+from innovator_rl.paper.places import TEXTS, Places
 from innovator_rl.runs.files import dump_json, read_json, write_atomic
 
 FORMAT = 1
@@ -103,15 +105,19 @@ def state_of(path: Path, known: FileState | None = None, checksum: Callable[[Pat
     return FileState(found.st_size, found.st_mtime_ns, (checksum or file_checksum)(path))
 
 
-def file_states(result: Path, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
+def file_states(
+    result: Path, known: Mapping[str, FileState] | None = None, places: Places | None = None
+) -> dict[str, FileState]:
     """Return the state of every file of a result that later stages depend on, by its name.
 
     Args:
         result: A file or a folder; one that is not there has no files.
         known: States recorded earlier; a file of the same size and time keeps its recorded checksum.
+        places: The folders of this machine; where they are does not count in a text.
     """
+    checksum = partial(result_checksum, places=places)
     files = [(name, path) for name, path in named_files(result) if counts(name)]
-    return {name: state_of(path, (known or {}).get(name), result_checksum) for name, path in files}
+    return {name: state_of(path, (known or {}).get(name), checksum) for name, path in files}
 
 
 def counts(name: str) -> bool:
@@ -120,13 +126,19 @@ def counts(name: str) -> bool:
     return not (NOT_COUNTED.intersection(parts) or parts[-1].endswith(".log"))
 
 
-def result_checksum(path: Path) -> str:
-    """Return the SHA-256 of a file of a result, of a JSON file without the times that it took to make."""
+def result_checksum(path: Path, places: Places | None = None) -> str:
+    """Return the SHA-256 of a file of a result, of a JSON file without the times that it took to make.
+
+    Folders of the machine count by their names, so that a text is the same on another one.
+    """
+    if path.suffix not in TEXTS:
+        return file_checksum(path)
+    data = path.read_bytes()
+    data = places.short_bytes(data) if places else data
     if path.suffix == ".json":
-        with contextlib.suppress(OSError, ValueError):  # no JSON: its bytes count
-            values = json.dumps(_without_times(json.loads(path.read_bytes())), sort_keys=True)
-            return hashlib.sha256(values.encode()).hexdigest()
-    return file_checksum(path)
+        with contextlib.suppress(ValueError):  # no JSON: its bytes count
+            data = json.dumps(_without_times(json.loads(data)), sort_keys=True).encode()
+    return hashlib.sha256(data).hexdigest()
 
 
 def _without_times(value: object) -> object:

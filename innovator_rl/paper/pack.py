@@ -4,33 +4,48 @@ A machine may be gone tomorrow, and weights take gigabytes. The pack of a path h
 what the report reads of them. Unpacked elsewhere, these stages are complete there too. One whose weights a new stage reads
 is made again first.
 
-    pack(runner, Path("small.tar.xz"))
-    unpack(runner_on_another_machine, Path("small.tar.xz"))
+    pack(Decisions(run, stages), Path("small.tar.xz"))
+    unpack(Decisions(run_on_another_machine, stages), Path("small.tar.xz"))
 """
 
 from __future__ import annotations
 
 import io
-import json
 import lzma
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from innovator_rl.errors import UserError
-from innovator_rl.paper.runner import Runner
-from innovator_rl.paper.stage import Stage, read_record, read_started, stage_states, write_record
+from innovator_rl.paper.contents import named_files
+from innovator_rl.paper.decisions import Decisions
+from innovator_rl.paper.places import TEXTS, Places
+from innovator_rl.paper.stage import Stage, read_started, record_of, write_record
 from innovator_rl.runs.files import dump_json, write_atomic
+from innovator_rl.runs.reading import parse_json
 
 FORMAT = 1
 CONTENTS = "pack.json"
+REPORTED = frozenset(("config.yaml", "manifest.json", "metrics.jsonl", "run.json"))
+"""Files in the folders of a stage that the report reads, whatever their size."""
 LARGEST_BYTES = 1_000_000
-"""Size of the largest file that is kept; weights, token shards and stored responses are larger."""
+"""Size of the largest other file that is kept, such as training rows; weights and token shards are larger."""
+MOST_BYTES = 4_000_000_000
+"""Bytes of all files of a pack, which are in memory at once."""
 LEFT_OUT = frozenset(("checkpoints", "tokens", "updates", "logs", "tensorboard"))
 """Folders of a run that the report does not read."""
-TEXTS = frozenset((".json", ".jsonl", ".yaml", ".md"))
-"""Files in which folders of the machine are replaced by their names."""
+OF_A_MACHINE = (
+    "host",
+    "machine",
+    "pid",
+    "process_started",
+    "command",
+    "ray_job_id",
+    "ray_submission_id",
+    "ray_dashboard",
+)
+"""Fields of run.json that say where a run was."""
 
 
 @dataclass(frozen=True)
@@ -46,107 +61,132 @@ class Packed:
     others: tuple[str, ...]
 
 
-def pack(runner: Runner, out: Path) -> Packed:
+def pack(decisions: Decisions, out: Path) -> Packed:
     """Write the records and small files of all complete stages.
 
     Args:
-        runner: The path.
+        decisions: The path.
         out: File to write, a tar archive with xz compression.
 
     Raises:
-        UserError: No stage is complete.
+        UserError: No stage is complete, or a file cannot be read or written.
     """
-    runs_dir = runner.run.path.parent
+    runs_dir = decisions.run.path.parent
     contents: dict[str, list[str]] = {}
     files: dict[str, bytes] = {}
     others = []
-    for decision in runner.decide():
-        stage = decision.stage
-        if decision.runs:
-            others.append(stage.name)
-            continue
-        paths = [runner.record_path(stage), *_small_files(stage, runs_dir)]
-        contents[stage.name] = [path.relative_to(runs_dir).as_posix() for path in paths]
-        files |= {path.relative_to(runs_dir).as_posix(): _read(path, runner) for path in paths}
-    if not contents:
-        raise UserError(f"{runner.run.path}: no stage is complete; run the path first")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
-        _add(archive, CONTENTS, dump_json({"format": FORMAT, "stages": contents}, indent=1).encode())
-        for name, data in sorted(files.items()):
-            _add(archive, name, data)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, buffer.getvalue())
+    try:
+        for decision in decisions.all():
+            stage = decision.stage
+            if not decision.complete:
+                others.append(stage.name)
+                continue
+            paths = [decisions.record_path(stage), *_kept_files(stage, runs_dir)]
+            contents[stage.name] = [path.relative_to(runs_dir).as_posix() for path in paths]
+            files |= {path.relative_to(runs_dir).as_posix(): _read(path, decisions.places) for path in paths}
+        if not contents:
+            raise UserError(f"{decisions.run.path}: no stage is complete; run the path first")
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
+            _add(archive, CONTENTS, dump_json({"format": FORMAT, "stages": contents}, indent=1).encode())
+            for name, data in sorted(files.items()):
+                _add(archive, name, data)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, buffer.getvalue())
+    except OSError as error:
+        raise UserError(
+            f"{error.filename2 or error.filename or out}: {error.strerror or error}; free some space, or name another file than {out}"
+        ) from None
     return Packed(tuple(contents), tuple(others))
 
 
-def unpack(runner: Runner, source: Path) -> Packed:
+def unpack(decisions: Decisions, source: Path) -> Packed:
     """Take over the stages of a pack that this machine has not begun.
 
     Args:
-        runner: The path.
+        decisions: The path.
         source: A file that `pack` wrote, of a path of the same name.
 
     Raises:
-        UserError: The file cannot be read, or is not a pack of this path.
+        UserError: The file cannot be read, or is not a pack of this path, or the path runs now, or a file cannot be written.
     """
     contents, files = _archive(source)
-    runs_dir = runner.run.path.parent
-    known = {stage.name: stage for stage in runner.stages}
+    run = decisions.run
+    if run.state().live:
+        raise UserError(
+            f"run {run.name!r} is being written now: wait until `innovator paper run` has ended, then unpack"
+        )
+    known = {stage.name: stage for stage in decisions.stages}
     taken, others = [], []
     for name, members in contents.items():
         stage = known.get(name)
-        if stage is None or _begun(runner, stage):
+        if stage is None:
             others.append(name)
             continue
-        record_name = runner.record_path(stage).relative_to(runs_dir).as_posix()
-        if record_name not in members:
+        packed = {run.path.parent / member: files[member] for member in members}
+        # A fingerprint names folders as the pack does: they stay as they are.
+        record = record_of(parse_json(packed.pop(decisions.record_path(stage), b""))[0])
+        own = {path: _here(path, data, decisions.places) for path, data in packed.items()}
+        if record is None or not all(_is_of(stage, path) for path in own):
             raise UserError(
-                f"{source}: stage {name!r} is of a path of another name: give the configuration that was packed"
+                f"{source}: stage {name!r} is of a path of another name or version: give the configuration that was packed"
             )
-        for member in members:
-            _write(runs_dir / member, files[member], runner)
-        record = read_record(runner.record_path(stage))
-        if record is None:
-            raise UserError(f"{source}: the record of stage {name!r} cannot be read; pack the path again")
-        here = {**record.files, **stage_states(stage)}
-        write_record(runner.record_path(stage), replace(record, files=here, from_start=True))
+        if _begun(decisions, stage, own):
+            others.append(name)
+            continue
+        try:
+            for path, data in own.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, data)
+            # The last: what has a record is whole.
+            command = tuple(map(decisions.places.long, record.command))
+            write_record(decisions.record_path(stage), replace(record, command=command, from_start=True))
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or run.path}: {error.strerror or error}; free some space or correct the folder, then unpack again"
+            ) from None
         taken.append(name)
     return Packed(tuple(taken), tuple(others))
 
 
-def _begun(runner: Runner, stage: Stage) -> bool:
-    """Return whether this machine has a record of a stage, or work of it."""
-    records = read_record(runner.record_path(stage)), read_started(runner.started_path(stage))
-    return any(records) or any(path.exists() for path in (stage.result, *stage.also, *stage.clean))
+def _is_of(stage: Stage, path: Path) -> bool:
+    """Return whether a file is in one of a stage's folders, or in the run of one of its parts, which is next to them."""
+    places = (stage.result, *stage.also, *stage.clean)
+    inside = any(path == place or place in path.parents or str(path).startswith(f"{place}.") for place in places)
+    return inside and ".." not in path.parts
 
 
-def _small_files(stage: Stage, runs_dir: Path) -> Iterator[Path]:
-    """Yield the files of a stage that the report reads, each once."""
-    found: dict[Path, None] = {}
-    for place in (stage.result, *stage.also, *stage.clean):
-        if runs_dir in place.parents:
-            found |= dict.fromkeys([place] if place.is_file() else sorted(place.rglob("*")))
-    for path in found:
+def _begun(decisions: Decisions, stage: Stage, packed: Mapping[Path, bytes]) -> bool:
+    """Return whether this machine has a record of a stage, or other files of it than those of the pack."""
+    if decisions.record(stage) or read_started(decisions.started_path(stage)):
+        return True
+    places = (stage.result, *stage.also, *stage.clean, *packed)
+    found = {path for place in places for _, path in named_files(place) if not path.name.endswith(".tmp")}
+    return any(path not in packed or path.read_bytes() != packed[path] for path in found)
+
+
+def _kept_files(stage: Stage, runs_dir: Path) -> Iterator[Path]:
+    """Yield the files of a stage that the report reads, and small ones, each once."""
+    places = [place for place in (stage.result, *stage.also, *stage.clean) if runs_dir in place.parents]
+    for path in dict.fromkeys(path for place in places for _, path in named_files(place)):
         parts = path.relative_to(runs_dir).parts
-        trained_on = "rollouts" in parts and not path.name.startswith("validation")
-        left_out = trained_on or LEFT_OUT.intersection(parts) or path.name.endswith(".lock")
-        if path.is_file() and not left_out and path.stat().st_size <= LARGEST_BYTES:
+        if LEFT_OUT.intersection(parts) or path.name.endswith(".lock") or ".sqlite" in path.name:
+            continue
+        validates = stage.weights is not None and path.name.startswith("validation")
+        reported = path == stage.result or path.name in REPORTED or "held_out" in parts
+        if validates if "rollouts" in parts else reported or path.stat().st_size <= LARGEST_BYTES:
             yield path
 
 
-def _read(path: Path, runner: Runner) -> bytes:
+def _read(path: Path, places: Places) -> bytes:
     data = path.read_bytes()
-    return _renamed(data, runner.places.short) if path.suffix in TEXTS else data
+    if path.name == "run.json" and isinstance(found := parse_json(data)[0], dict):
+        data = dump_json({name: value for name, value in found.items() if name not in OF_A_MACHINE}, indent=1).encode()
+    return places.short_bytes(data) if path.suffix in TEXTS else data
 
 
-def _write(path: Path, data: bytes, runner: Runner) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, _renamed(data, runner.places.long) if path.suffix in TEXTS else data)
-
-
-def _renamed(data: bytes, rename: Callable[[str], str]) -> bytes:
-    return rename(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+def _here(path: Path, data: bytes, places: Places) -> bytes:
+    return places.long_bytes(data) if path.suffix in TEXTS else data
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -164,10 +204,12 @@ def _archive(source: Path) -> tuple[dict[str, list[str]], dict[str, bytes]]:
     try:
         with tarfile.open(source, mode="r:xz") as archive:
             members = [tarfile.data_filter(member, "/nowhere") for member in archive if member.isfile()]
+            if (size := sum(member.size for member in members)) > MOST_BYTES:
+                raise ValueError(f"its files have {size:,} bytes, expected at most {MOST_BYTES:,}")
             files = {member.name: handle.read() for member in members if (handle := archive.extractfile(member))}
-        found = json.loads(files.pop(CONTENTS))
-        if found["format"] != FORMAT:
-            raise ValueError(f"format {found['format']}, expected {FORMAT}")
+        found, why = parse_json(files.pop(CONTENTS))
+        if why or found["format"] != FORMAT:
+            raise ValueError(why or f"format {found['format']}, expected {FORMAT}")
         contents = {str(name): [str(member) for member in names] for name, names in found["stages"].items()}
         if missing := next((one for names in contents.values() for one in names if one not in files), None):
             raise ValueError(f"{missing} is missing")

@@ -17,14 +17,11 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
-from innovator_rl import __version__
 from innovator_rl.errors import InnovatorError, UserError
-from innovator_rl.paper.contents import Contents, FileState, content_checksum
+from innovator_rl.paper.decisions import REPEAT, Decisions
 from innovator_rl.paper.estimates import Expected, TimeLeft, expected
-from innovator_rl.paper.places import Places
 from innovator_rl.paper.process import (
     ended,
     is_stage_process,
@@ -33,15 +30,13 @@ from innovator_rl.paper.process import (
     stage_command,
     terminated_like_interrupted,
 )
-from innovator_rl.paper.set_aside import aside, bytes_in, drop, put_back, remove, set_aside
+from innovator_rl.paper.set_aside import bytes_in, drop, put_back, remove, set_aside
 from innovator_rl.paper.stage import (
     Decision,
     Stage,
     StageRecord,
     StartedStage,
     changed_parts,
-    fingerprint_parts,
-    read_record,
     read_started,
     stage_states,
     write_record,
@@ -55,8 +50,6 @@ GRACE_SECONDS = 60.0
 """Time between the request to end a stage and its end by force, where the configuration names none."""
 EARLIER_SECONDS = 300.0
 """Shortest limit of the wait for a stage's process that a killed run left; a training run finishes its update first."""
-REPEAT = "asked for with --repeat"
-"""Part of the fingerprint of a complete stage while it runs again, so that what it leaves unfinished counts for that alone."""
 
 Say = Callable[[str], None]
 
@@ -91,45 +84,20 @@ class Runner:
         repeat: Collection[str] = (),
         only: Collection[str] = (),
     ) -> None:
-        _require_order(stages)
-        _require_known("--repeat", repeat, stages)
-        _require_known("--only", only, stages)
-        self.repeat, self.only = set(repeat), set(only)
+        self.decisions = Decisions(run, stages, say, repeat, only)
         self.run = run
-        self.stages = list(stages)
+        self.stages = self.decisions.stages
         self.say = say
         self.limit_seconds = limit_seconds
         self.grace_seconds = grace_seconds
-        self.contents = Contents(run.path / "contents.json", say)
-        self.places = Places(run.path.parent)
-        self._read_later = {name for stage in stages for name in stage.needs}
 
     def asks(self, stage: Stage) -> bool:
         """Return whether a stage is one of those that may run."""
-        return not self.only or stage.name in self.only
+        return self.decisions.asks(stage)
 
     def decide(self) -> list[Decision]:
         """Return for each stage whether it would run now; nothing starts."""
-        results: dict[str, str] = {}
-        decisions = []
-        for stage in self.stages:
-            decision = self._decide(stage, self._parts(stage, results))
-            results[stage.name] = decision.checksum or f"of a new run of {stage.name}"
-            decisions.append(decision)
-        return self._with_what_is_read(decisions)
-
-    def _with_what_is_read(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Let stages whose result is gone run where one that runs reads it."""
-        readers: dict[str, str] = {}
-        found = []
-        for one in reversed(decisions):
-            reader = readers.get(one.stage.name)
-            if one.gone and reader:
-                one = replace(one, runs=True, reason=f"{one.gone} is not here, and {reader} reads it")
-            if one.runs and self.asks(one.stage):
-                readers |= dict.fromkeys(one.stage.needs, one.stage.name)
-            found.append(one)
-        return found[::-1]
+        return self.decisions.all()
 
     def short_of_space(self, leaves: Mapping[str, int] | None = None) -> list[str]:
         """Return a line for each stage that would run now and does not fit the disk.
@@ -177,14 +145,6 @@ class Runner:
         self.run.finish("finished")
         return records
 
-    def record_path(self, stage: Stage) -> Path:
-        """Return where the record of a stage is kept."""
-        return self.run.path / "stages" / f"{stage.name}.json"
-
-    def started_path(self, stage: Stage) -> Path:
-        """Return where the fingerprint of a stage that started and did not end is kept."""
-        return self.run.path / "stages" / f"{stage.name}.started.json"
-
     def log_path(self, stage: Stage) -> Path:
         """Return the file that receives what a stage prints."""
         return self.run.logs / f"{stage.name}.log"
@@ -195,8 +155,8 @@ class Runner:
             found = next((path for path in stage.clean if path.exists()), None)
             if (
                 found
-                and read_record(self.record_path(stage)) is None
-                and read_started(self.started_path(stage)) is None
+                and self.decisions.record(stage) is None
+                and read_started(self.decisions.started_path(stage)) is None
             ):
                 raise UserError(
                     f"{found} is there, and {self.run.path / 'stages'} has no record of stage {stage.name!r}, which would continue "
@@ -205,7 +165,8 @@ class Runner:
 
     def _require_needs(self) -> None:
         """Refuse a stage of `only` that reads the result of one which is neither complete nor asked for."""
-        waiting = {one.stage.name: one.reason for one in self.decide() if one.runs and not self.asks(one.stage)}
+        others = [one for one in self.decide() if not self.asks(one.stage)]
+        waiting = {one.stage.name: one.reason for one in others if one.runs or one.comes_back}
         for stage in filter(self.asks, self.stages):
             if name := next((name for name in stage.needs if name in waiting), ""):
                 raise UserError(
@@ -219,7 +180,7 @@ class Runner:
         failures: list[str] = []
         waiting = 0
         gone: set[str] = set()
-        planned = {one.stage.name: one for one in self.decide() if one.gone and one.runs}
+        planned = self._read_and_gone()
         for number, stage in enumerate(self.stages, 1):
             place = f"[{number}/{len(self.stages)}] {stage.name}"
             self.run.heartbeat(number - 1, stage.name)
@@ -228,12 +189,9 @@ class Runner:
                     self.say(f"{place}: waits for {', '.join(missing)}")
                     waiting += 1
                 continue
-            parts = self._parts(stage, results)
-            if self.asks(stage):
-                self._put_back(stage, parts, place)
-            decision = self._decide(stage, parts)
-            decision = planned.get(stage.name, decision) if decision.gone else decision
-            self.contents.save()
+            parts = self.decisions.parts(stage, results)
+            decision = self._decide(stage, parts, place, planned)
+            self.decisions.contents.save()
             if decision.runs and not self.asks(stage):
                 continue
             if decision.runs and (absent := gone.intersection(stage.needs)):
@@ -245,7 +203,7 @@ class Runner:
             if decision.runs:
                 self.say(f"{place}: {stage.title} ({decision.reason})")
                 try:
-                    self._run(stage, parts, place, self.time_left(number))
+                    self._run(stage, self._marked(stage, parts), place, self.time_left(number))
                 except StageFailed as error:
                     self.say(f"{place}: {error}")
                     failures.append(str(error))
@@ -253,7 +211,9 @@ class Runner:
             else:
                 self.say(f"{place}: complete, {decision.reason}")
                 gone |= {stage.name} if decision.gone else set()
-            record = read_record(self.record_path(stage))
+                if not decision.gone and not decision.comes_back and self.decisions.started_path(stage).exists():
+                    self._clear(stage)  # of a run that was killed after it had written its record
+            record = self.decisions.record(stage)
             assert record is not None, f"stage {stage.name} has no record after it ran"
             results[stage.name] = record.checksum
             records.append(record)
@@ -263,86 +223,28 @@ class Runner:
         self.run.heartbeat(len(self.stages), "complete")
         return records
 
-    def _decide(self, stage: Stage, parts: Mapping[str, str]) -> Decision:
-        record, work = self._record(stage), self._unfinished_work(stage)
-        starts_again = work is None or changed_parts(work.parts, parts)
-        replaces = tuple(path for path in stage.clean if starts_again and path.exists())
-        if record is None:
-            return Decision(stage, True, self._why_unfinished(work, parts), replaces=replaces)
-        if self._is_set_aside(stage, parts):
-            reason = "its result was set aside and comes back"
-            return Decision(stage, False, reason, record.seconds, record.checksum, record)
-        changed = changed_parts(record.parts, parts)
-        if changed:
-            reason = self._why_unfinished(work, parts) if work else self._changed(changed)
-            return Decision(stage, True, reason, record.seconds, record=record, replaces=replaces)
-        states = stage_states(stage, record.files)
-        if gone := self._gone(stage, record, states):
-            reason = f"took {duration(record.seconds)}; {gone} is not here, and no stage that runs reads it"
-            return Decision(stage, False, reason, record.seconds, record.checksum, record, gone=gone)
-        if not states:
-            missing = next((path for path in (stage.result, *stage.also) if not path.exists()), stage.result)
-            return Decision(stage, True, f"result not found: {missing}", record.seconds, record=record)
-        if content_checksum(states) != record.checksum:
-            names = [
-                name
-                for name in {**record.files, **states}
-                if _checksum_of(record.files, name) != _checksum_of(states, name)
-            ]
-            return Decision(
-                stage, True, f"result changed since: {', '.join(sorted(names)[:3])}", record.seconds, record=record
-            )
-        return Decision(stage, False, f"took {duration(record.seconds)}", record.seconds, record.checksum, record)
+    def _read_and_gone(self) -> dict[str, Decision]:
+        """Return the stages whose result is gone and is read by one that runs."""
+        return {one.stage.name: one for one in self.decide() if one.gone and one.runs}
 
-    def _gone(self, stage: Stage, record: StageRecord, states: Mapping[str, FileState]) -> Path | None:
-        """Return what later stages would read of a complete stage where it was removed, and nothing of the rest changed."""
-        if stage.name not in self._read_later:
-            return None
-        if stage.weights and not stage.weights.exists():
-            return stage.weights
-        missing = [name for name in record.files if name not in states]
-        if not missing or any(_checksum_of(record.files, name) != _checksum_of(states, name) for name in states):
-            return None
-        return next((path for path in (stage.result, *stage.also) if not path.exists()), stage.result / missing[0])
-
-    def _changed(self, parts: Sequence[str]) -> str:
-        """Name the parts of a fingerprint that changed."""
-        return f"changed: {', '.join(map(self.places.long, parts))}"
-
-    def _why_unfinished(self, work: StartedStage | None, parts: Mapping[str, str]) -> str:
-        """Say why a stage runs that has no result of its fingerprint."""
-        if work is None:
-            return "not run yet"
-        changed = changed_parts(work.parts, parts)
-        return f"not finished, starts again, {self._changed(changed)}" if changed else "not finished, continues"
-
-    def _parts(self, stage: Stage, results: Mapping[str, str]) -> dict[str, str]:
-        parts = fingerprint_parts(stage, results, __version__, self.contents, self.places)
-        record = self._record(stage) if stage.name in self.repeat else None
-        return parts | {REPEAT: ""} if record and not changed_parts(record.parts, parts) else parts
-
-    def _record(self, stage: Stage) -> StageRecord | None:
-        return read_record(self.record_path(stage))
-
-    def _unfinished_work(self, stage: Stage) -> StartedStage | None:
-        """Return what is kept of a run that did not end, and that was not one to make a complete stage's result again."""
-        started, record = read_started(self.started_path(stage)), self._record(stage)
-        return None if started and record and started.parts == record.parts else started
-
-    def _is_set_aside(self, stage: Stage, parts: Mapping[str, str]) -> bool:
-        """Return whether what a stage left with this fingerprint was set aside for a run that did not end."""
-        record, started = self._record(stage), read_started(self.started_path(stage))
-        if record is None or changed_parts(record.parts, parts) or (started and started.parts == record.parts):
-            return False
-        return any(aside(path).exists() for path in stage.clean)
-
-    def _put_back(self, stage: Stage, parts: Mapping[str, str], place: str) -> None:
-        """Put back what a stage left where its fingerprint is again that of it."""
-        if self._is_set_aside(stage, parts):
+    def _decide(self, stage: Stage, parts: Mapping[str, str], place: str, planned: dict[str, Decision]) -> Decision:
+        """Return whether a stage runs, after what is set aside of it came back where its fingerprint is again that of it."""
+        decision = self.decisions.of(stage, parts)
+        if decision.comes_back and self.asks(stage) and stage.name not in planned:
             self._wait_for_earlier(stage, place)
-            put_back(stage.clean)
-            self.started_path(stage).unlink(missing_ok=True)
+            self._give_back(stage)
             self.say(f"{place}: what was set aside is put back")
+            planned |= self._read_and_gone()
+            decision = self.decisions.of(stage, parts)
+        return planned.get(stage.name, decision) if decision.gone else decision
+
+    def _marked(self, stage: Stage, parts: dict[str, str]) -> dict[str, str]:
+        """Return the fingerprint of a stage that runs, with a mark where a complete one has to run from the start."""
+        record = self.decisions.record(stage)
+        if record is None or changed_parts(record.parts, parts) or not self.decisions.starts_again(stage, record):
+            return parts
+        write_record(self.decisions.record_path(stage), replace(record, from_start=True))
+        return parts | {REPEAT: ""}
 
     def time_left(self, number: int) -> TimeLeft:
         """Estimate the time of a stage and of the later ones that would run.
@@ -353,26 +255,25 @@ class Runner:
         stage = self.stages[number - 1]
         later = [one.stage for one in self.decide()[number:] if one.runs and self.asks(one.stage)]
         whole, *times = (self.expected(one).seconds for one in (stage, *later))
-        started = read_started(self.started_path(stage))
+        started = read_started(self.decisions.started_path(stage))
         own = max(1.0, whole - (started.seconds if started else 0.0)) if whole else 0.0
         return TimeLeft(own, sum(times), sum(not seconds for seconds in (whole, *times)))
 
     def expected(self, stage: Stage) -> Expected:
         """Return how long a stage is expected to take, and where that comes from."""
-        return expected(stage, self.stages, self._record)
+        return expected(stage, self.stages, self.decisions.record)
 
     def _run(self, stage: Stage, parts: dict[str, str], place: str, left: TimeLeft) -> None:
         self._require_space(stage)
         self._wait_for_earlier(stage, place)
-        record, work = self._record(stage), self._unfinished_work(stage)
+        record, work = self.decisions.record(stage), self.decisions.unfinished_work(stage)
         if record is not None and not changed_parts(record.parts, parts):
-            work = read_started(self.started_path(stage))
-            if not self._is_from_start(stage, record):
-                earlier = StartedStage(parts, work.seconds if work else 0.0)
-                self._make_again(stage, record, earlier, place, left)
-                return
+            work = read_started(self.decisions.started_path(stage))
+            self._make_again(stage, record, StartedStage(parts, work.seconds if work else 0.0), place, left)
+            return
         if record is not None and work is None:  # complete: what it left stays until the new result is there
-            put_back((stage.result, *stage.also))  # of a run that was killed while it made the result again
+            if read_started(self.decisions.started_path(stage)):
+                self._clear(stage)  # of a run that was killed after its record, or while it made the result again
             set_aside(stage.clean)
         elif work is not None and changed_parts(work.parts, parts):
             work = None
@@ -380,22 +281,14 @@ class Runner:
                 remove(path)
         self._make_or_put_back(stage, StartedStage(parts, work.seconds if work else 0.0), place, left)
 
-    def _is_from_start(self, stage: Stage, record: StageRecord) -> bool:
-        """Return whether the folders of a complete stage hold no work that could continue, and keep that in its record."""
-        if stage.weights and not stage.weights.exists() and not record.from_start:
-            write_record(self.record_path(stage), replace(record, from_start=True))
-            return True
-        return record.from_start
-
     def _make_or_put_back(self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft) -> None:
         """Run a stage from the start or from its unfinished work; what is set aside comes back where it leaves nothing."""
         try:
             self._make(stage, earlier, place, left)
         except BaseException:
-            complete = self._record(stage) is not None
+            complete = self.decisions.record(stage) is not None
             if complete and not any(path.exists() for path in stage.clean):  # no work that could continue
-                put_back(stage.clean)
-                self.started_path(stage).unlink(missing_ok=True)
+                self._give_back(stage)
             raise
 
     def _make_again(self, stage: Stage, record: StageRecord, earlier: StartedStage, place: str, left: TimeLeft) -> None:
@@ -410,11 +303,10 @@ class Runner:
             if isinstance(error, StageFailed) and stage.clean:
                 folders = " and ".join(map(str, stage.clean))
                 raise StageFailed(
-                    f"{error}; its result changed after it had ended: put back what changed, or remove {folders} to make it "
-                    "from the start"
+                    f"{error}; its result changed or was removed after it had ended: put back what changed, or remove {folders} to "
+                    "make it from the start"
                 ) from None
             raise
-        drop(results)
 
     def _make(
         self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft, least_seconds: float | None = None
@@ -435,23 +327,33 @@ class Runner:
                 f"stage {stage.name!r} failed with exit code {code}: {last_line(self.log_path(stage)) or 'it printed nothing'}; "
                 f"log: {self.log_path(stage)}; the same command continues here"
             )
-        states = stage_states(stage)
+        states = stage_states(stage, self.decisions.places)
         if not states:
             expected = " and ".join(repr(str(path)) for path in (stage.result, *stage.also))
             raise StageFailed(f"stage {stage.name!r} ended without its result {expected}; log: {self.log_path(stage)}")
         seconds = earlier.seconds + time.monotonic() - started
         took = round(max(seconds, least_seconds or 0.0), 3)
-        if least_seconds is None:
-            drop(stage.clean)  # before the new record: the earlier one is of what goes here
         cores = len(os.sched_getaffinity(0))
         parts = {name: value for name, value in earlier.parts.items() if name != REPEAT}
+        if REPEAT in earlier.parts:  # from here on, what is set aside does not come back
+            write_started(self.decisions.started_path(stage), StartedStage(parts, seconds))
         write_record(
-            self.record_path(stage),
+            self.decisions.record_path(stage),
             StageRecord(stage.name, parts, states, took, utc_now(), stage.command, _revision(), cores),
         )
-        self.started_path(stage).unlink(missing_ok=True)
-        self.repeat.discard(stage.name)
+        self._clear(stage)
+        self.decisions.repeat.discard(stage.name)
         self.say(f"{place}: done in {duration(seconds)}")
+
+    def _give_back(self, stage: Stage) -> None:
+        """Put back what is set aside of a stage; the note goes first, so that no run continues what is complete."""
+        self.decisions.started_path(stage).unlink(missing_ok=True)
+        put_back(stage.clean)
+
+    def _clear(self, stage: Stage) -> None:
+        """Remove what is kept of an earlier result, and the note of a run that ended."""
+        drop((stage.result, *stage.also, *stage.clean))
+        self.decisions.started_path(stage).unlink(missing_ok=True)
 
     def _watch(self, stage: Stage, earlier: StartedStage, place: str, left: TimeLeft) -> int:
         """Run a stage's command to its end and return its exit code; keep its time on the disk meanwhile."""
@@ -476,7 +378,9 @@ class Runner:
             raise StageFailed(f"stage {stage.name!r} passed its limit of {limit}; log: {log}") from None
 
     def _note(self, stage: Stage, earlier: StartedStage, seconds: float, process: int) -> None:
-        write_started(self.started_path(stage), StartedStage(earlier.parts, earlier.seconds + seconds, process))
+        write_started(
+            self.decisions.started_path(stage), StartedStage(earlier.parts, earlier.seconds + seconds, process)
+        )
 
     def _wait_for_earlier(self, stage: Stage, place: str) -> None:
         """Let the stage's process of a killed run end, which saves what it has.
@@ -484,7 +388,7 @@ class Runner:
         Raises:
             UserError: It still runs after a while; two processes would write one folder.
         """
-        before = read_started(self.started_path(stage))
+        before = read_started(self.decisions.started_path(stage))
         if not before or not is_stage_process(before.process):
             return
         self.say(f"{place}: waits for process {before.process} of an earlier run to end")
@@ -514,35 +418,13 @@ class Runner:
 
     def _bytes_to_come(self, stage: Stage) -> int:
         """Return the bytes that a stage still has to write: what interrupted attempts left is there already."""
-        if not stage.disk_bytes or self._unfinished_work(stage) is None:
+        if not stage.disk_bytes or self.decisions.unfinished_work(stage) is None:
             return stage.disk_bytes
         return max(0, stage.disk_bytes - sum(map(bytes_in, stage.clean)))
 
     def _free_space(self) -> tuple[Path, int]:
         place = next(path for path in (self.run.path, *self.run.path.parents) if path.exists())
         return place, shutil.disk_usage(place).free
-
-
-def _require_order(stages: Sequence[Stage]) -> None:
-    known: set[str] = set()
-    for stage in stages:
-        missing = [name for name in stage.needs if name not in known]
-        assert not missing, f"stage {stage.name} needs {missing}, which must come before it"
-        assert stage.name not in known, f"two stages are named {stage.name}"
-        known.add(stage.name)
-
-
-def _require_known(option: str, names: Collection[str], stages: Sequence[Stage]) -> None:
-    known = [stage.name for stage in stages]
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, 3, 0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(known)}"
-            raise UserError(f"{option} {name}: unknown stage: {hint}")
-
-
-def _checksum_of(states: Mapping[str, object], name: str) -> str:
-    return str(getattr(states.get(name), "checksum", ""))
 
 
 def _revision() -> str:

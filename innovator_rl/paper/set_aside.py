@@ -23,10 +23,11 @@ def aside(path: Path) -> Path:
 
 
 def set_aside(paths: Iterable[Path]) -> None:
-    """Give each file and folder that is there its other name."""
+    """Give each file and folder that is there its other name; what is kept already stays, and what is in its place goes."""
     for path in paths:
-        if path.exists():
-            remove(aside(path))
+        if aside(path).exists():  # kept
+            remove(path)
+        elif path.exists():
             path.rename(aside(path))
 
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from innovator_rl.paper.contents import Contents, FileState, content_checksum, counts, file_states, input_checksum
 from innovator_rl.paper.places import Places
@@ -109,6 +110,7 @@ class Decision:
         record: What is kept of its last complete run.
         replaces: Files and folders that its run replaces.
         gone: What later stages would read and is not here; the stage runs again only for one of them.
+        comes_back: Whether its result was set aside for a run that did not end, and the path takes it back.
     """
 
     stage: Stage
@@ -119,25 +121,28 @@ class Decision:
     record: StageRecord | None = None
     replaces: tuple[Path, ...] = ()
     gone: Path | None = None
+    comes_back: bool = False
 
     @property
     def complete(self) -> bool:
-        """Return whether the figures of the stage stand, also where its weights have to be made again for another stage."""
-        return not self.runs or self.gone is not None
+        """Return whether the figures of the stage are here, also where its weights have to be made again for another stage."""
+        return not self.comes_back and (not self.runs or self.gone is not None)
 
 
-def stage_states(stage: Stage, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
+def stage_states(stage: Stage, places: Places, known: Mapping[str, FileState] | None = None) -> dict[str, FileState]:
     """Return the state of every file that a stage leaves; none where one of its results has no files.
 
     Args:
         stage: The stage. Files of `stage.also` are named with the folder that they are in.
+        places: The folders of this machine, where they are does not count.
         known: States recorded earlier, as in `file_states`.
     """
     known = known or {}
-    found = file_states(stage.result, known)
+    found = file_states(stage.result, known, places)
     for path in stage.also:
         start = f"{path.name}/"
-        more = file_states(path, {key.removeprefix(start): known[key] for key in known if key.startswith(start)})
+        own = {key.removeprefix(start): known[key] for key in known if key.startswith(start)}
+        more = file_states(path, own, places)
         if not more:
             return {}
         found |= {start + name: state for name, state in more.items()}
@@ -160,8 +165,9 @@ def fingerprint_parts(
     parts = {"command": hashlib.sha256(words.encode()).hexdigest(), "version": version}
     for path in stage.inputs:
         parts[f"file {places.short(str(path))}"] = input_checksum(path) if path.is_file() else "not found"
-    parts |= {name: contents.checksum(places) for name, places in stage.reads.items()}
-    parts |= {name: hashlib.sha256(value.encode()).hexdigest() for name, value in stage.facts.items()}
+    parts |= {name: contents.checksum(files) for name, files in stage.reads.items() if files}
+    facts = {name: places.short(value) for name, value in stage.facts.items() if value}
+    parts |= {name: hashlib.sha256(value.encode()).hexdigest() for name, value in facts.items()}
     return parts | {f"result of {name}": results[name] for name in stage.needs}
 
 
@@ -172,23 +178,27 @@ def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
 
 def read_record(path: Path) -> StageRecord | None:
     """Return the record in a file, or None where there is none that can be read."""
-    found = read_json(path)
+    return record_of(read_json(path))
+
+
+def record_of(found: Mapping[str, Any] | None) -> StageRecord | None:
+    """Return the record that a JSON object holds, or None where it holds none of this format."""
     if found is None or found.get("format") != RECORD_FORMAT:
         return None
     try:
         files = {name: FileState(**state) for name, state in found["files"].items() if counts(name)}
         return StageRecord(
-            found["name"],
-            found["parts"],
+            str(found["name"]),
+            dict(found["parts"]),
             files,
-            found["seconds"],
-            found["finished"],
-            tuple(found["command"]),
-            found.get("revision", ""),
-            found.get("cores", 0),
-            found.get("from_start", False),
+            float(found["seconds"]),
+            str(found["finished"]),
+            tuple(map(str, found["command"])),
+            str(found.get("revision", "")),
+            int(found.get("cores", 0)),
+            bool(found.get("from_start", False)),
         )
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

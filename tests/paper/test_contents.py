@@ -51,7 +51,7 @@ def test_what_is_read_again_is_announced_and_known_to_the_next_run(tmp_path, mon
         runner = Runner(RunDir(tmp_path / "run"), [stage], lines.append)
         runner.decide()
         assert lines == expected
-        runner.contents.save()
+        runner.decisions.contents.save()
     seen: list[Path] = []
     monkeypatch.setattr(contents_module, "file_checksum", lambda path: seen.append(path) or "other")
     before = Contents(tmp_path / "run" / "contents.json").checksum([text])

@@ -145,7 +145,7 @@ def test_the_process_that_a_killed_run_left_ends_before_its_stage_starts_again(p
     program = "import time, pathlib, sys; time.sleep(2); pathlib.Path(sys.argv[1]).write_text('saved')"
     words = [sys.executable, "-c", program, str(folder / "raw"), CHILD]
     with subprocess.Popen(words) as left:
-        write_started(runner.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
+        write_started(runner.decisions.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
         runner.execute()
         assert left.poll() == 0
     assert (folder / "second").read_text() == "SAVED"
@@ -213,9 +213,9 @@ def test_a_stage_takes_as_long_as_others_of_its_kind_and_what_ran_already_counts
     runner, _, _ = path_of_two
     first, second = (replace(stage, kind="seed", hours=0.5) for stage in runner.stages)
     runner = Runner(runner.run, [first, second], print)
-    write_record(runner.record_path(first), StageRecord("first", {}, {}, 100.0, ""))
+    write_record(runner.decisions.record_path(first), StageRecord("first", {}, {}, 100.0, ""))
     assert runner.time_left(2) == TimeLeft(100.0, 0.0, 0)
-    write_started(runner.started_path(second), StartedStage({}, 40.0))
+    write_started(runner.decisions.started_path(second), StartedStage({}, 40.0))
     assert runner.time_left(2) == TimeLeft(60.0, 0.0, 0)
 
 
@@ -359,7 +359,7 @@ def test_what_was_complete_comes_back_with_its_configuration(trained):
     assert sorted(path.name for path in out.iterdir()) == ["result"]
     assert (out / "result").read_text() == "one"
     assert not out.with_name("out.changed").exists()
-    assert not runner.started_path(runner.stages[0]).exists()
+    assert not runner.decisions.started_path(runner.stages[0]).exists()
     assert "[1/1] long: what was set aside is put back" in lines
 
 
@@ -515,7 +515,7 @@ def test_a_stage_always_has_a_record_of_what_is_in_its_folders(path_of_two, monk
     ):
         runner.execute()
     monkeypatch.undo()
-    assert runner.record_path(stage).exists()
+    assert runner.decisions.record_path(stage).exists()
 
 
 def test_a_stage_outlasts_a_note_of_its_time_that_cannot_be_written(path_of_two, monkeypatch):
@@ -541,7 +541,7 @@ def test_a_record_names_the_code_and_the_cores(path_of_two, monkeypatch):
     monkeypatch.setattr(runner_module, "git_state", lambda: {"revision": "abc", "dirty": True})
     for record in runner.execute():
         assert (record.revision, record.cores) == ("abc+", len(os.sched_getaffinity(0)))
-        assert read_record(runner.record_path(Stage(record.name, "", (), Path()))) == record
+        assert read_record(runner.decisions.record_path(Stage(record.name, "", (), Path()))) == record
 
 
 def test_two_processes_never_work_on_one_stage(path_of_two, monkeypatch):
@@ -549,7 +549,7 @@ def test_two_processes_never_work_on_one_stage(path_of_two, monkeypatch):
     monkeypatch.setattr(runner_module, "EARLIER_SECONDS", 0.5)
     runner = Runner(runner.run, runner.stages, print, grace_seconds=0.1)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", CHILD]) as left:
-        write_started(runner.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
+        write_started(runner.decisions.started_path(runner.stages[0]), StartedStage({}, 0.0, left.pid))
         with pytest.raises(UserError, match=rf"'first': process {left.pid} of an earlier run still .*kill {left.pid}"):
             runner.execute()
         assert not (folder / "first.count").exists()
@@ -563,7 +563,7 @@ def test_what_an_interrupted_stage_wrote_is_not_needed_again(path_of_two):
     (folder / "work" / "checkpoint").write_bytes(b"x" * 10**6)
     stage = replace(runner.stages[0], disk_bytes=free + 5 * 10**8, clean=(folder / "work",))
     runner = Runner(runner.run, [stage], print)
-    write_started(runner.started_path(stage), StartedStage({}))
+    write_started(runner.decisions.started_path(stage), StartedStage({}))
     assert f"'first' needs {(stage.disk_bytes - 10**6) / 1e9:,.1f} of its" in runner._space_problem(stage)
     assert runner._bytes_to_come(replace(stage, disk_bytes=10**5)) == 0
 
