@@ -241,11 +241,14 @@ def test_making_weights_again_is_continued_after_it_was_stopped(path_at, tmp_pat
     with pytest.raises(StageFailed, match="'train' failed with exit code 1: out of memory"):
         there.execute()
     assert (tmp_path / "there/runs/path-train.changed/metrics.jsonl").exists()
+    earlier = tmp_path / "there/runs/path-train/checkpoints/earlier"
+    earlier.write_text("of the first attempt")
     script.write_text(working.replace(".mkdir()", ".mkdir(exist_ok=True)"))
     there = path_at(tmp_path / "there")
     there.execute()
     assert [one.runs for one in there.decide()] == [False] * 3
     assert not (tmp_path / "there/runs/path-train.changed").exists()
+    assert earlier.exists()
 
 
 def test_what_was_begun_here_stays(path_at, tmp_path):
