@@ -35,7 +35,7 @@ _DECIMAL_COMMAS = re.compile(
 _ASIDE = re.compile(r"[(\[]\s*(?:\\(?:text|mathrm)\s*\{\s*)?or\b\s*\}?\s*([^()\[\]]*)[)\]]")
 _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
 _TEX_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}")
-_NOT_ANOTHER = re.compile(r"(?<=[\w$}]),?\s+(?:and\s+)?not\s+\$?[-+]?\d[\d.,/]*\$?\W*$")
+_NOT_ANOTHER = re.compile(r"(?<=[\w$}]),?\s+(?:[—–(]\s*)?(?:and\s+)?not\s+\$?[-+]?\d[\d.,/]*\$?\W*$")
 _LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])\W*$")
 
 
@@ -72,6 +72,8 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
 
     `prompt` is what an answer may not merely repeat.
     """
+    if found.taken_back:
+        return wrong("ambiguous_answer", found.text[:_SHOWN])
     found = Found(bare_of_parentheses(found.text), found.kind)
     if _COMMA_NUMBER.fullmatch(answer.strip()) and _DECIMAL_COMMAS.search(prompt[-MAX_PROMPT_CHARS:]):
         answer = answer.replace(",", ".")

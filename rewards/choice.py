@@ -17,7 +17,7 @@ from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
 from rewards.option_letters import committed, plain_letters
-from rewards.true_false import parse_true_false, retracted, takes_back
+from rewards.true_false import parse_true_false, takes_back
 
 _TRUTH_VALUES = {
     **dict.fromkeys(("true", "yes", "correct", "正确", "对", "是"), True),
@@ -204,7 +204,7 @@ class Choice:
             return wrong("no_answer")
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
-        if retracted(response, found):
+        if found.taken_back:
             return wrong("ambiguous_answer", found.text[:200])
         if labels := several_letters(gold):
             several = several_letters(_CHOSEN.sub("", found.text)) or listed_choices(response, options(prompt))

@@ -126,6 +126,8 @@ class Mathematics:
         found = find_answer(response)
         if found is None:
             return wrong("no_answer")
+        if found.taken_back:
+            return wrong("ambiguous_answer", found.text[:200])
         if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(found.text):
             return right(found.text) if int(gold) == int(found.text) else wrong(extracted=found.text)
         if len(found.text) > MAX_ANSWER_CHARS:

@@ -130,7 +130,7 @@ def _spelled(text: str) -> list[str]:
     text = text.casefold().replace("’", "'")
     for pattern, replacement in _PHRASES:
         text = pattern.sub(replacement, text)
-    words = re.findall(r"[a-z_']+|\d+(?:\.\d+)?", text)
+    words = re.findall(r"[a-z_']+|\d+(?:\.\d+)?|[\u4e00-\u9fff]+", text)
     short = _SHORT_COMPASS.fullmatch(text.strip(" .,"))
     return [_COMPASS_LETTERS.get(word, word) if short else word for word in words]
 
