@@ -12,6 +12,7 @@ import re
 from rewards.equivalence.containers import items
 from rewards.equivalence.normalize import split_top, tidy
 from rewards.equivalence.quantities import Quantity, quantity
+from rewards.equivalence.shapes import matrix_in_rows
 
 MAX_PROMPT_CHARS, MAX_AMOUNTS = 20_000, 40
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|\.\d+|\\?[A-Za-z]+|[^\sA-Za-z0-9$.,;:!?{}()\[\]\\&~]")
@@ -72,6 +73,7 @@ def unevaluated(text: str, gold: str) -> bool:
     That is numbers joined by + - or a product sign, a sum, product or integral. Fractions, roots, powers, signs and
     powers of ten are numbers; an exact form such as `(\sqrt{5}-1)/2` may stand for a decimal.
     """
+    text = matrix_in_rows(tidy(text)) or text
     golds = _members(gold)
     parts = items(golds[-1]).parts
     if len(golds) > 1 or any(_arithmetic(part) or quantity(part) is None for part in parts):

@@ -239,9 +239,11 @@ def _unless_corrected(stated: str, after: str) -> Found:
 def _stated_after_boxes(text: str) -> str | None:
     """Return what a "final answer is", or a correction, behind every box states: a number or a formula."""
     last = _last_box(text)
-    if (box := box_at(text, last)) and owns_mistake(text[box[1] :]) and (other := instead(text[box[1] :])):
+    box = box_at(text, last)
+    end = box[1] if box else last
+    if box and owns_mistake(text[end:]) and (other := instead(text[end:])):
         return _first_sentence(other)
-    phrases = list(_FINAL.finditer(text, max(last, len(text) - MAX_TAIL_CHARS)))
+    phrases = list(_FINAL.finditer(text, max(end, len(text) - MAX_TAIL_CHARS)))
     stated = _first_sentence(text[phrases[-1].end() :]) if phrases else ""
     return stated if re.search(r"[\d$\\]", stated) and len(stated) <= MAX_BARE_CHARS else None
 

@@ -22,7 +22,7 @@ _CONFIRMED = re.compile(
 _MISTAKEN = re.compile(
     r"\b(?:wait|actually|correction|mistake|oops|scratch\s+that|on\s+second\s+thought)\b", re.IGNORECASE
 )
-_VALUE = r"(?P<value>(?:[-+−]?[\d.$\\(]|[A-Ja-j]\b(?!\s+[a-z])|(?:true|false)\b)[^\n]*)"
+_VALUE = r"(?P<value>(?:[-+−]?[\d.$\\(]|[A-Ja-j]\b(?!\s+[a-z]))[^\n]*)"
 _INSTEAD = re.compile(
     r"(?:\b(?:it|that|this|answer|result|value|one|option)\s*(?:['’]s|\s(?:is|should\s+be|must\s+be|would\s+be))|\bmake\s+(?:it|that)|"
     rf"\bi\s+meant?|\bno\s*,|\bactually\s*,?|\bcorrection\s*:?)\s+(?:actually\s+|really\s+|rather\s+)?(?:the\s+)?[*]*{_VALUE}",

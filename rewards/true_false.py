@@ -11,7 +11,26 @@ import re
 from rewards.extraction import unmarked
 
 _TRUE, _FALSE = (
-    {"true", "yes", "t", "y", "1", "1.0", "correct", "right", "正确", "对", "是", "是的", "真", "√"},
+    {
+        "true",
+        "yes",
+        "t",
+        "y",
+        "1",
+        "1.0",
+        "correct",
+        "right",
+        "正确",
+        "对",
+        "是",
+        "是的",
+        "真",
+        "√",
+        "✓",
+        "✔",
+        "yep",
+        "yeah",
+    },
     {
         "false",
         "no",
@@ -30,6 +49,9 @@ _TRUE, _FALSE = (
         "不正确",
         "假",
         "×",
+        "✗",
+        "✘",
+        "nope",
     },
 )
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|textit|texttt|mathrm|mathbf)\s*\{([^{}]*)\}")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rewards.choice import Choice
 from rewards.mathematics import Mathematics
 from rewards.physics import Physics
 
@@ -109,3 +110,60 @@ def test_response(kind: str) -> None:
     rows = RESPONSES[kind]
     assert not [row for row in rows if Mathematics()(row[1], row[0]).correct != row[2]]
     assert not [row for row in rows if Physics()(row[1], row[0], {}).correct != row[2]]
+
+
+OPTIONS = "Which is heaviest?\nA. gold\nB. silver\nC. copper\nD. iron"
+LETTERS = [
+    ("B", "The answer is B, C is wrong.", True),
+    ("C", "The answer is B, C is wrong.", False),
+    ("B", "The answer is B, A and C are wrong.", True),
+    ("B", "The answer is C; B is wrong.", False),
+    ("B", "If silver is heavier, then B; otherwise A.", False),
+    ("A", "If silver is heavier, then B; otherwise A.", False),
+    ("B", "It could be A or B, but I'd go with B.", True),
+    ("A", "It could be A or B, but I'd go with B.", False),
+    ("B", "A, but I could also pick B", False),
+    ("A", "A, but I could also pick B", False),
+    ("B", "A is tempting, but I would choose B.", True),
+    ("B", "A, but maybe I would choose B.", False),
+    ("AC", "A and C, not B or D", True),
+    ("AC", "A and B, not C or D", False),
+    ("AB", "A and B, not C or D", True),
+    ("ABCD", "All of the above", True),
+    ("AC", "All of the above", False),
+    ("AC", "A + C", True),
+    ("AC", "A + B", False),
+    ("B", "A, B, C are wrong", False),
+    ("D", "A, B, C are wrong", False),
+    ("D", "A, B and C are wrong, so D.", True),
+    ("B", "The answer is A... Actually, it's B.", True),
+    ("A", "The answer is A... Actually, it's B.", False),
+    ("B", "\\boxed{B}\n\nWait, actually the answer is C.", False),
+    ("C", "\\boxed{B}\n\nWait, actually the answer is C.", True),
+    ("B", "La respuesta correcta es B.", True),
+    ("A", "Die richtige Antwort ist A, nicht B.", True),
+    ("B", "正解はBです。", True),
+]
+TRUTH_VALUES = [
+    ("True", "True\n\nExplanation: false statements would be refuted.", True),
+    ("False", "True\n\nExplanation: false statements would be refuted.", False),
+    ("True", "False\n\nReason: it is true that gold is heavy.", False),
+    ("True", "True\n\nHowever, the statement is false.", False),
+    ("True", "True\nFalse", False),
+    ("False", "True\nFalse", False),
+    ("True", "True\n\nTherefore the statement is false.", False),
+    ("True", "✓", True),
+    ("False", "✗", True),
+    ("True", "✗", False),
+    ("False", "Nope.", True),
+    ("True", "Yep.", True),
+    ("True", "Yeah", True),
+]
+
+
+def test_letters() -> None:
+    assert not [row for row in LETTERS if Choice()(row[1], row[0], OPTIONS).correct != row[2]]
+
+
+def test_truth_values() -> None:
+    assert not [row for row in TRUTH_VALUES if Choice()(row[1], row[0], "Is it true?").correct != row[2]]
