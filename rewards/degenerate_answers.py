@@ -38,6 +38,7 @@ _MIXED = re.compile(r"\d+(?:\s|\\[,;:! ])*\\[dt]?frac\s*(?:\{\s*\d+\s*\}\s*\{\s*
 _AMOUNT = re.compile(r"(?<![\w.])[-+]?\d[\d,.]*\s*[^\s\d.,;:?!()$*]+")
 _BY_ITS_UNIT = re.compile(r"(?<=\d)\s*\*\s*(?=[A-Za-z°])")
 _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
+_LOG_BASE = re.compile(r"(\\log)\s*_\s*(?:\d|\{\s*\d+\s*\})")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
 
 
@@ -80,6 +81,8 @@ def unevaluated(text: str, gold: str) -> bool:
         return False
     if "." in gold and _IRRATIONAL.search(text):
         return False
+    if _IRRATIONAL.search(gold):
+        text = _LOG_BASE.sub(r"\1", text)
     return all(any(_arithmetic(part) for part in items(member).parts) for member in _members(text))
 
 

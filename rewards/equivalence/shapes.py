@@ -23,6 +23,7 @@ _MIXED = re.compile(r"(-?\d+)\s*(?:\\text\s*\{\s*and\s*\}|\band\b)\s*(\\frac\s*\
 _ONE_NUMBER = re.compile(r"-?(?:\d+(?:\.\d+|/\d+)?|\\frac\s*\{\d+\}\s*\{\d+\}|\d+\s*\\frac\s*\{\d+\}\s*\{\d+\})")
 _HATS = re.compile(r"\\hat\s*\{?\s*\\?[ijk]")
 _BARE_UNIT_VECTOR = re.compile(r"(?<![A-Za-z\\_^{])([ijk])(?![A-Za-z_^'(])")
+_OR = re.compile(r"\s*(?:\\(?:text|mathrm)\s*\{\s*or\s*\}|\bor\b)\s*")
 _IS_MATRIX = re.compile(r"\\begin\{(?:[pbvB]?(?:small)?matrix|array)\}")
 
 
@@ -35,7 +36,21 @@ def spelled_alike(text: str, other: str) -> str:
         return f"{mixed[1]} {mixed[2]}"
     if _HATS.search(other) and not re.search(r"\\(?:hat|vec|math|bold)", text):
         return _BARE_UNIT_VECTOR.sub(r"\\hat{\1}", text)
+    if other[:1] == "(" and (solutions := _solutions(text)):
+        return solutions
     return as_matrix(text, other)
+
+
+def _solutions(text: str) -> str:
+    """Return `x = 1, y = 2 or x = 3, y = 4` as `(1, 2), (3, 4)`; empty for others."""
+    cases = [[split_top(part, "=") for part in split_top(case, ",")] for case in _OR.split(text)]
+    if len(cases) < 2 or any(len(sides) != 2 or not all(sides) for case in cases for sides in case):
+        return ""
+    names = {tuple(sides[0] for sides in case) for case in cases}
+    (first, *_) = names
+    if len(names) > 1 or len(first) < 2 or list(first) != sorted(set(first)):
+        return ""
+    return ", ".join("(" + ", ".join(value for _, value in case) + ")" for case in cases)
 
 
 def as_matrix(text: str, other: str) -> str:

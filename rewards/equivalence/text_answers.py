@@ -100,13 +100,14 @@ _PROPERTIES = set(
         "exponential logarithmic bijective injective surjective constant arithmetic geometric convergent divergent "
         "alternating harmonic bounded symmetric antisymmetric diagonal singular nonsingular invertible orthogonal unitary "
         "hermitian isosceles equilateral scalene obtuse acute abelian cyclic regular irregular elastic inelastic "
-        "adiabatic isothermal isobaric isochoric exothermic endothermic transverse longitudinal"
+        "adiabatic isothermal isobaric isochoric exothermic endothermic transverse longitudinal "
+        "tetrahedral octahedral bent pyramidal planar attractive repulsive"
     )
 )
 _KINDS = set(
     listed(
         "function number sequence series integral matrix graph operator triangle polygon quadrilateral angle map mapping group "
-        "collision process reaction wave relation"
+        "collision process reaction wave relation geometry shape structure force"
     )
 )
 """Nouns that a question names, and that an answer may repeat behind one of the properties: odd, odd function."""

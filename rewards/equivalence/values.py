@@ -5,6 +5,7 @@ Values(comparison, declared).same("9.8 m/s^2", "980 cm/s^2")
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -27,6 +28,12 @@ _CHOICES = re.compile(
 )
 
 
+_COUNTED = re.compile(
+    r"(?:\{\s*\})?\s*[_^]?\s*\{?\s*(\d{1,3})\s*\}?\s*(C|P)\s*_?\s*\{?\s*(\d{1,3})\s*\}?|(C|P)\s*\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)"
+)
+MAX_COUNTED = 200
+
+
 @dataclass(frozen=True)
 class Values:
     """How single values are compared.
@@ -41,6 +48,7 @@ class Values:
 
     def same(self, gold: str, predicted: str) -> bool:
         """Return whether two single values agree."""
+        gold, predicted = _counted(gold), _counted(predicted)
         a, b = numbers = quantity(gold), quantity(predicted)
         if a is not None and b is not None:
             config = self.comparison.config
@@ -96,6 +104,18 @@ class Values:
                 if same_trees(rename(a, table), rename(b, table), self.comparison):
                     return True
         return False
+
+
+def _counted(text: str) -> str:
+    r"""Return `_{10}C_3`, `10C3` or `C(10, 3)` as a binomial coefficient, and `10P3` as a quotient of factorials."""
+    match = _COUNTED.fullmatch(text)
+    if match is None:
+        return text
+    letter = match[2] or match[4]
+    above, below = int(match[1] or match[5]), int(match[3] or match[6])
+    if below > above or above > MAX_COUNTED:
+        return text
+    return str(math.comb(above, below) if letter == "C" else math.perm(above, below))
 
 
 def _as_binomial(text: str) -> str:

@@ -53,6 +53,10 @@ WAYS: dict[str, str] = {
     **_way("west", "westward"),
     **dict.fromkeys(_phrases(_CLOCKWISE), "clockwise"),
     **dict.fromkeys(_phrases(_COUNTERCLOCKWISE), "counterclockwise"),
+    **dict.fromkeys(
+        _phrases("attractive, attraction, attract, they attract, is attractive, an attractive force"), "attractive"
+    ),
+    **dict.fromkeys(_phrases("repulsive, repulsion, repel, they repel, is repulsive, a repulsive force"), "repulsive"),
     **dict.fromkeys(_phrases(_INTO), "into the page"),
     **dict.fromkeys(_phrases(_OUT), "out of the page"),
 }

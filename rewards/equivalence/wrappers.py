@@ -23,7 +23,8 @@ _OPTION = re.compile(
 )
 _TITLE = re.compile(
     r"^\\(?:text|textbf|textrm|mathrm)\s*\{\s*(?!(?:[A-Za-z ]*\b)?(?:not|no|never|except|wrong|incorrect|false|half|twice|double|"
-    r"triple|minus|negative|less|more|fewer|above|below|over|under|excluding|or)\b)[A-Za-z][A-Za-z '’-]{1,40}:\s*\}\s*(?=[-+\d.(\[$\\])",
+    r"triple|minus|negative|less|more|fewer|above|below|over|under|excluding|or)\b)"
+    r"[A-Za-z][A-Za-z '’-]{1,40}(?::|\s(?:is|are|equals|=))\s*\}\s*(?=[-+\d.(\[$\\])",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"\s*\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*\s*")

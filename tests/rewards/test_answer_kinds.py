@@ -105,3 +105,11 @@ def test_a_reference_that_cannot_be_met_abstains(gold: str) -> None:
 def test_one_value_in_two_forms_is_no_hedge(said: str, right: bool) -> None:
     assert Mathematics()(said, r"\frac34").correct is right
     assert Physics()(said, r"\frac34", {}).correct is right
+
+
+@pytest.mark.parametrize(
+    ("question", "right"), [("What percent of the items are defective?", True), ("What share of them is it?", False)]
+)
+def test_a_percentage_below_one_where_percent_is_asked_for(question: str, right: bool) -> None:
+    assert Mathematics()(r"\boxed{0.5\%}", "0.5", question).correct is right
+    assert Physics()(r"\boxed{0.5\%}", "0.5", {}, prompt=question).correct is right
