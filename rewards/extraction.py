@@ -8,7 +8,7 @@ than the grading itself, and a nested quantifier over a model's text is a way to
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rewards.equivalence.normalize import bare_of_parentheses, unmarked
@@ -46,11 +46,13 @@ _LAST_NUMBER = re.compile(r"(?:^|[\s$(~≈])([-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?!
 _WORD = re.compile(r"(?<![\\A-Za-z])(?:[A-Za-z][a-z]{2,}|is\b)")
 _DENIED = r"\b(?:not|no|never|wrong|false|incorrect|mistake\w*|or|if|unless|maybe|perhaps|n['’]t)\b"
 _REMARK = re.compile(
-    r",\s+(?:which|because|since|as|so)\s[^\d=]*$|"
+    r",\s+(?:which|because|since|as|so|I\s+hope)\s[^\d=]*$|"
     rf"\s+[—–]\s+(?!.*{_DENIED})[a-z][^\d=]*$|"
     rf"\s+\((?!.*{_DENIED})(?:see|as|by|from|using|shown|which|rounded|exact(?:ly)?|check(?:ed)?|verified)\b[^()]*\)$",
     re.IGNORECASE,
 )
+_DENIES = re.compile(r"(?:definitely\s+|certainly\s+)?not\s+", re.IGNORECASE)
+_CHECKED = re.compile(r"(?<=[\w.$)}])\s*[✓✔✅☑]+\s*$")
 _POLITE = re.compile(r"\s*(?:です|입니다)[.\s]*$")
 _SPECIAL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end_of_text|end)\|>|</s>|<(?:eos|end_of_turn)>")
 _ANSWER_TAG = re.compile(r"<(/?)(?:final[_ -]?)?answer>", re.IGNORECASE)
@@ -198,6 +200,9 @@ def find_answer(response: str) -> Found | None:
     if opening >= 0:
         inner = text[opening + len("<answer>") : close if close > opening else len(text)].strip()
         content = boxed(inner) if "\\boxed" in inner else inner
+        after = text[close + len("</answer>") :] if close > opening else ""
+        if owns_mistake(after) and (other := instead(after)):
+            content = _first_sentence(other)
         return Found(content, "tag") if content else None
     if "\\boxed" in text or "\\fbox" in text:
         if stated := _stated_after_boxes(text):
@@ -212,13 +217,23 @@ def find_answer(response: str) -> Found | None:
             return Found(line, "phrase")
     if fields := list(_FIELD.finditer(tail)):
         return Found((fields[-1][1] or fields[-1][2] or fields[-1][3]).strip(), "phrase")
-    phrases = list(_PHRASE.finditer(tail))
-    if phrases:
-        rest = tail[phrases[-1].end() :]
+    return _stated(tail) or _unmarked_answer(text, tail)
+
+
+def _stated(tail: str) -> Found | None:
+    """Return what the last answer phrase states; one that only denies something counts where there is no other."""
+    denied: list[str] = []
+    for phrase in reversed(list(_PHRASE.finditer(tail))):
+        rest = tail[phrase.end() :]
         stated = _first_sentence(rest)
-        if stated:
-            return _unless_corrected(stated, rest[rest.find(stated) + len(stated) :])
-    return _unmarked_answer(text, tail)
+        if denies := _DENIES.match(stated):
+            denied.append(stated[denies.end() :].strip())
+            continue
+        if not stated:
+            break
+        found = _unless_corrected(stated, rest[rest.find(stated) + len(stated) :])
+        return replace(found, taken_back=found.taken_back or found.text in denied)
+    return Found(f"not {denied[0]}", "phrase") if denied else None
 
 
 def _marked_alike(text: str) -> str:
@@ -277,7 +292,11 @@ def _first_sentence(text: str) -> str:
 
     A display formula or a box that follows on the next line belongs to it.
     """
-    text = text.lstrip()
+    text = (
+        _CHECKED.sub("", text.lstrip().partition("\n")[0])
+        if _CHECKED.search(text.partition("\n")[0])
+        else text.lstrip()
+    )
     for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("$", "$"), ("\\(", "\\)")):
         if text.startswith(opening):
             end = text.find(closing, len(opening))

@@ -127,7 +127,7 @@ def _element(text: str) -> int | None:
     """
     plain = _plain(text).strip(" {}.")
     word = plain.lower() if len(plain) > 2 else plain
-    if len(plain) == 1 and "\\" not in text:
+    if plain.lower() == "no" or (len(plain) == 1 and "\\" not in text):
         return None
     return elements().get({"aluminium": "aluminum", "sulphur": "sulfur", "caesium": "cesium"}.get(word, word))
 

@@ -65,7 +65,7 @@ _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
 _CURRENCY = re.compile(r"\\\$|[€£¥₹]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)|\bRs\.?\s*(?=\}?\s*\d)")
-_LINE_BREAK = re.compile(r"\s*\\\\(?![A-Za-z])(?:\[[^\]]*\])?\s*(?=\S)")
+_LINE_BREAK = re.compile(r"\s*\\\\(?![A-Za-z](?!\s*=))(?:\[[^\]]*\])?\s*(?=\S)")
 _COMMA_IN_TEXT = re.compile(r"\\(?:text|mathrm)\s*\{\s*([,;])\s*\}")
 _EMPTY_TEXT = re.compile(r"\\(?:text|mathrm)\s*\{\s*\}")
 _UNIT_SQUARED = re.compile(r"(\\(?:text|mathrm)\s*\{\s*|\b)(units?)\s*(\}?)\s*\^\s*\{?\s*([23])\s*\}?")

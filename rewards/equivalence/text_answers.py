@@ -114,6 +114,9 @@ _KINDS = set(
 
 MAX_SHORT_WORDS, MAX_NAME_CHARS = 4, 120
 
+_ELSEWHERE = re.compile(r"\b(?:north|south|east|west)\s+of\b|\b(?:up|down)\s+to\b|\d", re.IGNORECASE)
+"""What makes another answer of a way: `north of east`, `up to 5`."""
+
 _LISTED = re.compile(r"\s*(?:[,;&]|\b(?:and|or)\b)\s*", re.IGNORECASE)
 _DIRECTED = re.compile(
     r"\b(?:than|to|from|by|of|before|after|over|under|above|below|into|onto|is|has|was)\b", re.IGNORECASE
@@ -179,6 +182,8 @@ def same_words(first: str, second: str) -> bool:
     names = canonical(first), canonical(second)
     if all(names) or {*names} & _STRICT:
         return names[0] == names[1]
+    if any(names) and _ELSEWHERE.search(second if names[0] else first):
+        return False
     if _negated(first) != _negated(second) or first.startswith("-") != second.startswith("-"):
         return False
     if _NEITHER.fullmatch(f"{unwrapped(first)}|{unwrapped(second)}".casefold()):

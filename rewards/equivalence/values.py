@@ -28,9 +28,7 @@ _CHOICES = re.compile(
 )
 
 
-_COUNTED = re.compile(
-    r"(?:\{\s*\})?\s*[_^]?\s*\{?\s*(\d{1,3})\s*\}?\s*(C|P)\s*_?\s*\{?\s*(\d{1,3})\s*\}?|(C|P)\s*\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)"
-)
+_COUNTED = re.compile(r"(?:\{\s*\})?\s*[_^]?\s*\{?\s*(\d{1,3})\s*\}?\s*(C|P)\s*_?\s*\{?\s*(\d{1,3})\s*\}?")
 MAX_COUNTED = 200
 
 
@@ -48,7 +46,7 @@ class Values:
 
     def same(self, gold: str, predicted: str) -> bool:
         """Return whether two single values agree."""
-        gold, predicted = _counted(gold), _counted(predicted)
+        gold, predicted = _counted(gold, predicted), _counted(predicted, gold)
         a, b = numbers = quantity(gold), quantity(predicted)
         if a is not None and b is not None:
             config = self.comparison.config
@@ -106,16 +104,16 @@ class Values:
         return False
 
 
-def _counted(text: str) -> str:
-    r"""Return `_{10}C_3`, `10C3` or `C(10, 3)` as a binomial coefficient, and `10P3` as a quotient of factorials."""
+def _counted(text: str, other: str) -> str:
+    r"""Return `_{10}C_3` or `10C3` as its number next to a bare number, and so `10P3`."""
     match = _COUNTED.fullmatch(text)
-    if match is None:
+    number = quantity(other) if match else None
+    if match is None or number is None or number.unit is not None or number.label:
         return text
-    letter = match[2] or match[4]
-    above, below = int(match[1] or match[5]), int(match[3] or match[6])
+    above, below = int(match[1]), int(match[3])
     if below > above or above > MAX_COUNTED:
         return text
-    return str(math.comb(above, below) if letter == "C" else math.perm(above, below))
+    return str(math.comb(above, below) if match[2] == "C" else math.perm(above, below))
 
 
 def _as_binomial(text: str) -> str:

@@ -23,7 +23,7 @@ _OPTION = re.compile(
 )
 _TITLE = re.compile(
     r"^\\(?:text|textbf|textrm|mathrm)\s*\{\s*(?!(?:[A-Za-z ]*\b)?(?:not|no|never|except|wrong|incorrect|false|half|twice|double|"
-    r"triple|minus|negative|less|more|fewer|above|below|over|under|excluding|or)\b)"
+    r"triple|minus|negative|less|more|fewer|above|below|over|under|excluding|complement|reciprocal|inverse|opposite|guess|maybe|perhaps|between|or)\b)"
     r"[A-Za-z][A-Za-z '’-]{1,40}(?::|\s(?:is|are|equals|=))\s*\}\s*(?=[-+\d.(\[$\\])",
     re.IGNORECASE,
 )
