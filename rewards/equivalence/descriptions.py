@@ -20,7 +20,7 @@ _NO_COUNTED = set(
         "triple twice times minus plus less more least most fewer than below above under over or and but if when unless "
         "except divided multiplied multiple factorial hundred hundreds thousand thousands million millions billion "
         "billions trillion trillions dozen dozens score gross negative positive maybe perhaps instead approximately "
-        "base mod modulo choose something"
+        "base mod modulo choose something too ish"
     )
 )
 _NO_REMARK = _NO_COUNTED - set(listed("below above under over positive right"))

@@ -35,7 +35,10 @@ _MEASURE = re.compile(
     r"\\text\s*\{\s*(?:the\s+)?(?:area|perimeter|volume|length|measure|circumference|slope)\s+of\s*\}\s*(?:\\(?:triangle|square|angle)\s*)?[A-Z]{1,5}",
     re.IGNORECASE,
 )
-_CHANGED = re.compile(r"\\text\s*\{[^{}]*\b(?:half|twice|double|triple|not|minus|negative|less|more)\b", re.IGNORECASE)
+_CHANGED = re.compile(
+    r"\\text\s*\{[^{}]*\b(?:half|twice|double|triple|not|minus|negative|less|more|let|suppose|assume|assuming|if)\b",
+    re.IGNORECASE,
+)
 _ENCLOSED = re.compile(
     r"\\langle(?![a-z])(?:(?!\\[lr]angle).)*\\rangle|[A-Za-z]?\s*\\(?:angle|triangle|overline|widehat)(?![a-z])[^=]*"
 )

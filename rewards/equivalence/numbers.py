@@ -49,6 +49,7 @@ _TWO_DOTS = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\dot\s*\{?\s*(\d)\s*\}?(\d*)\\do
 _IN_PARENTHESES = re.compile(r"(?<![\d.])(\d*)\.\((\d+)\)(?![\d.])")
 _AFTER_DIGITS = re.compile(r"(?<![\d.])(\d*)\.(\d+)\((\d+)\)(?![\d.])")
 _DOTTED = re.compile(r"(?<![\d.])(\d*)\.(\d*?)(\d{1,6}?)\3{2,}(?:\\[lcd]?dots(?![a-z])|\.\.\.)")
+_BY_STOPS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")
 _EUROPEAN = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?![\d.,])")
 _SPACED = re.compile(
     r"([-+]?\d{1,3}(?:(?:[ ~\u202f]|\\[, ])\d{3})+),(\d{1,2}|\d{4,9})(?![\d.,])(?=$|\s*(?:[A-Za-z%\\]))"
@@ -190,6 +191,7 @@ def exact_decimals(text: str, parentheses: bool = False) -> str:
         text = _SWISS.sub(lambda match: match.group().replace("'", ""), text)
     if "." not in text:
         return text
+    text = _BY_STOPS.sub(lambda match: match.group().replace(".", ""), text)
     text = _EUROPEAN.sub(lambda match: match.group().replace(".", "").replace(",", "."), text)
     text = _TWO_DOTS.sub(lambda m: _fraction(m[1], m[2], m[3] + m[4] + m[5]), text)
     text = _REPEATING.sub(lambda m: _fraction(m[1], m[2], m[3] or m[4] or ""), text)

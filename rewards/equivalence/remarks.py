@@ -35,7 +35,7 @@ _BEGINS = (
         re.DOTALL,
     ),
     re.compile(
-        r"[,.;]?\s+(?:\\text\s*\{\s*)?for\s+(?:all|any|some|every|each)\b.*?(?=(?:,\s*)?(?:\\text\s*\{[\s,]*)?(?<![a-z])and\b|$)",
+        r"[,.;]?(?:\s+|(?=\\text))(?:\\text\s*\{\s*)?for\s+(?:all|any|some|every|each)\b.*?(?=(?:,\s*)?(?:\\text\s*\{[\s,]*)?(?<![a-z])and\b|$)",
         re.DOTALL,
     ),
     re.compile(
@@ -76,7 +76,7 @@ _SILENT = set(
     )
 )
 _DENIED = re.compile(
-    r"\b(?:not|never|wrong|incorrect|false|untrue|except|unless|else|otherwise)\b|n't\b", re.IGNORECASE
+    r"\b(?:not|never|wrong|incorrect|false|untrue|except|unless|else|otherwise|too)\b|n't\b", re.IGNORECASE
 )
 
 
