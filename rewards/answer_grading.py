@@ -17,9 +17,11 @@ from rewards.equivalence.equations import is_label
 from rewards.equivalence.evaluation import own_budget
 from rewards.equivalence.intervals import has_relation
 from rewards.equivalence.normalize import bare_of_parentheses, split_top, tidy
+from rewards.equivalence.numbers import spelled_number
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
+from rewards.equivalence.quantities import quantity
 from rewards.equivalence.sets import real_set
-from rewards.extraction import Found, candidates, hedged
+from rewards.extraction import Found, candidates, hedged, unmarked
 from rewards.true_false import takes_back
 
 MAX_ANSWER_CHARS, MAX_PROMPT_CHARS, MAX_FORMS = 2_000, 20_000, 4
@@ -35,7 +37,10 @@ _DECIMAL_COMMAS = re.compile(
 _ASIDE = re.compile(r"[(\[]\s*(?:\\(?:text|mathrm)\s*\{\s*)?or\b\s*\}?\s*([^()\[\]]*)[)\]]")
 _OPTION = re.compile(r"\$?\(([a-hA-H])\)\.?\$?")
 _TEX_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}")
-_NOT_ANOTHER = re.compile(r"(?<=[\w$}]),?\s+(?:and\s+)?not\s+\$?[-+]?\d[\d.,/]*\$?\W*$")
+_NOT_ANOTHER = re.compile(r"(?<=[\w$}]),?\s+(?:[—–(]\s*)?(?:and\s+)?not\s+\$?[-+]?\d[\d.,/]*\$?\W*$")
+_PERCENT = re.compile(r"([^%]*?)\s*(?:\\?%|(?:\\(?:text|mathrm)\s*\{\s*)?\bper\s?cent\b)[^%]*")
+_PERCENT_ASKED = re.compile(r"\b(?:in|what|as\s+an?)\s+(?:\w+\s+)?percent(?:age)?\b|百分", re.IGNORECASE)
+_ALIAS = re.compile(r"(.+?)\s*(?:\\text\s*\{\s*)?\(\s*([a-z][a-z -]{1,60})\)\s*\}?", re.DOTALL)
 _LABELS = re.compile(r"(?<![A-Za-z\\])\(?([a-hA-H])\)(?![A-Za-z])|^\W*([a-hA-H])\W*$")
 
 
@@ -72,15 +77,25 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
 
     `prompt` is what an answer may not merely repeat.
     """
+    if found.taken_back:
+        return wrong("ambiguous_answer", found.text[:_SHOWN])
     found = Found(bare_of_parentheses(found.text), found.kind)
     if _COMMA_NUMBER.fullmatch(answer.strip()) and _DECIMAL_COMMAS.search(prompt[-MAX_PROMPT_CHARS:]):
         answer = answer.replace(",", ".")
     if len(found.text) > MAX_ANSWER_CHARS:
         return wrong("too_long", found.text[:100])
+    if (alias := _ALIAS.fullmatch(found.text)) and (number := spelled_number(alias[2].strip())) is not None:
+        if not is_equivalent(answer, str(number), config):
+            return wrong(extracted=found.text[:_SHOWN])
+        found = Found(alias[1], found.kind)
     if found.kind != "boxed":
         found = Found(_NOT_ANOTHER.sub("", found.text), found.kind)
     if label := _OPTION.fullmatch(_TEX_TEXT.sub(r"\1", answer.strip())):
         return _option(label.group(1), found.text)
+    if not _PERCENT_ASKED.search(prompt[-MAX_PROMPT_CHARS:]) and any(
+        _percent_of_itself(answer, part, config) for part in alternatives(found.text)
+    ):
+        return wrong("wrong", found.text[:_SHOWN])
     if (hedged(tidy(found.text)) or _takes_another(answer, found.text, config)) and not (
         hedged(answer) or several(answer) or _is_region(found.text) or _lists_solutions(answer, found.text, config)
     ):
@@ -97,6 +112,14 @@ def compare(answer: str, found: Found, config: EquivalenceConfig, prompt: str = 
     return wrong(reason, found.text[:_SHOWN])
 
 
+def _percent_of_itself(answer: str, text: str, config: EquivalenceConfig) -> bool:
+    """Return whether an answer is the reference, a number below 1, with a percent sign behind it: 0.25% for 1/4."""
+    percent = _PERCENT.fullmatch(unmarked(text))
+    share = quantity(tidy(answer)) if percent else None
+    below_one = share is not None and share.unit is None and 0 < abs(share.value) < 1
+    return bool(percent and below_one and is_equivalent(answer, percent[1], config))
+
+
 def alternatives(text: str) -> list[str]:
     r"""Return what an answer joins by "or", also inside a text: `5\text{ m or }500\text{ cm}`."""
     text = _OR_IN_TEXT.sub(r"\\text{\1} or \\text{\2}", text)
@@ -106,6 +129,11 @@ def alternatives(text: str) -> list[str]:
 def _agrees_throughout(answer: str, found: Found, config: EquivalenceConfig) -> bool:
     r"""Return whether an answer offers one value in several forms: `\frac{3}{4}` or 0.75."""
     parts = alternatives(found.text)
+    names = {
+        sides[0] for sides in (split_top(tidy(part), "=") for part in parts) if len(sides) > 1 and is_label(sides[0])
+    }
+    if len(names) > 1:
+        return False
     if not 1 < len(parts) <= MAX_FORMS or not all(parts) or any(map(hedged, parts)):
         return False
     return all(

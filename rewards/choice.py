@@ -17,7 +17,7 @@ from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
 from rewards.extraction import Found, final_part, find_answer, unmarked
 from rewards.option_letters import committed, plain_letters
-from rewards.true_false import parse_true_false, retracted, takes_back
+from rewards.true_false import alone, parse_true_false, takes_back
 
 _TRUTH_VALUES = {
     **dict.fromkeys(("true", "yes", "correct", "正确", "对", "是"), True),
@@ -29,6 +29,25 @@ _LETTER_LEAD = re.compile(r"\W*(?:(?i:option|choice)\s*)?[(\[*]*([A-Z])[)\].:*]+
 _OPTION = re.compile(r"(?:^|\n|\s)[(\[]?([A-Z])[)\].:]\s*(.+?)(?=\s+[(\[]?[A-Z][)\].:]\s|\n|$)", re.DOTALL)
 _SMALL_OPTION = re.compile(r"(?:^|\n)\s*[(\[]?([a-j])[)\].]\s+(.+?)(?=\n|$)")
 _NOT_THE_OTHER = re.compile(r"(?<=[A-J)])\s*,\s*(?:and\s+)?not\s+\(?[A-J]\)?\W*$")
+_OTHERS_WRONG = re.compile(
+    r"(?<=[A-J)])\s*[,;]\s*(?:and\s+|while\s+|but\s+)?\(?[A-J]\)?(?:\s*(?:,\s*(?:and\s+)?|\band\b)\s*\(?[A-J]\)?)*\s+(?:is|are)\s+"
+    r"(?:wrong|incorrect|false|not\s+(?:correct|right|true))\W*$"
+)
+_NOT_THE_OTHERS = re.compile(
+    r"(?<=[A-J)])\s*,?\s*(?:and\s+|but\s+)?not\s+\(?[A-J]\)?(?:\s*(?:,\s*(?:or\s+|and\s+)?|\bor\b|\band\b)\s*\(?[A-J]\)?)*\W*$"
+)
+_SETTLES = re.compile(
+    r"\bbut\s+(?:(?!also|could|might|maybe|not)\w+\s+)?I(?:['’](?:d|ll|m)|\s+(?:would|will|am))?\s+(?:still\s+)?(?:go(?:ing)?\s+with|choos(?:e|ing)|pick(?:ing)?|"
+    r"select(?:ing)?)\s+(?:option\s+)?\(?([A-J])\)?\W*$"
+)
+_OTHERWISE = re.compile(
+    r"\b(?i:otherwise|or\s+else)\b[\s,:]*(?:(?:it|the\s+answer)\s+is\s+|choose\s+|pick\s+)?\(?[A-J]\b"
+)
+_ALL = re.compile(
+    r"\W*(?:all\s+of\s+(?:the\s+above|them|these)|all\s+(?:four|three|five|options|choices))"
+    r"(?:\s+are\s+(?:correct|true|right))?\W*",
+    re.IGNORECASE,
+)
 _ANSWER_SIGN = re.compile(r"^A(?:ns)?:\s+(?=\(?[A-J]\)?\W*$)")
 _SMALL_LEAD = re.compile(r"\(?([a-j])[.)]\s+\S")
 _SMALL_ONLY = re.compile(r"(?:\(([a-j])\)|([a-j])[.)])\s+((?!is\b|and\b|or\b|not\b)[^\s,;/&][^,;/&\n]{0,60})")
@@ -63,6 +82,9 @@ _CONDITIONAL = re.compile(
 _ALTERNATIVE = re.compile(r"\b(?:or|either|maybe|perhaps|possibly)\b|[/?]", re.IGNORECASE)
 _SAYING = re.compile(r"^(?:so\s+|thus\s+|hence\s+|therefore,?\s+)?(?:it|this|that)(?:['’]s|\s+is)\s+")
 _SAYS_MORE = re.compile(r"\s*(?:is|are|was|has|have|can|cannot|could|fails?|would|seems)\b")
+_CONCLUDES = re.compile(
+    r"\b(?:so|thus|therefore|hence|answer|however|but|actually|finally|conclusion)\b", re.IGNORECASE
+)
 MAX_CLAIMS = 10
 NUMERIC = EquivalenceConfig()
 
@@ -85,11 +107,15 @@ def options(prompt: str) -> dict[str, str]:
 def letters(found: Found, listed: dict[str, str]) -> set[str]:
     """Return the labels that an answer commits to."""
     text = _ANSWER_SIGN.sub("", _NOT_THE_OTHER.sub("", unmarked(plain_letters(found.text))))
-    text = _CHINESE_OPTION.sub(r"\1", _CHINESE_DENIAL.sub("", text))
+    text = _OTHERS_WRONG.sub("", _CHINESE_OPTION.sub(r"\1", _CHINESE_DENIAL.sub("", text)))
     if between := _BETWEEN.search(text):
         return set(between.groups())
     if _CONDITIONAL.search(_BECAUSE.split(text)[0]):
         return set()
+    if _OTHERWISE.search(text):
+        return set()
+    if settled := _SETTLES.search(text):
+        return {settled[1]}
     if (by_claims := _label_claims(text)) is not None:
         return by_claims
     if not listed and (lone := _SMALL_ONLY.fullmatch(text.strip())) and not takes_back("", lone[3]):
@@ -135,6 +161,18 @@ def stated_first(response: str, listed: dict[str, str]) -> Found | None:
     return None
 
 
+def truth_stated_first(response: str, found: Found) -> Found:
+    """Return the truth value that is the first line of an unmarked response, its reasons following below.
+
+    A last line that concludes is left as it is; lines with both values offer both.
+    """
+    lines = [line.strip() for line in final_part(response)[:MAX_ANSWER_CHARS].splitlines() if line.strip()]
+    if found.kind != "tail" or len(lines) < 2 or alone(lines[0]) is None or _CONCLUDES.search(lines[-1]):
+        return found
+    sides = {alone(line) for line in lines} - {None}
+    return Found(lines[0] if len(sides) == 1 else "true or false", "tail")
+
+
 def letters_of_first_line(response: str, found: Found, listed: dict[str, str]) -> set[str]:
     """Return what the first line of an unmarked response commits to, for a last line that commits to nothing."""
     lines = [line.strip() for line in final_part(response)[:MAX_ANSWER_CHARS].splitlines() if line.strip()]
@@ -156,7 +194,7 @@ def stated_last(response: str, found: Found) -> Found:
 def several_letters(text: str) -> frozenset[str] | None:
     """Return the labels of a choice of several, such as `A, C` or `BD`; None for anything else."""
     plain = unmarked(re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r"\1", text)).strip(" .()")
-    plain = _BRACKETS.sub("", plain)
+    plain = re.sub(r"(?<=[A-J])\s*\+\s*(?=[A-J])", ",", _NOT_THE_OTHERS.sub("", _BRACKETS.sub("", plain)))
     if not _SEVERAL.fullmatch(plain):
         return None
     labels = re.findall(r"[A-J]", plain)
@@ -204,10 +242,12 @@ class Choice:
             return wrong("no_answer")
         if len(found.text) > MAX_ANSWER_CHARS:
             return wrong("too_long", found.text[:100])
-        if retracted(response, found):
+        if found.taken_back:
             return wrong("ambiguous_answer", found.text[:200])
         if labels := several_letters(gold):
             several = several_letters(_CHOSEN.sub("", found.text)) or listed_choices(response, options(prompt))
+            if several is None and _ALL.fullmatch(found.text):
+                several = frozenset(options(prompt))
             if several is None and not (_ALTERNATIVE.search(found.text) or _BETWEEN.search(found.text)):
                 several = frozenset(letters(found, options(prompt)))
             return right(", ".join(sorted(labels))) if several == labels else wrong(extracted=found.text[:200])
@@ -223,6 +263,7 @@ class Choice:
             chosen = letters(found, listed) or letters_of_first_line(response, found, listed)
             return _grade_labels(chosen, label.group(1), found.text)
         if gold.lower() in _TRUTH_VALUES:
+            found = truth_stated_first(response, found)
             return grade_truth_value(found, _TRUTH_VALUES[gold.lower()])
         return compare(answer, found, NUMERIC, prompt) if usable(answer, NUMERIC) else abstain("bad_reference")
 

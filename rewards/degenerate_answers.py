@@ -12,6 +12,7 @@ import re
 from rewards.equivalence.containers import items
 from rewards.equivalence.normalize import split_top, tidy
 from rewards.equivalence.quantities import Quantity, quantity
+from rewards.equivalence.shapes import matrix_in_rows
 
 MAX_PROMPT_CHARS, MAX_AMOUNTS = 20_000, 40
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|\.\d+|\\?[A-Za-z]+|[^\sA-Za-z0-9$.,;:!?{}()\[\]\\&~]")
@@ -37,6 +38,8 @@ _MIXED = re.compile(r"\d+(?:\s|\\[,;:! ])*\\[dt]?frac\s*(?:\{\s*\d+\s*\}\s*\{\s*
 _AMOUNT = re.compile(r"(?<![\w.])[-+]?\d[\d,.]*\s*[^\s\d.,;:?!()$*]+")
 _BY_ITS_UNIT = re.compile(r"(?<=\d)\s*\*\s*(?=[A-Za-z°])")
 _REPEATED = re.compile(r"\\(?:sum|prod|i+nt)(?![a-z])")
+_LOG_BASE = re.compile(r"(\\log)\s*_\s*(?:\d|\{\s*\d+\s*\})")
+_ROOT_AS_POWER = re.compile(r"(?<![\d.])(\d{1,12})\s*\^\s*\{\s*(?:1\s*/\s*2|\\frac\s*\{?1\}?\s*\{?2\}?)\s*\}")
 _IRRATIONAL = re.compile(r"\\(?:sqrt|pi|ln|log|exp|sin|cos|tan)(?![a-z])|√|π")
 
 
@@ -72,13 +75,29 @@ def unevaluated(text: str, gold: str) -> bool:
     That is numbers joined by + - or a product sign, a sum, product or integral. Fractions, roots, powers, signs and
     powers of ten are numbers; an exact form such as `(\sqrt{5}-1)/2` may stand for a decimal.
     """
+    text = matrix_in_rows(tidy(text)) or text
     golds = _members(gold)
     parts = items(golds[-1]).parts
     if len(golds) > 1 or any(_arithmetic(part) or quantity(part) is None for part in parts):
         return False
     if "." in gold and _IRRATIONAL.search(text):
         return False
+    if _IRRATIONAL.search(gold):
+        text = _ROOT_AS_POWER.sub(r"\\sqrt{\1}", _LOG_BASE.sub(r"\1", text))
+        if all(
+            any(_is_exact_sum(part) or not _arithmetic(part) for part in items(member).parts)
+            for member in _members(text)
+        ):
+            return False
     return all(any(_arithmetic(part) for part in items(member).parts) for member in _members(text))
+
+
+def _is_exact_sum(text: str) -> bool:
+    r"""Return whether a text is a sum that cannot be worked out: one rational term at most, and different irrational ones."""
+    terms = [term for term in split_top(text.replace("-", "+"), "+") if term]
+    surds = [term[place.start() :] for term in terms if (place := _IRRATIONAL.search(term))]
+    different = len(set(surds)) == len(surds) >= max(1, len(terms) - 1)
+    return len(terms) > 1 and different and not any(map(_arithmetic, terms))
 
 
 def _members(text: str) -> list[str]:

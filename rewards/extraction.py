@@ -8,11 +8,12 @@ than the grading itself, and a nested quantifier over a model's text is a way to
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rewards.equivalence.normalize import bare_of_parentheses, unmarked
 from rewards.equivalence.plain_text import plain_text
+from rewards.self_correction import instead, is_taken_back, owns_mistake
 
 Kind = Literal["tag", "boxed", "phrase", "bare", "tail"]
 
@@ -20,7 +21,9 @@ _PHRASE = re.compile(
     r"(?:final\s+answer|correct\s+(?:answer|option|choice)|answer)s?\s*(?:\*\*)?\s*(?:is|are|:|=|：)\s*(?:\*\*)?\s*:?\s*|"
     r"(?:答案|结果|正确选项)\s*(?:\*\*)?\s*(?:应该|应当|应)?(?:是|为|等于|选|:|=)\s*(?:\*\*)?\s*:?\s*|"
     r"(?<![不非])(?:故|应|因此|所以|可)选(?:择|项)?\s*(?:是|为)?\s*:?\s*|"
-    r"\[\s*(?:正确|参考|最终)?答案\s*\]\s*:?\s*|(?m:^)\s*答\s*:\s*",
+    r"\[\s*(?:正确|参考|最终)?答案\s*\]\s*:?\s*|(?m:^)\s*答\s*:\s*|"
+    r"\b(?:(?:richtige\s+)?antwort|(?:bonne\s+)?r[ée]ponse|respuesta|risposta|resposta)(?:\s+(?:finale?|correcta|correcte|corretta))?"
+    r"\s*(?:ist|est|es|è|é|:|=)(?![a-z])\s*(?:\*\*)?\s*|\bответ\s*[:=—-]\s*|(?:答え|正解)\s*は\s*|(?:정답|답)\s*(?:은|는|:)\s*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[^\s])[.!?](?:\s|$)|\n")
@@ -31,7 +34,7 @@ _HEDGE = re.compile(
 )
 _LIMITED = re.compile(
     r"\b(?:not|never|cannot|isn't|wrong|incorrect|instead|rather|except|between|(?:at\s+(?:least|most))|"
-    r"(?:less|greater|more|fewer|larger|smaller)\s+than|over|under|unlikely|impossible)\b",
+    r"(?:less|greater|more|fewer|larger|smaller)\s+than|over|under|unlikely|impossible|nicht|no\s+es|n['’]est\s+pas|не)\b",
     re.IGNORECASE,
 )
 _FACTOR = re.compile(r"\b(?:minus|negative|(?:half|twice|thrice|double|triple)(?:\s+of)?)[\s$(]*$", re.IGNORECASE)
@@ -41,8 +44,30 @@ _LAST_STATED = re.compile(
 )
 _LAST_NUMBER = re.compile(r"(?:^|[\s$(~≈])([-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?![\w^/])(?:\s*[^\s\d.,;]+)?)[^\d]*$")
 _WORD = re.compile(r"(?<![\\A-Za-z])(?:[A-Za-z][a-z]{2,}|is\b)")
-_REMARK = re.compile(r",\s+(?:which|because|since|as|so)\s[^\d=]*$")
-_SPECIAL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end_of_text|end)\|>")
+_DENIED = r"\b(?:not|no|never|wrong|false|incorrect|mistake\w*|or|if|unless|maybe|perhaps|n['’]t)\b"
+_REMARK = re.compile(
+    r",\s+(?:which|because|since|as|so|I\s+hope)\s[^\d=]*$|"
+    rf"\s+[—–]\s+(?!.*{_DENIED})[a-z][^\d=]*$|"
+    rf"\s+\((?!.*{_DENIED})(?:see|as|by|from|using|shown|which|rounded|exact(?:ly)?|check(?:ed)?|verified)\b[^()]*\)$",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(r"(?:definitely\s+|certainly\s+)?not\s+", re.IGNORECASE)
+_CHECKED = re.compile(r"(?<=[\w.$)}])\s*[✓✔✅☑]+\s*$")
+_POLITE = re.compile(r"\s*(?:です|입니다)[.\s]*$")
+_SPECIAL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end_of_text|end)\|>|</s>|<(?:eos|end_of_turn)>")
+_ANSWER_TAG = re.compile(r"<(/?)(?:final[_ -]?)?answer>", re.IGNORECASE)
+_BOX = re.compile(r"\\Boxed(?=\s*\{)|\x08oxed(?=\s*\{)|(?<![\\A-Za-z])boxed(?=\s*\{)|\\framebox(?=\s*\{)")
+_NOT_BOX = re.compile(r"(?:\bnot|\brather\s+than|\binstead\s+of)[\s$]*$")
+_FIELD = re.compile(
+    r'["\'](?:final[_ ]?)?answer["\']\s*:\s*(?:"([^"\n]+)"|\'([^\'\n]+)\'|([^,}\n"\']+))\s*[,}]', re.IGNORECASE
+)
+_LEAD = re.compile(r"^\s*(?:[∴⇒→➡👉✅]\s*|综上(?:所述)?,?\s*|(?:因此|所以|于是|从而|故|即)(?!选),?\s*)+")
+_LIST_MARK = re.compile(r"^\d{1,2}[.)]\s+(?=[^=\n]*(?:[-+*/×·÷^(]|\\(?:cdot|times|frac|div))[^=\n]*=)")
+_EXPLAINS = re.compile(
+    r"\W*(?:because|explanation|explained|reason(?:ing|s)?|since|note|justification|working|solution|here(?:['’]s|\s+is)|this\s+is|that\s+is)\b",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(r".*\b(?:so|thus|therefore|hence|consequently|finally|conclusion|answer)\b", re.IGNORECASE)
 _FINAL = re.compile(r"final\s+answer\s*(?:\*\*)?\s*(?:is|:)\s*(?:\*\*)?\s*:?\s*", re.IGNORECASE)
 MAX_FINAL_CHARS = 100_000
 MAX_TAIL_CHARS = 4_000
@@ -55,11 +80,13 @@ _MAX_GAP = 40
 class Found:
     """An answer's text and how it was marked.
 
-    `bare` is a response that is nothing but the answer, `tail` an unmarked last line.
+    `bare` is a response that is nothing but the answer, `tail` an unmarked last line. `taken_back` is set where the
+    words behind the answer take it back and state no other.
     """
 
     text: str
     kind: Kind
+    taken_back: bool = False
 
 
 def final_part(response: str, limit: int = MAX_FINAL_CHARS) -> str:
@@ -130,7 +157,10 @@ def last_boxes(text: str) -> tuple[str, int] | None:
 
     "And", "or" or a comma join boxes.
     """
-    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    last = _last_box(text)
+    if last >= 0 and _NOT_BOX.search(text, max(0, last - _MAX_GAP), last) and _last_box(text[:last]) >= 0:
+        text = text[:last]
+        last = _last_box(text)
     if last < 0 or box_at(text, last) is None:
         return None
     window = text[max(0, last - MAX_TAIL_CHARS) :]
@@ -146,6 +176,10 @@ def last_boxes(text: str) -> tuple[str, int] | None:
     return answer, joined
 
 
+def _last_box(text: str) -> int:
+    return max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+
+
 def _joins(gap: str) -> bool:
     if re.search(r"\n\s*\n", gap):
         return False
@@ -158,7 +192,7 @@ def find_answer(response: str) -> Found | None:
     Returns:
         None when its final part is empty or its last box is cut off.
     """
-    text = bare_of_parentheses(plain_text(final_part(response).replace("\\framebox", "\\fbox")))
+    text = bare_of_parentheses(plain_text(_marked_alike(final_part(response))))
     if not text:
         return None
     close = text.rfind("</answer>")
@@ -166,42 +200,91 @@ def find_answer(response: str) -> Found | None:
     if opening >= 0:
         inner = text[opening + len("<answer>") : close if close > opening else len(text)].strip()
         content = boxed(inner) if "\\boxed" in inner else inner
+        after = text[close + len("</answer>") :] if close > opening else ""
+        if owns_mistake(after) and (other := instead(after)):
+            content = _first_sentence(other)
         return Found(content, "tag") if content else None
     if "\\boxed" in text or "\\fbox" in text:
         if stated := _stated_after_boxes(text):
             return Found(stated, "phrase")
         boxes = last_boxes(text)
-        return Found(boxes[0], "boxed") if boxes and boxes[0] else None
+        denied = bool(_NOT_BOX.search(text[: text.find("\\boxed")])) and text.count("\\boxed") == 1
+        return Found(boxes[0], "boxed", taken_back=denied) if boxes and boxes[0] else None
     tail = text[-MAX_TAIL_CHARS:]
     if "####" in tail:
         line = tail.rsplit("####", 1)[1].strip().split("\n")[0].strip()
         if line:
             return Found(line, "phrase")
-    phrases = list(_PHRASE.finditer(tail))
-    if phrases:
-        stated = _first_sentence(tail[phrases[-1].end() :])
-        if stated:
-            return Found(stated, "phrase")
-    return _unmarked_answer(text, tail)
+    if fields := list(_FIELD.finditer(tail)):
+        return Found((fields[-1][1] or fields[-1][2] or fields[-1][3]).strip(), "phrase")
+    return _stated(tail) or _unmarked_answer(text, tail)
+
+
+def _stated(tail: str) -> Found | None:
+    """Return what the last answer phrase states; one that only denies something counts where there is no other."""
+    denied: list[str] = []
+    for phrase in reversed(list(_PHRASE.finditer(tail))):
+        rest = tail[phrase.end() :]
+        stated = _first_sentence(rest)
+        if denies := _DENIES.match(stated):
+            denied.append(stated[denies.end() :].strip())
+            continue
+        if not stated:
+            break
+        found = _unless_corrected(stated, rest[rest.find(stated) + len(stated) :])
+        return replace(found, taken_back=found.taken_back or found.text in denied)
+    return Found(f"not {denied[0]}", "phrase") if denied else None
+
+
+def _marked_alike(text: str) -> str:
+    r"""Return a text with every box as `\boxed` or `\fbox`, and every answer tag as `<answer>`."""
+    if "oxed" in text or "\\framebox" in text:
+        text = _BOX.sub(lambda match: "\\fbox" if "frame" in match.group() else "\\boxed", text)
+    return _ANSWER_TAG.sub(r"<\1answer>", text) if "<" in text else text
+
+
+def _unless_corrected(stated: str, after: str) -> Found:
+    """Return a stated answer, or what the words behind it put in its place."""
+    if not is_taken_back(after):
+        return Found(stated, "phrase")
+    other = _first_sentence(instead(after) or "")
+    return Found(other or stated, "phrase", taken_back=not other)
 
 
 def _stated_after_boxes(text: str) -> str | None:
-    """Return what a "final answer is" behind every box states: a number or a formula."""
-    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
-    phrases = list(_FINAL.finditer(text, max(last, len(text) - MAX_TAIL_CHARS)))
+    """Return what a "final answer is", or a correction, behind every box states: a number or a formula."""
+    last = _last_box(text)
+    box = box_at(text, last)
+    end = box[1] if box else last
+    if box and owns_mistake(text[end:]) and (other := instead(text[end:])):
+        return _first_sentence(other)
+    phrases = list(_FINAL.finditer(text, max(end, len(text) - MAX_TAIL_CHARS)))
     stated = _first_sentence(text[phrases[-1].end() :]) if phrases else ""
     return stated if re.search(r"[\d$\\]", stated) and len(stated) <= MAX_BARE_CHARS else None
 
 
 def _unmarked_answer(text: str, tail: str) -> Found | None:
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    if len(set(lines)) == 1:
+        text = tail = lines[0]
+        lines = lines[:1]
+    if len(lines) > 1 and all(map(_LIST_MARK.match, lines)):
+        return Found(_LIST_MARK.sub("", lines[-1]), "tail")
     if len(text) <= MAX_BARE_CHARS and (len(lines) == 1 or not _WORD.search(text)):
-        return Found(text, "bare")
+        return Found(_LIST_MARK.sub("", _LEAD.sub("", text)), "bare")
+    if len(tail) == len(text) and _states_first(lines):
+        return Found(lines[0], "tail")
     for begin, end in (("\\[", "\\]"), ("$$", "$$"), ("\\begin{", "}")):
         closing = tail.rstrip(" .\n").removesuffix(end)
         if len(closing) < len(tail.rstrip(" .\n")) and (start := closing.rfind(begin)) >= 0:
             return Found(tail[start:].strip(), "tail")
-    return Found(lines[-1][-MAX_TAIL_CHARS:], "tail")
+    return Found(_LIST_MARK.sub("", _LEAD.sub("", lines[-1][-MAX_TAIL_CHARS:])), "tail")
+
+
+def _states_first(lines: list[str]) -> bool:
+    """Return whether the first line is a value without words, which the lines below explain."""
+    value = bool(re.search(r"\d", lines[0])) and not _WORD.search(lines[0]) and "=" not in lines[0]
+    return value and len(lines) > 1 and bool(_EXPLAINS.match(lines[1])) and not _CONCLUDES.match(lines[-1])
 
 
 def _first_sentence(text: str) -> str:
@@ -209,7 +292,11 @@ def _first_sentence(text: str) -> str:
 
     A display formula or a box that follows on the next line belongs to it.
     """
-    text = text.lstrip()
+    text = (
+        _CHECKED.sub("", text.lstrip().partition("\n")[0])
+        if _CHECKED.search(text.partition("\n")[0])
+        else text.lstrip()
+    )
     for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("$", "$"), ("\\(", "\\)")):
         if text.startswith(opening):
             end = text.find(closing, len(opening))
@@ -217,6 +304,7 @@ def _first_sentence(text: str) -> str:
                 rest = text[end + len(closing) :]
                 rest = "" if rest[:1] in (".", "\n") else _SENTENCE_END.split(rest, maxsplit=1)[0]
                 return text[: end + len(closing)] + rest
+    text = _POLITE.sub("", text.partition("\n")[0]) if _POLITE.search(text) else text
     end_of = _SENTENCE_END.search(text)
     return (text[: end_of.start()] if end_of else text).strip().strip("*").strip().rstrip(".").strip()
 

@@ -13,8 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.answer_grading import MAX_ANSWER_CHARS, alternatives, compare, usable
-from rewards.equivalence.compare import is_equivalent
+from rewards.answer_grading import MAX_ANSWER_CHARS, compare, usable
 from rewards.equivalence.evaluation import one_budget
 from rewards.equivalence.normalize import tidy
 from rewards.equivalence.numeric_equivalence import EquivalenceConfig
@@ -49,7 +48,6 @@ _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?|[-+]?\
 _DRESSING = re.compile(r"\\[$!,;: ]|[$]|\\(?:left|right)(?=[()\[\]])")
 _LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}")
 MAX_DIGITS, MAX_PROMPT_CHARS, MAX_MEMBERS = 400, 4_000, 6
-_PERCENT = re.compile(r"([^%]*?)\s*(?:\\?%|(?:\\(?:text|mathrm)\s*\{\s*)?\bper\s?cent\b)[^%]*")
 _CHAINED = re.compile(r"=|≈|\\approx(?![a-z])")
 
 
@@ -79,13 +77,6 @@ def rounding_asked(gold: str, prompt: str) -> Rounding:
     return Rounding(places=places)
 
 
-def _percent_of_itself(gold: str, text: str) -> bool:
-    """Return whether an answer is the reference, a number below 1, with a percent sign behind it: 0.25% for 1/4."""
-    percent, share = _PERCENT.fullmatch(unmarked(text)), quantity(tidy(gold))
-    below_one = share is not None and share.unit is None and 0 < abs(share.value) < 1
-    return bool(percent and below_one and is_equivalent(gold, percent[1], POLICY))
-
-
 def _rounds(exact: str, rounded: str) -> bool:
     r"""Return whether a decimal is a number rounded to its places, however few: `1/3 \approx 0.33`."""
     whole, short = quantity(tidy(exact)), number(unmarked(rounded))
@@ -98,8 +89,6 @@ def _rounds(exact: str, rounded: str) -> bool:
 def _graded(gold: str, found: Found, config: EquivalenceConfig, prompt: str) -> Score:
     r"""Grade an answer; in a chain such as `2\sqrt{3} \approx 3.46` one member must be the reference in full."""
     score = compare(gold, found, config, prompt)
-    if score.correct and any(_percent_of_itself(gold, part) for part in alternatives(found.text)):
-        return wrong(extracted=found.text[:200])
     members = _CHAINED.split(found.text)
     if not score.correct and len(members) == 2 and _rounds(members[0], members[1]):
         return compare(gold, Found(members[0], found.kind), config, prompt)
@@ -126,6 +115,8 @@ class Mathematics:
         found = find_answer(response)
         if found is None:
             return wrong("no_answer")
+        if found.taken_back:
+            return wrong("ambiguous_answer", found.text[:200])
         if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(found.text):
             return right(found.text) if int(gold) == int(found.text) else wrong(extracted=found.text)
         if len(found.text) > MAX_ANSWER_CHARS:

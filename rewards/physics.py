@@ -30,10 +30,6 @@ _WITH_UNIT = re.compile(r"(.{1,400}?)((?:\\[ ,;:]|~|\s)*\\(?:text|mathrm)\s*\{[^
 _COMPONENTS = re.compile(
     r"\s*(?:\\left)?\s*(?:[(\[]|\\langle)([^,()=]{1,60}),([^,()=]{1,60})(?:,([^,()=]{1,60}))?(?:\\right)?\s*(?:[)\]]|\\rangle)\s*"
 )
-_COLUMN = re.compile(r"([^()=,]{0,60}?)\s*\(([^()]{1,200})\)\s*\^\s*\{?\s*(?:T|\\top|\\mathrm\s*\{T\})\s*\}?\s*")
-_BY_STOPS = re.compile(r"\[([^\[\];]{1,100}(?:;[^\[\];]{1,100}){1,9})\]")
-_NESTED = re.compile(r"[(\[]\s*[(\[][^()\[\]]{1,100}[)\]](?:\s*,\s*[(\[][^()\[\]]{1,100}[)\]]){1,9}\s*[)\]]")
-MAX_MATRIX_CHARS = 600
 _JOINT = re.compile(r"(?:\\times|\\cdot|\\ |\\,|\s)+$")
 _ASKED = re.compile(
     r"\b(?:(?:give|express|state|report|write|provide|submit)\b[^.\n$]{0,60}|answer\b[^.\n$]{0,20})\bin\s+(?:the\s+)?(?:units?\s+(?:of\s+)?)?"
@@ -75,24 +71,6 @@ def vector_in_parentheses(text: str) -> str:
     return f"({body}){parts[2]}"
 
 
-def matrix_in_rows(text: str) -> str:
-    r"""Return `[1 2; 3 4]`, `((1,2),(3,4))` or `(1,1)^T` behind a factor as a matrix of TeX; empty where a text is none."""
-    plain = re.sub(r"\\(?:left|right)(?![a-z])", "", text.strip(" $"))
-    if len(plain) > MAX_MATRIX_CHARS:
-        return ""
-    if column := _COLUMN.fullmatch(plain):
-        factor, rows = column[1], [[one] for one in column[2].split(",")]
-    elif by_stops := _BY_STOPS.fullmatch(plain):
-        factor, rows = "", [re.split(r"[\s,]+", row.strip()) for row in by_stops[1].split(";")]
-    elif _NESTED.fullmatch(plain):
-        factor, rows = "", [row.split(",") for row in re.findall(r"[(\[]([^()\[\]]+)[)\]]", plain[1:-1])]
-    else:
-        return ""
-    if len({len(row) for row in rows}) > 1:
-        return ""
-    return factor + r"\begin{pmatrix}" + r"\\".join("&".join(row) for row in rows) + r"\end{pmatrix}"
-
-
 class Physics:
     """Reward an answer that agrees with the reference.
 
@@ -121,8 +99,6 @@ class Physics:
         if not score.correct and "\\hat" in gold and (vector := vector_in_parentheses(found.text)):
             stated = vector_in_parentheses(gold) or gold
             score = compare(stated, Found(vector, found.kind), config, prompt)
-        if not score.correct and "matrix}" in gold and (matrix := matrix_in_rows(found.text)):
-            score = compare(gold, Found(matrix, found.kind), config, prompt)
         if score.correct or config.unit_required or not (unit := asked_unit(prompt)):
             return score
         said = tidy(found.text)

@@ -8,12 +8,29 @@ from __future__ import annotations
 
 import re
 
-from rewards.equivalence.plain_text import plain_text
-from rewards.extraction import Found, final_part, unmarked
+from rewards.extraction import unmarked
 
-MAX_BEHIND = 200
 _TRUE, _FALSE = (
-    {"true", "yes", "t", "y", "1", "1.0", "correct", "right", "正确", "对", "是", "是的", "真", "√"},
+    {
+        "true",
+        "yes",
+        "t",
+        "y",
+        "1",
+        "1.0",
+        "correct",
+        "right",
+        "正确",
+        "对",
+        "是",
+        "是的",
+        "真",
+        "√",
+        "✓",
+        "✔",
+        "yep",
+        "yeah",
+    },
     {
         "false",
         "no",
@@ -32,6 +49,9 @@ _TRUE, _FALSE = (
         "不正确",
         "假",
         "×",
+        "✗",
+        "✘",
+        "nope",
     },
 )
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|textit|texttt|mathrm|mathbf)\s*\{([^{}]*)\}")
@@ -131,23 +151,6 @@ _TAKEN_BACK = re.compile(
     r"(?:wrong|incorrect|excluded|but|or|maybe|perhaps|unless|except)\b|not\W*$)",
     re.IGNORECASE,
 )
-
-
-_RETRACTED = re.compile(
-    r"[\s.!*`\"')\]$}]*(?:\?|(?:no(?=\s*[,.!;:—–-]|\s+wait)|(?:no\W+)?wait|hmm+|actually|sorry|correction|scratch\s+that|i\s+meant?|oops|"
-    r"on\s+second\s+thought|(?:that|this|it)\s+(?:is|was)\s+(?:wrong|incorrect|false|not\s+(?:right|correct|true|the\s+answer))|"
-    r"not\s+(?:really|sure|quite)|just\s+kidding)\b)",
-    re.IGNORECASE,
-)
-
-
-def retracted(response: str, found: Found) -> bool:
-    """Return whether a question mark or a sentence right behind the answer of a phrase takes it back."""
-    if found.kind != "phrase":
-        return False
-    text = plain_text(final_part(response))
-    place = text.rfind(found.text)
-    return place >= 0 and bool(_RETRACTED.match(text[place + len(found.text) :][:MAX_BEHIND]))
 
 
 def takes_back(before: str, after: str) -> bool:

@@ -99,6 +99,9 @@ def same_chemistry(first: str, second: str) -> bool | None:
         return None
     if _NUCLEAR.match(first) or _NUCLEAR.match(second):
         first, second = _named_particle(first), _named_particle(second)
+    names = _element(first), _element(second)
+    if all(names) and first != second:
+        return names[0] == names[1]
     if not (_may_be(first) and _may_be(second)):
         return None
     for reader in (configuration, term_symbol, hybridization):
@@ -115,6 +118,18 @@ def same_chemistry(first: str, second: str) -> bool | None:
     if count == other_count and (one.agrees(other) or _condensed(first) == _condensed(second) != ""):
         return True
     return False if one.decisive or other.decisive else None
+
+
+def _element(text: str) -> int | None:
+    """Return the atomic number of an element by its name or its symbol of two letters, None for anything else.
+
+    A symbol of one letter is seldom an element: `K` is a constant or a temperature, unless a font sets it upright.
+    """
+    plain = _plain(text).strip(" {}.")
+    word = plain.lower() if len(plain) > 2 else plain
+    if plain.lower() == "no" or (len(plain) == 1 and "\\" not in text):
+        return None
+    return elements().get({"aluminium": "aluminum", "sulphur": "sulfur", "caesium": "cesium"}.get(word, word))
 
 
 def _named_particle(text: str) -> str:
@@ -184,13 +199,14 @@ def term_symbol(text: str) -> tuple[str, str, Fraction, bool] | None:
     return match.group(1), match.group(2), Fraction(int(above), int(below)), bool(match.group(3) or match.group(9))
 
 
-def hybridization(text: str) -> tuple[int, int] | None:
-    """Return the numbers of p and d orbitals of `sp^3d^2`."""
+def hybridization(text: str) -> tuple[int, int, bool] | None:
+    """Return the numbers of p and d orbitals of `sp^3d^2`, and whether the d orbitals are inner ones, as of `d^2sp^3`."""
     match = _HYBRID.fullmatch(_plain(text).strip())
     if match is None:
         return None
     has_d = "d" in match.group()
-    return int(match.group(3) or 1), int(match.group(2) or match.group(4) or 1) if has_d else 0
+    inner = match.group(1) is not None
+    return int(match.group(3) or 1), int(match.group(2) or match.group(4) or 1) if has_d else 0, inner
 
 
 def reaction(text: str) -> tuple[list[tuple[Fraction, Species]], list[tuple[Fraction, Species]]] | None:

@@ -34,10 +34,11 @@ from rewards.equivalence.piecewise import branches, same_branches, same_by_cases
 from rewards.equivalence.quantities import is_compound
 from rewards.equivalence.relations import Relations
 from rewards.equivalence.remarks import compatible
-from rewards.equivalence.sets import as_union, same_set, without_exceptions
+from rewards.equivalence.sets import as_union, same_builders, same_set, without_exceptions
+from rewards.equivalence.shapes import spelled_alike
 from rewards.equivalence.tokens import UnreadableFormula
 from rewards.equivalence.values import Values
-from rewards.equivalence.wrappers import without_option
+from rewards.equivalence.wrappers import without_mark
 
 MAX_DEPTH, MAX_ANSWER_CHARS = 4, 8_000
 _UNDEFINED = re.compile(r"\\frac\s*\{[^{}]*\}\s*\{\s*0\s*\}|\d\s*/\s*0(?![\d.])|\bnan\b", re.IGNORECASE)
@@ -94,7 +95,7 @@ class _AnswerComparison:
         """Return whether two tidied answers are equivalent, with or without the mark of an option before one of them."""
         if self.is_equivalent(gold, predicted):
             return True
-        plain = without_option(gold), without_option(predicted)
+        plain = without_mark(gold), without_mark(predicted)
         return (plain[0] == gold) != (plain[1] == predicted) and self.is_equivalent(*plain)
 
     def is_equivalent(self, gold: str, predicted: str, in_list: bool = False) -> bool:
@@ -122,6 +123,9 @@ class _AnswerComparison:
             return True
         if bool(_HOLDS_EMPTY.fullmatch(gold)) != bool(_HOLDS_EMPTY.fullmatch(predicted)):
             return False
+        gold, predicted = spelled_alike(gold, predicted), spelled_alike(predicted, gold)
+        if (built := same_builders(gold, predicted, self.is_equivalent)) is not None:
+            return built
         names = text_answers.canonical(gold), text_answers.canonical(predicted)
         if names[0] and names[0] == names[1]:
             return sorted(text_answers.unwrapped(text).strip(" .") for text in (gold, predicted)) != ["NO", "No"]

@@ -20,10 +20,11 @@ _NO_COUNTED = set(
         "triple twice times minus plus less more least most fewer than below above under over or and but if when unless "
         "except divided multiplied multiple factorial hundred hundreds thousand thousands million millions billion "
         "billions trillion trillions dozen dozens score gross negative positive maybe perhaps instead approximately "
-        "base mod modulo choose something"
+        "base mod modulo choose something too ish"
     )
 )
 _NO_REMARK = _NO_COUNTED - set(listed("below above under over positive right"))
+_UNNAMED_UNITS = re.compile(r"(?:square|sq\.?|cubic|cu\.?)\s+units?")
 _WORDED = re.compile(r"\s*(?:[^\W\d_][\w .,'’-]*)?\s*")
 _RIGHT = re.compile(r"(?<!the )\bright\b")
 _ZERO = re.compile(r"\b(?:zero|freezing|nothing)\b")
@@ -60,6 +61,8 @@ _POINTING = {word: (axis, value) for axis, words in _AXES.items() for word, valu
 """Words that point one of two (or four) ways: the axis, and the way."""
 
 _PHRASES = (
+    (re.compile(r"\bsq\.?\s+(?=units?\b)"), "square "),
+    (re.compile(r"\bcu\.?\s+(?=units?\b)"), "cubic "),
     (re.compile(r"\b(?:counter|anti)[\s-]+(?=clockwise)|\banti(?=clockwise)"), "counter"),
     (re.compile(r"\bc\.?c\.?w\b"), "counterclockwise"),
     (re.compile(r"\bc\.?w\b"), "clockwise"),
@@ -79,6 +82,8 @@ _IRREGULAR = {"men": "man", "women": "woman", "children": "child", "people": "pe
 
 def is_statement(label: str) -> bool:
     """Return whether the words behind a number say more than what is counted: `42 is wrong`, `42 squared`."""
+    if _UNNAMED_UNITS.fullmatch(label):
+        return False
     return any(word in _NO_COUNTED for word in re.findall(r"[a-z']+", label)) or not _WORDED.fullmatch(label)
 
 
@@ -130,7 +135,7 @@ def _spelled(text: str) -> list[str]:
     text = text.casefold().replace("’", "'")
     for pattern, replacement in _PHRASES:
         text = pattern.sub(replacement, text)
-    words = re.findall(r"[a-z_']+|\d+(?:\.\d+)?", text)
+    words = re.findall(r"[a-z_']+|\d+(?:\.\d+)?|[\u4e00-\u9fff]+", text)
     short = _SHORT_COMPASS.fullmatch(text.strip(" .,"))
     return [_COMPASS_LETTERS.get(word, word) if short else word for word in words]
 

@@ -31,6 +31,14 @@ _NAME = re.compile(r"([A-Za-z*+]+)(?:_([^#^]*))?(?:\^\((\w+)\))?(?:#(.*))?$")
 _EVENT = re.compile(
     r"(?:\\[A-Za-z]+|[A-Za-z]+)(?:_\{?\w+\}?)?\s*[(\[].*(?:[<>=≤≥|,]|\\(?:to|rightarrow|mid|cap|cup|leq?|geq?|in)(?![a-z])).*[)\]]"
 )
+_MEASURE = re.compile(
+    r"\\text\s*\{\s*(?:the\s+)?(?:area|perimeter|volume|length|measure|circumference|slope)\s+of\s*\}\s*(?:\\(?:triangle|square|angle)\s*)?[A-Z]{1,5}",
+    re.IGNORECASE,
+)
+_CHANGED = re.compile(
+    r"\\text\s*\{[^{}]*\b(?:half|twice|double|triple|not|minus|negative|less|more|let|suppose|assume|assuming|if)\b",
+    re.IGNORECASE,
+)
 _ENCLOSED = re.compile(
     r"\\langle(?![a-z])(?:(?!\\[lr]angle).)*\\rangle|[A-Za-z]?\s*\\(?:angle|triangle|overline|widehat)(?![a-z])[^=]*"
 )
@@ -68,9 +76,17 @@ def is_label(side: str) -> bool:
     A name is a symbol, words, a length `|AB|`, a ratio or product of symbols; no sum and no number.
     """
     plain = side.strip()
+    if _CHANGED.search(plain):
+        return False
     if is_bound(plain):
         return names_value(plain)
-    if name_of(side) or _WORDY.fullmatch(plain) or _ENCLOSED.fullmatch(plain) or names_value(plain):
+    if (
+        name_of(side)
+        or _WORDY.fullmatch(plain)
+        or _ENCLOSED.fullmatch(plain)
+        or _MEASURE.fullmatch(plain)
+        or names_value(plain)
+    ):
         return True
     opening = re.search(r"[(\[]", plain)
     if _is_commutator(plain) or (opening and _EVENT.fullmatch(plain) and encloses(plain[opening.start() :])):

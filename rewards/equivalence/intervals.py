@@ -148,6 +148,8 @@ def _without_points(text: str) -> Region | None:
 def _piece(text: str, interval: bool) -> Region | None:
     if _REALS.fullmatch(text):
         return Region("", (Piece(r"-\infty", r"\infty", (False, False)),))
+    if text[:1] == "-" and encloses(text[1:].strip()) and "," in text:
+        return _turned(_piece(text[1:].strip(), interval))
     if encloses(text) and text[0] in "([" and text[-1] in ")]":
         ends = [end for end in split_top(text[1:-1], ",;", thousands=False)]
         kind = text[0] + text[-1]
@@ -158,6 +160,14 @@ def _piece(text: str, interval: bool) -> Region | None:
         inner = text.replace("\\", "", 1).strip("{} \\")
         return Region("", tuple(Piece(value, value, (True, True)) for value in split_top(inner, ",")))
     return _chain(text)
+
+
+def _turned(found: Region | None) -> Region | None:
+    """Return an interval with the opposite sign: `-[1, 2)` is `(-2, -1]`."""
+    if found is None or len(found.pieces) != 1:
+        return None
+    (piece,) = found.pieces
+    return Region(found.name, (Piece(_over(piece.high, "-1"), _over(piece.low, "-1"), piece.closed[::-1]),))
 
 
 def _chain(text: str) -> Region | None:

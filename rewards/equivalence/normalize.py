@@ -24,6 +24,7 @@ _BROKEN = (
     (re.compile(r"\r(?=ight|ho\b|m\b)"), r"\\r"),
     (re.compile(r"(?<![A-Za-z\\])rac(?=\s*\{)"), r"\\frac"),
     (re.compile(r"(?<![A-Za-z\\])ext(?=\s*\{)"), r"\\text"),
+    (re.compile(r"(?<!\\)\\{4}(?!\\)"), r"\\\\"),
     (
         re.compile(
             r"(?<!\\)\\\\(?=(?:[dt]?frac|pi|sqrt|left|right|[bB]igg?[lrm]?|text|theta|alpha|le|ge|in|infty|cup)(?![A-Za-z]))"
@@ -36,7 +37,8 @@ _RELATION = re.compile(r"\\(?:approx|simeq|equiv|cong|doteq|sim|coloneqq|triangl
 # What may stand before an answer without being a part of it: `is about 5`, `x = ` with the x cut off, `\therefore 5`.
 _FILLER = re.compile(
     r"^(?:(?:(?:is|are|equals?|equal to|approximately|exactly|about|roughly|around|thus|so|therefore|hence|only|it is|"
-    r"the answer is)(?=[\s:,\\]|$)|\\(?:text|mathrm)\s*\{\s*(?:only|exactly|approximately|about|is|are|the answer is)\s*\}|"
+    r"the answer is)(?=[\s:,\\]|$)|\\(?:text|mathrm)\s*\{\s*(?:only|exactly|approximately|about|roughly|around|approx\.?|is|are|the number|"
+    r"(?:the\s+)?(?:final\s+)?answer(?:\s+is)?)\s*:?\s*\}|"
     r"=(?!=)|~|:|\\therefore|\\implies|\\Rightarrow|\\left\.|&)\s*)+",
     re.IGNORECASE,
 )
@@ -62,7 +64,11 @@ _POWER_WORDS = (("squared", "2"), ("cubed", "3"))
 _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:th|st|nd|rd)\s*\}?\s*\}?|(?:th|st|nd|rd)\b)"
 )
-_CURRENCY = re.compile(r"\\\$|[€£¥]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)")
+_CURRENCY = re.compile(r"\\\$|[€£¥₹]|\b(?:USD|dollars?|euros?|EUR)\b(?=[^A-Za-z]|$)|\bRs\.?\s*(?=\}?\s*\d)")
+_LINE_BREAK = re.compile(r"\s*\\\\(?![A-Za-z](?!\s*=))(?:\[[^\]]*\])?\s*(?=\S)")
+_COMMA_IN_TEXT = re.compile(r"\\(?:text|mathrm)\s*\{\s*([,;])\s*\}")
+_EMPTY_TEXT = re.compile(r"\\(?:text|mathrm)\s*\{\s*\}")
+_UNIT_SQUARED = re.compile(r"(\\(?:text|mathrm)\s*\{\s*|\b)(units?)\s*(\}?)\s*\^\s*\{?\s*([23])\s*\}?")
 _NOON = re.compile(r"(?<=:\d\d)(?:\s|~)*(\\(?:text|mathrm)\s*\{\s*)?([ap])\.?\s?m\b\.?(?(1)\s*\})", re.IGNORECASE)
 _RATIO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b|\\colon(?![a-z]))\s*(?=\d)")
 _BY = re.compile(r"(?<=\d)(?<!^0)(?<![^\d.]0)\s*[xX]\s*(?=\d)")
@@ -106,11 +112,16 @@ def parted(text: str) -> tuple[str, str]:
     text = _with_times(_siunitx(text))
     if "\\begin" in text and not re.search(r"\\begin\{array\}[^&]*&", text):
         text = _ALIGNED.sub(lambda match: re.sub(r"\\\\(?:\[[^\]]*\])?", ", ", match.group(1)).replace("&", ""), text)
+    if "\\begin" not in text and "\\\\" in text:
+        text = _LINE_BREAK.sub(", ", text)
+    text = _COMMA_IN_TEXT.sub(r"\1 ", text.replace("**", "^"))
     text = _SIZING.sub("", text).replace("\\{,\\}", "{,}")
     text = re.sub(r"\\(?:tfrac|dfrac|cfrac)", r"\\frac", text)
     text = text.replace("\\$", " ").replace("$", " ").replace("\\leqslant", "\\le ").replace("\\geqslant", "\\ge ")
     text = _NOON.sub(lambda match: f" {match[2].upper()}M", text)
-    text = _ORDINAL.sub("", _CURRENCY.sub(" ", text))
+    if (plain := _CURRENCY.sub(" ", text)) != text:
+        text = _EMPTY_TEXT.sub(" ", plain)
+    text = _UNIT_SQUARED.sub(_unnamed_units, _ORDINAL.sub("", text))
     text = _ARC_MINUTES.sub(_degrees, text)
     text = _RATIO.sub(":", _MODULUS.sub(" mod ", text))
     if "Z" in text or "ℤ" in text:
@@ -118,6 +129,11 @@ def parted(text: str) -> tuple[str, str]:
     text, remark = split_remark(_kets(text))
     text = _MEMBER.sub("", stripped(_FILLER.sub("", text.strip())))
     return text.rstrip(".,;:").strip(), remark
+
+
+def _unnamed_units(match: re.Match[str]) -> str:
+    r"""Write `\text{units}^2` as `\text{square units}`."""
+    return f"{match[1]}{'square' if match[4] == '2' else 'cubic'} {match[2]}{match[3]}"
 
 
 def _degrees(match: re.Match[str]) -> str:

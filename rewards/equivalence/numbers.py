@@ -49,6 +49,7 @@ _TWO_DOTS = re.compile(r"(?<![\d.])(\d*)\.(\d*)\\dot\s*\{?\s*(\d)\s*\}?(\d*)\\do
 _IN_PARENTHESES = re.compile(r"(?<![\d.])(\d*)\.\((\d+)\)(?![\d.])")
 _AFTER_DIGITS = re.compile(r"(?<![\d.])(\d*)\.(\d+)\((\d+)\)(?![\d.])")
 _DOTTED = re.compile(r"(?<![\d.])(\d*)\.(\d*?)(\d{1,6}?)\3{2,}(?:\\[lcd]?dots(?![a-z])|\.\.\.)")
+_BY_STOPS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")
 _EUROPEAN = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?![\d.,])")
 _SPACED = re.compile(
     r"([-+]?\d{1,3}(?:(?:[ ~\u202f]|\\[, ])\d{3})+),(\d{1,2}|\d{4,9})(?![\d.,])(?=$|\s*(?:[A-Za-z%\\]))"
@@ -69,8 +70,13 @@ _CURRENCIES = {
 }
 _BASED = re.compile(
     r"\(?\s*([0-9A-Fa-f]+)\s*\)?\s*_\s*(?:\{\s*)?(?:\\(?:text|mathrm)\s*\{\s*)?(\d{1,2}|[a-z]+)\s*\}*|"
-    r"([0-9A-Fa-f]+)\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base\s*(\d{1,2}|[a-z]+)\s*\)?\}?"
+    r"([0-9A-Fa-f]+)\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base\s*\}?\s*(\d{1,2}|[a-z]+)\s*\)?\}?|"
+    r"0([xbo])([0-9A-Fa-f]+)"
 )
+_BASE_NAMES = {"binary": 2, "ternary": 3, "octal": 8, "decimal": 10, "hex": 16, "hexadecimal": 16}
+_PREFIXES = {"b": 2, "o": 8, "x": 16}
+_DIGITS_IN_TEXT = re.compile(r"^\\(?:text|mathrm|texttt|mathtt)\s*\{\s*([0-9A-Fa-f]+)\s*\}(?=\s*_)")
+_THIN = re.compile(r"(?<=\d)(?:\\[,;]|\s)+(?=\d)")
 MAX_DIGITS = 60
 
 
@@ -185,6 +191,7 @@ def exact_decimals(text: str, parentheses: bool = False) -> str:
         text = _SWISS.sub(lambda match: match.group().replace("'", ""), text)
     if "." not in text:
         return text
+    text = _BY_STOPS.sub(lambda match: match.group().replace(".", ""), text)
     text = _EUROPEAN.sub(lambda match: match.group().replace(".", "").replace(",", "."), text)
     text = _TWO_DOTS.sub(lambda m: _fraction(m[1], m[2], m[3] + m[4] + m[5]), text)
     text = _REPEATING.sub(lambda m: _fraction(m[1], m[2], m[3] or m[4] or ""), text)
@@ -215,12 +222,12 @@ def _fraction(whole: str, fixed: str, period: str) -> str:
 
 def based(text: str) -> tuple[str, int] | None:
     r"""Return the digits and the base of `52_{\text{eight}}` or `(1A)_{16}`; None for others."""
-    match = _BASED.fullmatch(text.strip())
+    match = _BASED.fullmatch(_THIN.sub("", _DIGITS_IN_TEXT.sub(r"\1", text.strip())))
     if match is None or len(text) > MAX_DIGITS:
         return None
-    digits, name = (match.group(1), match.group(2)) if match.group(1) else (match.group(3), match.group(4))
-    named = Fraction(name) if name.isdigit() else spelled_number(name)
-    base = int(named) if named is not None and named.denominator == 1 else 0
+    digits, name = match[1] or match[3] or match[6], match[2] or match[4] or ""
+    named = Fraction(name) if name.isdigit() else Fraction(_BASE_NAMES.get(name, 0)) or spelled_number(name)
+    base = _PREFIXES[match[5]] if match[5] else int(named) if named is not None and named.denominator == 1 else 0
     if not 2 <= base <= 36 or not any(char.isdigit() for char in digits):
         return None
     try:

@@ -105,6 +105,12 @@ _BESIDE = r"(?:(?<=[\d}\s/每·])|^)"
 _UNIT = re.compile(rf"{_BESIDE}(?:{_UNIT_WORDS})(?![\u4e00-\u9fff])|{_BESIDE}(?:{_UNIT_WORDS})(?=每)")
 _SCALED = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SCALES)})(?![\u4e00-\u9fff]*[克米瓦焦帕欧赫伏牛])")
 _COUNTED = re.compile(rf"(?<=[\d}}$])\s*(?:{'|'.join(_MEASURE_WORDS)})(?=\s*(?:$|[,.;)}}$]|[和与或]))")
+_COUNTED_ASIDE = re.compile(rf"(?<=[\d}}$])\s*\(\s*(?:{'|'.join(_MEASURE_WORDS)})\s*\)")
+_COUNTED_NOUN = re.compile(
+    rf"([-+]?\d[\d,.]*\d|\d)\s*(?!倍)(?:{'|'.join(_MEASURE_WORDS)})((?![^.]*(?:以[上下内外]|左右|[多少余半倍不非没错十百千万亿点月]))[\u4e00-\u9fff]{{1,8}})\s*\.?"
+)
+_ENDS_IN_UNIT = re.compile(rf"(?:{_UNIT_WORDS})$")
+_NOT_ANOTHER = re.compile(r"\s*,?\s*(?:而)?(?:不是|并非)\s*\$?[-+]?\d[\d.,/]*\$?\W*$")
 _JOINED = ((re.compile(r"\s*(?:或者|或)\s*"), " or "), (re.compile(r"\s*(?:以及|和|与|及|且)\s*"), " and "))
 _LEAD = re.compile(r"^\s*(?:大约|约|等于|为|是|(?:共|一共|总共)?(?:有|需要?|是|为)?)\s*(?=[\d$\\-])")
 _NUMERAL = r"[零〇一二两三四五六七八九十百千万亿]{1,20}"
@@ -131,7 +137,8 @@ def plain_chinese(text: str) -> str:
         return _ANSWERS[whole[1]]
     if number := _in_digits(text.strip()):
         return number
-    text = re.sub(r"^\s*负\s*(?=[\d$\\])", "-", _LEAD.sub("", text))
+    text = re.sub(r"^\s*负\s*(?=[\d$\\])", "-", _LEAD.sub("", _NOT_ANOTHER.sub("", text)))
+    text = _COUNTED_ASIDE.sub("", text)
     text = re.sub(r"(?<=/)\s*时(?![\u4e00-\u9fff])", " h", text)
     text = re.sub(r"\\(?:text|mathrm|mbox)\s*\{\s*([\u4e00-\u9fff/每·]+)\s*\}", r" \1", text)
     text = re.sub(r"百分之\s*(\d+(?:\.\d+)?)", r"\1%", text)
@@ -139,6 +146,8 @@ def plain_chinese(text: str) -> str:
     while (shorter := _UNIT.sub(lambda match: " " + UNITS[match.group()], text)) != text:
         text = shorter.replace("每", "/")
     text = _COUNTED.sub("", text)
+    if (counted := _COUNTED_NOUN.fullmatch(text)) and not _ENDS_IN_UNIT.search(counted[2]):
+        return rf"{counted[1]}\text{{{counted[2]}}}"
     rest = CHINESE.sub("", _JOINED[1][0].sub("", _JOINED[0][0].sub("", text)))
     bare = not CHINESE.search(_JOINED[1][0].sub("", _JOINED[0][0].sub("", text)))
     if bare and rest.strip():

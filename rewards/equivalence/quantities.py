@@ -253,6 +253,8 @@ class _Tail:
 @lru_cache(maxsize=2048)
 def _tail(rest: str) -> _Tail | None:
     """Read what follows a number: a unit, a unit with a description behind it, or what is counted."""
+    if rest[:1] == "[" and rest[-1:] == "]":  # a unit in brackets
+        rest = rest[1:-1].strip()
     unit, other = _unit(rest)
     if unit is not None:
         return _Tail(unit, other)

@@ -35,11 +35,15 @@ _BEGINS = (
         re.DOTALL,
     ),
     re.compile(
-        r"[,.;]?\s+(?:\\text\s*\{\s*)?for\s+(?:all|any|some|every|each)\b.*?(?=(?:,\s*)?(?:\\text\s*\{[\s,]*)?(?<![a-z])and\b|$)",
+        r"[,.;]?(?:\s+|(?=\\text))(?:\\text\s*\{\s*)?for\s+(?:all|any|some|every|each)\b.*?(?=(?:,\s*)?(?:\\text\s*\{[\s,]*)?(?<![a-z])and\b|$)",
         re.DOTALL,
     ),
     re.compile(
         r"\s*\(\s*(?:\\text\s*\{)?\s*(?:i\.e\.|or\s+|approximately|approx\.?|about|=|\\approx|≈|where|for|in|since|to)\b[^()]*\}?\)\s*$"
+    ),
+    re.compile(
+        r"\s*[,;]?\s*(?:\\q?quad\s*|\\[,;: ]\s*)*\(?\s*[a-z](?:_\w)?\s*=\s*(?:0\s*,\s*)?(?:\\pm\s*)?1\s*,\s*(?:\\pm\s*)?2\s*"
+        r"(?:,\s*(?:\\pm\s*)?3\s*)?,\s*(?:\\[lc]?dots|\.\.\.)\s*\)?\s*$"
     ),
     re.compile(
         r"\s*,?\s*\\?\(?\s*[a-z]\s*\\in\s*(?:\\mathbb\s*\{?\s*[ZNQRC]\s*\}?|[ZNQRC])(?:_\{?[^{}]*\}?|\^\+)?\s*\)?\s*$"
@@ -53,6 +57,7 @@ _NOTE = re.compile(
     r"assuming)(?![a-z])|=|or\s).*$",
     re.DOTALL | re.IGNORECASE,
 )
+_GOES_ON = re.compile(r"(?:\s*,\s*(?:\\pm\s*)?3)?\s*,\s*(?:\\[lc]?dots|\.\.\.)")
 _CONTINUED = re.compile(r"\}\s*[.,]?\s*[+*/^-][^{}]*$")  # a formula goes on behind the words: no remark
 _SETS = {"Z": "integer", "N": "natural", "Q": "rational", "C": "complex", "R": "real"}
 _MEMBER = re.compile(r"\\?([A-Za-z])(?:_\w+)?\s*(?:\\in|∈)\s*(?:\\mathbb\s*)?\{?\s*([ZNQRCℤℕℝ])(\^\+|_\{?>\s*0\}?)?")
@@ -70,7 +75,9 @@ _SILENT = set(
         "numbers value values constant constants arbitrary free so this which has have being denotes as of to we"
     )
 )
-_DENIED = re.compile(r"\b(?:not|never|wrong|incorrect|false|untrue|except|unless)\b|n't\b", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:not|never|wrong|incorrect|false|untrue|except|unless|else|otherwise|too)\b|n't\b", re.IGNORECASE
+)
 
 
 _BLANKS = re.compile(r"\s{2,}")
@@ -132,6 +139,7 @@ def _turned(text: str) -> list[str]:
 def _condition(remark: str) -> str:
     """Return what a remark states, without explanations and notes on precision."""
     plain = re.sub(r"\s+", " ", _WRAP.sub(lambda match: f" {match[1] or ''} ", remark))
+    plain = _GOES_ON.sub(",...", plain)
     pieces = [piece.strip(" ,.;:()") for piece in plain.split(" ; ")]
     return " ; ".join(piece for piece in pieces if piece and not _NOTE.match(piece))
 

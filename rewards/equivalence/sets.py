@@ -37,6 +37,18 @@ _EXCEPT = re.compile(
     r"(?:except|excluding|other\s+than|but\s+not)(?:\s+for)?\s+((?:[^A-Za-z\\]|\\[^A-Za-z]|\\[a-z]+(?![a-z])|(?<!\\)\b(?:(?:and|or)\b|[a-z]\s*=))+)",
     re.IGNORECASE,
 )
+_HALF_LINES = (
+    (re.compile(r"\\mathbb\s*(?:\{\s*R\s*\}|R)\s*(?:\^\s*\{?\s*\+\s*\}?|_\s*\{?\s*>\s*0\s*\}?)"), r"(0, \infty)"),
+    (re.compile(r"\\mathbb\s*(?:\{\s*R\s*\}|R)\s*(?:\^\s*\{?\s*-\s*\}?|_\s*\{?\s*<\s*0\s*\}?)"), r"(-\infty, 0)"),
+    (re.compile(r"\\mathbb\s*(?:\{\s*R\s*\}|R)\s*_\s*\{?\s*(?:\\geq?(?:slant)?|≥)\s*0\s*\}?"), r"[0, \infty)"),
+    (re.compile(r"\s*(?:all\s+|the\s+)?positive\s+real(?:s|\s+numbers?)?\s*", re.IGNORECASE), r"(0, \infty)"),
+    (re.compile(r"\s*(?:all\s+|the\s+)?negative\s+real(?:s|\s+numbers?)?\s*", re.IGNORECASE), r"(-\infty, 0)"),
+    (re.compile(r"\s*(?:all\s+|the\s+)?non-?negative\s+real(?:s|\s+numbers?)?\s*", re.IGNORECASE), r"[0, \infty)"),
+)
+_BUILT = re.compile(
+    r"\\?\{\s*(?:[A-Za-z]\s*=\s*)?([^{}|:<>=]{1,80}(?:\{[^{}]{0,40}\}[^{}|:<>=]{0,40}){0,4}?)\s*(?:\\mid(?![a-z])|\\colon|[|:])\s*([A-Za-z])\s*(?:\\in(?![a-z])|∈)\s*"
+    r"(?:\\mathbb\s*\{?\s*([ZN])\s*\}?|([ℤℕ]))\s*((?:\^|_)\{?[^{}]{1,6}\}?)?\s*\\?\}"
+)
 _BOUND = re.compile(r"[^<>≤≥≠=∈]{1,60}[<>≤≥][^<>≤≥≠=∈]{1,60}")
 _MARKED = re.compile(r"[∪∩∖<>≤≥≠∈]|\\infty|\^\s*\{?\s*(?:c|\\complement)|\\mathbb|ℝ|\bor\b|\\text\s*\{\s*or")
 
@@ -155,10 +167,26 @@ def _is_between(first: str, second: str) -> bool:
 def without_exceptions(text: str) -> str:
     r"""Return "all real numbers except 1 and 2" as `\mathbb{R} \setminus \{1, 2\}`; other text as it is."""
     plain = _TEXTS.sub(lambda match: f" {match[1]} ", text)
+    name, member, rest = plain.rpartition("\\in") if "\\in " in plain or "\\in\\" in plain else ("", "", plain)
+    for pattern, interval in _HALF_LINES:
+        if len(text) <= MAX_CHARS and pattern.fullmatch(rest.strip()):
+            return f"{name}{member} {interval}".strip()
     if len(text) > MAX_CHARS or not (match := _EXCEPT.fullmatch(plain)):
         return text
     values = [part.rpartition("=")[2].strip() for part in re.split(r",|\band\b|\bor\b", match[1]) if part.strip(" .")]
     return rf"\mathbb{{R}} \setminus \{{{', '.join(values)}\}}"
+
+
+def same_builders(first: str, second: str, same: Callable[[str, str], bool]) -> bool | None:
+    r"""Compare two sets such as `\{2k : k \in \mathbb{Z}\}` by what their members look like; None where one is no such set."""
+    if "{" not in first[:2] or max(len(first), len(second)) > MAX_CHARS:
+        return None
+    built = _BUILT.fullmatch(first), _BUILT.fullmatch(second)
+    if not built[0] or not built[1]:
+        return None
+    kinds = [(one[3] or one[4], re.sub(r"[{}\s]", "", one[5] or "")) for one in built if one]
+    renamed = re.sub(rf"(?<![A-Za-z\\]){built[1][2]}(?![A-Za-z])", built[0][2], built[1][1])
+    return kinds[0] == kinds[1] and same(built[0][1].strip(), renamed.strip())
 
 
 def _split(text: str, joint: re.Pattern[str]) -> list[str]:

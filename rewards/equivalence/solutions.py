@@ -24,18 +24,27 @@ MAX_UNKNOWNS = 6
 
 
 def same_solutions(first: Node, second: Node, comparison: Comparison) -> bool:
-    """Return whether two residuals in the same symbols vanish at the same places.
+    r"""Return whether two residuals in the same symbols vanish at the same places.
 
     Args:
         first: Left side minus right side of the one equation.
         second: The same of the other.
         comparison: Whether symbols are positive, and the work that is left. An equation in a single symbol is
-            compared by every root, whatever its sign.
+            compared by every root, whatever its sign, and so is one that holds for no positive symbols, as
+            `m\ddot{x} + kx = 0` does.
     """
     names = sorted(symbols(first))
     if len(names) > MAX_UNKNOWNS:
         return False
     positive = comparison.config.positive and len(names) > 1
+    agreed = _agreements(first, second, names, comparison, positive)
+    if agreed == 0 and positive:
+        agreed = _agreements(first, second, names, comparison, False)
+    return agreed is not None and agreed >= 1
+
+
+def _agreements(first: Node, second: Node, names: list[str], comparison: Comparison, positive: bool) -> int | None:
+    """Return for how many unknowns two residuals have the same roots, None where they differ for one."""
     agreed = 0
     with mpmath.workdps(digits_for(first, second)):
         for unknown in names:
@@ -44,9 +53,9 @@ def same_solutions(first: Node, second: Node, comparison: Comparison) -> bool:
             if found is None:
                 found = _by_search(first, second, unknown, values, comparison, positive)
             if found is False:
-                return False
+                return None
             agreed += found is True
-    return agreed >= 1
+    return agreed
 
 
 def _by_polynomials(

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from rewards.equivalence.notation import FUNCTIONS, GREEK, listed
+from rewards.equivalence.ways import WAYS
 
 _WRAP = re.compile(r"\\(?:text|mathrm|mathbf|textbf|textit|mbox|textrm|operatorname|textnormal)\s*\{([^{}]*)\}")
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}|\b(?:[Nn]o|[Uu]p|DNE|AC|DC)\b")
@@ -50,8 +51,24 @@ _SYNONYMS = {
             "no real solutions",
             "no real solution",
             "undefined",
+            *(
+                f"{there} {kind}solution{s}"
+                for there, s in (("there are no", "s"), ("there is no", ""))
+                for kind in ("", "real ")
+            ),
+            "no solutions exist",
+            "no solution exists",
         ),
         "none",
+    ),
+    **dict.fromkeys(
+        (
+            "infinitely many solutions",
+            "there are infinitely many solutions",
+            "infinite solutions",
+            "an infinite number of solutions",
+        ),
+        "infinite",
     ),
     **dict.fromkeys(("true", "yes", "correct"), "true"),
     **dict.fromkeys(("false", "no", "incorrect"), "false"),
@@ -67,6 +84,9 @@ _SYNONYMS = {
     **_number_set("natural numbers", "n"),
     **_number_set("complex numbers", "c"),
 }
+_STRICT = set(_SYNONYMS.values())
+"""Names of answers that no sentence contains without more ado: `no solution`, `true`."""
+
 _WORDS_TOO = {"cis", "prime"}  # a kind of isomer, a kind of number
 _TURNS = re.compile(
     r"\b(?:and|or|but|then|until|while|whereas|instead|rather|than|if|unless|although|except|before|after|both|either|maybe|"
@@ -80,18 +100,22 @@ _PROPERTIES = set(
         "exponential logarithmic bijective injective surjective constant arithmetic geometric convergent divergent "
         "alternating harmonic bounded symmetric antisymmetric diagonal singular nonsingular invertible orthogonal unitary "
         "hermitian isosceles equilateral scalene obtuse acute abelian cyclic regular irregular elastic inelastic "
-        "adiabatic isothermal isobaric isochoric exothermic endothermic transverse longitudinal"
+        "adiabatic isothermal isobaric isochoric exothermic endothermic transverse longitudinal "
+        "tetrahedral octahedral bent pyramidal planar attractive repulsive"
     )
 )
 _KINDS = set(
     listed(
         "function number sequence series integral matrix graph operator triangle polygon quadrilateral angle map mapping group "
-        "collision process reaction wave relation"
+        "collision process reaction wave relation geometry shape structure force"
     )
 )
 """Nouns that a question names, and that an answer may repeat behind one of the properties: odd, odd function."""
 
 MAX_SHORT_WORDS, MAX_NAME_CHARS = 4, 120
+
+_ELSEWHERE = re.compile(r"\b(?:north|south|east|west)\s+of\b|\b(?:up|down)\s+to\b|\d", re.IGNORECASE)
+"""What makes another answer of a way: `north of east`, `up to 5`."""
 
 _LISTED = re.compile(r"\s*(?:[,;&]|\b(?:and|or)\b)\s*", re.IGNORECASE)
 _DIRECTED = re.compile(
@@ -128,7 +152,7 @@ def canonical(text: str) -> str | None:
         return None
     plain = re.sub(r"\s+", " ", unwrapped(text)).strip(" .").casefold()
     tight = re.sub(r"\s+", "", text).casefold()
-    return _SYNONYMS.get(plain) or _SYNONYMS.get(tight)
+    return _SYNONYMS.get(plain) or _SYNONYMS.get(tight) or WAYS.get(plain)
 
 
 def _stem(word: str) -> str:
@@ -156,8 +180,10 @@ def _negated(text: str) -> bool:
 def same_words(first: str, second: str) -> bool:
     """Return whether two answers in words agree."""
     names = canonical(first), canonical(second)
-    if names[0] or names[1]:
+    if all(names) or {*names} & _STRICT:
         return names[0] == names[1]
+    if any(names) and _ELSEWHERE.search(second if names[0] else first):
+        return False
     if _negated(first) != _negated(second) or first.startswith("-") != second.startswith("-"):
         return False
     if _NEITHER.fullmatch(f"{unwrapped(first)}|{unwrapped(second)}".casefold()):

@@ -5,6 +5,7 @@ Values(comparison, declared).same("9.8 m/s^2", "980 cm/s^2")
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -27,6 +28,10 @@ _CHOICES = re.compile(
 )
 
 
+_COUNTED = re.compile(r"(?:\{\s*\})?\s*[_^]?\s*\{?\s*(\d{1,3})\s*\}?\s*(C|P)\s*_?\s*\{?\s*(\d{1,3})\s*\}?")
+MAX_COUNTED = 200
+
+
 @dataclass(frozen=True)
 class Values:
     """How single values are compared.
@@ -41,6 +46,7 @@ class Values:
 
     def same(self, gold: str, predicted: str) -> bool:
         """Return whether two single values agree."""
+        gold, predicted = _counted(gold, predicted), _counted(predicted, gold)
         a, b = numbers = quantity(gold), quantity(predicted)
         if a is not None and b is not None:
             config = self.comparison.config
@@ -96,6 +102,18 @@ class Values:
                 if same_trees(rename(a, table), rename(b, table), self.comparison):
                     return True
         return False
+
+
+def _counted(text: str, other: str) -> str:
+    r"""Return `_{10}C_3` or `10C3` as its number next to a bare number, and so `10P3`."""
+    match = _COUNTED.fullmatch(text)
+    number = quantity(other) if match else None
+    if match is None or number is None or number.unit is not None or number.label:
+        return text
+    above, below = int(match[1]), int(match[3])
+    if below > above or above > MAX_COUNTED:
+        return text
+    return str(math.comb(above, below) if match[2] == "C" else math.perm(above, below))
 
 
 def _as_binomial(text: str) -> str:

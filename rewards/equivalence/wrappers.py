@@ -21,6 +21,12 @@ _OPTION = re.compile(
     r"^\s*(?:\\(?:text|textbf|textrm|mathrm|mathbf)\s*\{\s*)?(?:\(\s*[A-H]\s*\)[.:]?|[A-H]\s*[.:)])"
     r"(?:\s*\}|(?=[\s~\\]))(?:\s|~|\\[,;: ]|\\q?quad(?![A-Za-z]))*(?=[-+\d.(\[$\\])"
 )
+_TITLE = re.compile(
+    r"^\\(?:text|textbf|textrm|mathrm)\s*\{\s*(?!(?:[A-Za-z ]*\b)?(?:not|no|never|except|wrong|incorrect|false|half|twice|double|"
+    r"triple|minus|negative|less|more|fewer|above|below|over|under|excluding|complement|reciprocal|inverse|opposite|guess|maybe|perhaps|between|or)\b)"
+    r"[A-Za-z][A-Za-z '’-]{1,40}(?::|\s(?:is|are|equals|=))\s*\}\s*(?=[-+\d.(\[$\\])",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"\s*\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*\s*")
 _NUMBER = re.compile(r"\s*[-+]?\s*\.?\d")
 # A number with a letter right behind it may be a formula or a name: 2H_2O, 2-butanol.
@@ -30,9 +36,9 @@ _VALUE = re.compile(
 )
 
 
-def without_option(text: str) -> str:
-    r"""Return a value without the mark of an option before it: `(D) 42`, `\textbf{D. }42`."""
-    return _OPTION.sub("", text, count=1)
+def without_mark(text: str) -> str:
+    r"""Return a value without an option's mark or a title before it: `(D) 42`, `\textbf{D. }42`, `\text{Distance: }42`."""
+    return _TITLE.sub("", _OPTION.sub("", text, count=1), count=1)
 
 
 def undressed(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.extraction import Found, all_boxed, final_part, find_answer
-from rewards.true_false import alone, parse_true_false, retracted
+from rewards.true_false import alone, parse_true_false
 
 MAX_ANSWER_CHARS = 2_000
 _WITH_REASON = re.compile(r"\W*(true|false|yes|no)\W{1,4}(?:because|since|as|for)\b", re.IGNORECASE)
@@ -68,7 +68,7 @@ def _statements(found: Found, response: str) -> list[str]:
         return [*all_boxed(text)[-8:], found.text]
     if found.kind == "tag":
         return [*_TAG.findall(text[-2 * MAX_ANSWER_CHARS :]), found.text]
-    if retracted(response, found):
+    if found.taken_back:
         return [f"{found.text}?"]  # a question, or an answer that is taken back, is no commitment
     alone_lines = [line for line in text[-2 * MAX_ANSWER_CHARS :].splitlines() if alone(line) is not None]
     if alone_lines and parse_true_false(found.text) == "neither":

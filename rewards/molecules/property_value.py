@@ -18,7 +18,7 @@ from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.extraction import find_answer, hedged
-from rewards.true_false import retracted, takes_back
+from rewards.true_false import takes_back
 
 NEAR = 0.4
 MAX_CHARS = 400
@@ -96,7 +96,7 @@ class PropertyRegression:
         if found is None:
             return wrong("no_answer")
         said = stated_numbers(found.text[:MAX_CHARS], MAX_UNCERTAINTY * tolerance)
-        if len(said) != 1 or hedged(found.text[:MAX_CHARS]) or retracted(response, found):
+        if len(said) != 1 or hedged(found.text[:MAX_CHARS]) or found.taken_back:
             return wrong("ambiguous_answer" if said else "malformed_answer", found.text[:100])
         return score_number(said.pop(), gold, tolerance, center)
 

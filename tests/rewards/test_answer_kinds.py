@@ -2,6 +2,7 @@
 
 import pytest
 from answer_forms import FORMS
+from answer_habits import HABITS
 from answer_kinds import CHOICES, KINDS, OPTIONS, UNLISTED
 from answer_spellings import SPELLINGS
 
@@ -9,15 +10,18 @@ from rewards.choice import Choice
 from rewards.mathematics import Mathematics
 from rewards.physics import Physics
 
+ROWS = KINDS | SPELLINGS | FORMS | HABITS
 
-@pytest.mark.parametrize("kind", sorted(KINDS | SPELLINGS | FORMS))
+
+@pytest.mark.parametrize("kind", sorted(ROWS))
 def test_kind(kind: str) -> None:
     wrong = []
-    for reward, gold, said, right in (KINDS | SPELLINGS | FORMS)[kind]:
-        response = f"\\boxed{{{said}}}"
-        score = Physics()(response, gold, {}) if reward == "p" else Mathematics()(response, gold)
-        if score.correct != right:
-            wrong.append((reward, gold, said, score.reason))
+    for rewards, gold, said, right in ROWS[kind]:
+        for reward in "pm" if rewards == "b" else rewards:
+            response = f"\\boxed{{{said}}}"
+            score = Physics()(response, gold, {}) if reward == "p" else Mathematics()(response, gold)
+            if score.correct != right:
+                wrong.append((reward, gold, said, score.reason))
     assert not wrong
 
 
@@ -101,3 +105,11 @@ def test_a_reference_that_cannot_be_met_abstains(gold: str) -> None:
 def test_one_value_in_two_forms_is_no_hedge(said: str, right: bool) -> None:
     assert Mathematics()(said, r"\frac34").correct is right
     assert Physics()(said, r"\frac34", {}).correct is right
+
+
+@pytest.mark.parametrize(
+    ("question", "right"), [("What percent of the items are defective?", True), ("What share of them is it?", False)]
+)
+def test_a_percentage_below_one_where_percent_is_asked_for(question: str, right: bool) -> None:
+    assert Mathematics()(r"\boxed{0.5\%}", "0.5", question).correct is right
+    assert Physics()(r"\boxed{0.5\%}", "0.5", {}, prompt=question).correct is right
