@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from rewards.molecules.caption_facts import CaptionFact, bare_class, facts_of, sentences, singular
-from rewards.molecules.substructure_classes import holds, known_ending
+from rewards.molecules.class_proofs import proves
 
 GENERAL = frozenset(
     """
@@ -158,9 +158,7 @@ def _confirmed(sentence: str, known: frozenset[CaptionFact], molecule: Any) -> b
 
 def _borne_out(phrase: str, altered: set[str], molecule: Any) -> bool:
     """Return whether the molecule is of a class, so named that nothing undecided stands before the known ending."""
-    if molecule is None or holds(phrase, molecule) is not True or re.sub(r"\d+", "#", phrase) in altered:
-        return False
-    return phrase.removesuffix(known_ending(phrase) or "").strip() in ("", "organic")
+    return molecule is not None and re.sub(r"\d+", "#", phrase) not in altered and proves(phrase, molecule)
 
 
 def _inside(these: list[str], those: list[str]) -> bool:
