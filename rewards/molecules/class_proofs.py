@@ -229,12 +229,12 @@ def _exactly(smarts: str, count: int) -> Rule:
     return lambda molecule: len(matches(smarts, molecule)) == count
 
 
-def _on_one_benzene(substituent: str, count: int, beside: str = "") -> Rule:
-    """Return a rule for a benzene ring with exactly `count` of a substituent, and with `beside` where it is given."""
+def _on_one_benzene(substituent: str, count: int, next_to: str = "") -> Rule:
+    """Return a rule for a benzene ring with exactly `count` of a substituent, and with `next_to` where it is given."""
 
     def rule(molecule: Any) -> bool:
         bearing = {one[0] for one in matches(f"c{substituent}", molecule)}
-        other = {one[0] for one in matches(f"c{beside}", molecule)} if beside else None
+        other = {one[0] for one in matches(f"c{next_to}", molecule)} if next_to else None
         rings = map(set, matches("c1ccccc1", molecule))
         return any(len(ring & bearing) == count and (other is None or ring & other) for ring in rings)
 
@@ -321,7 +321,7 @@ RULES: dict[str, Rule] = {
     **{f"organic hetero{name}cyclic compound": fused_rings(least, True, least) for name, least in FUSED.items()},
     **{f"carbo{name}cyclic compound": fused_rings(least, False, least) for name, least in FUSED.items()},
 }
-"""Name endings, and what is looked at beside the patterns."""
+"""Name endings, and what is looked at in addition to the patterns."""
 
 
 @lru_cache(maxsize=8_192)
