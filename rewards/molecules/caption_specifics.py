@@ -62,6 +62,13 @@ _WHOLE = re.compile(
     r"(?:think|believe|agree))|nobody|no\s+one|none\s+of|by\s+no\s+means|under\s+no)\b)",
     re.IGNORECASE,
 )
+_QUESTION = re.compile(r"\?(?:\s|$)")
+_LEAD = re.compile(r"(.{3,160}?)\b(?:the|this)\s+(?:molecule|compound)\s+is\b", re.IGNORECASE | re.DOTALL)
+_DOUBT = re.compile(
+    r"\b(?:mistake|mistaken|err(?:or|s|oneous)?|lies?|lying|ignore|disregard|forget|nobody|no\s+one|different|another|other|"
+    r"unless|if|suppose|pretend|imagine|hypothetical\w*|contrary|joke|joking|refuse|is\s+it)\b",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(maxsize=8_192)
@@ -188,12 +195,13 @@ def undenied(predicted: str, reference: str) -> tuple[str, int]:
     A denial of the whole ("It is not true that: ...", "... None of this holds.") leaves nothing. Denials that the
     reference makes as well are statements like any other.
     """
-    known = {_normal(one) for one in sentences(reference)}
+    known = {content(one) for one in sentences(reference)}
     told = sentences(predicted)
-    denying = [one for one in told if _denies(one) and _normal(one) not in known]
+    asked = "?" not in reference
+    denying = [one for one in told if (_denies(one) and content(one) not in known) or (asked and _QUESTION.search(one))]
     if not denying:
         return predicted, 0
-    if _WHOLE.match(predicted) and not _WHOLE.match(reference):
+    if (_WHOLE.match(predicted) and not _WHOLE.match(reference)) or _belies(predicted):
         return "", len(told)
     vocabulary = set(content(reference))
     if any(_WHOLE.match(one) or not _own(one) for one in denying):
@@ -203,7 +211,13 @@ def undenied(predicted: str, reference: str) -> tuple[str, int]:
 
 
 def _denies(sentence: str) -> bool:
-    return bool(_DENIAL.search(re.sub(r"\bnon-|\bno\.\s*\d", "", sentence)))
+    return bool(_DENIAL.search(re.sub(r"\bnon-|\bno\.\s*\d", "", sentence))) or _belies(sentence)
+
+
+def _belies(caption: str) -> bool:
+    """Return whether what stands before "the molecule is" takes a caption for wrong or for that of another molecule."""
+    lead = _LEAD.match(caption)
+    return bool(lead and _DOUBT.search(lead[1]))
 
 
 def _own(sentence: str) -> tuple[str, ...]:
@@ -223,8 +237,16 @@ def _own(sentence: str) -> tuple[str, ...]:
         "caption",
     }
     pointing |= {"statement", "statements", "hold", "holds", "kidding", "joking", "so", "everything", "claim", "apply"}
+    pointing |= {
+        "following",
+        "below",
+        "foregoing",
+        "previous",
+        "preceding",
+        "text",
+        "answer",
+        "response",
+        "information",
+    }
+    pointing |= {"sentence", "sentences", "content", "anything", "them", "maybe", "perhaps", "possibly", "sure", "they"}
     return tuple(one for one in content(_DENIAL.sub(" ", sentence)) if one not in pointing)
-
-
-def _normal(sentence: str) -> str:
-    return " ".join(words(sentence))
