@@ -48,8 +48,8 @@ _REMARK_DENIES = re.compile(
     r"\s+\(\s*(?:not|wrong|incorrect|false|no|never|or|and|also|maybe|perhaps|possibly|alternatively)\b", re.IGNORECASE
 )
 _NOT_SO = re.compile(
-    r"\b(?:not\s+(?:true|correct|right|the\s+case)|n['’]t\s+(?:true|correct|right|think|believe|say)|untrue|false|wrong|incorrect|"
-    r"doubt|deny|not\s+(?:think|believe|say))\b[^.;\n]{0,40}$",
+    r"(?:\b(?:not\s+(?:true|correct|right|the\s+case|think|believe|say)|untrue|false|wrong|incorrect|(?<!no\s)doubt|deny)|"
+    r"n['’]t\s+(?:true|correct|right|think|believe|say))\b[^.;\n]{0,40}$",
     re.IGNORECASE,
 )
 _HEDGED_END = re.compile(r"[,;]\s*(?:maybe|perhaps|possibly|or\s+not|not\s+sure|i\s+guess)\W*$", re.IGNORECASE)
@@ -156,6 +156,11 @@ def candidates(response: str, dummies: bool = False) -> list[str]:
     return _unmarked(found, text, dummies)
 
 
+def denied_before(text: str, place: int) -> bool:
+    """Return whether what stands before an answer denies it ("I do not think that the answer is ...")."""
+    return bool(_NOT_SO.search(text[max(0, place - 200) : max(0, place)]))
+
+
 def _tidy(response: str) -> str:
     """Return a response with the marks of chat templates and molecule tokens dropped, and other tags as `<answer>`."""
     text = _TOKEN.sub("", response).translate(_PLAIN_MARKS)
@@ -183,7 +188,7 @@ def _unmarked(found: Found, text: str, dummies: bool) -> list[str]:
     tail = lines[-1]
     if found.kind == "phrase":
         place = text.rfind(found.text)
-        if _NOT_SO.search(text[max(0, place - 200) : max(0, place)]):
+        if denied_before(text, place):
             return [text[-MAX_TEXT_CHARS:]]  # denied: no molecule
         tail = "*" * (dummies and text[place - 1 : place] == "*") + found.text
         tail += "*" * (dummies and text[place + len(found.text) :][:1] == "*")

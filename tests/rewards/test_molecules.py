@@ -246,6 +246,20 @@ def test_a_small_change_to_the_reference_still_earns(references: Callable[[], li
         ("It is probably true", True),
         ("True or False", "both"),
         ("could be true", "both"),
+        ("It can be true", "both"),
+        ("True (0)", "both"),
+        ("False = 1", "both"),
+        ("True (1)", True),
+        ("False (0)", False),
+        ("True is not the answer", False),
+        ("False is not my final answer", True),
+        ("It is false that the statement is false", "both"),
+        ("不成立", False),
+        ("✅", True),
+        ("❌", False),
+        ("Certainly not.", False),
+        ("{'label': 0}", False),
+        ("The predicted class is 1", True),
         ("not necessarily true", "both"),
         ("neither true nor false", "both"),
         ("Is it true? No.", "both"),
@@ -259,6 +273,13 @@ def test_parse_true_false(text: str, side: bool | str) -> None:
 
 def test_property_values() -> None:
     chemistry = PropertyChoice()
+    for denied in (
+        "I don't think the answer is True.",
+        "It is not true that the answer is: True",
+        "I doubt the answer is True",
+    ):
+        assert not chemistry(denied, "True").correct
+    assert chemistry("I have no doubt: the answer is True", "True").correct
     assert chemistry("Reasons.\nAnswer: True", "1").value == 1
     assert chemistry("Answer: True", "No").reason == "wrong"
     assert chemistry("\\boxed{True}\n\\boxed{False}", "True").reason == "ambiguous_answer"
@@ -396,6 +417,7 @@ def test_a_molecule_is_found_in_its_wrapping(said: str) -> None:
         f"{ACETIC} is not the answer.",
         f"It is not true that the answer is {ACETIC}",
         f"I do not think the answer is {ACETIC}",
+        f"I don't think the answer is {ACETIC}",
         f"{ACETIC}? No.",
         f"Everything except {ACETIC}",
         f"<answer>{ACETIC} (wrong)</answer>",
