@@ -49,6 +49,15 @@ _EMPHASIS = re.compile(
 )
 _TEX_TEXT = re.compile(r"^\\text\s*\{(.*)\}$", re.DOTALL)
 _QUOTES = frozenset({('"', '"'), ("“", "”"), ("«", "»"), ("'", "'")})
+_BEFORE = re.compile(
+    r"^(?:(?:sure|certainly|of\s+course|okay|ok)[!,.:]\s+)?(?:here(?:['’]s|\s+is)\s+(?:the|a|my|your)\s+(?:caption|description|answer)"
+    r"(?:\s+(?:of|for)\s+(?:the|this)\s+(?:molecule|compound))?:\s+)?",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(
+    r"(?<=[.!?])\s+(?:I\s+hope\s+(?:this|that)\s+helps|hope\s+(?:this|that)\s+helps|let\s+me\s+know\s+if\s+you\s+[a-z ]{1,60})[.!]*$",
+    re.IGNORECASE,
+)
 _ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
 _PROMPT_LABEL = re.compile(
     r"\b(?:SMILES|SELFIES|molecule|structure|compound)\b\s*(?:is\b)?\s*[:=：]\s*`?([^\s`]+)", re.IGNORECASE
@@ -200,8 +209,8 @@ def caption(response: str) -> str | None:
 
 
 def _unwrapped(text: str) -> str:
-    """Return a caption without the quotes around it, and without the marks of a list whose items are its sentences."""
-    text = text.strip()
+    """Return a caption without courtesies and quotes around it, or the marks of a list whose items are its sentences."""
+    text = _AFTER.sub("", _BEFORE.sub("", text.strip()))
     if (text[:1], text[-1:]) in _QUOTES and not re.search(r"[\"“”]", text[1:-1]):
         text = text[1:-1].strip()
     lines = text.splitlines()

@@ -484,6 +484,23 @@ def test_emphasis_is_no_part_of_a_caption(form: str) -> None:
     assert reward(form.format(GOLD), GOLD, PROMPT).value == 1.0
 
 
+@pytest.mark.parametrize(
+    ("form", "whole"),
+    [
+        ("Sure! {}", True),
+        ("Certainly, here is the description of the molecule: {}", True),
+        ("Here's a caption: {}", True),
+        ("{} I hope this helps!", True),
+        ("{} Let me know if you need more details.", True),
+        ("Sure, here is the opposite of the caption: {}", False),
+        ("{} I hope this is not the molecule.", False),
+        ("{} Let me know if it is wrong.", False),
+    ],
+)
+def test_courtesies_are_no_part_of_a_caption(form: str, whole: bool) -> None:
+    assert reward(form.format(GOLD), GOLD, PROMPT).correct is whole
+
+
 @pytest.mark.parametrize("mark", ["- ", "* ", "• "])
 def test_a_caption_may_be_a_list_of_its_sentences(mark: str) -> None:
     assert reward(mark + GOLD.replace(". ", f".\n{mark}"), GOLD, PROMPT).value == 1.0
