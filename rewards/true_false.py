@@ -54,9 +54,22 @@ _TRUE, _FALSE = (
         "nope",
     },
 )
+_TRUE |= {"成立", "属实", "✓", "✔", "✅", "yep", "yeah", "certainly", "of course", "absolutely", "definitely"}
+_FALSE |= {
+    "不成立",
+    "不属实",
+    "✗",
+    "✘",
+    "❌",
+    "nope",
+    "certainly not",
+    "of course not",
+    "absolutely not",
+    "definitely not",
+}
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|textit|texttt|mathrm|mathbf)\s*\{([^{}]*)\}")
 _LABEL = re.compile(
-    r"^\W*(?:(?:thus|so|hence|therefore)\b[\s,:]*)?(?:the\s+)?(?:final\s+)?(?:answer|label|prediction|result|verdict)\s*(?:is|:|=)+\s*",
+    r"^\W*(?:(?:thus|so|hence|therefore)\b[\s,:]*)?(?:the\s+)?(?:final\s+|predicted\s+)?(?:answer|label|class|prediction|result|verdict)[\"']?\s*(?:is|:|=)+\s*",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\b(true|false|untrue|incorrect|correct|wrong|right)\b", re.IGNORECASE)
@@ -104,6 +117,20 @@ _REWRITTEN += (
         r"\1 \2false",
     ),
     (re.compile(_CLAIM + r"fails\b", re.I), r"\1 is false"),
+)
+_REWRITTEN += (
+    (
+        re.compile(
+            r"\b(true|false|yes|no)\b[\"'*`]*\s+(?:is|was|would\s+be)\s+not\s+(?:the|my|an)\s+(?:\w+\s+)?answer\b", re.I
+        ),
+        r"not \1",
+    ),
+)
+_CONTRADICTION = re.compile(
+    r"^\W*(?:(?:true|yes)\W{1,4}0(?:\.0)?|(?:false|no)\W{1,4}1(?:\.0)?)\W*$|"
+    r"\b(?:(?:not\s+|un)true|false|wrong|incorrect)\s+that\b[^.;\n]{0,80}\b(?:true|false|wrong|incorrect)\b|"
+    r"\bcan\s+(?:also\s+|well\s+)?be\s+(?:true|false|correct|right|wrong)\b",
+    re.IGNORECASE,
 )
 _CHINESE_CLAIM = re.compile(
     r"(?:题干|题目|该|这个|这种|此|上述|以上|原)?的?(?:说法|陈述|命题|论断|结论|判断|论述|叙述|描述|观点)\s*(?:是|为)?\s*"
@@ -177,7 +204,7 @@ def parse_true_false(text: str) -> bool | str:
         plain = pattern.sub(statement, plain)
     if _ASKED.search(plain):
         return "both"
-    if _UNDECIDED.search(plain) or _PART.search(plain):
+    if _UNDECIDED.search(plain) or _PART.search(plain) or _CONTRADICTION.search(plain):
         return "both"
     sides = {_side(word.group(1)) != bool(_NEGATION.search(plain[: word.start()])) for word in _words(plain)}
     if lead := _LEAD.match(plain):

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from rewards.molecules.caption_facts import CaptionFact, bare_class, facts_of, sentences, singular
-from rewards.molecules.substructure_classes import holds, known_ending
+from rewards.molecules.class_proofs import proves
 
 GENERAL = frozenset(
     """
@@ -60,6 +60,13 @@ _WHOLE = re.compile(
     r"(?:not|no|never|wrong|false|incorrect|untrue)\s*[:,!—-]|"
     r"(?:contrary\s+to|the\s+opposite\s+of|the\s+reverse\s+of|i\s+(?:deny|doubt|reject|refute|disagree|do(?:n['’]?t|\s+not)\s+"
     r"(?:think|believe|agree))|nobody|no\s+one|none\s+of|by\s+no\s+means|under\s+no)\b)",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(r"\?(?:\s|$)")
+_LEAD = re.compile(r"(.{3,160}?)\b(?:the|this)\s+(?:molecule|compound)\s+is\b", re.IGNORECASE | re.DOTALL)
+_DOUBT = re.compile(
+    r"\b(?:mistake|mistaken|err(?:or|s|oneous)?|lies?|lying|ignore|disregard|forget|nobody|no\s+one|different|another|other|"
+    r"unless|if|suppose|pretend|imagine|hypothetical\w*|contrary|joke|joking|refuse|is\s+it)\b",
     re.IGNORECASE,
 )
 
@@ -158,9 +165,7 @@ def _confirmed(sentence: str, known: frozenset[CaptionFact], molecule: Any) -> b
 
 def _borne_out(phrase: str, altered: set[str], molecule: Any) -> bool:
     """Return whether the molecule is of a class, so named that nothing undecided stands before the known ending."""
-    if molecule is None or holds(phrase, molecule) is not True or re.sub(r"\d+", "#", phrase) in altered:
-        return False
-    return phrase.removesuffix(known_ending(phrase) or "").strip() in ("", "organic")
+    return molecule is not None and re.sub(r"\d+", "#", phrase) not in altered and proves(phrase, molecule)
 
 
 def _inside(these: list[str], those: list[str]) -> bool:
@@ -190,12 +195,13 @@ def undenied(predicted: str, reference: str) -> tuple[str, int]:
     A denial of the whole ("It is not true that: ...", "... None of this holds.") leaves nothing. Denials that the
     reference makes as well are statements like any other.
     """
-    known = {_normal(one) for one in sentences(reference)}
+    known = {content(one) for one in sentences(reference)}
     told = sentences(predicted)
-    denying = [one for one in told if _denies(one) and _normal(one) not in known]
+    asked = "?" not in reference
+    denying = [one for one in told if (_denies(one) and content(one) not in known) or (asked and _QUESTION.search(one))]
     if not denying:
         return predicted, 0
-    if _WHOLE.match(predicted) and not _WHOLE.match(reference):
+    if (_WHOLE.match(predicted) and not _WHOLE.match(reference)) or _belies(predicted):
         return "", len(told)
     vocabulary = set(content(reference))
     if any(_WHOLE.match(one) or not _own(one) for one in denying):
@@ -205,7 +211,13 @@ def undenied(predicted: str, reference: str) -> tuple[str, int]:
 
 
 def _denies(sentence: str) -> bool:
-    return bool(_DENIAL.search(re.sub(r"\bnon-|\bno\.\s*\d", "", sentence)))
+    return bool(_DENIAL.search(re.sub(r"\bnon-|\bno\.\s*\d", "", sentence))) or _belies(sentence)
+
+
+def _belies(caption: str) -> bool:
+    """Return whether what stands before "the molecule is" takes a caption for wrong or for that of another molecule."""
+    lead = _LEAD.match(caption)
+    return bool(lead and _DOUBT.search(lead[1]))
 
 
 def _own(sentence: str) -> tuple[str, ...]:
@@ -225,8 +237,16 @@ def _own(sentence: str) -> tuple[str, ...]:
         "caption",
     }
     pointing |= {"statement", "statements", "hold", "holds", "kidding", "joking", "so", "everything", "claim", "apply"}
+    pointing |= {
+        "following",
+        "below",
+        "foregoing",
+        "previous",
+        "preceding",
+        "text",
+        "answer",
+        "response",
+        "information",
+    }
+    pointing |= {"sentence", "sentences", "content", "anything", "them", "maybe", "perhaps", "possibly", "sure", "they"}
     return tuple(one for one in content(_DENIAL.sub(" ", sentence)) if one not in pointing)
-
-
-def _normal(sentence: str) -> str:
-    return " ".join(words(sentence))

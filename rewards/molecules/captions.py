@@ -48,12 +48,26 @@ _EMPHASIS = re.compile(
     r"\*\*|__|`|(?<![\w(*])[*_](?=[A-Za-z])|(?<=[A-Za-z.])[*_](?![\w)*])|^#{1,6} +|^> ?", re.MULTILINE
 )
 _TEX_TEXT = re.compile(r"^\\text\s*\{(.*)\}$", re.DOTALL)
+_QUOTES = frozenset({('"', '"'), ("“", "”"), ("«", "»"), ("'", "'")})
+_BEFORE = re.compile(
+    r"^(?:(?:sure|certainly|of\s+course|okay|ok)[!,.:]\s+)?(?:here(?:['’]s|\s+is)\s+(?:the|a|my|your)\s+(?:caption|description|answer)"
+    r"(?:\s+(?:of|for)\s+(?:the|this)\s+(?:molecule|compound))?:\s+)?",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(
+    r"(?<=[.!?])\s+(?:I\s+hope\s+(?:this|that)\s+helps|hope\s+(?:this|that)\s+helps|let\s+me\s+know\s+if\s+you\s+[a-z ]{1,60})[.!]*$",
+    re.IGNORECASE,
+)
+_ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
 _PROMPT_LABEL = re.compile(
     r"\b(?:SMILES|SELFIES|molecule|structure|compound)\b\s*(?:is\b)?\s*[:=：]\s*`?([^\s`]+)", re.IGNORECASE
 )
-_PROMPT_SELFIES = re.compile(r"(?<![^\s:=：`\"'(>])(?:\[[^\[\]\s]{1,30}\]\.?){1,1600}(?=$|[\s`\"'<,;)])")
+_PROMPT_SELFIES = re.compile(
+    r"(?<![^\s:=：`\"'(>$])(?:\[[^\[\]\s]{1,30}\]\.?[ \t]?){1,1600}(?=$|[\s`\"'<,;)。，；$]|(?<=\s))"
+)
+_ONE_SYMBOL = re.compile(r"\[[^\[\]\s]{1,30}\]")  # the first of symbols with spaces between them
 _PROMPT_SMILES = re.compile(
-    r"(?<![^\s:=：`\"'>])(?=[^\s]{0,400}[(=#@\[\d])[A-Za-z*\[][A-Za-z0-9@+\-\[\]()=#$:./\\%*]{2,}(?=$|[\s`\"'<,;?])"
+    r"(?<![^\s:=：`\"'>$])(?=[^\s]{0,400}[(=#@\[\d])[A-Za-z*\[][A-Za-z0-9@+\-\[\]()=#$:./\\%*]{2,}(?=$|[\s`\"'<,;?。，；$])"
 )
 
 BOILER_PLATE = (
@@ -187,19 +201,32 @@ def caption(response: str) -> str | None:
     if found is None:
         return None
     if found.kind in ("tag", "boxed"):
-        return _TEX_TEXT.sub(r"\1", found.text)
+        return _unwrapped(_TEX_TEXT.sub(r"\1", found.text))
     text = final_part(response)
     if found.kind == "phrase":
-        return text[max(0, text.rfind(found.text)) :]
-    return _LABEL.sub("", re.split(r"\n\s*\n", text.strip())[-1].strip())
+        return _unwrapped(text[max(0, text.rfind(found.text)) :])
+    return _unwrapped(_LABEL.sub("", re.split(r"\n\s*\n", text.strip())[-1].strip()))
+
+
+def _unwrapped(text: str) -> str:
+    """Return a caption without courtesies and quotes around it, or the marks of a list whose items are its sentences."""
+    text = _AFTER.sub("", _BEFORE.sub("", text.strip()))
+    if (text[:1], text[-1:]) in _QUOTES and not re.search(r"[\"“”]", text[1:-1]):
+        text = text[1:-1].strip()
+    lines = text.splitlines()
+    listed = all(_ITEM.match(line) for line in lines if line.strip()) and (len(lines) > 1 or not text[:1].isdigit())
+    return _ITEM.sub("", text) if listed else text
 
 
 def _molecule(prompt: str, info: dict[str, Any]) -> Any:
     """Return the molecule that is to be described, or None."""
     texts = [info.get("smiles"), info.get("selfies")]
     tail = prompt[-MAX_TEXT_CHARS:]
-    labeled = [one.rstrip(".,;") for one in _PROMPT_LABEL.findall(tail)[:-4:-1]]
-    runs = sorted((one.rstrip(".") for one in _PROMPT_SELFIES.findall(tail)[-8:]), key=lambda run: -run.count("["))
+    labeled = [one.rstrip(".,;。，；") for one in _PROMPT_LABEL.findall(tail)[:-4:-1]]
+    labeled = [one for one in labeled if not _ONE_SYMBOL.fullmatch(one)]
+    runs = sorted(
+        (one.strip().rstrip(".") for one in _PROMPT_SELFIES.findall(tail)[-8:]), key=lambda run: -run.count("[")
+    )
     texts += labeled + [run for run in runs if run.count("[") > 1]
     texts += sorted((one.rstrip(".") for one in _PROMPT_SMILES.findall(tail)[-8:]), key=len, reverse=True) + runs
     for text in texts:

@@ -37,12 +37,28 @@ MIN_PROGRESS = 0.02
 
 @dataclass(frozen=True)
 class Task:
-    """What a row asks: the degree of each target, the given molecule, the least that earns something, and an example."""
+    """What a row asks.
+
+    Attributes:
+        degrees: The degree to which a molecule meets each target.
+        source: The given molecule.
+        baseline: The least mean degree that earns something.
+        example: A molecule that does what is asked.
+        uncharged: The degrees of the groups where charges and metals do not count. None where the example fails them,
+            as in a task to protonate.
+    """
 
     degrees: Callable[[Any], dict[str, float]]
     source: Any = None
     baseline: float = 0.0
     example: Any = None
+    uncharged: Callable[[Any], dict[str, float]] | None = None
+
+    def met(self, mol: Any) -> dict[str, float]:
+        """Return the degree of each target, by the molecule and by its form without charges, whichever is less."""
+        found = self.degrees(mol)
+        apart = self.uncharged(mol) if self.uncharged is not None else {}
+        return {name: min(degree, apart.get(name, degree)) for name, degree in found.items()}
 
     def value(self, degrees: dict[str, float]) -> float:
         """Return 1 where every target is met, else a part of `NEAR`."""
@@ -75,7 +91,7 @@ def score_task(task: Task | None, response: str) -> Score:
         return wrong("copied", said)
     if problem_found := implausible(mol, task.source, task.example):
         return wrong(problem_found, said)
-    degrees = task.degrees(mol)
+    degrees = task.met(mol)
     value = task.value(degrees)
     terms = {"met": sum(degree >= 1 for degree in degrees.values()) / len(degrees), "baseline": task.baseline}
     if value >= 1:
@@ -108,7 +124,8 @@ def _cached(kind: str, info: str, answer: str) -> Task | None:
             return None
     except (BadTarget, UnreadableMolecule, KeyError, TypeError, ValueError):
         return None
-    return replace(task, example=example)
+    by_charge = task.uncharged is not None and any(degree < 1 for degree in task.uncharged(example).values())
+    return replace(task, example=example, uncharged=None if by_charge else task.uncharged)
 
 
 class Design(_OfInfo):
@@ -133,19 +150,19 @@ class Design(_OfInfo):
 class Edit(_OfInfo):
     """Reward the given molecule with groups added or removed as asked.
 
-    Terms and reasons as in `Design`, and `copied` for the given molecule itself.
+    A group that is only charged, or bound to a metal, is not removed, unless that is what the example does. Terms and
+    reasons as in `Design`, and `copied` for the given molecule itself.
     """
 
     def task(self, info: dict[str, Any]) -> Task:
         """Return the task of a row."""
         source = read_molecule(str(info["source"]))
         wanted = {str(name): int(more) for name, more in dict(info["groups"]).items()}
-        before = {name: count_group(name, source) for name in wanted}
         if not any(wanted.values()):
             raise BadTarget("groups must name a change")
 
-        def degrees(mol: Any) -> dict[str, float]:
-            changes = {name: count_group(name, mol) - before[name] for name in wanted}
+        def groups(mol: Any, given: Any) -> dict[str, float]:
+            changes = {name: count_group(name, mol) - count_group(name, given) for name in wanted}
             made = {f"group {name}": float(changes[name] == more) for name, more in wanted.items() if more}
             # What is to stay counts only where something changed: else a copy with any other change would earn.
             stayed = {
@@ -153,9 +170,14 @@ class Edit(_OfInfo):
                 for name, more in wanted.items()
                 if not more
             }
-            return {**made, **stayed, **_kept(mol, source, info)}
+            return {**made, **stayed}
 
-        return Task(degrees, source)
+        plain = neutral(source)
+        return Task(
+            lambda mol: {**groups(mol, source), **_kept(mol, source, info)},
+            source,
+            uncharged=lambda mol: groups(neutral(mol), plain),
+        )
 
 
 class Optimize(_OfInfo):

@@ -19,12 +19,13 @@ from rewards.true_false import takes_back
 MAX_CANDIDATES = 8
 NEARBY_CHARS = 300
 _RUN = re.compile(
-    r"(?<![^\s`\"':>*$])(?:\[[^\[\]\s]{1,30}\]\s{0,4}(?:\.(?=\s{0,4}\[))?\s{0,4}){1,1600}(?=[\s`\"',;<*$\[]|[.)](?:\s|$)|$|(?<=\s))"
+    r"(?<![^\s`\"':>*$])(?<!->)(?:\[[^\[\]\s]{1,30}\]\s{0,4}(?:\.(?=\s{0,4}\[))?\s{0,4}){1,1600}(?=[\s`\"',;<*$\[]|[.)](?:\s|$)|$|(?<=\s))"
 )
-_TEX_TEXT = re.compile(r"\\(?:text|texttt|mathrm|mathtt)\s*\{(.*)\}", re.DOTALL)
+_TEX_TEXT = re.compile(r"\\(?:text|texttt|textbf|textit|textsf|mathrm|mathtt|mathbf|mathsf|ce)\s*\{(.*)\}", re.DOTALL)
 _FENCE = re.compile(r"^```[a-zA-Z]{0,12}\n?|```$")
 _LABEL = re.compile(
-    r"^(?:the\s+)?(?:final\s+)?(?:answer|molecule|selfies|smiles|structure|答案|分子|结构)\s*(?:is|是|为|:|=|：)+\s*",
+    r"^(?:the\s+)?(?:final\s+)?(?:answer|molecule|selfies|smiles|structure|[该此]?(?:分子|化合物|结构|答案)(?:的?\s{0,2}(?:smiles|selfies|结构))?)"
+    r"\s*(?:is|是|为|:|=|：)+\s*",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(
@@ -34,14 +35,21 @@ _TOKEN = re.compile(
 )
 _GAP = re.compile(r"[^\S\n]{2,}")
 _MOLECULE_TAG = re.compile(r"</?(?:smiles|selfies|molecule|mol)>", re.IGNORECASE)
-_FIELD = re.compile(r"[{,]\s*\"(?:smiles|selfies|molecule|answer)\"\s*:\s*\"([^\"\n]{1,24000})\"\s*[,}]", re.IGNORECASE)
+_FIELD = re.compile(
+    r"[{,]\s*([\"'])(?:smiles|selfies|molecule|answer)\1\s*:\s*([\"'])([^\"'\n]{1,24000})\2(?=\s*[,}])",
+    re.IGNORECASE,
+)
+_PLAIN_MARKS = str.maketrans(dict.fromkeys("“”„«»「」『』", '"') | dict.fromkeys("‘’‚‹›", "'"))
+_MARKUP = re.compile(
+    r"</?(?:b|i|em|strong|code|pre|tt|p|br|span|div)\s{0,3}/?>|\\[()]|^\s*\\\[|\\\]\s*$", re.IGNORECASE | re.MULTILINE
+)
 _REMARK = re.compile(r"(\S+)\s+(?:\([^()]{0,400}(?:\([^()]{0,100}\)[^()]{0,200}){0,4}\))\.?")
 _REMARK_DENIES = re.compile(
     r"\s+\(\s*(?:not|wrong|incorrect|false|no|never|or|and|also|maybe|perhaps|possibly|alternatively)\b", re.IGNORECASE
 )
 _NOT_SO = re.compile(
-    r"\b(?:not\s+(?:true|correct|right|the\s+case)|n['’]t\s+(?:true|correct|right|think|believe|say)|untrue|false|wrong|incorrect|"
-    r"doubt|deny|not\s+(?:think|believe|say))\b[^.;\n]{0,40}$",
+    r"(?:\b(?:not\s+(?:true|correct|right|the\s+case|think|believe|say)|untrue|false|wrong|incorrect|(?<!no\s)doubt|deny)|"
+    r"n['’]t\s+(?:true|correct|right|think|believe|say))\b[^.;\n]{0,40}$",
     re.IGNORECASE,
 )
 _HEDGED_END = re.compile(r"[,;]\s*(?:maybe|perhaps|possibly|or\s+not|not\s+sure|i\s+guess)\W*$", re.IGNORECASE)
@@ -103,6 +111,26 @@ _TURNS = re.compile(
     r"mistake|sorry|should|could|maybe|perhaps|possibly|revised?|final)\b",
     re.IGNORECASE,
 )
+_CHANGED = r"(?:\w*(?:ylated|inated|genated|tonated|olys[ez]d)|reduced|oxidi[sz]ed|esterified)"
+_REFUSED = re.compile(
+    r"\b(?:wrong|incorrect|invalid|false|none\s+of|refus\w+|declin\w+)\b(?!.*\b(?:so|thus|hence|therefore|but|instead|use)\b)[^.;]{0,60}$|"
+    r"(?:\\n(?:eq?|ot)(?![a-z])|≠|!=|\s![\s=]*|¬|不是|并非|而非|不会是|不可能是|不应是|排除|除了|[❌✗✘🚫]|"
+    r"\b(?:no|nicht|kein\w*|no\s+es|não\s+é|non\s+è|n['’]est\s+pas|не|take|replace|remove|convert|modify|"
+    r"methyl|ethyl|acetyl|benzyl|phenyl|hydroxy|chloro|bromo|fluoro|iodo|nitro|amino|oxo|dehydro|dihydro|homo|nor)|"
+    rf"\b{_CHANGED})[\s:：`'\"$]*$",
+    re.IGNORECASE,
+)
+"""What stands before a molecule that is denied or that is only the start of another."""
+_REFUSED_BEHIND = re.compile(
+    rf"\W*(?:是|为)?(?:错误|错的|不对|不正确|不是|吗|以外|之外)|[\s,(]*{_CHANGED}\W*$", re.IGNORECASE
+)
+_TAKEN_BACK = re.compile(
+    r"\W*(?:(?:no(?:pe)?|not\s+(?:really|correct|right|true)|wrong|incorrect|just\s+kidding|never\s*mind|scratch\s+that|oops)\W*$|"
+    r"(?:no\W+)?(?:(?:that|this|it|which)['’]?\s*)?(?:is|was|s)\s+(?:wrong|incorrect|false|not\s+(?:right|correct|true|the\s+answer))\b)",
+    re.IGNORECASE,
+)
+_NOT_BUT = r"\bnot\s+(?!only|just|merely|simply|sure|certain|confident)[^,;:.]{1,300}?\bbut\s"
+_REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
 _ELEMENTS = re.compile(r"(?:Br|Cl|[BCNOPSFI]|[bcnops]|\d|[()=#.-]){1,200}")
 _OTHER_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
@@ -119,6 +147,8 @@ def candidates(response: str, dummies: bool = False) -> list[str]:
     if found is None:
         return []
     text = final_part(response)
+    if _TAKEN_BACK.match(text[-NEARBY_CHARS:].rsplit("</answer>", 1)[-1]) and "</answer>" in text[-NEARBY_CHARS:]:
+        return [text[-MAX_TEXT_CHARS:]]  # denied: no molecule
     if found.kind in ("tag", "boxed"):
         marked = _OTHER_TAG.findall(text[-2 * MAX_TEXT_CHARS :]) if found.kind == "tag" else all_boxed(text)
         marked = [boxed(mark) or mark for mark in marked[-MAX_CANDIDATES:]] or [found.text]
@@ -126,14 +156,20 @@ def candidates(response: str, dummies: bool = False) -> list[str]:
     return _unmarked(found, text, dummies)
 
 
+def denied_before(text: str, place: int) -> bool:
+    """Return whether what stands before an answer denies it ("I do not think that the answer is ...")."""
+    return bool(_NOT_SO.search(text[max(0, place - 200) : max(0, place)]))
+
+
 def _tidy(response: str) -> str:
     """Return a response with the marks of chat templates and molecule tokens dropped, and other tags as `<answer>`."""
-    text = _GAP.sub(" ", _TOKEN.sub("", response))
+    text = _TOKEN.sub("", response).translate(_PLAIN_MARKS)
+    text = _GAP.sub(" ", _MARKUP.sub(" ", text.replace("&lt;", "<").replace("&gt;", ">")))
     end = final_part(text)
     if "<answer>" in end:
         return _MOLECULE_TAG.sub(" ", text)
-    if field := _FIELD.search(end[-2 * MAX_TEXT_CHARS :]):
-        return f"<answer>{field.group(1).replace(chr(92) * 2, chr(92))}</answer>"
+    if fields := [field[3] for field in _FIELD.finditer(end[-2 * MAX_TEXT_CHARS :])]:
+        return "".join(f"<answer>{value.replace(chr(92) * 2, chr(92))}</answer>" for value in fields)
     return _MOLECULE_TAG.sub(lambda tag: "</answer>" if tag.group().startswith("</") else "<answer>", text)
 
 
@@ -146,12 +182,13 @@ def _unmarked(found: Found, text: str, dummies: bool) -> list[str]:
     lines = [line.strip() for line in text[-4 * MAX_TEXT_CHARS :].splitlines() if line.strip(" `")]
     if not lines:
         return []
-    if len(lines) > 1 and found.kind != "phrase" and (_names_another(lines[-2] + " ") or _RETRACTS.search(lines[-1])):
-        return [lines[-1] if _RETRACTS.search(lines[-1]) else lines[-2]]  # another molecule, or one that is taken back
+    back = len(lines) > 1 and bool(_RETRACTS.search(lines[-1]) or _TAKEN_BACK.fullmatch(lines[-1]))
+    if len(lines) > 1 and found.kind != "phrase" and (back or _names_another(lines[-2] + " ")):
+        return [lines[-1] if back else lines[-2]]  # another molecule, or one that is taken back
     tail = lines[-1]
     if found.kind == "phrase":
         place = text.rfind(found.text)
-        if _NOT_SO.search(text[max(0, place - 200) : max(0, place)]):
+        if denied_before(text, place):
             return [text[-MAX_TEXT_CHARS:]]  # denied: no molecule
         tail = "*" * (dummies and text[place - 1 : place] == "*") + found.text
         tail += "*" * (dummies and text[place + len(found.text) :][:1] == "*")
@@ -168,6 +205,9 @@ def _unmarked(found: Found, text: str, dummies: bool) -> list[str]:
     if not hedged and (longer := [run for run in runs if run.count("[") > 1]):
         runs = longer
     if runs:
+        stated = _plain(tail, dummies)
+        if not re.search(r"\s", stated) and _reads(stated):  # a line of SMILES behind SELFIES
+            runs = [*runs, stated]
         return _distinct([*_listed(lines, dummies), *runs] if found.kind != "phrase" else runs)
     parts = _offered(tail, dummies)
     return _distinct([*_listed(lines, dummies), *parts] if found.kind != "phrase" else parts)
@@ -189,7 +229,13 @@ def _explained(text: str, dummies: bool) -> str:
 def _not_offered(before: str, after: str) -> bool:
     """Return whether the text around a SELFIES string denies it or names another molecule by way of it."""
     clause = _clause(before)
-    return takes_back(clause, "") or _names_another(clause, f" {after}")
+    return _denies(clause, "") or _names_another(clause, f" {after}")
+
+
+def _denies(before: str, after: str) -> bool:
+    """Return whether a statement denies the molecule between two strings."""
+    near = before[-NEARBY_CHARS:], after[:NEARBY_CHARS]
+    return takes_back(before, after) or bool(_REFUSED.search(near[0]) or _REFUSED_BEHIND.match(near[1]))
 
 
 def _names_another(before: str, after: str = "") -> bool:
@@ -202,7 +248,7 @@ def _runs(text: str) -> list[str]:
 
 
 def _clause(before: str) -> str:
-    return re.split(r"[,;:]\s", re.sub(r"[:=]\s*$", " ", before))[-1]
+    return re.split(rf"[,;:]\s|{_NOT_BUT}", re.sub(r"[:=]\s*$", " ", before), flags=re.IGNORECASE)[-1]
 
 
 def _offered(text: str, dummies: bool) -> list[str]:
@@ -217,7 +263,7 @@ def _offered(text: str, dummies: bool) -> list[str]:
     if not plain or _one_molecule(plain) or _HEDGED_END.search(plain):
         return [plain] if plain else []
     if remark := _REMARK.fullmatch(plain):
-        if _REMARK_DENIES.match(plain[remark.end(1) :]):
+        if _REMARK_DENIES.match(plain[remark.end(1) :]) or _REFUSED_BEHIND.match(plain[remark.end(1) :]):
             return [plain]
         inner = plain[remark.end(1) :].strip(" .")[1:-1]
         named = not re.search(r"\s", inner) and not _reads(remark.group(1)) and _reads(inner)  # `aspirin (CC(=O)O...)`
@@ -250,7 +296,10 @@ def _of_prose(part: str, dummies: bool, context: str) -> list[str]:
         return [alone]
     found: list[str] = []
     words = [*re.finditer(r"\S+", part)]
+    end = len(part)
     for number, word in enumerate(words):
+        if _REASON.search(part, end, word.start()):
+            break  # what is named as a reason is no other answer
         core = _core(word.group(), dummies)
         last = number == len(words) - 1
         if not (_STRUCTURE.fullmatch(core) or (last and _ELEMENTS.fullmatch(core))) or not _reads(core):
@@ -258,8 +307,9 @@ def _of_prose(part: str, dummies: bool, context: str) -> list[str]:
         before = _clause(part[: word.start()])
         if _names_another(before, part[word.end() :]):
             continue
-        if not takes_back(before, part[word.end() :].lstrip(" (")) and not word.group().endswith("?"):
+        if not _denies(before, part[word.end() :].lstrip(" (")) and not word.group().endswith("?"):
             found.append(core)
+            end = word.end()
     return found[:MAX_CANDIDATES]
 
 
@@ -296,7 +346,8 @@ def _plain(text: str, dummies: bool) -> str:
     """Return a text bare of fences, emphasis, a label before it and the punctuation behind it."""
     text = _FENCE.sub("", text.strip()).strip()
     text = _bare(_TEX_TEXT.sub(r"\1", text), dummies)
-    return _bare(_LABEL.sub("", text), dummies).rstrip(".")
+    text = _bare(_LABEL.sub("", text), dummies).rstrip(".")
+    return text[1:-1] if text.startswith("(") and text.endswith(")") and not re.search(r"\s", text) else text
 
 
 def _bare(text: str, dummies: bool) -> str:
@@ -305,7 +356,7 @@ def _bare(text: str, dummies: bool) -> str:
     text = text.strip(_ENDS)
     while len(text) > 4 and text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip(_ENDS)
-    return text
+    return text[1:] if text.startswith("\\*") else text  # a star that Markdown escapes
 
 
 def _distinct(parts: list[str]) -> list[str]:

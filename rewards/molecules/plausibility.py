@@ -79,7 +79,8 @@ def _loose_fragments(mol: Any, given: Any) -> bool:
 def _counter_ion(mol: Any, charge: int) -> bool:
     """Return whether a fragment is a small ion without carbon, of the opposite sign to `charge`."""
     carbon = any(atom.GetAtomicNum() == 6 for atom in mol.GetAtoms())
-    return not carbon and mol.GetNumHeavyAtoms() <= MAX_COUNTER_ION_ATOMS and Chem.GetFormalCharge(mol) * charge < 0
+    size = mol.GetNumHeavyAtoms()  # 0 of a proton, which belongs to the molecule
+    return not carbon and 0 < size <= MAX_COUNTER_ION_ATOMS and Chem.GetFormalCharge(mol) * charge < 0
 
 
 def _isotopes(mol: Any) -> Counter[tuple[str, int]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
 from rewards.extraction import Found, all_boxed, final_part, find_answer
+from rewards.molecules.extraction import denied_before
 from rewards.true_false import alone, parse_true_false
 
 MAX_ANSWER_CHARS = 2_000
@@ -68,6 +69,8 @@ def _statements(found: Found, response: str) -> list[str]:
         return [*all_boxed(text)[-8:], found.text]
     if found.kind == "tag":
         return [*_TAG.findall(text[-2 * MAX_ANSWER_CHARS :]), found.text]
+    if found.kind == "phrase" and denied_before(text, text.rfind(found.text)):
+        return [f"{found.text}?"]
     if found.taken_back:
         return [f"{found.text}?"]  # a question, or an answer that is taken back, is no commitment
     alone_lines = [line for line in text[-2 * MAX_ANSWER_CHARS :].splitlines() if alone(line) is not None]

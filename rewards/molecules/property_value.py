@@ -17,7 +17,8 @@ import re
 from typing import Any
 
 from innovator_rl.scoring import Score, abstain, right, wrong
-from rewards.extraction import find_answer, hedged
+from rewards.extraction import final_part, find_answer, hedged
+from rewards.molecules.extraction import denied_before
 from rewards.true_false import takes_back
 
 NEAR = 0.4
@@ -63,7 +64,7 @@ _SPELLED = (
 _UNCERTAIN = re.compile(r"(?<=[\d}])\s*±\s*(\d+(?:\.\d+)?)")
 _LIMIT_BEFORE = re.compile(
     r"(?:\b(?:than|below|above|under|over|beyond|up\s+to|down\s+to|at\s+(?:least|most)|exceed(?:s|ing)?|minus|negative|twice|double|half|"
-    r"times|opposite|of\s+the\s+order|unlikely|guess|doubt\w*)\b(?:\s+(?:of|about|approximately|to\s+be))?|[<>≤≥≪≫|^/]|[-−–]\s*\(|[-−–])\s*$",
+    r"times|opposite|of\s+the\s+order|unlikely|guess|doubt\w*)\b(?:\s+(?:of|about|approximately|to\s+be))?|[<>≤≥≪≫≠|^/]|\\neq?|!=|不是|并非|[-−–]\s*\(|[-−–])\s*$",
     re.IGNORECASE,
 )
 _LIMIT_BEHIND = re.compile(
@@ -96,6 +97,9 @@ class PropertyRegression:
         if found is None:
             return wrong("no_answer")
         said = stated_numbers(found.text[:MAX_CHARS], MAX_UNCERTAINTY * tolerance)
+        text = final_part(response)
+        if found.kind == "phrase" and denied_before(text, text.rfind(found.text)):
+            said = set()
         if len(said) != 1 or hedged(found.text[:MAX_CHARS]) or found.taken_back:
             return wrong("ambiguous_answer" if said else "malformed_answer", found.text[:100])
         return score_number(said.pop(), gold, tolerance, center)

@@ -47,7 +47,7 @@ _CHANGES_MEANING: tuple[str, ...] = (
 _CHANGES_MEANING += ("'s ", "aza-", "aza", "thia-", "oxa-", "carba", "homo", "-free ", "cyclo", "bi", "non")
 CHARGE_SIGNS = {"anion": -1, "dianion": -1, "trianion": -1, "oxoanion": -1, "cation": 1, "dication": 1}
 
-_FUSED = {"bi": 2, "tri": 3, "tetra": 4, "penta": 5, "hexa": 6, "hepta": 7, "octa": 8}
+FUSED = {"bi": 2, "tri": 3, "tetra": 4, "penta": 5, "hexa": 6, "hepta": 7, "octa": 8}
 
 
 def _count(smarts: str, least: int, most: int = 10_000) -> Callable[[Any], bool]:
@@ -55,7 +55,7 @@ def _count(smarts: str, least: int, most: int = 10_000) -> Callable[[Any], bool]
     return lambda molecule: least <= len(molecule.GetSubstructMatches(pattern, maxMatches=most + 1)) <= most
 
 
-def _fused_rings(least: int, hetero: bool) -> Callable[[Any], bool]:
+def fused_rings(least: int, hetero: bool, most: int = 10_000) -> Callable[[Any], bool]:
     """Ring systems that share atoms, with a hetero atom in a ring where one is asked for."""
 
     def rule(molecule: Any) -> bool:
@@ -65,7 +65,9 @@ def _fused_rings(least: int, hetero: bool) -> Callable[[Any], bool]:
             joined = [one for one in systems if one[0] & ring]
             systems = [*apart, (ring.union(*(one[0] for one in joined)), 1 + sum(one[1] for one in joined))]
         element = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
-        return any(size >= least and (not hetero or any(element[i] != 6 for i in ring)) for ring, size in systems)
+        return any(
+            least <= size <= most and (not hetero or any(element[i] != 6 for i in ring)) for ring, size in systems
+        )
 
     return rule
 
@@ -90,7 +92,7 @@ def _peptide(residues: int) -> Callable[[Any], bool]:
     return rule
 
 
-def _sugar_rings(molecule: Any) -> int:
+def sugar_rings(molecule: Any) -> int:
     """Return how many rings have one oxygen, otherwise saturated carbon, and two hetero atoms or more on them."""
     count = 0
     for ring in molecule.GetRingInfo().AtomRings():
@@ -111,7 +113,7 @@ def _saccharide(units: int) -> Callable[[Any], bool]:
     """Return a rule for so many sugars, one of which may be open and then has four hetero atoms."""
 
     def rule(molecule: Any) -> bool:
-        rings = _sugar_rings(molecule)
+        rings = sugar_rings(molecule)
         hetero = sum(atom.GetAtomicNum() in (7, 8) for atom in molecule.GetAtoms())
         return rings == units or (rings == units - 1 and hetero >= 4 * units + 1 - (units == 1))
 
@@ -141,7 +143,7 @@ RULES: dict[str, Callable[[Any], bool]] = {
     **{f"{name}peptide": _peptide(number) for name, number in _PEPTIDES.items()},
     "peptide": lambda molecule: molecule.HasSubstructMatch(_PEPTIDE_BOND),
     **{f"{name}saccharide": _saccharide(number) for name, number in _SACCHARIDES.items()},
-    "oligosaccharide": lambda molecule: _sugar_rings(molecule) > 1,
+    "oligosaccharide": lambda molecule: sugar_rings(molecule) > 1,
     **{name: _sugar(formula, f"{_ALDOSE},{_KETOSE}") for name, formula in _SUGARS.items()},
     **{f"aldo{name}": _sugar(formula, _ALDOSE) for name, formula in _SUGARS.items()},
     **{f"keto{name}": _sugar(formula, _KETOSE) for name, formula in _SUGARS.items()},
@@ -167,8 +169,8 @@ RULES: dict[str, Callable[[Any], bool]] = {
     "azaspiro compound": lambda molecule: rdMolDescriptors.CalcNumSpiroAtoms(molecule) > 0,
     "ring assembly": lambda molecule: rdMolDescriptors.CalcNumRings(molecule) > 1,
     "macrocycle": lambda molecule: any(len(ring) > 8 for ring in molecule.GetRingInfo().AtomRings()),
-    **{f"organic hetero{name}cyclic compound": _fused_rings(least, True) for name, least in _FUSED.items()},
-    **{f"carbo{name}cyclic compound": _fused_rings(least, False) for name, least in _FUSED.items()},
+    **{f"organic hetero{name}cyclic compound": fused_rings(least, True) for name, least in FUSED.items()},
+    **{f"carbo{name}cyclic compound": fused_rings(least, False) for name, least in FUSED.items()},
 }
 """Name endings, in the singular, and what no pattern can state."""
 

@@ -43,6 +43,7 @@ PROPERTIES: dict[str, tuple[Callable[[Any], float], float]] = {
 """Properties by name, and the distance from a range at which nothing of the degree is left."""
 KEYS = ("formula", "groups", "atoms", "range", "scaffold", "contains", "similar_to")
 _UNCHARGER: Any = rdMolStandardize.Uncharger()
+_METALS: Any = rdMolStandardize.MetalDisconnector()
 _SCAFFOLD_OF: Any = MurckoScaffold.GetScaffoldForMol
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
@@ -64,8 +65,8 @@ def measure(name: str, mol: Any) -> float:
 
 
 def neutral(mol: Any) -> Any:
-    """Return the largest fragment of a molecule, its acids and bases without charge."""
-    return _UNCHARGER.uncharge(fragments(mol)[0])
+    """Return the largest fragment of a molecule without its metals, its acids and bases without charge."""
+    return _UNCHARGER.uncharge(fragments(_METALS.Disconnect(mol))[0])
 
 
 def _unlabeled(mol: Any) -> Any:

@@ -246,6 +246,20 @@ def test_a_small_change_to_the_reference_still_earns(references: Callable[[], li
         ("It is probably true", True),
         ("True or False", "both"),
         ("could be true", "both"),
+        ("It can be true", "both"),
+        ("True (0)", "both"),
+        ("False = 1", "both"),
+        ("True (1)", True),
+        ("False (0)", False),
+        ("True is not the answer", False),
+        ("False is not my final answer", True),
+        ("It is false that the statement is false", "both"),
+        ("不成立", False),
+        ("✅", True),
+        ("❌", False),
+        ("Certainly not.", False),
+        ("{'label': 0}", False),
+        ("The predicted class is 1", True),
         ("not necessarily true", "both"),
         ("neither true nor false", "both"),
         ("Is it true? No.", "both"),
@@ -259,6 +273,13 @@ def test_parse_true_false(text: str, side: bool | str) -> None:
 
 def test_property_values() -> None:
     chemistry = PropertyChoice()
+    for denied in (
+        "I don't think the answer is True.",
+        "It is not true that the answer is: True",
+        "I doubt the answer is True",
+    ):
+        assert not chemistry(denied, "True").correct
+    assert chemistry("I have no doubt: the answer is True", "True").correct
     assert chemistry("Reasons.\nAnswer: True", "1").value == 1
     assert chemistry("Answer: True", "No").reason == "wrong"
     assert chemistry("\\boxed{True}\n\\boxed{False}", "True").reason == "ambiguous_answer"
@@ -275,6 +296,9 @@ def test_property_values() -> None:
         ("CC(=O)N*", "CC(=O)N", False),
         ("[Cu+2].N.N", "N->[Cu+2]<-N", True),
         ("O->[Zn+2]", "[Zn+2].O", True),
+        ("N->[Co+3]", "The complex is N->[Co+3].", True),
+        ("N->[Co+3]", "The complex is O->[Co+3].", False),
+        ("*CC(=O)O", "**\\*CC(=O)O**", True),
         ("[NH3]->[Co+3](<-[NH3])<-[NH3]", "N.N.N.[Co+3]", True),
         ("[S]", "S", False),
         ("[B]", "B", False),
@@ -363,6 +387,19 @@ ACETIC, SYMBOLS = "CC(=O)O", "[C][C][=Branch1][C][=O][O]"
         f"It is not an alcohol, so the answer is {ACETIC}.",
         f"{ACETIC}, not CCO",
         f"The molecule is not ethanol; it is {ACETIC}",
+        f"The answer is not CCO but {ACETIC}",
+        f"The answer is {ACETIC} because the acid is C(=O)O.",
+        f"“{ACETIC}”",
+        f"({ACETIC})",
+        f"\\({ACETIC}\\)",
+        f"\\[\\text{{{ACETIC}}}\\]",
+        f"\\boxed{{\\textbf{{{ACETIC}}}}}",
+        f"<b>{ACETIC}</b>",
+        f"&lt;answer&gt;{ACETIC}&lt;/answer&gt;",
+        f"{{'smiles': '{ACETIC}'}}",
+        f'{{"smiles": "{ACETIC}", "selfies": "{SYMBOLS}"}}',
+        f"该分子的SMILES为：{ACETIC}",
+        f"SELFIES: {SYMBOLS}\nSMILES: {ACETIC}",
     ],
 )
 def test_a_molecule_is_found_in_its_wrapping(said: str) -> None:
@@ -380,6 +417,7 @@ def test_a_molecule_is_found_in_its_wrapping(said: str) -> None:
         f"{ACETIC} is not the answer.",
         f"It is not true that the answer is {ACETIC}",
         f"I do not think the answer is {ACETIC}",
+        f"I don't think the answer is {ACETIC}",
         f"{ACETIC}? No.",
         f"Everything except {ACETIC}",
         f"<answer>{ACETIC} (wrong)</answer>",
@@ -387,6 +425,26 @@ def test_a_molecule_is_found_in_its_wrapping(said: str) -> None:
         f"The correct answer is something different from {ACETIC}",
         f"The answer is definitely not {SYMBOLS}",
         f"neither {ACETIC} nor CCO",
+        f"The answer is none of these: {ACETIC}",
+        f"\\boxed{{\\neq {ACETIC}}}",
+        f"answer != {ACETIC}",
+        f"答案不是 {ACETIC}",
+        f"答案 {ACETIC} 是错误的",
+        f"除了 {ACETIC} 以外",
+        f"Die Antwort ist nicht {ACETIC}",
+        f"I refuse to answer {ACETIC}",
+        f"This is the wrong molecule: {ACETIC}",
+        f"❌ {ACETIC}",
+        f"<answer>{ACETIC}</answer> is wrong",
+        f"{ACETIC}\n\nNo.",
+        f"{ACETIC}\nJust kidding.",
+        f"not only CCO but {ACETIC}",
+        f"SELFIES: {SYMBOLS}\nSMILES: CCO",
+        f"SELFIES: [C][C][O]\nSMILES: {ACETIC}",
+        f'{{"answer": "{ACETIC}", "smiles": "CCO"}}',
+        f"methyl {ACETIC}",
+        f"{ACETIC} (methylated)",
+        f"Take {ACETIC} and remove the oxygen",
     ],
 )
 def test_a_denied_molecule_is_no_answer(said: str) -> None:

@@ -225,12 +225,33 @@ def test_a_caption_of_another_molecule_is_not_correct(gold: str, said: str) -> N
         "{} That is wrong.",
         "NOT: {}",
         "I do not believe that {}",
+        "The following description is wrong. {}",
+        "{} Or maybe not.",
+        "It would be a mistake to say: {}",
+        "Nobody would say that {}",
+        "Ignore this: {}",
+        "A different molecule: {}",
+        "Is it true that {}?",
+        "If this were another molecule: {}",
     ],
 )
 def test_a_denied_caption_earns_nothing(gold: str, deny: str) -> None:
     score = reward(deny.format(gold), gold)
     assert score.value <= 0.1
     assert not score.correct
+
+
+@pytest.mark.parametrize("gold", [ACID, PROLINE, GLYCAN, GOLD, GOLD.split(". ")[0] + "."])
+def test_a_question_is_no_caption(gold: str) -> None:
+    score = reward(gold.replace(". ", "? ")[:-1] + "?", gold, PROMPT)
+    assert score.value <= 0.1
+    assert not score.correct
+
+
+def test_a_denial_of_the_reference_in_other_words_is_a_statement() -> None:
+    gold = "The molecule is a triterpenoid that is saturated except for one double bond. It has a role as a plant metabolite."
+    assert reward(gold.replace("The molecule", "This molecule"), gold).correct
+    assert not reward(gold.replace("except for one", "except for no"), gold).correct
 
 
 @pytest.mark.parametrize("gold", [ACID, PROLINE, GLYCAN, GOLD])
@@ -305,6 +326,9 @@ def test_common_classes_are_decided(phrase: str, smiles: str, expected: bool | N
         ("Example\nMolecule: [C][C][O]\n\nProblem\nMolecule: [N][C][C][O]\n\nDescribe it.", "NCCO"),
         ("Describe the molecule CC(=O)Nc1ccc(O)cc1 in words.", "CC(=O)Nc1ccc(O)cc1"),
         ("What is c1ccccc1?", "c1ccccc1"),
+        ("SELFIES: [N] [C] [C] [O]", "NCCO"),
+        ("请描述：C[C@H](N)C(=O)O。", "C[C@H](N)C(=O)O"),
+        ("Describe: $C[C@H](N)C(=O)O$", "C[C@H](N)C(=O)O"),
         ("Describe this molecule.\n\nC[C@@H](O)C(=O)O\n\nUse symbols such as [C] or [=O].", "C[C@@H](O)C(=O)O"),
     ],
 )
@@ -453,7 +477,30 @@ def test_a_class_that_is_added_must_hold(smiles: str, gold: str, said: str, righ
 
 
 @pytest.mark.parametrize(
-    "form", ["**{}**", "__{}__", "*{}*", "`{}`", "### Caption\n\n**{}**", "> {}", "**Caption:** {}"]
+    "form",
+    ["**{}**", "__{}__", "*{}*", "`{}`", "### Caption\n\n**{}**", "> {}", "**Caption:** {}", '"{}"', "“{}”", "- {}"],
 )
 def test_emphasis_is_no_part_of_a_caption(form: str) -> None:
     assert reward(form.format(GOLD), GOLD, PROMPT).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("form", "whole"),
+    [
+        ("Sure! {}", True),
+        ("Certainly, here is the description of the molecule: {}", True),
+        ("Here's a caption: {}", True),
+        ("{} I hope this helps!", True),
+        ("{} Let me know if you need more details.", True),
+        ("Sure, here is the opposite of the caption: {}", False),
+        ("{} I hope this is not the molecule.", False),
+        ("{} Let me know if it is wrong.", False),
+    ],
+)
+def test_courtesies_are_no_part_of_a_caption(form: str, whole: bool) -> None:
+    assert reward(form.format(GOLD), GOLD, PROMPT).correct is whole
+
+
+@pytest.mark.parametrize("mark", ["- ", "* ", "• "])
+def test_a_caption_may_be_a_list_of_its_sentences(mark: str) -> None:
+    assert reward(mark + GOLD.replace(". ", f".\n{mark}"), GOLD, PROMPT).value == 1.0
