@@ -359,7 +359,7 @@ class _Leaf:
         shared: dict[str, Any] = {
             "step": 0,
             "kind": "validation",
-            "prompt_uid": identity,
+            "prompt_uid": f"{task_name}/{identity}",
             "prompt_id": identity,
             "sample": 0,
             "data_source": task_name,

@@ -264,7 +264,7 @@ class ScoredTask:
         return RolloutRow(
             step=0,
             kind="validation",
-            prompt_uid=question.id,
+            prompt_uid=f"{self.name}/{question.id}",
             prompt_id=question.id,
             sample=sample,
             data_source=self.name,

@@ -93,6 +93,7 @@ def test_samples_have_seeds_of_their_own_that_depend_on_the_row_only(outcome: An
 def test_the_record_names_the_prompt_the_same_in_every_run(outcome: Any) -> None:
     found, _, _ = outcome
     assert [row.prompt_id for row in found.rows[::4]] == ["q/1", "q/2", "q/3"]
+    assert [row.prompt_uid for row in found.rows[::4]] == ["sums/q/1", "sums/q/2", "sums/q/3"]
     assert [row.sample for row in found.rows[:4]] == [0, 1, 2, 3]
     assert {row.kind for row in found.rows} == {"validation"}
     assert found.rows[0].messages == [dict(message) for message in QUESTIONS[0].messages]
