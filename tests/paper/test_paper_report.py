@@ -252,6 +252,18 @@ def test_the_report_shows_the_results_of_the_scaling_benchmark_in_every_format(t
     assert b"/Subtype /Image" in (run.path / "report.pdf").read_bytes()
 
 
+def test_marks_that_the_font_of_the_pdf_lacks_are_written_otherwise(tmp_path, monkeypatch):
+    import fpdf
+
+    drawn = []
+    original = fpdf.table.Table.row
+    monkeypatch.setattr(
+        fpdf.table.Table, "row", lambda self, cells=(), **words: drawn.append(cells) or original(self, cells, **words)
+    )
+    pdf("| score | share |\n|---|---|\n| 1.0 † | ≤ 2 – 3 |\n", tmp_path)
+    assert [list(cells) for cells in drawn][1] == ["1.0 *", "<= 2 - 3"]
+
+
 def test_a_table_of_a_page_has_no_row_of_dashes_in_the_pdf(tmp_path, monkeypatch):
     import fpdf
 

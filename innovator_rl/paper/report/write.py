@@ -27,6 +27,8 @@ from innovator_rl.runs.run_dir import RunDir
 PICTURE = re.compile(r"!\[[^\]]*\]\((?P<file>[^)]+)\)")
 LOCAL_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?:[^)]*#/runs/|logs/)[^)]*\)")
 """A link to the dashboard, or to the log of a stage."""
+IN_LATIN_1 = str.maketrans({"†": "*", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "→": "->", "…": "..."})
+"""Characters that the PDF's font does not have, and what stands for them."""
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; }
@@ -181,4 +183,4 @@ def pdf(text: str, folder: Path) -> bytes:
 def _plain(text: str) -> str:
     """Return text without Markdown's marks, in the characters that the PDF's built-in font has."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("`", "").replace("**", "")
-    return text.encode("latin-1", "replace").decode("latin-1")
+    return text.translate(IN_LATIN_1).encode("latin-1", "replace").decode("latin-1")
