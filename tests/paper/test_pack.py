@@ -21,7 +21,6 @@ from innovator_rl.paper import runner as runner_module
 from innovator_rl.paper.config import PaperConfig
 from innovator_rl.paper.decisions import Decisions
 from innovator_rl.paper.pack import CONTENTS, LARGEST_BYTES, Packed, pack, unpack
-from innovator_rl.paper.places import Places
 from innovator_rl.paper.plan import corpus_name, probe_file, stages_of
 from innovator_rl.paper.process import CHILD
 from innovator_rl.paper.report.claims import findings
@@ -477,26 +476,6 @@ def test_a_damaged_or_absent_file_is_refused_in_one_line(path_at, tmp_path):
         file.write_bytes(damaged)
         with pytest.raises(UserError, match="not a pack"):
             unpack(path_at(tmp_path / "there").decisions, file)
-
-
-def test_names_of_folders_replace_whole_paths_only():
-    places = Places(Path("/work/project/runs"), here=Path("/work/project"))
-    text = "a=/work/project/runs/x b=[/work/project/runs, /work/project/y] c=/work/projects /work/project-2 /other/work/project"
-    short = places.short(text)
-    assert short == "a={runs}/x b=[{runs}, {here}/y] c=/work/projects /work/project-2 /other/work/project"
-    assert places.long(short) == text
-    assert Places(Path("/"), here=Path("/")).short("/a/b") == "/a/b"
-
-
-def test_a_folder_behind_a_link_and_in_json_has_its_name_too(tmp_path):
-    (tmp_path / "disk é").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "disk é")
-    places = Places(tmp_path / "link", here=tmp_path / "here")
-    for written in (tmp_path / "link", tmp_path / "disk é"):
-        assert places.short(json.dumps([f"{written}/x"])) == '["{runs}/x"]'
-        assert places.short(f"{written}/x") == "{runs}/x"
-    assert places.long("{runs}/x") == f"{tmp_path}/link/x"
-    assert places.short(str(Path.home() / "models")) == "{home}/models"
 
 
 def complete(decisions: Decisions) -> None:
